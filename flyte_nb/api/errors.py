@@ -1,0 +1,153 @@
+"""Every error of ours, in one tree.
+
+    FlyteNbError
+    ├── CompileFailed       problems: a workflow or spec that does not compile
+    ├── CodecError          a value that does not fit its type; path says where in the value
+    ├── BundleError         code that cannot be packed, staged, fetched or loaded
+    │   └── ChecksumMismatch    a stored member is not what its index says
+    ├── StorageError        a store that cannot be reached, read or written
+    ├── BackendError        the local backend cannot start, or is not ours
+    ├── RemoteError         an answer of FlyteAdmin that is not OK; code is gRPC's status name
+    ├── RegistrationFailed  some entities were not registered; problems says which and why
+    ├── ExecutionFailed     an execution that ended in anything but SUCCEEDED
+    ├── TaskFailed          one attempt's failure, as error.pb has it
+    └── RecoverableError    raised by user code: please try this attempt again
+    UsageError (RuntimeError)   the library was called wrongly
+
+A message says what is wrong, where, and what to do. Fields carry the parts; nobody parses text.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from flyte_nb.api.problems import Problem
+
+USER = "USER"
+SYSTEM = "SYSTEM"
+UNKNOWN = "UNKNOWN"
+
+
+class ErrorInfo(NamedTuple):
+    """One failure as data (flyteidl/core/errors.proto `ContainerError`, execution.proto `ExecutionError`)."""
+
+    code: str
+    """E.g. `USER:ValueError`, `SYSTEM:BundleChecksumMismatch`."""
+    message: str
+    origin: str = UNKNOWN
+    """`USER`, `SYSTEM` or `UNKNOWN`: who has to mend it."""
+    recoverable: bool = False
+    """Whether another attempt may help."""
+
+
+class FlyteNbError(Exception):
+    """Base of all our errors. `hint`, when there is one, says what to do and ends the message."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(f"{message} {hint}" if hint else message)
+        self.message = message
+        self.hint = hint
+
+
+class _WithProblems(FlyteNbError):
+    def __init__(self, message: str, problems: "Sequence[Problem]") -> None:
+        from flyte_nb.api.problems import as_text
+
+        super().__init__(f"{message}\n{as_text(problems)}")
+        self.problems = tuple(problems)
+
+
+class CompileFailed(_WithProblems):
+    """A workflow or spec does not compile; `problems` has every reason."""
+
+
+class RegistrationFailed(_WithProblems):
+    """Some entities were not registered; `problems` says which and why."""
+
+
+class CodecError(FlyteNbError):
+    """A value does not fit its type. `path` says where in the value, e.g. `$.rows[2]`."""
+
+    def __init__(self, message: str, *, path: str = "$", hint: str = "") -> None:
+        super().__init__(f"{message} (at {path})" if path != "$" else message, hint=hint)
+        self.bare_message = message
+        self.path = path
+
+    def below(self, step: str) -> "CodecError":
+        """The same error seen from one container further out; `step` is `.name` or `[2]`."""
+        return CodecError(self.bare_message, path="$" + step + self.path[1:], hint=self.hint)
+
+
+class BundleError(FlyteNbError):
+    """Code cannot be packed, staged, fetched or loaded. `code` is what `error.pb` carries."""
+
+    def __init__(self, message: str, *, code: str = "SYSTEM:BundleError", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
+class ChecksumMismatch(BundleError):
+    """A stored member is not what its index says. Nothing of it was used."""
+
+    def __init__(self, member: str, *, expected: str, actual: str, uri: str = "") -> None:
+        super().__init__(
+            f"The bundle member {member!r}{f' at {uri}' if uri else ''} has sha256 {actual},"
+            f" the index says {expected}.",
+            code="SYSTEM:BundleChecksumMismatch",
+            hint="Register again to stage it anew; what is stored there was changed or cut short.",
+        )
+        self.member = member
+        self.expected = expected
+        self.actual = actual
+
+
+class StorageError(FlyteNbError):
+    """A store cannot be reached, read or written. `transient` says whether trying again may help."""
+
+    def __init__(
+        self, message: str, *, uri: str = "", transient: bool = False, hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.uri = uri
+        self.transient = transient
+
+
+class BackendError(FlyteNbError):
+    """The local backend cannot start, does not answer, or is not ours."""
+
+
+class RemoteError(FlyteNbError):
+    """FlyteAdmin refused or failed. `code` is the gRPC status name, e.g. `NOT_FOUND`."""
+
+    def __init__(self, message: str, *, code: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
+class ExecutionFailed(FlyteNbError):
+    """An execution ended in anything but SUCCEEDED. `info` is its error, `node_id` where it began."""
+
+    def __init__(self, message: str, *, info: ErrorInfo, node_id: str = "", name: str = "") -> None:
+        super().__init__(message)
+        self.info = info
+        self.node_id = node_id
+        self.name = name
+
+
+class TaskFailed(FlyteNbError):
+    """One attempt failed; `info` is what `error.pb` says."""
+
+    def __init__(self, info: ErrorInfo) -> None:
+        super().__init__(info.message)
+        self.info = info
+
+
+class RecoverableError(FlyteNbError):
+    """Raise this in a task to have the attempt retried (within `retries`)."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(" ".join(str(arg) for arg in args))
+
+
+class UsageError(RuntimeError):
+    """The library was called wrongly; the message says how to call it."""

@@ -1,0 +1,171 @@
+"""The index of a staged bundle: what it has, where it lies, and what its bytes must hash to.
+
+Canonical JSON: keys sorted, no spaces, UTF-8, entries sorted by name; so equal indexes have equal
+bytes, and the digest of those bytes is part of the index's own file name (`index_name`).
+"""
+
+import hashlib
+import json
+from typing import Any, NamedTuple
+
+from flyte_nb.api.errors import BundleError
+
+FORMAT = 1
+
+RING = "ring"  # zip of the travelling ring (kind of an entry)
+TASK = "task"  # a pickled task
+BUFFER = "buffer"  # an out-of-band buffer of a pickled task (pickle protocol 5)
+MODULE = "module"  # zip of local modules that were beside the notebook
+
+_KINDS = frozenset({RING, TASK, BUFFER, MODULE})
+_HEX = frozenset("0123456789abcdef")
+
+
+class IndexEntry(NamedTuple):
+    """One member. `uri` is where it lies; members are content-addressed."""
+
+    name: str
+    uri: str
+    size: int
+    """Bytes."""
+    sha256: str
+    """Lower-case hex of the stored bytes."""
+    kind: str
+
+
+class TaskEntry(NamedTuple):
+    """What one task needs: its pickle, the buffers in order, and the modules."""
+
+    payload: str
+    """Name of the entry with the pickle."""
+    buffers: "tuple[str, ...]" = ()
+    modules: "tuple[str, ...]" = ()
+
+
+class Index(NamedTuple):
+    """The table of contents of one bundle."""
+
+    sdk_version: str
+    protocol: int
+    python: str
+    """`major.minor` of the interpreter that pickled it."""
+    entries: "tuple[IndexEntry, ...]"
+    tasks: "dict[str, TaskEntry]"
+    requirements: "tuple[str, ...]" = ()
+    format: int = FORMAT
+
+    def entry(self, name: str) -> IndexEntry:
+        """The member of that name; `BundleError` when the index has none."""
+        for entry in self.entries:
+            if entry.name == name:
+                return entry
+        raise BundleError(
+            f"The index has no member {name!r}.",
+            code="SYSTEM:BundleMemberMissing",
+            hint="Register again to stage the bundle anew.",
+        )
+
+
+def dumps(index: Index) -> bytes:
+    """The index as canonical JSON. Inverse of `loads`."""
+    document = {
+        "format": index.format,
+        "protocol": index.protocol,
+        "sdk_version": index.sdk_version,
+        "python": index.python,
+        "requirements": sorted(index.requirements),
+        "entries": [entry._asdict() for entry in sorted(index.entries)],
+        "tasks": {
+            name: {
+                "payload": task.payload,
+                "buffers": list(task.buffers),
+                "modules": list(task.modules),
+            }
+            for name, task in index.tasks.items()
+        },
+    }
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8")
+
+
+def loads(data: bytes) -> Index:
+    """The index in `data`.
+
+    Raises:
+        BundleError: when it is not an index of a format this release knows, or not well formed.
+    """
+    try:
+        document = json.loads(data)
+        if document["format"] != FORMAT:
+            raise BundleError(
+                f"The bundle's index has format {document['format']}, this release reads {FORMAT}.",
+                code="SYSTEM:BundleFormat",
+                hint="Upgrade flyte-nb where the task runs, or register again with this release.",
+            )
+        return Index(
+            sdk_version=_text(document["sdk_version"]),
+            protocol=int(document["protocol"]),
+            python=_text(document["python"]),
+            requirements=tuple(_text(item) for item in document["requirements"]),
+            entries=tuple(_entry(item) for item in document["entries"]),
+            tasks={
+                name: TaskEntry(
+                    payload=_text(task["payload"]),
+                    buffers=tuple(_text(item) for item in task["buffers"]),
+                    modules=tuple(_text(item) for item in task["modules"]),
+                )
+                for name, task in document["tasks"].items()
+            },
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(
+            f"The bundle's index is damaged: {type(error).__name__}: {error}.",
+            code="SYSTEM:BundleIndexDamaged",
+            hint="Register again to stage the bundle anew.",
+        ) from error
+
+
+def digest(data: bytes) -> str:
+    """The sha256 of `data`, lower-case hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def index_name(data: bytes) -> str:
+    """The file name of the index with these bytes: `index-<sha256>.json`."""
+    return f"index-{digest(data)}.json"
+
+
+def digest_in_name(uri: str) -> str:
+    """The sha256 that an index's location pins, or `""` when its name has none."""
+    name = uri.rpartition("/")[2]
+    pinned = name[len("index-") : -len(".json")]
+    if name.startswith("index-") and name.endswith(".json") and _is_sha256(pinned):
+        return pinned
+    return ""
+
+
+def _entry(document: "dict[str, Any]") -> IndexEntry:
+    entry = IndexEntry(
+        name=_text(document["name"]),
+        uri=_text(document["uri"]),
+        size=document["size"],
+        sha256=_text(document["sha256"]),
+        kind=_text(document["kind"]),
+    )
+    if type(entry.size) is not int or entry.size < 0:
+        raise ValueError(f"size of {entry.name!r} is {entry.size!r}")
+    if not _is_sha256(entry.sha256):
+        raise ValueError(f"sha256 of {entry.name!r} is {entry.sha256!r}")
+    if entry.kind not in _KINDS:
+        raise ValueError(f"kind of {entry.name!r} is {entry.kind!r}")
+    return entry
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, got {value!r}")
+    return value
+
+
+def _is_sha256(text: str) -> bool:
+    return len(text) == 64 and _HEX.issuperset(text)

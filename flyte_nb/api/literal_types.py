@@ -1,0 +1,99 @@
+"""Flyte's types as plain values (flyteidl/core/types.proto)."""
+
+from typing import Any, NamedTuple
+
+# SimpleType, spelled as in types.proto, lower case.
+NONE = "none"
+INTEGER = "integer"
+FLOAT = "float"
+STRING = "string"
+BOOLEAN = "boolean"
+DATETIME = "datetime"
+DURATION = "duration"
+BINARY = "binary"
+ERROR = "error"
+STRUCT = "struct"
+
+# Kinds of `LiteralType`, spelled as the oneof's fields.
+SIMPLE = "simple"
+COLLECTION = "collection_type"
+MAP = "map_value_type"
+BLOB = "blob"
+ENUM = "enum_type"
+UNION = "union_type"
+STRUCTURED_DATASET = "structured_dataset_type"
+SCHEMA = "schema"
+
+SINGLE = "single"
+MULTIPART = "multipart"
+
+
+class BlobType(NamedTuple):
+    """A file (`single`) or a folder (`multipart`) of one format; empty format fits any."""
+
+    format: str = ""
+    dimensionality: str = SINGLE
+
+
+class StructuredDatasetType(NamedTuple):
+    """Columns by name in order, and the storage format (`parquet`; empty fits any)."""
+
+    columns: "tuple[tuple[str, LiteralType], ...]" = ()
+    format: str = ""
+
+
+class LiteralType(NamedTuple):
+    """One type. What `value` holds depends on `kind`.
+
+    - `SIMPLE`: the simple type's name, e.g. `INTEGER`
+    - `COLLECTION`, `MAP`: the element's `LiteralType`
+    - `BLOB`: a `BlobType`; `STRUCTURED_DATASET`: a `StructuredDatasetType`
+    - `ENUM`: the values, `tuple[str, ...]`; `UNION`: the variants, `tuple[LiteralType, ...]`
+    """
+
+    kind: str
+    value: Any
+    metadata: "dict[str, Any] | None" = None
+    """Free JSON; a JSON schema for dataclasses."""
+    annotation: "dict[str, Any] | None" = None
+    tag: str = ""
+    """`structure.tag`: which transformer made it; in a union, which variant it is."""
+    dataclass_type: "dict[str, LiteralType] | None" = None
+    """`structure.dataclass_type`: the fields of a dataclass."""
+
+
+def simple(name: str) -> LiteralType:
+    """The simple type of that name, e.g. `simple(INTEGER)`."""
+    return LiteralType(SIMPLE, name)
+
+
+def describe(type: LiteralType) -> str:
+    """The type as a person would write it in Python, e.g. `list[int]`; for messages and graphs."""
+    if type.kind == SIMPLE:
+        return _SPOKEN.get(type.value, str(type.value))
+    if type.kind == COLLECTION:
+        return f"list[{describe(type.value)}]"
+    if type.kind == MAP:
+        return f"dict[str, {describe(type.value)}]"
+    if type.kind == UNION:
+        return " | ".join(describe(variant) for variant in type.value)
+    if type.kind == ENUM:
+        return "one of " + ", ".join(repr(value) for value in type.value)
+    if type.kind == BLOB:
+        noun = "file" if type.value.dimensionality == SINGLE else "directory"
+        return f"{noun}[{type.value.format}]" if type.value.format else noun
+    return "dataset" if type.kind == STRUCTURED_DATASET else type.kind
+
+
+_SPOKEN = {
+    NONE: "None",
+    INTEGER: "int",
+    FLOAT: "float",
+    STRING: "str",
+    BOOLEAN: "bool",
+    DATETIME: "datetime",
+    DURATION: "timedelta",
+    STRUCT: "dict",
+    BINARY: "bytes",
+    ERROR: "error",
+}

@@ -1,0 +1,102 @@
+"""The ports at which siblings meet. Each has a conformance suite in `flyte_nb.testing`."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+
+class DataAccess(Protocol):
+    """How the types room moves files: in a task over the pipe, in a kernel straight to a store."""
+
+    def download(self, uri: str) -> str:
+        """A local path with the content of `uri` (a folder for a multipart blob)."""
+        ...
+
+    def upload(self, path: str, *, name: str = "") -> str:
+        """Store the file or folder at `path`, return its URI. `name` is a hint for its last part."""
+        ...
+
+    def scratch(self, suffix: str = "") -> str:
+        """A fresh local path to write to; it lies in the attempt's working folder."""
+        ...
+
+
+class BlobStore(Protocol):
+    """Bytes by URI. Writes are atomic: a reader sees all of an object or none of it.
+
+    Errors are `StorageError`; `transient` says whether trying again may help.
+    """
+
+    def read(self, uri: str) -> bytes:
+        """The whole object."""
+        ...
+
+    def write(self, uri: str, data: bytes) -> None:
+        """Store `data` at `uri`, replacing what is there."""
+        ...
+
+    def size(self, uri: str) -> "int | None":
+        """The object's size in bytes, or `None` when there is none."""
+        ...
+
+    def get(self, uri: str, path: str) -> None:
+        """Copy the object or folder at `uri` to the local `path`."""
+        ...
+
+    def put(self, path: str, uri: str) -> None:
+        """Copy the local file or folder to `uri`."""
+        ...
+
+    def list(self, uri: str) -> "list[str]":
+        """URIs of the objects below `uri`, sorted."""
+        ...
+
+    def delete(self, uri: str) -> None:
+        """Remove the object; nothing happens when there is none."""
+        ...
+
+
+class StagingArea(Protocol):
+    """Where a bundle's members are put, by content."""
+
+    def stage(self, name: str, data: bytes, *, sha256: str) -> "tuple[str, int]":
+        """Make sure the object is there; return its URI and how many bytes had to be sent.
+
+        `name` is the path below the area, e.g. `ab/<sha256>` or `index-<sha256>.json`. An object
+        that is there already with that size (and digest, where the store knows it) is not sent.
+        """
+        ...
+
+
+class Entity(Protocol):
+    """What a registrar finds: a task, workflow or launch plan of the SDK, or a spec from a file."""
+
+    @property
+    def resource_type(self) -> str:
+        """`task`, `workflow` or `launch_plan`."""
+        ...
+
+    @property
+    def module(self) -> str:
+        """The module that defines it; `__main__` in a notebook."""
+        ...
+
+    @property
+    def short_name(self) -> str:
+        """Its name in that module."""
+        ...
+
+
+class Registrar(Protocol):
+    """Finds entities to register (flytekit-java's `Registrar<K, T>`)."""
+
+    def load(self, env: "Mapping[str, str]") -> "Iterable[Entity]":
+        """Every entity this registrar knows now, each once. Reads no ambient state but `env`."""
+        ...
+
+
+class Runner(Protocol):
+    """Who carries out a call of an entity outside of a workflow's body."""
+
+    def run(self, entity: Any, inputs: "dict[str, Any]") -> Any:
+        """Run `entity` with Python inputs; return its Python output (a tuple for several)."""
+        ...

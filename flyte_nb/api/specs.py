@@ -1,0 +1,198 @@
+"""What an author wrote, as plain values: tasks, workflows and launch plans before translation.
+
+`sdk` makes them, `wire` turns them into flyteidl's `TaskSpec`, `WorkflowSpec` and `LaunchPlanSpec`.
+"""
+
+from typing import Any, NamedTuple, Union
+
+from flyte_nb.api.identifiers import Identifier
+from flyte_nb.api.literal_types import LiteralType
+from flyte_nb.api.literals import Literal
+
+
+class Location(NamedTuple):
+    """A place in the author's source: a file name as in tracebacks, and a line counted from 1."""
+
+    filename: str
+    line: int
+
+
+class Variable(NamedTuple):
+    """One input or output of an interface."""
+
+    type: LiteralType
+    description: str = ""
+
+
+class TypedInterface(NamedTuple):
+    """Inputs and outputs by name, in the order of the signature."""
+
+    inputs: "dict[str, Variable]"
+    outputs: "dict[str, Variable]"
+
+
+class Resources(NamedTuple):
+    """Kubernetes quantities as text, e.g. `cpu="500m"`, `mem="1Gi"`; empty means unset."""
+
+    cpu: str = ""
+    mem: str = ""
+    gpu: str = ""
+    ephemeral_storage: str = ""
+
+
+class SecretRequest(NamedTuple):
+    """A secret the task may read (flyteidl/core/security.proto `Secret`)."""
+
+    group: str
+    key: str
+    group_version: str = ""
+    mount_requirement: str = "any"
+    """`any`, `env_var` or `file`."""
+
+
+class Container(NamedTuple):
+    """How the task runs in a pod (flyteidl/core/tasks.proto `Container`)."""
+
+    image: str
+    args: "tuple[str, ...]" = ()
+    command: "tuple[str, ...]" = ()
+    env: "tuple[tuple[str, str], ...]" = ()
+    requests: Resources = Resources()
+    limits: Resources = Resources()
+
+
+class TaskMetadata(NamedTuple):
+    """The task's options (flyteidl/core/tasks.proto `TaskMetadata`)."""
+
+    retries: int = 0
+    timeout_s: float = 0.0
+    """Seconds for one attempt; 0 means no limit."""
+    discoverable: bool = False
+    discovery_version: str = ""
+    cache_serializable: bool = False
+    cache_ignore_input_vars: "tuple[str, ...]" = ()
+    interruptible: "bool | None" = None
+    deprecated_error_message: str = ""
+    generates_deck: bool = False
+    pod_template_name: str = ""
+
+
+class TaskTemplate(NamedTuple):
+    """One task (flyteidl/core/tasks.proto `TaskTemplate`)."""
+
+    id: Identifier
+    type: str
+    interface: TypedInterface
+    metadata: TaskMetadata
+    container: "Container | None" = None
+    custom: "dict[str, Any]" = {}  # noqa: RUF012 - never mutated
+    config: "dict[str, str]" = {}  # noqa: RUF012
+    secrets: "tuple[SecretRequest, ...]" = ()
+    description: str = ""
+    """Docstring; becomes the task's `DescriptionEntity`."""
+
+
+class OutputReference(NamedTuple):
+    """A value that another node will make; `node_id` is empty for an input of the workflow."""
+
+    node_id: str
+    var: str
+    attr_path: "tuple[str | int, ...]" = ()
+
+
+class BindingCollection(NamedTuple):
+    """A list, some of whose items are made by nodes."""
+
+    items: "tuple[BindingData, ...]"
+
+
+class BindingMap(NamedTuple):
+    """A dict, some of whose values are made by nodes."""
+
+    items: "dict[str, BindingData]"
+
+
+BindingData = Union[OutputReference, Literal, BindingCollection, BindingMap]  # noqa: UP007 - cheaper at import
+
+
+class Binding(NamedTuple):
+    """What fills one input of a node, or one output of the workflow."""
+
+    var: str
+    data: "BindingData"
+
+
+class NodeMetadata(NamedTuple):
+    """Options of one node; `None` leaves the task's own."""
+
+    name: str = ""
+    timeout_s: "float | None" = None
+    retries: "int | None" = None
+    interruptible: "bool | None" = None
+    cacheable: "bool | None" = None
+    cache_version: "str | None" = None
+
+
+class TaskNode(NamedTuple):
+    """The node runs a task."""
+
+    reference: Identifier
+    resources: "tuple[Resources, Resources] | None" = None
+    """Requests and limits that replace the task's own."""
+
+
+class WorkflowNode(NamedTuple):
+    """The node runs another workflow inside this execution."""
+
+    reference: Identifier
+
+
+class LaunchPlanNode(NamedTuple):
+    """The node starts an execution of its own."""
+
+    reference: Identifier
+
+
+class Node(NamedTuple):
+    """One step of a workflow (flyteidl/core/workflow.proto `Node`)."""
+
+    id: str
+    target: "TaskNode | WorkflowNode | LaunchPlanNode"
+    bindings: "tuple[Binding, ...]" = ()
+    upstream_node_ids: "tuple[str, ...]" = ()
+    metadata: NodeMetadata = NodeMetadata()
+    location: "Location | None" = None
+    """Where the author called it; not part of what is registered."""
+
+
+class WorkflowTemplate(NamedTuple):
+    """One workflow (flyteidl/core/workflow.proto `WorkflowTemplate`)."""
+
+    id: Identifier
+    interface: TypedInterface
+    nodes: "tuple[Node, ...]"
+    outputs: "tuple[Binding, ...]"
+    on_failure: str = "fail_immediately"
+    """`fail_immediately` or `fail_after_executable_nodes_complete`."""
+    interruptible: bool = False
+    failure_node: "Node | None" = None
+    description: str = ""
+
+
+class Parameter(NamedTuple):
+    """An input of a launch plan: required, or with a default."""
+
+    variable: Variable
+    default: "Literal | None" = None
+
+
+class LaunchPlanSpec(NamedTuple):
+    """One launch plan (flyteidl/admin/launch_plan.proto `LaunchPlanSpec`)."""
+
+    id: Identifier
+    workflow_id: Identifier
+    default_inputs: "dict[str, Parameter]"
+    fixed_inputs: "dict[str, Literal]" = {}  # noqa: RUF012 - never mutated
+    labels: "dict[str, str]" = {}  # noqa: RUF012
+    annotations: "dict[str, str]" = {}  # noqa: RUF012
+    max_parallelism: int = 0
