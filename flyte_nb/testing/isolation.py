@@ -1,0 +1,39 @@
+"""A pytest plugin: every test run in a world of its own (`pytest -p flyte_nb.testing.isolation`).
+
+No `FLYTE_*` variable and no `~/.flyte` of the person's reaches a test, the local backend's folder is
+a new one, and a backend that was started in it is stopped at the end.
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+_OURS = ("FLYTE_", "FLYTECTL_", "_F_", "BATCH_JOB_")
+_KEY = pytest.StashKey[tuple[Path, dict[str, str]]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Put a fresh home in place before anything is collected."""
+    home = Path(tempfile.mkdtemp(prefix="flyte-nb-tests-"))
+    config.stash[_KEY] = (home, dict(os.environ))
+    for name in list(os.environ):
+        if name.startswith(_OURS):
+            del os.environ[name]
+    os.environ["FLYTE_NB_HOME"] = str(home / "flyte_nb")
+    os.environ["HOME"] = str(home)
+    os.environ["JUPYTER_PLATFORM_DIRS"] = "1"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop what was started, remove the home, give the environment back."""
+    home, environment = config.stash[_KEY]
+    if (home / "flyte_nb").exists():
+        from flyte_nb.admin import daemon
+
+        daemon.stop(home / "flyte_nb")
+    os.environ.clear()
+    os.environ.update(environment)
+    shutil.rmtree(home, ignore_errors=True)
