@@ -1,0 +1,106 @@
+"""Call a task with literals: decode the inputs, run the user's function, encode the outputs.
+
+The same function serves the isolated worker and the local executor of a notebook, so that results
+and errors are equal.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from flyte_nb.api.errors import CodecError, TaskFailed
+from flyte_nb.sdk import context, outputs
+from flyte_nb.worker import failures
+
+if TYPE_CHECKING:
+    from flyte_nb.api.literals import Literal
+    from flyte_nb.api.ports import DataAccess
+    from flyte_nb.sdk.task import Task, TaskSignature
+    from flyte_nb.types.registry import Registry
+
+
+class DirectRunner:
+    """Inside an attempt a task that calls another one calls its function: there is no engine here."""
+
+    def run(self, entity: Any, inputs: "dict[str, Any]") -> Any:
+        """Call the entity's function with these inputs."""
+        return entity.function(**inputs)
+
+
+_DIRECT = DirectRunner()
+
+
+def call(
+    task: "Task",
+    inputs: "dict[str, Literal]",
+    registry: "Registry",
+    data: "DataAccess | None" = None,
+) -> "dict[str, Literal]":
+    """Run `task` on `inputs`; the outputs by variable.
+
+    Raises:
+        TaskFailed: for everything that goes wrong but an interrupt of the process; `info` is the
+            failure as `error.pb` has it.
+    """
+    try:
+        signature = task.signature(registry)
+    except CodecError as error:
+        raise TaskFailed(failures.classify(error)) from error
+    arguments = _decode(task, signature, inputs, data)
+    token = context.runner.set(_DIRECT)
+    try:
+        returned = task.function(**arguments)
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - user code may raise anything, SystemExit too
+        raise TaskFailed(failures.classify(error)) from error
+    finally:
+        context.runner.reset(token)
+    return _encode(task, signature, returned, data)
+
+
+def _decode(
+    task: "Task",
+    signature: "TaskSignature",
+    inputs: "dict[str, Literal]",
+    data: "DataAccess | None",
+) -> "dict[str, Any]":
+    codecs = signature.input_codecs
+    arguments: dict[str, Any] = {}
+    for name, codec in codecs.items():
+        literal = inputs.get(name)
+        if literal is None:
+            if name not in signature.defaults:
+                raise TaskFailed(failures.input_missing(_name(task), name))
+            continue  # the function's own default; binding it here would only copy it
+        try:
+            arguments[name] = codec.decode(literal, data)
+        except CodecError as error:
+            raise TaskFailed(failures.input_mismatch(_name(task), name, error)) from error
+        except Exception as error:  # noqa: BLE001 - a user's own codec or class may raise anything
+            raise TaskFailed(failures.classify(error)) from error
+    if len(inputs) > len(arguments):
+        unknown = sorted(set(inputs) - set(codecs))
+        if unknown:
+            raise TaskFailed(failures.input_unknown(_name(task), unknown, list(codecs)))
+    return arguments
+
+
+def _encode(
+    task: "Task", signature: "TaskSignature", returned: Any, data: "DataAccess | None"
+) -> "dict[str, Literal]":
+    try:
+        values = outputs.pack(returned, signature)
+    except (CodecError, TypeError, ValueError) as error:
+        raise TaskFailed(failures.output_shape(_name(task), error)) from error
+    literals: dict[str, Literal] = {}
+    for name, codec in signature.output_codecs.items():
+        try:
+            literals[name] = codec.encode(values[name], data)
+        except CodecError as error:
+            raise TaskFailed(failures.output_mismatch(_name(task), name, error)) from error
+        except Exception as error:  # noqa: BLE001 - pickling a user's object may raise anything
+            raise TaskFailed(failures.classify(error)) from error
+    return literals
+
+
+def _name(task: "Task") -> str:
+    return f"{task.short_name}()"

@@ -1,0 +1,142 @@
+"""One classification of what can go wrong in an attempt, used in process and isolated alike.
+
+An exception becomes an `ErrorInfo`: its code, who has to mend it, whether another attempt may help,
+and a message whose traceback shows the user's frames only.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from flyte_nb.api.errors import (
+    SYSTEM,
+    USER,
+    BundleError,
+    CodecError,
+    ErrorInfo,
+    RecoverableError,
+    StorageError,
+    TaskFailed,
+)
+
+if TYPE_CHECKING:
+    from traceback import TracebackException
+    from types import TracebackType
+
+BOOTSTRAP_FILENAME = "<flyte_nb worker>"
+"""The file name under which the host compiles the worker's bootstrap; never shown."""
+
+CLOUDPICKLE = "_flyte_nb_cloudpickle"
+"""Private module name of the cloudpickle that travels in the ring."""
+
+_MAX_MESSAGE = 100_000  # characters; gRPC refuses metadata and propeller cuts messages far below
+
+
+def classify(error: BaseException) -> ErrorInfo:
+    """What `error`, raised by user code, says in `error.pb`."""
+    if isinstance(error, TaskFailed):
+        return error.info
+    if isinstance(error, RecoverableError):
+        return ErrorInfo("USER:Recoverable", describe(error), USER, recoverable=True)
+    if isinstance(error, BundleError):
+        return ErrorInfo(error.code, str(error), _origin(error.code))
+    if isinstance(error, StorageError):
+        return ErrorInfo("SYSTEM:StorageError", str(error), SYSTEM, recoverable=error.transient)
+    return ErrorInfo(f"USER:{type(error).__name__}", describe(error), USER)
+
+
+def input_mismatch(task_name: str, variable: str, error: CodecError) -> ErrorInfo:
+    """An input that the task's annotation does not accept."""
+    message = f"The input {variable!r} of {task_name} cannot be read: {error}"
+    return ErrorInfo("USER:InputTypeMismatch", message, USER)
+
+
+def input_missing(task_name: str, variable: str) -> ErrorInfo:
+    """An input without default that was not sent."""
+    message = (
+        f"{task_name} needs the input {variable!r}, which was not sent and has no default."
+        " Bind it in the workflow, or give it when launching."
+    )
+    return ErrorInfo("USER:InputMissing", message, USER)
+
+
+def input_unknown(task_name: str, variables: "list[str]", known: "list[str]") -> ErrorInfo:
+    """Inputs that the task does not have."""
+    message = (
+        f"{task_name} has no input {', '.join(map(repr, variables))};"
+        f" it takes {', '.join(map(repr, known)) or 'no inputs'}."
+    )
+    return ErrorInfo("USER:InputUnknown", message, USER)
+
+
+def output_mismatch(task_name: str, variable: str, error: CodecError) -> ErrorInfo:
+    """A returned value that the annotation does not accept."""
+    message = (
+        f"The output {variable!r} of {task_name} does not fit its annotation: {error}"
+        " Return a value of the annotated type, or change the annotation."
+    )
+    return ErrorInfo("USER:OutputTypeMismatch", message, USER)
+
+
+def output_shape(task_name: str, error: Exception) -> ErrorInfo:
+    """What was returned does not have the outputs that the signature names."""
+    return ErrorInfo("USER:OutputTypeMismatch", f"{task_name} returned wrongly: {error}", USER)
+
+
+def describe(error: BaseException) -> str:
+    r"""`Trace:\n\n    …\nMessage:\n\n    Type: text`, with the user's frames only.
+
+    The layout is flytekit's, which consoles and people know.
+    """
+    trace = user_trace(error)
+    kind = type(error).__name__
+    text = f"{kind}: {error}" if str(error) else kind
+    indented = "\n".join("    " + line for line in trace.splitlines())
+    message = f"Trace:\n\n{indented}\nMessage:\n\n    {text}"
+    if len(message) > _MAX_MESSAGE:
+        half = _MAX_MESSAGE // 2
+        message = f"{message[:half]}\n… {len(message) - 2 * half} characters …\n{message[-half:]}"
+    return message
+
+
+def user_trace(error: BaseException) -> str:
+    """The traceback as Python prints it, without frames of ours, in every link of the chain."""
+    # Imported when something failed: 4 ms that no successful attempt has to pay.
+    from traceback import TracebackException
+
+    seen: set[int] = set()
+    detail = TracebackException(type(error), error, error.__traceback__, compact=True)
+    _strip(detail, seen)
+    return "".join(detail.format()).rstrip("\n")
+
+
+def user_frames(traceback: "TracebackType | None") -> "TracebackType | None":
+    """The first link of `traceback` that is the user's; the rest hangs on it."""
+    while traceback is not None and _is_ours(traceback.tb_frame.f_code.co_filename):
+        traceback = traceback.tb_next
+    return traceback
+
+
+def _strip(detail: "TracebackException", seen: "set[int]") -> None:
+    if id(detail) in seen:
+        return
+    seen.add(id(detail))
+    stack = detail.stack
+    stack[:] = [frame for frame in stack if not _is_ours(frame.filename)]
+    related: list[Any] = [detail.__cause__, detail.__context__]
+    related.extend(getattr(detail, "exceptions", None) or ())
+    for link in related:
+        if link is not None:
+            _strip(link, seen)
+
+
+def _is_ours(filename: str) -> bool:
+    if filename == BOOTSTRAP_FILENAME:
+        return True
+    # Also inside the ring's zip, where `__file__` is `<path>.zip/flyte_nb/worker/failures.py`.
+    root = __file__[: -len("worker/failures.py")]
+    if filename.startswith(root):
+        return not filename.startswith((root + "_notebooks", root + "testing"))
+    return filename.endswith(CLOUDPICKLE + ".py")
+
+
+def _origin(code: str) -> str:
+    return USER if code.startswith("USER:") else SYSTEM
