@@ -13,19 +13,12 @@ from flyte_nb.worker import failures
 if TYPE_CHECKING:
     from flyte_nb.api.literals import Literal
     from flyte_nb.api.ports import DataAccess
+    from flyte_nb.sdk.execution_context import ExecutionContext
     from flyte_nb.sdk.task import Task, TaskSignature
     from flyte_nb.types.registry import Registry
 
 
-class DirectRunner:
-    """Inside an attempt a task that calls another one calls its function: there is no engine here."""
-
-    def run(self, entity: Any, inputs: "dict[str, Any]") -> Any:
-        """Call the entity's function with these inputs."""
-        return entity.function(**inputs)
-
-
-_DIRECT = DirectRunner()
+_DIRECT = context.DirectRunner()
 
 
 def call(
@@ -33,8 +26,12 @@ def call(
     inputs: "dict[str, Literal]",
     registry: "Registry",
     data: "DataAccess | None" = None,
+    *,
+    execution: "ExecutionContext | None" = None,
 ) -> "dict[str, Literal]":
-    """Run `task` on `inputs`; the outputs by variable.
+    """Run `task` on `inputs`; the outputs by variable. `execution` is its `current_context()`.
+
+    Inside, a call of another task or workflow calls its function: there is no engine in an attempt.
 
     Raises:
         TaskFailed: for everything that goes wrong but an interrupt of the process; `info` is the
@@ -45,12 +42,12 @@ def call(
     except CodecError as error:
         raise TaskFailed(failures.classify(error)) from error
     arguments = _decode(task, signature, inputs, data)
-    token = context.runner.set(_DIRECT)
+    token = context.runner.set(_DIRECT if execution is None else context.DirectRunner(execution))
     try:
         returned = task.function(**arguments)
     except (KeyboardInterrupt, GeneratorExit):
         raise
-    except BaseException as error:  # noqa: BLE001 - user code may raise anything, SystemExit too
+    except BaseException as error:
         raise TaskFailed(failures.classify(error)) from error
     finally:
         context.runner.reset(token)
@@ -75,7 +72,7 @@ def _decode(
             arguments[name] = codec.decode(literal, data)
         except CodecError as error:
             raise TaskFailed(failures.input_mismatch(_name(task), name, error)) from error
-        except Exception as error:  # noqa: BLE001 - a user's own codec or class may raise anything
+        except Exception as error:
             raise TaskFailed(failures.classify(error)) from error
     if len(inputs) > len(arguments):
         unknown = sorted(set(inputs) - set(codecs))
@@ -97,7 +94,7 @@ def _encode(
             literals[name] = codec.encode(values[name], data)
         except CodecError as error:
             raise TaskFailed(failures.output_mismatch(_name(task), name, error)) from error
-        except Exception as error:  # noqa: BLE001 - pickling a user's object may raise anything
+        except Exception as error:
             raise TaskFailed(failures.classify(error)) from error
     return literals
 

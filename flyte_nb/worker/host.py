@@ -1,0 +1,55 @@
+"""The worker's view of its host: files go and come through the pipe while user code runs."""
+
+import os
+import threading
+from typing import Any
+
+from flyte_nb.api.errors import StorageError
+from flyte_nb.worker.pipe import Pipe
+
+
+class HostData:
+    """`DataAccess` over the pipe; safe from several threads of the user's."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
+        self._lock = threading.Lock()
+        self._count = 0
+        self._process = os.getpid()
+
+    def download(self, uri: str) -> str:
+        """A local path with the content of `uri`.
+
+        Raises:
+            StorageError: when the host cannot get it; `transient` when trying again may help.
+        """
+        return self._ask({"kind": "download", "uri": uri}, "path")
+
+    def upload(self, path: str, *, name: str = "") -> str:
+        """Store the file or folder at `path` below the raw output prefix; its URI.
+
+        Raises:
+            StorageError: when the host cannot store it.
+        """
+        return self._ask({"kind": "upload", "path": os.path.abspath(path), "name": name}, "uri")
+
+    def scratch(self, suffix: str = "") -> str:
+        """A fresh path in the attempt's folder."""
+        with self._lock:
+            self._count += 1
+            return os.path.join(self._pipe.folder, f"scratch-{os.getpid()}-{self._count}{suffix}")
+
+    def _ask(self, message: "dict[str, Any]", field: str) -> str:
+        if os.getpid() != self._process:
+            raise StorageError(
+                "A forked process cannot move files: the pipe belongs to the task's own process.",
+                hint="Return the path to the parent, and store it there.",
+            )
+        with self._lock:
+            self._pipe.send(message)
+            reply = self._pipe.receive()
+        if "error" in reply:
+            raise StorageError(
+                reply["error"], uri=reply.get("uri", ""), transient=bool(reply.get("transient"))
+            )
+        return str(reply[field])

@@ -1,0 +1,109 @@
+"""From a verified payload to a task. Nothing here runs before the host has verified every byte."""
+
+import linecache
+import mmap
+import os
+import pickle
+import sys
+from typing import TYPE_CHECKING, Any
+
+from flyte_nb.api.errors import ErrorInfo, FlyteNbError, TaskFailed
+from flyte_nb.worker import failures
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flyte_nb.sdk.task import Task
+
+
+def load(
+    payload: str,
+    buffers: "Sequence[str]" = (),
+    modules: "Sequence[str]" = (),
+    *,
+    python: str = "",
+) -> "Task":
+    """The task in the file `payload`, with its buffers' files in order.
+
+    Args:
+        payload: path of the pickle.
+        buffers: paths of its out-of-band buffers. They are mapped, not read; a task may change an
+            array, and the file stays as it is.
+        modules: zips of local modules, which become importable.
+        python: the `major.minor` that wrote the pickle; another one is refused before it is read.
+
+    Raises:
+        TaskFailed: when it cannot be loaded here.
+    """
+    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    if python and python != here:
+        raise TaskFailed(_other_python(python, here))
+    # After the ring, which is first: a module of the user's never stands for one of ours.
+    sys.path[1:1] = list(modules)
+    with open(payload, "rb") as file:
+        content = file.read()
+    return loads(content, [_map(path) for path in buffers])
+
+
+def loads(payload: bytes, buffers: "Sequence[Any]" = ()) -> "Task":
+    """The task in the pickle `payload`; its cells' source lines are made known to tracebacks.
+
+    Raises:
+        TaskFailed: when it cannot be loaded here.
+    """
+    try:
+        task, sources = pickle.loads(payload, buffers=buffers)
+    except FlyteNbError as error:
+        raise TaskFailed(failures.classify(error)) from error
+    except Exception as error:  # unpickling imports the user's modules
+        raise TaskFailed(_unloadable(error)) from error
+    remember_sources(sources)
+    loaded: Task = task
+    return loaded
+
+
+def remember_sources(sources: "Mapping[str, tuple[tuple[int, str], ...]]") -> None:
+    """Let tracebacks show the lines of cells, which are in no file here.
+
+    Args:
+        sources: by file name, pairs of a first line's number and the text from there on.
+    """
+    for filename, pieces in sources.items():
+        lines: list[str] = []
+        for first, text in sorted(pieces):
+            lines.extend(["\n"] * (first - 1 - len(lines)))
+            lines[first - 1 :] = text.splitlines(keepends=True)
+        size = sum(map(len, lines))
+        linecache.cache[filename] = (size, None, lines, filename)
+
+
+def _map(path: str) -> Any:
+    if os.path.getsize(path) == 0:
+        return bytearray()
+    with open(path, "rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+
+
+def _unloadable(error: Exception) -> ErrorInfo:
+    if isinstance(error, ModuleNotFoundError):
+        message = (
+            f"The task needs the module {error.name!r}, which is not installed where it runs."
+            " Add it to the task's image (or environment), or, if it is a file of yours, put it"
+            " beside the notebook and register again."
+        )
+        return ErrorInfo("USER:ModuleNotFound", f"{message}\n{failures.describe(error)}", "USER")
+    message = (
+        "The task cannot be loaded where it runs. Are the packages there of the versions that"
+        f" the notebook had?\n{failures.describe(error)}"
+    )
+    return ErrorInfo("USER:BundleLoadFailed", message, "USER")
+
+
+def _other_python(python: str, here: str) -> ErrorInfo:
+    return ErrorInfo(
+        "USER:PythonMismatch",
+        f"The task was pickled by Python {python} and Python {here} runs it; code cannot be carried"
+        " over between minor versions. Use an image with the notebook's Python, or register from a"
+        f" kernel that runs Python {here}.",
+        "USER",
+    )

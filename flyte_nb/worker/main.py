@@ -1,0 +1,97 @@
+"""The worker's life: load the task, call it, answer, end."""
+
+import os
+import sys
+from typing import Any
+
+from flyte_nb.api.errors import ErrorInfo, TaskFailed
+from flyte_nb.api.literals import from_plain, to_plain
+from flyte_nb.worker import failures
+from flyte_nb.worker.call import call
+from flyte_nb.worker.host import HostData
+from flyte_nb.worker.load import load
+from flyte_nb.worker.pipe import Pipe, PipeClosed
+
+
+def serve(read_fd: int, write_fd: int, folder: str) -> None:
+    """Answer one `load` and one `call`; does not return.
+
+    The process ends by `os._exit`, after exit handlers have run and streams are flushed: threads
+    that the user's code left running do not hold the attempt up.
+    """
+    pipe = Pipe(read_fd, write_fd, folder)
+    process = os.getpid()
+    status = 0
+    try:
+        answer = _attempt(pipe)
+        if os.getpid() != process:  # user code forked, and this is the child coming back
+            os._exit(0)
+        pipe.send(answer)
+    except PipeClosed:
+        status = 1  # the host is gone; nobody to tell
+    _end(status)
+
+
+def _attempt(pipe: Pipe) -> "dict[str, Any]":
+    try:
+        message = pipe.receive()
+        task = load(
+            message["payload"], message["buffers"], message["modules"], python=message["python"]
+        )
+        _as_main(task)
+        message = pipe.receive()
+        outputs = _call(task, message, HostData(pipe))
+        return {"kind": "outputs", "outputs": outputs}
+    except PipeClosed:
+        raise
+    except TaskFailed as error:
+        return {"kind": "failed", "error": list(error.info)}
+    except KeyboardInterrupt as error:
+        return {"kind": "failed", "error": list(failures.classify(error))}
+    except Exception as error:  # noqa: BLE001 - the outermost frame: ours to explain
+        info = ErrorInfo("SYSTEM:WorkerError", failures.describe(error), "SYSTEM", recoverable=True)
+        return {"kind": "failed", "error": list(info)}
+
+
+def _call(task: Any, message: "dict[str, Any]", data: HostData) -> "dict[str, Any]":
+    from flyte_nb.types.registry import default_registry
+
+    # The kernel has warned about pickled types; a task's log need not say it again.
+    registry = default_registry(warn_pickled=False)
+    inputs = {name: from_plain(value) for name, value in message["inputs"].items()}
+    outputs = call(task, inputs, registry, data)
+    return {name: to_plain(literal) for name, literal in outputs.items()}
+
+
+def _as_main(task: Any) -> None:
+    """Make what the notebook defined findable as `__main__.<name>`.
+
+    So `pickle` and `multiprocessing` inside a task find the notebook's functions and classes, as
+    they do in the notebook.
+    """
+    namespace = getattr(getattr(task, "function", None), "__globals__", {})
+    if namespace.get("__name__") != "__main__":
+        return
+    main = sys.modules["__main__"]
+    for name in ("__file__", "__spec__", "__cached__"):
+        vars(main)[name] = None
+    vars(main).update(
+        {name: value for name, value in namespace.items() if not name.startswith("__")}
+    )
+
+
+def _end(status: int) -> None:
+    import atexit
+
+    run_handlers = getattr(atexit, "_run_exitfuncs", None)
+    if run_handlers is not None:
+        try:
+            run_handlers()
+        except BaseException:  # noqa: BLE001 - printed by atexit; the attempt's outcome is known
+            status = status or 0
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            continue
+    os._exit(status)

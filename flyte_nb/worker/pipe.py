@@ -1,0 +1,139 @@
+"""The pipe between host and worker: framed, versioned JSON messages over two file descriptors.
+
+A frame is the magic `FNB` and the protocol's number (4 bytes), the length of the body (4 bytes, big
+endian), and the body: one JSON object. The magic stands before every frame, because user code can
+get at the descriptor: what is not a frame is told apart from what is cut short, and neither is ever
+taken for an answer. A body over `SPILL_BYTES` lies in a file of the attempt's folder, and the frame
+names it.
+
+Every frame has a `kind`. Host to worker: `ring`, `load`, `call`, `reply`. Worker to host: `ready`,
+`download`, `upload`, then one of `outputs` and `failed`.
+"""
+
+import json
+import os
+from typing import Any
+
+from flyte_nb.api.errors import BundleError
+from flyte_nb.api.version import PROTOCOL
+
+MAGIC = b"FNB" + bytes([PROTOCOL])
+SPILL_BYTES = 1 << 20
+"""A larger body goes by file."""
+
+_HEADER = 8
+
+
+class PipeClosed(BundleError):
+    """The other side is gone."""
+
+
+class PipeGarbage(BundleError):
+    """What came is not a frame of this protocol."""
+
+
+class Pipe:
+    """One end of the two-way pipe. Not thread-safe; who shares it holds a lock for a round trip.
+
+    Args:
+        read_fd: the descriptor that messages come from.
+        write_fd: the descriptor that messages go to.
+        folder: where large bodies are written.
+    """
+
+    def __init__(self, read_fd: int, write_fd: int, folder: str) -> None:
+        self.read_fd = read_fd
+        self.write_fd = write_fd
+        self.folder = folder
+        self._spilled = 0
+
+    def send(self, message: "dict[str, Any]") -> None:
+        """Write one message.
+
+        Raises:
+            PipeClosed: when nobody reads it any more.
+        """
+        body = json.dumps(message, separators=(",", ":")).encode()
+        if len(body) > SPILL_BYTES:
+            body = json.dumps({"kind": message["kind"], "file": self._spill(body)}).encode()
+        view = memoryview(MAGIC + len(body).to_bytes(4, "big") + body)
+        try:
+            while view:
+                view = view[os.write(self.write_fd, view) :]
+        except OSError as error:
+            raise PipeClosed(
+                f"The pipe is closed: {error}.", code="SYSTEM:WorkerPipeClosed"
+            ) from error
+
+    def receive(self) -> "dict[str, Any]":
+        """The next message; waits for it.
+
+        Raises:
+            PipeClosed: when the other side ended, also in the middle of a frame.
+            PipeGarbage: when something else wrote to the descriptor.
+        """
+        header = self._read(_HEADER)
+        if header[:4] != MAGIC:
+            raise _garbage(header)
+        size = int.from_bytes(header[4:], "big")
+        if size > SPILL_BYTES + 4096:
+            raise _garbage(header)
+        message = _parse(self._read(size))
+        return self._unspill(str(message["file"])) if "file" in message else message
+
+    def close(self) -> None:
+        """Close both descriptors."""
+        os.close(self.read_fd)
+        os.close(self.write_fd)
+
+    def _read(self, size: int) -> bytes:
+        chunks = []
+        while size:
+            try:
+                chunk = os.read(self.read_fd, min(size, 1 << 20))
+            except OSError as error:
+                raise PipeClosed(
+                    f"The pipe is closed: {error}.", code="SYSTEM:WorkerPipeClosed"
+                ) from error
+            if not chunk:
+                raise PipeClosed("The pipe was closed.", code="SYSTEM:WorkerPipeClosed")
+            chunks.append(chunk)
+            size -= len(chunk)
+        return b"".join(chunks)
+
+    def _unspill(self, path: str) -> "dict[str, Any]":
+        if os.path.dirname(path) != self.folder:  # whoever writes frames names no other file
+            raise _garbage(path.encode())
+        try:
+            with open(path, "rb") as file:
+                body = file.read()
+            os.unlink(path)
+        except OSError:
+            raise _garbage(path.encode()) from None
+        return _parse(body)
+
+    def _spill(self, body: bytes) -> str:
+        self._spilled += 1
+        path = os.path.join(self.folder, f"frame-{os.getpid()}-{self._spilled}.json")
+        with open(path, "wb") as file:
+            file.write(body)
+        return path
+
+
+def _parse(body: bytes) -> "dict[str, Any]":
+    try:
+        message = json.loads(body)
+    except ValueError:
+        raise _garbage(body) from None
+    if not isinstance(message, dict) or not isinstance(message.get("kind"), str):
+        raise _garbage(body)
+    return message
+
+
+def _garbage(data: bytes) -> PipeGarbage:
+    return PipeGarbage(
+        f"The pipe between the worker and its host carries {data[:40]!r}, which is no message of"
+        f" protocol {PROTOCOL}.",
+        code="SYSTEM:WorkerProtocol",
+        hint="Something in the task wrote to a file descriptor that it did not open.",
+    )
