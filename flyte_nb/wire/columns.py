@@ -1,0 +1,279 @@
+"""Lists of numbers, texts and times: a column of plain values <-> `LiteralCollection` bytes.
+
+In bytes, one element is five nested headers around a few bytes of value:
+`0a len | 0a len | 0a len | field value`, i.e. collection.literals, literal.scalar,
+scalar.primitive, and the primitive itself. While an element is shorter than 128 bytes each header
+is two bytes, so that columns can be written and read by offset, without a message object each.
+What does not look like that is left to the general reader in `literals.py`.
+"""
+
+import functools
+import sys
+from array import array
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from flyte_nb.api import literals as v
+from flyte_nb.api.errors import CodecError
+from flyte_nb.wire.encoding import (
+    double,
+    field,
+    fields,
+    read_varint,
+    signed,
+    to_signed,
+    utf8,
+    varint,
+)
+
+if TYPE_CHECKING:
+    import re
+
+MICROS = 1_000_000
+
+_HEADERS = tuple(
+    bytes((0x0A, size + 4, 0x0A, size + 2, 0x0A, size)) if size <= 123 else b""
+    for size in range(128)
+)
+"""The three headers around a primitive of that many bytes."""
+_SMALL_INTS = tuple(_HEADERS[2] + bytes((0x08, number)) for number in range(128))
+_TRUE, _FALSE = _HEADERS[2] + b"\x20\x01", _HEADERS[2] + b"\x20\x00"
+_FLOAT_SIZE = 15
+_SWAP = sys.byteorder == "big"
+
+
+def primitive_to_bytes(kind: str, value: Any) -> bytes:
+    """The `Primitive` message of one scalar.
+
+    Raises:
+        CodecError: when the value is not of that kind.
+    """
+    if kind == v.INTEGER and type(value) is int:
+        return b"\x08" + signed(value)
+    if kind == v.FLOAT and type(value) in (float, int):
+        return b"\x11" + double(value)
+    if kind == v.STRING:
+        return field(b"\x1a", utf8(value))
+    if kind == v.BOOLEAN and type(value) is bool:
+        return b"\x20\x01" if value else b"\x20\x00"
+    if kind == v.DATETIME and type(value) is int:
+        seconds, micros = divmod(value, MICROS)
+        return field(b"\x2a", _time_to_bytes(seconds, micros * 1000))
+    if kind == v.DURATION and type(value) is int:
+        # google.protobuf.Duration wants seconds and nanos of one sign.
+        seconds, micros = divmod(abs(value), MICROS)
+        sign = -1 if value < 0 else 1
+        return field(b"\x32", _time_to_bytes(sign * seconds, sign * micros * 1000))
+    raise CodecError(f"{value!r} is no value of the kind {kind!r}.")
+
+
+def column_to_bytes(kind: str, values: "Sequence[Any]") -> bytes:
+    """The `LiteralCollection` of these scalars.
+
+    Raises:
+        CodecError: with the item's place, when one is not of that kind.
+    """
+    writer = _WRITERS.get(kind)
+    if writer is not None:
+        fast = writer(values)
+        if fast is not None:
+            return fast
+    out = []
+    for index, value in enumerate(values):
+        try:
+            primitive = primitive_to_bytes(kind, value)
+        except CodecError as error:
+            raise error.below(f"[{index}]") from None
+        out.append(field(b"\x0a", field(b"\x0a", field(b"\x0a", primitive))))
+    return b"".join(out)
+
+
+def column_from_bytes(data: bytes) -> "tuple[str, list[Any]] | None":
+    """The column in a `LiteralCollection`, or `None` when it is not a plain one of known layout.
+
+    `None` says nothing about the message: it may be mixed, nested, hashed, or long-winded.
+    """
+    if len(data) < 8 or data[0] != 0x0A:
+        return None
+    kind, reader = _READERS.get(data[6], ("", None))
+    values = reader(data) if reader is not None else None
+    return None if values is None else (kind, values)
+
+
+def micros_from_bytes(data: bytes) -> int:
+    """Microseconds in a `Timestamp` or `Duration`; what is finer is cut off, towards the past."""
+    seconds = nanos = 0
+    for number, _, part in fields(data):
+        if isinstance(part, int):
+            if number == 1:
+                seconds = to_signed(part)
+            elif number == 2:
+                nanos = to_signed(part)
+    return seconds * MICROS + nanos // 1000
+
+
+def _time_to_bytes(seconds: int, nanos: int) -> bytes:
+    first = b"\x08" + signed(seconds) if seconds else b""
+    return first + b"\x10" + signed(nanos) if nanos else first
+
+
+def _write_ints(values: "Sequence[Any]") -> "bytes | None":
+    small, headers = _SMALL_INTS, _HEADERS
+    out: list[bytes] = []
+    append = out.append
+    for value in values:
+        if type(value) is not int:
+            return None
+        if 0 <= value < 128:
+            append(small[value])
+        elif 128 <= value < 16384:
+            append(b"\x0a\x07\x0a\x05\x0a\x03\x08%c%c" % (value & 127 | 128, value >> 7))
+        elif 16384 <= value < 2097152:
+            append(
+                b"\x0a\x08\x0a\x06\x0a\x04\x08%c%c%c"
+                % (value & 127 | 128, value >> 7 & 127 | 128, value >> 14)
+            )
+        elif -(1 << 63) <= value < 1 << 63:
+            body = signed(value)
+            append(headers[len(body) + 1] + b"\x08" + body)
+        else:
+            return None
+    return b"".join(out)
+
+
+def _write_floats(values: "Sequence[Any]") -> "bytes | None":
+    # Every float takes the same 15 bytes, so that the columns of the byte matrix can be copied whole.
+    if any(type(value) is not float for value in values):
+        return None
+    numbers = array("d", values)
+    if _SWAP:
+        numbers.byteswap()
+    raw, count = numbers.tobytes(), len(numbers)
+    out = bytearray((_HEADERS[9] + b"\x11" + bytes(8)) * count)
+    for place in range(8):
+        out[7 + place :: _FLOAT_SIZE] = raw[place::8]
+    return bytes(out)
+
+
+def _write_texts(values: "Sequence[Any]") -> "bytes | None":
+    headers = _HEADERS
+    out: list[bytes] = []
+    append = out.append
+    try:
+        for value in values:
+            body = value.encode("utf-8")
+            size = len(body)
+            if size < 122:
+                append(headers[size + 2] + b"\x1a%c" % size + body)
+            else:
+                primitive = b"\x1a" + varint(size) + body
+                append(field(b"\x0a", field(b"\x0a", field(b"\x0a", primitive))))
+    except (AttributeError, TypeError, UnicodeEncodeError):
+        return None  # the slow way names the place
+    return b"".join(out)
+
+
+def _write_booleans(values: "Sequence[Any]") -> "bytes | None":
+    if any(value is not True and value is not False for value in values):
+        return None
+    return b"".join([_TRUE if value else _FALSE for value in values])
+
+
+def _read_ints(data: bytes) -> "list[Any] | None":
+    # One pass in C says whether all elements have the plain layout; then offsets need no checks.
+    if not _plain_ints().fullmatch(data):
+        return None
+    out: list[Any] = []
+    append = out.append
+    at, end = 7, len(data)
+    while at < end:
+        first = data[at]
+        if first < 128:
+            append(first)
+            at += 8
+            continue
+        second = data[at + 1]
+        if second < 128:
+            append(first & 127 | second << 7)
+            at += 9
+            continue
+        third = data[at + 2]
+        if third < 128:
+            append(first & 127 | (second & 127) << 7 | third << 14)
+            at += 10
+            continue
+        number, stop = read_varint(data, at)
+        append(to_signed(number))
+        at = stop + 7
+    return out
+
+
+@functools.cache
+def _plain_ints() -> "re.Pattern[bytes]":
+    import re
+
+    elements = (
+        re.escape(_HEADERS[size + 1]) + rb"\x08" + rb"[\x80-\xff]" * (size - 1) + rb"[\0-\x7f]"
+        for size in range(1, 11)
+    )
+    return re.compile(rb"(?s:" + rb"|".join(elements) + rb")*")
+
+
+def _read_floats(data: bytes) -> "list[Any] | None":
+    count, rest = divmod(len(data), _FLOAT_SIZE)
+    if rest:
+        return None
+    for place, byte in enumerate(_HEADERS[9] + b"\x11"):
+        if data[place::_FLOAT_SIZE].count(byte) != count:
+            return None
+    raw = bytearray(8 * count)
+    for place in range(8):
+        raw[place::8] = data[7 + place :: _FLOAT_SIZE]
+    numbers = array("d")
+    numbers.frombytes(raw)
+    if _SWAP:
+        numbers.byteswap()
+    return numbers.tolist()
+
+
+def _read_texts(data: bytes) -> "list[Any] | None":
+    headers = _HEADERS
+    out: list[Any] = []
+    append = out.append
+    at, end = 0, len(data)
+    try:
+        while at < end:
+            size = data[at + 5]
+            if data[at : at + 6] != headers[size] or data[at + 7] != size - 2:
+                return None
+            if data[at + 6] != 0x1A:
+                return None
+            stop = at + size + 6
+            append(data[at + 8 : stop].decode("utf-8"))
+            at = stop
+    except (IndexError, UnicodeDecodeError):
+        return None
+    return out if at == end else None
+
+
+def _read_booleans(data: bytes) -> "list[Any] | None":
+    count, rest = divmod(len(data), 8)
+    header = _HEADERS[2] + b"\x20"
+    if rest or any(data[place::8].count(byte) != count for place, byte in enumerate(header)):
+        return None
+    bits = data[7::8]
+    return [bit == 1 for bit in bits] if max(bits) < 2 else None
+
+
+_WRITERS: "dict[str, Callable[[Sequence[Any]], bytes | None]]" = {
+    v.INTEGER: _write_ints,
+    v.FLOAT: _write_floats,
+    v.STRING: _write_texts,
+    v.BOOLEAN: _write_booleans,
+}
+_READERS: "dict[int, tuple[str, Callable[[bytes], list[Any] | None]]]" = {
+    0x08: (v.INTEGER, _read_ints),
+    0x11: (v.FLOAT, _read_floats),
+    0x1A: (v.STRING, _read_texts),
+    0x20: (v.BOOLEAN, _read_booleans),
+}

@@ -1,0 +1,199 @@
+"""`api` tasks, workflows and launch plans <-> flyteidl's specs, as flytekit emits them.
+
+What flytekit always sets, though it says nothing (`retries {}`, empty `overrides {}`), is set here too,
+so that a workflow written with either SDK compiles to an equal closure. Lists that have no order of
+their own (inputs by variable, upstream ids) are sorted: equal specs are equal bytes.
+"""
+
+import inspect
+from collections.abc import Iterable, Mapping, MutableMapping
+
+from flyteidl.admin import description_entity_pb2, launch_plan_pb2, task_pb2, workflow_pb2
+from flyteidl.core import literals_pb2, security_pb2, tasks_pb2
+from flyteidl.core import workflow_pb2 as core_workflow_pb2
+
+from flyte_nb.api.errors import CodecError
+from flyte_nb.api.specs import (
+    Container,
+    LaunchPlanSpec,
+    TaskMetadata,
+    TaskTemplate,
+    WorkflowTemplate,
+)
+from flyte_nb.api.version import __version__
+from flyte_nb.wire.identifiers import (
+    execution_id_from_idl,
+    execution_id_to_idl,
+    identifier_from_idl,
+    identifier_to_idl,
+)
+from flyte_nb.wire.literals import literal_to_idl
+from flyte_nb.wire.nodes import NodeWriter, duration_to_idl, resources_to_idl
+from flyte_nb.wire.structs import struct_to_bytes
+from flyte_nb.wire.types import interface_to_idl, variable_to_idl
+
+__all__ = [
+    "execution_id_from_idl",
+    "execution_id_to_idl",
+    "identifier_from_idl",
+    "identifier_to_idl",
+    "launch_plan_to_idl",
+    "task_spec_to_idl",
+    "workflow_spec_to_idl",
+]
+
+_MOUNTS = {
+    "any": security_pb2.Secret.ANY,
+    "env_var": security_pb2.Secret.ENV_VAR,
+    "file": security_pb2.Secret.FILE,
+}
+_ON_FAILURE = {
+    "fail_immediately": core_workflow_pb2.WorkflowMetadata.FAIL_IMMEDIATELY,
+    "fail_after_executable_nodes_complete": (
+        core_workflow_pb2.WorkflowMetadata.FAIL_AFTER_EXECUTABLE_NODES_COMPLETE
+    ),
+}
+
+
+def task_spec_to_idl(template: TaskTemplate) -> task_pb2.TaskSpec:
+    """The task as `admin.TaskSpec`, with its docstring as description.
+
+    Raises:
+        CodecError: when something in it cannot be said in flyteidl.
+    """
+    spec = task_pb2.TaskSpec(description=_description(template.description))
+    message = spec.template
+    message.id.CopyFrom(identifier_to_idl(template.id))
+    message.type = template.type
+    _metadata(message.metadata, template.metadata)
+    message.interface.CopyFrom(interface_to_idl(template.interface))
+    if template.custom:
+        message.custom.MergeFromString(struct_to_bytes(template.custom))
+    if template.container is not None:
+        _container(message.container, template.container)
+    for secret in template.secrets:
+        if secret.mount_requirement not in _MOUNTS:
+            raise CodecError(f"A secret is mounted as any, env_var or file, not {secret!r}.")
+        message.security_context.secrets.add(
+            group=secret.group,
+            group_version=secret.group_version,
+            key=secret.key,
+            mount_requirement=_MOUNTS[secret.mount_requirement],
+        )
+    _fill(message.config, template.config)
+    return spec
+
+
+def workflow_spec_to_idl(
+    template: WorkflowTemplate, sub_workflows: "Iterable[WorkflowTemplate]" = ()
+) -> workflow_pb2.WorkflowSpec:
+    """The workflow as `admin.WorkflowSpec`; sub-workflows once each, sorted by id.
+
+    Raises:
+        CodecError: when something in it cannot be said in flyteidl.
+    """
+    spec = workflow_pb2.WorkflowSpec(description=_description(template.description))
+    writer = NodeWriter()
+    _workflow(spec.template, template, writer)
+    inner = {str(sub.id): sub for sub in sub_workflows}
+    for name in sorted(inner):
+        _workflow(spec.sub_workflows.add(), inner[name], writer)
+    return spec
+
+
+def launch_plan_to_idl(spec: LaunchPlanSpec) -> launch_plan_pb2.LaunchPlanSpec:
+    """The launch plan as `admin.LaunchPlanSpec`; fixed inputs are no parameters any more.
+
+    Raises:
+        CodecError: when something in it cannot be said in flyteidl.
+    """
+    message = launch_plan_pb2.LaunchPlanSpec(
+        workflow_id=identifier_to_idl(spec.workflow_id),
+        max_parallelism=spec.max_parallelism,
+    )
+    message.entity_metadata.SetInParent()
+    message.raw_output_data_config.SetInParent()
+    message.default_inputs.SetInParent()
+    message.fixed_inputs.SetInParent()
+    for name, parameter in spec.default_inputs.items():
+        if name in spec.fixed_inputs:
+            continue
+        entry = message.default_inputs.parameters[name]
+        entry.var.CopyFrom(variable_to_idl(parameter.variable))
+        if parameter.default is None:
+            entry.required = True
+        else:
+            entry.default.CopyFrom(literal_to_idl(parameter.default))
+    for name, literal in spec.fixed_inputs.items():
+        message.fixed_inputs.literals[name].CopyFrom(literal_to_idl(literal))
+    message.labels.SetInParent()
+    message.annotations.SetInParent()
+    _fill(message.labels.values, spec.labels)
+    _fill(message.annotations.values, spec.annotations)
+    return message
+
+
+def _workflow(
+    message: core_workflow_pb2.WorkflowTemplate, template: WorkflowTemplate, writer: NodeWriter
+) -> None:
+    message.id.CopyFrom(identifier_to_idl(template.id))
+    on_failure = _ON_FAILURE.get(template.on_failure)
+    if on_failure is None:
+        raise CodecError(
+            f"The failure policy is {template.on_failure!r}.", hint=f"Use one of {[*_ON_FAILURE]}."
+        )
+    message.metadata.on_failure = on_failure
+    message.metadata.SetInParent()
+    message.metadata_defaults.interruptible = template.interruptible
+    message.metadata_defaults.SetInParent()
+    message.interface.CopyFrom(interface_to_idl(template.interface))
+    for node in template.nodes:
+        writer.write(message.nodes.add(), node)
+    for binding in template.outputs:
+        writer.write_binding(message.outputs.add(), binding)
+    if template.failure_node is not None:
+        writer.write(message.failure_node, template.failure_node)
+
+
+def _metadata(message: tasks_pb2.TaskMetadata, metadata: TaskMetadata) -> None:
+    message.discoverable = metadata.discoverable
+    message.runtime.type = tasks_pb2.RuntimeMetadata.FLYTE_SDK
+    message.runtime.version = __version__
+    message.runtime.flavor = "python"
+    if metadata.timeout_s:
+        message.timeout.CopyFrom(duration_to_idl(metadata.timeout_s))
+    message.retries.retries = metadata.retries
+    message.retries.SetInParent()
+    message.discovery_version = metadata.discovery_version
+    message.deprecated_error_message = metadata.deprecated_error_message
+    if metadata.interruptible is not None:
+        message.interruptible = metadata.interruptible
+    message.cache_serializable = metadata.cache_serializable
+    message.cache_ignore_input_vars.extend(metadata.cache_ignore_input_vars)
+    message.generates_deck.value = metadata.generates_deck
+    message.generates_deck.SetInParent()
+    message.metadata.SetInParent()
+    message.pod_template_name = metadata.pod_template_name
+
+
+def _container(message: tasks_pb2.Container, container: Container) -> None:
+    message.image = container.image
+    message.command.extend(container.command)
+    message.args.extend(container.args)
+    message.resources.CopyFrom(resources_to_idl(container.requests, container.limits))
+    for key, value in container.env:
+        message.env.append(literals_pb2.KeyValuePair(key=key, value=value))
+
+
+def _description(docstring: str) -> description_entity_pb2.DescriptionEntity:
+    # As flytekit has it: the first paragraph is the short description, the rest the long one.
+    short, _, long = inspect.cleandoc(docstring).strip().partition("\n\n")
+    message = description_entity_pb2.DescriptionEntity(short_description=" ".join(short.split()))
+    message.long_description.value = long.strip()
+    message.long_description.format = description_entity_pb2.DESCRIPTION_FORMAT_RST
+    return message
+
+
+def _fill(target: "MutableMapping[str, str]", values: "Mapping[str, str]") -> None:
+    for key, value in values.items():
+        target[key] = value
