@@ -1,0 +1,133 @@
+"""What tasks and workflows have in common: a function, a name, a signature, and being called."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from flyte_nb.api.errors import CompileFailed, UsageError
+from flyte_nb.api.problems import Problem
+from flyte_nb.api.specs import Location
+from flyte_nb.sdk import context
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from flyte_nb.sdk.signature import Reading, TaskSignature
+    from flyte_nb.types.registry import Registry
+
+
+class Callee:
+    """A function that is an entity. Calling it in a traced workflow makes a node, elsewhere it runs."""
+
+    resource_type = ""
+    _noun = ""
+
+    def __init__(self, function: "Callable[..., Any]", options: Any) -> None:
+        if not hasattr(function, "__code__") and not hasattr(function, "__wrapped__"):
+            raise UsageError(
+                f"@{self._noun} stands before a function, not before {function!r}."
+                " Write a def that calls it."
+            )
+        self.function = function
+        self.options = options
+        self.module: str = function.__module__
+        self.short_name: str = function.__qualname__.replace("<locals>.", "")
+        # What help(), tab completion and functools.wraps look for.
+        self.__name__ = function.__name__
+        self.__qualname__ = function.__qualname__
+        self.__doc__ = function.__doc__
+        self.__module__ = function.__module__
+        self.__wrapped__ = function
+        self._reading: tuple[Registry, Reading] | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        frame = context.frame.get()
+        if frame is not None:
+            return frame.call(self, args, kwargs, sys._getframe(1))
+        return context.run(self, self._complete(args, kwargs))
+
+    def __repr__(self) -> str:
+        return f"<{self._noun} {self.module}.{self.short_name}>"
+
+    def __getstate__(self) -> "dict[str, Any]":
+        return {"function": self.function, "options": self.options}
+
+    def __setstate__(self, state: "dict[str, Any]") -> None:
+        Callee.__init__(self, state["function"], state["options"])
+
+    @property
+    def location(self) -> Location:
+        """Where the author defined it."""
+        from flyte_nb.sdk.hints import undecorated
+
+        code = undecorated(self.function).__code__
+        return Location(code.co_filename, code.co_firstlineno)
+
+    def read(self, registry: "Registry") -> "Reading":
+        """The signature as far as it can be read, and its problems.
+
+        It is kept until a name in a textual annotation means something else.
+        """
+        known = self._reading
+        if known is not None and known[0] is registry:
+            watched = known[1].watched
+            if not watched:
+                return known[1]
+            names = self._globals()
+            if all(names.get(name) is value for name, value in watched):
+                return known[1]
+        from flyte_nb.sdk.signature import SignatureReader
+
+        reader = SignatureReader(
+            self.function,
+            registry,
+            noun=self._noun,
+            output_names=getattr(self.options, "output_names", ()),
+        )
+        reading = reader.read()
+        self._reading = (registry, reading)
+        return reading
+
+    def signature(self, registry: "Registry") -> "TaskSignature":
+        """The typed interface and its codecs.
+
+        Raises:
+            CompileFailed: when the signature has problems; it names every one.
+        """
+        reading = self.read(registry)
+        if reading.problems:
+            raise CompileFailed(
+                f"The {self._noun} {self.short_name} cannot be used.", reading.problems
+            )
+        return reading.signature
+
+    def problems(self, registry: "Registry") -> "tuple[Problem, ...]":
+        """Everything that is wrong with the signature."""
+        return self.read(registry).problems
+
+    def _globals(self) -> "dict[str, Any]":
+        from flyte_nb.sdk.hints import undecorated
+
+        known: dict[str, Any] = undecorated(self.function).__globals__
+        return known
+
+    def _complete(self, args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "dict[str, Any]":
+        """All inputs by name: what was given, and the defaults of the rest."""
+        from flyte_nb.api.problems import as_text
+        from flyte_nb.sdk.binding import bind_arguments
+        from flyte_nb.sdk.hints import parameters_of, undecorated
+
+        parameters = parameters_of(undecorated(self.function))
+        given, problems = bind_arguments(
+            self.short_name,
+            parameters.names,
+            parameters.names[: parameters.positional],
+            parameters.defaults,
+            args,
+            kwargs,
+        )
+        if problems:
+            raise UsageError(f"{self.short_name} was called wrongly.\n{as_text(problems)}")
+        return {
+            name: given[name] if name in given else parameters.defaults[name]
+            for name in parameters.names
+        }

@@ -1,0 +1,102 @@
+"""Everything that has to be registered for some entities, in the order in which it can be."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from flyte_nb.api.errors import CompileFailed
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Scope
+from flyte_nb.api.problems import Problem
+from flyte_nb.sdk.frame import entity_name
+
+if TYPE_CHECKING:
+    from flyte_nb.api.ports import Entity
+    from flyte_nb.types.registry import Registry
+
+
+def reachable(entities: "Iterable[Entity]", registry: "Registry", scope: Scope) -> "list[Entity]":
+    """The entities and all they refer to, each once: tasks, then workflows and launch plans.
+
+    A workflow comes after the workflows and launch plans that it uses, and a launch plan after its
+    workflow; so each can be registered when its turn comes. Problems inside of workflows are not
+    told here; `trace` has them.
+
+    Raises:
+        CompileFailed: when workflows use each other in a circle, or two entities share a name.
+    """
+    walk = _Walk(registry, scope)
+    for entity in entities:
+        walk.visit(entity)
+    if walk.problems:
+        raise CompileFailed("These entities cannot be registered together.", walk.problems)
+    return walk.tasks + walk.others
+
+
+class _Walk:
+    def __init__(self, registry: "Registry", scope: Scope) -> None:
+        self._registry = registry
+        self._scope = scope
+        self._named: dict[tuple[str, str], Any] = {}
+        self._open: list[Any] = []
+        self.tasks: list[Entity] = []
+        self.others: list[Entity] = []
+        self.problems: list[Problem] = []
+
+    def visit(self, entity: Any) -> None:
+        name = entity_name(entity, self._scope)
+        known = self._named.get((entity.resource_type, name))
+        if known is entity:
+            if any(entity is waiting for waiting in self._open):
+                self._note_circle(entity)
+            return
+        if known is not None:
+            self._note_clash(known, entity, name)
+            return
+        self._named[entity.resource_type, name] = entity
+        if entity.resource_type == TASK:
+            self.tasks.append(entity)
+            return
+        self._open.append(entity)
+        for below in self._below(entity):
+            self.visit(below)
+        self._open.pop()
+        self.others.append(entity)
+
+    def _below(self, entity: Any) -> "tuple[Entity, ...]":
+        if entity.resource_type == WORKFLOW:
+            entities: tuple[Entity, ...] = entity.trace(self._registry, self._scope).entities
+            return entities
+        return (entity.workflow,) if entity.resource_type == LAUNCH_PLAN else ()
+
+    def _note_circle(self, entity: Any) -> None:
+        start = next(index for index, item in enumerate(self._open) if item is entity)
+        way = " → ".join(item.short_name for item in [*self._open[start:], entity])
+        self.problems.append(
+            Problem(
+                "CycleDetected",
+                f"Workflows use each other in a circle: {way}.",
+                hint="Take one of the calls out; a workflow cannot contain itself.",
+                location=getattr(entity, "location", None),
+                entity=entity.short_name,
+            )
+        )
+
+    def _note_clash(self, known: Any, entity: Any, name: str) -> None:
+        if known.resource_type == LAUNCH_PLAN and _same_plan(known, entity):
+            return
+        self.problems.append(
+            Problem(
+                "DuplicateName",
+                f"Two different definitions are called {name}.",
+                hint="Run the cells that use the older one anew, or give one another name.",
+                location=getattr(entity, "location", None),
+                entity=name,
+            )
+        )
+
+
+def _same_plan(one: Any, other: Any) -> bool:
+    """Launch plans are often made where they are used; equal ones are the same one."""
+    return one.workflow is other.workflow and all(
+        getattr(one, name) == getattr(other, name)
+        for name in ("default_inputs", "fixed_inputs", "labels", "annotations", "max_parallelism")
+    )

@@ -1,0 +1,40 @@
+"""The one place with ambient state: the workflow that is being traced, and who runs what is called."""
+
+from contextvars import ContextVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from flyte_nb.api.ports import Runner
+
+if TYPE_CHECKING:
+    from flyte_nb.sdk.execution_context import ExecutionContext
+    from flyte_nb.sdk.frame import Frame
+
+frame: "ContextVar[Frame | None]" = ContextVar("flyte_nb.frame", default=None)
+"""The workflow that is being traced in this context."""
+
+runner: "ContextVar[Runner | None]" = ContextVar("flyte_nb.runner", default=None)
+"""Who carries out a call; `None` asks the default session."""
+
+
+class DirectRunner:
+    """Calls the function, and nothing else: what a call means inside of a task.
+
+    `context` is what `current_context()` answers there.
+    """
+
+    def __init__(self, context: "ExecutionContext | None" = None) -> None:
+        self.context = context
+
+    def run(self, entity: Any, inputs: "dict[str, Any]") -> Any:
+        """The function's own return value."""
+        return entity.function(**inputs)
+
+
+def run(entity: Any, inputs: "dict[str, Any]") -> Any:
+    """Carry out a call of `entity` outside of any traced workflow."""
+    chosen = runner.get()
+    if chosen is None:
+        # By name: the session is floors above, and is only there where the whole package is.
+        chosen = import_module("flyte_nb").default_runner()
+    return chosen.run(entity, inputs)

@@ -1,0 +1,120 @@
+"""What a function's signature says, read from its code object: names, defaults, resolved annotations.
+
+The module `inspect` would cost more than everything else at import, and a code object says it all.
+"""
+
+import re
+import types
+import typing
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+_VARARGS, _VARKEYWORDS = 0x04, 0x08  # co_flags, as the Python reference has them
+GENERATOR, COROUTINE, ASYNC_GENERATOR = 0x20, 0x80, 0x200
+
+_NAME = re.compile(r"[^\W\d]\w*")
+
+
+class Parameters(NamedTuple):
+    """The parameters of a function in order, and what cannot be an input of an entity."""
+
+    names: "tuple[str, ...]"
+    positional: int
+    """How many of `names` may be given by position."""
+    defaults: "dict[str, Any]"
+    positional_only: "tuple[str, ...]"
+    variadic: "tuple[str, ...]"
+    """`*args` and `**kwargs`, spelled with their stars."""
+
+
+class Hints(NamedTuple):
+    """Resolved annotations, and the globals they were resolved with."""
+
+    types: "dict[str, Any]"
+    """By parameter, and `return`."""
+    failures: "dict[str, str]"
+    """Why an annotation could not be resolved."""
+    watched: "tuple[tuple[str, Any], ...]"
+    """Globals that textual annotations named; another object there means they have to be read anew."""
+
+
+def undecorated(function: "Callable[..., Any]") -> Any:
+    """The function whose signature counts: through decorators that used `functools.wraps`."""
+    seen = 0
+    while hasattr(function, "__wrapped__") and seen < 100:
+        function = function.__wrapped__
+        seen += 1
+    return function
+
+
+def parameters_of(function: Any) -> Parameters:
+    """The parameters of a plain function."""
+    code = function.__code__
+    positional, keyword_only = code.co_argcount, code.co_kwonlyargcount
+    names = code.co_varnames[: positional + keyword_only]
+    variadic = []
+    following = positional + keyword_only
+    if code.co_flags & _VARARGS:
+        variadic.append("*" + code.co_varnames[following])
+        following += 1
+    if code.co_flags & _VARKEYWORDS:
+        variadic.append("**" + code.co_varnames[following])
+    given = function.__defaults__ or ()
+    defaults = dict(zip(names[positional - len(given) : positional], given, strict=True))
+    defaults.update(function.__kwdefaults__ or {})
+    return Parameters(
+        names, positional, defaults, names[: code.co_posonlyargcount], tuple(variadic)
+    )
+
+
+def hints_of(function: Any) -> Hints:
+    """The annotations of a plain function; text is looked up in its globals and closure."""
+    known = function.__globals__
+    local = _closure(function)
+    try:
+        annotations = function.__annotations__
+    except NameError as error:  # Python 3.14 evaluates them only now
+        return Hints({}, {"return": f"{error}"}, ())
+    resolved: dict[str, Any] = {}
+    failures: dict[str, str] = {}
+    watched: dict[str, Any] = {}
+    for name, annotation in annotations.items():
+        if type(annotation) is type:
+            resolved[name] = annotation
+            continue
+        try:
+            resolved[name] = resolve(annotation, known, local)
+        except Exception as error:  # noqa: BLE001 - an annotation is an expression of the user's
+            failures[name] = f"{type(error).__name__}: {error}"
+        if resolved.get(name) is not annotation:
+            text = annotation if isinstance(annotation, str) else repr(annotation)
+            watched.update((word, known.get(word)) for word in _NAME.findall(text))
+    return Hints(resolved, failures, tuple(watched.items()))
+
+
+def resolve(annotation: Any, known: "dict[str, Any]", local: "dict[str, Any]") -> Any:
+    """The type an annotation means, with every text in it looked up."""
+    if not isinstance(annotation, str) and not _has_text(annotation):
+        return annotation
+    holder = types.SimpleNamespace(__annotations__={"it": annotation})
+    hints = typing.get_type_hints(holder, known, local, include_extras=True)
+    return hints["it"]
+
+
+def _has_text(annotation: Any) -> bool:
+    if isinstance(annotation, typing.ForwardRef):
+        return True
+    if typing.get_origin(annotation) is typing.Literal:
+        return False
+    arguments = typing.get_args(annotation)
+    return any(isinstance(part, str) or _has_text(part) for part in arguments)
+
+
+def _closure(function: Any) -> "dict[str, Any]":
+    found = {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            found[name] = cell.cell_contents
+        except ValueError:  # not assigned yet
+            continue
+    return found

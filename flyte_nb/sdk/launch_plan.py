@@ -1,0 +1,161 @@
+"""`LaunchPlan`: a workflow with inputs given beforehand, to be launched or used as a node."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from flyte_nb.api.errors import CodecError, CompileFailed, UsageError
+from flyte_nb.api.identifiers import LAUNCH_PLAN
+from flyte_nb.api.problems import Problem
+from flyte_nb.sdk import context
+
+if TYPE_CHECKING:
+    from flyte_nb.sdk.signature import Reading, TaskSignature
+    from flyte_nb.sdk.workflow import Workflow
+    from flyte_nb.types.registry import Registry
+
+
+class LaunchPlan:
+    """A workflow with defaults and fixed inputs of its own.
+
+    Args:
+        workflow: what it launches.
+        name: its name; without one it has the workflow's, which makes it the default launch plan.
+        default_inputs: inputs that a launch may still change.
+        fixed_inputs: inputs that no launch can change.
+        labels: Kubernetes labels of its executions.
+        annotations: Kubernetes annotations of its executions.
+        max_parallelism: how many nodes run at a time; 0 leaves it to the platform.
+
+    Raises:
+        UsageError: when an input is both a default and fixed, or inputs are given without a name.
+    """
+
+    resource_type = LAUNCH_PLAN
+
+    def __init__(
+        self,
+        workflow: "Workflow",
+        name: "str | None" = None,
+        *,
+        default_inputs: "dict[str, Any] | None" = None,
+        fixed_inputs: "dict[str, Any] | None" = None,
+        labels: "dict[str, str] | None" = None,
+        annotations: "dict[str, str] | None" = None,
+        max_parallelism: int = 0,
+    ) -> None:
+        self.workflow = workflow
+        self.default_inputs = dict(default_inputs or {})
+        self.fixed_inputs = dict(fixed_inputs or {})
+        self.labels = dict(labels or {})
+        self.annotations = dict(annotations or {})
+        self.max_parallelism = max_parallelism
+        self.fixed_name = name or ""
+        """A name that is not derived from a module and a function."""
+        self.module = workflow.module
+        self.short_name = name or workflow.short_name
+        both = self.default_inputs.keys() & self.fixed_inputs.keys()
+        if both:
+            raise UsageError(
+                f"The input {min(both)} of {self.short_name} is a default and fixed. Give it once."
+            )
+        changed = bool(self.default_inputs or self.fixed_inputs or self.labels or self.annotations)
+        if name is None and changed:
+            raise UsageError(
+                "A launch plan without a name is the workflow's default one, which changes nothing."
+                f" Write LaunchPlan({workflow.short_name}, name=…)."
+            )
+
+    @classmethod
+    def create(cls, name: str, workflow: "Workflow", **options: Any) -> "LaunchPlan":
+        """A new launch plan, as flytekit spells it."""
+        return cls(workflow, name, **options)
+
+    @classmethod
+    def get_or_create(
+        cls, workflow: "Workflow", name: "str | None" = None, **options: Any
+    ) -> "LaunchPlan":
+        """A launch plan of the workflow as it is now; nothing is kept between calls."""
+        return cls(workflow, name, **options)
+
+    @classmethod
+    def get_default_launch_plan(cls, workflow: "Workflow") -> "LaunchPlan":
+        """The launch plan that has the workflow's name."""
+        return cls(workflow)
+
+    @property
+    def bound_inputs(self) -> "dict[str, Any]":
+        """Inputs that a call cannot give, because they are fixed."""
+        return self.fixed_inputs
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        frame = context.frame.get()
+        if frame is not None:
+            return frame.call(self, args, kwargs, sys._getframe(1))
+        clash = kwargs.keys() & self.fixed_inputs.keys()
+        if clash:
+            raise UsageError(f"{self.short_name} fixes the input {min(clash)}. Leave it out.")
+        given = {**self.default_inputs, **kwargs, **self.fixed_inputs}
+        return self.workflow(*args, **given)
+
+    def __repr__(self) -> str:
+        return (
+            f"<launch plan {self.short_name} of {self.workflow.module}.{self.workflow.short_name}>"
+        )
+
+    def read(self, registry: "Registry") -> "Reading":
+        """The workflow's signature with this plan's defaults, and its problems."""
+        reading = self.workflow.read(registry)
+        signature = reading.signature
+        problems = list(reading.problems)
+        for name, value in {**self.default_inputs, **self.fixed_inputs}.items():
+            codec = signature.input_codecs.get(name)
+            problem = self._check(name, value, codec, registry)
+            if problem is not None:
+                problems.append(problem)
+        defaults = {**signature.defaults, **self.default_inputs}
+        return reading._replace(
+            signature=signature._replace(defaults=defaults), problems=tuple(problems)
+        )
+
+    def signature(self, registry: "Registry") -> "TaskSignature":
+        """The workflow's signature with this plan's defaults.
+
+        Raises:
+            CompileFailed: when the workflow's signature, a default or a fixed input has problems.
+        """
+        reading = self.read(registry)
+        if reading.problems:
+            raise CompileFailed(
+                f"The launch plan {self.short_name} cannot be used.", reading.problems
+            )
+        return reading.signature
+
+    def _check(self, name: str, value: Any, codec: Any, registry: "Registry") -> "Problem | None":
+        from flyte_nb.types.codec import NeedsStore
+
+        location = self.workflow.location
+        if codec is None:
+            inputs = ", ".join(self.workflow.read(registry).signature.interface.inputs) or "none"
+            return Problem(
+                "VariableNameNotFound",
+                f"The workflow {self.workflow.short_name} has no input {name}.",
+                variable=name,
+                hint=f"It has: {inputs}.",
+                location=location,
+                entity=self.short_name,
+            )
+        try:
+            codec.encode(value, None)
+        except NeedsStore:
+            return None
+        except CodecError as error:
+            near = codec.nearest(value)
+            return Problem(
+                "ValueDoesNotFit",
+                f"The input {name} does not fit: {error.bare_message}",
+                variable=name,
+                hint=f"Write {name}={near!r}." if near is not None else error.hint,
+                location=location,
+                entity=self.short_name,
+            )
+        return None

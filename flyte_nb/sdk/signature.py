@@ -1,0 +1,259 @@
+"""From a function to the typed interface of a task or workflow, with every problem in it."""
+
+import typing
+from typing import Any, NamedTuple
+
+from flyte_nb.api.errors import CodecError
+from flyte_nb.api.problems import Problem
+from flyte_nb.api.specs import Location, TypedInterface, Variable
+from flyte_nb.sdk.hints import (
+    ASYNC_GENERATOR,
+    COROUTINE,
+    GENERATOR,
+    Hints,
+    Parameters,
+    hints_of,
+    parameters_of,
+    resolve,
+    undecorated,
+)
+from flyte_nb.types.codec import Codec, NeedsStore, spell
+from flyte_nb.types.registry import Registry
+
+NONE, SINGLE, TUPLE, NAMED = "none", "single", "tuple", "named"
+"""What a function returns: nothing, a value, a tuple, or a NamedTuple (`output_kind`)."""
+
+
+class TaskSignature(NamedTuple):
+    """The interface of a task or workflow, and how its Python values become literals."""
+
+    interface: TypedInterface
+    input_codecs: "dict[str, Codec]"
+    output_codecs: "dict[str, Codec]"
+    defaults: "dict[str, Any]"
+    output_names: "tuple[str, ...]"
+    output_kind: str
+    output_class: "type | None" = None
+    """The NamedTuple that several outputs come back as, if there is one."""
+    positional: "tuple[str, ...]" = ()
+    """Inputs that may be given by position, in order."""
+
+
+class Reading(NamedTuple):
+    """A signature as far as it could be read, and the problems."""
+
+    signature: TaskSignature
+    problems: "tuple[Problem, ...]"
+    watched: "tuple[tuple[str, Any], ...]"
+    """Globals by which textual annotations were resolved."""
+
+
+class SignatureReader:
+    """Reads one function; a fresh one for each reading."""
+
+    def __init__(
+        self, function: Any, registry: Registry, *, noun: str, output_names: "tuple[str, ...]" = ()
+    ) -> None:
+        self._function = undecorated(function)
+        self._registry = registry
+        self._noun = noun
+        self._output_names = output_names
+        self._entity = self._function.__name__
+        code = self._function.__code__
+        self._location = Location(code.co_filename, code.co_firstlineno)
+        self._problems: list[Problem] = []
+
+    def read(self) -> Reading:
+        """The signature, and everything that is wrong with it."""
+        parameters = parameters_of(self._function)
+        hints = hints_of(self._function)
+        described = _descriptions(self._function.__doc__)
+        self._refuse_kinds(parameters)
+        inputs, input_codecs = {}, {}
+        for name in parameters.names:
+            codec = self._input(name, hints, parameters)
+            if codec is not None:
+                input_codecs[name] = codec
+                inputs[name] = Variable(codec.literal_type, described.get(name, name))
+        kind, named, output_class = self._outputs(hints)
+        outputs, output_codecs = {}, {}
+        for name, annotation in named:
+            codec = self._codec(annotation, name)
+            if codec is not None:
+                output_codecs[name] = codec
+                outputs[name] = Variable(codec.literal_type, described.get(name, name))
+        signature = TaskSignature(
+            TypedInterface(inputs, outputs),
+            input_codecs,
+            output_codecs,
+            parameters.defaults,
+            tuple(name for name, _ in named),
+            kind,
+            output_class,
+            parameters.names[: parameters.positional],
+        )
+        return Reading(signature, tuple(self._problems), hints.watched)
+
+    def _problem(self, code: str, message: str, *, variable: str = "", hint: str = "") -> None:
+        self._problems.append(
+            Problem(
+                code,
+                message,
+                variable=variable,
+                hint=hint,
+                location=self._location,
+                entity=self._entity,
+            )
+        )
+
+    def _refuse_kinds(self, parameters: Parameters) -> None:
+        name, noun, flags = self._entity, self._noun, self._function.__code__.co_flags
+        if not name.isidentifier():
+            self._problem(
+                "NamelessFunction",
+                f"{name} is not a name that a {noun} can be found by.",
+                hint="Define it with def.",
+            )
+        if flags & (COROUTINE | ASYNC_GENERATOR):
+            self._problem(
+                "AsyncFunction",
+                f"{name} is an async function, and a {noun} is called without an event loop.",
+                hint="Write def; inside, asyncio.run(…) runs a coroutine.",
+            )
+        elif flags & GENERATOR:
+            self._problem(
+                "GeneratorFunction",
+                f"{name} has a yield, so calling it makes a generator and runs nothing.",
+                hint="Return a list.",
+            )
+        for variadic in parameters.variadic:
+            self._problem(
+                "VariadicParameter",
+                f"{name} takes {variadic}, and the inputs of a {noun} have fixed names.",
+                variable=variadic.lstrip("*"),
+                hint="Name every input, or take one list[…] or dict[str, …].",
+            )
+        for only in parameters.positional_only:
+            self._problem(
+                "PositionalOnlyParameter",
+                f"{name} takes {only} by position only, and inputs are passed by name.",
+                variable=only,
+                hint="Remove the / from the signature.",
+            )
+
+    def _input(self, name: str, hints: Hints, parameters: Parameters) -> "Codec | None":
+        if name in hints.failures:
+            self._unresolved(name, hints.failures[name])
+            return None
+        if name not in hints.types:
+            default = parameters.defaults.get(name)
+            example = spell(type(default)) if default is not None else "int"
+            self._problem(
+                "MissingAnnotation",
+                f"The input {name} has no type.",
+                variable=name,
+                hint=f"Write {name}: {example}.",
+            )
+            return None
+        codec = self._codec(hints.types[name], name)
+        if codec is not None and name in parameters.defaults:
+            self._check_default(name, codec, parameters.defaults[name])
+        return codec
+
+    def _check_default(self, name: str, codec: Codec, default: Any) -> None:
+        try:
+            codec.encode(default, None)
+        except NeedsStore:
+            return  # it fits; it is stored when it is used
+        except CodecError as error:
+            near = codec.nearest(default)
+            hint = f"Write {name}={near!r}." if near is not None else error.hint
+            if default is None:
+                hint = f"Write {name}: {spell(codec.python_type)} | None = None."
+            self._problem(
+                "DefaultMismatch",
+                f"The default of {name} does not fit: {error.bare_message}",
+                variable=name,
+                hint=hint,
+            )
+
+    def _codec(self, annotation: Any, variable: str) -> "Codec | None":
+        try:
+            return self._registry.codec(annotation)
+        except CodecError as error:
+            self._problem("UnsupportedType", error.bare_message, variable=variable, hint=error.hint)
+            return None
+
+    def _unresolved(self, variable: str, failure: str) -> None:
+        self._problem(
+            "UnresolvedAnnotation",
+            f"The annotation of {variable} cannot be resolved: {failure}.",
+            variable=variable,
+            hint="Define or import that name before.",
+        )
+
+    def _outputs(self, hints: Hints) -> "tuple[str, list[tuple[str, Any]], type | None]":
+        if "return" in hints.failures:
+            self._unresolved("the outputs", hints.failures["return"])
+            return NONE, [], None
+        annotation = hints.types.get("return")
+        if annotation is None or annotation is type(None):
+            return NONE, [], None
+        if isinstance(annotation, type) and issubclass(annotation, tuple):
+            fields = getattr(annotation, "_fields", None)
+            if fields is not None:
+                return NAMED, self._fields(annotation, fields), annotation
+        if typing.get_origin(annotation) is tuple:
+            return self._tuple(annotation)
+        return SINGLE, [(self._output_names[0] if self._output_names else "o0", annotation)], None
+
+    def _fields(self, named: type, fields: "tuple[str, ...]") -> "list[tuple[str, Any]]":
+        annotations = getattr(named, "__annotations__", {})
+        outputs = []
+        for field in fields:
+            if field not in annotations:
+                self._problem(
+                    "MissingAnnotation",
+                    f"The field {field} of {named.__name__} has no type.",
+                    variable=field,
+                    hint="Derive the class from typing.NamedTuple and give each field a type.",
+                )
+                continue
+            try:
+                found = resolve(annotations[field], self._function.__globals__, {})
+            except Exception as error:  # noqa: BLE001 - an annotation is an expression of the user's
+                self._unresolved(field, f"{type(error).__name__}: {error}")
+                continue
+            outputs.append((field, found))
+        return outputs
+
+    def _tuple(self, annotation: Any) -> "tuple[str, list[tuple[str, Any]], type | None]":
+        members = [member for member in typing.get_args(annotation) if member != ()]
+        if Ellipsis in members:
+            self._problem(
+                "UnsupportedType",
+                f"{self._entity} returns {spell(annotation)}, a tuple of any length.",
+                hint="Write list[…], or a tuple with one type for each output.",
+            )
+            return NONE, [], None
+        if not members:
+            return NONE, [], None
+        names = self._output_names or tuple(f"o{index}" for index in range(len(members)))
+        output_class = None
+        if self._output_names:
+            from collections import namedtuple
+
+            output_class = namedtuple(f"{self._entity}_outputs", names)  # type: ignore[misc]  # noqa: PYI024
+        return (
+            (NAMED if output_class else TUPLE),
+            list(zip(names, members, strict=True)),
+            output_class,
+        )
+
+
+def _descriptions(doc: "str | None") -> "dict[str, str]":
+    if not doc:
+        return {}
+    from flyte_nb.sdk.docstrings import variable_descriptions
+
+    return variable_descriptions(doc)

@@ -1,0 +1,142 @@
+"""From entities to specs: what is registered."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
+from flyte_nb.api.specs import Container, LaunchPlanSpec, Parameter, TaskMetadata, TaskTemplate
+from flyte_nb.sdk.docstrings import clean
+from flyte_nb.sdk.frame import entity_name, identify
+
+if TYPE_CHECKING:
+    from flyte_nb.api.ports import DataAccess, Entity
+    from flyte_nb.sdk.launch_plan import LaunchPlan
+    from flyte_nb.sdk.task import Task
+    from flyte_nb.sdk.workflow import Trace, Workflow
+    from flyte_nb.types.registry import Registry
+
+TASK_TYPE = "python-task"
+
+
+def task_template(
+    task: "Task",
+    scope: Scope,
+    registry: "Registry",
+    *,
+    version: str = "",
+    container: "Container | None" = None,
+    custom: "dict[str, Any] | None" = None,
+    cache_version: str = "",
+) -> TaskTemplate:
+    """The task as it is registered.
+
+    Args:
+        task: the task.
+        scope: project, domain and the notebook's name.
+        registry: the types.
+        version: the task's version, if it is known yet.
+        container: how it runs in a pod; image, environment and resources that it leaves empty are
+            taken from the task's options.
+        custom: free JSON for `TaskTemplate.custom`.
+        cache_version: what a cached task without a version of its own gets, e.g. the fingerprint.
+
+    Raises:
+        CompileFailed: when the task's signature has problems.
+    """
+    options = task.options
+    metadata = TaskMetadata(
+        retries=options.retries,
+        timeout_s=options.timeout_s,
+        discoverable=options.cache,
+        discovery_version=(options.cache_version or cache_version) if options.cache else "",
+        cache_serializable=options.cache_serialize,
+        cache_ignore_input_vars=options.cache_ignore_input_vars,
+        interruptible=options.interruptible,
+        deprecated_error_message=options.deprecated,
+        generates_deck=options.enable_deck,
+        pod_template_name=options.pod_template_name,
+    )
+    return TaskTemplate(
+        id=Identifier(TASK, scope.project, scope.domain, entity_name(task, scope), version),
+        type=TASK_TYPE,
+        interface=task.signature(registry).interface,
+        metadata=metadata,
+        container=_container(task, container) if container is not None else None,
+        custom=custom or {},
+        secrets=options.secret_requests,
+        description=options.docs or clean(task.function.__doc__ or ""),
+    )
+
+
+def workflow_template(
+    workflow: "Workflow",
+    scope: Scope,
+    registry: "Registry",
+    *,
+    version: str = "",
+    version_of: "Callable[[Entity], str]" = lambda entity: "",
+    data: "DataAccess | None" = None,
+) -> "Trace":
+    """The workflow as it is registered, traced, with `version` in its identifier."""
+    trace = workflow.trace(registry, scope, version_of, data=data)
+    template = trace.template
+    return trace._replace(template=template._replace(id=template.id._replace(version=version)))
+
+
+def launch_plan_spec(
+    entity: "LaunchPlan | Workflow",
+    scope: Scope,
+    registry: "Registry",
+    *,
+    version: str = "",
+    workflow_version: str = "",
+    data: "DataAccess | None" = None,
+) -> LaunchPlanSpec:
+    """A launch plan as it is registered; of a workflow its default one, which has its name.
+
+    Raises:
+        CompileFailed: when the signature of the workflow, or a default or fixed input has problems.
+        CodecError: when a default has to be stored and there is no `data`.
+    """
+    if entity.resource_type == WORKFLOW:
+        from flyte_nb.sdk.launch_plan import LaunchPlan
+
+        launch_plan = LaunchPlan(entity)  # type: ignore[arg-type]  # it is a Workflow by its resource type
+    else:
+        launch_plan = entity  # type: ignore[assignment]  # and here a LaunchPlan
+    workflow = launch_plan.workflow
+    signature = launch_plan.signature(registry)
+    fixed = {
+        name: signature.input_codecs[name].encode(value, data)
+        for name, value in launch_plan.fixed_inputs.items()
+    }
+    defaults = {}
+    for name, variable in signature.interface.inputs.items():
+        if name in fixed:
+            continue
+        default = None
+        if name in signature.defaults:
+            default = signature.input_codecs[name].encode(signature.defaults[name], data)
+        defaults[name] = Parameter(variable, default)
+    return LaunchPlanSpec(
+        id=Identifier(
+            LAUNCH_PLAN, scope.project, scope.domain, entity_name(launch_plan, scope), version
+        ),
+        workflow_id=identify(workflow, scope, workflow_version),
+        default_inputs=defaults,
+        fixed_inputs=fixed,
+        labels=launch_plan.labels,
+        annotations=launch_plan.annotations,
+        max_parallelism=launch_plan.max_parallelism,
+    )
+
+
+def _container(task: "Task", container: Container) -> Container:
+    options = task.options
+    named = dict(container.env)
+    return container._replace(
+        image=options.container_image or container.image,
+        env=tuple({**named, **dict(options.environment)}.items()),
+        requests=options.requests if any(options.requests) else container.requests,
+        limits=options.limits if any(options.limits) else container.limits,
+    )

@@ -1,0 +1,188 @@
+"""`@task`: a function becomes a step that runs in a process of its own."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
+
+from flyte_nb.api import specs
+from flyte_nb.api.errors import UsageError
+from flyte_nb.api.identifiers import TASK
+from flyte_nb.sdk.callee import Callee
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from flyte_nb.api.problems import Problem
+    from flyte_nb.sdk.options import Cache, Resources, Secret
+    from flyte_nb.types.registry import Registry
+
+
+class TaskOptions(NamedTuple):
+    """The options of a task, as plain values."""
+
+    retries: int = 0
+    cache: bool = False
+    cache_version: str = ""
+    cache_serialize: bool = False
+    cache_ignore_input_vars: "tuple[str, ...]" = ()
+    timeout_s: float = 0.0
+    environment: "tuple[tuple[str, str], ...]" = ()
+    requests: specs.Resources = specs.Resources()
+    limits: specs.Resources = specs.Resources()
+    container_image: str = ""
+    secret_requests: "tuple[specs.SecretRequest, ...]" = ()
+    interruptible: "bool | None" = None
+    deprecated: str = ""
+    enable_deck: bool = False
+    docs: str = ""
+    pod_template_name: str = ""
+    output_names: "tuple[str, ...]" = ()
+    """Names of the outputs where the signature cannot say them (`%%task … -> x: int`)."""
+
+
+class Task(Callee):
+    """A task. `.function` is what the author wrote."""
+
+    resource_type = TASK
+    _noun = "task"
+    options: TaskOptions
+
+
+@overload
+def task(function: "Callable[..., Any]") -> Task: ...
+
+
+@overload
+def task(
+    function: None = None,
+    *,
+    cache: "bool | Cache" = False,
+    cache_version: str = "",
+    cache_serialize: bool = False,
+    cache_ignore_input_vars: "tuple[str, ...]" = (),
+    retries: int = 0,
+    timeout: "float | timedelta" = 0,
+    environment: "dict[str, str] | None" = None,
+    resources: "Resources | None" = None,
+    requests: "Resources | None" = None,
+    limits: "Resources | None" = None,
+    container_image: str = "",
+    secret_requests: "list[Secret] | None" = None,
+    interruptible: "bool | None" = None,
+    deprecated: str = "",
+    enable_deck: bool = False,
+    docs: str = "",
+    pod_template_name: str = "",
+    output_names: "tuple[str, ...]" = (),
+) -> "Callable[[Callable[..., Any]], Task]": ...
+
+
+def task(function: "Callable[..., Any] | None" = None, **options: Any) -> Any:
+    """Make a function a task: `@task` or `@task(cache=True, retries=2)`.
+
+    Inputs and outputs are what the annotations say; nothing is checked before the task is used.
+
+    Args:
+        function: the function, when it is used without options.
+        **options: `cache` (a bool or a `Cache`; without a version the cache follows the code),
+            `retries`, `timeout` (seconds or a timedelta, for one attempt), `environment`,
+            `requests`, `limits` or `resources`, `container_image`, `secret_requests`,
+            `interruptible`, `deprecated` (a message), `enable_deck`, `docs`, `pod_template_name`.
+
+    Raises:
+        UsageError: when an option is unknown or has a value that cannot be meant.
+    """
+    recorded = _recorded(options) if options else _PLAIN
+    if function is not None:
+        return Task(function, recorded)
+
+    def decorate(function: "Callable[..., Any]") -> Task:
+        return Task(function, recorded)
+
+    return decorate
+
+
+def task_problems(task: Task, registry: "Registry") -> "tuple[Problem, ...]":
+    """Everything that keeps `task` from being used: missing annotations, refused types, …"""
+    return task.problems(registry)
+
+
+_PLAIN = TaskOptions()
+_KNOWN = frozenset(TaskOptions._fields) - {"timeout_s"} | {"timeout", "resources"}
+
+
+def _recorded(given: "dict[str, Any]") -> TaskOptions:
+    unknown = [name for name in given if name not in _KNOWN]
+    if unknown:
+        raise UsageError(
+            f"@task has no option {unknown[0]!r}. It has: {', '.join(sorted(_KNOWN))}."
+        )
+    known = dict(given)
+    requests = known.pop("requests", None)
+    limits = known.pop("limits", None)
+    resources = known.pop("resources", None)
+    if requests is not None or limits is not None or resources is not None:
+        from flyte_nb.sdk.options import requests_and_limits
+
+        known["requests"], known["limits"] = requests_and_limits(requests, limits, resources)
+    if "timeout" in known:
+        known["timeout_s"] = _seconds(known.pop("timeout"))
+    known["environment"] = _environment(known.get("environment"))
+    known["secret_requests"] = tuple(_secret(item) for item in known.get("secret_requests") or ())
+    _apply_cache(known)
+    retries = known.get("retries", 0)
+    if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
+        raise UsageError(
+            f"retries={retries!r}: write a number of further attempts, e.g. retries=2."
+        )
+    for name in ("cache_ignore_input_vars", "output_names"):
+        known[name] = tuple(known.get(name, ()))
+    return TaskOptions(**known)
+
+
+def _apply_cache(known: "dict[str, Any]") -> None:
+    cache = known.get("cache", False)
+    if isinstance(cache, bool):
+        if known.get("cache_version") and not cache:
+            raise UsageError("cache_version is given, and cache is not. Write cache=True.")
+        return
+    if not hasattr(cache, "ignored_inputs"):
+        raise UsageError(f"cache={cache!r}: write cache=True or cache=Cache(version=…).")
+    if known.get("cache_version") or known.get("cache_serialize"):
+        raise UsageError(
+            "Give the version and serialize in Cache(…), or beside cache=True, not both."
+        )
+    known["cache"] = True
+    known["cache_version"] = cache.version + cache.salt
+    known["cache_serialize"] = cache.serialize
+    known["cache_ignore_input_vars"] = cache.ignored_inputs
+
+
+def _seconds(timeout: Any) -> float:
+    if hasattr(timeout, "total_seconds"):
+        return float(timeout.total_seconds())
+    if isinstance(timeout, (int, float)) and not isinstance(timeout, bool) and timeout >= 0:
+        return float(timeout)
+    raise UsageError(f"timeout={timeout!r}: write seconds, e.g. timeout=600, or a timedelta.")
+
+
+def _environment(environment: Any) -> "tuple[tuple[str, str], ...]":
+    if environment is None:
+        return ()
+    if not isinstance(environment, dict):
+        raise UsageError(f"environment={environment!r}: write a dict, e.g. {{'MODE': 'fast'}}.")
+    for name, value in environment.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise UsageError(
+                f"environment: {name!r}: {value!r} is not text. Write {str(name)!r}: {str(value)!r}."
+            )
+    return tuple(environment.items())
+
+
+def _secret(secret: Any) -> specs.SecretRequest:
+    from flyte_nb.sdk.options import Secret
+
+    if not isinstance(secret, Secret):
+        raise UsageError(f"secret_requests: {secret!r}: write Secret(group=…, key=…).")
+    return specs.SecretRequest(
+        secret.group, secret.key, secret.group_version, secret.mount_requirement
+    )

@@ -1,0 +1,233 @@
+"""Which codec a Python type has. A registry belongs to a session; nothing is registered globally."""
+
+import sys
+import types
+import typing
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from flyte_nb.api.errors import CodecError
+from flyte_nb.api.literal_types import LiteralType
+from flyte_nb.types.codec import Codec, PickledTypeWarning, spell
+from flyte_nb.types.containers import ListCodec, MapCodec
+from flyte_nb.types.scalars import BoolCodec, FloatCodec, IntCodec, NoneCodec, StrCodec
+
+_SIMPLE: "dict[Any, Callable[[], Codec]]" = {
+    int: IntCodec,
+    float: FloatCodec,
+    str: StrCodec,
+    bool: BoolCodec,
+    type(None): NoneCodec,
+    None: NoneCodec,
+}
+
+Factory = typing.Callable[[Any, "Registry"], Codec]
+"""Makes the codec for a type; given the type as the author wrote it, and the registry."""
+
+
+class Registry:
+    """Codecs by Python type, each made when it is first needed."""
+
+    def __init__(self, *, warn_pickled: bool = True) -> None:
+        self._codecs: dict[Any, Codec] = {}
+        self._factories: dict[type, Factory] = {}
+        self._warn_pickled = warn_pickled
+        self._warned: set[str] = set()
+
+    def codec(self, python_type: Any) -> Codec:
+        """The codec of a type, e.g. of `int`, `list[float]`, `pandas.DataFrame`.
+
+        Raises:
+            CodecError: when values of the type cannot travel (`tuple`, `list` without a type, …).
+        """
+        try:
+            return self._codecs[python_type]
+        except KeyError:
+            pass
+        except TypeError:  # unhashable, e.g. Annotated[..., {}]
+            return self._make(python_type)
+        codec = self._codecs[python_type] = self._make(python_type)
+        return codec
+
+    def register(self, python_type: type, factory: Factory) -> None:
+        """Use `factory` for `python_type` and its subclasses, in place of what is built in."""
+        self._factories[python_type] = factory
+        self._codecs.clear()
+
+    def guess(self, literal_type: LiteralType) -> Any:
+        """A Python type for values of `literal_type`, e.g. for an interface that was fetched."""
+        from flyte_nb.types.guess import guess
+
+        return guess(literal_type)
+
+    def pickled(self, python_type: Any) -> Codec:
+        """The codec that pickles; warns once for each type."""
+        from flyte_nb.types.pickles import PickleCodec
+
+        name = spell(python_type)
+        if self._warn_pickled and python_type is not Any and name not in self._warned:
+            self._warned.add(name)
+            module = getattr(python_type, "__module__", "typing")
+            warnings.warn(
+                f"Values of {name} (module {module}) travel by pickle: Python"
+                f" {sys.version_info[0]}.{sys.version_info[1]} writes them, another minor version of"
+                " Python or of the package may not read them.",
+                PickledTypeWarning,
+                stacklevel=2,
+            )
+        return PickleCodec(python_type)
+
+    def _make(self, python_type: Any) -> Codec:
+        simple = _SIMPLE.get(python_type) if _hashable(python_type) else None
+        if simple is not None and not self._factories:
+            return simple()
+        if self._factories:
+            for base in getattr(python_type, "__mro__", ()):
+                if base in self._factories:
+                    return self._factories[base](python_type, self)
+            if simple is not None:
+                return simple()
+        if isinstance(python_type, type) and typing.get_origin(python_type) is None:
+            return self._class(python_type)
+        return self._construct(python_type)
+
+    def _construct(self, python_type: Any) -> Codec:
+        origin = typing.get_origin(python_type)
+        if origin is list or python_type is typing.List:  # noqa: UP006 - the bare alias itself
+            return self._list(python_type)
+        if origin is dict or python_type is typing.Dict:  # noqa: UP006
+            return self._dict(python_type)
+        if origin is typing.Union or origin is types.UnionType:
+            from flyte_nb.types.unions import union_codec
+
+            return union_codec(python_type, self)
+        if origin is typing.Literal:
+            from flyte_nb.types.enums import choice_codec
+
+            return choice_codec(python_type, self)
+        if origin is typing.Annotated:
+            from flyte_nb.types.annotated import annotated_codec
+
+            return annotated_codec(python_type, self)
+        if python_type is Any or python_type is object:
+            return self.pickled(Any)
+        return self._rare(python_type, origin)
+
+    def _rare(self, python_type: Any, origin: Any) -> Codec:
+        supertype = getattr(python_type, "__supertype__", None)  # typing.NewType
+        if supertype is not None:
+            return self.codec(supertype)
+        if type(python_type).__name__ == "TypeAliasType":  # `type Rows = list[int]`, Python 3.12
+            return self.codec(python_type.__value__)
+        if isinstance(python_type, (str, typing.ForwardRef)):
+            raise CodecError(
+                f"The annotation {python_type!r} is text, and it is not known where to look it up.",
+                hint="Write the type itself, without quotes.",
+            )
+        if isinstance(python_type, typing.TypeVar):
+            raise CodecError(
+                f"{python_type} is a type variable.", hint="Write the type that is meant."
+            )
+        if origin is tuple or python_type is typing.Tuple:  # noqa: UP006
+            raise _no_tuple(python_type)
+        if (
+            isinstance(origin, type)
+            and origin.__module__ == "numpy"
+            and origin.__name__ == "ndarray"
+        ):
+            return self._class(origin)  # numpy.typing.NDArray[...]
+        if origin is None and not callable(python_type):
+            raise CodecError(f"{python_type!r} is a value, not a type.", hint="Write its type.")
+        return self.pickled(python_type)
+
+    def _list(self, python_type: Any) -> Codec:
+        arguments = typing.get_args(python_type)
+        if len(arguments) != 1 or isinstance(arguments[0], typing.TypeVar):
+            raise CodecError("list has to say what is in it.", hint="Write list[int], list[Any], …")
+        return ListCodec(python_type, self.codec(arguments[0]))
+
+    def _dict(self, python_type: Any) -> Codec:
+        arguments = typing.get_args(python_type)
+        if len(arguments) == 2 and arguments[0] is str:
+            return MapCodec(python_type, self.codec(arguments[1]))
+        from flyte_nb.types.structs import struct_codec
+
+        return struct_codec(python_type, self)
+
+    def _class(self, python_type: type) -> Codec:
+        if python_type is list:
+            return self._list(python_type)
+        if python_type is dict:
+            return self._dict(python_type)
+        if issubclass(python_type, tuple):
+            raise _no_tuple(python_type)
+        if python_type is object:
+            return self.pickled(Any)
+        if "enum" in sys.modules and issubclass(python_type, sys.modules["enum"].Enum):
+            from flyte_nb.types.enums import EnumCodec
+
+            return EnumCodec(python_type)
+        library = self._of_library(python_type)
+        if library is not None:
+            return library
+        if hasattr(python_type, "__dataclass_fields__"):
+            from flyte_nb.types.dataclasses import DataclassCodec
+
+            return DataclassCodec(python_type, self)
+        return self.pickled(python_type)
+
+    def _of_library(self, python_type: type) -> "Codec | None":
+        """Types of the standard library and of pandas, numpy and pyarrow, told by their home."""
+        for base in python_type.__mro__:
+            make = _home(base)
+            if make is not None:
+                return make(python_type)
+        return None
+
+
+def default_registry(*, warn_pickled: bool = True) -> Registry:
+    """A new registry with the built-in types. A worker passes `warn_pickled=False`: the kernel warned."""
+    return Registry(warn_pickled=warn_pickled)
+
+
+def _home(base: type) -> "Callable[[Any], Codec] | None":
+    module, name = base.__module__, base.__name__
+    if module == "datetime":
+        from flyte_nb.types.times import codec_of
+
+        return codec_of(name)
+    if module.startswith("flyte_nb.types.files"):
+        from flyte_nb.types.files import codec_of as file_codec_of
+
+        return file_codec_of(name)
+    if name == "PathLike" and module == "os":
+        from flyte_nb.types.files import PathCodec
+
+        return PathCodec
+    if name == "ndarray" and module == "numpy":
+        from flyte_nb.types.arrays import ArrayCodec
+
+        return ArrayCodec
+    if (name == "DataFrame" and module.startswith("pandas")) or (
+        name == "Table" and module == "pyarrow.lib"
+    ):
+        from flyte_nb.types.frames import codec_of as frame_codec_of
+
+        return frame_codec_of(base)
+    return None
+
+
+def _no_tuple(python_type: Any) -> CodecError:
+    return CodecError(
+        f"{spell(python_type)} cannot travel as one value.",
+        hint="Write list[…] or a dataclass; as a task's return annotation a tuple means several outputs.",
+    )
+
+
+def _hashable(python_type: Any) -> bool:
+    try:
+        hash(python_type)
+    except TypeError:
+        return False
+    return True
