@@ -1,0 +1,109 @@
+"""Large graphs, made readable: what repeats and what merely follows becomes one pile of cards."""
+
+from flyte_nb.graph.values import GROUP, INPUTS, OUTPUTS, Graph, GraphEdge, GraphNode
+
+LIMIT = 300
+"""Nodes from which a graph is collapsed by itself."""
+
+_MIN_MEMBERS = 3
+
+
+def collapsed(graph: Graph, *, limit: int = LIMIT) -> Graph:
+    """The graph, or, when it has more than `limit` nodes, one with groups in it.
+
+    First nodes that run the same thing between the same neighbours become one group (a wide fan), then
+    nodes that follow each other with nothing else between them (a long chain), and so on while that
+    helps. A graph that has neither stays as it is.
+    """
+    seen = len(graph.nodes) + 1
+    while limit < len(graph.nodes) < seen:
+        seen = len(graph.nodes)
+        graph = _join(graph, _siblings(graph))
+        if len(graph.nodes) > limit:
+            graph = _join(graph, _chains(graph))
+    return graph
+
+
+def _neighbours(graph: Graph) -> "tuple[dict[str, list[str]], dict[str, list[str]]]":
+    before: dict[str, list[str]] = {node.id: [] for node in graph.nodes}
+    after: dict[str, list[str]] = {node.id: [] for node in graph.nodes}
+    for edge in graph.edges:
+        if edge.source in after and edge.target in before:
+            after[edge.source].append(edge.target)
+            before[edge.target].append(edge.source)
+    return before, after
+
+
+def _siblings(graph: Graph) -> "list[list[str]]":
+    before, after = _neighbours(graph)
+    alike: dict[tuple[object, ...], list[str]] = {}
+    for node in graph.nodes:
+        if node.kind in (INPUTS, OUTPUTS):
+            continue
+        what = node.name or node.kind
+        where = (tuple(sorted(before[node.id])), tuple(sorted(after[node.id])))
+        if any(where):
+            alike.setdefault((what, *where), []).append(node.id)
+    return [ids for ids in alike.values() if len(ids) >= _MIN_MEMBERS]
+
+
+def _chains(graph: Graph) -> "list[list[str]]":
+    before, after = _neighbours(graph)
+    fixed = {node.id for node in graph.nodes if node.kind in (INPUTS, OUTPUTS)}
+    chains = []
+    taken: set[str] = set()
+
+    def follows(first: str, second: str) -> bool:
+        return (
+            after[first] == [second] and before[second] == [first] and second not in fixed | taken
+        )
+
+    for node in graph.nodes:
+        if node.id in fixed or node.id in taken:
+            continue
+        sources = before[node.id]
+        if len(sources) == 1 and sources[0] not in fixed and follows(sources[0], node.id):
+            continue  # not the first of its chain
+        chain = [node.id]
+        taken.add(node.id)
+        while len(after[chain[-1]]) == 1 and follows(chain[-1], after[chain[-1]][0]):
+            chain.append(after[chain[-1]][0])
+            taken.add(chain[-1])
+        if len(chain) >= _MIN_MEMBERS:
+            chains.append(chain)
+    return chains
+
+
+def _join(graph: Graph, groups: "list[list[str]]") -> Graph:
+    """Each list of ids becomes one node, at the place and with the id of the first."""
+    stands_for = {member: group[0] for group in groups for member in group}
+    nodes = {node.id: node for node in graph.nodes}
+    joined = []
+    for node in graph.nodes:
+        if stands_for.get(node.id, node.id) != node.id:
+            continue
+        if node.id in stands_for:
+            group = next(group for group in groups if group[0] == node.id)
+            joined.append(_group([nodes[member] for member in group]))
+        else:
+            joined.append(node)
+    edges: dict[tuple[str, str], GraphEdge] = {}
+    for edge in graph.edges:
+        source = stands_for.get(edge.source, edge.source)
+        target = stands_for.get(edge.target, edge.target)
+        if source != target and (source, target) not in edges:
+            edges[source, target] = edge._replace(source=source, target=target)
+    return Graph(graph.title, tuple(joined), tuple(edges.values()))
+
+
+def _group(nodes: "list[GraphNode]") -> GraphNode:
+    members: list[str] = []
+    for node in nodes:
+        members += node.members or (node.id,)
+    first, last = nodes[0].title.partition(" · ")[0], nodes[-1].title.partition(" · ")[0]
+    same = len({node.name for node in nodes}) == 1 and nodes[0].name
+    title = f"{first} × {len(members)}" if same else f"{first} … {last}"
+    subtitle = "" if same else f"{len(members)} nodes"
+    return GraphNode(
+        nodes[0].id, GROUP, title, subtitle, nodes[0].name if same else "", tuple(members)
+    )

@@ -1,0 +1,126 @@
+"""How high each vertex stands in its column: near its neighbours, straight where it can be.
+
+Third step of the layered layout. Columns are walked to and fro; each vertex wants the mean height of
+its neighbours, and the column as a whole takes the heights nearest to those wishes (least squares) that
+keep the order and the distances: isotonic regression by pooling, which is exact and linear.
+"""
+
+from itertools import pairwise
+
+from flyte_nb.graph.ordering import Columns
+
+_STRAIGHT = 12.0  # weight of a dummy: a long arrow should not wave
+_SNAP = 7.0  # px under which a bend is a blemish rather than information
+
+
+def heights(
+    graph: Columns,
+    columns: "list[list[int]]",
+    height: "list[float]",
+    *,
+    gap: float,
+    line_gap: float,
+) -> "list[float]":
+    """The vertical centre of every vertex, in px from the top of the highest.
+
+    Args:
+        graph: the vertices and their neighbours.
+        columns: their order, from top to bottom.
+        height: of each vertex, in px; 0 for a dummy.
+        gap: px between two nodes.
+        line_gap: px between an arrow and what is above or below.
+    """
+    centre = [0.0] * len(height)
+    weight = [1.0 if size else _STRAIGHT for size in height]
+    offsets = []
+    for column in columns:
+        steps = [0.0]
+        for upper, lower in pairwise(column):
+            free = gap if height[upper] and height[lower] else line_gap
+            steps.append(steps[-1] + (height[upper] + height[lower]) / 2 + free)
+        offsets.append(steps)
+        middle = steps[-1] / 2
+        for vertex, step in zip(column, steps, strict=True):
+            centre[vertex] = step - middle
+    forth = list(zip(columns, offsets, strict=True))
+    back = forth[::-1]
+    both = [
+        before + after for before, after in zip(graph.predecessors, graph.successors, strict=True)
+    ]
+    for neighbours, walk in (
+        (graph.predecessors, forth),
+        (graph.successors, back),
+        (both, forth),
+        (graph.successors, back),
+        (both, forth),
+        (both, back),
+    ):
+        for column, steps in walk:
+            _place(column, steps, neighbours, centre, weight)
+    _straighten(graph, forth, centre, height)
+    top = min((centre[v] - height[v] / 2 for v in range(len(height))), default=0.0)
+    return [round(value - top, 1) for value in centre]
+
+
+def _place(
+    column: "list[int]",
+    steps: "list[float]",
+    neighbours: "list[list[int]]",
+    centre: "list[float]",
+    weight: "list[float]",
+) -> None:
+    """Move one column to the heights nearest to its wishes that keep order and distance."""
+    at = centre.__getitem__
+    # Pools of vertices that touch: (weighted sum of wishes, weight, number of vertices).
+    sums: list[float] = []
+    weights: list[float] = []
+    sizes: list[int] = []
+    for vertex, step in zip(column, steps, strict=True):
+        near = neighbours[vertex]
+        if len(near) == 1:
+            wish = centre[near[0]]
+        elif near:
+            wish = sum(map(at, near)) / len(near)
+        else:
+            wish = centre[vertex]
+        own = weight[vertex]
+        total, size = (wish - step) * own, 1
+        while sums and sums[-1] * own >= total * weights[-1]:
+            total += sums.pop()
+            own += weights.pop()
+            size += sizes.pop()
+        sums.append(total)
+        weights.append(own)
+        sizes.append(size)
+    index = 0
+    for total, own, size in zip(sums, weights, sizes, strict=True):
+        base = total / own
+        for _ in range(size):
+            centre[column[index]] = base + steps[index]
+            index += 1
+
+
+def _straighten(
+    graph: Columns,
+    forth: "list[tuple[list[int], list[float]]]",
+    centre: "list[float]",
+    height: "list[float]",
+) -> None:
+    """Take out bends of a few px, and line up single chains, where there is room."""
+    for column, steps in forth[1:]:
+        last = len(column) - 1
+        for index, vertex in enumerate(column):
+            near = graph.predecessors[vertex]
+            if len(near) != 1:
+                continue
+            wish = centre[near[0]]
+            single = len(graph.successors[near[0]]) == 1 or not height[vertex]
+            if wish == centre[vertex] or (abs(wish - centre[vertex]) > _SNAP and not single):
+                continue
+            above = below = None
+            if index:
+                above = centre[column[index - 1]] + steps[index] - steps[index - 1]
+            if index < last:
+                below = centre[column[index + 1]] - steps[index + 1] + steps[index]
+            if (above is None or wish >= above) and (below is None or wish <= below):
+                centre[vertex] = wish

@@ -1,0 +1,107 @@
+"""The graph at rest: HTML that survives an untrusted notebook, an export and a reload.
+
+JupyterLab strips inline `<svg>`, `<style>` and `<script>` from notebooks it does not trust, and keeps an
+`<img>` with a data URI, inline styles and `<details>`. So the picture is an image with a description,
+and the same facts follow as a table for those who cannot see it.
+"""
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from flyte_nb.api.problems import Problem
+from flyte_nb.graph.collapse import collapsed
+from flyte_nb.graph.layout import Layout, layered
+from flyte_nb.graph.palette import PHASE_STYLES, display_phase
+from flyte_nb.graph.svg import svg
+from flyte_nb.graph.values import INPUTS, OUTPUTS, Graph
+
+_MAX_ALT = 400  # characters; longer descriptions are cut, the table has everything
+_MAX_ROWS = 300
+_SMALLEST = 0.62  # of its natural size, before it scrolls: 12 px text stays readable
+
+_CELL = "padding:3px 14px 3px 0;text-align:left;vertical-align:top;border:none"
+
+
+def figure(
+    graph: "Graph | Layout",
+    *,
+    phases: "Mapping[str, str] | None" = None,
+    problems: "Sequence[Problem]" = (),
+    subtitles: "Mapping[str, str] | None" = None,
+    theme: str = "auto",
+    details: bool = True,
+) -> str:
+    """The graph as HTML.
+
+    Args:
+        graph: what to draw; a `Layout` is drawn as it is, a large `Graph` is collapsed first.
+        phases: as `svg` takes them.
+        problems: as `svg` takes them.
+        subtitles: as `svg` takes them.
+        theme: as `svg` takes it.
+        details: whether the table follows.
+    """
+    layout = graph if isinstance(graph, Layout) else layered(collapsed(graph))
+    picture = svg(layout, phases=phases, problems=problems, subtitles=subtitles, theme=theme)
+    data = b64encode(picture.encode("utf-8")).decode("ascii")
+    whole = graph.graph if isinstance(graph, Layout) else graph
+    smallest = min(layout.width, max(280.0, layout.width * _SMALLEST))
+    image = (
+        f'<img alt="{escape(describe(whole, phases, problems), quote=True)}"'
+        f' src="data:image/svg+xml;base64,{data}" width="{layout.width:.0f}"'
+        f' style="max-width:100%;min-width:{smallest:.0f}px;height:auto;margin:0"/>'
+    )
+    table = _table(whole, phases or {}, subtitles or {}) if details and whole.nodes else ""
+    return f'<div style="overflow-x:auto">{image}</div>{table}'
+
+
+def describe(
+    graph: Graph,
+    phases: "Mapping[str, str] | None" = None,
+    problems: "Sequence[Problem]" = (),
+) -> str:
+    """One sentence that says what the picture shows."""
+    nodes = [node for node in graph.nodes if node.kind not in (INPUTS, OUTPUTS)]
+    count = f"{graph.title}: {len(nodes)} node{'' if len(nodes) == 1 else 's'}"
+    wrong = {problem.node_id for problem in problems}
+    said = []
+    for node in nodes:
+        if node.id in wrong:
+            said.append(f"{node.title} has a problem")
+        elif phases and node.id in phases:
+            said.append(f"{node.title} {PHASE_STYLES[display_phase(phases[node.id])].word}")
+        else:
+            said.append(node.title)
+    text = f"{count}: {', '.join(said)}" if said else count
+    return text if len(text) <= _MAX_ALT else text[: _MAX_ALT - 1] + "…"
+
+
+def _table(graph: Graph, phases: "Mapping[str, str]", subtitles: "Mapping[str, str]") -> str:
+    titles = {node.id: node.title for node in graph.nodes}
+    after: dict[str, list[str]] = {}
+    for edge in graph.edges:
+        said = titles.get(edge.source, edge.source) + (f" if {edge.label}" if edge.label else "")
+        after.setdefault(edge.target, []).append(said)
+    rows = []
+    for node in graph.nodes[:_MAX_ROWS]:
+        phase = phases.get(node.id, "")
+        style = PHASE_STYLES[display_phase(phase)] if phase else None
+        state = f"{style.mark} {style.word}" if style else ""
+        note = subtitles.get(node.id) or node.subtitle
+        cells = [node.title, node.name or node.kind.replace("_", " "), state, note]
+        rows.append([*cells, ", ".join(after.get(node.id, ()))])
+    heads = ["node", "runs", "phase", "", "after"]
+    used = [column for column in range(5) if any(row[column] for row in rows)]
+    head = "".join(f'<th style="{_CELL}">{heads[column]}</th>' for column in used)
+    body = "".join(
+        "<tr>" + "".join(f'<td style="{_CELL}">{escape(row[c])}</td>' for c in used) + "</tr>"
+        for row in rows
+    )
+    more = len(graph.nodes) - len(rows)
+    rest = f"<div>… and {more:,} more</div>" if more else ""
+    return (
+        '<details style="margin-top:6px;font-size:12px"><summary style="opacity:0.8">as a table'
+        f'</summary><table style="border-collapse:collapse;margin:4px 0 0 0;font-size:12px">'
+        f"<tr>{head}</tr>{body}</table>{rest}</details>"
+    )

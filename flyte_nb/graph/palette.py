@@ -1,0 +1,151 @@
+"""How phases look: one mark, one word and one colour each, for graphs, cards and widgets alike.
+
+A phase is never told by its colour alone: every one has a mark of its own shape and a word. Text
+colours reach a contrast of 4.5 on their fill and on the page in both themes, strokes and the
+mid-tones 3.0 (WCAG 2.2, 1.4.3 and 1.4.11); `tests/graph` computes it from this file.
+
+Mid-tones are for places that cannot know the theme (a card in a notebook nobody trusted, an `<img>`):
+they are told apart on white and on JupyterLab's dark page alike, and never carry text.
+"""
+
+from typing import NamedTuple
+
+
+class Tone(NamedTuple):
+    """Colours of one phase in one theme, as `#rrggbb`."""
+
+    ink: str
+    """Text and strokes."""
+    fill: str
+    """What the text stands on."""
+
+
+class PhaseStyle(NamedTuple):
+    """How one phase is shown."""
+
+    mark: str
+    """One character for text; `MARK_PATHS` has the same shape as a drawing."""
+    word: str
+    light: Tone
+    dark: Tone
+    mid: str
+    """Reads on white and on black, for strokes, bars and marks; not for text."""
+    shape: str
+    """Key of `MARK_PATHS`."""
+    dash: str = ""
+    """`stroke-dasharray` of the node's outline."""
+    width: float = 1.4
+    """Stroke width of the node's outline, in px."""
+
+
+class Theme(NamedTuple):
+    """Colours that no phase owns, as `#rrggbb`."""
+
+    page: str
+    card: str
+    sunk: str
+    ink: str
+    soft: str
+    line: str
+    accent: str
+    edge: str
+
+
+LIGHT = Theme(
+    page="#ffffff",
+    card="#ffffff",
+    sunk="#f4f6f8",
+    ink="#1c2330",
+    soft="#525c6b",
+    line="#cfd5dd",
+    accent="#2962d9",
+    edge="#7d8794",
+)
+DARK = Theme(
+    page="#111111",
+    card="#171b21",
+    sunk="#1d222a",
+    ink="#e7ebf1",
+    soft="#a9b4c2",
+    line="#3d4653",
+    accent="#7fb0ff",
+    edge="#7d8794",
+)
+
+_OK = (Tone("#127452", "#e6f4ee"), Tone("#5ecfa0", "#152a22"), "#1d8f66")
+_RUN = (Tone("#1b63c4", "#e7f0fc"), Tone("#7fb4ff", "#16263d"), "#1f7ae0")
+_BAD = (Tone("#bc3317", "#fdebe6"), Tone("#ff8f73", "#331a14"), "#d6482b")
+_QUIET = (Tone("#5a6675", "#f0f2f5"), Tone("#9aa5b4", "#222831"), "#7a8594")
+_CACHED = (Tone("#7046b8", "#f1eafb"), Tone("#c3a2ff", "#241c36"), "#8a63d2")
+_WAIT = (Tone("#875a00", "#fdf3dc"), Tone("#f0bf5a", "#2f2612"), "#a8740f")
+_ABORT = (Tone("#8a4b2a", "#f6ebe4"), Tone("#dba07c", "#2c1f18"), "#a8694a")
+
+# Drawn in a box of 12 x 12 px around 0,0, stroked with the phase's ink; closed shapes are filled.
+MARK_PATHS = {
+    "check": "M-4.5 .5L-1.5 3.5L4.5-3.5",
+    "cross": "M-3.8-3.8L3.8 3.8M3.8-3.8L-3.8 3.8",
+    "ring": "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0",
+    "half": "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0M0-4.5v9M-1.7-4v8M-3.2-3.2v6.4",
+    "bolt": "M1-5.5L-3.5 .8H0L-1 5.5L3.5-.8H0Z",
+    "bar": "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0M-3.2 3.2L3.2-3.2",
+    "clock": "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0M0-2.6V.2L1.9 1.5",
+    "skip": "M-4.5-3.5L-.5 0L-4.5 3.5M.5-3.5L4.5 0L.5 3.5",
+    "turn": "M3.9-1.8A4.3 4.3 0 1 0 4.3 .9M4.6-4.6V-1.4H1.4",
+    "pause": "M-2-4V4M2-4V4",
+    "tilde": "M-5 1C-3.5-3 -1.5-3 0 0S3.5 3 5-1",
+}
+
+PHASE_STYLES = {
+    "UNDEFINED": PhaseStyle("○", "not started", *_QUIET, shape="ring", dash="4 3"),
+    "QUEUED": PhaseStyle("○", "queued", *_QUIET, shape="ring", dash="4 3"),
+    "INITIALIZING": PhaseStyle("○", "starting", *_QUIET, shape="ring", dash="4 3"),
+    "WAITING_FOR_RESOURCES": PhaseStyle("○", "waits", *_QUIET, shape="ring", dash="4 3"),
+    "RUNNING": PhaseStyle("◐", "running", *_RUN, shape="half", width=2.0),
+    "DYNAMIC_RUNNING": PhaseStyle("◐", "running", *_RUN, shape="half", width=2.0),
+    "SUCCEEDING": PhaseStyle("◐", "finishing", *_RUN, shape="half", width=2.0),
+    "SUCCEEDED": PhaseStyle("✓", "succeeded", *_OK, shape="check"),
+    "CACHED": PhaseStyle("⚡", "from cache", *_CACHED, shape="bolt"),
+    "RECOVERED": PhaseStyle("↺", "recovered", *_CACHED, shape="turn"),
+    "RETRYABLE_FAILED": PhaseStyle("↺", "failed, tries again", *_ABORT, shape="turn"),
+    "FAILING": PhaseStyle("✕", "failing", *_BAD, shape="cross", width=2.0),
+    "FAILED": PhaseStyle("✕", "failed", *_BAD, shape="cross", width=2.0),
+    "TIMED_OUT": PhaseStyle("◷", "timed out", *_BAD, shape="clock", width=2.0),
+    "ABORTING": PhaseStyle("⊘", "terminating", *_ABORT, shape="bar"),
+    "ABORTED": PhaseStyle("⊘", "terminated", *_ABORT, shape="bar"),
+    "SKIPPED": PhaseStyle("»", "skipped", *_QUIET, shape="skip", dash="2 3"),
+    "PAUSED": PhaseStyle("‖", "waits for you", *_WAIT, shape="pause", dash="6 3"),
+    "PROBLEM": PhaseStyle("✕", "problem", *_BAD, shape="cross", width=2.0),
+}
+"""By flyteidl's phase names; `CACHED`, `PAUSED` and `PROBLEM` are ours (see `display_phase`)."""
+
+_HITS = frozenset({"CACHE_HIT", "CACHE_LOOKUP_HIT"})
+
+
+def style_of(phase: str) -> PhaseStyle:
+    """The style of that phase; of an unknown one, that of `UNDEFINED`."""
+    return PHASE_STYLES.get(phase) or PHASE_STYLES["UNDEFINED"]
+
+
+def display_phase(phase: str, cache_status: str = "") -> str:
+    """The key of `PHASE_STYLES` for a node: a success that came from the cache is `CACHED`."""
+    if phase == "SUCCEEDED" and cache_status in _HITS:
+        return "CACHED"
+    return phase if phase in PHASE_STYLES else "UNDEFINED"
+
+
+def contrast(first: str, second: str) -> float:
+    """The contrast ratio of two `#rrggbb` colours, 1.0 to 21.0.
+
+    Source: WCAG 2.2, definition of "contrast ratio".
+    """
+    lighter, darker = sorted((_luminance(first), _luminance(second)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(color: str) -> float:
+    channels = (int(color[start : start + 2], 16) / 255 for start in (1, 3, 5))
+    red, green, blue = (
+        value / 12.92 if value <= 0.03928 else ((value + 0.055) / 1.055) ** 2.4
+        for value in channels
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -1,0 +1,118 @@
+"""The style sheet of a graph: phases as attribute selectors, so that recolouring is one attribute.
+
+A node is `<g class="n" data-phase="RUNNING">`; an arrow has the class `live` or `bad`. The sheet is
+scoped by the class `fnb-graph` of the `<svg>`, so that it can stand in a page.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from flyte_nb.graph.palette import DARK, LIGHT, PHASE_STYLES, PhaseStyle, Theme
+
+ROOT = "fnb-graph"
+THEMES = ("light", "dark", "auto", "page")
+
+# Ancestors by which notebook front ends say that their theme is dark.
+_DARK_PAGES = (
+    '[data-jp-theme-light="false"]',
+    ".vscode-dark",
+    '[data-theme="dark"]',
+)
+_FONT = 'system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif'
+
+_SHAPES = (
+    f".{ROOT} text{{font:12px {_FONT};stroke:none}}"
+    f".{ROOT} .s,.{ROOT} .l{{font-size:10.5px}}"
+    f".{ROOT} .n text.k{{font-size:9.5px;font-weight:700;text-anchor:middle}}"
+    f".{ROOT} .l{{text-anchor:end;font-style:italic}}"
+    f".{ROOT} .b{{stroke-width:1.4}}"
+    f".{ROOT} .i{{fill:none;stroke-width:1}}"
+    f".{ROOT} .m{{fill:none;stroke-width:1.8;stroke-linecap:round;stroke-linejoin:round}}"
+    f".{ROOT} .e{{fill:none;stroke-width:1.3;stroke-linecap:round}}"
+    f".{ROOT} .e.order{{stroke-dasharray:1 4}}"
+    f".{ROOT} .e.failure{{stroke-dasharray:6 4}}"
+    f".{ROOT} .e.live{{stroke-width:2;stroke-dasharray:5 4;stroke-linecap:butt}}"
+    f".{ROOT} .e.bad{{stroke-width:2;stroke-dasharray:3 3;stroke-linecap:butt}}"
+)
+
+
+def style_sheet(theme: str, phases: "Iterable[str] | None" = None) -> str:
+    """The CSS for a theme.
+
+    Args:
+        theme: `light`; `dark`; `auto`, which follows the system's preference; or `page`, which follows
+            the notebook it stands in (JupyterLab, Notebook, VS Code), for graphs inlined in a page.
+        phases: which phases can occur; `None` for all, as a live graph needs.
+    """
+    styles = _styles(phases)
+    if theme == "dark":
+        return _SHAPES + _shared(styles) + _colors("", DARK, styles, dark=True)
+    sheet = _SHAPES + _shared(styles) + _colors("", LIGHT, styles, dark=False)
+    if theme == "auto":
+        dark = _colors("", DARK, styles, dark=True)
+        sheet += f"@media (prefers-color-scheme:dark){{{dark}}}"
+    elif theme == "page":
+        sheet += "".join(_colors(f"{page} ", DARK, styles, dark=True) for page in _DARK_PAGES)
+    return sheet
+
+
+def _styles(phases: "Iterable[str] | None") -> "Mapping[str, PhaseStyle]":
+    if phases is None:
+        return PHASE_STYLES
+    return {phase: PHASE_STYLES[phase] for phase in sorted(set(phases)) if phase in PHASE_STYLES}
+
+
+def _shared(styles: "Mapping[str, PhaseStyle]") -> str:
+    """What phases have in both themes: dashes and widths."""
+    rules = []
+    for phase, style in styles.items():
+        dash = f"stroke-dasharray:{style.dash}" if style.dash else ""
+        width = f"stroke-width:{style.width:g}" if style.width != 1.4 else ""
+        if dash or width:
+            parts = ";".join(part for part in (dash, width) if part)
+            rules.append(f".{ROOT} [data-phase={phase}] .b{{{parts}}}")
+    return "".join(rules)
+
+
+def _colors(page: str, theme: Theme, styles: "Mapping[str, PhaseStyle]", *, dark: bool) -> str:
+    root = f"{page}.{ROOT}"
+    bad = _tone(PHASE_STYLES["PROBLEM"], dark=dark)
+    live = _tone(PHASE_STYLES["RUNNING"], dark=dark)
+    rules = [
+        f"{root} text{{fill:{theme.ink}}}",
+        f"{root} .s,{root} .l{{fill:{theme.soft}}}",
+        f"{root} .b{{fill:{theme.card};stroke:{theme.edge}}}",
+        f"{root} .i{{stroke:{theme.edge}}}",
+        f"{root} .io .b{{fill:{theme.sunk};stroke:{theme.line}}}",
+        f"{root} .m{{stroke:{theme.soft}}}",
+        f"{root} .e{{stroke:{theme.edge}}}",
+        f"{root} .e.live{{stroke:{live[0]}}}",
+        f"{root} .e.bad{{stroke:{bad[0]}}}",
+        f"{root} .k{{fill:{bad[0]}}}",
+        f"{root} text.k{{fill:{theme.card}}}",
+        # A label has no card under it: it stands on whatever the page is.
+        f"{root} .p{{fill:{theme.card};stroke:{theme.line}}}",
+    ]
+    for tone, phases in _by_tone(styles, dark=dark).items():
+        ink, fill = tone
+        rules.append(_select(root, phases, ".b") + f"{{fill:{fill};stroke:{ink}}}")
+        rules.append(_select(root, phases, ".m") + f"{{stroke:{ink}}}")
+        rules.append(_select(root, phases, ".i") + f"{{stroke:{ink}}}")
+    return "".join(rules)
+
+
+def _by_tone(
+    styles: "Mapping[str, PhaseStyle]", *, dark: bool
+) -> "dict[tuple[str, str], list[str]]":
+    groups: dict[tuple[str, str], list[str]] = {}
+    for phase, style in styles.items():
+        groups.setdefault(_tone(style, dark=dark), []).append(phase)
+    return groups
+
+
+def _select(root: str, phases: "list[str]", part: str) -> str:
+    return ",".join(f"{root} [data-phase={phase}] {part}" for phase in phases)
+
+
+def _tone(style: PhaseStyle, *, dark: bool) -> "tuple[str, str]":
+    tone = style.dark if dark else style.light
+    return tone.ink, tone.fill
