@@ -6,7 +6,7 @@ and errors are equal.
 
 from typing import TYPE_CHECKING, Any
 
-from flyte_nb.api.errors import CodecError, TaskFailed
+from flyte_nb.api.errors import CodecError, CompileFailed, TaskFailed
 from flyte_nb.sdk import context, outputs
 from flyte_nb.worker import failures
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from flyte_nb.api.literals import Literal
     from flyte_nb.api.ports import DataAccess
     from flyte_nb.sdk.execution_context import ExecutionContext
-    from flyte_nb.sdk.task import Task, TaskSignature
+    from flyte_nb.sdk.signature import TaskSignature
+    from flyte_nb.sdk.task import Task
     from flyte_nb.types.registry import Registry
 
 
@@ -39,8 +40,8 @@ def call(
     """
     try:
         signature = task.signature(registry)
-    except CodecError as error:
-        raise TaskFailed(failures.classify(error)) from error
+    except CompileFailed as error:
+        raise TaskFailed(failures.unusable(error)) from error
     arguments = _decode(task, signature, inputs, data)
     token = context.runner.set(_DIRECT if execution is None else context.DirectRunner(execution))
     try:

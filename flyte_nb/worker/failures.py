@@ -11,6 +11,7 @@ from flyte_nb.api.errors import (
     USER,
     BundleError,
     CodecError,
+    CompileFailed,
     ErrorInfo,
     RecoverableError,
     StorageError,
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
     from traceback import TracebackException
     from types import TracebackType
 
-BOOTSTRAP_FILENAME = "<flyte_nb worker>"
-"""The file name under which the host compiles the worker's bootstrap; never shown."""
+RING_FILENAMES = "<flyte_nb>/"
+"""File names of the ring's compiled modules begin so; never shown."""
 
 CLOUDPICKLE = "_flyte_nb_cloudpickle"
 """Private module name of the cloudpickle that travels in the ring."""
+
+_BOOTSTRAP = "flyte_nb/worker/bootstrap.py"
 
 _MAX_MESSAGE = 100_000  # characters; gRPC refuses metadata and propeller cuts messages far below
 
@@ -41,6 +44,11 @@ def classify(error: BaseException) -> ErrorInfo:
     if isinstance(error, StorageError):
         return ErrorInfo("SYSTEM:StorageError", str(error), SYSTEM, recoverable=error.transient)
     return ErrorInfo(f"USER:{type(error).__name__}", describe(error), USER)
+
+
+def unusable(error: CompileFailed) -> ErrorInfo:
+    """A task whose signature has problems, which registering would have refused."""
+    return ErrorInfo("USER:SignatureProblems", str(error), USER)
 
 
 def input_mismatch(task_name: str, variable: str, error: CodecError) -> ErrorInfo:
@@ -129,13 +137,13 @@ def _strip(detail: "TracebackException", seen: "set[int]") -> None:
 
 
 def _is_ours(filename: str) -> bool:
-    if filename == BOOTSTRAP_FILENAME:
+    if filename.startswith(RING_FILENAMES) or filename.endswith(_BOOTSTRAP):
         return True
     # Also inside the ring's zip, where `__file__` is `<path>.zip/flyte_nb/worker/failures.py`.
     root = __file__[: -len("worker/failures.py")]
     if filename.startswith(root):
         return not filename.startswith((root + "_notebooks", root + "testing"))
-    return filename.endswith(CLOUDPICKLE + ".py")
+    return CLOUDPICKLE in filename
 
 
 def _origin(code: str) -> str:

@@ -57,9 +57,8 @@ def attribute(module_name: str, path: str) -> Any:
     return found
 
 
-def instance(kind: type, state: "dict[str, Any]") -> Any:
-    """An instance of one of our classes with these attributes."""
-    made = kind.__new__(kind)
-    for name, value in state.items():
-        setattr(made, name, value)
-    return made
+def task(function: Any, output_names: "tuple[str, ...]") -> Any:
+    """The task around `function`; its other options are the template's, not the code's."""
+    from flyte_nb.sdk.task import Task, TaskOptions
+
+    return Task(function, TaskOptions(output_names=output_names))

@@ -1,0 +1,171 @@
+"""The local file system as a store: atomic writes, errors that say what to do."""
+
+import errno
+import os
+import stat
+
+from flyte_nb.api.errors import StorageError
+
+_CHUNK = 1 << 20
+_TRANSIENT = frozenset({errno.EINTR, errno.EAGAIN, errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class FileStore:
+    """`file:///…` and plain absolute paths.
+
+    A write goes to a file beside its target and is renamed over it, so a reader sees all or nothing.
+    """
+
+    def read(self, uri: str) -> bytes:
+        """The whole object."""
+        try:
+            with open(local_path(uri), "rb", buffering=0) as file:
+                return file.readall()
+        except OSError as error:
+            raise explain(error, "read", uri) from error
+
+    def write(self, uri: str, data: bytes) -> None:
+        """Store `data` at `uri`, replacing what is there."""
+        path = local_path(uri)
+        try:
+            _write_beside(path, data)
+        except OSError as error:
+            raise explain(error, "write", uri) from error
+
+    def size(self, uri: str) -> "int | None":
+        """The object's size in bytes, or `None` when there is none."""
+        try:
+            found = os.stat(local_path(uri))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise explain(error, "look at", uri) from error
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    def get(self, uri: str, path: str) -> None:
+        """Copy the object or folder at `uri` to the local `path`."""
+        try:
+            _copy(local_path(uri), path)
+        except OSError as error:
+            raise explain(error, "copy", uri) from error
+
+    def put(self, path: str, uri: str) -> None:
+        """Copy the local file or folder to `uri`."""
+        try:
+            _copy(path, local_path(uri))
+        except OSError as error:
+            raise explain(error, "store", uri) from error
+
+    def list(self, uri: str) -> "list[str]":
+        """URIs of the objects below `uri`, sorted."""
+        prefix = "file://" if uri.startswith("file://") else ""
+        found: list[str] = []
+        for folder, _, names in os.walk(local_path(uri)):
+            found.extend(
+                f"{prefix}{os.path.join(folder, name)}" for name in names if _is_ours(name)
+            )
+        return sorted(found)
+
+    def delete(self, uri: str) -> None:
+        """Remove the object; nothing happens when there is none."""
+        try:
+            os.unlink(local_path(uri))
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise explain(error, "delete", uri) from error
+
+
+def local_path(uri: str) -> str:
+    """The path that a `file://` URI names (plain paths stay as they are).
+
+    Raises:
+        StorageError: when the URI names another machine or no absolute path.
+    """
+    if not uri.startswith("file://"):
+        return uri
+    path = uri[len("file://") :]
+    if path.startswith("localhost/"):
+        path = path[len("localhost") :]
+    if not path.startswith("/"):
+        raise StorageError(
+            f"{uri!r} names no local file.", uri=uri, hint="Write file:///absolute/path."
+        )
+    return path
+
+
+def explain(error: OSError, verb: str, uri: str) -> StorageError:
+    """The operating system's error as ours."""
+    reason = error.strerror or str(error)
+    number = error.errno
+    if number in _FULL:
+        hint = "The disk (or quota) is full. Make room there, and try again."
+    elif number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        hint = "This user may not do that there. Change the permissions, or choose another place."
+    elif number in (errno.ENOENT, errno.ENOTDIR):
+        hint = "Nothing lies there. Was it deleted, or written by another machine?"
+    elif number in (errno.EMFILE, errno.ENFILE):
+        hint = "Too many files are open. Raise the limit (ulimit -n)."
+    else:
+        hint = ""
+    return StorageError(
+        f"Cannot {verb} {uri}: {reason}.", uri=uri, transient=number in _TRANSIENT, hint=hint
+    )
+
+
+def _write_beside(path: str, data: bytes) -> None:
+    beside = _beside(path)
+    try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+        finally:
+            os.close(descriptor)
+        os.replace(beside, path)
+    except OSError:
+        _forget(beside)
+        raise
+
+
+def _copy(source: str, target: str) -> None:
+    if os.path.isdir(source):
+        os.makedirs(target, exist_ok=True)
+        for name in sorted(os.listdir(source)):
+            _copy(os.path.join(source, name), os.path.join(target, name))
+        return
+    beside = _beside(target)
+    with open(source, "rb", buffering=0) as reader:
+        os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
+        try:
+            with open(beside, "xb", buffering=0) as writer:
+                while chunk := reader.read(_CHUNK):
+                    view = memoryview(chunk)
+                    while view:
+                        view = view[writer.write(view) :]
+            os.replace(beside, target)
+        except OSError:
+            _forget(beside)
+            raise
+
+
+def _beside(path: str) -> str:
+    folder, name = os.path.split(path)
+    return os.path.join(folder, f".{name[:100]}.{os.getpid()}.{os.urandom(4).hex()}.part")
+
+
+def _is_ours(name: str) -> bool:
+    return not (name.startswith(".") and name.endswith(".part"))
+
+
+def _forget(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        return
