@@ -108,6 +108,8 @@ class AttemptRecord(NamedTuple):
     max_rss_bytes: "int | None" = None
     pid: "int | None" = None
     task_type: str = ""
+    cache_status: str = ""
+    """What the node's will be; with SUCCEEDED."""
 
 
 Record = WorkflowRecord | NodeRecord | AttemptRecord

@@ -1,0 +1,279 @@
+"""The state machine of one execution: pure, no input or output, no clock, no randomness.
+
+Theory of operation. State changes in one place only: `Moves.apply(record)`, which looks the move up in
+a table, refuses it (state unchanged) or makes it. Everything here makes records and applies them:
+
+- *events* (`queue`, `started`, `succeeded`, …) say what the driver did or saw;
+- *consequences* (`settle`) follow from the state alone: a finished attempt finishes its node, a
+  failed node fails its workflow, a workflow that is failing and has nothing open has failed.
+
+So the records in order are the whole truth: applied to a new machine they give the same state, after
+any of them, and `settle` then adds what was not recorded any more. What the driver is to do next can
+be read off (`ready`, `entering`, `startable`, `live`, `doomed`) and is part of that state.
+
+Source: flytepropeller/pkg/controller/{workflow,nodes} at v1.16.8.
+"""
+
+from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo
+from flyte_nb.propeller import records as r
+from flyte_nb.propeller.durations import go_duration
+from flyte_nb.propeller.moves import IllegalMove, Moves, budget
+from flyte_nb.propeller.plan import END, START
+from flyte_nb.propeller.records import AttemptRecord, NodeRecord, Record, WorkflowRecord
+from flyte_nb.propeller.state import Frame, NodeState
+
+__all__ = ["IllegalMove", "Machine"]
+
+
+class Machine(Moves):
+    """One execution. Events return the records they made, already applied."""
+
+    # Events
+
+    def begin(self, at_us: int) -> list[Record]:
+        """The execution starts."""
+        return self._made(WorkflowRecord(at_us, r.RUNNING))
+
+    def queue(
+        self, node: NodeState, at_us: int, input_uri: str, cache_status: str = ""
+    ) -> list[Record]:
+        """The inputs of a node of `ready` or `entering` lie at `input_uri`."""
+        return self._made(
+            self._node_record(node, at_us, r.QUEUED)._replace(
+                input_uri=input_uri, cache_status=cache_status
+            )
+        )
+
+    def hit(self, node: NodeState, at_us: int, output_uri: str) -> list[Record]:
+        """The outputs of a queued task were found in the catalog."""
+        return self._made(
+            self._node_record(node, at_us, r.SUCCEEDED)._replace(
+                output_uri=output_uri, cache_status=r.CACHE_HIT
+            )
+        )
+
+    def attempt(self, node: NodeState, at_us: int, folder: str) -> list[Record]:
+        """The next attempt at a node of `startable` is about to be started; it writes to `folder`."""
+        made: list[Record] = []
+        if node.phase == r.QUEUED:
+            running = self._node_record(node, at_us, r.RUNNING)
+            self.apply(running)
+            made.append(running)
+        record = self._attempt_record(node, node.attempts, at_us, r.QUEUED)
+        made += self._made(record._replace(output_uri=folder))
+        return made
+
+    def started(
+        self,
+        node: NodeState,
+        at_us: int,
+        logs: tuple[tuple[str, str], ...] = (),
+        pid: "int | None" = None,
+    ) -> list[Record]:
+        """The attempt runs."""
+        record = self._attempt_record(node, node.attempt, at_us, r.RUNNING)
+        return self._made(record._replace(output_uri=node.attempt_output_uri, logs=logs, pid=pid))
+
+    def succeeded(
+        self,
+        node: NodeState,
+        at_us: int,
+        output_uri: str,
+        *,
+        cpu_s: "float | None" = None,
+        max_rss_bytes: "int | None" = None,
+        cache_status: str = "",
+    ) -> list[Record]:
+        """The attempt wrote outputs."""
+        record = self._attempt_record(node, node.attempt, at_us, r.SUCCEEDED)
+        return self._made(
+            record._replace(
+                output_uri=output_uri,
+                cpu_s=cpu_s,
+                max_rss_bytes=max_rss_bytes,
+                cache_status=cache_status,
+            )
+        )
+
+    def failed(
+        self,
+        node: NodeState,
+        at_us: int,
+        error: ErrorInfo,
+        *,
+        cpu_s: "float | None" = None,
+        max_rss_bytes: "int | None" = None,
+    ) -> list[Record]:
+        """The attempt ended without outputs; one that was doomed counts as aborted."""
+        record = self._attempt_record(node, node.attempt, at_us, r.FAILED)
+        record = record._replace(error=error, cpu_s=cpu_s, max_rss_bytes=max_rss_bytes)
+        if node.frame.doom:
+            aborted = ErrorInfo("TaskAborted", "Task Aborted", SYSTEM)
+            record = record._replace(phase=r.ABORTED, error=aborted, reason=node.frame.doom)
+        return self._made(record)
+
+    def reject(self, node: NodeState, at_us: int, error: ErrorInfo) -> list[Record]:
+        """A queued node cannot go on: its inputs, or its condition, cannot be resolved."""
+        return self._made(self._node_record(node, at_us, r.FAILED)._replace(error=error))
+
+    def enter(self, node: NodeState, at_us: int, branch: int = -1) -> list[Record]:
+        """A queued sub-workflow node begins, or a branch node takes the arm with this number."""
+        return self._made(
+            self._node_record(node, at_us, r.RUNNING)._replace(branch=branch, is_parent=True)
+        )
+
+    def finish(self, node: NodeState, at_us: int, output_uri: str) -> list[Record]:
+        """The outputs of a queued end node lie at `output_uri`."""
+        return self._made(
+            self._node_record(node, at_us, r.SUCCEEDED)._replace(output_uri=output_uri)
+        )
+
+    def abort(self, at_us: int, cause: str) -> list[Record]:
+        """Somebody asked that the execution ends."""
+        error = ErrorInfo("ExecutionAborted", cause, USER)
+        return self._made(WorkflowRecord(at_us, r.ABORTING, error))
+
+    def fail(self, at_us: int, error: ErrorInfo) -> list[Record]:
+        """The engine itself cannot go on with the execution."""
+        return self._made(WorkflowRecord(at_us, r.FAILING, error))
+
+    def settle(self, at_us: int) -> list[Record]:
+        """Everything that follows from the state, applied; nothing when called again."""
+        made: list[Record] = []
+        while self._unsettled:
+            item = self._unsettled.popleft()
+            record = (
+                self._node_consequence(item, at_us)
+                if isinstance(item, NodeState)
+                else self._frame_consequence(item, at_us)
+            )
+            if record is not None:
+                self.apply(record)
+                made.append(record)
+        return made
+
+    def _made(self, record: Record) -> list[Record]:
+        self.apply(record)
+        made = [record]
+        if self._unsettled:
+            made += self.settle(record.at_us)
+        return made
+
+    # Consequences
+
+    def _node_consequence(self, node: NodeState, at_us: int) -> "NodeRecord | None":
+        frame, record = node.frame, self._node_record(node, at_us, r.ABORTED)
+        if node.phase == "":
+            if frame.doom or node.waiting:
+                return None
+            if node.plan.kind == r.START_NODE:
+                uri = frame.parent.input_uri if frame.parent else self.input_uri
+                return record._replace(phase=r.SUCCEEDED, output_uri=uri)
+            return record._replace(phase=r.SKIPPED) if node.tainted else None
+        if not node.is_open or node.is_live:
+            return None
+        if node.attempt_phase == r.SUCCEEDED:
+            return record._replace(
+                phase=r.SUCCEEDED,
+                output_uri=node.attempt_output_uri,
+                cache_status=node.cache_status,
+            )
+        if frame.doom:
+            if node.child is not None:
+                return None  # its own run says when it has ended
+            return record._replace(error=ErrorInfo("NodeAborted", frame.doom, SYSTEM))
+        if node.attempt_error is not None and node.node_id not in self.startable:
+            return _end_of_attempts(node, node.attempt_error, record)
+        return None
+
+    def _frame_consequence(self, frame: Frame, at_us: int) -> "Record | None":
+        parent = frame.parent
+        if self.is_terminal or (parent is not None and not parent.is_open):
+            return None
+        if frame.doom:
+            return None if frame.open else self._end_of_doomed(frame, at_us)
+        idle = not frame.open and not frame.ready
+        if frame.failed is not None and (idle or frame.fail_immediately):
+            return self._becomes(frame, at_us, r.FAILING, frame.failed)
+        start = frame.nodes.get(START)
+        if not idle or (start is not None and start.phase == ""):
+            return None
+        last = frame.nodes[END] if start else next(iter(frame.nodes.values()))
+        if last.phase != r.SUCCEEDED:
+            return self._becomes(frame, at_us, r.FAILING, _STUCK)
+        if parent is None and self.phase == r.RUNNING:
+            return WorkflowRecord(at_us, r.SUCCEEDING)
+        if parent is None:
+            return WorkflowRecord(at_us, r.SUCCEEDED, output_uri=last.output_uri)
+        return self._node_record(parent, at_us, r.SUCCEEDED)._replace(output_uri=last.output_uri)
+
+    def _end_of_doomed(self, frame: Frame, at_us: int) -> Record:
+        parent = frame.parent
+        if parent is None:
+            ending = r.ABORTED if self.phase == r.ABORTING else r.FAILED
+            return WorkflowRecord(at_us, ending, self.error)
+        if parent.phase == r.FAILING:
+            return self._becomes(frame, at_us, r.FAILED, parent.error)
+        error = ErrorInfo("NodeAborted", frame.doom, SYSTEM)
+        return self._becomes(frame, at_us, r.ABORTED, error)
+
+    def _becomes(self, frame: Frame, at_us: int, phase: str, error: "ErrorInfo | None") -> Record:
+        """The record by which whoever runs this frame comes into `phase`."""
+        if frame.parent is None:
+            return WorkflowRecord(at_us, phase, error)
+        return self._node_record(frame.parent, at_us, phase)._replace(error=error)
+
+    # Making records
+
+    def _node_record(self, node: NodeState, at_us: int, phase: str) -> NodeRecord:
+        plan, parent = node.plan, node.frame.parent
+        return NodeRecord(
+            at_us,
+            node.node_id,
+            plan.id,
+            phase,
+            plan.name,
+            plan.kind,
+            parent.node_id if parent else "",
+            node.input_uri,
+            is_parent=node.child is not None,
+            branch=node.branch,
+        )
+
+    def _attempt_record(
+        self, node: NodeState, attempt: int, at_us: int, phase: str
+    ) -> AttemptRecord:
+        plan = node.plan
+        task_id, task = plan.task_id, plan.task
+        if task_id is None or task is None:
+            raise IllegalMove(f"Node {node.node_id} is no task: it has no attempts.")
+        return AttemptRecord(
+            at_us,
+            node.node_id,
+            attempt,
+            phase,
+            task_id,
+            input_uri=node.input_uri,
+            task_type=task.type,
+        )
+
+
+_STUCK = ErrorInfo(
+    "SYSTEM:NothingToRun",
+    "No node can run, and the workflow has not ended: its nodes wait for each other.",
+    SYSTEM,
+)
+
+
+def _end_of_attempts(node: NodeState, error: ErrorInfo, record: NodeRecord) -> NodeRecord:
+    if not error.recoverable:
+        return record._replace(phase=r.FAILED, error=error)
+    current, most = budget(node, error)
+    if current < most:
+        limit = go_duration(2 * node.plan.timeout_us)
+        expired = ErrorInfo("TimeoutExpired", f"task active timeout [{limit}] expired", USER)
+        return record._replace(phase=r.TIMED_OUT, error=expired)
+    kind = error.origin or USER
+    text = f"[{current}/{most}] currentAttempt done. Last Error: {kind}::{error.message}"
+    exhausted = ErrorInfo(f"RetriesExhausted|{error.code}", text, USER)
+    return record._replace(phase=r.FAILED, error=exhausted)

@@ -1,0 +1,287 @@
+"""The static side of an execution: a compiled closure as tables the machine walks over.
+
+Pure; made once a launch. It must not know phases, values or where anything is stored.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from flyteidl.core import identifier_pb2
+from flyteidl.core.compiler_pb2 import CompiledWorkflow, CompiledWorkflowClosure
+from flyteidl.core.condition_pb2 import BooleanExpression
+from flyteidl.core.identifier_pb2 import Identifier as IdentifierMessage
+from flyteidl.core.literals_pb2 import Binding, Literal
+from flyteidl.core.tasks_pb2 import TaskTemplate
+from flyteidl.core.types_pb2 import NONE, LiteralType
+from flyteidl.core.workflow_pb2 import BranchNode, Node, WorkflowMetadata
+
+from flyte_nb.api.errors import CompileFailed
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier
+from flyte_nb.api.problems import Problem
+from flyte_nb.propeller.records import (
+    BRANCH_NODE,
+    END_NODE,
+    TASK_NODE,
+    WORKFLOW_NODE,
+)
+
+START = "start-node"
+END = "end-node"
+
+
+class NodePlan(NamedTuple):
+    """One node of a template, with everything that does not change while it runs."""
+
+    id: str
+    kind: str
+    """One of the kinds in `records`."""
+    name: str
+    bindings: tuple[Binding, ...] = ()
+    optional: tuple[tuple[str, Literal], ...] = ()
+    """Inputs nobody bound, whose type has None as a variant, and the None they get."""
+    aliases: tuple[tuple[str, str], ...] = ()
+    """`(alias, output)`: other names under which promises may ask for an output."""
+    upstream: tuple[str, ...] = ()
+    """Ids of the nodes that must have ended before."""
+    downstream: tuple[str, ...] = ()
+    task: "TaskTemplate | None" = None
+    task_id: "Identifier | None" = None
+    workflow: str = ""
+    """Key of the sub-workflow in `Plan.workflows`."""
+    branch: "BranchPlan | None" = None
+    max_attempts: int = 1
+    """Attempts that may fail by the user's fault (`retries` + 1)."""
+    timeout_us: int = 0
+    """For one attempt; 0 means none. All attempts together may take twice that."""
+    discoverable: bool = False
+    discovery_version: str = ""
+
+
+class BranchPlan(NamedTuple):
+    """The arms of a branch node. The last arm, without condition, is `else` if there is one."""
+
+    arms: "tuple[tuple[BooleanExpression | None, NodePlan], ...]"
+    error: str = ""
+    """The author's message when no arm is taken (`else_().fail(…)`)."""
+
+
+class WorkflowPlan(NamedTuple):
+    """One workflow template. `nodes` is in the template's order, without the start node."""
+
+    nodes: dict[str, NodePlan]
+    fail_immediately: bool = True
+
+
+class Plan(NamedTuple):
+    """A closure: its primary workflow (key `""`) and its sub-workflows by `key`."""
+
+    workflows: dict[str, WorkflowPlan]
+    workflow_id: Identifier
+
+
+def plan_of(closure: CompiledWorkflowClosure) -> Plan:
+    """The plan of a compiled closure.
+
+    Raises:
+        CompileFailed: when it has something this engine cannot run, or a reference that is not in
+            the closure; every reason is in it.
+    """
+    maker = _Maker(closure)
+    workflows = {"": maker.workflow(closure.primary)}
+    for compiled in closure.sub_workflows:
+        workflows[_key(compiled.template.id)] = maker.workflow(compiled)
+    template_id = closure.primary.template.id
+    if maker.problems:
+        raise CompileFailed(
+            f"The workflow {template_id.name} cannot be run by this engine.", maker.problems
+        )
+    return Plan(workflows, identifier(template_id))
+
+
+def identifier(message: IdentifierMessage) -> Identifier:
+    """A task's or workflow's identifier as the `api` has it."""
+    kind = _RESOURCE_TYPES.get(message.resource_type, "")
+    return Identifier(kind, message.project, message.domain, message.name, message.version)
+
+
+_RESOURCE_TYPES = {
+    identifier_pb2.TASK: TASK,
+    identifier_pb2.WORKFLOW: WORKFLOW,
+    identifier_pb2.LAUNCH_PLAN: LAUNCH_PLAN,
+}
+
+
+_UNSUPPORTED = {
+    "launchplan_ref": "a node that launches another execution",
+    "gate_node": "a gate node (approve, sleep, wait_for_input)",
+    "array_node": "an array node (map_task)",
+    "failure_node": "a failure node (on_failure)",
+    None: "a node without a task, workflow or branch",
+}
+
+
+class _Maker:
+    def __init__(self, closure: CompiledWorkflowClosure) -> None:
+        self.tasks = {_key(task.template.id): task.template for task in closure.tasks}
+        self.workflows = {_key(sub.template.id): sub.template for sub in closure.sub_workflows}
+        self.problems: list[Problem] = []
+        self.entity = ""
+
+    def workflow(self, compiled: CompiledWorkflow) -> WorkflowPlan:
+        template = compiled.template
+        self.entity = template.id.name
+        if template.HasField("failure_node"):
+            self.unsupported("failure_node", template.failure_node.id)
+        upstream = {
+            node_id: tuple(ids.ids) for node_id, ids in compiled.connections.upstream.items()
+        }
+        nodes: dict[str, NodePlan] = {}
+        for node in template.nodes:
+            if node.id != START:
+                nodes[node.id] = self.node(node, upstream)
+        if END not in nodes:
+            self.problem("ValueRequired", "The workflow is not compiled: it has no end node.", END)
+        return WorkflowPlan(
+            _with_downstream(nodes),
+            template.metadata.on_failure == WorkflowMetadata.FAIL_IMMEDIATELY,
+        )
+
+    def node(self, node: Node, upstream: dict[str, tuple[str, ...]]) -> NodePlan:
+        before = set(upstream.get(node.id, ()))
+        if node.HasField("branch_node"):
+            # An arm's node runs as soon as it is chosen, so the branch waits for its inputs too.
+            inner = [arm.id for arm in _arms_below(node.branch_node)]
+            for inner_id in inner:
+                before.update(upstream.get(inner_id, ()))
+            before -= {node.id, *inner}
+        plan = NodePlan(
+            id=node.id,
+            kind=END_NODE if node.id == END else TASK_NODE,
+            name=node.metadata.name or node.id,
+            bindings=tuple(node.inputs),
+            aliases=tuple((alias.alias, alias.var) for alias in node.output_aliases),
+            upstream=tuple(sorted(before - {START})),
+        )
+        if plan.kind == END_NODE:
+            return plan
+        target = node.WhichOneof("target")
+        if target == "task_node":
+            return self.task_node(node, plan)
+        if target == "branch_node":
+            return self.branch_node(node, plan, upstream)
+        if target == "workflow_node" and node.workflow_node.HasField("sub_workflow_ref"):
+            return self.workflow_node(node, plan)
+        self.unsupported("launchplan_ref" if target == "workflow_node" else target, node.id)
+        return plan
+
+    def task_node(self, node: Node, plan: NodePlan) -> NodePlan:
+        reference = node.task_node.reference_id
+        task = self.tasks.get(_key(reference))
+        if task is None:
+            text = f"The task {reference.name} is not in the compiled workflow."
+            self.problem("TaskReferenceNotFound", text, node.id)
+            return plan
+        metadata, overrides = task.metadata, node.metadata
+        retries = overrides.retries.retries or metadata.retries.retries
+        timeout = overrides.timeout if overrides.HasField("timeout") else metadata.timeout
+        discoverable = metadata.discoverable
+        if overrides.WhichOneof("cacheable_value"):
+            discoverable = overrides.cacheable
+        return plan._replace(
+            optional=_unbound_optionals(node, task),
+            task=task,
+            task_id=identifier(task.id),
+            max_attempts=retries + 1,
+            timeout_us=timeout.ToMicroseconds(),
+            discoverable=discoverable,
+            discovery_version=overrides.cache_version or metadata.discovery_version,
+        )
+
+    def workflow_node(self, node: Node, plan: NodePlan) -> NodePlan:
+        reference = node.workflow_node.sub_workflow_ref
+        key = _key(reference)
+        if key not in self.workflows:
+            text = f"The sub-workflow {reference.name} is not in the compiled workflow."
+            self.problem("WorkflowReferenceNotFound", text, node.id)
+            return plan
+        return plan._replace(
+            kind=WORKFLOW_NODE, workflow=key, optional=_unbound_optionals(node, self.workflows[key])
+        )
+
+    def branch_node(
+        self, node: Node, plan: NodePlan, upstream: dict[str, tuple[str, ...]]
+    ) -> NodePlan:
+        block = node.branch_node.if_else
+        arms: list[tuple[BooleanExpression | None, NodePlan]] = [
+            (case.condition, self.node(case.then_node, upstream)._replace(upstream=()))
+            for case in (block.case, *block.other)
+        ]
+        if block.HasField("else_node"):
+            arms.append((None, self.node(block.else_node, upstream)._replace(upstream=())))
+        return plan._replace(kind=BRANCH_NODE, branch=BranchPlan(tuple(arms), block.error.message))
+
+    def unsupported(self, what: "str | None", node_id: str) -> None:
+        kind = _UNSUPPORTED.get(what, str(what))
+        self.problem(
+            "UnsupportedNode",
+            f"This engine does not run {kind}.",
+            node_id,
+            hint="It runs tasks, sub-workflows and branches; run this one on a Flyte cluster.",
+        )
+
+    def problem(self, code: str, message: str, node_id: str, hint: str = "") -> None:
+        self.problems.append(Problem(code, message, node_id, hint=hint, entity=self.entity))
+
+
+def _with_downstream(nodes: dict[str, NodePlan]) -> dict[str, NodePlan]:
+    """The nodes with `downstream` filled from `upstream`, which is what the machine waits for."""
+    downstream: dict[str, list[str]] = {node_id: [] for node_id in nodes}
+    for node_id, node in nodes.items():
+        for before in node.upstream:
+            if before in downstream:
+                downstream[before].append(node_id)
+    return {
+        node_id: node._replace(
+            upstream=tuple(before for before in node.upstream if before in nodes),
+            downstream=tuple(downstream[node_id]),
+        )
+        for node_id, node in nodes.items()
+    }
+
+
+def _arms_below(branch: BranchNode) -> Iterator[Node]:
+    block = branch.if_else
+    nodes = [block.case.then_node, *(case.then_node for case in block.other)]
+    if block.HasField("else_node"):
+        nodes.append(block.else_node)
+    for node in nodes:
+        yield node
+        if node.HasField("branch_node"):
+            yield from _arms_below(node.branch_node)
+
+
+def _unbound_optionals(node: Node, target: object) -> tuple[tuple[str, Literal], ...]:
+    """Inputs without binding whose type is a union with None; the compiler lets these pass."""
+    interface = target.interface  # type: ignore[attr-defined]  # TaskTemplate or WorkflowTemplate
+    bound = {binding.var for binding in node.inputs}
+    found = []
+    for name, variable in interface.inputs.variables.items():
+        if name not in bound:
+            none = _none_of(variable.type)
+            if none is not None:
+                found.append((name, none))
+    return tuple(found)
+
+
+def _none_of(type: LiteralType) -> "Literal | None":
+    for variant in type.union_type.variants:
+        if variant.WhichOneof("type") == "simple" and variant.simple == NONE:
+            literal = Literal()
+            literal.scalar.union.value.scalar.none_type.SetInParent()
+            literal.scalar.union.type.CopyFrom(variant)
+            return literal
+    return None
+
+
+def _key(id: IdentifierMessage) -> str:
+    return f"{id.project}:{id.domain}:{id.name}:{id.version}"

@@ -1,0 +1,187 @@
+"""A node's inputs from its bindings and the outputs of the nodes before it. Pure.
+
+Source: flytepropeller/pkg/controller/nodes/{resolve,attr_path_resolver}.go at v1.16.8.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgpack
+from flyteidl.core.literals_pb2 import Binding, BindingData, Literal, LiteralMap
+from flyteidl.core.types_pb2 import OutputReference
+from google.protobuf.struct_pb2 import Struct, Value
+
+from flyte_nb.api.errors import USER, ErrorInfo, FlyteNbError
+from flyte_nb.propeller.plan import NodePlan
+
+MSGPACK = "msgpack"
+
+Outputs = Callable[[str, str], Literal]
+"""`(node id in the template, variable)` → the value; the start node has the workflow's inputs.
+
+Raises `Unresolved` when there is none.
+"""
+
+
+class Unresolved(FlyteNbError):
+    """A binding has no value; `info` is the node's error."""
+
+    def __init__(self, message: str, *, code: str = "BindingResolutionError") -> None:
+        super().__init__(message)
+        self.info = ErrorInfo(code, message, USER)
+
+
+def inputs_of(plan: NodePlan, outputs: Outputs) -> LiteralMap:
+    """The node's inputs by variable.
+
+    Raises:
+        Unresolved: when a promise names an output, or a place in it, that does not exist.
+    """
+    resolved = LiteralMap()
+    literals = resolved.literals
+    for binding in plan.bindings:
+        literals[binding.var].CopyFrom(_bound(plan.id, binding, outputs))
+    for name, none in plan.optional:
+        literals[name].CopyFrom(none)
+    return resolved
+
+
+def _bound(node_id: str, binding: Binding, outputs: Outputs) -> Literal:
+    try:
+        return literal_of(binding.binding, outputs)
+    except Unresolved as error:
+        raise Unresolved(
+            f"Error binding Var [{node_id}].[{binding.var}]: {error.message}"
+        ) from error
+
+
+def literal_of(data: BindingData, outputs: Outputs) -> Literal:
+    """The value of one binding. Raises `Unresolved` as `inputs_of`."""
+    kind = data.WhichOneof("value")
+    if kind == "promise":
+        return _promised(data.promise, outputs)
+    literal = Literal()
+    if kind == "scalar":
+        literal.scalar.CopyFrom(data.scalar)
+    elif kind == "collection":
+        literal.collection.SetInParent()
+        for item in data.collection.bindings:
+            literal.collection.literals.append(literal_of(item, outputs))
+    elif kind == "map":
+        literal.map.SetInParent()
+        for key, item in data.map.bindings.items():
+            literal.map.literals[key].CopyFrom(literal_of(item, outputs))
+    elif kind == "offloaded_metadata":
+        literal.offloaded_metadata.CopyFrom(data.offloaded_metadata)
+    else:
+        raise Unresolved("the binding is empty; register the workflow again")
+    return literal
+
+
+def _promised(promise: OutputReference, outputs: Outputs) -> Literal:
+    literal = outputs(promise.node_id, promise.var)
+    if not promise.attr_path:
+        return literal
+    path: list[str | int] = [
+        step.int_value if step.WhichOneof("value") == "int_value" else step.string_value
+        for step in promise.attr_path
+    ]
+    return at_path(literal, path)
+
+
+def at_path(literal: Literal, path: Iterable["str | int"]) -> Literal:
+    """The value at `path` (`[2, "name"]`) in a list, map or struct.
+
+    A place in a msgpack struct stays msgpack, whatever it holds, as propeller has it.
+
+    Raises:
+        Unresolved: when there is no such place.
+    """
+    steps = list(path)
+    for done, step in enumerate(steps):
+        while literal.scalar.WhichOneof("value") == "union":
+            literal = literal.scalar.union.value
+        kind = literal.WhichOneof("value")
+        if kind == "collection":
+            items = literal.collection.literals
+            if not isinstance(step, int) or not -len(items) <= step < len(items):
+                raise _no_place(steps, done, f"the list has {len(items)} items")
+            literal = items[step]
+        elif kind == "map":
+            if not isinstance(step, str) or step not in literal.map.literals:
+                raise _no_place(steps, done, f"the map has {sorted(literal.map.literals)}")
+            literal = literal.map.literals[step]
+        elif literal.scalar.WhichOneof("value") == "generic":
+            return _from_struct(literal.scalar.generic, steps, done)
+        elif literal.scalar.binary.tag == MSGPACK:
+            return _from_msgpack(literal.scalar.binary.value, steps, done)
+        else:
+            raise _no_place(steps, done, "the value is no list, map or struct")
+    return literal
+
+
+def _from_msgpack(data: bytes, steps: list["str | int"], start: int) -> Literal:
+    value = _walk(msgpack.unpackb(data, strict_map_key=False), steps, start)
+    literal = Literal()
+    literal.scalar.binary.value = msgpack.packb(value)
+    literal.scalar.binary.tag = MSGPACK
+    return literal
+
+
+def _from_struct(struct: Struct, steps: list["str | int"], start: int) -> Literal:
+    value: Any = Value(struct_value=struct)
+    for done in range(start, len(steps)):
+        step = steps[done]
+        if isinstance(step, str) and value.HasField("struct_value"):
+            fields = value.struct_value.fields
+            if step not in fields:
+                raise _no_place(steps, done, f"the struct has {sorted(fields)}")
+            value = fields[step]
+        elif isinstance(step, int) and value.HasField("list_value"):
+            items = value.list_value.values
+            if not -len(items) <= step < len(items):
+                raise _no_place(steps, done, f"the list has {len(items)} items")
+            value = items[step]
+        else:
+            raise _no_place(steps, done, "the value there is no list or struct")
+    return _literal_of_value(value)
+
+
+def _literal_of_value(value: Value) -> Literal:
+    literal, kind = Literal(), value.WhichOneof("kind")
+    scalar = literal.scalar
+    if kind == "string_value":
+        scalar.primitive.string_value = value.string_value
+    elif kind == "number_value":
+        scalar.primitive.float_value = value.number_value
+    elif kind == "bool_value":
+        scalar.primitive.boolean = value.bool_value
+    elif kind == "struct_value":
+        scalar.generic.CopyFrom(value.struct_value)
+    elif kind == "list_value":
+        literal.collection.SetInParent()
+        for item in value.list_value.values:
+            literal.collection.literals.append(_literal_of_value(item))
+    else:
+        scalar.none_type.SetInParent()
+    return literal
+
+
+def _walk(value: Any, steps: list["str | int"], start: int) -> Any:
+    for done in range(start, len(steps)):
+        step = steps[done]
+        if (
+            isinstance(value, list) and isinstance(step, int) and -len(value) <= step < len(value)
+        ) or (isinstance(value, dict) and step in value):
+            value = value[step]
+        else:
+            there = (
+                f"has {sorted(map(str, value))}" if isinstance(value, dict) else "has no such item"
+            )
+            raise _no_place(steps, done, f"the value there {there}")
+    return value
+
+
+def _no_place(steps: list["str | int"], done: int, why: str) -> Unresolved:
+    place = "".join(f"[{step!r}]" for step in steps[: done + 1])
+    return Unresolved(f"Failed to resolve {place} of the promise: {why}.")

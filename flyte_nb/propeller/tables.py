@@ -1,0 +1,95 @@
+"""Which phase may follow on which: `MOVES[from]` is the set of phases to go to; `""` is before the first.
+
+Diagrams are made from these (`mermaid`).
+"""
+
+from collections.abc import Mapping
+
+from flyte_nb.propeller.records import (
+    ABORTED,
+    ABORTING,
+    BRANCH_NODE,
+    END_NODE,
+    FAILED,
+    FAILING,
+    QUEUED,
+    RUNNING,
+    SKIPPED,
+    START_NODE,
+    SUCCEEDED,
+    SUCCEEDING,
+    TASK_NODE,
+    TIMED_OUT,
+    WORKFLOW_NODE,
+)
+
+Moves = Mapping[str, frozenset[str]]
+
+_END: frozenset[str] = frozenset()
+
+WORKFLOW_MOVES: Moves = {
+    "": frozenset({RUNNING, FAILING, ABORTING}),
+    RUNNING: frozenset({SUCCEEDING, FAILING, ABORTING}),
+    SUCCEEDING: frozenset({SUCCEEDED}),
+    FAILING: frozenset({FAILED, ABORTING}),
+    ABORTING: frozenset({ABORTED}),
+    SUCCEEDED: _END,
+    FAILED: _END,
+    ABORTED: _END,
+}
+
+_TASK: Moves = {
+    "": frozenset({QUEUED, SKIPPED}),
+    QUEUED: frozenset({RUNNING, SUCCEEDED, FAILED, ABORTED}),  # SUCCEEDED: a result from the cache
+    RUNNING: frozenset({SUCCEEDED, FAILED, TIMED_OUT, ABORTED}),
+    SUCCEEDED: _END,
+    FAILED: _END,
+    TIMED_OUT: _END,
+    ABORTED: _END,
+    SKIPPED: _END,
+}
+
+_PARENT: Moves = {
+    "": frozenset({QUEUED, SKIPPED}),
+    QUEUED: frozenset({RUNNING, FAILED, ABORTED}),
+    RUNNING: frozenset({SUCCEEDED, FAILING, ABORTED}),
+    FAILING: frozenset({FAILED, ABORTED}),
+    SUCCEEDED: _END,
+    FAILED: _END,
+    ABORTED: _END,
+    SKIPPED: _END,
+}
+
+NODE_MOVES: Mapping[str, Moves] = {
+    START_NODE: {"": frozenset({SUCCEEDED}), SUCCEEDED: _END},
+    END_NODE: {
+        "": frozenset({QUEUED}),
+        QUEUED: frozenset({SUCCEEDED, FAILED, ABORTED}),
+        SUCCEEDED: _END,
+        FAILED: _END,
+        ABORTED: _END,
+    },
+    TASK_NODE: _TASK,
+    WORKFLOW_NODE: _PARENT,
+    BRANCH_NODE: _PARENT,
+}
+"""By the node's kind."""
+
+ATTEMPT_MOVES: Moves = {
+    "": frozenset({QUEUED}),
+    QUEUED: frozenset({RUNNING, SUCCEEDED, FAILED, ABORTED}),
+    RUNNING: frozenset({SUCCEEDED, FAILED, ABORTED}),
+    SUCCEEDED: _END,
+    FAILED: frozenset({QUEUED}),  # the next attempt
+    ABORTED: _END,
+}
+
+
+def mermaid(moves: Moves) -> str:
+    """The table as a Mermaid state diagram."""
+    lines = ["stateDiagram-v2"]
+    for before, after in moves.items():
+        lines += [f"    {before or '[*]'} --> {phase}" for phase in sorted(after)]
+        if not after:
+            lines.append(f"    {before} --> [*]")
+    return "\n".join(lines)
