@@ -1,0 +1,184 @@
+"""Entities that are registered: found by name, read whole, with their interface.
+
+Closures are read by their full identifier, which never changes; so the caller may keep them.
+"""
+
+from typing import Any, NamedTuple
+
+from flyteidl.admin.common_pb2 import (
+    NamedEntityIdentifier,
+    ObjectGetRequest,
+    ResourceListRequest,
+    Sort,
+)
+from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
+
+from flyte_nb.api.errors import RemoteError, UsageError
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
+from flyte_nb.api.specs import TypedInterface, Variable
+from flyte_nb.client.admin_client import AdminClient
+from flyte_nb.types.registry import Registry
+from flyte_nb.wire.identifiers import identifier_from_idl, identifier_to_idl
+from flyte_nb.wire.literals import literal_from_idl
+from flyte_nb.wire.types import interface_from_idl, variable_from_idl
+
+LISTS = {
+    TASK: ("ListTasks", "tasks", "GetTask"),
+    WORKFLOW: ("ListWorkflows", "workflows", "GetWorkflow"),
+    LAUNCH_PLAN: ("ListLaunchPlans", "launch_plans", "GetLaunchPlan"),
+}
+"""By resource type: the list call, the field of its answer, and the call for one."""
+
+_NOUNS = {TASK: "task", WORKFLOW: "workflow", LAUNCH_PLAN: "launch plan"}
+
+
+class Registered(NamedTuple):
+    """An entity as FlyteAdmin has it. It can be launched, and shown."""
+
+    id: Identifier
+    interface: TypedInterface
+    """Of a launch plan: the inputs that a launch may give."""
+    defaults: "dict[str, Any]"
+    """Literals (`api.literals.Literal`) of the inputs that need not be given."""
+    message: Any
+    """flyteidl's `Task`, `Workflow` or `LaunchPlan`."""
+
+    @property
+    def resource_type(self) -> str:
+        """`task`, `workflow` or `launch_plan`."""
+        return self.id.resource_type
+
+    @property
+    def name(self) -> str:
+        """The full name."""
+        return self.id.name
+
+    @property
+    def version(self) -> str:
+        """The version."""
+        return self.id.version
+
+
+def fetch(
+    client: AdminClient,
+    scope: Scope,
+    resource_type: str,
+    name: str,
+    version: "str | None" = None,
+) -> Registered:
+    """The entity of that name; the latest version when none is given.
+
+    Args:
+        client: The FlyteAdmin.
+        scope: Project and domain, and the notebook's name, which is put before a bare name.
+        resource_type: `task`, `workflow` or `launch_plan`.
+        name: Full name, or the name of a function of this notebook.
+        version: Which one.
+
+    Raises:
+        RemoteError: NOT_FOUND when there is none.
+        UsageError: `name` is empty.
+    """
+    if not name:
+        raise UsageError("Give the name of what to fetch, e.g. 'my_notebook.train'.")
+    names = [name] if "." in name else [f"{scope.main_module}.{name}", name]
+    for candidate in names:
+        found = _find(client, scope, resource_type, candidate, version)
+        if found is not None:
+            return found
+    described = f"version {version} of " if version else ""
+    raise RemoteError(
+        f"There is no {described}{_NOUNS[resource_type]} {' or '.join(names)} in"
+        f" {scope.project}/{scope.domain}.",
+        code="NOT_FOUND",
+        hint="Register it first.",
+    )
+
+
+def _find(
+    client: AdminClient, scope: Scope, resource_type: str, name: str, version: "str | None"
+) -> "Registered | None":
+    list_method, field, get_method = LISTS[resource_type]
+    if version is None:
+        page = client.call(
+            list_method,
+            ResourceListRequest(
+                id=NamedEntityIdentifier(project=scope.project, domain=scope.domain, name=name),
+                limit=1,
+                sort_by=Sort(key="created_at", direction=Sort.DESCENDING),
+            ),
+            doing=f"Looking for {name}",
+        )
+        items = getattr(page, field)
+        if not items:
+            return None
+        identifier = items[0].id
+        if resource_type != WORKFLOW:  # a list has only the interface of a workflow
+            return registered(items[0])
+    else:
+        identifier = identifier_to_idl(
+            Identifier(resource_type, scope.project, scope.domain, name, version)
+        )
+    try:
+        return registered(client.call(get_method, ObjectGetRequest(id=identifier)))
+    except RemoteError as error:
+        if error.code == "NOT_FOUND":
+            return None
+        raise
+
+
+def registered(message: Any) -> Registered:
+    """Flyteidl's `Task`, `Workflow` or `LaunchPlan` as a value."""
+    identifier = identifier_from_idl(message.id)
+    defaults: dict[str, Any] = {}
+    if identifier.resource_type == TASK:
+        interface = interface_of(message.closure.compiled_task.template)
+    elif identifier.resource_type == WORKFLOW:
+        interface = interface_of(message.closure.compiled_workflow.primary.template)
+    else:
+        inputs: dict[str, Variable] = {}
+        for name, parameter in message.closure.expected_inputs.parameters.items():
+            inputs[name] = variable_from_idl(parameter.var)
+            if parameter.WhichOneof("behavior") == "default":
+                defaults[name] = literal_from_idl(parameter.default)
+        outputs = {
+            name: variable_from_idl(variable)
+            for name, variable in message.closure.expected_outputs.variables.items()
+        }
+        interface = TypedInterface(inputs, outputs)
+    return Registered(identifier, interface, defaults, message)
+
+
+def codecs_of(found: Registered, registry: Registry) -> "dict[str, Any]":
+    """A codec for each input, by the registered types."""
+    return {
+        name: registry.codec(registry.guess(variable.type))
+        for name, variable in found.interface.inputs.items()
+    }
+
+
+def interface_of(template: Any) -> TypedInterface:
+    """The interface of a task's or workflow's template."""
+    return interface_from_idl(template.interface)
+
+
+def identifier_to_message(identifier: Identifier) -> Any:
+    """The identifier as flyteidl's message."""
+    return identifier_to_idl(identifier)
+
+
+def closure_of(client: AdminClient, workflow: Any) -> "CompiledWorkflowClosure | None":
+    """The compiled workflow of that flyteidl identifier; `None` when there is none.
+
+    An execution of a single task has a workflow only on a FlyteAdmin that makes one up for it.
+    """
+    if not workflow.name:
+        return None
+    try:
+        answer = client.call("GetWorkflow", ObjectGetRequest(id=workflow))
+    except RemoteError as error:
+        if error.code in ("NOT_FOUND", "INVALID_ARGUMENT"):
+            return None
+        raise
+    closure: CompiledWorkflowClosure = answer.closure.compiled_workflow
+    return closure

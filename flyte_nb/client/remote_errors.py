@@ -1,0 +1,43 @@
+"""FlyteAdmin's refusals as `RemoteError`, each with what to do: the one place where gRPC is mapped."""
+
+from typing import Any
+
+import grpc
+
+from flyte_nb.api.errors import RemoteError
+
+_HINTS = {
+    grpc.StatusCode.UNAUTHENTICATED: "The token was not accepted. Sign in anew, or check `admin.authType`"
+    " in your Flyte configuration.",
+    grpc.StatusCode.PERMISSION_DENIED: "You are signed in, but may not do this in that project and domain.",
+    grpc.StatusCode.UNAVAILABLE: "Check that it runs and that the endpoint is right (`flyte-nb status`).",
+    grpc.StatusCode.DEADLINE_EXCEEDED: "It did not answer in time; try again.",
+    grpc.StatusCode.UNIMPLEMENTED: "That FlyteAdmin does not know this call; it may be too old.",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "It refuses so much at once; try again later, or with less.",
+    grpc.StatusCode.INTERNAL: "Its own log says more.",
+}
+
+
+def remote_error(error: grpc.RpcError, *, doing: str, endpoint: str) -> RemoteError:
+    """What a person should read for `error`, which came while `doing` (e.g. `CreateTask a.b`)."""
+    code = status_of(error)
+    text = detail_of(error)
+    if code is grpc.StatusCode.UNAVAILABLE:
+        message = f"FlyteAdmin at {endpoint} cannot be reached ({text})."
+    else:
+        message = f"{doing}: {text or code.name}"
+        message += "" if message.endswith((".", ")", "]")) else "."
+    return RemoteError(message, code=code.name, hint=_HINTS.get(code, ""))
+
+
+def status_of(error: grpc.RpcError) -> grpc.StatusCode:
+    """The status code of `error`; `UNKNOWN` when it carries none."""
+    call: Any = error  # what gRPC raises is a Call too
+    code = call.code() if isinstance(error, grpc.Call) else None
+    return code if isinstance(code, grpc.StatusCode) else grpc.StatusCode.UNKNOWN
+
+
+def detail_of(error: grpc.RpcError) -> str:
+    """The server's own words."""
+    call: Any = error
+    return str(call.details() or "") if isinstance(error, grpc.Call) else str(error)
