@@ -62,8 +62,11 @@ def to_signed(number: int) -> int:
 
 
 def double(number: float) -> bytes:
-    """`number` as eight bytes, little-endian IEEE 754."""
-    return _DOUBLE.pack(number)
+    """`number` as eight bytes, little-endian IEEE 754; `CodecError` when a double cannot hold it."""
+    try:
+        return _DOUBLE.pack(float(number))
+    except OverflowError:
+        raise CodecError(f"{number} does not fit into a double.") from None
 
 
 def to_double(data: bytes) -> float:

@@ -28,14 +28,15 @@ from flyte_nb.api.specs import (
 from flyte_nb.wire.identifiers import identifier_to_idl
 from flyte_nb.wire.literals import scalar_to_bytes
 
-_RESOURCES = (
-    ("cpu", tasks_pb2.Resources.CPU),
-    ("mem", tasks_pb2.Resources.MEMORY),
-    ("gpu", tasks_pb2.Resources.GPU),
-    ("ephemeral_storage", tasks_pb2.Resources.EPHEMERAL_STORAGE),
-)
-
-_PLAIN = NodeMetadata()
+_QUANTITIES = {
+    "cpu": tasks_pb2.Resources.CPU,
+    "mem": tasks_pb2.Resources.MEMORY,
+    "gpu": tasks_pb2.Resources.GPU,
+    "ephemeral_storage": tasks_pb2.Resources.EPHEMERAL_STORAGE,
+}
+# flytekit lists them in one order for containers and in another for overrides.
+OVERRIDE_ORDER = ("cpu", "mem", "gpu", "ephemeral_storage")
+CONTAINER_ORDER = ("ephemeral_storage", "cpu", "gpu", "mem")
 
 
 class NodeWriter:
@@ -110,14 +111,16 @@ def duration_to_idl(seconds: float) -> duration_pb2.Duration:
     return duration_pb2.Duration(seconds=sign * whole, nanos=sign * nanos)
 
 
-def resources_to_idl(requests: Resources, limits: Resources) -> tasks_pb2.Resources:
-    """Requests and limits as flyteidl's message; what is unset is left out."""
+def resources_to_idl(
+    requests: Resources, limits: Resources, order: "tuple[str, ...]" = OVERRIDE_ORDER
+) -> tasks_pb2.Resources:
+    """Requests and limits as flyteidl's message, in that order; what is unset is left out."""
     message = tasks_pb2.Resources()
     for given, entries in ((requests, message.requests), (limits, message.limits)):
-        for name, number in _RESOURCES:
+        for name in order:
             quantity = getattr(given, name)
             if quantity:
-                entries.add(name=number, value=str(quantity))
+                entries.add(name=_QUANTITIES[name], value=str(quantity))
     return message
 
 

@@ -28,7 +28,7 @@ from flyte_nb.wire.identifiers import (
     identifier_to_idl,
 )
 from flyte_nb.wire.literals import literal_to_idl
-from flyte_nb.wire.nodes import NodeWriter, duration_to_idl, resources_to_idl
+from flyte_nb.wire.nodes import CONTAINER_ORDER, NodeWriter, duration_to_idl, resources_to_idl
 from flyte_nb.wire.structs import struct_to_bytes
 from flyte_nb.wire.types import interface_to_idl, variable_to_idl
 
@@ -180,7 +180,9 @@ def _container(message: tasks_pb2.Container, container: Container) -> None:
     message.image = container.image
     message.command.extend(container.command)
     message.args.extend(container.args)
-    message.resources.CopyFrom(resources_to_idl(container.requests, container.limits))
+    message.resources.CopyFrom(
+        resources_to_idl(container.requests, container.limits, CONTAINER_ORDER)
+    )
     for key, value in container.env:
         message.env.append(literals_pb2.KeyValuePair(key=key, value=value))
 
@@ -189,7 +191,8 @@ def _description(docstring: str) -> description_entity_pb2.DescriptionEntity:
     # As flytekit has it: the first paragraph is the short description, the rest the long one.
     short, _, long = inspect.cleandoc(docstring).strip().partition("\n\n")
     message = description_entity_pb2.DescriptionEntity(short_description=" ".join(short.split()))
-    message.long_description.value = long.strip()
+    if long.strip():
+        message.long_description.value = long.strip()
     message.long_description.format = description_entity_pb2.DESCRIPTION_FORMAT_RST
     return message
 

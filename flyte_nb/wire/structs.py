@@ -42,10 +42,7 @@ def _value_to_bytes(value: Any) -> bytes:
     if value is True or value is False:
         return b"\x20\x01" if value else b"\x20\x00"
     if isinstance(value, (int, float)):
-        try:
-            return b"\x11" + double(value)
-        except OverflowError:
-            raise CodecError(f"{value} does not fit into a Struct's number (a double).") from None
+        return b"\x11" + double(value)
     if isinstance(value, str):
         return field(b"\x1a", utf8(value))
     if isinstance(value, dict):
