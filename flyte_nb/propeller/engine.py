@@ -1,29 +1,24 @@
 """The engine: executions in, records out. One driver thread moves all executions of a process."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
+import logging
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
 
-from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
-from flyteidl.core.literals_pb2 import LiteralMap
-
+from flyte_nb.api.errors import SYSTEM, ErrorInfo, UsageError
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.ports import BlobStore
+from flyte_nb.propeller.driver import Driver
+from flyte_nb.propeller.launch import Launch
+from flyte_nb.propeller.layout import Layout
+from flyte_nb.propeller.plan import plan_of
 from flyte_nb.propeller.ports import Catalog, Clock, Executor, Recorder
+from flyte_nb.propeller.values import Values
 
+__all__ = ["Engine", "Launch"]
 
-class Launch(NamedTuple):
-    """One execution to run. After a restart `Engine.resume` wants the same value again."""
-
-    id: ExecutionId
-    closure: CompiledWorkflowClosure
-    inputs: LiteralMap
-    """Every input of the workflow, defaults and fixed inputs merged in."""
-    raw_output_prefix: str = ""
-    """Where tasks put files; empty: `<data_root>/raw`."""
-    envs: Mapping[str, str] = {}
-    max_parallelism: int = 0
-    """Task nodes that may run at a time in this execution; 0 means 25, as FlyteAdmin's default."""
-    overwrite_cache: bool = False
+_log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -53,7 +48,21 @@ class Engine:
             catalog: Results of discoverable tasks; `None` means nothing is cached.
             clock: The time; `None` means the system's.
         """
-        raise NotImplementedError
+        self._recorder = recorder
+        self._executor = executor
+        self._store = store
+        self._data_root = data_root
+        self._catalog = catalog
+        self._clock = clock or system_clock
+        self._requests: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._wake = threading.Event()
+        self._ended = threading.Condition()
+        self._drivers: dict[ExecutionId, Driver] = {}  # guarded by `_ended`
+        self._closing = False
+        self._turns = 0
+        executor.listen(self._wake.set)
+        self._thread = threading.Thread(target=self._run, name="flyte-nb-propeller", daemon=True)
+        self._thread.start()
 
     def launch(self, launch: Launch) -> None:
         """Start a new execution; returns at once.
@@ -62,14 +71,18 @@ class Engine:
             CompileFailed: when the closure has something this engine cannot run; every reason is in it.
             UsageError: when an execution of this id is running here, or the engine is closed.
         """
-        raise NotImplementedError
+        self._take(self._driver(launch), resumed=False)
 
     def resume(self, launch: Launch) -> None:
         """Go on with an execution after a restart: replay its history, adopt what still runs.
 
-        An execution without history starts anew; one that has ended is left alone. Raises as `launch`.
+        An execution without history starts anew; one that has ended is left alone. Raises as `launch`,
+        and `IllegalMove` when the history is not one of this closure.
         """
-        raise NotImplementedError
+        driver = self._driver(launch)
+        driver.replay(self._recorder.history(launch.id))
+        if not driver.machine.is_terminal:
+            self._take(driver, resumed=True)
 
     def terminate(self, id: ExecutionId, cause: str) -> bool:
         """Abort an execution: ABORTING is recorded, running attempts are ended, then ABORTED.
@@ -77,16 +90,119 @@ class Engine:
         Returns at once: whether that execution runs here. ABORTING is recorded by the driver thread;
         a caller that must not lose the request keeps it itself and asks again after a restart.
         """
-        raise NotImplementedError
+        with self._ended:
+            driver = self._drivers.get(id)
+        if driver is None:
+            return False
+        self._ask(lambda: driver.terminate(cause))
+        return True
 
     def running(self) -> frozenset[ExecutionId]:
         """The executions that have not ended."""
-        raise NotImplementedError
+        with self._ended:
+            return frozenset(self._drivers)
 
     def wait(self, id: ExecutionId, timeout_s: "float | None" = None) -> bool:
         """Wait until that execution has ended and its last record is kept; `False` when time ran out."""
-        raise NotImplementedError
+        with self._ended:
+            return self._ended.wait_for(lambda: id not in self._drivers, timeout_s)
 
     def close(self) -> None:
         """Stop the driver thread; running attempts go on and can be resumed. May be called twice."""
-        raise NotImplementedError
+        self._closing = True
+        self._wake.set()
+        self._thread.join()
+        self._executor.close()
+
+    def _driver(self, launch: Launch) -> Driver:
+        return Driver(
+            launch,
+            plan_of(launch.closure),
+            Layout(self._data_root, launch.id, launch.raw_output_prefix),
+            Values(self._store),
+            recorder=self._recorder,
+            executor=self._executor,
+            clock=self._clock,
+            catalog=self._catalog,
+        )
+
+    def _take(self, driver: Driver, *, resumed: bool) -> None:
+        with self._ended:
+            if self._closing:
+                raise UsageError("This engine is closed; make a new one.")
+            if driver.id in self._drivers:
+                raise UsageError(f"The execution {driver.id} is running here already.")
+            self._drivers[driver.id] = driver
+        self._ask(driver.adopt if resumed else lambda: None)
+
+    def _ask(self, request: Callable[[], None]) -> None:
+        self._requests.put(request)
+        self._wake.set()
+
+    # The driver thread
+
+    def _run(self) -> None:
+        wait_s: float | None = None
+        while not self._closing:
+            self._wake.wait(wait_s)
+            self._wake.clear()
+            if self._closing:
+                return
+            try:
+                wait_s = self._turn()
+            except Exception:  # noqa: BLE001 - outermost frame of the thread: it must not end
+                _log.exception("The engine's turn failed; it goes on.")
+                wait_s = 1.0
+
+    def _turn(self) -> "float | None":
+        """Do all there is to do; how long to wait when nobody wakes us."""
+        while True:
+            try:
+                request = self._requests.get_nowait()
+            except Empty:
+                break
+            request()
+        with self._ended:
+            drivers = list(self._drivers.values())
+        by_id = {driver.id: driver for driver in drivers}
+        self._turns += 1
+        first = self._turns % len(drivers) if drivers else 0
+        drivers = drivers[first:] + drivers[:first]  # nobody is always the first to take a slot
+        for report in self._executor.poll():
+            if report.key.execution in by_id:
+                by_id[report.key.execution].report(report)
+        free = self._executor.slots - sum(driver.attempts for driver in drivers)
+        for driver in drivers:
+            free -= self._step(driver, max(0, free))
+        self._remove([driver for driver in drivers if driver.done])
+        return self._pause_s([driver for driver in drivers if not driver.done])
+
+    def _step(self, driver: Driver, free: int) -> int:
+        try:
+            driver.expire()
+            return driver.step(free)
+        except Exception as error:  # noqa: BLE001 - one execution must not stop the others
+            _log.exception("%s: the engine cannot go on.", driver.id)
+            text = f"The engine cannot go on with this execution: {type(error).__name__}: {error}"
+            driver.fail(ErrorInfo("SYSTEM:EngineError", text, SYSTEM))
+            driver.retry_at_us = self._clock() + 1_000_000
+            return 0
+
+    def _remove(self, done: list[Driver]) -> None:
+        if done:
+            with self._ended:
+                for driver in done:
+                    self._drivers.pop(driver.id, None)
+                self._ended.notify_all()
+
+    def _pause_s(self, drivers: list[Driver]) -> "float | None":
+        times = [driver.retry_at_us for driver in drivers if driver.retry_at_us]
+        times += [limit for driver in drivers if (limit := driver.deadline_us()) is not None]
+        if not times:
+            return None
+        return max(0.001, (min(times) - self._clock()) / 1e6)
+
+
+def system_clock() -> int:
+    """The system's time in microseconds since 1970-01-01T00:00Z."""
+    return time.time_ns() // 1000

@@ -4,9 +4,9 @@ Source: flytepropeller/pkg/controller/nodes/{resolve,attr_path_resolver}.go at v
 """
 
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from typing import Any
 
-import msgpack
 from flyteidl.core.literals_pb2 import Binding, BindingData, Literal, LiteralMap
 from flyteidl.core.types_pb2 import OutputReference
 from google.protobuf.struct_pb2 import Struct, Value
@@ -15,6 +15,7 @@ from flyte_nb.api.errors import USER, ErrorInfo, FlyteNbError
 from flyte_nb.propeller.plan import NodePlan
 
 MSGPACK = "msgpack"
+"""`Binary.tag` of msgpack data."""
 
 Outputs = Callable[[str, str], Literal]
 """`(node id in the template, variable)` → the value; the start node has the workflow's inputs.
@@ -121,6 +122,7 @@ def at_path(literal: Literal, path: Iterable["str | int"]) -> Literal:
 
 
 def _from_msgpack(data: bytes, steps: list["str | int"], start: int) -> Literal:
+    msgpack: Any = import_module("msgpack")  # Any: it ships neither types nor stubs
     value = _walk(msgpack.unpackb(data, strict_map_key=False), steps, start)
     literal = Literal()
     literal.scalar.binary.value = msgpack.packb(value)
@@ -170,16 +172,21 @@ def _literal_of_value(value: Value) -> Literal:
 def _walk(value: Any, steps: list["str | int"], start: int) -> Any:
     for done in range(start, len(steps)):
         step = steps[done]
-        if (
-            isinstance(value, list) and isinstance(step, int) and -len(value) <= step < len(value)
-        ) or (isinstance(value, dict) and step in value):
-            value = value[step]
-        else:
-            there = (
-                f"has {sorted(map(str, value))}" if isinstance(value, dict) else "has no such item"
-            )
-            raise _no_place(steps, done, f"the value there {there}")
+        try:
+            if not isinstance(value, (list, dict)):
+                raise TypeError
+            value = value[step]  # type: ignore[index]  # a wrong step is a TypeError
+        except (LookupError, TypeError):
+            raise _no_place(steps, done, f"there is {_summary(value)}") from None
     return value
+
+
+def _summary(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"a struct with {sorted(map(str, value))}"
+    if isinstance(value, list):
+        return f"a list of {len(value)} items"
+    return f"a {type(value).__name__}"
 
 
 def _no_place(steps: list["str | int"], done: int, why: str) -> Unresolved:

@@ -1,22 +1,35 @@
 """One execution here and now: `wf(n=3)` in a notebook, by the same machine as everywhere."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 from flyteidl.core.literals_pb2 import LiteralMap
 
-from flyte_nb.api.identifiers import Identifier
+from flyte_nb.api.errors import SYSTEM, ErrorInfo, ExecutionFailed
+from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.api.ports import DataAccess
+from flyte_nb.propeller import records as r
+from flyte_nb.propeller.driver import Driver
+from flyte_nb.propeller.executors.inprocess import InProcess
+from flyte_nb.propeller.launch import Launch
+from flyte_nb.propeller.layout import Layout
+from flyte_nb.propeller.plan import plan_of
 from flyte_nb.propeller.ports import Catalog
 from flyte_nb.propeller.records import Record
+from flyte_nb.propeller.values import Values
+from flyte_nb.worker.failures import user_frames
+
+if TYPE_CHECKING:
+    from flyte_nb.types.registry import Registry
 
 
 def run_local(
     closure: CompiledWorkflowClosure,
     inputs: LiteralMap,
     tasks: Mapping[Identifier, Any],
-    registry: Any,
+    registry: "Registry",
     *,
     data: "DataAccess | None" = None,
     catalog: "Catalog | None" = None,
@@ -41,4 +54,68 @@ def run_local(
             is raised from the user's own exception.
         KeyboardInterrupt: when user code or the person interrupted; nothing is left running.
     """
-    raise NotImplementedError
+    plan = plan_of(closure)
+    name = closure.primary.template.id.name
+    launch = Launch(ExecutionId("", "", name), closure, inputs)
+    values = Values(None)
+    executor = InProcess(tasks, registry, data)
+    driver = Driver(
+        launch,
+        plan,
+        Layout("memory:/", launch.id),
+        values,
+        recorder=_Onlooker(on_records),
+        executor=executor,
+        clock=_now_us,
+        catalog=catalog,
+    )
+    try:
+        while not driver.done:
+            driver.step(1)
+            for report in executor.poll():
+                driver.report(report)
+    except KeyboardInterrupt:
+        driver.interrupt("Interrupted.")
+        raise
+    if driver.machine.phase == r.SUCCEEDED:
+        return values.get(driver.machine.output_uri)
+    raise _failure(driver, name) from _without_our_frames(driver.cause)
+
+
+class _Onlooker:
+    """A recorder that remembers nothing: what runs here ends with this process."""
+
+    def __init__(self, on_records: "Callable[[Sequence[Record]], None] | None") -> None:
+        self._on_records = on_records
+
+    def record(self, execution: ExecutionId, records: Sequence[Record]) -> None:
+        """Show the records."""
+        if self._on_records is not None:
+            self._on_records(records)
+
+    def history(self, execution: ExecutionId) -> Sequence[Record]:
+        """Nothing."""
+        return ()
+
+
+def _failure(driver: Driver, name: str) -> ExecutionFailed:
+    machine = driver.machine
+    info = machine.error or ErrorInfo("SYSTEM:Unknown", "It failed without a word.", SYSTEM)
+    failed = [
+        node
+        for node in machine.nodes.values()
+        if node.phase in (r.FAILED, r.TIMED_OUT) and node.child is None
+    ]
+    if not failed:
+        return ExecutionFailed(f"{name} failed: {info.message}", info=info, name=name)
+    node = failed[-1]
+    text = f"{name} failed at {node.plan.name} ({node.node_id}): {info.message}"
+    return ExecutionFailed(text, info=info, node_id=node.node_id, name=name)
+
+
+def _without_our_frames(cause: "BaseException | None") -> "BaseException | None":
+    return cause.with_traceback(user_frames(cause.__traceback__)) if cause else None
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000

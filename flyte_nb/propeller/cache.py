@@ -1,0 +1,100 @@
+"""Results of discoverable tasks: the key, and two catalogs.
+
+Source: flyteplugins/go/tasks/pluginmachinery/catalog/hashing.go and
+flytepropeller/pkg/controller/nodes/task/catalog/datacatalog/{transformer,tag}.go at v1.16.8.
+"""
+
+import hashlib
+from base64 import urlsafe_b64encode
+from collections.abc import Collection
+
+from flyteidl.core.interface_pb2 import VariableMap
+from flyteidl.core.literals_pb2 import Literal, LiteralMap
+from flyteidl.core.tasks_pb2 import TaskTemplate
+from google.protobuf.message import Message
+
+from flyte_nb.api.ports import BlobStore
+
+
+def key(task: TaskTemplate, cache_version: str, inputs: LiteralMap) -> str:
+    """What a result is remembered by: `<project>/<domain>/<dataset>/<version>/<tag>`.
+
+    Equal for equal task name, interface, cache version and inputs; a literal with a hash counts by
+    that hash, and inputs of `cache_ignore_input_vars` do not count.
+    """
+    id, interface = task.id, task.interface
+    version = "-".join((cache_version, _short(interface.inputs), _short(interface.outputs)))
+    tag = f"flyte_cached-{_hash(_hashed(inputs, task.metadata.cache_ignore_input_vars))}"
+    return f"{id.project}/{id.domain}/flyte_task-{id.name}/{version}/{tag}"
+
+
+class MemoryCatalog:
+    """A catalog that ends with its owner."""
+
+    def __init__(self) -> None:
+        self._results: dict[str, bytes] = {}
+
+    def get(self, key: str) -> "bytes | None":
+        """The `LiteralMap` that was put there, or `None`."""
+        return self._results.get(key)
+
+    def put(self, key: str, outputs: bytes) -> None:
+        """Keep a `LiteralMap`, replacing what was there."""
+        self._results[key] = outputs
+
+
+class StoreCatalog:
+    """A catalog of objects below `root`, each named by the hash of its key."""
+
+    def __init__(self, store: BlobStore, root: str) -> None:
+        self._store = store
+        self._root = root.rstrip("/")
+
+    def get(self, key: str) -> "bytes | None":
+        """The `LiteralMap` that was put there, or `None`. Raises `StorageError` when unreachable."""
+        uri = self._uri(key)
+        if self._store.size(uri) is None:
+            return None
+        return self._store.read(uri)
+
+    def put(self, key: str, outputs: bytes) -> None:
+        """Keep a `LiteralMap`, replacing what was there. Raises `StorageError` when unreachable."""
+        self._store.write(self._uri(key), outputs)
+
+    def _uri(self, key: str) -> str:
+        name = hashlib.sha256(key.encode("utf-8")).hexdigest()
+        return f"{self._root}/{name[:2]}/{name}.pb"
+
+
+def _hashed(inputs: LiteralMap, ignored: Collection[str]) -> LiteralMap:
+    counted = LiteralMap()
+    for name, literal in inputs.literals.items():
+        if name not in ignored:
+            counted.literals[name].CopyFrom(_by_hash(literal))
+    return counted
+
+
+def _by_hash(literal: Literal) -> Literal:
+    kind = literal.WhichOneof("value")
+    if kind == "collection":
+        items = Literal()
+        items.collection.SetInParent()
+        items.collection.literals.extend(_by_hash(item) for item in literal.collection.literals)
+        return items
+    if kind == "map":
+        entries = Literal()
+        entries.map.SetInParent()
+        for name, item in literal.map.literals.items():
+            entries.map.literals[name].CopyFrom(_by_hash(item))
+        return entries
+    return Literal(hash=literal.hash) if literal.hash else literal
+
+
+def _short(variables: VariableMap) -> str:
+    return _hash(variables)[:8]
+
+
+def _hash(message: Message) -> str:
+    from flyte_nb.compiler.digests import digest
+
+    return urlsafe_b64encode(digest(message)).decode("ascii").rstrip("=")

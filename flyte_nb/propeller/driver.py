@@ -1,0 +1,445 @@
+"""Drives one execution: reads off the machine what is next, does it, and tells the machine.
+
+Whatever the machine makes is kept in order and handed to the recorder before anything is done because
+of it: a process is started, or ended, only when every record so far is durable. When the recorder
+fails nothing is done, and the same records are offered again a second later.
+
+Not for several threads: whoever owns a driver (`engine`, `run`) calls it from one.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Iterable
+from itertools import islice
+
+from flyteidl.core.literals_pb2 import Literal, LiteralMap
+
+from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, StorageError, TaskFailed
+from flyte_nb.propeller import records as r
+from flyte_nb.propeller.cache import key as cache_key
+from flyte_nb.propeller.conditions import choose
+from flyte_nb.propeller.durations import go_duration
+from flyte_nb.propeller.launch import Launch, environment
+from flyte_nb.propeller.layout import OUTPUTS, Layout
+from flyte_nb.propeller.machine import Machine
+from flyte_nb.propeller.plan import START, Plan
+from flyte_nb.propeller.ports import (
+    Attempt,
+    AttemptKey,
+    Catalog,
+    Clock,
+    Executor,
+    Recorder,
+    Report,
+)
+from flyte_nb.propeller.records import Record
+from flyte_nb.propeller.resolve import Unresolved, inputs_of
+from flyte_nb.propeller.state import NodeState
+from flyte_nb.propeller.values import Values
+
+_log = logging.getLogger(__name__)
+
+DEFAULT_PARALLELISM = 25
+_RETRY_US = 1_000_000
+_STORE_TRIES = 3
+
+
+class Driver:
+    """One execution on its way."""
+
+    def __init__(
+        self,
+        launch: Launch,
+        plan: Plan,
+        layout: Layout,
+        values: Values,
+        *,
+        recorder: Recorder,
+        executor: Executor,
+        clock: Clock,
+        catalog: "Catalog | None" = None,
+    ) -> None:
+        """A driver before its first step; `resume` before that when there is a history."""
+        self.id = launch.id
+        self.machine = Machine(plan, layout.input_uri)
+        self.cause: BaseException | None = None
+        """The user's exception that the execution failed with, where it ran in this process."""
+        self.retry_at_us = 0
+        """When to step again because something outside failed; 0 means nothing did."""
+        self._launch = launch
+        self._layout = layout
+        self._values = values
+        self._recorder = recorder
+        self._executor = executor
+        self._catalog = catalog
+        self._clock = clock
+        self._now_us = 0
+        self._pending: list[Record] = []
+        self._to_start: deque[NodeState] = deque()
+        self._killed: set[AttemptKey] = set()
+        self._store_failures = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether the execution has ended, and all of it is recorded."""
+        return self.machine.is_terminal and not self._pending
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts take up a slot."""
+        return len(self.machine.live) - len(self._to_start)
+
+    # Beginning and ending
+
+    def replay(self, history: Iterable[Record]) -> None:
+        """Bring the machine to where the records left it.
+
+        Raises:
+            IllegalMove: when they are not a history of this closure.
+        """
+        for record in history:
+            self.machine.apply(record)
+
+    def adopt(self) -> None:
+        """After `replay`: take over the attempts that were recorded and have not ended."""
+        self._add(self.machine.settle(self._time()))
+        for node in list(self.machine.live.values()):
+            try:
+                found = self._executor.adopt(self._attempt(node))
+            except StorageError as error:
+                self._lost(node, f"its inputs cannot be read: {error}")
+                continue
+            if found is not None:
+                if node.attempt_phase == r.QUEUED:
+                    started = self.machine.started(node, self._time(), found.logs, found.pid)
+                    self._add(started)
+            elif node.attempt_phase == r.QUEUED:
+                self._to_start.append(node)
+            else:
+                self._lost(node, "nothing of it is left where it ran")
+
+    def terminate(self, cause: str) -> None:
+        """Somebody asked that the execution ends; nothing happens when it has or is about to."""
+        if self.machine.phase not in (r.ABORTING, r.SUCCEEDING) and not self.machine.is_terminal:
+            self._add(self.machine.abort(self._time(), cause))
+
+    def interrupt(self, cause: str) -> None:
+        """The attempt that ran in this thread was interrupted; record that all has ended."""
+        self.terminate(cause)
+        for node in list(self.machine.live.values()):
+            error = ErrorInfo("USER:KeyboardInterrupt", cause, USER)
+            self._add(self.machine.failed(node, self._time(), error))
+        self._flush()
+
+    def fail(self, error: ErrorInfo) -> None:
+        """The engine cannot go on with this execution."""
+        if self.machine.phase in ("", r.RUNNING):
+            self._add(self.machine.fail(self._time(), error))
+
+    # Going on
+
+    def step(self, slots: int) -> int:
+        """Do all that can be done now, starting at most `slots` attempts; how many were started."""
+        self.retry_at_us = 0
+        if self.machine.phase == "" and not self._begin():
+            return 0
+        started = 0
+        while True:
+            self._prepare()
+            room = max(0, slots - started - len(self._to_start))
+            for node in list(islice(self.machine.startable.values(), room)):
+                self._announce(node)
+            if not self._flush():
+                return started
+            self._kill_doomed()
+            started += self._start(slots - started)
+            if not self._pending:
+                return started
+
+    def report(self, report: Report) -> None:
+        """An attempt has ended."""
+        node = self.machine.live.get(report.key.node_id)
+        if node is None or node.attempt != report.key.attempt:
+            return
+        killed = report.key in self._killed
+        self._killed.discard(report.key)
+        now = self._time()
+        if report.outputs is not None:
+            uri = f"{node.attempt_output_uri}/{OUTPUTS}"
+            self._values.keep(uri, report.outputs)
+            made = self.machine.succeeded(
+                node,
+                now,
+                uri,
+                cpu_s=report.cpu_s,
+                max_rss_bytes=report.max_rss_bytes,
+                cache_status=self._remember(node, report.outputs),
+            )
+        else:
+            expired = self._expired(node, now) if killed else None
+            error = expired or report.error or _UNEXPLAINED
+            self.cause = report.cause
+            made = self.machine.failed(
+                node, now, error, cpu_s=report.cpu_s, max_rss_bytes=report.max_rss_bytes
+            )
+        self._add(made)
+
+    def deadline_us(self) -> "int | None":
+        """When the next attempt runs out of time."""
+        limits = [_limit_us(node) for node in self.machine.live.values() if node.plan.timeout_us]
+        return min((limit for limit in limits if limit), default=None)
+
+    def expire(self) -> None:
+        """End the attempts whose time is over; they are recorded when they have ended."""
+        now = self._time()
+        for node in self.machine.live.values():
+            limit = _limit_us(node)
+            if limit and now >= limit:
+                self._kill(node)
+
+    def _begin(self) -> bool:
+        try:
+            self._values.put(self._layout.input_uri, self._launch.inputs)
+        except StorageError as error:
+            if self._store_failed(error):
+                self.fail(_storage_error("The execution's inputs", error))
+                return True
+            return False
+        self._add(self.machine.begin(self._time()))
+        return True
+
+    def _prepare(self) -> None:
+        machine = self.machine
+        most = self._launch.max_parallelism or DEFAULT_PARALLELISM
+        while not self.retry_at_us:
+            room = max(0, most - machine.active_tasks)
+            nodes = [*machine.entering.values(), *islice(machine.ready.values(), room)]
+            if not nodes:
+                return
+            for node in nodes:
+                try:
+                    if node.phase == "":
+                        self._queue(node)
+                    else:
+                        self._enter(node)
+                except StorageError as error:
+                    if not self._store_failed(error):
+                        break
+                    info = _storage_error(f"The values of node {node.node_id}", error)
+                    self._reject(node, info)
+
+    def _queue(self, node: NodeState) -> None:
+        """Resolve the node's inputs, write them, and say so."""
+        try:
+            inputs = inputs_of(node.plan, _Lookup(node, self._values))
+        except Unresolved as error:
+            self._reject(node, error.info)
+            return
+        uri = self._layout.inputs(node)
+        self._values.put(uri, inputs)
+        if node.plan.kind != r.TASK_NODE:
+            self._add(self.machine.queue(node, self._time(), uri))
+            self._enter(node)
+            return
+        status, outputs = self._look_up(node, inputs)
+        if outputs is None:
+            self._add(self.machine.queue(node, self._time(), uri, status))
+            return
+        output_uri = self._layout.outputs(node)
+        self._values.put(output_uri, outputs)
+        self._add(self.machine.queue(node, self._time(), uri, status))
+        self._add(self.machine.hit(node, self._time(), output_uri))
+
+    def _enter(self, node: NodeState) -> None:
+        """Move on a queued node that runs no task."""
+        now = self._time()
+        if node.plan.kind == r.END_NODE:
+            self._add(self.machine.finish(node, now, node.input_uri))
+        elif node.plan.branch is None:
+            self._add(self.machine.enter(node, now))
+        else:
+            arm = choose(node.plan.branch, self._values.get(node.input_uri))
+            if isinstance(arm, int):
+                self._add(self.machine.enter(node, now, arm))
+            else:
+                self._add(self.machine.reject(node, now, arm))
+
+    def _reject(self, node: NodeState, error: ErrorInfo) -> None:
+        if node.phase == "":
+            self._add(self.machine.queue(node, self._time(), ""))
+        self._add(self.machine.reject(node, self._time(), error))
+
+    # Attempts
+
+    def _announce(self, node: NodeState) -> None:
+        """Record that the next attempt is about to be started."""
+        folder = self._layout.folder(node, node.attempts)
+        self._add(self.machine.attempt(node, self._time(), folder))
+        if self._executor.in_memory:
+            self._add(self.machine.started(node, self._time()))
+        self._to_start.append(node)
+
+    def _start(self, slots: int) -> int:
+        started = 0
+        while self._to_start and started < slots:
+            node = self._to_start.popleft()
+            if not node.is_live:
+                continue
+            if node.frame.doom:
+                self._add(self.machine.failed(node, self._time(), _UNEXPLAINED))
+                continue
+            try:
+                found = self._executor.start(self._attempt(node))
+            except TaskFailed as error:
+                self._add(self.machine.failed(node, self._time(), error.info))
+            except StorageError as error:
+                self._lost(node, f"its inputs cannot be read: {error}")
+            else:
+                started += 1
+                if node.attempt_phase == r.QUEUED:
+                    self._add(self.machine.started(node, self._time(), found.logs, found.pid))
+        return started
+
+    def _attempt(self, node: NodeState) -> Attempt:
+        task, number = node.plan.task, node.attempt
+        if task is None:
+            raise ValueError(f"Node {node.node_id} is no task.")
+        raw = self._layout.raw_folder(node, number)
+        before = self._layout.raw_folder(node, number - 1) if number else ""
+        workflow = self.machine.plan.workflow_id
+        return Attempt(
+            key=AttemptKey(self.id, node.node_id, number),
+            task=task,
+            inputs=self._values.get(node.input_uri),
+            input_uri=node.input_uri,
+            output_prefix=node.attempt_output_uri,
+            raw_output_prefix=raw,
+            checkpoint_uri=f"{raw}/_flytecheckpoints",
+            prev_checkpoint_uri=f"{before}/_flytecheckpoints" if before else "",
+            envs=environment(self._launch, workflow, task, number),
+        )
+
+    def _kill_doomed(self) -> None:
+        waiting = {node.node_id for node in self._to_start}
+        for node in self.machine.doomed():
+            if node.node_id not in waiting:
+                self._kill(node)
+
+    def _kill(self, node: NodeState) -> None:
+        key = AttemptKey(self.id, node.node_id, node.attempt)
+        if key not in self._killed:
+            self._killed.add(key)
+            self._executor.kill(key)
+
+    def _lost(self, node: NodeState, why: str) -> None:
+        text = f"Attempt {node.attempt} at node {node.node_id} was lost: {why}."
+        error = ErrorInfo("SYSTEM:AttemptLost", text, SYSTEM, recoverable=True)
+        self._add(self.machine.failed(node, self._time(), error))
+
+    def _expired(self, node: NodeState, now_us: int) -> "ErrorInfo | None":
+        limit = _limit_us(node)
+        if not limit or now_us < limit:
+            return None
+        timeout = go_duration(node.plan.timeout_us)
+        text = f"task execution timeout [{timeout}] expired"
+        return ErrorInfo("TimeoutExpired", text, USER, recoverable=True)
+
+    # Catalog
+
+    def _look_up(self, node: NodeState, inputs: LiteralMap) -> tuple[str, "LiteralMap | None"]:
+        task = node.plan.task
+        if self._catalog is None or task is None or not node.plan.discoverable:
+            return r.CACHE_DISABLED, None
+        if self._launch.overwrite_cache:
+            return r.CACHE_SKIPPED, None
+        try:
+            found = self._catalog.get(cache_key(task, node.plan.discovery_version, inputs))
+        except StorageError as error:
+            _log.warning("%s: the catalog cannot be read: %s", self.id, error)
+            return r.CACHE_LOOKUP_FAILURE, None
+        if found is None:
+            return r.CACHE_MISS, None
+        return r.CACHE_MISS, LiteralMap.FromString(found)
+
+    def _remember(self, node: NodeState, outputs: LiteralMap) -> str:
+        task, before = node.plan.task, node.cache_status
+        if self._catalog is None or task is None or before in ("", r.CACHE_DISABLED):
+            return before
+        if not task.interface.outputs.variables:
+            return before
+        try:
+            inputs = self._values.get(node.input_uri)
+            key = cache_key(task, node.plan.discovery_version, inputs)
+            self._catalog.put(key, outputs.SerializeToString(deterministic=True))
+        except StorageError as error:
+            _log.warning("%s: the catalog cannot be written: %s", self.id, error)
+            return r.CACHE_PUT_FAILURE
+        return r.CACHE_POPULATED
+
+    # Records, time, trouble
+
+    def _add(self, made: list[Record]) -> None:
+        self._pending += made
+
+    def _flush(self) -> bool:
+        """Make everything so far durable; whether it is."""
+        if not self._pending:
+            return True
+        try:
+            self._recorder.record(self.id, self._pending)
+        except (StorageError, OSError) as error:
+            _log.warning("%s: cannot record, trying again: %s", self.id, error)
+            self.retry_at_us = self._time() + _RETRY_US
+            return False
+        self._pending = []
+        return True
+
+    def _time(self) -> int:
+        """Now; never before what was recorded last."""
+        self._now_us = max(self._now_us, self._clock())
+        return self._now_us
+
+    def _store_failed(self, error: StorageError) -> bool:
+        """Whether to give up; else step again later."""
+        self._store_failures += 1
+        if error.transient and self._store_failures < _STORE_TRIES:
+            self.retry_at_us = self._time() + _RETRY_US
+            return False
+        self._store_failures = 0
+        return True
+
+
+class _Lookup:
+    """Outputs of the nodes that a node's promises may name."""
+
+    def __init__(self, node: NodeState, values: Values) -> None:
+        self._nodes = node.frame.scope.nodes
+        self._values = values
+
+    def __call__(self, node_id: str, var: str) -> Literal:
+        node = self._nodes.get(node_id or START)
+        if node is None or not node.output_uri:
+            raise Unresolved(f"node [{node_id}] has no outputs")
+        literals = self._values.get(node.output_uri).literals
+        for alias, output in node.plan.aliases:
+            if alias == var:
+                var = output
+        if var not in literals:
+            raise Unresolved(f"Failed to find [{node_id}].[{var}]")
+        return literals[var]
+
+
+_UNEXPLAINED = ErrorInfo("SYSTEM:Unknown", "The attempt ended without a word.", SYSTEM, True)
+
+
+def _limit_us(node: NodeState) -> int:
+    """When the running attempt is out of time; 0 means never."""
+    timeout = node.plan.timeout_us
+    if not timeout or not node.attempt_started_us:
+        return 0
+    return min(node.attempt_started_us + timeout, node.first_started_us + 2 * timeout)
+
+
+def _storage_error(what: str, error: StorageError) -> ErrorInfo:
+    text = f"{what} cannot be read or written: {error}"
+    return ErrorInfo("SYSTEM:StorageError", text, SYSTEM)

@@ -1,0 +1,77 @@
+"""Runs tasks by calling them: in this process, in the caller's thread, one after the other."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from flyte_nb.api.errors import SYSTEM, CodecError, ErrorInfo, TaskFailed
+from flyte_nb.api.identifiers import Identifier
+from flyte_nb.api.ports import DataAccess
+from flyte_nb.propeller.plan import identifier
+from flyte_nb.propeller.ports import Attempt, AttemptKey, Report, Started
+from flyte_nb.wire.literals import literal_map_from_idl, literal_map_to_idl
+from flyte_nb.worker.call import call
+
+if TYPE_CHECKING:
+    from flyte_nb.types.registry import Registry
+
+
+class InProcess:
+    """The executor of `wf(n=3)` in a notebook. `start` returns when the task has ended.
+
+    An interrupt (`KeyboardInterrupt`) in a task leaves `start`; there is no report then. Timeouts and
+    `kill` have no effect: a call in this thread cannot be ended from outside.
+    """
+
+    slots = 1
+    in_memory = True
+
+    def __init__(
+        self,
+        tasks: Mapping[Identifier, Any],
+        registry: "Registry",
+        data: "DataAccess | None" = None,
+    ) -> None:
+        """Args: tasks: the SDK's tasks by the identifier of their templates."""
+        self._tasks = tasks
+        self._registry = registry
+        self._data = data
+        self._reports: list[Report] = []
+
+    def listen(self, wake: Callable[[], None]) -> None:
+        """Nothing happens between `start` and `poll`, so nobody is woken."""
+
+    def start(self, attempt: Attempt) -> Started:
+        """Call the task. Raises `TaskFailed` when there is no such task here."""
+        key = attempt.key
+        id = identifier(attempt.task.id)
+        task = self._tasks.get(id)
+        if task is None:
+            text = f"The task {id.name} is not defined here. Run the cell that defines it."
+            raise TaskFailed(ErrorInfo("SYSTEM:TaskNotDefined", text, SYSTEM))
+        try:
+            inputs = literal_map_from_idl(attempt.inputs)
+            outputs = literal_map_to_idl(call(task, inputs, self._registry, self._data))
+        except TaskFailed as failure:
+            report = Report(key, error=failure.info, cause=failure.__cause__)
+        except CodecError as error:
+            info = ErrorInfo("SYSTEM:LiteralNotReadable", str(error), SYSTEM)
+            report = Report(key, error=info, cause=error)
+        else:
+            report = Report(key, outputs)
+        self._reports.append(report)
+        return Started()
+
+    def adopt(self, attempt: Attempt) -> "Started | None":
+        """Nothing outlives this process, so there is nothing to take over."""
+        return None
+
+    def poll(self) -> list[Report]:
+        """The reports since the last call."""
+        reports, self._reports = self._reports, []
+        return reports
+
+    def kill(self, key: AttemptKey) -> None:
+        """No effect; see the class."""
+
+    def close(self) -> None:
+        """Nothing to stop."""

@@ -1,0 +1,183 @@
+"""Small compiled workflows by hand, for tests of what runs them.
+
+Nodes pass integers: each task has the inputs that are bound and one output, `o0`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from flyteidl.core import identifier_pb2
+from flyteidl.core.compiler_pb2 import CompiledWorkflow, CompiledWorkflowClosure, ConnectionSet
+from flyteidl.core.literals_pb2 import BindingData, Literal, LiteralMap
+from flyteidl.core.tasks_pb2 import TaskTemplate
+from flyteidl.core.types_pb2 import INTEGER, LiteralType
+from flyteidl.core.workflow_pb2 import Node, WorkflowMetadata, WorkflowTemplate
+
+PROJECT, DOMAIN, VERSION = "flytesnacks", "development", "v1"
+
+
+def task(
+    name: str,
+    inputs: Sequence[str] = (),
+    *,
+    retries: int = 0,
+    timeout_s: float = 0.0,
+    cache_version: str = "",
+    args: Sequence[str] = (),
+    command: Sequence[str] = (),
+    env: "Mapping[str, str] | None" = None,
+    outputs: Sequence[str] = ("o0",),
+) -> TaskTemplate:
+    """A task template; `cache_version` makes it discoverable."""
+    template = TaskTemplate(type="python-task")
+    _identify(template.id, identifier_pb2.TASK, name)
+    for variable in inputs:
+        template.interface.inputs.variables[variable].type.simple = INTEGER
+    for variable in outputs:
+        template.interface.outputs.variables[variable].type.simple = INTEGER
+    template.metadata.retries.retries = retries
+    template.metadata.timeout.FromMicroseconds(int(timeout_s * 1_000_000))
+    template.metadata.discoverable = bool(cache_version)
+    template.metadata.discovery_version = cache_version
+    template.container.image = "local"
+    template.container.command.extend(command)
+    template.container.args.extend(args)
+    for key, value in (env or {}).items():
+        template.container.env.add(key=key, value=value)
+    return template
+
+
+def node(
+    id: str,
+    target: "TaskTemplate | CompiledWorkflow",
+    bindings: "Mapping[str, int | str | Sequence[int | str]] | None" = None,
+    *,
+    after: Sequence[str] = (),
+) -> Node:
+    """A node that runs a task or a sub-workflow."""
+    made = Node(id=id, upstream_node_ids=sorted(after))
+    if isinstance(target, TaskTemplate):
+        made.task_node.reference_id.CopyFrom(target.id)
+        made.metadata.name = target.id.name
+    else:
+        made.workflow_node.sub_workflow_ref.CopyFrom(target.template.id)
+        made.metadata.name = target.template.id.name
+    for variable, bound in (bindings or {}).items():
+        _bind(made.inputs.add(var=variable).binding, bound)
+    return made
+
+
+def workflow(
+    name: str,
+    nodes: Sequence[Node],
+    outputs: "Mapping[str, int | str | Sequence[int | str]] | None" = None,
+    *,
+    inputs: Sequence[str] = (),
+    fail_after: bool = False,
+) -> CompiledWorkflow:
+    """A compiled workflow: start and end nodes first, connections both ways."""
+    template = WorkflowTemplate()
+    _identify(template.id, identifier_pb2.WORKFLOW, name)
+    template.metadata.on_failure = (
+        WorkflowMetadata.FAIL_AFTER_EXECUTABLE_NODES_COMPLETE
+        if fail_after
+        else WorkflowMetadata.FAIL_IMMEDIATELY
+    )
+    for variable in inputs:
+        template.interface.inputs.variables[variable].type.simple = INTEGER
+    for variable in outputs or {}:
+        template.interface.outputs.variables[variable].type.simple = INTEGER
+    end = Node(id="end-node")
+    for variable, bound in (outputs or {}).items():
+        _bind(end.inputs.add(var=variable).binding, bound)
+    template.nodes.extend([Node(id="start-node"), end, *nodes])
+    template.outputs.extend(end.inputs)
+    return CompiledWorkflow(template=template, connections=_connections(end, nodes))
+
+
+def closure(
+    primary: CompiledWorkflow,
+    tasks: Sequence[TaskTemplate] = (),
+    sub_workflows: Sequence[CompiledWorkflow] = (),
+) -> CompiledWorkflowClosure:
+    """The closure of these."""
+    made = CompiledWorkflowClosure(primary=primary, sub_workflows=sub_workflows)
+    for template in tasks:
+        made.tasks.add(template=template)
+    return made
+
+
+def chain(length: int, template: TaskTemplate) -> CompiledWorkflowClosure:
+    """`length` nodes of a task with the input `x`, each fed by the one before, from input `x`."""
+    nodes = [
+        node(f"n{index}", template, {"x": f"n{index - 1}" if index else ".x"})
+        for index in range(length)
+    ]
+    return closure(workflow("chain", nodes, {"o0": nodes[-1].id}, inputs=["x"]), [template])
+
+
+def integers(**values: int) -> LiteralMap:
+    """A map of integer literals."""
+    made = LiteralMap()
+    for name, value in values.items():
+        made.literals[name].scalar.primitive.integer = value
+    return made
+
+
+def integer(values: LiteralMap, name: str = "o0") -> int:
+    """The integer of that name."""
+    return int(values.literals[name].scalar.primitive.integer)
+
+
+def literal(value: int) -> Literal:
+    """An integer literal."""
+    made = Literal()
+    made.scalar.primitive.integer = value
+    return made
+
+
+INTEGER_TYPE = LiteralType(simple=INTEGER)
+
+
+def _connections(end: Node, nodes: Sequence[Node]) -> ConnectionSet:
+    upstream = {made.id: _promised(made) | set(made.upstream_node_ids) for made in [end, *nodes]}
+    fed = set().union(*upstream.values())
+    for made in nodes:
+        if not upstream[made.id]:
+            upstream[made.id].add("start-node")
+        if made.id not in fed:
+            upstream["end-node"].add(made.id)
+    connections = ConnectionSet()
+    for node_id, before in upstream.items():
+        connections.upstream[node_id].ids.extend(sorted(before))
+        for other in before:
+            connections.downstream[other].ids.append(node_id)
+    return connections
+
+
+def _promised(made: Node) -> set[str]:
+    found, open = set(), [binding.binding for binding in made.inputs]
+    while open:
+        data = open.pop()
+        if data.HasField("promise"):
+            found.add(data.promise.node_id)
+        open.extend(data.collection.bindings)
+        open.extend(data.map.bindings.values())
+    return found
+
+
+def _bind(data: BindingData, bound: "int | str | Sequence[int | str]") -> None:
+    if isinstance(bound, int):
+        data.scalar.primitive.integer = bound
+    elif isinstance(bound, str):
+        node_id, _, variable = bound.partition(".")
+        data.promise.node_id = node_id or "start-node"
+        data.promise.var = variable or "o0"
+    else:
+        data.collection.SetInParent()
+        for item in bound:
+            _bind(data.collection.bindings.add(), item)
+
+
+def _identify(id: identifier_pb2.Identifier, resource_type: int, name: str) -> None:
+    id.resource_type = resource_type  # type: ignore[assignment]
+    id.project, id.domain, id.name, id.version = PROJECT, DOMAIN, name, VERSION
