@@ -1,1 +1,1 @@
-"""See ARCHITECTURE.md."""
+"""From callables to content-addressed members, and back to verified files."""

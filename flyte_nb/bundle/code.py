@@ -1,0 +1,131 @@
+"""What a function depends on, read from the function itself."""
+
+import builtins
+import sys
+from collections.abc import Iterator
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, NamedTuple
+
+from flyte_nb.bundle.shaded import cloudpickle
+
+EMPTY = object()
+"""Stands for a closure's cell without content."""
+
+
+class Dependency(NamedTuple):
+    """One value that a function uses."""
+
+    kind: str
+    """`global`, `default` or `captured`."""
+    name: str
+    value: Any
+
+
+def dependencies(function: FunctionType) -> "Iterator[Dependency]":
+    """The globals that `function` uses (in order of use), its closure, and its defaults."""
+    for name, value in used_globals(function).items():
+        yield Dependency("global", name, value)
+    for name, value in captured(function).items():
+        if value is not EMPTY:
+            yield Dependency("captured", name, value)
+    for name, value in defaults(function).items():
+        yield Dependency("default", name, value)
+
+
+def used_globals(function: FunctionType) -> "dict[str, Any]":
+    """The globals that the code, nested code and textual annotations refer to, as far as defined."""
+    names: dict[str, None] = dict(cloudpickle()._extract_code_globals(function.__code__))
+    for annotation in annotations(function).values():
+        if isinstance(annotation, str):
+            names.update(dict.fromkeys(_names_in(annotation)))
+    known = function.__globals__
+    return {name: known[name] for name in names if name in known}
+
+
+def captured(function: FunctionType) -> "dict[str, Any]":
+    """The closure's variables."""
+    cells = function.__closure__ or ()
+    return {
+        name: _content(cell)
+        for name, cell in zip(function.__code__.co_freevars, cells, strict=True)
+    }
+
+
+def defaults(function: FunctionType) -> "dict[str, Any]":
+    """The parameters' default values."""
+    code = function.__code__
+    given = function.__defaults__ or ()
+    positional = code.co_varnames[: code.co_argcount]
+    found = dict(zip(positional[len(positional) - len(given) :], given, strict=True))
+    found.update(function.__kwdefaults__ or {})
+    return found
+
+
+def annotations(function: FunctionType) -> "dict[str, Any]":
+    """The annotations as they stand."""
+    found: dict[str, Any] = function.__annotations__
+    return found
+
+
+def imported_names(code: CodeType) -> "set[str]":
+    """Top-level names of the modules that `code` imports when it runs."""
+    import dis
+
+    found = set()
+    for instruction in dis.get_instructions(code):
+        if instruction.opname == "IMPORT_NAME" and instruction.argval:
+            found.add(str(instruction.argval).partition(".")[0])
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            found |= imported_names(const)
+    return found
+
+
+def submodules(function: FunctionType) -> "list[ModuleType]":
+    """Imported submodules that the function reaches through a package, e.g. `os.path`."""
+    values = [*used_globals(function).values(), *captured(function).values()]
+    found: list[ModuleType] = cloudpickle()._find_imported_submodules(function.__code__, values)
+    return sorted(found, key=lambda module: module.__name__)
+
+
+def is_builtin(value: Any) -> bool:
+    """Whether `value` is the builtin of its name."""
+    name = getattr(value, "__name__", "")
+    return bool(name) and getattr(builtins, name, None) is value
+
+
+def line_of_use(function: FunctionType, name: str) -> int:
+    """The first line on which `function` mentions `name`; else its first line."""
+    return _line_of_use(function.__code__, name) or function.__code__.co_firstlineno
+
+
+def _line_of_use(code: CodeType, name: str) -> int:
+    import dis
+
+    line = code.co_firstlineno
+    for instruction in dis.get_instructions(code):
+        started = instruction.starts_line
+        if sys.version_info >= (3, 13):
+            started = getattr(instruction, "line_number", None)
+        if started:
+            line = int(started)
+        if instruction.argval == name and instruction.opname.startswith(("LOAD_", "IMPORT_")):
+            return line
+    for const in code.co_consts:
+        if isinstance(const, CodeType) and (found := _line_of_use(const, name)):
+            return found
+    return 0
+
+
+def _names_in(annotation: str) -> "tuple[str, ...]":
+    try:
+        return compile(annotation, "<annotation>", "eval").co_names
+    except (SyntaxError, ValueError):
+        return ()  # the signature's reader names it as a problem
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return EMPTY

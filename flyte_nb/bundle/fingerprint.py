@@ -1,0 +1,352 @@
+"""Whether code changed: a fingerprint that is equal for equal cells, and its parts by name.
+
+It does not depend on file names, line numbers, comments, the order of sets, object identity, the
+process or the hash seed. It is a digest over parts, one for everything that the task depends on, so
+that what changed can be said by name. A function that another one refers to is a part of its own and
+enters the other one's part by name only.
+"""
+
+import hashlib
+import pickle
+from collections.abc import Callable
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, NamedTuple, TypeVar
+
+from flyte_nb.bundle import code as code_of
+from flyte_nb.bundle.references import References
+from flyte_nb.bundle.shaded import cloudpickle
+from flyte_nb.sdk.callee import Callee
+
+_ATOMS = frozenset(
+    {int, float, str, bytes, bool, complex, type(None), list, tuple, dict, bytearray}
+)
+_VOLATILE = frozenset(
+    {
+        "__weakref__", "__dict__", "__module__", "__firstlineno__", "__static_attributes__",
+        "__annotate_func__", "__annotations_cache__", "_abc_impl", "__abstractmethods__",
+    }
+)  # fmt: skip
+_SHORT = 16  # hex digits of a part's fingerprint
+
+
+class Measured(NamedTuple):
+    """A value's digest, and how many bytes it is when pickled."""
+
+    digest: str
+    size_bytes: int
+
+
+class Part(NamedTuple):
+    """Something that the fingerprint depends on."""
+
+    key: str
+    kind: str
+    name: str
+    digest: str
+    size_bytes: int
+
+
+class Fingerprinter:
+    """Collects the parts of one task.
+
+    Args:
+        references: what travels by reference.
+        buffer_digest: the digest of an out-of-band buffer; a cache shared with the pickling.
+    """
+
+    def __init__(
+        self, references: References, buffer_digest: "Callable[[memoryview], str]"
+    ) -> None:
+        self.parts: dict[str, Part] = {}
+        self._references = references
+        self._buffer_digest = buffer_digest
+        self._keys: dict[int, str] = {}
+        self._sizes: dict[int, Measured] = {}
+        self._alive: list[Any] = []  # ids are only good while the objects live
+        self._noted: set[str] = set()
+        self._inlined: set[int] | None = None
+        """Inside of a class: functions that are already part of its content."""
+        self._waiting: list[Callable[[], None]] = []
+
+    def task(self, task: Callee) -> None:
+        """Add everything that `task` depends on."""
+        function = _innermost(task)
+        self._part(
+            function,
+            "function",
+            f"{function.__qualname__}()",
+            lambda: _function_content(function),
+            lambda: self._depend(function),
+        )
+        self._entity(task)
+        self._work()
+
+    def fingerprint(self) -> str:
+        """The digest over all parts."""
+        lines = sorted(f"{part.key}\0{part.digest}" for part in self.parts.values())
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def measure(self, value: Any) -> Measured:
+        """The canonical digest of any picklable value."""
+        try:
+            return self._measured(value, fast=True)
+        except (ValueError, RecursionError, pickle.PicklingError):
+            # A cycle, most likely: digest it with its identities. What cannot be pickled fails again.
+            return self._measured(value, fast=False)
+
+    def class_digest(self, cls: type) -> str:
+        """The digest of a class and its methods: equal for equal classes, in every kernel."""
+        alone = Fingerprinter(self._references, self._buffer_digest)
+        alone._class(cls)
+        alone._work()
+        return alone.fingerprint()
+
+    def refer(self, value: Any) -> Any:
+        """What stands for `value` in a digest; `None` when its plain pickle does."""
+        if isinstance(value, (set, frozenset)) and type(value) in (set, frozenset):
+            return ["set", type(value).__name__, sorted(self.measure(v).digest for v in value)]
+        if isinstance(value, FunctionType):
+            return self._function(value)
+        if isinstance(value, Callee):
+            return self._entity(value)
+        if isinstance(value, ModuleType):
+            self._module(value.__name__)
+            return ["module", value.__name__]
+        if isinstance(value, type):
+            return self._class(value)
+        if isinstance(value, CodeType):
+            return ["code", *_code_content(value)]
+        if isinstance(value, TypeVar):
+            return ["typevar", value.__name__]
+        self._note_module_of(value)
+        return None
+
+    def _work(self) -> None:
+        while self._waiting:
+            self._waiting.pop(0)()
+
+    def _measured(self, value: Any, *, fast: bool) -> Measured:
+        sink = _Sink()
+        buffers: list[str] = []
+
+        def out_of_band(buffer: pickle.PickleBuffer) -> bool:
+            raw = buffer.raw()
+            sink.size += raw.nbytes
+            buffers.append(self._buffer_digest(raw))
+            return False
+
+        pickler = _canonical_pickler()(sink, self, out_of_band)
+        pickler.fast = fast
+        pickler.dump(value)
+        sink.hash.update("".join(buffers).encode())
+        return Measured(sink.hash.hexdigest(), sink.size)
+
+    def _entity(self, entity: Callee) -> Any:
+        path = self._references.entity_path(entity)
+        if path is not None:
+            self._module(path[0])
+            return ["entity", *path]
+        return self._function(_innermost(entity), noun=entity.resource_type)
+
+    def _function(self, function: FunctionType, noun: str = "") -> Any:
+        if self._references.by_reference(function):
+            module, name = str(function.__module__), function.__qualname__
+            self._module(module)
+            return ["function", module, name]
+        shown = f"{function.__qualname__}()"
+        if self._inlined is not None:
+            return self._inline(function, self._inlined)
+        key = self._part(
+            function,
+            noun or "helper",
+            f"{function.__qualname__}()",
+            lambda: _function_content(function),
+            lambda: self._depend(function),
+        )
+        return ["function", key]
+
+    def _inline(self, function: FunctionType, inlined: "set[int]") -> Any:
+        """A method, whole, as content of its class; the globals it uses are parts of their own."""
+        if id(function) in inlined:
+            return ["again", function.__qualname__]
+        inlined.add(id(function))
+        self._waiting.append(lambda: self._depend(function, globals_only=True))
+        captured = {
+            name: value
+            for name, value in code_of.captured(function).items()
+            if value is not code_of.EMPTY
+        }
+        return ["method", _function_content(function), captured, code_of.defaults(function)]
+
+    def _class(self, cls: type) -> Any:
+        if self._references.by_reference(cls) or code_of.is_builtin(cls):
+            self._module(str(cls.__module__))
+            return ["class", cls.__module__, cls.__qualname__]
+        if cls.__module__ in ("types", "builtins"):
+            return ["class", cls.__module__, cls.__qualname__]
+        name = cls.__qualname__
+        return [
+            "class",
+            self._part(cls, "class", name, lambda: self._class_content(cls), inline=True),
+        ]
+
+    def _class_content(self, cls: type) -> Any:
+        members = {
+            name: value
+            for name, value in sorted(vars(cls).items())
+            if name not in _VOLATILE and type(value).__name__ not in _DESCRIPTORS
+        }
+        return [cls.__qualname__, type(cls).__qualname__, list(cls.__bases__), members]
+
+    def _part(
+        self,
+        value: Any,
+        kind: str,
+        name: str,
+        content: "Callable[[], Any]",
+        then: "Callable[[], None] | None" = None,
+        *,
+        inline: bool = False,
+    ) -> str:
+        known = self._keys.get(id(value))
+        if known is not None:
+            return known
+        key = self._keys[id(value)] = self._fresh(f"{kind} {name}")
+        self._alive.append(value)
+        self.parts[key] = Part(key, kind, name, "", 0)  # holds its place: it may refer to itself
+
+        def fill() -> None:
+            self._inlined = set() if inline else None
+            measured = self.measure(content())
+            self._inlined = None
+            self.parts[key] = Part(key, kind, name, measured.digest[:_SHORT], measured.size_bytes)
+            if then is not None:
+                then()
+
+        self._waiting.append(fill)
+        return key
+
+    def _depend(self, function: FunctionType, *, globals_only: bool = False) -> None:
+        for top in sorted(code_of.imported_names(function.__code__)):
+            if self._references.importable(top):
+                self._module(top)
+        if not self.parts:
+            return
+        root = next(iter(self.parts.values())).name
+        shown = f"{function.__qualname__}()"
+        for kind, name, value in code_of.dependencies(function):
+            if globals_only and kind != "global":
+                continue
+            if isinstance(value, (FunctionType, Callee, ModuleType, type)):
+                self.refer(value)
+                continue
+            place = f"{kind} {name}"
+            if kind != "global" and shown != root:
+                place += f" of {shown}"
+            measured = self._measured_once(value)
+            same = self.parts.get(place)
+            if same is None or same.digest != measured.digest[:_SHORT]:
+                key = self._fresh(place)
+                self.parts[key] = Part(
+                    key, kind, name, measured.digest[:_SHORT], measured.size_bytes
+                )
+
+    def _measured_once(self, value: Any) -> Measured:
+        known = self._sizes.get(id(value))
+        if known is None:
+            known = self._sizes[id(value)] = self.measure(value)
+            self._alive.append(value)
+        return known
+
+    def _module(self, name: str) -> None:
+        top = name.partition(".")[0]
+        for unit in self._references.local.reached(top) if self._references.importable(top) else ():
+            key = f"module {unit.name}"
+            self.parts[key] = Part(key, "module", unit.name, unit.sha256[:_SHORT], len(unit.data))
+
+    def _note_module_of(self, value: Any) -> None:
+        module = getattr(type(value), "__module__", None)
+        if isinstance(module, str) and module not in self._noted:
+            self._noted.add(module)
+            self._module(module)
+
+    def _fresh(self, key: str) -> str:
+        if key not in self.parts:
+            return key
+        number = 2
+        while f"{key} ({number})" in self.parts:
+            number += 1
+        return f"{key} ({number})"
+
+
+_DESCRIPTORS = frozenset({"getset_descriptor", "member_descriptor"})
+
+
+class _Sink:
+    """A file that only counts and digests."""
+
+    def __init__(self) -> None:
+        self.hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> int:
+        self.hash.update(data)
+        self.size += len(data)
+        return len(data)
+
+
+def _canonical_pickler() -> Any:
+    """A pickler class over the private cloudpickle's, which knows properties, cells and the like."""
+
+    class CanonicalPickler(cloudpickle().Pickler):  # type: ignore[misc]
+        def __init__(self, sink: _Sink, owner: Fingerprinter, out_of_band: Any) -> None:
+            super().__init__(sink, protocol=5, buffer_callback=out_of_band)
+            self._owner = owner
+
+        def persistent_id(self, value: Any) -> Any:
+            if type(value) in _ATOMS:
+                return None
+            return self._owner.refer(value)
+
+    return CanonicalPickler
+
+
+def _function_content(function: FunctionType) -> Any:
+    attributes = {name: value for name, value in vars(function).items() if name != "__wrapped__"}
+    return [
+        function.__qualname__,
+        list(_code_content(function.__code__)),
+        dict(code_of.annotations(function)),
+        sorted(code_of.used_globals(function)),
+        attributes,
+    ]
+
+
+def _code_content(code: CodeType) -> "tuple[Any, ...]":
+    """Everything that makes code behave as it does; no file name, no line."""
+    return (
+        code.co_name,
+        code.co_argcount,
+        code.co_posonlyargcount,
+        code.co_kwonlyargcount,
+        code.co_flags,
+        code.co_code,
+        [_const(const) for const in code.co_consts],
+        code.co_names,
+        code.co_varnames,
+        code.co_freevars,
+        code.co_cellvars,
+        getattr(code, "co_exceptiontable", b""),
+    )
+
+
+def _const(const: Any) -> Any:
+    # Types apart: `1`, `1.0` and `True` are equal and pickle differently, but `(1,)` holds them.
+    return list(_code_content(const)) if isinstance(const, CodeType) else const
+
+
+def _innermost(entity: Callee) -> FunctionType:
+    function: Any = entity.function
+    while not isinstance(function, FunctionType):
+        function = function.__wrapped__
+    return function

@@ -1,0 +1,196 @@
+"""Pack a task: its fingerprint, its payload, what travels with it, and what one should know of that."""
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FunctionType
+from typing import Any, NamedTuple
+
+from flyte_nb.api.identifiers import Scope
+from flyte_nb.bundle.fingerprint import Fingerprinter, Part
+from flyte_nb.bundle.modules import Unit
+from flyte_nb.bundle.pickler import Pickled, dump
+from flyte_nb.bundle.references import References
+from flyte_nb.bundle.unpicklable import explain
+from flyte_nb.sdk.task import Task
+from flyte_nb.types.registry import Registry
+
+LARGE_BYTES = 1 << 20
+"""A captured value over this size is warned about."""
+
+_SECRET_WORDS = frozenset(
+    {
+        "token", "password", "passwd", "pwd", "passphrase", "secret", "secrets", "apikey",
+        "credential", "credentials",
+    }
+)  # fmt: skip
+_SECRET_PAIRS = frozenset({("api", "key"), ("access", "key"), ("private", "key"), ("auth", "key")})
+_DATA_KINDS = frozenset({"global", "captured", "default"})
+
+
+class Buffer(NamedTuple):
+    """An out-of-band buffer."""
+
+    data: memoryview
+    sha256: str
+
+
+class Captured(NamedTuple):
+    """Something that travels with a task."""
+
+    name: str
+    size_bytes: int
+    kind: str
+    """`function`, `helper`, `task`, `class`, `global`, `captured`, `default` or `module`."""
+    secret_like: bool
+    """Whether its name looks like a secret's."""
+
+
+class PackedTask(NamedTuple):
+    """A task, ready to be staged."""
+
+    name: str
+    """Its registered name, `<notebook>.<function>`."""
+    fingerprint: str
+    """Equal for equal code, in every kernel; 64 hex digits."""
+    payload: bytes
+    payload_sha256: str
+    buffers: "tuple[Buffer, ...]"
+    modules: "tuple[Unit, ...]"
+    """Local modules, each as a zip."""
+    captured: "tuple[Captured, ...]"
+    """What travels, largest first."""
+    warnings: "tuple[str, ...]"
+    parts: "dict[str, str]"
+    """The fingerprint's parts by what they are, e.g. `helper features()`, `global labels`."""
+    python: str
+    """`major.minor` of this interpreter, which alone can read the payload."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that travel, without the ring."""
+        members = [len(unit.data) for unit in self.modules]
+        members += [buffer.data.nbytes for buffer in self.buffers]
+        return len(self.payload) + sum(members)
+
+
+def pack(
+    task: Task,
+    *,
+    scope: Scope,
+    registry: "Registry | None" = None,
+    local_roots: "Sequence[str | Path]" = (),
+) -> PackedTask:
+    """Pack `task` as it is now; nothing is remembered from an earlier time.
+
+    Args:
+        task: the task.
+        scope: names the task; stands for `__main__` in its registered name.
+        registry: unused by plain tasks; kinds of tasks may need its codecs.
+        local_roots: folders whose modules are the author's own and travel as files, usually the
+            notebook's.
+
+    Raises:
+        BundleError: when something in it cannot travel; it names the variable, the path and the cell.
+    """
+    references = References(local_roots)
+    digests = _BufferDigests()
+    fingerprinter = Fingerprinter(references, digests)
+    try:
+        fingerprinter.task(task)
+        pickled = dump(task, references, fingerprinter)
+    except Exception as error:
+        raise explain(task, error, lambda value: _failure(value, references)) from error
+    parts = sorted(fingerprinter.parts.values(), key=lambda part: part.key)
+    units = references.local.units()
+    return PackedTask(
+        name=scope.full_name(task.module, task.short_name),
+        fingerprint=fingerprinter.fingerprint(),
+        payload=pickled.payload,
+        payload_sha256=hashlib.sha256(pickled.payload).hexdigest(),
+        buffers=tuple(Buffer(raw, digests(raw)) for raw in pickled.buffers),
+        modules=units,
+        captured=_captured(parts),
+        warnings=_warnings(task, parts, units),
+        parts={part.key: part.digest for part in parts},
+        python=f"{sys.version_info[0]}.{sys.version_info[1]}",
+    )
+
+
+class _BufferDigests:
+    """Digests of buffers, each computed once: fingerprint and payload meet the same ones."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], tuple[Any, str]] = {}
+
+    def __call__(self, raw: memoryview) -> str:
+        key = (id(raw.obj), raw.nbytes)
+        known = self._known.get(key)
+        if known is None:
+            # The buffer's owner is held too: its id means nothing after it died.
+            known = self._known[key] = (raw.obj, hashlib.sha256(raw).hexdigest())
+        return known[1]
+
+
+def _captured(parts: "list[Part]") -> "tuple[Captured, ...]":
+    found = [Captured(part.name, part.size_bytes, part.kind, _looks_secret(part)) for part in parts]
+    return tuple(sorted(found, key=lambda item: (-item.size_bytes, item.name)))
+
+
+def _warnings(task: Task, parts: "list[Part]", units: "tuple[Unit, ...]") -> "tuple[str, ...]":
+    found = []
+    for part in parts:
+        what = f"{part.kind} variable" if part.kind == "captured" else part.kind
+        if part.kind in _DATA_KINDS and part.size_bytes > LARGE_BYTES:
+            found.append(
+                f"The {what} {part.name!r} ({part.size_bytes / 1e6:.1f} MB) travels with"
+                f" {task.short_name}(). Pass it as an input, or load it inside of the task."
+            )
+        if _looks_secret(part):
+            found.append(
+                f"The {what} {part.name!r} looks like a secret, and would be stored in clear text"
+                f" with {task.short_name}(). Use secret_requests=[Secret(…)] in its place."
+            )
+    for unit in units:
+        found.extend(
+            f"{path} is over 1 MB and no Python file; it does not travel with {unit.name!r}."
+            for path in unit.left_out
+        )
+        if len(unit.data) > LARGE_BYTES:
+            found.append(
+                f"The local module {unit.name!r} ({len(unit.data) / 1e6:.1f} MB) travels with"
+                f" {task.short_name}()."
+            )
+    return tuple(found)
+
+
+def _looks_secret(part: Part) -> bool:
+    if part.kind not in _DATA_KINDS:
+        return False
+    words = _words(part.name)
+    pairs = set(zip(words, words[1:], strict=False))
+    return not _SECRET_WORDS.isdisjoint(words) or not _SECRET_PAIRS.isdisjoint(pairs)
+
+
+def _words(name: str) -> "list[str]":
+    """`openaiApiKey` and `OPENAI_API_KEY` alike: openai, api, key."""
+    spaced = []
+    for before, letter in zip(" " + name, name, strict=False):
+        spaced.append(f"_{letter}" if before.islower() and letter.isupper() else letter)
+    return [word for word in "".join(spaced).lower().split("_") if word]
+
+
+def _failure(value: Any, references: References) -> "Exception | None":
+    """What pickling `value` alone raises."""
+    if isinstance(value, FunctionType):
+        return None
+    fingerprinter = Fingerprinter(references, lambda raw: "")
+    try:
+        dump(value, references, fingerprinter)
+    except Exception as error:  # noqa: BLE001 - any class may refuse in any way; this asks whether
+        return error
+    return None
+
+
+__all__ = ["Buffer", "Captured", "PackedTask", "Pickled", "pack"]

@@ -1,0 +1,70 @@
+"""What travels by reference and what by value; and which local modules go along.
+
+A function or class travels by reference when the worker can import it: from an installed package, or
+from a local module that is shipped as a file. Everything else is pickled by value.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from flyte_nb.api.identifiers import MAIN_MODULE
+from flyte_nb.bundle.modules import LocalModules
+from flyte_nb.bundle.shaded import cloudpickle
+from flyte_nb.sdk.callee import Callee
+from flyte_nb.worker.failures import CLOUDPICKLE
+
+_IN_THE_RING = frozenset({"flyte_nb", CLOUDPICKLE})
+
+
+class References:
+    """The decisions for one packing; notes every local module that is referred to."""
+
+    def __init__(self, local_roots: "Sequence[str | Path]") -> None:
+        self.local = LocalModules(local_roots)
+        self._importable: dict[str, bool] = {}
+        self._by_name = cloudpickle()._should_pickle_by_reference
+        self._user_by_value = _registered_by_the_user()
+
+    def by_reference(self, value: Any) -> bool:
+        """Whether a function or class is found by its name where the task runs."""
+        if not self._by_name(value):
+            return False
+        return self.importable(str(value.__module__))
+
+    def importable(self, module: str) -> bool:
+        """Whether the worker can import `module`. A local module is noted to be shipped."""
+        top = module.partition(".")[0]
+        known = self._importable.get(module)
+        if known is None:
+            by_value = module in self._user_by_value or top in self._user_by_value
+            known = not by_value and module != MAIN_MODULE and self._find(top)
+            self._importable[module] = known
+        return known
+
+    def entity_path(self, entity: Callee) -> "tuple[str, str] | None":
+        """Module and attribute path of a task or workflow that the worker can import."""
+        if not self.importable(entity.module):
+            return None
+        found: Any = sys.modules.get(entity.module)
+        for part in entity.short_name.split("."):
+            found = getattr(found, part, None)
+        return (entity.module, entity.short_name) if found is entity else None
+
+    def _find(self, top: str) -> bool:
+        if top in _IN_THE_RING or self.local.note(top):
+            return True
+        if top in sys.stdlib_module_names or top in sys.builtin_module_names:
+            return True
+        return any(
+            finder.find_spec(top, None) is not None
+            for finder in sys.meta_path
+            if hasattr(finder, "find_spec")
+        )
+
+
+def _registered_by_the_user() -> "frozenset[str]":
+    """Names for which the user called `cloudpickle.register_pickle_by_value`."""
+    theirs = sys.modules.get("cloudpickle.cloudpickle")
+    return frozenset(getattr(theirs, "_PICKLE_BY_VALUE_MODULES", ()))

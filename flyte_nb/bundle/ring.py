@@ -1,0 +1,76 @@
+"""The travelling ring as a zip: our standard-library rooms and cloudpickle, compiled and plain.
+
+The bytes depend on the release, on cloudpickle's and on Python's minor version, on nothing else:
+members are sorted and dateless, nothing is compressed (a worker imports without zlib), and compiled
+modules are marshalled without references, which would follow the state of this process.
+"""
+
+import functools
+import hashlib
+import importlib.util
+import io
+import marshal
+import zipfile
+from pathlib import Path
+from types import CodeType
+from typing import NamedTuple
+
+import flyte_nb
+from flyte_nb.bundle.shaded import source_folder
+from flyte_nb.worker.failures import CLOUDPICKLE, RING_FILENAMES
+
+ROOMS = ("api", "types", "sdk", "worker")
+
+_UNCHECKED_HASH = b"\x01\x00\x00\x00"  # PEP 552: trust the compiled file, look at no source
+_NO_REFERENCES = 2  # marshal format; from 3 on it marks objects that happen to be shared
+
+
+class Ring(NamedTuple):
+    """The zip and its digest."""
+
+    data: bytes
+    sha256: str
+
+
+@functools.cache
+def ring() -> Ring:
+    """The ring of this release; built once in a process (0.1 s)."""
+    data = deterministic_zip(_members())
+    return Ring(data, hashlib.sha256(data).hexdigest())
+
+
+def deterministic_zip(members: "dict[str, bytes]") -> bytes:
+    """A zip with these files: sorted, without dates, stored as they are."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(members):
+            info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            info.create_system = 3  # Unix, also when packed on Windows
+            info.external_attr = 0o100644 << 16
+            archive.writestr(info, members[name])
+    return target.getvalue()
+
+
+def _members() -> "dict[str, bytes]":
+    package = Path(flyte_nb.__file__).parent
+    members: dict[str, bytes] = {}
+    _add(members, "flyte_nb/__init__.py", package / "__init__.py")
+    for room in ROOMS:
+        for path in (package / room).rglob("*.py"):
+            _add(members, f"flyte_nb/{path.relative_to(package).as_posix()}", path)
+    for path in source_folder().glob("*.py"):
+        _add(members, f"{CLOUDPICKLE}/{path.name}", path)
+    return members
+
+
+def _add(members: "dict[str, bytes]", name: str, path: Path) -> None:
+    source = path.read_bytes()
+    members[name] = source
+    # Without docstrings: nobody reads them in a worker, and they would be half of what it loads.
+    code = compile(source, RING_FILENAMES + name, "exec", dont_inherit=True, optimize=2)
+    members[name + "c"] = _compiled(code, source)
+
+
+def _compiled(code: CodeType, source: bytes) -> bytes:
+    header = importlib.util.MAGIC_NUMBER + _UNCHECKED_HASH + importlib.util.source_hash(source)
+    return header + marshal.dumps(code, _NO_REFERENCES)

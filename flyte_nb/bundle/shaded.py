@@ -1,0 +1,52 @@
+"""The installed cloudpickle under a private name, as the ring carries it.
+
+Payloads name its functions as `_flyte_nb_cloudpickle.…`, so a worker needs no cloudpickle of its
+own, and whichever the user has there stays untouched.
+"""
+
+import importlib.util
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from flyte_nb.api.errors import BundleError
+from flyte_nb.worker.failures import CLOUDPICKLE
+
+
+def source_folder() -> Path:
+    """The folder of the installed cloudpickle's sources.
+
+    Raises:
+        BundleError: when it is not installed, or not as files.
+    """
+    spec = importlib.util.find_spec("cloudpickle")
+    if spec is None or spec.origin is None or not spec.origin.endswith("__init__.py"):
+        raise BundleError(
+            "cloudpickle is not installed as files, and tasks cannot be packed without it.",
+            hint="pip install 'cloudpickle>=3.1,<3.2'",
+        )
+    return Path(spec.origin).parent
+
+
+def cloudpickle() -> Any:
+    """The private copy's main module; loaded when it is first needed (20 ms)."""
+    if CLOUDPICKLE not in sys.modules:
+        _load()
+    return import_module(f"{CLOUDPICKLE}.cloudpickle")
+
+
+def _load() -> None:
+    folder = source_folder()
+    spec = importlib.util.spec_from_file_location(
+        CLOUDPICKLE, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    if spec is None or spec.loader is None:
+        raise BundleError(f"cloudpickle cannot be loaded from {folder}.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[CLOUDPICKLE] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[CLOUDPICKLE]
+        raise
