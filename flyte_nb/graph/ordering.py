@@ -1,19 +1,23 @@
 """In which order the nodes of a column stand, so that few arrows cross.
 
 Second step of the layered layout. An arrow over several columns runs through one dummy in each column
-between; arrows of one source (or to one target) share their dummies and are drawn as one line that
-forks. Columns are then sorted by the mean position of their neighbours, to and fro (barycentre sweeps),
-and the best order seen is kept; small graphs are polished by swapping neighbours.
+between; where many leave one source (or reach one target) they share their dummies and are drawn as one
+line that forks. Then, to and fro: columns are sorted by the mean position of their neighbours
+(barycentre), and neighbours in a column change places while that takes crossings away. The best order
+seen is kept. Everything is counted, nothing is random: the same graph gives the same order.
 """
 
 from bisect import bisect_right
+from collections import deque
 from itertools import pairwise
 from typing import NamedTuple
 
-_SWEEPS = 24
-_PATIENCE = 5  # sweeps without a gain after which it ends
-_WORK = 90_000  # arrow segments looked at in all; bounds the time for large graphs
-_POLISH = 400  # vertices up to which neighbours are swapped
+_ROUNDS = 4
+_SMALL_ROUNDS = 10  # for graphs where it costs next to nothing
+_SMALL = 120  # vertices
+_PASSES = 4  # of swapping neighbours, in each round
+_LAST_PASSES = 8
+_BUNDLE = 3  # long arrows of one node from which they share a line
 
 
 class Columns(NamedTuple):
@@ -42,7 +46,7 @@ def with_dummies(edges: "list[tuple[int, int]]", rank: "list[int]") -> Columns:
         if rank[target] - rank[source] > 1:
             leaving[source] += 1
             arriving[target] += 1
-    shared: dict[tuple[bool, int, int], int] = {}
+    shared: dict[tuple[bool, int | tuple[int, int], int], int] = {}
     linked: set[tuple[int, int]] = set()
     chains: dict[tuple[int, int], list[int]] = {}
     for source, target in edges:
@@ -51,9 +55,12 @@ def with_dummies(edges: "list[tuple[int, int]]", rank: "list[int]") -> Columns:
             predecessors[target].append(source)
             continue
         by_source = leaving[source] >= arriving[target]
+        end: int | tuple[int, int] = source if by_source else target
+        if max(leaving[source], arriving[target]) < _BUNDLE:
+            end = (source, target)
         chain = chains[source, target] = []
         for column in range(rank[source] + 1, rank[target]):
-            key = (by_source, source if by_source else target, column)
+            key = (by_source, end, column)
             dummy = shared.get(key)
             if dummy is None:
                 dummy = shared[key] = len(successors)
@@ -72,35 +79,33 @@ def with_dummies(edges: "list[tuple[int, int]]", rank: "list[int]") -> Columns:
 
 def ordered(graph: Columns) -> "tuple[list[list[int]], int]":
     """(the columns in a good order, the number of crossings)."""
-    columns = _depth_first(graph)
+    columns = _breadth_first(graph)
     position = [0.0] * len(graph.successors)
     for column in columns:
         _number(column, position)
-    segments = sum(map(len, graph.successors)) + len(position)
-    budget = max(4, min(_SWEEPS, _WORK // (segments + 1)))
     best, fewest = [list(column) for column in columns], _crossings(columns, graph, position)
-    idle = 0
-    for sweep in range(budget):
-        if not fewest or idle >= _PATIENCE:
-            break
-        if sweep % 2 == 0:
-            _sweep(columns, graph.predecessors, position, flip=sweep % 4 == 2)
+    rounds = _SMALL_ROUNDS if len(position) <= _SMALL else _ROUNDS
+    for number in range(rounds):
+        if not fewest:
+            return best, 0
+        # Equal ones change places in two rounds of four: that gets the search out of ties.
+        ties = number % 4 < 2
+        if number % 2 == 0:
+            _sweep(columns, graph.predecessors, position, flip=ties)
         else:
-            _sweep(columns[::-1], graph.successors, position, flip=sweep % 4 == 3)
+            _sweep(columns[::-1], graph.successors, position, flip=ties)
+        _swap(columns, graph, position, passes=_PASSES, ties=ties)
         crossings = _crossings(columns, graph, position)
-        idle += 1
         if crossings < fewest:
-            best, fewest, idle = [list(column) for column in columns], crossings, 0
-    if fewest and len(position) <= _POLISH:
-        for column in best:
-            _number(column, position)
-        _polish(best, graph, position)
-        fewest = _crossings(best, graph, position)
-    return best, fewest
+            best, fewest = [list(column) for column in columns], crossings
+    for column in best:
+        _number(column, position)
+    _swap(best, graph, position, passes=_LAST_PASSES, ties=False)
+    return best, _crossings(best, graph, position)
 
 
-def _depth_first(graph: Columns) -> "list[list[int]]":
-    """A first order: as a depth-first walk meets the vertices, so that what belongs together starts so."""
+def _breadth_first(graph: Columns) -> "list[list[int]]":
+    """A first order: as a breadth-first walk meets the vertices, which keeps together what belongs so."""
     column_of = [0] * len(graph.successors)
     for index, column in enumerate(graph.columns):
         for vertex in column:
@@ -111,15 +116,15 @@ def _depth_first(graph: Columns) -> "list[list[int]]":
         for start in column:
             if seen[start]:
                 continue
-            stack = [start]
-            while stack:
-                vertex = stack.pop()
-                if seen[vertex]:
-                    continue
-                seen[vertex] = 1
+            seen[start] = 1
+            queue = deque([start])
+            while queue:
+                vertex = queue.popleft()
                 columns[column_of[vertex]].append(vertex)
-                stack.extend(reversed(graph.successors[vertex]))
-                stack.extend(reversed(graph.predecessors[vertex]))
+                for near in (*graph.successors[vertex], *graph.predecessors[vertex]):
+                    if not seen[near]:
+                        seen[near] = 1
+                        queue.append(near)
     return columns
 
 
@@ -135,10 +140,7 @@ def _sweep(
     *,
     flip: bool,
 ) -> None:
-    """Sort each column by the mean position of its neighbours in the one before.
-
-    `flip` lets equal ones change places, which gets the search out of ties.
-    """
+    """Sort each column by the mean position of its neighbours in the one before."""
     at = position.__getitem__
     for column in columns[1:]:
         mean = {}
@@ -183,30 +185,56 @@ def between(column: "list[int]", successors: "list[list[int]]", position: "list[
     return crossings
 
 
-def _polish(columns: "list[list[int]]", graph: Columns, position: "list[float]") -> None:
-    """Swap neighbours in a column while that lowers the number of crossings."""
-    for _ in range(6):
-        gained = False
-        for column in columns:
-            for index in range(len(column) - 1):
-                upper, lower = column[index], column[index + 1]
-                gain = _gain(upper, lower, graph.predecessors, position) + _gain(
-                    upper, lower, graph.successors, position
-                )
-                if gain > 0:
-                    column[index], column[index + 1] = lower, upper
-                    position[upper], position[lower] = position[lower], position[upper]
-                    gained = True
-        if not gained:
+def _swap(
+    columns: "list[list[int]]",
+    graph: Columns,
+    position: "list[float]",
+    *,
+    passes: int,
+    ties: bool,
+) -> None:
+    """Swap neighbours in a column while that takes crossings away.
+
+    After the first pass only columns are looked at again in which, or beside which, something moved.
+    """
+    due: list[int] = list(range(len(columns)))
+    for _ in range(passes):
+        moved = [index for index in due if _swap_column(columns[index], graph, position, ties)]
+        if not moved:
             return
+        near = {other for index in moved for other in (index - 1, index, index + 1)}
+        due = sorted(index for index in near if 0 <= index < len(columns))
 
 
-def _gain(upper: int, lower: int, neighbours: "list[list[int]]", position: "list[float]") -> int:
-    """How many crossings fewer there are when `lower` stands above `upper`."""
-    gain = 0
-    theirs = [position[vertex] for vertex in neighbours[lower]]
-    for vertex in neighbours[upper]:
-        place = position[vertex]
-        for other in theirs:
-            gain += (place > other) - (place < other)
-    return gain
+def _swap_column(column: "list[int]", graph: Columns, position: "list[float]", ties: bool) -> bool:
+    predecessors, successors = graph.predecessors, graph.successors
+    gained = False
+    upper = column[0] if column else -1
+    for index in range(1, len(column)):
+        lower = column[index]
+        gain = 0
+        for above, below in (
+            (predecessors[upper], predecessors[lower]),
+            (successors[upper], successors[lower]),
+        ):
+            if not above or not below:
+                continue
+            if len(above) == 1 == len(below):
+                first, second = position[above[0]], position[below[0]]
+                gain += (first > second) - (first < second)
+                continue
+            places = [position[vertex] for vertex in below]
+            for vertex in above:
+                first = position[vertex]
+                for second in places:
+                    if first > second:
+                        gain += 1
+                    elif first < second:
+                        gain -= 1
+        if gain > 0 or (ties and not gain):
+            column[index - 1], column[index] = lower, upper
+            position[lower], position[upper] = index - 1, index
+            gained = gained or gain > 0
+        else:
+            upper = lower
+    return gained
