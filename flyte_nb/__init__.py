@@ -11,7 +11,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from flyte_nb.api.errors import RecoverableError as FlyteRecoverableException
     from flyte_nb.api.errors import RecoverableError as RecoverableError
     from flyte_nb.api.errors import UsageError as UsageError
     from flyte_nb.sdk.execution_context import current_context as current_context
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from flyte_nb.types.codec import PickledTypeWarning as PickledTypeWarning
     from flyte_nb.types.files import FlyteDirectory as FlyteDirectory
     from flyte_nb.types.files import FlyteFile as FlyteFile
+
+    FlyteRecoverableException = RecoverableError
 
 _HOMES = {
     "Cache": "flyte_nb.sdk.options",

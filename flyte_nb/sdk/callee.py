@@ -40,6 +40,11 @@ class Callee:
         self._reading: tuple[Registry, Reading] | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """A node in a workflow that is traced; elsewhere the value that the default session computes.
+
+        Raises:
+            UsageError: when arguments are unknown, missing, or too many, outside of a workflow.
+        """
         frame = context.frame.get()
         if frame is not None:
             return frame.call(self, args, kwargs, sys._getframe(1))

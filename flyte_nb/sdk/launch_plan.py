@@ -88,6 +88,11 @@ class LaunchPlan:
         return self.fixed_inputs
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """A node of its own in a workflow that is traced; elsewhere a run of the workflow.
+
+        Raises:
+            UsageError: when a fixed input is given.
+        """
         frame = context.frame.get()
         if frame is not None:
             return frame.call(self, args, kwargs, sys._getframe(1))

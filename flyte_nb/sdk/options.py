@@ -11,7 +11,7 @@ _QUANTITIES = ("cpu", "mem", "gpu", "ephemeral_storage")
 class _Value:
     """Compared, hashed and shown by its fields."""
 
-    __slots__ = ()
+    __slots__: "tuple[str, ...]" = ()
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self._fields() == other._fields()
@@ -50,7 +50,7 @@ class Resources(_Value):
 class Secret(_Value):
     """A secret that the task may read with `current_context().secrets.get(group, key)`."""
 
-    __slots__ = ("group", "key", "group_version", "mount_requirement")
+    __slots__ = ("group", "group_version", "key", "mount_requirement")
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Secret(_Value):
 class Cache(_Value):
     """How a task is cached. Without a `version` it follows the task's code."""
 
-    __slots__ = ("version", "serialize", "ignored_inputs", "salt")
+    __slots__ = ("ignored_inputs", "salt", "serialize", "version")
 
     def __init__(
         self,

@@ -53,7 +53,7 @@ class Sequenced:
 class Promise(Sequenced):
     """One value that will be made: an output of a node, or an input of the workflow."""
 
-    __slots__ = ("_draft", "_reference", "_type", "_label")
+    __slots__ = ("_draft", "_label", "_reference", "_type")
 
     def __init__(
         self,
@@ -103,6 +103,7 @@ class Outputs(tuple, Sequenced):  # type: ignore[type-arg]
     def __new__(
         cls, draft: "Draft", promises: "tuple[Promise, ...]", names: "tuple[str, ...]", label: str
     ) -> "Outputs":
+        """The promises of one call, in the order of its signature."""
         made = super().__new__(cls, promises)
         made._draft = draft
         made._names = names

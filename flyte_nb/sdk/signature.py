@@ -239,16 +239,12 @@ class SignatureReader:
         if not members:
             return NONE, [], None
         names = self._output_names or tuple(f"o{index}" for index in range(len(members)))
-        output_class = None
-        if self._output_names:
-            from collections import namedtuple
+        if not self._output_names:
+            return TUPLE, list(zip(names, members, strict=True)), None
+        from collections import namedtuple
 
-            output_class = namedtuple(f"{self._entity}_outputs", names)  # type: ignore[misc]  # noqa: PYI024
-        return (
-            (NAMED if output_class else TUPLE),
-            list(zip(names, members, strict=True)),
-            output_class,
-        )
+        made = namedtuple(f"{self._entity}_outputs", names)  # type: ignore[misc]  # made at run time
+        return NAMED, list(zip(names, members, strict=True)), made
 
 
 def _descriptions(doc: "str | None") -> "dict[str, str]":

@@ -102,7 +102,7 @@ def task(function: "Callable[..., Any] | None" = None, **options: Any) -> Any:
 
 
 def task_problems(task: Task, registry: "Registry") -> "tuple[Problem, ...]":
-    """Everything that keeps `task` from being used: missing annotations, refused types, …"""
+    """Everything that keeps `task` from being used: missing annotations, refused types and so on."""
     return task.problems(registry)
 
 

@@ -4,6 +4,7 @@ A codec also packs its values into structs (fields of dataclasses, values of dic
 writes them through mashumaro and msgpack; `pack` and `unpack` make and read that plain data.
 """
 
+# ruff: noqa: D102 - overriding methods are documented where they are first
 from typing import Any
 
 from flyte_nb.api import literals
@@ -34,6 +35,9 @@ class Codec:
 
     column_kind = ""
     """The literal kind of the elements when a list of this type can be a `COLUMN`; else empty."""
+
+    packs = False
+    """Whether values can be part of a struct."""
 
     def __init__(self, python_type: Any, literal_type: LiteralType) -> None:
         self.python_type = python_type
@@ -88,9 +92,22 @@ class Codec:
 def mismatch(codec: Codec, value: Any) -> CodecError:
     """The error for a value that is not of the codec's type, with the nearest thing that works."""
     near = codec.nearest(value)
+    hint = f"Write {near!r}." if near is not None else ""
+    if redefined(codec.python_type, value):
+        hint = f"{spell(codec.python_type)} was defined anew since; make the value again."
     return CodecError(
-        f"Expected {spell(codec.python_type)}, got {spell(type(value))} {show(value)}.",
-        hint=f"Write {near!r}." if near is not None else "",
+        f"Expected {spell(codec.python_type)}, got {spell(type(value))} {show(value)}.", hint=hint
+    )
+
+
+def redefined(python_type: Any, value: Any) -> bool:
+    """Whether the value is of an earlier definition of the class, from before its cell was run again."""
+    kind = type(value)
+    return (
+        isinstance(python_type, type)
+        and kind is not python_type
+        and (kind.__module__, kind.__qualname__)
+        == (python_type.__module__, python_type.__qualname__)
     )
 
 

@@ -1,5 +1,6 @@
 """list[T], dict[str, T], and dicts without a type or with other keys (structs)."""
 
+# ruff: noqa: D102 - `Codec` says what these methods do
 from typing import Any
 
 from flyte_nb.api import literal_types, literals
@@ -33,6 +34,7 @@ class ListCodec(Codec):
     def __init__(self, python_type: Any, item: Codec) -> None:
         super().__init__(python_type, LiteralType(literal_types.COLLECTION, item.literal_type))
         self.item = item
+        self.packs = item.packs
 
     def encode(self, value: Any, data: "DataAccess | None") -> Literal:
         values = self._list(value)
@@ -93,6 +95,7 @@ class MapCodec(Codec):
     def __init__(self, python_type: Any, item: Codec) -> None:
         super().__init__(python_type, LiteralType(literal_types.MAP, item.literal_type))
         self.item = item
+        self.packs = item.packs
 
     def encode(self, value: Any, data: "DataAccess | None") -> Literal:
         if not isinstance(value, dict):

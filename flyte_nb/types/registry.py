@@ -22,6 +22,8 @@ _SIMPLE: "dict[Any, Callable[[], Codec]]" = {
     None: NoneCodec,
 }
 
+_FILES = "flyte_nb.types.files"
+
 Factory = typing.Callable[[Any, "Registry"], Codec]
 """Makes the codec for a type; given the type as the author wrote it, and the registry."""
 
@@ -34,6 +36,8 @@ class Registry:
         self._factories: dict[type, Factory] = {}
         self._warn_pickled = warn_pickled
         self._warned: set[str] = set()
+        self._quiet: Registry | None = None
+        self._open: list[type] = []
 
     def codec(self, python_type: Any) -> Codec:
         """The codec of a type, e.g. of `int`, `list[float]`, `pandas.DataFrame`.
@@ -54,6 +58,7 @@ class Registry:
         """Use `factory` for `python_type` and its subclasses, in place of what is built in."""
         self._factories[python_type] = factory
         self._codecs.clear()
+        self._quiet = None
 
     def guess(self, literal_type: LiteralType) -> Any:
         """A Python type for values of `literal_type`, e.g. for an interface that was fetched."""
@@ -77,6 +82,16 @@ class Registry:
                 stacklevel=2,
             )
         return PickleCodec(python_type)
+
+    @property
+    def quiet(self) -> "Registry":
+        """The same types, without warnings."""
+        if not self._warn_pickled:
+            return self
+        if self._quiet is None:
+            self._quiet = Registry(warn_pickled=False)
+            self._quiet._factories = self._factories
+        return self._quiet
 
     def _make(self, python_type: Any) -> Codec:
         simple = _SIMPLE.get(python_type) if _hashable(python_type) else None
@@ -106,6 +121,10 @@ class Registry:
             from flyte_nb.types.enums import choice_codec
 
             return choice_codec(python_type, self)
+        if isinstance(origin, type) and origin.__module__ == _FILES:  # FlyteFile["csv"]
+            from flyte_nb.types.files import file_codec
+
+            return file_codec(python_type)
         if origin is typing.Annotated:
             from flyte_nb.types.annotated import annotated_codec
 
@@ -165,17 +184,27 @@ class Registry:
         if python_type is object:
             return self.pickled(Any)
         if "enum" in sys.modules and issubclass(python_type, sys.modules["enum"].Enum):
-            from flyte_nb.types.enums import EnumCodec
+            from flyte_nb.types.enums import enum_codec
 
-            return EnumCodec(python_type)
+            return enum_codec(python_type)
         library = self._of_library(python_type)
         if library is not None:
             return library
         if hasattr(python_type, "__dataclass_fields__"):
-            from flyte_nb.types.dataclasses import DataclassCodec
-
-            return DataclassCodec(python_type, self)
+            return self._dataclass(python_type)
         return self.pickled(python_type)
+
+    def _dataclass(self, python_type: type) -> Codec:
+        from flyte_nb.types.records import dataclass_codec
+
+        if python_type in self._open:
+            raise CodecError(f"{spell(python_type)} holds itself.")
+        self._open.append(python_type)
+        try:
+            codec = dataclass_codec(python_type, self)
+        finally:
+            self._open.pop()
+        return self.pickled(python_type) if codec is None else codec
 
     def _of_library(self, python_type: type) -> "Codec | None":
         """Types of the standard library and of pandas, numpy and pyarrow, told by their home."""
@@ -197,14 +226,10 @@ def _home(base: type) -> "Callable[[Any], Codec] | None":
         from flyte_nb.types.times import codec_of
 
         return codec_of(name)
-    if module.startswith("flyte_nb.types.files"):
-        from flyte_nb.types.files import codec_of as file_codec_of
+    if module == _FILES or (name == "PathLike" and module == "os"):
+        from flyte_nb.types.files import file_codec
 
-        return file_codec_of(name)
-    if name == "PathLike" and module == "os":
-        from flyte_nb.types.files import PathCodec
-
-        return PathCodec
+        return file_codec
     if name == "ndarray" and module == "numpy":
         from flyte_nb.types.arrays import ArrayCodec
 

@@ -1,5 +1,6 @@
 """int, float, str, bool and None: what a literal holds directly."""
 
+# ruff: noqa: D102 - `Codec` says what these methods do
 from typing import Any
 
 from flyte_nb.api import literal_types, literals
@@ -7,7 +8,7 @@ from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literal_types import simple
 from flyte_nb.api.literals import NOTHING, Literal
 from flyte_nb.api.ports import DataAccess
-from flyte_nb.types.codec import Codec, mismatch, show, unexpected
+from flyte_nb.types.codec import Codec, mismatch, show
 
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 
@@ -16,6 +17,7 @@ class ScalarCodec(Codec):
     """A type whose literal holds one plain value; `check` is the whole rule of what fits."""
 
     json_type = ""
+    packs = True
 
     def check(self, value: Any) -> Any:
         """The plain value to store; `CodecError` when `value` does not fit."""
@@ -29,11 +31,22 @@ class ScalarCodec(Codec):
         """The plain values to store for a list; a `CodecError` tells the index."""
         if set(map(type, values)) <= {self.python_type}:
             return values.copy()
-        return _each(self.check, values)
+        return self.each(self.check, values)
 
     def uncolumn(self, plain: "list[Any]") -> "list[Any]":
         """The Python values of a stored column."""
         return plain.copy()
+
+    @staticmethod
+    def each(convert: Any, values: "list[Any]") -> "list[Any]":
+        """Every value converted; a `CodecError` tells the index."""
+        done = []
+        for index, value in enumerate(values):
+            try:
+                done.append(convert(value))
+            except CodecError as error:
+                raise error.below(f"[{index}]") from None
+        return done
 
     def encode(self, value: Any, data: "DataAccess | None") -> Literal:
         return Literal(self.column_kind, self.check(value))
@@ -78,7 +91,7 @@ class IntCodec(ScalarCodec):
             return []
         if set(map(type, values)) == {int} and min(values) >= _LOWEST and max(values) <= _HIGHEST:
             return values.copy()
-        return _each(self.check, values)
+        return self.each(self.check, values)
 
     def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
         if literal.kind == literals.FLOAT and literal.value.is_integer():
@@ -101,7 +114,7 @@ class IntCodec(ScalarCodec):
         return None
 
     def _as_int(self, value: Any) -> int:
-        value = _item(value)
+        value = item_of(value)
         if isinstance(value, int) and not isinstance(value, bool):
             return int(value)
         raise mismatch(self, value)
@@ -120,7 +133,7 @@ class FloatCodec(ScalarCodec):
     def check(self, value: Any) -> Any:
         if type(value) is float:
             return value
-        value = _item(value)
+        value = item_of(value)
         if isinstance(value, float):
             return float(value)
         if isinstance(value, int) and not isinstance(value, bool) and _exact(value):
@@ -175,7 +188,7 @@ class BoolCodec(ScalarCodec):
     def check(self, value: Any) -> Any:
         if type(value) is bool:
             return value
-        value = _item(value)
+        value = item_of(value)
         if isinstance(value, bool):
             return value
         raise mismatch(self, value)
@@ -190,6 +203,7 @@ class NoneCodec(Codec):
     """None."""
 
     transformer = "none"
+    packs = True
 
     def __init__(self) -> None:
         super().__init__(type(None), simple(literal_types.NONE))
@@ -216,14 +230,7 @@ class NoneCodec(Codec):
         return {"type": "null"}
 
 
-def scalar_as_plain(codec: Codec, literal: Literal) -> Any:
-    """The plain value of a scalar literal; `CodecError` for any other kind."""
-    if literal.kind in literals.SCALAR_KINDS:
-        return literal.value
-    raise unexpected(codec, literal)
-
-
-def _item(value: Any) -> Any:
+def item_of(value: Any) -> Any:
     """The Python value of a numpy scalar; anything else as it is."""
     if (
         type(value).__module__ == "numpy"
@@ -239,13 +246,3 @@ def _exact(value: int) -> bool:
         return int(float(value)) == value
     except OverflowError:
         return False
-
-
-def _each(check: Any, values: "list[Any]") -> "list[Any]":
-    checked = []
-    for index, value in enumerate(values):
-        try:
-            checked.append(check(value))
-        except CodecError as error:
-            raise error.below(f"[{index}]") from None
-    return checked

@@ -1,0 +1,117 @@
+"""pandas DataFrames and pyarrow Tables, as parquet (flytekit's structured datasets)."""
+
+# ruff: noqa: D102 - `Codec` says what these methods do
+import os
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from flyte_nb.api import literal_types, literals
+from flyte_nb.api.errors import CodecError
+from flyte_nb.api.literal_types import LiteralType, StructuredDatasetType
+from flyte_nb.api.literals import Literal
+from flyte_nb.api.ports import DataAccess
+from flyte_nb.types.codec import Codec, mismatch, no_data, spell
+
+_PARQUET = "parquet"
+_PART = "00000"  # a dataset is a folder; flytekit calls its one file so
+
+
+class FrameCodec(Codec):
+    """A table whose columns travel as parquet; subclasses know one library."""
+
+    transformer = "StructuredDataset Transformer"
+
+    def __init__(
+        self, python_type: Any, columns: "tuple[tuple[str, LiteralType], ...]" = ()
+    ) -> None:
+        self._stored = StructuredDatasetType(columns, _PARQUET)
+        dataset = LiteralType(literal_types.STRUCTURED_DATASET, StructuredDatasetType(columns))
+        super().__init__(python_type, dataset)
+
+    def write(self, value: Any, path: str) -> None:
+        """Write the table to a new file."""
+        raise NotImplementedError
+
+    def read(self, path: str) -> Any:
+        """The table in a file or in the files of a folder."""
+        raise NotImplementedError
+
+    def encode(self, value: Any, data: "DataAccess | None") -> Literal:
+        if not isinstance(value, self.python_type):
+            raise mismatch(self, value)
+        if data is None:
+            raise no_data(self)
+        folder = data.scratch()
+        os.makedirs(folder, exist_ok=True)
+        try:
+            self.write(value, os.path.join(folder, _PART))
+        except ImportError as error:
+            raise _no_parquet(self.python_type) from error
+        except (ValueError, TypeError) as error:  # pyarrow's own errors are both
+            raise CodecError(
+                f"The {spell(self.python_type)} cannot be written as parquet: {error}.",
+                hint="Name columns with text and give each one type, or declare Any to pickle it.",
+            ) from error
+        return Literal(literals.STRUCTURED_DATASET, (data.upload(folder), self._stored))
+
+    def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
+        if literal.kind != literals.STRUCTURED_DATASET:
+            return super().decode(literal, data)
+        if data is None:
+            raise no_data(self)
+        uri, dataset = literal.value
+        if dataset.format not in ("", _PARQUET):
+            raise CodecError(
+                f"The dataset at {uri} is stored as {dataset.format}; parquet can be read here.",
+                hint="Store it as parquet, or take it as a FlyteFile.",
+            )
+        try:
+            return self.read(data.download(uri))
+        except ImportError as error:
+            raise _no_parquet(self.python_type) from error
+        except ValueError as error:
+            raise CodecError(f"The dataset at {uri} cannot be read as parquet: {error}.") from error
+
+    def with_columns(self, columns: "tuple[tuple[str, LiteralType], ...]") -> "FrameCodec":
+        """The codec of the same type with its columns declared."""
+        return type(self)(self.python_type, columns)
+
+    def accepts_exactly(self, value: Any) -> bool:
+        return isinstance(value, self.python_type)
+
+
+class PandasCodec(FrameCodec):
+    """pandas.DataFrame."""
+
+    def write(self, value: Any, path: str) -> None:
+        value.to_parquet(path)
+
+    def read(self, path: str) -> Any:
+        import pandas
+
+        return pandas.read_parquet(path)
+
+
+class ArrowCodec(FrameCodec):
+    """pyarrow.Table."""
+
+    def write(self, value: Any, path: str) -> None:
+        parquet: Any = import_module("pyarrow.parquet")
+        parquet.write_table(value, path)
+
+    def read(self, path: str) -> Any:
+        parquet: Any = import_module("pyarrow.parquet")
+        return parquet.read_table(path)
+
+
+def codec_of(base: type) -> "Callable[[Any], Codec]":
+    """The codec of the class `pandas.DataFrame` or `pyarrow.Table`."""
+    return PandasCodec if base.__name__ == "DataFrame" else ArrowCodec
+
+
+def _no_parquet(python_type: Any) -> CodecError:
+    return CodecError(
+        f"{spell(python_type)} travels as parquet, and no library here can write it.",
+        hint="Install pyarrow.",
+    )

@@ -1,0 +1,171 @@
+"""datetime, date and timedelta: microseconds in a literal, text or seconds in a struct."""
+
+# ruff: noqa: D102 - `Codec` says what these methods do
+from collections.abc import Callable
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
+
+from flyte_nb.api import literal_types, literals
+from flyte_nb.api.errors import CodecError
+from flyte_nb.api.literal_types import simple
+from flyte_nb.api.ports import DataAccess
+from flyte_nb.types.codec import Codec, mismatch, show
+from flyte_nb.types.scalars import ScalarCodec
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MICROSECOND = timedelta(microseconds=1)
+_LONGEST = timedelta(seconds=315_576_000_000)  # google/protobuf/duration.proto
+
+
+class DatetimeCodec(ScalarCodec):
+    """datetime. One without a time zone counts as UTC; what comes back is in UTC."""
+
+    transformer = "datetime"
+    column_kind = literals.DATETIME
+
+    def __init__(self) -> None:
+        super().__init__(datetime, simple(literal_types.DATETIME))
+
+    def check(self, value: Any) -> Any:
+        if not isinstance(value, datetime):
+            raise mismatch(self, value)
+        if value.tzinfo is None:
+            value = value.replace(tzinfo=timezone.utc)
+        return (value - _EPOCH) // _MICROSECOND
+
+    def read(self, plain: Any) -> Any:
+        return _EPOCH + timedelta(microseconds=plain)
+
+    def column(self, values: "list[Any]") -> "list[Any]":
+        return self.each(self.check, values)
+
+    def uncolumn(self, plain: "list[Any]") -> "list[Any]":
+        return list(map(self.read, plain))
+
+    def pack(self, value: Any, data: "DataAccess | None") -> Any:
+        self.check(value)
+        return value.isoformat()
+
+    def unpack(self, plain: Any, data: "DataAccess | None") -> Any:
+        return _from_iso(self, plain)
+
+    def schema(self) -> "dict[str, Any]":
+        return {"type": "string", "format": "date-time"}
+
+    def nearest(self, value: Any) -> Any:
+        if type(value) is date:
+            return datetime(value.year, value.month, value.day)
+        try:
+            return _from_iso(self, value)
+        except CodecError:
+            return None
+
+
+class DateCodec(ScalarCodec):
+    """date; in a literal midnight UTC of that day."""
+
+    transformer = "date"
+    column_kind = literals.DATETIME
+
+    def __init__(self) -> None:
+        super().__init__(date, simple(literal_types.DATETIME))
+
+    def check(self, value: Any) -> Any:
+        if not isinstance(value, date) or isinstance(value, datetime):
+            raise mismatch(self, value)
+        return timedelta(days=value.toordinal() - _EPOCH.toordinal()) // _MICROSECOND
+
+    def read(self, plain: Any) -> Any:
+        return (_EPOCH + timedelta(microseconds=plain)).date()
+
+    def column(self, values: "list[Any]") -> "list[Any]":
+        return self.each(self.check, values)
+
+    def uncolumn(self, plain: "list[Any]") -> "list[Any]":
+        return list(map(self.read, plain))
+
+    def pack(self, value: Any, data: "DataAccess | None") -> Any:
+        self.check(value)
+        return value.isoformat()
+
+    def unpack(self, plain: Any, data: "DataAccess | None") -> Any:
+        return _from_iso(self, plain).date()
+
+    def schema(self) -> "dict[str, Any]":
+        return {"type": "string", "format": "date"}
+
+    def nearest(self, value: Any) -> Any:
+        if isinstance(value, datetime):
+            return value.date()
+        try:
+            return _from_iso(self, value).date()
+        except CodecError:
+            return None
+
+
+class TimedeltaCodec(ScalarCodec):
+    """timedelta."""
+
+    transformer = "timedelta"
+    column_kind = literals.DURATION
+
+    def __init__(self) -> None:
+        super().__init__(timedelta, simple(literal_types.DURATION))
+
+    def check(self, value: Any) -> Any:
+        if not isinstance(value, timedelta):
+            raise mismatch(self, value)
+        if not -_LONGEST <= value <= _LONGEST:
+            raise CodecError(f"{show(value)} is longer than the 10,000 years that Flyte can hold.")
+        return value // _MICROSECOND
+
+    def read(self, plain: Any) -> Any:
+        return timedelta(microseconds=plain)
+
+    def column(self, values: "list[Any]") -> "list[Any]":
+        return self.each(self.check, values)
+
+    def uncolumn(self, plain: "list[Any]") -> "list[Any]":
+        return list(map(self.read, plain))
+
+    def pack(self, value: Any, data: "DataAccess | None") -> Any:
+        self.check(value)
+        return value.total_seconds()
+
+    def unpack(self, plain: Any, data: "DataAccess | None") -> Any:
+        if isinstance(plain, timedelta):
+            return plain
+        if isinstance(plain, (int, float)) and not isinstance(plain, bool):
+            return timedelta(seconds=plain)
+        raise mismatch(self, plain)
+
+    def schema(self) -> "dict[str, Any]":
+        return {"type": "number", "format": "time-delta"}
+
+    def nearest(self, value: Any) -> Any:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return timedelta(seconds=value)
+        return None
+
+
+def codec_of(name: str) -> "Callable[[Any], Codec] | None":
+    """The codec of a class of the module datetime, by the class's name."""
+    return _BY_NAME.get(name)
+
+
+_BY_NAME: "dict[str, Callable[[Any], Codec]]" = {
+    "datetime": lambda python_type: DatetimeCodec(),
+    "date": lambda python_type: DateCodec(),
+    "timedelta": lambda python_type: TimedeltaCodec(),
+}
+
+
+def _from_iso(codec: Codec, text: Any) -> datetime:
+    if not isinstance(text, str):
+        raise mismatch(codec, text)
+    if text.endswith(("Z", "z")):
+        text = text[:-1] + "+00:00"  # Python 3.10 does not read Z
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise CodecError(f"{show(text)} is no date and time in ISO 8601.") from None

@@ -1,0 +1,106 @@
+"""Union and Optional: the literal says which variant it is."""
+
+# ruff: noqa: D102 - `Codec` says what these methods do
+import typing
+from typing import TYPE_CHECKING, Any
+
+from flyte_nb.api import literal_types, literals
+from flyte_nb.api.errors import CodecError
+from flyte_nb.api.literal_types import LiteralType
+from flyte_nb.api.literals import Literal
+from flyte_nb.api.ports import DataAccess
+from flyte_nb.types.codec import Codec, NeedsStore, mismatch, unexpected
+
+if TYPE_CHECKING:
+    from flyte_nb.types.registry import Registry
+
+
+class UnionCodec(Codec):
+    """One of several types. A value takes the variant that is exactly its type, else the first that fits."""
+
+    transformer = "Typed Union"
+
+    def __init__(self, python_type: Any, variants: "list[Codec]") -> None:
+        self._types = [_tagged(variant) for variant in variants]
+        union = LiteralType(literal_types.UNION, tuple(self._types))
+        super().__init__(python_type, union)
+        self.variants = variants
+        self.packs = all(variant.packs for variant in variants)
+
+    def encode(self, value: Any, data: "DataAccess | None") -> Literal:
+        index, encoded = self._first("encode", value, data)
+        return Literal(literals.UNION, (encoded, self._types[index]))
+
+    def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
+        inner, order = literal, list(range(len(self.variants)))
+        if literal.kind == literals.UNION:
+            inner, stored = literal.value
+            if stored.tag:
+                order = self._candidates(stored)
+        for index in order:
+            try:
+                return self.variants[index].decode(inner, data)
+            except CodecError:
+                continue
+        raise unexpected(self, inner)
+
+    def pack(self, value: Any, data: "DataAccess | None") -> Any:
+        return self._first("pack", value, data)[1]
+
+    def unpack(self, plain: Any, data: "DataAccess | None") -> Any:
+        # Exact types first: 1 is an int for int | float, in whichever order they stand.
+        exact = [variant for variant in self.variants if variant.accepts_exactly(plain)]
+        for variant in [*exact, *self.variants]:
+            try:
+                return variant.unpack(plain, data)
+            except CodecError:
+                continue
+        raise mismatch(self, plain)
+
+    def schema(self) -> "dict[str, Any]":
+        return {"anyOf": [variant.schema() for variant in self.variants]}
+
+    def nearest(self, value: Any) -> Any:
+        for variant in self.variants:
+            near = variant.nearest(value)
+            if near is not None:
+                return near
+        return None
+
+    def accepts_exactly(self, value: Any) -> bool:
+        return any(variant.accepts_exactly(value) for variant in self.variants)
+
+    def _first(self, method: str, value: Any, data: "DataAccess | None") -> "tuple[int, Any]":
+        """The first variant that takes the value, and what it made of it."""
+        order = [i for i, variant in enumerate(self.variants) if variant.accepts_exactly(value)]
+        rest = [i for i in range(len(self.variants)) if i not in order]
+        rest.sort(key=lambda index: self.variants[index].transformer == "FlytePickle")
+        homeless: NeedsStore | None = None
+        for index in order + rest:
+            try:
+                return index, getattr(self.variants[index], method)(value, data)
+            except NeedsStore as error:
+                homeless = homeless or error
+            except CodecError:
+                continue
+        if homeless is not None:
+            raise homeless
+        raise mismatch(self, value)
+
+    def _candidates(self, stored: LiteralType) -> "list[int]":
+        """The variants that may have written it: the same type first, then the same transformer."""
+        same = [i for i, type in enumerate(self._types) if type == stored]
+        tagged = [i for i, type in enumerate(self._types) if type.tag == stored.tag]
+        return same + [index for index in tagged if index not in same]
+
+
+def union_codec(python_type: Any, registry: "Registry") -> Codec:
+    """The codec of `Union[…]`, `Optional[…]` or `A | B`."""
+    return UnionCodec(
+        python_type, [registry.codec(variant) for variant in typing.get_args(python_type)]
+    )
+
+
+def _tagged(variant: Codec) -> LiteralType:
+    # As flytekit: the tag takes the place of the whole structure.
+    return variant.literal_type._replace(tag=variant.transformer, dataclass_type=None)
