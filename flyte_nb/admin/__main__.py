@@ -1,0 +1,119 @@
+"""`python -m flyte_nb.admin`: the process that serves a home folder until it is told to end."""
+
+import argparse
+import json
+import logging
+import logging.handlers
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from flyte_nb.admin.daemon import own_start_time
+from flyte_nb.admin.home import Home, Serving
+from flyte_nb.admin.locks import FileLock
+from flyte_nb.admin.server import Backend
+from flyte_nb.api.errors import BackendError
+from flyte_nb.api.version import __version__
+
+_LOG = logging.getLogger("flyte_nb.admin")
+_LOG_BYTES = 5_000_000
+_LOG_FILES = 3
+_TAKE_TIMEOUT_S = 1.0
+
+
+def main(arguments: "list[str] | None" = None) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m flyte_nb.admin", description=__doc__)
+    parser.add_argument("--home", type=Path, default=None, help="the home folder")
+    parser.add_argument(
+        "--ready-fd", type=int, default=None, help="a descriptor to say on that it serves"
+    )
+    parser.add_argument("--detach", action="store_true", help="go to the background at once")
+    options = parser.parse_args(arguments)
+    if options.detach:
+        _detach()
+    try:
+        _serve(Home(options.home), options.ready_fd)
+    except BackendError as error:
+        _LOG.error("%s", error)  # noqa: TRY400 - the message is all there is to know
+        if options.ready_fd is not None:
+            _say(options.ready_fd, {"error": error.message, "hint": error.hint})
+        else:
+            sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+def _serve(home: Home, ready: "int | None") -> None:
+    home.prepare()
+    _log_to(home)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with FileLock(home.serving_lock) as serving_lock:
+        former = home.serving()
+        _take(serving_lock, home)
+        backend = Backend(home)
+        backend.start(port=former.port if former else 0)
+        try:
+            home.write_serving(
+                Serving(
+                    pid=os.getpid(),
+                    started_at=own_start_time(),
+                    port=backend.port,
+                    version=__version__,
+                )
+            )
+            if ready is not None:
+                _say(ready, {"endpoint": backend.endpoint})
+            else:
+                sys.stdout.write(f"{backend.endpoint}\n")
+                sys.stdout.flush()
+            stop.wait()
+            _LOG.info("stopping")
+        finally:
+            backend.stop()
+
+
+def _detach() -> None:
+    """Go on in a process that is nobody's child, in a session of its own.
+
+    Comes before anything starts a thread.
+    """
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+
+
+def _take(lock: FileLock, home: Home) -> None:
+    """Take the lock for good. Who only looks has it for a moment, so one refusal means nothing."""
+    try:
+        lock.acquire(_TAKE_TIMEOUT_S)
+    except BackendError as error:
+        serving = home.serving()
+        who = f" (process {serving.pid})" if serving else ""
+        raise BackendError(
+            f"A backend serves {home.folder} already{who}.",
+            hint="Use it, or stop it with `flyte-nb down`.",
+        ) from error
+
+
+def _say(descriptor: int, answer: "dict[str, str]") -> None:
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(json.dumps(answer).encode() + b"\n")
+
+
+def _log_to(home: Home) -> None:
+    handler = logging.handlers.RotatingFileHandler(
+        home.log_file, maxBytes=_LOG_BYTES, backupCount=_LOG_FILES - 1
+    )
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger("flyte_nb")
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""Records of the engine as flyteidl's closures: a message and a record in, the message changed.
+
+Pure: no clock, no database. One function a noun, each the counterpart of FlyteAdmin's transformer
+(flyteadmin/pkg/repositories/transformers at v1.16.8).
+"""
+
+from flyteidl.admin import execution_pb2, node_execution_pb2, task_execution_pb2
+from flyteidl.core import catalog_pb2, execution_pb2 as core_execution_pb2, identifier_pb2
+
+from flyte_nb.admin import moments
+from flyte_nb.api.errors import ErrorInfo
+from flyte_nb.api.identifiers import ExecutionId, Identifier
+from flyte_nb.propeller.records import AttemptRecord, NodeRecord, WorkflowRecord
+
+EXECUTION_PHASES = core_execution_pb2.WorkflowExecution.Phase
+NODE_PHASES = core_execution_pb2.NodeExecution.Phase
+TASK_PHASES = core_execution_pb2.TaskExecution.Phase
+
+TERMINAL_EXECUTION = frozenset({"SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT"})
+_TERMINAL_NODE = frozenset(
+    {"SUCCEEDED", "FAILED", "ABORTED", "SKIPPED", "TIMED_OUT", "RECOVERED"}
+)
+_TERMINAL_TASK = frozenset({"SUCCEEDED", "FAILED", "ABORTED"})
+_RESOURCE_TYPES = {
+    "task": identifier_pb2.TASK,
+    "workflow": identifier_pb2.WORKFLOW,
+    "launch_plan": identifier_pb2.LAUNCH_PLAN,
+}
+
+
+def execution_id(id: ExecutionId) -> identifier_pb2.WorkflowExecutionIdentifier:
+    """The id as flyteidl has it."""
+    return identifier_pb2.WorkflowExecutionIdentifier(
+        project=id.project, domain=id.domain, name=id.name
+    )
+
+
+def apply_workflow(execution: execution_pb2.Execution, record: WorkflowRecord) -> None:
+    """The execution came into a phase.
+
+    An execution that was asked to end stays ABORTING until it has ended, whatever the engine, which
+    may not have heard of it yet, still says.
+    """
+    closure = execution.closure
+    phase = EXECUTION_PHASES.Value(record.phase)
+    is_ended = record.phase in TERMINAL_EXECUTION
+    if record.phase == "RUNNING" and not closure.HasField("started_at"):
+        closure.started_at.CopyFrom(moments.stamp(record.at_us))
+    if closure.phase == EXECUTION_PHASES.Value("ABORTING") and not is_ended:
+        phase = closure.phase
+    closure.phase = phase
+    closure.updated_at.CopyFrom(moments.stamp(record.at_us))
+    if is_ended and closure.HasField("started_at"):
+        closure.duration.CopyFrom(
+            moments.span(record.at_us - moments.stamp_us(closure.started_at))
+        )
+    if record.output_uri:
+        closure.outputs.uri = record.output_uri
+    elif record.phase in ("ABORTING", "ABORTED"):
+        if not closure.HasField("abort_metadata"):
+            closure.abort_metadata.cause = record.error.message if record.error else ""
+    elif record.error is not None:
+        closure.error.CopyFrom(execution_error(record.error))
+
+
+def apply_node(
+    node: node_execution_pb2.NodeExecution, execution: ExecutionId, record: NodeRecord
+) -> None:
+    """A node came into a phase; `node` is empty the first time."""
+    closure = node.closure
+    if not node.HasField("id"):
+        node.id.node_id = record.node_id
+        node.id.execution_id.CopyFrom(execution_id(execution))
+        closure.created_at.CopyFrom(moments.stamp(record.at_us))
+    node.metadata.spec_node_id = record.spec_node_id
+    node.metadata.is_parent_node = record.is_parent
+    if record.parent_id:
+        node.metadata.retry_group = "0"
+    if record.input_uri:
+        node.input_uri = record.input_uri
+    closure.phase = NODE_PHASES.Value(record.phase)
+    closure.updated_at.CopyFrom(moments.stamp(record.at_us))
+    is_ended = record.phase in _TERMINAL_NODE
+    if not closure.HasField("started_at") and (record.phase == "RUNNING" or is_ended):
+        closure.started_at.CopyFrom(moments.stamp(record.at_us))
+    if is_ended:
+        closure.duration.CopyFrom(
+            moments.span(record.at_us - moments.stamp_us(closure.started_at))
+        )
+    if record.output_uri:
+        closure.output_uri = record.output_uri
+    elif record.error is not None:
+        closure.error.CopyFrom(execution_error(record.error))
+    if record.child_execution is not None:
+        closure.workflow_node_metadata.executionId.CopyFrom(execution_id(record.child_execution))
+    elif record.cache_status:
+        closure.task_node_metadata.cache_status = catalog_pb2.CatalogCacheStatus.Value(
+            record.cache_status
+        )
+
+
+def apply_attempt(
+    task: task_execution_pb2.TaskExecution, execution: ExecutionId, record: AttemptRecord
+) -> None:
+    """An attempt came into a phase; `task` is empty the first time.
+
+    `custom_info` has what flyteidl has no field for: `cpu_s`, `max_rss_bytes`, `pid`.
+    """
+    closure = task.closure
+    if not task.HasField("id"):
+        task.id.CopyFrom(task_execution_id(execution, record))
+        closure.created_at.CopyFrom(moments.stamp(record.at_us))
+        closure.event_version = 1
+    if record.task_type:
+        closure.task_type = record.task_type
+    if record.input_uri:
+        task.input_uri = record.input_uri
+    closure.phase = TASK_PHASES.Value(record.phase)
+    closure.updated_at.CopyFrom(moments.stamp(record.at_us))
+    if record.phase == "RUNNING" and not closure.HasField("started_at"):
+        closure.started_at.CopyFrom(moments.stamp(record.at_us))
+    if record.phase in _TERMINAL_TASK and closure.HasField("started_at"):
+        closure.duration.CopyFrom(
+            moments.span(record.at_us - moments.stamp_us(closure.started_at))
+        )
+    if record.phase == "SUCCEEDED":
+        closure.output_uri = record.output_uri
+    elif record.error is not None:
+        closure.error.CopyFrom(execution_error(record.error))
+    known = {log.name for log in closure.logs}
+    for name, uri in record.logs:
+        if name not in known:
+            closure.logs.add(name=name, uri=uri)
+    if record.reason:
+        closure.reason = record.reason
+        closure.reasons.add(
+            occurred_at=moments.stamp(record.at_us), message=record.reason
+        )
+    for key in ("cpu_s", "max_rss_bytes", "pid"):
+        value = getattr(record, key)
+        if value is not None:
+            closure.custom_info.update({key: value})
+
+
+def task_execution_id(
+    execution: ExecutionId, record: AttemptRecord
+) -> identifier_pb2.TaskExecutionIdentifier:
+    """The attempt's id as flyteidl has it."""
+    return identifier_pb2.TaskExecutionIdentifier(
+        task_id=identifier(record.task_id),
+        node_execution_id=identifier_pb2.NodeExecutionIdentifier(
+            node_id=record.node_id, execution_id=execution_id(execution)
+        ),
+        retry_attempt=record.attempt,
+    )
+
+
+def identifier(id: Identifier) -> identifier_pb2.Identifier:
+    """The id as flyteidl has it."""
+    return identifier_pb2.Identifier(
+        resource_type=_RESOURCE_TYPES[id.resource_type],
+        project=id.project,
+        domain=id.domain,
+        name=id.name,
+        version=id.version,
+    )
+
+
+def execution_error(info: ErrorInfo) -> core_execution_pb2.ExecutionError:
+    """The error as flyteidl has it."""
+    kinds = core_execution_pb2.ExecutionError.ErrorKind
+    kind = info.origin if info.origin in kinds.keys() else "UNKNOWN"  # noqa: SIM118 - not a dict
+    return core_execution_pb2.ExecutionError(
+        code=info.code, message=info.message, kind=kinds.Value(kind)
+    )

@@ -1,0 +1,63 @@
+"""Whether a text is a cron expression of the standard five fields, or a `@` descriptor.
+
+Only checks; what runs schedules is not part of this room. Source: robfig/cron v3 `ParseStandard`.
+"""
+
+_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_DAYS = "sun mon tue wed thu fri sat".split()
+_FIELDS = (
+    ("minute", 0, 59, {}),
+    ("hour", 0, 23, {}),
+    ("day of month", 1, 31, {}),
+    ("month", 1, 12, {name: number for number, name in enumerate(_MONTHS, start=1)}),
+    ("day of week", 0, 6, {name: number for number, name in enumerate(_DAYS)}),
+)
+_DESCRIPTORS = frozenset(
+    {"@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"}
+)
+
+
+def problem(expression: str) -> str:
+    """What is wrong with `expression`; empty when nothing is."""
+    text = expression
+    if text.startswith(("TZ=", "CRON_TZ=")):
+        _, _, text = text.partition(" ")
+        text = text.strip()
+    if not text:
+        return "empty spec string"
+    if text.startswith("@"):
+        if text in _DESCRIPTORS or text.startswith("@every "):
+            return ""
+        return f"unrecognized descriptor: {text}"
+    fields = text.split()
+    if len(fields) != len(_FIELDS):
+        return f"expected exactly {len(_FIELDS)} fields, found {len(fields)}: {fields}"
+    for field, (name, low, high, words) in zip(fields, _FIELDS):
+        for part in field.split(","):
+            found = _part_problem(part, low, high, words)
+            if found:
+                return f"{found} in the {name} {part}"
+    return ""
+
+
+def _part_problem(part: str, low: int, high: int, words: "dict[str, int]") -> str:
+    range_text, slash, step = part.partition("/")
+    if slash and not (step.isdecimal() and int(step) > 0):
+        return "step should be a positive number"
+    if range_text in ("*", "?"):
+        return ""
+    ends = []
+    for end in range_text.split("-"):
+        number = words.get(end.lower(), int(end) if end.isdecimal() else None)
+        if number is None:
+            return f"failed to parse number {end!r}"
+        ends.append(number)
+    if len(ends) > 2:
+        return "too many hyphens"
+    if ends[0] < low:
+        return f"beginning of range ({ends[0]}) below minimum ({low})"
+    if ends[-1] > high:
+        return f"end of range ({ends[-1]}) above maximum ({high})"
+    if ends[0] > ends[-1]:
+        return f"beginning of range ({ends[0]}) beyond end of range ({ends[-1]})"
+    return ""

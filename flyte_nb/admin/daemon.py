@@ -1,0 +1,222 @@
+"""The background process: found, started on first use, stopped. One per home folder.
+
+Who serves a folder holds `serving.lock` in it; the kernel gives that back however the process ends.
+So the lock alone says whether a backend runs, and `backend.json` is believed only while it is held:
+a stale file, a process id that is another's by now, a foreign process on the old port mislead nobody.
+"""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from flyte_nb.admin.home import Home, Serving
+from flyte_nb.admin.locks import FileLock
+from flyte_nb.api.errors import BackendError
+
+_START_TIMEOUT_S = 30.0
+_STOP_TIMEOUT_S = 15.0
+_POLL_S = 0.02
+_SAME_START_S = 0.5
+_LOG_TAIL_BYTES = 2000
+
+
+class BackendInfo(NamedTuple):
+    """A running backend, and how to reach it."""
+
+    endpoint: str
+    """`127.0.0.1:<port>`; gRPC without TLS."""
+    token: str
+    home: Path
+    pid: int
+    storage_root: str
+    """URI of the folder in which objects lie."""
+    config_file: Path
+    """For flytekit and flytectl (`FLYTECTL_CONFIG`)."""
+
+
+def ensure(home: "Path | None" = None, *, timeout_s: float = _START_TIMEOUT_S) -> BackendInfo:
+    """The backend of that home folder, started if it does not run.
+
+    Any number of callers at once get the same one.
+
+    Args:
+        home: The folder; `None` means `FLYTE_NB_HOME`, else the platform's user data folder.
+        timeout_s: How long the start may take.
+
+    Raises:
+        BackendError: when it cannot be started; the message says why and what to do.
+    """
+    place = Home(home)
+    found = _running(place)
+    if found is not None:
+        return found
+    place.prepare()
+    with FileLock(place.starting_lock) as starting:
+        starting.acquire(timeout_s)
+        return _running(place) or _start(place, timeout_s)
+
+
+def status(home: "Path | None" = None) -> "BackendInfo | None":
+    """The backend of that home folder, or `None` when none runs."""
+    return _running(Home(home))
+
+
+def stop(home: "Path | None" = None, *, timeout_s: float = _STOP_TIMEOUT_S) -> bool:
+    """End the backend of that home folder; whether one ran. Running attempts go on.
+
+    The next start takes up what had not ended.
+
+    Raises:
+        BackendError: when it does not end in time, or the folder is held by something else.
+    """
+    place = Home(home)
+    found = _running(place)
+    if found is None:
+        return False
+    try:
+        os.kill(found.pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return True
+    lock = FileLock(place.serving_lock)
+    end = time.monotonic() + timeout_s
+    while lock.is_held_by_somebody():
+        if time.monotonic() > end:
+            raise BackendError(
+                f"The local backend (process {found.pid}) does not end.",
+                hint=f"See {place.log_file}; `kill -9 {found.pid}` is safe, nothing is lost by it.",
+            )
+        time.sleep(_POLL_S)
+    return True
+
+
+def own_start_time() -> float:
+    """When this process began, as `Serving.started_at` has it."""
+    return float(psutil.Process().create_time())
+
+
+def _running(place: Home) -> "BackendInfo | None":
+    if not FileLock(place.serving_lock).is_held_by_somebody():
+        return None
+    serving = place.serving()
+    if serving is None or not _is_alive(serving):
+        # It holds the lock and has not said yet where it listens, or is just ending.
+        serving = _wait_for_serving(place)
+        if serving is None:
+            return None
+    return BackendInfo(
+        endpoint=f"127.0.0.1:{serving.port}",
+        token=place.token(),
+        home=place.folder,
+        pid=serving.pid,
+        storage_root=place.storage_root,
+        config_file=place.config_file,
+    )
+
+
+def _wait_for_serving(place: Home) -> "Serving | None":
+    end = time.monotonic() + _START_TIMEOUT_S
+    lock = FileLock(place.serving_lock)
+    while lock.is_held_by_somebody():
+        serving = place.serving()
+        if serving is not None and _is_alive(serving):
+            return serving
+        if time.monotonic() > end:
+            raise BackendError(
+                f"A process holds {place.serving_lock} and is not a backend that answers.",
+                hint="See which with `fuser` on that file, end it, then try again.",
+            )
+        time.sleep(_POLL_S)
+    return None
+
+
+def _is_alive(serving: Serving) -> bool:
+    """Whether that very process lives: the same id may be another process's by now."""
+    try:
+        started_at = psutil.Process(serving.pid).create_time()
+    except psutil.Error:
+        return False
+    return abs(started_at - serving.started_at) < _SAME_START_S
+
+
+def _start(place: Home, timeout_s: float) -> BackendInfo:
+    """Start the process, and wait until it says that it serves, or why it does not."""
+    reading, writing = os.pipe()
+    try:
+        with open(place.start_log_file, "wb") as log:
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "flyte_nb.admin"),
+                    *("--home", str(place.folder), "--detach", "--ready-fd", str(writing)),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(writing,),
+                cwd=place.folder,
+                env=_environment(),
+            )
+    except OSError as error:
+        os.close(reading)
+        raise BackendError(f"The local backend cannot be started: {error}.") from error
+    finally:
+        os.close(writing)
+    with os.fdopen(reading, "rb") as ready:
+        answer = _read_answer(ready.fileno(), timeout_s)
+    if answer is None:
+        process.kill()
+    process.wait()  # it has detached itself: who serves is nobody's child
+    if answer is None:
+        raise BackendError(
+            f"The local backend did not start within {timeout_s:.0f} s.",
+            hint=f"See {place.log_file} and {place.start_log_file}.",
+        )
+    if "error" in answer:
+        raise BackendError(answer["error"], hint=answer.get("hint", ""))
+    if not answer:
+        raise BackendError(
+            f"The local backend ended before it served.\n{_tail(place.start_log_file)}",
+            hint=f"See {place.log_file}.",
+        )
+    found = _running(place)
+    if found is None:
+        raise BackendError(
+            "The local backend ended right after its start.", hint=f"See {place.log_file}."
+        )
+    return found
+
+
+def _read_answer(descriptor: int, timeout_s: float) -> "dict[str, str] | None":
+    """What the process wrote when it was ready: `None` in no time, empty when it ended instead."""
+    end = time.monotonic() + timeout_s
+    data = b""
+    while not data.endswith(b"\n"):
+        left = end - time.monotonic()
+        if left <= 0 or not select.select([descriptor], [], [], left)[0]:
+            return None
+        chunk = os.read(descriptor, 65536)
+        if not chunk:
+            return {}
+        data += chunk
+    answer: dict[str, str] = json.loads(data)
+    return answer
+
+
+def _environment() -> dict[str, str]:
+    """The process keeps nothing of the notebook's own: neither its tasks' variables nor its threads'."""
+    dropped = ("FLYTE_INTERNAL_", "BATCH_JOB_", "JPY_", "_F_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+
+
+def _tail(path: Path) -> str:
+    try:
+        return path.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace").strip()
+    except OSError:
+        return ""

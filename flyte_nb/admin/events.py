@@ -1,0 +1,255 @@
+"""The engine's memory on SQLite: records and the rows they change, in one transaction.
+
+What clients see and what the engine goes on from are committed together, before the engine acts;
+after the commit, and before the next one, the watchers are told.
+"""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from flyteidl.admin import execution_pb2, node_execution_pb2, task_execution_pb2
+
+from flyte_nb.admin import moments, watch
+from flyte_nb.admin.closures import EXECUTION_PHASES, apply_attempt, apply_node, apply_workflow
+from flyte_nb.admin.store.database import Database, Transaction
+from flyte_nb.admin.watch import Change, Feed
+from flyte_nb.api.errors import ErrorInfo, StorageError, UsageError
+from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.propeller.records import (
+    AttemptRecord,
+    NodeRecord,
+    Record,
+    WorkflowRecord,
+    from_plain,
+    to_plain,
+)
+
+_OF = "execution_project = ? AND execution_domain = ? AND execution_name = ?"
+
+
+class SqliteRecorder:
+    """Implements propeller's `Recorder`."""
+
+    def __init__(self, database: Database, feed: Feed) -> None:
+        self._database = database
+        self._feed = feed
+
+    def record(self, execution: ExecutionId, records: Sequence[Record]) -> None:
+        """Keep `records` and what they change, all of it or nothing; durable when this returns.
+
+        Raises:
+            StorageError: when the database cannot be written now, e.g. on a full disk.
+            UsageError: when there is no such execution.
+        """
+        try:
+            with self._database.write() as transaction:
+                run = Run(transaction, execution)
+                for record in records:
+                    run.apply(record)
+                run.keep(records)
+                self._publish_after(transaction, run)
+        except sqlite3.OperationalError as error:
+            raise StorageError(
+                f"Changes of execution {execution} cannot be written: {error}.",
+                transient=True,
+                hint="Free some space on the disk if it is full; the execution goes on then.",
+            ) from error
+
+    def history(self, execution: ExecutionId) -> Sequence[Record]:
+        """Every record of that execution, in the order in which they were recorded."""
+        rows = self._database.all(
+            "SELECT record FROM history WHERE execution_id ="
+            f" (SELECT id FROM executions WHERE {_OF}) ORDER BY id",
+            execution,
+        )
+        return [from_plain(json.loads(row[0])) for row in rows]
+
+    def _publish_after(self, transaction: Transaction, run: "Run") -> None:
+        serial, changes = run.finish()
+        transaction.after_commit(lambda: self._feed.publish(run.id, serial, changes))
+
+
+class Run:
+    """The rows of one execution within one transaction.
+
+    Raises:
+        UsageError: when there is no such execution.
+    """
+
+    def __init__(self, transaction: Transaction, id: ExecutionId) -> None:
+        self.id = id
+        self._transaction = transaction
+        row = transaction.one(f"SELECT id, serial, message FROM executions WHERE {_OF}", id)
+        if row is None:
+            raise UsageError(f"There is no execution {id} to record changes of.")
+        self.row_id: int = row[0]
+        self._serial: int = row[1]
+        self.execution = execution_pb2.Execution.FromString(row[2])
+        self._columns: dict[str, Any] = {}
+        self._changes: list[Change] = []
+
+    def apply(self, record: Record) -> None:
+        """Change the rows as `record` says."""
+        if isinstance(record, WorkflowRecord):
+            apply_workflow(self.execution, record)
+            self.touch(record.at_us)
+        elif isinstance(record, NodeRecord):
+            self._apply_node(record)
+        else:
+            self._apply_attempt(record)
+
+    def touch(self, at_us: int) -> None:
+        """The execution's own message changed."""
+        closure = self.execution.closure
+        self._columns |= {
+            "message": self.execution.SerializeToString(),
+            "phase": EXECUTION_PHASES.Name(closure.phase),
+            "updated_at": moments.text(at_us),
+            "execution_updated_at": moments.text(at_us),
+            "started_at": _text(closure, "started_at"),
+            "duration": _nanoseconds(closure),
+            "output_uri": closure.outputs.uri,
+        }
+        if closure.HasField("error"):
+            self._columns |= _error_columns(closure.error)
+        if closure.HasField("abort_metadata"):
+            self._columns["abort_cause"] = closure.abort_metadata.cause
+
+    def keep(self, records: Sequence[Record]) -> None:
+        """Remember `records` themselves, to be replayed after a restart."""
+        self._transaction.execute_many(
+            "INSERT INTO history (execution_id, record) VALUES (?, ?)",
+            [(self.row_id, json.dumps(to_plain(record))) for record in records],
+        )
+
+    def finish(self) -> "tuple[int, list[Change]]":
+        """Write the execution's row; the number of this commit, and everything that it changed."""
+        if "message" in self._columns:
+            self._changes.append(Change(watch.EXECUTION, (), self._columns["message"]))
+        self._transaction.update(
+            "executions", self.row_id, {**self._columns, "serial": self._serial + 1}
+        )
+        return self._serial + 1, self._changes
+
+    def _apply_node(self, record: NodeRecord) -> None:
+        found = self._transaction.one(
+            f"SELECT id, message FROM node_executions WHERE {_OF} AND node_id = ?",
+            (*self.id, record.node_id),
+        )
+        node = (
+            node_execution_pb2.NodeExecution.FromString(found[1])
+            if found is not None
+            else node_execution_pb2.NodeExecution()
+        )
+        apply_node(node, self.id, record)
+        message = node.SerializeToString()
+        columns = {
+            "updated_at": moments.text(record.at_us),
+            "phase": record.phase,
+            "input_uri": node.input_uri,
+            "output_uri": node.closure.output_uri,
+            "started_at": _text(node.closure, "started_at"),
+            "node_execution_updated_at": moments.text(record.at_us),
+            "duration": _nanoseconds(node.closure),
+            "cache_status": record.cache_status or None,
+            "message": message,
+            **(_error_columns(node.closure.error) if record.error is not None else {}),
+        }
+        if found is not None:
+            self._transaction.update("node_executions", found[0], columns)
+        else:
+            parent = self._transaction.one(
+                f"SELECT id FROM node_executions WHERE {_OF} AND node_id = ?",
+                (*self.id, record.parent_id),
+            )
+            self._transaction.insert(
+                "node_executions",
+                {
+                    **self._run_columns(),
+                    "created_at": moments.text(record.at_us),
+                    "node_execution_created_at": moments.text(record.at_us),
+                    "node_id": record.node_id,
+                    "parent_id": parent[0] if parent is not None else None,
+                    **columns,
+                },
+            )
+        self._changes.append(Change(watch.NODE_EXECUTION, (record.node_id,), message))
+
+    def _apply_attempt(self, record: AttemptRecord) -> None:
+        task_id = record.task_id
+        key = (*self.id, record.node_id, record.attempt, *task_id[1:])
+        found = self._transaction.one(
+            f"SELECT id, message FROM task_executions WHERE {_OF} AND node_id = ? AND"
+            " retry_attempt = ? AND project = ? AND domain = ? AND name = ? AND version = ?",
+            key,
+        )
+        task = (
+            task_execution_pb2.TaskExecution.FromString(found[1])
+            if found is not None
+            else task_execution_pb2.TaskExecution()
+        )
+        apply_attempt(task, self.id, record)
+        message = task.SerializeToString()
+        columns = {
+            "updated_at": moments.text(record.at_us),
+            "phase": record.phase,
+            "phase_version": record.phase_version,
+            "input_uri": task.input_uri,
+            "output_uri": task.closure.output_uri,
+            "started_at": _text(task.closure, "started_at"),
+            "task_execution_updated_at": moments.text(record.at_us),
+            "duration": _nanoseconds(task.closure),
+            "message": message,
+        }
+        if found is not None:
+            self._transaction.update("task_executions", found[0], columns)
+        else:
+            self._transaction.insert(
+                "task_executions",
+                {
+                    **self._run_columns(),
+                    "created_at": moments.text(record.at_us),
+                    "task_execution_created_at": moments.text(record.at_us),
+                    "node_id": record.node_id,
+                    "retry_attempt": record.attempt,
+                    "project": task_id.project,
+                    "domain": task_id.domain,
+                    "name": task_id.name,
+                    "version": task_id.version,
+                    **columns,
+                },
+            )
+        self._changes.append(
+            Change(watch.TASK_EXECUTION, (record.node_id, record.attempt), message)
+        )
+
+    def _run_columns(self) -> dict[str, str]:
+        return {
+            "execution_project": self.id.project,
+            "execution_domain": self.id.domain,
+            "execution_name": self.id.name,
+        }
+
+
+def failed(at_us: int, code: str, message: str, origin: str) -> list[Record]:
+    """The records of an execution that ends before it began."""
+    error = ErrorInfo(code=code, message=message, origin=origin)
+    return [WorkflowRecord(at_us, "FAILED", error)]
+
+
+def _text(closure: Any, field: str) -> "str | None":
+    if not closure.HasField(field):
+        return None
+    return moments.text(moments.stamp_us(getattr(closure, field)))
+
+
+def _nanoseconds(closure: Any) -> "int | None":
+    if not closure.HasField("duration"):
+        return None
+    return int(closure.duration.seconds) * 10**9 + int(closure.duration.nanos)
+
+
+def _error_columns(error: Any) -> dict[str, str]:
+    return {"error_kind": type(error).ErrorKind.Name(error.kind), "error_code": error.code}

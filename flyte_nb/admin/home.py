@@ -1,0 +1,181 @@
+"""The home folder of the local backend: what lies where, and that it is really this person's.
+
+    <home>/             0700
+      token             0600; who has it may call
+      metastore.db      SQLite
+      objects/          everything stored that is not a row
+      attempts/         what executors know of running attempts
+      backend.json      who serves this folder now, and where
+      config.yaml       for flytekit and flytectl
+      backend.log       rotated
+      serving.lock      held by the process that serves this folder
+      starting.lock     held while somebody looks whether to start it
+"""
+
+import json
+import os
+import secrets
+import stat
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import platformdirs
+import yaml
+
+from flyte_nb.api.errors import BackendError
+
+_TOKEN_BYTES = 32
+
+
+class Serving(NamedTuple):
+    """Who serves the folder, as `backend.json` says; true only while the lock is held."""
+
+    pid: int
+    started_at: float
+    """Of that process, as psutil has it: a process id alone may be another's by now."""
+    port: int
+    version: str
+
+
+class Home:
+    """One home folder."""
+
+    def __init__(self, folder: "Path | None" = None) -> None:
+        """Take `folder`; `None` means `FLYTE_NB_HOME`, else the platform's user data folder."""
+        chosen = folder or _default_folder()
+        self.folder = Path(os.path.abspath(chosen.expanduser()))
+        self.token_file = self.folder / "token"
+        self.database = self.folder / "metastore.db"
+        self.objects = self.folder / "objects"
+        self.attempts = self.folder / "attempts"
+        self.state_file = self.folder / "backend.json"
+        self.config_file = self.folder / "config.yaml"
+        self.log_file = self.folder / "backend.log"
+        self.start_log_file = self.folder / "start.log"
+        self.serving_lock = self.folder / "serving.lock"
+        self.starting_lock = self.folder / "starting.lock"
+
+    @property
+    def storage_root(self) -> str:
+        """URI of the object folder."""
+        return f"file://{self.objects}"
+
+    def prepare(self) -> None:
+        """Create what is missing, and refuse what is not this person's.
+
+        Raises:
+            BackendError: when the folder belongs to somebody else, or cannot be made or written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._check_owner()
+            self.folder.chmod(0o700)
+            self.objects.mkdir(exist_ok=True)
+            self.attempts.mkdir(exist_ok=True)
+            self._keep_token()
+        except OSError as error:
+            raise explained(error, f"The local backend's folder {self.folder} cannot be used") from error
+
+    def token(self) -> str:
+        """The token that callers need.
+
+        Raises:
+            BackendError: when there is none, or somebody else could read it.
+        """
+        try:
+            return self.token_file.read_text().strip()
+        except OSError as error:
+            raise explained(error, f"The token {self.token_file} cannot be read") from error
+
+    def serving(self) -> "Serving | None":
+        """What `backend.json` says, or `None` when it says nothing that can be read."""
+        try:
+            document = json.loads(self.state_file.read_text())
+            return Serving(
+                pid=int(document["pid"]),
+                started_at=float(document["started_at"]),
+                port=int(document["port"]),
+                version=str(document["version"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def write_serving(self, serving: Serving) -> None:
+        """Say who serves the folder now, and write the `config.yaml` that fits."""
+        self._write(self.state_file, json.dumps(serving._asdict()))
+        self._write(self.config_file, self._config(serving.port))
+
+    def _config(self, port: int) -> str:
+        """A configuration for flytekit and flytectl: the command prints the token."""
+        show = "import sys; sys.stdout.write(open(sys.argv[1]).read())"
+        document = {
+            "admin": {
+                "endpoint": f"dns:///127.0.0.1:{port}",
+                "insecure": True,
+                "authType": "ExternalCommand",
+                "command": [sys.executable, "-I", "-S", "-c", show, str(self.token_file)],
+            },
+            "logger": {"show-source": True, "level": 0},
+        }
+        return "# Written by flyte-nb at every start of the local backend.\n" + yaml.safe_dump(
+            document, sort_keys=False
+        )
+
+    def _write(self, path: Path, text: str) -> None:
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            partial.write_text(text)
+            os.replace(partial, path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise explained(error, f"{path} cannot be written") from error
+
+    def _check_owner(self) -> None:
+        if not hasattr(os, "getuid"):
+            return
+        for path in (self.folder, self.token_file, self.database):
+            owner = _owner(path)
+            if owner is not None and owner != os.getuid():
+                raise BackendError(
+                    f"{path} belongs to user {owner}, not to you (user {os.getuid()}).",
+                    hint="Set FLYTE_NB_HOME to a folder of your own.",
+                )
+
+    def _keep_token(self) -> None:
+        """Make a token once; again, when others were able to read it."""
+        try:
+            mode = stat.S_IMODE(self.token_file.stat().st_mode)
+            if mode & 0o077 == 0 and self.token_file.read_text().strip():
+                return
+        except FileNotFoundError:
+            pass
+        partial = self.token_file.with_name(f".token.{os.getpid()}.partial")
+        partial.unlink(missing_ok=True)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(_TOKEN_BYTES))
+        os.replace(partial, self.token_file)
+
+
+def explained(error: OSError, what: str) -> BackendError:
+    """The error with what to do about it."""
+    if error.errno in (28, 122):  # ENOSPC, EDQUOT
+        hint = "The disk is full: free some space, or set FLYTE_NB_HOME to a folder elsewhere."
+    elif isinstance(error, PermissionError):
+        hint = "You may not write there: set FLYTE_NB_HOME to a folder of your own."
+    else:
+        hint = "Set FLYTE_NB_HOME to a folder that can be written."
+    return BackendError(f"{what}: {error.strerror or error}.", hint=hint)
+
+
+def _default_folder() -> Path:
+    configured = os.environ.get("FLYTE_NB_HOME")
+    return Path(configured) if configured else Path(platformdirs.user_data_dir("flyte_nb"))
+
+
+def _owner(path: Path) -> "int | None":
+    try:
+        return path.stat().st_uid
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,230 @@
+"""The backend put together: metastore, services, engine, gRPC on loopback.
+
+`Backend` is the whole of it inside one process: the daemon runs one, tests run as many as they like.
+"""
+
+import getpass
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+from flyteidl.admin import execution_pb2, project_pb2
+
+from flyte_nb.admin import moments
+from flyte_nb.admin.events import SqliteRecorder
+from flyte_nb.admin.home import Home
+from flyte_nb.admin.parts import Parts, Rpc
+from flyte_nb.admin.rpc import Handlers, Method, unary_methods
+from flyte_nb.admin.services.about import About
+from flyte_nb.admin.services.data import Data
+from flyte_nb.admin.services.executions import Executions, Propeller
+from flyte_nb.admin.services.launch_plans import LaunchPlans
+from flyte_nb.admin.services.launching import Planning
+from flyte_nb.admin.services.named_entities import NamedEntities
+from flyte_nb.admin.services.progress import Progress
+from flyte_nb.admin.services.projects import ProjectsService
+from flyte_nb.admin.services.reading import Reading
+from flyte_nb.admin.services.tasks import Tasks
+from flyte_nb.admin.services.upload_locations import UploadLocations
+from flyte_nb.admin.services.workflows import Workflows
+from flyte_nb.admin.store.database import Database
+from flyte_nb.admin.store.entities import LAUNCH_PLANS, TASKS, WORKFLOWS, Entities
+from flyte_nb.admin.store.projects import Projects
+from flyte_nb.admin.uploads import Uploads
+from flyte_nb.admin.watch import MAX_WATCHERS, WATCH_EXECUTIONS, Feed, Watch
+from flyte_nb.api.errors import BackendError
+from flyte_nb.api.ports import BlobStore
+from flyte_nb.propeller.ports import Recorder
+from flyte_nb.storage import open_stores
+
+_LOG = logging.getLogger(__name__)
+
+_FIRST_PROJECT = "flytesnacks"
+_UNARY_THREADS = 32
+_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+_OPTIONS = (
+    ("grpc.so_reuseport", 0),  # a port that another process listens on is not ours
+    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.max_metadata_size", 32 * 1024),
+    # flytekit pings every 30 s without calls; a stock server ends the connection for that.
+    ("grpc.http2.min_ping_interval_without_data_ms", 5000),
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+
+EngineFactory = Callable[[Recorder, BlobStore, Home], Any]
+"""Makes the engine: given its memory, its store and the home folder."""
+
+
+class Backend:
+    """One backend on one home folder, in this process.
+
+    Nothing runs before `start`. What `stop` leaves unfinished is taken up by the next `start`.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        *,
+        make_engine: "EngineFactory | None" = None,
+        clock: "Callable[[], int]" = moments.now_us,
+    ) -> None:
+        """Take the home folder as it is; `make_engine` is propeller's with processes by default."""
+        self.home = home
+        self._make_engine = make_engine or process_engine
+        self._clock = clock
+        self._server: Any = None
+        self._pool: ThreadPoolExecutor | None = None
+        self._engine: Any = None
+        self._database: Database | None = None
+        self._feed = Feed()
+        self._uploads = Uploads(home.objects)
+        self._executions: Executions | None = None
+        self._rpcs: dict[str, Rpc] = {}
+        self.port = 0
+
+    @property
+    def endpoint(self) -> str:
+        """Where it listens: `127.0.0.1:<port>`."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def rpcs(self) -> Mapping[str, Rpc]:
+        """The calls by name, to be made without gRPC."""
+        return self._rpcs
+
+    def start(self, *, port: int = 0) -> None:
+        """Open everything, listen, and go on with what has not ended.
+
+        Args:
+            port: The port to listen on if it is free, else any; 0 means any.
+
+        Raises:
+            BackendError: when the database or the port cannot be opened.
+        """
+        self._database = Database(self.home.database)
+        try:
+            blobs = open_stores()
+            recorder = SqliteRecorder(self._database, self._feed)
+            self._engine = self._make_engine(recorder, blobs, self.home)
+            self._rpcs = self._assemble(blobs, recorder)
+            self._add_first_project()
+            self._listen(port)
+        except BaseException:
+            self.stop()
+            raise
+        if self._executions is not None:
+            self._executions.resume_all()
+        self._server.start()
+        _LOG.info("listening on %s", self.endpoint)
+
+    def stop(self, *, grace_s: float = 2.0) -> None:
+        """Answer what is under way, then close everything. Running attempts go on. May be called twice."""
+        self._feed.close()
+        if self._server is not None:
+            self._server.stop(grace_s).wait()
+            self._server = None
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+        self._uploads.close()
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _assemble(self, blobs: BlobStore, recorder: SqliteRecorder) -> dict[str, Rpc]:
+        database = self._opened()
+        parts = Parts(
+            database=database,
+            projects=Projects(database),
+            tasks=Entities(database, TASKS),
+            workflows=Entities(database, WORKFLOWS),
+            launch_plans=Entities(database, LAUNCH_PLANS),
+            blobs=blobs,
+            storage_root=self.home.storage_root,
+            clock=self._clock,
+            principal=_user(),
+        )
+        workflows, launch_plans = Workflows(parts), LaunchPlans(parts)
+        named_entities = NamedEntities(parts)
+        planning = Planning(parts, workflows, launch_plans, named_entities)
+        engine: Propeller = self._engine
+        self._executions = Executions(parts, planning, recorder, engine, self._feed)
+        services = (
+            *(Reading(each) for each in (parts.tasks, parts.workflows, parts.launch_plans)),
+            *(Tasks(parts), workflows, launch_plans, named_entities, ProjectsService(parts)),
+            *(self._executions, Progress(parts), Data(parts), About(parts)),
+            UploadLocations(parts, self._uploads, self.home.objects),
+        )
+        return {name: rpc for service in services for name, rpc in service.rpcs().items()}
+
+    def _add_first_project(self) -> None:
+        database = self._opened()
+        projects = Projects(database)
+        if database.one("SELECT 1 FROM projects") is None:
+            project = project_pb2.Project(
+                id=_FIRST_PROJECT,
+                name=_FIRST_PROJECT,
+                description="The project that is there from the start.",
+            )
+            projects.add(project, moments.text(self._clock()))
+
+    def _listen(self, port: int) -> None:
+        self._pool = ThreadPoolExecutor(
+            max_workers=_UNARY_THREADS + MAX_WATCHERS, thread_name_prefix="flyte-nb-rpc"
+        )
+        methods: dict[str, Method] = unary_methods(self._rpcs)
+        watch = Watch(self._opened(), self._feed)
+        handlers = Handlers(
+            methods,
+            {WATCH_EXECUTIONS: (execution_pb2.WorkflowExecutionGetRequest, watch.executions)},
+            self.home.token(),
+            f"The token lies in {self.home.token_file}; point clients at {self.home.config_file}.",
+        )
+        server = grpc.server(self._pool, options=_OPTIONS)
+        server.add_generic_rpc_handlers((handlers,))
+        for candidate in dict.fromkeys((port, 0)):
+            self.port = _bound(server, candidate)
+            if self.port:
+                break
+        if not self.port:
+            raise BackendError(
+                "The local backend found no free port on 127.0.0.1.",
+                hint="Check that the loopback interface is up and that this process may listen.",
+            )
+        self._server = server
+
+    def _opened(self) -> Database:
+        if self._database is None:
+            raise BackendError("The local backend is not running.", hint="Start it first.")
+        return self._database
+
+
+def process_engine(recorder: Recorder, blobs: BlobStore, home: Home) -> Any:
+    """Propeller's engine, with each attempt as a process of its own."""
+    from flyte_nb.propeller.engine import Engine
+    from flyte_nb.propeller.executors.process import ProcessExecutor
+
+    return Engine(
+        recorder, ProcessExecutor(home.attempts, blobs), blobs, home.storage_root
+    )
+
+
+def _bound(server: Any, port: int) -> int:
+    try:
+        return int(server.add_insecure_port(f"127.0.0.1:{port}"))
+    except RuntimeError:  # grpcio's answer to a port that is taken
+        return 0
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no name for this user id, as in some containers
+        return "unknown"

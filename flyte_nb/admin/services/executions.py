@@ -1,0 +1,336 @@
+"""Executions: created, read, ended, launched again. Source: flyteadmin/pkg/manager/impl/execution_manager.go."""
+
+import logging
+from typing import Any, Protocol
+
+from flyteidl.admin import event_pb2, execution_pb2, launch_plan_pb2, workflow_pb2
+from flyteidl.core import identifier_pb2, literals_pb2
+
+from flyte_nb.admin import moments
+from flyte_nb.admin.closures import EXECUTION_PHASES, TERMINAL_EXECUTION
+from flyte_nb.admin.events import Run, SqliteRecorder, failed
+from flyte_nb.admin.parts import Parts, Rpcs
+from flyte_nb.admin.refused import Refused, invalid, missing, precondition
+from flyte_nb.admin.services.launching import Plan, Planning, check_request, merged_inputs, new_name
+from flyte_nb.admin.services.rules import check_fields, check_limit
+from flyte_nb.admin.store.filters import Condition, order_by, parse_filters
+from flyte_nb.admin.store.listing import equals, message_list, offset_of, page
+from flyte_nb.admin.store.resources import EXECUTION
+from flyte_nb.admin.store.runs import Runs
+from flyte_nb.admin.watch import Feed
+from flyte_nb.api.errors import CompileFailed, UsageError
+from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.propeller.engine import Launch
+
+_LOG = logging.getLogger(__name__)
+_ABORTING = EXECUTION_PHASES.Value("ABORTING")
+_MAX_LISTED_ERROR = 100
+
+
+class Propeller(Protocol):
+    """What this service needs of propeller's `Engine`."""
+
+    def launch(self, launch: Launch) -> None:
+        """Start a new execution."""
+        ...
+
+    def resume(self, launch: Launch) -> None:
+        """Go on with an execution after a restart."""
+        ...
+
+    def terminate(self, id: ExecutionId, cause: str) -> bool:
+        """Abort an execution; whether it runs here."""
+        ...
+
+
+class Executions:
+    """Creates executions and hands them to the engine."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        planning: Planning,
+        recorder: SqliteRecorder,
+        engine: Propeller,
+        feed: Feed,
+    ) -> None:
+        self._parts = parts
+        self._planning = planning
+        self._recorder = recorder
+        self._engine = engine
+        self._feed = feed
+        self._runs = Runs(parts.database)
+
+    def rpcs(self) -> Rpcs:
+        """The calls of this service."""
+        return {
+            "CreateExecution": self._create,
+            "RelaunchExecution": self._relaunch,
+            "GetExecution": self._get,
+            "ListExecutions": self._list,
+            "UpdateExecution": self._update,
+            "TerminateExecution": self._terminate,
+        }
+
+    def resume_all(self) -> None:
+        """After a start: every execution that has not ended goes on where it was."""
+        for execution in self._runs.unfinished():
+            id = ExecutionId(execution.id.project, execution.id.domain, execution.id.name)
+            try:
+                self._engine.resume(self._launch(execution))
+            except (CompileFailed, UsageError) as error:
+                self._fail(id, "FAILED_PRECONDITION", error)
+                continue
+            if execution.closure.phase == _ABORTING:
+                self._engine.terminate(id, execution.closure.abort_metadata.cause)
+
+    # --- create -----------------------------------------------------------------------------
+
+    def _create(
+        self, request: execution_pb2.ExecutionCreateRequest
+    ) -> execution_pb2.ExecutionCreateResponse:
+        if not request.inputs.literals and request.spec.inputs.literals:
+            request.inputs.CopyFrom(request.spec.inputs)
+        check_request(self._parts, request)
+        plan = self._planning.plan(request.spec.launch_plan)
+        inputs = merged_inputs(
+            request.inputs.literals,
+            plan.launch_plan.spec.fixed_inputs.literals,
+            plan.launch_plan.closure.expected_inputs.parameters,
+        )
+        id = ExecutionId(request.project, request.domain, request.name or new_name())
+        execution = self._store(id, request, plan, inputs)
+        try:
+            self._engine.launch(self._launch(execution))
+        except CompileFailed as error:
+            self._fail(id, "InvalidArgument", error)
+            if request.spec.launch_plan.resource_type == identifier_pb2.TASK:
+                raise invalid(str(error)) from error
+        return execution_pb2.ExecutionCreateResponse(id=execution.id)
+
+    def _store(
+        self,
+        id: ExecutionId,
+        request: execution_pb2.ExecutionCreateRequest,
+        plan: Plan,
+        inputs: literals_pb2.LiteralMap,
+    ) -> execution_pb2.Execution:
+        """Write the inputs, then commit the execution: from here on it is not lost."""
+        folder = f"{self._parts.storage_root}/metadata/{id.project}/{id.domain}/{id.name}"
+        inputs_uri, user_inputs_uri = f"{folder}/inputs", f"{folder}/user_inputs"
+        at_us = self._parts.clock()
+        now = moments.text(at_us)
+        execution = _new_execution(id, request, plan, at_us, self._parts.principal)
+        runs = Runs(self._parts.database)
+        columns = {
+            "launch_plan_id": plan.launch_plan_row,
+            "workflow_id": plan.workflow_row,
+            "task_id": plan.task_row,
+            "phase": "UNDEFINED",
+            "mode": execution.spec.metadata.mode,
+            "inputs_uri": inputs_uri,
+            "user_inputs_uri": user_inputs_uri,
+            "user": self._parts.principal,
+            "state": execution_pb2.EXECUTION_ACTIVE,
+            "launch_entity": "task" if plan.task_row is not None else "launch_plan",
+            "message": execution.SerializeToString(),
+        }
+        tags = [(tag, "") for tag in execution.spec.tags]
+        tags += sorted(execution.spec.labels.values.items())
+        with self._parts.database.write() as transaction:
+            runs.add(transaction, id, now, columns)
+            runs.tag(transaction, id, now, tags)
+            # Inside the transaction: a name that is taken must not overwrite another's inputs.
+            self._parts.blobs.write(inputs_uri, inputs.SerializeToString())
+            self._parts.blobs.write(user_inputs_uri, request.inputs.SerializeToString())
+        return execution
+
+    def _launch(self, execution: execution_pb2.Execution) -> Launch:
+        """What the engine needs; the same for a new execution and after a restart."""
+        stored = self._runs.get(execution.id)
+        workflow = workflow_pb2.Workflow.FromString(
+            self._parts.workflows.message(execution.closure.workflow_id)
+        )
+        plan = self._plan_spec(execution.spec.launch_plan)
+        spec = execution.spec
+        prefix = (
+            spec.raw_output_data_config.output_location_prefix
+            or plan.raw_output_data_config.output_location_prefix
+        )
+        return Launch(
+            id=ExecutionId(execution.id.project, execution.id.domain, execution.id.name),
+            closure=workflow.closure.compiled_workflow,
+            inputs=literals_pb2.LiteralMap.FromString(self._parts.blobs.read(stored.inputs_uri)),
+            raw_output_prefix=prefix,
+            envs={pair.key: pair.value for pair in (*plan.envs.values, *spec.envs.values)},
+            max_parallelism=spec.max_parallelism or plan.max_parallelism,
+            overwrite_cache=spec.overwrite_cache or plan.overwrite_cache,
+        )
+
+    def _plan_spec(
+        self, reference: identifier_pb2.Identifier
+    ) -> launch_plan_pb2.LaunchPlanSpec:
+        if reference.resource_type == identifier_pb2.TASK:
+            return launch_plan_pb2.LaunchPlanSpec()
+        message = self._parts.launch_plans.message(reference)
+        return launch_plan_pb2.LaunchPlan.FromString(message).spec
+
+    def _fail(self, id: ExecutionId, code: str, error: Exception) -> None:
+        _LOG.warning("execution %s cannot run: %s", id, error)
+        self._recorder.record(id, failed(self._parts.clock(), code, str(error), "USER"))
+
+    def _relaunch(
+        self, request: execution_pb2.ExecutionRelaunchRequest
+    ) -> execution_pb2.ExecutionCreateResponse:
+        _check_id(request)
+        stored = self._runs.get(request.id)
+        former = stored.execution()
+        again = execution_pb2.ExecutionCreateRequest(
+            project=request.id.project,
+            domain=request.id.domain,
+            name=request.name,
+            spec=former.spec,
+            inputs=literals_pb2.LiteralMap.FromString(
+                self._parts.blobs.read(stored.user_inputs_uri)
+            ),
+        )
+        metadata = again.spec.metadata
+        metadata.mode = execution_pb2.ExecutionMetadata.RELAUNCH
+        metadata.reference_execution.CopyFrom(request.id)
+        again.spec.overwrite_cache = request.overwrite_cache
+        return self._create(again)
+
+    # --- read -------------------------------------------------------------------------------
+
+    def _get(self, request: execution_pb2.WorkflowExecutionGetRequest) -> bytes:
+        _check_id(request)
+        return self._runs.get(request.id).message
+
+    def _list(self, request: Any) -> bytes:
+        if not request.HasField("id"):
+            raise missing("id")
+        check_fields(request.id, "project", "domain")
+        check_limit(request.limit)
+        conditions = parse_filters(request.filters, EXECUTION)
+        if not any(condition.field == "state" for condition in conditions):
+            active = execution_pb2.EXECUTION_ACTIVE
+            conditions.append(Condition("executions.state = ?", (active,)))
+        found = page(
+            self._parts.database,
+            EXECUTION,
+            [
+                *equals(
+                    EXECUTION,
+                    execution_project=request.id.project,
+                    execution_domain=request.id.domain,
+                    execution_name=request.id.name,
+                ),
+                *conditions,
+            ],
+            select="executions.message, executions.error_code",
+            order=order_by(request.sort_by, EXECUTION),
+            limit=request.limit,
+            offset=offset_of(request.token, "ListExecutions"),
+        )
+        return message_list([_listed(*row) for row in found.rows], found.token)
+
+    # --- change -----------------------------------------------------------------------------
+
+    def _update(
+        self, request: execution_pb2.ExecutionUpdateRequest
+    ) -> execution_pb2.ExecutionUpdateResponse:
+        _check_id(request)
+        self._runs.get(request.id)
+        at_us = self._parts.clock()
+        with self._parts.database.write() as transaction:
+            run = Run(transaction, _id_of(request))
+            details = run.execution.closure.state_change_details
+            details.state = request.state
+            details.principal = self._parts.principal
+            details.occurred_at.CopyFrom(moments.stamp(at_us))
+            run.touch(at_us)
+            transaction.update("executions", run.row_id, {"state": request.state})
+            serial, changes = run.finish()
+            transaction.after_commit(lambda: self._feed.publish(run.id, serial, changes))
+        return execution_pb2.ExecutionUpdateResponse()
+
+    def _terminate(
+        self, request: execution_pb2.ExecutionTerminateRequest
+    ) -> execution_pb2.ExecutionTerminateResponse:
+        _check_id(request)
+        self._runs.get(request.id)
+        id = _id_of(request)
+        at_us = self._parts.clock()
+        with self._parts.database.write() as transaction:
+            run = Run(transaction, id)
+            closure = run.execution.closure
+            if EXECUTION_PHASES.Name(closure.phase) in TERMINAL_EXECUTION:
+                raise _already_ended(EXECUTION_PHASES.Name(closure.phase))
+            closure.phase = _ABORTING
+            closure.abort_metadata.cause = request.cause
+            closure.abort_metadata.principal = self._parts.principal
+            closure.updated_at.CopyFrom(moments.stamp(at_us))
+            run.touch(at_us)
+            serial, changes = run.finish()
+            transaction.after_commit(lambda: self._feed.publish(id, serial, changes))
+        self._engine.terminate(id, request.cause)
+        return execution_pb2.ExecutionTerminateResponse()
+
+
+def _new_execution(
+    id: ExecutionId,
+    request: execution_pb2.ExecutionCreateRequest,
+    plan: Plan,
+    at_us: int,
+    principal: str,
+) -> execution_pb2.Execution:
+    execution = execution_pb2.Execution(
+        id=identifier_pb2.WorkflowExecutionIdentifier(
+            project=id.project, domain=id.domain, name=id.name
+        ),
+        spec=request.spec,
+        closure=execution_pb2.ExecutionClosure(
+            created_at=moments.stamp(at_us),
+            updated_at=moments.stamp(at_us),
+            workflow_id=plan.workflow_id,
+        ),
+    )
+    execution.spec.ClearField("inputs")
+    execution.spec.metadata.principal = principal
+    for field in ("labels", "annotations"):
+        for key, value in getattr(plan.launch_plan.spec, field).values.items():
+            if key not in getattr(execution.spec, field).values:
+                getattr(execution.spec, field).values[key] = value
+    details = execution.closure.state_change_details
+    details.state = execution_pb2.EXECUTION_ACTIVE
+    details.principal = principal
+    details.occurred_at.CopyFrom(moments.stamp(at_us))
+    return execution
+
+
+def _listed(message: bytes, error_code: "str | None") -> bytes:
+    """An execution as lists show it: a long error is cut."""
+    if error_code is None:
+        return message
+    execution = execution_pb2.Execution.FromString(message)
+    text = execution.closure.error.message.encode()
+    if len(text) > _MAX_LISTED_ERROR:
+        cut = text[:_MAX_LISTED_ERROR].decode(errors="ignore")
+        execution.closure.error.message = cut
+    return execution.SerializeToString()
+
+
+def _check_id(request: Any) -> None:
+    if not request.HasField("id"):
+        raise missing("id")
+    check_fields(request.id, "project", "domain", "name")
+
+
+def _id_of(request: Any) -> ExecutionId:
+    return ExecutionId(request.id.project, request.id.domain, request.id.name)
+
+
+def _already_ended(phase: str) -> Refused:
+    detail = event_pb2.EventFailureReason()
+    detail.already_in_terminal_state.current_phase = phase
+    return precondition("Cannot abort an already terminated workflow execution", detail)

@@ -1,0 +1,323 @@
+"""Launch plans: created inactive, one version of a name may be active.
+
+Source: flyteadmin/pkg/manager/impl/{launch_plan_manager,validation/launch_plan_validator}.go.
+"""
+
+from collections.abc import Mapping
+
+from flyteidl.admin import launch_plan_pb2, workflow_pb2
+from flyteidl.core import identifier_pb2, interface_pb2, literals_pb2, types_pb2
+
+from flyte_nb.admin import cron, moments
+from flyte_nb.admin.compiling import castable, digest, fits
+from flyte_nb.admin.parts import Parts, Rpcs
+from flyte_nb.admin.refused import Refused, go_text, invalid, missing
+from flyte_nb.admin.services.rules import (
+    check_fields,
+    check_identifier,
+    check_labels,
+    check_limit,
+    check_literals,
+    check_notifications,
+    check_project_and_domain,
+)
+from flyte_nb.admin.services.versions import same_or_different
+from flyte_nb.admin.store.database import Transaction
+from flyte_nb.admin.store.entities import Stored
+from flyte_nb.admin.store.filters import order_by
+from flyte_nb.admin.store.listing import equals, message_list, offset_of
+
+_ACTIVE = launch_plan_pb2.ACTIVE
+_INACTIVE = launch_plan_pb2.INACTIVE
+
+
+class LaunchPlans:
+    """Registers and switches launch plans."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def rpcs(self) -> Rpcs:
+        """The calls of this service."""
+        return {
+            "CreateLaunchPlan": self._create,
+            "UpdateLaunchPlan": self._update,
+            "GetActiveLaunchPlan": self._get_active,
+            "ListActiveLaunchPlans": self._list_active,
+        }
+
+    def _create(
+        self, request: launch_plan_pb2.LaunchPlanCreateRequest
+    ) -> launch_plan_pb2.LaunchPlanCreateResponse:
+        spec = request.spec
+        check_identifier(spec.workflow_id, spec.HasField("workflow_id"), identifier_pb2.WORKFLOW)
+        workflow = self._parts.workflows.get(spec.workflow_id)
+        interface = interface_of(workflow)
+        check_identifier(request.id, request.HasField("id"), identifier_pb2.LAUNCH_PLAN)
+        check_project_and_domain(self._parts.projects, request.id.project, request.id.domain)
+        if not request.HasField("spec"):
+            raise missing("spec")
+        _check_spec(spec, interface.inputs.variables)
+        stored = self.store(request, interface, workflow.row_id)
+        if stored is None:
+            return launch_plan_pb2.LaunchPlanCreateResponse()
+        raise same_or_different(
+            "launch plan",
+            request.id.name,
+            stored=launch_plan_pb2.LaunchPlan.FromString(stored.message).spec,
+            sent=spec,
+            is_same=stored.digest == digest(_as_digested(request, interface)),
+        )
+
+    def store(
+        self,
+        request: launch_plan_pb2.LaunchPlanCreateRequest,
+        interface: interface_pb2.TypedInterface,
+        workflow_row: int,
+    ) -> "Stored | None":
+        """Keep a launch plan that was checked; the stored version when the id is taken."""
+        plan = _as_digested(request, interface)
+        at_us = self._parts.clock()
+        plan_digest = digest(plan)
+        plan.closure.state = _INACTIVE
+        plan.closure.created_at.CopyFrom(moments.stamp(at_us))
+        plan.closure.updated_at.CopyFrom(moments.stamp(at_us))
+        with self._parts.database.write() as transaction:
+            stored = self._parts.launch_plans.find_in(transaction, request.id)
+            if stored is None:
+                self._parts.launch_plans.add(
+                    transaction,
+                    request.id,
+                    moments.text(at_us),
+                    {
+                        "digest": plan_digest,
+                        "message": plan.SerializeToString(),
+                        "workflow_id": workflow_row,
+                        "state": _INACTIVE,
+                        "schedule_type": _schedule_type(request.spec),
+                    },
+                )
+            return stored
+
+    def _update(
+        self, request: launch_plan_pb2.LaunchPlanUpdateRequest
+    ) -> launch_plan_pb2.LaunchPlanUpdateResponse:
+        if request.state not in (_ACTIVE, _INACTIVE):
+            raise invalid(
+                f"Unrecognized launch plan state {request.state} for update for launch plan"
+                f" [{go_text(request.id)}]"
+            )
+        self._parts.launch_plans.get(request.id)
+        with self._parts.database.write() as transaction:
+            if request.state == _ACTIVE:
+                active = transaction.one(
+                    "SELECT id, message FROM launch_plans"
+                    " WHERE project = ? AND domain = ? AND name = ? AND state = ?",
+                    (request.id.project, request.id.domain, request.id.name, _ACTIVE),
+                )
+                if active is not None:
+                    self._switch(transaction, active[0], active[1], _INACTIVE)
+            stored = self._parts.launch_plans.find_in(transaction, request.id)
+            if stored is not None:
+                self._switch(transaction, stored.row_id, stored.message, request.state)
+        return launch_plan_pb2.LaunchPlanUpdateResponse()
+
+    def _switch(self, transaction: Transaction, row_id: int, message: bytes, state: int) -> None:
+        at_us = self._parts.clock()
+        plan = launch_plan_pb2.LaunchPlan.FromString(message)
+        plan.closure.state = state  # type: ignore[assignment]  # an enum's number
+        plan.closure.updated_at.CopyFrom(moments.stamp(at_us))
+        transaction.update(
+            "launch_plans",
+            row_id,
+            {
+                "state": state,
+                "message": plan.SerializeToString(),
+                "updated_at": moments.text(at_us),
+            },
+        )
+
+    def _get_active(self, request: launch_plan_pb2.ActiveLaunchPlanRequest) -> bytes:
+        check_fields(request.id, "project", "domain", "name")
+        row = self._parts.database.one(
+            "SELECT message FROM launch_plans"
+            " WHERE project = ? AND domain = ? AND name = ? AND state = ?",
+            (request.id.project, request.id.domain, request.id.name, _ACTIVE),
+        )
+        if row is None:
+            raise Refused(
+                "NOT_FOUND",
+                "No active launch plan could be found:"
+                f" {request.id.project}:{request.id.domain}:{request.id.name}",
+            )
+        message: bytes = row[0]
+        return message
+
+    def _list_active(self, request: launch_plan_pb2.ActiveLaunchPlanListRequest) -> bytes:
+        check_fields(request, "project", "domain")
+        check_limit(request.limit)
+        resource = self._parts.launch_plans.noun.resource
+        page = self._parts.launch_plans.page(
+            equals(resource, project=request.project, domain=request.domain, state=_ACTIVE),
+            order=order_by(request.sort_by, resource),
+            limit=request.limit,
+            offset=offset_of(request.token, "ListActiveLaunchPlans"),
+        )
+        return message_list([row[0] for row in page.rows], page.token)
+
+
+def interface_of(workflow: Stored) -> interface_pb2.TypedInterface:
+    """The interface of a stored workflow."""
+    message = workflow_pb2.Workflow.FromString(workflow.message)
+    return message.closure.compiled_workflow.primary.template.interface
+
+
+def _as_digested(
+    request: launch_plan_pb2.LaunchPlanCreateRequest, interface: interface_pb2.TypedInterface
+) -> launch_plan_pb2.LaunchPlan:
+    return launch_plan_pb2.LaunchPlan(
+        id=request.id,
+        spec=request.spec,
+        closure=launch_plan_pb2.LaunchPlanClosure(
+            expected_inputs=request.spec.default_inputs, expected_outputs=interface.outputs
+        ),
+    )
+
+
+def _check_spec(
+    spec: launch_plan_pb2.LaunchPlanSpec, inputs: "Mapping[str, interface_pb2.Variable]"
+) -> None:
+    """Check a spec and replace its default inputs by all that a launch has to, or may, give."""
+    check_labels(spec.labels.values)
+    check_literals(spec.fixed_inputs.literals, "fixed_inputs")
+    _check_parameters(spec.default_inputs.parameters)
+    expected = expected_inputs(
+        inputs, spec.fixed_inputs.literals, spec.default_inputs.parameters
+    )
+    _check_schedule(spec, expected)
+    spec.default_inputs.CopyFrom(expected)
+    check_notifications(spec.entity_metadata.notifications)
+    if spec.entity_metadata.HasField("launch_conditions"):
+        raise invalid(
+            "Launch condition must be empty, found"
+            f" {go_text(spec.entity_metadata.launch_conditions)}"
+        )
+
+
+def _check_parameters(parameters: "Mapping[str, interface_pb2.Parameter]") -> None:
+    field = "default_inputs"
+    for name, parameter in parameters.items():
+        behavior = parameter.WhichOneof("behavior")
+        if behavior in ("artifact_query", "artifact_id"):
+            raise invalid(f"artifact mode not enabled but query found {field} {name}")
+        if not name:
+            raise invalid(f"missing key in {field}")
+        if not parameter.var.HasField("type"):
+            raise invalid(
+                f"The Variable component of the Parameter {name} in {field} either is missing, or"
+                " has a missing Type"
+            )
+        if behavior != "default" and not parameter.required:
+            raise invalid(
+                f"Invalid variable {name} in {field} - variable has neither default, nor is"
+                " required. One must be specified"
+            )
+        if behavior == "default":
+            given, problem = fits(parameter.default, parameter.var.type, name)
+            if problem:
+                raise invalid(
+                    f"Type mismatch for Parameter {name} in {field} has type"
+                    f" {go_text(parameter.var.type)}, expected {given}"
+                )
+
+
+def expected_inputs(
+    inputs: "Mapping[str, interface_pb2.Variable]",
+    fixed: "Mapping[str, literals_pb2.Literal]",
+    defaults: "Mapping[str, interface_pb2.Parameter]",
+) -> interface_pb2.ParameterMap:
+    """What a launch must give (required) and may give (defaults): the inputs that are not fixed.
+
+    Raises:
+        Refused: `INVALID_ARGUMENT`, when one of them is no input of the workflow, or of another type.
+    """
+    if not inputs:
+        for given, word in ((defaults, "default"), (fixed, "fixed")):
+            if given:
+                raise invalid(
+                    f"invalid launch plan {word} inputs, expected none but found {len(given)}"
+                )
+        return interface_pb2.ParameterMap()
+    for name, parameter in defaults.items():
+        if name not in inputs:
+            raise invalid(f"unexpected default_input {name}")
+        if not castable(parameter.var.type, inputs[name].type):
+            raise invalid(
+                f"invalid default_input wrong type {name}, expected {go_text(parameter.var.type)},"
+                f" got {go_text(inputs[name].type)} instead"
+            )
+    for name, literal in fixed.items():
+        if name not in inputs:
+            raise invalid(f"unexpected fixed_input {name}")
+        given_type, problem = fits(literal, inputs[name].type, name)
+        if problem:
+            raise invalid(
+                f"invalid fixed_input wrong type {name}, expected {go_text(inputs[name].type)},"
+                f" got {given_type} instead"
+            )
+    expected = interface_pb2.ParameterMap()
+    for name, variable in inputs.items():
+        if name in defaults:
+            expected.parameters[name].CopyFrom(defaults[name])
+        elif name not in fixed:
+            expected.parameters[name].CopyFrom(
+                interface_pb2.Parameter(
+                    var=interface_pb2.Variable(
+                        type=variable.type, description=variable.description
+                    ),
+                    required=True,
+                )
+            )
+    return expected
+
+
+def _check_schedule(
+    spec: launch_plan_pb2.LaunchPlanSpec, expected: interface_pb2.ParameterMap
+) -> None:
+    schedule = spec.entity_metadata.schedule
+    kind = schedule.WhichOneof("ScheduleExpression")
+    if kind is None or (kind == "cron_expression" and not schedule.cron_expression):
+        return
+    kickoff = schedule.kickoff_time_input_arg
+    for name in sorted(expected.parameters):
+        if expected.parameters[name].required and name != kickoff:
+            raise invalid(
+                "Cannot create a launch plan with a schedule if there is an unbound required input."
+                f" [{name}] is required"
+            )
+    if kickoff:
+        if kickoff not in expected.parameters:
+            raise invalid(
+                "Cannot create a schedule with a KickoffTimeInputArg that does not point to a free"
+                f" input. [{kickoff}] is not free or does not exist."
+            )
+        kickoff_type = expected.parameters[kickoff].var.type
+        if kickoff_type.simple != types_pb2.DATETIME:
+            raise invalid(
+                f"KickoffTimeInputArg must reference a datetime input. [{kickoff}] is a"
+                f" [{go_text(kickoff_type)}]"
+            )
+    expression = (
+        schedule.cron_expression if kind == "cron_expression" else schedule.cron_schedule.schedule
+    )
+    if kind != "rate" and expression:
+        problem = cron.problem(expression)
+        if problem:
+            raise invalid(f"Invalid cron expression: {problem}")
+
+
+def _schedule_type(spec: launch_plan_pb2.LaunchPlanSpec) -> str:
+    kind = spec.entity_metadata.schedule.WhichOneof("ScheduleExpression")
+    if kind is None:
+        return "NONE"
+    return "RATE" if kind == "rate" else "CRON"

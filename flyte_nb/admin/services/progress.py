@@ -1,0 +1,125 @@
+"""Nodes and attempts of executions: got and listed. Source: node_execution_manager.go, task_execution_manager.go."""
+
+from flyteidl.admin import node_execution_pb2, task_execution_pb2
+from flyteidl.core import identifier_pb2
+
+from flyte_nb.admin.parts import Parts, Rpcs
+from flyte_nb.admin.refused import Refused, missing
+from flyte_nb.admin.services.rules import check_fields, check_limit
+from flyte_nb.admin.store.filters import Condition, order_by, parse_filters
+from flyte_nb.admin.store.listing import equals, message_list, offset_of, page
+from flyte_nb.admin.store.resources import NODE_EXECUTION, TASK_EXECUTION, Resource
+from flyte_nb.admin.store.runs import Runs
+
+_MAX_LISTED_ERROR = 100
+
+
+class Progress:
+    """Reads how far executions are."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._runs = Runs(parts.database)
+
+    def rpcs(self) -> Rpcs:
+        """The calls of this service."""
+        return {
+            "GetNodeExecution": self._get_node,
+            "ListNodeExecutions": self._list_nodes,
+            "ListNodeExecutionsForTask": self._list_nodes_for_task,
+            "GetDynamicNodeWorkflow": self._dynamic_workflow,
+            "GetTaskExecution": self._get_attempt,
+            "ListTaskExecutions": self._list_attempts,
+        }
+
+    def _get_node(self, request: node_execution_pb2.NodeExecutionGetRequest) -> bytes:
+        message: bytes = self._runs.node(request.id)[1]
+        return message
+
+    def _list_nodes(self, request: node_execution_pb2.NodeExecutionListRequest) -> bytes:
+        if not request.HasField("workflow_execution_id"):
+            raise missing("execution_id")
+        run = request.workflow_execution_id
+        check_fields(run, "project", "domain", "name")
+        check_limit(request.limit)
+        if request.unique_parent_id:
+            parent = self._runs.node(
+                identifier_pb2.NodeExecutionIdentifier(
+                    execution_id=run, node_id=request.unique_parent_id
+                )
+            )
+            below = Condition("node_executions.parent_id = ?", (parent[0],))
+        else:
+            below = Condition("node_executions.parent_id IS NULL", ())
+        found = page(
+            self._parts.database,
+            NODE_EXECUTION,
+            [*_of(run, NODE_EXECUTION), below, *parse_filters(request.filters, NODE_EXECUTION)],
+            select="node_executions.message, node_executions.error_code",
+            order=order_by(request.sort_by, NODE_EXECUTION),
+            limit=request.limit,
+            offset=offset_of(request.token, "ListNodeExecutions"),
+        )
+        return message_list([_listed(*row) for row in found.rows], found.token)
+
+    def _list_nodes_for_task(
+        self, request: node_execution_pb2.NodeExecutionForTaskListRequest
+    ) -> bytes:
+        """Nodes that an attempt made itself: none, until there are dynamic tasks."""
+        if not request.HasField("task_execution_id"):
+            raise missing("task_execution_id")
+        self._runs.attempt(request.task_execution_id)
+        return b""
+
+    def _dynamic_workflow(
+        self, request: node_execution_pb2.GetDynamicNodeWorkflowRequest
+    ) -> bytes:
+        self._runs.node(request.id)
+        raise Refused("NOT_FOUND", "node does not contain dynamic workflow")
+
+    def _get_attempt(self, request: task_execution_pb2.TaskExecutionGetRequest) -> bytes:
+        if not request.HasField("id"):
+            raise missing("id")
+        return self._runs.attempt(request.id)
+
+    def _list_attempts(self, request: task_execution_pb2.TaskExecutionListRequest) -> bytes:
+        node = request.node_execution_id
+        if not request.HasField("node_execution_id") or not node.HasField("execution_id"):
+            raise missing("node_execution_id" if not node.node_id else "execution_id")
+        check_fields(node.execution_id, "project", "domain", "name")
+        check_fields(node, "node_id")
+        check_limit(request.limit)
+        found = page(
+            self._parts.database,
+            TASK_EXECUTION,
+            [
+                *_of(node.execution_id, TASK_EXECUTION),
+                *equals(TASK_EXECUTION, node_id=node.node_id),
+                *parse_filters(request.filters, TASK_EXECUTION),
+            ],
+            select="task_executions.message",
+            order=order_by(request.sort_by, TASK_EXECUTION),
+            limit=request.limit,
+            offset=offset_of(request.token, "ListTaskExecutions"),
+        )
+        return message_list([row[0] for row in found.rows], found.token)
+
+
+def _of(run: identifier_pb2.WorkflowExecutionIdentifier, resource: Resource) -> list[Condition]:
+    table = resource.table
+    return [
+        Condition(f"{table}.execution_project = ?", (run.project,)),
+        Condition(f"{table}.execution_domain = ?", (run.domain,)),
+        Condition(f"{table}.execution_name = ?", (run.name,)),
+    ]
+
+
+def _listed(message: bytes, error_code: "str | None") -> bytes:
+    """A node as lists show it: a long error is cut."""
+    if error_code is None:
+        return message
+    node = node_execution_pb2.NodeExecution.FromString(message)
+    text = node.closure.error.message.encode()
+    if len(text) > _MAX_LISTED_ERROR:
+        node.closure.error.message = text[:_MAX_LISTED_ERROR].decode(errors="ignore")
+    return node.SerializeToString()

@@ -1,0 +1,155 @@
+"""Checks that several calls share, in FlyteAdmin's order and words.
+
+Source: flyteadmin/pkg/manager/impl/validation/{validation,project_validator,notifications_validator}.go.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from flyteidl.admin import common_pb2, project_pb2
+from flyteidl.core import identifier_pb2, literals_pb2
+
+from flyte_nb.admin.refused import go_text, invalid, invalid_value, missing
+from flyte_nb.admin.store.projects import DOMAINS, Projects
+
+_QUALIFIED = re.compile(r"^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$")
+_SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+_DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+_EXECUTION_NAME = re.compile(r"^[a-z][a-z\-0-9]*$")
+_MAX_LABELS = 16
+_TERMINAL_EXECUTION_PHASES = frozenset({4, 6, 7, 8})
+
+
+def check_identifier(
+    identifier: "identifier_pb2.Identifier", is_set: bool, expected: "identifier_pb2.ResourceType"
+) -> None:
+    """The id is there, of the expected type and complete; `is_set` is the parent's `HasField`."""
+    if not is_set:
+        raise missing("id")
+    if identifier.resource_type != expected:
+        names = identifier_pb2.ResourceType
+        raise invalid(
+            f"unexpected resource type {names.Name(identifier.resource_type).lower()} for"
+            f" identifier [{go_text(identifier)}], expected {names.Name(expected).lower()} instead"
+        )
+    check_fields(identifier, "project", "domain", "name", "version")
+
+
+def check_fields(message: Any, *fields: str) -> None:
+    """Those text fields are not empty; the first one that is, is named."""
+    for field in fields:
+        if not getattr(message, field):
+            raise missing(field)
+
+
+def check_limit(limit: int) -> None:
+    """A list has a limit."""
+    if limit == 0:
+        raise invalid_value("limit")
+
+
+def check_project_and_domain(projects: Projects, project: str, domain: str) -> None:
+    """Both are known, and the project is in use."""
+    found = projects.find(project)
+    if found is None:
+        raise invalid(
+            f"failed to validate that project [{project}] and domain [{domain}] are registered,"
+            f" err: [project [{project}] not found]"
+        )
+    if found.state != project_pb2.Project.ACTIVE:
+        raise invalid(
+            f"project [{project}] is not active", project_pb2.InactiveProject(id=project)
+        )
+    if domain not in DOMAINS:
+        raise invalid(f"domain [{domain}] is unrecognized by system")
+
+
+def check_labels(labels: Mapping[str, str]) -> None:
+    """Labels are few, and such as Kubernetes takes."""
+    if len(labels) > _MAX_LABELS:
+        raise invalid(f"labels map cannot exceed {_MAX_LABELS} entries")
+    for key, value in labels.items():
+        problems = _key_problems(key)
+        if problems:
+            raise invalid(f"invalid label key [{key}]: [{' '.join(problems)}]")
+        if value and (len(value) > 63 or not _QUALIFIED.match(value)):
+            raise invalid(
+                f"invalid label value [{value}]: [a valid label must be an empty string or consist of"
+                " alphanumeric characters, '-', '_' or '.', at most 63 of them]"
+            )
+
+
+def _key_problems(key: str) -> list[str]:
+    prefix, slash, name = key.rpartition("/")
+    problems = []
+    if slash and (not prefix or len(prefix) > 253 or not _SUBDOMAIN.match(prefix)):
+        problems.append("prefix part must be a lowercase RFC 1123 subdomain")
+    if not name:
+        problems.append("name part must be non-empty")
+    elif len(name) > 63:
+        problems.append("name part must be no more than 63 characters")
+    if name and not _QUALIFIED.match(name):
+        problems.append(
+            "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and"
+            " end with an alphanumeric character"
+        )
+    return problems
+
+
+def check_notifications(notifications: "Iterable[common_pb2.Notification]") -> None:
+    """Each goes to somebody, about phases in which an execution ends."""
+    for notification in notifications:
+        kind = notification.WhichOneof("type")
+        if kind is None:
+            raise invalid_value("notification type")
+        recipients = getattr(notification, kind).recipients_email
+        if not recipients:
+            raise missing("recipients")
+        if not all(recipients):
+            raise missing("recipient")
+        if not _TERMINAL_EXECUTION_PHASES.issuperset(notification.phases):
+            raise invalid_value("phase")
+
+
+def check_literals(literals: "Mapping[str, literals_pb2.Literal]", field: str) -> None:
+    """Every literal has a name and a value."""
+    for name, literal in literals.items():
+        if not name:
+            raise invalid(f"missing key in {field}")
+        if literal.WhichOneof("value") is None:
+            raise invalid(f"missing valid literal in {field} {name}")
+
+
+def check_execution_name(name: str, field: str = "name") -> None:
+    """A name that an execution may have."""
+    if len(name) > 63:
+        raise invalid(f"size of {field} exceeded length 63 : {name}")
+    if not _EXECUTION_NAME.match(name):
+        raise invalid(
+            f"invalid {field} format: {name}, does not match regex '{_EXECUTION_NAME.pattern}'"
+        )
+
+
+def check_project(project: project_pb2.Project) -> None:
+    """A project that may be registered or updated."""
+    if not project.id:
+        raise missing("project_id")
+    check_labels(project.labels.values)
+    if len(project.id) > 63 or not _DNS_LABEL.match(project.id):
+        raise invalid(
+            f"invalid project id [{project.id}]: [a lowercase RFC 1123 label must consist of lower"
+            " case alphanumeric characters or '-', and must start and end with an alphanumeric"
+            " character]"
+        )
+    for text, field, most in (
+        (project.name, "project_name", 64),
+        (project.description, "project_description", 300),
+    ):
+        if len(text) > most:
+            raise invalid(f"{field} cannot exceed {most} characters")
+    if project.domains:
+        raise invalid(
+            "Domains are currently only set system wide. Please retry without domains included in"
+            " your request."
+        )

@@ -1,0 +1,146 @@
+"""CreateTask. Source: flyteadmin/pkg/manager/impl/{task_manager,validation/task_validator}.go."""
+
+import re
+from decimal import Decimal
+
+from flyteidl.admin import task_pb2
+from flyteidl.core import identifier_pb2, tasks_pb2
+
+from flyte_nb.admin import moments
+from flyte_nb.admin.compiling import compiled_task, digest
+from flyte_nb.admin.parts import Parts, Rpcs
+from flyte_nb.admin.refused import go_text, invalid, missing
+from flyte_nb.admin.services.rules import check_identifier, check_project_and_domain
+from flyte_nb.admin.services.versions import same_or_different
+
+_QUANTITY = re.compile(r"^([+-]?[0-9]*\.?[0-9]+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|n|u|[eE][+-]?[0-9]+)?$")
+_SCALES = {
+    "n": Decimal("1e-9"),
+    "u": Decimal("1e-6"),
+    "m": Decimal("1e-3"),
+    "k": Decimal(10**3),
+    "M": Decimal(10**6),
+    "G": Decimal(10**9),
+    "T": Decimal(10**12),
+    "P": Decimal(10**15),
+    "E": Decimal(10**18),
+    "Ki": Decimal(2**10),
+    "Mi": Decimal(2**20),
+    "Gi": Decimal(2**30),
+    "Ti": Decimal(2**40),
+    "Pi": Decimal(2**50),
+    "Ei": Decimal(2**60),
+}
+
+
+class Tasks:
+    """Registers tasks."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def rpcs(self) -> Rpcs:
+        """The calls of this service."""
+        return {"CreateTask": self._create}
+
+    def _create(self, request: task_pb2.TaskCreateRequest) -> task_pb2.TaskCreateResponse:
+        self._check(request)
+        template = request.spec.template
+        template.id.CopyFrom(request.id)
+        compiled = compiled_task(template)
+        task_digest = digest(compiled)
+        at_us = self._parts.clock()
+        task = task_pb2.Task(
+            id=request.id,
+            closure=task_pb2.TaskClosure(
+                compiled_task=compiled, created_at=moments.stamp(at_us)
+            ),
+            short_description=request.spec.description.short_description,
+        )
+        with self._parts.database.write() as transaction:
+            stored = self._parts.tasks.find_in(transaction, request.id)
+            if stored is None:
+                self._parts.tasks.add(
+                    transaction,
+                    request.id,
+                    moments.text(at_us),
+                    {
+                        "digest": task_digest,
+                        "message": task.SerializeToString(),
+                        "type": template.type,
+                        "short_description": task.short_description,
+                    },
+                )
+                return task_pb2.TaskCreateResponse()
+        raise same_or_different(
+            "task",
+            request.id.name,
+            stored=task_pb2.Task.FromString(stored.message).closure.compiled_task,
+            sent=compiled,
+            is_same=stored.digest == task_digest,
+        )
+
+    def _check(self, request: task_pb2.TaskCreateRequest) -> None:
+        check_identifier(request.id, request.HasField("id"), identifier_pb2.TASK)
+        check_project_and_domain(self._parts.projects, request.id.project, request.id.domain)
+        if not request.spec.HasField("template"):
+            raise missing("spec")
+        template = request.spec.template
+        if not template.type:
+            raise missing("type")
+        if not template.HasField("metadata"):
+            raise missing("metadata")
+        if template.metadata.HasField("runtime") and not template.metadata.runtime.version:
+            raise missing("runtime version")
+        if not template.HasField("interface"):
+            raise missing("typed interface")
+        target = template.WhichOneof("target")
+        if target == "container":
+            _check_container(request.id, template.container)
+        elif target == "k8s_pod" and not template.k8s_pod.HasField("pod_spec"):
+            raise invalid(
+                "invalid TaskSpecification, pod tasks should specify their target as a K8sPod with a"
+                " defined pod spec"
+            )
+
+
+def _check_container(task: identifier_pb2.Identifier, container: tasks_pb2.Container) -> None:
+    """The image is named; requests and limits are quantities, each once, requests within limits.
+
+    There is no platform limit here: a local machine gives what it has.
+    """
+    if not container.image:
+        raise missing("image")
+    limits = _quantities(task, container.resources.limits, "limit")
+    for name, requested in _quantities(task, container.resources.requests, "request").items():
+        limit = limits.get(name)
+        if limit is not None and requested > limit:
+            words = tasks_pb2.Resources.ResourceName.Name(name)
+            raise invalid(
+                f"Requested {words} default [{requested}] is greater than the limit [{limit}]."
+                " Please fix your configuration"
+            )
+
+
+def _quantities(
+    task: identifier_pb2.Identifier, entries: "object", what: str
+) -> "dict[int, Decimal]":
+    found: dict[int, Decimal] = {}
+    for entry in entries:  # type: ignore[attr-defined]  # a repeated field
+        name = tasks_pb2.Resources.ResourceName.Name(entry.name)
+        if entry.name in found:
+            raise invalid(
+                f"can't specify {name} {what} for task [{go_text(task)}] multiple times"
+            )
+        match = _QUANTITY.match(entry.value)
+        if match is None:
+            raise invalid(
+                f"Parsing of {name} {what} failed for value {entry.value} - reason quantities must"
+                " match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'."
+                " Please follow K8s conventions for resources"
+                " https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/"
+            )
+        number, unit = match.groups()
+        scale = _SCALES.get(unit) if unit else Decimal(1)
+        found[entry.name] = Decimal(number) * (Decimal(f"1{unit}") if scale is None else scale)
+    return found

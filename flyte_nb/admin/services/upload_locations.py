@@ -1,0 +1,86 @@
+"""CreateUploadLocation. Source: flyteadmin/dataproxy/service.go."""
+
+import base64
+import hashlib
+import secrets
+from pathlib import Path, PurePosixPath
+
+from flyteidl.service import dataproxy_pb2
+
+from flyte_nb.admin import moments
+from flyte_nb.admin.parts import Parts, Rpcs
+from flyte_nb.admin.refused import exists, invalid, missing
+from flyte_nb.admin.uploads import Uploads
+
+_MAX_EXPIRES_S = 3600
+_NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+_NAME_LENGTH = 20
+
+
+class UploadLocations:
+    """Says where files go, and where they can be PUT."""
+
+    def __init__(self, parts: Parts, uploads: Uploads, folder: Path) -> None:
+        self._parts = parts
+        self._uploads = uploads
+        self._folder = folder
+
+    def rpcs(self) -> Rpcs:
+        """The calls of this service."""
+        return {"CreateUploadLocation": self._create}
+
+    def _create(
+        self, request: dataproxy_pb2.CreateUploadLocationRequest
+    ) -> dataproxy_pb2.CreateUploadLocationResponse:
+        for field in ("project", "domain"):
+            if not getattr(request, field):
+                raise missing(field)
+        if not request.content_md5 and not request.filename_root:
+            raise invalid("content_md5 or filename_root is a required parameter")
+        path = self._path(request)
+        target = self._folder / path
+        if request.filename and request.filename_root and target.exists():
+            self._check_rewrite(target, request.content_md5)
+        md5 = base64.b64encode(request.content_md5).decode()
+        expires_s = _expires_s(request)
+        expires_at_us = self._parts.clock() + expires_s * 1_000_000
+        url = self._uploads.location(path, md5=md5, expires_at=expires_at_us // 1_000_000)
+        return dataproxy_pb2.CreateUploadLocationResponse(
+            signed_url=url,
+            native_url=f"file://{target}",
+            expires_at=moments.stamp(expires_at_us),
+            headers={"Content-MD5": md5} if md5 else {},
+        )
+
+    def _path(self, request: dataproxy_pb2.CreateUploadLocationRequest) -> str:
+        root = request.filename_root or base64.b32encode(request.content_md5).decode()
+        filename = request.filename or "".join(
+            secrets.choice(_NAME_LETTERS) for _ in range(_NAME_LENGTH)
+        )
+        path = PurePosixPath(request.project, request.domain, root, filename)
+        # Nothing is written outside of the folder, whatever names were sent.
+        if path.is_absolute() or ".." in path.parts or "\\" in str(path) or "\0" in str(path):
+            raise invalid(f"filename [{path}] must stay below its project's folder")
+        return str(path)
+
+    def _check_rewrite(self, target: Path, content_md5: bytes) -> None:
+        with target.open("rb") as file:
+            digest = hashlib.md5(usedforsecurity=False)
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+        if digest.digest() != content_md5:
+            raise exists(
+                f"file already exists at location [file://{target}], specify a matching hash if"
+                " you wish to rewrite"
+            )
+
+
+def _expires_s(request: dataproxy_pb2.CreateUploadLocationRequest) -> int:
+    if not request.HasField("expires_in"):
+        return _MAX_EXPIRES_S
+    seconds = int(request.expires_in.seconds)
+    if seconds > _MAX_EXPIRES_S:
+        raise invalid(
+            f"expiresIn [{seconds}s] cannot exceed max allowed expiration [{_MAX_EXPIRES_S}s]"
+        )
+    return max(seconds, 1)

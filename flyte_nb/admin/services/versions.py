@@ -1,0 +1,52 @@
+"""What happens when an id is registered again: equal is fine, different is refused, and shown."""
+
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from flyte_nb.admin.refused import exists, invalid
+
+_MAX_DIFFERENCES = 200
+
+
+def same_or_different(
+    word: str,
+    name: str,
+    *,
+    stored: Message,
+    sent: Message,
+    is_same: bool,
+    details: "tuple[Message | None, Message | None]" = (None, None),
+) -> Exception:
+    """The refusal of a version that exists; `details` go with the identical and the different case."""
+    if is_same:
+        return exists(f"{word} with identical structure already exists", details[0])
+    return invalid(
+        f"{name} {word} with different structure already exists. (Please register a new version of"
+        f" the {word}):\n" + "\n".join(differences(stored, sent)),
+        details[1],
+    )
+
+
+def differences(old: Message, new: Message) -> list[str]:
+    """Each value that both messages have and that differs, as FlyteAdmin shows it."""
+    found: list[str] = []
+    _compare(
+        json_format.MessageToDict(old, preserving_proto_field_name=True),
+        json_format.MessageToDict(new, preserving_proto_field_name=True),
+        "",
+        found,
+    )
+    return found[:_MAX_DIFFERENCES]
+
+
+def _compare(old: Any, new: Any, path: str, found: list[str]) -> None:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            _compare(old.get(key), new.get(key), f"{path}/{key}", found)
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for index, (one, other) in enumerate(zip(old, new)):
+            _compare(one, other, f"{path}/{index}", found)
+    elif old != new:
+        found.append(f"{path}:\n\t- {old} \n\t+ {new}")

@@ -1,0 +1,179 @@
+"""SQLite: one writer, readers as needed, and what happens after a commit.
+
+A write is one `BEGIN IMMEDIATE` transaction under one lock, so commits have an order, and what was
+to be done after a commit (telling the watchers) is done in that order, before the next commit.
+WAL with `synchronous=NORMAL`: a commit survives the death of the process at any moment; it may lose
+its last moments, never its consistency, when the machine loses power.
+"""
+
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from flyte_nb.admin.store.schema import MIGRATIONS
+from flyte_nb.api.errors import BackendError
+
+Row = Sequence[Any]
+
+
+class Transaction:
+    """One transaction that writes; handed out by `Database.write`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._after: list[Callable[[], None]] = []
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Run one statement."""
+        return self._connection.execute(sql, values)
+
+    def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run one statement for each row of values."""
+        self._connection.executemany(sql, rows)
+
+    def one(self, sql: str, values: Sequence[Any] = ()) -> "Row | None":
+        """The first row, or `None`."""
+        row: Row | None = self._connection.execute(sql, values).fetchone()
+        return row
+
+    def insert(self, table: str, columns: "dict[str, Any]") -> int:
+        """Add a row; its id."""
+        names = ", ".join(columns)
+        marks = ", ".join("?" * len(columns))
+        cursor = self._connection.execute(
+            f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(columns.values())
+        )
+        return int(cursor.lastrowid or 0)
+
+    def update(self, table: str, row_id: int, columns: "dict[str, Any]") -> None:
+        """Replace those columns of the row."""
+        sets = ", ".join(f"{name} = ?" for name in columns)
+        self._connection.execute(
+            f"UPDATE {table} SET {sets} WHERE id = ?", (*columns.values(), row_id)
+        )
+
+    def after_commit(self, act: Callable[[], None]) -> None:
+        """Call `act` when this transaction is durable, and before any later one commits."""
+        self._after.append(act)
+
+    def committed(self) -> None:
+        """Do what was to be done after the commit."""
+        for act in self._after:
+            act()
+
+
+class Database:
+    """The metastore at `path`, brought to this release's schema when it is opened.
+
+    Raises:
+        BackendError: when the file is of a newer release, damaged, or cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._readers: deque[sqlite3.Connection] = deque()
+        self._closed = False
+        try:
+            self._writer = self._connect()
+            self._migrate()
+        except sqlite3.Error as error:
+            raise BackendError(
+                f"The local backend's database {path} cannot be opened: {error}.",
+                hint=_advice(error, path),
+            ) from error
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, isolation_level=None, check_same_thread=False, timeout=30
+        )
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        # PostgreSQL's LIKE, which clients' filters were written for, tells cases apart.
+        connection.execute("PRAGMA case_sensitive_like = ON")
+        return connection
+
+    def _migrate(self) -> None:
+        (schema,) = self._writer.execute("PRAGMA user_version").fetchone()
+        if schema > len(MIGRATIONS):
+            raise BackendError(
+                f"The local backend's database {self._path} has schema {schema}; this release of"
+                f" flyte-nb knows up to {len(MIGRATIONS)}.",
+                hint="Upgrade flyte-nb, or set FLYTE_NB_HOME to another folder.",
+            )
+        for number in range(schema, len(MIGRATIONS)):
+            with self.write() as transaction:
+                for statement in MIGRATIONS[number]:
+                    transaction.execute(statement)
+                transaction.execute(f"PRAGMA user_version = {number + 1}")
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """A transaction: committed when the block ends, rolled back when it raises."""
+        with self._lock:
+            self._writer.execute("BEGIN IMMEDIATE")
+            transaction = Transaction(self._writer)
+            try:
+                yield transaction
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+            transaction.committed()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """A connection on which every read sees the same moment."""
+        with self._reader() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _reader(self) -> Iterator[sqlite3.Connection]:
+        try:
+            connection = self._readers.pop()
+        except IndexError:
+            connection = self._connect()
+        try:
+            yield connection
+        finally:
+            if self._closed:
+                connection.close()
+            else:
+                self._readers.append(connection)
+
+    def one(self, sql: str, values: Sequence[Any] = ()) -> "Row | None":
+        """The first row, or `None`."""
+        with self._reader() as connection:
+            row: Row | None = connection.execute(sql, values).fetchone()
+            return row
+
+    def all(self, sql: str, values: Sequence[Any] = ()) -> "list[Row]":
+        """Every row."""
+        with self._reader() as connection:
+            return connection.execute(sql, values).fetchall()
+
+    def close(self) -> None:
+        """Close every connection; nothing may be under way."""
+        with self._lock:
+            self._closed = True
+            while self._readers:
+                self._readers.pop().close()
+            self._writer.close()
+
+
+def _advice(error: sqlite3.Error, path: Path) -> str:
+    text = str(error)
+    if "full" in text:
+        return f"Free some space on the disk that holds {path.parent}, then try again."
+    if "malformed" in text or "not a database" in text:
+        return f"Move {path} away to begin with an empty one, or put back a copy."
+    return f"Check that you may write to {path.parent}, or set FLYTE_NB_HOME to another folder."

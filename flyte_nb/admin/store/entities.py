@@ -1,0 +1,136 @@
+"""Rows of what is registered under project, domain, name and version: one class for all three nouns."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from flyteidl.admin import common_pb2
+from flyteidl.core import identifier_pb2
+
+from flyte_nb.admin.refused import not_found
+from flyte_nb.admin.store.database import Database, Transaction
+from flyte_nb.admin.store.filters import Condition
+from flyte_nb.admin.store.listing import Page, page
+from flyte_nb.admin.store.resources import LAUNCH_PLAN, TASK, WORKFLOW, Resource
+
+
+class Noun(NamedTuple):
+    """One kind of entity."""
+
+    resource: Resource
+    label: str
+    """FlyteAdmin's word for it in `missing entity of type …`."""
+    resource_type: "identifier_pb2.ResourceType"
+
+
+TASKS = Noun(TASK, "TASK", identifier_pb2.TASK)
+WORKFLOWS = Noun(WORKFLOW, "WORKFLOW", identifier_pb2.WORKFLOW)
+LAUNCH_PLANS = Noun(LAUNCH_PLAN, "LAUNCH_PLAN", identifier_pb2.LAUNCH_PLAN)
+
+
+class Stored(NamedTuple):
+    """One registered version."""
+
+    row_id: int
+    digest: bytes
+    message: bytes
+    """The whole flyteidl message, serialized."""
+
+
+class Entities:
+    """The registered versions of one noun."""
+
+    def __init__(self, database: Database, noun: Noun) -> None:
+        self.noun = noun
+        self._database = database
+        table = noun.resource.table
+        where = "project = ? AND domain = ? AND name = ? AND version = ?"
+        self._find = f"SELECT id, digest, message FROM {table} WHERE {where}"
+        self._message = f"SELECT message FROM {table} WHERE {where}"
+        self._listed = f"COALESCE({table}.listed, {table}.message)"
+
+    def message(self, identifier: identifier_pb2.Identifier) -> bytes:
+        """The entity's message, serialized. Raises `Refused` `NOT_FOUND`."""
+        row = self._database.one(self._message, key_of(identifier))
+        if row is None:
+            raise not_found(self.noun.label, identifier)
+        message: bytes = row[0]
+        return message
+
+    def find(self, identifier: identifier_pb2.Identifier) -> "Stored | None":
+        """The stored version, or `None`."""
+        row = self._database.one(self._find, key_of(identifier))
+        return Stored(*row) if row is not None else None
+
+    def get(self, identifier: identifier_pb2.Identifier) -> Stored:
+        """The stored version. Raises `Refused` `NOT_FOUND`."""
+        stored = self.find(identifier)
+        if stored is None:
+            raise not_found(self.noun.label, identifier)
+        return stored
+
+    def find_in(
+        self, transaction: Transaction, identifier: identifier_pb2.Identifier
+    ) -> "Stored | None":
+        """The stored version as this transaction sees it, or `None`."""
+        row = transaction.one(self._find, key_of(identifier))
+        return Stored(*row) if row is not None else None
+
+    def add(
+        self,
+        transaction: Transaction,
+        identifier: identifier_pb2.Identifier,
+        now: str,
+        columns: "dict[str, Any]",
+    ) -> int:
+        """Store a new version; its row's id."""
+        project, domain, name, version = key_of(identifier)
+        return transaction.insert(
+            self.noun.resource.table,
+            {
+                "created_at": now,
+                "updated_at": now,
+                "project": project,
+                "domain": domain,
+                "name": name,
+                "version": version,
+                **columns,
+            },
+        )
+
+    def page(
+        self, conditions: Sequence[Condition], *, order: str, limit: int, offset: int
+    ) -> Page:
+        """A page of messages as lists show them."""
+        return page(
+            self._database,
+            self.noun.resource,
+            conditions,
+            select=self._listed,
+            order=order,
+            limit=limit,
+            offset=offset,
+        )
+
+    def names(
+        self, conditions: Sequence[Condition], *, order: str, limit: int, offset: int
+    ) -> "list[tuple[str, str, str]]":
+        """Distinct project, domain and name, in the order of their first registration or `order`."""
+        table = self.noun.resource.table
+        where = " AND ".join(f"({condition.sql})" for condition in conditions) or "1"
+        values = [value for condition in conditions for value in condition.values]
+        rows = self._database.all(
+            f"SELECT project, domain, name, MIN({table}.id) AS first FROM {table} WHERE {where}"
+            f" GROUP BY project, domain, name ORDER BY {order} LIMIT ? OFFSET ?",
+            (*values, limit or -1, offset),
+        )
+        return [(project, domain, name) for project, domain, name, _ in rows]
+
+
+def key_of(identifier: "identifier_pb2.Identifier") -> tuple[str, str, str, str]:
+    """What an entity is stored under."""
+    return (identifier.project, identifier.domain, identifier.name, identifier.version)
+
+
+def named(identifier: "common_pb2.NamedEntityIdentifier") -> tuple[str, str, str]:
+    """What the versions of an entity have in common."""
+    return (identifier.project, identifier.domain, identifier.name)

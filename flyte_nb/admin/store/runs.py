@@ -1,0 +1,134 @@
+"""Rows of executions, and of the nodes and attempts below them."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from flyteidl.admin import execution_pb2
+from flyteidl.core import identifier_pb2
+
+from flyte_nb.admin.refused import Refused, exists, not_found
+from flyte_nb.admin.store.database import Database, Row, Transaction
+from flyte_nb.api.identifiers import ExecutionId
+
+_OF = "execution_project = ? AND execution_domain = ? AND execution_name = ?"
+
+
+class StoredRun(NamedTuple):
+    """One execution's row."""
+
+    row_id: int
+    message: bytes
+    workflow_row: int
+    inputs_uri: str
+    user_inputs_uri: str
+    phase: str
+
+    def execution(self) -> execution_pb2.Execution:
+        """The message, parsed."""
+        return execution_pb2.Execution.FromString(self.message)
+
+
+class Runs:
+    """The executions of this backend."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, id: identifier_pb2.WorkflowExecutionIdentifier) -> StoredRun:
+        """The execution. Raises `Refused` `NOT_FOUND`."""
+        row = self._database.one(
+            "SELECT id, message, workflow_id, inputs_uri, user_inputs_uri, phase FROM executions"
+            f" WHERE {_OF}",
+            (id.project, id.domain, id.name),
+        )
+        if row is None:
+            raise not_found("execution", id)
+        return StoredRun(*row)
+
+    def add(
+        self, transaction: Transaction, id: ExecutionId, now: str, columns: "dict[str, Any]"
+    ) -> int:
+        """Store a new execution. Raises `Refused` `ALREADY_EXISTS`."""
+        if transaction.one(f"SELECT 1 FROM executions WHERE {_OF}", id) is not None:
+            raise exists(
+                "value with matching already exists (duplicate key value violates unique constraint:"
+                f" execution {id})"
+            )
+        return transaction.insert(
+            "executions",
+            {
+                "created_at": now,
+                "updated_at": now,
+                "execution_created_at": now,
+                "execution_updated_at": now,
+                "execution_project": id.project,
+                "execution_domain": id.domain,
+                "execution_name": id.name,
+                **columns,
+            },
+        )
+
+    def tag(
+        self,
+        transaction: Transaction,
+        id: ExecutionId,
+        now: str,
+        tags: "Sequence[tuple[str, str]]",
+    ) -> None:
+        """Store labels and tags, by which executions can be filtered."""
+        transaction.execute_many(
+            "INSERT INTO execution_tags (created_at, updated_at, execution_project,"
+            " execution_domain, execution_name, key, value) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(now, now, *id, key, value) for key, value in tags],
+        )
+
+    def unfinished(self) -> list[execution_pb2.Execution]:
+        """Executions that have not ended, oldest first."""
+        rows = self._database.all(
+            "SELECT message FROM executions WHERE phase NOT IN"
+            " ('SUCCEEDED', 'FAILED', 'ABORTED', 'TIMED_OUT') ORDER BY id"
+        )
+        return [execution_pb2.Execution.FromString(row[0]) for row in rows]
+
+    def node(self, id: identifier_pb2.NodeExecutionIdentifier) -> Row:
+        """A node's `id, message`. Raises `Refused` `NOT_FOUND`."""
+        run = id.execution_id
+        row = self._database.one(
+            f"SELECT id, message FROM node_executions WHERE {_OF} AND node_id = ?",
+            (run.project, run.domain, run.name, id.node_id),
+        )
+        if row is None:
+            raise not_found("node execution", id)
+        return row
+
+    def attempt(self, id: identifier_pb2.TaskExecutionIdentifier) -> bytes:
+        """An attempt's message. Raises `Refused` `NOT_FOUND`."""
+        node, task = id.node_execution_id, id.task_id
+        run = node.execution_id
+        row = self._database.one(
+            f"SELECT message FROM task_executions WHERE {_OF} AND node_id = ? AND"
+            " retry_attempt = ? AND project = ? AND domain = ? AND name = ? AND version = ?",
+            (
+                *(run.project, run.domain, run.name, node.node_id, id.retry_attempt),
+                *(task.project, task.domain, task.name, task.version),
+            ),
+        )
+        if row is None:
+            raise not_found("task execution", id)
+        message: bytes = row[0]
+        return message
+
+    def attempt_number(
+        self, id: identifier_pb2.NodeExecutionIdentifier, retry_attempt: int
+    ) -> bytes:
+        """The message of a node's attempt of that number. Raises `Refused` `NOT_FOUND`."""
+        run = id.execution_id
+        row = self._database.one(
+            f"SELECT message FROM task_executions WHERE {_OF} AND node_id = ? AND"
+            " retry_attempt = ? ORDER BY id",
+            (run.project, run.domain, run.name, id.node_id, retry_attempt),
+        )
+        if row is None:
+            raise Refused("NOT_FOUND", f"task execution {retry_attempt} of {id.node_id} not found")
+        message: bytes = row[0]
+        return message

@@ -1,0 +1,158 @@
+"""Uploads over HTTP on loopback: signed locations, checked content, atomic files.
+
+The server starts when the first location is asked for, and sleeps in `accept` when nobody uploads.
+"""
+
+import base64
+import hashlib
+import hmac
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from contextlib import suppress
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+_LOG = logging.getLogger(__name__)
+_CHUNK_BYTES = 1 << 20
+_ROUTE = "/upload/"
+_SOCKET_TIMEOUT_S = 60
+
+
+class Uploads:
+    """Gives signed locations below `folder`, and takes what is PUT there."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._key = secrets.token_bytes(32)
+        self._lock = threading.Lock()
+        self._server: _Server | None = None
+
+    def location(self, path: str, *, md5: str, expires_at: int) -> str:
+        """A URL to PUT the content of `path` (relative to the folder).
+
+        Args:
+            path: Where it goes, `/` between parts.
+            md5: Base64 of the content's MD5; when not empty, other content is refused.
+            expires_at: Seconds since 1970; the URL is refused later.
+        """
+        with self._lock:
+            if self._server is None:
+                self._server = _Server(self._folder, self._key)
+            port = self._server.port
+        signature = _signature(self._key, path, md5, expires_at)
+        query = f"expires={expires_at}&md5={quote(md5, safe='')}&signature={signature}"
+        return f"http://127.0.0.1:{port}{_ROUTE}{quote(path)}?{query}"
+
+    def close(self) -> None:
+        """Stop taking uploads."""
+        with self._lock:
+            server, self._server = self._server, None
+        if server is not None:
+            server.close()
+
+
+class _Server:
+    """The HTTP server and its thread."""
+
+    def __init__(self, folder: Path, key: bytes) -> None:
+        handler = type("_BoundHandler", (_Handler,), {"folder": folder, "key": key})
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._http.daemon_threads = True
+        self.port: int = self._http.server_address[1]
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="flyte-nb-uploads", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        # Not `serve_forever`, which wakes up twice a second to see whether it should stop.
+        while not self._closing.is_set():
+            self._http.handle_request()
+
+    def close(self) -> None:
+        self._closing.set()
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
+            pass  # wakes `accept`
+        self._thread.join(timeout=5)
+        self._http.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    folder: Path
+    key: bytes
+    protocol_version = "HTTP/1.1"
+    timeout = _SOCKET_TIMEOUT_S
+
+    def do_PUT(self) -> None:
+        """Take one file."""
+        try:
+            status, text = self._take()
+        except OSError as error:
+            _LOG.warning("an upload failed: %s", error)
+            status, text = HTTPStatus.INSUFFICIENT_STORAGE, f"The file cannot be written: {error}."
+        body = text.encode()
+        self.close_connection = True
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _take(self) -> tuple[HTTPStatus, str]:
+        parts = urlsplit(self.path)
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        path = unquote(parts.path.removeprefix(_ROUTE))
+        md5, expires = query.get("md5", ""), query.get("expires", "")
+        if not parts.path.startswith(_ROUTE) or not expires.isdecimal():
+            return HTTPStatus.NOT_FOUND, "Nothing is uploaded here."
+        signature = _signature(self.key, path, md5, int(expires))
+        if not hmac.compare_digest(signature, query.get("signature", "")):
+            return HTTPStatus.FORBIDDEN, "The URL's signature is wrong. Ask for a new location."
+        if time.time() > int(expires):
+            return HTTPStatus.FORBIDDEN, "The URL has expired. Ask for a new location."
+        length = self.headers.get("Content-Length", "")
+        if not length.isdecimal():
+            return HTTPStatus.LENGTH_REQUIRED, "Content-Length is missing."
+        announced = self.headers.get("Content-MD5", md5)
+        if md5 and announced != md5:
+            return HTTPStatus.BAD_REQUEST, "Content-MD5 is not the one the location was made for."
+        return self._write(self.folder / path, int(length), announced)
+
+    def _write(self, target: Path, length: int, md5: str) -> tuple[HTTPStatus, str]:
+        """Receive into a file beside `target`, check it, then put it in place in one step."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{secrets.token_hex(8)}.partial")
+        try:
+            digest = hashlib.md5(usedforsecurity=False)
+            with partial.open("xb") as file:
+                left = length
+                while left:
+                    chunk = self.rfile.read(min(left, _CHUNK_BYTES))
+                    if not chunk:
+                        return HTTPStatus.BAD_REQUEST, "The content ended early."
+                    digest.update(chunk)
+                    file.write(chunk)
+                    left -= len(chunk)
+            actual = base64.b64encode(digest.digest()).decode()
+            if md5 and actual != md5:
+                text = f"The content has MD5 {actual}, Content-MD5 says {md5}. Send it again."
+                return HTTPStatus.BAD_REQUEST, text
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+        return HTTPStatus.OK, ""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Requests go to the log, not to stderr; without the query, which has the signature."""
+        _LOG.debug("upload %s", urlsplit(self.path).path)
+
+
+def _signature(key: bytes, path: str, md5: str, expires_at: int) -> str:
+    text = f"{path}\n{md5}\n{expires_at}".encode()
+    return hmac.new(key, text, hashlib.sha256).hexdigest()

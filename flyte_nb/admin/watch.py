@@ -1,0 +1,197 @@
+"""Watching executions: who commits a change publishes it, who watches is woken; nobody polls.
+
+`/flyte_nb.Watch/Executions` takes flyteidl's `WorkflowExecutionGetRequest` and streams
+`google.protobuf.Any`, each with a whole `Execution`, `NodeExecution` or `TaskExecution`: first
+everything as it stands, then each one as it changes; the stream ends after the Execution that ended.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from flyteidl.admin import execution_pb2
+from google.protobuf import any_pb2
+
+from flyte_nb.admin.closures import EXECUTION_PHASES, TERMINAL_EXECUTION
+from flyte_nb.admin.refused import Refused, not_found
+from flyte_nb.admin.store.database import Database
+from flyte_nb.api.identifiers import ExecutionId
+
+WATCH_EXECUTIONS = "/flyte_nb.Watch/Executions"
+MAX_WATCHERS = 128
+"""Each watcher keeps one thread of the server waiting."""
+
+_TYPE = "type.googleapis.com/flyteidl.admin."
+EXECUTION = _TYPE + "Execution"
+NODE_EXECUTION = _TYPE + "NodeExecution"
+TASK_EXECUTION = _TYPE + "TaskExecution"
+
+
+class Change(NamedTuple):
+    """One message that changed: its type, what identifies it, and its whole content."""
+
+    type_url: str
+    key: tuple[Any, ...]
+    message: bytes
+
+
+class Subscription:
+    """What one watcher has not seen yet: the latest of each message, in order of first change."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._pending: dict[tuple[str, tuple[Any, ...]], tuple[int, Change]] = {}
+        self._closed = False
+
+    def put(self, serial: int, changes: Sequence[Change]) -> None:
+        """Changes of commit number `serial`; what is newer replaces what was not taken yet."""
+        with self._condition:
+            for change in changes:
+                self._pending[change.type_url, change.key] = (serial, change)
+            self._condition.notify()
+
+    def take(self) -> "list[tuple[int, Change]] | None":
+        """Wait for changes and take them all; `None` when the subscription was closed."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._pending or self._closed)
+            if self._closed:
+                return None
+            taken = list(self._pending.values())
+            self._pending.clear()
+            return taken
+
+    def close(self) -> None:
+        """Wake the watcher for the last time."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify()
+
+
+class Feed:
+    """Brings committed changes to those who watch the execution."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._subscriptions: dict[ExecutionId, list[Subscription]] = {}
+        self._count = 0
+        self._closed = False
+
+    def publish(self, execution: ExecutionId, serial: int, changes: Sequence[Change]) -> None:
+        """Hand out the changes of one commit. Called in the order of commits."""
+        with self._lock:
+            watchers = tuple(self._subscriptions.get(execution, ()))
+        for watcher in watchers:
+            watcher.put(serial, changes)
+
+    def subscribe(self, execution: ExecutionId) -> Subscription:
+        """From now on collect the changes of that execution. Raises `Refused` when there are too many."""
+        subscription = Subscription()
+        with self._lock:
+            if self._closed:
+                raise _stopping()
+            if self._count >= MAX_WATCHERS:
+                raise Refused(
+                    "RESOURCE_EXHAUSTED",
+                    f"{MAX_WATCHERS} watchers are following executions already."
+                    " Close some, or ask for the execution from time to time instead.",
+                )
+            self._count += 1
+            self._subscriptions.setdefault(execution, []).append(subscription)
+        return subscription
+
+    def unsubscribe(self, execution: ExecutionId, subscription: Subscription) -> None:
+        """Stop collecting."""
+        with self._lock:
+            watchers = self._subscriptions.get(execution, [])
+            if subscription in watchers:
+                watchers.remove(subscription)
+                self._count -= 1
+            if not watchers:
+                self._subscriptions.pop(execution, None)
+
+    def close(self) -> None:
+        """Wake every watcher for the last time."""
+        with self._lock:
+            self._closed = True
+            watchers = [each for group in self._subscriptions.values() for each in group]
+        for watcher in watchers:
+            watcher.close()
+
+
+class Watch:
+    """The stream."""
+
+    def __init__(self, database: Database, feed: Feed) -> None:
+        self._database = database
+        self._feed = feed
+
+    def executions(
+        self, request: execution_pb2.WorkflowExecutionGetRequest, context: Any
+    ) -> Iterator[bytes]:
+        """Everything of one execution as it stands, then as it changes.
+
+        Raises:
+            Refused: `NOT_FOUND` when there is no such execution, `UNAVAILABLE` when the backend stops.
+        """
+        id = ExecutionId(request.id.project, request.id.domain, request.id.name)
+        subscription = self._feed.subscribe(id)
+        try:
+            context.add_callback(subscription.close)
+            seen, changes = self._snapshot(request, id)
+            yield from map(_packed, changes)
+            ended = _has_ended(changes)
+            while not ended:
+                taken = subscription.take()
+                if taken is None:
+                    raise _stopping()
+                fresh = [change for serial, change in taken if serial > seen]
+                ended = _has_ended(fresh)
+                # The execution comes last, so that nothing is missed when it says that it ended.
+                fresh.sort(key=lambda change: change.type_url == EXECUTION)
+                yield from map(_packed, fresh)
+        finally:
+            self._feed.unsubscribe(id, subscription)
+
+    def _snapshot(
+        self, request: execution_pb2.WorkflowExecutionGetRequest, id: ExecutionId
+    ) -> "tuple[int, list[Change]]":
+        where = "execution_project = ? AND execution_domain = ? AND execution_name = ?"
+        with self._database.snapshot() as connection:
+            row = connection.execute(
+                f"SELECT serial, message, phase FROM executions WHERE {where}", id
+            ).fetchone()
+            if row is None:
+                raise not_found("execution", request.id)
+            nodes = connection.execute(
+                f"SELECT node_id, message FROM node_executions WHERE {where} ORDER BY id", id
+            ).fetchall()
+            tasks = connection.execute(
+                "SELECT node_id, retry_attempt, message FROM task_executions"
+                f" WHERE {where} ORDER BY id",
+                id,
+            ).fetchall()
+        serial, message, phase = row
+        execution = Change(EXECUTION, (), message)
+        rest = [
+            *(Change(NODE_EXECUTION, (node,), blob) for node, blob in nodes),
+            *(Change(TASK_EXECUTION, (node, attempt), blob) for node, attempt, blob in tasks),
+        ]
+        if phase in TERMINAL_EXECUTION:
+            return serial, [*rest, execution]
+        return serial, [execution, *rest]
+
+
+def _has_ended(changes: "Sequence[Change]") -> bool:
+    for change in changes:
+        if change.type_url == EXECUTION:
+            phase = execution_pb2.Execution.FromString(change.message).closure.phase
+            return EXECUTION_PHASES.Name(phase) in TERMINAL_EXECUTION
+    return False
+
+
+def _packed(change: Change) -> bytes:
+    return any_pb2.Any(type_url=change.type_url, value=change.message).SerializeToString()
+
+
+def _stopping() -> Refused:
+    return Refused("UNAVAILABLE", "The local backend is stopping. Watch again when it has started.")
