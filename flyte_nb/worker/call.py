@@ -12,8 +12,7 @@ from flyte_nb.worker import failures
 
 if TYPE_CHECKING:
     from flyte_nb.api.literals import Literal
-    from flyte_nb.api.ports import DataAccess
-    from flyte_nb.sdk.execution_context import ExecutionContext
+    from flyte_nb.api.ports import DataAccess, Runner
     from flyte_nb.sdk.signature import TaskSignature
     from flyte_nb.sdk.task import Task
     from flyte_nb.types.registry import Registry
@@ -28,11 +27,12 @@ def call(
     registry: "Registry",
     data: "DataAccess | None" = None,
     *,
-    execution: "ExecutionContext | None" = None,
+    runner: "Runner | None" = None,
 ) -> "dict[str, Literal]":
-    """Run `task` on `inputs`; the outputs by variable. `execution` is its `current_context()`.
+    """Run `task` on `inputs`; the outputs by variable.
 
     Inside, a call of another task or workflow calls its function: there is no engine in an attempt.
+    A `runner` that does so may be given, for its `context` is what `current_context()` answers.
 
     Raises:
         TaskFailed: for everything that goes wrong but an interrupt of the process; `info` is the
@@ -43,7 +43,7 @@ def call(
     except CompileFailed as error:
         raise TaskFailed(failures.unusable(error)) from error
     arguments = _decode(task, signature, inputs, data)
-    token = context.runner.set(_DIRECT if execution is None else context.DirectRunner(execution))
+    token = context.runner.set(runner or _DIRECT)
     try:
         returned = task.function(**arguments)
     except (KeyboardInterrupt, GeneratorExit):

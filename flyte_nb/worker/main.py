@@ -2,15 +2,19 @@
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import ErrorInfo, TaskFailed
 from flyte_nb.api.literals import from_plain, to_plain
+from flyte_nb.sdk.context import DirectRunner
 from flyte_nb.worker import failures
 from flyte_nb.worker.call import call
 from flyte_nb.worker.host import HostData
 from flyte_nb.worker.load import load
 from flyte_nb.worker.pipe import Pipe, PipeClosed
+
+if TYPE_CHECKING:
+    from flyte_nb.sdk.execution_context import ExecutionContext
 
 
 def serve(read_fd: int, write_fd: int, folder: str) -> None:
@@ -40,7 +44,7 @@ def _attempt(pipe: Pipe) -> "dict[str, Any]":
         )
         _as_main(task)
         message = pipe.receive()
-        outputs = _call(task, message, HostData(pipe))
+        outputs = _call(task, message, HostData(pipe), pipe.folder)
         return {"kind": "outputs", "outputs": outputs}
     except PipeClosed:
         raise
@@ -53,14 +57,39 @@ def _attempt(pipe: Pipe) -> "dict[str, Any]":
         return {"kind": "failed", "error": list(info)}
 
 
-def _call(task: Any, message: "dict[str, Any]", data: HostData) -> "dict[str, Any]":
+def _call(task: Any, message: "dict[str, Any]", data: HostData, folder: str) -> "dict[str, Any]":
     from flyte_nb.types.registry import default_registry
 
     # The kernel has warned about pickled types; a task's log need not say it again.
     registry = default_registry(warn_pickled=False)
     inputs = {name: from_plain(value) for name, value in message["inputs"].items()}
-    outputs = call(task, inputs, registry, data)
+    runner = _AttemptRunner(message.get("execution", {}), folder)
+    outputs = call(task, inputs, registry, data, runner=runner)
     return {name: to_plain(literal) for name, literal in outputs.items()}
+
+
+class _AttemptRunner(DirectRunner):
+    """Answers `current_context()`; what it says is made when somebody asks."""
+
+    def __init__(self, execution: "dict[str, Any]", folder: str) -> None:
+        self._execution = execution
+        self._folder = folder
+        self._context: ExecutionContext | None = None
+
+    @property
+    def context(self) -> "ExecutionContext":  # type: ignore[override]
+        """The run that this attempt is part of."""
+        if self._context is None:
+            from flyte_nb.sdk.execution_context import context_from
+
+            working = os.path.join(self._folder, "work")
+            os.makedirs(working, exist_ok=True)
+            self._context = context_from(
+                os.environ,
+                working_directory=working,
+                raw_output_prefix=str(self._execution.get("raw_output_prefix", "")),
+            )
+        return self._context
 
 
 def _as_main(task: Any) -> None:

@@ -1,0 +1,188 @@
+"""The worker's process: started at once, heard through its pipe, and its end explained."""
+
+import os
+import select
+import sys
+from signal import SIGKILL, SIGTERM, Signals
+from typing import Any
+
+from flyte_nb.api.errors import SYSTEM, USER, BundleError, ErrorInfo, TaskFailed
+from flyte_nb.worker.pipe import Pipe, PipeClosed
+
+PYTHON_VARIABLE = "FLYTE_NB_WORKER_PYTHON"
+"""Names the interpreter that holds the user's packages; without it, the one that runs the host."""
+
+_POLL_MS = 200  # where the end of a process cannot be waited for together with its pipe
+_GRACE_S = 10.0  # for exit handlers, after the answer came
+
+
+class Worker:
+    """A worker's process and the host's end of its pipe."""
+
+    def __init__(self, pid: int, pipe: Pipe) -> None:
+        self.pid = pid
+        self.pipe = pipe
+        self.interrupted = False
+        """Whether SIGTERM was forwarded."""
+        self._status: int | None = None
+        self._end_fd = _end_descriptor(pid)
+
+    @classmethod
+    def start(cls, folder: str) -> "Worker":
+        """Start the interpreter; it waits for the ring's path.
+
+        Raises:
+            BundleError: when there is no such interpreter.
+        """
+        python = os.environ.get(PYTHON_VARIABLE) or sys.executable
+        child_read, own_write = os.pipe()
+        own_read, child_write = os.pipe()
+        os.set_inheritable(child_read, True)
+        os.set_inheritable(child_write, True)
+        environment = dict(os.environ)
+        environment.pop(PYTHON_VARIABLE, None)
+        arguments = [python, "-I", _bootstrap(), str(child_read), str(child_write), folder]
+        try:
+            # Not subprocess: it costs 10 ms to import, and this starts one program.
+            pid = os.posix_spawn(python, arguments, environment)
+        except OSError as error:
+            os.close(own_read)
+            os.close(own_write)
+            raise BundleError(
+                f"The worker's interpreter {python!r} cannot be started: {error.strerror}.",
+                code="SYSTEM:WorkerStart",
+                hint=f"{PYTHON_VARIABLE} has to name a Python of the task's image.",
+            ) from error
+        finally:
+            os.close(child_read)
+            os.close(child_write)
+        return cls(pid, Pipe(own_read, own_write, folder))
+
+    def send(self, message: "dict[str, Any]") -> None:
+        """Send one message.
+
+        Raises:
+            TaskFailed: when the worker has ended; says how.
+        """
+        try:
+            self.pipe.send(message)
+        except PipeClosed:
+            # What it said before it ended explains more than that it ended.
+            raise TaskFailed(self._last_words()) from None
+
+    def receive(self) -> "dict[str, Any]":
+        """The worker's next message.
+
+        Raises:
+            TaskFailed: when it ended in place of sending one; says how.
+        """
+        poll = select.poll()
+        poll.register(self.pipe.read_fd, select.POLLIN)
+        if self._end_fd is not None:
+            poll.register(self._end_fd, select.POLLIN)
+        while True:
+            # A process that the task forked may hold the pipe open when the worker is long dead.
+            ready = {fd for fd, _ in poll.poll(None if self._end_fd is not None else _POLL_MS)}
+            if self.pipe.read_fd in ready:
+                try:
+                    return self.pipe.receive()
+                except PipeClosed:
+                    raise TaskFailed(self.wait()) from None
+            if self._ended():
+                raise TaskFailed(self.wait())
+
+    def forward_sigterm(self) -> None:
+        """Pass SIGTERM on, so that the task can save its state."""
+        self.interrupted = True
+        if self._status is None:
+            try:
+                os.kill(self.pid, SIGTERM)
+            except ProcessLookupError:
+                return
+
+    def finish(self) -> None:
+        """Wait until the worker's exit handlers have run; end it when they take too long."""
+        waited = select.poll()
+        if self._status is None and self._end_fd is not None:
+            waited.register(self._end_fd, select.POLLIN)
+            if not waited.poll(int(_GRACE_S * 1000)):
+                self.kill()
+        if self._status is None:
+            self._reap()
+        self._close()
+
+    def kill(self) -> None:
+        """End the worker now."""
+        if self._status is None:
+            try:
+                os.kill(self.pid, SIGKILL)
+            except ProcessLookupError:
+                pass
+            self._reap()
+
+    def wait(self) -> ErrorInfo:
+        """Wait for the end of a worker that gave no answer, and explain it."""
+        self._reap()
+        status = self._status or 0
+        if os.WIFSIGNALED(status):
+            return self._killed(os.WTERMSIG(status))
+        code = os.waitstatus_to_exitcode(status)
+        message = (
+            f"The task's process ended with exit status {code} before the task had returned."
+            " Did it call os._exit, or a library that does?"
+        )
+        return ErrorInfo("USER:WorkerExited", message, USER)
+
+    def _killed(self, number: int) -> ErrorInfo:
+        name = Signals(number).name if number in Signals._value2member_map_ else str(number)
+        if self.interrupted and number == SIGTERM:
+            message = f"The attempt was interrupted by {name}."
+            return ErrorInfo("SYSTEM:Interrupted", message, SYSTEM, recoverable=True)
+        message = f"The task's process was killed by {name}."
+        if number == SIGKILL:
+            message += (
+                " Most likely it needed more memory than it may have: raise the memory limit."
+            )
+        elif name in ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE"):
+            message += " A native library that it uses crashed."
+        return ErrorInfo("SYSTEM:WorkerKilled", message, SYSTEM, recoverable=True)
+
+    def _last_words(self) -> ErrorInfo:
+        try:
+            message = self.receive()
+        except TaskFailed as failed:
+            return failed.info
+        if message["kind"] == "failed":
+            return ErrorInfo(*message["error"])
+        return self.wait()
+
+    def _ended(self) -> bool:
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._status = status
+        return self._status is not None
+
+    def _reap(self) -> None:
+        if self._status is None:
+            _, self._status = os.waitpid(self.pid, 0)
+
+    def _close(self) -> None:
+        self.pipe.close()
+        if self._end_fd is not None:
+            os.close(self._end_fd)
+            self._end_fd = None
+
+
+def _bootstrap() -> str:
+    return os.path.join(os.path.dirname(os.path.dirname(__file__)), "worker", "bootstrap.py")
+
+
+def _end_descriptor(pid: int) -> "int | None":
+    """A descriptor that becomes readable when the process ends, where the system has such."""
+    if not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except OSError:  # an old kernel, or a sandbox
+        return None

@@ -1,0 +1,47 @@
+"""What an attempt leaves: `outputs.pb`, `error.pb` and `deck.html` below its output prefix."""
+
+from collections.abc import Mapping
+
+from flyte_nb.api.errors import ErrorInfo
+from flyte_nb.api.literals import Literal
+from flyte_nb.api.ports import BlobStore
+from flyte_nb.wire.literals import literal_map_to_bytes
+
+OUTPUTS = "outputs.pb"
+ERROR = "error.pb"
+DECK = "deck.html"
+
+
+def write_outputs(store: BlobStore, prefix: str, outputs: "Mapping[str, Literal]") -> None:
+    """Write the outputs; a task without outputs has an empty map.
+
+    Raises:
+        CodecError: when a value cannot be sent.
+        StorageError: when the file cannot be written.
+    """
+    store.write(_below(prefix, OUTPUTS), literal_map_to_bytes(outputs))
+
+
+def write_error(store: BlobStore, prefix: str, info: ErrorInfo) -> None:
+    """Write the failure; it wins over outputs.
+
+    Raises:
+        StorageError: when the file cannot be written.
+    """
+    # Protobuf is loaded by attempts that fail, and by no other.
+    from flyte_nb.wire.errors import error_document_to_idl
+
+    store.write(_below(prefix, ERROR), error_document_to_idl(info).SerializeToString())
+
+
+def write_deck(store: BlobStore, prefix: str, html: str) -> None:
+    """Write the task's report.
+
+    Raises:
+        StorageError: when the file cannot be written.
+    """
+    store.write(_below(prefix, DECK), html.encode())
+
+
+def _below(prefix: str, name: str) -> str:
+    return f"{prefix.rstrip('/')}/{name}"
