@@ -1,16 +1,13 @@
-"""The command `flyte-nb`."""
+"""`flyte-nb`: one function a command. `execute`, which tasks run, is dispatched before all else."""
 
 import sys
-from collections.abc import Sequence
 
 
-def main(arguments: "Sequence[str] | None" = None) -> int:
-    """Run the command; its exit status."""
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    if given[:1] == ["execute"]:  # before anything else loads: every attempt pays for it
+def main(argv: "list[str] | None" = None) -> int:
+    """Run one command; return the process's exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if arguments[:1] == ["execute"]:
         from flyte_nb.runtime.execute import main as execute
 
-        return execute(given[1:])
-    from flyte_nb.commands import main as run
-
-    return run(given)
+        return execute(arguments[1:])
+    return 2

@@ -13,11 +13,13 @@ from typing import Any, NamedTuple
 
 import grpc
 from flyteidl.service import admin_pb2_grpc, auth_pb2_grpc, dataproxy_pb2_grpc
+from flyteidl.service.auth_pb2 import OAuth2MetadataRequest
 
 from flyte_nb.api.errors import RemoteError, UsageError
 from flyte_nb.api.version import __version__
 from flyte_nb.client.auth import Credentials
 from flyte_nb.client.config import Config
+from flyte_nb.client.remote_errors import remote_error
 
 Channel = Any
 """A `grpc.Channel`; grpcio's own functions carry no types."""
@@ -32,6 +34,8 @@ _stubs: Any = SimpleNamespace(
 _MAX_MESSAGE_BYTES = (
     256 * 1024 * 1024
 )  # a closure of 10,000 nodes is 7 MB; FlyteAdmin's own cap is lower
+
+_AUTH_DEADLINE_S = 20.0
 
 _LOOPBACK = ("127.0.0.1:", "localhost:", "[::1]:")
 
@@ -173,3 +177,19 @@ class Link:
                 _stubs.auth_metadata(channel),
             )
             return self._stubs
+
+
+def oauth_token_endpoint(link: Link) -> str:
+    """Where tokens are to be had, as FlyteAdmin says; asked without signing in.
+
+    Raises:
+        RemoteError: it does not say, or cannot be reached.
+    """
+    endpoint = link.target.config.endpoint
+    try:
+        answer = link.stubs.auth_metadata.GetOAuth2Metadata(
+            OAuth2MetadataRequest(), timeout=_AUTH_DEADLINE_S
+        )
+    except grpc.RpcError as error:
+        raise remote_error(error, doing="Asking how to sign in", endpoint=endpoint) from error
+    return str(answer.token_endpoint)

@@ -9,11 +9,15 @@ import os
 import shutil
 import tempfile
 import threading
+import weakref
 from pathlib import Path
 
 from flyte_nb.api.errors import StorageError, UsageError
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.client.uploads import Uploads
+
+SCRATCH = "scratch"
+"""Uploads stay in a folder of the kernel's own: enough for what runs in the kernel."""
 
 _CHUNK = 1 << 20
 
@@ -32,13 +36,15 @@ class KernelData:
 
         Args:
             store: Reads any URI that outputs may have.
-            folder_uri: Where uploads are put directly; empty when that folder is not on this machine.
+            folder_uri: Where uploads are put directly; `SCRATCH` for a folder that goes with the
+                kernel; empty when that folder is not on this machine.
             uploads: Used when `folder_uri` is empty; `None` when nothing can be uploaded.
         """
         self._store = store
-        self._folder_uri = folder_uri.rstrip("/")
+        self._folder = folder_uri.rstrip("/")
         self._uploads = uploads
         self._scratch: str | None = None
+        self._removal: weakref.finalize[..., KernelData] | None = None
         self._lock = threading.Lock()
         self._count = 0
 
@@ -62,8 +68,9 @@ class KernelData:
         if source.is_dir():
             return self._upload_folder(source, last)
         digest = _sha256(source)
-        if self._folder_uri:
-            uri = f"{self._folder_uri}/{digest[:2]}/{digest}/{last}"
+        folder = self._folder_uri()
+        if folder:
+            uri = f"{folder}/{digest[:2]}/{digest}/{last}"
             if self._store.size(uri) != source.stat().st_size:
                 self._store.put(str(source), uri)
             return uri
@@ -74,6 +81,8 @@ class KernelData:
         with self._lock:
             if self._scratch is None:
                 self._scratch = tempfile.mkdtemp(prefix="flyte-nb-")
+                # Goes with the kernel at the latest.
+                self._removal = weakref.finalize(self, shutil.rmtree, self._scratch, True)
             self._count += 1
             path = os.path.join(self._scratch, f"{self._count}{suffix}")
         if not suffix:
@@ -83,9 +92,14 @@ class KernelData:
     def close(self) -> None:
         """Remove everything that was downloaded or written to scratch."""
         with self._lock:
-            folder, self._scratch = self._scratch, None
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            removal, self._scratch, self._removal = self._removal, None, None
+        if removal is not None:
+            removal()
+
+    def _folder_uri(self) -> str:
+        if self._folder == SCRATCH:
+            self._folder = Path(self.scratch()).as_uri()
+        return self._folder
 
     def _upload_folder(self, source: Path, last: str) -> str:
         files = sorted(item for item in source.rglob("*") if item.is_file())
@@ -93,8 +107,9 @@ class KernelData:
         for item in files:
             listing.update(f"{item.relative_to(source).as_posix()}\0{_sha256(item)}\n".encode())
         digest = listing.hexdigest()
-        if self._folder_uri:
-            uri = f"{self._folder_uri}/{digest[:2]}/{digest}/{last}"
+        folder = self._folder_uri()
+        if folder:
+            uri = f"{folder}/{digest[:2]}/{digest}/{last}"
             self._store.put(str(source), uri)
             return uri
         if not files:

@@ -1,7 +1,7 @@
 """What a person sees of executions and registrations, as values. Displays and widgets show these."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.identifiers import ExecutionId, Identifier
@@ -95,6 +95,10 @@ class RegisteredEntity(NamedTuple):
     """In words: `first time`, `helper features() changed`, `same fingerprint as what is registered`."""
     uploaded_bytes: int = 0
     problems: "tuple[Problem, ...]" = ()
+    warnings: "tuple[str, ...]" = ()
+    """What is worth a look in a task's code: big things it captured, names that look like secrets."""
+    captured: "tuple[Any, ...]" = ()
+    """What a task's function takes along: `bundle.pack.Captured` values."""
 
 
 class Registration(NamedTuple):

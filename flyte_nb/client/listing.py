@@ -1,0 +1,32 @@
+"""The latest executions, without their nodes."""
+
+from flyteidl.admin.common_pb2 import NamedEntityIdentifier, ResourceListRequest, Sort
+
+from flyte_nb.client.admin_client import AdminClient
+from flyte_nb.client.assembly import Assembly
+from flyte_nb.client.views import ExecutionView
+
+
+def executions(client: AdminClient, project: str, domain: str, limit: int) -> "list[ExecutionView]":
+    """The newest executions first. Error messages are cut short by FlyteAdmin's list.
+
+    Raises:
+        RemoteError: FlyteAdmin refused.
+    """
+    page = client.call(
+        "ListExecutions",
+        ResourceListRequest(
+            id=NamedEntityIdentifier(project=project, domain=domain),
+            limit=limit,
+            sort_by=Sort(key="created_at", direction=Sort.DESCENDING),
+        ),
+        doing="Listing executions",
+    )
+    views = []
+    for message in page.executions:
+        assembly = Assembly()
+        assembly.apply(message)
+        view = assembly.view(0)
+        if view is not None:
+            views.append(view)
+    return views

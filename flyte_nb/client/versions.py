@@ -1,0 +1,62 @@
+"""Versions that follow from content: equal definitions have equal versions, anywhere and at any time."""
+
+import base64
+import hashlib
+import json
+import sys
+from typing import Any
+
+from flyte_nb.api.specs import LaunchPlanSpec, TaskTemplate, WorkflowTemplate
+from flyte_nb.api.version import PROTOCOL, __version__
+
+CUSTOM_KEY = "flyte_nb"
+"""Where in `TaskTemplate.custom` a task says what it was made of."""
+
+UNVERSIONED = "unregistered"
+"""The version in closures that are only looked at or run here."""
+
+
+def python_minor() -> str:
+    """The kernel's `major.minor`: what was pickled here is loaded by the same one."""
+    return f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def task_version(template: TaskTemplate, fingerprint: str) -> str:
+    """The version of a task: its code, its template, and who pickled it.
+
+    The container's arguments are left out: they name the bundle, which may hold the same code in
+    other bytes.
+    """
+    container = template.container
+    plain = template._replace(
+        id=template.id._replace(version=""),
+        container=container._replace(args=()) if container is not None else None,
+        custom={},
+    )
+    return digest(["task", plain, fingerprint, python_minor(), PROTOCOL, __version__])
+
+
+def workflow_version(template: WorkflowTemplate) -> str:
+    """The version of a workflow: its graph, and the versions of what it refers to."""
+    nodes = tuple(node._replace(location=None) for node in template.nodes)
+    plain = template._replace(id=template.id._replace(version=""), nodes=nodes)
+    return digest(["workflow", plain, __version__])
+
+
+def launch_plan_version(spec: LaunchPlanSpec) -> str:
+    """The version of a launch plan: its inputs, and its workflow's version."""
+    return digest(["launch_plan", spec._replace(id=spec.id._replace(version=""))])
+
+
+def digest(value: Any) -> str:
+    """16 letters and digits for plain data (80 bits of the sha256 of its canonical JSON)."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain)
+    return base64.b32encode(hashlib.sha256(text.encode()).digest()[:10]).decode("ascii").lower()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    return repr(value)

@@ -1,0 +1,97 @@
+"""The notebook's registrar: what the notebook defines now."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from flyte_nb.api.identifiers import MAIN_MODULE
+from flyte_nb.api.ports import Entity
+from flyte_nb.sdk.launch_plan import LaunchPlan
+from flyte_nb.sdk.task import Task
+from flyte_nb.sdk.workflow import Workflow
+
+_KINDS = (Task, Workflow, LaunchPlan)
+
+
+class Missing(NamedTuple):
+    """An entity that is used or was known, and that the notebook does not define any more."""
+
+    resource_type: str
+    short_name: str
+    used_by: str = ""
+    """The workflow that still refers to it; empty when nothing does."""
+
+    def __str__(self) -> str:
+        noun = self.resource_type.replace("_", " ")
+        if self.used_by:
+            return (
+                f"{self.used_by} uses the {noun} {self.short_name}, which the notebook does not"
+                f" define any more. Run the cell of {self.used_by} again, or define it anew."
+            )
+        return (
+            f"The {noun} {self.short_name} is not defined any more; it stays registered in the"
+            " versions it had."
+        )
+
+
+class NotebookRegistrar:
+    """Entities that cells define. A cell that is run again replaces what it defined before."""
+
+    def __init__(self, user_ns: "Mapping[str, Any]") -> None:
+        """Args: `user_ns` is the kernel's namespace, `vars(__main__)`."""
+        self._user_ns = user_ns
+        self._seen: dict[tuple[str, str], None] = {}
+
+    def load(self, env: "Mapping[str, str]") -> "list[Entity]":
+        """Every task, workflow and launch plan of `__main__` that has a name now, each once.
+
+        In the order of their definitions. Of several objects with the same own name (an old one kept
+        under another variable) the one that its own name holds counts, else the newest.
+        """
+        found: dict[tuple[str, str], Any] = {}
+        for variable, value in list(self._user_ns.items()):
+            if not isinstance(value, _KINDS) or variable.startswith("_"):
+                continue  # `_`, `__`, `_5`: what cells displayed
+            if value.module != MAIN_MODULE:
+                continue  # imported: registered when something refers to it
+            key = (value.resource_type, value.short_name)
+            if key in found and variable != value.short_name:
+                held = self._user_ns.get(value.short_name)
+                if held is found[key]:
+                    continue
+            found[key] = value
+        self._seen.update(dict.fromkeys(found))
+        return list(found.values())
+
+    def missing(self, entities: "list[Entity]") -> "list[Missing]":
+        """What was defined before and is not any more, and what is used without being defined.
+
+        Args:
+            entities: Everything reachable from what `load` found.
+        """
+        defined = {(entity.resource_type, entity.short_name): entity for entity in self.load({})}
+        gone = []
+        for entity in entities:
+            key = (entity.resource_type, entity.short_name)
+            if (
+                entity.module == MAIN_MODULE
+                and key not in defined
+                and entity.resource_type != "launch_plan"
+            ):
+                gone.append(Missing(*key, used_by=_user_of(entity, list(defined.values()))))
+        told = {(item.resource_type, item.short_name) for item in gone}
+        gone.extend(Missing(*key) for key in self._seen if key not in defined and key not in told)
+        return gone
+
+
+def _user_of(entity: Entity, defined: "list[Entity]") -> str:
+    """A defined workflow whose body names `entity`; a guess by name, good enough for a hint."""
+    for item in defined:
+        function = getattr(item, "function", None)
+        code = getattr(function, "__code__", None)
+        if (
+            item.resource_type == "workflow"
+            and code is not None
+            and entity.short_name in code.co_names
+        ):
+            return item.short_name
+    return "a workflow"

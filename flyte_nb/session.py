@@ -1,0 +1,496 @@
+"""The place where the parts are put together: a connection, a project, and where things are named.
+
+Only here the client meets the local backend's launcher. Heavy rooms are imported when they are first
+needed, so that `wf(n=3)` in a fresh kernel loads neither gRPC nor the backend.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flyte_nb.api.errors import RemoteError, UsageError
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, ExecutionId, Scope
+from flyte_nb.api.specs import TypedInterface
+from flyte_nb.types.registry import Registry, default_registry
+
+if TYPE_CHECKING:
+    from flyte_nb.admin.daemon import BackendInfo
+    from flyte_nb.client.channel import Target
+    from flyte_nb.client.compiling import Compiled
+    from flyte_nb.client.config import Config
+    from flyte_nb.client.execution import Context, Execution
+    from flyte_nb.client.fetching import Registered
+    from flyte_nb.client.local_runner import LocalRunner
+    from flyte_nb.client.register import Place, Progress
+    from flyte_nb.client.views import ExecutionView, Registration
+    from flyte_nb.discovery.names import NotebookName
+    from flyte_nb.discovery.notebook import Missing
+
+AUTO, LOCAL = "auto", "local"
+
+_PROJECT, _DOMAIN = "flytesnacks", "development"
+_DEFAULT_IMAGE = "ghcr.io/flyte-nb/flyte-nb:py{python}-{version}"
+
+
+class Session:
+    """A connection to one FlyteAdmin, with a project, a domain and a notebook's name."""
+
+    def __init__(
+        self,
+        config: "Config | None",
+        *,
+        project: str,
+        domain: str,
+        name: "str | None",
+        registry: Registry,
+        home: "Path | None" = None,
+    ) -> None:
+        """Made by `connect()`. `config=None` means the local backend of `home`."""
+        from flyte_nb.client.admin_client import AdminClient
+        from flyte_nb.client.channel import Link
+
+        self.project = project
+        self.domain = domain
+        self.registry = registry
+        self._config = config
+        self._home = home
+        self._given_name = name
+        self._named: NotebookName | None = None
+        self._backend: BackendInfo | None = None
+        self._registrar: Any = None
+        self._lock = threading.RLock()
+        self._context: Context | None = None
+        self._link: Link = Link(
+            self._locate_local if config is None else self._fixed_target(config)
+        )
+        self.client = AdminClient(self._link)
+        """Every RPC by name, e.g. `session.client.call("GetVersion", …)`."""
+        self.endpoint = self.client.endpoint
+        self.runner: LocalRunner = _local_runner(registry, lambda: self.scope)
+
+    def __repr__(self) -> str:
+        return (
+            f"<session with {self.label}, {self.project}/{self.domain}, {self.scope.main_module}>"
+        )
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is the local backend."""
+        return self._config is None
+
+    @property
+    def label(self) -> str:
+        """What a person calls the other side: `local backend`, or its address."""
+        return "local backend" if self.is_local else self.endpoint
+
+    @property
+    def scope(self) -> Scope:
+        """Where entities are named now."""
+        return Scope(self.project, self.domain, self.notebook.name)
+
+    @property
+    def notebook(self) -> "NotebookName":
+        """The notebook's name, and where it comes from."""
+        with self._lock:
+            if self._named is None or self._named.source == "default":
+                self._named = _notebook_name(self._given_name)
+            return self._named
+
+    def register(
+        self, *entities: Any, on_progress: "Progress | None" = None, dry_run: bool = False
+    ) -> "Registration":
+        """Register entities and all they use; without arguments, everything the notebook defines.
+
+        Args:
+            *entities: Tasks, workflows, launch plans.
+            on_progress: Told of each entity (`RegisteredEntity`) when its fate is known.
+            dry_run: Only say what would be done.
+
+        Raises:
+            RegistrationFailed: something does not compile, cannot be packed, or was refused.
+            RemoteError: FlyteAdmin cannot be reached.
+            UsageError: there is nothing to register.
+        """
+        from flyte_nb.client.register import register
+
+        chosen = list(entities) or self.discover()
+        if not chosen:
+            raise UsageError(
+                "There is nothing to register: no task or workflow is defined here."
+                " Define one with @task, or pass it: session.register(my_workflow)."
+            )
+        for entity in chosen:
+            _check_entity(entity)
+        return register(
+            self.client, self._place(), chosen, on_progress=on_progress, dry_run=dry_run
+        )
+
+    def discover(self) -> "list[Any]":
+        """What the notebook (or the script) defines now, and what installed registrars find."""
+        from flyte_nb.discovery.modules import entry_point_registrars
+
+        found: list[Any] = list(self._notebook_registrar().load(os.environ))
+        for registrar in entry_point_registrars():
+            found.extend(registrar.load(os.environ))
+        return found
+
+    def missing(self) -> "list[Missing]":
+        """Definitions that are gone from the notebook: still used, or known from before."""
+        from flyte_nb.sdk.closure import reachable
+
+        registrar = self._notebook_registrar()
+        found: list[Any] = registrar.missing(
+            reachable(registrar.load(os.environ), self.registry, self.scope)
+        )
+        return found
+
+    def renamed(self) -> "str | None":
+        """The notebook's new name when its file was renamed while this kernel ran, else `None`."""
+        from flyte_nb.discovery.names import renamed
+
+        return renamed(self.notebook, _main_namespace(), cwd=Path.cwd())
+
+    def launch(
+        self,
+        entity: Any,
+        inputs: "Mapping[str, Any] | None" = None,
+        *,
+        version: "str | None" = None,
+        execution_name: "str | None" = None,
+    ) -> "Execution":
+        """Start an execution; what is defined here is registered first, where it changed.
+
+        Args:
+            entity: A workflow, launch plan or task; what `fetch_*` gave; or a registered name.
+            inputs: Python values by name.
+            version: A registered version to launch; `None` takes what is defined here now, or the
+                latest one of a name.
+            execution_name: Made up when `None`.
+
+        Raises:
+            CompileFailed: inputs are missing, unknown or of another type; it names every one.
+            RegistrationFailed: the entity does not compile or cannot be packed.
+            RemoteError: FlyteAdmin refused, or there is no such name.
+        """
+        from flyte_nb.client.starting import start_defined, start_registered
+
+        given = dict(inputs or {})
+        context = self._shared()
+        if isinstance(entity, str) or version is not None or hasattr(entity, "message"):
+            found = self._find(entity, version)
+            return start_registered(context, found, given, name=execution_name)
+        _check_entity(entity)
+        return start_defined(
+            context,
+            entity,
+            given,
+            scope=self.scope,
+            register=lambda: self.register(entity),
+            name=execution_name,
+        )
+
+    def execution(self, name: str) -> "Execution":
+        """An execution by name, or by `project:domain:name`; nothing is read yet."""
+        from flyte_nb.client.execution import Execution
+
+        parts = name.split(":")
+        if not name or len(parts) not in (1, 3):
+            raise UsageError(f"{name!r} names no execution. Write its name, e.g. 'f3kq0…'.")
+        id = (
+            ExecutionId(*parts) if len(parts) == 3 else ExecutionId(self.project, self.domain, name)
+        )
+        return Execution(id, self._shared())
+
+    def executions(self, limit: int = 20) -> "list[ExecutionView]":
+        """The latest executions of the project and domain, newest first, without their nodes."""
+        from flyte_nb.client.listing import executions
+
+        return executions(self.client, self.project, self.domain, limit)
+
+    def fetch_task(self, name: str, version: "str | None" = None) -> "Registered":
+        """A registered task; the latest version when none is given. Raises `RemoteError`."""
+        return self._fetch(TASK, name, version)
+
+    def fetch_workflow(self, name: str, version: "str | None" = None) -> "Registered":
+        """A registered workflow; the latest version when none is given. Raises `RemoteError`."""
+        return self._fetch(WORKFLOW, name, version)
+
+    def fetch_launch_plan(self, name: str, version: "str | None" = None) -> "Registered":
+        """A registered launch plan; the latest version when none is given. Raises `RemoteError`."""
+        return self._fetch(LAUNCH_PLAN, name, version)
+
+    def compile(self, entity: Any) -> "Compiled":
+        """The entity as the compiler sees it: its closure, or every problem. Sends nothing."""
+        from flyte_nb.client.compiling import compile_entity
+
+        _check_entity(entity)
+        return compile_entity(entity, self.scope, self.registry, data=self.runner.data)
+
+    def interface(self, entity: Any) -> "tuple[TypedInterface, dict[str, Any]]":
+        """Inputs and outputs of an entity or a registered name, and the inputs' defaults."""
+        if isinstance(entity, str) or hasattr(entity, "message"):
+            found = self._find(entity, None)
+            from flyte_nb.client.fetching import codecs_of
+
+            codecs = codecs_of(found, self.registry)
+            data = self._shared().data
+            return found.interface, {
+                name: codecs[name].decode(literal, data) for name, literal in found.defaults.items()
+            }
+        _check_entity(entity)
+        signature = entity.signature(self.registry)
+        fixed = getattr(entity, "fixed_inputs", {})
+        interface = signature.interface
+        inputs = {name: item for name, item in interface.inputs.items() if name not in fixed}
+        defaults = {name: value for name, value in signature.defaults.items() if name in inputs}
+        return interface._replace(inputs=inputs), defaults
+
+    def status(self) -> "dict[str, Any]":
+        """Where this session goes, and whether somebody answers there."""
+        from flyteidl.admin.version_pb2 import GetVersionRequest
+
+        known: dict[str, Any] = {
+            "backend": self.label,
+            "endpoint": self.endpoint,
+            "project": self.project,
+            "domain": self.domain,
+            "notebook": self.notebook.name,
+            "named_by": self.notebook.source,
+        }
+        try:
+            answer = self.client.call("GetVersion", GetVersionRequest())
+            known |= {"answers": True, "version": answer.control_plane_version.Version}
+        except RemoteError as error:
+            known |= {"answers": False, "error": error.message}
+        if self._backend is not None:
+            known |= {"home": str(self._backend.home), "pid": self._backend.pid}
+            known |= {"config_file": str(self._backend.config_file)}
+        if self._config is not None:
+            known["configured_by"] = self._config.source
+        return known
+
+    def close(self) -> None:
+        """Close the connection and remove what was downloaded; the backend goes on."""
+        self._link.close()
+        with self._lock:
+            context, self._context = self._context, None
+        if context is not None:
+            context.data.close()
+
+    def _find(self, entity: Any, version: "str | None") -> "Registered":
+        """What of that name can be launched: a launch plan, else a task."""
+        if hasattr(entity, "message") and version is None and entity.resource_type != WORKFLOW:
+            found: Registered = entity
+            return found
+        name = entity if isinstance(entity, str) else _name_of(entity, self.scope)
+        if getattr(entity, "resource_type", LAUNCH_PLAN) == TASK:
+            return self._fetch(TASK, name, version)
+        try:
+            return self._fetch(LAUNCH_PLAN, name, version)
+        except RemoteError as error:
+            if error.code != "NOT_FOUND" or not isinstance(entity, str):
+                raise
+            try:
+                return self._fetch(TASK, name, version)
+            except RemoteError:
+                raise error from None
+
+    def _fetch(self, resource_type: str, name: str, version: "str | None") -> "Registered":
+        from flyte_nb.client.fetching import fetch
+
+        return fetch(self.client, self.scope, resource_type, name, version)
+
+    def _shared(self) -> "Context":
+        from flyte_nb.client.data import KernelData
+        from flyte_nb.client.execution import Context
+        from flyte_nb.client.uploads import Uploads
+        from flyte_nb.storage import open_stores
+
+        with self._lock:
+            if self._context is None:
+                root = self._backend.storage_root if self._backend is not None else ""
+                uploads = Uploads(self.client, project=self.project, domain=self.domain)
+                folder = f"{root}/uploads" if root else ""
+                data = KernelData(open_stores(), folder_uri=folder, uploads=uploads)
+                self._context = Context(self.client, self.registry, data)
+            return self._context
+
+    def _place(self) -> "Place":
+        from flyte_nb.api.version import __version__
+        from flyte_nb.client.register import Place
+        from flyte_nb.client.uploads import Uploads, UploadStaging
+        from flyte_nb.client.versions import python_minor
+        from flyte_nb.storage import open_stores
+        from flyte_nb.storage.directory import DirectoryStaging
+
+        def staging(client: Any) -> Any:
+            if self._backend is not None:
+                return DirectoryStaging(f"{self._backend.storage_root}/bundles", open_stores())
+            return UploadStaging(Uploads(client, project=self.project, domain=self.domain))
+
+        image = os.environ.get("FLYTE_INTERNAL_IMAGE") or _DEFAULT_IMAGE.format(
+            python=python_minor(), version=__version__
+        )
+        path = Path(self.notebook.path) if self.notebook.path else None
+        beside = path.parent if path is not None and path.is_absolute() else Path.cwd()
+        return Place(
+            self.scope,
+            self.registry,
+            image,
+            staging,
+            data=self._shared().data,
+            local_roots=(beside,),
+        )
+
+    def _notebook_registrar(self) -> Any:
+        from flyte_nb.discovery.notebook import NotebookRegistrar
+
+        with self._lock:
+            if self._registrar is None:
+                self._registrar = NotebookRegistrar(_main_namespace())
+            return self._registrar
+
+    def _locate_local(self) -> "Target":
+        import hashlib
+
+        from flyte_nb.admin import daemon
+        from flyte_nb.client.auth import fixed_token
+        from flyte_nb.client.channel import Target
+        from flyte_nb.client.config import Config
+
+        backend = daemon.ensure(self._home)
+        self._backend = backend
+        self.endpoint = backend.endpoint
+        config = Config(backend.endpoint, insecure=True, source=str(backend.config_file))
+        secret = hashlib.sha256(backend.token.encode()).hexdigest()[:12]
+        return Target(config, fixed_token(backend.token), f"{backend.endpoint}#{secret}")
+
+    def _fixed_target(self, config: "Config") -> "Callable[[], Target]":
+        from flyte_nb.client.auth import credentials_of
+        from flyte_nb.client.channel import Target, oauth_token_endpoint
+
+        credentials = credentials_of(
+            config, env=dict(os.environ), token_endpoint=lambda: oauth_token_endpoint(self._link)
+        )
+        target = Target(config, credentials, config.endpoint)
+        return lambda: target
+
+
+class _Default:
+    """The process's default session and runner: the one remembered thing of this module.
+
+    A call `wf(n=3)` has nowhere to hand a session in (see `sdk/context.py`).
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.session: Session | None = None
+        self.runner: LocalRunner | None = None
+        self.registry: Registry | None = None
+
+    def types(self) -> Registry:
+        with self.lock:
+            if self.registry is None:
+                self.registry = default_registry()
+            return self.registry
+
+
+_default = _Default()
+
+
+def connect(
+    config: "str | Path | None" = None,
+    *,
+    project: "str | None" = None,
+    domain: "str | None" = None,
+    name: "str | None" = None,
+    backend: str = AUTO,
+    home: "Path | None" = None,
+) -> Session:
+    """Connect to FlyteAdmin, and make this the default session.
+
+    Args:
+        config: A Flyte configuration file; `None` looks where flytekit and flytectl look, and takes
+            the local backend when there is none.
+        project: Default: the configuration's, else `flytesnacks`.
+        domain: Default: the configuration's, else `development`.
+        name: The notebook's name; default: what the front end or the runner says.
+        backend: `auto`, or `local` for the local backend whatever is configured.
+        home: The local backend's folder; default: `FLYTE_NB_HOME`, else the user's data folder.
+
+    Raises:
+        UsageError: the configuration cannot be read or names nothing.
+        BackendError: the local backend cannot be started.
+    """
+    from flyte_nb.client.config import find
+
+    if backend not in (AUTO, LOCAL):
+        raise UsageError(f"backend={backend!r}: write 'auto' or 'local'.")
+    found = None
+    if backend == AUTO and home is None:
+        found = find(os.environ, home=Path.home(), path=config)
+    session = Session(
+        found,
+        project=project or (found.project if found else "") or _PROJECT,
+        domain=domain or (found.domain if found else "") or _DOMAIN,
+        name=name,
+        registry=_default.types(),
+        home=home,
+    )
+    with _default.lock:
+        _default.session = session
+    return session
+
+
+def default_session() -> Session:
+    """The session of the last `connect()`; connects when there was none."""
+    with _default.lock:
+        return _default.session or connect()
+
+
+def default_runner() -> "LocalRunner":
+    """Who runs `wf(n=3)`: the default session's runner; needs no connection."""
+    with _default.lock:
+        if _default.session is not None:
+            return _default.session.runner
+        if _default.runner is None:
+            _default.runner = _local_runner(
+                _default.types(), lambda: Scope(_PROJECT, _DOMAIN, _notebook_name(None).name)
+            )
+        return _default.runner
+
+
+def _local_runner(registry: Registry, scope: "Callable[[], Scope]") -> "LocalRunner":
+    from flyte_nb.client.data import SCRATCH, KernelData
+    from flyte_nb.client.local_runner import LocalRunner
+    from flyte_nb.storage import open_stores
+
+    return LocalRunner(registry, scope, KernelData(open_stores(), folder_uri=SCRATCH))
+
+
+def _notebook_name(given: "str | None") -> "NotebookName":
+    from flyte_nb.discovery.names import notebook_name
+
+    return notebook_name(os.environ, _main_namespace(), cwd=Path.cwd(), given=given)
+
+
+def _main_namespace() -> "dict[str, Any]":
+    return vars(sys.modules["__main__"])
+
+
+def _name_of(entity: Any, scope: Scope) -> str:
+    if hasattr(entity, "message"):
+        return str(entity.name)
+    from flyte_nb.sdk.frame import entity_name
+
+    return entity_name(entity, scope)
+
+
+def _check_entity(entity: Any) -> None:
+    if getattr(entity, "resource_type", None) not in (TASK, WORKFLOW, LAUNCH_PLAN):
+        raise UsageError(
+            f"{entity!r} is no task, workflow or launch plan. Pass what @task or @workflow made."
+        )
