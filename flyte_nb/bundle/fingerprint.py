@@ -153,7 +153,6 @@ class Fingerprinter:
             module, name = str(function.__module__), function.__qualname__
             self._module(module)
             return ["function", module, name]
-        shown = f"{function.__qualname__}()"
         if self._inlined is not None:
             return self._inline(function, self._inlined)
         key = self._part(

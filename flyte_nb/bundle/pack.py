@@ -1,6 +1,7 @@
 """Pack a task: its fingerprint, its payload, what travels with it, and what one should know of that."""
 
 import hashlib
+import itertools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -169,7 +170,7 @@ def _looks_secret(part: Part) -> bool:
     if part.kind not in _DATA_KINDS:
         return False
     words = _words(part.name)
-    pairs = set(zip(words, words[1:], strict=False))
+    pairs = set(itertools.pairwise(words))
     return not _SECRET_WORDS.isdisjoint(words) or not _SECRET_PAIRS.isdisjoint(pairs)
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from flyte_nb.api.errors import (
@@ -100,9 +101,9 @@ class Attempt:
             message = self._worker.receive()
             kind = message["kind"]
             if kind == "download":
-                self._worker.send(self._answer(lambda m=message: self._download(str(m["uri"]))))
+                self._worker.send(self._answer(partial(self._download, str(message["uri"]))))
             elif kind == "upload":
-                self._worker.send(self._answer(lambda m=message: self._upload(m)))
+                self._worker.send(self._answer(partial(self._upload, message)))
             elif kind == "failed":
                 return ErrorInfo(*message["error"])
             elif kind == "outputs":

@@ -2,15 +2,12 @@
 
 import os
 import select
-import sys
 from signal import SIGKILL, SIGTERM, Signals
 from typing import Any
 
-from flyte_nb.api.errors import SYSTEM, USER, BundleError, ErrorInfo, TaskFailed
+from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, TaskFailed
+from flyte_nb.runtime.spawn import Spawned
 from flyte_nb.worker.pipe import Pipe, PipeClosed
-
-PYTHON_VARIABLE = "FLYTE_NB_WORKER_PYTHON"
-"""Names the interpreter that holds the user's packages; without it, the one that runs the host."""
 
 _POLL_MS = 200  # where the end of a process cannot be waited for together with its pipe
 _GRACE_S = 10.0  # for exit handlers, after the answer came
@@ -19,44 +16,16 @@ _GRACE_S = 10.0  # for exit handlers, after the answer came
 class Worker:
     """A worker's process and the host's end of its pipe."""
 
-    def __init__(self, pid: int, pipe: Pipe) -> None:
-        self.pid = pid
-        self.pipe = pipe
+    def __init__(self, spawned: Spawned) -> None:
+        self.pid = spawned.pid
+        self.pipe = Pipe(spawned.read_fd, spawned.write_fd, spawned.folder)
         self.interrupted = False
         """Whether SIGTERM was forwarded."""
+        self.has_answered = False
+        """Whether it gave its last message, and ends by itself."""
+        self._spawned = spawned
         self._status: int | None = None
-        self._end_fd = _end_descriptor(pid)
-
-    @classmethod
-    def start(cls, folder: str) -> "Worker":
-        """Start the interpreter; it waits for the ring's path.
-
-        Raises:
-            BundleError: when there is no such interpreter.
-        """
-        python = os.environ.get(PYTHON_VARIABLE) or sys.executable
-        child_read, own_write = os.pipe()
-        own_read, child_write = os.pipe()
-        os.set_inheritable(child_read, True)
-        os.set_inheritable(child_write, True)
-        environment = dict(os.environ)
-        environment.pop(PYTHON_VARIABLE, None)
-        arguments = [python, "-I", _bootstrap(), str(child_read), str(child_write), folder]
-        try:
-            # Not subprocess: it costs 10 ms to import, and this starts one program.
-            pid = os.posix_spawn(python, arguments, environment)
-        except OSError as error:
-            os.close(own_read)
-            os.close(own_write)
-            raise BundleError(
-                f"The worker's interpreter {python!r} cannot be started: {error.strerror}.",
-                code="SYSTEM:WorkerStart",
-                hint=f"{PYTHON_VARIABLE} has to name a Python of the task's image.",
-            ) from error
-        finally:
-            os.close(child_read)
-            os.close(child_write)
-        return cls(pid, Pipe(own_read, own_write, folder))
+        self._end_fd = _end_descriptor(spawned.pid)
 
     def send(self, message: "dict[str, Any]") -> None:
         """Send one message.
@@ -85,7 +54,9 @@ class Worker:
             ready = {fd for fd, _ in poll.poll(None if self._end_fd is not None else _POLL_MS)}
             if self.pipe.read_fd in ready:
                 try:
-                    return self.pipe.receive()
+                    message = self.pipe.receive()
+                    self.has_answered = message["kind"] in ("outputs", "failed")
+                    return message
                 except PipeClosed:
                     raise TaskFailed(self.wait()) from None
             if self._ended():
@@ -160,22 +131,22 @@ class Worker:
         if self._status is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
-                self._status = status
+                self._ended_with(status)
         return self._status is not None
 
     def _reap(self) -> None:
         if self._status is None:
-            _, self._status = os.waitpid(self.pid, 0)
+            self._ended_with(os.waitpid(self.pid, 0)[1])
+
+    def _ended_with(self, status: int) -> None:
+        self._status = status
+        self._spawned.pid = 0  # nothing is left to be ended
 
     def _close(self) -> None:
         self.pipe.close()
         if self._end_fd is not None:
             os.close(self._end_fd)
             self._end_fd = None
-
-
-def _bootstrap() -> str:
-    return os.path.join(os.path.dirname(os.path.dirname(__file__)), "worker", "bootstrap.py")
 
 
 def _end_descriptor(pid: int) -> "int | None":

@@ -30,15 +30,17 @@ def main() -> None:
 
 def _preload() -> None:
     """Import what every task needs, while the host fetches and verifies."""
+    import base64
     import contextvars
-    import hashlib
     import json
     import linecache
+    import mmap
     import pickle
+    import threading
     import typing
     import zipimport
 
-    del contextvars, hashlib, json, linecache, pickle, typing, zipimport
+    del base64, contextvars, json, linecache, mmap, pickle, threading, typing, zipimport
 
 
 def _ring_path(read_fd: int) -> "str | None":

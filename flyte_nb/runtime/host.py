@@ -1,0 +1,73 @@
+"""The host part of an attempt, once its modules are loaded: worker, signals, and the last word."""
+
+import signal
+import sys
+import time
+
+from flyte_nb.api.errors import SYSTEM, ErrorInfo, StorageError
+from flyte_nb.api.ports import BlobStore
+from flyte_nb.runtime.attempt import Attempt
+from flyte_nb.runtime.options import Options
+from flyte_nb.runtime.process import Worker
+from flyte_nb.runtime.results import write_error
+from flyte_nb.runtime.spawn import PYTHON_VARIABLE, Spawned, interpreter
+from flyte_nb.storage import open_stores
+
+NOT_WRITTEN = 1
+
+
+def run(options: Options, spawned: "Spawned | None", failure: "OSError | None") -> int:
+    """Carry the attempt out in the spawned worker; the process's exit status.
+
+    Args:
+        options: where the attempt's files are.
+        spawned: the started interpreter, or `None` when it could not be started.
+        failure: why it could not.
+    """
+    store = open_stores()
+    try:
+        info = _not_started(failure) if spawned is None else _attempt(options, spawned, store)
+    except Exception as error:  # noqa: BLE001 - the container's outermost frame
+        info = _unforeseen(error)
+    if info is None:
+        return 0
+    sys.stderr.write(f"{info.code}: {info.message}\n")
+    try:
+        write_error(store, options.output_prefix, info)
+    except StorageError as error:
+        sys.stderr.write(f"error.pb could not be written: {error}\n")
+        return NOT_WRITTEN
+    return 0
+
+
+def _attempt(options: Options, spawned: Spawned, store: BlobStore) -> "ErrorInfo | None":
+    worker = Worker(spawned)
+    previous = signal.signal(signal.SIGTERM, lambda *_: worker.forward_sigterm())
+    try:
+        info = Attempt(options, store, worker, spawned.folder, time.sleep).run()
+        if info is not None and not worker.has_answered:
+            worker.kill()
+        worker.finish()
+        return info
+    finally:
+        worker.kill()
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _not_started(failure: "OSError | None") -> ErrorInfo:
+    message = (
+        f"The worker cannot be started with {interpreter()!r}: {failure}."
+        f" {PYTHON_VARIABLE}, when it is set, has to name a Python of the task's image, and the"
+        " folder for temporary files (TMPDIR) has to be writable."
+    )
+    return ErrorInfo("SYSTEM:WorkerStart", message, SYSTEM)
+
+
+def _unforeseen(error: Exception) -> ErrorInfo:
+    from flyte_nb.worker.failures import describe
+
+    message = (
+        "The runtime met something that it does not know. Please report it, with this text."
+        f"\n{describe(error)}"
+    )
+    return ErrorInfo("SYSTEM:RuntimeError", message, SYSTEM, recoverable=True)
