@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from flyte_nb.api.errors import CompileFailed
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Scope
 from flyte_nb.api.problems import Problem
-from flyte_nb.sdk.frame import entity_name
+from flyte_nb.sdk.drafts import entity_name
 
 if TYPE_CHECKING:
     from flyte_nb.api.ports import Entity

@@ -4,7 +4,8 @@ import re
 from typing import Any
 
 from flyte_nb.api.errors import UsageError
-from flyte_nb.api.specs import LaunchPlanNode, NodeMetadata, TaskNode, WorkflowNode
+from flyte_nb.api.specs import NodeMetadata, TaskNode
+from flyte_nb.sdk.drafts import Target
 
 _KNOWN = (
     "cache",
@@ -18,8 +19,6 @@ _KNOWN = (
     "retries",
     "timeout",
 )
-
-Target = TaskNode | WorkflowNode | LaunchPlanNode
 
 
 def checked(options: "dict[str, Any]", entity: str) -> "dict[str, Any]":

@@ -8,7 +8,7 @@ from flyte_nb.api.literal_types import LiteralType, describe
 from flyte_nb.api.specs import OutputReference
 
 if TYPE_CHECKING:
-    from flyte_nb.sdk.frame import Draft
+    from flyte_nb.sdk.drafts import Draft
 
 
 class Sequenced:

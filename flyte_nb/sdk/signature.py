@@ -199,13 +199,17 @@ class SignatureReader:
         annotation = hints.types.get("return")
         if annotation is None or annotation is type(None):
             return NONE, [], None
+        if len(self._output_names) == 1:
+            return SINGLE, [(self._output_names[0], annotation)], None
         if isinstance(annotation, type) and issubclass(annotation, tuple):
             fields = getattr(annotation, "_fields", None)
             if fields is not None:
                 return NAMED, self._fields(annotation, fields), annotation
         if typing.get_origin(annotation) is tuple:
             return self._tuple(annotation)
-        return SINGLE, [(self._output_names[0] if self._output_names else "o0", annotation)], None
+        if self._output_names:
+            return self._misnamed(1)
+        return SINGLE, [("o0", annotation)], None
 
     def _fields(self, named: type, fields: "tuple[str, ...]") -> "list[tuple[str, Any]]":
         annotations = getattr(named, "__annotations__", {})
@@ -238,6 +242,8 @@ class SignatureReader:
             return NONE, [], None
         if not members:
             return NONE, [], None
+        if len(self._output_names) not in (0, len(members)):
+            return self._misnamed(len(members))
         names = self._output_names or tuple(f"o{index}" for index in range(len(members)))
         if not self._output_names:
             return TUPLE, list(zip(names, members, strict=True)), None
@@ -245,6 +251,14 @@ class SignatureReader:
 
         made = namedtuple(f"{self._entity}_outputs", names)  # type: ignore[misc]  # made at run time
         return NAMED, list(zip(names, members, strict=True)), made
+
+    def _misnamed(self, count: int) -> "tuple[str, list[tuple[str, Any]], type | None]":
+        self._problem(
+            "WrongOutputs",
+            f"output_names has {len(self._output_names)} names, and {self._entity} has {count} outputs.",
+            hint="Give one name for each type in the return annotation.",
+        )
+        return NONE, [], None
 
 
 def _descriptions(doc: "str | None") -> "dict[str, str]":

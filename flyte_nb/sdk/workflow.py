@@ -70,7 +70,8 @@ class Workflow(Callee):
             data: where constants that need a file are stored; without it they are problems.
         """
         from flyte_nb.api.specs import WorkflowTemplate
-        from flyte_nb.sdk.frame import Frame, entity_name, identify
+        from flyte_nb.sdk.drafts import entity_name, finished, identify
+        from flyte_nb.sdk.frame import Frame
 
         frame = Frame(entity_name(self, scope), registry, scope, version_of, data)
         reading = self.read(registry)
@@ -82,7 +83,7 @@ class Workflow(Callee):
         template = WorkflowTemplate(
             id=identify(self, scope),
             interface=signature.interface,
-            nodes=frame.nodes(),
+            nodes=finished(frame.drafts),
             outputs=outputs,
             on_failure=self.options.failure_policy,
             interruptible=self.options.interruptible,
@@ -124,7 +125,7 @@ class Workflow(Callee):
         self, frame: "Frame", signature: "TaskSignature", value: Any
     ) -> "tuple[Binding, ...]":
         from flyte_nb.api.specs import Binding
-        from flyte_nb.sdk.frame import renamed_data
+        from flyte_nb.sdk.drafts import with_ids
         from flyte_nb.sdk.outputs import pack
 
         try:
@@ -134,6 +135,7 @@ class Workflow(Callee):
                 "WrongOutputs", error.bare_message, hint=error.hint, location=self.location
             )
             return ()
+        ids = [draft.id for draft in frame.drafts]
         bindings = []
         for name in sorted(by_name):
             codec = signature.output_codecs.get(name)
@@ -150,7 +152,7 @@ class Workflow(Callee):
                     location=self.location,
                 )
                 continue
-            bindings.append(Binding(name, renamed_data(data, frame.drafts)))
+            bindings.append(Binding(name, with_ids(data, ids)))
         return tuple(bindings)
 
     def _check_ids(self, frame: "Frame") -> None:

@@ -1,0 +1,197 @@
+"""Nodes that can still change, what all calls of one entity share, and where the calls stand."""
+
+from types import CodeType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
+from flyte_nb.api.literals import Literal
+from flyte_nb.api.ports import Entity
+from flyte_nb.api.specs import (
+    Binding,
+    BindingCollection,
+    BindingData,
+    BindingMap,
+    LaunchPlanNode,
+    Location,
+    Node,
+    NodeMetadata,
+    OutputReference,
+    TaskNode,
+    WorkflowNode,
+)
+from flyte_nb.types.codec import Codec
+
+if TYPE_CHECKING:
+    from flyte_nb.sdk.signature import TaskSignature
+
+Target = TaskNode | WorkflowNode | LaunchPlanNode
+
+
+class Plan(NamedTuple):
+    """What all calls of one entity have in common."""
+
+    entity: Entity
+    name: str
+    target: Target
+    metadata: NodeMetadata
+    inputs: "tuple[tuple[str, Codec], ...]"
+    """Sorted by name, as bindings are."""
+    positional: "tuple[str, ...]"
+    required: "frozenset[str]"
+    defaults: "dict[str, Any]"
+    outputs: "tuple[tuple[str, Any, str], ...]"
+    """Name, type and label of each."""
+    single: bool
+    default_literals: "dict[str, Literal]"
+
+
+class Draft:
+    """A node that can still change: ordered after others, given other options."""
+
+    # Class attributes for what most nodes never have: a workflow may have 10,000 of them.
+    overrides: "dict[str, Any] | None" = None
+    fixed_id = ""
+    bindings: "tuple[Binding, ...]" = ()
+
+    def __init__(
+        self, index: int, node_id: str, plan: Plan, code: CodeType, instruction: int
+    ) -> None:
+        self.index = index
+        self.node_id = node_id
+        self.plan = plan
+        self.code = code
+        self.instruction = instruction
+        self.upstream: list[int] = []
+
+    @property
+    def id(self) -> str:
+        """The node's id: `n<index>`, or what `with_overrides(node_name=…)` said."""
+        return self.fixed_id or self.node_id
+
+    def follow(self, other: "Draft") -> None:
+        """Start after `other` has ended."""
+        self.upstream.append(other.index)
+
+    def override(self, options: "dict[str, Any]") -> None:
+        """Take other options for this node; they add to what was said before."""
+        from flyte_nb.sdk.overrides import checked, node_id_of
+
+        known = checked(options, self.plan.name)
+        if "node_name" in known:
+            self.fixed_id = node_id_of(known["node_name"])
+        self.overrides = {**(self.overrides or {}), **known}
+
+
+class Lines:
+    """Places of instructions; each code object's table is read once, not for every call."""
+
+    def __init__(self) -> None:
+        self._tables: dict[CodeType, dict[int, int]] = {}
+        self._places: dict[tuple[CodeType, int], Location] = {}
+
+    def location(self, code: CodeType, instruction: int) -> Location:
+        """The line that the instruction belongs to."""
+        key = (code, instruction)
+        place = self._places.get(key)
+        if place is None:
+            line = self._table(code).get(instruction, code.co_firstlineno)
+            place = self._places[key] = Location(code.co_filename, line)
+        return place
+
+    def _table(self, code: CodeType) -> "dict[int, int]":
+        table = self._tables.get(code)
+        if table is None:
+            table = self._tables[code] = {}
+            for start, end, line in code.co_lines():
+                if line is not None:
+                    table.update(dict.fromkeys(range(start, end, 2), line))
+        return table
+
+
+def finished(drafts: "list[Draft]") -> "tuple[Node, ...]":
+    """The nodes as they are registered, in the order of the calls."""
+    lines = Lines()
+    ids = [draft.fixed_id or draft.node_id for draft in drafts]
+    renamed = any(draft.fixed_id for draft in drafts)
+    # tuple.__new__ because 10,000 nodes are made here, and a NamedTuple's own costs half as much again.
+    make = tuple.__new__
+    nodes = []
+    for draft in drafts:
+        plan = draft.plan
+        target, metadata, bindings = plan.target, plan.metadata, draft.bindings
+        if draft.overrides is not None:
+            from flyte_nb.sdk.overrides import apply
+
+            metadata, target = apply(draft.overrides, metadata, target)
+        if renamed:
+            bindings = tuple(each._replace(data=with_ids(each.data, ids)) for each in bindings)
+        upstream = draft.upstream
+        if len(upstream) > 1:
+            upstream = sorted(set(upstream))
+        above = tuple([ids[index] for index in upstream])
+        place = lines.location(draft.code, draft.instruction)
+        nodes.append(make(Node, (ids[draft.index], target, bindings, above, metadata, place)))
+    return tuple(nodes)
+
+
+def with_ids(data: BindingData, ids: "list[str]") -> BindingData:
+    """The data with the nodes' final ids; `n<index>` stands in it until then."""
+    if isinstance(data, OutputReference):
+        if data.node_id:
+            return data._replace(node_id=ids[int(data.node_id[1:])])
+        return data
+    if isinstance(data, BindingCollection):
+        return BindingCollection(tuple(with_ids(item, ids) for item in data.items))
+    if isinstance(data, BindingMap):
+        return BindingMap({key: with_ids(item, ids) for key, item in data.items.items()})
+    return data
+
+
+def entity_name(entity: Any, scope: Scope) -> str:
+    """The entity's registered name in `scope`."""
+    fixed = getattr(entity, "fixed_name", "")
+    return fixed or scope.full_name(entity.module, entity.short_name)
+
+
+def identify(entity: Any, scope: Scope, version: str = "") -> Identifier:
+    """The entity's identifier in `scope`."""
+    return Identifier(
+        entity.resource_type, scope.project, scope.domain, entity_name(entity, scope), version
+    )
+
+
+def plan_of(entity: Any, identifier: Identifier, signature: "TaskSignature") -> Plan:
+    """What all calls of `entity` have in common."""
+    name = entity.short_name.rpartition(".")[2]
+    bound = getattr(entity, "bound_inputs", {})
+    inputs = tuple(
+        (each, codec) for each, codec in sorted(signature.input_codecs.items()) if each not in bound
+    )
+    alone = len(signature.output_names) == 1
+    outputs = tuple(
+        (each, variable.type, f"{name}()" if alone else f"{name}().{each}")
+        for each, variable in signature.interface.outputs.items()
+    )
+    # A launch plan's own defaults apply where it runs, so that they are not bound here.
+    is_launch_plan = entity.resource_type == LAUNCH_PLAN
+    return Plan(
+        entity=entity,
+        name=name,
+        target=_target(identifier),
+        metadata=NodeMetadata(name),
+        inputs=inputs,
+        positional=tuple(each for each in signature.positional if each not in bound),
+        required=frozenset(each for each, _ in inputs if each not in signature.defaults),
+        defaults={} if is_launch_plan else signature.defaults,
+        outputs=outputs,
+        single=signature.output_kind == "single" and bool(outputs),
+        default_literals={},
+    )
+
+
+def _target(identifier: Identifier) -> Target:
+    if identifier.resource_type == TASK:
+        return TaskNode(identifier)
+    if identifier.resource_type == WORKFLOW:
+        return WorkflowNode(identifier)
+    return LaunchPlanNode(identifier)
