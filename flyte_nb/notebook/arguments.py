@@ -1,0 +1,206 @@
+"""The commands of `%flyte` as a table: parsing, help and tab completion read the same rows."""
+
+import shlex
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from flyte_nb.api.errors import UsageError
+
+TEXT = "TEXT"
+NUMBER = "N"
+EXECUTION = "EXECUTION"
+ENTITY = "ENTITY"
+NODE = "NODE"
+COMMAND = "COMMAND"
+
+
+class Option(NamedTuple):
+    """One flag; `takes` names what follows it, empty for a switch."""
+
+    flag: str
+    takes: str
+    help: str
+
+
+class Positional(NamedTuple):
+    """One argument by place; what it names, and whether it may be repeated."""
+
+    takes: str
+    many: bool = False
+
+
+class Command(NamedTuple):
+    """One sub-command of `%flyte`."""
+
+    name: str
+    help: str
+    positionals: "tuple[Positional, ...]" = ()
+    options: "tuple[Option, ...]" = ()
+    takes_inputs: bool = False
+    """Whether `name=value` arguments are inputs."""
+
+    @property
+    def usage(self) -> str:
+        """One line, e.g. `%flyte logs [EXECUTION] [NODE] [--tail N]`."""
+        parts = [f"%flyte {self.name}"]
+        parts += [f"[{p.takes}{' …' if p.many else ''}]" for p in self.positionals]
+        parts += ["[input=value …]"] if self.takes_inputs else []
+        parts += [f"[{o.flag}{' ' + o.takes if o.takes else ''}]" for o in self.options]
+        return " ".join(parts)
+
+
+class Arguments(NamedTuple):
+    """A parsed line."""
+
+    command: Command
+    positionals: "tuple[str, ...]"
+    options: "Mapping[str, str]"
+    """Given flags without their dashes; a switch has the value `yes`."""
+    inputs: "Mapping[str, str]"
+
+    def first(self) -> str:
+        """The first argument by place, or an empty text."""
+        return self.positionals[0] if self.positionals else ""
+
+    def second(self) -> str:
+        """The second argument by place, or an empty text."""
+        return self.positionals[1] if len(self.positionals) > 1 else ""
+
+    def switch(self, name: str) -> bool:
+        """Whether the switch was given."""
+        return name in self.options
+
+    def number(self, name: str, default: "int | None" = None) -> "int | None":
+        """The flag's value as a number.
+
+        Raises:
+            UsageError: The value is not a whole number.
+        """
+        if name not in self.options:
+            return default
+        text = self.options[name]
+        if not text.lstrip("-").isdigit():
+            raise UsageError(f"--{name} needs a whole number, not {text!r}.")
+        return int(text)
+
+
+COMMANDS: "tuple[Command, ...]" = (
+    Command(
+        "connect",
+        "choose where to register and launch",
+        options=(
+            Option("--project", TEXT, "the project"),
+            Option("--domain", TEXT, "the domain"),
+            Option("--name", TEXT, "what this notebook is called; its entities are NAME.function"),
+            Option("--config", TEXT, "a Flyte configuration file"),
+            Option("--backend", TEXT, "local, remote, or auto"),
+        ),
+    ),
+    Command(
+        "register",
+        "register what the notebook defines, or only what is named",
+        (Positional(ENTITY, many=True),),
+        (Option("--dry-run", "", "show what would happen, change nothing"),),
+    ),
+    Command(
+        "launch",
+        "launch with the given inputs; without inputs, a form",
+        (Positional(ENTITY),),
+        (
+            Option("--form", "", "show the form even if inputs were given"),
+            Option("--version", TEXT, "a registered version; the default is the code as it is now"),
+            Option("--execution-name", TEXT, "what the execution is called"),
+        ),
+        takes_inputs=True,
+    ),
+    Command(
+        "watch",
+        "follow an execution live; the last one when none is named",
+        (Positional(EXECUTION),),
+        (Option("--wait", "", "return when it has ended; a failed execution fails the cell"),),
+    ),
+    Command("executions", "list executions", (), (Option("--limit", NUMBER, "how many"),)),
+    Command(
+        "terminate",
+        "end an execution, after a question",
+        (Positional(EXECUTION),),
+        (Option("--yes", "", "do not ask"), Option("--cause", TEXT, "why, for the record")),
+    ),
+    Command(
+        "logs",
+        "what the attempts printed",
+        (Positional(EXECUTION), Positional(NODE)),
+        (Option("--attempt", NUMBER, "counted from 1"), Option("--tail", NUMBER, "last N lines")),
+    ),
+    Command("status", "where we are connected, and how it is there"),
+    Command("help", "this list, or one command", (Positional(COMMAND),)),
+)
+
+
+def command(name: str) -> Command:
+    """The command of that name.
+
+    Raises:
+        UsageError: There is none; the message names the nearest.
+    """
+    for row in COMMANDS:
+        if row.name == name:
+            return row
+    import difflib
+
+    near = difflib.get_close_matches(name, [row.name for row in COMMANDS], n=1)
+    advice = f"Did you mean %flyte {near[0]}?" if near else "%flyte help lists them."
+    raise UsageError(f"%flyte has no command {name!r}. {advice}")
+
+
+def parse(line: str) -> Arguments:
+    """The line after `%flyte`.
+
+    Raises:
+        UsageError: An unknown command or flag, a flag without its value, or too many arguments.
+    """
+    try:
+        tokens = shlex.split(line)
+    except ValueError as error:
+        raise UsageError(f"The line cannot be read: {error}. Is a quote left open?") from None
+    row = command(tokens.pop(0) if tokens else "help")
+    positionals: list[str] = []
+    options: dict[str, str] = {}
+    inputs: dict[str, str] = {}
+    while tokens:
+        token = tokens.pop(0)
+        if token.startswith("--"):
+            name, value = _option(row, token, tokens)
+            options[name] = value
+        elif row.takes_inputs and "=" in token and token.partition("=")[0].isidentifier():
+            key, _, value = token.partition("=")
+            inputs[key] = value
+        else:
+            positionals.append(token)
+    _check_count(row, positionals)
+    return Arguments(row, tuple(positionals), options, inputs)
+
+
+def _option(row: Command, token: str, rest: "list[str]") -> "tuple[str, str]":
+    flag, has_value, value = token.partition("=")
+    for option in row.options:
+        if option.flag == flag:
+            if not option.takes:
+                if has_value:
+                    raise UsageError(f"{flag} takes no value. {row.usage}")
+                return flag[2:], "yes"
+            if not has_value:
+                if not rest or rest[0].startswith("--"):
+                    raise UsageError(f"{flag} needs a value: {flag} {option.takes}.")
+                value = rest.pop(0)
+            return flag[2:], value
+    known = ", ".join(option.flag for option in row.options) or "no flags"
+    raise UsageError(f"%flyte {row.name} has no flag {flag}; it knows {known}.")
+
+
+def _check_count(row: Command, positionals: "list[str]") -> None:
+    if any(p.many for p in row.positionals) or len(positionals) <= len(row.positionals):
+        return
+    extra = positionals[len(row.positionals)]
+    advice = " Inputs are written name=value." if row.takes_inputs else ""
+    raise UsageError(f"{extra!r} is one argument too many.{advice} {row.usage}")

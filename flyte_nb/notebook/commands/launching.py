@@ -1,0 +1,124 @@
+"""`%flyte launch`: with inputs on the line it launches; without, a typed form."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flyte_nb.api.errors import UsageError
+from flyte_nb.notebook import rest
+from flyte_nb.notebook.arguments import Arguments
+from flyte_nb.notebook.commands import watching
+from flyte_nb.notebook.form.fields import Field, fields_of, unknown_inputs
+from flyte_nb.notebook.form.reading import Unreadable
+from flyte_nb.notebook.kernel import Kernel
+from flyte_nb.notebook.ports import ExecutionPort
+
+
+def launch(kernel: Kernel, arguments: Arguments) -> "ExecutionPort | None":
+    """Launch with the given inputs and return the execution; or show the form.
+
+    Raises:
+        UsageError: No such entity, an unknown input, one that does not fit, or one that is missing.
+    """
+    name = arguments.first() or _only_workflow(kernel)
+    entity = kernel.entity(name)
+    fields = _fields(kernel, entity)
+    unknown = unknown_inputs(arguments.inputs, fields)
+    if unknown:
+        known = ", ".join(field.name for field in fields) or "no inputs"
+        raise UsageError(f"{name} has no input {unknown[0]!r}; it takes: {known}.")
+    required = [field.name for field in fields if field.required]
+    missing = [field for field in required if field not in arguments.inputs]
+    form_wanted = arguments.switch("form") or (bool(fields) and not arguments.inputs)
+    if form_wanted:
+        _show_form(kernel, name, entity, fields, arguments)
+        return None
+    if missing:
+        raise UsageError(
+            f"{name} needs {', '.join(missing)}. Give {missing[0]}=…, or add --form to fill them in."
+        )
+    values = _values(fields, arguments.inputs, kernel.namespace)
+    return _launch(kernel, entity, values, arguments)
+
+
+def _only_workflow(kernel: Kernel) -> str:
+    workflows = [
+        name
+        for name, e in kernel.entities().items()
+        if getattr(e, "resource_type", "") == "workflow"
+    ]
+    if len(workflows) == 1:
+        return workflows[0]
+    known = ", ".join(workflows) or "none yet"
+    raise UsageError(f"Which workflow? The notebook defines: {known}. %flyte launch NAME.")
+
+
+def _fields(kernel: Kernel, entity: Any) -> "tuple[Field, ...]":
+    registry = kernel.session.registry
+    if isinstance(entity, str):
+        interface, defaults = kernel.session.interface(entity)
+        codecs = {
+            name: registry.codec(registry.guess(variable.type))
+            for name, variable in interface.inputs.items()
+        }
+        return fields_of(interface, codecs, defaults)
+    signature = entity.signature(registry)
+    return fields_of(signature.interface, signature.input_codecs, signature.defaults)
+
+
+def _values(
+    fields: "tuple[Field, ...]", given: "Mapping[str, str]", namespace: "Mapping[str, Any]"
+) -> "dict[str, Any]":
+    values = {}
+    wrong = []
+    for field in fields:
+        if field.name in given:
+            try:
+                values[field.name] = field.value(given[field.name], namespace)
+            except Unreadable as error:
+                wrong.append(f"{field.name} ({field.spelled}): {error}")
+    if wrong:
+        raise UsageError("\n".join(wrong))
+    return values
+
+
+def _launch(
+    kernel: Kernel, entity: Any, values: "Mapping[str, Any]", arguments: Arguments
+) -> ExecutionPort:
+    execution = kernel.session.launch(
+        entity,
+        dict(values),
+        version=arguments.options.get("version"),
+        execution_name=arguments.options.get("execution-name"),
+    )
+    kernel.last_execution = execution.view().id.name
+    return execution
+
+
+def _show_form(
+    kernel: Kernel, name: str, entity: Any, fields: "tuple[Field, ...]", arguments: Arguments
+) -> None:
+    from flyte_nb.notebook.form.view import LaunchForm
+
+    output = kernel.output()
+    shown: list[LaunchForm] = []
+
+    def launched(values: "Mapping[str, Any]") -> None:
+        execution = _launch(kernel, entity, values, arguments)
+        watching.show(kernel, execution, output)
+        shown[0].close()
+
+    title = (
+        name
+        if isinstance(entity, str)
+        else kernel.session.scope.full_name(entity.module, entity.short_name)
+    )
+    form = LaunchForm(
+        title,
+        arguments.options.get("version", ""),
+        fields,
+        namespace=lambda: kernel.namespace,
+        launch=launched,
+        given=arguments.inputs,
+    )
+    shown.append(form)
+    output.show(rest.with_fallback(form.widget, rest.form_at_rest(title, fields)))

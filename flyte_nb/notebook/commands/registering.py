@@ -1,0 +1,130 @@
+"""`%flyte register`: everything the notebook defines, with a panel that fills while it goes on."""
+
+import time
+
+from flyte_nb.api.errors import FlyteNbError, RegistrationFailed, UsageError
+from flyte_nb.api.ports import Entity
+from flyte_nb.api.problems import Problem
+from flyte_nb.client.views import RegisteredEntity, Registration
+from flyte_nb.notebook import rest
+from flyte_nb.notebook.arguments import Arguments
+from flyte_nb.notebook.kernel import Kernel, Output
+
+_REDRAW_S = 0.1
+
+
+def register(kernel: Kernel, arguments: Arguments) -> None:
+    """Register, show each entity as its fate is known, and fail the cell if one failed.
+
+    Raises:
+        UsageError: There is nothing to register.
+        RegistrationFailed: Some entities were not registered; the panel says which and why.
+    """
+    entities = (
+        [_own(kernel, name) for name in arguments.positionals]
+        if arguments.positionals
+        else _defined_now(kernel)
+    )
+    if not entities:
+        raise UsageError(
+            "The notebook defines no task or workflow yet. Put @task on a function, or begin a cell"
+            " with %%task name(x: int) -> y: int."
+        )
+    dry_run = arguments.switch("dry-run")
+    panel = Panel(kernel, kernel.output(), dry_run=dry_run)
+    try:
+        outcome = kernel.session.register(*entities, on_progress=panel.note, dry_run=dry_run)
+    except (FlyteNbError, KeyboardInterrupt):
+        panel.broken_off()
+        raise
+    panel.done(outcome)
+    if not outcome.ok:
+        raise RegistrationFailed("Not everything was registered:", _problems(outcome))
+
+
+def _own(kernel: Kernel, name: str) -> Entity:
+    entity = kernel.entity(name)
+    if isinstance(entity, str):
+        raise UsageError(f"{name!r} is not defined in this notebook, so it cannot be registered.")
+    own: Entity = entity
+    return own
+
+
+def _defined_now(kernel: Kernel) -> "list[Entity]":
+    """What the notebook defines, without what its cells do not define any more."""
+    entities: list[Entity] = kernel.registrar.load({})
+    gone = {
+        removed.name for removed in kernel.cells.removed([entity.short_name for entity in entities])
+    }
+    return [entity for entity in entities if entity.short_name not in gone]
+
+
+def _problems(outcome: Registration) -> "tuple[Problem, ...]":
+    found: list[Problem] = []
+    for entity in outcome.entities:
+        found += entity.problems
+        if entity.state == "failed" and not entity.problems:
+            found.append(Problem("RegistrationFailed", entity.why, entity=entity.id.name))
+    return tuple(found)
+
+
+class Panel:
+    """The registration panel: one output, written again as entities are done."""
+
+    def __init__(self, kernel: Kernel, output: Output, *, dry_run: bool) -> None:
+        self._kernel = kernel
+        self._output = output
+        self._dry_run = dry_run
+        self._entities: dict[object, RegisteredEntity] = {}
+        self._began = self._drawn = time.monotonic()
+
+    def note(self, entity: RegisteredEntity) -> None:
+        """One more entity is done."""
+        self._entities[entity.id] = entity
+        now = time.monotonic()
+        if now - self._drawn >= _REDRAW_S:
+            self._drawn = now
+            so_far = Registration(tuple(self._entities.values()), 0, 0, now - self._began)
+            self._show(so_far, running=True)
+
+    def broken_off(self) -> None:
+        """Show what was done before an error or an interrupt ended it."""
+        if self._entities:
+            elapsed = time.monotonic() - self._began
+            self._show(Registration(tuple(self._entities.values()), 0, 0, elapsed), running=False)
+
+    def done(self, outcome: Registration) -> None:
+        """Show the outcome, and what the cells have to say about it."""
+        self._show(outcome, running=False)
+
+    def _show(self, registration: Registration, *, running: bool) -> None:
+        session = self._kernel.session
+        self._output.show(
+            rest.registration(
+                registration,
+                scope=session.scope,
+                label=session.label,
+                running=running,
+                dry_run=self._dry_run,
+                notes=() if running else notes(self._kernel),
+                humanize=self._kernel.cells.humanize,
+            )
+        )
+
+
+def notes(kernel: Kernel) -> "tuple[str, ...]":
+    """What to point out: definitions that were deleted, and classes that were defined again."""
+    entities = kernel.entities()
+    said = [
+        f"{removed.name} is not defined by {removed.cell.label} any more, so it was left out. It is"
+        f" still in memory: del {removed.name} forgets it."
+        for removed in kernel.cells.removed(entities)
+    ]
+    for stale in kernel.stale(entities):
+        owner = kernel.cells.owner(stale.entity)
+        again = f"run {owner.label} again" if owner else f"define {stale.entity} again"
+        said.append(
+            f"class {stale.class_name} was redefined after {stale.entity}: {again}, else"
+            f" {stale.entity} keeps the old one."
+        )
+    return tuple(said)

@@ -1,0 +1,129 @@
+"""`%flyte watch`, `executions`, `logs` and `terminate`."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from flyte_nb.api.errors import UsageError
+from flyte_nb.client.execution import failure_of
+from flyte_nb.client.views import ExecutionView
+from flyte_nb.graph.collapse import collapsed
+from flyte_nb.graph.layout import layered
+from flyte_nb.notebook import rest
+from flyte_nb.notebook.arguments import Arguments
+from flyte_nb.notebook.commands import drawing
+from flyte_nb.notebook.kernel import Kernel, Output
+from flyte_nb.notebook.ports import ExecutionPort
+
+
+def watch(kernel: Kernel, arguments: Arguments) -> None:
+    """Follow an execution live; with `--wait`, until it has ended.
+
+    Raises:
+        ExecutionFailed: With `--wait`, when it ended in anything but SUCCEEDED.
+    """
+    execution = kernel.execution(arguments.first())
+    tracker = show(kernel, execution, kernel.output())
+    if not arguments.switch("wait"):
+        return
+    last = execution.view()
+    if not last.is_terminal:
+        *_, last = execution.watch()
+    if tracker is not None:
+        tracker.join(timeout_s=10)
+    if last.phase != "SUCCEEDED":
+        raise failure_of(last)
+
+
+def show(kernel: Kernel, execution: ExecutionPort, output: Output) -> Any:
+    """Put the live tracker into an output; of an execution that has ended, what stays of it."""
+    first = execution.view()
+    kernel.last_execution = first.id.name
+    graph = drawing.graph_for(kernel.session, first)
+
+    def at_rest(view: ExecutionView) -> "Mapping[str, Any]":
+        return drawing.execution_at_rest(kernel, execution, view, graph)
+
+    if first.is_terminal:
+        output.show(at_rest(first))
+        return None
+    from flyte_nb.notebook.live.tracker import Surroundings, Tracker
+
+    tracker = Tracker(
+        execution,
+        first,
+        layered(collapsed(graph)),
+        Surroundings(at_rest, output.show, kernel.cells.humanize, rest.value),
+    )
+    output.show(rest.with_fallback(tracker.widget, at_rest(first)))
+    kernel.follow(tracker)
+    tracker.start()
+    return tracker
+
+
+def executions(kernel: Kernel, arguments: Arguments) -> None:
+    """List the newest executions."""
+    limit = arguments.number("limit", 20) or 20
+    session = kernel.session
+    views = session.executions(limit)
+    kernel.output().show(rest.executions(views, scope=session.scope, label=session.label))
+
+
+def logs(kernel: Kernel, arguments: Arguments) -> None:
+    """Print what the attempts printed.
+
+    Raises:
+        UsageError: The execution has no such node.
+    """
+    first, second = arguments.positionals[:1], arguments.second()
+    execution = kernel.execution(first[0] if first else "")
+    attempt = arguments.number("attempt")
+    node_id = _node_id(execution.view(), second) if second else None
+    text = execution.logs(node_id, None if attempt is None else attempt - 1)
+    tail = arguments.number("tail")
+    if tail is not None:
+        text = "\n".join(text.splitlines()[-tail:])
+    text = kernel.cells.humanize(text)
+    sys.stdout.write(text if text.endswith("\n") or not text else f"{text}\n")
+    if not text.strip():
+        sys.stdout.write("Nothing was printed.\n")
+
+
+def _node_id(view: ExecutionView, name: str) -> str:
+    """The node a person means: by its id, or by the name of its task."""
+    for node in view.nodes:
+        if name in (node.node_id, node.name):
+            return node.node_id
+    named = [n.node_id for n in view.nodes if n.name.rpartition(".")[2] == name]
+    if len(named) == 1:
+        return named[0]
+    if named:
+        raise UsageError(f"{name} ran several times: {', '.join(named)}. Name one of these nodes.")
+    known = ", ".join(f"{n.node_id} ({n.name.rpartition('.')[2]})" for n in view.nodes[:20])
+    raise UsageError(f"{view.id.name} has no node {name!r}; it has: {known or 'none yet'}.")
+
+
+def terminate(kernel: Kernel, arguments: Arguments) -> None:
+    """End an execution; without `--yes` a question with two buttons comes first."""
+    execution = kernel.execution(arguments.first())
+    view = execution.view()
+    output = kernel.output()
+    if view.is_terminal:
+        output.show(rest.note(f"{view.id.name} has already ended: {view.phase.lower()}."))
+        return
+    cause = arguments.options.get("cause", "terminated from the notebook")
+    if arguments.switch("yes"):
+        execution.terminate(cause)
+        output.show(rest.note(f"{view.id.name} is being terminated."))
+        return
+    from flyte_nb.notebook.live.question import Question
+
+    subject = f"{view.workflow.name.rpartition('.')[2]} {view.id.name}"
+    question = Question(
+        f"Terminate {subject}? Tasks that run are killed; what has ended is kept.",
+        yes=("Terminate", lambda: execution.terminate(cause), f"{subject} is being terminated."),
+        no=("Keep it running", f"{subject} goes on."),
+        say=lambda text: output.show(rest.note(text)),
+    )
+    advice = f"%flyte terminate {view.id.name} --yes terminates without a question."
+    output.show(rest.with_fallback(question.widget, rest.note(advice)))

@@ -1,0 +1,1 @@
+"""The typed launch form: text to values, and the widgets around it."""

@@ -1,0 +1,120 @@
+"""IPython formatters by type. A type is named, not imported: nothing is loaded until it is shown."""
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flyte_nb.api.errors import CompileFailed, FlyteNbError, UsageError
+from flyte_nb.notebook import rest
+from flyte_nb.notebook.commands import registering
+from flyte_nb.notebook.kernel import Kernel
+
+_LOG = logging.getLogger(__name__)
+
+Bundle = Callable[[Kernel, Any], "Mapping[str, Any]"]
+
+
+def _task(kernel: Kernel, task: Any) -> "Mapping[str, Any]":
+    registry = kernel.session.registry
+    problems = task.problems(registry)
+    if problems:
+        raise CompileFailed(f"{task.short_name} cannot be used yet:", problems)
+    function = task.function
+    doc = inspect.getdoc(function) or ""
+    return rest.task(
+        kernel.session.scope.full_name(task.module, task.short_name),
+        task.signature(registry),
+        _options(task.options),
+        doc=doc.partition("\n")[0],
+        place=kernel.cells.label(function.__code__.co_filename),
+    )
+
+
+def _options(options: Any) -> "list[str]":
+    """What the author asked for beyond the defaults, in words."""
+    said = []
+    if options.retries:
+        said.append(f"{options.retries} {'retry' if options.retries == 1 else 'retries'}")
+    if options.cache:
+        said.append("cached")
+    if options.timeout_s:
+        said.append(f"at most {options.timeout_s:g} s")
+    for name, amount in options.requests._asdict().items():
+        if amount:
+            said.append(f"{amount} {name}")
+    return said
+
+
+def _workflow(kernel: Kernel, workflow: Any) -> "Mapping[str, Any]":
+    return _compiled(kernel, kernel.session.compile(workflow))
+
+
+def _launch_plan(kernel: Kernel, launch_plan: Any) -> "Mapping[str, Any]":
+    return _compiled(kernel, kernel.session.compile(launch_plan.workflow))
+
+
+def _compiled(kernel: Kernel, compiled: Any) -> "Mapping[str, Any]":
+    return rest.compiled(compiled, kernel.cells.humanize, registering.notes(kernel))
+
+
+def _registration(kernel: Kernel, registration: Any) -> "Mapping[str, Any]":
+    session = kernel.session
+    return rest.registration(
+        registration, scope=session.scope, label=session.label, humanize=kernel.cells.humanize
+    )
+
+
+def _execution(kernel: Kernel, execution: Any) -> "Mapping[str, Any]":
+    view = execution.view()
+    if not view.is_terminal:
+        return rest.launched(view)
+    from flyte_nb.notebook.commands import drawing
+
+    graph = drawing.graph_for(kernel.session, view)
+    return drawing.execution_at_rest(kernel, execution, view, graph)
+
+
+BY_TYPE: "dict[tuple[str, str], Bundle]" = {
+    ("flyte_nb.sdk.task", "Task"): _task,
+    ("flyte_nb.sdk.workflow", "Workflow"): _workflow,
+    ("flyte_nb.sdk.launch_plan", "LaunchPlan"): _launch_plan,
+    ("flyte_nb.client.compiling", "Compiled"): _compiled,
+    ("flyte_nb.client.views", "Registration"): _registration,
+    ("flyte_nb.client.execution", "Execution"): _execution,
+}
+
+
+def shown(kernel: Kernel, make: Bundle, value: Any) -> "Mapping[str, Any]":
+    """The bundle for a value. A display never raises: what goes wrong is shown in its place."""
+    try:
+        return make(kernel, value)
+    except (FlyteNbError, UsageError) as error:
+        return rest.failure(error, text=repr(value), cells=kernel.cells)
+    except Exception as error:  # noqa: BLE001 - the outermost frame of a display
+        _LOG.exception("%s could not be shown", type(value).__name__)
+        return rest.failure(error, text=repr(value), cells=kernel.cells)
+
+
+def register(kernel: Kernel) -> "Callable[[], None]":
+    """Add the formatters to the kernel's shell; the result takes them away."""
+    formatter = kernel.shell.display_formatter.mimebundle_formatter
+    for (module, name), make in BY_TYPE.items():
+        formatter.for_type_by_name(module, name, _bound(kernel, make))
+
+    def undo() -> None:
+        import sys
+
+        for module, name in BY_TYPE:
+            kind = getattr(sys.modules.get(module), name, None)
+            formatter.deferred_printers.pop((module, name), None)
+            formatter.type_printers.pop(kind, None)
+
+    return undo
+
+
+def _bound(kernel: Kernel, make: Bundle) -> Any:
+    def bundle(value: Any, include: Any = None, exclude: Any = None) -> "dict[str, Any]":
+        return dict(shown(kernel, make, value))
+
+    return bundle

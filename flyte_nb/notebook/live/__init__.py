@@ -1,0 +1,1 @@
+"""Live views: what changes while a run goes on."""

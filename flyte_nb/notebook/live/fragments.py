@@ -1,0 +1,230 @@
+"""Pieces of the live tracker as HTML: head, bar, timeline, table of nodes, side panel. Pure.
+
+They stand on the page with `live.style`; nothing of them is kept when the run has ended.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from html import escape
+
+from flyte_nb.api.errors import ErrorInfo
+from flyte_nb.client.views import TERMINAL_PHASES, AttemptView, ExecutionView, NodeView
+from flyte_nb.graph.palette import display_phase, style_of
+from flyte_nb.notebook.live.states import clock, counted, spoken_duration
+
+_GROUPS = {
+    "SUCCEEDED": "succeeded",
+    "CACHED": "cached",
+    "RECOVERED": "cached",
+    "RUNNING": "running",
+    "DYNAMIC_RUNNING": "running",
+    "SUCCEEDING": "running",
+    "FAILED": "failed",
+    "FAILING": "failed",
+    "TIMED_OUT": "failed",
+    "ABORTED": "aborted",
+    "ABORTING": "aborted",
+    "RETRYABLE_FAILED": "aborted",
+    "PAUSED": "paused",
+}
+_BAR_ORDER = ("succeeded", "cached", "failed", "aborted", "running", "paused")
+_MAX_ROWS = 300
+"""More rows than this nobody reads; the table says how many it leaves out."""
+
+
+def color_of(phase: str) -> str:
+    """The style sheet's variable for a phase."""
+    return f"var(--fnb-{_GROUPS.get(phase, 'queued')})"
+
+
+def pill(phase: str) -> str:
+    """The phase as mark and word."""
+    group = _GROUPS.get(phase, "queued")
+    style = style_of(phase)
+    return (
+        f'<span class="fnb-pill" style="color:var(--fnb-{group});'
+        f'background:var(--fnb-{group}-fill)">{style.mark} {style.word}</span>'
+    )
+
+
+def node_phase(node: NodeView) -> str:
+    """The node's phase as it is displayed: cache hits are a phase of their own."""
+    return display_phase(node.phase, node.cache_status)
+
+
+def head(view: ExecutionView, now: datetime, total: int) -> str:
+    """Name, execution, time of day, phase, elapsed time, count of nodes."""
+    started = view.started_at or view.created_at
+    elapsed = ((view.ended_at if view.is_terminal else now) or now) - started
+    return (
+        f'<span class="fnb-title" role="heading" aria-level="3">{escape(view.workflow.name)}</span> '
+        f'<span class="fnb-mono">{escape(view.id.name)} · {started.astimezone():%H:%M:%S}</span> '
+        f'<span aria-live="polite">{pill(view.phase)}</span> '
+        f'<span class="fnb-mono">{clock(elapsed.total_seconds())}</span> '
+        f'<span class="fnb-soft fnb-count">{counted(view, total)}</span>'
+    )
+
+
+def bar(view: ExecutionView, total: int) -> str:
+    """A thin line: how many nodes are in which phase."""
+    counts: dict[str, int] = {}
+    top = [node for node in view.nodes if not node.parent_id]
+    for node in top:
+        group = _GROUPS.get(node_phase(node), "")
+        counts[group] = counts.get(group, 0) + 1
+    whole = max(total, len(top), 1)
+    pieces = "".join(
+        f'<i style="width:{100 * counts[group] / whole:.2f}%;background:var(--fnb-{group})"></i>'
+        for group in _BAR_ORDER
+        if group in counts
+    )
+    return f'<div class="fnb-bar" role="img" aria-label="{counted(view, total)}">{pieces}</div>'
+
+
+def timeline(view: ExecutionView, now: datetime) -> str:
+    """A row a node, a bar an attempt, over the time since the execution began."""
+    started = view.started_at or view.created_at
+    end = view.ended_at if view.is_terminal and view.ended_at else now
+    span = max((end - started).total_seconds(), 0.1)
+    rows = []
+    for node in view.nodes[:_MAX_ROWS]:
+        bars = "".join(_timeline_bar(b, started, now, span) for b in _spans(node))
+        style = style_of(node_phase(node))
+        rows.append(
+            f'<span class="fnb-row-name" title="{escape(node.node_id)}">{style.mark} '
+            f"{escape(_title(node))}</span>"
+            f'<div class="fnb-lane">{bars}</div>'
+            f'<span class="fnb-soft fnb-num">{_duration(node, now)}</span>'
+        )
+    if not rows:
+        return '<div class="fnb-pad fnb-soft">No node has started yet.</div>'
+    return f'<div class="fnb-gantt">{"".join(rows)}{_more(view)}</div>'
+
+
+def nodes_table(view: ExecutionView, now: datetime) -> str:
+    """Each node with phase, duration, attempts, and what was used."""
+    rows = []
+    for node in view.nodes[:_MAX_ROWS]:
+        last = node.attempts[-1] if node.attempts else None
+        indent = ' style="padding-left:26px"' if node.parent_id else ""
+        rows.append(
+            f"<tr><td{indent}>{escape(_title(node))} "
+            f'<span class="fnb-mono">{escape(node.node_id)}</span></td>'
+            f"<td>{pill(node_phase(node))}</td>"
+            f'<td class="fnb-num">{_duration(node, now)}</td>'
+            f'<td class="fnb-num">{len(node.attempts) or "–"}</td>'
+            f'<td class="fnb-num">{_used(last)}</td></tr>'
+        )
+    if not rows:
+        return '<div class="fnb-pad fnb-soft">No node has started yet.</div>'
+    return (
+        '<table class="fnb-table"><thead><tr><th scope="col">node</th><th scope="col">phase</th>'
+        '<th scope="col" class="fnb-num">duration</th><th scope="col" class="fnb-num">attempts</th>'
+        f'<th scope="col" class="fnb-num">used</th></tr></thead><tbody>{"".join(rows)}</tbody></table>'
+        f"{_more(view)}"
+    )
+
+
+def facts(node: NodeView, now: datetime, values: "Mapping[str, str]") -> str:
+    """The side panel's upper half: phase, attempts, time, use, and the inputs as they are known.
+
+    Args:
+        node: The selected node.
+        now: For running times, UTC.
+        values: Inputs and outputs by name, already as HTML.
+    """
+    last = node.attempts[-1] if node.attempts else None
+    rows = []
+    if len(node.attempts) > 1:
+        first = node.attempts[-2]
+        why = first.error.code.rpartition(":")[2] if first.error else style_of(first.phase).word
+        rows.append(("attempt", f"{len(node.attempts)} · before: {escape(why)}"))
+    if node.started_at is not None:
+        rows.append(("time", _duration(node, now)))
+    if node.cache_status:
+        rows.append(("cache", escape(node.cache_status.removeprefix("CACHE_").lower())))
+    if _used(last) != "–":
+        rows.append(("used", _used(last)))
+    rows += [(escape(name), shown) for name, shown in values.items()]
+    listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows)
+    return (
+        f'<div class="fnb-side-head"><b>{escape(_title(node))}</b> {pill(node_phase(node))}</div>'
+        f'<dl class="fnb-facts">{listed}</dl>'
+    )
+
+
+def error_box(subject: str, error: ErrorInfo, humanize: "Callable[[str], str]", advice: str) -> str:
+    """What failed, where in the notebook, and what to do."""
+    message, frames = split_message(humanize(error.message))
+    code = f"<code>{escape(frames)}</code>" if frames else ""
+    return (
+        f'<div class="fnb-error" role="alert"><b>{escape(subject)}</b> · {escape(message)}'
+        f'{code}<span class="fnb-soft">{escape(advice)}</span></div>'
+    )
+
+
+def split_message(message: str) -> "tuple[str, str]":
+    """(what a person needs, the frames) of an attempt's message.
+
+    A worker writes `Trace:`, the user's frames, `Message:` and the exception; other texts are
+    returned whole.
+    """
+    head_, found, tail = message.partition("Message:")
+    if not found or "Trace:" not in head_:
+        return message.strip(), ""
+    frames = head_.partition("Trace:")[2].strip("\n")
+    lines = [line for line in frames.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.strip().startswith("Traceback (most recent")]
+    margin = min((len(line) - len(line.lstrip()) for line in lines), default=0)
+    said = tail.strip()
+    while lines and lines[-1].strip() in said:
+        lines.pop()
+    return said, "\n".join(line[margin:] for line in lines)
+
+
+def _spans(node: NodeView) -> "list[AttemptView | NodeView]":
+    return list(node.attempts) if node.attempts else [node]
+
+
+def _timeline_bar(
+    part: "AttemptView | NodeView", started: datetime, now: datetime, span: float
+) -> str:
+    if part.started_at is None:
+        return ""
+    phase = node_phase(part) if isinstance(part, NodeView) else part.phase
+    left = max(0.0, (part.started_at - started).total_seconds() / span)
+    end = part.ended_at or (part.started_at if part.phase in TERMINAL_PHASES else now)
+    width = max(0.004, (end - part.started_at).total_seconds() / span)
+    left = min(left, 0.996)
+    return (
+        f'<i style="left:{100 * left:.2f}%;width:{100 * min(width, 1 - left):.2f}%;'
+        f'background:{color_of(phase)}" title="{style_of(phase).word}"></i>'
+    )
+
+
+def _duration(node: NodeView, now: datetime) -> str:
+    if node.started_at is None:
+        return "–"
+    if node.phase not in TERMINAL_PHASES:
+        return clock((now - node.started_at).total_seconds())
+    return spoken_duration(((node.ended_at or node.started_at) - node.started_at).total_seconds())
+
+
+def _used(attempt: "AttemptView | None") -> str:
+    if attempt is None:
+        return "–"
+    parts = []
+    if attempt.cpu_s is not None:
+        parts.append(f"{attempt.cpu_s:.1f} s cpu")
+    if attempt.max_rss_bytes is not None:
+        parts.append(f"{attempt.max_rss_bytes / 1e6:,.0f} MB")
+    return " · ".join(parts) or "–"
+
+
+def _title(node: NodeView) -> str:
+    return node.name.rpartition(".")[2] or node.node_id
+
+
+def _more(view: ExecutionView) -> str:
+    left = len(view.nodes) - _MAX_ROWS
+    return f'<div class="fnb-pad fnb-soft">and {left} more</div>' if left > 0 else ""

@@ -1,0 +1,110 @@
+"""The live graph as a widget: with anywidget it pans, zooms and selects; without, it is a picture.
+
+Only what changed travels: a custom message `{"delta": {node: [phase, subtitle]}}`. The trait `states`
+is changed in place, so that a page that is loaded later asks for it and gets everything.
+"""
+
+import importlib.util
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from flyte_nb.graph.layout import Layout
+from flyte_nb.graph.svg import marks, svg
+from flyte_nb.notebook.live.states import NodeState
+
+_SETTLE_S = 3.0
+"""So long after the start whole states are sent: a page loads the script later than the widget,
+and messages that come before it are lost."""
+
+Select = Callable[[str], None]
+
+
+class GraphView(Protocol):
+    """A drawn graph whose nodes change."""
+
+    widget: Any
+
+    def update(self, states: "Mapping[str, NodeState]", changed: "Mapping[str, Any]") -> None:
+        """Show these states; `changed` is what is new since the last call."""
+        ...
+
+
+def graph_view(layout: Layout, label: str, on_select: Select) -> GraphView:
+    """The best view that can be had here.
+
+    Args:
+        layout: Where everything is; it is laid out once and for all.
+        label: What a screen reader says.
+        on_select: Called with the id of a node that was clicked or reached by keyboard, or "".
+    """
+    if importlib.util.find_spec("anywidget") is None:
+        return PictureGraph(layout)
+    return LiveGraph(layout, label, on_select)
+
+
+class LiveGraph:
+    """The graph that a script in the page recolours."""
+
+    def __init__(self, layout: Layout, label: str, on_select: Select) -> None:
+        self.widget = _widget_class()(
+            svg=svg(layout, theme="page", live=True), looks=_looks(), label=label, states={}
+        )
+        self._whole_until = time.monotonic() + _SETTLE_S
+        self.widget.observe(lambda change: on_select(change["new"]), names="selected")
+
+    def update(self, states: "Mapping[str, NodeState]", changed: "Mapping[str, Any]") -> None:
+        """Send what changed."""
+        if not changed:
+            return
+        delta = {node: list(state) for node, state in changed.items()}
+        self.widget.states.update(delta)
+        if time.monotonic() < self._whole_until:
+            self.widget.send_state("states")
+        else:
+            self.widget.send({"delta": delta})
+
+
+class PictureGraph:
+    """The graph as HTML that is written anew; for where anywidget is not installed."""
+
+    def __init__(self, layout: Layout) -> None:
+        from flyte_nb.notebook.toolkit import widgets
+
+        self._layout = layout
+        self.widget = widgets.HTML()
+        self.widget.add_class("fnb-picture")
+        self.update({}, {})
+
+    def update(self, states: "Mapping[str, NodeState]", changed: "Mapping[str, Any]") -> None:
+        """Draw the colours again; the layout stays."""
+        self.widget.value = svg(
+            self._layout,
+            phases={node: state.phase for node, state in states.items()},
+            subtitles={node: state.subtitle for node, state in states.items() if state.subtitle},
+            theme="page",
+        )
+
+
+def _looks() -> "dict[str, list[str]]":
+    return {phase: list(look) for phase, look in marks().items()}
+
+
+def _widget_class() -> Any:
+    """The widget's class; made here because anywidget is optional and costs an import."""
+    import anywidget
+    import traitlets
+
+    class GraphWidget(anywidget.AnyWidget):
+        """One graph on the page; the traits are described in `graph.js`."""
+
+        _esm = Path(__file__).with_name("graph.js").read_text(encoding="utf-8")
+
+        svg = traitlets.Unicode().tag(sync=True)
+        states = traitlets.Dict().tag(sync=True)
+        looks = traitlets.Dict().tag(sync=True)
+        label = traitlets.Unicode().tag(sync=True)
+        selected = traitlets.Unicode().tag(sync=True)
+
+    return GraphWidget

@@ -1,0 +1,112 @@
+"""What each node of a running graph says: its phase, its mark and one line. Pure."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from flyte_nb.client.views import TERMINAL_PHASES, ExecutionView, NodeView
+from flyte_nb.graph.palette import display_phase
+
+_STARTED = frozenset({"RUNNING", "DYNAMIC_RUNNING", "SUCCEEDING", "FAILING"})
+
+
+class NodeState(NamedTuple):
+    """One node as the graph shows it."""
+
+    phase: str
+    """A key of `graph.palette.PHASE_STYLES`."""
+    subtitle: str
+
+
+def node_states(
+    view: ExecutionView, now: datetime, waits: "Mapping[str, frozenset[str]] | None" = None
+) -> "dict[str, NodeState]":
+    """The top-level nodes by their id in the template.
+
+    Args:
+        view: The execution.
+        now: For running times, UTC.
+        waits: For each node of the template, the nodes it waits for; makes `waits for 2`.
+    """
+    states = {
+        node.spec_node_id: NodeState(display_phase(node.phase, node.cache_status), said(node, now))
+        for node in view.nodes
+        if not node.parent_id
+    }
+    done = {
+        node_id
+        for node_id, state in states.items()
+        if state.phase in TERMINAL_PHASES or state.phase == "CACHED"
+    }
+    for node_id, upstream in (waits or {}).items():
+        left = len(upstream - done)
+        if states.get(node_id, _UNKNOWN).phase in _NOT_STARTED and not view.is_terminal:
+            said_now = f"waits for {left}" if left else "queued"
+            states[node_id] = NodeState("QUEUED" if node_id in states else "UNDEFINED", said_now)
+        elif node_id not in states and view.is_terminal:
+            states[node_id] = NodeState("UNDEFINED", "did not run")
+    return states
+
+
+_UNKNOWN = NodeState("UNDEFINED", "")
+_NOT_STARTED = frozenset({"UNDEFINED", "QUEUED", "INITIALIZING", "WAITING_FOR_RESOURCES"})
+
+
+def delta(
+    before: "Mapping[str, NodeState]", after: "Mapping[str, NodeState]"
+) -> "dict[str, tuple[str, str]]":
+    """What changed, as `{node: (phase, subtitle)}`; this is all that travels on a tick."""
+    return {
+        node_id: (state.phase, state.subtitle)
+        for node_id, state in after.items()
+        if before.get(node_id) != state
+    }
+
+
+def said(node: NodeView, now: datetime) -> str:
+    """One short line: the time it took or takes, the attempt, the kind of error."""
+    parts = []
+    if display_phase(node.phase, node.cache_status) == "CACHED":
+        return "from cache"
+    if node.started_at is not None:
+        running = node.phase in _STARTED
+        end = now if running else node.ended_at or node.started_at
+        seconds = (end - node.started_at).total_seconds()
+        parts.append(clock(seconds) if running else spoken_duration(seconds))
+    if len(node.attempts) > 1:
+        parts.append(f"attempt {len(node.attempts)}")
+    if node.error is not None and node.phase in ("FAILED", "TIMED_OUT"):
+        parts.append(node.error.code.rpartition(":")[2])
+    return " · ".join(parts)
+
+
+def clock(seconds: float) -> str:
+    """Time that goes on, e.g. `0:31`, `12:05`, `1:02:03`."""
+    whole = max(0, int(seconds))
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def spoken_duration(seconds: float) -> str:
+    """Time that is over, e.g. `12 ms`, `1.2 s`, `2:05`."""
+    if seconds < 0.0995:
+        return f"{max(0.0, seconds) * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    return clock(seconds)
+
+
+def counted(view: ExecutionView, total: int) -> str:
+    """E.g. `3 of 6 nodes`."""
+    ended = sum(1 for node in view.nodes if not node.parent_id and node.phase in TERMINAL_PHASES)
+    return f"{ended} of {max(total, ended)} nodes"
+
+
+def most_telling(view: ExecutionView) -> "NodeView | None":
+    """The node a person wants to see first: one that failed, else runs, else ended last."""
+    top = [node for node in view.nodes if not node.parent_id]
+    for phases in (frozenset({"FAILED", "TIMED_OUT", "FAILING"}), _STARTED, TERMINAL_PHASES):
+        found = [node for node in top if node.phase in phases]
+        if found:
+            return found[-1]
+    return top[0] if top else None

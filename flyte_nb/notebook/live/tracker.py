@@ -1,0 +1,334 @@
+"""The live tracker: graph by phase, timeline, nodes, logs, inputs and outputs, terminate.
+
+One pump's painting thread writes all widgets; callbacks (which may run in any thread) only submit to
+it. Tabs and the graph's selection ring are drawn by the page itself, so that they answer while the
+kernel is busy. When the run has ended, the output that holds the tracker is written over with static
+HTML, and the widgets are closed: what is saved in the notebook needs no kernel to be seen.
+"""
+
+import html
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+from flyte_nb.api.errors import FlyteNbError
+from flyte_nb.client.views import ExecutionView, NodeView
+from flyte_nb.graph.layout import Layout
+from flyte_nb.graph.svg import group_phase
+from flyte_nb.graph.values import GROUP, INPUTS, OUTPUTS
+from flyte_nb.notebook.live import fragments
+from flyte_nb.notebook.live.graph_widget import graph_view
+from flyte_nb.notebook.live.pump import Pump
+from flyte_nb.notebook.live.states import NodeState, delta, most_telling, node_states
+from flyte_nb.notebook.live.style import style_sheet
+from flyte_nb.notebook.ports import ExecutionPort
+from flyte_nb.notebook.toolkit import widgets
+
+_DETAILS_EVERY_S = 1.0
+_MAX_LOG_LINES = 500
+_WIDE = 560
+"""A graph that is wider (in px) gets the whole width, and the side panel goes below it."""
+
+
+class Surroundings(NamedTuple):
+    """What the tracker needs of the notebook around it."""
+
+    at_rest: "Callable[[ExecutionView], Mapping[str, Any]]"
+    """The mime bundle that stays when the run has ended."""
+    replace: "Callable[[Mapping[str, Any]], None]"
+    """Writes a bundle over the output that holds the tracker."""
+    humanize: "Callable[[str], str]"
+    """File names of cells as `cell [7]`."""
+    show_value: "Callable[[Any], str]"
+    """A Python value as a short piece of HTML."""
+    clock: "Callable[[], datetime]" = lambda: datetime.now(timezone.utc)
+
+
+class Tracker:
+    """The view of one execution while it runs."""
+
+    def __init__(
+        self, execution: ExecutionPort, first: ExecutionView, layout: Layout, around: Surroundings
+    ) -> None:
+        self._execution = execution
+        self._around = around
+        self._layout = layout
+        self._view = first
+        self._states: dict[str, NodeState] = {}
+        self._waits = _waits(layout)
+        self._chosen = ""
+        self._detailed_at: datetime | None = None
+        self._values: dict[str, dict[str, str]] = {}
+        self._graph = graph_view(layout, _label(first), self._choose)
+        self._pieces = _Pieces(self._graph.widget, stacked=layout.width > _WIDE)
+        self.widget = self._pieces.card
+        self._pump = Pump(execution, self)
+        self._wire_terminate()
+        self._pieces.inputs.value = "<div class='fnb-pad fnb-soft'>loading …</div>"
+        self._write(first)
+        self._pump.submit(self._load_inputs)
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._pump.start()
+
+    def close(self) -> None:
+        """Stop following; another output has taken over."""
+        self._pump.stop()
+        _close_all(self.widget)
+
+    def join(self, timeout_s: "float | None" = None) -> bool:
+        """Wait until nothing is painted any more; whether that is so."""
+        return self._pump.join(timeout_s)
+
+    # --- the painter: called by the pump's thread only
+
+    def paint(self, view: ExecutionView) -> None:
+        """Show the view, and about once a second what needs a call: logs and values."""
+        self._write(view)
+        now = self._around.clock()
+        due = self._detailed_at is None or (now - self._detailed_at).total_seconds() >= (
+            _DETAILS_EVERY_S
+        )
+        if due and not view.is_terminal:
+            self._detailed_at = now
+            self._write_details()
+
+    def finish(self, view: ExecutionView) -> None:
+        """Leave static HTML in place of the widgets."""
+        self._around.replace(self._around.at_rest(view))
+        _close_all(self.widget)
+
+    def lost(self, reason: str) -> None:
+        """Say that it does not go on, and how it would."""
+        advice = f"The run itself may go on. %flyte watch {self._view.id.name} follows it again."
+        self._pieces.errors.value = (
+            f"<div class='fnb-pad'><div class='fnb-error' role='alert'><b>Not followed any more</b> · "
+            f"{html.escape(reason)} <span class='fnb-soft'>{html.escape(advice)}</span></div></div>"
+        )
+
+    # --- writing
+
+    def _write(self, view: ExecutionView) -> None:
+        self._view = view
+        now = self._around.clock()
+        states = node_states(view, now, self._waits)
+        _add_groups(states, self._layout)
+        changed = delta(self._states, states)
+        self._states = states
+        self._graph.update(states, changed)
+        total = max(view.total_nodes, len(self._waits))
+        pieces = self._pieces
+        pieces.head.value = fragments.head(view, now, total)
+        pieces.bar.value = fragments.bar(view, total)
+        pieces.timeline.value = fragments.timeline(view, now)
+        pieces.nodes.value = fragments.nodes_table(view, now)
+        pieces.errors.value = self._errors(view)
+        self._write_side(now)
+
+    def _write_side(self, now: datetime) -> None:
+        node = self._followed()
+        if node is None:
+            self._pieces.side.value = "<span class='fnb-soft'>No node has started yet.</span>"
+            return
+        values = self._values.get(node.node_id, {})
+        self._pieces.side.value = fragments.facts(node, now, values)
+
+    def _write_details(self) -> None:
+        node = self._followed()
+        try:
+            if node is not None and node.attempts:
+                self._pieces.side_log.value = _log(self._execution.logs(node.node_id))
+            else:
+                self._pieces.side_log.value = ""
+            self._pieces.log.value = _log(self._execution.logs(), "Nothing was printed yet.")
+        except FlyteNbError as error:
+            self._pieces.side_log.value = _log(str(error))
+
+    def _errors(self, view: ExecutionView) -> str:
+        boxes = []
+        for node in view.nodes:
+            if node.error is not None and node.phase in ("FAILED", "TIMED_OUT", "FAILING"):
+                title = node.name.rpartition(".")[2] or node.node_id
+                advice = f"%flyte logs {view.id.name} {node.node_id}"
+                boxes.append(fragments.error_box(title, node.error, self._around.humanize, advice))
+        return f"<div class='fnb-pad'>{''.join(boxes[:3])}</div>" if boxes else ""
+
+    def _followed(self) -> "NodeView | None":
+        for node in self._view.nodes:
+            if self._chosen and node.spec_node_id == self._chosen and not node.parent_id:
+                return node
+        return most_telling(self._view)
+
+    # --- what a person does: any thread
+
+    def _choose(self, node_id: str) -> None:
+        def chosen() -> None:
+            self._chosen = node_id
+            self._write_side(self._around.clock())
+            self._load_values()
+            self._write_details()
+
+        self._pump.submit(chosen)
+
+    def _load_values(self) -> None:
+        node = self._followed()
+        if node is None or node.ended_at is None or node.node_id in self._values:
+            return
+        try:
+            inputs, outputs = self._execution.node_data(node.node_id)
+        except FlyteNbError as error:
+            self._values[node.node_id] = {"values": html.escape(str(error))}
+        else:
+            shown = {name: self._around.show_value(value) for name, value in inputs.items()}
+            shown |= {f"→ {n}": self._around.show_value(value) for n, value in outputs.items()}
+            self._values[node.node_id] = shown
+        self._write_side(self._around.clock())
+
+    def _load_inputs(self) -> None:
+        try:
+            inputs = self._execution.inputs()
+        except FlyteNbError as error:
+            self._pieces.inputs.value = f"<div class='fnb-pad'>{html.escape(str(error))}</div>"
+            return
+        rows = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{self._around.show_value(value)}</td></tr>"
+            for name, value in inputs.items()
+        )
+        self._pieces.inputs.value = (
+            f"<table class='fnb-table'><tbody>{rows}</tbody></table>"
+            if rows
+            else "<div class='fnb-pad fnb-soft'>It takes no inputs.</div>"
+        ) + "<div class='fnb-pad fnb-soft'>Outputs are shown when the run has ended.</div>"
+
+    def _wire_terminate(self) -> None:
+        pieces = self._pieces
+        pieces.terminate.on_click(lambda _: self._pump.submit(pieces.ask))
+        pieces.keep.on_click(lambda _: self._pump.submit(pieces.calm))
+        pieces.end.on_click(lambda _: self._pump.submit(self._terminate))
+
+    def _terminate(self) -> None:
+        self._pieces.calm()
+        self._pieces.terminate.disabled = True
+        self._pieces.terminate.description = "Terminating …"
+        try:
+            self._execution.terminate("terminated from the notebook")
+        except FlyteNbError as error:
+            self._pieces.terminate.disabled = False
+            self._pieces.terminate.description = "Terminate"
+            self._pieces.errors.value = (
+                f"<div class='fnb-pad'><div class='fnb-error'>{html.escape(str(error))}</div></div>"
+            )
+
+
+class _Pieces:
+    """The tracker's widgets, and nothing but widgets."""
+
+    def __init__(self, graph: Any, *, stacked: bool) -> None:
+        self.head = widgets.HTML()
+        self.bar = widgets.HTML()
+        self.side = widgets.HTML()
+        self.side_log = widgets.HTML()
+        self.timeline = widgets.HTML()
+        self.nodes = widgets.HTML()
+        self.inputs = widgets.HTML()
+        self.log = widgets.HTML()
+        self.errors = widgets.HTML()
+        self.terminate = _button("Terminate", "End this run", "fnb-danger")
+        self.end = _button("End this run", "Terminate: running tasks are killed", "fnb-danger")
+        self.keep = _button("Keep it running", "Do not terminate")
+        self._confirm = _box(
+            widgets.HBox, "fnb-confirm", widgets.HTML("Terminate?"), self.end, self.keep
+        )
+        self._head_row = _box(widgets.HBox, "fnb-head", self.head, self.terminate)
+        side = _box(widgets.VBox, "fnb-side", self.side, _named(self.side_log, "fnb-log"))
+        first = _box(widgets.HBox, "fnb-split", graph, side)
+        if stacked:
+            first.add_class("fnb-stacked")
+        tabs = widgets.Tab(
+            [
+                first,
+                _box(widgets.VBox, "fnb-scroll", self.timeline),
+                _box(widgets.VBox, "fnb-scroll", self.nodes),
+                _box(widgets.VBox, "fnb-scroll", self.inputs),
+                _box(widgets.VBox, "fnb-scroll", _named(self.log, "fnb-log", "fnb-tall")),
+            ],
+            titles=["Graph", "Timeline", "Nodes", "Inputs and outputs", "Logs"],
+        )
+        self.card = widgets.VBox(
+            [widgets.HTML(style_sheet()), self._head_row, self.bar, tabs, self.errors]
+        )
+        self.card.add_class("fnb-card")
+
+    def ask(self) -> None:
+        """Ask before anything is ended."""
+        self._head_row.children = (self.head, self._confirm)
+
+    def calm(self) -> None:
+        """Take the question away."""
+        self._head_row.children = (self.head, self.terminate)
+
+
+def _button(text: str, tooltip: str, *classes: str) -> Any:
+    return _named(widgets.Button(description=text, tooltip=tooltip), *classes)
+
+
+def _box(kind: Any, name: str, *children: Any) -> Any:
+    return _named(kind(list(children)), name)
+
+
+def _named(widget: Any, *classes: str) -> Any:
+    for name in classes:
+        widget.add_class(name)
+    return widget
+
+
+def _close_all(widget: Any) -> None:
+    """Close a widget and all that is in it, innermost first."""
+    for child in getattr(widget, "children", ()):
+        _close_all(child)
+    widget.close()
+
+
+def _waits(layout: Layout) -> "dict[str, frozenset[str]]":
+    """Which nodes each node waits for; the workflow's own inputs and outputs are no nodes."""
+    real = [n.node for n in layout.nodes if n.node.kind not in (INPUTS, OUTPUTS, GROUP)]
+    ids = {node.id for node in real}
+    return {
+        node.id: frozenset(
+            edge.source
+            for edge in layout.graph.edges
+            if edge.target == node.id and edge.source in ids
+        )
+        for node in real
+    }
+
+
+def _add_groups(states: "dict[str, NodeState]", layout: Layout) -> None:
+    """A pile of nodes has one state: what needs attention first."""
+    for placed in layout.nodes:
+        members = placed.node.members
+        if members:
+            phases = [states[m].phase if m in states else "" for m in members]
+            done = sum(1 for phase in phases if phase in ("SUCCEEDED", "CACHED", "RECOVERED"))
+            states[placed.node.id] = NodeState(
+                group_phase(phases), f"{done} of {len(members)} done"
+            )
+
+
+def _label(view: ExecutionView) -> str:
+    return (
+        f"Graph of {view.workflow.name}, execution {view.id.name}."
+        " Arrow keys go from node to node, plus and minus zoom."
+    )
+
+
+def _log(text: str, empty: str = "") -> str:
+    lines = text.rstrip("\n").splitlines()
+    cut = lines[-_MAX_LOG_LINES:]
+    if len(lines) > len(cut):
+        cut.insert(0, f"… {len(lines) - len(cut)} lines before")
+    shown = html.escape("\n".join(cut))
+    if shown:
+        return f"<pre>{shown}</pre>"
+    return f"<div class='fnb-pad fnb-soft'>{empty}</div>" if empty else ""

@@ -1,0 +1,253 @@
+"""What rests in a notebook: a mime bundle of static HTML and text for every noun that is shown.
+
+The cards make the HTML; here is only which card a noun has, and what its text is.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from flyte_nb.api.errors import CompileFailed, RegistrationFailed
+from flyte_nb.api.identifiers import Scope
+from flyte_nb.api.specs import WorkflowTemplate
+from flyte_nb.client.views import ExecutionView, Registration
+from flyte_nb.graph.model import graph_of, graph_of_template
+from flyte_nb.graph.palette import style_of
+from flyte_nb.graph.values import Graph
+from flyte_nb.notebook import theme
+from flyte_nb.notebook.arguments import Command
+from flyte_nb.notebook.cards import compiled as compiled_card
+from flyte_nb.notebook.cards import execution as execution_card
+from flyte_nb.notebook.cards import executions as executions_card
+from flyte_nb.notebook.cards import parts
+from flyte_nb.notebook.cards import registration as registration_card
+from flyte_nb.notebook.cells import CellRegistry
+from flyte_nb.notebook.html import Safe, element, with_code
+
+Humanize = Callable[[str], str]
+Bundle = dict[str, Any]
+
+_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def with_fallback(widget: Any, at_rest: "Mapping[str, Any]") -> Bundle:
+    """The widget's bundle, with static HTML and text for where no widget can be shown."""
+    made = widget._repr_mimebundle_()
+    own = made[0] if isinstance(made, tuple) else made
+    return {**at_rest, _VIEW: own[_VIEW]}
+
+
+def registration(
+    registration: Registration,
+    *,
+    scope: Scope,
+    label: str,
+    running: bool = False,
+    dry_run: bool = False,
+    notes: "Sequence[str]" = (),
+    humanize: Humanize = str,
+) -> Bundle:
+    """A registration, finished or going on."""
+    card = registration_card.card(
+        registration,
+        scope=scope,
+        label=label,
+        running=running,
+        dry_run=dry_run,
+        notes=notes,
+        humanize=humanize,
+    )
+    return _bundle(card, "\n".join([registration_card.text(registration), *notes]))
+
+
+def execution(
+    view: ExecutionView,
+    graph: Graph,
+    *,
+    inputs: "Mapping[str, Any]",
+    outputs: "Mapping[str, Any]",
+    logs: str,
+    humanize: Humanize,
+) -> Bundle:
+    """An execution with everything that is known of it."""
+    card = execution_card.card(
+        view,
+        graph,
+        inputs={name: value(one) for name, one in inputs.items()},
+        outputs={name: value(one) for name, one in outputs.items()},
+        logs=humanize(logs),
+        now=datetime.now(timezone.utc),
+        humanize=humanize,
+    )
+    return _bundle(card, humanize(execution_card.text(view, graph)))
+
+
+def launched(view: ExecutionView) -> Bundle:
+    """An execution that goes on."""
+    card = parts.card(
+        parts.head(
+            view.workflow.name,
+            view.id.name,
+            element("span", with_code("`%flyte watch` follows it", theme.CODE), style=theme.QUIET),
+            pills=(parts.phase_pill(view.phase),),
+        )
+    )
+    word = style_of(view.phase).word
+    return _bundle(card, f"{view.workflow.name} {view.id.name} {word}; %flyte watch follows it")
+
+
+def executions(views: "Sequence[ExecutionView]", *, scope: Scope, label: str) -> Bundle:
+    """The newest executions."""
+    where = f"{scope.project} / {scope.domain} · {label}"
+    now = datetime.now(timezone.utc)
+    return _bundle(
+        executions_card.card(views, where=where, now=now), executions_card.text(views, now=now)
+    )
+
+
+def compiled(compiled: Any, humanize: Humanize, notes: "Sequence[str]" = ()) -> Bundle:
+    """A workflow's graph, or its problems on the graph."""
+    if compiled.closure is not None and not compiled.problems:
+        graph = graph_of(compiled.closure)
+    elif isinstance(compiled.template, WorkflowTemplate):
+        graph = graph_of_template(compiled.template)
+    else:
+        graph = Graph(compiled.name, (), ())
+    card = compiled_card.card(
+        compiled.name, graph, compiled.problems, notes=notes, humanize=humanize
+    )
+    return _bundle(card, humanize(compiled_card.text(graph, compiled.problems)))
+
+
+def task(name: str, signature: Any, options: "Sequence[str]", *, doc: str, place: str) -> Bundle:
+    """A task's signature: its inputs and outputs with their types.
+
+    Args:
+        name: The full name.
+        signature: An `sdk.signature.TaskSignature`.
+        options: What was asked for, e.g. `2 retries`.
+        doc: The first line of its docstring.
+        place: Where it is defined, e.g. `cell [7]`.
+    """
+    from flyte_nb.types.codec import spell
+
+    rows = []
+    for var, codec in signature.input_codecs.items():
+        default = f"= {signature.defaults[var]!r}" if var in signature.defaults else "required"
+        rows.append(("input", var, spell(codec.python_type), default))
+    for var, codec in signature.output_codecs.items():
+        rows.append(("output", var, spell(codec.python_type), ""))
+    table = [
+        (
+            element("span", side, style=theme.SOFT),
+            element("b", var),
+            element("code", kind, style=theme.CODE),
+            element("span", note, style=theme.SOFT),
+        )
+        for side, var, kind, note in rows
+    ]
+    said = " · ".join(options)
+    card = parts.card(
+        parts.head(name, " · ".join(filter(None, ("task", place))), *((said,) if said else ())),
+        element("div", doc, style="padding:0 14px 9px 14px") if doc else None,
+        parts.table(("", "", "", ""), table),
+    )
+    lines = [f"{side} {var}: {kind} {note}".rstrip() for side, var, kind, note in rows]
+    return _bundle(card, "\n".join([f"task {name}", *(f"  {line}" for line in lines)]))
+
+
+def failure(error: Exception, *, text: str, cells: CellRegistry) -> Bundle:
+    """In place of a display that could not be made: why not. `text` is the value's repr."""
+    problems = getattr(error, "problems", ())
+    if problems and isinstance(error, (CompileFailed, RegistrationFailed)):
+        body = parts.problems(problems, humanize=cells.humanize)
+    else:
+        body = element("div", cells.humanize(str(error)), style="white-space:pre-wrap")
+    failed = style_of("FAILED")
+    card = parts.card(
+        parts.head(text, pills=(parts.pill(failed, type(error).__name__),)),
+        element("div", parts.panel(failed, body), style="padding:0 14px 11px 14px"),
+    )
+    return _bundle(card, f"{text}\n{type(error).__name__}: {cells.humanize(str(error))}")
+
+
+def status(label: str, scope: Scope, facts: "Mapping[str, Any]") -> Bundle:
+    """Where we are connected, and how it is there."""
+    shown = {name.replace("_", " "): str(value) for name, value in facts.items()}
+    rows = [
+        (element("span", name, style=theme.SOFT), element("span", value, style=theme.MONO))
+        for name, value in shown.items()
+        if value
+    ]
+    place = f"{scope.main_module} → {scope.project} / {scope.domain}"
+    card = parts.card(
+        parts.head(label, place, pills=(parts.pill(theme.NEW, "connected"),)),
+        parts.table(("", ""), rows),
+    )
+    lines = [f"{name}: {value}" for name, value in shown.items()]
+    return _bundle(card, "\n".join([f"{label}: {place}", *lines]))
+
+
+def help_page(commands: "Sequence[Command]") -> Bundle:
+    """The commands; of a single one, its flags too."""
+    rows = [(element("code", row.usage, style=theme.CODE), row.help) for row in commands]
+    if len(commands) == 1:
+        rows += [
+            (element("code", f"{o.flag} {o.takes}".strip(), style=theme.CODE), o.help)
+            for o in commands[0].options
+        ]
+    foot = with_code(
+        "A cell that begins with `%%task name(x: int) -> y: float` is a task: it sees `x` and sets `y`.",
+        theme.CODE,
+    )
+    card = parts.card(
+        parts.head("%flyte", "register, launch and watch from the notebook"),
+        parts.table(("", ""), rows),
+        element("div", foot, style=f"{theme.SECTION};{theme.BODY}") if len(commands) > 1 else None,
+    )
+    lines = [f"{row.usage}\n    {row.help}" for row in commands]
+    lines += (
+        [f"    {o.flag} {o.takes}  {o.help}" for o in commands[0].options[:]]
+        if (len(commands) == 1)
+        else []
+    )
+    return _bundle(card, "\n".join(lines))
+
+
+def form_at_rest(title: str, fields: "Sequence[Any]") -> Bundle:
+    """What a launch form is for those who cannot have it: its fields as a table."""
+    rows = [
+        (
+            element("b", field.name),
+            element("code", field.caption, style=theme.CODE),
+            element("span", field.initial(), style=theme.MONO),
+        )
+        for field in fields
+    ]
+    advice = with_code(
+        "Run the cell again for the form, or give the inputs in the line.", theme.CODE
+    )
+    card = parts.card(
+        parts.head(f"Launch {title}"),
+        parts.table(("input", "type", "default"), rows) if rows else None,
+        element("div", advice, style=f"{theme.BODY};{theme.QUIET}"),
+    )
+    lines = [f"  {field.name}: {field.caption}" for field in fields]
+    return _bundle(card, "\n".join([f"Launch {title}", *lines]))
+
+
+def note(text: str) -> Bundle:
+    """A line of text; `backticks` mark code."""
+    return _bundle(
+        parts.card(element("div", with_code(text, theme.CODE), style=theme.BODY)),
+        text.replace("`", ""),
+    )
+
+
+def value(value: Any) -> Safe:
+    """A Python value as a short piece of HTML."""
+    return element("code", repr(value)[:200], style=theme.CODE)
+
+
+def _bundle(html: str, text: str) -> Bundle:
+    return {"text/html": str(html), "text/plain": text}
