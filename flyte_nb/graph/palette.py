@@ -24,7 +24,8 @@ class PhaseStyle(NamedTuple):
     """How one phase is shown."""
 
     mark: str
-    """One character for text; `MARK_PATHS` has the same shape as a drawing."""
+    """One character for text (U+FE0E after it asks for text, not emoji); `MARK_PATHS` has the same
+    shape as a drawing."""
     word: str
     light: Tone
     dark: Tone
@@ -104,7 +105,7 @@ PHASE_STYLES = {
     "DYNAMIC_RUNNING": PhaseStyle("◐", "running", *_RUN, shape="half", width=2.0),
     "SUCCEEDING": PhaseStyle("◐", "finishing", *_RUN, shape="half", width=2.0),
     "SUCCEEDED": PhaseStyle("✓", "succeeded", *_OK, shape="check"),
-    "CACHED": PhaseStyle("⚡", "from cache", *_CACHED, shape="bolt"),
+    "CACHED": PhaseStyle("⚡\ufe0e", "from cache", *_CACHED, shape="bolt"),
     "RECOVERED": PhaseStyle("↺", "recovered", *_CACHED, shape="turn"),
     "RETRYABLE_FAILED": PhaseStyle("↺", "failed, tries again", *_ABORT, shape="turn"),
     "FAILING": PhaseStyle("✕", "failing", *_BAD, shape="cross", width=2.0),

@@ -1,0 +1,59 @@
+"""A workflow as it compiles, or everything that keeps it from compiling, drawn where it belongs."""
+
+from collections.abc import Callable, Sequence
+
+from flyte_nb.api.problems import Problem
+from flyte_nb.graph.html import figure
+from flyte_nb.graph.palette import PHASE_STYLES
+from flyte_nb.graph.text import tree
+from flyte_nb.graph.values import INPUTS, OUTPUTS, Graph
+from flyte_nb.notebook import theme
+from flyte_nb.notebook.cards import parts, units
+from flyte_nb.notebook.html import Safe, element
+
+
+def card(
+    name: str,
+    graph: Graph,
+    problems: "Sequence[Problem]" = (),
+    *,
+    notes: "Sequence[str]" = (),
+    humanize: "Callable[[str], str]" = str,
+) -> Safe:
+    """The workflow's graph; when there are problems, with their list beside it.
+
+    Args:
+        name: the entity's full name.
+        graph: of the closure, or of the template when it does not compile.
+        problems: all of them; numbered in the order given, the same numbers stand on the graph.
+        notes: remarks below, e.g. that a task was defined again; `backticks` mark code.
+        humanize: replaces file names of cells.
+    """
+    picture = Safe(figure(graph, problems=problems))
+    if not problems:
+        nodes = [node for node in graph.nodes if node.kind not in (INPUTS, OUTPUTS)]
+        head = parts.head(name, units.plural(len(nodes), "node"))
+        return parts.card(head, _stage(picture), parts.notes(notes))
+    pill = parts.pill(PHASE_STYLES["PROBLEM"], units.plural(len(problems), "problem"))
+    listed = parts.problems(problems, humanize=humanize)
+    body = element(
+        "div",
+        element("div", picture, style="flex:1 1 420px;min-width:0;padding:12px 14px"),
+        element(
+            "div",
+            listed,
+            style=f"flex:1 1 260px;min-width:0;padding:12px 14px;{theme.SUNK}",
+        ),
+        style=f"display:flex;flex-wrap:wrap;border-top:{theme.LINE}",
+    )
+    head = parts.head(f"{name} does not compile", pills=(pill,))
+    return parts.card(head, body, parts.notes(notes))
+
+
+def text(graph: Graph, problems: "Sequence[Problem]" = ()) -> str:
+    """The graph as a tree, with the problems."""
+    return tree(graph, problems=problems)
+
+
+def _stage(picture: Safe) -> Safe:
+    return element("div", picture, style=f"border-top:{theme.LINE};padding:12px 14px")

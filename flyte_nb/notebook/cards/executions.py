@@ -1,0 +1,86 @@
+"""The history of executions as a table."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from flyte_nb.client.views import ExecutionView
+from flyte_nb.graph.palette import style_of
+from flyte_nb.notebook import theme
+from flyte_nb.notebook.cards import parts, units
+from flyte_nb.notebook.html import Child, Safe, element
+
+_MAX_ERROR = 160  # characters of an error in a row
+
+
+def card(
+    views: "Sequence[ExecutionView]",
+    *,
+    where: str = "",
+    now: "datetime | None" = None,
+) -> Safe:
+    """The executions as given, newest first as a rule.
+
+    Args:
+        views: a row each.
+        where: e.g. `flytesnacks / development · local backend`.
+        now: for `5 min ago` and for what still runs; `None` leaves both out.
+    """
+    if not views:
+        empty = element(
+            "div",
+            "Nothing has run yet here. ",
+            element("code", "%flyte launch", style=theme.CODE),
+            " starts something.",
+            style=f"border-top:{theme.LINE};{theme.BODY}",
+        )
+        return parts.card(parts.head("Executions", where), empty)
+    heads = ("execution", "workflow", "phase", "started", "took", "")
+    rows = [_row(view, now) for view in views]
+    return parts.card(
+        parts.head("Executions", where),
+        parts.table(heads, rows, right=(4,)),
+    )
+
+
+def text(views: "Sequence[ExecutionView]", *, now: "datetime | None" = None) -> str:
+    """A line an execution."""
+    lines = []
+    for view in views:
+        style = style_of(view.phase)
+        lines.append(
+            f"{style.mark} {view.id.name}  {style.word:<11}  {_took(view, now):>8}"
+            f"  {units.moment(_start(view))}  {view.workflow.name}"
+        )
+    return "\n".join(lines) or "Nothing has run yet here."
+
+
+def _row(view: ExecutionView, now: "datetime | None") -> "list[Child]":
+    started = _start(view)
+    when = units.ago(started, now) if now is not None else units.moment(started)
+    note = view.abort_cause or (_first_line(view.error.message) if view.error else "")
+    return [
+        element("span", view.id.name, style=theme.MONO),
+        view.workflow.name or view.entity.name,
+        parts.phase_pill(view.phase),
+        element("span", when, title=units.moment(started), style="white-space:nowrap"),
+        _took(view, now),
+        element("span", note, style=theme.QUIET),
+    ]
+
+
+def _start(view: ExecutionView) -> datetime:
+    return view.started_at or view.created_at
+
+
+def _took(view: ExecutionView, now: "datetime | None") -> str:
+    end = view.ended_at or (None if view.is_terminal else now)
+    seconds = units.between(_start(view), end)
+    return "–" if seconds is None else units.duration(seconds)
+
+
+def _first_line(message: str) -> str:
+    """The line of an error that says what it is: the last of a trace, else the first."""
+    said = message.partition("Message:")[2] or message
+    lines = [line.strip() for line in said.strip().splitlines() if line.strip()]
+    line = lines[0] if lines else ""
+    return line if len(line) <= _MAX_ERROR else line[: _MAX_ERROR - 1] + "…"

@@ -1,0 +1,94 @@
+"""The nodes of an execution: one line about each, and the table of all."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from flyte_nb.client.views import TERMINAL_PHASES, AttemptView, ExecutionView, NodeView
+from flyte_nb.graph.palette import display_phase
+from flyte_nb.notebook import theme
+from flyte_nb.notebook.cards import parts, units
+from flyte_nb.notebook.html import Child, Safe, element, join
+
+_MAX_ROWS = 300  # more nobody reads; the table says how many it leaves out
+
+
+def title_of(node: NodeView, titles: "Mapping[str, str]") -> str:
+    """What the graph calls it; inside another node, its own name."""
+    if not node.parent_id and node.spec_node_id in titles:
+        return titles[node.spec_node_id]
+    return node.name.rpartition(".")[2] or node.node_id
+
+
+def took(node: "NodeView | AttemptView", now: "datetime | None" = None) -> "float | None":
+    """Seconds it took, or takes so far; `None` when it has not started or that is not known."""
+    end = node.ended_at or (None if node.phase in TERMINAL_PHASES else now)
+    return units.between(node.started_at, end)
+
+
+def said(node: NodeView, now: "datetime | None" = None) -> str:
+    """One short line for the graph: the time, the attempts, the kind of error."""
+    if display_phase(node.phase, node.cache_status) == "CACHED":
+        return "from cache"
+    shown = []
+    seconds = took(node, now)
+    if seconds is not None:
+        shown.append(units.duration(seconds))
+    if node.error is not None and node.phase in ("FAILED", "TIMED_OUT"):
+        shown.append(node.error.code.rpartition(":")[2])
+    if len(node.attempts) > 1:
+        shown.append(f"attempt {len(node.attempts)}")
+    return " · ".join(part for part in shown if part)
+
+
+def nodes_table(
+    view: ExecutionView, titles: "Mapping[str, str]", now: "datetime | None" = None
+) -> Safe:
+    """Phase, duration, attempts, processor time, memory and cache of each node."""
+    rows = [_row(node, titles, now) for node in view.nodes[:_MAX_ROWS]]
+    heads = ["node", "phase", "duration", "attempts", "cpu", "memory", "cache"]
+    used = [
+        column
+        for column in range(len(heads))
+        if column < 4 or any(row[column] != "–" for row in rows)
+    ]
+    table = parts.table(
+        [heads[column] for column in used],
+        [[row[column] for column in used] for row in rows],
+        right=[place for place, column in enumerate(used) if 2 <= column <= 5],
+    )
+    left = len(view.nodes) - len(rows)
+    more = element("div", f"and {left:,} more", style=theme.BODY) if left > 0 else None
+    return join((table, more))
+
+
+def _row(node: NodeView, titles: "Mapping[str, str]", now: "datetime | None") -> "Sequence[Child]":
+    seconds = took(node, now)
+    return (
+        element(
+            "span",
+            title_of(node, titles),
+            element("span", f"  {node.node_id}", style=f"{theme.MONO};{theme.SOFT}"),
+            style="padding-left:16px" if node.parent_id else "",
+        ),
+        parts.phase_pill(display_phase(node.phase, node.cache_status)),
+        "–" if seconds is None else units.duration(seconds),
+        str(len(node.attempts)) if node.attempts else "–",
+        _cpu(node),
+        _memory(node),
+        _cache(node.cache_status),
+    )
+
+
+def _cpu(node: NodeView) -> str:
+    known = [attempt.cpu_s for attempt in node.attempts if attempt.cpu_s is not None]
+    return units.duration(sum(known)) if known else "–"
+
+
+def _memory(node: NodeView) -> str:
+    known = [attempt.max_rss_bytes for attempt in node.attempts if attempt.max_rss_bytes]
+    return units.size(max(known)) if known else "–"
+
+
+def _cache(status: str) -> str:
+    word = status.removeprefix("CACHE_").replace("_", " ").lower()
+    return "–" if word in ("", "disabled") else word

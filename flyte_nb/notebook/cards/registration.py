@@ -1,0 +1,163 @@
+"""What a registration did, entity by entity, and why."""
+
+from collections.abc import Callable, Sequence
+
+from flyte_nb.api.identifiers import Scope
+from flyte_nb.api.problems import Problem, as_text
+from flyte_nb.client.views import (
+    CHANGED,
+    FAILED,
+    NEW,
+    UNCHANGED,
+    RegisteredEntity,
+    Registration,
+)
+from flyte_nb.graph.palette import PhaseStyle
+from flyte_nb.notebook import theme
+from flyte_nb.notebook.cards import parts, units
+from flyte_nb.notebook.html import Child, Safe, element, join, with_code
+
+_STYLES = {
+    NEW: theme.NEW,
+    CHANGED: theme.CHANGED,
+    UNCHANGED: theme.UNCHANGED,
+    FAILED: theme.FAILED,
+}
+_GROUP_FROM = 3  # so many unchanged entities of one kind share a row
+
+
+def card(
+    registration: Registration,
+    *,
+    scope: "Scope | None" = None,
+    label: str = "",
+    running: bool = False,
+    dry_run: bool = False,
+    notes: "Sequence[str]" = (),
+    humanize: "Callable[[str], str]" = str,
+) -> Safe:
+    """The registration as a card.
+
+    Args:
+        registration: what was done, or, with `dry_run`, what would be.
+        scope: where it was registered.
+        label: what a person calls the other side, e.g. `local backend`.
+        running: whether it goes on; then no total is said.
+        dry_run: whether nothing was sent.
+        notes: remarks below the table; `backticks` mark code.
+        humanize: replaces file names of cells.
+    """
+    entities = registration.entities
+    title = "Registering" if running else "Would register" if dry_run else "Register"
+    found = [problem for entity in entities for problem in entity.problems]
+    return parts.card(
+        parts.head(title, _where(scope, label), *_counts(entities)),
+        parts.bar((share, style) for share, style in _shares(entities)),
+        parts.table(
+            ("entity", "kind", "state", "why", "uploaded"), _rows(entities, humanize), right=(4,)
+        )
+        if entities
+        else element("div", "Nothing to register.", style=theme.BODY),
+        _failures(found, humanize),
+        None if running else _total(registration, dry_run),
+        parts.notes(notes),
+    )
+
+
+def text(registration: Registration) -> str:
+    """The registration as lines."""
+    width = max((len(entity.id.name) for entity in registration.entities), default=0)
+    lines = [
+        f"{_STYLES[entity.state].mark} {entity.id.name:<{width}}  {entity.state:<9}  {entity.why}"
+        for entity in registration.entities
+    ]
+    found = [problem for entity in registration.entities for problem in entity.problems]
+    return "\n".join([*lines, *([as_text(found)] if found else [])]) or "Nothing to register."
+
+
+def _where(scope: "Scope | None", label: str) -> str:
+    if scope is None:
+        return label
+    place = f"{scope.main_module} → {scope.project} / {scope.domain}"
+    return f"{place} · {label}" if label else place
+
+
+def _counts(entities: "Sequence[RegisteredEntity]") -> "list[Safe]":
+    pills = []
+    for state, style in _STYLES.items():
+        count = sum(entity.state == state for entity in entities)
+        if count:
+            pills.append(parts.pill(style, f"{count} {style.word}"))
+    return pills
+
+
+def _shares(entities: "Sequence[RegisteredEntity]") -> "list[tuple[float, PhaseStyle]]":
+    failed = sum(entity.state == FAILED for entity in entities)
+    whole = max(1, len(entities))
+    return [((len(entities) - failed) / whole, theme.NEW), (failed / whole, theme.FAILED)]
+
+
+def _rows(
+    entities: "Sequence[RegisteredEntity]", humanize: "Callable[[str], str]"
+) -> "list[list[Child]]":
+    """A row an entity; what needs attention first, what did not change last and together."""
+    order = (FAILED, CHANGED, NEW, UNCHANGED)
+    rows: list[list[Child]] = []
+    same: dict[tuple[str, str], list[RegisteredEntity]] = {}
+    for state in order:
+        for entity in entities:
+            if entity.state != state:
+                continue
+            if state == UNCHANGED:
+                same.setdefault((entity.id.resource_type, entity.why), []).append(entity)
+            else:
+                rows.append(_row([entity], humanize))
+    for alike in same.values():
+        if len(alike) >= _GROUP_FROM:
+            rows.append(_row(alike, humanize))
+        else:
+            rows += [_row([entity], humanize) for entity in alike]
+    return rows
+
+
+def _row(alike: "list[RegisteredEntity]", humanize: "Callable[[str], str]") -> "list[Child]":
+    first = alike[0]
+    style = _STYLES.get(first.state, theme.UNCHANGED)
+    names = ", ".join(entity.id.name for entity in alike)
+    why: Safe = with_code(humanize(first.why), theme.CODE)
+    if first.state == UNCHANGED:
+        why = element("span", why, style=theme.SOFT)
+    elif first.id.version:
+        version = element(
+            "span", first.id.version[:8], style=f"{theme.MONO};{theme.SOFT}", title=first.id.version
+        )
+        why = join((why, element("span", " · version ", style=theme.SOFT), version))
+    sent = sum(entity.uploaded_bytes for entity in alike)
+    is_task = first.id.resource_type == "task"
+    return [
+        names,
+        first.id.resource_type.replace("_", " "),
+        parts.pill(style),
+        why,
+        units.size(sent) if sent or is_task else "–",
+    ]
+
+
+def _failures(found: "Sequence[Problem]", humanize: "Callable[[str], str]") -> "Safe | None":
+    if not found:
+        return None
+    listed = parts.panel(theme.FAILED, parts.problems(found, humanize=humanize))
+    return element("div", listed, style=f"border-top:{theme.LINE};padding:10px 14px")
+
+
+def _total(registration: Registration, dry_run: bool) -> "Safe | None":
+    if not registration.entities:
+        return None
+    if dry_run:
+        said = "Nothing was sent."
+    else:
+        sent = registration.uploaded_bytes
+        said = f"{units.size(sent)} uploaded" if sent else "nothing to upload"
+        said += f" · {units.plural(registration.rpcs, 'call')}"
+        said += f" · {units.duration(registration.elapsed_s)}"
+    return element("div", said, style=f"border-top:{theme.LINE};padding:5px 14px;{theme.QUIET}")

@@ -1,0 +1,67 @@
+"""Sizes, times and counts as a person says them."""
+
+from datetime import datetime, timezone
+
+
+def size(count: int) -> str:
+    """Bytes in decimal units: `0`, `812 B`, `2.1 kB`, `34 MB`."""
+    if count < 1000:
+        return f"{count} B" if count else "0"
+    value = float(count)
+    for unit in ("kB", "MB", "GB", "TB"):
+        value /= 1000
+        if value < 999.5 or unit == "TB":
+            break
+    return f"{value:.1f} {unit}" if value < 9.95 else f"{value:,.0f} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """A time that is over: `12 ms`, `1.2 s`, `2:05`, `1:02:03`."""
+    seconds = max(0.0, seconds)
+    if seconds < 0.0995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = int(seconds + 0.5)
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def between(start: "datetime | None", end: "datetime | None") -> "float | None":
+    """Seconds from `start` to `end`; `None` when either is not known."""
+    if start is None or end is None:
+        return None
+    return (aware(end) - aware(start)).total_seconds()
+
+
+def aware(moment: datetime) -> datetime:
+    """The moment with a time zone; one without is UTC, as in views."""
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
+
+
+def moment(at: "datetime | None", *, today: "datetime | None" = None) -> str:
+    """The local time `14:02:11`, with the date when it is not that of `today`; empty for `None`."""
+    if at is None:
+        return ""
+    local = aware(at).astimezone()
+    if today is not None and aware(today).astimezone().date() == local.date():
+        return f"{local:%H:%M:%S}"
+    return f"{local:%Y-%m-%d %H:%M:%S}"
+
+
+def ago(at: datetime, now: datetime) -> str:
+    """How long ago: `just now`, `5 min ago`, `3 h ago`, `2 days ago`."""
+    seconds = max(0.0, (aware(now) - aware(at)).total_seconds())
+    for limit, divisor, word in ((60, 1, ""), (3600, 60, "min"), (86400, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / divisor:.0f} {word} ago" if word else "just now"
+    days = int(seconds // 86400)
+    return f"{days} day{'' if days == 1 else 's'} ago"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 task`, `2 tasks`; nouns that end in y: `2 entities`."""
+    if count == 1:
+        return f"1 {noun}"
+    plural_noun = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count:,} {plural_noun}"

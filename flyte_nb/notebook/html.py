@@ -1,0 +1,107 @@
+"""Small, safe HTML: everything is escaped unless it was built here.
+
+Built for the strictest reader: JupyterLab's sanitizer for notebooks nobody has trusted. It keeps a list
+of tags, a few attributes, and inline styles of known properties whose colours are `#rrggbb` or
+`rgba(r, g, b, a)`; `<style>`, `<script>`, `<svg>`, `role`, `aria-*` and `var(…)` go. What is not on
+those lists cannot be written with `element`, so a card cannot look different for a stranger.
+"""
+
+from collections.abc import Iterable
+from html import escape
+from typing import Union
+
+_TAGS = """
+b br caption code col colgroup dd details div dl dt em i img li ol p pre s small span strong sub
+summary sup table tbody td tfoot th thead tr u ul
+"""
+_ATTRIBUTES = "alt class colspan dir height id lang open rowspan scope src title width"
+_STYLES = """
+background background-color border border-bottom border-collapse border-left border-radius
+border-right border-spacing border-top bottom box-sizing color cursor display flex flex-wrap
+align-items font-family font-size font-style font-weight gap height justify-content left
+letter-spacing line-height list-style margin margin-bottom margin-left margin-right margin-top
+max-height max-width min-height min-width opacity overflow overflow-wrap overflow-x overflow-y
+padding padding-bottom padding-left padding-right padding-top position right table-layout
+text-align text-decoration text-overflow top vertical-align white-space width word-break
+"""
+
+TAGS = frozenset(_TAGS.split())
+ATTRIBUTES = frozenset(_ATTRIBUTES.split())
+STYLES = frozenset(_STYLES.split())
+"""Properties the sanitizer keeps (JupyterLab 4.6, `@jupyterlab/apputils` sanitizer), as far as used."""
+
+_VOID = frozenset({"br", "col", "img"})
+
+
+class Safe(str):
+    """Text that is HTML already."""
+
+    __slots__ = ()
+
+
+Child = Union["Safe", str, int, float, None]
+
+
+def element(tag: str, *children: Child, style: str = "", **attributes: "str | int | bool") -> Safe:
+    """One element.
+
+    Args:
+        tag: one of `TAGS`.
+        children: text is escaped, `Safe` is taken as it is, `None` is left out.
+        style: inline CSS, properties of `STYLES` only.
+        attributes: of `ATTRIBUTES`; `True` writes the bare name, `False` nothing.
+
+    Raises:
+        ValueError: when a tag, attribute or property is not on its list.
+    """
+    if tag not in TAGS:
+        raise ValueError(f"<{tag}> does not survive an untrusted notebook")
+    parts = [f"<{tag}"]
+    if style:
+        parts.append(f' style="{escape(checked_style(style), quote=True)}"')
+    for name, value in attributes.items():
+        if name not in ATTRIBUTES:
+            raise ValueError(f"the attribute {name!r} does not survive an untrusted notebook")
+        if value is True:
+            parts.append(f" {name}")
+        elif value is not False:
+            parts.append(f' {name}="{escape(str(value), quote=True)}"')
+    if tag in _VOID:
+        return Safe("".join(parts) + "/>")
+    return Safe(f"{''.join(parts)}>{join(children)}</{tag}>")
+
+
+def join(children: "Iterable[Child]", separator: str = "") -> Safe:
+    """The children one after the other; `separator` is text."""
+    return Safe(escape(separator).join(text(child) for child in children if child is not None))
+
+
+def text(child: Child) -> Safe:
+    """A child as HTML: escaped, unless it is `Safe`."""
+    if isinstance(child, Safe):
+        return child
+    # Lone surrogates (broken file names) and NUL cannot be sent to a page.
+    clean = str(child).replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+    return Safe(escape(clean, quote=False))
+
+
+def with_code(sentence: str, style: str = "") -> Safe:
+    """A sentence in which `backticks` mark code."""
+    parts = sentence.split("`")
+    if len(parts) % 2 == 0:  # an odd backtick: not markup
+        return text(sentence)
+    return join(
+        element("code", part, style=style) if index % 2 else part
+        for index, part in enumerate(parts)
+    )
+
+
+def checked_style(style: str) -> str:
+    """`style`, if all its properties are on the list."""
+    for declaration in style.split(";"):
+        name, colon, _ = declaration.partition(":")
+        if colon and name.strip() not in STYLES:
+            raise ValueError(
+                f"the property {name.strip()!r} does not survive an untrusted notebook"
+            )
+    return style
