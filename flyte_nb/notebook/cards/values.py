@@ -148,7 +148,9 @@ def _sequence(value: Any, depth: int) -> Safe:
     more = len(value) - len(first)
     if all(isinstance(item, (type(None), bool, int, float, str)) for item in first):
         said = ", ".join(repr(item)[:60] for item in first) + (", …" if more else "")
-    XX
+        left, right = "{}"
+        if isinstance(value, (list, tuple)):
+            left, right = "[]" if isinstance(value, list) else "()"
         size = _soft(f"  {len(value):,} items") if more else None
         return join((_code(f"{left}{said}{right}"), size))
     if depth >= _MAX_DEPTH:
