@@ -37,8 +37,9 @@ __all__ = [*_HOMES, *_ALIASES, "__version__", "load_ipython_extension"]
 def load_ipython_extension(ip: object) -> None:
     """`%load_ext flyte_nb`: the magics and displays, over sessions that `connect` makes."""
 
-    def connect(*args: object, **options: object) -> object:
-        return import_module("flyte_nb.session").connect(*args, **options)
+    def connect(**options: object) -> object:
+        session = import_module("flyte_nb.session")
+        return session.connect(**options) if options else session.default_session()
 
     import_module("flyte_nb.notebook.extension").load(ip, connect)
 
