@@ -1,1 +1,20 @@
-"""See ARCHITECTURE.md."""
+"""Flyte's workflow compiler on flyteidl messages: specs in, closure or every problem out.
+
+Rules and results are those of flytepropeller/pkg/compiler at v1.16.8.
+"""
+
+from flyte_nb.compiler.problems import flyte_error_text
+from flyte_nb.compiler.program import LaunchPlanInterface, identifier_text
+from flyte_nb.compiler.requirements import Requirements
+from flyte_nb.compiler.tasks import compile_task
+from flyte_nb.compiler.workflows import compile_workflow, requirements
+
+__all__ = [
+    "LaunchPlanInterface",
+    "Requirements",
+    "compile_task",
+    "compile_workflow",
+    "flyte_error_text",
+    "identifier_text",
+    "requirements",
+]

@@ -1,0 +1,258 @@
+"""Does each input get one value, and one that fits? And who has to run before?
+
+Source: flytepropeller/pkg/compiler/validators/bindings.go at v1.16.8.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from flyteidl.core import literals_pb2, types_pb2
+
+from flyte_nb.api.problems import Problem
+from flyte_nb.compiler import reports
+from flyte_nb.compiler.building import BOTH, Builder, NodeState
+from flyte_nb.compiler.casting import Type, is_optional
+from flyte_nb.compiler.inference import type_of_scalar
+from flyte_nb.compiler.problems import START_NODE, Collector
+
+# `name`, or `[3].name`; Flyte's own pattern, which is searched for, not matched.
+_VARIABLE = re.compile(r"(\[(\d+)\]\.)?(\w+)", re.ASCII)
+_MAX_INDEX = 2**63 - 1
+
+
+class Bound(NamedTuple):
+    """What one binding comes to."""
+
+    type: "Type | None"
+    makers: "list[str]"
+    """Ids of the nodes whose results it uses."""
+    ok: bool
+
+
+_FAILED = Bound(None, [], False)
+
+
+def bind(
+    builder: Builder,
+    node: NodeState,
+    params: "dict[str, Type] | None",
+    direction: int = BOTH,
+) -> "dict[str, Type]":
+    """Check the node's bindings, add their edges, and return each bound input's resolved type.
+
+    Args:
+        builder: the workflow.
+        node: whose inputs are bound.
+        params: the inputs by name; `None` when the bindings themselves say what the inputs are
+            (branches and approvals): then types are not checked.
+        direction: which edges to add.
+    """
+    errors = builder.errors
+    resolved: dict[str, Type] = {}
+    provided: set[str] = set()
+    for binding in node.message.inputs:
+        name = binding.var
+        expected = builder.types.none if params is None else params.get(name)
+        if expected is None:
+            errors.add(reports.input_not_found(node.id, name, node.label, sorted(params or ())))
+        elif not binding.HasField("binding"):
+            errors.add(
+                reports.value_required(
+                    node.id, "Binding", f"{name!r} has a binding without a value."
+                )
+            )
+        elif name in provided:
+            errors.add(reports.bound_twice(node.id, name))
+        else:
+            provided.add(name)
+            bound = _Binding(builder, node, name, params is not None).check(
+                binding.binding, expected, errors
+            )
+            if bound.ok:
+                if bound.makers:
+                    builder.add_edges(bound.makers, node.id, direction)
+                resolved[name] = bound.type or builder.types.missing
+    if params is not None and len(provided) < len(params):
+        for name, type in params.items():
+            if name not in provided and not is_optional(type):
+                errors.add(reports.not_bound(node.id, name, type, node.label))
+    return resolved
+
+
+class _Binding:
+    """One input's binding, which may be nested."""
+
+    __slots__ = ("builder", "check_types", "name", "node")
+
+    def __init__(self, builder: Builder, node: NodeState, name: str, check_types: bool) -> None:
+        self.builder = builder
+        self.node = node
+        self.name = name
+        self.check_types = check_types
+
+    def check(self, data: literals_pb2.BindingData, expected: Type, errors: Collector) -> Bound:
+        kind = data.WhichOneof("value")
+        if kind == "promise":
+            return self._promise(data.promise, expected, errors)
+        if kind == "scalar":
+            return self._scalar(data.scalar, expected, errors)
+        if expected.kind == "union_type":
+            return self._union(data, expected, errors)
+        if kind == "collection":
+            return self._items(data, data.collection.bindings, "collection_type", expected, errors)
+        if kind == "map":
+            bindings = data.map.bindings
+            ordered = [bindings[name] for name in sorted(bindings)]
+            return self._items(data, ordered, "map_value_type", expected, errors)
+        received = "*core.BindingData_OffloadedMetadata" if kind else ""
+        errors.add(reports.mismatching_bindings(self.node.id, self.name, expected, received))
+        return _FAILED
+
+    def _union(self, data: literals_pb2.BindingData, expected: Type, errors: Collector) -> Bound:
+        found, match = _FAILED, expected
+        for variant in expected.variants:
+            bound = self.check(data, variant, Collector())
+            if not bound.ok:
+                continue
+            if found.ok:
+                errors.add(
+                    reports.ambiguous_union(
+                        self.node.id, self.name, expected, data, (match, variant)
+                    )
+                )
+                return _FAILED
+            found, match = bound, variant
+        if not found.ok:
+            errors.add(reports.incompatible_union(self.node.id, self.name, expected, data))
+        return found
+
+    def _items(
+        self,
+        data: literals_pb2.BindingData,
+        items: "Iterable[literals_pb2.BindingData]",
+        kind: str,
+        expected: Type,
+        errors: Collector,
+    ) -> Bound:
+        if expected.kind != kind or expected.inner is None:
+            received = data.collection if kind == "collection_type" else data.map
+            errors.add(reports.mismatching_bindings(self.node.id, self.name, expected, received))
+            return _FAILED
+        before = errors.count
+        makers: list[str] = []
+        inner: Type | None = None
+        for item in items:
+            bound = self.check(item, expected.inner, errors)
+            if bound.ok:
+                makers.extend(bound.makers)
+                inner = bound.type
+        types = self.builder.types
+        resolved = types.collection(inner) if kind == "collection_type" else types.map(inner)
+        return Bound(resolved, makers, errors.count == before)
+
+    def _promise(
+        self, promise: types_pb2.OutputReference, expected: Type, errors: Collector
+    ) -> Bound:
+        node, name = self.node, self.name
+        maker_id = promise.node_id or START_NODE
+        maker = self.builder.nodes.get(maker_id)
+        if maker is None:
+            later = maker_id in self.builder.all_ids
+            errors.add(
+                reports.node_not_found(node.id, name, maker_id, self.builder.nodes, later=later)
+            )
+            errors.add(reports.still_not_bound(node.id, name))
+            return _FAILED
+        var = promise.var
+        output, index = (var, False) if var in maker.outputs and _is_plain(var) else _parsed(var)
+        if not output:
+            errors.add(reports.syntax_error(node.id, name, var))
+            return _FAILED
+        type = maker.outputs.get(output)
+        if type is None or maker.alias_count:
+            if not maker.alias_count:
+                errors.add(
+                    reports.output_not_found(maker.id, output, maker.label, sorted(maker.outputs))
+                )
+            errors.add(reports.still_not_bound(node.id, name))
+            return _FAILED
+        source: Type | None = type
+        if index:
+            if type.kind == "collection_type":
+                source = type.inner
+            else:
+                errors.add(self._mismatch(maker, var, type, expected))
+        if promise.attr_path:
+            source = self._walk(promise, source or type, errors)
+            if source is None:
+                return _FAILED
+        if self.check_types and not self.builder.types.castable(source or type, expected):
+            errors.add(self._mismatch(maker, var, source or type, expected))
+            return _FAILED
+        if not promise.node_id:
+            promise.node_id = START_NODE
+        return Bound(type, [maker_id], True)
+
+    def _walk(
+        self, promise: types_pb2.OutputReference, source: Type, errors: Collector
+    ) -> "Type | None":
+        """The type at the end of the attribute path; `None` when a dataclass lacks the field."""
+        for step in promise.attr_path:
+            if source.inner is not None:
+                source = source.inner
+                continue
+            structure = source.message.structure
+            if not structure.dataclass_type:
+                continue
+            field = step.string_value
+            if field not in structure.dataclass_type:
+                errors.add(reports.field_not_found(self.node.id, promise.var, source, field))
+                return None
+            source = self.builder.types.of(structure.dataclass_type[field])
+        return source
+
+    def _mismatch(self, maker: NodeState, var: str, type: Type, expected: Type) -> Problem:
+        return reports.promise_mismatch(
+            self.node.id,
+            self.name,
+            (maker.variable(var), type),
+            (self.node.variable(self.name), expected),
+        )
+
+    def _scalar(self, scalar: literals_pb2.Scalar, expected: Type, errors: Collector) -> Bound:
+        before = errors.count
+        type = type_of_scalar(self.builder.types, scalar)
+        if type is None:
+            errors.add(
+                reports.unrecognized_value(
+                    self.node.id,
+                    f"*core.Scalar_{(scalar.WhichOneof('value') or 'nil').title()}",
+                    f"{self.name!r} has a value of no known type.",
+                )
+            )
+        elif self.check_types and not self.builder.types.castable(type, expected):
+            errors.add(reports.value_mismatch(self.node.id, self.name, type, expected))
+        if expected.kind == "enum_type":
+            value = scalar.primitive.string_value
+            allowed = expected.message.enum_type.values
+            if value not in allowed:
+                errors.add(
+                    reports.illegal_enum_value(self.node.id, self.name, value, list(allowed))
+                )
+        return Bound(type, [], errors.count == before)
+
+
+def _is_plain(name: str) -> bool:
+    return name.isascii() and name.isidentifier()
+
+
+def _parsed(name: str) -> "tuple[str, bool]":
+    """The output's name, and whether an item of it is meant; no name when it cannot be read."""
+    matches = _VARIABLE.findall(name)
+    if len(matches) != 1:
+        return "", False
+    _, index, output = matches[0]
+    if index and (len(index) > 19 or int(index) > _MAX_INDEX):
+        return "", False
+    return output, bool(index)

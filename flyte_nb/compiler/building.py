@@ -1,0 +1,92 @@
+"""One workflow while it is compiled: its nodes, its edges, and what was found wrong."""
+
+from collections.abc import Iterable
+
+from flyteidl.core import compiler_pb2, workflow_pb2
+
+from flyte_nb.compiler.casting import Type
+from flyte_nb.compiler.problems import START_NODE, Collector
+from flyte_nb.compiler.program import Interface, Program
+
+BOTH, UPSTREAM = 0, 1
+"""Directions in which a binding adds edges: both maps, or the upstream map alone."""
+
+
+class NodeState:
+    """One node and what is known of it."""
+
+    __slots__ = ("alias_count", "id", "inner", "interface", "kind", "message", "outputs", "title")
+
+    def __init__(self, message: workflow_pb2.Node) -> None:
+        self.message = message
+        self.id = message.id
+        self.kind: str = message.WhichOneof("target") or ""
+        self.title: str | None = message.metadata.name if message.HasField("metadata") else None
+        self.interface: Interface | None = None
+        self.outputs: dict[str, Type] = {}
+        """Output types by the names that others use: aliases applied."""
+        self.alias_count = 0
+        """How many problems its aliases have."""
+        self.inner: list[NodeState] = []
+        """Nodes inside it: a branch's, in order of the cases; an array's one."""
+
+    def rename(self, id: str) -> None:
+        """Give it another id."""
+        self.id = id
+        self.message.id = id
+
+    @property
+    def label(self) -> str:
+        """How to speak of it: `n0 (fit)`."""
+        return f"{self.id} ({self.title})" if self.title and self.title != self.id else self.id
+
+    def variable(self, name: str) -> str:
+        """The variable as Flyte's texts name it: `<node name>.<variable>`."""
+        return name if self.title is None else f"{self.title}.{name}"
+
+
+class Builder:
+    """Collects the nodes and edges of one workflow. `compiled` is filled in place."""
+
+    def __init__(
+        self, compiled: compiler_pb2.CompiledWorkflow, program: Program, errors: Collector
+    ) -> None:
+        self.compiled = compiled
+        self.template = compiled.template
+        self.program = program
+        self.types = program.types
+        self.errors = errors
+        self.interface = Interface({}, {})
+        self.nodes: dict[str, NodeState] = {}
+        """Nodes that may be referred to, by id: those before and including the one at hand."""
+        self.all_ids: frozenset[str] = frozenset()
+        """Ids of all nodes of the template."""
+        self.upstream: dict[str, set[str]] = {}
+        self.downstream: dict[str, set[str]] = {}
+
+    def add_edges(self, makers: "Iterable[str]", node_id: str, direction: int = BOTH) -> None:
+        """Let `node_id` wait for `makers`."""
+        for maker in makers:
+            maker = maker or START_NODE
+            waits = self.upstream.get(node_id)
+            if waits is None:
+                self.upstream[node_id] = {maker}
+            else:
+                waits.add(maker)
+            if direction == BOTH:
+                serves = self.downstream.get(maker)
+                if serves is None:
+                    self.downstream[maker] = {node_id}
+                else:
+                    serves.add(node_id)
+
+    def write_connections(self) -> None:
+        """Put the edges into the compiled workflow, ids sorted."""
+        connections = self.compiled.connections
+        connections.SetInParent()
+        for edges, lists in (
+            (self.upstream, connections.upstream),
+            (self.downstream, connections.downstream),
+        ):
+            for node_id, others in edges.items():
+                lists[node_id].ids.extend(sorted(others) if len(others) > 1 else others)

@@ -1,0 +1,223 @@
+"""Types while compiling: each different one once, and whether one fits another.
+
+Source: flytepropeller/pkg/compiler/validators/typing.go at v1.16.8. "Upstream" is what makes the
+value, "downstream" what takes it.
+"""
+
+from collections.abc import Iterable
+
+from flyteidl.core import types_pb2
+
+from flyte_nb.compiler import json_schemas
+from flyte_nb.wire.structs import struct_from_bytes
+
+Columns = dict[str, "Type"]
+
+# SchemaColumnType -> SimpleType: the six kinds have other numbers in the two enums.
+_SIMPLE_OF_COLUMN = {number: number + 1 for number in range(6)}
+
+
+class Type:
+    """One type of the compilation; equal types are one object (`TypeTable`)."""
+
+    __slots__ = ("inner", "key", "kind", "message", "variants")
+
+    def __init__(self, key: bytes, message: types_pb2.LiteralType) -> None:
+        self.key = key
+        self.message = message
+        self.kind: str = message.WhichOneof("type") or ""
+        self.inner: Type | None = None
+        """The element's type, of collections and maps."""
+        self.variants: tuple[Type, ...] = ()
+        """Of unions."""
+
+    @property
+    def is_none(self) -> bool:
+        """Whether it is the type of None."""
+        return self.kind == "simple" and self.message.simple == types_pb2.NONE
+
+    @property
+    def tag(self) -> str:
+        """`structure.tag`."""
+        return self.message.structure.tag
+
+
+class TypeTable:
+    """Interns types and remembers which fits which. One table for one compilation."""
+
+    def __init__(self) -> None:
+        self._types: dict[bytes, Type] = {}
+        self._castable: dict[tuple[Type, Type], bool] = {}
+        self._casts: dict[tuple[Type, Type], bool] = {}
+        self.none = self.simple(types_pb2.NONE)
+        self.missing = self.of(types_pb2.LiteralType())
+        """What stands for a type that a message lacks."""
+
+    def of(self, message: types_pb2.LiteralType) -> Type:
+        """The type of this message; the message must not change afterwards."""
+        key = message.SerializeToString(deterministic=True)
+        found = self._types.get(key)
+        if found is None:
+            found = self._types[key] = Type(key, message)
+            if found.kind == "collection_type":
+                found.inner = self.of(message.collection_type)
+            elif found.kind == "map_value_type":
+                found.inner = self.of(message.map_value_type)
+            elif found.kind == "union_type":
+                found.variants = tuple(self.of(item) for item in message.union_type.variants)
+        return found
+
+    def simple(self, number: int) -> Type:
+        """The simple type of that number."""
+        return self.of(types_pb2.LiteralType(simple=number))  # type: ignore[arg-type]  # enums are ints
+
+    def collection(self, inner: "Type | None") -> Type:
+        """A list of `inner`; of nothing when the list was empty."""
+        element = types_pb2.LiteralType() if inner is None else inner.message
+        return self.of(types_pb2.LiteralType(collection_type=element))
+
+    def map(self, inner: "Type | None") -> Type:
+        """A dict of `inner`; of nothing when the dict was empty."""
+        element = types_pb2.LiteralType() if inner is None else inner.message
+        return self.of(types_pb2.LiteralType(map_value_type=element))
+
+    def castable(self, upstream: Type, downstream: Type) -> bool:
+        """Whether a value of `upstream` may be given where `downstream` is expected."""
+        if upstream is downstream:
+            return True
+        pair = (upstream, downstream)
+        known = self._castable.get(pair)
+        if known is None:
+            variants = upstream.variants
+            known = self._castable[pair] = (
+                len(variants) == 1 and self.casts(variants[0], downstream)
+            ) or self.casts(upstream, downstream)
+        return known
+
+    def casts(self, upstream: Type, downstream: Type) -> bool:
+        """`castable` without looking into a union of one variant."""
+        pair = (upstream, downstream)
+        known = self._casts.get(pair)
+        if known is None:
+            known = self._casts[pair] = self._decide(upstream, downstream)
+        return known
+
+    def _decide(self, upstream: Type, downstream: Type) -> bool:
+        kind = downstream.kind
+        if kind in ("collection_type", "map_value_type"):
+            if upstream.kind != kind or upstream.inner is None or downstream.inner is None:
+                return False
+            return upstream.inner.is_none or self.casts(upstream.inner, downstream.inner)
+        if kind == "blob":
+            mine, theirs = upstream.message.blob.format, downstream.message.blob.format
+            return upstream.kind == "blob" and (not mine or not theirs or mine == theirs)
+        if kind == "union_type":
+            return self._union(upstream, downstream)
+        if kind == "structured_dataset_type":
+            return upstream.is_none or self._dataset(upstream, downstream)
+        if kind == "schema":
+            return self._schema(upstream, downstream)
+        if downstream.is_none:
+            return upstream.is_none
+        return _trivial(upstream, downstream)
+
+    def _union(self, upstream: Type, downstream: Type) -> bool:
+        if upstream.kind == "union_type":
+            return all(
+                any(self.castable(variant, other) for other in downstream.variants)
+                for variant in upstream.variants
+            )
+        return sum(self.castable(upstream, variant) for variant in downstream.variants) == 1
+
+    def _dataset(self, upstream: Type, downstream: Type) -> bool:
+        expected = downstream.message.structured_dataset_type
+        if upstream.kind == "schema":
+            if not _same_format("parquet", expected.format):
+                return False
+            return self._columns(
+                _schema_columns(self, upstream), _dataset_columns(self, downstream), exact=True
+            )
+        if upstream.kind != "structured_dataset_type":
+            return False
+        given = upstream.message.structured_dataset_type
+        if not _same_format(given.format, expected.format):
+            return False
+        return self._columns(_dataset_columns(self, upstream), _dataset_columns(self, downstream))
+
+    def _schema(self, upstream: Type, downstream: Type) -> bool:
+        expected = _schema_columns(self, downstream)
+        if upstream.kind == "schema":
+            return self._columns(_schema_columns(self, upstream), expected, exact=True)
+        if upstream.kind != "structured_dataset_type":
+            return False
+        given = upstream.message.structured_dataset_type
+        # A schema is stored as parquet, always.
+        return _same_format(given.format, "parquet") and self._columns(
+            _dataset_columns(self, upstream), expected, exact=True
+        )
+
+    def _columns(self, given: Columns, expected: Columns, *, exact: bool = False) -> bool:
+        if not given or not expected:
+            return True
+        for name, type in expected.items():
+            found = given.get(name)
+            if found is None:
+                return False
+            if exact:
+                if found.message.simple != type.message.simple or found.kind != "simple":
+                    return False
+            elif not self.casts(found, type):
+                return False
+        return True
+
+
+def is_optional(type: Type) -> bool:
+    """Whether an input of this type may be left out.
+
+    As Flyte has it: a union with a variant whose `simple` reads as NONE. That reads so for every
+    variant that is not simple at all, so that a union of two lists may be left out too.
+    """
+    return any(variant.message.simple == types_pb2.NONE for variant in type.variants)
+
+
+def _trivial(upstream: Type, downstream: Type) -> bool:
+    up, down = upstream.message, downstream.message
+    if upstream.kind == "enum_type" and down.simple == types_pb2.STRING:
+        return True
+    if downstream.kind == "enum_type" and up.simple == types_pb2.STRING:
+        return True
+    if upstream.tag and upstream.tag != downstream.tag:
+        return False
+    if up.simple == types_pb2.STRUCT and down.simple == types_pb2.STRUCT:
+        if not up.HasField("metadata") or not down.HasField("metadata"):
+            return True
+        return json_schemas.fits(
+            struct_from_bytes(up.metadata.SerializeToString()),
+            struct_from_bytes(down.metadata.SerializeToString()),
+        )
+    return _bare(up) == _bare(down)
+
+
+def _bare(message: types_pb2.LiteralType) -> bytes:
+    copy = types_pb2.LiteralType()
+    copy.CopyFrom(message)
+    for name in ("structure", "metadata", "annotation"):
+        copy.ClearField(name)
+    return copy.SerializeToString(deterministic=True)
+
+
+def _same_format(one: str, other: str) -> bool:
+    return not one or not other or one.casefold() == other.casefold()
+
+
+def _schema_columns(table: TypeTable, type: Type) -> Columns:
+    return {
+        column.name: table.simple(_SIMPLE_OF_COLUMN.get(column.type, -1))
+        for column in type.message.schema.columns
+    }
+
+
+def _dataset_columns(table: TypeTable, type: Type) -> Columns:
+    columns: Iterable[types_pb2.StructuredDatasetType.DatasetColumn]
+    columns = type.message.structured_dataset_type.columns
+    return {column.name: table.of(column.literal_type) for column in columns}

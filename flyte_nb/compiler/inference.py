@@ -1,0 +1,104 @@
+"""The type of a value, as Flyte infers it from the literal alone.
+
+Source: flytepropeller/pkg/compiler/validators/utils.go at v1.16.8.
+"""
+
+from collections.abc import Iterable
+
+from flyteidl.core import literals_pb2, types_pb2
+
+from flyte_nb.compiler.casting import Type, TypeTable
+from flyte_nb.compiler.flyte_text import go_text
+
+_PRIMITIVES = {
+    "integer": types_pb2.INTEGER,
+    "float_value": types_pb2.FLOAT,
+    "string_value": types_pb2.STRING,
+    "boolean": types_pb2.BOOLEAN,
+    "datetime": types_pb2.DATETIME,
+    "duration": types_pb2.DURATION,
+    None: types_pb2.NONE,
+}
+
+
+def type_of_primitive(table: TypeTable, primitive: literals_pb2.Primitive) -> Type:
+    """The primitive's type; NONE when it holds nothing."""
+    return table.simple(_PRIMITIVES[primitive.WhichOneof("value")])
+
+
+def type_of_scalar(table: TypeTable, scalar: literals_pb2.Scalar) -> "Type | None":
+    """The scalar's type; `None` when it holds nothing, or a blob without a type."""
+    kind = scalar.WhichOneof("value")
+    if kind == "primitive":
+        return type_of_primitive(table, scalar.primitive)
+    if kind == "none_type":
+        return table.none
+    if kind == "binary":
+        packed = scalar.binary.tag == "msgpack"
+        return table.simple(types_pb2.STRUCT if packed else types_pb2.BINARY)
+    if kind == "generic":
+        return table.simple(types_pb2.STRUCT)
+    if kind == "error":
+        return table.simple(types_pb2.ERROR)
+    message = types_pb2.LiteralType()
+    if kind == "union":
+        message.union_type.variants.add().CopyFrom(scalar.union.type)
+    elif kind == "structured_dataset":
+        message.structured_dataset_type.CopyFrom(
+            scalar.structured_dataset.metadata.structured_dataset_type
+        )
+    elif kind == "schema":
+        message.schema.CopyFrom(scalar.schema.type)
+    elif kind == "blob" and scalar.blob.HasField("metadata"):
+        message.blob.CopyFrom(scalar.blob.metadata.type)
+    else:
+        return None
+    return table.of(message)
+
+
+def type_of_literal(table: TypeTable, literal: literals_pb2.Literal) -> "Type | None":
+    """The literal's type; `None` when it holds nothing. Used for inputs of launches and plans."""
+    kind = literal.WhichOneof("value")
+    if kind == "scalar":
+        return type_of_scalar(table, literal.scalar)
+    if kind == "collection":
+        return table.collection(_type_of_items(table, literal.collection.literals))
+    if kind == "map":
+        return table.map(_type_of_items(table, literal.map.literals.values()))
+    if kind == "offloaded_metadata":
+        return table.of(literal.offloaded_metadata.inferred_type)
+    return None
+
+
+def _type_of_items(table: TypeTable, items: "Iterable[literals_pb2.Literal]") -> "Type | None":
+    found: dict[Type | None, None] = {}
+    empty = False
+    for item in items:
+        type = type_of_literal(table, item)
+        if item.WhichOneof("value") == "collection" and not item.collection.literals:
+            empty = True  # an empty list says nothing, as long as another item says something
+            nothing = type
+            continue
+        found[type] = None
+    if not found:
+        return nothing if empty else table.none
+    types = [type for type in found if type is not None]
+    if len(found) == 1:
+        return types[0] if types else None
+    types.sort(key=lambda found_type: go_text(found_type.message))
+    return _union(table, types)
+
+
+def _union(table: TypeTable, types: "list[Type]") -> Type:
+    # Lists of unions are merged into one list of one union.
+    nested = False
+    message = types_pb2.LiteralType()
+    for type in types:
+        inner = type.inner if type.kind == "collection_type" else None
+        if inner is not None and inner.kind == "union_type":
+            nested = True
+            message.union_type.variants.extend(variant.message for variant in inner.variants)
+        else:
+            message.union_type.variants.append(type.message)
+    union = table.of(message)
+    return table.collection(union) if nested else union

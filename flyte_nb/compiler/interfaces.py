@@ -1,0 +1,209 @@
+"""What a node takes and makes, by its kind.
+
+Source: flytepropeller/pkg/compiler/validators/interface.go and branch.go at v1.16.8.
+"""
+
+from flyteidl.core import workflow_pb2
+
+from flyte_nb.compiler import reports
+from flyte_nb.compiler.bindings import bind
+from flyte_nb.compiler.building import UPSTREAM, Builder, NodeState
+from flyte_nb.compiler.casting import Type
+from flyte_nb.compiler.program import NO_INTERFACE, Interface, key
+
+
+def find_interface(builder: Builder, node: NodeState) -> bool:
+    """Fill in the node's interface, once; say whether there is one without problems.
+
+    Branches and arrays do so for the nodes inside; a branch also gives those their ids.
+    """
+    if node.interface is not None:
+        return True
+    errors = builder.errors
+    before = errors.count
+    kind = node.kind
+    interface: Interface | None
+    if kind == "task_node":
+        interface = _of_task(builder, node)
+    elif kind == "workflow_node":
+        interface = _of_workflow(builder, node)
+    elif kind == "branch_node":
+        interface = _of_branch(builder, node)
+    elif kind == "gate_node":
+        interface = _of_gate(builder, node)
+    elif kind == "array_node":
+        interface = _of_array(builder, node)
+    else:
+        interface = None
+        errors.add(
+            reports.value_required(node.id, "Target", f"The node {node.label} says nothing to run.")
+        )
+    if interface is not None and interface.broken:
+        check_interface(builder, node.id, interface)
+    if errors.count == before:
+        node.interface = interface
+    return errors.count == before
+
+
+def check_interface(builder: Builder, node_id: str, interface: Interface) -> None:
+    """Report the fields that the interface lacks."""
+    for field in interface.broken:
+        noun = "name" if field == "paramName" else "type"
+        builder.errors.add(
+            reports.value_required(node_id, field, f"A variable of its interface has no {noun}.")
+        )
+
+
+def _of_task(builder: Builder, node: NodeState) -> "Interface | None":
+    task = node.message.task_node
+    if not task.HasField("reference_id"):
+        builder.errors.add(
+            reports.value_required(
+                node.id,
+                "TaskNode.ReferenceId",
+                f"The node {node.label} does not say which task it runs.",
+            )
+        )
+        return None
+    interface = builder.program.task_interface(key(task.reference_id))
+    if interface is None:
+        builder.errors.add(
+            reports.task_not_found(node.id, task.reference_id, task.reference_id.name)
+        )
+    return interface
+
+
+def _of_workflow(builder: Builder, node: NodeState) -> "Interface | None":
+    target, errors = node.message.workflow_node, builder.errors
+    if target.HasField("sub_workflow_ref"):
+        reference = target.sub_workflow_ref
+        interface = builder.program.workflow_interface(key(reference))
+        if interface is None:
+            errors.add(
+                reports.workflow_not_found(node.id, reference, reference.name, "sub-workflow")
+            )
+        elif key(reference) in builder.program.without_interface:
+            field = "WorkflowNode.Template.Interface"
+            message = f"The sub-workflow {reference.name} has no interface."
+            errors.add(reports.value_required(node.id, field, message))
+        return interface
+    if not target.HasField("launchplan_ref"):
+        errors.add(reports.workflow_not_given(node.id))
+        return None
+    reference = target.launchplan_ref
+    if builder.template.HasField("id") and key(reference) == key(builder.template.id):
+        return builder.interface  # a workflow that launches itself
+    found = builder.program.launch_plan(reference, key(reference))
+    if found is None:
+        errors.add(reports.workflow_not_found(node.id, reference, reference.name, "launch plan"))
+        return None
+    parameters, interface = found
+    bound = {binding.var for binding in node.message.inputs}
+    exposed = {
+        name: parameter
+        for name, parameter in parameters.items()
+        if parameter.required or name in bound
+    }
+    broken = tuple("param.Type" for parameter in exposed.values() if parameter.broken)
+    inputs = {name: parameter.type for name, parameter in exposed.items()}
+    return Interface(inputs, interface.outputs, interface.broken + broken)
+
+
+def _of_gate(builder: Builder, node: NodeState) -> "Interface | None":
+    gate, errors = node.message.gate_node, builder.errors
+    condition = gate.WhichOneof("condition")
+    if condition == "approve":
+        # What was approved is handed on as it is.
+        inputs = bind(builder, node, None, UPSTREAM)
+        return Interface(inputs, inputs)
+    if condition == "sleep":
+        return NO_INTERFACE
+    if condition != "signal":
+        errors.add(reports.gate_without_condition(node.id))
+        return None
+    if not gate.signal.HasField("type"):
+        errors.add(
+            reports.value_required(
+                node.id, "GateNode.Signal.Type", "The gate does not say what type it waits for."
+            )
+        )
+        return None
+    if not gate.signal.output_variable_name:
+        errors.add(
+            reports.value_required(
+                node.id, "GateNode.Signal.OutputVariableName", "The gate's output has no name."
+            )
+        )
+        return None
+    return Interface({}, {gate.signal.output_variable_name: builder.types.of(gate.signal.type)})
+
+
+def _of_array(builder: Builder, node: NodeState) -> "Interface | None":
+    # The inner task's interface is taken as it is: SDKs wrap it into lists themselves.
+    if not node.inner:
+        node.inner = [NodeState(node.message.array_node.node)]
+    inner = node.inner[0]
+    return inner.interface if find_interface(builder, inner) else None
+
+
+def _of_branch(builder: Builder, node: NodeState) -> "Interface | None":
+    errors = builder.errors
+    before = errors.count
+    cases = _cases(builder, node)
+    if cases is None:
+        return None
+    if not node.inner:
+        node.inner = [NodeState(case) for case in cases]
+        for inner in node.inner:
+            inner.rename(f"{node.id}-{inner.id}")
+    outputs: dict[str, Type] | None = None
+    for inner in node.inner:
+        if not find_interface(builder, inner) or inner.interface is None:
+            continue
+        made = inner.interface.outputs
+        if outputs is None:
+            outputs = dict(made)
+            continue
+        # What the branch makes is what every case makes, and of the same type.
+        outputs = {name: type for name, type in outputs.items() if name in made}
+        for name, type in outputs.items():
+            if made[name] is not type:
+                errors.add(reports.value_mismatch(inner.id, name, type, made[name]))
+                break
+    inputs = bind(builder, node, None, UPSTREAM)
+    if outputs is None or errors.count != before:
+        return None
+    return Interface(inputs, outputs)
+
+
+def _cases(builder: Builder, node: NodeState) -> "list[workflow_pb2.Node] | None":
+    """The nodes of all cases, the else last; `None` when the first one is not there."""
+    branch, errors = node.message.branch_node, builder.errors
+    block = branch.if_else
+    for there, field in (
+        (branch.HasField("if_else"), "Branch.IfElse"),
+        (block.HasField("case"), "Branch.IfElse.Case"),
+        (block.case.HasField("then_node"), "Branch.IfElse.Case.ThenNode"),
+    ):
+        if not there:
+            errors.add(
+                reports.value_required(
+                    node.id, field, f"The condition {node.label} has no first case."
+                )
+            )
+            return None
+    cases = [block.case.then_node]
+    for other in block.other:
+        if other.HasField("then_node"):
+            cases.append(other.then_node)
+        else:
+            errors.add(
+                reports.value_required(
+                    node.id,
+                    "IfElse.Case.ThenNode",
+                    f"A case of the condition {node.label} runs nothing.",
+                )
+            )
+    if block.WhichOneof("default") == "else_node":
+        cases.append(block.else_node)
+    return cases

@@ -1,0 +1,184 @@
+"""May a value of one JSON schema be used where another is expected? For dataclasses and models.
+
+Flyte compares with gitlab.com/yvesf/json-schema-compare (a900c04201f7): the downstream schema must
+be a part of the upstream one: each of its fields is there, with the same type. What that library
+says it does not implement (`additionalProperties`, `patternProperties`, …) Flyte ignores, and so
+does this. Source: flytepropeller/pkg/compiler/validators/typing.go `isSuperTypeInJSON`.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+_DRAFTS = ("draft-04", "draft-06", "draft-07")
+
+Schema = dict[str, Any]
+
+
+def fits(upstream: Schema, downstream: Schema) -> bool:
+    """Whether a value described by `upstream` can be read as `downstream`."""
+    if upstream == downstream:
+        return True
+    if not (_readable(upstream) and _readable(downstream)):
+        return False
+    return _Comparison(downstream, upstream).part(downstream, upstream)
+
+
+def _readable(schema: Schema) -> bool:
+    # The library knows drafts 4 to 7; of another one it cannot load the meta schema, and gives up.
+    draft = schema.get("$schema", "")
+    return not draft or any(known in str(draft) for known in _DRAFTS)
+
+
+class _Comparison:
+    def __init__(self, subset_root: Schema, superset_root: Schema) -> None:
+        self._subset_root = subset_root
+        self._superset_root = superset_root
+        self._open: set[tuple[int, int]] = set()
+
+    def part(self, subset: Any, superset: Any) -> bool:
+        """Whether `subset` is a part of `superset`; a recursive schema is a part as far as seen."""
+        subset = _resolved(subset, self._subset_root)
+        superset = _resolved(superset, self._superset_root)
+        if subset is None or superset is None:
+            return False  # a reference to nowhere: the schema does not compile
+        pair = (id(subset), id(superset))
+        if pair in self._open:
+            return True
+        self._open.add(pair)
+        try:
+            return all(self._checks(subset, superset))
+        finally:
+            self._open.discard(pair)
+
+    def _checks(self, subset: Schema, superset: Schema) -> "Iterator[bool]":
+        types, other = _types(subset), _types(superset)
+        yield types <= other
+        yield all(name in types or (name == "object" and not types) for name in other)
+        if "string" in types:
+            yield _string_part(subset, superset)
+        if "number" in types:
+            yield _number_part(subset, superset)
+        if "array" in types:
+            yield self._array_part(subset, superset)
+        if "object" in types or not types:
+            yield self._object_part(subset, superset)
+        for word in ("allOf", "anyOf", "oneOf"):
+            yield self._combined_part(_list(subset, word), _list(superset, word))
+        if "const" in subset:
+            yield "const" in superset and subset["const"] == superset["const"]
+
+    def _combined_part(self, subset: "list[Any]", superset: "list[Any]") -> bool:
+        if bool(subset) != bool(superset):
+            return False
+        return all(any(self.part(mine, theirs) for mine in subset) for theirs in superset)
+
+    def _object_part(self, subset: Schema, superset: Schema) -> bool:
+        if not set(_texts(subset, "required")) <= set(_texts(superset, "required")):
+            return False
+        if not (
+            _at_least(subset, superset, "minProperties")
+            and _at_most(subset, superset, "maxProperties")
+        ):
+            return False
+        for word in ("if", "then", "else"):
+            if (word in subset) != (word in superset):
+                return False
+            if word in subset and not self.part(subset[word], superset[word]):
+                return False
+        fields, others = _dict(subset, "properties"), _dict(superset, "properties")
+        return all(
+            name in others and self.part(field, others[name]) for name, field in fields.items()
+        )
+
+    def _array_part(self, subset: Schema, superset: Schema) -> bool:
+        if not (_at_least(subset, superset, "minItems") and _at_most(subset, superset, "maxItems")):
+            return False
+        if subset.get("uniqueItems") and not superset.get("uniqueItems"):
+            return False
+        items, others = subset.get("items"), superset.get("items")
+        if items is None:
+            return True
+        if isinstance(items, list) and isinstance(others, list):
+            return len(items) == len(others) and all(map(self.part, items, others))
+        if isinstance(items, (dict, bool)) and isinstance(others, (dict, bool)):
+            return self.part(items, others)
+        return False
+
+
+def _string_part(subset: Schema, superset: Schema) -> bool:
+    if subset.get("format", "") != superset.get("format", ""):
+        return False
+    if "enum" in subset and not all(
+        item in _list(subset, "enum") for item in _list(superset, "enum")
+    ):
+        return False
+    if "pattern" in subset and subset["pattern"] != superset.get("pattern"):
+        return False
+    return _at_most(subset, superset, "maxLength") and _at_least(subset, superset, "minLength")
+
+
+def _number_part(subset: Schema, superset: Schema) -> bool:
+    multiple, other = subset.get("multipleOf"), superset.get("multipleOf")
+    if multiple is not None or other is not None:
+        if not (isinstance(multiple, (int, float)) and isinstance(other, (int, float))):
+            return False
+        if multiple and other % multiple:
+            return False
+    return _at_most(subset, superset, "maximum") and _at_least(subset, superset, "minimum")
+
+
+def _at_least(subset: Schema, superset: Schema, word: str) -> bool:
+    mine, theirs = subset.get(word), superset.get(word)
+    if not isinstance(mine, (int, float)):
+        return True
+    return isinstance(theirs, (int, float)) and theirs >= mine
+
+
+def _at_most(subset: Schema, superset: Schema, word: str) -> bool:
+    mine, theirs = subset.get(word), superset.get(word)
+    if not isinstance(mine, (int, float)):
+        return True
+    return isinstance(theirs, (int, float)) and theirs <= mine
+
+
+def _types(schema: Schema) -> "set[str]":
+    types = schema.get("type", [])
+    return {types} if isinstance(types, str) else {str(item) for item in types or ()}
+
+
+def _list(schema: Schema, word: str) -> "list[Any]":
+    found = schema.get(word)
+    return found if isinstance(found, list) else []
+
+
+def _texts(schema: Schema, word: str) -> "list[str]":
+    return [item for item in _list(schema, word) if isinstance(item, str)]
+
+
+def _dict(schema: Schema, word: str) -> Schema:
+    found = schema.get(word)
+    return found if isinstance(found, dict) else {}
+
+
+def _resolved(schema: Any, root: Schema) -> "Schema | None":
+    for _ in range(64):
+        if not isinstance(schema, dict):
+            return {}  # `true` and `false` say nothing that is compared
+        reference = schema.get("$ref")
+        if not isinstance(reference, str):
+            return schema
+        schema = _pointed(reference, root)
+        if schema is None:
+            return None
+    return None
+
+
+def _pointed(reference: str, root: Schema) -> Any:
+    if not reference.startswith("#"):
+        return None
+    found: Any = root
+    for step in reference[1:].split("/"):
+        if step:
+            step = step.replace("~1", "/").replace("~0", "~")
+            found = found.get(step) if isinstance(found, dict) else None
+    return found

@@ -1,0 +1,442 @@
+"""Every problem the compiler knows: Flyte's code and text, and ours for the person who wrote it.
+
+Source of codes and texts: flytepropeller/pkg/compiler/errors/compiler_errors.go at v1.16.8.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+from google.protobuf.message import Message
+
+from flyte_nb.api.problems import Problem
+from flyte_nb.compiler.casting import Type
+from flyte_nb.compiler.flyte_text import go_text, type_text
+from flyte_nb.compiler.hints import mismatch_hint
+from flyte_nb.compiler.problems import START_NODE, named
+from flyte_nb.wire.types import spoken
+
+
+def value_required(node_id: str, field: str, message: str = "", hint: str = "") -> Problem:
+    """A field that must be set is not."""
+    return Problem(
+        "ValueRequired",
+        message or f"`{field}` is missing.",
+        node_id,
+        hint=hint,
+        flyte_text=f"Value required [{field}].",
+    )
+
+
+def invalid_value(node_id: str, field: str, message: str, hint: str = "") -> Problem:
+    """A field holds something that cannot be."""
+    return Problem(
+        "InvalidValue", message, node_id, hint=hint, flyte_text=f"Invalid value [{field}]."
+    )
+
+
+def unrecognized_value(node_id: str, value: str, message: str, hint: str = "") -> Problem:
+    """A value out of its range."""
+    return Problem(
+        "UnrecognizedValue",
+        message,
+        node_id,
+        hint=hint,
+        flyte_text=f"Unrecognized value [{value}].",
+    )
+
+
+def no_nodes(graph_id: str) -> Problem:
+    """A workflow that does nothing."""
+    return Problem(
+        "NoNodesFound",
+        "The workflow calls nothing.",
+        hint="Call at least one task in its body.",
+        flyte_text=f"Can't find any nodes in workflow [{graph_id}].",
+    )
+
+
+def duplicate_workflow(identifier: Message, name: str) -> Problem:
+    """Two sub-workflows of one id."""
+    return Problem(
+        "DuplicateId",
+        f"The sub-workflow {name} is given twice.",
+        go_text(identifier),
+        hint="Send each sub-workflow once.",
+        flyte_text="Trying to insert two nodes with the same id.",
+    )
+
+
+def task_not_found(node_id: str, identifier: Message, name: str) -> Problem:
+    """A node runs a task that was not given."""
+    return Problem(
+        "TaskReferenceNotFound",
+        f"The task {name} is not known.",
+        node_id,
+        hint="Register it first, or check its project, domain, name and version.",
+        flyte_text=f"Referenced Task [{go_text(identifier)}] not found.",
+    )
+
+
+def workflow_not_found(node_id: str, identifier: Message, name: str, noun: str) -> Problem:
+    """A node refers to a sub-workflow or launch plan that was not given."""
+    return Problem(
+        "WorkflowReferenceNotFound",
+        f"The {noun} {name} is not known.",
+        node_id,
+        hint="Register it first, or check its project, domain, name and version.",
+        flyte_text=f"Referenced Workflow [{go_text(identifier)}] not found.",
+    )
+
+
+def workflow_not_given(node_id: str) -> Problem:
+    """A workflow node that names neither a launch plan nor a sub-workflow."""
+    return Problem(
+        "WorkflowReferenceNotFound",
+        "The node says neither which workflow nor which launch plan it runs.",
+        node_id,
+        flyte_text="Referenced Workflow [<nil>/<nil>] not found.",
+    )
+
+
+def node_not_found(
+    node_id: str, variable: str, missing: str, known: "Iterable[str]", *, later: bool
+) -> Problem:
+    """A promise of a node that is not there (yet)."""
+    if later:
+        hint = (
+            f"Put {missing} before {node_id}: a condition or approval only sees what precedes it."
+        )
+    else:
+        hint = closest(missing, known)
+    return Problem(
+        "NodeReferenceNotFound",
+        f"It uses a result of node {missing!r}, which is not in the workflow"
+        f"{' before it' if later else ''}.",
+        node_id,
+        variable,
+        hint,
+        flyte_text=f"Referenced node [{missing}] not found.",
+    )
+
+
+def output_not_found(node_id: str, name: str, label: str, known: "Sequence[str]") -> Problem:
+    """A promise of a variable that the node does not make."""
+    has = f"its outputs are {named(known)}" if known else "it has no outputs"
+    if node_id == START_NODE:
+        has = f"the workflow's inputs are {named(known)}" if known else "it has no inputs"
+        label = "The workflow"
+    return Problem(
+        "VariableNameNotFound",
+        f"{label} has no {'input' if node_id == START_NODE else 'output'} {name!r}; {has}.",
+        node_id,
+        name,
+        closest(name, known),
+        flyte_text=f"Variable [{name}] not found on node [{node_id}].",
+    )
+
+
+def input_not_found(node_id: str, name: str, label: str, known: "Sequence[str]") -> Problem:
+    """A binding, or a condition's operand, for an input that the node does not have."""
+    takes = f"it takes {named(known)}" if known else "it takes nothing"
+    return Problem(
+        "VariableNameNotFound",
+        f"{label} has no input {name!r}; {takes}.",
+        node_id,
+        name,
+        closest(name, known),
+        flyte_text=f"Variable [{name}] not found on node [{node_id}].",
+    )
+
+
+def not_bound(node_id: str, name: str, type: "Type | None", label: str) -> Problem:
+    """A required input without a value."""
+    said = f" ({spoken(type.message)})" if type is not None else ""
+    if node_id == "end-node":
+        message, hint = f"The workflow's output {name!r}{said} gets no value.", "Return it."
+    else:
+        message = f"{label} gets no value for its input {name!r}{said}."
+        hint = f"Pass {name}=…, or give it a default."
+    return Problem(
+        "ParameterNotBound",
+        message,
+        node_id,
+        name,
+        hint,
+        flyte_text=f"Parameter not bound [{name}].",
+    )
+
+
+def still_not_bound(node_id: str, name: str) -> Problem:
+    """What follows from another problem with the same binding."""
+    return Problem(
+        "ParameterNotBound",
+        f"So {name!r} gets no value.",
+        node_id,
+        name,
+        flyte_text=f"Parameter not bound [{name}].",
+    )
+
+
+def bound_twice(node_id: str, name: str) -> Problem:
+    """Two bindings for one input."""
+    return Problem(
+        "ParameterBoundMoreThanOnce",
+        f"{name!r} is given twice.",
+        node_id,
+        name,
+        "Keep one of the values.",
+        flyte_text=f"Input [{name}] is bound more than once.",
+    )
+
+
+def value_mismatch(node_id: str, name: str, actual: "Type | None", expected: Type) -> Problem:
+    """A plain value of another type than the input's."""
+    return _mismatch(
+        node_id,
+        name,
+        actual,
+        expected,
+        f"Variable [{name}] (type [{_text(actual)}]) doesn't match expected type [{_text(expected)}].",
+    )
+
+
+def promise_mismatch(
+    node_id: str, name: str, source: "tuple[str, Type]", sink: "tuple[str, Type]"
+) -> Problem:
+    """A node's result of another type than the input's; source and sink as Flyte names them."""
+    return _mismatch(
+        node_id,
+        name,
+        source[1],
+        sink[1],
+        f"The output variable '{source[0]}' has type [{_text(source[1])}], but it's assigned to the"
+        f" input variable '{sink[0]}' which has type type [{_text(sink[1])}].",
+        maker=source[0],
+    )
+
+
+def mismatching_bindings(
+    node_id: str, name: str, expected: Type, received: "str | Message"
+) -> Problem:
+    """A list or dict where something else is expected."""
+    given = received if isinstance(received, str) else go_text(received)
+    what = "nothing" if not given else "a list or dict"
+    return Problem(
+        "MismatchingBindings",
+        f"{name!r} is {spoken(expected.message)}, but {what} is given.",
+        node_id,
+        name,
+        f"Give one {spoken(expected.message)}.",
+        flyte_text=f"Input [{name}] on node [{node_id}] expects bindings of type"
+        f" [{go_text(expected.message)}].  Received [{given}]",
+    )
+
+
+def field_not_found(node_id: str, var: str, type: Type, name: str) -> Problem:
+    """`promise.name` where the dataclass has no such field."""
+    known = sorted(type.message.structure.dataclass_type)
+    return Problem(
+        "FieldNotFound",
+        f"{var} has no field {name!r}; it has {named(known)}.",
+        node_id,
+        var,
+        closest(name, known),
+        flyte_text=f"Variable [{var}] (type [{go_text(type.message)}]) doesn't have field [{name}].",
+    )
+
+
+def illegal_enum_value(node_id: str, name: str, value: str, allowed: "Sequence[str]") -> Problem:
+    """A text that is none of the enum's values."""
+    return Problem(
+        "IllegalEnumValue",
+        f"{name!r} cannot be {value!r}; it is one of {named([repr(item) for item in allowed])}.",
+        node_id,
+        name,
+        closest(value, allowed),
+        flyte_text=f"Input [{name}] on node [{node_id}] is an Enum and expects value to be one of"
+        f" [[{' '.join(allowed)}]].  Received [{value}]",
+    )
+
+
+def ambiguous_union(
+    node_id: str, name: str, expected: Type, binding: Message, matches: "tuple[Type, Type]"
+) -> Problem:
+    """A list or dict that two variants of a union could take."""
+    first, second = (spoken(match.message) for match in matches)
+    return Problem(
+        "AmbiguousBindingUnionValue",
+        f"{name!r} is {spoken(expected.message)}; both {first} and {second} would take this value.",
+        node_id,
+        name,
+        "Make it in a task that returns the one you mean.",
+        flyte_text=f"Input [{name}] on node [{node_id}] expects bindings of union type"
+        f" [{go_text(expected.message)}].  Received [{go_text(binding)}] which is ambiguous as both"
+        f" variants [{go_text(matches[0].message)}] and [{go_text(matches[1].message)}] match.",
+    )
+
+
+def incompatible_union(node_id: str, name: str, expected: Type, binding: Message) -> Problem:
+    """A list or dict that no variant of a union takes."""
+    return Problem(
+        "IncompatibleBindingUnionValue",
+        f"{name!r} is {spoken(expected.message)}; the value that is given fits none of these.",
+        node_id,
+        name,
+        flyte_text=f"Input [{name}] on node [{node_id}] expects bindings of union type"
+        f" [{go_text(expected.message)}].  Received [{go_text(binding)}] which does not match any"
+        " of the variants.",
+    )
+
+
+def duplicate_alias(node_id: str, alias: str) -> Problem:
+    """One output with two aliases."""
+    return Problem(
+        "DuplicateAlias",
+        f"The output has two aliases; the second is {alias!r}.",
+        node_id,
+        alias,
+        "Keep one.",
+        flyte_text=f"Duplicate alias [{alias}] found. An output alias can only be used once in the"
+        " Workflow.",
+    )
+
+
+def syntax_error(node_id: str, variable: str, name: str) -> Problem:
+    """A variable name that Flyte cannot read."""
+    return Problem(
+        "SyntaxError",
+        f"{name!r} is no name that Flyte can read.",
+        node_id,
+        variable,
+        "Use ASCII letters, digits and underscores.",
+        flyte_text=f"Failed to parse element [{name}].",
+    )
+
+
+def condition_mismatch(node_id: str, right: Type, left: Type) -> Problem:
+    """A comparison of two types."""
+    return Problem(
+        "MismatchingTypes",
+        f"The condition compares {spoken(left.message)} with {spoken(right.message)}.",
+        node_id,
+        "RightValue",
+        f"Compare with {spoken(left.message)}; nothing is converted.",
+        flyte_text=f"Variable [RightValue] (type [{_text(right)}]) doesn't match expected type"
+        f" [{_text(left)}].",
+    )
+
+
+def branch_without_condition(node_id: str) -> Problem:
+    """A case that says no condition."""
+    return Problem(
+        "BranchNodeHasNoCondition",
+        "One of the cases has no condition.",
+        node_id,
+        hint="Give if_() and elif_() a comparison.",
+        flyte_text="One of the branches on the node doesn't have a condition.",
+    )
+
+
+def branch_without_node(node_id: str) -> Problem:
+    """A case that runs nothing."""
+    return Problem(
+        "BranchNodeIdNotFound",
+        "One of the cases runs nothing.",
+        node_id,
+        hint="Call a task or workflow in its then().",
+        flyte_text="BranchNode not assigned",
+    )
+
+
+def branch_without_default(node_id: str) -> Problem:
+    """Neither an else nor an error."""
+    return Problem(
+        "BranchNodeHasNoDefault",
+        "Nothing is said for the case that no condition holds.",
+        node_id,
+        hint="End it with else_().then(…) or else_().fail(…).",
+        flyte_text="Branch Node must have either the else case set or a default error.",
+    )
+
+
+def gate_without_condition(node_id: str) -> Problem:
+    """A gate that waits for nothing."""
+    return Problem(
+        "NoConditionFound",
+        "The gate waits for nothing.",
+        node_id,
+        hint="Make it a signal, an approval or a sleep.",
+        flyte_text=f"Can't find any condition in gate node [{node_id}].",
+    )
+
+
+def cycle(path: "Sequence[str]", workflows: bool = False) -> Problem:
+    """Nodes (or sub-workflows) that wait for each other, from the start to the repeated one."""
+    ring = path[path.index(path[-1]) :] if path else []
+    noun = "sub-workflows contain" if workflows else "nodes wait for"
+    return Problem(
+        "CycleDetected",
+        f"These {noun} each other: {' → '.join(ring)}.",
+        "" if workflows else (ring[0] if ring else ""),
+        hint="Use a launch plan to start itself anew." if workflows else "Remove one of the edges.",
+        flyte_text=f"A cycle has been detected while traversing the Workflow [{'>'.join(path)}].",
+    )
+
+
+def unreachable(nodes: "Sequence[str]", ring: "Sequence[str]") -> Problem:
+    """Nodes that no way from the start leads to; `ring` when they wait for each other."""
+    if ring:
+        message = f"These nodes wait for each other, so none starts: {' → '.join(ring)}."
+        hint = "Remove one of the edges."
+    else:
+        message = f"These nodes never start: {named(nodes)}."
+        hint = "They wait for a node that is not in the workflow."
+    return Problem(
+        "UnreachableNodes",
+        message,
+        (ring or nodes)[0],
+        hint=hint,
+        flyte_text=f"The Workflow contain unreachable nodes [{','.join(nodes)}].",
+    )
+
+
+def too_deep(what: str) -> Problem:
+    """A message that nobody could send: nested more deeply than protobuf reads."""
+    return Problem(
+        "InvalidValue",
+        f"The {what} is nested more deeply than protobuf can send (100 messages).",
+        hint="Put inner branches or lists into sub-workflows or tasks.",
+        flyte_text=f"Invalid value [{what}].",
+    )
+
+
+def closest(name: str, known: "Iterable[str]") -> str:
+    """`Did you mean 'depth'?`, or nothing."""
+    match = difflib.get_close_matches(name[:200], [item[:200] for item in known], n=1)
+    return f"Did you mean {match[0]!r}?" if match else ""
+
+
+def _mismatch(
+    node_id: str, name: str, actual: "Type | None", expected: Type, text: str, maker: str = ""
+) -> Problem:
+    given = spoken(actual.message) if actual is not None else "nothing"
+    wanted = spoken(expected.message)
+    if given == wanted and actual is not None:
+        given, wanted = (
+            f"{given} ({actual.tag or actual.kind})",
+            f"{wanted} ({expected.tag or expected.kind})",
+        )
+    source = f"{maker} is {given}" if maker else f"the value is {given}"
+    subject = f"The workflow's output {name!r}" if node_id == "end-node" else repr(name)
+    return Problem(
+        "MismatchingTypes",
+        f"{subject} is {wanted}, but {source}.",
+        node_id,
+        name,
+        mismatch_hint(actual, expected),
+        flyte_text=text,
+    )
+
+
+def _text(type: "Type | None") -> str:
+    return type_text(type.message if type is not None else None)

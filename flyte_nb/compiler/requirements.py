@@ -1,0 +1,127 @@
+"""What a workflow refers to: tasks, launch plans and sub-workflows, and whether they are there.
+
+Source: flytepropeller/pkg/compiler/requirements.go at v1.16.8. Where Flyte recurses without end (a
+workflow that contains itself), this reports a cycle.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from flyteidl.core import identifier_pb2, workflow_pb2
+
+from flyte_nb.compiler import reports
+from flyte_nb.compiler.problems import Collector
+from flyte_nb.compiler.program import key
+
+Identifier = identifier_pb2.Identifier
+
+
+class Use(NamedTuple):
+    """One reference, at the node that has it."""
+
+    identifier: Identifier
+    node_id: str
+    entity: str
+
+
+class Requirements(NamedTuple):
+    """What is referred to, each once, sorted by id as Flyte sorts it."""
+
+    tasks: "tuple[Use, ...]"
+    launch_plans: "tuple[Use, ...]"
+    workflows: "tuple[Use, ...]"
+    """Sub-workflows, those first that others need."""
+
+
+def find_requirements(
+    template: workflow_pb2.WorkflowTemplate,
+    workflows: "Mapping[bytes, workflow_pb2.WorkflowTemplate]",
+    errors: Collector,
+) -> Requirements:
+    """Everything that `template` refers to, sub-workflows followed; missing ones are reported."""
+    tasks: dict[bytes, Use] = {}
+    launch_plans: dict[bytes, Use] = {}
+    done: dict[bytes, Use] = {}
+    root = Use(template.id, "", template.id.name)
+    # Depth first without recursion: workflows may be nested a thousand levels deep.
+    path: list[tuple[bytes, Use, Iterator[tuple[str, Use]]]] = []
+    path.append((key(template.id), root, iter(list(uses(template)))))
+    open_keys = {path[0][0]}
+    while path:
+        current, use, pending = path[-1]
+        step = next(pending, None)
+        if step is None:
+            path.pop()
+            open_keys.discard(current)
+            if path:
+                done[current] = use
+            continue
+        noun, found = step
+        reference = key(found.identifier)
+        if noun == "task":
+            tasks.setdefault(reference, found)
+        elif noun == "launch_plan":
+            launch_plans.setdefault(reference, found)
+        elif reference in done:
+            continue
+        elif reference not in workflows:
+            errors.add(
+                reports.workflow_not_found(
+                    found.node_id, found.identifier, found.identifier.name, "sub-workflow"
+                )._replace(entity=found.entity)
+            )
+        elif reference in open_keys:
+            start = [entry[0] for entry in path].index(reference)
+            names = [entry[1].identifier.name for entry in path[start:]]
+            errors.add(
+                reports.cycle([*names, names[0]], workflows=True)._replace(
+                    node_id=found.node_id, entity=found.entity
+                )
+            )
+        else:
+            open_keys.add(reference)
+            path.append((reference, found, iter(list(uses(workflows[reference])))))
+    return Requirements(_sorted(tasks), _sorted(launch_plans), tuple(done.values()))
+
+
+def uses(template: workflow_pb2.WorkflowTemplate) -> "Iterator[tuple[str, Use]]":
+    """The references of the template's own nodes: `task`, `launch_plan` or `workflow`, and whose."""
+    entity = template.id.name
+    stack = [(node, node.id) for node in reversed(template.nodes)]
+    if template.HasField("failure_node"):
+        stack.insert(0, (template.failure_node, template.failure_node.id))
+    while stack:
+        node, node_id = stack.pop()
+        kind = node.WhichOneof("target")
+        if kind == "task_node":
+            if node.task_node.HasField("reference_id"):
+                yield "task", Use(node.task_node.reference_id, node_id, entity)
+        elif kind == "workflow_node":
+            target = node.workflow_node.WhichOneof("reference")
+            if target == "launchplan_ref":
+                yield "launch_plan", Use(node.workflow_node.launchplan_ref, node_id, entity)
+            elif target == "sub_workflow_ref":
+                yield "workflow", Use(node.workflow_node.sub_workflow_ref, node_id, entity)
+        elif kind == "branch_node":
+            block = node.branch_node.if_else
+            inner = [block.case.then_node, *(other.then_node for other in block.other)]
+            if block.WhichOneof("default") == "else_node":
+                inner.append(block.else_node)
+            stack.extend((case, f"{node_id}-{case.id}") for case in reversed(inner))
+        elif kind == "array_node":
+            stack.append((node.array_node.node, node_id))
+
+
+def _sorted(found: "dict[bytes, Use]") -> "tuple[Use, ...]":
+    return tuple(sorted(found.values(), key=_order))
+
+
+def _order(use: Use) -> "tuple[int, str, str, str, str]":
+    identifier = use.identifier
+    return (
+        identifier.resource_type,
+        identifier.project,
+        identifier.domain,
+        identifier.name,
+        identifier.version,
+    )

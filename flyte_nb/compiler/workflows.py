@@ -1,0 +1,225 @@
+"""Workflow templates -> the compiled closure, or every problem at once.
+
+Source: flytepropeller/pkg/compiler/workflow_compiler.go at v1.16.8; results are equal as messages.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from flyteidl.core import compiler_pb2, workflow_pb2
+from google.protobuf.message import DecodeError, EncodeError
+
+from flyte_nb.api.errors import CompileFailed
+from flyte_nb.compiler import reports
+from flyte_nb.compiler.building import BOTH, UPSTREAM, Builder, NodeState
+from flyte_nb.compiler.flyte_text import go_text
+from flyte_nb.compiler.interfaces import check_interface
+from flyte_nb.compiler.nodes import add_node_edges, check_node
+from flyte_nb.compiler.problems import END_NODE, START_NODE, Collector
+from flyte_nb.compiler.program import (
+    Interface,
+    LaunchPlanInterface,
+    Program,
+    identifier_text,
+    key,
+)
+from flyte_nb.compiler.reachability import check_reachable
+from flyte_nb.compiler.requirements import Requirements, find_requirements
+
+Closure = compiler_pb2.CompiledWorkflowClosure
+
+
+def compile_workflow(
+    template: workflow_pb2.WorkflowTemplate,
+    sub_workflows: "Iterable[workflow_pb2.WorkflowTemplate]" = (),
+    tasks: "Iterable[compiler_pb2.CompiledTask]" = (),
+    launch_plans: "Mapping[str, LaunchPlanInterface] | None" = None,
+) -> Closure:
+    """The workflow's compiled closure.
+
+    The arguments stay as they are. Tasks appear in the closure in the given order, each once;
+    sub-workflows in the given order.
+
+    Args:
+        template: the workflow.
+        sub_workflows: every workflow that runs inside it, and inside those.
+        tasks: every task that any of them runs; others may be there too.
+        launch_plans: the interface of every launch plan they start, by
+            `program.identifier_text(id)` (`launch_plan:project:domain:name:version`).
+
+    Raises:
+        CompileFailed: with every problem that was found.
+    """
+    errors = Collector(template.id.name)
+    closure = Closure()
+    try:
+        _fill(closure, template, sub_workflows, tasks, errors)
+        if not errors.count:
+            _compile(closure, launch_plans or {}, errors)
+    except (RecursionError, EncodeError, DecodeError):
+        errors.add(reports.too_deep("workflow"))
+    if errors.count:
+        raise CompileFailed(
+            f"{template.id.name or 'The workflow'} does not compile.", errors.problems
+        )
+    return closure
+
+
+def requirements(
+    template: workflow_pb2.WorkflowTemplate,
+    sub_workflows: "Iterable[workflow_pb2.WorkflowTemplate]" = (),
+) -> Requirements:
+    """The tasks and launch plans that must be given to `compile_workflow`, sorted by id.
+
+    Raises:
+        CompileFailed: when a sub-workflow is missing, given twice, or contains itself.
+    """
+    errors = Collector(template.id.name)
+    found = find_requirements(template, _by_key(sub_workflows, errors), errors)
+    if errors.count:
+        raise CompileFailed(
+            f"{template.id.name or 'The workflow'} does not compile.", errors.problems
+        )
+    return found
+
+
+def _fill(
+    closure: Closure,
+    template: workflow_pb2.WorkflowTemplate,
+    sub_workflows: "Iterable[workflow_pb2.WorkflowTemplate]",
+    tasks: "Iterable[compiler_pb2.CompiledTask]",
+    errors: Collector,
+) -> None:
+    """Copy everything into the closure; its parts are then changed in place."""
+    closure.primary.SetInParent()
+    # Through bytes, not by CopyFrom: that refuses what is nested too deeply to be sent.
+    closure.primary.template.MergeFromString(template.SerializeToString())
+    for workflow in sub_workflows:
+        if not workflow.HasField("id"):
+            errors.add(reports.value_required("root", "Template.Id", "A sub-workflow has no id."))
+        closure.sub_workflows.add().template.MergeFromString(workflow.SerializeToString())
+    seen: set[bytes] = set()
+    for task in tasks:
+        if not task.template.HasField("id"):
+            errors.add(reports.value_required("task", "Template.Id", "A task has no id."))
+        reference = key(task.template.id)
+        if reference not in seen:
+            seen.add(reference)
+            closure.tasks.add().template.MergeFromString(task.template.SerializeToString())
+
+
+def _compile(
+    closure: Closure, launch_plans: "Mapping[str, LaunchPlanInterface]", errors: Collector
+) -> None:
+    workflows = _by_key((workflow.template for workflow in closure.sub_workflows), errors)
+    if errors.count:
+        return
+    program = Program(closure.tasks, closure.sub_workflows, launch_plans)
+    needed = find_requirements(closure.primary.template, workflows, errors)
+    _check_requirements(needed, program, errors)
+    if errors.count:
+        return
+    # Inner ones first, each once: then no workflow is compiled within another.
+    for use in needed.workflows:
+        errors.entity = use.identifier.name
+        _compile_one(program.workflows[key(use.identifier)], program, errors)
+    errors.entity = closure.primary.template.id.name
+    _compile_one(closure.primary, program, errors)
+
+
+def _by_key(
+    templates: "Iterable[workflow_pb2.WorkflowTemplate]", errors: Collector
+) -> "dict[bytes, workflow_pb2.WorkflowTemplate]":
+    found: dict[bytes, workflow_pb2.WorkflowTemplate] = {}
+    for template in templates:
+        reference = key(template.id)
+        if reference in found:
+            errors.add(reports.duplicate_workflow(template.id, template.id.name))
+        found[reference] = template
+    return found
+
+
+def _check_requirements(needed: Requirements, program: Program, errors: Collector) -> None:
+    for use in needed.launch_plans:
+        if identifier_text(use.identifier) not in program.launch_plans:
+            problem = reports.workflow_not_found(
+                use.node_id, use.identifier, use.identifier.name, "launch plan"
+            )
+            errors.add(problem._replace(entity=use.entity))
+    for use in needed.tasks:
+        if key(use.identifier) not in program.tasks:
+            problem = reports.task_not_found(use.node_id, use.identifier, use.identifier.name)
+            errors.add(problem._replace(entity=use.entity))
+
+
+def _compile_one(
+    compiled: compiler_pb2.CompiledWorkflow, program: Program, errors: Collector
+) -> None:
+    template = compiled.template
+    if not template.nodes:
+        errors.add(reports.no_nodes(go_text(template.id)))
+        return
+    builder = Builder(compiled, program, errors)
+    builder.interface = program.of_workflow(template)
+    if builder.interface.broken:
+        check_interface(builder, START_NODE, builder.interface)
+        return
+    given = _add_nodes(builder)
+    for node_id in sorted(builder.nodes):
+        if node_id != START_NODE:
+            add_node_edges(builder, builder.nodes[node_id], BOTH)
+    if template.HasField("failure_node"):
+        failure = NodeState(template.failure_node)
+        check_node(builder, failure)
+        add_node_edges(builder, failure, UPSTREAM)
+    # End node and workflow share their bindings, which name the start node by now.
+    del template.outputs[:]
+    template.outputs.extend(builder.nodes[END_NODE].message.inputs)
+    _connect_orphans(builder, given)
+    check_reachable(builder.nodes, builder.downstream, errors)
+    builder.write_connections()
+
+
+def _add_nodes(builder: Builder) -> "list[str]":
+    """Put start and end before the nodes, check each node, and return the given nodes' ids."""
+    template = builder.template
+    originals = list(template.nodes)
+    del template.nodes[:]
+    start = NodeState(template.nodes.add(id=START_NODE))
+    start.outputs = builder.interface.inputs
+    start.interface = Interface({}, builder.interface.inputs)
+    end = NodeState(template.nodes.add(id=END_NODE, inputs=template.outputs))
+    end.interface = Interface(builder.interface.outputs, {})
+    builder.nodes = {START_NODE: start, END_NODE: end}
+    first: dict[str, workflow_pb2.Node] = {}
+    for message in originals:
+        if message.id not in builder.nodes:
+            first.setdefault(message.id, message)
+    template.nodes.extend(first.values())
+    builder.all_ids = frozenset((*builder.nodes, *first))
+    kept = iter(template.nodes[2:])
+    for message in originals:
+        # Flyte ignores a node whose id is taken, but for its own problems.
+        is_first = first.get(message.id) is message
+        state = NodeState(next(kept) if is_first else message)
+        if is_first:
+            builder.nodes[state.id] = state
+        check_node(builder, state)
+    return [message.id for message in originals]
+
+
+def _connect_orphans(builder: Builder, given: "list[str]") -> None:
+    """What waits for nothing waits for the start; what nothing waits for, the end waits for."""
+    for node_id in sorted(set(given) - {START_NODE, END_NODE}):
+        if node_id not in builder.upstream:
+            builder.add_edges((START_NODE,), node_id)
+        if node_id not in builder.downstream:
+            builder.add_edges((node_id,), END_NODE)
+
+
+__all__ = [
+    "LaunchPlanInterface",
+    "Requirements",
+    "compile_workflow",
+    "identifier_text",
+    "requirements",
+]
