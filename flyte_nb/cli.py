@@ -1,4 +1,8 @@
-"""`flyte-nb`: one function a command. `execute`, which tasks run, is dispatched before all else."""
+"""`flyte-nb`: one function a command. `execute`, which tasks run, is dispatched before all else.
+
+Exit codes: 0 done; 1 what was asked for failed (a run, a registration); 2 the command was called
+wrongly; 3 FlyteAdmin cannot be reached or refused; 130 interrupted.
+"""
 
 import sys
 
@@ -10,4 +14,6 @@ def main(argv: "list[str] | None" = None) -> int:
         from flyte_nb.runtime.execute import main as execute
 
         return execute(arguments[1:])
-    return 2
+    from flyte_nb.commands import run
+
+    return run(arguments)

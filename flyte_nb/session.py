@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 AUTO, LOCAL = "auto", "local"
 
 _PROJECT, _DOMAIN = "flytesnacks", "development"
-_DEFAULT_IMAGE = "ghcr.io/flyte-nb/flyte-nb:py{python}-{version}"
 
 
 class Session:
@@ -69,7 +68,7 @@ class Session:
         self.client = AdminClient(self._link)
         """Every RPC by name, e.g. `session.client.call("GetVersion", …)`."""
         self.endpoint = self.client.endpoint
-        self.runner: LocalRunner = _local_runner(registry, lambda: self.scope)
+        self._runner: LocalRunner | None = None
 
     def __repr__(self) -> str:
         return (
@@ -98,6 +97,14 @@ class Session:
             if self._named is None or self._named.source == "default":
                 self._named = _notebook_name(self._given_name)
             return self._named
+
+    @property
+    def runner(self) -> "LocalRunner":
+        """Who runs `wf(n=3)` here."""
+        with self._lock:
+            if self._runner is None:
+                self._runner = _local_runner(self.registry, lambda: self.scope)
+            return self._runner
 
     def register(
         self, *entities: Any, on_progress: "Progress | None" = None, dry_run: bool = False
@@ -175,12 +182,13 @@ class Session:
             RegistrationFailed: the entity does not compile or cannot be packed.
             RemoteError: FlyteAdmin refused, or there is no such name.
         """
+        from flyte_nb.client.fetching import find_launchable
         from flyte_nb.client.starting import start_defined, start_registered
 
         given = dict(inputs or {})
         context = self._shared()
         if isinstance(entity, str) or version is not None or hasattr(entity, "message"):
-            found = self._find(entity, version)
+            found = find_launchable(self.client, self.scope, entity, version)
             return start_registered(context, found, given, name=execution_name)
         _check_entity(entity)
         return start_defined(
@@ -231,15 +239,11 @@ class Session:
 
     def interface(self, entity: Any) -> "tuple[TypedInterface, dict[str, Any]]":
         """Inputs and outputs of an entity or a registered name, and the inputs' defaults."""
-        if isinstance(entity, str) or hasattr(entity, "message"):
-            found = self._find(entity, None)
-            from flyte_nb.client.fetching import codecs_of
+        from flyte_nb.client.fetching import find_launchable, with_defaults
 
-            codecs = codecs_of(found, self.registry)
-            data = self._shared().data
-            return found.interface, {
-                name: codecs[name].decode(literal, data) for name, literal in found.defaults.items()
-            }
+        if isinstance(entity, str) or hasattr(entity, "message"):
+            found = find_launchable(self.client, self.scope, entity, None)
+            return with_defaults(found, self.registry, self._shared().data)
         _check_entity(entity)
         signature = entity.signature(self.registry)
         fixed = getattr(entity, "fixed_inputs", {})
@@ -280,69 +284,30 @@ class Session:
         if context is not None:
             context.data.close()
 
-    def _find(self, entity: Any, version: "str | None") -> "Registered":
-        """What of that name can be launched: a launch plan, else a task."""
-        if hasattr(entity, "message") and version is None and entity.resource_type != WORKFLOW:
-            found: Registered = entity
-            return found
-        name = entity if isinstance(entity, str) else _name_of(entity, self.scope)
-        if getattr(entity, "resource_type", LAUNCH_PLAN) == TASK:
-            return self._fetch(TASK, name, version)
-        try:
-            return self._fetch(LAUNCH_PLAN, name, version)
-        except RemoteError as error:
-            if error.code != "NOT_FOUND" or not isinstance(entity, str):
-                raise
-            try:
-                return self._fetch(TASK, name, version)
-            except RemoteError:
-                raise error from None
-
     def _fetch(self, resource_type: str, name: str, version: "str | None") -> "Registered":
         from flyte_nb.client.fetching import fetch
 
         return fetch(self.client, self.scope, resource_type, name, version)
 
     def _shared(self) -> "Context":
-        from flyte_nb.client.data import KernelData
         from flyte_nb.client.execution import Context
-        from flyte_nb.client.uploads import Uploads
-        from flyte_nb.storage import open_stores
+        from flyte_nb.client.places import data_for
 
         with self._lock:
             if self._context is None:
                 root = self._backend.storage_root if self._backend is not None else ""
-                uploads = Uploads(self.client, project=self.project, domain=self.domain)
-                folder = f"{root}/uploads" if root else ""
-                data = KernelData(open_stores(), folder_uri=folder, uploads=uploads)
+                data = data_for(self.client, self.project, self.domain, root=root)
                 self._context = Context(self.client, self.registry, data)
             return self._context
 
     def _place(self) -> "Place":
-        from flyte_nb.api.version import __version__
-        from flyte_nb.client.register import Place
-        from flyte_nb.client.uploads import Uploads, UploadStaging
-        from flyte_nb.client.versions import python_minor
-        from flyte_nb.storage import open_stores
-        from flyte_nb.storage.directory import DirectoryStaging
+        from flyte_nb.client.places import place_for
 
-        def staging(client: Any) -> Any:
-            if self._backend is not None:
-                return DirectoryStaging(f"{self._backend.storage_root}/bundles", open_stores())
-            return UploadStaging(Uploads(client, project=self.project, domain=self.domain))
-
-        image = os.environ.get("FLYTE_INTERNAL_IMAGE") or _DEFAULT_IMAGE.format(
-            python=python_minor(), version=__version__
-        )
         path = Path(self.notebook.path) if self.notebook.path else None
         beside = path.parent if path is not None and path.is_absolute() else Path.cwd()
-        return Place(
-            self.scope,
-            self.registry,
-            image,
-            staging,
-            data=self._shared().data,
-            local_roots=(beside,),
+        root = self._backend.storage_root if self._backend is not None else ""
+        return place_for(
+            self.scope, self.registry, os.environ, self._shared().data, root=root, beside=beside
         )
 
     def _notebook_registrar(self) -> Any:
@@ -479,14 +444,6 @@ def _notebook_name(given: "str | None") -> "NotebookName":
 
 def _main_namespace() -> "dict[str, Any]":
     return vars(sys.modules["__main__"])
-
-
-def _name_of(entity: Any, scope: Scope) -> str:
-    if hasattr(entity, "message"):
-        return str(entity.name)
-    from flyte_nb.sdk.frame import entity_name
-
-    return entity_name(entity, scope)
 
 
 def _check_entity(entity: Any) -> None:

@@ -74,13 +74,13 @@ class Drafts:
         Args:
             scope: Project, domain and the notebook's name.
             registry: The types.
-            image: The image of tasks that name none.
+            image: The image of tasks that name none; needed only for what is sent.
             data: Where constants that need a file are put.
             pack: Packs a task; without it tasks are only looked at, and versions mean nothing.
         """
         self._scope = scope
         self._registry = registry
-        self._image = image
+        self._image = image or UNVERSIONED
         self._data = data
         self._pack = pack
         self._made: dict[tuple[str, str], Draft] = {}

@@ -15,8 +15,10 @@ from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 
 from flyte_nb.api.errors import RemoteError, UsageError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
+from flyte_nb.api.ports import DataAccess
 from flyte_nb.api.specs import TypedInterface, Variable
 from flyte_nb.client.admin_client import AdminClient
+from flyte_nb.sdk.frame import entity_name
 from flyte_nb.types.registry import Registry
 from flyte_nb.wire.identifiers import identifier_from_idl, identifier_to_idl
 from flyte_nb.wire.literals import literal_from_idl
@@ -147,6 +149,51 @@ def registered(message: Any) -> Registered:
         }
         interface = TypedInterface(inputs, outputs)
     return Registered(identifier, interface, defaults, message)
+
+
+def find_launchable(
+    client: AdminClient, scope: Scope, entity: Any, version: "str | None"
+) -> Registered:
+    """What of a name, an entity or something fetched can be launched: a launch plan, else a task.
+
+    Args:
+        client: The FlyteAdmin.
+        scope: Project, domain and the notebook's name.
+        entity: A name, an entity of this kernel, or what `fetch` gave.
+        version: Which one; `None` takes the latest.
+
+    Raises:
+        RemoteError: NOT_FOUND when there is neither.
+    """
+    if isinstance(entity, Registered):
+        if version is None and entity.resource_type != WORKFLOW:
+            return entity
+        name, resource_type = entity.name, entity.resource_type
+    elif isinstance(entity, str):
+        name, resource_type = entity, ""
+    else:
+        name, resource_type = entity_name(entity, scope), entity.resource_type
+    if resource_type == TASK:
+        return fetch(client, scope, TASK, name, version)
+    try:
+        return fetch(client, scope, LAUNCH_PLAN, name, version)
+    except RemoteError as error:
+        if error.code != "NOT_FOUND" or resource_type:
+            raise
+        try:
+            return fetch(client, scope, TASK, name, version)
+        except RemoteError:
+            raise error from None
+
+
+def with_defaults(
+    found: Registered, registry: Registry, data: DataAccess
+) -> "tuple[TypedInterface, dict[str, Any]]":
+    """The interface, and the defaults as Python values."""
+    codecs = codecs_of(found, registry)
+    return found.interface, {
+        name: codecs[name].decode(literal, data) for name, literal in found.defaults.items()
+    }
 
 
 def codecs_of(found: Registered, registry: Registry) -> "dict[str, Any]":

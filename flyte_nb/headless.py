@@ -1,0 +1,151 @@
+"""Notebooks executed without a browser, by nbclient, in the folder they lie in."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from flyte_nb.api.errors import UsageError
+from flyte_nb.discovery.names import VARIABLE
+
+_CELL_TIMEOUT_S = 900
+
+
+class Step(NamedTuple):
+    """One code cell that was executed."""
+
+    number: int
+    """Counted from 1."""
+    total: int
+    title: str
+    seconds: float
+
+
+class Outcome(NamedTuple):
+    """What came of a run."""
+
+    notebook: Any
+    """The executed notebook (nbformat)."""
+    error: str
+    """Empty, or what the failing cell raised, with its traceback."""
+
+
+def read(path: Path) -> Any:
+    """The notebook in the file at `path`.
+
+    Raises:
+        UsageError: there is none, or nbformat is not installed.
+    """
+    nbformat = _module("nbformat")
+    if not path.is_file():
+        raise UsageError(f"There is no notebook {path}.")
+    try:
+        return nbformat.read(str(path), as_version=4)
+    except (ValueError, nbformat.reader.NotJSONError) as error:
+        raise UsageError(f"{path} is not a notebook: {error}") from error
+
+
+def execute(
+    notebook: Any,
+    *,
+    folder: Path,
+    name: str,
+    extra: "Sequence[str]" = (),
+    on_step: "Callable[[Step], object]" = lambda step: None,
+) -> Outcome:
+    """Execute every cell in a fresh kernel; stop at the first that raises.
+
+    Args:
+        notebook: As `read` gave it; outputs are written into it.
+        folder: The kernel's working directory.
+        name: The notebook's name, for the names of entities.
+        extra: Sources of cells to execute after the notebook's own.
+        on_step: Told of each code cell when it has ended.
+    """
+    nbclient = _module("nbclient")
+    nbformat = _module("nbformat")
+    for source in extra:
+        notebook.cells.append(nbformat.v4.new_code_cell(source))
+    titles = _titles(notebook)
+    started: dict[int, float] = {}
+    order = [index for index, cell in enumerate(notebook.cells) if index in titles]
+
+    def begin(cell: Any, cell_index: int) -> None:
+        started[cell_index] = time.monotonic()
+
+    def end(cell: Any, cell_index: int, execute_reply: Any) -> None:
+        if cell_index in titles:
+            seconds = time.monotonic() - started[cell_index]
+            number = order.index(cell_index) + 1
+            on_step(Step(number, len(order), titles[cell_index], seconds))
+
+    client = nbclient.NotebookClient(
+        notebook,
+        timeout=_CELL_TIMEOUT_S,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+        store_widget_state=False,
+        on_cell_start=begin,
+        on_cell_executed=end,
+    )
+    try:
+        client.execute(env={**os.environ, VARIABLE: name, "PYDEVD_DISABLE_FILE_VALIDATION": "1"})
+    except nbclient.exceptions.CellExecutionError as error:
+        return Outcome(notebook, str(error))
+    except nbclient.exceptions.CellTimeoutError as error:
+        return Outcome(notebook, f"A cell took longer than {_CELL_TIMEOUT_S} s: {error}")
+    except nbclient.exceptions.DeadKernelError:
+        return Outcome(notebook, "The kernel died.")
+    return Outcome(notebook, "")
+
+
+def texts(cell: Any) -> "list[str]":
+    """What a cell shows, as text: its prints and its values."""
+    found = []
+    for output in cell.get("outputs", ()):
+        if output.output_type == "stream" and output.name == "stdout":
+            found.append(output.text.rstrip())
+        elif output.output_type in ("execute_result", "display_data"):
+            text = output.data.get("text/plain", "")
+            if text and not text.startswith("<Figure"):
+                found.append(text.rstrip())
+    return [text for text in found if text]
+
+
+def _titles(notebook: Any) -> "dict[int, str]":
+    """By index, a title for each code cell: the heading above it, else its first line."""
+    titles = {}
+    heading = ""
+    for index, cell in enumerate(notebook.cells):
+        lines = [line for line in cell.source.splitlines() if line.strip()]
+        if cell.cell_type == "markdown":
+            headings = [line.lstrip("#").strip() for line in lines if line.startswith("#")]
+            heading = headings[-1] if headings else heading
+        elif cell.cell_type == "code" and lines:
+            titles[index] = heading or lines[0].lstrip("# ").strip()
+            heading = ""
+    return titles
+
+
+def _module(name: str) -> Any:
+    from importlib import import_module
+
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise UsageError(
+            f"Executing a notebook needs {name}. Run: pip install 'flyte-nb[quickstart]'"
+        ) from error
+
+
+def write(notebook: Any, path: Path) -> None:
+    """Write the notebook to a file.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    try:
+        _module("nbformat").write(notebook, str(path))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}.") from error
