@@ -65,6 +65,8 @@ class Moves:
         Raises:
             IllegalMove: when it cannot follow; nothing has changed then.
         """
+        if record.error is None and record.phase in _WITH_ERROR:
+            raise IllegalMove(f"A record of {record.phase} needs an error: {record}.")
         if isinstance(record, AttemptRecord):
             self._apply_attempt(record)
         elif isinstance(record, NodeRecord):
@@ -277,6 +279,7 @@ class Moves:
         )
 
 
+_WITH_ERROR = frozenset({r.FAILING, r.FAILED, r.TIMED_OUT, r.ABORTING})
 _NOT_RUNNING = frozenset({"", r.SUCCEEDED, r.FAILED, r.ABORTED})
 _START_PLAN = NodePlan(START, r.START_NODE, START)
 _TIMEOUT = ErrorInfo("Timeout", "Timeout in node", USER)

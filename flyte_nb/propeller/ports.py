@@ -110,9 +110,9 @@ class Executor(Protocol):
     def adopt(self, attempt: Attempt) -> "Started | None":
         """After a restart: take over an attempt that was recorded, whatever became of it.
 
-        Returns what it is when it was started once: running (a report follows when it ends), or ended
-        (the report is there at once). `None` when it never was started; `start` may be called then.
-        Processes that a dead attempt left behind are ended first.
+        Returns what it is when it was started once; a report follows, soon when it has ended already.
+        `None` when it never was started: `start` may be called then. Processes that a dead attempt
+        left behind are ended first.
         """
         ...
 

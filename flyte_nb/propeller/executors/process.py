@@ -1,0 +1,210 @@
+"""Runs each attempt as a process group of its own on this machine; it outlives who started it.
+
+The container's command is run without a container: `flyte-nb …` by this interpreter, anything else as
+it is. Values go through the store, the log through a file, so nothing ties the process to us.
+Never two live attempts of one node: see `attempt_folder` for how liveness is known after a restart.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, StorageError, TaskFailed
+from flyte_nb.api.ports import BlobStore
+from flyte_nb.propeller.executors.attempt_folder import TAG, AttemptFolder, signal_all
+from flyte_nb.propeller.executors.outcome import ERROR, FUTURES, Ended, outcome
+from flyte_nb.propeller.executors.reaper import Exit, Reaper, Watched
+from flyte_nb.propeller.executors.templates import TASK_TEMPLATE, fill, wants_task_template
+from flyte_nb.propeller.layout import OUTPUTS
+from flyte_nb.propeller.ports import Attempt, AttemptKey, Report, Started
+
+__all__ = ["ProcessExecutor"]
+
+_COMMAND = "flyte-nb"
+_FOREIGN = ("FLYTE_INTERNAL_", "_F_", "BATCH_JOB_", TAG)
+"""Variables of an attempt in which the backend itself may have been started."""
+
+
+class ProcessExecutor:
+    """An executor of this machine's processes. Owns one thread; see `Executor` for the methods."""
+
+    in_memory = False
+
+    def __init__(
+        self,
+        home: Path,
+        store: BlobStore,
+        *,
+        slots: int = 0,
+        environ: "Mapping[str, str] | None" = None,
+        grace_s: float = 5.0,
+    ) -> None:
+        """Start the watching thread.
+
+        Args:
+            home: Folder for the attempts' locks, logs and working folders; the same after a restart.
+            store: Where inputs and outputs lie; the tasks' processes reach it by the same URIs.
+            slots: Attempts at a time; 0 means the number of processors, at least 2.
+            environ: Variables that every process gets; `None` means this process's own.
+            grace_s: Seconds from asking a process to end to forcing it.
+        """
+        self.slots = slots or max(2, os.cpu_count() or 1)
+        self._home = home
+        self._store = store
+        self._environ = {
+            name: value
+            for name, value in (os.environ if environ is None else environ).items()
+            if not name.startswith(_FOREIGN)
+        }
+        self._lock = threading.Lock()
+        self._watched: dict[AttemptKey, Watched] = {}  # guarded by `_lock`
+        self._reports: list[Report] = []  # guarded by `_lock`
+        self._wake: Callable[[], None] = _nobody
+        self._reaper = Reaper(self._exited, grace_s=grace_s)
+
+    def listen(self, wake: Callable[[], None]) -> None:
+        """From now on call `wake` (from any thread) when there is something to poll."""
+        self._wake = wake
+
+    def start(self, attempt: Attempt) -> Started:
+        """Start it. Raises `TaskFailed` when it cannot be started."""
+        words = self._words(attempt)
+        folder = AttemptFolder(self._home, attempt.key)
+        try:
+            folder.create()
+            lock = folder.take_lock()
+            if lock is None:  # it lives: somebody started it before
+                return self._watch(attempt, folder, None)
+            try:
+                self._clear(attempt, words)
+                pid = self._spawn(words, attempt, folder, lock)
+            finally:
+                os.close(lock)
+        except (OSError, StorageError) as error:
+            raise TaskFailed(_cannot_start(words, error)) from error
+        folder.write_process(pid)
+        return self._watch(attempt, folder, pid)
+
+    def adopt(self, attempt: Attempt) -> "Started | None":
+        """Take over an attempt that an earlier process of ours may have started."""
+        folder = AttemptFolder(self._home, attempt.key)
+        if folder.is_locked():
+            return self._watch(attempt, folder, None)
+        if not folder.path.exists():
+            return None
+        signal_all(folder, 9)  # the leader is dead; whoever it left behind must not go on
+        if folder.process() is None and not self._has_results(attempt):
+            return None  # we died between taking the lock and starting it
+        return self._watch(attempt, folder, None)
+
+    def poll(self) -> list[Report]:
+        """The reports since the last call."""
+        with self._lock:
+            reports, self._reports = self._reports, []
+        return reports
+
+    def kill(self, key: AttemptKey) -> None:
+        """End every process of that attempt: SIGTERM, then SIGKILL; a report follows."""
+        with self._lock:
+            watched = self._watched.get(key)
+        if watched is not None:
+            self._reaper.kill(watched)
+
+    def close(self) -> None:
+        """Stop watching; processes go on."""
+        self._reaper.close()
+
+    def _words(self, attempt: Attempt) -> list[str]:
+        task = attempt.task
+        if not task.HasField("container"):
+            text = (
+                f"The task {task.id.name} has the type {task.type!r} and no container,"
+                " so this machine cannot run it. Run it on a Flyte cluster."
+            )
+            raise TaskFailed(ErrorInfo("BadTaskSpecification", text, USER))
+        words = fill([*task.container.command, *task.container.args], attempt)
+        if not words:
+            text = (
+                f"The container of {task.id.name} has no command: its image would know one,"
+                " but this machine runs no images. Give the task a command."
+            )
+            raise TaskFailed(ErrorInfo("BadTaskSpecification", text, USER))
+        if os.path.basename(words[0]) == _COMMAND:
+            words[:1] = [sys.executable, "-m", "flyte_nb"]
+        return words
+
+    def _clear(self, attempt: Attempt, words: list[str]) -> None:
+        """Results in the folder can only be of a start that was cut short; then put `task.pb` there."""
+        for name in (OUTPUTS, ERROR, FUTURES):
+            self._store.delete(f"{attempt.output_prefix}/{name}")
+        container = attempt.task.container
+        if wants_task_template([*container.command, *container.args]):
+            uri = f"{attempt.output_prefix}/{TASK_TEMPLATE}"
+            self._store.write(uri, attempt.task.SerializeToString(deterministic=True))
+
+    def _spawn(self, words: list[str], attempt: Attempt, folder: AttemptFolder, lock: int) -> int:
+        environ = {
+            "PYTHONUNBUFFERED": "1",  # so that the log can be followed
+            **self._environ,
+            **attempt.envs,
+            **{pair.key: pair.value for pair in attempt.task.container.env},
+            TAG: folder.tag,
+        }
+        # Commands that come with this interpreter (pyflyte-execute, flyte-nb) are found first.
+        environ["PATH"] = os.pathsep.join(
+            (os.path.dirname(sys.executable), environ.get("PATH", os.defpath))
+        )
+        with folder.log.open("ab") as log:
+            process = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=folder.work,
+                env=environ,
+                start_new_session=True,
+                pass_fds=(lock,),
+            )
+        process.returncode = 0  # the reaper waits for it, by wait4; Popen must not
+        return process.pid
+
+    def _watch(self, attempt: Attempt, folder: AttemptFolder, pid: "int | None") -> Started:
+        watched = Watched(attempt, folder, pid)
+        with self._lock:
+            self._watched[attempt.key] = watched
+        self._reaper.watch(watched)
+        known = folder.process()
+        return Started((("log", folder.log.as_uri()),), pid or (known.pid if known else None))
+
+    def _has_results(self, attempt: Attempt) -> bool:
+        prefix = attempt.output_prefix
+        return any(self._store.size(f"{prefix}/{name}") is not None for name in (OUTPUTS, ERROR))
+
+    def _exited(self, watched: Watched, exit: Exit) -> None:
+        """From the reaper's thread."""
+        attempt = watched.attempt
+        ended = Ended(exit.exit_code, watched.folder.log_tail())
+        outputs, error = outcome(attempt, ended, self._store)
+        report = Report(attempt.key, outputs, error, exit.cpu_s, exit.max_rss_bytes)
+        with self._lock:
+            del self._watched[attempt.key]
+            self._reports.append(report)
+        self._wake()
+
+
+def _nobody() -> None:
+    """Who is woken before anybody listens."""
+
+
+def _cannot_start(words: list[str], error: "OSError | StorageError") -> ErrorInfo:
+    if isinstance(error, FileNotFoundError) and error.filename == words[0]:
+        text = (
+            f"The command {words[0]!r} is not on this machine, and no image is run here."
+            " Install it, or run the task on a Flyte cluster."
+        )
+        return ErrorInfo("CommandNotFound", text, USER)
+    text = f"The attempt's process cannot be started: {error}"
+    return ErrorInfo("SYSTEM:CannotStart", text, SYSTEM, recoverable=True)

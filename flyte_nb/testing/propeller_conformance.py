@@ -1,0 +1,254 @@
+"""What every recorder and every executor must do. Subclass in a test file, fill in the makers.
+
+class TestMyExecutor(ExecutorConformance):
+def make(self): return MyExecutor(...)
+def attempt(self, behaviour, number=0): ...
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo
+from flyte_nb.api.identifiers import TASK, ExecutionId, Identifier
+from flyte_nb.propeller import records as r
+from flyte_nb.propeller.ports import Attempt, AttemptKey, Catalog, Executor, Recorder, Report
+from flyte_nb.propeller.records import AttemptRecord, NodeRecord, Record, WorkflowRecord
+from flyte_nb.testing.closures import integer
+
+OK = "ok"  # ends with the outputs {o0: 42}
+ERROR = "error"  # ends with an error of code "USER:ValueError"
+HANG = "hang"  # runs until it is ended
+
+PATIENCE_S = 30.0
+
+
+def wait_until(true: Callable[[], bool], what: str) -> None:
+    """Wait for a condition; fail, naming it, after half a minute."""
+    give_up = time.monotonic() + PATIENCE_S
+    pause = threading.Event()
+    while not true():
+        if time.monotonic() > give_up:
+            pytest.fail(f"waited {PATIENCE_S:.0f} s for: {what}")
+        pause.wait(0.005)
+
+
+class RecorderConformance:
+    """A recorder keeps what it is given, in order, over its own end."""
+
+    def make(self) -> Recorder:
+        """A recorder; the same storage again when called again in one test."""
+        raise NotImplementedError
+
+    def test_records_come_back_equal_and_in_order(self) -> None:
+        """All kinds, all fields."""
+        recorder = self.make()
+        first, second = some_records()[:3], some_records()[3:]
+        recorder.record(_ONE, first)
+        recorder.record(_ONE, second)
+        assert list(recorder.history(_ONE)) == some_records()
+
+    def test_another_recorder_on_the_same_storage_has_them_too(self) -> None:
+        """What was recorded is durable."""
+        self.make().record(_ONE, some_records())
+        assert list(self.make().history(_ONE)) == some_records()
+
+    def test_executions_do_not_mix(self) -> None:
+        """Each has a history of its own."""
+        recorder = self.make()
+        recorder.record(_ONE, some_records())
+        recorder.record(_TWO, some_records()[:1])
+        assert list(recorder.history(_TWO)) == some_records()[:1]
+        assert list(recorder.history(ExecutionId("p", "d", "nobody"))) == []
+
+
+class CatalogConformance:
+    """A catalog gives back what was put there last."""
+
+    def make(self) -> Catalog:
+        """An empty catalog."""
+        raise NotImplementedError
+
+    def test_what_was_put_comes_back(self) -> None:
+        """And only under its own key."""
+        catalog = self.make()
+        assert catalog.get("a/b") is None
+        catalog.put("a/b", b"1")
+        catalog.put("a/c", b"")
+        catalog.put("a/b", b"2")
+        assert (catalog.get("a/b"), catalog.get("a/c"), catalog.get("a")) == (b"2", b"", None)
+
+
+class ExecutorConformance:
+    """An executor gives exactly one report for each attempt that it started or adopted."""
+
+    can_hang = True
+    """Whether its attempts can be ended from outside."""
+    survives = True
+    """Whether its attempts go on when it is closed, and can be adopted by the next one."""
+
+    def make(self) -> Executor:
+        """An executor; with the same state again when called again in one test."""
+        raise NotImplementedError
+
+    def attempt(self, behaviour: str, number: int = 0) -> Attempt:
+        """An attempt that behaves as `OK`, `ERROR` or `HANG` say; equal for equal arguments."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def stack(self) -> Iterator[ExitStack]:
+        """Closes the executors of a test."""
+        with ExitStack() as stack:
+            yield stack
+
+    def test_a_success_is_reported_once_with_its_outputs(self, stack: ExitStack) -> None:
+        """And nothing more."""
+        executor = self.opened(stack)
+        attempt = self.attempt(OK)
+        executor.start(attempt)
+        report = self.report_of(executor, attempt)
+        assert report.error is None
+        assert report.outputs is not None
+        assert integer(report.outputs) == 42
+        assert executor.poll() == []
+
+    def test_a_failure_is_reported_with_its_error(self, stack: ExitStack) -> None:
+        """With the code that the task gave."""
+        executor = self.opened(stack)
+        attempt = self.attempt(ERROR)
+        executor.start(attempt)
+        report = self.report_of(executor, attempt)
+        assert report.outputs is None
+        assert report.error is not None
+        assert report.error.code == "USER:ValueError"
+        assert report.error.origin == USER
+
+    def test_whoever_listens_is_woken_for_a_report(self, stack: ExitStack) -> None:
+        """Unless the report is there when `start` returns."""
+        woken = threading.Event()
+        executor = self.opened(stack)
+        executor.listen(woken.set)
+        executor.start(self.attempt(OK))
+        if not executor.in_memory:
+            assert woken.wait(PATIENCE_S)
+        assert len(executor.poll()) == 1
+
+    def test_ending_what_is_not_there_does_nothing(self, stack: ExitStack) -> None:
+        """Also after the report."""
+        executor = self.opened(stack)
+        attempt = self.attempt(OK)
+        executor.kill(attempt.key)
+        executor.start(attempt)
+        self.report_of(executor, attempt)
+        executor.kill(attempt.key)
+        assert executor.poll() == []
+
+    def test_what_was_never_started_cannot_be_adopted(self, stack: ExitStack) -> None:
+        """It can be started then."""
+        executor = self.opened(stack)
+        attempt = self.attempt(OK)
+        assert executor.adopt(attempt) is None
+        assert executor.poll() == []
+        executor.start(attempt)
+        self.report_of(executor, attempt)
+
+    def test_an_attempt_can_be_ended(self, stack: ExitStack) -> None:
+        """Its report follows, with an error."""
+        if not self.can_hang:
+            pytest.skip("attempts of this executor cannot be ended")
+        executor = self.opened(stack)
+        attempt = self.attempt(HANG)
+        executor.start(attempt)
+        executor.kill(attempt.key)
+        report = self.report_of(executor, attempt)
+        assert report.outputs is None
+        assert report.error is not None
+
+    def test_a_running_attempt_is_adopted_by_the_next_executor(self, stack: ExitStack) -> None:
+        """And can be ended by it."""
+        if not self.survives:
+            pytest.skip("attempts of this executor end with it")
+        attempt = self.attempt(HANG)
+        first = self.make()
+        first.start(attempt)
+        first.close()
+        second = self.opened(stack)
+        assert second.adopt(attempt) is not None
+        assert second.poll() == []
+        second.kill(attempt.key)
+        assert self.report_of(second, attempt).error is not None
+
+    def test_an_attempt_that_ended_unwatched_is_reported_when_adopted(
+        self, stack: ExitStack
+    ) -> None:
+        """With what it left."""
+        if not self.survives:
+            pytest.skip("attempts of this executor end with it")
+        attempt = self.attempt(OK)
+        first = self.make()
+        first.start(attempt)
+        self.report_of(first, attempt)
+        first.close()
+        second = self.opened(stack)
+        assert second.adopt(attempt) is not None
+        report = self.report_of(second, attempt)
+        assert report.outputs is not None
+        assert integer(report.outputs) == 42
+
+    def test_it_can_be_closed_twice(self) -> None:
+        """The second time nothing happens."""
+        executor = self.make()
+        executor.close()
+        executor.close()
+
+    def opened(self, stack: ExitStack) -> Executor:
+        """An executor that is closed at the end of the test."""
+        executor = self.make()
+        stack.callback(executor.close)
+        return executor
+
+    def report_of(self, executor: Executor, attempt: Attempt) -> Report:
+        """The one report of that attempt."""
+        found: list[Report] = []
+
+        def came() -> bool:
+            found.extend(executor.poll())
+            return bool(found)
+
+        wait_until(came, f"the report of {attempt.key}")
+        assert [report.key for report in found] == [attempt.key]
+        return found[0]
+
+
+_ONE = ExecutionId("flytesnacks", "development", "one")
+_TWO = ExecutionId("flytesnacks", "development", "two")
+
+
+def key(name: str, number: int = 0) -> AttemptKey:
+    """A key in an execution of that name."""
+    return AttemptKey(ExecutionId("flytesnacks", "development", name), "n0", number)
+
+
+def some_records() -> list[Record]:
+    """Every kind of record, every field set somewhere."""
+    task = Identifier(TASK, "flytesnacks", "development", "notebook.fit", "v1")
+    error = ErrorInfo("USER:ValueError", "n × 2 is odd", USER, recoverable=True)
+    lost = ErrorInfo("SYSTEM:AttemptLost", "lost", SYSTEM)
+    child = ExecutionId("flytesnacks", "development", "child")
+    logs = (("log", "file:///log.txt"), ("other", "https://example.org"))
+    return [
+        WorkflowRecord(1, r.RUNNING),
+        NodeRecord(2, "n0", "n0", r.QUEUED, "fit", input_uri="s3://in", cache_status=r.CACHE_MISS),
+        NodeRecord(3, "n1", "n1", r.RUNNING, "sub", "workflow", is_parent=True, branch=1),
+        NodeRecord(4, "n1-0-n0", "n0", r.FAILED, "x", parent_id="n1", error=lost),
+        NodeRecord(5, "n2", "n2", r.SUCCEEDED, "lp", output_uri="s3://o", child_execution=child),
+        AttemptRecord(6, "n0", 0, r.QUEUED, task, 0, "s3://in", "s3://folder", task_type="python"),
+        AttemptRecord(7, "n0", 0, r.RUNNING, task, 1, logs=logs, pid=4711, reason="because"),
+        AttemptRecord(8, "n0", 0, r.FAILED, task, error=error, cpu_s=0.25, max_rss_bytes=1 << 30),
+        AttemptRecord(9, "n0", 1, r.SUCCEEDED, task, cache_status=r.CACHE_POPULATED),
+        WorkflowRecord(10, r.FAILED, error),
+        WorkflowRecord(11, r.SUCCEEDED, output_uri="s3://outputs.pb"),
+    ]

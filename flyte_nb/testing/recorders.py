@@ -1,0 +1,66 @@
+"""Recorders for tests of the engine: in memory, and a journal that survives `kill -9`."""
+
+import json
+import os
+import threading
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.propeller.records import Record, from_plain, to_plain
+
+
+class MemoryRecorder:
+    """Keeps records in lists. `fail_next` makes the next calls raise, as a full disk would."""
+
+    def __init__(self) -> None:
+        self._kept: dict[ExecutionId, list[Record]] = defaultdict(list)
+        self._lock = threading.Lock()
+        self.fail_next = 0
+
+    def record(self, execution: ExecutionId, records: Sequence[Record]) -> None:
+        """Keep `records`."""
+        with self._lock:
+            if self.fail_next:
+                self.fail_next -= 1
+                raise OSError(28, "No space left on device")
+            self._kept[execution] += records
+
+    def history(self, execution: ExecutionId) -> Sequence[Record]:
+        """Every record of that execution."""
+        with self._lock:
+            return tuple(self._kept[execution])
+
+
+class JournalRecorder:
+    """One file, one line a transaction, written through; a line cut short counts as not written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        whole = self._read()[1]
+        os.ftruncate(self._file, whole)
+
+    def record(self, execution: ExecutionId, records: Sequence[Record]) -> None:
+        """Keep `records`, all or none."""
+        line = json.dumps([list(execution), [to_plain(record) for record in records]])
+        os.write(self._file, line.encode() + b"\n")
+        os.fsync(self._file)
+
+    def history(self, execution: ExecutionId) -> Sequence[Record]:
+        """Every record of that execution."""
+        return tuple(record for id, record in self._read()[0] if id == execution)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+    def _read(self) -> tuple[list[tuple[ExecutionId, Record]], int]:
+        data = self._path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        found = []
+        for line in data[:whole].splitlines():
+            id, records = json.loads(line)
+            found += [(ExecutionId(*id), from_plain(record)) for record in records]
+        return found, whole
