@@ -42,7 +42,7 @@ def figure(
         theme: as `svg` takes it.
         details: whether the table follows.
     """
-    layout = graph if isinstance(graph, Layout) else layered(collapsed(graph))
+    layout = graph if isinstance(graph, Layout) else layered(collapsed(graph), subtitles=subtitles)
     picture = svg(layout, phases=phases, problems=problems, subtitles=subtitles, theme=theme)
     data = b64encode(picture.encode("utf-8")).decode("ascii")
     whole = graph.graph if isinstance(graph, Layout) else graph

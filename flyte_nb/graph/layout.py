@@ -6,6 +6,7 @@ Drawn from left to right. Our engine needs nothing, gives the same answer every 
 wrong workflow (cycles, arrows to itself, nothing connected) is laid out like any other.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from flyte_nb.graph.coordinates import heights
@@ -28,7 +29,7 @@ _GAP = 20
 _LINE_GAP = 17
 _COLUMN_GAP = 46
 _MAX_COLUMN_GAP = 120
-_MAX_LABEL = 150
+_MAX_LABEL = 190
 
 
 class PlacedNode(NamedTuple):
@@ -73,16 +74,22 @@ class Engine(Protocol):
         ...
 
 
-def node_width(node: GraphNode) -> float:
+def node_width(node: GraphNode, subtitle: str = "") -> float:
     """The width that the node's texts need, in px, within what looks well."""
     needed = max(
-        MARK_ROOM + text_width(node.title, TITLE_SIZE), text_width(node.subtitle, SUBTITLE_SIZE)
+        MARK_ROOM + text_width(node.title, TITLE_SIZE),
+        text_width(subtitle or node.subtitle, SUBTITLE_SIZE),
     )
     return min(_MAX_WIDTH, max(_MIN_WIDTH, needed + 2 * TEXT_LEFT))
 
 
-def layered(graph: Graph) -> Layout:
-    """Lay the graph out in columns, with few crossings and straight chains. Linear in practice."""
+def layered(graph: Graph, *, subtitles: "Mapping[str, str] | None" = None) -> Layout:
+    """Lay the graph out in columns, with few crossings and straight chains. Linear in practice.
+
+    Args:
+        graph: right or wrong.
+        subtitles: second lines by node id, where they are known already; room is made for them.
+    """
     index = {node.id: number for number, node in enumerate(graph.nodes)}
     drawn, pairs, loops = _pairs(graph, index)
     if not graph.nodes:
@@ -95,7 +102,8 @@ def layered(graph: Graph) -> Layout:
     sizes = [float(NODE_HEIGHT)] * len(graph.nodes)
     sizes += [0.0] * (len(columns_of.successors) - len(sizes))
     centre = heights(columns_of, columns, sizes, gap=_GAP, line_gap=_LINE_GAP)
-    grid = _grid(graph, columns, rank, drawn, pairs, centre)
+    widths = _column_widths(graph, columns, subtitles or {})
+    grid = _grid(widths, rank, drawn, pairs, centre)
     nodes = tuple(
         PlacedNode(
             node,
@@ -149,22 +157,35 @@ def _unique(pairs: "list[tuple[int, int]]") -> "list[tuple[int, int]]":
     return list(dict.fromkeys(pairs))
 
 
+def _column_widths(
+    graph: Graph, columns: "list[list[int]]", subtitles: "Mapping[str, str]"
+) -> "list[float]":
+    count = len(graph.nodes)
+    said = subtitles.get
+    return [
+        max(
+            [
+                node_width(node, said(node.id, ""))
+                for v in column
+                if v < count
+                for node in (graph.nodes[v],)
+            ],
+            default=0.0,
+        )
+        for column in columns
+    ]
+
+
 def _grid(
-    graph: Graph,
-    columns: "list[list[int]]",
+    width: "list[float]",
     rank: "list[int]",
     drawn: "list[GraphEdge]",
     pairs: "list[tuple[int, int]]",
     centre: "list[float]",
 ) -> _Grid:
-    """Column widths from the texts, gaps from how steep arrows are and what is written on them."""
-    count = len(graph.nodes)
-    width = [
-        max([node_width(graph.nodes[v]) for v in column if v < count], default=0.0)
-        for column in columns
-    ]
-    tail = [0.0] * len(columns)
-    steepest = [0.0] * len(columns)
+    """Where columns stand: gaps from how steep arrows are and what is written on them."""
+    tail = [0.0] * len(width)
+    steepest = [0.0] * len(width)
     for edge, (source, target) in zip(drawn, pairs, strict=True):
         column = max(rank[source], rank[target])
         if edge.label:
@@ -176,7 +197,7 @@ def _grid(
                 steepest[column] = rise
     left = []
     x = float(_MARGIN)
-    for column in range(len(columns)):
+    for column in range(len(width)):
         if column:
             x += min(_MAX_COLUMN_GAP, _COLUMN_GAP + steepest[column] * 0.12) + tail[column]
         left.append(round(x, 1))

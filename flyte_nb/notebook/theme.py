@@ -38,6 +38,7 @@ HEADING = (
     "padding:5px 14px;text-align:left;vertical-align:bottom;border:none;font-size:12px;"
     "font-weight:600;white-space:nowrap;opacity:0.78"
 )
+NAME = f"{MONO};opacity:0.78;white-space:nowrap"
 RIGHT = "text-align:right;white-space:nowrap"
 CODE = f"{MONO};{SUNK};padding:1px 4px;border-radius:3px;white-space:pre-wrap"
 BLOCK = (
@@ -62,7 +63,7 @@ def pill(style: PhaseStyle) -> str:
     """The style of a pill in the colours of a phase."""
     return (
         f"display:inline-block;padding:0 9px;border-radius:10px;font-size:12px;font-weight:600;"
-        f"line-height:18px;white-space:nowrap;background:{tint(style.mid, 0.13)};"
+        f"line-height:17px;vertical-align:top;white-space:nowrap;background:{tint(style.mid, 0.13)};"
         f"border:1px solid {tint(style.mid, 0.5)}"
     )
 

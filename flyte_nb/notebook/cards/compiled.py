@@ -35,14 +35,15 @@ def card(
         head = parts.head(name, units.plural(len(nodes), "node"))
         return parts.card(head, _stage(picture), parts.notes(notes))
     pill = parts.pill(PHASE_STYLES["PROBLEM"], units.plural(len(problems), "problem"))
-    listed = parts.problems(problems, humanize=humanize)
+    titles = {node.id: node.title for node in graph.nodes}
+    listed = parts.problems(problems, humanize=humanize, titles=titles)
     body = element(
         "div",
-        element("div", picture, style="flex:1 1 420px;min-width:0;padding:12px 14px"),
+        element("div", picture, style="flex:3 1 440px;min-width:0;padding:12px 14px"),
         element(
             "div",
             listed,
-            style=f"flex:1 1 260px;min-width:0;padding:12px 14px;{theme.SUNK}",
+            style=f"flex:1 1 270px;min-width:0;padding:12px 14px;{theme.SUNK}",
         ),
         style=f"display:flex;flex-wrap:wrap;border-top:{theme.LINE}",
     )

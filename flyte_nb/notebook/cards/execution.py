@@ -1,6 +1,6 @@
 """One execution at rest: what ran, how it ended, what it took, and what came out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from flyte_nb.api.errors import ErrorInfo
@@ -101,7 +101,7 @@ def _total(view: ExecutionView, graph: "Graph | None") -> int:
 
 def _head(view: ExecutionView, graph: "Graph | None", now: "datetime | None") -> Safe:
     took = units.between(_start(view), view.ended_at or (None if view.is_terminal else now))
-    done = sum(node.phase in ("SUCCEEDED", "RECOVERED", "SKIPPED") for node in _top(view))
+    done = sum(node.phase in ("SUCCEEDED", "RECOVERED") for node in _top(view))
     count = f"{done} of {units.plural(_total(view, graph), 'node')}"
     mono = f"{theme.MONO};{theme.SOFT}"
     return parts.head(
@@ -192,11 +192,17 @@ def _picture(view: ExecutionView, graph: "Graph | None", now: "datetime | None")
 def _values(title: str, values: "Mapping[str, Safe] | None", *, is_open: bool) -> "Safe | None":
     if not values:
         return None
-    rows: Sequence[Sequence[Child]] = [
-        (element("span", name, style=f"{theme.MONO};{theme.SOFT}"), value)
+    rows = [
+        element(
+            "tr",
+            element("td", name, style=f"{theme.CELL};{theme.NAME};width:130px"),
+            element("td", value, style=theme.CELL),
+            style=theme.ROW,
+        )
         for name, value in values.items()
     ]
-    return parts.section(title, parts.table(("", ""), rows), is_open=is_open)
+    table = element("table", element("tbody", *rows), style=theme.TABLE)
+    return parts.section(title, table, is_open=is_open)
 
 
 def _logs(logs: str) -> "Safe | None":

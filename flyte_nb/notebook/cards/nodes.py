@@ -30,11 +30,11 @@ def said(node: NodeView, now: "datetime | None" = None) -> str:
     if display_phase(node.phase, node.cache_status) == "CACHED":
         return "from cache"
     shown = []
+    if node.error is not None and node.phase in ("FAILED", "TIMED_OUT"):
+        shown.append(node.error.code.rpartition(":")[2])
     seconds = took(node, now)
     if seconds is not None:
         shown.append(units.duration(seconds))
-    if node.error is not None and node.phase in ("FAILED", "TIMED_OUT"):
-        shown.append(node.error.code.rpartition(":")[2])
     if len(node.attempts) > 1:
         shown.append(f"attempt {len(node.attempts)}")
     return " · ".join(part for part in shown if part)

@@ -1,6 +1,6 @@
 """What cards are made of: frame, head, pills, tables, folding sections, panels of problems."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from flyte_nb.api.problems import Problem
 from flyte_nb.graph.palette import PhaseStyle, style_of
@@ -115,23 +115,30 @@ def notes(lines: "Iterable[str]") -> "Safe | None":
     return element("div", *said, style=f"border-top:{theme.LINE};padding:7px 14px;font-size:12px")
 
 
-def problems(found: "Sequence[Problem]", *, humanize: Humanize, first: int = 1) -> Safe:
-    """Problems with their numbers, as they stand on the graph."""
+def problems(
+    found: "Sequence[Problem]",
+    *,
+    humanize: Humanize,
+    titles: "Mapping[str, str] | None" = None,
+) -> Safe:
+    """Problems with their numbers, as they stand on the graph; `titles` names its nodes."""
     return join(
         element(
             "div",
-            problem_head(number, problem, humanize),
+            _problem_head(number, problem, humanize, titles or {}),
             element("div", with_code(humanize(problem.message), theme.CODE)),
             element("div", with_code(humanize(problem.hint), theme.CODE)) if problem.hint else None,
-            style="margin:0 0 12px 0" if number < first + len(found) - 1 else "margin:0",
+            style="margin:0 0 12px 0" if number < len(found) else "margin:0",
         )
-        for number, problem in enumerate(found, start=first)
+        for number, problem in enumerate(found, start=1)
     )
 
 
-def problem_head(number: int, problem: Problem, humanize: Humanize) -> Safe:
+def _problem_head(
+    number: int, problem: Problem, humanize: Humanize, titles: "Mapping[str, str]"
+) -> Safe:
     """`1 · train.depth   cell [7], line 3`."""
-    subject = problem.node_id or problem.entity.rpartition(".")[2]
+    subject = titles.get(problem.node_id, problem.node_id) or problem.entity.rpartition(".")[2]
     place = ".".join(part for part in (subject, problem.variable) if part) or problem.code
     where = ""
     if problem.location is not None:

@@ -15,7 +15,7 @@ _LEAST = 0.4  # percent of the width that a bar has at least, so that it is seen
 
 _NAME = (
     "padding:2px 10px 2px 14px;text-align:left;vertical-align:middle;border:none;white-space:nowrap;"
-    "overflow:hidden;text-overflow:ellipsis;max-width:220px;width:1%"
+    "overflow:hidden;text-overflow:ellipsis;max-width:220px;min-width:120px;width:1%"
 )
 _LANE = "padding:2px 0;vertical-align:middle;border:none;text-align:left"
 _TIME = "padding:2px 14px 2px 10px;vertical-align:middle;border:none;width:1%"
