@@ -37,7 +37,7 @@ def main(arguments: "list[str] | None" = None) -> int:
     try:
         _serve(Home(options.home), options.ready_fd)
     except BackendError as error:
-        _LOG.error("%s", error)  # noqa: TRY400 - the message is all there is to know
+        _LOG.error("%s", error)
         if options.ready_fd is not None:
             _say(options.ready_fd, {"error": error.message, "hint": error.hint})
         else:

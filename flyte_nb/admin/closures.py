@@ -5,7 +5,8 @@ Pure: no clock, no database. One function a noun, each the counterpart of FlyteA
 """
 
 from flyteidl.admin import execution_pb2, node_execution_pb2, task_execution_pb2
-from flyteidl.core import catalog_pb2, execution_pb2 as core_execution_pb2, identifier_pb2
+from flyteidl.core import catalog_pb2, identifier_pb2
+from flyteidl.core import execution_pb2 as core_execution_pb2
 
 from flyte_nb.admin import moments
 from flyte_nb.api.errors import ErrorInfo
@@ -17,9 +18,7 @@ NODE_PHASES = core_execution_pb2.NodeExecution.Phase
 TASK_PHASES = core_execution_pb2.TaskExecution.Phase
 
 TERMINAL_EXECUTION = frozenset({"SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT"})
-_TERMINAL_NODE = frozenset(
-    {"SUCCEEDED", "FAILED", "ABORTED", "SKIPPED", "TIMED_OUT", "RECOVERED"}
-)
+_TERMINAL_NODE = frozenset({"SUCCEEDED", "FAILED", "ABORTED", "SKIPPED", "TIMED_OUT", "RECOVERED"})
 _TERMINAL_TASK = frozenset({"SUCCEEDED", "FAILED", "ABORTED"})
 _RESOURCE_TYPES = {
     "task": identifier_pb2.TASK,
@@ -51,9 +50,7 @@ def apply_workflow(execution: execution_pb2.Execution, record: WorkflowRecord) -
     closure.phase = phase
     closure.updated_at.CopyFrom(moments.stamp(record.at_us))
     if is_ended and closure.HasField("started_at"):
-        closure.duration.CopyFrom(
-            moments.span(record.at_us - moments.stamp_us(closure.started_at))
-        )
+        closure.duration.CopyFrom(moments.span(record.at_us - moments.stamp_us(closure.started_at)))
     if record.output_uri:
         closure.outputs.uri = record.output_uri
     elif record.phase in ("ABORTING", "ABORTED"):
@@ -84,9 +81,7 @@ def apply_node(
     if not closure.HasField("started_at") and (record.phase == "RUNNING" or is_ended):
         closure.started_at.CopyFrom(moments.stamp(record.at_us))
     if is_ended:
-        closure.duration.CopyFrom(
-            moments.span(record.at_us - moments.stamp_us(closure.started_at))
-        )
+        closure.duration.CopyFrom(moments.span(record.at_us - moments.stamp_us(closure.started_at)))
     if record.output_uri:
         closure.output_uri = record.output_uri
     elif record.error is not None:
@@ -120,9 +115,7 @@ def apply_attempt(
     if record.phase == "RUNNING" and not closure.HasField("started_at"):
         closure.started_at.CopyFrom(moments.stamp(record.at_us))
     if record.phase in _TERMINAL_TASK and closure.HasField("started_at"):
-        closure.duration.CopyFrom(
-            moments.span(record.at_us - moments.stamp_us(closure.started_at))
-        )
+        closure.duration.CopyFrom(moments.span(record.at_us - moments.stamp_us(closure.started_at)))
     if record.phase == "SUCCEEDED":
         closure.output_uri = record.output_uri
     elif record.error is not None:
@@ -133,9 +126,7 @@ def apply_attempt(
             closure.logs.add(name=name, uri=uri)
     if record.reason:
         closure.reason = record.reason
-        closure.reasons.add(
-            occurred_at=moments.stamp(record.at_us), message=record.reason
-        )
+        closure.reasons.add(occurred_at=moments.stamp(record.at_us), message=record.reason)
     for key in ("cpu_s", "max_rss_bytes", "pid"):
         value = getattr(record, key)
         if value is not None:

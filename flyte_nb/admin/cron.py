@@ -3,8 +3,8 @@
 Only checks; what runs schedules is not part of this room. Source: robfig/cron v3 `ParseStandard`.
 """
 
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
-_DAYS = "sun mon tue wed thu fri sat".split()
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
 _FIELDS = (
     ("minute", 0, 59, {}),
     ("hour", 0, 23, {}),
@@ -32,7 +32,7 @@ def problem(expression: str) -> str:
     fields = text.split()
     if len(fields) != len(_FIELDS):
         return f"expected exactly {len(_FIELDS)} fields, found {len(fields)}: {fields}"
-    for field, (name, low, high, words) in zip(fields, _FIELDS):
+    for field, (name, low, high, words) in zip(fields, _FIELDS, strict=True):
         for part in field.split(","):
             found = _part_problem(part, low, high, words)
             if found:

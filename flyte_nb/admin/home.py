@@ -1,15 +1,15 @@
 """The home folder of the local backend: what lies where, and that it is really this person's.
 
-    <home>/             0700
-      token             0600; who has it may call
-      metastore.db      SQLite
-      objects/          everything stored that is not a row
-      attempts/         what executors know of running attempts
-      backend.json      who serves this folder now, and where
-      config.yaml       for flytekit and flytectl
-      backend.log       rotated
-      serving.lock      held by the process that serves this folder
-      starting.lock     held while somebody looks whether to start it
+<home>/             0700
+token             0600; who has it may call
+metastore.db      SQLite
+objects/          everything stored that is not a row
+attempts/         what executors know of running attempts
+backend.json      who serves this folder now, and where
+config.yaml       for flytekit and flytectl
+backend.log       rotated
+serving.lock      held by the process that serves this folder
+starting.lock     held while somebody looks whether to start it
 """
 
 import json
@@ -75,7 +75,9 @@ class Home:
             self.attempts.mkdir(exist_ok=True)
             self._keep_token()
         except OSError as error:
-            raise explained(error, f"The local backend's folder {self.folder} cannot be used") from error
+            raise explained(
+                error, f"The local backend's folder {self.folder} cannot be used"
+            ) from error
 
     def token(self) -> str:
         """The token that callers need.

@@ -4,12 +4,10 @@ The words are part of the protocol: clients compare codes, people and scripts se
 Source: flyteadmin/pkg/manager/impl/shared/errors.go, flyteadmin/pkg/repositories/errors at v1.16.8.
 """
 
-from typing import Any
-
-from google.protobuf import text_format
 from google.protobuf.message import Message
 
 from flyte_nb.api.errors import RemoteError
+from flyte_nb.compiler.flyte_text import go_text
 
 MAX_TEXT_BYTES = 32_000
 """FlyteAdmin cuts status texts here (`MaxResponseStatusBytes`)."""
@@ -58,27 +56,3 @@ def exists(text: str, detail: "Message | None" = None) -> Refused:
 def precondition(text: str, detail: "Message | None" = None) -> Refused:
     """`FAILED_PRECONDITION`: the thing is not in a state that allows this."""
     return Refused("FAILED_PRECONDITION", text, detail)
-
-
-def go_text(message: Message) -> str:
-    """The message as Go's `%v` prints it: `resource_type:TASK project:"p" …`."""
-    parts = []
-    for field, value in message.ListFields():
-        values = value if field.is_repeated else [value]
-        parts.extend(f"{field.name}:{_go_value(field, item, message)}" for item in values)
-    return " ".join(parts)
-
-
-def _go_value(field: Any, value: Any, message: Message) -> str:
-    if field.message_type is not None:
-        if field.message_type.GetOptions().map_entry:
-            return text_format.MessageToString(message, as_one_line=True)
-        return "{" + go_text(value) + "}"
-    if field.enum_type is not None:
-        known = field.enum_type.values_by_number.get(value)
-        return known.name if known is not None else str(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
-    return str(value)

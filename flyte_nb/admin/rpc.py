@@ -74,7 +74,9 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no typ
         self._handlers = {path: _unary(method) for path, method in methods.items()}
         for path, (request, stream) in streams.items():
             self._handlers[path] = _stream(request, stream)
-        self._missing = _refusing(f"This backend asks for a token, and the call had none. {token_hint}")
+        self._missing = _refusing(
+            f"This backend asks for a token, and the call had none. {token_hint}"
+        )
         self._wrong = _refusing(f"The call's token is not this backend's. {token_hint}")
 
     def service(self, details: "grpc.HandlerCallDetails") -> "grpc.RpcMethodHandler | None":
@@ -159,9 +161,7 @@ def _abort(context: "grpc.ServicerContext", refused: Refused) -> NoReturn:
         detail = any_pb2.Any()
         detail.Pack(refused.detail)
         status = status_pb2.Status(code=code.value[0], message=text, details=[detail])
-        context.set_trailing_metadata(
-            (("grpc-status-details-bin", status.SerializeToString()),)
-        )
+        context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
     context.abort(code, text)
     raise AssertionError("abort raises")
 

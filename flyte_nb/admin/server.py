@@ -36,6 +36,9 @@ from flyte_nb.admin.uploads import Uploads
 from flyte_nb.admin.watch import MAX_WATCHERS, WATCH_EXECUTIONS, Feed, Watch
 from flyte_nb.api.errors import BackendError
 from flyte_nb.api.ports import BlobStore
+from flyte_nb.propeller.cache import StoreCatalog
+from flyte_nb.propeller.engine import Engine
+from flyte_nb.propeller.executors.process import ProcessExecutor
 from flyte_nb.propeller.ports import Recorder
 from flyte_nb.storage import open_stores
 
@@ -208,11 +211,12 @@ class Backend:
 
 def process_engine(recorder: Recorder, blobs: BlobStore, home: Home) -> Any:
     """Propeller's engine, with each attempt as a process of its own."""
-    from flyte_nb.propeller.engine import Engine
-    from flyte_nb.propeller.executors.process import ProcessExecutor
-
     return Engine(
-        recorder, ProcessExecutor(home.attempts, blobs), blobs, home.storage_root
+        recorder,
+        ProcessExecutor(home.attempts, blobs),
+        blobs,
+        home.storage_root,
+        catalog=StoreCatalog(blobs, f"{home.storage_root}/catalog"),
     )
 
 

@@ -87,7 +87,9 @@ def test_an_id_of_another_kind_is_refused(admin, specs):
     request.id.resource_type = identifier_pb2.WORKFLOW
     code, text = refusal(admin.CreateTask, request)
     assert code == "INVALID_ARGUMENT"
-    assert text.startswith("unexpected resource type workflow for identifier [resource_type:WORKFLOW")
+    assert text.startswith(
+        "unexpected resource type workflow for identifier [resource_type:WORKFLOW"
+    )
     assert text.endswith("], expected task instead")
 
 
@@ -113,7 +115,9 @@ def test_a_workflow_keeps_its_whole_closure_and_lists_show_its_interface(registe
     assert [task.template.id.name for task in closure.tasks] == ["tasks.double"]
     assert closure.primary.template.id == workflow.id
     (listed,) = registered.ListWorkflows(specs.list_request("flows.chain")).workflows
-    assert set(listed.closure.compiled_workflow.primary.template.interface.inputs.variables) == {"n"}
+    assert set(listed.closure.compiled_workflow.primary.template.interface.inputs.variables) == {
+        "n"
+    }
     assert not listed.closure.compiled_workflow.primary.template.nodes
     assert listed.closure.created_at == workflow.closure.created_at
 
@@ -265,9 +269,7 @@ def test_lists_come_in_pages_and_a_full_last_page_has_a_token_for_an_empty_one(a
 def test_lists_are_sorted_and_filtered_as_asked(admin, specs):
     for version in ("b", "a", "c"):
         admin.CreateTask(specs.task_request(version=version))
-    newest = admin.ListTasks(
-        specs.list_request(limit=1, sort_by=common_pb2.Sort(key="created_at"))
-    )
+    newest = admin.ListTasks(specs.list_request(limit=1, sort_by=common_pb2.Sort(key="created_at")))
     assert newest.tasks[0].id.version == "c"
     by_version = admin.ListTasks(
         specs.list_request(

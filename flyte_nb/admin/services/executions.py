@@ -1,4 +1,7 @@
-"""Executions: created, read, ended, launched again. Source: flyteadmin/pkg/manager/impl/execution_manager.go."""
+"""Executions: created, read, ended, launched again.
+
+Source: flyteadmin/pkg/manager/impl/execution_manager.go.
+"""
 
 import logging
 from typing import Any, Protocol
@@ -18,7 +21,7 @@ from flyte_nb.admin.store.listing import equals, message_list, offset_of, page
 from flyte_nb.admin.store.resources import EXECUTION
 from flyte_nb.admin.store.runs import Runs
 from flyte_nb.admin.watch import Feed
-from flyte_nb.api.errors import CompileFailed, UsageError
+from flyte_nb.api.errors import CompileFailed, FlyteNbError
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.propeller.engine import Launch
 
@@ -78,8 +81,9 @@ class Executions:
             id = ExecutionId(execution.id.project, execution.id.domain, execution.id.name)
             try:
                 self._engine.resume(self._launch(execution))
-            except (CompileFailed, UsageError) as error:
-                self._fail(id, "FAILED_PRECONDITION", error)
+            except FlyteNbError as error:
+                # One execution that cannot go on, e.g. as its inputs were deleted, stops no other.
+                self._fail(id, "FailedPrecondition", error)
                 continue
             if execution.closure.phase == _ABORTING:
                 self._engine.terminate(id, execution.closure.abort_metadata.cause)
@@ -167,9 +171,7 @@ class Executions:
             overwrite_cache=spec.overwrite_cache or plan.overwrite_cache,
         )
 
-    def _plan_spec(
-        self, reference: identifier_pb2.Identifier
-    ) -> launch_plan_pb2.LaunchPlanSpec:
+    def _plan_spec(self, reference: identifier_pb2.Identifier) -> launch_plan_pb2.LaunchPlanSpec:
         if reference.resource_type == identifier_pb2.TASK:
             return launch_plan_pb2.LaunchPlanSpec()
         message = self._parts.launch_plans.message(reference)

@@ -9,9 +9,9 @@ from flyteidl.admin import launch_plan_pb2, workflow_pb2
 from flyteidl.core import identifier_pb2, interface_pb2, literals_pb2, types_pb2
 
 from flyte_nb.admin import cron, moments
-from flyte_nb.admin.compiling import castable, digest, fits
+from flyte_nb.admin.compiling import castable, mismatch
 from flyte_nb.admin.parts import Parts, Rpcs
-from flyte_nb.admin.refused import Refused, go_text, invalid, missing
+from flyte_nb.admin.refused import Refused, invalid, missing
 from flyte_nb.admin.services.rules import (
     check_fields,
     check_identifier,
@@ -26,6 +26,8 @@ from flyte_nb.admin.store.database import Transaction
 from flyte_nb.admin.store.entities import Stored
 from flyte_nb.admin.store.filters import order_by
 from flyte_nb.admin.store.listing import equals, message_list, offset_of
+from flyte_nb.compiler.digests import digest
+from flyte_nb.compiler.flyte_text import go_text
 
 _ACTIVE = launch_plan_pb2.ACTIVE
 _INACTIVE = launch_plan_pb2.INACTIVE
@@ -191,9 +193,7 @@ def _check_spec(
     check_labels(spec.labels.values)
     check_literals(spec.fixed_inputs.literals, "fixed_inputs")
     _check_parameters(spec.default_inputs.parameters)
-    expected = expected_inputs(
-        inputs, spec.fixed_inputs.literals, spec.default_inputs.parameters
-    )
+    expected = expected_inputs(inputs, spec.fixed_inputs.literals, spec.default_inputs.parameters)
     _check_schedule(spec, expected)
     spec.default_inputs.CopyFrom(expected)
     check_notifications(spec.entity_metadata.notifications)
@@ -223,8 +223,8 @@ def _check_parameters(parameters: "Mapping[str, interface_pb2.Parameter]") -> No
                 " required. One must be specified"
             )
         if behavior == "default":
-            given, problem = fits(parameter.default, parameter.var.type, name)
-            if problem:
+            given = mismatch(parameter.default, parameter.var.type, name)
+            if given is not None:
                 raise invalid(
                     f"Type mismatch for Parameter {name} in {field} has type"
                     f" {go_text(parameter.var.type)}, expected {given}"
@@ -259,8 +259,8 @@ def expected_inputs(
     for name, literal in fixed.items():
         if name not in inputs:
             raise invalid(f"unexpected fixed_input {name}")
-        given_type, problem = fits(literal, inputs[name].type, name)
-        if problem:
+        given_type = mismatch(literal, inputs[name].type, name)
+        if given_type is not None:
             raise invalid(
                 f"invalid fixed_input wrong type {name}, expected {go_text(inputs[name].type)},"
                 f" got {given_type} instead"

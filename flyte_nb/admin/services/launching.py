@@ -12,9 +12,9 @@ from flyteidl.admin import common_pb2, execution_pb2, launch_plan_pb2, task_pb2,
 from flyteidl.core import identifier_pb2, interface_pb2, literals_pb2
 from flyteidl.core import workflow_pb2 as core_workflow_pb2
 
-from flyte_nb.admin.compiling import fits
+from flyte_nb.admin.compiling import mismatch
 from flyte_nb.admin.parts import Parts
-from flyte_nb.admin.refused import Refused, go_text, invalid, missing
+from flyte_nb.admin.refused import Refused, invalid, missing
 from flyte_nb.admin.services.launch_plans import LaunchPlans, expected_inputs, interface_of
 from flyte_nb.admin.services.named_entities import NamedEntities
 from flyte_nb.admin.services.rules import (
@@ -27,6 +27,7 @@ from flyte_nb.admin.services.rules import (
 )
 from flyte_nb.admin.services.workflows import Workflows
 from flyte_nb.admin.store.entities import Stored
+from flyte_nb.compiler.flyte_text import go_text
 
 _NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _DEFAULT_TASK_RETRIES = 3
@@ -95,8 +96,8 @@ def merged_inputs(
                 raise invalid(f"expected_inputs {name} missing")
             merged.literals[name].CopyFrom(parameter.default)
             continue
-        given_type, problem = fits(given[name], parameter.var.type, name)
-        if problem:
+        given_type = mismatch(given[name], parameter.var.type, name)
+        if given_type is not None:
             raise invalid(
                 f"invalid {name} input wrong type. Expected {go_text(parameter.var.type)},"
                 f" but got {given_type}"
@@ -128,9 +129,7 @@ class Planning:
         stored = self._parts.launch_plans.get(reference)
         launch_plan = launch_plan_pb2.LaunchPlan.FromString(stored.message)
         workflow = self._parts.workflows.get(launch_plan.spec.workflow_id)
-        return Plan(
-            stored.row_id, launch_plan, workflow.row_id, launch_plan.spec.workflow_id, None
-        )
+        return Plan(stored.row_id, launch_plan, workflow.row_id, launch_plan.spec.workflow_id, None)
 
     def _plan_of_task(self, reference: identifier_pb2.Identifier) -> Plan:
         """A workflow of one node, and its launch plan, named `.flytegen.<task>`; made once."""

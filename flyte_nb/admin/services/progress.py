@@ -1,4 +1,7 @@
-"""Nodes and attempts of executions: got and listed. Source: node_execution_manager.go, task_execution_manager.go."""
+"""Nodes and attempts of executions: got and listed.
+
+Source: flyteadmin/pkg/manager/impl/{node,task}_execution_manager.go.
+"""
 
 from flyteidl.admin import node_execution_pb2, task_execution_pb2
 from flyteidl.core import identifier_pb2
@@ -71,9 +74,7 @@ class Progress:
         self._runs.attempt(request.task_execution_id)
         return b""
 
-    def _dynamic_workflow(
-        self, request: node_execution_pb2.GetDynamicNodeWorkflowRequest
-    ) -> bytes:
+    def _dynamic_workflow(self, request: node_execution_pb2.GetDynamicNodeWorkflowRequest) -> bytes:
         self._runs.node(request.id)
         raise Refused("NOT_FOUND", "node does not contain dynamic workflow")
 

@@ -10,8 +10,9 @@ from typing import Any
 from flyteidl.admin import common_pb2, project_pb2
 from flyteidl.core import identifier_pb2, literals_pb2
 
-from flyte_nb.admin.refused import go_text, invalid, invalid_value, missing
+from flyte_nb.admin.refused import invalid, invalid_value, missing
 from flyte_nb.admin.store.projects import DOMAINS, Projects
+from flyte_nb.compiler.flyte_text import go_text
 
 _QUALIFIED = re.compile(r"^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$")
 _SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
@@ -58,9 +59,7 @@ def check_project_and_domain(projects: Projects, project: str, domain: str) -> N
             f" err: [project [{project}] not found]"
         )
     if found.state != project_pb2.Project.ACTIVE:
-        raise invalid(
-            f"project [{project}] is not active", project_pb2.InactiveProject(id=project)
-        )
+        raise invalid(f"project [{project}] is not active", project_pb2.InactiveProject(id=project))
     if domain not in DOMAINS:
         raise invalid(f"domain [{domain}] is unrecognized by system")
 

@@ -7,13 +7,17 @@ from flyteidl.admin import task_pb2
 from flyteidl.core import identifier_pb2, tasks_pb2
 
 from flyte_nb.admin import moments
-from flyte_nb.admin.compiling import compiled_task, digest
+from flyte_nb.admin.compiling import compiled_task
 from flyte_nb.admin.parts import Parts, Rpcs
-from flyte_nb.admin.refused import go_text, invalid, missing
+from flyte_nb.admin.refused import invalid, missing
 from flyte_nb.admin.services.rules import check_identifier, check_project_and_domain
 from flyte_nb.admin.services.versions import same_or_different
+from flyte_nb.compiler.digests import digest
+from flyte_nb.compiler.flyte_text import go_text
 
-_QUANTITY = re.compile(r"^([+-]?[0-9]*\.?[0-9]+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|n|u|[eE][+-]?[0-9]+)?$")
+_QUANTITY = re.compile(
+    r"^([+-]?[0-9]*\.?[0-9]+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|n|u|[eE][+-]?[0-9]+)?$"
+)
 _SCALES = {
     "n": Decimal("1e-9"),
     "u": Decimal("1e-6"),
@@ -52,9 +56,7 @@ class Tasks:
         at_us = self._parts.clock()
         task = task_pb2.Task(
             id=request.id,
-            closure=task_pb2.TaskClosure(
-                compiled_task=compiled, created_at=moments.stamp(at_us)
-            ),
+            closure=task_pb2.TaskClosure(compiled_task=compiled, created_at=moments.stamp(at_us)),
             short_description=request.spec.description.short_description,
         )
         with self._parts.database.write() as transaction:
@@ -129,9 +131,7 @@ def _quantities(
     for entry in entries:  # type: ignore[attr-defined]  # a repeated field
         name = tasks_pb2.Resources.ResourceName.Name(entry.name)
         if entry.name in found:
-            raise invalid(
-                f"can't specify {name} {what} for task [{go_text(task)}] multiple times"
-            )
+            raise invalid(f"can't specify {name} {what} for task [{go_text(task)}] multiple times")
         match = _QUANTITY.match(entry.value)
         if match is None:
             raise invalid(

@@ -46,7 +46,7 @@ def _compare(old: Any, new: Any, path: str, found: list[str]) -> None:
         for key in sorted(old.keys() | new.keys()):
             _compare(old.get(key), new.get(key), f"{path}/{key}", found)
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for index, (one, other) in enumerate(zip(old, new)):
+        for index, (one, other) in enumerate(zip(old, new, strict=True)):
             _compare(one, other, f"{path}/{index}", found)
     elif old != new:
         found.append(f"{path}:\n\t- {old} \n\t+ {new}")

@@ -97,9 +97,7 @@ class Entities:
             },
         )
 
-    def page(
-        self, conditions: Sequence[Condition], *, order: str, limit: int, offset: int
-    ) -> Page:
+    def page(self, conditions: Sequence[Condition], *, order: str, limit: int, offset: int) -> Page:
         """A page of messages as lists show them."""
         return page(
             self._database,

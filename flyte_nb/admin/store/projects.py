@@ -6,7 +6,9 @@ from flyte_nb.admin.refused import Refused, exists
 from flyte_nb.admin.store.database import Database, Row
 
 DOMAINS = ("development", "staging", "production")
-COLUMNS = "projects.identifier, projects.name, projects.description, projects.labels, projects.state"
+COLUMNS = (
+    "projects.identifier, projects.name, projects.description, projects.labels, projects.state"
+)
 
 
 class Projects:

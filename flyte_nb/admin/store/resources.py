@@ -94,9 +94,7 @@ TASK_EXECUTION = Resource(
     _TIMES | {"task_execution_created_at", "task_execution_updated_at"},
     is_run=True,
 )
-PROJECT = Resource(
-    "p", "projects", _ROW | {"identifier", "name", "description", "labels", "state"}
-)
+PROJECT = Resource("p", "projects", _ROW | {"identifier", "name", "description", "labels", "state"})
 ENTITIES = Resource(
     "nen",
     "entities",

@@ -5,7 +5,9 @@ Columns carry the names of FlyteAdmin's models, because its filter grammar speak
 row, ready to be sent. Times are UTC text, `2026-01-02T03:04:05.000006Z`, so that they sort as text.
 """
 
-_BASE = "id INTEGER PRIMARY KEY, created_at TEXT NOT NULL, updated_at TEXT NOT NULL, deleted_at TEXT"
+_BASE = (
+    "id INTEGER PRIMARY KEY, created_at TEXT NOT NULL, updated_at TEXT NOT NULL, deleted_at TEXT"
+)
 _ENTITY = (
     f"{_BASE}, project TEXT NOT NULL, domain TEXT NOT NULL, name TEXT NOT NULL,"
     " version TEXT NOT NULL, digest BLOB NOT NULL, message BLOB NOT NULL, listed BLOB"

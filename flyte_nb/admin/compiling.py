@@ -1,0 +1,91 @@
+"""What the services need of the compiler, with FlyteAdmin's refusals; the one place that knows it."""
+
+from collections.abc import Callable
+
+from flyteidl.admin import launch_plan_pb2, workflow_pb2
+from flyteidl.core import compiler_pb2, identifier_pb2, literals_pb2, tasks_pb2, types_pb2
+
+from flyte_nb.admin.refused import invalid
+from flyte_nb.api.errors import CompileFailed
+from flyte_nb.compiler.casting import TypeTable
+from flyte_nb.compiler.flyte_text import go_text
+from flyte_nb.compiler.inference import type_of_literal
+from flyte_nb.compiler.problems import flyte_error_text
+from flyte_nb.compiler.program import LaunchPlanInterface, identifier_text
+from flyte_nb.compiler.tasks import compile_task
+from flyte_nb.compiler.workflows import compile_workflow, requirements
+
+
+def compiled_task(template: tasks_pb2.TaskTemplate) -> compiler_pb2.CompiledTask:
+    """The compiled task. Raises `Refused` `INVALID_ARGUMENT` with every problem."""
+    try:
+        return compile_task(template)
+    except CompileFailed as failed:
+        raise invalid(flyte_error_text(failed.problems)) from failed
+
+
+def compiled_workflow(
+    request: workflow_pb2.WorkflowCreateRequest,
+    task_of: "Callable[[identifier_pb2.Identifier], compiler_pb2.CompiledTask | None]",
+    launch_plan_of: "Callable[[identifier_pb2.Identifier], launch_plan_pb2.LaunchPlan | None]",
+) -> compiler_pb2.CompiledWorkflowClosure:
+    """The closure of what was sent, compiled against what is registered.
+
+    Args:
+        request: The workflow with its sub-workflows.
+        task_of: The registered task of that id, or `None`.
+        launch_plan_of: The registered launch plan of that id, or `None`.
+
+    Raises:
+        Refused: `INVALID_ARGUMENT` with every problem.
+    """
+    spec = request.spec
+    try:
+        needed = requirements(spec.template, spec.sub_workflows)
+        tasks = [task_of(use.identifier) for use in needed.tasks]
+        plans = {
+            identifier_text(use.identifier): launch_plan_of(use.identifier)
+            for use in needed.launch_plans
+        }
+        return compile_workflow(
+            spec.template,
+            spec.sub_workflows,
+            [task for task in tasks if task is not None],
+            {
+                name: LaunchPlanInterface(
+                    plan.closure.expected_inputs, plan.closure.expected_outputs
+                )
+                for name, plan in plans.items()
+                if plan is not None
+            },
+        )
+    except CompileFailed as failed:
+        raise invalid(
+            f"failed to compile workflow for [{go_text(request.id)}] with err:"
+            f" {flyte_error_text(failed.problems)}"
+        ) from failed
+
+
+def castable(upstream: types_pb2.LiteralType, downstream: types_pb2.LiteralType) -> bool:
+    """Whether a value of `upstream` may be given where `downstream` is expected."""
+    table = TypeTable()
+    return table.castable(table.of(upstream), table.of(downstream))
+
+
+def mismatch(
+    literal: literals_pb2.Literal, expected: types_pb2.LiteralType, name: str
+) -> "str | None":
+    """The literal's own type as text when it does not fit `expected`, else `None`.
+
+    Raises:
+        Refused: `INVALID_ARGUMENT`, when the literal has no type at all; `name` is its input's.
+    """
+    table = TypeTable()
+    actual = type_of_literal(table, literal)
+    if actual is None:
+        raise invalid(
+            f"Failed to validate literal type for [{name}] with err: got unknown literal type"
+        )
+    if table.castable(actual, table.of(expected)):
+        return None
+    return go_text(actual.message)

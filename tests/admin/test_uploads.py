@@ -1,0 +1,143 @@
+"""Uploads: a signed location, content that is checked, files that appear whole or not at all."""
+
+import base64
+import hashlib
+import http.client
+import threading
+from urllib.parse import urlsplit
+
+import pytest
+from flyteidl.service import dataproxy_pb2
+
+from flyte_nb.admin.uploads import Uploads
+from flyte_nb.api.errors import RemoteError
+
+
+def put(url, body, headers=None):
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    try:
+        connection.request("PUT", f"{parts.path}?{parts.query}", body=body, headers=headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def location(admin, specs, content=b"", **fields):
+    return admin.CreateUploadLocation(
+        dataproxy_pb2.CreateUploadLocationRequest(
+            project=specs.PROJECT,
+            domain=specs.DOMAIN,
+            content_md5=hashlib.md5(content).digest(),
+            **fields,
+        )
+    )
+
+
+def read(native_url):
+    with open(native_url.removeprefix("file://"), "rb") as file:
+        return file.read()
+
+
+def test_a_file_is_put_at_its_location_and_read_from_its_native_url(admin, specs):
+    answer = location(admin, specs, b"hello", filename="a.txt", filename_root="root")
+    assert put(answer.signed_url, b"hello", dict(answer.headers)) == (200, "")
+    assert answer.native_url.endswith("/objects/flytesnacks/development/root/a.txt")
+    assert read(answer.native_url) == b"hello"
+
+
+def test_without_names_the_content_names_the_place(admin, specs):
+    answer = location(admin, specs, b"hello")
+    folder = base64.b32encode(hashlib.md5(b"hello").digest()).decode()
+    assert f"/development/{folder}/" in answer.native_url
+
+
+def test_content_that_was_changed_on_the_way_is_refused_and_leaves_nothing(
+    admin, specs, hand_backend
+):
+    answer = location(admin, specs, b"hello", filename="a.txt", filename_root="root")
+    status, text = put(answer.signed_url, b"hullo", dict(answer.headers))
+    assert status == 400
+    assert "Send it again" in text
+    folder = hand_backend.home.objects / "flytesnacks/development/root"
+    assert list(folder.iterdir()) == []
+
+
+def test_another_md5_than_the_locations_own_is_refused(admin, specs):
+    answer = location(admin, specs, b"hello", filename="a.txt", filename_root="root")
+    other = base64.b64encode(hashlib.md5(b"other").digest()).decode()
+    assert put(answer.signed_url, b"other", {"Content-MD5": other})[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("a.txt", "b.txt"), ("signature=", "signature=0"), ("expires=1", "expires=2")]
+)
+def test_a_url_that_was_changed_is_refused(admin, specs, old, new):
+    answer = location(admin, specs, b"hello", filename="a.txt", filename_root="root")
+    assert put(answer.signed_url.replace(old, new), b"hello", dict(answer.headers))[0] == 403
+
+
+def test_an_expired_url_is_refused(tmp_path):
+    uploads = Uploads(tmp_path)
+    try:
+        assert put(uploads.location("a", md5="", expires_at=1), b"x")[0] == 403
+    finally:
+        uploads.close()
+
+
+@pytest.mark.parametrize("name", ["../../token", "/etc/passwd", "a/../../../x", "a\\b"])
+def test_no_name_leads_out_of_the_projects_folder(admin, specs, name):
+    with pytest.raises(RemoteError, match="must stay below"):
+        location(admin, specs, b"x", filename=name, filename_root="root")
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(admin, specs, hand_backend):
+    answer = location(admin, specs, b"hello", filename="a.txt", filename_root="root")
+    parts = urlsplit(answer.signed_url)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    connection.putrequest("PUT", f"{parts.path}?{parts.query}")
+    connection.putheader("Content-Length", "100")
+    connection.endheaders(b"hel")
+    connection.sock.shutdown(1)
+    assert connection.getresponse().status == 400
+    connection.close()
+    folder = hand_backend.home.objects / "flytesnacks/development/root"
+    assert list(folder.iterdir()) == []
+
+
+def test_what_is_there_is_rewritten_only_with_the_same_content(admin, specs):
+    names = {"filename": "a.txt", "filename_root": "root"}
+    put(location(admin, specs, b"hello", **names).signed_url, b"hello")
+    assert location(admin, specs, b"hello", **names).signed_url
+    with pytest.raises(RemoteError, match="file already exists at location") as caught:
+        location(admin, specs, b"other", **names)
+    assert caught.value.code == "ALREADY_EXISTS"
+
+
+def test_what_a_location_needs_is_asked_for(admin):
+    with pytest.raises(RemoteError, match="missing project"):
+        admin.CreateUploadLocation(dataproxy_pb2.CreateUploadLocationRequest())
+    request = dataproxy_pb2.CreateUploadLocationRequest(project="p", domain="d")
+    with pytest.raises(RemoteError, match="content_md5 or filename_root"):
+        admin.CreateUploadLocation(request)
+    request.filename_root = "r"
+    request.expires_in.seconds = 7200
+    with pytest.raises(RemoteError, match="cannot exceed max allowed expiration"):
+        admin.CreateUploadLocation(request)
+
+
+def test_many_files_come_at_once(admin, specs):
+    answers = []
+
+    def upload(number):
+        content = bytes([number]) * 100_000
+        answer = location(admin, specs, content, filename=f"{number}", filename_root="root")
+        answers.append((put(answer.signed_url, content)[0], read(answer.native_url) == content))
+
+    threads = [threading.Thread(target=upload, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [(200, True)] * 8

@@ -1,0 +1,159 @@
+"""flytekit's FlyteRemote, a client that is not ours, against a backend in a process of its own."""
+
+import os
+import sys
+import textwrap
+import warnings
+
+import pytest
+from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
+from flyteidl.core import identifier_pb2
+
+from flyte_nb.admin import daemon
+from flyte_nb.testing.backend import grpc_calls
+
+pytest.importorskip("flytekit", reason="flytekit is not installed here")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),  # what flytekit and its friends warn of is not ours
+]
+
+SCRIPT = textwrap.dedent(
+    """
+    import os, sys
+    from flyteidl.core import literals_pb2
+
+    given = literals_pb2.LiteralMap.FromString(open(sys.argv[1].removeprefix("file://"), "rb").read())
+    outputs = literals_pb2.LiteralMap()
+    number = given.literals["n"].scalar.primitive.integer
+    outputs.literals["o0"].scalar.primitive.integer = number * 2
+    folder = sys.argv[2].removeprefix("file://")
+    os.makedirs(folder, exist_ok=True)
+    with open(folder + "/outputs.pb", "wb") as file:
+        file.write(outputs.SerializeToString())
+    """
+)
+
+
+def id_of(kind, name):
+    return identifier_pb2.Identifier(
+        resource_type=identifier_pb2.ResourceType.Value(kind),
+        project="flytesnacks",
+        domain="development",
+        name=name,
+        version="v1",
+    )
+
+
+def _task(script):
+    request = task_pb2.TaskCreateRequest(id=id_of("TASK", "remote.double"))
+    template = request.spec.template
+    template.id.CopyFrom(request.id)
+    template.type = "python-task"
+    template.metadata.runtime.version = "0.1.0"
+    template.metadata.retries.retries = 0
+    template.interface.inputs.variables["n"].type.simple = 1
+    template.interface.outputs.variables["o0"].type.simple = 1
+    template.container.image = "none"
+    template.container.args.extend([sys.executable, str(script), "{{.input}}", "{{.outputPrefix}}"])
+    return request
+
+
+def _workflow():
+    request = workflow_pb2.WorkflowCreateRequest(id=id_of("WORKFLOW", "remote.flow"))
+    template = request.spec.template
+    template.id.CopyFrom(request.id)
+    template.interface.inputs.variables["n"].type.simple = 1
+    template.interface.outputs.variables["o0"].type.simple = 1
+    for number in range(2):
+        node = template.nodes.add(id=f"n{number}")
+        node.metadata.name = "double"
+        node.task_node.reference_id.CopyFrom(id_of("TASK", "remote.double"))
+        binding = node.inputs.add(var="n")
+        binding.binding.promise.var = "o0" if number else "n"
+        if number:
+            binding.binding.promise.node_id = "n0"
+            node.upstream_node_ids.append("n0")
+    output = template.outputs.add(var="o0")
+    output.binding.promise.node_id = "n1"
+    output.binding.promise.var = "o0"
+    return request
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("remote")
+    script = folder / "double.py"
+    script.write_text(SCRIPT)
+    info = daemon.ensure(folder / "home")
+    with grpc_calls(info.endpoint, info.token) as admin:
+        admin.CreateTask(_task(script))
+        admin.CreateWorkflow(_workflow())
+        plan = launch_plan_pb2.LaunchPlanCreateRequest(id=id_of("LAUNCH_PLAN", "remote.flow"))
+        plan.spec.workflow_id.CopyFrom(id_of("WORKFLOW", "remote.flow"))
+        admin.CreateLaunchPlan(plan)
+    yield info
+    daemon.stop(folder / "home")
+
+
+@pytest.fixture(scope="module")
+def remote(backend):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from flytekit.configuration import Config
+        from flytekit.remote import FlyteRemote
+
+        yield FlyteRemote(
+            Config.auto(config_file=str(backend.config_file)),
+            default_project="flytesnacks",
+            default_domain="development",
+        )
+
+
+def test_flytekit_lists_the_projects_with_the_token_of_the_config_file(remote):
+    projects, _ = remote.client.list_projects_paginated(limit=10)
+    assert [project.id for project in projects] == ["flytesnacks"]
+
+
+def test_flytekit_fetches_what_is_registered_with_and_without_a_version(remote):
+    workflow = remote.fetch_workflow(name="remote.flow", version="v1")
+    assert [node.id for node in workflow.flyte_nodes] == ["n0", "n1"]
+    assert remote.fetch_workflow(name="remote.flow").id.version == "v1"
+    assert remote.fetch_task(name="remote.double").interface.inputs["n"].type.simple == 1
+    assert remote.fetch_launch_plan(name="remote.flow").workflow_id.name == "remote.flow"
+
+
+def test_flytekit_launches_waits_lists_syncs_and_reads_the_outputs(remote):
+    launch_plan = remote.fetch_launch_plan(name="remote.flow")
+    execution = remote.execute(launch_plan, inputs={"n": 5}, wait=True)
+    assert execution.is_successful
+    assert execution.outputs["o0"] == 20
+    listed = remote.recent_executions(limit=10)
+    assert [each.id.name for each in listed] == [execution.id.name]
+    synced = remote.sync_execution(remote.fetch_execution(name=execution.id.name), sync_nodes=True)
+    assert synced.inputs["n"] == 5
+    assert synced.outputs["o0"] == 20
+    assert synced.node_executions["n1"].outputs["o0"] == 20
+    assert len(synced.node_executions["n0"].task_executions) == 1
+
+
+def test_flytekit_runs_a_single_task(remote):
+    execution = remote.execute(remote.fetch_task(name="remote.double"), {"n": 4}, wait=True)
+    assert execution.outputs["o0"] == 8
+
+
+def test_flytekit_is_told_what_is_wrong(remote):
+    from flytekit.exceptions.user import FlyteEntityNotExistException
+
+    with pytest.raises(FlyteEntityNotExistException, match="missing entity of type TASK"):
+        remote.fetch_task(name="nowhere", version="v1")
+
+
+def test_flytekit_uploads_a_file_and_finds_it_where_it_was_told(remote, tmp_path):
+    path = tmp_path / "data.txt"
+    path.write_text("some data")
+    _, uri = remote.upload_file(path)
+    assert uri.startswith("file://")
+    with open(uri.removeprefix("file://")) as file:
+        assert file.read() == "some data"
+    assert os.path.exists(uri.removeprefix("file://"))
