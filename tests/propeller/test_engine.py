@@ -1,0 +1,417 @@
+"""The engine over real processes: parallel nodes, retries, timeouts, abort, and `kill -9`."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from flyte_nb.api.errors import CompileFailed, StorageError, UsageError
+from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.propeller import records as r
+from flyte_nb.propeller.cache import StoreCatalog
+from flyte_nb.propeller.engine import Engine, Launch
+from flyte_nb.propeller.executors.process import ProcessExecutor
+from flyte_nb.propeller.machine import Machine
+from flyte_nb.propeller.plan import plan_of
+from flyte_nb.propeller.records import AttemptRecord, NodeRecord, WorkflowRecord
+from flyte_nb.storage import open_stores
+from flyte_nb.testing.closures import closure, integer, integers, node, task, workflow
+from flyte_nb.testing.propeller_conformance import RecorderConformance, wait_until
+from flyte_nb.testing.recorders import JournalRecorder, MemoryRecorder
+
+ID = ExecutionId("flytesnacks", "development", "e")
+PATIENCE_S = 60.0
+
+
+class TestMemoryRecorderConforms(RecorderConformance):
+    @pytest.fixture(autouse=True)
+    def _recorder(self):
+        self.recorder = MemoryRecorder()
+
+    def make(self):
+        return self.recorder
+
+
+class TestJournalRecorderConforms(RecorderConformance):
+    @pytest.fixture(autouse=True)
+    def _path(self, tmp_path):
+        self.path = tmp_path / "journal"
+        self.opened = []
+        yield
+        for recorder in self.opened:
+            recorder.close()
+
+    def make(self):
+        self.opened.append(JournalRecorder(self.path))
+        return self.opened[-1]
+
+
+class Backend:
+    """An engine over processes and a folder."""
+
+    def __init__(self, path: Path, *, slots: int = 4, recorder=None, store=None) -> None:
+        self.path = path
+        self.recorder = recorder or MemoryRecorder()
+        self.store = store or open_stores()
+        self.executor = ProcessExecutor(path / "attempts", open_stores(), slots=slots, grace_s=0.2)
+        self.engine = Engine(
+            self.recorder,
+            self.executor,
+            self.store,
+            path.as_uri(),
+            catalog=StoreCatalog(self.store, f"{path.as_uri()}/cache"),
+        )
+
+    def run(self, made, inputs=None, **options):
+        self.engine.launch(Launch(ID, made, inputs or integers(), **options))
+        return self.end()
+
+    def end(self):
+        assert self.engine.wait(ID, PATIENCE_S)
+        return self.recorder.history(ID)
+
+    def last(self) -> WorkflowRecord:
+        return self.recorder.history(ID)[-1]
+
+    def outputs(self):
+        from flyteidl.core.literals_pb2 import LiteralMap
+
+        return LiteralMap.FromString(self.store.read(self.last().output_uri))
+
+
+@pytest.fixture
+def backend(tmp_path):
+    backend = Backend(tmp_path)
+    yield backend
+    backend.engine.close()
+
+
+def attempts(history) -> list[tuple[str, int, str]]:
+    return [(x.node_id, x.attempt, x.phase) for x in history if isinstance(x, AttemptRecord)]
+
+
+def test_a_workflow_runs_and_leaves_its_values_where_flyte_leaves_them(backend, scripts):
+    t = scripts.task("t", scripts.outputs, inputs=["x"])
+    inner = workflow("inner", [node("n0", t, {"x": ".x"})], {"o0": "n0"}, inputs=["x"])
+    nodes = [node("n0", t, {"x": ".x"}), node("n1", inner, {"x": "n0"})]
+    made = closure(workflow("w", nodes, {"o0": "n1"}, inputs=["x"]), [t], [inner])
+    backend.run(made, integers(x=1))
+    assert backend.last().phase == "SUCCEEDED"
+    assert integer(backend.outputs()) == 42
+    root = backend.path / "metadata" / "propeller" / "flytesnacks-development-e"
+    found = {str(path.relative_to(root)) for path in root.rglob("*.pb")}
+    assert found == {
+        "start-node/data/0/outputs.pb",
+        "n0/data/inputs.pb",
+        "n0/data/0/outputs.pb",
+        "n1/data/inputs.pb",
+        "n1/data/0/n0/data/inputs.pb",
+        "n1/data/0/n0/data/0/outputs.pb",
+        "n1/data/0/end-node/data/0/outputs.pb",
+        "end-node/data/0/outputs.pb",
+    }
+
+
+def test_attempts_carry_what_a_person_wants_to_know(backend, scripts):
+    t = scripts.task("t", "print('hello')\n" + scripts.outputs)
+    history = backend.run(closure(workflow("w", [node("n0", t)]), [t]))
+    queued, running, ended = (x for x in history if isinstance(x, AttemptRecord))
+    assert queued.output_uri.endswith("n0/data/0")
+    assert queued.pid is None
+    assert running.pid
+    (name, uri), *_ = running.logs
+    assert (name, Path(uri.removeprefix("file://")).read_text()) == ("log", "hello\n")
+    assert ended.cpu_s > 0
+    assert ended.max_rss_bytes > 1_000_000
+    assert ended.output_uri.endswith("n0/data/0/outputs.pb")
+    assert ended.task_id.name == "t"
+    assert ended.task_type == "python-task"
+
+
+def test_independent_nodes_run_at_the_same_time(backend, scripts, tmp_path):
+    meet = (
+        f"mine = os.path.join('{tmp_path}', 'met-' + sys.argv[2])\n"
+        f"other = os.path.join('{tmp_path}', 'met-' + sys.argv[3])\n"
+        "open(mine, 'w').close()\nwhile not os.path.exists(other): time.sleep(0.01)\n"
+    )
+    one = scripts.task("one", meet + scripts.outputs, args=["1", "2"])
+    two = scripts.task("two", meet + scripts.outputs, args=["2", "1"])
+    backend.run(closure(workflow("w", [node("a", one), node("b", two)]), [one, two]))
+    assert backend.last().phase == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("limit", ["slots", "parallelism"])
+def test_no_more_attempts_live_than_allowed(tmp_path, scripts, limit):
+    backend = Backend(tmp_path, slots=1 if limit == "slots" else 4)
+    t = scripts.task("t", scripts.outputs)
+    made = closure(workflow("w", [node(f"n{k}", t) for k in range(4)]), [t])
+    options = {"max_parallelism": 1} if limit == "parallelism" else {}
+    history = backend.run(made, **options)
+    backend.engine.close()
+    live = most = 0
+    for record in history:
+        if isinstance(record, AttemptRecord):
+            live += {r.QUEUED: 1, r.RUNNING: 0}.get(record.phase, -1)
+            most = max(most, live)
+    assert most == 1
+    assert backend.last().phase == "SUCCEEDED"
+
+
+def test_a_recoverable_error_is_tried_again_and_the_attempts_have_their_own_folders(
+    backend, scripts
+):
+    body = "if os.environ['FLYTE_ATTEMPT_NUMBER'] == '0':\n    " + scripts.recoverable
+    t = scripts.task("t", body + "else:\n    " + scripts.outputs, retries=1)
+    history = backend.run(closure(workflow("w", [node("n0", t)], {"o0": "n0"}), [t]))
+    assert attempts(history) == [
+        ("n0", 0, "QUEUED"),
+        ("n0", 0, "RUNNING"),
+        ("n0", 0, "FAILED"),
+        ("n0", 1, "QUEUED"),
+        ("n0", 1, "RUNNING"),
+        ("n0", 1, "SUCCEEDED"),
+    ]
+    assert integer(backend.outputs()) == 42
+
+
+def test_an_error_ends_the_execution_and_what_else_runs(backend, scripts):
+    bad = scripts.task("bad", scripts.error)
+    hang = scripts.task("hang", scripts.hang)
+    made = closure(workflow("w", [node("a", hang), node("b", bad)]), [bad, hang])
+    history = backend.run(made)
+    assert backend.last().phase == "FAILED"
+    assert backend.last().error.code == "USER:ValueError"
+    assert ("a", 0, "ABORTED") in attempts(history)
+
+
+def test_an_attempt_that_takes_too_long_is_ended_and_tried_again(backend, scripts):
+    body = "if os.environ['FLYTE_ATTEMPT_NUMBER'] == '0':\n    time.sleep(60)\n"
+    t = scripts.task("t", body + scripts.outputs, timeout_s=3.0, retries=1)
+    history = backend.run(closure(workflow("w", [node("n0", t)]), [t]))
+    failed = next(x for x in history if isinstance(x, AttemptRecord) and x.phase == "FAILED")
+    assert failed.error.code == "TimeoutExpired"
+    assert failed.error.message == "task execution timeout [3s] expired"
+    assert backend.last().phase == "SUCCEEDED"
+
+
+def test_a_terminated_execution_ends_as_aborted_with_the_cause(backend, scripts):
+    t = scripts.task("t", scripts.hang)
+    backend.engine.launch(Launch(ID, closure(workflow("w", [node("n0", t)]), [t]), integers()))
+    running = ("n0", 0, "RUNNING")
+    wait_until(lambda: running in attempts(backend.recorder.history(ID)), "the attempt")
+    assert backend.engine.running() == {ID}
+    assert backend.engine.terminate(ID, "enough")
+    history = backend.end()
+    assert [x.phase for x in history if isinstance(x, WorkflowRecord)] == [
+        "RUNNING",
+        "ABORTING",
+        "ABORTED",
+    ]
+    assert history[-1].error.message == "enough"
+    assert attempts(history)[-1] == ("n0", 0, "ABORTED")
+    assert backend.engine.terminate(ID, "again") is False
+
+
+def test_a_command_that_is_not_there_fails_its_node(backend):
+    t = task("t", command=["no-such-command"])
+    backend.run(closure(workflow("w", [node("n0", t)]), [t]))
+    assert backend.last().error.code == "CommandNotFound"
+
+
+def test_an_output_that_does_not_exist_fails_the_node_that_wants_it(backend, scripts):
+    t = scripts.task("t", scripts.outputs, inputs=["x"])
+    made = closure(workflow("w", [node("a", t), node("b", t, {"x": "a.nope"})]), [t])
+    backend.run(made)
+    assert backend.last().error.code == "BindingResolutionError"
+    assert "[b].[x]: Failed to find [a].[nope]" in backend.last().error.message
+
+
+def test_nothing_is_started_before_it_is_recorded(tmp_path, scripts):
+    recorder = MemoryRecorder()
+    recorder.fail_next = 2
+    backend = Backend(tmp_path, recorder=recorder)
+    seen = tmp_path / "seen"
+    t = scripts.task("t", f"open('{seen}', 'w').close()\n" + scripts.outputs)
+    engine = backend.engine
+    engine.launch(Launch(ID, closure(workflow("w", [node("n0", t)]), [t]), integers()))
+    wait_until(lambda: recorder.fail_next < 2, "the first try")
+    assert not seen.exists()
+    assert recorder.history(ID) == ()
+    backend.end()
+    engine.close()
+    assert backend.last().phase == "SUCCEEDED"
+
+
+class BrokenStore:
+    """A store whose disk is full."""
+
+    def __getattr__(self, name):
+        def broken(*arguments):
+            raise StorageError("No space left on device.", transient=False)
+
+        return broken
+
+
+def test_a_store_that_cannot_be_written_fails_the_execution_with_the_reason(tmp_path, scripts):
+    backend = Backend(tmp_path, store=BrokenStore())
+    t = scripts.task("t", scripts.outputs)
+    backend.run(closure(workflow("w", [node("n0", t)]), [t]))
+    backend.engine.close()
+    assert backend.last().phase == "FAILED"
+    assert "No space left" in backend.last().error.message
+
+
+def test_a_launch_that_cannot_run_is_refused(backend, scripts):
+    t = scripts.task("t", scripts.hang)
+    made = closure(workflow("w", [node("n0", t)]), [t])
+    with pytest.raises(CompileFailed):
+        backend.engine.launch(Launch(ID, closure(made.primary, []), integers()))
+    backend.engine.launch(Launch(ID, made, integers()))
+    with pytest.raises(UsageError, match="running here already"):
+        backend.engine.launch(Launch(ID, made, integers()))
+    backend.engine.terminate(ID, "enough")
+    backend.end()
+    backend.engine.close()
+    with pytest.raises(UsageError, match="closed"):
+        backend.engine.launch(Launch(ID, made, integers()))
+
+
+def test_many_executions_share_the_slots(tmp_path, scripts):
+    backend = Backend(tmp_path, slots=2)
+    t = scripts.task("t", scripts.outputs)
+    made = closure(workflow("w", [node("n0", t), node("n1", t)]), [t])
+    ids = [ExecutionId("p", "d", f"e{k}") for k in range(5)]
+    for id in ids:
+        backend.engine.launch(Launch(id, made, integers()))
+    for id in ids:
+        assert backend.engine.wait(id, PATIENCE_S)
+        assert backend.recorder.history(id)[-1].phase == "SUCCEEDED"
+    backend.engine.close()
+
+
+def test_a_closed_engine_leaves_no_thread_behind(tmp_path):
+    before = {thread.name for thread in threading.enumerate()}
+    backend = Backend(tmp_path)
+    assert {thread.name for thread in threading.enumerate()} - before == {
+        "flyte-nb-propeller",
+        "flyte-nb-reaper",
+    }
+    backend.engine.close()
+    backend.engine.close()
+    assert {thread.name for thread in threading.enumerate()} == before
+
+
+# kill -9
+
+_BACKEND = """
+import sys
+from pathlib import Path
+from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
+from flyteidl.core.literals_pb2 import LiteralMap
+from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.propeller.engine import Engine, Launch
+from flyte_nb.propeller.executors.process import ProcessExecutor
+from flyte_nb.storage import open_stores
+from flyte_nb.testing.recorders import JournalRecorder
+
+path = Path(sys.argv[1])
+closure = CompiledWorkflowClosure.FromString((path / "closure").read_bytes())
+store = open_stores()
+engine = Engine(
+    JournalRecorder(path / "journal"),
+    ProcessExecutor(path / "attempts", store, slots=3, grace_s=0.2),
+    store,
+    path.as_uri(),
+)
+id = ExecutionId("flytesnacks", "development", "e")
+print("up", flush=True)
+engine.resume(Launch(id, closure, LiteralMap()))
+engine.wait(id)
+engine.close()
+print("done", flush=True)
+"""
+
+# Each attempt says that it lives and that it has ended; two live ones of a node would show. The
+# mark of life is the process itself: one that was killed is told apart from one that goes on.
+_WITNESS = """
+import fcntl
+node = os.path.basename(os.path.dirname(os.path.dirname(folder)))
+guard = os.open(os.path.join(%r, 'alive-' + node), os.O_RDWR | os.O_CREAT)
+try:
+    fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    open(os.path.join(%r, 'TWO-LIVE-' + node), 'w').close()
+with open(os.path.join(%r, 'begun'), 'a') as file:
+    file.write(folder + chr(10))
+time.sleep(0.15)
+"""
+
+
+def killed_again_and_again(path: Path, seed: int) -> int:
+    """Run the backend, killing it at random moments, until it is done; how often it was killed."""
+    rng = random.Random(seed)
+    kills = 0
+    while True:
+        with (path / "stderr").open("a") as stderr:
+            backend = subprocess.Popen(
+                [sys.executable, "-c", _BACKEND, str(path)], stdout=subprocess.PIPE, stderr=stderr
+            )
+        with backend:
+            assert backend.stdout.readline() == b"up\n", (path / "stderr").read_text()
+            try:
+                backend.wait(rng.uniform(0.0, 0.5) if kills < 8 else PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                os.kill(backend.pid, signal.SIGKILL)
+                kills += 1
+                continue
+            assert backend.stdout.readline() == b"done\n", (path / "stderr").read_text()
+            return kills
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_backend_killed_at_any_moment_loses_nothing_and_never_runs_two_attempts_of_a_node(
+    tmp_path, scripts, seed
+):
+    place = str(tmp_path)
+    body = _WITNESS % (place, place, place)
+    flaky = (
+        "if os.environ['FLYTE_ATTEMPT_NUMBER'] == '0':\n    " + scripts.recoverable + "else:\n    "
+    )
+    good = scripts.task("good", body + scripts.outputs, inputs=["x"])
+    bad = scripts.task("bad", body + flaky + scripts.outputs, inputs=["x"], retries=1)
+    inner = workflow("inner", [node("m0", good, {"x": ".x"})], {"o0": "m0"}, inputs=["x"])
+    nodes = [
+        node("n0", good, {"x": 1}),
+        node("n1", bad, {"x": 1}),
+        node("n2", good, {"x": "n0"}),
+        node("n3", inner, {"x": "n1"}),
+        node("n4", good, {"x": "n3"}),
+    ]
+    made = closure(workflow("w", nodes, {"o0": "n4"}), [good, bad], [inner])
+    (tmp_path / "closure").write_bytes(made.SerializeToString())
+    kills = killed_again_and_again(tmp_path, seed)
+    recorder = JournalRecorder(tmp_path / "journal")
+    history = recorder.history(ID)
+    recorder.close()
+    machine = Machine(plan_of(made))
+    for record in history:
+        machine.apply(record)
+    assert machine.phase == "SUCCEEDED"
+    assert kills > 0
+    assert not list(tmp_path.glob("TWO-LIVE-*"))
+    begun = (tmp_path / "begun").read_text().split()
+    recorded = {
+        x.output_uri.removeprefix("file://")
+        for x in history
+        if isinstance(x, AttemptRecord) and x.phase == r.QUEUED
+    }
+    assert set(begun) <= recorded, "an attempt ran that was never recorded"
+    assert len(begun) == len(set(begun)), "an attempt was run twice"
+    phases = [x.phase for x in history if isinstance(x, NodeRecord) and x.node_id == "n1"]
+    assert phases == ["QUEUED", "RUNNING", "SUCCEEDED"]
