@@ -161,14 +161,12 @@ def _pickler_class() -> Any:
         def _name_class(self, cls: Any, name: str) -> None:
             """Let cloudpickle know `cls` by a name that follows from its content.
 
-            Both copies are told, the user's too if loaded: so a value that comes back from a worker
-            is an instance of the class that the notebook has.
+            So a value that comes back from a worker is an instance of the class that the notebook
+            has; which stays as it is, for it is known to be whole.
             """
-            theirs = sys.modules.get("cloudpickle.cloudpickle")
-            for module in (base, theirs):
-                if module is not None:
-                    module._DYNAMIC_CLASS_TRACKER_BY_CLASS[cls] = name
-                    module._DYNAMIC_CLASS_TRACKER_BY_ID[name] = cls
+            base._DYNAMIC_CLASS_TRACKER_BY_CLASS[cls] = name
+            base._DYNAMIC_CLASS_TRACKER_BY_ID[name] = cls
+            base._FLYTE_NB_FILLED.add(cls)
 
     return PayloadPickler
 

@@ -21,6 +21,7 @@ from flyte_nb.worker.failures import CLOUDPICKLE, RING_FILENAMES
 
 ROOMS = ("api", "types", "sdk", "worker")
 
+_ADAPT = b"\nfrom flyte_nb.worker.shading import adapt as _adapt\n_adapt(cloudpickle)\n"
 _UNCHECKED_HASH = b"\x01\x00\x00\x00"  # PEP 552: trust the compiled file, look at no source
 _NO_REFERENCES = 2  # marshal format; from 3 on it marks objects that happen to be shared
 
@@ -59,12 +60,14 @@ def _members() -> "dict[str, bytes]":
         for path in (package / room).rglob("*.py"):
             _add(members, f"flyte_nb/{path.relative_to(package).as_posix()}", path)
     for path in source_folder().glob("*.py"):
-        _add(members, f"{CLOUDPICKLE}/{path.name}", path)
+        _add(
+            members, f"{CLOUDPICKLE}/{path.name}", path, _ADAPT if path.stem == "__init__" else b""
+        )
     return members
 
 
-def _add(members: "dict[str, bytes]", name: str, path: Path) -> None:
-    source = path.read_bytes()
+def _add(members: "dict[str, bytes]", name: str, path: Path, more: bytes = b"") -> None:
+    source = path.read_bytes() + more
     members[name] = source
     # Without docstrings: nobody reads them in a worker, and they would be half of what it loads.
     code = compile(source, RING_FILENAMES + name, "exec", dont_inherit=True, optimize=2)

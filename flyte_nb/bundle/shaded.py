@@ -12,6 +12,7 @@ from typing import Any
 
 from flyte_nb.api.errors import BundleError
 from flyte_nb.worker.failures import CLOUDPICKLE
+from flyte_nb.worker.shading import adapt
 
 
 def source_folder() -> Path:
@@ -47,6 +48,7 @@ def _load() -> None:
     sys.modules[CLOUDPICKLE] = module
     try:
         spec.loader.exec_module(module)
+        adapt(import_module(f"{CLOUDPICKLE}.cloudpickle"))
     except BaseException:
         del sys.modules[CLOUDPICKLE]
         raise

@@ -1,0 +1,266 @@
+"""`flyte-nb execute` end to end: results, isolation, tracebacks, files."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAD = "from flyte_nb import task\n"
+
+
+def test_a_task_gives_its_outputs(bench):
+    done = bench.run(
+        HEAD + "@task\ndef f(a: int, b: str = 'x') -> str:\n    return b * a\n", {"a": 3}
+    )
+    assert done.outputs["o0"].value == "xxx"
+
+
+def test_several_named_outputs_and_none(bench):
+    source = HEAD + (
+        "import typing\n"
+        "class Out(typing.NamedTuple):\n    total: int\n    names: list[str]\n"
+        "@task\ndef f(a: int) -> Out:\n    return Out(a, ['p', 'q'])\n"
+        "@task\ndef g(a: int):\n    print('did', a)\n"
+    )
+    done = bench.run(source, {"a": 3})
+    assert done.outputs["total"].value == 3
+    assert done.outputs["names"].value == ("string_value", ["p", "q"])
+    nothing = bench.run("", {"a": 3}, name="g")
+    assert nothing.outputs == {}
+    assert nothing.stdout == "did 3\n"
+
+
+def test_what_the_user_prints_is_streamed_untouched(bench):
+    source = HEAD + (
+        "import sys, os\n"
+        "@task\ndef f() -> int:\n"
+        "    print('out é'); print('err', file=sys.stderr); os.write(1, b'raw\\n'); return 1\n"
+    )
+    done = bench.run(source)
+    assert done.stdout == "out é\nraw\n"
+    assert done.stderr == "err\n"
+    assert done.outputs["o0"].value == 1
+
+
+def test_helpers_globals_classes_and_other_tasks_travel(bench):
+    source = HEAD + (
+        "from dataclasses import dataclass\nimport enum, math\n"
+        "labels = ['a', 'b']\n"
+        "@dataclass\nclass Model:\n    w: float\n    def predict(self, x): return self.w * x\n"
+        "class Kind(enum.Enum):\n    A = 'a'\n"
+        "def scale(x): return math.floor(x) + len(labels)\n"
+        "@task\ndef prepare(x: float) -> float:\n    return x + 1\n"
+        "@task\ndef f(x: float) -> float:\n"
+        "    return scale(Model(2.0).predict(prepare(x=x))) + (Kind('a') is Kind.A)\n"
+    )
+    assert bench.run(source, {"x": 1.5}).outputs["o0"].value == 8.0
+
+
+def test_a_task_finds_the_notebooks_names_by_pickle_and_in_processes(bench):
+    source = HEAD + (
+        "import pickle, multiprocessing\n"
+        "def square(n): return n * n\n"
+        "class Box:\n    n = 2\n"
+        "@task\ndef f() -> int:\n"
+        "    box = pickle.loads(pickle.dumps(Box()))\n"
+        "    with multiprocessing.get_context('fork').Pool(2) as pool:\n"
+        "        return sum(pool.map(square, [box.n, 3]))\n"
+    )
+    assert bench.run(source).outputs["o0"].value == 13
+
+
+def test_annotations_as_text_are_resolved_in_the_worker(bench):
+    source = (
+        "from __future__ import annotations\n"
+        + HEAD
+        + (
+            "from dataclasses import dataclass\n"
+            "@dataclass\nclass Row:\n    n: int\n"
+            "@task\ndef f(n: int) -> Row:\n    return make(n)\n"
+            "def make(n): return Row(n)\n"
+        )
+    )
+    assert bench.run(source, {"n": 4}).outputs["o0"].value == {"n": 4}
+
+
+def test_a_changed_array_does_not_change_the_store(bench):
+    source = HEAD + (
+        "import numpy as np\nrows = np.ones((300, 300))\n"
+        "@task\ndef f() -> float:\n    rows[:] = 2\n    return float(rows.sum())\n"
+    )
+    staged_twice = [bench.run(source).outputs["o0"].value, bench.run("").outputs["o0"].value]
+    assert staged_twice == [180000.0, 180000.0]
+
+
+def test_local_modules_are_shipped(bench, tmp_path, monkeypatch):
+    book = tmp_path / "book"
+    (book / "pkg").mkdir(parents=True)
+    (book / "shipped_utils.py").write_text(
+        "import shipped_base\ndef up(n): return shipped_base.K + n\n"
+    )
+    (book / "shipped_base.py").write_text("K = 40\n")
+    (book / "pkg" / "__init__.py").write_text("")
+    (book / "pkg" / "deep.py").write_text("from . import data\ndef name(): return data()\n")
+    (book / "pkg" / "__init__.py").write_text("def data(): return 'd'\n")
+    monkeypatch.syspath_prepend(str(book))
+    source = HEAD + (
+        "from shipped_utils import up\nimport pkg.deep\n"
+        "@task\ndef f(n: int) -> str:\n"
+        "    import shipped_base\n    return f'{up(n)} {pkg.deep.name()} {shipped_base.K}'\n"
+    )
+    done = bench.run(source, {"n": 2}, local_roots=[book])
+    assert done.outputs["o0"].value == "42 d 40"
+
+
+def test_files_go_through_the_host_while_user_code_runs(bench):
+    source = HEAD + (
+        "class Model:\n    def __init__(self, w): self.w = w\n"
+        "@task\ndef f() -> Model:\n    return Model(7)\n"
+        "@task\ndef g(model: Model) -> int:\n    return model.w + isinstance(model, Model)\n"
+    )
+    made = bench.run(source).outputs["o0"]
+    assert made.value[0].startswith(f"file://{bench.root}/raw/")
+    assert bench.run("", {"model": made}, name="g").outputs["o0"].value == 8
+
+
+def test_a_million_numbers_go_by_file(bench):
+    source = HEAD + "@task\ndef f(n: int) -> list[int]:\n    return list(range(n))\n"
+    many = bench.run(source, {"n": 300_000}).outputs["o0"]
+    assert many.value[1][-1] == 299_999
+    source = HEAD + "@task\ndef f(rows: list[int]) -> int:\n    return sum(rows)\n"
+    assert bench.run(source, {"rows": many}).outputs["o0"].value == sum(range(300_000))
+
+
+def test_the_context_knows_the_run(bench):
+    source = HEAD + (
+        "from flyte_nb.sdk.execution_context import current_context\nimport os\n"
+        "@task\ndef f() -> list[str]:\n"
+        "    c = current_context()\n"
+        "    open(os.path.join(c.working_directory, 'x'), 'w').close()\n"
+        "    return [c.execution_id.name, c.raw_output_prefix, str(c.attempt)]\n"
+    )
+    env = {"FLYTE_INTERNAL_EXECUTION_ID": "exec1", "FLYTE_ATTEMPT_NUMBER": "2"}
+    done = bench.run(source, env=env)
+    assert done.outputs["o0"].value[1] == ["exec1", f"file://{bench.root}/raw", "2"]
+
+
+def test_nothing_is_left_in_the_temporary_folder(bench):
+    bench.run(HEAD + "@task\ndef f() -> int:\n    return 1\n")
+    assert list(bench.tmp.iterdir()) == []
+
+
+def test_the_user_sees_only_the_ring_of_ours(bench):
+    source = HEAD + (
+        "@task\ndef f() -> list[str]:\n"
+        "    import sys, flyte_nb, flyte_nb.sdk.task\n"
+        "    return [flyte_nb.sdk.task.__file__, str('google.protobuf' in sys.modules),\n"
+        "            str('cloudpickle' in sys.modules), str('grpc' in sys.modules)]\n"
+    )
+    found = bench.run(source).outputs["o0"].value[1]
+    assert "/ring-" in found[0]
+    assert found[1:] == ["False"] * 3
+
+
+def test_exit_handlers_run_and_lingering_threads_do_not_hold_it_up(bench):
+    source = HEAD + (
+        "import atexit, threading, time\n"
+        "@task\ndef f() -> int:\n"
+        "    atexit.register(print, 'bye')\n"
+        "    threading.Thread(target=time.sleep, args=(50,)).start()\n"
+        "    return 1\n"
+    )
+    done = bench.run(source)
+    assert done.stdout == "bye\n"
+    assert done.outputs["o0"].value == 1
+
+
+def test_a_traceback_shows_the_cells_lines_and_no_frame_of_ours(bench):
+    source = HEAD + (
+        "def helper(n):\n"
+        "    rows = [1, 2]\n"
+        "    return rows[n]  # the culprit\n"
+        "\n"
+        "@task\n"
+        "def f(n: int) -> int:\n"
+        "    return helper(n)\n"
+    )
+    error = bench.run(source, {"n": 9}).error
+    assert error.code == "USER:IndexError"
+    assert error.origin == "USER"
+    assert not error.recoverable
+    assert error.message.endswith("Message:\n\n    IndexError: list index out of range")
+    assert "return rows[n]  # the culprit" in error.message
+    assert "line 4, in helper" in error.message
+    assert "line 8, in f" in error.message
+    assert "<cell " in error.message
+    assert "flyte_nb" not in error.message
+    assert "ipykernel" not in error.message
+
+
+def test_a_chained_exception_keeps_its_cause_and_loses_our_frames(bench):
+    source = HEAD + (
+        "@task\ndef f() -> int:\n"
+        "    try:\n        return 1 // 0\n"
+        "    except ZeroDivisionError as error:\n"
+        "        raise KeyError('no such row') from error\n"
+    )
+    error = bench.run(source).error
+    assert error.code == "USER:KeyError"
+    assert "ZeroDivisionError" in error.message
+    assert "direct cause" in error.message
+    assert "flyte_nb" not in error.message
+
+
+def test_a_recoverable_error_may_be_retried(bench):
+    source = HEAD + (
+        "from flyte_nb.api.errors import RecoverableError\n"
+        "@task\ndef f() -> int:\n    raise RecoverableError('later')\n"
+    )
+    error = bench.run(source).error
+    assert (error.code, error.recoverable, error.origin) == ("USER:Recoverable", True, "USER")
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "text"),
+    [
+        ("return 'text'", "USER:OutputTypeMismatch", "output 'o0' of f()"),
+        ("return None", "USER:OutputTypeMismatch", "f()"),
+        ("raise SystemExit(3)", "USER:SystemExit", "SystemExit"),
+        ("raise KeyboardInterrupt", "USER:KeyboardInterrupt", "KeyboardInterrupt"),
+        ("import nosuchmodule", "USER:ModuleNotFoundError", "nosuchmodule"),
+        ("raise MemoryError", "USER:MemoryError", "MemoryError"),
+    ],
+)
+def test_what_the_task_does_wrong_is_the_users(bench, body, code, text):
+    error = bench.run(HEAD + f"@task\ndef f() -> int:\n    {body}\n").error
+    assert (error.code, error.origin, error.recoverable) == (code, "USER", False)
+    assert text in error.message
+
+
+def test_inputs_that_do_not_fit_are_named(bench):
+    source = HEAD + "@task\ndef f(n: int) -> int:\n    return n\n"
+    assert bench.run(source, {"n": "seven"}).error.code == "USER:InputTypeMismatch"
+    missing = bench.run("", {}).error
+    assert missing.code == "USER:InputMissing"
+    assert "'n'" in missing.message
+    unknown = bench.run("", {"n": 1, "m": 2}).error
+    assert unknown.code == "USER:InputUnknown"
+
+
+def test_the_host_loads_no_protobuf_no_grpc_and_no_fsspec(bench):
+    bench.cells.run(HEAD + "@task\ndef f() -> int:\n    return 1\n")
+    staged = bench.stage()
+    command = bench.command(staged, {}, bench.output())
+    code = (
+        "import sys, json\n"
+        "from flyte_nb.cli import main\n"
+        f"status = main({command[3:]!r})\n"
+        "print(json.dumps([status, sorted(sys.modules)]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    status, modules = json.loads(done.stdout)
+    assert status == 0
+    heavy = {"google.protobuf", "grpc", "fsspec", "argparse", "subprocess", "tempfile", "shutil",
+             "importlib.metadata", "cloudpickle", "inspect", "dataclasses", "asyncio"}  # fmt: skip
+    assert heavy.isdisjoint(modules)
