@@ -1,0 +1,189 @@
+"""Digests of messages, as FlyteAdmin and FlytePropeller compute them.
+
+A digest is Ben Laurie's objecthash over the message's protojson. Here the message is walked
+directly, and no JSON is written: each value's hash is that of its JSON form. In protojson field
+names are camelCase, defaults are left out, 64-bit integers and bytes are text, enums are names.
+
+Source: flytestdlib/pbhash/pbhash.go at v1.16.8; github.com/benlaurie/objecthash.
+"""
+
+import functools
+import math
+import struct
+from base64 import standard_b64encode, urlsafe_b64encode
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from flyte_nb.api.errors import CodecError
+
+_NULL = sha256(b"n").digest()
+_TRUE = sha256(b"b1").digest()
+_FALSE = sha256(b"b0").digest()
+
+_AS_TEXT = frozenset({FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64})
+_AS_NUMBER = frozenset(
+    {
+        FieldDescriptor.CPPTYPE_INT32,
+        FieldDescriptor.CPPTYPE_UINT32,
+        FieldDescriptor.CPPTYPE_DOUBLE,
+    }
+)
+_TIMES = ("google.protobuf.Timestamp", "google.protobuf.Duration")
+_WRAPPERS = frozenset(
+    f"google.protobuf.{name}Value"
+    for name in ("Bool", "String", "Bytes", "Double", "Float", "Int32", "Int64", "UInt32", "UInt64")
+)
+
+
+def digest(message: Message) -> bytes:
+    """The message's digest, 32 bytes; equal messages have equal digests, whatever their maps' order.
+
+    Raises:
+        CodecError: when protojson cannot say the message: a time out of range, an unknown `Any`.
+    """
+    try:
+        return _message(message)
+    except (ValueError, TypeError, OverflowError, json_format.Error) as error:
+        raise CodecError(f"The message has no JSON form: {error}.") from error
+    except RecursionError:
+        raise CodecError("The message is nested too deeply for a digest.") from None
+
+
+def digest_text(message: Message) -> str:
+    """The digest in URL-safe base64 without padding, as cache keys have it; see `digest`."""
+    return urlsafe_b64encode(digest(message)).rstrip(b"=").decode("ascii")
+
+
+def digest_of_json(value: Any) -> bytes:
+    """The objecthash of plain JSON data; every number counts as a float.
+
+    Raises:
+        CodecError: for what is not JSON data.
+    """
+    if value is None:
+        return _NULL
+    if isinstance(value, bool):
+        return _TRUE if value else _FALSE
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, (int, float)):
+        return _number(float(value))
+    if isinstance(value, dict):
+        return _dict((_text(str(name)), digest_of_json(item)) for name, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return _list(digest_of_json(item) for item in value)
+    raise CodecError(f"{type(value).__name__} is not JSON data.")
+
+
+def _message(message: Message) -> bytes:
+    name = message.DESCRIPTOR.full_name
+    if name.startswith("google.protobuf."):
+        return _well_known(name, message)
+    return _dict(
+        (_text(field.json_name), _field(field, value)) for field, value in message.ListFields()
+    )
+
+
+def _well_known(name: str, message: Any) -> bytes:
+    if name in _TIMES:
+        return sha256(b"u" + message.ToJsonString().encode("utf-8")).digest()
+    if name in _WRAPPERS:
+        return _scalar(message.DESCRIPTOR.fields_by_name["value"], message.value)
+    if name == "google.protobuf.Struct":
+        return _dict((_text(key), _message(value)) for key, value in message.fields.items())
+    if name == "google.protobuf.ListValue":
+        return _list(_message(item) for item in message.values)
+    if name == "google.protobuf.Value":
+        kind = message.WhichOneof("kind")
+        if kind is None or kind == "null_value":
+            return _NULL
+        value = getattr(message, kind)
+        return _message(value) if isinstance(value, Message) else digest_of_json(value)
+    return digest_of_json(json_format.MessageToDict(message))
+
+
+def _field(field: FieldDescriptor, value: Any) -> bytes:
+    if not field.is_repeated:
+        return _one(field, value)
+    kind = field.message_type
+    if kind is not None and kind.GetOptions().map_entry:
+        item = kind.fields_by_name["value"]
+        return _dict((_text(_key(name)), _one(item, value[name])) for name in value)
+    return _list(_one(field, item) for item in value)
+
+
+def _one(field: FieldDescriptor, value: Any) -> bytes:
+    return _message(value) if field.message_type is not None else _scalar(field, value)
+
+
+def _scalar(field: FieldDescriptor, value: Any) -> bytes:
+    if isinstance(value, str):
+        return sha256(b"u" + value.encode("utf-8")).digest()
+    if isinstance(value, bool):
+        return _TRUE if value else _FALSE
+    if isinstance(value, bytes):
+        return sha256(b"u" + standard_b64encode(value)).digest()
+    kind = field.cpp_type
+    if kind in _AS_TEXT:
+        return sha256(b"u%d" % value).digest()
+    if field.enum_type is not None:
+        member = field.enum_type.values_by_number.get(value)
+        return _text(member.name) if member is not None else _number(float(value))
+    if kind in _AS_NUMBER:
+        return _number(float(value))
+    return _number(_shortest(value))
+
+
+def _key(name: Any) -> str:
+    # Keys of maps are text in JSON, also booleans.
+    return str(name).lower() if isinstance(name, bool) else str(name)
+
+
+def _dict(entries: "Iterable[tuple[bytes, bytes]]") -> bytes:
+    return sha256(b"d" + b"".join([name + value for name, value in sorted(entries)])).digest()
+
+
+def _list(items: "Iterable[bytes]") -> bytes:
+    return sha256(b"l" + b"".join(items)).digest()
+
+
+@functools.lru_cache(maxsize=2048)
+def _text(text: str) -> bytes:
+    return sha256(b"u" + text.encode("utf-8")).digest()
+
+
+@functools.lru_cache(maxsize=512)
+def _number(number: float) -> bytes:
+    if math.isnan(number):
+        return _text("NaN")  # JSON has no such number; protojson writes text
+    if math.isinf(number):
+        return _text("Infinity" if number > 0 else "-Infinity")
+    return sha256(b"f" + _normalized(number).encode("ascii")).digest()
+
+
+def _normalized(number: float) -> str:
+    """Sign, exponent and the bits of a fraction in (½, 1], e.g. 3.0 → `+2:011`."""
+    if number == 0:
+        return "+0:"
+    fraction, exponent = math.frexp(abs(number))
+    if fraction == 0.5:
+        fraction, exponent = 1.0, exponent - 1
+    bits = f"{int(fraction * (1 << 53)):054b}".rstrip("0")
+    return f"{'+' if number > 0 else '-'}{exponent}:{bits}"
+
+
+def _shortest(number: float) -> float:
+    """The shortest decimal that reads as this 32-bit float: what JSON says of it."""
+    if math.isnan(number) or math.isinf(number):
+        return number
+    wanted = struct.pack("<f", number)
+    for digits in range(6, 9):
+        short = float(f"{number:.{digits}g}")
+        if struct.pack("<f", short) == wanted:
+            return short
+    return float(f"{number:.9g}")
