@@ -20,16 +20,16 @@ TITLE_SIZE = 12.0
 SUBTITLE_SIZE = 10.5
 LABEL_SIZE = 10.5
 TEXT_LEFT = 12  # px from the node's edge to its text
+MARGIN = 8  # px around everything: room for strokes and badges
+MAX_LABEL = 190  # px of an arrow's label
 MARK_ROOM = 17  # px a phase's mark takes in front of the title
 
 _MIN_WIDTH = 124  # room for `0:29 · attempt 2`
 _MAX_WIDTH = 216
-_MARGIN = 8  # room for strokes and badges
 _GAP = 20
 _LINE_GAP = 17
 _COLUMN_GAP = 46
 _MAX_COLUMN_GAP = 120
-_MAX_LABEL = 190
 
 
 class PlacedNode(NamedTuple):
@@ -67,10 +67,10 @@ class Layout(NamedTuple):
 
 
 class Engine(Protocol):
-    """The port of the engines."""
+    """The port of the engines: `layered` here, `dot.dot_layout`."""
 
-    def __call__(self, graph: Graph) -> Layout:
-        """Lay the graph out."""
+    def __call__(self, graph: Graph, *, subtitles: "Mapping[str, str] | None" = None) -> Layout:
+        """Lay the graph out; `subtitles` are second lines to make room for."""
         ...
 
 
@@ -93,7 +93,7 @@ def layered(graph: Graph, *, subtitles: "Mapping[str, str] | None" = None) -> La
     index = {node.id: number for number, node in enumerate(graph.nodes)}
     drawn, pairs, loops = _pairs(graph, index)
     if not graph.nodes:
-        return Layout(graph, (), (), 2 * _MARGIN, 2 * _MARGIN, 0)
+        return Layout(graph, (), (), 2 * MARGIN, 2 * MARGIN, 0)
     back = back_edges(len(index), pairs)
     forward = _unique([(t, s) if (s, t) in back else (s, t) for s, t in pairs])
     rank = ranks(*adjacency(len(graph.nodes), forward))
@@ -108,7 +108,7 @@ def layered(graph: Graph, *, subtitles: "Mapping[str, str] | None" = None) -> La
         PlacedNode(
             node,
             grid.left[rank[number]],
-            _MARGIN + centre[number] - NODE_HEIGHT / 2,
+            MARGIN + centre[number] - NODE_HEIGHT / 2,
             grid.width[rank[number]],
             NODE_HEIGHT,
         )
@@ -119,11 +119,11 @@ def layered(graph: Graph, *, subtitles: "Mapping[str, str] | None" = None) -> La
         turned = (source, target) in back
         pair = (target, source) if turned else (source, target)
         path = [pair[0], *columns_of.chains.get(pair, ()), pair[1]]
-        points = [_MARGIN + centre[vertex] for vertex in path]
+        points = [MARGIN + centre[vertex] for vertex in path]
         routes.append(_route(edge, points, rank[pair[0]], grid, turned=turned))
     routes += [_loop(edge, nodes[index[edge.source]]) for edge in loops]
-    width = grid.left[-1] + grid.width[-1] + _MARGIN
-    height = 2 * _MARGIN + max(c + s / 2 for c, s in zip(centre, sizes, strict=True))
+    width = grid.left[-1] + grid.width[-1] + MARGIN
+    height = 2 * MARGIN + max(c + s / 2 for c, s in zip(centre, sizes, strict=True))
     return Layout(graph, nodes, tuple(routes), width, height, crossings)
 
 
@@ -189,14 +189,14 @@ def _grid(
     for edge, (source, target) in zip(drawn, pairs, strict=True):
         column = max(rank[source], rank[target])
         if edge.label:
-            room = min(_MAX_LABEL, text_width(edge.label, LABEL_SIZE)) + 14
+            room = min(MAX_LABEL, text_width(edge.label, LABEL_SIZE)) + 14
             tail[column] = max(tail[column], room)
         if abs(rank[source] - rank[target]) == 1:
             rise = abs(centre[source] - centre[target])
             if rise > steepest[column]:
                 steepest[column] = rise
     left = []
-    x = float(_MARGIN)
+    x = float(MARGIN)
     for column in range(len(width)):
         if column:
             x += min(_MAX_COLUMN_GAP, _COLUMN_GAP + steepest[column] * 0.12) + tail[column]
@@ -236,7 +236,7 @@ def _route(
         parts.append(f"H{end:g}")
     label, label_at = "", None
     if edge.label:
-        label = fit(edge.label, LABEL_SIZE, _MAX_LABEL)
+        label = fit(edge.label, LABEL_SIZE, MAX_LABEL)
         label_at = (end - 10, y - 5)
     return Route(edge, "".join(parts), (end, y, 1.0, 0.0), label, label_at)
 

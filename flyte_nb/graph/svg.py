@@ -134,10 +134,14 @@ def _edge(route: Route, shown: "Mapping[str, str]", variables: "Mapping[str, lis
     kind = f" {edge.kind}" if edge.kind in (values.ORDER, values.FAILURE) else ""
     x, y, dx, dy = route.tip
     # An open head in the line's own stroke; two strokes from the tip, so that dashes begin there.
-    if dx:
-        head = f"M{x:g} {y:g}l{-6 * dx:g}-3.6M{x:g} {y:g}l{-6 * dx:g} 3.6"
+    if dx == 1.0:
+        head = f"M{x:g} {y:g}l-6-3.6M{x:g} {y:g}l-6 3.6"
     else:
-        head = f"M{x:g} {y:g}l-3.6 {-6 * dy:g}M{x:g} {y:g}l3.6 {-6 * dy:g}"
+        along, across = (-6 * dx, -6 * dy), (-3.6 * dy, 3.6 * dx)
+        head = "".join(
+            f"M{x:g} {y:g}l{along[0] + side * across[0]:.4g} {along[1] + side * across[1]:.4g}"
+            for side in (1, -1)
+        )
     return (
         f'<path class="e{kind}{state}" data-s="{_text(edge.source)}" data-t="{_text(edge.target)}"'
         f' d="{route.path}{head}"/>'
