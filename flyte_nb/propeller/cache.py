@@ -14,6 +14,7 @@ from flyteidl.core.tasks_pb2 import TaskTemplate
 from google.protobuf.message import Message
 
 from flyte_nb.api.ports import BlobStore
+from flyte_nb.compiler.digests import digest
 
 
 def key(task: TaskTemplate, cache_version: str, inputs: LiteralMap) -> str:
@@ -95,6 +96,4 @@ def _short(variables: VariableMap) -> str:
 
 
 def _hash(message: Message) -> str:
-    from flyte_nb.compiler.digests import digest
-
     return urlsafe_b64encode(digest(message)).decode("ascii").rstrip("=")
