@@ -22,6 +22,10 @@ class Callee:
     _noun = ""
 
     def __init__(self, function: "Callable[..., Any]", options: Any) -> None:
+        if isinstance(function, Callee):
+            raise UsageError(
+                f"{function.short_name} is a {function._noun} already; remove @{self._noun} before it."
+            )
         if not hasattr(function, "__code__") and not hasattr(function, "__wrapped__"):
             raise UsageError(
                 f"@{self._noun} stands before a function, not before {function!r}."

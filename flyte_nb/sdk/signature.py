@@ -187,7 +187,7 @@ class SignatureReader:
     def _unresolved(self, variable: str, failure: str) -> None:
         self._problem(
             "UnresolvedAnnotation",
-            f"The annotation of {variable} cannot be resolved: {failure}.",
+            f"The annotation of {variable} cannot be resolved: {failure.rstrip('.')}.",
             variable=variable,
             hint="Define or import that name before.",
         )

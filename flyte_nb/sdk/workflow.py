@@ -93,18 +93,23 @@ class Workflow(Callee):
 
     def _run_body(self, frame: "Frame", signature: "TaskSignature") -> "tuple[Any, bool]":
         from flyte_nb.api.specs import OutputReference
+        from flyte_nb.sdk.hints import parameters_of, undecorated
         from flyte_nb.sdk.promise import Promise
 
+        if any(problem.code in _UNCALLABLE for problem in frame.problems):
+            return None, False
+        inputs = signature.interface.inputs
         promises = {
-            name: Promise(None, OutputReference("", name), variable.type, name)
-            for name, variable in signature.interface.inputs.items()
+            name: Promise(
+                None, OutputReference("", name), inputs[name].type if name in inputs else None, name
+            )
+            for name in parameters_of(undecorated(self.function)).names
         }
         token = context.frame.set(frame)
         try:
             return self.function(**promises), True
         except Exception as error:  # noqa: BLE001 - the body is the user's; what it raises is a problem
-            if not any(problem.code in _UNCALLABLE for problem in frame.problems):
-                self._note_failure(frame, error)
+            self._note_failure(frame, error)
             return None, False
         finally:
             context.frame.reset(token)
@@ -216,8 +221,8 @@ def workflow(
     return decorate
 
 
-_UNCALLABLE = frozenset({"MissingAnnotation", "UnsupportedType", "UnresolvedAnnotation"})
-"""Problems of the signature that leave the body without one of its arguments."""
+_UNCALLABLE = frozenset({"AsyncFunction", "GeneratorFunction", "PositionalOnlyParameter"})
+"""Problems of the signature that leave no body to run."""
 
 
 def _description(workflow: Workflow) -> str:

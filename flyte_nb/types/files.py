@@ -47,6 +47,8 @@ class _Stored(os.PathLike):  # type: ignore[type-arg]  # os.PathLike[str] cannot
         self._download: Callable[[], str] | None = None
 
     def __class_getitem__(cls, format: Any) -> Any:
+        if isinstance(format, tuple) and len(format) == 1:  # typing puts resolved parts together so
+            format = format[0]
         if isinstance(format, FileFormat):
             return GenericAlias(cls, (format,))
         if not isinstance(format, str):
