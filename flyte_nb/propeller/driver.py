@@ -304,13 +304,16 @@ class Driver:
         task, number = node.plan.task, node.attempt
         if task is None:
             raise ValueError(f"Node {node.node_id} is no task.")
+        key, inputs = AttemptKey(self.id, node.node_id, number), self._values.get(node.input_uri)
+        if self._executor.in_memory:  # nobody reads the rest, and it costs more than a small task
+            return Attempt(key, task, inputs, node.input_uri, node.attempt_output_uri)
         raw = self._layout.raw_folder(node, number)
         before = self._layout.raw_folder(node, number - 1) if number else ""
         workflow = self.machine.plan.workflow_id
         return Attempt(
-            key=AttemptKey(self.id, node.node_id, number),
+            key=key,
             task=task,
-            inputs=self._values.get(node.input_uri),
+            inputs=inputs,
             input_uri=node.input_uri,
             output_prefix=node.attempt_output_uri,
             raw_output_prefix=raw,

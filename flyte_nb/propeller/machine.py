@@ -20,7 +20,7 @@ from flyte_nb.propeller.durations import go_duration
 from flyte_nb.propeller.moves import IllegalMove, Moves, budget
 from flyte_nb.propeller.plan import END, START
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, Record, WorkflowRecord
-from flyte_nb.propeller.state import Frame, NodeState
+from flyte_nb.propeller.state import OPEN, Frame, NodeState
 
 __all__ = ["IllegalMove", "Machine"]
 
@@ -39,28 +39,24 @@ class Machine(Moves):
     ) -> list[Record]:
         """The inputs of a node of `ready` or `entering` lie at `input_uri`."""
         return self._made(
-            self._node_record(node, at_us, r.QUEUED)._replace(
-                input_uri=input_uri, cache_status=cache_status
-            )
+            _node_record(node, at_us, r.QUEUED, input_uri=input_uri, cache_status=cache_status)
         )
 
     def hit(self, node: NodeState, at_us: int, output_uri: str) -> list[Record]:
         """The outputs of a queued task were found in the catalog."""
         return self._made(
-            self._node_record(node, at_us, r.SUCCEEDED)._replace(
-                output_uri=output_uri, cache_status=r.CACHE_HIT
-            )
+            _node_record(node, at_us, r.SUCCEEDED, output_uri=output_uri, cache_status=r.CACHE_HIT)
         )
 
     def attempt(self, node: NodeState, at_us: int, folder: str) -> list[Record]:
         """The next attempt at a node of `startable` is about to be started; it writes to `folder`."""
         made: list[Record] = []
         if node.phase == r.QUEUED:
-            running = self._node_record(node, at_us, r.RUNNING)
+            running = _node_record(node, at_us, r.RUNNING)
             self.apply(running)
             made.append(running)
-        record = self._attempt_record(node, node.attempts, at_us, r.QUEUED)
-        made += self._made(record._replace(output_uri=folder))
+        record = _attempt_record(node, at_us, r.QUEUED, attempt=node.attempts, output_uri=folder)
+        made += self._made(record)
         return made
 
     def started(
@@ -71,8 +67,16 @@ class Machine(Moves):
         pid: "int | None" = None,
     ) -> list[Record]:
         """The attempt runs."""
-        record = self._attempt_record(node, node.attempt, at_us, r.RUNNING)
-        return self._made(record._replace(output_uri=node.attempt_output_uri, logs=logs, pid=pid))
+        return self._made(
+            _attempt_record(
+                node,
+                at_us,
+                r.RUNNING,
+                output_uri=node.attempt_output_uri,
+                logs=logs,
+                pid=pid,
+            )
+        )
 
     def succeeded(
         self,
@@ -85,9 +89,11 @@ class Machine(Moves):
         cache_status: str = "",
     ) -> list[Record]:
         """The attempt wrote outputs."""
-        record = self._attempt_record(node, node.attempt, at_us, r.SUCCEEDED)
         return self._made(
-            record._replace(
+            _attempt_record(
+                node,
+                at_us,
+                r.SUCCEEDED,
                 output_uri=output_uri,
                 cpu_s=cpu_s,
                 max_rss_bytes=max_rss_bytes,
@@ -105,28 +111,31 @@ class Machine(Moves):
         max_rss_bytes: "int | None" = None,
     ) -> list[Record]:
         """The attempt ended without outputs; one that was doomed counts as aborted."""
-        record = self._attempt_record(node, node.attempt, at_us, r.FAILED)
-        record = record._replace(error=error, cpu_s=cpu_s, max_rss_bytes=max_rss_bytes)
-        if node.frame.doom:
-            aborted = ErrorInfo("TaskAborted", "Task Aborted", SYSTEM)
-            record = record._replace(phase=r.ABORTED, error=aborted, reason=node.frame.doom)
-        return self._made(record)
+        doom = node.frame.doom
+        return self._made(
+            _attempt_record(
+                node,
+                at_us,
+                r.ABORTED if doom else r.FAILED,
+                error=ErrorInfo("TaskAborted", "Task Aborted", SYSTEM) if doom else error,
+                reason=doom,
+                cpu_s=cpu_s,
+                max_rss_bytes=max_rss_bytes,
+            )
+        )
 
     def reject(self, node: NodeState, at_us: int, error: ErrorInfo) -> list[Record]:
         """A queued node cannot go on: its inputs, or its condition, cannot be resolved."""
-        return self._made(self._node_record(node, at_us, r.FAILED)._replace(error=error))
+        return self._made(_node_record(node, at_us, r.FAILED, error=error))
 
     def enter(self, node: NodeState, at_us: int, branch: int = -1) -> list[Record]:
         """A queued sub-workflow node begins, or a branch node takes the arm with this number."""
-        return self._made(
-            self._node_record(node, at_us, r.RUNNING)._replace(branch=branch, is_parent=True)
-        )
+        record = _node_record(node, at_us, r.RUNNING)
+        return self._made(record._replace(branch=branch, is_parent=True))
 
     def finish(self, node: NodeState, at_us: int, output_uri: str) -> list[Record]:
         """The outputs of a queued end node lie at `output_uri`."""
-        return self._made(
-            self._node_record(node, at_us, r.SUCCEEDED)._replace(output_uri=output_uri)
-        )
+        return self._made(_node_record(node, at_us, r.SUCCEEDED, output_uri=output_uri))
 
     def abort(self, at_us: int, cause: str) -> list[Record]:
         """Somebody asked that the execution ends."""
@@ -162,28 +171,31 @@ class Machine(Moves):
     # Consequences
 
     def _node_consequence(self, node: NodeState, at_us: int) -> "NodeRecord | None":
-        frame, record = node.frame, self._node_record(node, at_us, r.ABORTED)
+        frame = node.frame
         if node.phase == "":
             if frame.doom or node.waiting:
                 return None
             if node.plan.kind == r.START_NODE:
                 uri = frame.parent.input_uri if frame.parent else self.input_uri
-                return record._replace(phase=r.SUCCEEDED, output_uri=uri)
-            return record._replace(phase=r.SKIPPED) if node.tainted else None
-        if not node.is_open or node.is_live:
+                return _node_record(node, at_us, r.SUCCEEDED, output_uri=uri)
+            return _node_record(node, at_us, r.SKIPPED) if node.tainted else None
+        if node.phase not in OPEN or node.attempt_phase in OPEN:
             return None
         if node.attempt_phase == r.SUCCEEDED:
-            return record._replace(
-                phase=r.SUCCEEDED,
+            return _node_record(
+                node,
+                at_us,
+                r.SUCCEEDED,
                 output_uri=node.attempt_output_uri,
                 cache_status=node.cache_status,
             )
         if frame.doom:
             if node.child is not None:
                 return None  # its own run says when it has ended
-            return record._replace(error=ErrorInfo("NodeAborted", frame.doom, SYSTEM))
+            error = ErrorInfo("NodeAborted", frame.doom, SYSTEM)
+            return _node_record(node, at_us, r.ABORTED, error=error)
         if node.attempt_error is not None and node.node_id not in self.startable:
-            return _end_of_attempts(node, node.attempt_error, record)
+            return _end_of_attempts(node, node.attempt_error, at_us)
         return None
 
     def _frame_consequence(self, frame: Frame, at_us: int) -> "Record | None":
@@ -205,7 +217,7 @@ class Machine(Moves):
             return WorkflowRecord(at_us, r.SUCCEEDING)
         if parent is None:
             return WorkflowRecord(at_us, r.SUCCEEDED, output_uri=last.output_uri)
-        return self._node_record(parent, at_us, r.SUCCEEDED)._replace(output_uri=last.output_uri)
+        return _node_record(parent, at_us, r.SUCCEEDED, output_uri=last.output_uri)
 
     def _end_of_doomed(self, frame: Frame, at_us: int) -> Record:
         parent = frame.parent
@@ -221,41 +233,74 @@ class Machine(Moves):
         """The record by which whoever runs this frame comes into `phase`."""
         if frame.parent is None:
             return WorkflowRecord(at_us, phase, error)
-        return self._node_record(frame.parent, at_us, phase)._replace(error=error)
+        return _node_record(frame.parent, at_us, phase, error=error)
 
-    # Making records
 
-    def _node_record(self, node: NodeState, at_us: int, phase: str) -> NodeRecord:
-        plan, parent = node.plan, node.frame.parent
-        return NodeRecord(
-            at_us,
-            node.node_id,
-            plan.id,
-            phase,
-            plan.name,
-            plan.kind,
-            parent.node_id if parent else "",
-            node.input_uri,
-            is_parent=node.child is not None,
-            branch=node.branch,
-        )
+def _node_record(
+    node: NodeState,
+    at_us: int,
+    phase: str,
+    *,
+    input_uri: str = "",
+    output_uri: str = "",
+    error: "ErrorInfo | None" = None,
+    cache_status: str = "",
+) -> NodeRecord:
+    plan, parent = node.plan, node.frame.parent
+    return NodeRecord(
+        at_us,
+        node.node_id,
+        plan.id,
+        phase,
+        plan.name,
+        plan.kind,
+        parent.node_id if parent else "",
+        input_uri or node.input_uri,
+        output_uri,
+        error,
+        cache_status,
+        node.child is not None,
+        None,
+        node.branch,
+    )
 
-    def _attempt_record(
-        self, node: NodeState, attempt: int, at_us: int, phase: str
-    ) -> AttemptRecord:
-        plan = node.plan
-        task_id, task = plan.task_id, plan.task
-        if task_id is None or task is None:
-            raise IllegalMove(f"Node {node.node_id} is no task: it has no attempts.")
-        return AttemptRecord(
-            at_us,
-            node.node_id,
-            attempt,
-            phase,
-            task_id,
-            input_uri=node.input_uri,
-            task_type=task.type,
-        )
+
+def _attempt_record(
+    node: NodeState,
+    at_us: int,
+    phase: str,
+    *,
+    attempt: "int | None" = None,
+    output_uri: str = "",
+    error: "ErrorInfo | None" = None,
+    logs: tuple[tuple[str, str], ...] = (),
+    reason: str = "",
+    cpu_s: "float | None" = None,
+    max_rss_bytes: "int | None" = None,
+    pid: "int | None" = None,
+    cache_status: str = "",
+) -> AttemptRecord:
+    plan = node.plan
+    if plan.task_id is None or plan.task is None:
+        raise IllegalMove(f"Node {node.node_id} is no task: it has no attempts.")
+    return AttemptRecord(
+        at_us,
+        node.node_id,
+        node.attempts - 1 if attempt is None else attempt,
+        phase,
+        plan.task_id,
+        0,
+        node.input_uri,
+        output_uri,
+        error,
+        logs,
+        reason,
+        cpu_s,
+        max_rss_bytes,
+        pid,
+        plan.task.type,
+        cache_status,
+    )
 
 
 _STUCK = ErrorInfo(
@@ -265,15 +310,16 @@ _STUCK = ErrorInfo(
 )
 
 
-def _end_of_attempts(node: NodeState, error: ErrorInfo, record: NodeRecord) -> NodeRecord:
+def _end_of_attempts(node: NodeState, error: ErrorInfo, at_us: int) -> NodeRecord:
+    """The record of a node whose last attempt failed with `error` and that gets no further one."""
     if not error.recoverable:
-        return record._replace(phase=r.FAILED, error=error)
+        return _node_record(node, at_us, r.FAILED, error=error)
     current, most = budget(node, error)
     if current < most:
         limit = go_duration(2 * node.plan.timeout_us)
         expired = ErrorInfo("TimeoutExpired", f"task active timeout [{limit}] expired", USER)
-        return record._replace(phase=r.TIMED_OUT, error=expired)
+        return _node_record(node, at_us, r.TIMED_OUT, error=expired)
     kind = error.origin or USER
     text = f"[{current}/{most}] currentAttempt done. Last Error: {kind}::{error.message}"
     exhausted = ErrorInfo(f"RetriesExhausted|{error.code}", text, USER)
-    return record._replace(phase=r.FAILED, error=exhausted)
+    return _node_record(node, at_us, r.FAILED, error=exhausted)

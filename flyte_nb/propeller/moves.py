@@ -67,10 +67,10 @@ class Moves:
         """
         if record.error is None and record.phase in _WITH_ERROR:
             raise IllegalMove(f"A record of {record.phase} needs an error: {record}.")
-        if isinstance(record, AttemptRecord):
-            self._apply_attempt(record)
-        elif isinstance(record, NodeRecord):
+        if isinstance(record, NodeRecord):
             self._apply_node(record)
+        elif isinstance(record, AttemptRecord):
+            self._apply_attempt(record)
         else:
             self._apply_workflow(record)
 
