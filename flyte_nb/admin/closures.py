@@ -4,6 +4,8 @@ Pure: no clock, no database. One function a noun, each the counterpart of FlyteA
 (flyteadmin/pkg/repositories/transformers at v1.16.8).
 """
 
+from typing import Any
+
 from flyteidl.admin import execution_pb2, node_execution_pb2, task_execution_pb2
 from flyteidl.core import catalog_pb2, identifier_pb2
 from flyteidl.core import execution_pb2 as core_execution_pb2
@@ -13,9 +15,12 @@ from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, WorkflowRecord
 
-EXECUTION_PHASES = core_execution_pb2.WorkflowExecution.Phase
-NODE_PHASES = core_execution_pb2.NodeExecution.Phase
-TASK_PHASES = core_execution_pb2.TaskExecution.Phase
+# `Any`: flyteidl's stubs say that `Value` gives an int, which they do not take for a phase.
+EXECUTION_PHASES: Any = core_execution_pb2.WorkflowExecution.Phase
+NODE_PHASES: Any = core_execution_pb2.NodeExecution.Phase
+TASK_PHASES: Any = core_execution_pb2.TaskExecution.Phase
+_CACHE_STATUSES: Any = catalog_pb2.CatalogCacheStatus
+_ERROR_KINDS: Any = core_execution_pb2.ExecutionError.ErrorKind
 
 TERMINAL_EXECUTION = frozenset({"SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT"})
 _TERMINAL_NODE = frozenset({"SUCCEEDED", "FAILED", "ABORTED", "SKIPPED", "TIMED_OUT", "RECOVERED"})
@@ -89,9 +94,7 @@ def apply_node(
     if record.child_execution is not None:
         closure.workflow_node_metadata.executionId.CopyFrom(execution_id(record.child_execution))
     elif record.cache_status:
-        closure.task_node_metadata.cache_status = catalog_pb2.CatalogCacheStatus.Value(
-            record.cache_status
-        )
+        closure.task_node_metadata.cache_status = _CACHE_STATUSES.Value(record.cache_status)
 
 
 def apply_attempt(
@@ -159,8 +162,7 @@ def identifier(id: Identifier) -> identifier_pb2.Identifier:
 
 def execution_error(info: ErrorInfo) -> core_execution_pb2.ExecutionError:
     """The error as flyteidl has it."""
-    kinds = core_execution_pb2.ExecutionError.ErrorKind
-    kind = info.origin if info.origin in kinds.keys() else "UNKNOWN"  # noqa: SIM118 - not a dict
+    kind = info.origin if info.origin in _ERROR_KINDS.keys() else "UNKNOWN"  # noqa: SIM118 - not a dict
     return core_execution_pb2.ExecutionError(
-        code=info.code, message=info.message, kind=kinds.Value(kind)
+        code=info.code, message=info.message, kind=_ERROR_KINDS.Value(kind)
     )

@@ -1,7 +1,7 @@
 """What the services are made of; put together once, in `server.py`."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from google.protobuf.message import Message
 
@@ -15,6 +15,14 @@ Rpc = Callable[[Any], "Message | bytes"]
 
 Rpcs = Mapping[str, Rpc]
 """Calls by their names in flyteidl, e.g. `CreateTask`."""
+
+
+class Service(Protocol):
+    """One file's worth of calls."""
+
+    def rpcs(self) -> Rpcs:
+        """The calls of this service."""
+        ...
 
 
 class Parts(NamedTuple):

@@ -22,6 +22,14 @@ from flyte_nb.admin.refused import MAX_TEXT_BYTES, Refused
 from flyte_nb.api.errors import FlyteNbError
 
 _LOG = logging.getLogger(__name__)
+_grpc: Any = grpc
+"""grpcio's own functions carry no types."""
+
+Handler = Any
+"""A `grpc.RpcMethodHandler`."""
+
+Context = Any
+"""A `grpc.ServicerContext`."""
 
 _SERVICES = (
     (admin_pb2, "AdminService"),
@@ -31,7 +39,7 @@ _SERVICES = (
 )
 _OPEN_SERVICES = frozenset({"AuthMetadataService"})
 
-Stream = Callable[[Any, "grpc.ServicerContext"], Iterator[bytes]]
+Stream = Callable[[Any, Any], Iterator[bytes]]
 """A call that answers with serialized messages one after the other."""
 
 
@@ -59,7 +67,7 @@ def unary_methods(rpcs: Mapping[str, Rpc]) -> dict[str, Method]:
     return methods
 
 
-class Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
+class Handlers(grpc.GenericRpcHandler):
     """Finds the handler of a call; checks the token before anything of the request is read."""
 
     def __init__(
@@ -79,7 +87,7 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no typ
         )
         self._wrong = _refusing(f"The call's token is not this backend's. {token_hint}")
 
-    def service(self, details: "grpc.HandlerCallDetails") -> "grpc.RpcMethodHandler | None":
+    def service(self, details: Any) -> Handler:
         """The handler for one call; `None` is answered with UNIMPLEMENTED."""
         handler = self._handlers.get(details.method)
         if handler is None or details.method in self._open:
@@ -111,10 +119,10 @@ def _is_full(error: BaseException) -> bool:
     return "full" in str(error) or getattr(error, "errno", None) == 28  # ENOSPC
 
 
-def _unary(method: Method) -> "grpc.RpcMethodHandler":
+def _unary(method: Method) -> Handler:
     rpc = method.rpc
 
-    def handle(request: Message, context: "grpc.ServicerContext") -> Any:
+    def handle(request: Message, context: Context) -> Any:
         try:
             return rpc(request)
         except Exception as error:  # noqa: BLE001 - the outermost frame of a call
@@ -123,13 +131,13 @@ def _unary(method: Method) -> "grpc.RpcMethodHandler":
                 _LOG.exception("%s failed", method.path)
         return _abort(context, refused)
 
-    return grpc.unary_unary_rpc_method_handler(
+    return _grpc.unary_unary_rpc_method_handler(
         handle, request_deserializer=method.request.FromString, response_serializer=_serialized
     )
 
 
-def _stream(request: type[Message], stream: Stream) -> "grpc.RpcMethodHandler":
-    def handle(message: Message, context: "grpc.ServicerContext") -> Iterator[bytes]:
+def _stream(request: type[Message], stream: Stream) -> Handler:
+    def handle(message: Message, context: Context) -> Iterator[bytes]:
         try:
             yield from stream(message, context)
         except Exception as error:  # noqa: BLE001 - the outermost frame of a call
@@ -138,20 +146,20 @@ def _stream(request: type[Message], stream: Stream) -> "grpc.RpcMethodHandler":
                 _LOG.exception("a stream failed")
             _abort(context, refused)
 
-    return grpc.unary_stream_rpc_method_handler(
+    return _grpc.unary_stream_rpc_method_handler(
         handle, request_deserializer=request.FromString, response_serializer=_serialized
     )
 
 
-def _refusing(text: str) -> "grpc.RpcMethodHandler":
-    def handle(request: bytes, context: "grpc.ServicerContext") -> NoReturn:
+def _refusing(text: str) -> Handler:
+    def handle(request: bytes, context: Context) -> NoReturn:
         context.abort(grpc.StatusCode.UNAUTHENTICATED, text)
         raise AssertionError("abort raises")
 
-    return grpc.unary_unary_rpc_method_handler(handle)
+    return _grpc.unary_unary_rpc_method_handler(handle)
 
 
-def _abort(context: "grpc.ServicerContext", refused: Refused) -> NoReturn:
+def _abort(context: Context, refused: Refused) -> NoReturn:
     code = grpc.StatusCode[refused.code]
     encoded = refused.message.encode()
     text = refused.message

@@ -15,7 +15,7 @@ from flyteidl.admin import execution_pb2, project_pb2
 from flyte_nb.admin import moments
 from flyte_nb.admin.events import SqliteRecorder
 from flyte_nb.admin.home import Home
-from flyte_nb.admin.parts import Parts, Rpc
+from flyte_nb.admin.parts import Parts, Rpc, Service
 from flyte_nb.admin.rpc import Handlers, Method, unary_methods
 from flyte_nb.admin.services.about import About
 from flyte_nb.admin.services.data import Data
@@ -43,6 +43,8 @@ from flyte_nb.propeller.ports import Recorder
 from flyte_nb.storage import open_stores
 
 _LOG = logging.getLogger(__name__)
+_grpc: Any = grpc
+"""grpcio's own functions carry no types."""
 
 _FIRST_PROJECT = "flytesnacks"
 _UNARY_THREADS = 32
@@ -159,7 +161,7 @@ class Backend:
         planning = Planning(parts, workflows, launch_plans, named_entities)
         engine: Propeller = self._engine
         self._executions = Executions(parts, planning, recorder, engine, self._feed)
-        services = (
+        services: tuple[Service, ...] = (
             *(Reading(each) for each in (parts.tasks, parts.workflows, parts.launch_plans)),
             *(Tasks(parts), workflows, launch_plans, named_entities, ProjectsService(parts)),
             *(self._executions, Progress(parts), Data(parts), About(parts)),
@@ -190,7 +192,7 @@ class Backend:
             self.home.token(),
             f"The token lies in {self.home.token_file}; point clients at {self.home.config_file}.",
         )
-        server = grpc.server(self._pool, options=_OPTIONS)
+        server = _grpc.server(self._pool, options=_OPTIONS)
         server.add_generic_rpc_handlers((handlers,))
         for candidate in dict.fromkeys((port, 0)):
             self.port = _bound(server, candidate)

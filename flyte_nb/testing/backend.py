@@ -1,10 +1,10 @@
 """A local backend for tests: on a folder of its own, in this process, called directly or by gRPC.
 
-    from flyte_nb.testing.backend import backend  # a pytest fixture
+from flyte_nb.testing.backend import backend  # a pytest fixture
 
-    def test_something(backend):
-        with grpc_calls(backend.endpoint, backend.home.token()) as admin:
-            admin.GetVersion(GetVersionRequest())
+def test_something(backend):
+with grpc_calls(backend.endpoint, backend.home.token()) as admin:
+admin.GetVersion(GetVersionRequest())
 """
 
 from collections.abc import Callable, Iterator
@@ -29,6 +29,9 @@ _SERVICES = (
 )
 
 Call = Callable[[Any], Any]
+
+_grpc: Any = grpc
+"""grpcio's own functions carry no types."""
 
 
 class Calls:
@@ -79,7 +82,7 @@ def in_process_calls(backend: Backend) -> Calls:
 def grpc_calls(endpoint: str, token: str) -> Iterator[Calls]:
     """Calls over a channel of their own, with the token."""
     metadata = (("authorization", f"Bearer {token}"),)
-    with grpc.insecure_channel(endpoint) as channel:
+    with _grpc.insecure_channel(endpoint) as channel:
 
         def call_of(path: str, request_class: Any, answer_class: Any) -> Call:
             stub = channel.unary_unary(
@@ -91,7 +94,7 @@ def grpc_calls(endpoint: str, token: str) -> Iterator[Calls]:
             def call(request: Any) -> Any:
                 try:
                     return stub(request, metadata=metadata, timeout=30)
-                except grpc.RpcError as error:
+                except _grpc.RpcError as error:
                     raise RemoteError(error.details(), code=error.code().name) from error
 
             return call

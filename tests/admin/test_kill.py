@@ -76,8 +76,8 @@ class Rig:
             admin.CreateExecution(self.specs.execution_request(name, n=1))
 
     def kill(self):
-        os.kill(self.info.pid, signal.SIGKILL)
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+            os.kill(self.info.pid, signal.SIGKILL)
             psutil.Process(self.info.pid).wait(10)
 
     def restart(self):

@@ -122,7 +122,7 @@ class NamedEntities:
         check_fields(request.id, "project", "domain", "name")
 
 
-def _table(resource_type: int) -> str:
+def _table(resource_type: identifier_pb2.ResourceType) -> str:
     if resource_type == identifier_pb2.UNSPECIFIED:
         raise invalid_value("resource_type")
     table = _TABLES.get(resource_type)
@@ -135,14 +135,17 @@ def _table(resource_type: int) -> str:
 
 
 def _entity(
-    resource_type: int, key: tuple[str, str, str], description: str, state: int
+    resource_type: identifier_pb2.ResourceType,
+    key: tuple[str, str, str],
+    description: str,
+    state: int,
 ) -> common_pb2.NamedEntity:
     project, domain, name = key
     return common_pb2.NamedEntity(
-        resource_type=resource_type,  # type: ignore[arg-type]  # an enum's number
+        resource_type=resource_type,
         id=common_pb2.NamedEntityIdentifier(project=project, domain=domain, name=name),
         metadata=common_pb2.NamedEntityMetadata(
             description=description,
-            state=state,  # type: ignore[arg-type]
+            state=state,  # type: ignore[arg-type]  # an enum's number
         ),
     )

@@ -72,7 +72,7 @@ def message_list(blobs: "Sequence[bytes]", token: str) -> bytes:
 
     Lists of whole messages that lie ready are put together without parsing one of them.
     """
-    parts = []
+    parts: list[bytes] = []
     for blob in blobs:
         parts += (b"\x0a", _varint(len(blob)), blob)
     if token:
