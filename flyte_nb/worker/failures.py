@@ -96,7 +96,8 @@ def describe(error: BaseException) -> str:
     """
     trace = user_trace(error)
     kind = type(error).__name__
-    text = f"{kind}: {error}" if str(error) else kind
+    said = _text(error)
+    text = f"{kind}: {said}" if said else kind
     indented = "\n".join("    " + line for line in trace.splitlines())
     message = f"Trace:\n\n{indented}\nMessage:\n\n    {text}"
     if len(message) > _MAX_MESSAGE:
@@ -134,6 +135,13 @@ def _strip(detail: "TracebackException", seen: "set[int]") -> None:
     for link in related:
         if link is not None:
             _strip(link, seen)
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as broken:  # noqa: BLE001 - a broken __str__ must not hide the failure
+        return f"<its text failed: {type(broken).__name__}>"
 
 
 def _is_ours(filename: str) -> bool:

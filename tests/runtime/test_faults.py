@@ -280,44 +280,23 @@ def test_wrong_options_are_said_and_exit_with_2(arguments, text):
 
 
 def test_both_spellings_of_options_are_read():
-    dashed = parse(
-        [
-            "--task",
-            "t",
-            "--inputs",
-            "i",
-            "--output-prefix",
-            "o",
-            "--raw-output-data-prefix",
-            "r",
-            "--checkpoint-path",
-            "c",
-            "--prev-checkpoint",
-            "p",
-            "--index-file-location",
-            "x",
-        ]
-    )
-    camel = parse(
-        [
-            "--task=t",
-            "--inputs=i",
-            "--outputPrefix=o",
-            "--rawOutputDataPrefix=r",
-            "--checkpointPath=c",
-            "--prevCheckpoint=p",
-            "--indexFileLocation=x",
-        ]
-    )
+    dashed = [
+        *["--task", "t", "--inputs", "i", "--output-prefix", "o", "--raw-output-data-prefix", "r"],
+        *["--checkpoint-path", "c", "--prev-checkpoint", "p", "--index-file-location", "x"],
+    ]
+    camel = [
+        *["--task=t", "--inputs=i", "--outputPrefix=o", "--rawOutputDataPrefix=r"],
+        *["--checkpointPath=c", "--prevCheckpoint=p", "--indexFileLocation=x"],
+    ]
+    dashed, camel = parse(dashed), parse(camel)
     assert dashed == camel
     assert dashed.prev_checkpoint == "p"
 
 
 def test_templates_that_nobody_filled_are_absent():
-    options = parse(
-        ["--task=t", "--inputs=i", "--output-prefix=o", "--index-file-location=x"]
-        + ["--prev-checkpoint", '""', "--checkpoint-path", "{{.checkpointOutputPrefix}}"]
-    )
+    required = ["--task=t", "--inputs=i", "--output-prefix=o", "--index-file-location=x"]
+    unfilled = ["--prev-checkpoint", '""', "--checkpoint-path", "{{.checkpointOutputPrefix}}"]
+    options = parse([*required, *unfilled])
     assert options.prev_checkpoint == options.checkpoint_path == ""
 
 
