@@ -19,9 +19,8 @@ _ASCII = bytes(
     )
 )  # fmt: skip
 
-# By code point, in quarters of a hundredth of an em (so that it fits a byte); control characters
-# have no width.
-_WIDTHS = bytes(32) + _ASCII + bytes(1)
+# By code point, in 1/250 of an em, so that it fits a byte. A control character is drawn as U+FFFD.
+_WIDTHS = bytes([255] * 32) + _ASCII + bytes([255])
 _WIDE = 1.0
 _USUAL = 0.66
 ELLIPSIS = "…"

@@ -97,10 +97,10 @@ def _shown(
         node = placed.node
         if node.id in numbers or any(member in numbers for member in node.members):
             shown[node.id] = PROBLEM
-        elif node.id in phases:
-            shown[node.id] = display_phase(phases[node.id])
         elif node.members and phases:
             shown[node.id] = group_phase([phases.get(member, "") for member in node.members])
+        elif node.id in phases:
+            shown[node.id] = display_phase(phases[node.id])
     return shown
 
 
