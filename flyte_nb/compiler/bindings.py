@@ -51,24 +51,24 @@ def bind(
     errors = builder.errors
     resolved: dict[str, Type] = {}
     provided: set[str] = set()
+    checker = _Binding(builder, node, params is not None)
     for binding in node.message.inputs:
         name = binding.var
         expected = builder.types.none if params is None else params.get(name)
         if expected is None:
             errors.add(reports.input_not_found(node.id, name, node.label, sorted(params or ())))
-        elif not binding.HasField("binding"):
-            errors.add(
-                reports.value_required(
-                    node.id, "Binding", f"{name!r} has a binding without a value."
-                )
-            )
-        elif name in provided:
+        elif name in provided and binding.HasField("binding"):
             errors.add(reports.bound_twice(node.id, name))
         else:
+            data = binding.binding
+            kind = data.WhichOneof("value")
+            if kind is None and not binding.HasField("binding"):
+                message = f"{name!r} has a binding without a value."
+                errors.add(reports.value_required(node.id, "Binding", message))
+                continue
             provided.add(name)
-            bound = _Binding(builder, node, name, params is not None).check(
-                binding.binding, expected, errors
-            )
+            checker.name = name
+            bound = checker.check(data, kind, expected, errors)
             if bound.ok:
                 if bound.makers:
                     builder.add_edges(bound.makers, node.id, direction)
@@ -81,24 +81,26 @@ def bind(
 
 
 class _Binding:
-    """One input's binding, which may be nested."""
+    """Checks the bindings of one node; `name` is the input at hand, whose binding may be nested."""
 
     __slots__ = ("builder", "check_types", "name", "node")
 
-    def __init__(self, builder: Builder, node: NodeState, name: str, check_types: bool) -> None:
+    def __init__(self, builder: Builder, node: NodeState, check_types: bool) -> None:
         self.builder = builder
         self.node = node
-        self.name = name
+        self.name = ""
         self.check_types = check_types
 
-    def check(self, data: literals_pb2.BindingData, expected: Type, errors: Collector) -> Bound:
-        kind = data.WhichOneof("value")
+    def check(
+        self, data: literals_pb2.BindingData, kind: "str | None", expected: Type, errors: Collector
+    ) -> Bound:
+        """What the binding of that kind comes to; problems go to `errors`."""
         if kind == "promise":
             return self._promise(data.promise, expected, errors)
         if kind == "scalar":
             return self._scalar(data.scalar, expected, errors)
         if expected.kind == "union_type":
-            return self._union(data, expected, errors)
+            return self._union(data, kind, expected, errors)
         if kind == "collection":
             return self._items(data, data.collection.bindings, "collection_type", expected, errors)
         if kind == "map":
@@ -109,10 +111,12 @@ class _Binding:
         errors.add(reports.mismatching_bindings(self.node.id, self.name, expected, received))
         return _FAILED
 
-    def _union(self, data: literals_pb2.BindingData, expected: Type, errors: Collector) -> Bound:
+    def _union(
+        self, data: literals_pb2.BindingData, kind: "str | None", expected: Type, errors: Collector
+    ) -> Bound:
         found, match = _FAILED, expected
         for variant in expected.variants:
-            bound = self.check(data, variant, Collector())
+            bound = self.check(data, kind, variant, Collector())
             if not bound.ok:
                 continue
             if found.ok:
@@ -143,7 +147,7 @@ class _Binding:
         makers: list[str] = []
         inner: Type | None = None
         for item in items:
-            bound = self.check(item, expected.inner, errors)
+            bound = self.check(item, item.WhichOneof("value"), expected.inner, errors)
             if bound.ok:
                 makers.extend(bound.makers)
                 inner = bound.type
@@ -165,7 +169,9 @@ class _Binding:
             errors.add(reports.still_not_bound(node.id, name))
             return _FAILED
         var = promise.var
-        output, index = (var, False) if var in maker.outputs and _is_plain(var) else _parsed(var)
+        # An identifier of ASCII letters is the whole name, as nearly always.
+        plain = var.isascii() and var.isidentifier()
+        output, index = (var, False) if plain else _parsed(var)
         if not output:
             errors.add(reports.syntax_error(node.id, name, var))
             return _FAILED
@@ -183,12 +189,17 @@ class _Binding:
                 source = type.inner
             else:
                 errors.add(self._mismatch(maker, var, type, expected))
-        if promise.attr_path:
+        if len(promise.attr_path):
             source = self._walk(promise, source or type, errors)
             if source is None:
                 return _FAILED
-        if self.check_types and not self.builder.types.castable(source or type, expected):
-            errors.add(self._mismatch(maker, var, source or type, expected))
+        source = source or type
+        if (
+            self.check_types
+            and source is not expected
+            and not self.builder.types.castable(source, expected)
+        ):
+            errors.add(self._mismatch(maker, var, source, expected))
             return _FAILED
         if not promise.node_id:
             promise.node_id = START_NODE
@@ -231,7 +242,11 @@ class _Binding:
                     f"{self.name!r} has a value of no known type.",
                 )
             )
-        elif self.check_types and not self.builder.types.castable(type, expected):
+        elif (
+            self.check_types
+            and type is not expected
+            and not self.builder.types.castable(type, expected)
+        ):
             errors.add(reports.value_mismatch(self.node.id, self.name, type, expected))
         if expected.kind == "enum_type":
             value = scalar.primitive.string_value
@@ -241,10 +256,6 @@ class _Binding:
                     reports.illegal_enum_value(self.node.id, self.name, value, list(allowed))
                 )
         return Bound(type, [], errors.count == before)
-
-
-def _is_plain(name: str) -> bool:
-    return name.isascii() and name.isidentifier()
 
 
 def _parsed(name: str) -> "tuple[str, bool]":

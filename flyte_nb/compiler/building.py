@@ -15,13 +15,12 @@ BOTH, UPSTREAM = 0, 1
 class NodeState:
     """One node and what is known of it."""
 
-    __slots__ = ("alias_count", "id", "inner", "interface", "kind", "message", "outputs", "title")
+    __slots__ = ("alias_count", "id", "inner", "interface", "kind", "message", "outputs", "waits")
 
     def __init__(self, message: workflow_pb2.Node) -> None:
         self.message = message
         self.id = message.id
         self.kind: str = message.WhichOneof("target") or ""
-        self.title: str | None = message.metadata.name if message.HasField("metadata") else None
         self.interface: Interface | None = None
         self.outputs: dict[str, Type] = {}
         """Output types by the names that others use: aliases applied."""
@@ -29,6 +28,8 @@ class NodeState:
         """How many problems its aliases have."""
         self.inner: list[NodeState] = []
         """Nodes inside it: a branch's, in order of the cases; an array's one."""
+        self.waits: list[str] = []
+        """The declared upstream ids, sorted, once it was checked."""
 
     def rename(self, id: str) -> None:
         """Give it another id."""
@@ -38,11 +39,13 @@ class NodeState:
     @property
     def label(self) -> str:
         """How to speak of it: `n0 (fit)`."""
-        return f"{self.id} ({self.title})" if self.title and self.title != self.id else self.id
+        title = self.message.metadata.name
+        return f"{self.id} ({title})" if title and title != self.id else self.id
 
     def variable(self, name: str) -> str:
         """The variable as Flyte's texts name it: `<node name>.<variable>`."""
-        return name if self.title is None else f"{self.title}.{name}"
+        named = self.message.HasField("metadata")
+        return f"{self.message.metadata.name}.{name}" if named else name
 
 
 class Builder:
@@ -65,14 +68,13 @@ class Builder:
         self.downstream: dict[str, set[str]] = {}
 
     def add_edges(self, makers: "Iterable[str]", node_id: str, direction: int = BOTH) -> None:
-        """Let `node_id` wait for `makers`."""
+        """Let `node_id` wait for `makers`, of which there is at least one."""
+        waits = self.upstream.get(node_id)
+        if waits is None:
+            waits = self.upstream[node_id] = set()
         for maker in makers:
             maker = maker or START_NODE
-            waits = self.upstream.get(node_id)
-            if waits is None:
-                self.upstream[node_id] = {maker}
-            else:
-                waits.add(maker)
+            waits.add(maker)
             if direction == BOTH:
                 serves = self.downstream.get(maker)
                 if serves is None:
@@ -89,4 +91,4 @@ class Builder:
             (self.downstream, connections.downstream),
         ):
             for node_id, others in edges.items():
-                lists[node_id].ids.extend(sorted(others) if len(others) > 1 else others)
+                lists[node_id].ids.extend(sorted(others))

@@ -49,6 +49,7 @@ class TypeTable:
         self._types: dict[bytes, Type] = {}
         self._castable: dict[tuple[Type, Type], bool] = {}
         self._casts: dict[tuple[Type, Type], bool] = {}
+        self._simple: dict[int, Type] = {}
         self.none = self.simple(types_pb2.NONE)
         self.missing = self.of(types_pb2.LiteralType())
         """What stands for a type that a message lacks."""
@@ -69,7 +70,11 @@ class TypeTable:
 
     def simple(self, number: int) -> Type:
         """The simple type of that number."""
-        return self.of(types_pb2.LiteralType(simple=number))  # type: ignore[arg-type]  # enums are ints
+        found = self._simple.get(number)
+        if found is None:
+            message = types_pb2.LiteralType(simple=number)  # type: ignore[arg-type]  # enums are ints
+            found = self._simple[number] = self.of(message)
+        return found
 
     def collection(self, inner: "Type | None") -> Type:
         """A list of `inner`; of nothing when the list was empty."""

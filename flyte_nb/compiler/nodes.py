@@ -24,9 +24,11 @@ def check_node(builder: Builder, node: NodeState) -> bool:
         return True
     if find_interface(builder, node):
         _name_outputs(builder, node)
-    message = node.message
-    if len(message.upstream_node_ids) > 1:
-        message.upstream_node_ids.sort()
+    declared = node.message.upstream_node_ids
+    if declared:
+        if len(declared) > 1:
+            declared.sort()
+        node.waits = list(declared)
     if node.kind == "branch_node":
         _check_branch(builder, node)
     return errors.count == before
@@ -36,8 +38,8 @@ def add_node_edges(builder: Builder, node: NodeState, direction: int) -> None:
     """Check the node's bindings against its interface and add its edges, declared and implied."""
     if node.interface is None:
         return
-    if direction == BOTH and node.message.upstream_node_ids:
-        builder.add_edges(node.message.upstream_node_ids, node.id)
+    if direction == BOTH and node.waits:
+        builder.add_edges(node.waits, node.id)
     bind(builder, node, node.interface.inputs, direction)
 
 

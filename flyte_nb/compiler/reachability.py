@@ -4,7 +4,7 @@ Source: flytepropeller/pkg/compiler/utils.go `detectCycle` at v1.16.8; here with
 node once, neighbours in order of their ids.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from flyte_nb.compiler import reports
 from flyte_nb.compiler.problems import END_NODE, START_NODE, Collector
@@ -32,7 +32,7 @@ def find_cycle(start: str, downstream: Edges, visited: "set[str]") -> "list[str]
     path = [start]
     on_path = {start}
     visited.add(start)
-    pending = [iter(sorted(downstream.get(start, ())))]
+    pending: list[Iterator[str]] = [_sorted(downstream.get(start, ()))]
     while pending:
         following = next(pending[-1], None)
         if following is None:
@@ -44,8 +44,12 @@ def find_cycle(start: str, downstream: Edges, visited: "set[str]") -> "list[str]
             visited.add(following)
             on_path.add(following)
             path.append(following)
-            pending.append(iter(sorted(downstream.get(following, ()))))
+            pending.append(_sorted(downstream.get(following, ())))
     return []
+
+
+def _sorted(nodes: "Iterable[str]") -> "Iterator[str]":
+    return iter(sorted(nodes))
 
 
 def _ring_among(nodes: "Iterable[str]", downstream: Edges) -> "list[str]":

@@ -44,8 +44,8 @@ def find_requirements(
     done: dict[bytes, Use] = {}
     root = Use(template.id, "", template.id.name)
     # Depth first without recursion: workflows may be nested a thousand levels deep.
-    path: list[tuple[bytes, Use, Iterator[tuple[str, Use]]]] = []
-    path.append((key(template.id), root, iter(list(uses(template)))))
+    path: list[tuple[bytes, Use, Iterator[tuple[str, bytes, Use]]]] = []
+    path.append((key(template.id), root, uses(template)))
     open_keys = {path[0][0]}
     while path:
         current, use, pending = path[-1]
@@ -56,8 +56,7 @@ def find_requirements(
             if path:
                 done[current] = use
             continue
-        noun, found = step
-        reference = key(found.identifier)
+        noun, reference, found = step
         if noun == "task":
             tasks.setdefault(reference, found)
         elif noun == "launch_plan":
@@ -80,36 +79,56 @@ def find_requirements(
             )
         else:
             open_keys.add(reference)
-            path.append((reference, found, iter(list(uses(workflows[reference])))))
+            path.append((reference, found, uses(workflows[reference])))
     return Requirements(_sorted(tasks), _sorted(launch_plans), tuple(done.values()))
 
 
-def uses(template: workflow_pb2.WorkflowTemplate) -> "Iterator[tuple[str, Use]]":
-    """The references of the template's own nodes: `task`, `launch_plan` or `workflow`, and whose."""
-    entity = template.id.name
-    stack = [(node, node.id) for node in reversed(template.nodes)]
+def uses(template: workflow_pb2.WorkflowTemplate) -> "Iterator[tuple[str, bytes, Use]]":
+    """What the template's own nodes refer to, each once: the noun, the id as a key, and the use.
+
+    Nouns are `task`, `launch_plan` and `workflow`.
+    """
+    seen: set[bytes] = set()
+    for noun, identifier, node_id in _references(template):
+        reference = key(identifier)
+        if reference not in seen:
+            seen.add(reference)
+            yield noun, reference, Use(identifier, node_id, template.id.name)
+
+
+def _references(
+    template: workflow_pb2.WorkflowTemplate,
+) -> "Iterator[tuple[str, Identifier, str]]":
+    inner: list[tuple[workflow_pb2.Node, str]] = []
+    for node in template.nodes:
+        if node.WhichOneof("target") == "task_node":  # nearly all of them
+            task = node.task_node
+            if task.HasField("reference_id"):
+                yield "task", task.reference_id, node.id
+        else:
+            inner.append((node, node.id))
     if template.HasField("failure_node"):
-        stack.insert(0, (template.failure_node, template.failure_node.id))
-    while stack:
-        node, node_id = stack.pop()
+        inner.append((template.failure_node, template.failure_node.id))
+    while inner:
+        node, node_id = inner.pop()
         kind = node.WhichOneof("target")
         if kind == "task_node":
             if node.task_node.HasField("reference_id"):
-                yield "task", Use(node.task_node.reference_id, node_id, entity)
+                yield "task", node.task_node.reference_id, node_id
         elif kind == "workflow_node":
             target = node.workflow_node.WhichOneof("reference")
             if target == "launchplan_ref":
-                yield "launch_plan", Use(node.workflow_node.launchplan_ref, node_id, entity)
+                yield "launch_plan", node.workflow_node.launchplan_ref, node_id
             elif target == "sub_workflow_ref":
-                yield "workflow", Use(node.workflow_node.sub_workflow_ref, node_id, entity)
+                yield "workflow", node.workflow_node.sub_workflow_ref, node_id
         elif kind == "branch_node":
             block = node.branch_node.if_else
-            inner = [block.case.then_node, *(other.then_node for other in block.other)]
+            cases = [block.case.then_node, *(other.then_node for other in block.other)]
             if block.WhichOneof("default") == "else_node":
-                inner.append(block.else_node)
-            stack.extend((case, f"{node_id}-{case.id}") for case in reversed(inner))
+                cases.append(block.else_node)
+            inner.extend((case, f"{node_id}-{case.id}") for case in cases)
         elif kind == "array_node":
-            stack.append((node.array_node.node, node_id))
+            inner.append((node.array_node.node, node_id))
 
 
 def _sorted(found: "dict[bytes, Use]") -> "tuple[Use, ...]":
