@@ -301,17 +301,18 @@ class Driver:
         return started
 
     def _attempt(self, node: NodeState) -> Attempt:
-        task, number = node.plan.task, node.attempt
-        if task is None:
+        task, task_id, number = node.plan.task, node.plan.task_id, node.attempt
+        if task is None or task_id is None:
             raise ValueError(f"Node {node.node_id} is no task.")
         key, inputs = AttemptKey(self.id, node.node_id, number), self._values.get(node.input_uri)
         if self._executor.in_memory:  # nobody reads the rest, and it costs more than a small task
-            return Attempt(key, task, inputs, node.input_uri, node.attempt_output_uri)
+            return Attempt(key, task_id, task, inputs, node.input_uri, node.attempt_output_uri)
         raw = self._layout.raw_folder(node, number)
         before = self._layout.raw_folder(node, number - 1) if number else ""
         workflow = self.machine.plan.workflow_id
         return Attempt(
             key=key,
+            task_id=task_id,
             task=task,
             inputs=inputs,
             input_uri=node.input_uri,

@@ -10,6 +10,7 @@ from flyteidl.core import identifier_pb2
 from flyteidl.core.compiler_pb2 import CompiledWorkflow, CompiledWorkflowClosure
 from flyteidl.core.condition_pb2 import BooleanExpression
 from flyteidl.core.identifier_pb2 import Identifier as IdentifierMessage
+from flyteidl.core.interface_pb2 import TypedInterface
 from flyteidl.core.literals_pb2 import Binding, Literal
 from flyteidl.core.tasks_pb2 import TaskTemplate
 from flyteidl.core.types_pb2 import NONE, LiteralType
@@ -120,105 +121,131 @@ _UNSUPPORTED = {
 }
 
 
+class _TaskFacts(NamedTuple):
+    """What every node that runs a task takes over from it; read from the message once."""
+
+    task: TaskTemplate
+    task_id: Identifier
+    retries: int
+    timeout_us: int
+    discoverable: bool
+    discovery_version: str
+    optionals: tuple[tuple[str, Literal], ...]
+
+
 class _Maker:
     def __init__(self, closure: CompiledWorkflowClosure) -> None:
-        self.tasks = {_key(task.template.id): task.template for task in closure.tasks}
-        self.workflows = {_key(sub.template.id): sub.template for sub in closure.sub_workflows}
+        self.tasks = {_key(task.template.id): _facts(task.template) for task in closure.tasks}
+        self.workflows = {
+            _key(sub.template.id): _optionals(sub.template.interface)
+            for sub in closure.sub_workflows
+        }
         self.problems: list[Problem] = []
         self.entity = ""
+        self.before: dict[str, set[str]] = {}
+        self.after: dict[str, list[str]] = {}
 
     def workflow(self, compiled: CompiledWorkflow) -> WorkflowPlan:
         template = compiled.template
         self.entity = template.id.name
         if template.HasField("failure_node"):
             self.unsupported("failure_node", template.failure_node.id)
-        upstream = {
-            node_id: tuple(ids.ids) for node_id, ids in compiled.connections.upstream.items()
-        }
-        nodes: dict[str, NodePlan] = {}
-        for node in template.nodes:
-            if node.id != START:
-                nodes[node.id] = self.node(node, upstream)
+        self.connect(compiled)
+        nodes = {node.id: self.node(node) for node in template.nodes if node.id != START}
         if END not in nodes:
             self.problem("ValueRequired", "The workflow is not compiled: it has no end node.", END)
-        return WorkflowPlan(
-            _with_downstream(nodes),
-            template.metadata.on_failure == WorkflowMetadata.FAIL_IMMEDIATELY,
-        )
+        fail_immediately = template.metadata.on_failure == WorkflowMetadata.FAIL_IMMEDIATELY
+        return WorkflowPlan(nodes, fail_immediately)
 
-    def node(self, node: Node, upstream: dict[str, tuple[str, ...]]) -> NodePlan:
-        before = set(upstream.get(node.id, ()))
-        if node.HasField("branch_node"):
-            # An arm's node runs as soon as it is chosen, so the branch waits for its inputs too.
-            inner = [arm.id for arm in _arms_below(node.branch_node)]
-            for inner_id in inner:
-                before.update(upstream.get(inner_id, ()))
-            before -= {node.id, *inner}
-        plan = NodePlan(
-            id=node.id,
-            kind=END_NODE if node.id == END else TASK_NODE,
-            name=node.metadata.name or node.id,
-            bindings=tuple(node.inputs),
-            aliases=tuple((alias.alias, alias.var) for alias in node.output_aliases),
-            upstream=tuple(sorted(before - {START})),
-        )
-        if plan.kind == END_NODE:
-            return plan
+    def connect(self, compiled: CompiledWorkflow) -> None:
+        """Say for each node of the template which ones it waits for, and which wait for it."""
+        upstream = {node_id: set(ids.ids) for node_id, ids in compiled.connections.upstream.items()}
+        known = {node.id for node in compiled.template.nodes} - {START}
+        self.before = {node_id: upstream.get(node_id, set()) & known for node_id in known}
+        for node in compiled.template.nodes:
+            if node.HasField("branch_node"):
+                # An arm's node runs as soon as it is chosen, so the branch waits for its inputs too.
+                for arm in _arms_below(node.branch_node):
+                    self.before[node.id] |= upstream.get(arm.id, set()) & known
+                self.before[node.id].discard(node.id)
+        self.after = {node_id: [] for node_id in known}
+        for node in compiled.template.nodes:
+            for before in self.before.get(node.id, ()):
+                self.after[before].append(node.id)
+
+    def node(self, node: Node) -> NodePlan:
         target = node.WhichOneof("target")
         if target == "task_node":
-            return self.task_node(node, plan)
+            return self.task_node(node)
         if target == "branch_node":
-            return self.branch_node(node, plan, upstream)
+            return self.branch_node(node)
         if target == "workflow_node" and node.workflow_node.HasField("sub_workflow_ref"):
-            return self.workflow_node(node, plan)
-        self.unsupported("launchplan_ref" if target == "workflow_node" else target, node.id)
-        return plan
+            return self.workflow_node(node)
+        if node.id != END:
+            self.unsupported("launchplan_ref" if target == "workflow_node" else target, node.id)
+        return self.bare(node, END_NODE)
 
-    def task_node(self, node: Node, plan: NodePlan) -> NodePlan:
-        reference = node.task_node.reference_id
-        task = self.tasks.get(_key(reference))
-        if task is None:
-            text = f"The task {reference.name} is not in the compiled workflow."
-            self.problem("TaskReferenceNotFound", text, node.id)
-            return plan
-        metadata, overrides = task.metadata, node.metadata
-        retries = overrides.retries.retries or metadata.retries.retries
-        timeout = overrides.timeout if overrides.HasField("timeout") else metadata.timeout
-        discoverable = metadata.discoverable
-        if overrides.WhichOneof("cacheable_value"):
-            discoverable = overrides.cacheable
-        return plan._replace(
-            optional=_unbound_optionals(node, task),
-            task=task,
-            task_id=identifier(task.id),
-            max_attempts=retries + 1,
-            timeout_us=timeout.ToMicroseconds(),
-            discoverable=discoverable,
-            discovery_version=overrides.cache_version or metadata.discovery_version,
+    def bare(self, node: Node, kind: str) -> NodePlan:
+        id = node.id
+        return NodePlan(
+            id,
+            kind,
+            node.metadata.name or id,
+            tuple(node.inputs),
+            (),
+            _aliases(node),
+            tuple(self.before.get(id, ())),
+            tuple(self.after.get(id, ())),
         )
 
-    def workflow_node(self, node: Node, plan: NodePlan) -> NodePlan:
+    def task_node(self, node: Node) -> NodePlan:
+        reference = node.task_node.reference_id
+        facts = self.tasks.get(_key(reference))
+        if facts is None:
+            text = f"The task {reference.name} is not in the compiled workflow."
+            self.problem("TaskReferenceNotFound", text, node.id)
+            return self.bare(node, TASK_NODE)
+        id, metadata = node.id, node.metadata
+        timeout_us, discoverable = facts.timeout_us, facts.discoverable
+        if metadata.HasField("timeout"):
+            timeout_us = metadata.timeout.ToMicroseconds()
+        if metadata.HasField("cacheable"):
+            discoverable = metadata.cacheable
+        return NodePlan(
+            id,
+            TASK_NODE,
+            metadata.name or id,
+            tuple(node.inputs),
+            _unbound(node, facts.optionals),
+            _aliases(node),
+            tuple(self.before.get(id, ())),
+            tuple(self.after.get(id, ())),
+            facts.task,
+            facts.task_id,
+            max_attempts=(metadata.retries.retries or facts.retries) + 1,
+            timeout_us=timeout_us,
+            discoverable=discoverable,
+            discovery_version=metadata.cache_version or facts.discovery_version,
+        )
+
+    def workflow_node(self, node: Node) -> NodePlan:
         reference = node.workflow_node.sub_workflow_ref
         key = _key(reference)
         if key not in self.workflows:
             text = f"The sub-workflow {reference.name} is not in the compiled workflow."
             self.problem("WorkflowReferenceNotFound", text, node.id)
-            return plan
-        return plan._replace(
-            kind=WORKFLOW_NODE, workflow=key, optional=_unbound_optionals(node, self.workflows[key])
-        )
+        optional = _unbound(node, self.workflows.get(key, ()))
+        return self.bare(node, WORKFLOW_NODE)._replace(workflow=key, optional=optional)
 
-    def branch_node(
-        self, node: Node, plan: NodePlan, upstream: dict[str, tuple[str, ...]]
-    ) -> NodePlan:
+    def branch_node(self, node: Node) -> NodePlan:
         block = node.branch_node.if_else
         arms: list[tuple[BooleanExpression | None, NodePlan]] = [
-            (case.condition, self.node(case.then_node, upstream)._replace(upstream=()))
-            for case in (block.case, *block.other)
+            (case.condition, self.node(case.then_node)) for case in (block.case, *block.other)
         ]
         if block.HasField("else_node"):
-            arms.append((None, self.node(block.else_node, upstream)._replace(upstream=())))
-        return plan._replace(kind=BRANCH_NODE, branch=BranchPlan(tuple(arms), block.error.message))
+            arms.append((None, self.node(block.else_node)))
+        branch = BranchPlan(tuple(arms), block.error.message)
+        return self.bare(node, BRANCH_NODE)._replace(branch=branch)
 
     def unsupported(self, what: "str | None", node_id: str) -> None:
         kind = _UNSUPPORTED.get(what, str(what))
@@ -233,22 +260,6 @@ class _Maker:
         self.problems.append(Problem(code, message, node_id, hint=hint, entity=self.entity))
 
 
-def _with_downstream(nodes: dict[str, NodePlan]) -> dict[str, NodePlan]:
-    """The nodes with `downstream` filled from `upstream`, which is what the machine waits for."""
-    downstream: dict[str, list[str]] = {node_id: [] for node_id in nodes}
-    for node_id, node in nodes.items():
-        for before in node.upstream:
-            if before in downstream:
-                downstream[before].append(node_id)
-    return {
-        node_id: node._replace(
-            upstream=tuple(before for before in node.upstream if before in nodes),
-            downstream=tuple(downstream[node_id]),
-        )
-        for node_id, node in nodes.items()
-    }
-
-
 def _arms_below(branch: BranchNode) -> Iterator[Node]:
     block = branch.if_else
     nodes = [block.case.then_node, *(case.then_node for case in block.other)]
@@ -260,17 +271,37 @@ def _arms_below(branch: BranchNode) -> Iterator[Node]:
             yield from _arms_below(node.branch_node)
 
 
-def _unbound_optionals(node: Node, target: object) -> tuple[tuple[str, Literal], ...]:
-    """Inputs without binding whose type is a union with None; the compiler lets these pass."""
-    interface = target.interface  # type: ignore[attr-defined]  # TaskTemplate or WorkflowTemplate
+def _facts(task: TaskTemplate) -> _TaskFacts:
+    metadata = task.metadata
+    return _TaskFacts(
+        task,
+        identifier(task.id),
+        metadata.retries.retries,
+        metadata.timeout.ToMicroseconds(),
+        metadata.discoverable,
+        metadata.discovery_version,
+        _optionals(task.interface),
+    )
+
+
+def _optionals(interface: TypedInterface) -> tuple[tuple[str, Literal], ...]:
+    """Inputs whose type is a union with None, and the None that stands for them."""
+    nones = ((name, _none_of(var.type)) for name, var in interface.inputs.variables.items())
+    return tuple((name, none) for name, none in nones if none is not None)
+
+
+def _unbound(
+    node: Node, optionals: tuple[tuple[str, Literal], ...]
+) -> tuple[tuple[str, Literal], ...]:
+    """Those that nobody bound; the compiler lets them pass."""
+    if not optionals:
+        return ()
     bound = {binding.var for binding in node.inputs}
-    found = []
-    for name, variable in interface.inputs.variables.items():
-        if name not in bound:
-            none = _none_of(variable.type)
-            if none is not None:
-                found.append((name, none))
-    return tuple(found)
+    return tuple(item for item in optionals if item[0] not in bound)
+
+
+def _aliases(node: Node) -> tuple[tuple[str, str], ...]:
+    return tuple((alias.alias, alias.var) for alias in node.output_aliases)
 
 
 def _none_of(type: LiteralType) -> "Literal | None":

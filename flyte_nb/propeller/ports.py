@@ -10,7 +10,7 @@ from flyteidl.core.literals_pb2 import LiteralMap
 from flyteidl.core.tasks_pb2 import TaskTemplate
 
 from flyte_nb.api.errors import ErrorInfo
-from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.propeller.records import Record
 
 Clock = Callable[[], int]
@@ -45,6 +45,7 @@ class Attempt(NamedTuple):
     """All that an executor needs to know of one attempt. The same attempt has the same value again."""
 
     key: AttemptKey
+    task_id: Identifier
     task: TaskTemplate
     inputs: LiteralMap
     input_uri: str

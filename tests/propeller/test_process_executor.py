@@ -14,6 +14,7 @@ import pytest
 from flyte_nb.api.errors import USER, TaskFailed
 from flyte_nb.propeller.executors.attempt_folder import TAG, AttemptFolder
 from flyte_nb.propeller.executors.process import ProcessExecutor
+from flyte_nb.propeller.plan import identifier
 from flyte_nb.propeller.ports import Attempt, AttemptKey
 from flyte_nb.storage import open_stores
 from flyte_nb.testing.closures import integers, task
@@ -45,6 +46,7 @@ def an_attempt(path: Path, template, number: int = 0, **options) -> Attempt:
     folder = (path / "data" / "n0" / str(number)).as_uri()
     return Attempt(
         key("e", number),
+        identifier(template.id),
         template,
         options.pop("inputs", integers()),
         (path / "data" / "n0" / "inputs.pb").as_uri(),
@@ -276,7 +278,7 @@ from pathlib import Path
 from flyte_nb.propeller.executors.process import ProcessExecutor
 from flyte_nb.storage import open_stores
 from flyte_nb.propeller.ports import Attempt, AttemptKey
-from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyteidl.core.tasks_pb2 import TaskTemplate
 from flyteidl.core.literals_pb2 import LiteralMap
 path, number = Path(sys.argv[1]), int(sys.argv[2])
@@ -284,7 +286,8 @@ template = TaskTemplate.FromString((path / "task").read_bytes())
 executor = ProcessExecutor(path / "attempts", open_stores())
 key = AttemptKey(ExecutionId("flytesnacks", "development", "e"), "n0", number)
 folder = (path / "data" / "n0" / str(number)).as_uri()
-executor.start(Attempt(key, template, LiteralMap(), "", folder))
+task_id = Identifier("task", "flytesnacks", "development", "t", "v1")
+executor.start(Attempt(key, task_id, template, LiteralMap(), "", folder))
 os.kill(os.getpid(), signal.SIGKILL)
 """
 

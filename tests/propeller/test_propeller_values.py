@@ -330,11 +330,16 @@ def test_every_vector_with_branches_can_be_planned():
 # Templates
 
 
+TASK_ID = Identifier("task", "flytesnacks", "development", "t", "v1")
+
+
 def attempt_with(**inputs) -> Attempt:
     made = LiteralMap()
     for name, value in inputs.items():
         made.literals[name].CopyFrom(value)
-    return Attempt(key("e"), task("t"), made, "s3://b/in/inputs.pb", "s3://b/out/0", "s3://raw")
+    return Attempt(
+        key("e"), TASK_ID, task("t"), made, "s3://b/in/inputs.pb", "s3://b/out/0", "s3://raw"
+    )
 
 
 def test_templates_are_filled_whatever_their_spelling():

@@ -49,7 +49,7 @@ class TestInProcessConforms(ExecutorConformance):
         failing = behaviour == ERROR
         template = FAIL if failing else ADD
         inputs = integers(x=7) if failing else integers()
-        return Attempt(key("e", number), template, inputs, "", "memory:/")
+        return Attempt(key("e", number), identifier(template.id), template, inputs, "", "memory:/")
 
 
 def run(made, inputs=None, tasks=TASKS, **options):

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from flyteidl.core.literals_pb2 import LiteralMap
+
+from flyte_nb.api import literals
 from flyte_nb.api.errors import SYSTEM, CodecError, ErrorInfo, TaskFailed
 from flyte_nb.api.identifiers import Identifier
+from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
-from flyte_nb.propeller.plan import identifier
 from flyte_nb.propeller.ports import Attempt, AttemptKey, Report, Started
 from flyte_nb.wire.literals import literal_map_from_idl, literal_map_to_idl
 from flyte_nb.worker.call import call
@@ -43,14 +46,12 @@ class InProcess:
     def start(self, attempt: Attempt) -> Started:
         """Call the task. Raises `TaskFailed` when there is no such task here."""
         key = attempt.key
-        id = identifier(attempt.task.id)
-        task = self._tasks.get(id)
+        task = self._tasks.get(attempt.task_id)
         if task is None:
-            text = f"The task {id.name} is not defined here. Run the cell that defines it."
+            text = f"The task {attempt.task_id.name} is not defined here. Run the cell that defines it."
             raise TaskFailed(ErrorInfo("SYSTEM:TaskNotDefined", text, SYSTEM))
         try:
-            inputs = literal_map_from_idl(attempt.inputs)
-            outputs = literal_map_to_idl(call(task, inputs, self._registry, self._data))
+            outputs = _to_idl(call(task, _from_idl(attempt.inputs), self._registry, self._data))
         except TaskFailed as failure:
             report = Report(key, error=failure.info, cause=failure.__cause__)
         except CodecError as error:
@@ -75,3 +76,31 @@ class InProcess:
 
     def close(self) -> None:
         """Nothing to stop."""
+
+
+def _from_idl(inputs: LiteralMap) -> dict[str, Literal]:
+    """As `literal_map_from_idl`, at a tenth of the cost when there are only plain scalars."""
+    found = {}
+    for name, literal in inputs.literals.items():
+        primitive = literal.scalar.primitive
+        kind = primitive.WhichOneof("value")
+        if kind not in _PLAIN or literal.hash:
+            return literal_map_from_idl(inputs)
+        found[name] = Literal(kind, getattr(primitive, kind))
+    return found
+
+
+def _to_idl(outputs: dict[str, Literal]) -> LiteralMap:
+    """As `literal_map_to_idl`, at a tenth of the cost when there are only plain scalars."""
+    made = LiteralMap()
+    try:
+        for name, (kind, value, digest) in outputs.items():
+            if kind not in _PLAIN or digest:
+                return literal_map_to_idl(outputs)
+            setattr(made.literals[name].scalar.primitive, kind, value)
+    except (TypeError, ValueError):
+        return literal_map_to_idl(outputs)  # which says what is wrong, and where
+    return made
+
+
+_PLAIN = frozenset({literals.INTEGER, literals.FLOAT, literals.STRING, literals.BOOLEAN})
