@@ -87,6 +87,13 @@ class CellRegistry:
         self._current = key
         self._settle(defines)
 
+    def renumber(self, number: int) -> None:
+        """The running cell's prompt has this number."""
+        cell = self._cells.get(self._current)
+        if cell is not None and cell.number != number:
+            self._cells[self._current] = cell._replace(number=number)
+            self._files[cell.filename] = (cell.cell_id, number)
+
     def also_defines(self, names: "Iterable[str]") -> None:
         """The running cell defines `names` in a way its source does not show (a cell magic)."""
         cell = self._cells.get(self._current)

@@ -24,11 +24,13 @@ class Extension:
             formatters.register(self.kernel),
         ]
         shell.events.register("pre_run_cell", self._cell_begins)
+        shell.events.register("post_run_cell", self._cell_ended)
         self._note_running_cell()
 
     def unload(self) -> None:
         """Take everything away again."""
         self._shell.events.unregister("pre_run_cell", self._cell_begins)
+        self._shell.events.unregister("post_run_cell", self._cell_ended)
         for undo in reversed(self._undo):
             undo()
         self.kernel.close()
@@ -37,31 +39,33 @@ class Extension:
         """IPython runs a cell; remember which."""
         if not info.raw_cell or info.silent:
             return
-        shell = self._shell
-        self.kernel.cells.forget(_deleted_cells(shell))
-        try:
-            transformed = shell.transform_cell(info.raw_cell)
-        except SyntaxError:
-            transformed = info.raw_cell
-        count = shell.execution_count
-        filename = shell.compile.get_code_name(info.raw_cell, transformed, count)
-        self.kernel.cells.begin(
-            cell_id=info.cell_id, number=count, filename=filename, source=transformed
-        )
+        self.kernel.cells.forget(_deleted_cells(self._shell))
+        # The shell's own counter has moved on already, or not, as IPython's release has it.
+        self._begin(info.raw_cell, info.cell_id, number=_inputs_so_far(self._shell))
+
+    def _cell_ended(self, result: Any) -> None:
+        """IPython knows the prompt's number for certain now."""
+        if result.execution_count is not None:
+            self.kernel.cells.renumber(result.execution_count)
 
     def _note_running_cell(self) -> None:
         """The cell that loads the extension may define things below; its event has passed."""
-        history = getattr(self._shell, "user_ns", {}).get("In") or [""]
-        raw = history[-1]
-        if not raw:
-            return
-        count = self._shell.execution_count
-        transformed = self._shell.transform_cell(raw)
-        filename = self._shell.compile.get_code_name(raw, transformed, count)
-        cell_id = _running_cell_id(self._shell)
-        self.kernel.cells.begin(
-            cell_id=cell_id, number=count, filename=filename, source=transformed
-        )
+        history = self._shell.history_manager.input_hist_raw
+        if len(history) > 1:
+            self._begin(history[-1], _running_cell_id(self._shell), number=len(history) - 1)
+
+    def _begin(self, raw: str, cell_id: "str | None", *, number: int) -> None:
+        try:
+            source = self._shell.transform_cell(raw)
+        except SyntaxError:
+            source = raw
+        filename = self._shell.compile.get_code_name(raw, source, number)
+        self.kernel.cells.begin(cell_id=cell_id, number=number, filename=filename, source=source)
+
+
+def _inputs_so_far(shell: Any) -> int:
+    """The number of the prompt whose cell is about to run: the history has an empty entry first."""
+    return len(shell.history_manager.input_hist_raw)
 
 
 def _metadata(shell: Any) -> "dict[str, Any]":
@@ -87,8 +91,8 @@ def load(ip: Any, connect: "Callable[..., SessionPort]") -> Extension:
 
     Args:
         ip: The shell.
-        connect: Makes a session; called without arguments when one is first needed, and with the
-            options of `%flyte connect`.
+        connect: Without arguments, gives the session that holds now (and connects when there is
+            none); with the options of `%flyte connect`, connects anew.
     """
     unload(ip)
     extension = Extension(ip, connect)

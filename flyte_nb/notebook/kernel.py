@@ -53,7 +53,8 @@ class Kernel:
         self.last_execution = ""
         self.registrar = NotebookRegistrar(shell.user_ns)
         self._connect = connect
-        self._session: SessionPort | None = None
+        self.connected = False
+        """Whether a session was asked for yet; completion never connects."""
         self._live: dict[str, Live] = {}
 
     @property
@@ -64,22 +65,15 @@ class Kernel:
 
     @property
     def session(self) -> SessionPort:
-        """The session; the default one is connected on first use."""
-        if self._session is None:
-            self._session = self._connect()
-        return self._session
-
-    @property
-    def connected(self) -> bool:
-        """Whether there is a session already."""
-        return self._session is not None
+        """The session that holds now, also when a cell called `flyte_nb.connect()`."""
+        session = self._connect()
+        self.connected = True
+        return session
 
     def connect(self, **options: Any) -> SessionPort:
-        """Connect anew with these options; what was connected before is closed."""
+        """Connect anew with these options. Live views of before go on with what they had."""
         session = self._connect(**options)
-        before, self._session = self._session, session
-        if before is not None and before is not session:
-            before.close()
+        self.connected = True
         return session
 
     def output(self) -> Output:

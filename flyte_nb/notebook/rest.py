@@ -19,7 +19,7 @@ from flyte_nb.notebook.arguments import Command
 from flyte_nb.notebook.cards import compiled as compiled_card
 from flyte_nb.notebook.cards import execution as execution_card
 from flyte_nb.notebook.cards import executions as executions_card
-from flyte_nb.notebook.cards import parts
+from flyte_nb.notebook.cards import parts, values
 from flyte_nb.notebook.cards import registration as registration_card
 from flyte_nb.notebook.cells import CellRegistry
 from flyte_nb.notebook.html import Safe, element, with_code
@@ -173,18 +173,23 @@ def failure(error: Exception, *, text: str, cells: CellRegistry) -> Bundle:
 
 def status(label: str, scope: Scope, facts: "Mapping[str, Any]") -> Bundle:
     """Where we are connected, and how it is there."""
-    shown = {name.replace("_", " "): str(value) for name, value in facts.items()}
+    answers = facts.get("answers", True)
+    shown = {
+        name.replace("_", " "): str(fact) for name, fact in facts.items() if name != "answers"
+    }
     rows = [
-        (element("span", name, style=theme.SOFT), element("span", value, style=theme.MONO))
-        for name, value in shown.items()
-        if value
+        (element("span", name, style=theme.SOFT), element("span", fact, style=theme.MONO))
+        for name, fact in shown.items()
+        if fact
     ]
     place = f"{scope.main_module} → {scope.project} / {scope.domain}"
+    failed = theme.FAILED._replace(word="does not answer")
+    pill = parts.pill(theme.NEW, "connected") if answers else parts.pill(failed)
     card = parts.card(
-        parts.head(label, place, pills=(parts.pill(theme.NEW, "connected"),)),
+        parts.head(label, place, pills=(pill,)),
         parts.table(("", ""), rows),
     )
-    lines = [f"{name}: {value}" for name, value in shown.items()]
+    lines = [f"{name}: {fact}" for name, fact in shown.items()]
     return _bundle(card, "\n".join([f"{label}: {place}", *lines]))
 
 
@@ -245,8 +250,8 @@ def note(text: str) -> Bundle:
 
 
 def value(value: Any) -> Safe:
-    """A Python value as a short piece of HTML."""
-    return element("code", repr(value)[:200], style=theme.CODE)
+    """A Python value as HTML."""
+    return values.formatted(value)
 
 
 def _bundle(html: str, text: str) -> Bundle:

@@ -141,12 +141,15 @@ class Page:
         self.page.wait_for_function(f"() => Boolean({_APP})")  # `?reset` loads the page twice
         self.page.wait_for_function(f"() => {_APP}.restored.then(() => true)")
         self.page.wait_for_selector(".jp-Notebook .jp-Cell")
-        self.page.wait_for_function(_KERNEL_IDLE)
         self.idle()
 
     def idle(self, timeout_s: float = 60) -> None:
-        self.page.wait_for_selector(
-            '.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=timeout_s * 1000
+        """Wait until no cell is running or waiting to run."""
+        self.page.wait_for_function(_KERNEL_IDLE, timeout=timeout_s * 1000)
+        self.page.wait_for_function(
+            "() => ![...document.querySelectorAll('.jp-InputPrompt')]"
+            ".some((prompt) => prompt.innerText.includes('*'))",
+            timeout=timeout_s * 1000,
         )
 
     def theme(self, name: str) -> None:

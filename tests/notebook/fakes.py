@@ -201,6 +201,19 @@ class FakeExecution:
             self._changed.notify_all()
 
 
+class Connector:
+    """What `load` is given: without options the session that holds, with options a new one."""
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+        self.session: FakeSession | None = None
+
+    def __call__(self, **options: Any) -> "FakeSession":
+        if options or self.session is None:
+            self.session = FakeSession(**self._options, **options)
+        return self.session
+
+
 class FakeCompiled(NamedTuple):
     name: str
     closure: Any

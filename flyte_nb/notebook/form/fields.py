@@ -1,5 +1,6 @@
 """One field of the launch form, without any widget: its kind, its text, its value, its message."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -7,7 +8,7 @@ from flyte_nb.api import literal_types as lt
 from flyte_nb.api.errors import CodecError, StorageError
 from flyte_nb.api.literal_types import LiteralType, describe
 from flyte_nb.api.specs import TypedInterface
-from flyte_nb.notebook.form.reading import Unreadable, read, write
+from flyte_nb.notebook.form.reading import Unreadable, is_simple, read, write
 
 TEXT, CHOICE, SWITCH, AREA, VARIABLE = "text", "choice", "switch", "area", "variable"
 
@@ -31,27 +32,27 @@ class Field(NamedTuple):
     def kind(self) -> str:
         """Which widget fits: `text`, `choice`, `switch`, `area` or `variable`."""
         type = self._bare_type
-        if type.kind == lt.ENUM or (type == lt.simple(lt.BOOLEAN) and self.optional):
+        if type.kind == lt.ENUM or (is_simple(type, lt.BOOLEAN) and self.optional):
             return CHOICE
-        if type == lt.simple(lt.BOOLEAN):
+        if is_simple(type, lt.BOOLEAN):
             return SWITCH
         if type.kind in _BY_NAME or not _typeable(type):
             return VARIABLE
         plain = type.kind == lt.COLLECTION and type.value.kind in (lt.SIMPLE, lt.ENUM)
-        structured = type.kind in (lt.COLLECTION, lt.MAP) or type == lt.simple(lt.STRUCT)
+        structured = type.kind in (lt.COLLECTION, lt.MAP) or is_simple(type, lt.STRUCT)
         return AREA if structured and not plain else TEXT
 
     @property
     def optional(self) -> bool:
         """Whether an empty field is `None`."""
         return self.type.kind == lt.UNION and any(
-            variant.kind == lt.SIMPLE and variant.value == lt.NONE for variant in self.type.value
+            is_simple(variant, lt.NONE) for variant in self.type.value
         )
 
     @property
     def _bare_type(self) -> LiteralType:
         if self.optional:
-            others = [v for v in self.type.value if v.value != lt.NONE or v.kind != lt.SIMPLE]
+            others = [v for v in self.type.value if not is_simple(v, lt.NONE)]
             if len(others) == 1:
                 only: LiteralType = others[0]
                 return only
@@ -61,7 +62,7 @@ class Field(NamedTuple):
     def choices(self) -> "tuple[str, ...]":
         """What a `choice` offers; an empty text is `None`."""
         type = self._bare_type
-        values = ("true", "false") if type == lt.simple(lt.BOOLEAN) else tuple(type.value)
+        values = ("true", "false") if is_simple(type, lt.BOOLEAN) else tuple(type.value)
         return ("", *values) if self.optional or self.required else values
 
     @property
@@ -103,7 +104,7 @@ class Field(NamedTuple):
             Unreadable: The text fits neither the type nor a variable; says why.
         """
         bare = text.strip()
-        if not bare and self.required and self.type != lt.simple(lt.STRING):
+        if not bare and self.required and not is_simple(self.type, lt.STRING):
             raise Unreadable("is required")
         if text == self.initial() and not self.required:
             return self.default
@@ -156,7 +157,7 @@ def fields_of(
             required=name not in defaults,
             default=defaults.get(name),
             description=variable.description,
-            spelled=spell(codecs[name].python_type),
+            spelled=_MODULES.sub("", spell(codecs[name].python_type)),
         )
         for name, variable in interface.inputs.items()
     )
@@ -174,6 +175,7 @@ def frames(namespace: "Mapping[str, Any]") -> "dict[str, str]":
     return found
 
 
+_MODULES = re.compile(r"\b\w+\.(?=\w)")
 _FRAMES = frozenset({"pandas.DataFrame", "pyarrow.Table", "polars.DataFrame", "numpy.ndarray"})
 
 

@@ -25,6 +25,11 @@ class Unreadable(ValueError):
     """The text is not a value of the type; the message says why, in words for beside the field."""
 
 
+def is_simple(type: LiteralType, name: str) -> bool:
+    """Whether it is that simple type, whatever its tag and metadata (a dataclass is a `STRUCT`)."""
+    return type.kind == lt.SIMPLE and bool(type.value == name)
+
+
 def read(text: str, type: LiteralType) -> Literal:
     """The literal that the text stands for.
 
@@ -74,11 +79,11 @@ def from_data(data: Any, type: LiteralType, place: str = "") -> Literal:
         )
     if type.kind == lt.UNION:
         return _union_of(lambda variant: from_data(data, variant, place), data is None, type)
-    if type == lt.simple(lt.STRUCT):
+    if is_simple(type, lt.STRUCT):
         if not isinstance(data, Mapping):
             raise Unreadable(_at(place, f"is not a mapping: {_quoted(data)}"))
         return Literal(li.STRUCT, _json_like(data))
-    if isinstance(data, bool) and type != lt.simple(lt.BOOLEAN):
+    if isinstance(data, bool) and not is_simple(type, lt.BOOLEAN):
         raise Unreadable(_at(place, f"is not {_article(type)}: {_quoted(data)}"))
     text = data.isoformat() if isinstance(data, datetime) else _as_text(data)
     try:
@@ -230,7 +235,7 @@ def _read_union(text: str, type: LiteralType) -> Literal:
 
 
 def _union_of(make: "Callable[[LiteralType], Literal]", empty: bool, type: LiteralType) -> Literal:
-    nothing = [v for v in type.value if v.kind == lt.SIMPLE and v.value == lt.NONE]
+    nothing = [variant for variant in type.value if is_simple(variant, lt.NONE)]
     if empty and nothing:
         return Literal(li.UNION, (NOTHING, nothing[0]))
     reasons = []

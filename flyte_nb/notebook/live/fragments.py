@@ -3,14 +3,16 @@
 They stand on the page with `live.style`; nothing of them is kept when the run has ended.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from html import escape
 
-from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.client.views import TERMINAL_PHASES, AttemptView, ExecutionView, NodeView
 from flyte_nb.graph.palette import display_phase, style_of
 from flyte_nb.notebook.live.states import clock, counted, spoken_duration
+
+Titles = Mapping[str, str]
+"""Names of top-level nodes by their id in the template."""
 
 _GROUPS = {
     "SUCCEEDED": "succeeded",
@@ -81,7 +83,7 @@ def bar(view: ExecutionView, total: int) -> str:
     return f'<div class="fnb-bar" role="img" aria-label="{counted(view, total)}">{pieces}</div>'
 
 
-def timeline(view: ExecutionView, now: datetime) -> str:
+def timeline(view: ExecutionView, now: datetime, titles: Titles) -> str:
     """A row a node, a bar an attempt, over the time since the execution began."""
     started = view.started_at or view.created_at
     end = view.ended_at if view.is_terminal and view.ended_at else now
@@ -92,7 +94,7 @@ def timeline(view: ExecutionView, now: datetime) -> str:
         style = style_of(node_phase(node))
         rows.append(
             f'<span class="fnb-row-name" title="{escape(node.node_id)}">{style.mark} '
-            f"{escape(_title(node))}</span>"
+            f"{escape(title_of(node, titles))}</span>"
             f'<div class="fnb-lane">{bars}</div>'
             f'<span class="fnb-soft fnb-num">{_duration(node, now)}</span>'
         )
@@ -101,14 +103,14 @@ def timeline(view: ExecutionView, now: datetime) -> str:
     return f'<div class="fnb-gantt">{"".join(rows)}{_more(view)}</div>'
 
 
-def nodes_table(view: ExecutionView, now: datetime) -> str:
+def nodes_table(view: ExecutionView, now: datetime, titles: Titles) -> str:
     """Each node with phase, duration, attempts, and what was used."""
     rows = []
     for node in view.nodes[:_MAX_ROWS]:
         last = node.attempts[-1] if node.attempts else None
         indent = ' style="padding-left:26px"' if node.parent_id else ""
         rows.append(
-            f"<tr><td{indent}>{escape(_title(node))} "
+            f"<tr><td{indent}>{escape(title_of(node, titles))} "
             f'<span class="fnb-mono">{escape(node.node_id)}</span></td>'
             f"<td>{pill(node_phase(node))}</td>"
             f'<td class="fnb-num">{_duration(node, now)}</td>'
@@ -125,13 +127,14 @@ def nodes_table(view: ExecutionView, now: datetime) -> str:
     )
 
 
-def facts(node: NodeView, now: datetime, values: "Mapping[str, str]") -> str:
+def facts(node: NodeView, now: datetime, values: "Mapping[str, str]", titles: Titles) -> str:
     """The side panel's upper half: phase, attempts, time, use, and the inputs as they are known.
 
     Args:
         node: The selected node.
         now: For running times, UTC.
         values: Inputs and outputs by name, already as HTML.
+        titles: Names of nodes as the graph has them.
     """
     last = node.attempts[-1] if node.attempts else None
     rows = []
@@ -148,38 +151,9 @@ def facts(node: NodeView, now: datetime, values: "Mapping[str, str]") -> str:
     rows += [(escape(name), shown) for name, shown in values.items()]
     listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows)
     return (
-        f'<div class="fnb-side-head"><b>{escape(_title(node))}</b> {pill(node_phase(node))}</div>'
+        f'<div class="fnb-side-head"><b>{escape(title_of(node, titles))}</b> {pill(node_phase(node))}</div>'
         f'<dl class="fnb-facts">{listed}</dl>'
     )
-
-
-def error_box(subject: str, error: ErrorInfo, humanize: "Callable[[str], str]", advice: str) -> str:
-    """What failed, where in the notebook, and what to do."""
-    message, frames = split_message(humanize(error.message))
-    code = f"<code>{escape(frames)}</code>" if frames else ""
-    return (
-        f'<div class="fnb-error" role="alert"><b>{escape(subject)}</b> · {escape(message)}'
-        f'{code}<span class="fnb-soft">{escape(advice)}</span></div>'
-    )
-
-
-def split_message(message: str) -> "tuple[str, str]":
-    """(what a person needs, the frames) of an attempt's message.
-
-    A worker writes `Trace:`, the user's frames, `Message:` and the exception; other texts are
-    returned whole.
-    """
-    head_, found, tail = message.partition("Message:")
-    if not found or "Trace:" not in head_:
-        return message.strip(), ""
-    frames = head_.partition("Trace:")[2].strip("\n")
-    lines = [line for line in frames.splitlines() if line.strip()]
-    lines = [line for line in lines if not line.strip().startswith("Traceback (most recent")]
-    margin = min((len(line) - len(line.lstrip()) for line in lines), default=0)
-    said = tail.strip()
-    while lines and lines[-1].strip() in said:
-        lines.pop()
-    return said, "\n".join(line[margin:] for line in lines)
 
 
 def _spans(node: NodeView) -> "list[AttemptView | NodeView]":
@@ -221,8 +195,10 @@ def _used(attempt: "AttemptView | None") -> str:
     return " · ".join(parts) or "–"
 
 
-def _title(node: NodeView) -> str:
-    return node.name.rpartition(".")[2] or node.node_id
+def title_of(node: NodeView, titles: Titles) -> str:
+    """What the graph calls the node; else the function's name."""
+    known = "" if node.parent_id else titles.get(node.spec_node_id, "")
+    return known or node.name.rpartition(".")[2] or node.node_id
 
 
 def _more(view: ExecutionView) -> str:

@@ -36,7 +36,8 @@ function paint(svg, looks, delta) {
     group.querySelector(".m")?.setAttribute("d", mark);
     const line = group.querySelector(".s");
     const box = group.querySelector(".b");
-    if (line && box) write(line, subtitle || word, box.getBBox().width - 20);
+    // In a tab that is not shown everything measures 0; the text is cut when it is shown again.
+    if (line && box) write(line, subtitle || word, Math.max(1, box.getBBox().width - 20));
     const title = group.querySelector("title");
     if (title) {
       group.dataset.name ??= title.textContent.split(" · ")[0];
@@ -218,7 +219,10 @@ function mount(host, model) {
   if (!svg) return null;
   svg.removeAttribute("role");
   const view = camera(svg, host);
-  new ResizeObserver(() => view.resized()).observe(host);
+  new ResizeObserver(() => {
+    view.resized();
+    paint(svg, model.get("looks"), model.get("states"));
+  }).observe(host);
   const mark = () => {
     const id = model.get("selected");
     for (const group of nodesOf(svg)) {

@@ -40,12 +40,13 @@ def _variables(theme: Theme, *, dark: bool) -> str:
 
 _RULES = """
 .fnb-card{border:1px solid var(--fnb-line);border-radius:8px;background:var(--fnb-card);
- color:var(--fnb-ink);font:13px/1.45 var(--fnb-font);overflow:hidden;margin:2px 8px 2px 0}
+ color:var(--fnb-ink);font:13px/1.45 var(--fnb-font);overflow:hidden;margin:2px 20px 6px 0}
 .fnb-card .widget-html,.fnb-card .widget-html-content{color:inherit;font:inherit;margin:0;height:auto;
  line-height:1.45;width:100%}
 .fnb-head{align-items:center;gap:8px;padding:8px 14px;border-bottom:1px solid var(--fnb-line);
  flex-wrap:wrap;overflow:visible}
 .fnb-head>.widget-html{flex:1 1 auto;width:auto;min-width:0}
+.fnb-card>.fnb-head:last-child{border-bottom:0}
 .fnb-title{font-size:14px;font-weight:650}
 .fnb-mono{font:12px/1.4 var(--fnb-mono);color:var(--fnb-soft);background:none}
 .fnb-soft{color:var(--fnb-soft)}
@@ -111,8 +112,8 @@ _RULES = """
  color:var(--fnb-soft);padding:6px 11px;margin:0;font:13px/1.45 var(--fnb-font);transform:none!important;
  border-bottom:2px solid transparent!important}
 .fnb-card .lm-TabBar-tab::before{display:none!important}
-.fnb-card .lm-TabBar-tab:hover{color:var(--fnb-ink)}
-.fnb-card .lm-TabBar-tab.lm-mod-current{color:var(--fnb-ink);font-weight:600;
+.fnb-card .jupyter-widget-tab>.lm-TabBar .lm-TabBar-tab:hover{color:var(--fnb-ink)}
+.fnb-card .jupyter-widget-tab>.lm-TabBar .lm-TabBar-tab.lm-mod-current{color:var(--fnb-ink);font-weight:600;
  border-bottom-color:var(--fnb-accent)!important}
 .fnb-card .widget-tab-contents{padding:0!important;border:0!important;overflow:visible}
 .fnb-pad{padding:10px 14px}

@@ -16,6 +16,8 @@ from flyte_nb.client.views import ExecutionView, NodeView
 from flyte_nb.graph.layout import Layout
 from flyte_nb.graph.svg import group_phase
 from flyte_nb.graph.values import GROUP, INPUTS, OUTPUTS
+from flyte_nb.notebook.cards import errors
+from flyte_nb.notebook.cards.values import plain
 from flyte_nb.notebook.live import fragments
 from flyte_nb.notebook.live.graph_widget import graph_view
 from flyte_nb.notebook.live.pump import Pump
@@ -56,6 +58,7 @@ class Tracker:
         self._view = first
         self._states: dict[str, NodeState] = {}
         self._waits = _waits(layout)
+        self._titles = {placed.node.id: placed.node.title for placed in layout.nodes}
         self._chosen = ""
         self._detailed_at: datetime | None = None
         self._values: dict[str, dict[str, str]] = {}
@@ -121,8 +124,8 @@ class Tracker:
         pieces = self._pieces
         pieces.head.value = fragments.head(view, now, total)
         pieces.bar.value = fragments.bar(view, total)
-        pieces.timeline.value = fragments.timeline(view, now)
-        pieces.nodes.value = fragments.nodes_table(view, now)
+        pieces.timeline.value = fragments.timeline(view, now, self._titles)
+        pieces.nodes.value = fragments.nodes_table(view, now, self._titles)
         pieces.errors.value = self._errors(view)
         self._write_side(now)
 
@@ -132,7 +135,7 @@ class Tracker:
             self._pieces.side.value = "<span class='fnb-soft'>No node has started yet.</span>"
             return
         values = self._values.get(node.node_id, {})
-        self._pieces.side.value = fragments.facts(node, now, values)
+        self._pieces.side.value = fragments.facts(node, now, values, self._titles)
 
     def _write_details(self) -> None:
         node = self._followed()
@@ -146,12 +149,16 @@ class Tracker:
             self._pieces.side_log.value = _log(str(error))
 
     def _errors(self, view: ExecutionView) -> str:
-        boxes = []
-        for node in view.nodes:
-            if node.error is not None and node.phase in ("FAILED", "TIMED_OUT", "FAILING"):
-                title = node.name.rpartition(".")[2] or node.node_id
-                advice = f"%flyte logs {view.id.name} {node.node_id}"
-                boxes.append(fragments.error_box(title, node.error, self._around.humanize, advice))
+        boxes = [
+            errors.panel(
+                fragments.title_of(node, self._titles),
+                node.error,
+                advice=errors.advice(view, node, node.error),
+                humanize=self._around.humanize,
+            )
+            for node in view.nodes
+            if node.error is not None and node.phase in ("FAILED", "TIMED_OUT", "FAILING")
+        ]
         return f"<div class='fnb-pad'>{''.join(boxes[:3])}</div>" if boxes else ""
 
     def _followed(self) -> "NodeView | None":
@@ -180,8 +187,8 @@ class Tracker:
         except FlyteNbError as error:
             self._values[node.node_id] = {"values": html.escape(str(error))}
         else:
-            shown = {name: self._around.show_value(value) for name, value in inputs.items()}
-            shown |= {f"→ {n}": self._around.show_value(value) for n, value in outputs.items()}
+            shown = {name: html.escape(plain(value)) for name, value in inputs.items()}
+            shown |= {f"→ {name}": html.escape(plain(value)) for name, value in outputs.items()}
             self._values[node.node_id] = shown
         self._write_side(self._around.clock())
 
