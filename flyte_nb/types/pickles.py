@@ -10,7 +10,7 @@ from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literal_types import BlobType, LiteralType
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
-from flyte_nb.types.codec import Codec, no_data, show, spell
+from flyte_nb.types.codec import Codec, mismatch, no_data, spell
 
 _FORMAT = "PythonPickle"
 _SHADED = "_flyte_nb_cloudpickle"
@@ -29,11 +29,11 @@ class PickleCodec(Codec):
             metadata={"python_class_name": str(python_type)},
         )
         super().__init__(python_type, blob)
+        self._is_class = isinstance(python_type, type)
 
     def encode(self, value: Any, data: "DataAccess | None") -> Literal:
-        expected = self.python_type
-        if isinstance(expected, type) and not isinstance(value, expected):
-            raise CodecError(f"Expected {spell(expected)}, got {spell(type(value))} {show(value)}.")
+        if not self._may_be(value):
+            raise mismatch(self, value)
         if data is None:
             raise no_data(self)
         import hashlib
@@ -54,7 +54,16 @@ class PickleCodec(Codec):
             return _loads(file.read(), self.python_type)
 
     def accepts_exactly(self, value: Any) -> bool:
-        return isinstance(self.python_type, type) and isinstance(value, self.python_type)
+        return self.python_type is not Any and self._is_class and self._may_be(value)
+
+    def _may_be(self, value: Any) -> bool:
+        """Whether the value is of the type, as far as that can be asked."""
+        if self.python_type is Any or not self._is_class:
+            return True
+        try:
+            return isinstance(value, self.python_type)
+        except TypeError:  # a protocol, say
+            return True
 
 
 def _dumps(value: Any) -> bytes:

@@ -55,10 +55,7 @@ class DatetimeCodec(ScalarCodec):
     def nearest(self, value: Any) -> Any:
         if type(value) is date:
             return datetime(value.year, value.month, value.day)
-        try:
-            return _from_iso(self, value)
-        except CodecError:
-            return None
+        return _parsed(value)
 
 
 class DateCodec(ScalarCodec):
@@ -97,10 +94,8 @@ class DateCodec(ScalarCodec):
     def nearest(self, value: Any) -> Any:
         if isinstance(value, datetime):
             return value.date()
-        try:
-            return _from_iso(self, value).date()
-        except CodecError:
-            return None
+        found = _parsed(value)
+        return None if found is None else found.date()
 
 
 class TimedeltaCodec(ScalarCodec):
@@ -136,7 +131,7 @@ class TimedeltaCodec(ScalarCodec):
         if isinstance(plain, timedelta):
             return plain
         if isinstance(plain, (int, float)) and not isinstance(plain, bool):
-            return timedelta(seconds=plain)
+            return _seconds(self, plain)
         raise mismatch(self, plain)
 
     def schema(self) -> "dict[str, Any]":
@@ -144,7 +139,10 @@ class TimedeltaCodec(ScalarCodec):
 
     def nearest(self, value: Any) -> Any:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return timedelta(seconds=value)
+            try:
+                return timedelta(seconds=value)
+            except (OverflowError, ValueError):
+                return None
         return None
 
 
@@ -161,11 +159,26 @@ _BY_NAME: "dict[str, Callable[[Any], Codec]]" = {
 
 
 def _from_iso(codec: Codec, text: Any) -> datetime:
-    if not isinstance(text, str):
+    found = _parsed(text)
+    if found is None:
         raise mismatch(codec, text)
+    return found
+
+
+def _parsed(text: Any) -> "datetime | None":
+    """The moment that a text in ISO 8601 names."""
+    if not isinstance(text, str):
+        return None
     if text.endswith(("Z", "z")):
         text = text[:-1] + "+00:00"  # Python 3.10 does not read Z
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        raise CodecError(f"{show(text)} is no date and time in ISO 8601.") from None
+        return None
+
+
+def _seconds(codec: Codec, seconds: float) -> timedelta:
+    try:
+        return timedelta(seconds=seconds)
+    except (OverflowError, ValueError):
+        raise mismatch(codec, seconds) from None

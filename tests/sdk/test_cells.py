@@ -38,7 +38,11 @@ def test_a_line_has_a_name_parameters_outputs_and_options():
         ("f -> x: int", "", (CellOutput("x", "int", 5),)),
         ("f() -> None", "", ()),
         ("f(a: int) -> float", "a: int", (CellOutput("", "float", 13),)),
-        ("f(a: str = ') -> x: int') -> y: int", "a: str = ') -> x: int'", (CellOutput("y", "int", 29),)),
+        (
+            "f(a: str = ') -> x: int') -> y: int",
+            "a: str = ') -> x: int'",
+            (CellOutput("y", "int", 29),),
+        ),
         ("f(a: dict = {'k': (1, 2)})", "a: dict = {'k': (1, 2)}", ()),
     ],
 )
@@ -71,7 +75,11 @@ def test_a_line_that_is_no_signature_is_refused_with_its_column(line, message, c
     with pytest.raises(SyntaxError) as refused:
         parse(line, filename="cell-7")
     assert message in refused.value.msg
-    assert (refused.value.filename, refused.value.lineno, refused.value.offset) == ("cell-7", 1, column)
+    assert (refused.value.filename, refused.value.lineno, refused.value.offset) == (
+        "cell-7",
+        1,
+        column,
+    )
 
 
 @given(st.text(max_size=60))

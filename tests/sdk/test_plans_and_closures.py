@@ -55,7 +55,9 @@ def test_the_default_launch_plan_has_the_workflows_name_and_defaults():
             "k": Parameter(inputs["k"], Literal("string_value", "x")),
         },
     )
-    assert launch_plan_spec(LaunchPlan(base), SCOPE, default_registry()).id.name == f"{__name__}.base"
+    assert (
+        launch_plan_spec(LaunchPlan(base), SCOPE, default_registry()).id.name == f"{__name__}.base"
+    )
 
 
 def test_defaults_replace_the_workflows_and_fixed_inputs_leave_the_parameters():
@@ -158,7 +160,7 @@ def test_two_tasks_of_one_name_cannot_be_registered_together():
     namespaces: list[dict[str, Any]] = [{"__name__": "__main__", "task": task} for _ in range(2)]
     for namespace in namespaces:
         exec("@task\ndef step(a: int) -> int: return a", namespace)
-    with pytest.raises(CompileFailed, match="Two different definitions are called book.step"):
+    with pytest.raises(CompileFailed, match=r"Two different definitions are called book\.step"):
         reachable([namespace["step"] for namespace in namespaces], default_registry(), SCOPE)
 
 

@@ -356,7 +356,9 @@ def test_the_template_says_what_was_declared():
 
 def test_a_cache_version_of_the_authors_wins_and_none_is_made_up():
     registry = default_registry()
-    own = task_template(task(cache=True, cache_version="7")(double), SCOPE, registry, cache_version="f")
+    own = task_template(
+        task(cache=True, cache_version="7")(double), SCOPE, registry, cache_version="f"
+    )
     assert own.metadata.discovery_version == "7"
     without = task_template(task(cache=True)(double), SCOPE, registry)
     assert without.metadata.discovery_version == ""
@@ -462,7 +464,8 @@ def test_importing_and_declaring_needs_neither_inspect_nor_dataclasses():
         "import sys\nfrom flyte_nb import task, workflow\n"
         "@task(cache=True, retries=2)\ndef f(n: int) -> int:\n    return n\n"
         "@workflow\ndef wf(n: int) -> int:\n    return f(n=n)\n"
-        "print(sorted({'inspect', 'dataclasses', 'ast', 'asyncio', 'datetime', 'logging'} & set(sys.modules)))"
+        "heavy = {'inspect', 'dataclasses', 'ast', 'asyncio', 'datetime', 'logging'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True

@@ -145,7 +145,9 @@ def test_every_node_knows_the_line_of_its_call():
     first = wf.function.__code__.co_firstlineno
     lines = [node.location.line - first for node in clean(wf).template.nodes if node.location]
     assert lines == [2, 3]
-    assert {node.location.filename for node in clean(wf).template.nodes if node.location} == {__file__}
+    assert {node.location.filename for node in clean(wf).template.nodes if node.location} == {
+        __file__
+    }
 
 
 def test_multiple_outputs_are_unpacked_by_position():

@@ -107,6 +107,8 @@ EVERYTHING = Everything(
     level=Level.HIGH,
 )
 
+CSV, THEIR_CSV = FlyteFile["csv"], TheirFile["csv"]
+
 # (type, value) pairs whose messages must be equal to flytekit's.
 SAME: list[tuple[Any, Any]] = [
     (int, 3),
@@ -158,7 +160,7 @@ TYPES_ONLY: list[tuple[Any, Any]] = [
     (FlyteDirectory, TheirDirectory),
     (FlyteDirectory["csv"], TheirDirectory["csv"]),
     (Optional[FlyteFile], Optional[TheirFile]),
-    (list[FlyteFile["csv"]], list[TheirFile["csv"]]),
+    (list[CSV], list[THEIR_CSV]),  # type: ignore[valid-type]
     (Optional[FlyteDirectory], Optional[TheirDirectory]),
     (pd.DataFrame, pd.DataFrame),
     (pa.Table, pa.Table),
