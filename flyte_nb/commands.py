@@ -211,7 +211,11 @@ def _session(options: argparse.Namespace) -> "Session":
     from flyte_nb.session import connect
 
     return connect(
-        options.config, project=options.project, domain=options.domain, home=options.home
+        options.config,
+        project=options.project,
+        domain=options.domain,
+        name="",
+        home=options.home,
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flyte_nb.api.errors import RemoteError, UsageError
+from flyte_nb.api.errors import UsageError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, ExecutionId, Scope
 from flyte_nb.api.specs import TypedInterface
 from flyte_nb.types.registry import Registry, default_registry
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from flyte_nb.client.local_runner import LocalRunner
     from flyte_nb.client.register import Place, Progress
     from flyte_nb.client.views import ExecutionView, Registration
+    from flyte_nb.discovery.here import Here
     from flyte_nb.discovery.names import NotebookName
     from flyte_nb.discovery.notebook import Missing
 
@@ -56,24 +57,19 @@ class Session:
         self.registry = registry
         self._config = config
         self._home = home
-        self._given_name = name
-        self._named: NotebookName | None = None
+        self._here = _here(name)
         self._backend: BackendInfo | None = None
-        self._registrar: Any = None
+        self._target: Target | None = None
         self._lock = threading.RLock()
         self._context: Context | None = None
-        self._link: Link = Link(
-            self._locate_local if config is None else self._fixed_target(config)
-        )
+        self._link: Link = Link(self._locate)
         self.client = AdminClient(self._link)
         """Every RPC by name, e.g. `session.client.call("GetVersion", …)`."""
         self.endpoint = self.client.endpoint
         self._runner: LocalRunner | None = None
 
     def __repr__(self) -> str:
-        return (
-            f"<session with {self.label}, {self.project}/{self.domain}, {self.scope.main_module}>"
-        )
+        return f"<session with {self.label}, {self.project}/{self.domain}>"
 
     @property
     def is_local(self) -> bool:
@@ -82,7 +78,7 @@ class Session:
 
     @property
     def label(self) -> str:
-        """What a person calls the other side: `local backend`, or its address."""
+        """What a person calls the other side."""
         return "local backend" if self.is_local else self.endpoint
 
     @property
@@ -93,10 +89,7 @@ class Session:
     @property
     def notebook(self) -> "NotebookName":
         """The notebook's name, and where it comes from."""
-        with self._lock:
-            if self._named is None or self._named.source == "default":
-                self._named = _notebook_name(self._given_name)
-            return self._named
+        return self._here.notebook
 
     @property
     def runner(self) -> "LocalRunner":
@@ -132,33 +125,20 @@ class Session:
         for entity in chosen:
             _check_entity(entity)
         return register(
-            self.client, self._place(), chosen, on_progress=on_progress, dry_run=dry_run
+            self.client, self._place(chosen), chosen, on_progress=on_progress, dry_run=dry_run
         )
 
     def discover(self) -> "list[Any]":
         """What the notebook (or the script) defines now, and what installed registrars find."""
-        from flyte_nb.discovery.modules import entry_point_registrars
-
-        found: list[Any] = list(self._notebook_registrar().load(os.environ))
-        for registrar in entry_point_registrars():
-            found.extend(registrar.load(os.environ))
-        return found
+        return self._here.load()
 
     def missing(self) -> "list[Missing]":
         """Definitions that are gone from the notebook: still used, or known from before."""
-        from flyte_nb.sdk.closure import reachable
-
-        registrar = self._notebook_registrar()
-        found: list[Any] = registrar.missing(
-            reachable(registrar.load(os.environ), self.registry, self.scope)
-        )
-        return found
+        return self._here.missing(self.registry, self.scope)
 
     def renamed(self) -> "str | None":
         """The notebook's new name when its file was renamed while this kernel ran, else `None`."""
-        from flyte_nb.discovery.names import renamed
-
-        return renamed(self.notebook, _main_namespace(), cwd=Path.cwd())
+        return self._here.renamed()
 
     def launch(
         self,
@@ -247,31 +227,24 @@ class Session:
         _check_entity(entity)
         signature = entity.signature(self.registry)
         fixed = getattr(entity, "fixed_inputs", {})
-        interface = signature.interface
-        inputs = {name: item for name, item in interface.inputs.items() if name not in fixed}
+        inputs = {n: item for n, item in signature.interface.inputs.items() if n not in fixed}
         defaults = {name: value for name, value in signature.defaults.items() if name in inputs}
-        return interface._replace(inputs=inputs), defaults
+        return signature.interface._replace(inputs=inputs), defaults
 
     def status(self) -> "dict[str, Any]":
         """Where this session goes, and whether somebody answers there."""
-        from flyteidl.admin.version_pb2 import GetVersionRequest
+        from flyte_nb.client.listing import health
 
         known: dict[str, Any] = {
-            "backend": self.label,
-            "endpoint": self.endpoint,
-            "project": self.project,
-            "domain": self.domain,
+            **{"backend": self.label, "endpoint": self.endpoint},
+            **{"project": self.project, "domain": self.domain},
             "notebook": self.notebook.name,
             "named_by": self.notebook.source,
+            **health(self.client),
         }
-        try:
-            answer = self.client.call("GetVersion", GetVersionRequest())
-            known |= {"answers": True, "version": answer.control_plane_version.Version}
-        except RemoteError as error:
-            known |= {"answers": False, "error": error.message}
-        if self._backend is not None:
-            known |= {"home": str(self._backend.home), "pid": self._backend.pid}
-            known |= {"config_file": str(self._backend.config_file)}
+        if (local := self._backend) is not None:
+            known |= {"home": str(local.home), "pid": local.pid}
+            known["config_file"] = str(local.config_file)
         if self._config is not None:
             known["configured_by"] = self._config.source
         return known
@@ -300,55 +273,32 @@ class Session:
                 self._context = Context(self.client, self.registry, data)
             return self._context
 
-    def _place(self) -> "Place":
+    def _place(self, entities: "list[Any]") -> "Place":
         from flyte_nb.client.places import place_for
 
-        path = Path(self.notebook.path) if self.notebook.path else None
-        beside = path.parent if path is not None and path.is_absolute() else Path.cwd()
+        data = self._shared().data
         root = self._backend.storage_root if self._backend is not None else ""
-        return place_for(
-            self.scope, self.registry, os.environ, self._shared().data, root=root, beside=beside
-        )
+        roots = self._here.roots(entities)
+        return place_for(self.scope, self.registry, os.environ, data, root=root, roots=roots)
 
-    def _notebook_registrar(self) -> Any:
-        from flyte_nb.discovery.notebook import NotebookRegistrar
+    def _locate(self) -> "Target":
+        """Where FlyteAdmin is now; the local backend is started when it does not run."""
+        from flyte_nb.client.targets import configured_target, local_target
 
         with self._lock:
-            if self._registrar is None:
-                self._registrar = NotebookRegistrar(_main_namespace())
-            return self._registrar
+            if self._config is not None:
+                if self._target is None:
+                    self._target = configured_target(self._config, os.environ, self._link)
+                return self._target
+            from flyte_nb.admin import daemon
 
-    def _locate_local(self) -> "Target":
-        import hashlib
-
-        from flyte_nb.admin import daemon
-        from flyte_nb.client.auth import fixed_token
-        from flyte_nb.client.channel import Target
-        from flyte_nb.client.config import Config
-
-        backend = daemon.ensure(self._home)
-        self._backend = backend
-        self.endpoint = backend.endpoint
-        config = Config(backend.endpoint, insecure=True, source=str(backend.config_file))
-        secret = hashlib.sha256(backend.token.encode()).hexdigest()[:12]
-        return Target(config, fixed_token(backend.token), f"{backend.endpoint}#{secret}")
-
-    def _fixed_target(self, config: "Config") -> "Callable[[], Target]":
-        from flyte_nb.client.auth import credentials_of
-        from flyte_nb.client.channel import Target, oauth_token_endpoint
-
-        credentials = credentials_of(
-            config, env=dict(os.environ), token_endpoint=lambda: oauth_token_endpoint(self._link)
-        )
-        target = Target(config, credentials, config.endpoint)
-        return lambda: target
+            self._backend = backend = daemon.ensure(self._home)
+            self.endpoint = backend.endpoint
+            return local_target(backend.endpoint, backend.token, str(backend.config_file))
 
 
 class _Default:
-    """The process's default session and runner: the one remembered thing of this module.
-
-    A call `wf(n=3)` has nowhere to hand a session in (see `sdk/context.py`).
-    """
+    """The process's default session and runner: `wf(n=3)` has nowhere to hand a session in."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -382,7 +332,8 @@ def connect(
             the local backend when there is none.
         project: Default: the configuration's, else `flytesnacks`.
         domain: Default: the configuration's, else `development`.
-        name: The notebook's name; default: what the front end or the runner says.
+        name: The notebook's name; default: what the front end or the runner says. Empty where there
+            is no notebook: then names are full names.
         backend: `auto`, or `local` for the local backend whatever is configured.
         home: The local backend's folder; default: `FLYTE_NB_HOME`, else the user's data folder.
 
@@ -422,8 +373,9 @@ def default_runner() -> "LocalRunner":
         if _default.session is not None:
             return _default.session.runner
         if _default.runner is None:
+            here = _here(None)
             _default.runner = _local_runner(
-                _default.types(), lambda: Scope(_PROJECT, _DOMAIN, _notebook_name(None).name)
+                _default.types(), lambda: Scope(_PROJECT, _DOMAIN, here.notebook.name)
             )
         return _default.runner
 
@@ -436,14 +388,10 @@ def _local_runner(registry: Registry, scope: "Callable[[], Scope]") -> "LocalRun
     return LocalRunner(registry, scope, KernelData(open_stores(), folder_uri=SCRATCH))
 
 
-def _notebook_name(given: "str | None") -> "NotebookName":
-    from flyte_nb.discovery.names import notebook_name
+def _here(name: "str | None") -> "Here":
+    from flyte_nb.discovery.here import Here
 
-    return notebook_name(os.environ, _main_namespace(), cwd=Path.cwd(), given=given)
-
-
-def _main_namespace() -> "dict[str, Any]":
-    return vars(sys.modules["__main__"])
+    return Here(name, namespace=vars(sys.modules["__main__"]), env=os.environ)
 
 
 def _check_entity(entity: Any) -> None:

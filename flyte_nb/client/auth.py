@@ -12,7 +12,7 @@ import threading
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from flyte_nb.api.errors import RemoteError, UsageError
@@ -81,7 +81,7 @@ def fixed_token(token: str) -> Credentials:
 
 
 def credentials_of(
-    config: Config, *, env: "dict[str, str]", token_endpoint: "Callable[[], str]"
+    config: Config, *, env: "Mapping[str, str]", token_endpoint: "Callable[[], str]"
 ) -> Credentials:
     """The credentials that `config` describes.
 
@@ -134,7 +134,7 @@ def _from_command(command: "tuple[str, ...]", source: str) -> str:
     return token
 
 
-def client_secret(config: Config, env: "dict[str, str]") -> str:
+def client_secret(config: Config, env: "Mapping[str, str]") -> str:
     """The client secret: given, in a variable, or in a file, in this order.
 
     Raises:
@@ -156,7 +156,7 @@ def client_secret(config: Config, env: "dict[str, str]") -> str:
     )
 
 
-def _from_client_secret(config: Config, env: "dict[str, str]", endpoint: str) -> str:
+def _from_client_secret(config: Config, env: "Mapping[str, str]", endpoint: str) -> str:
     """OAuth 2.0 client credentials (RFC 6749, section 4.4), with HTTP Basic (section 2.3.1)."""
     if not endpoint.startswith(("https://", "http://")):
         raise RemoteError(

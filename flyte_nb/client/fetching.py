@@ -83,7 +83,8 @@ def fetch(
     """
     if not name:
         raise UsageError("Give the name of what to fetch, e.g. 'my_notebook.train'.")
-    names = [name] if "." in name else [f"{scope.main_module}.{name}", name]
+    bare = "." not in name and scope.main_module
+    names = [name] if not bare else [f"{scope.main_module}.{name}", name]
     for candidate in names:
         found = _find(client, scope, resource_type, candidate, version)
         if found is not None:

@@ -1,7 +1,11 @@
-"""The latest executions, without their nodes."""
+"""What FlyteAdmin says of itself, and its latest executions."""
+
+from typing import Any
 
 from flyteidl.admin.common_pb2 import NamedEntityIdentifier, ResourceListRequest, Sort
+from flyteidl.admin.version_pb2 import GetVersionRequest
 
+from flyte_nb.api.errors import RemoteError
 from flyte_nb.client.admin_client import AdminClient
 from flyte_nb.client.assembly import Assembly
 from flyte_nb.client.views import ExecutionView
@@ -30,3 +34,12 @@ def executions(client: AdminClient, project: str, domain: str, limit: int) -> "l
         if view is not None:
             views.append(view)
     return views
+
+
+def health(client: AdminClient) -> "dict[str, Any]":
+    """Whether FlyteAdmin answers, with its version, or the error."""
+    try:
+        answer = client.call("GetVersion", GetVersionRequest())
+    except RemoteError as error:
+        return {"answers": False, "error": error.message}
+    return {"answers": True, "version": answer.control_plane_version.Version}

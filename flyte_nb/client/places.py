@@ -1,6 +1,6 @@
 """Where a session puts bundles and files: the local backend's folder, else FlyteAdmin's storage."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ def place_for(
     data: KernelData,
     *,
     root: str,
-    beside: Path,
+    roots: "Sequence[Path]",
 ) -> Place:
     """Where and how to register.
 
@@ -43,7 +43,7 @@ def place_for(
         env: `FLYTE_INTERNAL_IMAGE` is read from it, as flytekit does.
         data: Uploads constants that need a file.
         root: URI of the local backend's object folder; empty when it is not on this machine.
-        beside: The notebook's folder; its modules are shipped.
+        roots: Folders whose modules are shipped: the notebook's, those of registered modules.
     """
 
     def staging(client: AdminClient) -> Any:
@@ -54,4 +54,4 @@ def place_for(
     image = env.get("FLYTE_INTERNAL_IMAGE") or IMAGE.format(
         python=python_minor(), version=__version__
     )
-    return Place(scope, registry, image, staging, data=data, local_roots=(beside,))
+    return Place(scope, registry, image, staging, data=data, local_roots=tuple(roots))

@@ -20,6 +20,9 @@ GROUP = "flyte_nb.registrars"
 """Entry points of this group are called without arguments and give a `Registrar`."""
 
 
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+
+
 class ModuleRegistrar:
     """Entities that importable modules define; of a package, those of its modules too."""
 
@@ -46,6 +49,24 @@ def entities_of(module: ModuleType) -> "Iterable[Any]":
     for value in list(vars(module).values()):
         if isinstance(value, (Task, Workflow, LaunchPlan)) and value.module == module.__name__:
             yield value
+
+
+def import_roots(entities: "Iterable[Entity]") -> "list[Path]":
+    """Folders from which the entities' own modules were imported, without installed packages.
+
+    What lies there travels with the code, as what lies beside a notebook does.
+    """
+    roots: dict[Path, None] = {}
+    for name in {entity.module.partition(".")[0] for entity in entities}:
+        module = sys.modules.get(name)
+        file = getattr(module, "__file__", None)
+        if file is None or name == "__main__":
+            continue
+        place = Path(file).resolve()
+        root = place.parent.parent if place.name == "__init__.py" else place.parent
+        if _INSTALLED.isdisjoint(root.parts):
+            roots[root] = None
+    return sorted(roots)
 
 
 def module_of_file(path: Path) -> str:

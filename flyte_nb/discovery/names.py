@@ -43,10 +43,10 @@ def notebook_name(
         env: The kernel's environment.
         user_ns: The notebook's variables.
         cwd: The kernel's working directory.
-        given: What the person said (`%flyte connect --name`); wins.
+        given: What the person said (`%flyte connect --name`); wins. Empty: there is no notebook.
     """
-    if given:
-        return NotebookName(tidy(given), "given")
+    if given is not None:
+        return NotebookName(tidy(given) if given else "", "given")
     told = (
         (env.get(VARIABLE, ""), "our command"),
         (_notebook_path(env.get("JPY_SESSION_NAME", "")), "JupyterLab"),

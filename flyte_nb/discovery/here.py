@@ -1,0 +1,73 @@
+"""The notebook (or script) of this process: its name, what it defines, and where its modules lie."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from flyte_nb.api.identifiers import Scope
+from flyte_nb.discovery.modules import entry_point_registrars, import_roots
+from flyte_nb.discovery.names import NotebookName, notebook_name, renamed
+from flyte_nb.discovery.notebook import Missing, NotebookRegistrar
+from flyte_nb.sdk.closure import reachable
+from flyte_nb.types.registry import Registry
+
+
+class Here:
+    """What a session asks about its surroundings; reads them anew each time. Thread-safe."""
+
+    def __init__(
+        self,
+        given_name: "str | None",
+        *,
+        namespace: "Mapping[str, Any]",
+        env: "Mapping[str, str]",
+        cwd: "Callable[[], Path]" = Path.cwd,
+    ) -> None:
+        """Look at one namespace.
+
+        Args:
+            given_name: The notebook's name, when the person said it; empty: there is no notebook.
+            namespace: `vars(__main__)`.
+            env: The process's environment.
+            cwd: The working directory now.
+        """
+        self._given_name = given_name
+        self._namespace = namespace
+        self._env = env
+        self._cwd = cwd
+        self._registrar = NotebookRegistrar(namespace)
+        self._lock = threading.Lock()
+        self._name: NotebookName | None = None
+
+    @property
+    def notebook(self) -> NotebookName:
+        """The notebook's name. Once somebody has said it, it stays."""
+        with self._lock:
+            if self._name is None or self._name.source == "default":
+                self._name = notebook_name(
+                    self._env, self._namespace, cwd=self._cwd(), given=self._given_name
+                )
+            return self._name
+
+    def load(self) -> "list[Any]":
+        """What is defined now, and what installed registrars find. Raises `UsageError`."""
+        found: list[Any] = list(self._registrar.load(self._env))
+        for registrar in entry_point_registrars():
+            found.extend(registrar.load(self._env))
+        return found
+
+    def missing(self, registry: Registry, scope: Scope) -> "list[Missing]":
+        """Definitions that are gone: still used, or known from before. Raises `CompileFailed`."""
+        everything = reachable(self._registrar.load(self._env), registry, scope)
+        return self._registrar.missing(everything)
+
+    def renamed(self) -> "str | None":
+        """The notebook's new name when its file was renamed meanwhile, else `None`."""
+        return renamed(self.notebook, self._namespace, cwd=self._cwd())
+
+    def roots(self, entities: "Sequence[Any]") -> "list[Path]":
+        """Folders whose modules travel: the notebook's own, and those of the entities' modules."""
+        path = Path(self.notebook.path) if self.notebook.path else None
+        beside = path.parent if path is not None and path.is_absolute() else self._cwd()
+        return [beside, *import_roots(entities)]
