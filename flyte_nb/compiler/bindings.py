@@ -10,7 +10,7 @@ from typing import NamedTuple
 from flyteidl.core import literals_pb2, types_pb2
 
 from flyte_nb.api.problems import Problem
-from flyte_nb.compiler import reports
+from flyte_nb.compiler import reports, type_reports
 from flyte_nb.compiler.building import BOTH, Builder, NodeState
 from flyte_nb.compiler.casting import Type, is_optional
 from flyte_nb.compiler.inference import type_of_scalar
@@ -108,7 +108,7 @@ class _Binding:
             ordered = [bindings[name] for name in sorted(bindings)]
             return self._items(data, ordered, "map_value_type", expected, errors)
         received = "*core.BindingData_OffloadedMetadata" if kind else ""
-        errors.add(reports.mismatching_bindings(self.node.id, self.name, expected, received))
+        errors.add(type_reports.mismatching_bindings(self.node.id, self.name, expected, received))
         return _FAILED
 
     def _union(
@@ -121,14 +121,14 @@ class _Binding:
                 continue
             if found.ok:
                 errors.add(
-                    reports.ambiguous_union(
+                    type_reports.ambiguous_union(
                         self.node.id, self.name, expected, data, (match, variant)
                     )
                 )
                 return _FAILED
             found, match = bound, variant
         if not found.ok:
-            errors.add(reports.incompatible_union(self.node.id, self.name, expected, data))
+            errors.add(type_reports.incompatible_union(self.node.id, self.name, expected, data))
         return found
 
     def _items(
@@ -141,7 +141,9 @@ class _Binding:
     ) -> Bound:
         if expected.kind != kind or expected.inner is None:
             received = data.collection if kind == "collection_type" else data.map
-            errors.add(reports.mismatching_bindings(self.node.id, self.name, expected, received))
+            errors.add(
+                type_reports.mismatching_bindings(self.node.id, self.name, expected, received)
+            )
             return _FAILED
         before = errors.count
         makers: list[str] = []
@@ -218,13 +220,13 @@ class _Binding:
                 continue
             field = step.string_value
             if field not in structure.dataclass_type:
-                errors.add(reports.field_not_found(self.node.id, promise.var, source, field))
+                errors.add(type_reports.field_not_found(self.node.id, promise.var, source, field))
                 return None
             source = self.builder.types.of(structure.dataclass_type[field])
         return source
 
     def _mismatch(self, maker: NodeState, var: str, type: Type, expected: Type) -> Problem:
-        return reports.promise_mismatch(
+        return type_reports.promise_mismatch(
             self.node.id,
             self.name,
             (maker.variable(var), type),
@@ -247,13 +249,13 @@ class _Binding:
             and type is not expected
             and not self.builder.types.castable(type, expected)
         ):
-            errors.add(reports.value_mismatch(self.node.id, self.name, type, expected))
+            errors.add(type_reports.value_mismatch(self.node.id, self.name, type, expected))
         if expected.kind == "enum_type":
             value = scalar.primitive.string_value
             allowed = expected.message.enum_type.values
             if value not in allowed:
                 errors.add(
-                    reports.illegal_enum_value(self.node.id, self.name, value, list(allowed))
+                    type_reports.illegal_enum_value(self.node.id, self.name, value, list(allowed))
                 )
         return Bound(type, [], errors.count == before)
 

@@ -5,7 +5,7 @@ Source: flytepropeller/pkg/compiler/validators/interface.go and branch.go at v1.
 
 from flyteidl.core import workflow_pb2
 
-from flyte_nb.compiler import reports
+from flyte_nb.compiler import reports, type_reports
 from flyte_nb.compiler.bindings import bind
 from flyte_nb.compiler.building import UPSTREAM, Builder, NodeState
 from flyte_nb.compiler.casting import Type
@@ -168,7 +168,7 @@ def _of_branch(builder: Builder, node: NodeState) -> "Interface | None":
         outputs = {name: type for name, type in outputs.items() if name in made}
         for name, type in outputs.items():
             if made[name] is not type:
-                errors.add(reports.value_mismatch(inner.id, name, type, made[name]))
+                errors.add(type_reports.value_mismatch(inner.id, name, type, made[name]))
                 break
     inputs = bind(builder, node, None, UPSTREAM)
     if outputs is None or errors.count != before:

@@ -142,8 +142,8 @@ def _at_most(subset: Schema, superset: Schema, word: str) -> bool:
 
 
 def _types(schema: Schema) -> "set[str]":
-    types = schema.get("type", [])
-    return {types} if isinstance(types, str) else {str(item) for item in types or ()}
+    types = schema.get("type")
+    return {types} if isinstance(types, str) else set(_texts(schema, "type"))
 
 
 def _list(schema: Schema, word: str) -> "list[Any]":

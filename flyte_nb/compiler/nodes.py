@@ -5,7 +5,7 @@ Source: flytepropeller/pkg/compiler/validators/node.go and condition.go at v1.16
 
 from flyteidl.core import condition_pb2, workflow_pb2
 
-from flyte_nb.compiler import reports
+from flyte_nb.compiler import reports, type_reports
 from flyte_nb.compiler.bindings import bind
 from flyte_nb.compiler.building import BOTH, UPSTREAM, Builder, NodeState
 from flyte_nb.compiler.casting import Type
@@ -130,7 +130,7 @@ def _check_comparison(
         builder, node, "LeftValue", comparison.left_value, comparison.HasField("left_value")
     )
     if errors.count == before and right is not None and left is not None and right is not left:
-        errors.add(reports.condition_mismatch(node.id, right, left))
+        errors.add(type_reports.condition_mismatch(node.id, right, left))
 
 
 def _operand(

@@ -7,12 +7,13 @@ node once, neighbours in order of their ids.
 from collections.abc import Iterable, Iterator, Mapping
 
 from flyte_nb.compiler import reports
+from flyte_nb.compiler.building import NodeState
 from flyte_nb.compiler.problems import END_NODE, START_NODE, Collector
 
 Edges = Mapping[str, "set[str]"]
 
 
-def check_reachable(nodes: "Iterable[str]", downstream: Edges, errors: Collector) -> None:
+def check_reachable(nodes: "Mapping[str, NodeState]", downstream: Edges, errors: Collector) -> None:
     """Report a cycle that the start leads into, or else the nodes that it does not lead to."""
     visited: set[str] = set()
     path = find_cycle(START_NODE, downstream, visited)
@@ -21,7 +22,8 @@ def check_reachable(nodes: "Iterable[str]", downstream: Edges, errors: Collector
         return
     lost = sorted(set(nodes) - visited - {END_NODE})
     if lost:
-        errors.add(reports.unreachable(lost, _ring_among(lost, downstream)))
+        broken = [node for node in lost if nodes[node].interface is None]
+        errors.add(reports.unreachable(lost, _ring_among(lost, downstream), broken))
 
 
 def find_cycle(start: str, downstream: Edges, visited: "set[str]") -> "list[str]":

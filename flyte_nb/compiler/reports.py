@@ -1,4 +1,6 @@
-"""Every problem the compiler knows: Flyte's code and text, and ours for the person who wrote it.
+"""Problems of a workflow's shape: Flyte's code and text, and ours for the person who wrote it.
+
+Problems of values and types are in `type_reports.py`.
 
 Source of codes and texts: flytepropeller/pkg/compiler/errors/compiler_errors.go at v1.16.8.
 """
@@ -10,8 +12,7 @@ from google.protobuf.message import Message
 
 from flyte_nb.api.problems import Problem
 from flyte_nb.compiler.casting import Type
-from flyte_nb.compiler.flyte_text import go_text, type_text
-from flyte_nb.compiler.hints import mismatch_hint
+from flyte_nb.compiler.flyte_text import go_text
 from flyte_nb.compiler.problems import START_NODE, named
 from flyte_nb.wire.types import spoken
 
@@ -189,105 +190,6 @@ def bound_twice(node_id: str, name: str) -> Problem:
     )
 
 
-def value_mismatch(node_id: str, name: str, actual: "Type | None", expected: Type) -> Problem:
-    """A plain value of another type than the input's."""
-    return _mismatch(
-        node_id,
-        name,
-        actual,
-        expected,
-        f"Variable [{name}] (type [{_text(actual)}]) doesn't match expected type [{_text(expected)}].",
-    )
-
-
-def promise_mismatch(
-    node_id: str, name: str, source: "tuple[str, Type]", sink: "tuple[str, Type]"
-) -> Problem:
-    """A node's result of another type than the input's; source and sink as Flyte names them."""
-    return _mismatch(
-        node_id,
-        name,
-        source[1],
-        sink[1],
-        f"The output variable '{source[0]}' has type [{_text(source[1])}], but it's assigned to the"
-        f" input variable '{sink[0]}' which has type type [{_text(sink[1])}].",
-        maker=source[0],
-    )
-
-
-def mismatching_bindings(
-    node_id: str, name: str, expected: Type, received: "str | Message"
-) -> Problem:
-    """A list or dict where something else is expected."""
-    given = received if isinstance(received, str) else go_text(received)
-    what = "nothing" if not given else "a list or dict"
-    return Problem(
-        "MismatchingBindings",
-        f"{name!r} is {spoken(expected.message)}, but {what} is given.",
-        node_id,
-        name,
-        f"Give one {spoken(expected.message)}.",
-        flyte_text=f"Input [{name}] on node [{node_id}] expects bindings of type"
-        f" [{go_text(expected.message)}].  Received [{given}]",
-    )
-
-
-def field_not_found(node_id: str, var: str, type: Type, name: str) -> Problem:
-    """`promise.name` where the dataclass has no such field."""
-    known = sorted(type.message.structure.dataclass_type)
-    return Problem(
-        "FieldNotFound",
-        f"{var} has no field {name!r}; it has {named(known)}.",
-        node_id,
-        var,
-        closest(name, known),
-        flyte_text=f"Variable [{var}] (type [{go_text(type.message)}]) doesn't have field [{name}].",
-    )
-
-
-def illegal_enum_value(node_id: str, name: str, value: str, allowed: "Sequence[str]") -> Problem:
-    """A text that is none of the enum's values."""
-    return Problem(
-        "IllegalEnumValue",
-        f"{name!r} cannot be {value!r}; it is one of {named([repr(item) for item in allowed])}.",
-        node_id,
-        name,
-        closest(value, allowed),
-        flyte_text=f"Input [{name}] on node [{node_id}] is an Enum and expects value to be one of"
-        f" [[{' '.join(allowed)}]].  Received [{value}]",
-    )
-
-
-def ambiguous_union(
-    node_id: str, name: str, expected: Type, binding: Message, matches: "tuple[Type, Type]"
-) -> Problem:
-    """A list or dict that two variants of a union could take."""
-    first, second = (spoken(match.message) for match in matches)
-    return Problem(
-        "AmbiguousBindingUnionValue",
-        f"{name!r} is {spoken(expected.message)}; both {first} and {second} would take this value.",
-        node_id,
-        name,
-        "Make it in a task that returns the one you mean.",
-        flyte_text=f"Input [{name}] on node [{node_id}] expects bindings of union type"
-        f" [{go_text(expected.message)}].  Received [{go_text(binding)}] which is ambiguous as both"
-        f" variants [{go_text(matches[0].message)}] and [{go_text(matches[1].message)}] match.",
-    )
-
-
-def incompatible_union(node_id: str, name: str, expected: Type, binding: Message) -> Problem:
-    """A list or dict that no variant of a union takes."""
-    return Problem(
-        "IncompatibleBindingUnionValue",
-        f"{name!r} is {spoken(expected.message)}; the value that is given fits none of these.",
-        node_id,
-        name,
-        flyte_text=f"Input [{name}] on node [{node_id}] expects bindings of union type"
-        f" [{go_text(expected.message)}].  Received [{go_text(binding)}] which does not match any"
-        " of the variants.",
-    )
-
-
 def duplicate_alias(node_id: str, alias: str) -> Problem:
     """One output with two aliases."""
     return Problem(
@@ -310,19 +212,6 @@ def syntax_error(node_id: str, variable: str, name: str) -> Problem:
         variable,
         "Use ASCII letters, digits and underscores.",
         flyte_text=f"Failed to parse element [{name}].",
-    )
-
-
-def condition_mismatch(node_id: str, right: Type, left: Type) -> Problem:
-    """A comparison of two types."""
-    return Problem(
-        "MismatchingTypes",
-        f"The condition compares {spoken(left.message)} with {spoken(right.message)}.",
-        node_id,
-        "RightValue",
-        f"Compare with {spoken(left.message)}; nothing is converted.",
-        flyte_text=f"Variable [RightValue] (type [{_text(right)}]) doesn't match expected type"
-        f" [{_text(left)}].",
     )
 
 
@@ -383,9 +272,14 @@ def cycle(path: "Sequence[str]", workflows: bool = False) -> Problem:
     )
 
 
-def unreachable(nodes: "Sequence[str]", ring: "Sequence[str]") -> Problem:
-    """Nodes that no way from the start leads to; `ring` when they wait for each other."""
-    if ring:
+def unreachable(nodes: "Sequence[str]", ring: "Sequence[str]", broken: "Sequence[str]") -> Problem:
+    """Nodes that no way from the start leads to.
+
+    `ring` has those that wait for each other, `broken` those with problems of their own.
+    """
+    if broken:
+        message, hint = f"So these nodes never start: {named(nodes)}.", ""
+    elif ring:
         message = f"These nodes wait for each other, so none starts: {' → '.join(ring)}."
         hint = "Remove one of the edges."
     else:
@@ -394,7 +288,7 @@ def unreachable(nodes: "Sequence[str]", ring: "Sequence[str]") -> Problem:
     return Problem(
         "UnreachableNodes",
         message,
-        (ring or nodes)[0],
+        (broken or ring or nodes)[0],
         hint=hint,
         flyte_text=f"The Workflow contain unreachable nodes [{','.join(nodes)}].",
     )
@@ -412,31 +306,6 @@ def too_deep(what: str) -> Problem:
 
 def closest(name: str, known: "Iterable[str]") -> str:
     """`Did you mean 'depth'?`, or nothing."""
-    match = difflib.get_close_matches(name[:200], [item[:200] for item in known], n=1)
-    return f"Did you mean {match[0]!r}?" if match else ""
-
-
-def _mismatch(
-    node_id: str, name: str, actual: "Type | None", expected: Type, text: str, maker: str = ""
-) -> Problem:
-    given = spoken(actual.message) if actual is not None else "nothing"
-    wanted = spoken(expected.message)
-    if given == wanted and actual is not None:
-        given, wanted = (
-            f"{given} ({actual.tag or actual.kind})",
-            f"{wanted} ({expected.tag or expected.kind})",
-        )
-    source = f"{maker} is {given}" if maker else f"the value is {given}"
-    subject = f"The workflow's output {name!r}" if node_id == "end-node" else repr(name)
-    return Problem(
-        "MismatchingTypes",
-        f"{subject} is {wanted}, but {source}.",
-        node_id,
-        name,
-        mismatch_hint(actual, expected),
-        flyte_text=text,
-    )
-
-
-def _text(type: "Type | None") -> str:
-    return type_text(type.message if type is not None else None)
+    spelled = {item[:200].casefold(): item for item in known}
+    match = difflib.get_close_matches(name[:200].casefold(), spelled, n=1)
+    return f"Did you mean {spelled[match[0]]!r}?" if match else ""
