@@ -146,9 +146,10 @@ class Driver:
         started = 0
         while True:
             self._prepare()
-            room = max(0, slots - started - len(self._to_start))
-            for node in list(islice(self.machine.startable.values(), room)):
-                self._announce(node)
+            room = slots - started - len(self._to_start)
+            if room > 0 and self.machine.startable:
+                for node in list(islice(self.machine.startable.values(), room)):
+                    self._announce(node)
             if not self._flush():
                 return started
             self._kill_doomed()
@@ -161,8 +162,9 @@ class Driver:
         node = self.machine.live.get(report.key.node_id)
         if node is None or node.attempt != report.key.attempt:
             return
-        killed = report.key in self._killed
-        self._killed.discard(report.key)
+        killed = bool(self._killed) and report.key in self._killed
+        if killed:
+            self._killed.discard(report.key)
         now = self._time()
         if report.outputs is not None:
             uri = f"{node.attempt_output_uri}/{OUTPUTS}"
@@ -212,8 +214,10 @@ class Driver:
         machine = self.machine
         most = self._launch.max_parallelism or DEFAULT_PARALLELISM
         while not self.retry_at_us:
-            room = max(0, most - machine.active_tasks)
-            nodes = [*machine.entering.values(), *islice(machine.ready.values(), room)]
+            room = most - machine.active_tasks
+            nodes = [*machine.entering.values()]
+            if machine.ready and room > 0:
+                nodes += islice(machine.ready.values(), room)
             if not nodes:
                 return
             for node in nodes:
@@ -274,9 +278,8 @@ class Driver:
     def _announce(self, node: NodeState) -> None:
         """Record that the next attempt is about to be started."""
         folder = self._layout.folder(node, node.attempts)
-        self._add(self.machine.attempt(node, self._time(), folder))
-        if self._executor.in_memory:
-            self._add(self.machine.started(node, self._time()))
+        phase = r.RUNNING if self._executor.in_memory else r.QUEUED
+        self._add(self.machine.attempt(node, self._time(), folder, phase))
         self._to_start.append(node)
 
     def _start(self, slots: int) -> int:
@@ -324,6 +327,8 @@ class Driver:
         )
 
     def _kill_doomed(self) -> None:
+        if not self.machine.has_doomed:
+            return
         waiting = {node.node_id for node in self._to_start}
         for node in self.machine.doomed():
             if node.node_id not in waiting:
@@ -400,7 +405,9 @@ class Driver:
 
     def _time(self) -> int:
         """Now; never before what was recorded last."""
-        self._now_us = max(self._now_us, self._clock())
+        now = self._clock()
+        if now > self._now_us:
+            self._now_us = now
         return self._now_us
 
     def _store_failed(self, error: StorageError) -> bool:

@@ -45,6 +45,8 @@ class Moves:
         """Task nodes that need an attempt (`attempt`)."""
         self.live: dict[str, NodeState] = {}
         """Task nodes with an attempt that has not ended."""
+        self.has_doomed = False
+        """Whether anything was ever doomed; while not, there is nothing in `doomed`."""
         self.active_tasks = 0
         """Task nodes that are QUEUED or RUNNING; what `max_parallelism` bounds."""
         self._unsettled: deque[NodeState | Frame] = deque()
@@ -155,22 +157,23 @@ class Moves:
             raise IllegalMove(f"Node {node.node_id} is not a running task: it has no attempts.")
         if phase not in ATTEMPT_MOVES[node.attempt_phase]:
             raise _illegal(f"the attempt at node {node.node_id}", node.attempt_phase, phase)
-        if record.attempt != node.attempts - (phase != r.QUEUED):
+        begins = node.attempt_phase not in OPEN
+        if record.attempt != (node.attempts if begins else node.attempts - 1):
             raise IllegalMove(f"Attempt {record.attempt} at node {node.node_id} is not its turn.")
-        if phase == r.QUEUED and (node.node_id not in self.startable or node.frame.doom):
+        if begins and (node.node_id not in self.startable or node.frame.doom):
             raise IllegalMove(f"Node {node.node_id} needs no further attempt.")
         node.attempt_phase = phase
         node.attempt_error = record.error
         node.attempt_output_uri = record.output_uri or node.attempt_output_uri
-        if phase == r.QUEUED:
+        if begins:
             node.attempts += 1
             node.attempt_started_us = 0
             del self.startable[node.node_id]
             self.live[node.node_id] = node
-        elif phase == r.RUNNING:
+        if phase == r.RUNNING:
             node.attempt_started_us = record.at_us
             node.first_started_us = node.first_started_us or record.at_us
-        else:
+        elif phase != r.QUEUED:
             del self.live[node.node_id]
             if phase == r.SUCCEEDED:
                 node.cache_status = record.cache_status or node.cache_status
@@ -239,6 +242,7 @@ class Moves:
 
     def _doom(self, frame: Frame, reason: str) -> None:
         """Everything open in this run has to end, nothing begins in it any more."""
+        self.has_doomed = True
         frame.doom = reason
         frame.ready = 0
         for node in frame.nodes.values():

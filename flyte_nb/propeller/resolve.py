@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any
 
-from flyteidl.core.literals_pb2 import Binding, BindingData, Literal, LiteralMap
+from flyteidl.core.literals_pb2 import BindingData, Literal, LiteralMap
 from flyteidl.core.types_pb2 import OutputReference
 from google.protobuf.struct_pb2 import Struct, Value
 
@@ -41,19 +41,18 @@ def inputs_of(plan: NodePlan, outputs: Outputs) -> LiteralMap:
     resolved = LiteralMap()
     literals = resolved.literals
     for binding in plan.bindings:
-        literals[binding.var].CopyFrom(_bound(plan.id, binding, outputs))
+        data = binding.binding
+        if data.WhichOneof("value") == "scalar":
+            literals[binding.var].scalar.CopyFrom(data.scalar)
+            continue
+        try:
+            literals[binding.var].CopyFrom(literal_of(data, outputs))
+        except Unresolved as error:
+            place = f"[{plan.id}].[{binding.var}]"
+            raise Unresolved(f"Error binding Var {place}: {error.message}") from error
     for name, none in plan.optional:
         literals[name].CopyFrom(none)
     return resolved
-
-
-def _bound(node_id: str, binding: Binding, outputs: Outputs) -> Literal:
-    try:
-        return literal_of(binding.binding, outputs)
-    except Unresolved as error:
-        raise Unresolved(
-            f"Error binding Var [{node_id}].[{binding.var}]: {error.message}"
-        ) from error
 
 
 def literal_of(data: BindingData, outputs: Outputs) -> Literal:

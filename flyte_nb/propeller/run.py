@@ -15,7 +15,7 @@ from flyte_nb.propeller.driver import Driver
 from flyte_nb.propeller.executors.inprocess import InProcess
 from flyte_nb.propeller.launch import Launch
 from flyte_nb.propeller.layout import Layout
-from flyte_nb.propeller.plan import plan_of
+from flyte_nb.propeller.plan import Plan, plan_of
 from flyte_nb.propeller.ports import Catalog
 from flyte_nb.propeller.records import Record
 from flyte_nb.propeller.values import Values
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def run_local(
-    closure: CompiledWorkflowClosure,
+    closure: "CompiledWorkflowClosure | Plan",
     inputs: LiteralMap,
     tasks: Mapping[Identifier, Any],
     registry: "Registry",
@@ -40,7 +40,7 @@ def run_local(
     Tasks run one after the other, in memory; nothing is written but what tasks write themselves.
 
     Args:
-        closure: The compiled workflow.
+        closure: The compiled workflow; its plan, when one has it from an earlier run (`plan_of`).
         inputs: Every input, defaults merged in.
         tasks: The `sdk` tasks by the identifier the closure's templates have.
         registry: The `types` registry that encodes and decodes their values.
@@ -54,9 +54,9 @@ def run_local(
             is raised from the user's own exception.
         KeyboardInterrupt: when user code or the person interrupted; nothing is left running.
     """
-    plan = plan_of(closure)
-    name = closure.primary.template.id.name
-    launch = Launch(ExecutionId("", "", name), closure, inputs)
+    plan = plan_of(closure) if isinstance(closure, CompiledWorkflowClosure) else closure
+    name = plan.workflow_id.name
+    launch = Launch(ExecutionId("", "", name), CompiledWorkflowClosure(), inputs)
     values = Values(None)
     executor = InProcess(tasks, registry, data)
     driver = Driver(

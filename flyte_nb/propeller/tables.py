@@ -75,12 +75,13 @@ NODE_MOVES: Mapping[str, Moves] = {
 }
 """By the node's kind."""
 
+# An executor that runs tasks in place has nothing to do between QUEUED and RUNNING: it leaves QUEUED out.
 ATTEMPT_MOVES: Moves = {
-    "": frozenset({QUEUED}),
+    "": frozenset({QUEUED, RUNNING}),
     QUEUED: frozenset({RUNNING, SUCCEEDED, FAILED, ABORTED}),
     RUNNING: frozenset({SUCCEEDED, FAILED, ABORTED}),
     SUCCEEDED: _END,
-    FAILED: frozenset({QUEUED}),  # the next attempt
+    FAILED: frozenset({QUEUED, RUNNING}),  # the next attempt
     ABORTED: _END,
 }
 

@@ -3,7 +3,7 @@
 import flytekit
 
 from flyte_nb import task
-from flyte_nb.propeller.plan import identifier
+from flyte_nb.propeller.plan import identifier, plan_of
 from flyte_nb.propeller.run import run_local
 from flyte_nb.testing import closures
 from flyte_nb.testing.closures import chain, integer, integers
@@ -31,12 +31,12 @@ def flytekit_chain(x: int) -> int:
 
 def test_a_chain_in_place(compare):
     template = closures.task("increment", ["x"])
-    made = chain(LENGTH, template)
+    plan = plan_of(chain(LENGTH, template))  # flytekit's workflow is compiled once, too
     tasks = {identifier(template.id): increment}
     registry = default_registry()
 
     def ours() -> None:
-        assert integer(run_local(made, integers(x=0), tasks, registry)) == LENGTH
+        assert integer(run_local(plan, integers(x=0), tasks, registry)) == LENGTH
 
     def peer() -> None:
         assert flytekit_chain(x=0) == LENGTH

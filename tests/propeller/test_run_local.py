@@ -69,7 +69,6 @@ def test_what_happens_can_be_watched():
         "SUCCEEDED",
     ]
     assert [x.phase for x in seen if isinstance(x, AttemptRecord)] == [
-        "QUEUED",
         "RUNNING",
         "SUCCEEDED",
     ]
