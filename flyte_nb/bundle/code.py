@@ -1,12 +1,15 @@
 """What a function depends on, read from the function itself."""
 
 import builtins
+import dis
 import sys
 from collections.abc import Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from flyte_nb.bundle.shaded import cloudpickle
+
+_IMPORT_NAME = dis.opmap["IMPORT_NAME"]
 
 EMPTY = object()
 """Stands for a closure's cell without content."""
@@ -34,10 +37,10 @@ def dependencies(function: FunctionType) -> "Iterator[Dependency]":
 
 def used_globals(function: FunctionType) -> "dict[str, Any]":
     """The globals that the code, nested code and textual annotations refer to, as far as defined."""
-    names: dict[str, None] = dict(cloudpickle()._extract_code_globals(function.__code__))
+    names: dict[str, None] = cloudpickle()._extract_code_globals(function.__code__)
     for annotation in annotations(function).values():
         if isinstance(annotation, str):
-            names.update(dict.fromkeys(_names_in(annotation)))
+            names = {**names, **dict.fromkeys(_names_in(annotation))}
     known = function.__globals__
     return {name: known[name] for name in names if name in known}
 
@@ -69,12 +72,11 @@ def annotations(function: FunctionType) -> "dict[str, Any]":
 
 def imported_names(code: CodeType) -> "set[str]":
     """Top-level names of the modules that `code` imports when it runs."""
-    import dis
-
     found = set()
-    for instruction in dis.get_instructions(code):
-        if instruction.opname == "IMPORT_NAME" and instruction.argval:
-            found.add(str(instruction.argval).partition(".")[0])
+    if _IMPORT_NAME in code.co_code[::2]:  # else it would be disassembled for nothing
+        for instruction in dis.get_instructions(code):
+            if instruction.opname == "IMPORT_NAME" and instruction.argval:
+                found.add(str(instruction.argval).partition(".")[0])
     for const in code.co_consts:
         if isinstance(const, CodeType):
             found |= imported_names(const)
@@ -100,8 +102,6 @@ def line_of_use(function: FunctionType, name: str) -> int:
 
 
 def _line_of_use(code: CodeType, name: str) -> int:
-    import dis
-
     line = code.co_firstlineno
     for instruction in dis.get_instructions(code):
         started = instruction.starts_line

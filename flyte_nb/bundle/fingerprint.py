@@ -6,6 +6,7 @@ that what changed can be said by name. A function that another one refers to is 
 enters the other one's part by name only.
 """
 
+import functools
 import hashlib
 import pickle
 from collections.abc import Callable
@@ -294,6 +295,7 @@ class _Sink:
         return len(data)
 
 
+@functools.cache
 def _canonical_pickler() -> Any:
     """A pickler class over the private cloudpickle's, which knows properties, cells and the like."""
 

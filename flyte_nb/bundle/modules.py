@@ -6,9 +6,11 @@ other.
 """
 
 import ast
+import functools
 import hashlib
 import re
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +23,8 @@ _LEFT_OUT = frozenset({"__pycache__", "node_modules"})
 _OURS = frozenset({"flyte_nb", "_flyte_nb_cloudpickle"})
 _DATA_BYTES = 1 << 20
 """A larger file that is not Python does not travel with its package."""
+_SETTLED_NS = 2_000_000_000
+"""A file written within this time may be written again without its time changing."""
 _IMPORTS = re.compile(rb"\bimport\b")
 
 
@@ -37,46 +41,18 @@ class Unit(NamedTuple):
     """Files of the package that are too large to travel."""
 
 
-class LocalModules:
-    """The local modules that one packing refers to, each read once, fresh from disk."""
+class Units:
+    """The local modules below some folders, each read once in its life."""
 
     def __init__(self, roots: "Sequence[str | Path]") -> None:
         self._roots = [Path(root).resolve() for root in roots]
         self._units: dict[str, Unit | None] = {}
-        self._noted: dict[str, None] = {}
 
-    def note(self, top: str) -> bool:
-        """Ship the top-level module `top`, and what it imports, if it is a local one."""
-        unit = self._unit(top)
-        if unit is None:
-            return False
-        if top not in self._noted:
-            self._noted[top] = None
-            for name in unit.imports:
-                self.note(name)
-        return True
-
-    def reached(self, top: str) -> "tuple[Unit, ...]":
-        """The unit `top` and every local one that it imports, sorted by name."""
-        seen: dict[str, Unit] = {}
-        waiting = [top]
-        while waiting:
-            name = waiting.pop()
-            unit = self._unit(name)
-            if unit is not None and name not in seen:
-                seen[name] = unit
-                waiting.extend(unit.imports)
-        return tuple(seen[name] for name in sorted(seen))
-
-    def units(self) -> "tuple[Unit, ...]":
-        """Everything noted, sorted by name."""
-        found = [self._unit(name) for name in sorted(self._noted)]
-        return tuple(unit for unit in found if unit is not None)
-
-    def _unit(self, top: str) -> "Unit | None":
+    def find(self, top: str) -> "Unit | None":
+        """The unit of the top-level module `top`, or `None` when it is not a local one."""
         if top not in self._units:
             place = self._place(top)
-            self._units[top] = None if place is None else _read(top, place)
+            self._units[top] = None if place is None else read_unit(top, place)
         return self._units[top]
 
     def _place(self, top: str) -> "Path | None":
@@ -101,6 +77,42 @@ class LocalModules:
         return False
 
 
+class LocalModules:
+    """The local modules that one task refers to."""
+
+    def __init__(self, units: Units) -> None:
+        self._units = units
+        self._noted: dict[str, Unit] = {}
+
+    def note(self, top: str) -> bool:
+        """Ship the top-level module `top`, and what it imports, if it is a local one."""
+        if top in self._noted:
+            return True
+        unit = self._units.find(top)
+        if unit is None:
+            return False
+        self._noted[top] = unit
+        for name in unit.imports:
+            self.note(name)
+        return True
+
+    def reached(self, top: str) -> "tuple[Unit, ...]":
+        """The unit `top` and every local one that it imports, sorted by name."""
+        seen: dict[str, Unit] = {}
+        waiting = [top]
+        while waiting:
+            name = waiting.pop()
+            unit = self._units.find(name)
+            if unit is not None and name not in seen:
+                seen[name] = unit
+                waiting.extend(unit.imports)
+        return tuple(seen[name] for name in sorted(seen))
+
+    def noted(self) -> "tuple[Unit, ...]":
+        """Everything noted, sorted by name."""
+        return tuple(self._noted[name] for name in sorted(self._noted))
+
+
 def _home(module: object) -> "Path | None":
     """The file of a loaded module, or the folder of a package."""
     paths = getattr(module, "__path__", None)
@@ -119,24 +131,56 @@ def _is_module(place: Path) -> bool:
     return place.is_dir() and next(place.glob("*.py"), None) is not None
 
 
-def _read(top: str, place: Path) -> Unit:
-    members: dict[str, bytes] = {}
-    left_out = []
-    imports: set[str] = set()
+def read_unit(top: str, place: Path) -> Unit:
+    """The unit at `place` as it lies on disk now.
+
+    What was read before is used again when no file has another size, time or place, and none was
+    written so lately that its time could not tell.
+
+    Raises:
+        BundleError: when a file cannot be read.
+    """
     try:
-        for path in _files(place):
-            name = path.name if path == place else path.relative_to(place.parent).as_posix()
-            if path.suffix != ".py" and path.stat().st_size > _DATA_BYTES:
-                left_out.append(name)
-                continue
-            members[name] = path.read_bytes()
-            if path.suffix == ".py":
-                imports.update(_imports(members[name]))
+        stamps = tuple(_stamp(path) for path in _files(place))
+        if any(time.time_ns() - stamp.mtime_ns < _SETTLED_NS for stamp in stamps):
+            return _read(top, place, stamps)
+        return _read_settled(top, place, stamps)
     except OSError as error:
         raise BundleError(
             f"The local module {top!r} cannot be read: {error}.",
             hint="It would travel with the task; check the file and its permissions.",
         ) from error
+
+
+class _Stamp(NamedTuple):
+    path: Path
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+def _stamp(path: Path) -> _Stamp:
+    found = path.stat()
+    return _Stamp(path, found.st_size, found.st_mtime_ns, found.st_ino)
+
+
+@functools.lru_cache(maxsize=64)
+def _read_settled(top: str, place: Path, stamps: "tuple[_Stamp, ...]") -> Unit:
+    return _read(top, place, stamps)
+
+
+def _read(top: str, place: Path, stamps: "tuple[_Stamp, ...]") -> Unit:
+    members: dict[str, bytes] = {}
+    left_out = []
+    imports: set[str] = set()
+    for path, size, *_ in stamps:
+        name = path.name if path == place else path.relative_to(place.parent).as_posix()
+        if path.suffix != ".py" and size > _DATA_BYTES:
+            left_out.append(name)
+            continue
+        members[name] = path.read_bytes()
+        if path.suffix == ".py":
+            imports.update(_imports(members[name]))
     data = deterministic_zip(members)
     digest = hashlib.sha256(data).hexdigest()
     return Unit(top, data, digest, tuple(sorted(imports - {top})), tuple(left_out))

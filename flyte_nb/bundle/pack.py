@@ -8,10 +8,11 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, NamedTuple
 
+from flyte_nb.api.errors import BundleError
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.bundle.fingerprint import Fingerprinter, Part
-from flyte_nb.bundle.modules import Unit
-from flyte_nb.bundle.pickler import Pickled, dump
+from flyte_nb.bundle.modules import Unit, Units
+from flyte_nb.bundle.pickler import dump
 from flyte_nb.bundle.references import References
 from flyte_nb.bundle.unpicklable import explain
 from flyte_nb.sdk.task import Task
@@ -95,28 +96,68 @@ def pack(
     Raises:
         BundleError: when something in it cannot travel; it names the variable, the path and the cell.
     """
-    references = References(local_roots)
-    digests = _BufferDigests()
-    fingerprinter = Fingerprinter(references, digests)
-    try:
-        fingerprinter.task(task)
-        pickled = dump(task, references, fingerprinter)
-    except Exception as error:
-        raise explain(task, error, lambda value: _failure(value, references)) from error
-    parts = sorted(fingerprinter.parts.values(), key=lambda part: part.key)
-    units = references.local.units()
-    return PackedTask(
-        name=scope.full_name(task.module, task.short_name),
-        fingerprint=fingerprinter.fingerprint(),
-        payload=pickled.payload,
-        payload_sha256=hashlib.sha256(pickled.payload).hexdigest(),
-        buffers=tuple(Buffer(raw, digests(raw)) for raw in pickled.buffers),
-        modules=units,
-        captured=_captured(parts),
-        warnings=_warnings(task, parts, units),
-        parts={part.key: part.digest for part in parts},
-        python=f"{sys.version_info[0]}.{sys.version_info[1]}",
-    )
+    return Packer(scope=scope, registry=registry, local_roots=local_roots).pack(task)
+
+
+class Packer:
+    """Packs the tasks of one registration: shared arrays and modules are read and digested once.
+
+    Use a new one each time, for it does not look again at what it has seen. Arguments as of `pack`.
+    """
+
+    def __init__(
+        self,
+        *,
+        scope: Scope,
+        registry: "Registry | None" = None,
+        local_roots: "Sequence[str | Path]" = (),
+    ) -> None:
+        self._scope = scope
+        self._registry = registry
+        self._units = Units(local_roots)
+        self._importable: dict[str, bool] = {}
+        self._digests = _BufferDigests()
+
+    def pack(self, task: Task) -> PackedTask:
+        """Pack one task.
+
+        Raises:
+            BundleError: when something in it cannot travel.
+        """
+        references = References(self._units, self._importable)
+        fingerprinter = Fingerprinter(references, self._digests)
+        try:
+            fingerprinter.task(task)
+            pickled = dump(task, references, fingerprinter)
+        except BundleError:
+            raise
+        except Exception as error:
+            raise explain(task, error, self._failure) from error
+        parts = sorted(fingerprinter.parts.values(), key=lambda part: part.key)
+        units = references.local.noted()
+        return PackedTask(
+            name=self._scope.full_name(task.module, task.short_name),
+            fingerprint=fingerprinter.fingerprint(),
+            payload=pickled.payload,
+            payload_sha256=hashlib.sha256(pickled.payload).hexdigest(),
+            buffers=tuple(Buffer(raw, self._digests(raw)) for raw in pickled.buffers),
+            modules=units,
+            captured=_captured(parts),
+            warnings=_warnings(task, parts, units),
+            parts={part.key: part.digest for part in parts},
+            python=f"{sys.version_info[0]}.{sys.version_info[1]}",
+        )
+
+    def _failure(self, value: Any) -> "Exception | None":
+        """What pickling `value` alone raises."""
+        if isinstance(value, FunctionType):
+            return None
+        references = References(self._units, self._importable)
+        try:
+            dump(value, references, Fingerprinter(references, lambda raw: ""))
+        except Exception as error:  # noqa: BLE001 - any class may refuse; this asks whether it does
+            return error
+        return None
 
 
 class _BufferDigests:
@@ -182,16 +223,4 @@ def _words(name: str) -> "list[str]":
     return [word for word in "".join(spaced).lower().split("_") if word]
 
 
-def _failure(value: Any, references: References) -> "Exception | None":
-    """What pickling `value` alone raises."""
-    if isinstance(value, FunctionType):
-        return None
-    fingerprinter = Fingerprinter(references, lambda raw: "")
-    try:
-        dump(value, references, fingerprinter)
-    except Exception as error:  # noqa: BLE001 - any class may refuse in any way; this asks whether
-        return error
-    return None
-
-
-__all__ = ["Buffer", "Captured", "PackedTask", "Pickled", "pack"]
+__all__ = ["Buffer", "Captured", "PackedTask", "Packer", "pack"]

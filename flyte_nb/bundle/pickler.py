@@ -6,6 +6,7 @@ globals, and cloudpickle's random ids of classes. Functions, cells and modules a
 `OUT_OF_BAND_BYTES` leave the stream.
 """
 
+import functools
 import io
 import pickle
 import sys
@@ -56,6 +57,7 @@ def dump(value: Any, references: References, fingerprinter: Fingerprinter) -> Pi
     return Pickled(target.getvalue(), buffers)
 
 
+@functools.cache
 def _pickler_class() -> Any:
     """A class over the private cloudpickle's pickler, which is loaded when packing only."""
     base = cloudpickle()

@@ -5,12 +5,10 @@ from a local module that is shipped as a file. Everything else is pickled by val
 """
 
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from flyte_nb.api.identifiers import MAIN_MODULE
-from flyte_nb.bundle.modules import LocalModules
+from flyte_nb.bundle.modules import LocalModules, Units
 from flyte_nb.bundle.shaded import cloudpickle
 from flyte_nb.sdk.callee import Callee
 from flyte_nb.worker.failures import CLOUDPICKLE
@@ -19,11 +17,16 @@ _IN_THE_RING = frozenset({"flyte_nb", CLOUDPICKLE})
 
 
 class References:
-    """The decisions for one packing; notes every local module that is referred to."""
+    """The decisions for one task; notes every local module that it refers to.
 
-    def __init__(self, local_roots: "Sequence[str | Path]") -> None:
-        self.local = LocalModules(local_roots)
-        self._importable: dict[str, bool] = {}
+    Args:
+        units: the local modules.
+        importable: what is known of modules, shared by the tasks of one packing.
+    """
+
+    def __init__(self, units: Units, importable: "dict[str, bool]") -> None:
+        self.local = LocalModules(units)
+        self._importable = importable
         self._by_name = cloudpickle()._should_pickle_by_reference
         self._user_by_value = _registered_by_the_user()
 
@@ -36,10 +39,11 @@ class References:
     def importable(self, module: str) -> bool:
         """Whether the worker can import `module`. A local module is noted to be shipped."""
         top = module.partition(".")[0]
+        is_local = top not in _IN_THE_RING and self.local.note(top)
         known = self._importable.get(module)
         if known is None:
             by_value = module in self._user_by_value or top in self._user_by_value
-            known = not by_value and module != MAIN_MODULE and self._find(top)
+            known = not by_value and module != MAIN_MODULE and (is_local or _find(top))
             self._importable[module] = known
         return known
 
@@ -52,16 +56,15 @@ class References:
             found = getattr(found, part, None)
         return (entity.module, entity.short_name) if found is entity else None
 
-    def _find(self, top: str) -> bool:
-        if top in _IN_THE_RING or self.local.note(top):
-            return True
-        if top in sys.stdlib_module_names or top in sys.builtin_module_names:
-            return True
-        return any(
-            finder.find_spec(top, None) is not None
-            for finder in sys.meta_path
-            if hasattr(finder, "find_spec")
-        )
+
+def _find(top: str) -> bool:
+    if top in _IN_THE_RING or top in sys.stdlib_module_names or top in sys.builtin_module_names:
+        return True
+    return any(
+        finder.find_spec(top, None) is not None
+        for finder in sys.meta_path
+        if hasattr(finder, "find_spec")
+    )
 
 
 def _registered_by_the_user() -> "frozenset[str]":

@@ -14,6 +14,8 @@ from flyte_nb.api.errors import BundleError
 from flyte_nb.worker.failures import CLOUDPICKLE
 from flyte_nb.worker.shading import adapt
 
+_MAIN = f"{CLOUDPICKLE}.cloudpickle"
+
 
 def source_folder() -> Path:
     """The folder of the installed cloudpickle's sources.
@@ -32,9 +34,11 @@ def source_folder() -> Path:
 
 def cloudpickle() -> Any:
     """The private copy's main module; loaded when it is first needed (20 ms)."""
-    if CLOUDPICKLE not in sys.modules:
+    loaded = sys.modules.get(_MAIN)
+    if loaded is None:
         _load()
-    return import_module(f"{CLOUDPICKLE}.cloudpickle")
+        loaded = import_module(_MAIN)
+    return loaded
 
 
 def _load() -> None:
@@ -48,7 +52,7 @@ def _load() -> None:
     sys.modules[CLOUDPICKLE] = module
     try:
         spec.loader.exec_module(module)
-        adapt(import_module(f"{CLOUDPICKLE}.cloudpickle"))
+        adapt(import_module(_MAIN))
     except BaseException:
         del sys.modules[CLOUDPICKLE]
         raise
