@@ -12,8 +12,8 @@ from collections import deque
 from itertools import pairwise
 from typing import NamedTuple
 
-_ROUNDS = 4
-_SMALL_ROUNDS = 10  # for graphs where it costs next to nothing
+_ROUNDS = 2
+_SMALL_ROUNDS = 6  # for graphs where it costs next to nothing
 _SMALL = 120  # vertices
 _PASSES = 4  # of swapping neighbours, in each round
 _LAST_PASSES = 8
@@ -207,34 +207,31 @@ def _swap(
 
 
 def _swap_column(column: "list[int]", graph: Columns, position: "list[float]", ties: bool) -> bool:
-    predecessors, successors = graph.predecessors, graph.successors
+    # What the neighbours' places are does not change while this column is looked at.
+    before = [[position[near] for near in graph.predecessors[vertex]] for vertex in column]
+    after = [[position[near] for near in graph.successors[vertex]] for vertex in column]
     gained = False
-    upper = column[0] if column else -1
+    upper_before, upper_after = before[0], after[0]
     for index in range(1, len(column)):
-        lower = column[index]
+        lower_before, lower_after = before[index], after[index]
         gain = 0
-        for above, below in (
-            (predecessors[upper], predecessors[lower]),
-            (successors[upper], successors[lower]),
-        ):
-            if not above or not below:
-                continue
-            if len(above) == 1 == len(below):
-                first, second = position[above[0]], position[below[0]]
-                gain += (first > second) - (first < second)
-                continue
-            places = [position[vertex] for vertex in below]
-            for vertex in above:
-                first = position[vertex]
-                for second in places:
-                    if first > second:
-                        gain += 1
-                    elif first < second:
-                        gain -= 1
+        for first in upper_before:
+            for second in lower_before:
+                if first > second:
+                    gain += 1
+                elif first < second:
+                    gain -= 1
+        for first in upper_after:
+            for second in lower_after:
+                if first > second:
+                    gain += 1
+                elif first < second:
+                    gain -= 1
         if gain > 0 or (ties and not gain):
-            column[index - 1], column[index] = lower, upper
-            position[lower], position[upper] = index - 1, index
+            column[index - 1], column[index] = column[index], column[index - 1]
             gained = gained or gain > 0
         else:
-            upper = lower
+            upper_before, upper_after = lower_before, lower_after
+    for index, vertex in enumerate(column):
+        position[vertex] = index
     return gained

@@ -5,6 +5,7 @@ second line (`.s`); a script recolours by setting `data-phase` and the mark's `d
 `palette.MARK_PATHS`), and never lays out again. Arrows carry `data-s` and `data-t`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -25,6 +26,7 @@ from flyte_nb.graph.palette import MARK_PATHS, PHASE_STYLES, display_phase
 from flyte_nb.graph.svg_style import ROOT, THEMES, style_sheet
 
 PROBLEM = "PROBLEM"
+_SPECIAL = re.compile("[<>&\"']")
 _LIVE = frozenset({"RUNNING", "DYNAMIC_RUNNING", "SUCCEEDING"})
 _BAD = frozenset({"FAILED", "FAILING", "TIMED_OUT", PROBLEM})
 
@@ -115,11 +117,11 @@ def group_phase(phases: "Sequence[str]") -> str:
 
 
 def _text(text: str) -> str:
-    if text.isalnum():
-        return text
-    # XML 1.0 cannot carry control characters, not even as references.
-    clean = "".join(c if c >= " " or c in "\t\n" else "\ufffd" for c in text)
-    return escape(clean.encode("utf-8", "replace").decode("utf-8"), quote=True)
+    if not (text.isascii() and text.isprintable()):
+        # XML 1.0 cannot carry control characters, not even as references.
+        text = "".join(c if c >= " " or c in "\t\n" else "\ufffd" for c in text)
+        text = text.encode("utf-8", "replace").decode("utf-8")
+    return escape(text, quote=True) if _SPECIAL.search(text) else text
 
 
 def _edge(route: Route, shown: "Mapping[str, str]", variables: "Mapping[str, list[str]]") -> str:
