@@ -1,0 +1,66 @@
+"""Lines after `%flyte`."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flyte_nb.api.errors import UsageError
+from flyte_nb.notebook.arguments import COMMANDS, parse
+from flyte_nb.notebook.magics import handlers
+
+
+def test_every_command_has_a_handler_and_every_handler_a_command():
+    assert sorted(handlers()) == sorted(row.name for row in COMMANDS)
+
+
+def test_inputs_flags_and_arguments_are_told_apart():
+    got = parse("launch train url='https://a b' depth=3 --version v1 --execution-name=mine")
+    assert got.command.name == "launch"
+    assert got.positionals == ("train",)
+    assert got.inputs == {"url": "https://a b", "depth": "3"}
+    assert got.options == {"version": "v1", "execution-name": "mine"}
+
+
+def test_an_empty_line_asks_for_help():
+    assert parse("").command.name == "help"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("launhc x", "Did you mean %flyte launch"),
+        ("zzz", "%flyte help lists them"),
+        ("register --dry", "has no flag --dry; it knows --dry-run"),
+        ("watch a b", "'b' is one argument too many"),
+        ("launch a b", "Inputs are written name=value"),
+        ("connect --project", "--project needs a value"),
+        ("watch --wait=3", "takes no value"),
+        ("launch x y='3", "Is a quote left open"),
+        ("status now", "one argument too many"),
+    ],
+)
+def test_a_wrong_line_says_what_would_be_right(line, said):
+    with pytest.raises(UsageError, match=said):
+        parse(line)
+
+
+def test_a_number_has_to_be_one():
+    with pytest.raises(UsageError, match="--limit needs a whole number, not 'many'"):
+        parse("executions --limit many").number("limit")
+    assert parse("executions --limit 5").number("limit") == 5
+    assert parse("executions").number("limit", 20) == 20
+
+
+@given(st.text())
+def test_no_line_raises_anything_else_than_a_usage_error(line):
+    try:
+        parse(line)
+    except UsageError as error:
+        assert str(error)
+
+
+@pytest.mark.parametrize("row", COMMANDS, ids=lambda row: row.name)
+def test_the_usage_line_names_everything(row):
+    for option in row.options:
+        assert option.flag in row.usage
+        assert option.help

@@ -1,0 +1,235 @@
+"""`%flyte` and `%%task` in a shell, over a fake session."""
+
+import inspect
+import traceback
+
+import pytest
+
+from flyte_nb.api.errors import RegistrationFailed, RemoteError, UsageError
+from flyte_nb.notebook import extension
+
+_PIPELINE_WITHOUT_FIT = """
+from flyte_nb import task
+@task
+def load(n: int) -> int:
+    return n
+"""
+
+
+def test_registering_shows_what_is_new_and_then_that_nothing_changed(pipeline):
+    pipeline.run("%flyte register")
+    assert "✓ churn.pipeline  new        first time" in pipeline.shown()
+    pipeline.run("%flyte register")
+    assert "= churn.pipeline  unchanged" in pipeline.shown()
+
+
+def test_a_dry_run_registers_nothing(pipeline):
+    pipeline.run("%flyte register --dry-run")
+    assert pipeline.session.registered == {}
+
+
+def test_only_what_is_named_is_registered(pipeline):
+    pipeline.run("%flyte register load")
+    assert list(pipeline.session.registered) == ["churn.load"]
+
+
+def test_an_empty_notebook_says_how_to_begin(notebook):
+    assert "%%task" in str(notebook().fails("%flyte register"))
+
+
+def test_a_deleted_definition_is_left_out_and_pointed_out(pipeline):
+    pipeline.run(_PIPELINE_WITHOUT_FIT, cell_id="define")
+    pipeline.run("%flyte register", cell_id="register")
+    assert list(pipeline.session.registered) == ["churn.load"]
+    assert "fit is not defined by cell [2] any more" in pipeline.shown()
+    assert "del fit" in pipeline.shown()
+
+
+def test_a_class_that_was_defined_again_is_pointed_out_with_the_cell_to_run(notebook):
+    made = notebook(speed=0)
+    cell = "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int = 1\n"
+    made.run(cell, cell_id="class")
+    made.run(
+        "from flyte_nb import task\n@task\ndef f(p: P) -> int:\n    return p.x", cell_id="task"
+    )
+    made.run(cell, cell_id="class")
+    made.run("%flyte register", cell_id="register")
+    assert "class P was redefined after f: run cell [2] again" in made.shown()
+
+
+def test_a_failed_registration_fails_the_cell_and_keeps_the_panel(pipeline, monkeypatch):
+    def refuse(*entities, on_progress=None, dry_run=False):
+        raise RemoteError("No such project.", code="NOT_FOUND")
+
+    monkeypatch.setattr(pipeline.session, "register", refuse)
+    assert isinstance(pipeline.fails("%flyte register"), RemoteError)
+
+
+def test_an_outcome_with_failures_fails_the_cell(pipeline, monkeypatch):
+    register = pipeline.session.register
+
+    def half(*entities, on_progress=None, dry_run=False):
+        outcome = register(*entities, on_progress=on_progress)
+        bad = outcome.entities[0]._replace(state="failed", why="refused")
+        return outcome._replace(entities=(bad, *outcome.entities[1:]))
+
+    monkeypatch.setattr(pipeline.session, "register", half)
+    error = pipeline.fails("%flyte register")
+    assert isinstance(error, RegistrationFailed)
+    assert "refused" in str(error)
+    assert "✕ churn.load" in pipeline.shown()
+
+
+def test_launching_with_inputs_returns_the_execution(pipeline):
+    run = pipeline.run("run = %flyte launch pipeline n=3\nrun")
+    assert run.inputs() == {"n": 3}
+    assert pipeline.kernel.last_execution == run.id.name
+
+
+def test_an_input_may_be_a_variable_of_the_notebook(pipeline):
+    pipeline.run("best = 11")
+    assert pipeline.run("run = %flyte launch pipeline n=best\nrun").inputs() == {"n": 11}
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("%flyte launch pipeline n=x", "n (int): is not an int: “x”"),
+        ("%flyte launch pipeline m=1", "pipeline has no input 'm'; it takes: n"),
+        ("%flyte launch fit depth=1", "fit needs n"),
+        ("%flyte launch nobody n=1", "There is no task or workflow 'nobody'"),
+        ("%flyte watch", "Nothing was launched yet"),
+        ("%flyte logs", "Nothing was launched yet"),
+    ],
+)
+def test_a_wrong_line_fails_the_cell_with_a_message(pipeline, line, said):
+    error = pipeline.fails(line)
+    assert isinstance(error, UsageError)
+    assert said in str(error)
+
+
+def test_a_failure_is_shown_without_frames_of_ours(pipeline, capsys):
+    pipeline.fails("%flyte launch pipeline n=x")
+    said = capsys.readouterr().out
+    assert "UsageError" in said
+    assert "site-packages" not in said
+    assert "notebook/commands" not in said
+
+
+def test_the_place_of_an_error_in_a_cell_is_told(pipeline, capsys):
+    pipeline.fails("def go():\n    return pipeline(n='x', m=2)\ngo()")
+    assert "cell [2], line 2: return pipeline(n='x', m=2)" in capsys.readouterr().out
+
+
+def test_watching_follows_the_newest_run_of_this_notebook_after_a_restart(pipeline):
+    run = pipeline.run("run = %flyte launch pipeline n=3\nrun")
+    pipeline.kernel.last_execution = ""  # what a new kernel knows
+    run.advance(100)
+    pipeline.run("%flyte watch")
+    assert run.id.name in pipeline.shown()
+    assert "succeeded" in pipeline.shown()
+
+
+def test_watching_with_wait_fails_the_cell_when_the_run_failed(pipeline):
+    run = pipeline.run("run = %flyte launch pipeline n=3\nrun")
+    run.terminate("enough")
+    error = pipeline.fails("%flyte watch --wait")
+    assert type(error).__name__ == "ExecutionFailed"
+    assert "enough" in str(error)
+
+
+def test_logs_are_printed_and_can_be_cut(pipeline, capsys):
+    run = pipeline.run("run = %flyte launch pipeline n=3\nrun")
+    run.advance(100)
+    capsys.readouterr()
+    pipeline.run(f"%flyte logs {run.id.name} load")
+    assert capsys.readouterr().out == "n0 attempt 1 says hello\n"
+    pipeline.run("%flyte logs --tail 1")
+    assert capsys.readouterr().out == "n1 attempt 1 says hello\n"
+    assert "has no node 'nope'; it has: n0 (load), n1 (fit)" in str(
+        pipeline.fails(f"%flyte logs {run.id.name} nope")
+    )
+
+
+def test_terminating_asks_first_and_yes_does_not(pipeline):
+    run = pipeline.run("run = %flyte launch pipeline n=3\nrun")
+    pipeline.run("%flyte terminate")
+    assert not run.view().is_terminal
+    assert "application/vnd.jupyter.widget-view+json" in pipeline.published[-1]["data"]
+    pipeline.run("%flyte terminate --yes --cause enough")
+    assert run.view().phase == "ABORTED"
+    assert run.view().abort_cause == "enough"
+    pipeline.run("%flyte terminate")
+    assert "has already ended" in pipeline.shown()
+
+
+def test_connecting_anew_replaces_the_session(pipeline):
+    before = pipeline.session
+    pipeline.run("%flyte connect --project mine --name other")
+    assert pipeline.session is not before
+    assert "other → mine / development" in pipeline.shown()
+
+
+def test_executions_status_and_help_are_shown(pipeline):
+    pipeline.run("%flyte executions")
+    assert "Nothing has run yet" in pipeline.shown()
+    pipeline.run("%flyte status")
+    assert "endpoint: 127.0.0.1:30080" in pipeline.shown()
+    pipeline.run("%flyte help")
+    assert "%flyte register" in pipeline.shown()
+    pipeline.run("%flyte help launch")
+    assert "--execution-name" in pipeline.shown()
+
+
+def test_a_task_cell_sees_its_inputs_and_gives_the_names_it_sets(notebook):
+    made = notebook()
+    made.run(
+        "%%task area(a: int, b: int = 2) -> product: int, total: int\nproduct = a * b\ntotal = a + b\n",
+        cell_id="area",
+    )
+    assert made.run("area.function(3)") == (6, 5)
+    assert made.run("area.resource_type") == "task"
+    owner = made.kernel.cells.owner("area")
+    assert owner is not None
+    assert owner.cell_id == "area"
+
+
+def test_the_traceback_of_a_task_cell_has_the_lines_of_the_cell(notebook):
+    made = notebook()
+    made.run("%%task bad(a: int) -> x: float\n\nx = a / 0\n")
+    error = made.fails("bad.function(1)")
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    assert (last.lineno, (last.line or "").strip()) == (3, "x = a / 0")
+    assert made.kernel.cells.label(last.filename) == "cell [1]"
+    assert "x = a / 0" in inspect.getsource(made.shell.user_ns["bad"].function)
+
+
+@pytest.mark.parametrize(
+    ("cell", "line", "said"),
+    [
+        ("%%task f(a: int) -> x: int\ny = 1\nx = (a +\n", "cell [1], line 3", "SyntaxError"),
+        ("%%task f(a: int -> x: int\nx = 1\n", "cell [1], line 1", "SyntaxError"),
+        ("%%task f() -> x: int\ny = 1\n", "cell [1], line 1", "output x is never set"),
+    ],
+)
+def test_a_broken_task_cell_points_at_its_line(notebook, capsys, cell, line, said):
+    made = notebook()
+    made.fails(cell)
+    shown = capsys.readouterr().out
+    assert line in shown
+    assert said in shown
+    assert "flyte_nb/sdk" not in shown
+    assert "f" not in made.shell.user_ns
+
+
+def test_loading_twice_replaces_and_unloading_takes_everything_away(shell, notebook):
+    notebook()
+    notebook()
+    assert "flyte" in shell.magics_manager.magics["line"]
+    extension.unload(shell)
+    assert "flyte" not in shell.magics_manager.magics["line"]
+    assert "task" not in shell.magics_manager.magics["cell"]
+    assert not any(
+        getattr(matcher, "matcher_identifier", "") == "flyte_nb"
+        for matcher in shell.Completer.custom_matchers
+    )

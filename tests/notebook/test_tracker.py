@@ -1,0 +1,211 @@
+"""The tracker over a scripted execution: widgets while it runs, static HTML when it has ended."""
+
+import threading
+from typing import Any
+
+import pytest
+from fakes import FakeExecution, Step, plan, succeeding
+
+from flyte_nb.api.errors import ErrorInfo
+from flyte_nb.api.identifiers import ExecutionId, Identifier
+from flyte_nb.graph.layout import layered
+from flyte_nb.graph.values import Graph, GraphEdge, GraphNode
+from flyte_nb.notebook.live import graph_widget
+from flyte_nb.notebook.live.question import Question
+from flyte_nb.notebook.live.tracker import Surroundings, Tracker
+
+PATIENCE_S = 10
+NAMES = {"n0": "churn.load", "n1": "churn.fit"}
+GRAPH = Graph(
+    "pipeline",
+    (GraphNode("n0", "task", "load"), GraphNode("n1", "task", "fit · 3")),
+    (GraphEdge("n0", "n1"),),
+)
+
+
+class Page:
+    """What the tracker writes over the output."""
+
+    def __init__(self) -> None:
+        self.replaced: list[Any] = []
+        self.done = threading.Event()
+
+    def replace(self, bundle: Any) -> None:
+        self.replaced.append(bundle)
+        self.done.set()
+
+
+def _tracker(script: Any = None, **options: Any) -> "tuple[Tracker, FakeExecution, Page]":
+    execution = FakeExecution(
+        ExecutionId("p", "d", "a1"),
+        Identifier("workflow", "p", "d", "churn.pipeline", "v"),
+        NAMES,
+        script or succeeding(NAMES),
+        speed=0,
+        inputs={"n": "<b>3</b>"},
+        **options,
+    )
+    page = Page()
+    around = Surroundings(
+        at_rest=lambda view: {"text/html": f"<p>{view.phase}</p>", "text/plain": view.phase},
+        replace=page.replace,
+        humanize=lambda text: text.replace("/tmp/k.py", "cell [7]"),
+        show_value=lambda value: f"<code>{value!r}</code>".replace("<b>", "&lt;b&gt;"),
+    )
+    return Tracker(execution, execution.view(), layered(GRAPH), around), execution, page
+
+
+def _until(condition: Any) -> None:
+    """Wait for a condition that another thread makes true."""
+    waiter = threading.Event()
+    for _ in range(PATIENCE_S * 100):
+        if condition():
+            return
+        waiter.wait(0.01)
+    raise AssertionError("it never became true")
+
+
+def test_when_the_run_has_ended_static_html_takes_the_place_of_the_widgets():
+    tracker, execution, page = _tracker()
+    tracker.start()
+    execution.advance(10)
+    assert page.done.wait(PATIENCE_S)
+    assert tracker.join(PATIENCE_S)
+    assert page.replaced == [{"text/html": "<p>SUCCEEDED</p>", "text/plain": "SUCCEEDED"}]
+    assert tracker.widget.comm is None
+    assert tracker._graph.widget.comm is None
+
+
+def test_only_what_changed_travels_to_the_graph(monkeypatch):
+    monkeypatch.setattr(graph_widget, "_SETTLE_S", 0.0)
+    tracker, execution, _ = _tracker()
+    sent: list[Any] = []
+    tracker._graph.widget.send = lambda content, buffers=None: sent.append(content)
+    tracker.start()
+    _until(lambda: tracker._states["n1"].subtitle == "waits for 1")
+    execution.advance()
+    _until(lambda: any("n0" in message["delta"] for message in sent))
+    assert all(set(message) == {"delta"} for message in sent)
+    assert sent[-1]["delta"]["n0"][0] == "RUNNING"
+    assert tracker._graph.widget.states["n1"] == ["UNDEFINED", "waits for 1"]
+    tracker.close()
+
+
+def test_a_page_that_comes_later_gets_the_whole_state():
+    tracker, execution, _ = _tracker()
+    tracker.start()
+    execution.advance(3)
+    _until(lambda: tracker._graph.widget.get_state()["states"].get("n1", [""])[0] == "RUNNING")
+    assert tracker._graph.widget.get_state()["states"]["n0"][0] == "SUCCEEDED"
+    tracker.close()
+
+
+def test_a_failure_is_told_in_cells_while_the_rest_goes_on():
+    error = ErrorInfo(
+        "USER:ValueError",
+        'Trace:\n\n    File "/tmp/k.py", line 3, in fit\n      x = 1\n\nMessage:\n\n    ValueError: <no>',
+        "USER",
+    )
+    tracker, execution, _ = _tracker(
+        plan(Step(0, "n0", "RUNNING"), Step(1, "n0", "FAILED", error), Step(2, "n1", "RUNNING"))
+    )
+    tracker.start()
+    execution.advance(2)
+    _until(lambda: "ValueError" in tracker._pieces.errors.value)
+    shown = tracker._pieces.errors.value
+    assert "cell [7]" in shown
+    assert "&lt;no&gt;" in shown
+    assert "<no>" not in shown
+    tracker.close()
+
+
+def test_choosing_a_node_loads_its_values_once_and_shows_its_log():
+    tracker, execution, _ = _tracker()
+    tracker.start()
+    execution.advance(3)
+    _until(lambda: tracker._states.get("n1") and tracker._states["n1"].phase == "RUNNING")
+    tracker._graph.widget.selected = "n0"
+    _until(lambda: "seed" in tracker._pieces.side.value)
+    assert "0.97" in tracker._pieces.side.value
+    assert "n0 attempt 1 says hello" in tracker._pieces.side_log.value
+    tracker._graph.widget.selected = ""
+    tracker._graph.widget.selected = "n0"
+    _until(lambda: "seed" in tracker._pieces.side.value)
+    assert execution.node_data_calls == ["n0"]
+    tracker.close()
+
+
+def test_inputs_are_shown_escaped():
+    tracker, _, _ = _tracker()
+    tracker.start()
+    _until(lambda: "&lt;b&gt;3" in tracker._pieces.inputs.value)
+    tracker.close()
+
+
+def test_terminating_asks_first_and_then_does_it():
+    tracker, execution, page = _tracker()
+    pieces = tracker._pieces
+    tracker.start()
+    pieces.terminate.click()
+    _until(lambda: pieces._confirm in pieces._head_row.children)
+    pieces.keep.click()
+    _until(lambda: pieces.terminate in pieces._head_row.children)
+    assert not execution.view().is_terminal
+    pieces.terminate.click()
+    _until(lambda: pieces._confirm in pieces._head_row.children)
+    pieces.end.click()
+    assert page.done.wait(PATIENCE_S)
+    assert execution.view().abort_cause == "terminated from the notebook"
+    assert page.replaced[0]["text/plain"] == "ABORTED"
+
+
+def test_clicks_from_many_threads_end_it_once():
+    tracker, execution, page = _tracker()
+    tracker.start()
+    clicks = [threading.Thread(target=tracker._pieces.end.click) for _ in range(8)]
+    for click in clicks:
+        click.start()
+    for click in clicks:
+        click.join()
+    assert page.done.wait(PATIENCE_S)
+    assert len(page.replaced) == 1
+
+
+def test_without_anywidget_the_graph_is_a_picture_that_is_drawn_anew(monkeypatch):
+    monkeypatch.setattr(graph_widget.importlib.util, "find_spec", lambda name: None)
+    tracker, execution, _ = _tracker()
+    assert isinstance(tracker._graph, graph_widget.PictureGraph)
+    tracker.start()
+    execution.advance(2)
+    _until(lambda: 'id="node-n0" class="n" data-phase="SUCCEEDED"' in tracker._graph.widget.value)
+    tracker.close()
+
+
+def test_a_question_is_answered_once():
+    said: list[str] = []
+    acted: list[int] = []
+    question = Question(
+        "Sure?",
+        yes=("Yes", lambda: acted.append(1), "done"),
+        no=("No", "left"),
+        say=said.append,
+    )
+    agree, refuse = question.widget.children[1].children[1:]
+    for click in [threading.Thread(target=agree.click) for _ in range(4)]:
+        click.start()
+        click.join()
+    refuse.click()
+    assert acted == [1]
+    assert said == ["done"]
+
+
+def test_the_script_of_the_graph_is_small():
+    assert len(graph_widget._widget_class()._esm.encode()) < 20_000
+
+
+@pytest.fixture(autouse=True)
+def _no_widget_is_left_open():
+    yield
+    import ipywidgets
+
+    ipywidgets.Widget.close_all()
