@@ -22,7 +22,7 @@ from flyte_nb.api.specs import (
 from flyte_nb.types.codec import Codec
 
 if TYPE_CHECKING:
-    from flyte_nb.sdk.signature import TaskSignature
+    from flyte_nb.sdk.signature import Reading
 
 Target = TaskNode | WorkflowNode | LaunchPlanNode
 
@@ -43,6 +43,8 @@ class Plan(NamedTuple):
     """Name, type and label of each."""
     single: bool
     default_literals: "dict[str, Literal]"
+    unreadable: "frozenset[str]"
+    """Inputs whose type is a problem already; what is given for them is not looked at."""
 
 
 class Draft:
@@ -160,17 +162,19 @@ def identify(entity: Any, scope: Scope, version: str = "") -> Identifier:
     )
 
 
-def plan_of(entity: Any, identifier: Identifier, signature: "TaskSignature") -> Plan:
+def plan_of(entity: Any, identifier: Identifier, reading: "Reading") -> Plan:
     """What all calls of `entity` have in common."""
+    signature = reading.signature
     name = entity.short_name.rpartition(".")[2]
     bound = getattr(entity, "bound_inputs", {})
     inputs = tuple(
         (each, codec) for each, codec in sorted(signature.input_codecs.items()) if each not in bound
     )
     alone = len(signature.output_names) == 1
+    types = {each: variable.type for each, variable in signature.interface.outputs.items()}
     outputs = tuple(
-        (each, variable.type, f"{name}()" if alone else f"{name}().{each}")
-        for each, variable in signature.interface.outputs.items()
+        (each, types.get(each), f"{name}()" if alone else f"{name}().{each}")
+        for each in signature.output_names
     )
     # A launch plan's own defaults apply where it runs, so that they are not bound here.
     is_launch_plan = entity.resource_type == LAUNCH_PLAN
@@ -184,8 +188,9 @@ def plan_of(entity: Any, identifier: Identifier, signature: "TaskSignature") -> 
         required=frozenset(each for each, _ in inputs if each not in signature.defaults),
         defaults={} if is_launch_plan else signature.defaults,
         outputs=outputs,
-        single=signature.output_kind == "single" and bool(outputs),
+        single=signature.output_kind == "single",
         default_literals={},
+        unreadable=reading.unreadable,
     )
 
 

@@ -166,6 +166,7 @@ class Frame:
     ) -> "dict[str, Any]":
         """The arguments by name; what is wrong with them is noted, once for a call."""
         plan = draft.plan
+        kwargs = {name: value for name, value in kwargs.items() if name not in plan.unreadable}
         given, problems = bind_arguments(
             plan.name,
             [name for name, _ in plan.inputs],
@@ -223,7 +224,7 @@ class Frame:
             )
         self._named.add(key)
         identifier = identify(entity, self.scope, self.version_of(entity))
-        plan = self._plans[id(entity)] = plan_of(entity, identifier, reading.signature)
+        plan = self._plans[id(entity)] = plan_of(entity, identifier, reading)
         return plan
 
 

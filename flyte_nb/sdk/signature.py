@@ -46,6 +46,8 @@ class Reading(NamedTuple):
     problems: "tuple[Problem, ...]"
     watched: "tuple[tuple[str, Any], ...]"
     """Globals by which textual annotations were resolved."""
+    unreadable: "frozenset[str]" = frozenset()
+    """Inputs whose type is one of the problems; what is given for them is not looked at."""
 
 
 class SignatureReader:
@@ -92,7 +94,8 @@ class SignatureReader:
             output_class,
             parameters.names[: parameters.positional],
         )
-        return Reading(signature, tuple(self._problems), hints.watched)
+        unreadable = frozenset(parameters.names) - input_codecs.keys()
+        return Reading(signature, tuple(self._problems), hints.watched, unreadable)
 
     def _problem(self, code: str, message: str, *, variable: str = "", hint: str = "") -> None:
         self._problems.append(

@@ -4,6 +4,7 @@ import sys
 import types
 import typing
 import warnings
+from _thread import RLock
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +39,7 @@ class Registry:
         self._warned: set[str] = set()
         self._quiet: Registry | None = None
         self._open: list[type] = []
+        self._lock = RLock()
 
     def codec(self, python_type: Any) -> Codec:
         """The codec of a type, e.g. of `int`, `list[float]`, `pandas.DataFrame`.
@@ -51,7 +53,8 @@ class Registry:
             pass
         except TypeError:  # unhashable, e.g. Annotated[..., {}]
             return self._make(python_type)
-        codec = self._codecs[python_type] = self._make(python_type)
+        with self._lock:  # a dataclass that is half read must not look as if it held itself
+            codec = self._codecs[python_type] = self._make(python_type)
         return codec
 
     def register(self, python_type: type, factory: Factory) -> None:
@@ -79,7 +82,7 @@ class Registry:
                 f" {sys.version_info[0]}.{sys.version_info[1]} writes them, another minor version of"
                 " Python or of the package may not read them.",
                 PickledTypeWarning,
-                stacklevel=2,
+                stacklevel=_steps_out_of_here(),
             )
         return PickleCodec(python_type)
 
@@ -218,6 +221,14 @@ class Registry:
 def default_registry(*, warn_pickled: bool = True) -> Registry:
     """A new registry with the built-in types. A worker passes `warn_pickled=False`: the kernel warned."""
     return Registry(warn_pickled=warn_pickled)
+
+
+def _steps_out_of_here() -> int:
+    """The `stacklevel` of the first caller that is not ours; Python 3.12 has this built in."""
+    steps, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("flyte_nb."):
+        steps, frame = steps + 1, frame.f_back
+    return steps
 
 
 def _home(base: type) -> "Callable[[Any], Codec] | None":

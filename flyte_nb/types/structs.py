@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from flyte_nb.types.registry import Registry
 
 _MSGPACK = "msgpack"
+_DEEPEST = 100  # protobuf reads no deeper either
 _LOWEST, _HIGHEST = -(2**63), 2**64 - 1  # what msgpack holds
 
 
@@ -276,13 +277,15 @@ def plain_of(literal: Literal) -> Any:
     return value if struct is None else struct[0]
 
 
-def plain_data(value: Any) -> Any:
+def plain_data(value: Any, depth: int = 0) -> Any:
     """The value as plain data: tuples become lists, numpy's scalars Python's.
 
     Raises:
         CodecError: when something in it is no plain data; the path says where.
     """
     kind = type(value)
+    if depth > _DEEPEST:
+        raise CodecError("The value is nested too deeply, or holds itself.")
     if value is None or kind in (str, bool, float, bytes):
         return value
     if kind is int:
@@ -293,12 +296,12 @@ def plain_data(value: Any) -> Any:
         done = []
         for index, part in enumerate(value):
             try:
-                done.append(plain_data(part))
+                done.append(plain_data(part, depth + 1))
             except CodecError as error:
                 raise error.below(f"[{index}]") from None
         return done
     if isinstance(value, dict):
-        return _plain_dict(value)
+        return _plain_dict(value, depth)
     item = item_of(value)
     if item is not value:
         return plain_data(item)
@@ -309,11 +312,11 @@ def plain_data(value: Any) -> Any:
     )
 
 
-def _plain_dict(value: "dict[Any, Any]") -> "dict[Any, Any]":
+def _plain_dict(value: "dict[Any, Any]", depth: int) -> "dict[Any, Any]":
     done = {}
     for key, part in value.items():
         try:
-            done[_plain_key(key)] = plain_data(part)
+            done[_plain_key(key)] = plain_data(part, depth + 1)
         except CodecError as error:
             raise error.below(f"[{key!r}]") from None
     return done

@@ -484,7 +484,26 @@ def test_problems_of_a_tasks_signature_are_told_with_the_workflow():
         return odd(a=m, b=n)
 
     told = [(p.entity, p.code, p.variable) for p in trace(wf).problems]
-    assert told[:2] == [("wf", "MissingAnnotation", "m"), ("odd", "MissingAnnotation", "a")]
+    assert told == [("wf", "MissingAnnotation", "m"), ("odd", "MissingAnnotation", "a")]
+
+
+def test_an_output_whose_type_is_a_problem_causes_no_others():
+    @task
+    def odd(a: int) -> tuple[int, list]:
+        return a, []
+
+    @task
+    def one(a: int) -> list:
+        return []
+
+    @workflow
+    def wf(n: int) -> int:
+        first, second = odd(a=n)
+        total(numbers=second)
+        total(numbers=one(a=first))
+        return first
+
+    assert [(p.entity, p.variable) for p in trace(wf).problems] == [("odd", "o1"), ("one", "o0")]
 
 
 def test_a_redefined_task_is_what_the_next_trace_sees():

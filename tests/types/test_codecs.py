@@ -228,6 +228,22 @@ def test_a_value_of_an_earlier_definition_is_told_as_such(registry):
     assert refusal(registry, new, old(1)).hint == "P was defined anew since; make the value again."
 
 
+def test_data_that_holds_itself_is_refused(registry):
+    endless: dict[str, Any] = {}
+    endless["again"] = endless
+    assert "holds itself" in refusal(registry, dict, endless).bare_message
+
+
+def test_threads_that_read_one_dataclass_at_a_time_get_the_same_codec():
+    from concurrent.futures import ThreadPoolExecutor
+
+    for _ in range(20):
+        registry = default_registry()
+        with ThreadPoolExecutor(4) as pool:
+            codecs = list(pool.map(registry.codec, [Deep] * 4))
+        assert {codec.transformer for codec in codecs} == {"Object-Dataclass-Transformer"}
+
+
 def test_encoding_a_dataclass_changes_nothing_in_it(registry, data, tmp_path):
     @dataclasses.dataclass
     class Holder:
@@ -420,6 +436,7 @@ def test_a_pickled_type_warns_once_in_a_registry_and_names_itself():
         warnings.simplefilter("error")
         registry.codec(Opaque)
         registry.codec(list[Opaque])
+    assert told[0].filename == __file__
     text = str(told[0].message)
     assert "Opaque (module" in text
     assert "another minor version" in text
