@@ -1,6 +1,7 @@
 """Notebooks executed without a browser, by nbclient, in the folder they lie in."""
 
 import os
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ from flyte_nb.api.errors import UsageError
 from flyte_nb.discovery.names import VARIABLE
 
 _CELL_TIMEOUT_S = 900
+_SAID_AT_MOST = 72
+_SHOWN = ("stream", "execute_result", "display_data")
 
 
 class Step(NamedTuple):
@@ -20,6 +23,8 @@ class Step(NamedTuple):
     total: int
     title: str
     seconds: float
+    said: str
+    """The first line of what it shows, cut to a terminal's width; empty when it shows no text."""
 
 
 class Outcome(NamedTuple):
@@ -78,7 +83,9 @@ def execute(
         if cell_index in titles:
             seconds = time.monotonic() - started[cell_index]
             number = order.index(cell_index) + 1
-            on_step(Step(number, len(order), titles[cell_index], seconds))
+            said = texts(cell)[-1:]
+            line = said[0].splitlines()[0].strip()[:_SAID_AT_MOST] if said else ""
+            on_step(Step(number, len(order), titles[cell_index], seconds, line))
 
     client = nbclient.NotebookClient(
         notebook,
@@ -89,24 +96,29 @@ def execute(
         on_cell_start=begin,
         on_cell_executed=end,
     )
-    try:
-        client.execute(env={**os.environ, VARIABLE: name, "PYDEVD_DISABLE_FILE_VALIDATION": "1"})
-    except nbclient.exceptions.CellExecutionError as error:
-        return Outcome(notebook, str(error))
-    except nbclient.exceptions.CellTimeoutError as error:
-        return Outcome(notebook, f"A cell took longer than {_CELL_TIMEOUT_S} s: {error}")
-    except nbclient.exceptions.DeadKernelError:
-        return Outcome(notebook, "The kernel died.")
+    env = {**os.environ, VARIABLE: name, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    with tempfile.TemporaryFile() as log:  # the kernel's own words, of interest only when it dies
+        try:
+            client.execute(env=env, stderr=log)
+        except nbclient.exceptions.CellExecutionError as error:
+            return Outcome(notebook, str(error))
+        except nbclient.exceptions.CellTimeoutError as error:
+            return Outcome(notebook, f"A cell took longer than {_CELL_TIMEOUT_S} s: {error}")
+        except nbclient.exceptions.DeadKernelError:
+            log.seek(0)
+            return Outcome(notebook, f"The kernel died. {log.read().decode('utf-8', 'replace')}")
     return Outcome(notebook, "")
 
 
-def texts(cell: Any) -> "list[str]":
-    """What a cell shows, as text: its prints and its values."""
+def texts(cell: Any, *, kinds: "Sequence[str]" = _SHOWN) -> "list[str]":
+    """What a cell shows, as text: its prints and its values, or only outputs of some kinds."""
     found = []
     for output in cell.get("outputs", ()):
+        if output.output_type not in kinds:
+            continue
         if output.output_type == "stream" and output.name == "stdout":
             found.append(output.text.rstrip())
-        elif output.output_type in ("execute_result", "display_data"):
+        elif output.output_type != "stream":
             text = output.data.get("text/plain", "")
             if text and not text.startswith("<Figure"):
                 found.append(text.rstrip())
@@ -123,7 +135,8 @@ def _titles(notebook: Any) -> "dict[int, str]":
             headings = [line.lstrip("#").strip() for line in lines if line.startswith("#")]
             heading = headings[-1] if headings else heading
         elif cell.cell_type == "code" and lines:
-            titles[index] = heading or lines[0].lstrip("# ").strip()
+            plain = [line for line in lines if not line.startswith("@")] or lines
+            titles[index] = heading or plain[0].lstrip("# ").strip()
             heading = ""
     return titles
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from flyte_nb import headless
 from flyte_nb.api.errors import UsageError
@@ -79,9 +80,7 @@ def execute_headless(folder: "Path | None" = None, *, say: "Callable[[str], obje
         headless.read(shipped()),
         folder=place,
         name=NAME,
-        on_step=lambda step: say(
-            f"[{step.number}/{step.total}] {step.title}  ({step.seconds:.1f} s)"
-        ),
+        on_step=lambda step: say(_line(step)),
     )
     kept = place / f"{NAME}-executed.ipynb"
     headless.write(outcome.notebook, kept)
@@ -95,12 +94,16 @@ def execute_headless(folder: "Path | None" = None, *, say: "Callable[[str], obje
     return 0
 
 
-def _results(notebook: object) -> "list[str]":
-    """What the cells tagged `results` show; without such cells, the last ones that show text."""
-    code = [cell for cell in getattr(notebook, "cells", ()) if cell.cell_type == "code"]
+def _line(step: headless.Step) -> str:
+    said = f"  {step.said}" if step.said else ""
+    return f"[{step.number:>2}/{step.total}] {step.title:<36.36} {step.seconds:6.1f} s{said}"
+
+
+def _results(notebook: Any) -> "list[str]":
+    """What the cells tagged `results` show; without such cells, the last two values."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     tagged = [cell for cell in code if "results" in cell.metadata.get("tags", ())]
-    for cells in (tagged, *([cell] for cell in reversed(code))):
-        shown = [text for cell in cells for text in headless.texts(cell)]
-        if shown:
-            return shown
-    return ["(the notebook shows no text)"]
+    if tagged:
+        return [text for cell in tagged for text in headless.texts(cell)]
+    values = [text for cell in code for text in headless.texts(cell, kinds=("execute_result",))]
+    return values[-2:] or ["(the notebook shows no text)"]

@@ -184,13 +184,10 @@ class Session:
         """An execution by name, or by `project:domain:name`; nothing is read yet."""
         from flyte_nb.client.execution import Execution
 
-        parts = name.split(":")
-        if not name or len(parts) not in (1, 3):
+        parts = name.split(":") if ":" in name else [self.project, self.domain, name]
+        if not name or len(parts) != 3:
             raise UsageError(f"{name!r} names no execution. Write its name, e.g. 'f3kq0…'.")
-        id = (
-            ExecutionId(*parts) if len(parts) == 3 else ExecutionId(self.project, self.domain, name)
-        )
-        return Execution(id, self._shared())
+        return Execution(ExecutionId(*parts), self._shared())
 
     def executions(self, limit: int = 20) -> "list[ExecutionView]":
         """The latest executions of the project and domain, newest first, without their nodes."""
@@ -236,8 +233,10 @@ class Session:
         from flyte_nb.client.listing import health
 
         known: dict[str, Any] = {
-            **{"backend": self.label, "endpoint": self.endpoint},
-            **{"project": self.project, "domain": self.domain},
+            "backend": self.label,
+            "endpoint": self.endpoint,
+            "project": self.project,
+            "domain": self.domain,
             "notebook": self.notebook.name,
             "named_by": self.notebook.source,
             **health(self.client),
