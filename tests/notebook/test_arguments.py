@@ -1,5 +1,7 @@
 """Lines after `%flyte`."""
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,10 +55,8 @@ def test_a_number_has_to_be_one():
 
 @given(st.text())
 def test_no_line_raises_anything_else_than_a_usage_error(line):
-    try:
+    with contextlib.suppress(UsageError):
         parse(line)
-    except UsageError as error:
-        assert str(error)
 
 
 @pytest.mark.parametrize("row", COMMANDS, ids=lambda row: row.name)

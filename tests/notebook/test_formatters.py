@@ -38,7 +38,9 @@ def test_a_task_shows_its_signature(pipeline):
     assert "cell [1]" in data["text/html"]
     assert (
         data["text/plain"]
-        == "task churn.fit\n  input n: int required\n  input depth: int = 3\n  output o0: float"
+        == (
+        "task churn.fit\n  input n: int required\n  input depth: int = 3\n  output o0: float"
+    )
     )
 
 
