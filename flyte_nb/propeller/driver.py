@@ -1,10 +1,8 @@
 """Drives one execution: reads off the machine what is next, does it, and tells the machine.
 
-Whatever the machine makes is kept in order and handed to the recorder before anything is done because
-of it: a process is started, or ended, only when every record so far is durable. When the recorder
-fails nothing is done, and the same records are offered again a second later.
-
-Not for several threads: whoever owns a driver (`engine`, `run`) calls it from one.
+What the machine makes goes to the recorder, in order, before anything is done because of it: processes
+are started or ended only when every record so far is durable. When the recorder fails, nothing is done
+and the same records are offered again a second later. One thread at a time, its owner's.
 """
 
 import logging
@@ -12,17 +10,15 @@ from collections import deque
 from collections.abc import Iterable
 from itertools import islice
 
-from flyteidl.core.literals_pb2 import Literal, LiteralMap
+from flyteidl.core.literals_pb2 import LiteralMap
 
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, StorageError, TaskFailed
 from flyte_nb.propeller import records as r
-from flyte_nb.propeller.cache import key as cache_key
 from flyte_nb.propeller.conditions import choose
-from flyte_nb.propeller.durations import go_duration
-from flyte_nb.propeller.launch import Launch, environment
+from flyte_nb.propeller.launch import DEFAULT_PARALLELISM, Launch, environment
 from flyte_nb.propeller.layout import OUTPUTS, Layout
 from flyte_nb.propeller.machine import Machine
-from flyte_nb.propeller.plan import START, Plan
+from flyte_nb.propeller.plan import Plan
 from flyte_nb.propeller.ports import (
     Attempt,
     AttemptKey,
@@ -34,12 +30,13 @@ from flyte_nb.propeller.ports import (
 )
 from flyte_nb.propeller.records import Record
 from flyte_nb.propeller.resolve import Unresolved, inputs_of
+from flyte_nb.propeller.results import Results
 from flyte_nb.propeller.state import NodeState
-from flyte_nb.propeller.values import Values
+from flyte_nb.propeller.timeouts import expired, limit_us
+from flyte_nb.propeller.values import Outputs, Values, unusable
 
 _log = logging.getLogger(__name__)
 
-DEFAULT_PARALLELISM = 25
 _RETRY_US = 1_000_000
 _STORE_TRIES = 3
 
@@ -66,12 +63,14 @@ class Driver:
         """The user's exception that the execution failed with, where it ran in this process."""
         self.retry_at_us = 0
         """When to step again because something outside failed; 0 means nothing did."""
+        self.crashes = 0
+        """How often its owner met an unexpected exception; counted by the owner."""
         self._launch = launch
         self._layout = layout
         self._values = values
         self._recorder = recorder
         self._executor = executor
-        self._catalog = catalog
+        self._results = Results(catalog, launch)
         self._clock = clock
         self._now_us = 0
         self._pending: list[Record] = []
@@ -99,22 +98,23 @@ class Driver:
         """
         for record in history:
             self.machine.apply(record)
+            self._now_us = record.at_us
 
     def adopt(self) -> None:
-        """After `replay`: take over the attempts that were recorded and have not ended."""
+        """After `replay`: take over the attempts that were recorded and have not ended.
+
+        May be called again when it raised `OSError`.
+        """
         self._add(self.machine.settle(self._time()))
         for node in list(self.machine.live.values()):
-            try:
-                found = self._executor.adopt(self._attempt(node))
-            except StorageError as error:
-                self._lost(node, f"its inputs cannot be read: {error}")
-                continue
+            found = self._executor.adopt(self._attempt(node, LiteralMap()))
             if found is not None:
                 if node.attempt_phase == r.QUEUED:
                     started = self.machine.started(node, self._time(), found.logs, found.pid)
                     self._add(started)
             elif node.attempt_phase == r.QUEUED:
-                self._to_start.append(node)
+                if node not in self._to_start:
+                    self._to_start.append(node)
             else:
                 self._lost(node, "nothing of it is left where it ran")
 
@@ -135,6 +135,11 @@ class Driver:
         """The engine cannot go on with this execution."""
         if self.machine.phase in ("", r.RUNNING):
             self._add(self.machine.fail(self._time(), error))
+
+    def abandon(self) -> None:
+        """Nobody will step any more: end what runs, so that nothing runs unwatched."""
+        for node in self.machine.live.values():
+            self._executor.kill(AttemptKey(self.id, node.node_id, node.attempt))
 
     # Going on
 
@@ -178,24 +183,30 @@ class Driver:
                 cache_status=self._remember(node, report.outputs),
             )
         else:
-            expired = self._expired(node, now) if killed else None
-            error = expired or report.error or _UNEXPLAINED
+            error = report.error or _UNEXPLAINED
+            if killed and (limit := limit_us(node)) and now >= limit:
+                error = expired(node)
             self.cause = report.cause
             made = self.machine.failed(
                 node, now, error, cpu_s=report.cpu_s, max_rss_bytes=report.max_rss_bytes
             )
         self._add(made)
 
+    def _remember(self, node: NodeState, outputs: LiteralMap) -> str:
+        if not node.plan.discoverable:
+            return ""
+        return self._results.keep(node, self._values.get(node.input_uri), outputs)
+
     def deadline_us(self) -> "int | None":
         """When the next attempt runs out of time."""
-        limits = [_limit_us(node) for node in self.machine.live.values() if node.plan.timeout_us]
+        limits = map(limit_us, self.machine.live.values())
         return min((limit for limit in limits if limit), default=None)
 
     def expire(self) -> None:
         """End the attempts whose time is over; they are recorded when they have ended."""
         now = self._time()
         for node in self.machine.live.values():
-            limit = _limit_us(node)
+            limit = limit_us(node)
             if limit and now >= limit:
                 self._kill(node)
 
@@ -204,7 +215,7 @@ class Driver:
             self._values.put(self._layout.input_uri, self._launch.inputs)
         except StorageError as error:
             if self._store_failed(error):
-                self.fail(_storage_error("The execution's inputs", error))
+                self.fail(unusable("The execution's inputs", error))
                 return True
             return False
         self._add(self.machine.begin(self._time()))
@@ -229,13 +240,13 @@ class Driver:
                 except StorageError as error:
                     if not self._store_failed(error):
                         break
-                    info = _storage_error(f"The values of node {node.node_id}", error)
+                    info = unusable(f"The values of node {node.node_id}", error)
                     self._reject(node, info)
 
     def _queue(self, node: NodeState) -> None:
         """Resolve the node's inputs, write them, and say so."""
         try:
-            inputs = inputs_of(node.plan, _Lookup(node, self._values))
+            inputs = inputs_of(node.plan, Outputs(node, self._values))
         except Unresolved as error:
             self._reject(node, error.info)
             return
@@ -245,7 +256,9 @@ class Driver:
             self._add(self.machine.queue(node, self._time(), uri))
             self._enter(node)
             return
-        status, outputs = self._look_up(node, inputs)
+        status, outputs = r.CACHE_DISABLED, None
+        if node.plan.discoverable:
+            status, outputs = self._results.find(node, inputs)
         if outputs is None:
             self._add(self.machine.queue(node, self._time(), uri, status))
             return
@@ -292,7 +305,8 @@ class Driver:
                 self._add(self.machine.failed(node, self._time(), _UNEXPLAINED))
                 continue
             try:
-                found = self._executor.start(self._attempt(node))
+                inputs = self._values.get(node.input_uri)
+                found = self._executor.start(self._attempt(node, inputs))
             except TaskFailed as error:
                 self._add(self.machine.failed(node, self._time(), error.info))
             except StorageError as error:
@@ -303,11 +317,11 @@ class Driver:
                     self._add(self.machine.started(node, self._time(), found.logs, found.pid))
         return started
 
-    def _attempt(self, node: NodeState) -> Attempt:
+    def _attempt(self, node: NodeState, inputs: LiteralMap) -> Attempt:
         task, task_id, number = node.plan.task, node.plan.task_id, node.attempt
         if task is None or task_id is None:
             raise ValueError(f"Node {node.node_id} is no task.")
-        key, inputs = AttemptKey(self.id, node.node_id, number), self._values.get(node.input_uri)
+        key = AttemptKey(self.id, node.node_id, number)
         if self._executor.in_memory:  # nobody reads the rest, and it costs more than a small task
             return Attempt(key, task_id, task, inputs, node.input_uri, node.attempt_output_uri)
         raw = self._layout.raw_folder(node, number)
@@ -345,46 +359,6 @@ class Driver:
         error = ErrorInfo("SYSTEM:AttemptLost", text, SYSTEM, recoverable=True)
         self._add(self.machine.failed(node, self._time(), error))
 
-    def _expired(self, node: NodeState, now_us: int) -> "ErrorInfo | None":
-        limit = _limit_us(node)
-        if not limit or now_us < limit:
-            return None
-        timeout = go_duration(node.plan.timeout_us)
-        text = f"task execution timeout [{timeout}] expired"
-        return ErrorInfo("TimeoutExpired", text, USER, recoverable=True)
-
-    # Catalog
-
-    def _look_up(self, node: NodeState, inputs: LiteralMap) -> tuple[str, "LiteralMap | None"]:
-        task = node.plan.task
-        if self._catalog is None or task is None or not node.plan.discoverable:
-            return r.CACHE_DISABLED, None
-        if self._launch.overwrite_cache:
-            return r.CACHE_SKIPPED, None
-        try:
-            found = self._catalog.get(cache_key(task, node.plan.discovery_version, inputs))
-        except StorageError as error:
-            _log.warning("%s: the catalog cannot be read: %s", self.id, error)
-            return r.CACHE_LOOKUP_FAILURE, None
-        if found is None:
-            return r.CACHE_MISS, None
-        return r.CACHE_MISS, LiteralMap.FromString(found)
-
-    def _remember(self, node: NodeState, outputs: LiteralMap) -> str:
-        task, before = node.plan.task, node.cache_status
-        if self._catalog is None or task is None or before in ("", r.CACHE_DISABLED):
-            return before
-        if not task.interface.outputs.variables:
-            return before
-        try:
-            inputs = self._values.get(node.input_uri)
-            key = cache_key(task, node.plan.discovery_version, inputs)
-            self._catalog.put(key, outputs.SerializeToString(deterministic=True))
-        except StorageError as error:
-            _log.warning("%s: the catalog cannot be written: %s", self.id, error)
-            return r.CACHE_PUT_FAILURE
-        return r.CACHE_POPULATED
-
     # Records, time, trouble
 
     def _add(self, made: list[Record]) -> None:
@@ -420,37 +394,4 @@ class Driver:
         return True
 
 
-class _Lookup:
-    """Outputs of the nodes that a node's promises may name."""
-
-    def __init__(self, node: NodeState, values: Values) -> None:
-        self._nodes = node.frame.scope.nodes
-        self._values = values
-
-    def __call__(self, node_id: str, var: str) -> Literal:
-        node = self._nodes.get(node_id or START)
-        if node is None or not node.output_uri:
-            raise Unresolved(f"node [{node_id}] has no outputs")
-        literals = self._values.get(node.output_uri).literals
-        for alias, output in node.plan.aliases:
-            if alias == var:
-                var = output
-        if var not in literals:
-            raise Unresolved(f"Failed to find [{node_id}].[{var}]")
-        return literals[var]
-
-
 _UNEXPLAINED = ErrorInfo("SYSTEM:Unknown", "The attempt ended without a word.", SYSTEM, True)
-
-
-def _limit_us(node: NodeState) -> int:
-    """When the running attempt is out of time; 0 means never."""
-    timeout = node.plan.timeout_us
-    if not timeout or not node.attempt_started_us:
-        return 0
-    return min(node.attempt_started_us + timeout, node.first_started_us + 2 * timeout)
-
-
-def _storage_error(what: str, error: StorageError) -> ErrorInfo:
-    text = f"{what} cannot be read or written: {error}"
-    return ErrorInfo("SYSTEM:StorageError", text, SYSTEM)

@@ -20,6 +20,9 @@ __all__ = ["Engine", "Launch"]
 
 _log = logging.getLogger(__name__)
 
+_MAX_CRASHES = 5
+"""Unexpected failures after which an execution is left alone until the backend starts again."""
+
 
 class Engine:
     """Runs executions until they end; survives `kill -9` by its recorder's history.
@@ -60,6 +63,7 @@ class Engine:
         self._drivers: dict[ExecutionId, Driver] = {}  # guarded by `_ended`
         self._closing = False
         self._turns = 0
+        self._unadopted: list[Driver] = []  # used by the driver thread alone
         executor.listen(self._wake.set)
         self._thread = threading.Thread(target=self._run, name="flyte-nb-propeller", daemon=True)
         self._thread.start()
@@ -133,7 +137,7 @@ class Engine:
             if driver.id in self._drivers:
                 raise UsageError(f"The execution {driver.id} is running here already.")
             self._drivers[driver.id] = driver
-        self._ask(driver.adopt if resumed else lambda: None)
+        self._ask((lambda: self._adopt(driver)) if resumed else (lambda: None))
 
     def _ask(self, request: Callable[[], None]) -> None:
         self._requests.put(request)
@@ -156,6 +160,9 @@ class Engine:
 
     def _turn(self) -> "float | None":
         """Do all there is to do; how long to wait when nobody wakes us."""
+        unadopted, self._unadopted = self._unadopted, []
+        for driver in unadopted:
+            self._adopt(driver)
         while True:
             try:
                 request = self._requests.get_nowait()
@@ -163,7 +170,7 @@ class Engine:
                 break
             request()
         with self._ended:
-            drivers = list(self._drivers.values())
+            drivers = [d for d in self._drivers.values() if d not in self._unadopted]
         by_id = {driver.id: driver for driver in drivers}
         self._turns += 1
         first = self._turns % len(drivers) if drivers else 0
@@ -177,6 +184,14 @@ class Engine:
         self._remove([driver for driver in drivers if driver.done])
         return self._pause_s([driver for driver in drivers if not driver.done])
 
+    def _adopt(self, driver: Driver) -> None:
+        try:
+            driver.adopt()
+        except OSError as error:
+            # Not to be left alone: an attempt of it may live. Asked for again until it can be said.
+            _log.warning("%s: cannot take over its attempts, trying again: %s", driver.id, error)
+            self._unadopted.append(driver)
+
     def _step(self, driver: Driver, free: int) -> int:
         try:
             driver.expire()
@@ -184,9 +199,18 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - one execution must not stop the others
             _log.exception("%s: the engine cannot go on.", driver.id)
             text = f"The engine cannot go on with this execution: {type(error).__name__}: {error}"
-            driver.fail(ErrorInfo("SYSTEM:EngineError", text, SYSTEM))
-            driver.retry_at_us = self._clock() + 1_000_000
+            self._crashed(driver, ErrorInfo("SYSTEM:EngineError", text, SYSTEM))
             return 0
+
+    def _crashed(self, driver: Driver, error: ErrorInfo) -> None:
+        driver.crashes += 1
+        if driver.crashes < _MAX_CRASHES:
+            driver.fail(error)
+            driver.retry_at_us = self._clock() + 1_000_000
+            return
+        _log.error("%s: given up until the next restart; its attempts are ended.", driver.id)
+        driver.abandon()
+        self._remove([driver])
 
     def _remove(self, done: list[Driver]) -> None:
         if done:
@@ -198,6 +222,8 @@ class Engine:
     def _pause_s(self, drivers: list[Driver]) -> "float | None":
         times = [driver.retry_at_us for driver in drivers if driver.retry_at_us]
         times += [limit for driver in drivers if (limit := driver.deadline_us()) is not None]
+        if self._unadopted:
+            return 1.0
         if not times:
             return None
         return max(0.001, (min(times) - self._clock()) / 1e6)

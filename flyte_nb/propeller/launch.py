@@ -9,6 +9,9 @@ from flyteidl.core.tasks_pb2 import TaskTemplate
 
 from flyte_nb.api.identifiers import ExecutionId, Identifier
 
+DEFAULT_PARALLELISM = 25
+"""FlyteAdmin's own default."""
+
 
 class Launch(NamedTuple):
     """One execution to run. After a restart `Engine.resume` wants the same value again."""

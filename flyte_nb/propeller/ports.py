@@ -42,12 +42,13 @@ class AttemptKey(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """All that an executor needs to know of one attempt. The same attempt has the same value again."""
+    """All that an executor needs to know of one attempt."""
 
     key: AttemptKey
     task_id: Identifier
     task: TaskTemplate
     inputs: LiteralMap
+    """Empty for `adopt`: a running attempt is taken over also when its inputs cannot be read."""
     input_uri: str
     """`inputs.pb`; already written, unless the executor is `in_memory`."""
     output_prefix: str

@@ -41,12 +41,8 @@ def inputs_of(plan: NodePlan, outputs: Outputs) -> LiteralMap:
     resolved = LiteralMap()
     literals = resolved.literals
     for binding in plan.bindings:
-        data = binding.binding
-        if data.WhichOneof("value") == "scalar":
-            literals[binding.var].scalar.CopyFrom(data.scalar)
-            continue
         try:
-            literals[binding.var].CopyFrom(literal_of(data, outputs))
+            literals[binding.var].CopyFrom(literal_of(binding.binding, outputs))
         except Unresolved as error:
             place = f"[{plan.id}].[{binding.var}]"
             raise Unresolved(f"Error binding Var {place}: {error.message}") from error
@@ -59,7 +55,9 @@ def literal_of(data: BindingData, outputs: Outputs) -> Literal:
     """The value of one binding. Raises `Unresolved` as `inputs_of`."""
     kind = data.WhichOneof("value")
     if kind == "promise":
-        return _promised(data.promise, outputs)
+        promise = data.promise
+        found = outputs(promise.node_id, promise.var)
+        return at_path(found, _steps(promise)) if promise.attr_path else found
     literal = Literal()
     if kind == "scalar":
         literal.scalar.CopyFrom(data.scalar)
@@ -78,15 +76,11 @@ def literal_of(data: BindingData, outputs: Outputs) -> Literal:
     return literal
 
 
-def _promised(promise: OutputReference, outputs: Outputs) -> Literal:
-    literal = outputs(promise.node_id, promise.var)
-    if not promise.attr_path:
-        return literal
-    path: list[str | int] = [
+def _steps(promise: OutputReference) -> list["str | int"]:
+    return [
         step.int_value if step.WhichOneof("value") == "int_value" else step.string_value
         for step in promise.attr_path
     ]
-    return at_path(literal, path)
 
 
 def at_path(literal: Literal, path: Iterable["str | int"]) -> Literal:

@@ -1,10 +1,13 @@
 """The literals of one execution by URI: kept in memory while small, in a store when there is one."""
 
-from flyteidl.core.literals_pb2 import LiteralMap
+from flyteidl.core.literals_pb2 import Literal, LiteralMap
 from google.protobuf.message import DecodeError
 
-from flyte_nb.api.errors import StorageError
+from flyte_nb.api.errors import SYSTEM, ErrorInfo, StorageError
 from flyte_nb.api.ports import BlobStore
+from flyte_nb.propeller.plan import START
+from flyte_nb.propeller.resolve import Unresolved
+from flyte_nb.propeller.state import NodeState
 
 _KEPT_BYTES = 64 * 1024  # a map above is read again when it is needed: executions may be many
 
@@ -19,8 +22,10 @@ class Values:
 
     def put(self, uri: str, values: LiteralMap) -> None:
         """Write the map. Raises `StorageError` when it cannot be."""
-        if self._store is not None:
-            self._store.write(uri, values.SerializeToString(deterministic=True))
+        if self._store is None:
+            self._kept[uri] = values
+            return
+        self._store.write(uri, values.SerializeToString(deterministic=True))
         self.keep(uri, values)
 
     def keep(self, uri: str, values: LiteralMap) -> None:
@@ -41,3 +46,30 @@ class Values:
             raise StorageError(f"What lies at {uri} is no LiteralMap: {error}.", uri=uri) from error
         self.keep(uri, values)
         return values
+
+
+class Outputs:
+    """Outputs of the nodes that one node's promises may name (see `resolve.Outputs`)."""
+
+    def __init__(self, node: NodeState, values: Values) -> None:
+        self._nodes = node.frame.scope.nodes
+        self._values = values
+
+    def __call__(self, node_id: str, var: str) -> Literal:
+        """The value of that output. Raises `Unresolved` when there is none."""
+        node = self._nodes.get(node_id or START)
+        if node is None or not node.output_uri:
+            raise Unresolved(f"node [{node_id}] has no outputs")
+        literals = self._values.get(node.output_uri).literals
+        for alias, output in node.plan.aliases:
+            if alias == var:
+                var = output
+        if var not in literals:
+            raise Unresolved(f"Failed to find [{node_id}].[{var}]")
+        return literals[var]
+
+
+def unusable(what: str, error: StorageError) -> ErrorInfo:
+    """The error of a node or an execution whose values cannot be stored or read."""
+    text = f"{what} cannot be read or written: {error}"
+    return ErrorInfo("SYSTEM:StorageError", text, SYSTEM)

@@ -247,6 +247,28 @@ def test_nothing_is_started_before_it_is_recorded(tmp_path, scripts):
     assert backend.last().phase == "SUCCEEDED"
 
 
+class Refusing:
+    """A recorder that knows no execution."""
+
+    def record(self, execution, records):
+        raise UsageError("There is no such execution.")
+
+    def history(self, execution):
+        return ()
+
+
+def test_an_execution_that_the_recorder_does_not_know_stops_no_other(tmp_path, scripts, caplog):
+    now = iter(range(0, 10**12, 1_000_000))
+    executor = ProcessExecutor(tmp_path / "attempts", open_stores())
+    engine = Engine(Refusing(), executor, open_stores(), tmp_path.as_uri(), clock=lambda: next(now))
+    t = scripts.task("t", scripts.outputs)
+    engine.launch(Launch(ID, closure(workflow("w", [node("n0", t)]), [t]), integers()))
+    assert engine.wait(ID, PATIENCE_S)
+    engine.close()
+    assert "given up" in caplog.text
+    assert not (tmp_path / "attempts").exists()
+
+
 class BrokenStore:
     """A store whose disk is full."""
 

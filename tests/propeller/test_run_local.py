@@ -1,6 +1,11 @@
 """Runs in place: the real SDK, types and wire below the same machine."""
 
+from pathlib import Path
+
 import pytest
+from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
+from flyteidl.core.literals_pb2 import LiteralMap
+from google.protobuf import json_format
 
 from flyte_nb import task, workflow  # noqa: F401 - `workflow` by the name authors know
 from flyte_nb.api.errors import ExecutionFailed, RecoverableError
@@ -134,6 +139,46 @@ def test_a_sub_workflow_runs_in_place():
     nodes = [node("n0", inner, {"x": 1}), node("n1", ADD, {"x": "n0"})]
     made = closure(closures.workflow("w", nodes, {"o0": "n1"}), [ADD], [inner])
     assert integer(run(made)) == 21
+
+
+def test_branches_run_in_place_one_inside_the_other():
+    name = "039_core.control_flow.conditions.nested_conditions_2_wf.json"
+    path = Path(__file__).resolve().parents[3] / "shared/vectors/snacks-core/compiled" / name
+    if not path.exists():
+        pytest.skip("the compiler vectors are not here")
+    made = json_format.Parse(path.read_text(), CompiledWorkflowClosure())
+
+    @task
+    def double(n: float) -> float:
+        return 2 * n
+
+    @task
+    def square(n: float) -> float:
+        return n * n
+
+    functions = {"double": double, "square": square}
+    ids = [identifier(compiled.template.id) for compiled in made.tasks]
+    tasks = {id: functions[id.name.rpartition(".")[2]] for id in ids}
+
+    def result(value):
+        inputs = LiteralMap()
+        inputs.literals["my_input"].scalar.primitive.float_value = value
+        outputs = run(made, inputs, tasks)
+        return outputs.literals["o0"].scalar.primitive.float_value
+
+    seen = []
+    assert [result(value) for value in (0.25, 0.625, 5.0, 20.0)] == [0.5, 0.390625, 25.0, 40.0]
+    with pytest.raises(ExecutionFailed, match=r"Only <0\.7 allowed"):
+        result(0.75)
+    inputs = LiteralMap()
+    inputs.literals["my_input"].scalar.primitive.float_value = 0.25
+    run(made, inputs, tasks, on_records=seen.extend)
+    nodes = {x.node_id: x for x in seen if isinstance(x, NodeRecord)}
+    inner = nodes["n0-0-n0-n0"]
+    assert (inner.spec_node_id, inner.parent_id, inner.kind) == ("n0-n0", "n0", "branch")
+    assert nodes["n0"].is_parent
+    assert {x.phase for x in nodes.values()} == {"SUCCEEDED"}
+    assert sum(x.kind == "task" for x in nodes.values()) == 1
 
 
 def test_a_discoverable_task_runs_once_for_equal_inputs():

@@ -73,8 +73,8 @@ class AttemptFolder:
         return False
 
     def write_process(self, pid: int) -> None:
-        """Remember the process that was started."""
-        with suppress(psutil.Error):
+        """Remember the process that was started; without it, its environment still tells it apart."""
+        with suppress(psutil.Error, OSError):
             identity = {"pid": pid, "started_s": psutil.Process(pid).create_time()}
             fresh = self._process.with_suffix(".new")
             fresh.write_text(json.dumps(identity))

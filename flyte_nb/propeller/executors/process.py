@@ -172,16 +172,22 @@ class ProcessExecutor:
         return process.pid
 
     def _watch(self, attempt: Attempt, folder: AttemptFolder, pid: "int | None") -> Started:
-        watched = Watched(attempt, folder, pid)
         with self._lock:
-            self._watched[attempt.key] = watched
-        self._reaper.watch(watched)
+            is_new = attempt.key not in self._watched
+            watched = self._watched.setdefault(attempt.key, Watched(attempt, folder, pid))
+        if is_new:
+            self._reaper.watch(watched)
         known = folder.process()
         return Started((("log", folder.log.as_uri()),), pid or (known.pid if known else None))
 
     def _has_results(self, attempt: Attempt) -> bool:
+        """Whether it left results; when the store cannot say, the report will."""
         prefix = attempt.output_prefix
-        return any(self._store.size(f"{prefix}/{name}") is not None for name in (OUTPUTS, ERROR))
+        try:
+            sizes = [self._store.size(f"{prefix}/{name}") for name in (OUTPUTS, ERROR)]
+        except StorageError:
+            return True
+        return any(size is not None for size in sizes)
 
     def _exited(self, watched: Watched, exit: Exit) -> None:
         """From the reaper's thread."""

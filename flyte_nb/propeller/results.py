@@ -1,0 +1,51 @@
+"""Looks up results of discoverable tasks, and remembers them. A catalog that fails never fails a run."""
+
+import logging
+
+from flyteidl.core.literals_pb2 import LiteralMap
+from google.protobuf.message import DecodeError
+
+from flyte_nb.api.errors import StorageError
+from flyte_nb.propeller import records as r
+from flyte_nb.propeller.cache import key
+from flyte_nb.propeller.launch import Launch
+from flyte_nb.propeller.ports import Catalog
+from flyte_nb.propeller.state import NodeState
+
+_log = logging.getLogger(__name__)
+
+
+class Results:
+    """The catalog as one execution uses it; answers come with the node's `cache_status`."""
+
+    def __init__(self, catalog: "Catalog | None", launch: Launch) -> None:
+        self._catalog = catalog
+        self._id = launch.id
+        self._overwrite = launch.overwrite_cache
+
+    def find(self, node: NodeState, inputs: LiteralMap) -> tuple[str, "LiteralMap | None"]:
+        """What the node's task gave for these inputs before, if that is known."""
+        task = node.plan.task
+        if self._catalog is None or task is None:
+            return r.CACHE_DISABLED, None
+        if self._overwrite:
+            return r.CACHE_SKIPPED, None
+        try:
+            found = self._catalog.get(key(task, node.plan.discovery_version, inputs))
+            return r.CACHE_MISS, None if found is None else LiteralMap.FromString(found)
+        except (StorageError, DecodeError) as error:
+            _log.warning("%s: the catalog cannot be read: %s", self._id, error)
+            return r.CACHE_LOOKUP_FAILURE, None
+
+    def keep(self, node: NodeState, inputs: LiteralMap, outputs: LiteralMap) -> str:
+        """Remember what the node's task gave; tasks without outputs are not worth it."""
+        task, status = node.plan.task, node.cache_status
+        if self._catalog is None or task is None or not task.interface.outputs.variables:
+            return status
+        try:
+            data = outputs.SerializeToString(deterministic=True)
+            self._catalog.put(key(task, node.plan.discovery_version, inputs), data)
+        except StorageError as error:
+            _log.warning("%s: the catalog cannot be written: %s", self._id, error)
+            return r.CACHE_PUT_FAILURE
+        return r.CACHE_POPULATED

@@ -1,0 +1,23 @@
+"""When an attempt is out of time. Pure.
+
+`timeout` is for one attempt, counted from when it ran; all attempts together may take twice that.
+Source: flytepropeller/pkg/controller/nodes/executor.go at v1.16.8 (execution and active deadline).
+"""
+
+from flyte_nb.api.errors import USER, ErrorInfo
+from flyte_nb.propeller.durations import go_duration
+from flyte_nb.propeller.state import NodeState
+
+
+def limit_us(node: NodeState) -> int:
+    """When the running attempt is out of time, in microseconds since the epoch; 0 means never."""
+    timeout = node.plan.timeout_us
+    if not timeout or not node.attempt_started_us:
+        return 0
+    return min(node.attempt_started_us + timeout, node.first_started_us + 2 * timeout)
+
+
+def expired(node: NodeState) -> ErrorInfo:
+    """The error of an attempt that was ended for its time."""
+    text = f"task execution timeout [{go_duration(node.plan.timeout_us)}] expired"
+    return ErrorInfo("TimeoutExpired", text, USER, recoverable=True)
