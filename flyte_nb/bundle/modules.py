@@ -5,9 +5,9 @@ the import statements of their files, so that a change in one reaches those that
 other.
 """
 
-import ast
 import functools
 import hashlib
+import os
 import re
 import sys
 import time
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flyte_nb.api.errors import BundleError
-from flyte_nb.bundle.ring import deterministic_zip
+from flyte_nb.bundle.zips import deterministic_zip
 
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 _LEFT_OUT = frozenset({"__pycache__", "node_modules"})
@@ -25,7 +25,10 @@ _DATA_BYTES = 1 << 20
 """A larger file that is not Python does not travel with its package."""
 _SETTLED_NS = 2_000_000_000
 """A file written within this time may be written again without its time changing."""
-_IMPORTS = re.compile(rb"\bimport\b")
+_IMPORTS = re.compile(
+    rb"(?:^|[;:])[ \t]*(?:from[ \t]+(\w+)[\w.]*[ \t]+import\b|import[ \t]+([^\n#;]+))", re.MULTILINE
+)
+_COMPILED = (".pyc", ".so", ".pyd")
 
 
 class Unit(NamedTuple):
@@ -141,7 +144,7 @@ def read_unit(top: str, place: Path) -> Unit:
         BundleError: when a file cannot be read.
     """
     try:
-        stamps = tuple(_stamp(path) for path in _files(place))
+        stamps = tuple(_stamps(str(place)))
         if any(time.time_ns() - stamp.mtime_ns < _SETTLED_NS for stamp in stamps):
             return _read(top, place, stamps)
         return _read_settled(top, place, stamps)
@@ -153,15 +156,10 @@ def read_unit(top: str, place: Path) -> Unit:
 
 
 class _Stamp(NamedTuple):
-    path: Path
+    path: str
     size: int
     mtime_ns: int
     inode: int
-
-
-def _stamp(path: Path) -> _Stamp:
-    found = path.stat()
-    return _Stamp(path, found.st_size, found.st_mtime_ns, found.st_ino)
 
 
 @functools.lru_cache(maxsize=64)
@@ -173,43 +171,51 @@ def _read(top: str, place: Path, stamps: "tuple[_Stamp, ...]") -> Unit:
     members: dict[str, bytes] = {}
     left_out = []
     imports: set[str] = set()
+    above = len(str(place.parent)) + 1
     for path, size, *_ in stamps:
-        name = path.name if path == place else path.relative_to(place.parent).as_posix()
-        if path.suffix != ".py" and size > _DATA_BYTES:
+        name = path[above:].replace(os.sep, "/")
+        if not name.endswith(".py") and size > _DATA_BYTES:
             left_out.append(name)
             continue
-        members[name] = path.read_bytes()
-        if path.suffix == ".py":
-            imports.update(_imports(members[name]))
+        with open(path, "rb", buffering=0) as file:
+            members[name] = file.readall()
+        if name.endswith(".py"):
+            imports |= _imports(members[name])
     data = deterministic_zip(members)
     digest = hashlib.sha256(data).hexdigest()
     return Unit(top, data, digest, tuple(sorted(imports - {top})), tuple(left_out))
 
 
-def _files(place: Path) -> "Iterator[Path]":
-    if place.is_file():
-        yield place
+def _stamps(place: str) -> "Iterator[_Stamp]":
+    """Every file of the module, sorted. By scandir: 1000 files take 3 ms, with Path objects 20."""
+    if os.path.isfile(place):
+        found = os.stat(place)
+        yield _Stamp(place, found.st_size, found.st_mtime_ns, found.st_ino)
         return
-    for entry in sorted(place.iterdir()):
+    with os.scandir(place) as entries:
+        below = sorted(entries, key=lambda entry: entry.name)
+    for entry in below:
         if entry.name.startswith(".") or entry.name in _LEFT_OUT:
             continue
         if entry.is_dir():
-            yield from _files(entry)
-        elif entry.suffix not in (".pyc", ".so", ".pyd"):
-            yield entry
+            yield from _stamps(entry.path)
+        elif not entry.name.endswith(_COMPILED):
+            found = entry.stat()
+            yield _Stamp(entry.path, found.st_size, found.st_mtime_ns, found.st_ino)
 
 
 def _imports(source: bytes) -> "set[str]":
-    if not _IMPORTS.search(source):
-        return set()
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):
-        return set()  # importing it will say so, with the place
+    """Top-level names that the source imports.
+
+    By pattern, for parsing costs a second for a thousand files. It also finds what stands in a
+    docstring; at worst a module beside the notebook travels that nobody needs.
+    """
     names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names.update(alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names.add(node.module.partition(".")[0])
+    for from_name, listed in _IMPORTS.findall(source.replace(b"\\\n", b" ")):
+        if from_name:
+            names.add(from_name.decode("utf-8", "replace"))
+        for item in listed.split(b","):
+            name = item.strip().partition(b" ")[0].partition(b".")[0]
+            if name:
+                names.add(name.decode("utf-8", "replace"))
     return names

@@ -8,15 +8,14 @@ modules are marshalled without references, which would follow the state of this 
 import functools
 import hashlib
 import importlib.util
-import io
 import marshal
-import zipfile
 from pathlib import Path
 from types import CodeType
 from typing import NamedTuple
 
 import flyte_nb
 from flyte_nb.bundle.shaded import source_folder
+from flyte_nb.bundle.zips import deterministic_zip
 from flyte_nb.worker.failures import CLOUDPICKLE, RING_FILENAMES
 
 ROOMS = ("api", "types", "sdk", "worker")
@@ -38,18 +37,6 @@ def ring() -> Ring:
     """The ring of this release; built once in a process (0.1 s)."""
     data = deterministic_zip(_members())
     return Ring(data, hashlib.sha256(data).hexdigest())
-
-
-def deterministic_zip(members: "dict[str, bytes]") -> bytes:
-    """A zip with these files: sorted, without dates, stored as they are."""
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        for name in sorted(members):
-            info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-            info.create_system = 3  # Unix, also when packed on Windows
-            info.external_attr = 0o100644 << 16
-            archive.writestr(info, members[name])
-    return target.getvalue()
 
 
 def _members() -> "dict[str, bytes]":

@@ -17,7 +17,7 @@ from flyte_nb.api.literals import Literal, from_plain, to_plain
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.bundle.fetch import Sleep, fetch
 from flyte_nb.runtime.options import Options
-from flyte_nb.runtime.process import Worker
+from flyte_nb.runtime.process import Worker, failure_in
 from flyte_nb.runtime.results import write_deck, write_outputs
 from flyte_nb.wire.literals import literal_map_from_bytes
 from flyte_nb.worker.pipe import PipeGarbage
@@ -101,11 +101,11 @@ class Attempt:
             message = self._worker.receive()
             kind = message["kind"]
             if kind == "download":
-                self._worker.send(self._answer(partial(self._download, str(message["uri"]))))
+                self._worker.send(self._answer(partial(self._download, _text(message, "uri"))))
             elif kind == "upload":
                 self._worker.send(self._answer(partial(self._upload, message)))
             elif kind == "failed":
-                return ErrorInfo(*message["error"])
+                return failure_in(message)
             elif kind == "outputs":
                 self._finish(message)
                 return None
@@ -143,7 +143,7 @@ class Attempt:
         return {"path": path}
 
     def _upload(self, message: "dict[str, Any]") -> "dict[str, Any]":
-        path = str(message["path"])
+        path = _text(message, "path")
         prefix = self._options.raw_output_data_prefix or self._options.output_prefix
         name = _last_part(str(message.get("name") or path)) or "object"
         # A folder of its own for every upload: two outputs of one name do not meet.
@@ -170,6 +170,15 @@ def _literals(plain: Any) -> "dict[str, Literal]":
             f"The worker's outputs cannot be read: {type(error).__name__}: {error}.",
             code="SYSTEM:WorkerProtocol",
         ) from error
+
+
+def _text(message: "dict[str, Any]", field: str) -> str:
+    value = message.get(field)
+    if isinstance(value, str):
+        return value
+    raise PipeGarbage(
+        f"The worker's {message['kind']!r} message has no {field}.", code="SYSTEM:WorkerProtocol"
+    )
 
 
 def _last_part(uri: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, TaskFailed
 from flyte_nb.runtime.spawn import Spawned
-from flyte_nb.worker.pipe import Pipe, PipeClosed
+from flyte_nb.worker.pipe import Pipe, PipeClosed, PipeGarbage
 
 _POLL_MS = 200  # where the end of a process cannot be waited for together with its pipe
 _GRACE_S = 10.0  # for exit handlers, after the answer came
@@ -73,9 +73,10 @@ class Worker:
 
     def finish(self) -> None:
         """Wait until the worker's exit handlers have run; end it when they take too long."""
-        waited = select.poll()
-        if self._status is None and self._end_fd is not None:
-            waited.register(self._end_fd, select.POLLIN)
+        if self._status is None:
+            waited = select.poll()
+            # Without a descriptor of its end: the pipe hangs up when the worker is gone.
+            waited.register(self.pipe.read_fd if self._end_fd is None else self._end_fd)
             if not waited.poll(int(_GRACE_S * 1000)):
                 self.kill()
         if self._status is None:
@@ -124,7 +125,7 @@ class Worker:
         except TaskFailed as failed:
             return failed.info
         if message["kind"] == "failed":
-            return ErrorInfo(*message["error"])
+            return failure_in(message)
         return self.wait()
 
     def _ended(self) -> bool:
@@ -147,6 +148,18 @@ class Worker:
         if self._end_fd is not None:
             os.close(self._end_fd)
             self._end_fd = None
+
+
+def failure_in(message: "dict[str, Any]") -> ErrorInfo:
+    """The failure that a `failed` message carries.
+
+    Raises:
+        PipeGarbage: when it carries something else.
+    """
+    match message.get("error"):
+        case [str(code), str(text), str(origin), bool(recoverable)]:
+            return ErrorInfo(code, text, origin, recoverable)
+    raise PipeGarbage("The worker's failure cannot be read.", code="SYSTEM:WorkerProtocol")
 
 
 def _end_descriptor(pid: int) -> "int | None":

@@ -50,7 +50,7 @@ class Bench:
         self.root = root
         self.cells = Cells()
         self.store = open_stores()
-        self.registry = default_registry()
+        self.registry = default_registry(warn_pickled=False)
         self._count = 0
 
     def stage(self, name="f", **options):

@@ -264,3 +264,28 @@ def test_the_host_loads_no_protobuf_no_grpc_and_no_fsspec(bench):
     heavy = {"google.protobuf", "grpc", "fsspec", "argparse", "subprocess", "tempfile", "shutil",
              "importlib.metadata", "cloudpickle", "inspect", "dataclasses", "asyncio"}  # fmt: skip
     assert heavy.isdisjoint(modules)
+
+
+def test_a_value_that_comes_back_is_of_the_notebooks_class(bench):
+    source = HEAD + (
+        "from dataclasses import dataclass, field\n"
+        "from typing import Any\n"
+        "FACTOR = 2\n"
+        "@dataclass\nclass Row:\n    n: int\n    tags: list = field(default_factory=list)\n"
+        "    def twice(self): return self.n * FACTOR\n"
+        "class Holder:\n    def __init__(self, row): self.row = row\n"
+        "@task\ndef f() -> Holder:\n    return Holder(Row(3))\n"
+    )
+    made = bench.run(source).outputs["o0"]
+    methods = dict(vars(bench.cells["Row"]))
+    holder = bench.registry.pickled(bench.cells["Holder"]).decode(made, _LocalData())
+    assert isinstance(holder, bench.cells["Holder"])
+    assert isinstance(holder.row, bench.cells["Row"])
+    assert dict(vars(bench.cells["Row"])) == methods
+    bench.cells.run("FACTOR = 5")
+    assert holder.row.twice() == 15
+
+
+class _LocalData:
+    def download(self, uri):
+        return uri.removeprefix("file://")
