@@ -20,6 +20,10 @@ class BrokenCell(FlyteNbError):
         self.error = error
 
 
+class Interrupted(FlyteNbError):
+    """The person interrupted the kernel; the message says what was done and what goes on."""
+
+
 OURS = (FlyteNbError, UsageError)
 """What is shown without a traceback."""
 

@@ -75,12 +75,17 @@ def _execution(kernel: Kernel, execution: Any) -> "Mapping[str, Any]":
     return drawing.execution_at_rest(kernel, execution, view, graph)
 
 
+def _view(kernel: Kernel, view: Any) -> "Mapping[str, Any]":
+    return _execution(kernel, kernel.session.execution(view.id.name))
+
+
 BY_TYPE: "dict[tuple[str, str], Bundle]" = {
     ("flyte_nb.sdk.task", "Task"): _task,
     ("flyte_nb.sdk.workflow", "Workflow"): _workflow,
     ("flyte_nb.sdk.launch_plan", "LaunchPlan"): _launch_plan,
     ("flyte_nb.client.compiling", "Compiled"): _compiled,
     ("flyte_nb.client.views", "Registration"): _registration,
+    ("flyte_nb.client.views", "ExecutionView"): _view,
     ("flyte_nb.client.execution", "Execution"): _execution,
 }
 

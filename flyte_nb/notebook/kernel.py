@@ -55,7 +55,7 @@ class Kernel:
         self._connect = connect
         self.connected = False
         """Whether a session was asked for yet; completion never connects."""
-        self._live: dict[str, Live] = {}
+        self._live: dict[str, tuple[int, list[Live]]] = {}
 
     @property
     def namespace(self) -> "dict[str, Any]":
@@ -83,16 +83,19 @@ class Kernel:
     def follow(self, live: Live) -> None:
         """Keep a live view; the one of the same cell's earlier run is closed."""
         cell = self.cells.current
-        key = cell.cell_id if cell else ""
-        before = self._live.pop(key, None)
-        if before is not None:
-            before.close()
-        self._live[key] = live
+        key, number = (cell.cell_id, cell.number) if cell else ("", 0)
+        began, views = self._live.get(key, (number, []))
+        if began != number:
+            for view in views:
+                view.close()
+            views = []
+        self._live[key] = (number, [*views, live])
 
     def close(self) -> None:
         """Close every live view."""
-        for live in self._live.values():
-            live.close()
+        for _, views in self._live.values():
+            for view in views:
+                view.close()
         self._live.clear()
 
     def entities(self) -> "dict[str, Any]":

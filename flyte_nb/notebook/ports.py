@@ -127,6 +127,10 @@ class SessionPort(Protocol):
         """The interface of a registered entity, and the defaults of its inputs."""
         ...
 
+    def renamed(self) -> "str | None":
+        """The notebook's new name, when its file was renamed while the kernel ran."""
+        ...
+
     def status(self) -> "Mapping[str, Any]":
         """Facts about the connection, by name."""
         ...

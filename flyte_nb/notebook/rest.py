@@ -174,9 +174,7 @@ def failure(error: Exception, *, text: str, cells: CellRegistry) -> Bundle:
 def status(label: str, scope: Scope, facts: "Mapping[str, Any]") -> Bundle:
     """Where we are connected, and how it is there."""
     answers = facts.get("answers", True)
-    shown = {
-        name.replace("_", " "): str(fact) for name, fact in facts.items() if name != "answers"
-    }
+    shown = {name.replace("_", " "): str(fact) for name, fact in facts.items() if name != "answers"}
     rows = [
         (element("span", name, style=theme.SOFT), element("span", fact, style=theme.MONO))
         for name, fact in shown.items()

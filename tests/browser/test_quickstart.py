@@ -15,9 +15,9 @@ RUN_S = 180
 pytestmark = pytest.mark.timeout(600)
 
 _CONTRAST = """() => {
-  const channel = (v) => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; };
+  const channel = (v) => (v <= 10 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
   const luminance = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
-  const parse = (text) => { const n = text.match(/[\\d.]+/g).map(Number); return [n[0], n[1], n[2], n[3] ?? 1]; };
+  const parse = (text) => [...text.match(/[\\d.]+/g).map(Number), 1].slice(0, 4);
   const over = (top, below) => [0, 1, 2].map((i) => top[i] * top[3] + below[i] * (1 - top[3])).concat([1]);
   const ground = (element) => {
     const layers = [];
@@ -42,7 +42,7 @@ _CONTRAST = """() => {
       const ratio = (high + 0.05) / (low + 0.05);
       // A mark of one character stands beside its word: a graphic (WCAG 2.2, 1.4.11).
       const needed = element.textContent.trim().length === 1 ? 3 : 4.5;
-      if (ratio < needed) poor.push(`${ratio.toFixed(2)} ${element.className} ${element.textContent.slice(0, 40)}`);
+      if (ratio < needed) poor.push(`${ratio.toFixed(2)} ${element.textContent.slice(0, 40)}`);
     }
   }
   return poor;
@@ -75,8 +75,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Any":
 
 
 def _shoot(page: Any, name: str) -> None:
-    """Keep a picture for a person to judge, where `FLYTE_NB_SCREENSHOTS` says."""
-    folder = os.environ.get("FLYTE_NB_SCREENSHOTS")
+    """Keep a picture for a person to judge, where `SCREENSHOTS_TO` says."""
+    folder = os.environ.get("SCREENSHOTS_TO")
     if folder:
         Path(folder).mkdir(parents=True, exist_ok=True)
         page.page.screenshot(path=str(Path(folder) / f"{name}.png"))

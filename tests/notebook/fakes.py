@@ -342,6 +342,9 @@ class FakeSession:
     def interface(self, entity: Any) -> Any:
         raise RemoteError(f"There is no launch plan {entity}.", code="NOT_FOUND")
 
+    def renamed(self) -> str | None:
+        return None
+
     def status(self) -> Mapping[str, Any]:
         return {"endpoint": "127.0.0.1:30080", "running": len(self._executions)}
 

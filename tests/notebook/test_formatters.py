@@ -76,7 +76,7 @@ def test_without_the_extension_a_repr_is_text(pipeline, shell):
 
 
 @pytest.mark.parametrize(
-    "name", ["Task", "Workflow", "LaunchPlan", "Registration", "Execution", "Compiled"]
+    "name", ["Task", "Workflow", "LaunchPlan", "Registration", "Execution", "ExecutionView", "Compiled"]
 )
 def test_every_type_that_is_named_exists(name):
     from importlib import import_module

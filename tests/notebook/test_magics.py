@@ -233,3 +233,47 @@ def test_loading_twice_replaces_and_unloading_takes_everything_away(shell, noteb
         getattr(matcher, "matcher_identifier", "") == "flyte_nb"
         for matcher in shell.Completer.custom_matchers
     )
+
+
+def test_an_interrupt_while_registering_says_what_was_done(pipeline, monkeypatch):
+    register = pipeline.session.register
+
+    def interrupted(*entities, on_progress=None, dry_run=False):
+        register(entities[0], on_progress=on_progress)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline.session, "register", interrupted)
+    error = pipeline.fails("%flyte register")
+    assert "%flyte register goes on with the rest" in str(error)
+    assert "✓ churn.load" in pipeline.shown()
+
+
+def test_a_renamed_notebook_is_pointed_out(pipeline, monkeypatch):
+    monkeypatch.setattr(pipeline.session, "renamed", lambda: "better")
+    pipeline.run("%flyte register")
+    assert "%flyte connect --name better" in pipeline.shown()
+
+
+def test_what_an_await_gives_is_shown_as_a_card(pipeline):
+    run = pipeline.run("run = %flyte launch pipeline n=3\nrun")
+    run.advance(100)
+    data, _ = pipeline.shell.display_formatter.format(run.view())
+    assert "succeeded" in data["text/html"]
+
+
+def test_running_a_cell_again_closes_the_view_of_its_earlier_run(pipeline):
+    class View:
+        closed = False
+
+        def close(self):
+            self.closed = True
+
+    first, second, third = View(), View(), View()
+    cells = pipeline.kernel.cells
+    cells.begin(cell_id="w", number=5, filename="f", source="")
+    pipeline.kernel.follow(first)
+    pipeline.kernel.follow(second)
+    assert not first.closed
+    cells.begin(cell_id="w", number=6, filename="f", source="")
+    pipeline.kernel.follow(third)
+    assert (first.closed, second.closed, third.closed) == (True, True, False)

@@ -160,7 +160,7 @@ def test_terminating_asks_first_and_then_does_it():
 
 
 def test_clicks_from_many_threads_end_it_once():
-    tracker, execution, page = _tracker()
+    tracker, _, page = _tracker()
     tracker.start()
     clicks = [threading.Thread(target=tracker._pieces.end.click) for _ in range(8)]
     for click in clicks:

@@ -8,6 +8,7 @@ from flyte_nb.api.problems import Problem
 from flyte_nb.client.views import RegisteredEntity, Registration
 from flyte_nb.notebook import rest
 from flyte_nb.notebook.arguments import Arguments
+from flyte_nb.notebook.failures import Interrupted
 from flyte_nb.notebook.kernel import Kernel, Output
 
 _REDRAW_S = 0.1
@@ -32,11 +33,18 @@ def register(kernel: Kernel, arguments: Arguments) -> None:
         )
     dry_run = arguments.switch("dry-run")
     panel = Panel(kernel, kernel.output(), dry_run=dry_run)
+    panel.begin(len(entities))
     try:
         outcome = kernel.session.register(*entities, on_progress=panel.note, dry_run=dry_run)
-    except (FlyteNbError, KeyboardInterrupt):
+    except FlyteNbError:
         panel.broken_off()
         raise
+    except KeyboardInterrupt:
+        panel.broken_off()
+        raise Interrupted(
+            "The registration was interrupted.",
+            hint="What is registered is whole; %flyte register goes on with the rest.",
+        ) from None
     panel.done(outcome)
     if not outcome.ok:
         raise RegistrationFailed("Not everything was registered:", _problems(outcome))
@@ -78,6 +86,11 @@ class Panel:
         self._entities: dict[object, RegisteredEntity] = {}
         self._began = self._drawn = time.monotonic()
 
+    def begin(self, count: int) -> None:
+        """Say that it has begun: packing takes a moment before the first entity is done."""
+        noun = "entity" if count == 1 else "entities"
+        self._output.show(rest.note(f"Registering {count} {noun} …"))
+
     def note(self, entity: RegisteredEntity) -> None:
         """One more entity is done."""
         self._entities[entity.id] = entity
@@ -92,6 +105,8 @@ class Panel:
         if self._entities:
             elapsed = time.monotonic() - self._began
             self._show(Registration(tuple(self._entities.values()), 0, 0, elapsed), running=False)
+        else:
+            self._output.show(rest.note("Nothing was registered."))
 
     def done(self, outcome: Registration) -> None:
         """Show the outcome, and what the cells have to say about it."""
@@ -115,7 +130,14 @@ class Panel:
 def notes(kernel: Kernel) -> "tuple[str, ...]":
     """What to point out: definitions that were deleted, and classes that were defined again."""
     entities = kernel.entities()
-    said = [
+    said = []
+    renamed = kernel.session.renamed()
+    if renamed:
+        said.append(
+            f"The notebook is called {renamed} now; its entities keep their old names until the"
+            f" kernel restarts, or `%flyte connect --name {renamed}`."
+        )
+    said += [
         f"{removed.name} is not defined by {removed.cell.label} any more, so it was left out. It is"
         f" still in memory: del {removed.name} forgets it."
         for removed in kernel.cells.removed(entities)

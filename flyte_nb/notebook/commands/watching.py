@@ -12,6 +12,7 @@ from flyte_nb.graph.layout import layered
 from flyte_nb.notebook import rest
 from flyte_nb.notebook.arguments import Arguments
 from flyte_nb.notebook.commands import drawing
+from flyte_nb.notebook.failures import Interrupted
 from flyte_nb.notebook.kernel import Kernel, Output
 from flyte_nb.notebook.ports import ExecutionPort
 
@@ -28,11 +29,19 @@ def watch(kernel: Kernel, arguments: Arguments) -> None:
         return
     last = execution.view()
     if not last.is_terminal:
-        *_, last = execution.watch()
+        last = _waited_for(execution)
     if tracker is not None:
         tracker.join(timeout_s=10)
     if last.phase != "SUCCEEDED":
         raise failure_of(last)
+
+
+def _waited_for(execution: ExecutionPort) -> ExecutionView:
+    try:
+        *_, last = execution.watch()
+    except KeyboardInterrupt:
+        raise Interrupted("Not waited for any longer.", hint="The run goes on.") from None
+    return last
 
 
 def show(kernel: Kernel, execution: ExecutionPort, output: Output) -> Any:
