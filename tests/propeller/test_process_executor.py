@@ -173,6 +173,22 @@ def test_neither_file_and_a_clean_exit_is_outputs_not_found(bench, scripts):
     assert error.recoverable is True
 
 
+def test_the_working_folder_is_kept_only_when_an_attempt_failed(bench, scripts, tmp_path):
+    good = scripts.task("t", "open('mine', 'w').close()\n" + scripts.outputs)
+    bad = scripts.task("t", "open('mine', 'w').close()\n" + scripts.error)
+    bench.run(good)
+    bench.run(bad, number=1)
+    assert not bench.folder(an_attempt(tmp_path, good)).work.exists()
+    assert (bench.folder(an_attempt(tmp_path, bad, 1)).work / "mine").exists()
+
+
+def test_a_child_that_somebody_else_waited_for_is_judged_by_its_files(bench, scripts, tmp_path):
+    attempt = an_attempt(tmp_path, scripts.task("t", "time.sleep(0.2)\n" + scripts.outputs))
+    started = bench.executor.start(attempt)
+    os.waitpid(started.pid, 0)
+    assert bench.end(attempt).error is None
+
+
 def test_a_task_without_outputs_may_leave_no_file(bench, scripts):
     report = bench.run(scripts.task("t", "pass", outputs=()))
     assert report.error is None

@@ -51,7 +51,7 @@ def outcome(
             return None, _NO_DYNAMIC
     except _TooLarge as error_:
         return None, error_.info
-    except (StorageError, DecodeError) as error_:
+    except (StorageError, DecodeError, OSError) as error_:
         text = f"The attempt's results at {prefix} cannot be read: {error_}"
         return None, ErrorInfo("SYSTEM:ResultsNotReadable", text, SYSTEM, recoverable=True)
     if ended.exit_code == 0 and not attempt.task.interface.outputs.variables:

@@ -6,6 +6,7 @@ Never two live attempts of one node: see `attempt_folder` for how liveness is kn
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -194,6 +195,10 @@ class ProcessExecutor:
         attempt = watched.attempt
         ended = Ended(exit.exit_code, watched.folder.log_tail())
         outputs, error = outcome(attempt, ended, self._store)
+        if (
+            error is None
+        ):  # what a failed attempt worked on is kept for whoever looks for the reason
+            shutil.rmtree(watched.folder.work, ignore_errors=True)
         report = Report(attempt.key, outputs, error, exit.cpu_s, exit.max_rss_bytes)
         with self._lock:
             del self._watched[attempt.key]

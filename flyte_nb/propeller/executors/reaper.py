@@ -153,7 +153,10 @@ class Reaper:
             return not watched.folder.is_locked()
         if watched.pidfd >= 0:
             return False
-        return psutil.Process(watched.pid).status() == psutil.STATUS_ZOMBIE
+        try:
+            return psutil.Process(watched.pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
 
     def _bury(self, watched: Watched) -> Exit:
         """End what is left of the attempt, and take the child's exit."""
@@ -167,12 +170,7 @@ class Reaper:
                 # The child is a zombie until wait4, so its number, the group's, is still its own.
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(watched.pid, signal.SIGKILL)
-                _, status, usage = os.wait4(watched.pid, 0)
-                exit = Exit(
-                    os.waitstatus_to_exitcode(status),
-                    usage.ru_utime + usage.ru_stime,
-                    usage.ru_maxrss * _RSS_UNIT,
-                )
+                exit = _wait_for(watched.pid)
             del self._watched[id(watched)]
         if watched.pid is None or watched.kill_at is not None:
             signal_all(watched.folder, signal.SIGKILL)
@@ -188,6 +186,19 @@ class Reaper:
                 os.killpg(watched.pid, number)
         if watched.pid is None or number == signal.SIGKILL:
             signal_all(watched.folder, number)
+
+
+def _wait_for(pid: int) -> Exit:
+    """The exit of a child that has ended; nothing is known when somebody else waited for it."""
+    try:
+        _, status, usage = os.wait4(pid, 0)
+    except ChildProcessError:
+        return Exit()
+    return Exit(
+        os.waitstatus_to_exitcode(status),
+        usage.ru_utime + usage.ru_stime,
+        usage.ru_maxrss * _RSS_UNIT,
+    )
 
 
 _RSS_UNIT = 1 if os.uname().sysname == "Darwin" else 1024
