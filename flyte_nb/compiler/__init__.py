@@ -3,6 +3,8 @@
 Rules and results are those of flytepropeller/pkg/compiler at v1.16.8.
 """
 
+from flyte_nb.compiler.dynamic import compile_dynamic, dynamic_identifier
+from flyte_nb.compiler.inputs import check_inputs
 from flyte_nb.compiler.problems import flyte_error_text
 from flyte_nb.compiler.program import LaunchPlanInterface, identifier_text
 from flyte_nb.compiler.requirements import Requirements
@@ -12,8 +14,11 @@ from flyte_nb.compiler.workflows import compile_workflow, requirements
 __all__ = [
     "LaunchPlanInterface",
     "Requirements",
+    "check_inputs",
+    "compile_dynamic",
     "compile_task",
     "compile_workflow",
+    "dynamic_identifier",
     "flyte_error_text",
     "identifier_text",
     "requirements",

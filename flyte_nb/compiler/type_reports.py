@@ -152,3 +152,17 @@ def _mismatch(
 
 def _text(type: "Type | None") -> str:
     return type_text(type.message if type is not None else None)
+
+
+def unknown_literal(node_id: str, name: str) -> Problem:
+    """A value that says nothing of its type."""
+    return Problem(
+        "InvalidLiteralType",
+        f"The value of {name!r} has no type that is known here.",
+        node_id,
+        name,
+        "Upgrade what reads it, if a newer Flyte made it.",
+        flyte_text=f"Failed to validate literal type for [{name}] with err: got unknown literal"
+        " type: [<nil>].\nSuggested solution: Please update all your Flyte deployment images to the"
+        " latest version and try again",
+    )

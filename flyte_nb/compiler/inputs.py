@@ -1,0 +1,51 @@
+"""Do these values start this workflow? What propeller checks before it runs one.
+
+Source: flytepropeller/pkg/compiler/transformers/k8s/inputs.go at v1.16.8.
+"""
+
+from flyteidl.core import interface_pb2, literals_pb2
+
+from flyte_nb.api.problems import Problem
+from flyte_nb.compiler import reports, type_reports
+from flyte_nb.compiler.casting import Type, TypeTable
+from flyte_nb.compiler.inference import type_of_literal
+from flyte_nb.compiler.problems import START_NODE, Collector
+
+
+def check_inputs(
+    interface: interface_pb2.TypedInterface, inputs: literals_pb2.LiteralMap
+) -> "tuple[Problem, ...]":
+    """Everything that keeps a workflow with this interface from starting with these inputs.
+
+    Every input must be there: a launch plan's defaults have been filled in by now.
+    """
+    errors = Collector()
+    table = TypeTable()
+    expected = interface.inputs.variables
+    for name in sorted(inputs.literals):
+        if name not in expected:
+            problem = reports.input_not_found(START_NODE, name, "The workflow", sorted(expected))
+            errors.add(problem._replace(flyte_text=f"Variable [{name}] not found on node []."))
+            continue
+        type = type_of_literal(table, inputs.literals[name])
+        wanted = table.of(expected[name].type)
+        if type is None or _is_unknown(type):
+            errors.add(type_reports.unknown_literal(START_NODE, name))
+        elif not table.castable(type, wanted):
+            # Flyte's text has the two types the other way round here.
+            text = type_reports.value_mismatch(START_NODE, name, wanted, type).flyte_text
+            problem = type_reports.value_mismatch(START_NODE, name, type, wanted)
+            errors.add(problem._replace(flyte_text=text))
+    for name in sorted(expected):
+        if name not in inputs.literals:
+            errors.add(
+                reports.not_bound(START_NODE, name, table.of(expected[name].type), "The workflow")
+            )
+    return errors.problems
+
+
+def _is_unknown(type: Type) -> bool:
+    """Whether it is a list or dict of something without a type."""
+    while type.inner is not None:
+        type = type.inner
+    return not type.kind
