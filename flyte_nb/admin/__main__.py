@@ -57,15 +57,11 @@ def _serve(home: Home, ready: "int | None") -> None:
         _take(serving_lock, home)
         backend = Backend(home)
         backend.start(port=former.port if former else 0)
+        serving = Serving(
+            pid=os.getpid(), started_at=own_start_time(), port=backend.port, version=__version__
+        )
         try:
-            home.write_serving(
-                Serving(
-                    pid=os.getpid(),
-                    started_at=own_start_time(),
-                    port=backend.port,
-                    version=__version__,
-                )
-            )
+            home.write_serving(serving)
             if ready is not None:
                 _say(ready, {"endpoint": backend.endpoint})
             else:
@@ -74,6 +70,8 @@ def _serve(home: Home, ready: "int | None") -> None:
             stop.wait()
             _LOG.info("stopping")
         finally:
+            # From here on nobody is sent to this process; the port is kept for the next one.
+            home.write_serving(serving._replace(pid=0, started_at=0.0))
             backend.stop()
 
 

@@ -140,10 +140,12 @@ def _wait_for_serving(place: Home) -> "Serving | None":
 def _is_alive(serving: Serving) -> bool:
     """Whether that very process lives: the same id may be another process's by now."""
     try:
-        started_at = psutil.Process(serving.pid).create_time()
+        process = psutil.Process(serving.pid)
+        if process.status() == psutil.STATUS_ZOMBIE:  # killed; its threads may hold the lock yet
+            return False
+        return abs(process.create_time() - serving.started_at) < _SAME_START_S
     except psutil.Error:
         return False
-    return abs(started_at - serving.started_at) < _SAME_START_S
 
 
 def _start(place: Home, timeout_s: float) -> BackendInfo:

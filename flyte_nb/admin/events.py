@@ -5,6 +5,7 @@ after the commit, and before the next one, the watchers are told.
 """
 
 import json
+import logging
 import sqlite3
 from collections.abc import Sequence
 from typing import Any
@@ -26,6 +27,7 @@ from flyte_nb.propeller.records import (
     to_plain,
 )
 
+_LOG = logging.getLogger(__name__)
 _OF = "execution_project = ? AND execution_domain = ? AND execution_name = ?"
 
 
@@ -50,6 +52,9 @@ class SqliteRecorder:
                     run.apply(record)
                 run.keep(records)
                 self._publish_after(transaction, run)
+            for record in records:
+                if isinstance(record, WorkflowRecord):
+                    _LOG.info("execution %s: %s", execution, record.phase)
         except sqlite3.OperationalError as error:
             raise StorageError(
                 f"Changes of execution {execution} cannot be written: {error}.",

@@ -117,8 +117,7 @@ class Home:
                 "insecure": True,
                 "authType": "ExternalCommand",
                 "command": [sys.executable, "-I", "-S", "-c", show, str(self.token_file)],
-            },
-            "logger": {"show-source": True, "level": 0},
+            }
         }
         return "# Written by flyte-nb at every start of the local backend.\n" + yaml.safe_dump(
             document, sort_keys=False

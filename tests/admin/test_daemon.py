@@ -93,8 +93,7 @@ def test_after_kill_9_the_next_start_keeps_the_port_the_token_and_the_data(folde
         project = project_pb2.Project(id="mine", name="mine")
         admin.RegisterProject(project_pb2.ProjectRegisterRequest(project=project))
     os.kill(first.pid, signal.SIGKILL)
-    wait_until(lambda: is_gone(first.pid))
-    assert daemon.status(folder) is None
+    wait_until(lambda: daemon.status(folder) is None)
     second = daemon.ensure(folder)
     assert second.pid != first.pid
     assert (second.endpoint, second.token) == (first.endpoint, first.token)

@@ -1,11 +1,12 @@
 """What only the wire has: the token, statuses and details, unknown calls, keepalive, the port."""
 
 import socket
+import sqlite3
 import threading
 
 import grpc
 import pytest
-from flyteidl.admin import version_pb2, workflow_pb2
+from flyteidl.admin import execution_pb2, version_pb2, workflow_pb2
 from flyteidl.service import admin_pb2_grpc, auth_pb2, auth_pb2_grpc
 from google.rpc import status_pb2
 
@@ -63,10 +64,7 @@ def test_how_to_sign_in_is_told_without_a_token(channel):
 def test_calls_that_are_not_served_are_unimplemented(channel, bearer):
     stub = admin_pb2_grpc.AdminServiceStub(channel)
     with pytest.raises(grpc.RpcError) as caught:
-        stub.RecoverExecution(
-            __import__("flyteidl.admin.execution_pb2", fromlist=["x"]).ExecutionRecoverRequest(),
-            metadata=bearer,
-        )
+        stub.RecoverExecution(execution_pb2.ExecutionRecoverRequest(), metadata=bearer)
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
@@ -90,6 +88,7 @@ def test_a_refusal_carries_flytes_detail(channel, bearer, specs):
         (ZeroDivisionError(), "INTERNAL", "ZeroDivisionError: ZeroDivisionError"),
         (StorageError("The object is gone."), "INTERNAL", "The object is gone."),
         (OSError(28, "No space left on device"), "RESOURCE_EXHAUSTED", "Free some space"),
+        (sqlite3.OperationalError("database or disk is full"), "RESOURCE_EXHAUSTED", "Free some"),
         (Refused("NOT_FOUND", "nowhere"), "NOT_FOUND", "nowhere"),
     ],
 )
@@ -100,7 +99,6 @@ def test_no_error_is_unknown_to_a_client(error, code, words):
 
 
 def test_a_failing_service_is_internal_with_its_text(hand_backend, bearer, specs):
-    hand_backend.home.database.with_name("metastore.db-wal").exists()
     hand_backend._database.close()
     with grpc.insecure_channel(hand_backend.endpoint) as channel:
         stub = admin_pb2_grpc.AdminServiceStub(channel)

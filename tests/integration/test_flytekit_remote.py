@@ -1,9 +1,12 @@
 """flytekit's FlyteRemote, a client that is not ours, against a backend in a process of its own."""
 
 import os
+import subprocess
 import sys
 import textwrap
 import warnings
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
@@ -18,6 +21,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # what flytekit and its friends warn of is not ours
 ]
 
+POLL = timedelta(milliseconds=200)
 SCRIPT = textwrap.dedent(
     """
     import os, sys
@@ -85,7 +89,10 @@ def backend(tmp_path_factory):
     folder = tmp_path_factory.mktemp("remote")
     script = folder / "double.py"
     script.write_text(SCRIPT)
-    info = daemon.ensure(folder / "home")
+    # flytekit's tasks run `pyflyte-execute`, which lies beside this Python.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+        info = daemon.ensure(folder / "home")
     with grpc_calls(info.endpoint, info.token) as admin:
         admin.CreateTask(_task(script))
         admin.CreateWorkflow(_workflow())
@@ -125,7 +132,7 @@ def test_flytekit_fetches_what_is_registered_with_and_without_a_version(remote):
 
 def test_flytekit_launches_waits_lists_syncs_and_reads_the_outputs(remote):
     launch_plan = remote.fetch_launch_plan(name="remote.flow")
-    execution = remote.execute(launch_plan, inputs={"n": 5}, wait=True)
+    execution = remote.wait(remote.execute(launch_plan, inputs={"n": 5}), poll_interval=POLL)
     assert execution.is_successful
     assert execution.outputs["o0"] == 20
     listed = remote.recent_executions(limit=10)
@@ -138,7 +145,8 @@ def test_flytekit_launches_waits_lists_syncs_and_reads_the_outputs(remote):
 
 
 def test_flytekit_runs_a_single_task(remote):
-    execution = remote.execute(remote.fetch_task(name="remote.double"), {"n": 4}, wait=True)
+    execution = remote.execute(remote.fetch_task(name="remote.double"), {"n": 4})
+    execution = remote.wait(execution, poll_interval=POLL)
     assert execution.outputs["o0"] == 8
 
 
@@ -157,3 +165,56 @@ def test_flytekit_uploads_a_file_and_finds_it_where_it_was_told(remote, tmp_path
     with open(uri.removeprefix("file://")) as file:
         assert file.read() == "some data"
     assert os.path.exists(uri.removeprefix("file://"))
+
+
+MODULE = """
+from typing import List
+from flytekit import task, workflow
+
+@task
+def double(n: int) -> int:
+    return n * 2
+
+@task
+def names(n: int) -> List[str]:
+    return [str(i) for i in range(n)]
+
+@workflow
+def flow(n: int = 3) -> (int, List[str]):
+    a = double(n=n)
+    return a, names(n=a)
+"""
+PROGRAM = """
+import sys
+from datetime import timedelta
+from flytekit.configuration import Config, ImageConfig, SerializationSettings
+from flytekit.remote import FlyteRemote
+import theirs
+
+remote = FlyteRemote(
+    Config.auto(config_file=sys.argv[1]),
+    default_project="flytesnacks",
+    default_domain="development",
+)
+settings = SerializationSettings(ImageConfig.auto_default_image())
+flow = remote.fast_register_workflow(theirs.flow, serialization_settings=settings, version="v1")
+execution = remote.wait(
+    remote.execute(flow, inputs={"n": 2}), poll_interval=timedelta(milliseconds=200)
+)
+print(execution.outputs)
+"""
+
+
+def test_flytekits_own_workflow_registers_uploads_its_code_and_runs(backend, tmp_path):
+    (tmp_path / "theirs.py").write_text(MODULE)
+    (tmp_path / "program.py").write_text(PROGRAM)
+    done = subprocess.run(
+        [sys.executable, "program.py", str(backend.config_file)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "'o0': 4" in done.stdout
+    assert "['0', '1', '2', '3']" in done.stdout

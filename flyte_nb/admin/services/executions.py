@@ -104,6 +104,7 @@ class Executions:
         )
         id = ExecutionId(request.project, request.domain, request.name or new_name())
         execution = self._store(id, request, plan, inputs)
+        _LOG.info("execution %s of %s was created", id, request.spec.launch_plan.name)
         try:
             self._engine.launch(self._launch(execution))
         except CompileFailed as error:
@@ -275,6 +276,7 @@ class Executions:
             run.touch(at_us)
             serial, changes = run.finish()
             transaction.after_commit(lambda: self._feed.publish(id, serial, changes))
+        _LOG.info("execution %s is to be aborted: %s", id, request.cause)
         self._engine.terminate(id, request.cause)
         return execution_pb2.ExecutionTerminateResponse()
 

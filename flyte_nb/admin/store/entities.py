@@ -7,10 +7,13 @@ from flyteidl.admin import common_pb2
 from flyteidl.core import identifier_pb2
 
 from flyte_nb.admin.refused import not_found
+from flyte_nb.admin.store.cache import BytesCache
 from flyte_nb.admin.store.database import Database, Transaction
 from flyte_nb.admin.store.filters import Condition
 from flyte_nb.admin.store.listing import Page, page
 from flyte_nb.admin.store.resources import LAUNCH_PLAN, TASK, WORKFLOW, Resource
+
+_CACHE_BYTES = 16 * 1024 * 1024
 
 
 class Noun(NamedTuple):
@@ -47,13 +50,19 @@ class Entities:
         self._find = f"SELECT id, digest, message FROM {table} WHERE {where}"
         self._message = f"SELECT message FROM {table} WHERE {where}"
         self._listed = f"COALESCE({table}.listed, {table}.message)"
+        # A version never changes once it is stored, but for a launch plan's state.
+        self._cache = BytesCache(0 if noun is LAUNCH_PLANS else _CACHE_BYTES)
 
     def message(self, identifier: identifier_pb2.Identifier) -> bytes:
         """The entity's message, serialized. Raises `Refused` `NOT_FOUND`."""
-        row = self._database.one(self._message, key_of(identifier))
-        if row is None:
-            raise not_found(self.noun.label, identifier)
-        message: bytes = row[0]
+        key = key_of(identifier)
+        message = self._cache.get(key)
+        if message is None:
+            row = self._database.one(self._message, key)
+            if row is None:
+                raise not_found(self.noun.label, identifier)
+            message = bytes(row[0])
+            self._cache.put(key, message)
         return message
 
     def find(self, identifier: identifier_pb2.Identifier) -> "Stored | None":
