@@ -58,6 +58,8 @@ def heights(
         for column, steps in walk:
             _place(column, steps, neighbours, centre, weight)
     _straighten(graph, forth, centre, height)
+    for column, steps in forth:
+        _gather(column, steps, both, centre)
     top = min((centre[v] - height[v] / 2 for v in range(len(height))), default=0.0)
     return [round(value - top, 1) for value in centre]
 
@@ -124,3 +126,24 @@ def _straighten(
                 below = centre[column[index + 1]] - steps[index + 1] + steps[index]
             if (above is None or wish >= above) and (below is None or wish <= below):
                 centre[vertex] = wish
+
+
+def _gather(
+    column: "list[int]",
+    steps: "list[float]",
+    neighbours: "list[list[int]]",
+    centre: "list[float]",
+) -> None:
+    """Vertices that nothing pulls anywhere stand close to the others of their column."""
+    bound = [index for index, vertex in enumerate(column) if neighbours[vertex]]
+    if not bound:
+        return
+    for index in range(bound[0] - 1, -1, -1):
+        below = index + 1
+        centre[column[index]] = centre[column[below]] - steps[below] + steps[index]
+    for index in range(bound[0] + 1, len(column)):
+        if not neighbours[column[index]]:
+            above = index - 1
+            nearest = centre[column[above]] + steps[index] - steps[above]
+            if index > bound[-1] or nearest > centre[column[index]]:
+                centre[column[index]] = nearest

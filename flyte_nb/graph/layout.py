@@ -28,6 +28,7 @@ _MIN_WIDTH = 124  # room for `0:29 · attempt 2`
 _MAX_WIDTH = 216
 _GAP = 20
 _LINE_GAP = 17
+_MAX_ALONE = 4  # nodes without arrows that may stand above each other
 _COLUMN_GAP = 46
 _MAX_COLUMN_GAP = 120
 
@@ -97,6 +98,7 @@ def layered(graph: Graph, *, subtitles: "Mapping[str, str] | None" = None) -> La
     back = back_edges(len(index), pairs)
     forward = _unique([(t, s) if (s, t) in back else (s, t) for s, t in pairs])
     rank = ranks(*adjacency(len(graph.nodes), forward))
+    _spread(rank, forward)
     columns_of = with_dummies(forward, rank)
     columns, crossings = ordered(columns_of)
     sizes = [float(NODE_HEIGHT)] * len(graph.nodes)
@@ -151,6 +153,16 @@ def _pairs(
             drawn.append(edge)
             pairs.append((source, target))
     return drawn, pairs, loops
+
+
+def _spread(rank: "list[int]", edges: "list[tuple[int, int]]") -> None:
+    """Nodes without any arrow stand in a block, instead of one tall column."""
+    joined = {node for edge in edges for node in edge}
+    alone = [node for node in range(len(rank)) if node not in joined]
+    if len(alone) > _MAX_ALONE:
+        rows = max(_MAX_ALONE, round((len(alone) * 2) ** 0.5))
+        for number, node in enumerate(alone):
+            rank[node] = number // rows
 
 
 def _unique(pairs: "list[tuple[int, int]]") -> "list[tuple[int, int]]":

@@ -72,8 +72,8 @@ def svg(
         f' viewBox="0 0 {width} {height}" role="img"><title>{_text(layout.graph.title)}</title>'
         f"<style>{style_sheet(theme, used)}</style>"
     ]
-    parts += [_edge(route, shown, variables) for route in layout.routes]
-    parts += [_label(route) for route in layout.routes if route.label_at]
+    parts += [_edge(route, shown, variables, live=live) for route in layout.routes]
+    parts += [_label(route, route.label_at) for route in layout.routes if route.label_at]
     for placed in layout.nodes:
         node = placed.node
         named = variables.get(node.id, ())
@@ -124,11 +124,19 @@ def _text(text: str) -> str:
     return escape(text, quote=True) if _SPECIAL.search(text) else text
 
 
-def _edge(route: Route, shown: "Mapping[str, str]", variables: "Mapping[str, list[str]]") -> str:
+def _edge(
+    route: Route,
+    shown: "Mapping[str, str]",
+    variables: "Mapping[str, list[str]]",
+    *,
+    live: bool,
+) -> str:
     edge = route.edge
     target = shown.get(edge.target, "")
     state = ""
-    if edge.target in variables:
+    if edge.source == edge.target or route.tip[2] == -1.0:
+        state = " bad"  # it closes a cycle
+    elif edge.target in variables:
         wrong = variables[edge.target]
         state = " bad" if any(to in wrong for _, to in edge.variables) else ""
     elif target in _LIVE:
@@ -144,19 +152,27 @@ def _edge(route: Route, shown: "Mapping[str, str]", variables: "Mapping[str, lis
             f"M{x:g} {y:g}l{along[0] + side * across[0]:.4g} {along[1] + side * across[1]:.4g}"
             for side in (1, -1)
         )
+    tip = _carries(edge) if live else ""  # an image at rest says nothing when hovered
+    end = f">{tip}</path>" if tip else "/>"
     return (
         f'<path class="e{kind}{state}" data-s="{_text(edge.source)}" data-t="{_text(edge.target)}"'
-        f' d="{route.path}{head}"/>'
+        f' d="{route.path}{head}"{end}'
     )
 
 
-def _label(route: Route) -> str:
-    assert route.label_at is not None
-    x, y = route.label_at
+def _carries(edge: values.GraphEdge) -> str:
+    """What hovering over an arrow says: `o0 → rows`, a line a variable."""
+    said = "\n".join(f"{var} → {to}" for var, to in edge.variables)
+    return f"<title>{_text(said)}</title>" if said else ""
+
+
+def _label(route: Route, at: "tuple[float, float]") -> str:
+    x, y = at
     width = text_width(route.label, LABEL_SIZE) + 10
     return (
         f'<rect class="p" x="{x - width + 4:g}" y="{y - 12:g}" width="{width:g}" height="16" rx="8"/>'
-        f'<text class="l" x="{x - 1:g}" y="{y:g}">{_text(route.label)}</text>'
+        f'<text class="l" x="{x - 1:g}" y="{y:g}">{_text(route.label)}'
+        f"<title>{_text(route.edge.label)}</title></text>"
     )
 
 

@@ -80,6 +80,18 @@ def test_a_gathering_node_stands_in_the_middle_of_a_fan(dag: "Callable[..., Grap
     assert heights[-1] == pytest.approx(middle, abs=0.2)
 
 
+def test_a_node_that_nothing_pulls_stands_close_to_the_others() -> None:
+    layout = layered(_graph(7, [(0, 3), (1, 3), (1, 4), (3, 5), (4, 5), (3, 6)]))  # n2 is alone
+    first = sorted(placed.y for placed in layout.nodes if placed.x == layout.nodes[2].x)
+    assert max(b - a for a, b in itertools.pairwise(first)) <= NODE_HEIGHT + 40
+
+
+def test_many_nodes_without_arrows_stand_in_a_block() -> None:
+    layout = layered(_graph(30, []))
+    assert len({placed.x for placed in layout.nodes}) == 4
+    assert layout.height < 9 * 64
+
+
 def test_a_long_arrow_passes_between_nodes_and_never_over_them() -> None:
     graph = _graph(6, [(0, 1), (1, 2), (2, 3), (3, 4), (0, 4), (0, 5), (5, 4)])
     layout = layered(graph)

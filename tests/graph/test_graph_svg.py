@@ -173,3 +173,15 @@ def test_a_node_takes_at_most_half_a_kilobyte() -> None:
     )
     edges = tuple(GraphEdge(f"n{i // 2}", f"n{i}") for i in range(1, 500))
     assert len(svg(layered(Graph("g", nodes, edges)))) / 500 <= 500
+
+
+def test_hovering_over_a_live_arrow_says_what_it_carries(wrong: Graph) -> None:
+    assert "<title>o0 → model</title></path>" in svg(layered(wrong), live=True)
+    assert "o0 → model" not in svg(layered(wrong))
+
+
+def test_an_arrow_that_closes_a_cycle_is_drawn_as_wrong() -> None:
+    nodes = (GraphNode("a", TASK, "a"), GraphNode("b", TASK, "b"))
+    pairs = ("ab", "ba", "aa")
+    drawing = svg(layered(Graph("g", nodes, tuple(GraphEdge(*pair) for pair in pairs))))
+    assert drawing.count('class="e bad"') == 2

@@ -280,6 +280,20 @@ def test_the_error_of_an_execution_without_nodes_is_shown(failed: ExecutionView)
     assert "Not your code." in said_
 
 
+def test_nodes_inside_a_sub_workflow_do_not_colour_the_graph_but_cases_of_a_branch_do(
+    failed: ExecutionView,
+) -> None:
+    inside = failed.nodes[0]._replace(node_id="n0-0-n3", spec_node_id="n3", parent_id="n0")
+    case = failed.nodes[0]._replace(node_id="n1-n0", spec_node_id="n1-n0", parent_id="n1")
+    view = failed._replace(nodes=(*failed.nodes[:3], inside, case))
+    assert execution.phases(view) == {
+        "n0": "SUCCEEDED",
+        "n1": "CACHED",
+        "n2": "SUCCEEDED",
+        "n1-n0": "SUCCEEDED",
+    }
+
+
 def test_only_the_innermost_error_is_shown(failed: ExecutionView) -> None:
     outer = failed.nodes[3]._replace(node_id="n9", name="churn.inner")
     inner = failed.nodes[3]._replace(node_id="n9-0-n0", parent_id="n9")

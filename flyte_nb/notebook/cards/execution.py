@@ -11,7 +11,7 @@ from flyte_nb.graph.text import tree
 from flyte_nb.graph.values import INPUTS, OUTPUTS, Graph
 from flyte_nb.notebook import theme
 from flyte_nb.notebook.cards import errors, parts, timeline, units
-from flyte_nb.notebook.cards.nodes import nodes_table, said, title_of
+from flyte_nb.notebook.cards.nodes import drawn_nodes, nodes_table, said, title_of
 from flyte_nb.notebook.html import Child, Safe, element
 
 _BAR_ORDER = ("SUCCEEDED", "CACHED", "RECOVERED", "SKIPPED", "FAILED", "TIMED_OUT", "ABORTED")
@@ -76,11 +76,10 @@ def text(view: ExecutionView, graph: "Graph | None" = None) -> str:
 
 
 def phases(view: ExecutionView) -> "dict[str, str]":
-    """The display phase of each top-level node, by its id in the template."""
+    """The display phase of each node that a graph shows, by its id in the template."""
     return {
-        node.spec_node_id: display_phase(node.phase, node.cache_status)
-        for node in view.nodes
-        if not node.parent_id
+        node_id: display_phase(node.phase, node.cache_status)
+        for node_id, node in drawn_nodes(view).items()
     }
 
 
@@ -174,16 +173,10 @@ def _errors(
 def _picture(view: ExecutionView, graph: "Graph | None", now: "datetime | None") -> "Safe | None":
     if graph is None or not graph.nodes:
         return None
-    top = {node.spec_node_id: node for node in _top(view)}
-    inner = {node.spec_node_id: node for node in view.nodes if node.parent_id}
-    drawn = {node.id for node in graph.nodes}
-    shown = {**{key: node for key, node in inner.items() if key in drawn}, **top}
     picture = figure(
         graph,
-        phases={
-            node_id: display_phase(node.phase, node.cache_status) for node_id, node in shown.items()
-        },
-        subtitles={node_id: said(node, now) for node_id, node in shown.items()},
+        phases=phases(view),
+        subtitles={node_id: said(node, now) for node_id, node in drawn_nodes(view).items()},
         details=False,
     )
     return element("div", Safe(picture), style=f"border-top:{theme.LINE};padding:12px 14px")

@@ -19,6 +19,23 @@ def title_of(node: NodeView, titles: "Mapping[str, str]") -> str:
     return node.name.rpartition(".")[2] or node.node_id
 
 
+def drawn_nodes(view: ExecutionView) -> "dict[str, NodeView]":
+    """The nodes that the workflow's graph shows, by their id in the template.
+
+    Those of the workflow itself, and the cases of its branches, whose ids begin with the branch's. The
+    nodes inside a sub-workflow have ids of another template, which may be the same words.
+    """
+    by_id = {node.node_id: node for node in view.nodes}
+    drawn = {}
+    for node in view.nodes:
+        parent = by_id.get(node.parent_id)
+        if not node.parent_id or (
+            parent is not None and node.spec_node_id.startswith(f"{parent.spec_node_id}-")
+        ):
+            drawn[node.spec_node_id] = node
+    return drawn
+
+
 def took(node: "NodeView | AttemptView", now: "datetime | None" = None) -> "float | None":
     """Seconds it took, or takes so far; `None` when it has not started or that is not known."""
     end = node.ended_at or (None if node.phase in TERMINAL_PHASES else now)
