@@ -407,6 +407,7 @@ def check(records, plan) -> None:
     ended: set[str] = set()
     lost = Counter()
     for record in records:
+        assert len(record) == len(record._fields), "a field of the record was left out"
         if isinstance(record, AttemptRecord):
             assert record.node_id not in ended
             if record.phase == r.QUEUED:
