@@ -11,6 +11,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from flyte_nb.api.specs import Location
+from flyte_nb.bundle.sources import stable_name
+
+_PACKED = "<cell "
+"""How the names begin that cells have in a bundle: a digest of their text, see `bundle.sources`."""
 
 
 class Cell(NamedTuple):
@@ -148,13 +152,19 @@ class CellRegistry:
         return f"{label or location.filename}, line {location.line}"
 
     def humanize(self, text: str) -> str:
-        """The text with each known file name of a cell replaced by that cell's label."""
+        """The text with each known file name of a cell replaced by that cell's label.
+
+        Tracebacks of other processes name a cell by the digest of its text; it is found by that.
+        """
+        packed = _PACKED in text
         for filename, (_, number) in self._files.items():
-            if filename in text:
-                quoted = re.escape(filename)
-                text = re.sub(rf'File "{quoted}", line', f"cell [{number}], line", text)
-                text = re.sub(rf"{quoted}:(\d+)", rf"cell [{number}], line \1", text)
-                text = text.replace(filename, f"cell [{number}]")
+            names = (filename, stable_name(filename)) if packed else (filename,)
+            for name in names:
+                if name in text:
+                    quoted = re.escape(name)
+                    text = re.sub(rf'File "{quoted}", line', f"cell [{number}], line", text)
+                    text = re.sub(rf"{quoted}:(\d+)", rf"cell [{number}], line \1", text)
+                    text = text.replace(name, f"cell [{number}]")
         return text
 
 

@@ -5,8 +5,15 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from flyte_nb.api.errors import CompileFailed, FlyteNbError, RegistrationFailed, UsageError
+from flyte_nb.api.errors import (
+    CompileFailed,
+    ExecutionFailed,
+    FlyteNbError,
+    RegistrationFailed,
+    UsageError,
+)
 from flyte_nb.api.problems import Problem
+from flyte_nb.notebook.cards.errors import told
 from flyte_nb.notebook.cells import CellRegistry
 
 _RED, _BOLD, _DIM, _PLAIN = "\x1b[31m", "\x1b[1m", "\x1b[2m", "\x1b[0m"
@@ -60,6 +67,8 @@ def rendered(
     """The lines for a terminal or an error output, with ANSI colours."""
     if isinstance(error, BrokenCell):
         return _syntax_error(error.error, cells)
+    if isinstance(error, ExecutionFailed) and "Message:" in error.info.message:
+        return _task_error(error, cells)
     problems = getattr(error, "problems", ())
     title, _, rest = cells.humanize(str(error)).partition("\n")
     if problems and isinstance(error, (CompileFailed, RegistrationFailed)):
@@ -98,6 +107,14 @@ def _syntax_error(error: SyntaxError, cells: CellRegistry) -> "list[str]":
         at = max(0, (error.offset or 1) - 1 - (len(text) - len(bare)))
         lines += [f"    {bare}", f"    {' ' * at}{_BOLD}^{_PLAIN}"]
     return [*lines, f"{_RED}{_BOLD}SyntaxError{_PLAIN}: {error.msg}"]
+
+
+def _task_error(error: ExecutionFailed, cells: CellRegistry) -> "list[str]":
+    """What failed and why, then the author's frames: those of another process, in cells."""
+    what = error.message.partition(": Trace:")[0]
+    said = told(cells.humanize(error.info.message))
+    title = f"{_RED}{_BOLD}{type(error).__name__}{_PLAIN}: {what}"
+    return [title, *said.trace.splitlines(), f"{_BOLD}{said.said}{_PLAIN}"]
 
 
 def _last_place(frames: "TracebackType | None", cells: CellRegistry) -> str:

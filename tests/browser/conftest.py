@@ -173,7 +173,8 @@ class Page:
         )
 
     def save(self) -> None:
-        self.page.keyboard.press("Control+s")
+        """Save, and wait until the file is written."""
+        self.page.evaluate(f"() => {_APP}.shell.currentWidget.context.save()")
 
     def saved(self) -> Any:
         """The notebook file as it lies on the disk."""

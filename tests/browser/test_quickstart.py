@@ -116,7 +116,6 @@ def test_the_quickstart_runs_is_followed_and_is_still_there_when_reopened(home, 
     _shoot(page, f"{server.kind}-ended-light")
 
     page.save()
-    page.page.wait_for_function("() => !document.querySelector('.jp-mod-dirty')")
     _check_saved(page)
     page.open()
     page.output(WATCH).get_by_text("quickstart.digits").first.wait_for(state="attached")

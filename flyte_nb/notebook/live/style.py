@@ -49,6 +49,9 @@ _RULES = """
 .fnb-card>.fnb-head:last-child{border-bottom:0}
 .fnb-title{font-size:14px;font-weight:650}
 .fnb-mono{font:12px/1.4 var(--fnb-mono);color:var(--fnb-soft);background:none}
+.fnb-head .fnb-title+.fnb-mono{margin:0 4px 0 6px}
+.fnb-head .fnb-pill{margin:0 4px}
+.fnb-log:not(:has(pre,div.fnb-soft)){display:none}
 .fnb-soft{color:var(--fnb-soft)}
 .fnb-card button.jupyter-button{width:auto;height:auto;font:13px/1.45 var(--fnb-font);padding:3px 12px;
  margin:0;

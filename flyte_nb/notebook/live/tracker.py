@@ -141,7 +141,8 @@ class Tracker:
         node = self._followed()
         try:
             if node is not None and node.attempts:
-                self._pieces.side_log.value = _log(self._execution.logs(node.node_id))
+                printed = self._execution.logs(node.node_id)
+                self._pieces.side_log.value = _log(printed, "Nothing was printed yet.")
             else:
                 self._pieces.side_log.value = ""
             self._pieces.log.value = _log(self._execution.logs(), "Nothing was printed yet.")
