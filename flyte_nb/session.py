@@ -1,7 +1,7 @@
 """The place where the parts are put together: a connection, a project, and where things are named.
 
-Only here the client meets the local backend's launcher. Heavy rooms are imported when they are first
-needed, so that `wf(n=3)` in a fresh kernel loads neither gRPC nor the backend.
+Only here the client meets the local backend's launcher. Heavy rooms are imported when first needed:
+`wf(n=3)` in a fresh kernel loads neither gRPC nor the backend.
 """
 
 import os
@@ -52,8 +52,7 @@ class Session:
         from flyte_nb.client.admin_client import AdminClient
         from flyte_nb.client.channel import Link
 
-        self.project = project
-        self.domain = domain
+        self.project, self.domain = project, domain
         self.registry = registry
         self._config = config
         self._home = home
@@ -122,8 +121,8 @@ class Session:
                 "There is nothing to register: no task or workflow is defined here."
                 " Define one with @task, or pass it: session.register(my_workflow)."
             )
-        for entity in chosen:
-            _check_entity(entity)
+        _check_entity(*chosen)
+        self._here.settle()
         return register(
             self.client, self._place(chosen), chosen, on_progress=on_progress, dry_run=dry_run
         )
@@ -393,8 +392,10 @@ def _here(name: "str | None") -> "Here":
     return Here(name, namespace=vars(sys.modules["__main__"]), env=os.environ)
 
 
-def _check_entity(entity: Any) -> None:
-    if getattr(entity, "resource_type", None) not in (TASK, WORKFLOW, LAUNCH_PLAN):
-        raise UsageError(
-            f"{entity!r} is no task, workflow or launch plan. Pass what @task or @workflow made."
-        )
+def _check_entity(*entities: Any) -> None:
+    for entity in entities:
+        if getattr(entity, "resource_type", None) not in (TASK, WORKFLOW, LAUNCH_PLAN):
+            raise UsageError(
+                f"{entity!r} is no task, workflow or launch plan."
+                " Pass what @task or @workflow made."
+            )

@@ -66,11 +66,6 @@ class Credentials:
             self._metadata = fresh
             return changed
 
-    def forget_failure(self) -> None:
-        """Allow a new try, e.g. because the person asked to connect again."""
-        with self._lock:
-            self._failure = None
-
     def _as_metadata(self, token: str) -> Metadata:
         return ((self._header, f"Bearer {token}"),) if token else ()
 
@@ -130,6 +125,7 @@ def _from_command(command: "tuple[str, ...]", source: str) -> str:
         raise RemoteError(
             f"The command {command[0]!r} gave no token (exit code {done.returncode}): {said[0]}.",
             code="UNAUTHENTICATED",
+            hint="Mend it, then connect again.",
         )
     return token
 

@@ -1,5 +1,6 @@
 """The notebook (or script) of this process: its name, what it defines, and where its modules lie."""
 
+import linecache
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -39,16 +40,27 @@ class Here:
         self._registrar = NotebookRegistrar(namespace)
         self._lock = threading.Lock()
         self._name: NotebookName | None = None
+        self._cells = 0
+        self._settled = False
 
     @property
     def notebook(self) -> NotebookName:
-        """The notebook's name. Once somebody has said it, it stays."""
+        """The notebook's name. What only the cells tell may still change while more of them run."""
         with self._lock:
-            if self._name is None or self._name.source == "default":
+            cells = len(self._namespace.get("In", ())) + len(linecache.cache)
+            certain = self._name is not None and self._name.source not in ("default", "the cells")
+            if self._name is None or not (certain or self._settled or cells == self._cells):
+                self._cells = cells
                 self._name = notebook_name(
                     self._env, self._namespace, cwd=self._cwd(), given=self._given_name
                 )
             return self._name
+
+    def settle(self) -> None:
+        """Keep the name from now on, because something is registered under it."""
+        name = self.notebook
+        with self._lock:
+            self._settled = name.source != "default"
 
     def load(self) -> "list[Any]":
         """What is defined now, and what installed registrars find. Raises `UsageError`."""

@@ -6,7 +6,9 @@ is the file in the working directory whose cells are the ones that ran.
 """
 
 import json
+import linecache
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +18,8 @@ VARIABLE = "FLYTE_NB_NOTEBOOK"
 """Set by our own commands when they execute a notebook."""
 
 _FOREIGN = re.compile(r"[^\w\-]+")
+_MAGIC = re.compile(r"^\s*[%!?]|\?\s*$|=\s*[%!]", re.MULTILINE)
+_CELL_FILE = re.compile(r"[/\\\\]ipykernel_\d+[/\\\\]|^<ipython-input-")
 _LARGEST_BYTES = 64 << 20  # a bigger .ipynb holds somebody's pictures, and reading it takes long
 
 
@@ -83,8 +87,16 @@ def renamed(known: NotebookName, user_ns: "Mapping[str, Any]", *, cwd: Path) -> 
     return tidy(found.stem) if found is not None and tidy(found.stem) != known.name else None
 
 
-def executed_cells(user_ns: "Mapping[str, Any]") -> "list[str]":
-    """Sources of the cells that ran in this kernel, as they were typed, in order."""
+def executed_cells(
+    user_ns: "Mapping[str, Any]", lines: "Mapping[str, Any] | None" = None
+) -> "list[str]":
+    """Sources of the cells that ran in this kernel, in order, as far as somebody kept them.
+
+    Args:
+        user_ns: Has IPython's input history, except under nbval, which runs cells without one.
+        lines: What tracebacks are drawn from (`linecache.cache`), where IPython puts each cell; its
+            magics are calls there.
+    """
     cells = []
     number = 1
     while isinstance(user_ns.get(f"_i{number}"), str):
@@ -92,6 +104,13 @@ def executed_cells(user_ns: "Mapping[str, Any]") -> "list[str]":
         number += 1
     if not cells and isinstance(user_ns.get("In"), list):
         cells = [cell for cell in user_ns["In"] if isinstance(cell, str) and cell]
+    if not cells:
+        known = linecache.cache if lines is None else lines
+        cells = [
+            "".join(entry[2])
+            for name, entry in list(known.items())
+            if _CELL_FILE.search(name) and len(entry) > 2
+        ]
     return [cell.strip() for cell in cells if cell.strip()]
 
 
@@ -103,11 +122,14 @@ def by_cells(executed: "Sequence[str]", folder: Path) -> "Path | None":
     if not executed:
         return None
     wanted = set(executed)
-    best: tuple[int, Path] | None = None
+    best: tuple[tuple[int, bool], Path] | None = None
     for path in sorted(_notebooks(folder)):
-        fits = len(wanted.intersection(cell_sources(path)))
-        if fits and (best is None or fits > best[0]):
-            best = (fits, path)
+        sources = cell_sources(path)
+        sources += [_without_magics(source) for source in sources]
+        fits = len(wanted.intersection(sources))
+        score = (fits, executed[-1] in sources)
+        if fits and (best is None or score > best[0]):
+            best = (score, path)
     return best[1] if best is not None else None
 
 
@@ -123,6 +145,17 @@ def cell_sources(path: Path) -> "list[str]":
         return []
     texts = ["".join(source) if isinstance(source, list) else str(source) for source in sources]
     return [text.strip() for text in texts if text.strip()]
+
+
+def _without_magics(source: str) -> str:
+    """The cell as IPython compiles it; as it is where there is no IPython or no magic."""
+    ipython = sys.modules.get("IPython.core.inputtransformer2")
+    if ipython is None or not _MAGIC.search(source):
+        return source
+    try:
+        return str(ipython.TransformerManager().transform_cell(source)).strip()
+    except SyntaxError:
+        return source
 
 
 def _notebooks(folder: Path) -> "Iterable[Path]":

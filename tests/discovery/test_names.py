@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from flyte_nb.discovery.here import Here
 from flyte_nb.discovery.names import (
     VARIABLE,
     NotebookName,
@@ -88,3 +89,27 @@ def test_a_rename_while_the_kernel_runs_is_seen(tmp_path):
 
 def test_cells_are_known_also_where_only_the_input_list_is(tmp_path):
     assert executed_cells({"In": ["", "x = 1", "y = 2"]}) == ["x = 1", "y = 2"]
+
+
+def test_a_name_that_only_the_cells_tell_follows_them_until_something_is_registered(tmp_path):
+    saved(tmp_path / "a.ipynb", "import os")
+    saved(tmp_path / "b.ipynb", "import os", "x = 2")
+    namespace = {"In": ["", "import os"], "_i1": "import os"}
+    here = Here(None, namespace=namespace, env={}, cwd=lambda: tmp_path)
+    assert here.notebook.name == "a"
+    namespace["In"].append("x = 2")
+    namespace["_i2"] = "x = 2"
+    assert here.notebook.name == "b"
+    here.settle()
+    saved(tmp_path / "0.ipynb", "import os", "x = 2")
+    namespace["In"].append("y = 3")
+    assert here.notebook.name == "b"
+
+
+def test_cells_that_ran_without_a_history_are_found_where_tracebacks_come_from():
+    lines = {
+        "/tmp/ipykernel_7/123.py": (5, None, ["x = 1\n", "y = 2\n"], ""),
+        "/usr/lib/python3/os.py": (5, None, ["import abc\n"], ""),
+        "<ipython-input-3-abc>": (5, None, ["z = 3\n"], ""),
+    }
+    assert executed_cells({"In": [""]}, lines) == ["x = 1\ny = 2", "z = 3"]
