@@ -83,9 +83,9 @@ def apply_node(
     closure.phase = NODE_PHASES.Value(record.phase)
     closure.updated_at.CopyFrom(moments.stamp(record.at_us))
     is_ended = record.phase in _TERMINAL_NODE
-    if not closure.HasField("started_at") and (record.phase == "RUNNING" or is_ended):
+    if record.phase == "RUNNING" and not closure.HasField("started_at"):
         closure.started_at.CopyFrom(moments.stamp(record.at_us))
-    if is_ended:
+    if is_ended and closure.HasField("started_at"):
         closure.duration.CopyFrom(moments.span(record.at_us - moments.stamp_us(closure.started_at)))
     if record.output_uri:
         closure.output_uri = record.output_uri

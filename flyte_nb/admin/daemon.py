@@ -21,7 +21,7 @@ from flyte_nb.admin.home import Home, Serving
 from flyte_nb.admin.locks import FileLock
 from flyte_nb.api.errors import BackendError
 
-_START_TIMEOUT_S = 30.0
+_START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 15.0
 _POLL_S = 0.02
 _SAME_START_S = 0.5

@@ -181,6 +181,7 @@ def test_a_backend_killed_after_some_changes_goes_on_where_it_was(rig, specs, mo
     assert len(made.check_journal()) == 6
 
 
+@pytest.mark.slow
 def test_a_backend_killed_at_random_moments_again_and_again_loses_nothing(rig, specs):
     made = rig(sleep=0.02)
     told = []
