@@ -118,8 +118,7 @@ class Session:
         chosen = list(entities) or self.discover()
         if not chosen:
             raise UsageError(
-                "There is nothing to register: no task or workflow is defined here."
-                " Define one with @task, or pass it: session.register(my_workflow)."
+                "There is nothing to register: define a task or workflow here, or pass one."
             )
         _check_entity(*chosen)
         self._here.settle()

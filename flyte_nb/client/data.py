@@ -11,10 +11,13 @@ import tempfile
 import threading
 import weakref
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flyte_nb.api.errors import StorageError, UsageError
 from flyte_nb.api.ports import BlobStore
-from flyte_nb.client.uploads import Uploads
+
+if TYPE_CHECKING:
+    from flyte_nb.client.uploads import Uploads  # loads gRPC, which a local run does not need
 
 SCRATCH = "scratch"
 """Uploads stay in a folder of the kernel's own: enough for what runs in the kernel."""

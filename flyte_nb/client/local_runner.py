@@ -1,7 +1,8 @@
 """`wf(n=3)` and `fit(rows)` here and now: the same engine and the same literals as everywhere.
 
-A workflow is traced anew at every call, so that a cell that was run again counts; it is compiled anew
-only when the trace differs or a task is another one.
+A cell that was run again counts at the next call. Where every name in a workflow's body holds what
+nobody can change from within (tasks, plain values), looking at the names is enough; else the workflow is
+traced anew at every call, and compiled anew when the trace differs.
 """
 
 import threading
@@ -13,6 +14,7 @@ from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Sc
 from flyte_nb.client.compiling import compile_entity
 from flyte_nb.client.data import KernelData
 from flyte_nb.client.inputs import to_literals
+from flyte_nb.client.names_held import Names, held_names, same_names
 from flyte_nb.client.versions import UNVERSIONED
 from flyte_nb.propeller.run import run_local
 from flyte_nb.sdk.frame import entity_name
@@ -25,6 +27,7 @@ from flyte_nb.worker.call import call
 class _Known(NamedTuple):
     """A workflow that was compiled, and what it was compiled from."""
 
+    names: "Names | None"
     templates: "tuple[Any, ...]"
     readings: "tuple[Any, ...]"
     closure: Any
@@ -98,21 +101,29 @@ class LocalRunner:
     def _compiled(self, workflow: Any) -> _Known:
         scope = self._scope()
         name = entity_name(workflow, scope)
-        templates, tasks = self._trace(workflow, scope)
-        readings = tuple(task.read(self._registry) for task in tasks.values())
+        names = held_names(workflow)
         with self._lock:
             known = self._known.get(name)
+        if known is not None and same_names(known.names, names):
+            fresh = (task.read(self._registry) for task in known.tasks.values())
+            if all(one is other for one, other in zip(known.readings, fresh, strict=True)):
+                return known
+        templates, tasks = self._trace(workflow, scope)
+        readings = tuple(task.read(self._registry) for task in tasks.values())
         if (
             known is not None
             and known.templates == templates
             and list(known.tasks.values()) == list(tasks.values())
             and all(one is other for one, other in zip(known.readings, readings, strict=True))
         ):
+            known = known._replace(names=names)
+            with self._lock:
+                self._known[name] = known
             return known
         compiled = compile_entity(workflow, scope, self._registry, data=self.data)
         if compiled.problems or compiled.closure is None:
             raise CompileFailed(f"{workflow.short_name} cannot run.", compiled.problems)
-        known = _Known(templates, readings, compiled.closure, tasks)
+        known = _Known(names, templates, readings, compiled.closure, tasks)
         with self._lock:
             self._known[name] = known
         return known

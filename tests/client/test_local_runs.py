@@ -132,3 +132,23 @@ def test_frames_cross_between_tasks_and_as_constants(notebook, runner):
     )
     assert list(notebook["constant"]()["a"]) == [2, 4]
     assert isinstance(notebook["double"](pd.DataFrame({"a": [5]})), pd.DataFrame)
+
+
+def test_a_changed_constant_or_list_of_the_notebook_counts_at_the_next_call(notebook, runner):
+    run_cell(
+        "STEP = 1\nPARTS = [1]\n"
+        "@workflow\ndef constant(n: int) -> int:\n    return add(a=n, b=STEP)\n"
+        "@workflow\ndef listed(n: int) -> int:\n    return add(a=n, b=len(PARTS))\n",
+        notebook,
+    )
+    assert (notebook["constant"](n=1), notebook["listed"](n=1)) == (2, 2)
+    run_cell("STEP = 5\nPARTS.append(2)\n", notebook)
+    assert (notebook["constant"](n=1), notebook["listed"](n=1)) == (6, 3)
+
+
+def test_a_changed_inner_workflow_and_a_new_default_count_at_the_next_call(notebook, runner):
+    assert notebook["outer"](n=1) == 3
+    run_cell("@workflow\ndef inner(n: int) -> int:\n    return add(a=n, b=40)\n", notebook)
+    assert notebook["outer"](n=1) == 42
+    notebook["outer"].function.__defaults__ = (2,)
+    assert notebook["outer"]() == 44
