@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from flyteidl.admin import description_entity_pb2, launch_plan_pb2, task_pb2, workflow_pb2
 from flyteidl.core import literals_pb2, security_pb2, tasks_pb2
 from flyteidl.core import workflow_pb2 as core_workflow_pb2
+from google.protobuf.message import DecodeError
 
 from flyte_nb.api.errors import CodecError
 from flyte_nb.api.specs import (
@@ -21,6 +22,7 @@ from flyte_nb.api.specs import (
     WorkflowTemplate,
 )
 from flyte_nb.api.version import __version__
+from flyte_nb.wire.encoding import field
 from flyte_nb.wire.identifiers import (
     execution_id_from_idl,
     execution_id_to_idl,
@@ -147,12 +149,17 @@ def _workflow(
     message.metadata_defaults.interruptible = template.interruptible
     message.metadata_defaults.SetInParent()
     message.interface.CopyFrom(interface_to_idl(template.interface))
-    for node in template.nodes:
-        writer.write(message.nodes.add(), node)
-    for binding in template.outputs:
-        writer.write_binding(message.outputs.add(), binding)
+    parts = [field(b"\x22", writer.node(node)) for node in template.nodes]
+    parts.extend(field(b"\x2a", writer.binding(binding)) for binding in template.outputs)
     if template.failure_node is not None:
-        writer.write(message.failure_node, template.failure_node)
+        parts.append(field(b"\x32", writer.node(template.failure_node)))
+    try:
+        message.MergeFromString(b"".join(parts))
+    except DecodeError:
+        raise CodecError(
+            "A value in the workflow is nested too deeply to be sent.",
+            hint="protobuf reads about 30 levels of lists or dicts; flatten it, or pickle it.",
+        ) from None
 
 
 def _metadata(message: tasks_pb2.TaskMetadata, metadata: TaskMetadata) -> None:

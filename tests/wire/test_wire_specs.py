@@ -376,9 +376,8 @@ def test_writing_nodes_is_linear_and_cheap():
 
 def test_a_writer_keeps_targets_apart():
     writer = NodeWriter()
-    first, second = workflow_pb2.Node(), workflow_pb2.Node()
-    writer.write(first, call(target=specs.TaskNode(TASK_ID)))
-    writer.write(second, call(target=specs.WorkflowNode(WORKFLOW_ID)))
+    first = workflow_pb2.Node.FromString(writer.node(call(target=specs.TaskNode(TASK_ID))))
+    second = workflow_pb2.Node.FromString(writer.node(call(target=specs.WorkflowNode(WORKFLOW_ID))))
     assert first.WhichOneof("target") == "task_node"
     assert second.WhichOneof("target") == "workflow_node"
     assert isinstance(task_spec_to_idl(fit()), task_pb2.TaskSpec)
