@@ -142,6 +142,9 @@ def test_a_run_from_the_form_goes_on_in_the_forms_place(home, server, notebook):
     seed.wait_for(state="visible", timeout=RUN_S * 1000)
     page.idle(RUN_S)
 
+    # The form has its own style: nothing else on the page brings one.
+    assert seed.evaluate("(field) => getComputedStyle(field).borderRadius") == "5px"
+
     # By keyboard: a wrong value is told beside its field, a right one launches with Enter.
     seed.focus()
     page.page.keyboard.press("Control+a")

@@ -253,3 +253,7 @@ def test_a_launch_from_the_form_follows_the_run_in_its_place(pipeline):
     assert pipeline.kernel.last_execution
     pipeline.kernel.close()
     ipywidgets.Widget.close_all()
+
+
+def test_the_form_brings_its_own_style(form):
+    assert form.widget.children[0].value.startswith("<style>")

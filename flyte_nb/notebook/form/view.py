@@ -12,6 +12,7 @@ from typing import Any
 from flyte_nb.api.errors import FlyteNbError, UsageError
 from flyte_nb.notebook.form.fields import AREA, CHOICE, SWITCH, VARIABLE, Field, frames
 from flyte_nb.notebook.form.reading import Unreadable
+from flyte_nb.notebook.live.style import style_sheet
 from flyte_nb.notebook.toolkit import widgets
 
 Launch = Callable[["Mapping[str, Any]"], None]
@@ -147,7 +148,7 @@ class LaunchForm:
         if not rows:
             rows = [widgets.HTML("<span class='fnb-soft'>It takes no inputs.</span>")]
         body = _box(widgets.VBox, "fnb-form", [*rows, self._status])
-        return _box(widgets.VBox, "fnb-card", [head, body])
+        return _box(widgets.VBox, "fnb-card", [widgets.HTML(style_sheet()), head, body])
 
     def _row(self, field: Field) -> Any:
         entry = _widget_for(field, self._given.get(field.name, field.initial()), self._namespace)
