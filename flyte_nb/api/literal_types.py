@@ -47,7 +47,7 @@ class LiteralType(NamedTuple):
 
     - `SIMPLE`: the simple type's name, e.g. `INTEGER`
     - `COLLECTION`, `MAP`: the element's `LiteralType`
-    - `BLOB`: a `BlobType`; `STRUCTURED_DATASET`: a `StructuredDatasetType`
+    - `BLOB`: a `BlobType`; `STRUCTURED_DATASET` and `SCHEMA`: a `StructuredDatasetType`
     - `ENUM`: the values, `tuple[str, ...]`; `UNION`: the variants, `tuple[LiteralType, ...]`
     """
 

@@ -101,7 +101,7 @@ def type_from_plain(plain: "list[Any]") -> LiteralType:
         value = type_from_plain(value)
     elif kind == "blob":
         value = BlobType(*value)
-    elif kind == "structured_dataset_type":
+    elif kind in ("structured_dataset_type", "schema"):
         value = _dataset_from_plain(value)
     elif kind == "union_type":
         value = tuple(type_from_plain(variant) for variant in value)
