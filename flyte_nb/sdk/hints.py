@@ -96,9 +96,14 @@ def resolve(annotation: Any, known: "dict[str, Any]", local: "dict[str, Any]") -
     """The type an annotation means, with every text in it looked up."""
     if not isinstance(annotation, str) and not _has_text(annotation):
         return annotation
+    if isinstance(annotation, types.GenericAlias):  # Python 3.10 leaves text in list["Model"] alone
+        home: Any = annotation.__origin__
+        parts = [resolve(part, known, local) for part in annotation.__args__]
+        return types.GenericAlias(home, tuple(parts))
     holder = types.SimpleNamespace(__annotations__={"it": annotation})
     hints = typing.get_type_hints(holder, known, local, include_extras=True)
-    return hints["it"]
+    found = hints["it"]
+    return resolve(found, known, local) if isinstance(found, types.GenericAlias) else found
 
 
 def _has_text(annotation: Any) -> bool:
