@@ -14,6 +14,7 @@ import pytest
 from flyte_nb.api.errors import USER, TaskFailed
 from flyte_nb.propeller.executors.attempt_folder import TAG, AttemptFolder
 from flyte_nb.propeller.executors.process import ProcessExecutor
+from flyte_nb.propeller.executors.reaper import Exit, wait_for
 from flyte_nb.propeller.plan import identifier
 from flyte_nb.propeller.ports import Attempt, AttemptKey
 from flyte_nb.storage import open_stores
@@ -182,11 +183,10 @@ def test_the_working_folder_is_kept_only_when_an_attempt_failed(bench, scripts, 
     assert (bench.folder(an_attempt(tmp_path, bad, 1)).work / "mine").exists()
 
 
-def test_a_child_that_somebody_else_waited_for_is_judged_by_its_files(bench, scripts, tmp_path):
-    attempt = an_attempt(tmp_path, scripts.task("t", "time.sleep(0.2)\n" + scripts.outputs))
-    started = bench.executor.start(attempt)
-    os.waitpid(started.pid, 0)
-    assert bench.end(attempt).error is None
+def test_of_a_child_that_somebody_else_waited_for_nothing_is_known():
+    child = subprocess.Popen([sys.executable, "-I", "-S", "-c", "raise SystemExit(3)"])
+    assert child.wait() == 3
+    assert wait_for(child.pid) == Exit()
 
 
 def test_a_task_without_outputs_may_leave_no_file(bench, scripts):

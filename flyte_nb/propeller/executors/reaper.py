@@ -170,7 +170,7 @@ class Reaper:
                 # The child is a zombie until wait4, so its number, the group's, is still its own.
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(watched.pid, signal.SIGKILL)
-                exit = _wait_for(watched.pid)
+                exit = wait_for(watched.pid)
             del self._watched[id(watched)]
         if watched.pid is None or watched.kill_at is not None:
             signal_all(watched.folder, signal.SIGKILL)
@@ -188,7 +188,7 @@ class Reaper:
             signal_all(watched.folder, number)
 
 
-def _wait_for(pid: int) -> Exit:
+def wait_for(pid: int) -> Exit:
     """The exit of a child that has ended; nothing is known when somebody else waited for it."""
     try:
         _, status, usage = os.wait4(pid, 0)
