@@ -142,6 +142,11 @@ class Registry:
             return self.codec(supertype)
         if type(python_type).__name__ == "TypeAliasType":  # `type Rows = list[int]`, Python 3.12
             return self.codec(python_type.__value__)
+        if (
+            type(origin).__name__ == "TypeAliasType"
+        ):  # such an alias with parameters: numpy's NDArray
+            value = origin.__value__
+            return self.codec(value[typing.get_args(python_type)])
         if isinstance(python_type, (str, typing.ForwardRef)):
             raise CodecError(
                 f"The annotation {python_type!r} is text, and it is not known where to look it up.",
