@@ -31,9 +31,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop what was started, remove the home, give the environment back."""
     home, environment = config.stash[_KEY]
     if (home / "flyte_nb").exists():
-        from flyte_nb.admin import daemon
+        from flyte_nb.admin.daemon import stop
 
-        daemon.stop(home / "flyte_nb")
+        stop(home / "flyte_nb")
     os.environ.clear()
     os.environ.update(environment)
     shutil.rmtree(home, ignore_errors=True)
