@@ -17,3 +17,10 @@ def _loaded() -> Any:
 
 
 widgets: Any = _loaded()
+
+
+def close_all(widget: Any) -> None:
+    """Close a widget and all that is in it, innermost first."""
+    for child in getattr(widget, "children", ()):
+        close_all(child)
+    widget.close()

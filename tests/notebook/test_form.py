@@ -240,6 +240,7 @@ def test_every_field_has_an_accessible_name(form):
 
 def test_a_launch_from_the_form_follows_the_run_in_its_place(pipeline):
     pipeline.run("%flyte launch pipeline")
+    shown = len(pipeline.published)
     place = pipeline.published[-1]["transient"]["display_id"]
     import ipywidgets
     from ipywidgets.widgets import widget as registry
@@ -248,12 +249,26 @@ def test_a_launch_from_the_form_follows_the_run_in_its_place(pipeline):
     (field,) = [w for w in fields if (w.tooltip or "").startswith("n, ")]
     field.value = "3"
     field._handle_custom_msg({"event": "submit"}, None)
+    assert len(pipeline.published) == shown  # the form's own widget holds the tracker now
+    assert any("fnb-stage" in (getattr(w, "_esm", "") or "") for w in registry._instances.values())
+    pipeline.session.execution(pipeline.kernel.last_execution).advance(100)
+    _wait_for(lambda: len(pipeline.published) > shown)
     assert pipeline.published[-1]["transient"]["display_id"] == place
-    assert pipeline.published[-1]["update"] is True
+    assert "text/html" in pipeline.published[-1]["data"]
     assert pipeline.kernel.last_execution
     pipeline.kernel.close()
     ipywidgets.Widget.close_all()
 
 
+def _wait_for(condition) -> None:
+    waiter = threading.Event()
+    for _ in range(1000):
+        if condition():
+            return
+        waiter.wait(0.01)
+    raise AssertionError("it never became true")
+
+
 def test_the_form_brings_its_own_style(form):
-    assert form.widget.children[0].value.startswith("<style>")
+    (card,) = form.widget.children
+    assert card.children[0].value.startswith("<style>")

@@ -104,8 +104,7 @@ def _show_form(
 
     def launched(values: "Mapping[str, Any]") -> None:
         execution = _launch(kernel, entity, values, arguments)
-        watching.show(kernel, execution, output)
-        shown[0].close()
+        watching.show(kernel, execution, output, frame=shown[0])
 
     title = (
         name

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from flyte_nb.api.errors import UsageError
 from flyte_nb.client.execution import failure_of
@@ -15,6 +15,18 @@ from flyte_nb.notebook.commands import drawing
 from flyte_nb.notebook.failures import Interrupted
 from flyte_nb.notebook.kernel import Kernel, Output
 from flyte_nb.notebook.ports import ExecutionPort
+
+
+class Frame(Protocol):
+    """A widget on the page whose content can be exchanged."""
+
+    def hold(self, widget: Any) -> None:
+        """Show this widget in place of what is held."""
+        ...
+
+    def close(self) -> None:
+        """Close the frame and what it held at first."""
+        ...
 
 
 def watch(kernel: Kernel, arguments: Arguments) -> None:
@@ -44,8 +56,17 @@ def _waited_for(execution: ExecutionPort) -> ExecutionView:
     return last
 
 
-def show(kernel: Kernel, execution: ExecutionPort, output: Output) -> Any:
-    """Put the live tracker into an output; of an execution that has ended, what stays of it."""
+def show(
+    kernel: Kernel, execution: ExecutionPort, output: Output, frame: "Frame | None" = None
+) -> Any:
+    """Put the live tracker into an output; of an execution that has ended, what stays of it.
+
+    Args:
+        kernel: The notebook's side.
+        execution: What to follow.
+        output: Where; static HTML is written over it in the end.
+        frame: The widget that is in the output already and takes the tracker in.
+    """
     first = execution.view()
     kernel.last_execution = first.id.name
     graph = drawing.graph_for(kernel.session, first)
@@ -53,8 +74,13 @@ def show(kernel: Kernel, execution: ExecutionPort, output: Output) -> Any:
     def at_rest(view: ExecutionView) -> "Mapping[str, Any]":
         return drawing.execution_at_rest(kernel, execution, view, graph)
 
+    def replace(bundle: "Mapping[str, Any]") -> None:
+        output.show(bundle)
+        if frame is not None:
+            frame.close()
+
     if first.is_terminal:
-        output.show(at_rest(first))
+        replace(at_rest(first))
         return None
     from flyte_nb.notebook.live.tracker import Surroundings, Tracker
 
@@ -62,9 +88,12 @@ def show(kernel: Kernel, execution: ExecutionPort, output: Output) -> Any:
         execution,
         first,
         layered(collapsed(graph)),
-        Surroundings(at_rest, output.show, kernel.cells.humanize, rest.value),
+        Surroundings(at_rest, replace, kernel.cells.humanize, rest.value),
     )
-    output.show(rest.with_fallback(tracker.widget, at_rest(first)))
+    if frame is None:
+        output.show(rest.with_fallback(tracker.widget, at_rest(first)))
+    else:
+        frame.hold(tracker.widget)
     kernel.follow(tracker)
     tracker.start()
     return tracker

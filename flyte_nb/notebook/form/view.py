@@ -13,7 +13,7 @@ from flyte_nb.api.errors import FlyteNbError, UsageError
 from flyte_nb.notebook.form.fields import AREA, CHOICE, SWITCH, VARIABLE, Field, frames
 from flyte_nb.notebook.form.reading import Unreadable
 from flyte_nb.notebook.live.style import style_sheet
-from flyte_nb.notebook.toolkit import widgets
+from flyte_nb.notebook.toolkit import close_all, widgets
 
 Launch = Callable[["Mapping[str, Any]"], None]
 """Called with the inputs when the person launches; an error of ours is shown in the form."""
@@ -48,9 +48,19 @@ class LaunchForm:
         self._reset.on_click(lambda _: self.reset())
         self.validate()
 
+    def hold(self, widget: Any) -> None:
+        """Show this widget where the form was.
+
+        JupyterLab hides an output for good when the widget that it was made for is closed; so the
+        outermost box stays, and its content is exchanged.
+        """
+        form, self.widget.children = self.widget.children, (widget,)
+        for child in form:
+            close_all(child)
+
     def close(self) -> None:
         """Take the form off the page."""
-        self.widget.close()
+        close_all(self.widget)
 
     def texts(self) -> "dict[str, str]":
         """What stands in the fields."""
@@ -148,7 +158,8 @@ class LaunchForm:
         if not rows:
             rows = [widgets.HTML("<span class='fnb-soft'>It takes no inputs.</span>")]
         body = _box(widgets.VBox, "fnb-form", [*rows, self._status])
-        return _box(widgets.VBox, "fnb-card", [widgets.HTML(style_sheet()), head, body])
+        card = _box(widgets.VBox, "fnb-card", [widgets.HTML(style_sheet()), head, body])
+        return widgets.VBox([card])
 
     def _row(self, field: Field) -> Any:
         entry = _widget_for(field, self._given.get(field.name, field.initial()), self._namespace)

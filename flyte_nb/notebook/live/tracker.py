@@ -24,7 +24,7 @@ from flyte_nb.notebook.live.pump import Pump
 from flyte_nb.notebook.live.states import NodeState, delta, most_telling, node_states
 from flyte_nb.notebook.live.style import style_sheet
 from flyte_nb.notebook.ports import ExecutionPort
-from flyte_nb.notebook.toolkit import widgets
+from flyte_nb.notebook.toolkit import close_all, widgets
 
 _DETAILS_EVERY_S = 1.0
 _MAX_LOG_LINES = 500
@@ -78,7 +78,7 @@ class Tracker:
     def close(self) -> None:
         """Stop following; another output has taken over."""
         self._pump.stop()
-        _close_all(self.widget)
+        close_all(self.widget)
 
     def join(self, timeout_s: "float | None" = None) -> bool:
         """Wait until nothing is painted any more; whether that is so."""
@@ -100,7 +100,7 @@ class Tracker:
     def finish(self, view: ExecutionView) -> None:
         """Leave static HTML in place of the widgets."""
         self._around.replace(self._around.at_rest(view))
-        _close_all(self.widget)
+        close_all(self.widget)
 
     def lost(self, reason: str) -> None:
         """Say that it does not go on, and how it would."""
@@ -289,13 +289,6 @@ def _named(widget: Any, *classes: str) -> Any:
     for name in classes:
         widget.add_class(name)
     return widget
-
-
-def _close_all(widget: Any) -> None:
-    """Close a widget and all that is in it, innermost first."""
-    for child in getattr(widget, "children", ()):
-        _close_all(child)
-    widget.close()
 
 
 def _waits(layout: Layout) -> "dict[str, frozenset[str]]":
