@@ -135,6 +135,17 @@ def test_choosing_a_node_loads_its_values_once_and_shows_its_log():
     tracker.close()
 
 
+def test_a_chosen_node_that_has_not_started_says_what_it_waits_for():
+    tracker, execution, _ = _tracker()
+    tracker.start()
+    execution.advance()
+    tracker._graph.widget.selected = "n1"
+    _until(lambda: "fit · 3" in tracker._pieces.side.value)
+    assert "waits for 1" in tracker._pieces.side.value
+    assert tracker._pieces.side_log.value == ""
+    tracker.close()
+
+
 def test_inputs_are_shown_escaped():
     tracker, _, _ = _tracker()
     tracker.start()

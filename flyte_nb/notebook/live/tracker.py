@@ -132,10 +132,19 @@ class Tracker:
     def _write_side(self, now: datetime) -> None:
         node = self._followed()
         if node is None:
-            self._pieces.side.value = "<span class='fnb-soft'>No node has started yet.</span>"
+            self._pieces.side.value = self._said_of_unstarted()
             return
         values = self._values.get(node.node_id, {})
         self._pieces.side.value = fragments.facts(node, now, values, self._titles)
+
+    def _said_of_unstarted(self) -> str:
+        """The panel for a node that was chosen and has not started, or for nothing at all."""
+        title = self._titles.get(self._chosen, "")
+        said = self._states[self._chosen].subtitle if self._chosen in self._states else ""
+        name = f"<b>{html.escape(title)}</b> " if title else ""
+        return (
+            f"{name}<span class='fnb-soft'>{html.escape(said) or 'No node has started yet.'}</span>"
+        )
 
     def _write_details(self) -> None:
         node = self._followed()
@@ -166,7 +175,7 @@ class Tracker:
         for node in self._view.nodes:
             if self._chosen and node.spec_node_id == self._chosen and not node.parent_id:
                 return node
-        return most_telling(self._view)
+        return None if self._chosen in self._waits else most_telling(self._view)
 
     # --- what a person does: any thread
 
