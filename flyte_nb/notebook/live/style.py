@@ -118,7 +118,8 @@ _RULES = """
 .fnb-card .jupyter-widget-tab>.lm-TabBar .lm-TabBar-tab:hover{color:var(--fnb-ink)}
 .fnb-card .jupyter-widget-tab>.lm-TabBar .lm-TabBar-tab.lm-mod-current{color:var(--fnb-ink);font-weight:600;
  border-bottom-color:var(--fnb-accent)!important}
-.fnb-card .widget-tab-contents{padding:0!important;background:none!important;border:0!important;overflow:visible}
+.fnb-card .widget-tab-contents{padding:0!important;background:none!important;border:0!important;
+ overflow:visible}
 .fnb-pad{padding:10px 14px}
 .fnb-pill{display:inline-flex;gap:5px;padding:0 9px;border-radius:99px;font-size:12px;font-weight:600;
  line-height:1.6;white-space:nowrap}
