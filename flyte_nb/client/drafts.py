@@ -46,7 +46,7 @@ class Draft(NamedTuple):
     spec: "TaskTemplate | WorkflowTemplate | LaunchPlanSpec | None" = None
     """`None` when there are problems that leave nothing to show."""
     message: Any = None
-    """flyteidl's spec, e.g. `TaskSpec`."""
+    """flyteidl's spec, e.g. `TaskSpec`; `None` when it, or something that it uses, has problems."""
     packed: "PackedTask | None" = None
     closure: Any = None
     """Of a workflow: its `CompiledWorkflowClosure`."""
@@ -55,6 +55,11 @@ class Draft(NamedTuple):
     def key(self) -> "tuple[str, str]":
         """Resource type and full name."""
         return self.id.resource_type, self.id.name
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is wrong with it, nor with anything that it uses."""
+        return self.message is not None and not self.problems
 
 
 class Drafts:
@@ -154,8 +159,8 @@ class Drafts:
         template = template._replace(id=template.id._replace(version=version))
         subs = self._sub_workflows(trace.entities)
         draft = Draft(workflow, template.id, trace.problems, template)
-        if any(self._made[self._key(item)].problems for item in trace.entities):
-            return draft  # what it uses is wrong already; that is told there
+        if not all(self._made[self._key(item)].is_whole for item in trace.entities):
+            return draft  # what it uses is wrong, at any depth; that is told there
         try:
             message = workflow_spec_to_idl(template, subs)
         except CodecError as error:
@@ -168,7 +173,7 @@ class Drafts:
         id = self._identify(launch_plan)
         problems: tuple[Problem, ...] = launch_plan.read(self._registry).problems
         workflow = self._made.get(self._key(launch_plan.workflow))
-        if problems or workflow is None or workflow.problems:
+        if problems or workflow is None or not workflow.is_whole:
             own = problems if workflow is None or not workflow.problems else ()
             return Draft(launch_plan, id, _named(own, id.name))
         try:
