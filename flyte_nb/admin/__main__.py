@@ -7,7 +7,6 @@ import logging.handlers
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
 
 from flyte_nb.admin.daemon import own_start_time
@@ -49,9 +48,7 @@ def main(arguments: "list[str] | None" = None) -> int:
 def _serve(home: Home, ready: "int | None") -> None:
     home.prepare()
     _log_to(home)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    told_to_end = _signals()
     with FileLock(home.serving_lock) as serving_lock:
         former = home.serving()
         _take(serving_lock, home)
@@ -67,12 +64,26 @@ def _serve(home: Home, ready: "int | None") -> None:
             else:
                 sys.stdout.write(f"{backend.endpoint}\n")
                 sys.stdout.flush()
-            stop.wait()
+            os.read(told_to_end, 1)
             _LOG.info("stopping")
         finally:
             # From here on nobody is sent to this process; the port is kept for the next one.
             home.write_serving(serving._replace(pid=0, started_at=0.0))
             backend.stop()
+
+
+def _signals() -> int:
+    """A descriptor that can be read when the process was told to end.
+
+    Not an event that a handler sets: handlers run in the main thread only, and a signal that another
+    thread receives does not wake it.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    return reading
 
 
 def _detach() -> None:

@@ -22,7 +22,7 @@ from flyte_nb.admin.locks import FileLock
 from flyte_nb.api.errors import BackendError
 
 _START_TIMEOUT_S = 60.0
-_STOP_TIMEOUT_S = 15.0
+_STOP_TIMEOUT_S = 30.0
 _POLL_S = 0.02
 _SAME_START_S = 0.5
 _LOG_TAIL_BYTES = 2000

@@ -107,6 +107,7 @@ PLAIN = {
 }
 
 
+@settings(deadline=None)
 @given(
     function=st.sampled_from(sorted(PLAIN)),
     value=st.lists(st.sampled_from(NAMES[:-1]), min_size=1, max_size=3).map(";".join),
@@ -124,6 +125,7 @@ def test_filters_mean_what_they_say(database, function, value):
     )
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_a_filter_is_understood_or_refused_whatever_its_text(database, text):
     for candidate in (text, f"eq(name,{text})", f"{text}(name,x)", f"gt({text},1)"):
