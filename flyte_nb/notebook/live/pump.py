@@ -46,7 +46,7 @@ class Pump:
         execution: ExecutionPort,
         painter: Painter,
         *,
-        min_interval_s: float = 0.1,
+        min_interval_s: float = 0.05,
         tick_s: float = 1.0,
     ) -> None:
         self._execution = execution
