@@ -52,13 +52,13 @@ def check_limit(limit: int) -> None:
 
 def check_project_and_domain(projects: Projects, project: str, domain: str) -> None:
     """Both are known, and the project is in use."""
-    found = projects.find(project)
-    if found is None:
+    state = projects.state(project)
+    if state is None:
         raise invalid(
             f"failed to validate that project [{project}] and domain [{domain}] are registered,"
             f" err: [project [{project}] not found]"
         )
-    if found.state != project_pb2.Project.ACTIVE:
+    if state != project_pb2.Project.ACTIVE:
         raise invalid(f"project [{project}] is not active", project_pb2.InactiveProject(id=project))
     if domain not in DOMAINS:
         raise invalid(f"domain [{domain}] is unrecognized by system")

@@ -11,8 +11,7 @@ from flyte_nb.admin.compiling import compiled_task
 from flyte_nb.admin.parts import Parts, Rpcs
 from flyte_nb.admin.refused import invalid, missing
 from flyte_nb.admin.services.rules import check_identifier, check_project_and_domain
-from flyte_nb.admin.services.versions import same_or_different
-from flyte_nb.compiler.digests import digest
+from flyte_nb.admin.services.versions import content_digest, same_or_different
 from flyte_nb.compiler.flyte_text import go_text
 
 _QUANTITY = re.compile(
@@ -52,7 +51,6 @@ class Tasks:
         template = request.spec.template
         template.id.CopyFrom(request.id)
         compiled = compiled_task(template)
-        task_digest = digest(compiled)
         at_us = self._parts.clock()
         task = task_pb2.Task(
             id=request.id,
@@ -67,19 +65,20 @@ class Tasks:
                     request.id,
                     moments.text(at_us),
                     {
-                        "digest": task_digest,
+                        "digest": content_digest(compiled),
                         "message": task.SerializeToString(),
                         "type": template.type,
                         "short_description": task.short_description,
                     },
                 )
                 return task_pb2.TaskCreateResponse()
+        known = task_pb2.Task.FromString(stored.message).closure.compiled_task
         raise same_or_different(
             "task",
             request.id.name,
-            stored=task_pb2.Task.FromString(stored.message).closure.compiled_task,
+            stored=known,
             sent=compiled,
-            is_same=stored.digest == task_digest,
+            is_same=content_digest(known) == content_digest(compiled),
         )
 
     def _check(self, request: task_pb2.TaskCreateRequest) -> None:

@@ -11,8 +11,7 @@ from flyte_nb.admin.compiling import compiled_workflow
 from flyte_nb.admin.parts import Parts, Rpcs
 from flyte_nb.admin.refused import missing
 from flyte_nb.admin.services.rules import check_identifier, check_project_and_domain
-from flyte_nb.admin.services.versions import same_or_different
-from flyte_nb.compiler.digests import digest
+from flyte_nb.admin.services.versions import content_digest, same_or_different
 
 
 class Workflows:
@@ -35,7 +34,6 @@ class Workflows:
             raise missing("spec")
         request.spec.template.id.CopyFrom(request.id)
         closure = compiled_workflow(request, self._task, self._launch_plan)
-        closure_digest = digest(closure)
         at_us = self._parts.clock()
         workflow = workflow_pb2.Workflow(
             id=request.id,
@@ -52,7 +50,7 @@ class Workflows:
                     request.id,
                     moments.text(at_us),
                     {
-                        "digest": closure_digest,
+                        "digest": content_digest(closure),
                         "message": workflow.SerializeToString(),
                         "listed": _listed(workflow).SerializeToString(),
                         "short_description": workflow.short_description,
@@ -63,12 +61,13 @@ class Workflows:
         identical.exists_identical_structure.id.CopyFrom(request.id)
         different = workflow_pb2.CreateWorkflowFailureReason()
         different.exists_different_structure.id.CopyFrom(request.id)
+        known = workflow_pb2.Workflow.FromString(stored.message).closure.compiled_workflow
         raise same_or_different(
             "workflow",
             request.id.name,
-            stored=workflow_pb2.Workflow.FromString(stored.message).closure.compiled_workflow,
+            stored=known,
             sent=closure,
-            is_same=stored.digest == closure_digest,
+            is_same=content_digest(known) == content_digest(closure),
             details=(identical, different),
         )
 

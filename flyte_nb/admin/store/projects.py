@@ -24,6 +24,11 @@ class Projects:
         )
         return message(row) if row is not None else None
 
+    def state(self, identifier: str) -> "int | None":
+        """The number of the project's state, or `None` when there is no such project."""
+        row = self._database.one("SELECT state FROM projects WHERE identifier = ?", (identifier,))
+        return int(row[0]) if row is not None else None
+
     def get(self, identifier: str) -> project_pb2.Project:
         """The project. Raises `Refused` `NOT_FOUND`."""
         project = self.find(identifier)
