@@ -57,7 +57,10 @@ def registration(
         notes=notes,
         humanize=humanize,
     )
-    return _bundle(card, "\n".join([registration_card.text(registration), *notes]))
+    return _bundle(
+        card,
+        "\n".join([registration_card.text(registration, running=running, dry_run=dry_run), *notes]),
+    )
 
 
 def execution(

@@ -189,7 +189,9 @@ def test_a_failed_registration_lists_its_problems_in_the_words_of_the_notebook()
     survives(card)
     assert "1 · train.depth cell [7], line 3 The input depth has no annotation." in words(card)
     assert "✕ 1 failed" in words(card)
-    assert "churn.train  failed" in registration.text(registered(entity))
+    lines = registration.text(registered(entity)).splitlines()
+    assert lines[0] == "✕ churn.train  task         failed     does not compile"
+    assert lines[-1].startswith("nothing to upload · ")
 
 
 def test_a_registration_of_nothing_says_so() -> None:

@@ -18,9 +18,9 @@ def load(n: int) -> int:
 
 def test_registering_shows_what_is_new_and_then_that_nothing_changed(pipeline):
     pipeline.run("%flyte register")
-    assert "✓ churn.pipeline  new        first time" in pipeline.shown()
+    assert "✓ churn.pipeline  workflow     new        first time" in pipeline.shown()
     pipeline.run("%flyte register")
-    assert "= churn.pipeline  unchanged" in pipeline.shown()
+    assert "= churn.pipeline  workflow     unchanged" in pipeline.shown()
 
 
 def test_a_dry_run_registers_nothing(pipeline):

@@ -59,20 +59,28 @@ def card(
         if entities
         else element("div", "Nothing to register.", style=theme.BODY),
         _failures(found, humanize),
-        None if running else _total(registration, dry_run),
+        _foot(registration, dry_run) if entities and not running else None,
         parts.notes(notes),
     )
 
 
-def text(registration: Registration) -> str:
-    """The registration as lines."""
-    width = max((len(entity.id.name) for entity in registration.entities), default=0)
+def text(registration: Registration, *, running: bool = False, dry_run: bool = False) -> str:
+    """The registration as lines, and unless it goes on the total below them."""
+    entities = registration.entities
+    if not entities:
+        return "Nothing to register."
+    width = max(len(entity.id.name) for entity in entities)
     lines = [
-        f"{_STYLES[entity.state].mark} {entity.id.name:<{width}}  {entity.state:<9}  {entity.why}"
-        for entity in registration.entities
+        f"{_STYLES[entity.state].mark} {entity.id.name:<{width}}  {_kind(entity):<11}"
+        f"  {entity.state:<9}  {entity.why}"
+        for entity in entities
     ]
-    found = [problem for entity in registration.entities for problem in entity.problems]
-    return "\n".join([*lines, *([as_text(found)] if found else [])]) or "Nothing to register."
+    found = [problem for entity in entities for problem in entity.problems]
+    if found:
+        lines.append(as_text(found))
+    if not running:
+        lines.append(_total(registration, dry_run))
+    return "\n".join(lines)
 
 
 def _where(scope: "Scope | None", label: str) -> str:
@@ -136,7 +144,7 @@ def _row(alike: "list[RegisteredEntity]", humanize: "Callable[[str], str]") -> "
     is_task = first.id.resource_type == "task"
     return [
         names,
-        first.id.resource_type.replace("_", " "),
+        _kind(first),
         parts.pill(style),
         why,
         units.size(sent) if sent or is_task else "–",
@@ -150,14 +158,19 @@ def _failures(found: "Sequence[Problem]", humanize: "Callable[[str], str]") -> "
     return element("div", listed, style=f"border-top:{theme.LINE};padding:10px 14px")
 
 
-def _total(registration: Registration, dry_run: bool) -> "Safe | None":
-    if not registration.entities:
-        return None
-    if dry_run:
-        said = "Nothing was sent."
-    else:
-        sent = registration.uploaded_bytes
-        said = f"{units.size(sent)} uploaded" if sent else "nothing to upload"
-        said += f" · {units.plural(registration.rpcs, 'call')}"
-        said += f" · {units.duration(registration.elapsed_s)}"
+def _kind(entity: RegisteredEntity) -> str:
+    return entity.id.resource_type.replace("_", " ")
+
+
+def _foot(registration: Registration, dry_run: bool) -> Safe:
+    said = _total(registration, dry_run)
     return element("div", said, style=f"border-top:{theme.LINE};padding:5px 14px;{theme.QUIET}")
+
+
+def _total(registration: Registration, dry_run: bool) -> str:
+    if dry_run:
+        return "Nothing was sent."
+    sent = registration.uploaded_bytes
+    said = f"{units.size(sent)} uploaded" if sent else "nothing to upload"
+    calls = units.plural(registration.rpcs, "call")
+    return f"{said} · {calls} · {units.duration(registration.elapsed_s)}"
