@@ -32,11 +32,16 @@ def test_import_against_flytekit(compare):
     )
 
 
-def test_import_with_one_task_against_flytekit(compare):
+def test_import_with_one_task_against_flytekit(compare, tmp_path):
+    def program(sdk: str):  # a file: flytekit refuses tasks that are in none
+        path = tmp_path / f"with_{sdk}.py"
+        path.write_text(_ONE_TASK.format(sdk=sdk))
+        return lambda: subprocess.run([sys.executable, str(path)], check=True)
+
     compare(
         "import with one task declared",
-        ours=_process(_ONE_TASK.format(sdk="flyte_nb")),
-        peer=_process(_ONE_TASK.format(sdk="flytekit")),
+        ours=program("flyte_nb"),
+        peer=program("flytekit"),
         bar=0.11,
     )
 
