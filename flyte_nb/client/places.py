@@ -54,4 +54,6 @@ def place_for(
     image = env.get("FLYTE_INTERNAL_IMAGE") or IMAGE.format(
         python=python_minor(), version=__version__
     )
-    return Place(scope, registry, image, staging, data=data, local_roots=tuple(roots))
+    return Place(
+        scope, registry, image, staging, data=data, local_roots=tuple(roots), mends=bool(root)
+    )

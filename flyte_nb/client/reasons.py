@@ -17,6 +17,7 @@ from flyte_nb.client.versions import CUSTOM_KEY, python_minor
 FIRST_TIME = "first time"
 SAME = "same fingerprint as what is registered"
 SAME_CONTENT = "same content as what is registered"
+MENDED = "what was missing or damaged of its bundle is staged anew"
 
 _NAMED_AT_MOST = 3
 

@@ -18,12 +18,12 @@ from flyte_nb.api.errors import CompileFailed, RegistrationFailed, RemoteError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
 from flyte_nb.api.ports import DataAccess, StagingArea
 from flyte_nb.api.problems import Problem
-from flyte_nb.bundle.pack import pack
+from flyte_nb.bundle.pack import Packer
 from flyte_nb.bundle.stage import stage
 from flyte_nb.client import registered
 from flyte_nb.client.admin_client import AdminClient
 from flyte_nb.client.drafts import Draft, Drafts, all_problems, with_index
-from flyte_nb.client.reasons import SAME, SAME_CONTENT, why
+from flyte_nb.client.reasons import MENDED, SAME, SAME_CONTENT, why
 from flyte_nb.client.views import (
     CHANGED,
     FAILED,
@@ -57,6 +57,9 @@ class Place(NamedTuple):
     """Where constants of workflows and defaults of launch plans are put that need a file."""
     local_roots: "tuple[Path, ...]" = ()
     """Folders whose modules are shipped with the code."""
+    mends: bool = False
+    """Whether bundles of what is registered already are looked at too, and what is missing or
+    damaged there is staged anew: on a local disk, where looking costs no call."""
 
 
 def register(
@@ -110,10 +113,12 @@ class _Run:
             raise _failed(problems, "Nothing was registered: these problems come first.")
         there = registered.existing(self._client, [draft.id for draft in drafts])
         missing = [draft for draft in drafts if draft.id not in there]
-        for draft in drafts:
-            if draft.id in there:
-                same = SAME if draft.id.resource_type == TASK else SAME_CONTENT
-                self._settle(draft, UNCHANGED, same)
+        unchanged = [draft for draft in drafts if draft.id in there]
+        mended = self._stage(unchanged) if self._place.mends and not dry_run else {}
+        for draft in unchanged:
+            same = SAME if draft.id.resource_type == TASK else SAME_CONTENT
+            size = mended[draft.id.name][1] if draft.packed and mended else 0
+            self._settle(draft, UNCHANGED, f"{same}; {MENDED}" if size else same, uploaded=size)
         if missing:
             outlook = self._outlook(missing)
             if dry_run:
@@ -126,13 +131,9 @@ class _Run:
     def _draft(self, entities: "list[Any]") -> "list[Draft]":
         place = self._place
 
-        def pack_one(task: Any) -> Any:
-            return pack(
-                task, scope=place.scope, registry=place.registry, local_roots=place.local_roots
-            )
-
+        packer = Packer(scope=place.scope, registry=place.registry, local_roots=place.local_roots)
         drafts = Drafts(
-            place.scope, place.registry, image=place.image, data=place.data, pack=pack_one
+            place.scope, place.registry, image=place.image, data=place.data, pack=packer.pack
         )
         try:
             return drafts.of(entities)
@@ -193,8 +194,8 @@ class _Run:
         if problems:
             raise _failed(problems, f"{len(failed)} of {len(self._order)} were not registered.")
 
-    def _stage(self, missing: "Sequence[Draft]") -> "dict[str, tuple[str, int]]":
-        packed = [draft.packed for draft in missing if draft.packed is not None]
+    def _stage(self, drafts: "Sequence[Draft]") -> "dict[str, tuple[str, int]]":
+        packed = [draft.packed for draft in drafts if draft.packed is not None]
         if not packed:
             return {}
         area = self._place.staging(self._client)
