@@ -1,26 +1,34 @@
 """Calls to FlyteAdmin: one place for deadlines, retries, sign-in and errors.
 
-`AdminClient.call` is one RPC; `call_all` sends many of a kind without waiting for each. A call that
-failed because nobody listened is tried again only when trying twice does no harm: reads, and creations
-under an id that the caller chose (the second one is then AlreadyExists).
+`AdminClient.call` is one RPC; `call_all` and `call_each` send many without waiting for each: in one
+message to a backend that takes that, else side by side. A call that failed because nobody listened
+is tried again only when trying twice does no harm: reads, and creations under an id that the caller
+chose (the second one is then AlreadyExists).
 """
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import grpc
+from flyteidl.service import admin_pb2, dataproxy_pb2
+from google.protobuf import message_factory
 from google.protobuf.message import Message
+from google.protobuf.wrappers_pb2 import BytesValue
 
 from flyte_nb.api.errors import RemoteError
 from flyte_nb.client.channel import Link
-from flyte_nb.client.remote_errors import remote_error, status_of
+from flyte_nb.client.remote_errors import refusal, remote_error, status_of
+from flyte_nb.wire import many
 
 _DEADLINE_S = 30.0
 _ATTEMPTS = 7
 _FIRST_PAUSE_S = 0.05  # doubles: 7 attempts span about three seconds
 _IN_FLIGHT = 64
+_IN_ONE = 500  # calls in one message
+_IN_ONE_BYTES = 8 << 20
 
 _DATA_PROXY = frozenset({"CreateUploadLocation", "CreateDownloadLink", "GetData"})
 _AUTH_METADATA = frozenset({"GetOAuth2Metadata", "GetPublicClientConfig"})
@@ -82,12 +90,25 @@ class AdminClient:
         A refused call yields its `RemoteError` instead of raising it, so that one refusal does not
         hide the others. When the caller stops early, calls that were not sent are not sent.
         """
+        return self.call_each([(method, request) for request in requests], doing=doing)
+
+    def call_each(
+        self, calls: "Sequence[tuple[str, Message]]", *, doing: "Sequence[str]" = ()
+    ) -> "Iterator[Any | RemoteError]":
+        """As `call_all`, for calls of several methods. They may be carried out in any order."""
+        if len(calls) > 1 and self._link.target.takes_many:
+            return self._in_one(calls, doing)
+        return self._side_by_side(calls, doing)
+
+    def _side_by_side(
+        self, calls: "Sequence[tuple[str, Message]]", doing: "Sequence[str]"
+    ) -> "Iterator[Any | RemoteError]":
         pending: list[tuple[Any, int]] = []
         sent = 0
         try:
-            for number, request in enumerate(requests):
-                while sent < len(requests) and len(pending) < _IN_FLIGHT:
-                    pending.append(self._start(method, requests[sent]))
+            for number, (method, request) in enumerate(calls):
+                while sent < len(calls) and len(pending) < _IN_FLIGHT:
+                    pending.append(self._start(*calls[sent]))
                     sent += 1
                 future, generation = pending.pop(0)
                 what = doing[number] if doing else ""
@@ -98,6 +119,44 @@ class AdminClient:
         finally:
             for future, _ in pending:
                 future.cancel()
+
+    def _in_one(
+        self, calls: "Sequence[tuple[str, Message]]", doing: "Sequence[str]"
+    ) -> "Iterator[Any | RemoteError]":
+        start = 0
+        while start < len(calls):
+            packed: list[many.Call] = []
+            size = 0
+            for method, request in calls[start : start + _IN_ONE]:
+                packed.append(many.Call(method, request.SerializeToString()))
+                size += len(packed[-1].request)
+                if size > _IN_ONE_BYTES:
+                    break
+            end = start + len(packed)
+            names = doing[start:end] or [method for method, _ in calls[start:end]]
+            try:
+                answer = self.call(
+                    many.PATH,
+                    BytesValue(value=many.calls_to_bytes(packed)),
+                    doing=names[0],
+                    idempotent=all(call.method.startswith(_IDEMPOTENT) for call in packed),
+                )
+            except RemoteError as error:
+                if error.code == "UNIMPLEMENTED":  # a backend of an older release
+                    yield from self._side_by_side(calls[start:], doing[start:])
+                    return
+                yield from [error] * len(packed)
+            else:
+                answers = many.answers_from_bytes(answer.value)
+                for call, name, item in zip(packed, names, answers, strict=True):
+                    yield self._opened(call.method, name, item)
+            start = end
+
+    def _opened(self, method: str, doing: str, answer: many.Answer) -> "Any | RemoteError":
+        if not answer.code:
+            return _answer_type(method).FromString(answer.message)
+        code = grpc.StatusCode[answer.code]
+        return refusal(code, answer.text, doing=doing, endpoint=self.endpoint)
 
     def open_stream(self, path: str, request: Message, response: Any) -> Any:
         """Start a server stream that no stub knows, e.g. `/flyte_nb.Watch/Executions`.
@@ -115,6 +174,12 @@ class AdminClient:
 
     def _multicallable(self, method: str) -> Any:
         stubs = self._link.stubs
+        if method == many.PATH:
+            return self._link.channel.unary_unary(
+                method,
+                request_serializer=BytesValue.SerializeToString,
+                response_deserializer=BytesValue.FromString,
+            )
         if method in _DATA_PROXY:
             return getattr(stubs.data_proxy, method)
         if method in _AUTH_METADATA:
@@ -191,3 +256,15 @@ class AdminClient:
         if self._link.target.key != before:
             return True
         return self._link.target.credentials.refresh(refused_generation)
+
+
+@functools.cache
+def _answer_type(method: str) -> Any:
+    """The message that `method` answers with."""
+    module, name = (
+        (dataproxy_pb2, "DataProxyService")
+        if method in _DATA_PROXY
+        else (admin_pb2, "AdminService")
+    )
+    described = module.DESCRIPTOR.services_by_name[name].methods_by_name[method]
+    return message_factory.GetMessageClass(described.output_type)

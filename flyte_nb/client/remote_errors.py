@@ -20,8 +20,11 @@ _HINTS = {
 
 def remote_error(error: grpc.RpcError, *, doing: str, endpoint: str) -> RemoteError:
     """What a person should read for `error`, which came while `doing` (e.g. `CreateTask a.b`)."""
-    code = status_of(error)
-    text = detail_of(error)
+    return refusal(status_of(error), detail_of(error), doing=doing, endpoint=endpoint)
+
+
+def refusal(code: grpc.StatusCode, text: str, *, doing: str, endpoint: str) -> RemoteError:
+    """The same for a status and the server's own words."""
     if code is grpc.StatusCode.UNAVAILABLE:
         message = f"FlyteAdmin at {endpoint} cannot be reached ({text})."
     else:
