@@ -78,7 +78,7 @@ def stop(home: "Path | None" = None, *, timeout_s: float = _STOP_TIMEOUT_S) -> b
         BackendError: when it does not end in time, or the folder is held by something else.
     """
     place = Home(home)
-    found = _running(place)
+    found = _serving(place)  # not its token: without one it has to be stopped all the more
     if found is None:
         return False
     try:
@@ -102,15 +102,20 @@ def own_start_time() -> float:
     return float(psutil.Process().create_time())
 
 
-def _running(place: Home) -> "BackendInfo | None":
+def _serving(place: Home) -> "Serving | None":
     if not FileLock(place.serving_lock).is_held_by_somebody():
         return None
     serving = place.serving()
     if serving is None or not _is_alive(serving):
         # It holds the lock and has not said yet where it listens, or is just ending.
-        serving = _wait_for_serving(place)
-        if serving is None:
-            return None
+        return _wait_for_serving(place)
+    return serving
+
+
+def _running(place: Home) -> "BackendInfo | None":
+    serving = _serving(place)
+    if serving is None:
+        return None
     return BackendInfo(
         endpoint=f"127.0.0.1:{serving.port}",
         token=place.token(),

@@ -87,6 +87,12 @@ class Home:
         """
         try:
             return self.token_file.read_text().strip()
+        except FileNotFoundError as error:
+            raise BackendError(
+                f"The token of the backend that runs is gone: {self.token_file} was deleted.",
+                hint="Stop the backend with `flyte-nb down`; the next use makes a new token, and"
+                " nothing else is lost.",
+            ) from error
         except OSError as error:
             raise explained(error, f"The token {self.token_file} cannot be read") from error
 

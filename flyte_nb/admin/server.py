@@ -192,7 +192,8 @@ class Backend:
             methods,
             {WATCH_EXECUTIONS: (execution_pb2.WorkflowExecutionGetRequest, watch.executions)},
             self.home.token(),
-            f"The token lies in {self.home.token_file}; point clients at {self.home.config_file}.",
+            f"The token lies in {self.home.token_file}; point clients at {self.home.config_file}. If the"
+            " token was changed while the backend ran, stop it with `flyte-nb down` and try again.",
         )
         server = _grpc.server(self._pool, options=_OPTIONS)
         server.add_generic_rpc_handlers((handlers,))

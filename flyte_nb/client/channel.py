@@ -18,7 +18,7 @@ from flyteidl.service.auth_pb2 import OAuth2MetadataRequest
 from flyte_nb.api.errors import RemoteError, UsageError
 from flyte_nb.api.version import __version__
 from flyte_nb.client.auth import Credentials
-from flyte_nb.client.config import Config
+from flyte_nb.client.config import Config, is_loopback
 from flyte_nb.client.remote_errors import remote_error
 
 Channel = Any
@@ -36,8 +36,6 @@ _MAX_MESSAGE_BYTES = (
 )  # a closure of 10,000 nodes is 7 MB; FlyteAdmin's own cap is lower
 
 _AUTH_DEADLINE_S = 20.0
-
-_LOOPBACK = ("127.0.0.1:", "localhost:", "[::1]:")
 
 
 class Target(NamedTuple):
@@ -57,11 +55,6 @@ class Stubs(NamedTuple):
     admin: Any
     data_proxy: Any
     auth_metadata: Any
-
-
-def is_loopback(endpoint: str) -> bool:
-    """Whether `endpoint` is on this machine."""
-    return endpoint.startswith(_LOOPBACK)
 
 
 def open_channel(config: Config) -> Channel:

@@ -29,6 +29,9 @@ _AUTH_TYPES = {
 }
 
 
+_LOOPBACK = ("127.0.0.1:", "localhost:", "[::1]:")
+
+
 class AuthConfig(NamedTuple):
     """How to get a token, when FlyteAdmin asks for one."""
 
@@ -101,6 +104,11 @@ def find(
         domain=reader.text("LOCAL_USER_DOMAIN", "task.domain"),
         source="FLYTE_PLATFORM_URL" if in_env or file is None else str(file),
     )
+
+
+def is_loopback(endpoint: str) -> bool:
+    """Whether `endpoint` is on this machine."""
+    return endpoint.startswith(_LOOPBACK)
 
 
 class _Reader:

@@ -5,6 +5,7 @@ from typing import Any
 import grpc
 
 from flyte_nb.api.errors import RemoteError
+from flyte_nb.client.config import is_loopback
 
 _HINTS = {
     grpc.StatusCode.UNAUTHENTICATED: "The token was not accepted. Sign in anew, or check `admin.authType`"
@@ -14,7 +15,7 @@ _HINTS = {
     grpc.StatusCode.DEADLINE_EXCEEDED: "It did not answer in time; try again.",
     grpc.StatusCode.UNIMPLEMENTED: "That FlyteAdmin does not know this call; it may be too old.",
     grpc.StatusCode.RESOURCE_EXHAUSTED: "It refuses so much at once; try again later, or with less.",
-    grpc.StatusCode.INTERNAL: "Its own log says more.",
+    grpc.StatusCode.INTERNAL: "FlyteAdmin's own log says more.",
 }
 
 
@@ -30,7 +31,10 @@ def refusal(code: grpc.StatusCode, text: str, *, doing: str, endpoint: str) -> R
     else:
         message = f"{doing}: {text or code.name}"
         message += "" if message.endswith((".", ")", "]")) else "."
-    return RemoteError(message, code=code.name, hint=_HINTS.get(code, ""))
+    hint = _HINTS.get(code, "")
+    if code is grpc.StatusCode.UNAUTHENTICATED and is_loopback(endpoint):
+        hint = ""  # nobody signs in at the local backend, and it says itself where its token lies
+    return RemoteError(message, code=code.name, hint=hint)
 
 
 def status_of(error: grpc.RpcError) -> grpc.StatusCode:

@@ -14,7 +14,7 @@ from flyteidl.service.dataproxy_pb2 import CreateUploadLocationRequest
 
 from flyte_nb.api.errors import RemoteError, StorageError
 from flyte_nb.client.admin_client import AdminClient
-from flyte_nb.client.channel import is_loopback
+from flyte_nb.client.config import is_loopback
 
 _PUT_TIMEOUT_S = 600.0
 

@@ -200,6 +200,19 @@ def test_a_token_that_others_could_read_is_replaced(folder):
     assert stat.S_IMODE(home.token_file.stat().st_mode) == 0o600
 
 
+def test_a_backend_whose_token_was_deleted_says_so_and_can_still_be_stopped(folder):
+    info = daemon.ensure(folder)
+    (folder / "token").unlink()
+    with pytest.raises(BackendError, match="token of the backend that runs is gone") as caught:
+        daemon.ensure(folder)
+    assert "flyte-nb down" in caught.value.hint
+    assert daemon.stop(folder)
+    again = daemon.ensure(folder)
+    assert again.token != info.token
+    with grpc_calls(again.endpoint, again.token) as admin:
+        assert admin.ListProjects(project_pb2.ProjectListRequest()).projects
+
+
 def test_a_lock_that_something_else_holds_is_reported(folder, monkeypatch):
     home = Home(folder)
     home.prepare()
@@ -266,5 +279,6 @@ def test_a_client_with_an_old_token_is_told_where_the_right_one_lies(folder):
         pytest.raises(RemoteError, match="token lies in") as caught,
     ):
         admin.ListProjects(project_pb2.ProjectListRequest())
+    assert "flyte-nb down" in str(caught.value)
     assert isinstance(caught.value.__cause__, grpc.RpcError)
     assert Path(info.config_file).exists()
