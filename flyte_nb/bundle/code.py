@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from flyte_nb.bundle.shaded import cloudpickle
 
 _IMPORT_NAME = dis.opmap["IMPORT_NAME"]
+_GLOBALS = frozenset(dis.opmap[f"{verb}_GLOBAL"] for verb in ("LOAD", "STORE", "DELETE"))
 
 EMPTY = object()
 """Stands for a closure's cell without content."""
@@ -37,12 +38,21 @@ def dependencies(function: FunctionType) -> "Iterator[Dependency]":
 
 def used_globals(function: FunctionType) -> "dict[str, Any]":
     """The globals that the code, nested code and textual annotations refer to, as far as defined."""
-    names: dict[str, None] = cloudpickle()._extract_code_globals(function.__code__)
+    names: dict[str, None] = {}
+    if _uses_globals(function.__code__):  # else it would be disassembled for nothing
+        names = cloudpickle()._extract_code_globals(function.__code__)
     for annotation in annotations(function).values():
         if isinstance(annotation, str):
             names = {**names, **dict.fromkeys(_names_in(annotation))}
     known = function.__globals__
     return {name: known[name] for name in names if name in known}
+
+
+def _uses_globals(code: CodeType) -> bool:
+    """Whether the code, or code in it, may refer to globals; never wrongly `False`."""
+    if code.co_names and not _GLOBALS.isdisjoint(code.co_code[::2]):
+        return True
+    return any(_uses_globals(const) for const in code.co_consts if isinstance(const, CodeType))
 
 
 def captured(function: FunctionType) -> "dict[str, Any]":

@@ -13,7 +13,7 @@ from flyte_nb.api.identifiers import Scope
 from flyte_nb.bundle.fingerprint import Fingerprinter, Part
 from flyte_nb.bundle.modules import Unit, Units
 from flyte_nb.bundle.pickler import dump
-from flyte_nb.bundle.references import References
+from flyte_nb.bundle.references import Known, References
 from flyte_nb.bundle.unpicklable import explain
 from flyte_nb.sdk.task import Task
 from flyte_nb.types.registry import Registry
@@ -115,7 +115,7 @@ class Packer:
         self._scope = scope
         self._registry = registry
         self._units = Units(local_roots)
-        self._importable: dict[str, bool] = {}
+        self._known = Known()
         self._digests = _BufferDigests()
 
     def pack(self, task: Task) -> PackedTask:
@@ -124,7 +124,7 @@ class Packer:
         Raises:
             BundleError: when something in it cannot travel.
         """
-        references = References(self._units, self._importable)
+        references = References(self._units, self._known)
         fingerprinter = Fingerprinter(references, self._digests)
         try:
             fingerprinter.task(task)
@@ -152,7 +152,7 @@ class Packer:
         """What pickling `value` alone raises."""
         if isinstance(value, FunctionType):
             return None
-        references = References(self._units, self._importable)
+        references = References(self._units, self._known)
         try:
             dump(value, references, Fingerprinter(references, lambda raw: ""))
         except Exception as error:  # noqa: BLE001 - any class may refuse; this asks whether it does

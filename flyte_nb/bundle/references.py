@@ -16,25 +16,41 @@ from flyte_nb.worker.failures import CLOUDPICKLE
 _IN_THE_RING = frozenset({"flyte_nb", CLOUDPICKLE})
 
 
+class Known:
+    """What is known of modules and of what is in them; good for one packing."""
+
+    def __init__(self) -> None:
+        self.importable: dict[str, bool] = {}
+        self.installed: dict[int, Any] = {}
+        """Functions and classes that are found by name in installed modules, by their ids."""
+
+
 class References:
     """The decisions for one task; notes every local module that it refers to.
 
     Args:
         units: the local modules.
-        importable: what is known of modules, shared by the tasks of one packing.
+        known: what was found out already, shared by the tasks of one packing.
     """
 
-    def __init__(self, units: Units, importable: "dict[str, bool]") -> None:
+    def __init__(self, units: Units, known: "Known") -> None:
         self.local = LocalModules(units)
-        self._importable = importable
+        self._importable = known.importable
+        self._installed = known.installed
         self._by_name = cloudpickle()._should_pickle_by_reference
         self._user_by_value = _registered_by_the_user()
 
     def by_reference(self, value: Any) -> bool:
         """Whether a function or class is found by its name where the task runs."""
+        if id(value) in self._installed:
+            return True
         if not self._by_name(value):
             return False
-        return self.importable(str(value.__module__))
+        module = str(value.__module__)
+        found = self.importable(module)
+        if found and not self.local.note(module.partition(".")[0]):
+            self._installed[id(value)] = value  # which keeps the id its own
+        return found
 
     def importable(self, module: str) -> bool:
         """Whether the worker can import `module`. A local module is noted to be shipped."""

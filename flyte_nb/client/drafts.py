@@ -13,7 +13,7 @@ from flyte_nb.api.errors import BundleError, CodecError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.api.problems import Problem
-from flyte_nb.api.specs import Container, LaunchPlanSpec, TaskTemplate, WorkflowTemplate
+from flyte_nb.api.specs import Container, LaunchPlanSpec, Node, TaskTemplate, WorkflowTemplate
 from flyte_nb.api.version import __version__
 from flyte_nb.bundle.command import task_args
 from flyte_nb.bundle.pack import PackedTask
@@ -30,6 +30,7 @@ from flyte_nb.sdk.closure import reachable
 from flyte_nb.sdk.frame import entity_name
 from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.specs import launch_plan_spec, task_template, workflow_template
+from flyte_nb.sdk.workflow import Trace
 from flyte_nb.types.registry import Registry
 from flyte_nb.wire.specs import launch_plan_to_idl, task_spec_to_idl, workflow_spec_to_idl
 
@@ -90,6 +91,7 @@ class Drafts:
         self._pack = pack
         self._made: dict[tuple[str, str], Draft] = {}
         self._checker = Checker()
+        self._traces: dict[int, Trace] = {}
 
     def of(self, entities: "Iterable[Any]", *, launch_plans: bool = True) -> "list[Draft]":
         """Drafts of the entities and of all they refer to.
@@ -101,7 +103,7 @@ class Drafts:
         Raises:
             CompileFailed: workflows use each other in a circle, or two entities share a name.
         """
-        found = reachable(entities, self._registry, self._scope)
+        found = reachable(entities, self._registry, self._scope, trace=self._trace)
         named = {(item.resource_type, entity_name(item, self._scope)) for item in found}
         for entity in found:
             self._make(entity)
@@ -119,10 +121,6 @@ class Drafts:
         scope = self._scope
         name = entity_name(entity, scope)
         return Identifier(entity.resource_type, scope.project, scope.domain, name, version)
-
-    def _version_of(self, entity: Any) -> str:
-        made = self._made.get((entity.resource_type, entity_name(entity, self._scope)))
-        return made.id.version if made is not None else ""
 
     def _task(self, task: Any) -> Draft:
         id = self._identify(task)
@@ -151,10 +149,8 @@ class Drafts:
         return draft._replace(problems=self._checker.task(draft.id, message))
 
     def _workflow(self, workflow: Any) -> Draft:
-        trace = workflow_template(
-            workflow, self._scope, self._registry, version_of=self._version_of, data=self._data
-        )
-        template: WorkflowTemplate = trace.template
+        trace = self._traces[id(workflow)]
+        template = self._with_versions(trace.template)
         version = workflow_version(template) if self._pack is not None else UNVERSIONED
         template = template._replace(id=template.id._replace(version=version))
         subs = self._sub_workflows(trace.entities)
@@ -168,6 +164,27 @@ class Drafts:
             return draft._replace(problems=_named((*trace.problems, problem), template.id.name))
         closure, problems = self._checker.workflow(template, message, trace.problems)
         return draft._replace(message=message, closure=closure, problems=problems)
+
+    def _trace(self, workflow: Any) -> Trace:
+        trace = workflow_template(workflow, self._scope, self._registry, data=self._data)
+        self._traces[id(workflow)] = trace
+        return trace
+
+    def _with_versions(self, template: WorkflowTemplate) -> WorkflowTemplate:
+        """The template with the versions of what it refers to; they were not known when it was traced."""
+
+        def versioned(node: Node) -> Node:
+            reference = node.target.reference
+            made = self._made.get((reference.resource_type, reference.name))
+            if made is None:
+                return node
+            return node._replace(target=node.target._replace(reference=made.id))
+
+        failure = template.failure_node
+        return template._replace(
+            nodes=tuple(map(versioned, template.nodes)),
+            failure_node=versioned(failure) if failure is not None else None,
+        )
 
     def _launch_plan(self, launch_plan: Any) -> Draft:
         id = self._identify(launch_plan)

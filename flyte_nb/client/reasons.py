@@ -6,13 +6,13 @@ from typing import Any
 from flyteidl.admin.launch_plan_pb2 import LaunchPlan
 from flyteidl.admin.task_pb2 import Task
 from flyteidl.core.workflow_pb2 import WorkflowTemplate as WorkflowMessage
-from google.protobuf.json_format import MessageToDict
 
 from flyte_nb.api.identifiers import TASK, WORKFLOW
 from flyte_nb.api.version import __version__
 from flyte_nb.client.drafts import Draft
 from flyte_nb.client.outline import ENDS, flat
 from flyte_nb.client.versions import CUSTOM_KEY, python_minor
+from flyte_nb.wire.structs import struct_from_bytes
 
 FIRST_TIME = "first time"
 SAME = "same fingerprint as what is registered"
@@ -41,7 +41,7 @@ def why(draft: Draft, before: Any, compiled: "WorkflowMessage | None" = None) ->
 
 def _task_changes(draft: Draft, before: Task) -> "list[str]":
     template = before.closure.compiled_task.template
-    custom = MessageToDict(template.custom).get(CUSTOM_KEY)
+    custom = struct_from_bytes(template.custom.SerializeToString()).get(CUSTOM_KEY)
     if not isinstance(custom, dict) or draft.packed is None:
         return ["registered before by other means"]
     changes = _part_changes(draft.packed.parts, custom.get("parts", {}))

@@ -6,8 +6,8 @@ Source: flyteadmin `common/filters.go` (`value_in`), flyte-backend.md 1.9.
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from flyteidl.admin.common_pb2 import (
     NamedEntityIdentifier,
@@ -24,7 +24,7 @@ from flyte_nb.wire.identifiers import identifier_to_idl
 
 _FILTERABLE = re.compile(r"[\w./:@\-]+")
 _AT_ONCE = 500  # names in one filter: some 20 kB, far below gRPC's limit
-_PAGES = 4  # of history; who has more versions than that is told less about why
+_PAGES = 6  # of history; who has more versions than that is told less about why
 
 
 def existing(client: AdminClient, wanted: "Sequence[Identifier]") -> "set[Identifier]":
@@ -34,20 +34,20 @@ def existing(client: AdminClient, wanted: "Sequence[Identifier]") -> "set[Identi
         RemoteError: FlyteAdmin refused.
     """
     found: set[Identifier] = set()
-    lists: list[tuple[str, str, ResourceListRequest]] = []
+    lists: list[_List] = []
     for resource_type, ids in _by_type(wanted).items():
         list_method, field, get_method = LISTS[resource_type]
         plain = [id for id in ids if _FILTERABLE.fullmatch(id.name)]
         lists.extend(
-            (list_method, field, _request(some, versions=True, limit=len(some) + 1))
+            _List(list_method, field, _request(some, versions=True, limit=len(some) + 1))
             for some in _chunks(plain)
         )
         for id in ids:
             if not _FILTERABLE.fullmatch(id.name) and _is_there(client, get_method, id):
                 found.add(id)
     by_name = {(id.resource_type, id.name, id.version): id for id in wanted}
-    for resource_type, item in _items(client, lists):
-        match = by_name.get((resource_type, item.id.name, item.id.version))
+    for field, item in _items(client, lists):
+        match = by_name.get((_resource_type(field), item.id.name, item.id.version))
         if match is not None:
             found.add(match)
     return found
@@ -63,20 +63,19 @@ def latest(client: AdminClient, wanted: "Sequence[Identifier]") -> "dict[tuple[s
         RemoteError: FlyteAdmin refused.
     """
     found: dict[tuple[str, str], Any] = {}
+    lists = []
+    missing: dict[str, set[str]] = {}
     for resource_type, ids in _by_type(wanted).items():
         list_method, field, _ = LISTS[resource_type]
         plain = [id for id in ids if _FILTERABLE.fullmatch(id.name)]
+        missing[field] = {id.name for id in plain}
         for some in _chunks(plain):
-            missing = {id.name for id in some}
-            request = _request(some, versions=False, limit=max(100, 2 * len(some)))
-            for _ in range(_PAGES):
-                page = client.call(list_method, request, doing="Listing what is registered")
-                for item in getattr(page, field):
-                    found.setdefault((resource_type, item.id.name), item)
-                    missing.discard(item.id.name)
-                if not missing or not page.token:
-                    break
-                request.token = page.token
+            # A name that changed often has several rows before another one's first.
+            request = _request(some, versions=False, limit=max(20, len(some) + len(some) // 4))
+            lists.append(_List(list_method, field, request))
+    for field, item in _items(client, lists, lambda field: bool(missing[field]), pages=_PAGES):
+        found.setdefault((_resource_type(field), item.id.name), item)
+        missing[field].discard(item.id.name)
     return found
 
 
@@ -99,17 +98,35 @@ def _one_of(column: str, values: "Iterable[str]") -> str:
     return f"value_in({column},{';'.join(several)})"
 
 
+class _List(NamedTuple):
+    method: str
+    field: str
+    request: ResourceListRequest
+
+
 def _items(
-    client: AdminClient, lists: "list[tuple[str, str, ResourceListRequest]]"
-) -> "Iterable[tuple[str, Any]]":
-    for list_method, field, request in lists:
-        while True:
-            page = client.call(list_method, request, doing="Listing what is registered")
-            for item in getattr(page, field):
-                yield _resource_type(field), item
-            if not page.token or not getattr(page, field):
-                break
-            request.token = page.token
+    client: AdminClient,
+    lists: "list[_List]",
+    is_wanted: "Callable[[str], bool]" = lambda field: True,
+    *,
+    pages: "int | None" = None,
+) -> "Iterator[tuple[str, Any]]":
+    """Field and item of every list, page by page: all first pages at once, then all second ones."""
+    while lists and pages != 0:
+        calls = [(each.method, each.request) for each in lists]
+        doing = ["Listing what is registered"] * len(calls)
+        following = []
+        for each, page in zip(lists, list(client.call_each(calls, doing=doing)), strict=True):
+            if isinstance(page, RemoteError):
+                raise page
+            items = getattr(page, each.field)
+            for item in items:
+                yield each.field, item
+            if page.token and items and is_wanted(each.field):
+                each.request.token = page.token
+                following.append(each)
+        lists = following
+        pages = None if pages is None else pages - 1
 
 
 def _is_there(client: AdminClient, get_method: str, id: Identifier) -> bool:

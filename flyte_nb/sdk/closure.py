@@ -1,6 +1,6 @@
 """Everything that has to be registered for some entities, in the order in which it can be."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import CompileFailed
@@ -10,20 +10,33 @@ from flyte_nb.sdk.drafts import entity_name
 
 if TYPE_CHECKING:
     from flyte_nb.api.ports import Entity
+    from flyte_nb.sdk.workflow import Trace
     from flyte_nb.types.registry import Registry
 
 
-def reachable(entities: "Iterable[Entity]", registry: "Registry", scope: Scope) -> "list[Entity]":
+def reachable(
+    entities: "Iterable[Entity]",
+    registry: "Registry",
+    scope: Scope,
+    *,
+    trace: "Callable[[Any], Trace] | None" = None,
+) -> "list[Entity]":
     """The entities and all they refer to, each once: tasks, then workflows and launch plans.
 
     A workflow comes after the workflows and launch plans that it uses, and a launch plan after its
     workflow; so each can be registered when its turn comes. Problems inside of workflows are not
     told here; `trace` has them.
 
+    Args:
+        entities: where to begin.
+        registry: the types.
+        scope: project, domain and the notebook's name.
+        trace: traces a workflow, when its traces are wanted for more than this.
+
     Raises:
         CompileFailed: when workflows use each other in a circle, or two entities share a name.
     """
-    walk = _Walk(registry, scope)
+    walk = _Walk(scope, trace or (lambda workflow: workflow.trace(registry, scope)))
     for entity in entities:
         walk.visit(entity)
     if walk.problems:
@@ -32,9 +45,9 @@ def reachable(entities: "Iterable[Entity]", registry: "Registry", scope: Scope) 
 
 
 class _Walk:
-    def __init__(self, registry: "Registry", scope: Scope) -> None:
-        self._registry = registry
+    def __init__(self, scope: Scope, trace: "Callable[[Any], Trace]") -> None:
         self._scope = scope
+        self._trace = trace
         self._named: dict[tuple[str, str], Any] = {}
         self._open: list[Any] = []
         self.tasks: list[Entity] = []
@@ -63,7 +76,7 @@ class _Walk:
 
     def _below(self, entity: Any) -> "tuple[Entity, ...]":
         if entity.resource_type == WORKFLOW:
-            entities: tuple[Entity, ...] = entity.trace(self._registry, self._scope).entities
+            entities: tuple[Entity, ...] = self._trace(entity).entities
             return entities
         return (entity.workflow,) if entity.resource_type == LAUNCH_PLAN else ()
 
