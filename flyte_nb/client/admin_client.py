@@ -103,6 +103,12 @@ class AdminClient:
     def _side_by_side(
         self, calls: "Sequence[tuple[str, Message]]", doing: "Sequence[str]"
     ) -> "Iterator[Any | RemoteError]":
+        if len(calls) == 1:  # without the thread that calls on their way need
+            try:
+                yield self.call(*calls[0], doing=doing[0] if doing else "")
+            except RemoteError as error:
+                yield error
+            return
         pending: list[tuple[Any, int]] = []
         sent = 0
         try:

@@ -12,7 +12,6 @@ from flyte_nb.api.version import __version__
 from flyte_nb.client.drafts import Draft
 from flyte_nb.client.outline import ENDS, flat
 from flyte_nb.client.versions import CUSTOM_KEY, python_minor
-from flyte_nb.wire.structs import struct_from_bytes
 
 FIRST_TIME = "first time"
 SAME = "same fingerprint as what is registered"
@@ -41,13 +40,16 @@ def why(draft: Draft, before: Any, compiled: "WorkflowMessage | None" = None) ->
 
 def _task_changes(draft: Draft, before: Task) -> "list[str]":
     template = before.closure.compiled_task.template
-    custom = struct_from_bytes(template.custom.SerializeToString()).get(CUSTOM_KEY)
-    if not isinstance(custom, dict) or draft.packed is None:
+    said = template.custom.fields
+    if CUSTOM_KEY not in said or draft.packed is None:
         return ["registered before by other means"]
-    changes = _part_changes(draft.packed.parts, custom.get("parts", {}))
+    custom = said[CUSTOM_KEY].struct_value.fields
+    parts = custom["parts"].struct_value.fields if "parts" in custom else {}
+    old = {name: part.string_value for name, part in parts.items()}
+    changes = _part_changes(draft.packed.parts, old)
     new = draft.message.template
     changes.extend(_interface_changes(new.interface, template.interface))
-    if not changes and custom.get("fingerprint") != draft.packed.fingerprint:
+    if not changes and _text(custom, "fingerprint") != draft.packed.fingerprint:
         changes.append("its code changed")
     if new.metadata != template.metadata:
         changes.extend(_option_changes(new.metadata, template.metadata))
@@ -57,11 +59,16 @@ def _task_changes(draft: Draft, before: Task) -> "list[str]":
         changes.append("resources changed")
     if new.container.env != template.container.env:
         changes.append("environment changed")
-    if custom.get("python") != python_minor():
-        changes.append(f"Python {python_minor()} instead of {custom.get('python')}")
-    if custom.get("sdk") != __version__:
-        changes.append(f"flyte_nb {__version__} instead of {custom.get('sdk')}")
+    python, sdk = _text(custom, "python"), _text(custom, "sdk")
+    if python != python_minor():
+        changes.append(f"Python {python_minor()} instead of {python}")
+    if sdk != __version__:
+        changes.append(f"flyte_nb {__version__} instead of {sdk}")
     return changes
+
+
+def _text(fields: Any, name: str) -> "str | None":
+    return str(fields[name].string_value) if name in fields else None
 
 
 def _part_changes(new: "Mapping[str, str]", old: "Mapping[str, str]") -> "list[str]":
