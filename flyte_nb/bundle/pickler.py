@@ -93,7 +93,7 @@ def _pickler_class() -> Any:
                 return self._function(value)
             if isinstance(value, Callee):
                 return self._entity(value)
-            if isinstance(value, type):
+            if issubclass(type(value), type):  # Python 3.10 also takes list[int] for an instance of type
                 return self._class(value)
             return NotImplemented
 

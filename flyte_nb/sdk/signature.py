@@ -204,12 +204,12 @@ class SignatureReader:
             return NONE, [], None
         if len(self._output_names) == 1:
             return SINGLE, [(self._output_names[0], annotation)], None
+        if typing.get_origin(annotation) is tuple:
+            return self._tuple(annotation)
         if isinstance(annotation, type) and issubclass(annotation, tuple):
             fields = getattr(annotation, "_fields", None)
             if fields is not None:
                 return NAMED, self._fields(annotation, fields), annotation
-        if typing.get_origin(annotation) is tuple:
-            return self._tuple(annotation)
         if self._output_names:
             return self._misnamed(1)
         return SINGLE, [("o0", annotation)], None
