@@ -113,7 +113,9 @@ class Fingerprinter:
         if isinstance(value, ModuleType):
             self._module(value.__name__)
             return ["module", value.__name__]
-        if issubclass(type(value), type):  # Python 3.10 also takes list[int] for an instance of type
+        if issubclass(
+            type(value), type
+        ):  # Python 3.10 also takes list[int] for an instance of type
             return self._class(value)
         if isinstance(value, CodeType):
             return ["code", *_code_content(value)]

@@ -87,13 +87,17 @@ def _pickler_class() -> Any:
             super().__init__(target, protocol=5, buffer_callback=out_of_band)
 
         def reducer_override(self, value: Any) -> Any:
+            if id(value) in self._references.installed:
+                return NotImplemented
             if isinstance(value, FunctionType):
                 if self._references.by_reference(value):
                     return NotImplemented
                 return self._function(value)
             if isinstance(value, Callee):
                 return self._entity(value)
-            if issubclass(type(value), type):  # Python 3.10 also takes list[int] for an instance of type
+            if issubclass(
+                type(value), type
+            ):  # Python 3.10 also takes list[int] for an instance of type
                 return self._class(value)
             return NotImplemented
 

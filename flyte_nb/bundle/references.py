@@ -36,20 +36,20 @@ class References:
     def __init__(self, units: Units, known: "Known") -> None:
         self.local = LocalModules(units)
         self._importable = known.importable
-        self._installed = known.installed
+        self.installed = known.installed
         self._by_name = cloudpickle()._should_pickle_by_reference
         self._user_by_value = _registered_by_the_user()
 
     def by_reference(self, value: Any) -> bool:
         """Whether a function or class is found by its name where the task runs."""
-        if id(value) in self._installed:
+        if id(value) in self.installed:
             return True
         if not self._by_name(value):
             return False
         module = str(value.__module__)
         found = self.importable(module)
         if found and not self.local.note(module.partition(".")[0]):
-            self._installed[id(value)] = value  # which keeps the id its own
+            self.installed[id(value)] = value  # which keeps the id its own
         return found
 
     def importable(self, module: str) -> bool:

@@ -55,6 +55,11 @@ class AdminClient:
         """`host:port` of the FlyteAdmin that is talked to."""
         return self._link.target.config.endpoint
 
+    @property
+    def takes_many(self) -> bool:
+        """Whether several calls, also in order, cost about as much as one."""
+        return self._link.target.takes_many
+
     def metered(self) -> "AdminClient":
         """The same FlyteAdmin with a count of its own."""
         return AdminClient(self._link, pause=self._pause)
@@ -93,15 +98,23 @@ class AdminClient:
         return self.call_each([(method, request) for request in requests], doing=doing)
 
     def call_each(
-        self, calls: "Sequence[tuple[str, Message]]", *, doing: "Sequence[str]" = ()
+        self,
+        calls: "Sequence[tuple[str, Message]]",
+        *,
+        doing: "Sequence[str]" = (),
+        in_order: bool = False,
     ) -> "Iterator[Any | RemoteError]":
-        """As `call_all`, for calls of several methods. They may be carried out in any order."""
-        if len(calls) > 1 and self._link.target.takes_many:
-            return self._in_one(calls, doing)
-        return self._side_by_side(calls, doing)
+        """As `call_all`, for calls of several methods.
+
+        With `in_order` each is carried out after the one before it, also when that was refused.
+        """
+        in_flight = 1 if in_order else _IN_FLIGHT
+        if len(calls) > 1 and self.takes_many:
+            return self._in_one(calls, doing, in_flight)
+        return self._side_by_side(calls, doing, in_flight)
 
     def _side_by_side(
-        self, calls: "Sequence[tuple[str, Message]]", doing: "Sequence[str]"
+        self, calls: "Sequence[tuple[str, Message]]", doing: "Sequence[str]", in_flight: int
     ) -> "Iterator[Any | RemoteError]":
         if len(calls) == 1:  # without the thread that calls on their way need
             try:
@@ -113,7 +126,7 @@ class AdminClient:
         sent = 0
         try:
             for number, (method, request) in enumerate(calls):
-                while sent < len(calls) and len(pending) < _IN_FLIGHT:
+                while sent < len(calls) and len(pending) < in_flight:
                     pending.append(self._start(*calls[sent]))
                     sent += 1
                 future, generation = pending.pop(0)
@@ -127,7 +140,7 @@ class AdminClient:
                 future.cancel()
 
     def _in_one(
-        self, calls: "Sequence[tuple[str, Message]]", doing: "Sequence[str]"
+        self, calls: "Sequence[tuple[str, Message]]", doing: "Sequence[str]", in_flight: int
     ) -> "Iterator[Any | RemoteError]":
         start = 0
         while start < len(calls):
@@ -149,7 +162,7 @@ class AdminClient:
                 )
             except RemoteError as error:
                 if error.code == "UNIMPLEMENTED":  # a backend of an older release
-                    yield from self._side_by_side(calls[start:], doing[start:])
+                    yield from self._side_by_side(calls[start:], doing[start:], in_flight)
                     return
                 yield from [error] * len(packed)
             else:

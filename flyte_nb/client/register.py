@@ -38,6 +38,9 @@ from flyte_nb.wire.identifiers import identifier_to_idl
 Progress = Callable[[RegisteredEntity], None]
 """Told of each entity as soon as its fate is known."""
 
+Outlook = dict[tuple[str, str], tuple[str, str]]
+"""State and reason, in words, of what will be registered, by resource type and name."""
+
 _REQUESTS: "dict[str, tuple[str, Any]]" = {
     TASK: ("CreateTask", TaskCreateRequest),
     WORKFLOW: ("CreateWorkflow", WorkflowCreateRequest),
@@ -84,9 +87,16 @@ def register(
             FlyteAdmin refused an entity. It names every problem.
         RemoteError: FlyteAdmin cannot be reached.
         StorageError: the bundle cannot be staged.
+        KeyboardInterrupt: the person interrupted; what is registered by then is whole.
     """
     run = _Run(client.metered(), place, on_progress)
-    return run.go(list(entities), dry_run)
+    try:
+        return run.go(list(entities), dry_run)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            "The registration was interrupted. What is registered is whole; registering again goes on"
+            " with the rest."
+        ) from None
 
 
 class _Run:
@@ -111,26 +121,36 @@ class _Run:
             if dry_run:
                 return self._registration()
             raise _failed(problems, "Nothing was registered: these problems come first.")
+        missing, outlook = self._look(drafts)
+        to_stage = drafts if self._place.mends else missing
+        sent = {} if dry_run else self._stage(to_stage)
+        self._settle_unchanged(drafts, missing, sent)
+        if dry_run:
+            for draft in missing:
+                self._settle(draft, *outlook[draft.key])
+        else:
+            self._create(missing, outlook, sent)
+        return self._registration()
+
+    def _look(self, drafts: "list[Draft]") -> "tuple[list[Draft], Outlook]":
+        """What is not registered yet, and what will be said of it."""
         there = registered.existing(self._client, [draft.id for draft in drafts])
         missing = [draft for draft in drafts if draft.id not in there]
-        unchanged = [draft for draft in drafts if draft.id in there]
-        mended = self._stage(unchanged) if self._place.mends and not dry_run else {}
-        for draft in unchanged:
+        return missing, self._outlook(missing) if missing else {}
+
+    def _settle_unchanged(
+        self, drafts: "list[Draft]", missing: "list[Draft]", sent: "dict[str, tuple[str, int]]"
+    ) -> None:
+        new = {draft.key for draft in missing}
+        for draft in drafts:
+            if draft.key in new:
+                continue
             same = SAME if draft.id.resource_type == TASK else SAME_CONTENT
-            size = mended[draft.id.name][1] if draft.packed and mended else 0
+            size = sent.get(draft.id.name, ("", 0))[1] if draft.packed else 0
             self._settle(draft, UNCHANGED, f"{same}; {MENDED}" if size else same, uploaded=size)
-        if missing:
-            outlook = self._outlook(missing)
-            if dry_run:
-                for draft in missing:
-                    self._settle(draft, *outlook[draft.key])
-            else:
-                self._create(missing, outlook)
-        return self._registration()
 
     def _draft(self, entities: "list[Any]") -> "list[Draft]":
         place = self._place
-
         packer = Packer(scope=place.scope, registry=place.registry, local_roots=place.local_roots)
         drafts = Drafts(
             place.scope, place.registry, image=place.image, data=place.data, pack=packer.pack
@@ -140,7 +160,7 @@ class _Run:
         except CompileFailed as error:
             raise _failed(error.problems, "Nothing was registered.") from error
 
-    def _outlook(self, missing: "Sequence[Draft]") -> "dict[tuple[str, str], tuple[str, str]]":
+    def _outlook(self, missing: "Sequence[Draft]") -> "Outlook":
         """State and reason of what is not registered yet."""
         before = registered.latest(self._client, [draft.id for draft in missing])
         known = [
@@ -161,38 +181,43 @@ class _Run:
         return outlook
 
     def _create(
-        self, missing: "Sequence[Draft]", outlook: "dict[tuple[str, str], tuple[str, str]]"
+        self,
+        missing: "Sequence[Draft]",
+        outlook: "Outlook",
+        sent: "dict[str, tuple[str, int]]",
     ) -> None:
-        sent = self._stage(missing)
         missing = [with_index(d, sent[d.id.name][0]) if d.packed else d for d in missing]
         failed: set[Identifier] = set()
         problems: list[Problem] = []
-        for batch in _batches(missing):
+        in_one = self._client.takes_many
+        for batch in [missing] if in_one and missing else _batches(missing):
             ready = []
             for draft in batch:
                 if _depends_on(draft, failed):
-                    failed.add(draft.id)
-                    self._settle(draft, FAILED, "what it uses could not be registered")
+                    self._settle_dependent(draft, failed)
                 else:
                     ready.append(draft)
-            method, request_type = _REQUESTS[batch[0].id.resource_type]
-            requests = [
-                request_type(id=identifier_to_idl(draft.id), spec=draft.message) for draft in ready
-            ]
+            calls = [_creation(draft) for draft in ready]
             names = [f"Registering {draft.id.name}" for draft in ready]
-            answers = self._client.call_all(method, requests, doing=names)
+            answers = self._client.call_each(calls, doing=names, in_order=in_one)
             for draft, answer in zip(ready, answers, strict=True):
                 problem = _refusal(draft, answer)
-                if problem is not None:
+                if problem is None:
+                    state, reason = outlook[draft.key]
+                    size = sent[draft.id.name][1] if draft.packed else 0
+                    self._settle(draft, state, reason, uploaded=size)
+                elif _depends_on(draft, failed):
+                    self._settle_dependent(draft, failed)
+                else:
                     failed.add(draft.id)
                     problems.append(problem)
                     self._settle(draft, FAILED, problem.message, (problem,))
-                    continue
-                state, reason = outlook[draft.key]
-                size = sent[draft.id.name][1] if draft.packed else 0
-                self._settle(draft, state, reason, uploaded=size)
         if problems:
             raise _failed(problems, f"{len(failed)} of {len(self._order)} were not registered.")
+
+    def _settle_dependent(self, draft: Draft, failed: "set[Identifier]") -> None:
+        failed.add(draft.id)
+        self._settle(draft, FAILED, "what it uses could not be registered")
 
     def _stage(self, drafts: "Sequence[Draft]") -> "dict[str, tuple[str, int]]":
         packed = [draft.packed for draft in drafts if draft.packed is not None]
@@ -231,6 +256,11 @@ class _Run:
             rpcs=self._client.rpcs,
             elapsed_s=time.perf_counter() - self._started,
         )
+
+
+def _creation(draft: Draft) -> "tuple[str, Any]":
+    method, request = _REQUESTS[draft.id.resource_type]
+    return method, request(id=identifier_to_idl(draft.id), spec=draft.message)
 
 
 def _batches(drafts: "Sequence[Draft]") -> "Iterable[list[Draft]]":

@@ -50,8 +50,8 @@ def launch_plan_version(spec: LaunchPlanSpec) -> str:
 
 def digest(value: Any) -> str:
     """16 letters and digits for plain data (80 bits of the sha256 of its canonical JSON)."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain)
-    return base64.b32encode(hashlib.sha256(text.encode()).digest()[:10]).decode("ascii").lower()
+    number = int.from_bytes(hashlib.sha256(_CANONICAL.encode(value).encode()).digest()[:10], "big")
+    return "".join([_LETTERS[number >> shift & 31] for shift in range(75, -1, -5)])
 
 
 def _plain(value: Any) -> Any:
@@ -60,3 +60,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
         return sorted(value)
     return repr(value)
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_plain)
+_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+"""Base32 in lower case."""

@@ -37,14 +37,14 @@ def struct_from_bytes(data: bytes) -> "dict[str, Any]":
 
 
 def _value_to_bytes(value: Any) -> bytes:
+    if isinstance(value, str):
+        return field(b"\x1a", utf8(value))
     if value is None:
         return b"\x08\x00"
     if value is True or value is False:
         return b"\x20\x01" if value else b"\x20\x00"
     if isinstance(value, (int, float)):
         return b"\x11" + double(value)
-    if isinstance(value, str):
-        return field(b"\x1a", utf8(value))
     if isinstance(value, dict):
         return field(b"\x2a", struct_to_bytes(value))
     if isinstance(value, (list, tuple)):

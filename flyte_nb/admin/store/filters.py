@@ -86,6 +86,9 @@ def _parse_expression(expression: str, primary: Resource) -> Condition:
     own = "" if prefix else column
     if function in _REPEATED:
         marks = ", ".join("?" * len(values))
+        if column == "version":
+            # `+` keeps it out of the index: SQLite would look up every name with every version.
+            name = f"+{name}"
         return Condition(f"{name} {_REPEATED[function]} ({marks})", values, prefix, own)
     if function not in _SINGLE:
         raise invalid(f"unrecognized filter function: {function}")
