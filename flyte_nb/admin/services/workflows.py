@@ -72,10 +72,8 @@ class Workflows:
         )
 
     def _task(self, id: identifier_pb2.Identifier) -> "compiler_pb2.CompiledTask | None":
-        stored = self._parts.tasks.find(id)
-        if stored is None:
-            return None
-        return task_pb2.Task.FromString(stored.message).closure.compiled_task
+        message = self._parts.tasks.known(id)
+        return task_pb2.Task.FromString(message).closure.compiled_task if message else None
 
     def _launch_plan(self, id: identifier_pb2.Identifier) -> "launch_plan_pb2.LaunchPlan | None":
         stored = self._parts.launch_plans.find(id)

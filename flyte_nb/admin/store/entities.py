@@ -55,12 +55,19 @@ class Entities:
 
     def message(self, identifier: identifier_pb2.Identifier) -> bytes:
         """The entity's message, serialized. Raises `Refused` `NOT_FOUND`."""
+        message = self.known(identifier)
+        if message is None:
+            raise not_found(self.noun.label, identifier)
+        return message
+
+    def known(self, identifier: identifier_pb2.Identifier) -> "bytes | None":
+        """The entity's message, serialized, or `None`."""
         key = key_of(identifier)
         message = self._cache.get(key)
         if message is None:
             row = self._database.one(self._message, key)
             if row is None:
-                raise not_found(self.noun.label, identifier)
+                return None
             message = bytes(row[0])
             self._cache.put(key, message)
         return message
@@ -92,7 +99,9 @@ class Entities:
         columns: "dict[str, Any]",
     ) -> int:
         """Store a new version; its row's id."""
-        project, domain, name, version = key_of(identifier)
+        key = project, domain, name, version = key_of(identifier)
+        message = columns["message"]
+        transaction.after_commit(lambda: self._cache.put(key, message))
         return transaction.insert(
             self.noun.resource.table,
             {
