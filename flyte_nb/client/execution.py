@@ -201,6 +201,8 @@ class Execution:
         stop = threading.Event()
         try:
             return await asyncio.to_thread(self._wait, None, stop)
+        except asyncio.CancelledError:
+            raise asyncio.CancelledError(self._not_waited_for()) from None
         finally:
             stop.set()  # a cancelled await ends its thread
 
@@ -222,6 +224,12 @@ class Execution:
             raise failure_of(view)
         return view
 
+    def _not_waited_for(self) -> str:
+        return (
+            f"{self.name} is not waited for any longer. It goes on: wait() again, follow it with"
+            f" %flyte watch {self.name}, or end it with terminate()."
+        )
+
     def _watch(self, deadline: "float | None", stop: threading.Event) -> "Iterator[ExecutionView]":
         if self._last is not None and self._last.is_terminal:
             yield self._last
@@ -231,6 +239,8 @@ class Execution:
         try:
             for view in follower.views(self._serials, deadline, stop):
                 yield self._remember(view)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(self._not_waited_for()) from None
         finally:
             follower.close()
 

@@ -66,6 +66,11 @@ def launch(
         if error.code != "ALREADY_EXISTS" or name is not None:
             raise
         id = ExecutionId(target.project, target.domain, chosen)  # the first answer was lost
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"The launch was interrupted, and {chosen} may have begun: %flyte watch {chosen} tells, and"
+            f" %flyte terminate {chosen} ends it."
+        ) from None
     return Execution(id, context, input_codecs=input_codecs, output_codecs=output_codecs)
 
 

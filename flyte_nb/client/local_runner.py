@@ -60,6 +60,7 @@ class LocalRunner:
             ExecutionFailed: a task of a workflow failed; raised from the task's own exception.
             Exception: whatever a task raises that is called by itself.
         """
+        __tracebackhide__ = True
         if entity.resource_type == LAUNCH_PLAN:
             return self.run(entity.workflow, {**inputs, **entity.fixed_inputs})
         signature = entity.signature(self._registry)
@@ -90,6 +91,7 @@ class LocalRunner:
         return unpack(values, signature)
 
     def _call(self, task: Any, literals: "dict[str, Any]") -> "dict[str, Any]":
+        __tracebackhide__ = True
         try:
             return call(task, literals, self._registry, self.data)
         except TaskFailed as failure:

@@ -93,7 +93,7 @@ COMMANDS: "tuple[Command, ...]" = (
             Option("--domain", TEXT, "the domain"),
             Option("--name", TEXT, "what this notebook is called; its entities are NAME.function"),
             Option("--config", TEXT, "a Flyte configuration file"),
-            Option("--backend", TEXT, "local, remote, or auto"),
+            Option("--backend", TEXT, "auto, or local for the local backend"),
         ),
     ),
     Command(
@@ -195,7 +195,8 @@ def _option(row: Command, token: str, rest: "list[str]") -> "tuple[str, str]":
                 value = rest.pop(0)
             return flag[2:], value
     known = ", ".join(option.flag for option in row.options) or "no flags"
-    raise UsageError(f"%flyte {row.name} has no flag {flag}; it knows {known}.")
+    advice = f" Inputs are written without dashes: {flag[2:]}=…" if row.takes_inputs else ""
+    raise UsageError(f"%flyte {row.name} has no flag {flag}; it knows {known}.{advice}")
 
 
 def _check_count(row: Command, positionals: "list[str]") -> None:

@@ -1,6 +1,7 @@
 """How our errors look under a cell: what is wrong, where in the notebook, what to do; no frames of ours."""
 
 import traceback
+from asyncio import CancelledError
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -15,6 +16,7 @@ from flyte_nb.api.errors import (
 from flyte_nb.api.problems import Problem
 from flyte_nb.notebook.cards.errors import told
 from flyte_nb.notebook.cells import CellRegistry
+from flyte_nb.worker.failures import is_ours
 
 _RED, _BOLD, _DIM, _PLAIN = "\x1b[31m", "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
@@ -34,6 +36,9 @@ class Interrupted(FlyteNbError):
 OURS = (FlyteNbError, UsageError)
 """What is shown without a traceback."""
 
+STOPPED = (KeyboardInterrupt, TimeoutError, CancelledError)
+"""What ends a call of ours from outside; shown the same way when it went through our frames."""
+
 
 def install(shell: Any, cells: CellRegistry) -> "Callable[[], None]":
     """Show our errors this way in this shell; the result undoes it."""
@@ -46,6 +51,9 @@ def install(shell: Any, cells: CellRegistry) -> "Callable[[], None]":
         frames: "TracebackType | None",
         tb_offset: "int | None" = None,
     ) -> "list[str]":
+        if isinstance(error, STOPPED) and not _is_in_ours(frames):
+            shell.showtraceback((kind, error, frames), tb_offset=tb_offset)
+            return []
         lines = rendered(error, frames, cells)
         if isinstance(error, BrokenCell):
             kind = SyntaxError
@@ -53,7 +61,7 @@ def install(shell: Any, cells: CellRegistry) -> "Callable[[], None]":
         shell._showtraceback(kind, error, lines)
         return lines
 
-    shell.set_custom_exc(OURS, show)
+    shell.set_custom_exc((*OURS, *STOPPED), show)
 
     def undo() -> None:
         shell.custom_exceptions, shell.CustomTB = before
@@ -69,6 +77,8 @@ def rendered(
         return _syntax_error(error.error, cells)
     if isinstance(error, ExecutionFailed) and "Message:" in error.info.message:
         return _task_error(error, cells)
+    if isinstance(error, STOPPED):
+        return _stopped(error, frames, cells)
     problems = getattr(error, "problems", ())
     title, _, rest = cells.humanize(str(error)).partition("\n")
     if problems and isinstance(error, (CompileFailed, RegistrationFailed)):
@@ -117,11 +127,29 @@ def _task_error(error: ExecutionFailed, cells: CellRegistry) -> "list[str]":
     return [title, *said.trace.splitlines(), f"{_BOLD}{said.said}{_PLAIN}"]
 
 
+def _stopped(
+    error: BaseException, frames: "TracebackType | None", cells: CellRegistry
+) -> "list[str]":
+    """What was stopped and what goes on, then every line of the author's that it was in."""
+    title = cells.humanize(str(error)) or "It was interrupted."
+    lines = [f"{_RED}{_BOLD}{type(error).__name__}{_PLAIN}: {title}"]
+    return [*lines, *(f"{_DIM}{place}{_PLAIN}" for place in _places(frames, cells))]
+
+
+def _is_in_ours(frames: "TracebackType | None") -> bool:
+    return any(is_ours(frame.f_code.co_filename) for frame, _ in traceback.walk_tb(frames))
+
+
 def _last_place(frames: "TracebackType | None", cells: CellRegistry) -> str:
     """Where in the author's code it was raised: the innermost frame of a cell, with its line."""
-    found = ""
+    return (_places(frames, cells) or [""])[-1]
+
+
+def _places(frames: "TracebackType | None", cells: CellRegistry) -> "list[str]":
+    """The frames in cells, outermost first."""
+    found = []
     for frame in traceback.extract_tb(frames):
         label = cells.label(frame.filename)
         if label and not (frame.line or "").startswith("get_ipython()"):
-            found = f"{label}, line {frame.lineno}: {(frame.line or '').strip()}"
+            found.append(f"{label}, line {frame.lineno}: {(frame.line or '').strip()}")
     return found

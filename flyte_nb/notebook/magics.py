@@ -46,6 +46,7 @@ def register(kernel: Kernel) -> "Callable[[], None]":
 
     def task(line: str, cell: str) -> None:
         """Make the cell a task: `%%task score(model: Model, limit: int = 3) -> accuracy: float`."""
+        __tracebackhide__ = True
         define(kernel, line, cell)
 
     shell = kernel.shell

@@ -17,6 +17,7 @@ def define(kernel: Kernel, line: str, body: str) -> None:
         BrokenCell: The signature or the body is no Python; it points at the cell's line.
         UsageError: An option is unknown.
     """
+    __tracebackhide__ = True
     current = kernel.cells.current
     filename = current.filename if current else "<cell>"
     try:

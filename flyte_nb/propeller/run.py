@@ -74,9 +74,11 @@ def run_local(
             driver.step(1)
             for report in executor.poll():
                 driver.report(report)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         driver.interrupt("Interrupted.")
-        raise
+        frames = user_frames(error.__traceback__)
+        said = str(error) or f"{name} was interrupted. It ran here, and nothing of it goes on."
+        raise KeyboardInterrupt(said).with_traceback(frames) from None
     if driver.machine.phase == r.SUCCEEDED:
         return values.get(driver.machine.output_uri)
     raise _failure(driver, name) from _without_our_frames(driver.cause)

@@ -49,6 +49,7 @@ class Callee:
         Raises:
             UsageError: when arguments are unknown, missing, or too many, outside of a workflow.
         """
+        __tracebackhide__ = True  # as below: who reads the author's own error does not look for us
         frame = context.frame.get()
         if frame is not None:
             return frame.call(self, args, kwargs, sys._getframe(1))

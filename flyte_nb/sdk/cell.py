@@ -128,6 +128,7 @@ def define(
         SyntaxError: as `function_source`, or when the options are no keyword arguments.
         UsageError: when an option is unknown.
     """
+    __tracebackhide__ = True  # a name in the signature may be unknown: the author's error, not ours
     source = function_source(signature, body, filename=filename)
     before = namespace.get(signature.name)
     exec(compile(source, filename, "exec", dont_inherit=True), namespace)
@@ -150,6 +151,8 @@ def _tokens(line: str, start: int, filename: str) -> "list[tokenize.TokenInfo]":
     try:
         found.extend(each for each in tokenize.generate_tokens(reader) if each.type not in _LAYOUT)
     except (tokenize.TokenError, SyntaxError) as error:
+        if found and isinstance(error, tokenize.TokenError) and "statement" in str(error.args[0]):
+            return found  # an open bracket: who reads the tokens says which
         text = str(error.args[0]) if error.args else "the line does not end"
         raise _wrong(f"Cannot read the signature: {text}.", line, start, filename) from None
     return found

@@ -33,6 +33,7 @@ class DirectRunner:
 
 def run(entity: Any, inputs: "dict[str, Any]") -> Any:
     """Carry out a call of `entity` outside of any traced workflow."""
+    __tracebackhide__ = True
     chosen = runner.get()
     if chosen is None:
         # By name: the session is floors above, and is only there where the whole package is.

@@ -94,7 +94,10 @@ def mismatch(codec: Codec, value: Any) -> CodecError:
     near = codec.nearest(value)
     hint = f"Write {near!r}." if near is not None else ""
     if redefined(codec.python_type, value):
-        hint = f"{spell(codec.python_type)} was defined anew since; make the value again."
+        hint = (
+            f"{spell(codec.python_type)} was defined anew in between: run the cells of the tasks that"
+            " name it again, and make the value anew."
+        )
     return CodecError(
         f"Expected {spell(codec.python_type)}, got {spell(type(value))} {show(value)}.", hint=hint
     )

@@ -38,6 +38,7 @@ def call(
         TaskFailed: for everything that goes wrong but an interrupt of the process; `info` is the
             failure as `error.pb` has it.
     """
+    __tracebackhide__ = True  # IPython and pytest leave such frames out of what they show
     try:
         signature = task.signature(registry)
     except CompileFailed as error:

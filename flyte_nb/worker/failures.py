@@ -119,7 +119,7 @@ def user_trace(error: BaseException) -> str:
 
 def user_frames(traceback: "TracebackType | None") -> "TracebackType | None":
     """The first link of `traceback` that is the user's; the rest hangs on it."""
-    while traceback is not None and _is_ours(traceback.tb_frame.f_code.co_filename):
+    while traceback is not None and is_ours(traceback.tb_frame.f_code.co_filename):
         traceback = traceback.tb_next
     return traceback
 
@@ -129,7 +129,7 @@ def _strip(detail: "TracebackException", seen: "set[int]") -> None:
         return
     seen.add(id(detail))
     stack = detail.stack
-    stack[:] = [frame for frame in stack if not _is_ours(frame.filename)]
+    stack[:] = [frame for frame in stack if not is_ours(frame.filename)]
     related: list[Any] = [detail.__cause__, detail.__context__]
     related.extend(getattr(detail, "exceptions", None) or ())
     for link in related:
@@ -144,7 +144,8 @@ def _text(error: BaseException) -> str:
         return f"<its text failed: {type(broken).__name__}>"
 
 
-def _is_ours(filename: str) -> bool:
+def is_ours(filename: str) -> bool:
+    """Whether a frame's file is of this library, and so is not shown to an author."""
     if filename.startswith(RING_FILENAMES) or filename.endswith(_BOOTSTRAP):
         return True
     # Also inside the ring's zip, where `__file__` is `<path>.zip/flyte_nb/worker/failures.py`.

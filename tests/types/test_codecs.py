@@ -225,7 +225,10 @@ def test_a_value_of_an_earlier_definition_is_told_as_such(registry):
     for namespace in namespaces:
         exec("import dataclasses\n@dataclasses.dataclass\nclass P:\n    x: int\n", namespace)
     old, new = (namespace["P"] for namespace in namespaces)
-    assert refusal(registry, new, old(1)).hint == "P was defined anew since; make the value again."
+    assert refusal(registry, new, old(1)).hint == (
+        "P was defined anew in between: run the cells of the tasks that name it again, and make the"
+        " value anew."
+    )
 
 
 def test_data_that_holds_itself_is_refused(registry):

@@ -140,8 +140,8 @@ def test_a_signature_with_problems_is_a_failure_of_its_own(cells):
 
 
 def test_our_frames_are_told_from_the_users():
-    assert failures._is_ours(failures.__file__)
-    assert failures._is_ours("<flyte_nb>/flyte_nb/worker/call.py")
-    assert failures._is_ours("/else/flyte_nb/worker/bootstrap.py")
-    assert not failures._is_ours("<cell 5f3a91c0>")
-    assert not failures._is_ours("/home/me/flyte_nb_things/train.py")
+    assert failures.is_ours(failures.__file__)
+    assert failures.is_ours("<flyte_nb>/flyte_nb/worker/call.py")
+    assert failures.is_ours("/else/flyte_nb/worker/bootstrap.py")
+    assert not failures.is_ours("<cell 5f3a91c0>")
+    assert not failures.is_ours("/home/me/flyte_nb_things/train.py")

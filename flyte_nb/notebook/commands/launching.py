@@ -7,6 +7,7 @@ from flyte_nb.api.errors import UsageError
 from flyte_nb.notebook import rest
 from flyte_nb.notebook.arguments import Arguments
 from flyte_nb.notebook.commands import watching
+from flyte_nb.notebook.failures import Interrupted
 from flyte_nb.notebook.form.fields import Field, fields_of, unknown_inputs
 from flyte_nb.notebook.form.reading import Unreadable
 from flyte_nb.notebook.kernel import Kernel
@@ -84,13 +85,19 @@ def _values(
 def _launch(
     kernel: Kernel, entity: Any, values: "Mapping[str, Any]", arguments: Arguments
 ) -> ExecutionPort:
-    execution = kernel.session.launch(
-        entity,
-        dict(values),
-        version=arguments.options.get("version"),
-        execution_name=arguments.options.get("execution-name"),
-    )
-    kernel.last_execution = execution.view().id.name
+    try:
+        execution = kernel.session.launch(
+            entity,
+            dict(values),
+            version=arguments.options.get("version"),
+            execution_name=arguments.options.get("execution-name"),
+        )
+        kernel.last_execution = execution.view().id.name
+    except KeyboardInterrupt as stopped:
+        said = (
+            str(stopped) or "The launch was interrupted: %flyte executions tells whether it began."
+        )
+        raise Interrupted(said) from None
     return execution
 
 

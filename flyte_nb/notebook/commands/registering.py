@@ -40,7 +40,7 @@ def register(kernel: Kernel, arguments: Arguments) -> None:
         panel.broken_off()
         raise
     except KeyboardInterrupt:
-        panel.broken_off()
+        panel.broken_off("Interrupted before an answer came; %flyte register tells what is there.")
         raise Interrupted(
             "The registration was interrupted.",
             hint="What is registered is whole; %flyte register goes on with the rest.",
@@ -100,13 +100,13 @@ class Panel:
             so_far = Registration(tuple(self._entities.values()), 0, 0, now - self._began)
             self._show(so_far, running=True)
 
-    def broken_off(self) -> None:
-        """Show what was done before an error or an interrupt ended it."""
+    def broken_off(self, otherwise: str = "Nothing was registered.") -> None:
+        """Show what was done before an error or an interrupt ended it; `otherwise` if nothing was."""
         if self._entities:
             elapsed = time.monotonic() - self._began
             self._show(Registration(tuple(self._entities.values()), 0, 0, elapsed), running=False)
         else:
-            self._output.show(rest.note("Nothing was registered."))
+            self._output.show(rest.note(otherwise))
 
     def done(self, outcome: Registration) -> None:
         """Show the outcome, and what the cells have to say about it."""
