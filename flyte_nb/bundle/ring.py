@@ -9,6 +9,7 @@ import functools
 import hashlib
 import importlib.util
 import marshal
+import sys
 from pathlib import Path
 from types import CodeType
 from typing import NamedTuple
@@ -58,7 +59,17 @@ def _add(members: "dict[str, bytes]", name: str, path: Path, more: bytes = b"") 
     members[name] = source
     # Without docstrings: nobody reads them in a worker, and they would be half of what it loads.
     code = compile(source, RING_FILENAMES + name, "exec", dont_inherit=True, optimize=2)
-    members[name + "c"] = _compiled(code, source)
+    if sys.version_info >= (3, 11) or not _holds_sets(code):
+        members[name + "c"] = _compiled(code, source)
+
+
+def _holds_sets(code: CodeType) -> bool:
+    """Whether a constant is a set: before Python 3.11 marshal wrote them in the hash seed's order."""
+    return any(
+        isinstance(constant, frozenset)
+        or (isinstance(constant, CodeType) and _holds_sets(constant))
+        for constant in code.co_consts
+    )
 
 
 def _compiled(code: CodeType, source: bytes) -> bytes:

@@ -19,6 +19,8 @@ from flyte_nb.storage.directory import DirectoryStaging
 from flyte_nb.testing.cells import Cells
 from flyte_nb.wire.literals import literal_map_from_bytes, literal_map_to_bytes
 
+pytest.importorskip("flytekit", reason="the peer is not installed here")
+
 OURS = """
 from flyte_nb import task
 @task

@@ -108,8 +108,8 @@ def test_a_frame_travels():
 UNPICKLABLE = [
     ("import threading\nlock = threading.Lock()\n", "lock", "lock", "_thread.lock"),
     (
-        "import sqlite3\nconn = {'db': [sqlite3.connect(':memory:')]}\n",
-        "conn", "conn['db'][0]", "sqlite3.Connection",
+        "\nviews = {'rows': [memoryview(b'')]}\n",
+        "views", "views['rows'][0]", "memoryview",
     ),
     (
         "import threading\nclass Holder: pass\nheld = Holder()\nheld.inner = Holder()\n"

@@ -10,6 +10,8 @@ from flyte_nb.storage import open_stores
 from flyte_nb.testing.closures import closure, integer, integers, node, task, workflow
 from flyte_nb.testing.recorders import MemoryRecorder
 
+pytest.importorskip("flytekit", reason="the other SDK is not installed here")
+
 _MODULE = """
 from flytekit import task
 from flytekit.exceptions.user import FlyteRecoverableException

@@ -11,16 +11,19 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from flytekit import FlyteContextManager
-from flytekit import FlyteDirectory as TheirDirectory
-from flytekit import FlyteFile as TheirFile
-from flytekit.core.type_engine import TypeEngine
 
 from flyte_nb.api.errors import CodecError
 from flyte_nb.types.files import FlyteDirectory, FlyteFile
 from flyte_nb.types.registry import Registry, default_registry
 from flyte_nb.wire.literals import literal_from_idl, literal_to_idl
 from flyte_nb.wire.types import type_to_idl
+
+pytest.importorskip("flytekit", reason="the other SDK is not installed here")
+
+from flytekit import FlyteContextManager  # noqa: E402
+from flytekit import FlyteDirectory as TheirDirectory  # noqa: E402
+from flytekit import FlyteFile as TheirFile  # noqa: E402
+from flytekit.core.type_engine import TypeEngine  # noqa: E402
 
 UTC = datetime.timezone.utc
 
