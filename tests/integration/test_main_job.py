@@ -134,8 +134,40 @@ def test_the_same_cells_register_nothing_and_upload_nothing(session):
     session.register(cells(TRAIN)["train"])
     again = session.register(cells(TRAIN)["train"])
     assert set(states(again).values()) == {UNCHANGED}
-    assert (again.uploaded_bytes, again.rpcs) == (0, 3)
+    assert (again.uploaded_bytes, again.rpcs) == (0, 1)  # the lists go in one message
     assert reasons(again)["frame"] == "same fingerprint as what is registered"
+
+
+def test_what_is_refused_takes_along_only_what_uses_it(session):
+    notebook = cells(
+        """
+from flyte_nb import Resources, task, workflow
+
+@task(requests=Resources(cpu="2"), limits=Resources(cpu="1"))
+def greedy(n: int) -> int:
+    return n
+
+@task
+def modest(n: int) -> int:
+    return n
+
+@workflow
+def both(n: int) -> int:
+    return modest(n=greedy(n=n))
+"""
+    )
+    told = []
+    with pytest.raises(RegistrationFailed, match="greater than the limit") as refusal:
+        session.register(notebook["both"], on_progress=told.append)
+    assert [problem.entity.rpartition(".")[2] for problem in refusal.value.problems] == ["greedy"]
+    fates = {(item.id.resource_type, item.id.name.rpartition(".")[2]): item for item in told}
+    assert {key: item.state for key, item in fates.items()} == {
+        ("task", "greedy"): FAILED,
+        ("task", "modest"): NEW,
+        ("workflow", "both"): FAILED,
+        ("launch_plan", "both"): FAILED,
+    }
+    assert fates["workflow", "both"].why == "what it uses could not be registered"
 
 
 def test_a_changed_helper_is_named_and_only_what_depends_on_it_is_registered(session):
