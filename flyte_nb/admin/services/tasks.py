@@ -52,11 +52,12 @@ class Tasks:
         template.id.CopyFrom(request.id)
         compiled = compiled_task(template)
         at_us = self._parts.clock()
+        # Filled in place: a message given to a constructor is copied on each floor.
         task = task_pb2.Task(
-            id=request.id,
-            closure=task_pb2.TaskClosure(compiled_task=compiled, created_at=moments.stamp(at_us)),
-            short_description=request.spec.description.short_description,
+            id=request.id, short_description=request.spec.description.short_description
         )
+        task.closure.compiled_task.CopyFrom(compiled)
+        task.closure.created_at.CopyFrom(moments.stamp(at_us))
         with self._parts.database.write() as transaction:
             stored = self._parts.tasks.find_in(transaction, request.id)
             if stored is None:

@@ -36,12 +36,10 @@ class Workflows:
         closure = compiled_workflow(request, self._task, self._launch_plan)
         at_us = self._parts.clock()
         workflow = workflow_pb2.Workflow(
-            id=request.id,
-            closure=workflow_pb2.WorkflowClosure(
-                compiled_workflow=closure, created_at=moments.stamp(at_us)
-            ),
-            short_description=request.spec.description.short_description,
+            id=request.id, short_description=request.spec.description.short_description
         )
+        workflow.closure.compiled_workflow.CopyFrom(closure)
+        workflow.closure.created_at.CopyFrom(moments.stamp(at_us))
         with self._parts.database.write() as transaction:
             stored = self._parts.workflows.find_in(transaction, request.id)
             if stored is None:
