@@ -7,6 +7,8 @@ import stat
 from flyte_nb.api.errors import StorageError
 
 _CHUNK = 1 << 20
+_ROOM_BYTES = 1 << 16
+"""With less than this an attempt can leave neither results nor an error."""
 _TRANSIENT = frozenset({errno.EINTR, errno.EAGAIN, errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -93,6 +95,17 @@ def local_path(uri: str) -> str:
             f"{uri!r} names no local file.", uri=uri, hint="Write file:///absolute/path."
         )
     return path
+
+
+def is_full(uri: str) -> bool:
+    """Whether the local disk that `uri` lies on has no room; `False` for any other store."""
+    if not uri.startswith(("file://", "/")):
+        return False
+    folder = local_path(uri)
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    disk = os.statvfs(folder)  # not shutil: it costs 5 ms to import
+    return disk.f_bavail * disk.f_frsize < _ROOM_BYTES
 
 
 def explain(error: OSError, verb: str, uri: str) -> StorageError:

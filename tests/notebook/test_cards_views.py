@@ -351,6 +351,18 @@ def test_a_very_long_message_folds() -> None:
 # --- executions -------------------------------------------------------------------------------------
 
 
+def test_a_history_names_what_failed_also_where_a_list_cuts_the_message(
+    failed: ExecutionView,
+) -> None:
+    cut = ErrorInfo("RetriesExhausted|USER:KeyError", MESSAGE[:40])
+    assert "KeyError" in words(executions.card([failed._replace(error=cut)]))
+    assert "Trace:" not in words(executions.card([failed._replace(error=cut)]))
+    flytes = "[3/3] currentAttempt done. Last Error: SYSTEM::No space left"
+    shown = words(executions.card([failed._replace(error=ErrorInfo("X", flytes))]))
+    assert "No space left" in shown
+    assert "currentAttempt" not in shown
+
+
 def test_the_history_has_a_row_an_execution(failed: ExecutionView) -> None:
     card = executions.card([failed], where="flytesnacks / development", now=at(400))
     survives(card)

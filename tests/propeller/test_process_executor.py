@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flyte_nb.api.errors import USER, TaskFailed
+from flyte_nb.api.errors import SYSTEM, USER, TaskFailed
 from flyte_nb.propeller.executors.attempt_folder import TAG, AttemptFolder
 from flyte_nb.propeller.executors.process import ProcessExecutor
 from flyte_nb.propeller.executors.reaper import Exit, wait_for
@@ -201,6 +201,15 @@ def test_an_exit_code_without_files_is_told_with_the_end_of_the_log(bench, scrip
     assert "exit code 3" in error.message
     assert "the reason" in error.message
     assert (error.origin, error.recoverable) == (USER, True)
+
+
+def test_results_that_a_full_disk_did_not_take_are_told_as_that(bench, scripts, monkeypatch):
+    full = os.statvfs_result((4096, 4096, 1000, 0, 0, 1000, 9, 9, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda folder: full)
+    error = bench.run(scripts.task("t", "sys.exit(1)")).error
+    assert error.code == "SYSTEM:DiskFull"
+    assert "Make room there" in error.message
+    assert (error.origin, error.recoverable) == (SYSTEM, True)
 
 
 def test_a_process_killed_from_outside_is_told_by_its_signal(bench, scripts):

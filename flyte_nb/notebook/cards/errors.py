@@ -1,5 +1,6 @@
 """A failed attempt's message, taken apart: what a person needs, where it happened, what to do."""
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ from flyte_nb.notebook.cards import parts
 from flyte_nb.notebook.html import Safe, element, with_code
 
 _MAX_MESSAGE = 1200  # characters that are shown; the rest folds
+_RETRIED = re.compile(r"^\[\d+/\d+\] currentAttempt done\. Last Error: [A-Z]+::")
+"""What Flyte puts before the last attempt's own words; the table has the number of attempts."""
 _MAX_FRAMES = 12  # lines of a trace; the innermost are kept
 
 
@@ -30,6 +33,7 @@ def told(message: str) -> Told:
 
     A worker writes `Trace:`, the user's frames and `Message:`; any other text is `said` as it is.
     """
+    message = _RETRIED.sub("", message)
     before, found, after = message.partition("Message:")
     if not found or "Trace:" not in before:
         return Told(message.strip(), "", "")
@@ -99,7 +103,7 @@ def advice(view: ExecutionView, node: "NodeView | None", error: ErrorInfo) -> st
     logs = f"`%flyte logs {view.id.name}{f' {node.spec_node_id}' if node else ''}`"
     tries = len(node.attempts) if node else 0
     tried = f"Failed {tries} times. " if tries > 1 else ""
-    if error.origin == SYSTEM or error.code.startswith("SYSTEM"):
+    if error.origin == SYSTEM or error.code.rpartition("|")[2].startswith("SYSTEM"):
         return f"{tried}Not your code. {logs} has what was printed; launching again may help."
     name = view.workflow.name.rpartition(".")[2] or view.workflow.name
     return (

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.client.views import ExecutionView
 from flyte_nb.graph.palette import style_of
 from flyte_nb.notebook import theme
 from flyte_nb.notebook.cards import parts, units
+from flyte_nb.notebook.cards.errors import told
 from flyte_nb.notebook.html import Child, Safe, element
 
 _MAX_ERROR = 160  # characters of an error in a row
@@ -57,7 +59,7 @@ def text(views: "Sequence[ExecutionView]", *, now: "datetime | None" = None) -> 
 def _row(view: ExecutionView, now: "datetime | None") -> "list[Child]":
     started = _start(view)
     when = units.ago(started, now) if now is not None else units.moment(started)
-    note = view.abort_cause or (_first_line(view.error.message) if view.error else "")
+    note = view.abort_cause or (_first_line(view.error) if view.error else "")
     return [
         element("span", view.id.name, style=theme.MONO),
         view.workflow.name or view.entity.name,
@@ -78,9 +80,14 @@ def _took(view: ExecutionView, now: "datetime | None") -> str:
     return "–" if seconds is None else units.duration(seconds)
 
 
-def _first_line(message: str) -> str:
-    """The line of an error that says what it is: the last of a trace, else the first."""
-    said = message.partition("Message:")[2] or message
-    lines = [line.strip() for line in said.strip().splitlines() if line.strip()]
-    line = lines[0] if lines else ""
+def _first_line(error: ErrorInfo) -> str:
+    """The line of an error that says what it is: the last of a trace, else the first.
+
+    A list cuts messages short; of a trace that lost its end the code tells the exception's type.
+    """
+    said = told(error.message).said
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    if not lines or lines[0].startswith("Trace:"):
+        lines = [error.code.rpartition("|")[2].rpartition(":")[2]]
+    line = lines[0]
     return line if len(line) <= _MAX_ERROR else line[: _MAX_ERROR - 1] + "…"

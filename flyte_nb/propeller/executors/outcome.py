@@ -16,6 +16,7 @@ from flyte_nb.api.errors import SYSTEM, UNKNOWN, USER, ErrorInfo, StorageError
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.propeller.layout import OUTPUTS
 from flyte_nb.propeller.ports import Attempt
+from flyte_nb.storage.file import is_full
 
 ERROR = "error.pb"
 FUTURES = "futures.pb"
@@ -56,10 +57,16 @@ def outcome(
         return None, ErrorInfo("SYSTEM:ResultsNotReadable", text, SYSTEM, recoverable=True)
     if ended.exit_code == 0 and not attempt.task.interface.outputs.variables:
         return LiteralMap(), None
-    return None, _without_files(ended)
+    return None, _without_files(ended, prefix)
 
 
-def _without_files(ended: Ended) -> ErrorInfo:
+def _without_files(ended: Ended, prefix: str) -> ErrorInfo:
+    if (ended.exit_code or 0) > 0 and is_full(prefix):
+        text = (
+            f"The attempt could not write its results to {prefix}: the disk is full."
+            " Make room there, and launch again."
+        )
+        return ErrorInfo("SYSTEM:DiskFull", text, SYSTEM, recoverable=True)
     tail = f" Its log ends with:\n{ended.log_tail}" if ended.log_tail else ""
     code = ended.exit_code
     if code is None:
