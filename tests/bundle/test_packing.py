@@ -108,8 +108,8 @@ def test_a_frame_travels():
 UNPICKLABLE = [
     ("import threading\nlock = threading.Lock()\n", "lock", "lock", "_thread.lock"),
     (
-        "\nviews = {'rows': [memoryview(b'')]}\n",
-        "views", "views['rows'][0]", "memoryview",
+        "\nviews = {'rows': [(i for i in range(3))]}\n",
+        "views", "views['rows'][0]", "generator",
     ),
     (
         "import threading\nclass Holder: pass\nheld = Holder()\nheld.inner = Holder()\n"

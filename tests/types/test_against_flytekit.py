@@ -20,10 +20,10 @@ from flyte_nb.wire.types import type_to_idl
 
 pytest.importorskip("flytekit", reason="the other SDK is not installed here")
 
-from flytekit import FlyteContextManager  # noqa: E402
-from flytekit import FlyteDirectory as TheirDirectory  # noqa: E402
-from flytekit import FlyteFile as TheirFile  # noqa: E402
-from flytekit.core.type_engine import TypeEngine  # noqa: E402
+from flytekit import FlyteContextManager
+from flytekit import FlyteDirectory as TheirDirectory
+from flytekit import FlyteFile as TheirFile
+from flytekit.core.type_engine import TypeEngine
 
 UTC = datetime.timezone.utc
 
