@@ -235,8 +235,8 @@ class Execution:
             yield self._last
             return
         follower = Follower(self._context.client, self.id, self._outline)
-        follower.start()
         try:
+            follower.start()
             for view in follower.views(self._serials, deadline, stop):
                 yield self._remember(view)
         except KeyboardInterrupt:

@@ -35,25 +35,20 @@ def watch(kernel: Kernel, arguments: Arguments) -> None:
     Raises:
         ExecutionFailed: With `--wait`, when it ended in anything but SUCCEEDED.
     """
-    execution = kernel.execution(arguments.first())
-    tracker = show(kernel, execution, kernel.output())
-    if not arguments.switch("wait"):
-        return
-    last = execution.view()
-    if not last.is_terminal:
-        last = _waited_for(execution)
-    if tracker is not None:
-        tracker.join(timeout_s=10)
-    if last.phase != "SUCCEEDED":
-        raise failure_of(last)
-
-
-def _waited_for(execution: ExecutionPort) -> ExecutionView:
     try:
-        *_, last = execution.watch()
+        execution = kernel.execution(arguments.first())
+        tracker = show(kernel, execution, kernel.output())
+        if not arguments.switch("wait"):
+            return
+        last = execution.view()
+        if not last.is_terminal:
+            *_, last = execution.watch()
+        if tracker is not None:
+            tracker.join(timeout_s=10)
     except KeyboardInterrupt:
         raise Interrupted("Not waited for any longer.", hint="The run goes on.") from None
-    return last
+    if last.phase != "SUCCEEDED":
+        raise failure_of(last)
 
 
 def show(
