@@ -13,14 +13,13 @@ from typing import Any, NamedTuple, NoReturn
 
 import grpc
 from flyteidl.service import admin_pb2, auth_pb2, dataproxy_pb2, identity_pb2
-from google.protobuf import any_pb2, message_factory, wrappers_pb2
-from google.protobuf.message import DecodeError, Message
+from google.protobuf import any_pb2, message_factory
+from google.protobuf.message import Message
 from google.rpc import status_pb2
 
 from flyte_nb.admin.parts import Rpc
 from flyte_nb.admin.refused import MAX_TEXT_BYTES, Refused
-from flyte_nb.api.errors import CodecError, FlyteNbError
-from flyte_nb.wire import many
+from flyte_nb.api.errors import FlyteNbError
 
 _LOG = logging.getLogger(__name__)
 _grpc: Any = grpc
@@ -66,39 +65,6 @@ def unary_methods(rpcs: Mapping[str, Rpc]) -> dict[str, Method]:
                 is_open = service_name in _OPEN_SERVICES
                 methods[path] = Method(path, request, rpcs[method.name], is_open)
     return methods
-
-
-def many_at_once(methods: Mapping[str, Method]) -> Method:
-    """The call that carries many of `methods`; see `wire.many`.
-
-    They are carried out in order, each as if it had come alone: one that is refused stops no other,
-    and what one creates is committed before the next one begins.
-    """
-    by_name = {path.rpartition("/")[2]: method for path, method in methods.items()}
-
-    def carry_out(call: many.Call) -> many.Answer:
-        method = by_name.get(call.method)
-        if method is None:
-            return many.Answer(b"", "UNIMPLEMENTED", f"unknown method {call.method}")
-        try:
-            return many.Answer(_serialized(method.rpc(method.request.FromString(call.request))))
-        except DecodeError as error:
-            return many.Answer(b"", "INTERNAL", f"The request cannot be read: {error}")
-        except Exception as error:  # noqa: BLE001 - the outermost frame of a call
-            refused = failure(error)
-            if refused.code == "INTERNAL":
-                _LOG.exception("%s failed", method.path)
-            return many.Answer(b"", refused.code, _cut(refused.message))
-
-    def call(request: wrappers_pb2.BytesValue) -> Message:
-        try:
-            calls = many.calls_from_bytes(request.value)
-        except CodecError as error:
-            raise Refused("INVALID_ARGUMENT", str(error)) from error
-        answers = many.answers_to_bytes(map(carry_out, calls))
-        return wrappers_pb2.BytesValue(value=answers)
-
-    return Method(many.PATH, wrappers_pb2.BytesValue, call, False)
 
 
 class Handlers(grpc.GenericRpcHandler):

@@ -16,7 +16,7 @@ from flyte_nb.admin import moments
 from flyte_nb.admin.events import SqliteRecorder
 from flyte_nb.admin.home import Home
 from flyte_nb.admin.parts import Parts, Rpc, Service
-from flyte_nb.admin.rpc import Handlers, Method, many_at_once, unary_methods
+from flyte_nb.admin.rpc import Handlers, Method, unary_methods
 from flyte_nb.admin.services.about import About
 from flyte_nb.admin.services.data import Data
 from flyte_nb.admin.services.executions import Executions, Propeller
@@ -185,8 +185,6 @@ class Backend:
             max_workers=_UNARY_THREADS + MAX_WATCHERS, thread_name_prefix="flyte-nb-rpc"
         )
         methods: dict[str, Method] = unary_methods(self._rpcs)
-        many = many_at_once(dict(methods))
-        methods[many.path] = many
         watch = Watch(self._opened(), self._feed)
         handlers = Handlers(
             methods,

@@ -99,6 +99,14 @@ def stage(
     return staged
 
 
+def planned_index(task: PackedTask, root_uri: str) -> str:
+    """Where the index of `task` will lie when it is staged below `root_uri`."""
+    members = tuple(_members(task))
+    placed = {item.sha256: (f"{root_uri}/{_place(item.sha256)}", 0) for item in members}
+    name = index_of.index_name(index_of.dumps(_index(task, members, placed)))
+    return f"{root_uri}/{name}"
+
+
 Job = Callable[[], tuple[str, int]]
 """Waits for what was submitted, and says what came of it."""
 
@@ -145,8 +153,12 @@ def _index(
 
 def _put(area: StagingArea, member: _Member, sleep: "Callable[[float], None]") -> "tuple[str, int]":
     data = member.data if isinstance(member.data, bytes) else bytes(member.data)
-    name = f"{member.sha256[:2]}/{member.sha256}"
+    name = _place(member.sha256)
     return _retried(lambda: area.stage(name, data, sha256=member.sha256), sleep)
+
+
+def _place(sha256: str) -> str:
+    return f"{sha256[:2]}/{sha256}"
 
 
 def _put_index(

@@ -1,34 +1,26 @@
 """Calls to FlyteAdmin: one place for deadlines, retries, sign-in and errors.
 
-`AdminClient.call` is one RPC; `call_all` and `call_each` send many without waiting for each: in one
-message to a backend that takes that, else side by side. A call that failed because nobody listened
-is tried again only when trying twice does no harm: reads, and creations under an id that the caller
-chose (the second one is then AlreadyExists).
+`AdminClient.call` is one RPC; `call_all` and `call_each` send many without waiting for each. A call
+that failed because nobody listened is tried again only when trying twice does no harm: reads, and
+creations under an id that the caller chose (the second one is then AlreadyExists).
 """
 
-import functools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import grpc
-from flyteidl.service import admin_pb2, dataproxy_pb2
-from google.protobuf import message_factory
 from google.protobuf.message import Message
-from google.protobuf.wrappers_pb2 import BytesValue
 
 from flyte_nb.api.errors import RemoteError
 from flyte_nb.client.channel import Link
-from flyte_nb.client.remote_errors import refusal, remote_error, status_of
-from flyte_nb.wire import many
+from flyte_nb.client.remote_errors import remote_error, status_of
 
 _DEADLINE_S = 30.0
 _ATTEMPTS = 7
 _FIRST_PAUSE_S = 0.05  # doubles: 7 attempts span about three seconds
 _IN_FLIGHT = 64
-_IN_ONE = 500  # calls in one message
-_IN_ONE_BYTES = 8 << 20
 
 _DATA_PROXY = frozenset({"CreateUploadLocation", "CreateDownloadLink", "GetData"})
 _AUTH_METADATA = frozenset({"GetOAuth2Metadata", "GetPublicClientConfig"})
@@ -54,11 +46,6 @@ class AdminClient:
     def endpoint(self) -> str:
         """`host:port` of the FlyteAdmin that is talked to."""
         return self._link.target.config.endpoint
-
-    @property
-    def takes_many(self) -> bool:
-        """Whether several calls, also in order, cost about as much as one."""
-        return self._link.target.takes_many
 
     def metered(self) -> "AdminClient":
         """The same FlyteAdmin with a count of its own."""
@@ -98,24 +85,9 @@ class AdminClient:
         return self.call_each([(method, request) for request in requests], doing=doing)
 
     def call_each(
-        self,
-        calls: "Sequence[tuple[str, Message]]",
-        *,
-        doing: "Sequence[str]" = (),
-        in_order: bool = False,
+        self, calls: "Sequence[tuple[str, Message]]", *, doing: "Sequence[str]" = ()
     ) -> "Iterator[Any | RemoteError]":
-        """As `call_all`, for calls of several methods.
-
-        With `in_order` each is carried out after the one before it, also when that was refused.
-        """
-        in_flight = 1 if in_order else _IN_FLIGHT
-        if len(calls) > 1 and self.takes_many:
-            return self._in_one(calls, doing, in_flight)
-        return self._side_by_side(calls, doing, in_flight)
-
-    def _side_by_side(
-        self, calls: "Sequence[tuple[str, Message]]", doing: "Sequence[str]", in_flight: int
-    ) -> "Iterator[Any | RemoteError]":
+        """As `call_all`, for calls of several methods."""
         if len(calls) == 1:  # without the thread that calls on their way need
             try:
                 yield self.call(*calls[0], doing=doing[0] if doing else "")
@@ -126,7 +98,7 @@ class AdminClient:
         sent = 0
         try:
             for number, (method, request) in enumerate(calls):
-                while sent < len(calls) and len(pending) < in_flight:
+                while sent < len(calls) and len(pending) < _IN_FLIGHT:
                     pending.append(self._start(*calls[sent]))
                     sent += 1
                 future, generation = pending.pop(0)
@@ -138,44 +110,6 @@ class AdminClient:
         finally:
             for future, _ in pending:
                 future.cancel()
-
-    def _in_one(
-        self, calls: "Sequence[tuple[str, Message]]", doing: "Sequence[str]", in_flight: int
-    ) -> "Iterator[Any | RemoteError]":
-        start = 0
-        while start < len(calls):
-            packed: list[many.Call] = []
-            size = 0
-            for method, request in calls[start : start + _IN_ONE]:
-                packed.append(many.Call(method, request.SerializeToString()))
-                size += len(packed[-1].request)
-                if size > _IN_ONE_BYTES:
-                    break
-            end = start + len(packed)
-            names = doing[start:end] or [method for method, _ in calls[start:end]]
-            try:
-                answer = self.call(
-                    many.PATH,
-                    BytesValue(value=many.calls_to_bytes(packed)),
-                    doing=names[0],
-                    idempotent=all(call.method.startswith(_IDEMPOTENT) for call in packed),
-                )
-            except RemoteError as error:
-                if error.code == "UNIMPLEMENTED":  # a backend of an older release
-                    yield from self._side_by_side(calls[start:], doing[start:], in_flight)
-                    return
-                yield from [error] * len(packed)
-            else:
-                answers = many.answers_from_bytes(answer.value)
-                for call, name, item in zip(packed, names, answers, strict=True):
-                    yield self._opened(call.method, name, item)
-            start = end
-
-    def _opened(self, method: str, doing: str, answer: many.Answer) -> "Any | RemoteError":
-        if not answer.code:
-            return _answer_type(method).FromString(answer.message)
-        code = grpc.StatusCode[answer.code]
-        return refusal(code, answer.text, doing=doing, endpoint=self.endpoint)
 
     def open_stream(self, path: str, request: Message, response: Any) -> Any:
         """Start a server stream that no stub knows, e.g. `/flyte_nb.Watch/Executions`.
@@ -193,12 +127,6 @@ class AdminClient:
 
     def _multicallable(self, method: str) -> Any:
         stubs = self._link.stubs
-        if method == many.PATH:
-            return self._link.channel.unary_unary(
-                method,
-                request_serializer=BytesValue.SerializeToString,
-                response_deserializer=BytesValue.FromString,
-            )
         if method in _DATA_PROXY:
             return getattr(stubs.data_proxy, method)
         if method in _AUTH_METADATA:
@@ -275,15 +203,3 @@ class AdminClient:
         if self._link.target.key != before:
             return True
         return self._link.target.credentials.refresh(refused_generation)
-
-
-@functools.cache
-def _answer_type(method: str) -> Any:
-    """The message that `method` answers with."""
-    module, name = (
-        (dataproxy_pb2, "DataProxyService")
-        if method in _DATA_PROXY
-        else (admin_pb2, "AdminService")
-    )
-    described = module.DESCRIPTOR.services_by_name[name].methods_by_name[method]
-    return message_factory.GetMessageClass(described.output_type)

@@ -45,8 +45,6 @@ class Target(NamedTuple):
     credentials: Credentials
     key: str
     """Differs when the channel must be opened anew, e.g. `127.0.0.1:4711#<start of the token>`."""
-    takes_many: bool = False
-    """Whether it takes many calls in one message, as the local backend does; see `wire.many`."""
 
 
 class Stubs(NamedTuple):

@@ -46,14 +46,16 @@ def place_for(
         roots: Folders whose modules are shipped: the notebook's, those of registered modules.
     """
 
+    bundles = f"{root}/bundles" if root else ""
+
     def staging(client: AdminClient) -> Any:
-        if root:
-            return DirectoryStaging(f"{root}/bundles", open_stores())
+        if bundles:
+            return DirectoryStaging(bundles, open_stores())
         return UploadStaging(Uploads(client, project=scope.project, domain=scope.domain))
 
     image = env.get("FLYTE_INTERNAL_IMAGE") or IMAGE.format(
         python=python_minor(), version=__version__
     )
     return Place(
-        scope, registry, image, staging, data=data, local_roots=tuple(roots), mends=bool(root)
+        scope, registry, image, staging, data=data, local_roots=tuple(roots), bundles=bundles
     )

@@ -27,13 +27,13 @@ _AT_ONCE = 500  # names in one filter: some 20 kB, far below gRPC's limit
 _PAGES = 6  # of history; who has more versions than that is told less about why
 
 
-def existing(client: AdminClient, wanted: "Sequence[Identifier]") -> "set[Identifier]":
-    """Those of `wanted` that are registered.
+def existing(client: AdminClient, wanted: "Sequence[Identifier]") -> "dict[Identifier, Any]":
+    """Those of `wanted` that are registered: `Task`, `Workflow` or `LaunchPlan` by identifier.
 
     Raises:
         RemoteError: FlyteAdmin refused.
     """
-    found: set[Identifier] = set()
+    found: dict[Identifier, Any] = {}
     lists: list[_List] = []
     for resource_type, ids in _by_type(wanted).items():
         list_method, field, get_method = LISTS[resource_type]
@@ -43,13 +43,15 @@ def existing(client: AdminClient, wanted: "Sequence[Identifier]") -> "set[Identi
             for some in _chunks(plain)
         )
         for id in ids:
-            if not _FILTERABLE.fullmatch(id.name) and _is_there(client, get_method, id):
-                found.add(id)
+            if not _FILTERABLE.fullmatch(id.name):
+                item = _one(client, get_method, id)
+                if item is not None:
+                    found[id] = item
     by_name = {(id.resource_type, id.name, id.version): id for id in wanted}
     for field, item in _items(client, lists):
         match = by_name.get((_resource_type(field), item.id.name, item.id.version))
         if match is not None:
-            found.add(match)
+            found[match] = item
     return found
 
 
@@ -129,14 +131,13 @@ def _items(
         pages = None if pages is None else pages - 1
 
 
-def _is_there(client: AdminClient, get_method: str, id: Identifier) -> bool:
+def _one(client: AdminClient, get_method: str, id: Identifier) -> "Any | None":
     try:
-        client.call(get_method, ObjectGetRequest(id=identifier_to_idl(id)))
+        return client.call(get_method, ObjectGetRequest(id=identifier_to_idl(id)))
     except RemoteError as error:
         if error.code == "NOT_FOUND":
-            return False
+            return None
         raise
-    return True
 
 
 def _by_type(ids: "Iterable[Identifier]") -> "dict[str, list[Identifier]]":

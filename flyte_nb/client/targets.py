@@ -12,7 +12,7 @@ def local_target(endpoint: str, token: str, source: str) -> Target:
     """The local backend: no TLS on loopback, and its token from the first call on."""
     config = Config(endpoint, insecure=True, source=source)
     secret = hashlib.sha256(token.encode()).hexdigest()[:12]
-    return Target(config, fixed_token(token), f"{endpoint}#{secret}", takes_many=True)
+    return Target(config, fixed_token(token), f"{endpoint}#{secret}")
 
 
 def configured_target(config: Config, env: "Mapping[str, str]", link: Link) -> Target:

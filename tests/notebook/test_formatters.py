@@ -36,11 +36,8 @@ def test_a_task_shows_its_signature(pipeline):
     data = _bundle(pipeline, pipeline.run("fit"))
     assert "churn.fit" in data["text/html"]
     assert "cell [1]" in data["text/html"]
-    assert (
-        data["text/plain"]
-        == (
+    assert data["text/plain"] == (
         "task churn.fit\n  input n: int required\n  input depth: int = 3\n  output o0: float"
-    )
     )
 
 
@@ -76,7 +73,8 @@ def test_without_the_extension_a_repr_is_text(pipeline, shell):
 
 
 @pytest.mark.parametrize(
-    "name", ["Task", "Workflow", "LaunchPlan", "Registration", "Execution", "ExecutionView", "Compiled"]
+    "name",
+    ["Task", "Workflow", "LaunchPlan", "Registration", "Execution", "ExecutionView", "Compiled"],
 )
 def test_every_type_that_is_named_exists(name):
     from importlib import import_module
