@@ -138,6 +138,17 @@ def test_watching_with_wait_fails_the_cell_when_the_run_failed(pipeline):
     assert "enough" in str(error)
 
 
+def test_an_interrupt_of_watching_says_that_the_run_goes_on(pipeline, monkeypatch):
+    run = pipeline.run("run = %flyte launch pipeline n=3\nrun")
+    monkeypatch.setattr(pipeline.kernel, "execution", lambda name: _interrupted())
+    error = pipeline.fails(f"%flyte watch {run.id.name} --wait")
+    assert "The run goes on." in str(error)
+
+
+def _interrupted():
+    raise KeyboardInterrupt
+
+
 def test_logs_are_printed_and_can_be_cut(pipeline, capsys):
     run = pipeline.run("run = %flyte launch pipeline n=3\nrun")
     run.advance(100)

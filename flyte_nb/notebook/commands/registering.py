@@ -32,10 +32,11 @@ def register(kernel: Kernel, arguments: Arguments) -> None:
             " with %%task name(x: int) -> y: int."
         )
     dry_run = arguments.switch("dry-run")
+    session = kernel.session  # connected before the panel invites an interrupt
     panel = Panel(kernel, kernel.output(), dry_run=dry_run)
     panel.begin(len(entities))
     try:
-        outcome = kernel.session.register(*entities, on_progress=panel.note, dry_run=dry_run)
+        outcome = session.register(*entities, on_progress=panel.note, dry_run=dry_run)
     except FlyteNbError:
         panel.broken_off()
         raise
