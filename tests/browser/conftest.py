@@ -33,10 +33,12 @@ _KERNEL_IDLE = f"""() => {{
 
 
 def pytest_collection_modifyitems(items: "list[pytest.Item]") -> None:
+    here = Path(__file__).parent
     for item in items:
-        if "browser" in Path(str(item.fspath)).parts:
+        if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.slow)
+    # Last: once Playwright had an event loop in this thread, kernels of other tests leave theirs open.
+    items.sort(key=lambda item: here in item.path.parents)
 
 
 def _free_port() -> int:
@@ -185,7 +187,8 @@ class Page:
         return self.page.locator(".jp-CodeCell").nth(cell).locator(".jp-OutputArea").first
 
 
-@pytest.fixture(scope="session")
+# Not for the whole run: while Playwright lives, an event loop counts as running in this thread.
+@pytest.fixture(scope="module")
 def chromium() -> "Iterator[Any]":
     if CHROMIUM is None:
         if os.environ.get("CI") == "true":
