@@ -34,8 +34,8 @@ def register(kernel: Kernel, arguments: Arguments) -> None:
     dry_run = arguments.switch("dry-run")
     session = kernel.session  # connected before the panel invites an interrupt
     panel = Panel(kernel, kernel.output(), dry_run=dry_run)
-    panel.begin(len(entities))
     try:
+        panel.begin(len(entities))
         outcome = session.register(*entities, on_progress=panel.note, dry_run=dry_run)
     except FlyteNbError:
         panel.broken_off()
