@@ -1,0 +1,42 @@
+"""What every command does on a terminal: a session from its options, text or JSON, exit codes."""
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flyte_nb.session import Session
+
+DONE, FAILED, WRONG, UNREACHED, INTERRUPTED = 0, 1, 2, 3, 130
+"""Exit codes, as `flyte_nb.cli` lists them."""
+
+
+def session_of(options: argparse.Namespace) -> "Session":
+    """The session that the shared options name; connects when it is first used."""
+    from flyte_nb.session import connect
+
+    return connect(
+        options.config,
+        project=options.project,
+        domain=options.domain,
+        name="",
+        home=options.home,
+    )
+
+
+def show(options: argparse.Namespace, document: Any, text: str) -> None:
+    """Print the document as JSON, or the text, as `--output` says."""
+    out(json.dumps(document, indent=2, default=str) if options.output == "json" else text)
+
+
+def out(line: str) -> None:
+    """Print a line at once, also into a pipe."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def say(error: Exception, code: int) -> int:
+    """Print an error and give back the exit code."""
+    sys.stderr.write(f"{error or type(error).__name__}\n")
+    return code
