@@ -50,29 +50,38 @@ class Plan(NamedTuple):
 class Draft:
     """A node that can still change: ordered after others, given other options."""
 
-    # Class attributes for what most nodes never have: a workflow may have 10,000 of them.
-    overrides: "dict[str, Any] | None" = None
-    fixed_id = ""
-    bindings: "tuple[Binding, ...]" = ()
+    # No more than eight fields and no list: a workflow may have 10,000 of them.
+    __slots__ = (
+        "bindings",
+        "code",
+        "fixed_id",
+        "instruction",
+        "node_id",
+        "overrides",
+        "plan",
+        "upstream",
+    )
 
-    def __init__(
-        self, index: int, node_id: str, plan: Plan, code: CodeType, instruction: int
-    ) -> None:
-        self.index = index
+    def __init__(self, node_id: str, plan: Plan, code: CodeType, instruction: int) -> None:
         self.node_id = node_id
+        """`n<number of the call>`; other nodes and bindings name it so until they are finished."""
         self.plan = plan
         self.code = code
         self.instruction = instruction
-        self.upstream: list[int] = []
+        self.bindings: tuple[Binding, ...] = ()
+        self.upstream: tuple[str, ...] = ()
+        """The `node_id` of what it waits for, maybe repeated."""
+        self.fixed_id = ""
+        self.overrides: dict[str, Any] | None = None
 
     @property
     def id(self) -> str:
-        """The node's id: `n<index>`, or what `with_overrides(node_name=…)` said."""
+        """The node's id: `n<number>`, or what `with_overrides(node_name=…)` said."""
         return self.fixed_id or self.node_id
 
     def follow(self, other: "Draft") -> None:
         """Start after `other` has ended."""
-        self.upstream.append(other.index)
+        self.upstream = (*self.upstream, other.node_id)
 
     def override(self, options: "dict[str, Any]") -> None:
         """Take other options for this node; they add to what was said before."""
@@ -88,59 +97,66 @@ class Lines:
     """Places of instructions; each code object's table is read once, not for every call."""
 
     def __init__(self) -> None:
-        self._tables: dict[CodeType, dict[int, int]] = {}
-        self._places: dict[tuple[CodeType, int], Location] = {}
+        # By identity: a code object's own hash is made of all it holds, each time anew.
+        self._codes: dict[int, tuple[CodeType, dict[int, int], dict[int, Location]]] = {}
 
     def location(self, code: CodeType, instruction: int) -> Location:
         """The line that the instruction belongs to."""
-        key = (code, instruction)
-        place = self._places.get(key)
+        known = self._codes.get(id(code))
+        if known is None:
+            known = self._codes[id(code)] = (code, _table(code), {})
+        _, table, places = known
+        place = places.get(instruction)
         if place is None:
-            line = self._table(code).get(instruction, code.co_firstlineno)
-            place = self._places[key] = Location(code.co_filename, line)
+            line = table.get(instruction, code.co_firstlineno)
+            place = places[instruction] = Location(code.co_filename, line)
         return place
 
-    def _table(self, code: CodeType) -> "dict[int, int]":
-        table = self._tables.get(code)
-        if table is None:
-            table = self._tables[code] = {}
-            for start, end, line in code.co_lines():
-                if line is not None:
-                    table.update(dict.fromkeys(range(start, end, 2), line))
-        return table
+
+def _table(code: CodeType) -> "dict[int, int]":
+    table: dict[int, int] = {}
+    for start, end, line in code.co_lines():
+        if line is not None:
+            table.update(dict.fromkeys(range(start, end, 2), line))
+    return table
 
 
 def finished(drafts: "list[Draft]") -> "tuple[Node, ...]":
     """The nodes as they are registered, in the order of the calls."""
     lines = Lines()
     ids = [draft.fixed_id or draft.node_id for draft in drafts]
-    renamed = any(draft.fixed_id for draft in drafts)
+    renamed = any([draft.fixed_id for draft in drafts])
     # tuple.__new__ because 10,000 nodes are made here, and a NamedTuple's own costs half as much again.
     make = tuple.__new__
     nodes = []
-    for draft in drafts:
+    for node_id, draft in zip(ids, drafts, strict=True):
         plan = draft.plan
         target, metadata, bindings = plan.target, plan.metadata, draft.bindings
         if draft.overrides is not None:
             from flyte_nb.sdk.overrides import apply
 
             metadata, target = apply(draft.overrides, metadata, target)
-        if renamed:
-            bindings = tuple(each._replace(data=with_ids(each.data, ids)) for each in bindings)
         upstream = draft.upstream
         if len(upstream) > 1:
-            upstream = sorted(set(upstream))
-        above = tuple([ids[index] for index in upstream])
+            upstream = tuple(sorted(set(upstream), key=_number))
+        if renamed:
+            bindings = tuple(each._replace(data=with_ids(each.data, ids)) for each in bindings)
+            upstream = tuple([ids[_number(each)] for each in upstream])
         place = lines.location(draft.code, draft.instruction)
-        nodes.append(make(Node, (ids[draft.index], target, bindings, above, metadata, place)))
+        nodes.append(make(Node, (node_id, target, bindings, upstream, metadata, place)))
     return tuple(nodes)
 
 
+def _number(node_id: str) -> int:
+    """The place of a node among the calls, from its id before it is finished."""
+    return int(node_id[1:])
+
+
 def with_ids(data: BindingData, ids: "list[str]") -> BindingData:
-    """The data with the nodes' final ids; `n<index>` stands in it until then."""
+    """The data with the nodes' final ids; `n<number>` stands in it until then."""
     if isinstance(data, OutputReference):
         if data.node_id:
-            return data._replace(node_id=ids[int(data.node_id[1:])])
+            return data._replace(node_id=ids[_number(data.node_id)])
         return data
     if isinstance(data, BindingCollection):
         return BindingCollection(tuple(with_ids(item, ids) for item in data.items))

@@ -64,27 +64,27 @@ class Frame:
     ) -> Any:
         """Make a node of a call of `entity`; the value stands for its outputs."""
         plan = self._plans.get(id(entity)) or self._plan(entity, caller)
-        drafts = self.drafts
-        index = len(drafts)
-        node_id = f"n{index}"
-        draft = Draft(index, node_id, plan, caller.f_code, caller.f_lasti)
-        drafts.append(draft)
+        node_id = f"n{len(self.drafts)}"
+        draft = Draft(node_id, plan, caller.f_code, caller.f_lasti)
+        self.drafts.append(draft)
         if args:
             kwargs = self._arguments(draft, args, kwargs)
         bindings: list[Binding] = []
+        upstream: list[str] = []
         given = 0
         for name, codec in plan.inputs:
             value = kwargs.get(name, _ABSENT)
             if type(value) is Promise:
                 given += 1
                 # tuple.__new__ and no call of `bind`: this is the path of every node of a large graph.
-                bindings.append(tuple.__new__(Binding, (name, value._reference)))
-                if value._draft is not None:
-                    draft.upstream.append(value._draft.index)
+                reference = value._reference
+                bindings.append(tuple.__new__(Binding, (name, reference)))
+                if reference[0]:
+                    upstream.append(reference[0])
                 continue
             if value is not _ABSENT:
                 given += 1
-                data = self._constant(draft, name, value, codec)
+                data = self._constant(draft, name, value, codec, upstream)
             elif name in plan.required:
                 data = None
                 given = -1 - len(kwargs)  # never equal below
@@ -95,6 +95,8 @@ class Frame:
         if given != len(kwargs):
             self._arguments(draft, (), kwargs)
         draft.bindings = tuple(bindings)
+        if upstream:
+            draft.upstream = tuple(upstream)
         if plan.single:
             output, type_, label = plan.outputs[0]
             reference = tuple.__new__(OutputReference, (node_id, output, ()))
@@ -105,17 +107,19 @@ class Frame:
         )
         return Outputs(draft, promises, tuple(output[0] for output in plan.outputs), plan.name)
 
-    def bind(self, value: Any, codec: Codec, draft: "Draft | None" = None) -> BindingData:
+    def bind(self, value: Any, codec: Codec, upstream: "list[str]") -> BindingData:
         """What fills an input or output: a reference, a constant, or a list or dict with both.
+
+        The `node_id` of each call whose result is used is added to `upstream`.
 
         Raises:
             CodecError: when a constant does not fit.
         """
         kind = type(value)
         if kind is Promise:
-            if draft is not None and value._draft is not None:
-                draft.upstream.append(value._draft.index)
             reference: OutputReference = value._reference
+            if reference.node_id:
+                upstream.append(reference.node_id)
             return reference
         if kind is Outputs:
             raise _not_one_value(value)
@@ -124,13 +128,13 @@ class Frame:
             if kind is dict:
                 return BindingMap(
                     {
-                        key: self._bind_part(part, item, draft, f"[{key!r}]")
+                        key: self._bind_part(part, item, upstream, f"[{key!r}]")
                         for key, part in value.items()
                     }
                 )
             return BindingCollection(
                 tuple(
-                    self._bind_part(part, item, draft, f"[{index}]")
+                    self._bind_part(part, item, upstream, f"[{index}]")
                     for index, part in enumerate(value)
                 )
             )
@@ -155,9 +159,9 @@ class Frame:
             Problem(code, message, node_id, variable, hint, location, entity=self.name)
         )
 
-    def _bind_part(self, part: Any, codec: Codec, draft: "Draft | None", step: str) -> BindingData:
+    def _bind_part(self, part: Any, codec: Codec, upstream: "list[str]", step: str) -> BindingData:
         try:
-            return self.bind(part, codec, draft)
+            return self.bind(part, codec, upstream)
         except CodecError as error:
             raise error.below(step) from None
 
@@ -181,9 +185,11 @@ class Frame:
             )
         return given
 
-    def _constant(self, draft: Draft, name: str, value: Any, codec: Codec) -> "BindingData | None":
+    def _constant(
+        self, draft: Draft, name: str, value: Any, codec: Codec, upstream: "list[str]"
+    ) -> "BindingData | None":
         try:
-            return self.bind(value, codec, draft)
+            return self.bind(value, codec, upstream)
         except CodecError as error:
             where, near = "", None
             if error.path == "$":
@@ -206,7 +212,7 @@ class Frame:
         literal = plan.default_literals.get(name)
         if literal is not None:
             return literal
-        data = self._constant(draft, name, plan.defaults[name], codec)
+        data = self._constant(draft, name, plan.defaults[name], codec, [])
         if isinstance(data, Literal):
             plan.default_literals[name] = data
         return data

@@ -147,7 +147,7 @@ class Workflow(Callee):
             if codec is None:
                 continue  # its type is a problem already
             try:
-                data = frame.bind(by_name[name], codec)
+                data = frame.bind(by_name[name], codec, [])
             except CodecError as error:
                 frame.problem(
                     "ValueDoesNotFit",

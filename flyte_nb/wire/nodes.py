@@ -4,6 +4,8 @@ The hot path of the room: a workflow of ten thousand nodes is written here. As b
 `encoding.py`) a node costs about half of what setting its dozen fields one by one does.
 """
 
+import builtins
+
 from flyteidl.core import tasks_pb2, workflow_pb2
 from google.protobuf import duration_pb2
 
@@ -28,6 +30,8 @@ from flyte_nb.wire.encoding import field, signed, text, utf8
 from flyte_nb.wire.identifiers import identifier_to_idl
 from flyte_nb.wire.literals import scalar_to_bytes
 
+Target = TaskNode | WorkflowNode | LaunchPlanNode
+
 _QUANTITIES = {
     "cpu": tasks_pb2.Resources.CPU,
     "mem": tasks_pb2.Resources.MEMORY,
@@ -49,8 +53,8 @@ class NodeWriter:
     """Writes nodes and bindings as bytes. One writer for one spec: it keeps what repeats."""
 
     def __init__(self) -> None:
-        self._targets: dict[tuple[type, Identifier], bytes] = {}
-        self._metadata: dict[NodeMetadata, bytes] = {}
+        # By identity, which costs less than hashing their fields: calls of one entity share them.
+        self._shared: dict[tuple[int, int], tuple[NodeMetadata, Target, bytes, bytes]] = {}
         self._names: dict[str, tuple[bytes, bytes]] = {}
         """By name: `Binding.var`, and `OutputReference.var`."""
 
@@ -60,21 +64,20 @@ class NodeWriter:
         Raises:
             CodecError: with the input's name, when something in it cannot be said in flyteidl.
         """
-        metadata = self._metadata.get(node.metadata)
-        if metadata is None:
-            message = _metadata_to_idl(node.metadata)
-            metadata = field(b"\x12", message.SerializeToString(deterministic=True))
-            self._metadata[node.metadata] = metadata
-        bindings = node.bindings
+        id, target, bindings, upstream, metadata, _ = node
+        shared = self._shared.get((builtins.id(metadata), builtins.id(target)))
+        if shared is None:
+            shared = self._share(metadata, target)
         if len(bindings) > 1:
             bindings = tuple(sorted(bindings, key=_var))
-        out = [field(b"\x0a", utf8(node.id)), metadata]
+        out = [field(b"\x0a", utf8(id)), shared[2]]
         for binding in bindings:
-            written = self._short_promise(binding)
-            out.append(written or field(b"\x1a", self.binding(binding)))
-        if node.upstream_node_ids:
-            out.extend([field(b"\x22", utf8(id)) for id in sorted(set(node.upstream_node_ids))])
-        out.append(self._target(node))
+            out.append(self._short_promise(binding) or field(b"\x1a", self.binding(binding)))
+        if upstream:
+            if len(upstream) > 1:
+                upstream = tuple(sorted(set(upstream)))
+            out.extend([field(b"\x22", utf8(each)) for each in upstream])
+        out.append(shared[3])
         return b"".join(out)
 
     def binding(self, binding: Binding) -> bytes:
@@ -104,6 +107,14 @@ class NodeWriter:
             return _THREE[len(written)] + written
         except (KeyError, IndexError):  # a name for the first time, or a long one
             return b""
+
+    def _share(
+        self, metadata: NodeMetadata, target: Target
+    ) -> "tuple[NodeMetadata, Target, bytes, bytes]":
+        message = _metadata_to_idl(metadata).SerializeToString(deterministic=True)
+        shared = (metadata, target, field(b"\x12", message), _target_bytes(target))
+        self._shared[builtins.id(metadata), builtins.id(target)] = shared
+        return shared
 
     def _name(self, name: str) -> "tuple[bytes, bytes]":
         names = self._names[name] = (text(b"\x0a", name), text(b"\x12", name))
@@ -159,16 +170,6 @@ class NodeWriter:
             return self._data(BindingMap(value))
         return field(b"\x0a", scalar_to_bytes(literal))
 
-    def _target(self, node: Node) -> bytes:
-        target = node.target
-        if isinstance(target, TaskNode) and target.resources is not None:
-            return _target_bytes(target)
-        key = (type(target), target.reference)
-        written = self._targets.get(key)
-        if written is None:
-            written = self._targets[key] = _target_bytes(target)
-        return written
-
 
 def _metadata_to_idl(metadata: NodeMetadata) -> workflow_pb2.NodeMetadata:
     message = workflow_pb2.NodeMetadata(name=metadata.name)
@@ -205,7 +206,7 @@ def resources_to_idl(
     return message
 
 
-def _target_bytes(target: "TaskNode | WorkflowNode | LaunchPlanNode") -> bytes:
+def _target_bytes(target: Target) -> bytes:
     """A `Node` message that holds nothing but its target."""
     message = workflow_pb2.Node()
     reference = identifier_to_idl(target.reference)
