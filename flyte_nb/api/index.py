@@ -40,10 +40,17 @@ class TaskEntry(NamedTuple):
     """Name of the entry with the pickle."""
     buffers: "tuple[str, ...]" = ()
     modules: "tuple[str, ...]" = ()
+    fingerprint: str = ""
+    """Of a task that runs inside of a dynamic one: whether its code changed. Such a task has no
+    template of its own that would say so."""
 
 
 class Index(NamedTuple):
-    """The table of contents of one bundle."""
+    """The table of contents of one bundle.
+
+    It has the task that was registered, and for a dynamic task the tasks that its body can call too:
+    `flyte-nb execute --task <name of an inner task>` runs those from the same index.
+    """
 
     sdk_version: str
     protocol: int
@@ -75,14 +82,7 @@ def dumps(index: Index) -> bytes:
         "python": index.python,
         "requirements": sorted(index.requirements),
         "entries": [entry._asdict() for entry in sorted(index.entries)],
-        "tasks": {
-            name: {
-                "payload": task.payload,
-                "buffers": list(task.buffers),
-                "modules": list(task.modules),
-            }
-            for name, task in index.tasks.items()
-        },
+        "tasks": {name: _task_document(task) for name, task in index.tasks.items()},
     }
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.encode("utf-8")
@@ -113,6 +113,7 @@ def loads(data: bytes) -> Index:
                     payload=_text(task["payload"]),
                     buffers=tuple(_text(item) for item in task["buffers"]),
                     modules=tuple(_text(item) for item in task["modules"]),
+                    fingerprint=_text(task.get("fingerprint", "")),
                 )
                 for name, task in document["tasks"].items()
             },
@@ -142,6 +143,17 @@ def digest_in_name(uri: str) -> str:
     if name.startswith("index-") and name.endswith(".json") and _is_sha256(pinned):
         return pinned
     return ""
+
+
+def _task_document(task: TaskEntry) -> "dict[str, Any]":
+    document: dict[str, Any] = {
+        "payload": task.payload,
+        "buffers": list(task.buffers),
+        "modules": list(task.modules),
+    }
+    if task.fingerprint:
+        document["fingerprint"] = task.fingerprint
+    return document
 
 
 def _entry(document: "dict[str, Any]") -> IndexEntry:

@@ -82,6 +82,12 @@ class Fingerprinter:
         self._entity(task)
         self._work()
 
+    def note(self, kind: str, name: str, value: Any) -> None:
+        """Add a plain value that counts."""
+        key = self._fresh(f"{kind} {name}")
+        measured = self.measure(value)
+        self.parts[key] = Part(key, kind, name, measured.digest[:_SHORT], measured.size_bytes)
+
     def fingerprint(self) -> str:
         """The digest over all parts."""
         lines = sorted(f"{part.key}\0{part.digest}" for part in self.parts.values())

@@ -13,8 +13,10 @@ from flyte_nb.api.identifiers import Scope
 from flyte_nb.bundle.fingerprint import Fingerprinter, Part
 from flyte_nb.bundle.modules import Unit, Units
 from flyte_nb.bundle.pickler import dump
+from flyte_nb.bundle.reach import is_dynamic, reach
 from flyte_nb.bundle.references import Known, References
 from flyte_nb.bundle.unpicklable import explain
+from flyte_nb.sdk.callee import Callee
 from flyte_nb.sdk.task import Task
 from flyte_nb.types.registry import Registry
 
@@ -68,6 +70,8 @@ class PackedTask(NamedTuple):
     """The fingerprint's parts by what they are, e.g. `helper features()`, `global labels`."""
     python: str
     """`major.minor` of this interpreter, which alone can read the payload."""
+    inner: "tuple[PackedTask, ...]" = ()
+    """Of a dynamic task: the tasks that its body can call, each packed as it would be alone."""
 
     @property
     def size_bytes(self) -> int:
@@ -119,16 +123,27 @@ class Packer:
         self._digests = _BufferDigests()
 
     def pack(self, task: Task) -> PackedTask:
-        """Pack one task.
+        """Pack one task; of a dynamic one also the tasks that its body can call.
 
         Raises:
             BundleError: when something in it cannot travel.
         """
+        if not is_dynamic(task):
+            return self._pack(task, ())
+        called = reach(task)
+        tasks = [item for item in called if isinstance(item, Task)]
+        inner = [self._pack(item, reach(item) if is_dynamic(item) else ()) for item in tasks]
+        return self._pack(task, called)._replace(inner=tuple(inner))
+
+    def _pack(self, task: Task, called: "Sequence[Any]") -> PackedTask:
         references = References(self._units, self._known)
         fingerprinter = Fingerprinter(references, self._digests)
         try:
             fingerprinter.task(task)
-            pickled = dump(task, references, fingerprinter)
+            for item in called:  # it becomes a node whose options come from here, and nowhere else
+                if isinstance(item, Callee):
+                    fingerprinter.note("options of", f"{item.short_name}()", list(item.options))
+            pickled = dump(task, references, fingerprinter, with_options=is_dynamic(task))
         except BundleError:
             raise
         except Exception as error:

@@ -6,20 +6,16 @@ staging leaves nothing that could be run, and the next one sends what is still m
 
 import functools
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flyte_nb.api import index as index_of
 from flyte_nb.api.errors import StorageError
-from flyte_nb.api.index import Index, IndexEntry, TaskEntry
 from flyte_nb.api.ports import StagingArea
-from flyte_nb.api.version import PROTOCOL, __version__
+from flyte_nb.bundle.members import Contents, Member
 from flyte_nb.bundle.pack import PackedTask
-from flyte_nb.bundle.ring import ring
-
-RING_NAME = "ring.zip"
 
 _PARALLEL = 8
 _ATTEMPTS = 4
@@ -34,14 +30,6 @@ class Staged(NamedTuple):
     """Where its index lies; the name pins the index's digest."""
     sent_bytes: int
     """Bytes that were not there yet; of a shared member, with the first task that needs it."""
-
-
-class _Member(NamedTuple):
-    name: str
-    kind: str
-    sha256: str
-    data: Any
-    """`bytes`, or a `memoryview` of a large buffer."""
 
 
 Progress = Callable[[int, int, str], None]
@@ -66,14 +54,14 @@ def stage(
     Raises:
         StorageError: when a member cannot be stored, also after trying again.
     """
-    members = {task.name: tuple(_members(task)) for task in packed}
-    distinct: dict[str, tuple[_Member, str]] = {}
+    contents = {task.name: Contents(task) for task in packed}
+    distinct: dict[str, tuple[Member, str]] = {}
     for task in packed:
-        for member in members[task.name]:
+        for member in contents[task.name]:
             distinct.setdefault(member.sha256, (member, task.name))
     total = len(distinct) + len(packed)
     placed: dict[str, tuple[str, int]] = {}
-    own = dict.fromkeys(members, 0)
+    own = dict.fromkeys(contents, 0)
     with _submitter(area) as submit:
         jobs = {
             sha256: submit(_put, area, member, sleep) for sha256, (member, _) in distinct.items()
@@ -84,10 +72,9 @@ def stage(
             own[first] += placed[sha256][1]
             if on_progress is not None:
                 on_progress(done, total, first)
+        uris = {sha256: uri for sha256, (uri, _) in placed.items()}
         sent = [
-            submit(
-                _put_index, area, index_of.dumps(_index(task, members[task.name], placed)), sleep
-            )
+            submit(_put_index, area, index_of.dumps(contents[task.name].index(uris)), sleep)
             for task in packed
         ]
         staged = []
@@ -101,9 +88,9 @@ def stage(
 
 def planned_index(task: PackedTask, root_uri: str) -> str:
     """Where the index of `task` will lie when it is staged below `root_uri`."""
-    members = tuple(_members(task))
-    placed = {item.sha256: (f"{root_uri}/{_place(item.sha256)}", 0) for item in members}
-    name = index_of.index_name(index_of.dumps(_index(task, members, placed)))
+    contents = Contents(task)
+    uris = {item.sha256: f"{root_uri}/{item.place}" for item in contents}
+    name = index_of.index_name(index_of.dumps(contents.index(uris)))
     return f"{root_uri}/{name}"
 
 
@@ -121,44 +108,9 @@ def _submitter(area: StagingArea) -> "Iterator[Callable[..., Job]]":
         yield lambda act, *values: pool.submit(act, *values).result
 
 
-def _members(task: PackedTask) -> "Iterable[_Member]":
-    travelling = ring()
-    yield _Member(RING_NAME, index_of.RING, travelling.sha256, travelling.data)
-    yield _Member(f"{task.name}.pkl", index_of.TASK, task.payload_sha256, task.payload)
-    for number, buffer in enumerate(task.buffers):
-        yield _Member(f"buffer-{number}", index_of.BUFFER, buffer.sha256, buffer.data)
-    for unit in task.modules:
-        yield _Member(f"module-{unit.name}.zip", index_of.MODULE, unit.sha256, unit.data)
-
-
-def _index(
-    task: PackedTask, members: "tuple[_Member, ...]", placed: "dict[str, tuple[str, int]]"
-) -> Index:
-    def named(kind: str) -> "tuple[str, ...]":
-        return tuple(member.name for member in members if member.kind == kind)
-
-    entries = tuple(
-        IndexEntry(
-            member.name,
-            placed[member.sha256][0],
-            memoryview(member.data).nbytes,
-            member.sha256,
-            member.kind,
-        )
-        for member in members
-    )
-    entry = TaskEntry(named(index_of.TASK)[0], named(index_of.BUFFER), named(index_of.MODULE))
-    return Index(__version__, PROTOCOL, task.python, entries, {task.name: entry})
-
-
-def _put(area: StagingArea, member: _Member, sleep: "Callable[[float], None]") -> "tuple[str, int]":
+def _put(area: StagingArea, member: Member, sleep: "Callable[[float], None]") -> "tuple[str, int]":
     data = member.data if isinstance(member.data, bytes) else bytes(member.data)
-    name = _place(member.sha256)
-    return _retried(lambda: area.stage(name, data, sha256=member.sha256), sleep)
-
-
-def _place(sha256: str) -> str:
-    return f"{sha256[:2]}/{sha256}"
+    return _retried(lambda: area.stage(member.place, data, sha256=member.sha256), sleep)
 
 
 def _put_index(

@@ -13,11 +13,13 @@ from flyte_nb.api.errors import BundleError, CodecError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.api.problems import Problem
-from flyte_nb.api.specs import Container, LaunchPlanSpec, Node, TaskTemplate, WorkflowTemplate
+from flyte_nb.api.specs import Container, LaunchPlanSpec, TaskTemplate, WorkflowTemplate
 from flyte_nb.api.version import __version__
 from flyte_nb.bundle.command import task_args
 from flyte_nb.bundle.pack import PackedTask
+from flyte_nb.bundle.reach import called_inside
 from flyte_nb.client.checking import Checker
+from flyte_nb.client.references import references_of, with_references
 from flyte_nb.client.versions import (
     CUSTOM_KEY,
     UNVERSIONED,
@@ -103,7 +105,9 @@ class Drafts:
         Raises:
             CompileFailed: workflows use each other in a circle, or two entities share a name.
         """
-        found = reachable(entities, self._registry, self._scope, trace=self._trace)
+        found = reachable(
+            entities, self._registry, self._scope, trace=self._trace, inside=called_inside
+        )
         named = {(item.resource_type, entity_name(item, self._scope)) for item in found}
         for entity in found:
             self._make(entity)
@@ -173,17 +177,14 @@ class Drafts:
     def _with_versions(self, template: WorkflowTemplate) -> WorkflowTemplate:
         """The template with the versions of what it refers to; they were not known when it was traced."""
 
-        def versioned(node: Node) -> Node:
-            reference = node.target.reference
+        def versioned(reference: Identifier) -> Identifier:
             made = self._made.get((reference.resource_type, reference.name))
-            if made is None:
-                return node
-            return node._replace(target=node.target._replace(reference=made.id))
+            return reference if made is None else made.id
 
         failure = template.failure_node
         return template._replace(
-            nodes=tuple(map(versioned, template.nodes)),
-            failure_node=versioned(failure) if failure is not None else None,
+            nodes=tuple([with_references(node, versioned) for node in template.nodes]),
+            failure_node=None if failure is None else with_references(failure, versioned),
         )
 
     def _launch_plan(self, launch_plan: Any) -> Draft:
@@ -223,8 +224,7 @@ class Drafts:
             if key in found or not isinstance(spec, WorkflowTemplate):
                 continue
             found[key] = spec
-            for node in spec.nodes:
-                reference = node.target.reference
+            for reference in references_of(spec):
                 inner = self._made.get((reference.resource_type, reference.name))
                 if reference.resource_type == WORKFLOW and inner is not None:
                     waiting.append(inner.entity)

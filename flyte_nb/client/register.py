@@ -18,12 +18,14 @@ from flyte_nb.api.errors import CompileFailed, RegistrationFailed, RemoteError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
 from flyte_nb.api.ports import DataAccess, StagingArea
 from flyte_nb.api.problems import Problem
+from flyte_nb.api.specs import WorkflowTemplate
 from flyte_nb.bundle.pack import Packer
 from flyte_nb.bundle.stage import planned_index, stage
 from flyte_nb.client import registered
 from flyte_nb.client.admin_client import AdminClient
 from flyte_nb.client.drafts import Draft, Drafts, all_problems, with_index
 from flyte_nb.client.reasons import MENDED, SAME, SAME_CONTENT, why
+from flyte_nb.client.references import references_of
 from flyte_nb.client.views import (
     CHANGED,
     FAILED,
@@ -287,7 +289,9 @@ def _depends_on(draft: Draft, ids: "set[Identifier]") -> bool:
         return False
     if draft.id.resource_type == LAUNCH_PLAN:
         return getattr(draft.spec, "workflow_id", None) in ids
-    return any(node.target.reference in ids for node in getattr(draft.spec, "nodes", ()))
+    if not isinstance(draft.spec, WorkflowTemplate):
+        return False
+    return any(reference in ids for reference in references_of(draft.spec))
 
 
 def _refusal(draft: Draft, answer: Any) -> "Problem | None":

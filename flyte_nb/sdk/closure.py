@@ -20,6 +20,7 @@ def reachable(
     scope: Scope,
     *,
     trace: "Callable[[Any], Trace] | None" = None,
+    inside: "Callable[[Any], Iterable[Entity]] | None" = None,
 ) -> "list[Entity]":
     """The entities and all they refer to, each once: tasks, then workflows and launch plans.
 
@@ -32,27 +33,45 @@ def reachable(
         registry: the types.
         scope: project, domain and the notebook's name.
         trace: traces a workflow, when its traces are wanted for more than this.
+        inside: what the body of a task can call, when such things are wanted too.
 
     Raises:
         CompileFailed: when workflows use each other in a circle, or two entities share a name.
     """
-    walk = _Walk(scope, trace or (lambda workflow: workflow.trace(registry, scope)))
-    for entity in entities:
-        walk.visit(entity)
+    walk = _Walk(
+        scope,
+        trace or (lambda workflow: workflow.trace(registry, scope)),
+        inside or (lambda task: ()),
+    )
+    walk.go(entities)
     if walk.problems:
         raise CompileFailed("These entities cannot be registered together.", walk.problems)
     return walk.tasks + walk.others
 
 
 class _Walk:
-    def __init__(self, scope: Scope, trace: "Callable[[Any], Trace]") -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        trace: "Callable[[Any], Trace]",
+        inside: "Callable[[Any], Iterable[Entity]]",
+    ) -> None:
         self._scope = scope
         self._trace = trace
+        self._inside = inside
         self._named: dict[tuple[str, str], Any] = {}
         self._open: list[Any] = []
+        self._later: list[Any] = []
         self.tasks: list[Entity] = []
         self.others: list[Entity] = []
         self.problems: list[Problem] = []
+
+    def go(self, entities: "Iterable[Any]") -> None:
+        """Visit them all, and then what the tasks among them call."""
+        for entity in entities:
+            self.visit(entity)
+        while self._later:
+            self.visit(self._later.pop(0))
 
     def visit(self, entity: Any) -> None:
         name = entity_name(entity, self._scope)
@@ -67,6 +86,8 @@ class _Walk:
         self._named[entity.resource_type, name] = entity
         if entity.resource_type == TASK:
             self.tasks.append(entity)
+            # Afterwards: what its body calls is met when it runs, and may be what it is a part of.
+            self._later.extend(self._inside(entity))
             return
         self._open.append(entity)
         for below in self._below(entity):

@@ -45,6 +45,8 @@ class Task(Callee):
     resource_type = TASK
     _noun = "task"
     options: TaskOptions
+    is_dynamic = False
+    """Whether calls in its body become nodes where it runs; what it can call travels with it then."""
 
 
 @overload

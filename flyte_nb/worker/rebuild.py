@@ -62,3 +62,10 @@ def task(function: Any, output_names: "tuple[str, ...]") -> Any:
     from flyte_nb.sdk.task import Task, TaskOptions
 
     return Task(function, TaskOptions(output_names=output_names))
+
+
+def task_with_options(function: Any, options: "dict[str, Any]") -> Any:
+    """The task around `function` with its options: what a dynamic task calls becomes a node there."""
+    from flyte_nb.sdk.task import Task, TaskOptions
+
+    return Task(function, TaskOptions(**options))

@@ -1,0 +1,80 @@
+"""What a packed task is made of as members and an index, before anything is stored anywhere."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from flyte_nb.api import index as index_of
+from flyte_nb.api.index import Index, IndexEntry, TaskEntry
+from flyte_nb.api.version import PROTOCOL, __version__
+from flyte_nb.bundle.pack import PackedTask
+from flyte_nb.bundle.ring import ring
+
+RING_NAME = "ring.zip"
+
+
+class Member(NamedTuple):
+    """One object to be stored."""
+
+    name: str
+    kind: str
+    sha256: str
+    data: Any
+    """`bytes`, or a `memoryview` of a large buffer."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return memoryview(self.data).nbytes
+
+    @property
+    def place(self) -> str:
+        """Where it lies below the staging area: `<sha256[:2]>/<sha256>`."""
+        return f"{self.sha256[:2]}/{self.sha256}"
+
+
+class Contents:
+    """The members of one packed task and of those that run inside of it, and who needs which.
+
+    What two of them share is one member.
+    """
+
+    def __init__(self, task: PackedTask) -> None:
+        self._task = task
+        self._members: dict[tuple[str, str], Member] = {}
+        travelling = ring()
+        self._add(RING_NAME, index_of.RING, travelling.sha256, travelling.data)
+        self.tasks = {one.name: self._entry(one) for one in (task, *task.inner)}
+
+    def __iter__(self) -> "Iterator[Member]":
+        return iter(self._members.values())
+
+    def index(self, uris: "Mapping[str, str]") -> Index:
+        """The index of these members; `uris` says where each lies, by its digest."""
+        entries = tuple(
+            IndexEntry(item.name, uris[item.sha256], item.size, item.sha256, item.kind)
+            for item in self
+        )
+        return Index(__version__, PROTOCOL, self._task.python, entries, self.tasks)
+
+    def _entry(self, task: PackedTask) -> TaskEntry:
+        payload = self._add(f"{task.name}.pkl", index_of.TASK, task.payload_sha256, task.payload)
+        buffers = [
+            self._add("buffer", index_of.BUFFER, buffer.sha256, buffer.data)
+            for buffer in task.buffers
+        ]
+        modules = [
+            self._add(f"module-{unit.name}.zip", index_of.MODULE, unit.sha256, unit.data)
+            for unit in task.modules
+        ]
+        # The task itself has its fingerprint in its template; those inside of it have no template.
+        fingerprint = task.fingerprint if task is not self._task else ""
+        return TaskEntry(payload, tuple(buffers), tuple(modules), fingerprint)
+
+    def _add(self, name: str, kind: str, sha256: str, data: Any) -> str:
+        known = self._members.get((kind, sha256))
+        if known is None:
+            if kind == index_of.BUFFER:
+                count = sum(item.kind == kind for item in self)
+                name = f"{name}-{count}"
+            known = self._members[kind, sha256] = Member(name, kind, sha256, data)
+        return known.name

@@ -1,0 +1,140 @@
+"""The tasks, workflows and launch plans that a dynamic task's body can call, read from its function.
+
+Its body runs where the task runs, and what it calls becomes nodes there. So what it can call has to
+travel with it, and has to be known before it runs: the globals it uses, its closure and its defaults,
+and what lies in them (lists, dicts, objects, modules, other functions), at any depth. What the body
+itself makes, a task defined inside of it, cannot be known.
+"""
+
+import functools
+from collections.abc import Iterator
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW
+from flyte_nb.bundle import code as code_of
+
+_DEEPEST = 8  # containers and objects inside of each other
+_WIDEST = 10_000  # members of one container
+_KINDS = frozenset({TASK, WORKFLOW, LAUNCH_PLAN})
+_PLAIN = (int, float, str, bytes, bytearray, complex, type(None), BuiltinFunctionType)
+
+
+def is_dynamic(entity: Any) -> bool:
+    """Whether the entity is a task whose body makes nodes."""
+    return bool(getattr(entity, "is_dynamic", False))
+
+
+def reach(entity: Any) -> "list[Any]":
+    """The entities that `entity` can call, in the order in which they are met; without itself.
+
+    Only bodies that make nodes are looked into: a plain task that calls another one calls its
+    function, which is pickled with it.
+    """
+    walk = _Walk()
+    walk.enter(entity)
+    return [found for found in walk.found if found is not entity]
+
+
+def called_inside(entity: Any) -> "list[Any]":
+    """What the body of a dynamic task can call; nothing for any other entity."""
+    return reach(entity) if is_dynamic(entity) else []
+
+
+class _Walk:
+    def __init__(self) -> None:
+        self.found: list[Any] = []
+        self._seen: dict[int, Any] = {}  # holds what it has seen: an id means nothing after a death
+
+    def enter(self, entity: Any) -> None:
+        """Look into the body of a dynamic task or a workflow, and behind a launch plan."""
+        if self._is_known(entity):
+            return
+        self.found.append(entity)
+        if entity.resource_type == LAUNCH_PLAN:
+            self.visit(entity.workflow, 0)
+        elif entity.resource_type == WORKFLOW or is_dynamic(entity):
+            self.visit(getattr(entity, "function", None), 0)
+        for name, value in vars(entity).items():  # e.g. the task of a map
+            if name != "function" and not name.startswith("_"):
+                self.visit(value, _DEEPEST - 1)
+
+    def visit(self, value: Any, depth: int) -> None:
+        """Find entities in any value."""
+        if isinstance(value, _PLAIN) or depth > _DEEPEST:
+            return
+        if getattr(type(value), "resource_type", None) in _KINDS:
+            self.enter(value)
+            return
+        if self._is_known(value):
+            return
+        for below in _inside(value):
+            self.visit(below, depth + 1)
+
+    def _is_known(self, value: Any) -> bool:
+        if id(value) in self._seen:
+            return True
+        self._seen[id(value)] = value
+        return False
+
+
+def _inside(value: Any) -> "Iterator[Any]":
+    if isinstance(value, FunctionType):
+        yield from _used_by(value)
+        yield getattr(value, "__wrapped__", None)
+    elif isinstance(value, MethodType):
+        yield value.__func__
+        yield value.__self__
+    elif isinstance(value, functools.partial):
+        yield value.func
+        yield value.args
+        yield value.keywords
+    elif isinstance(value, dict):
+        yield from list(value.values())[:_WIDEST]
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        yield from list(value)[:_WIDEST]
+    elif isinstance(value, type):
+        if not code_of.is_builtin(value) and not _is_ours(value):
+            yield from list(vars(value).values())
+    elif isinstance(value, (staticmethod, classmethod)):
+        yield value.__func__
+    elif not isinstance(value, ModuleType) and not _is_ours(type(value)):
+        yield from list(getattr(value, "__dict__", {}).values())[:_WIDEST]
+        yield getattr(value, "__wrapped__", None)
+
+
+def _used_by(function: FunctionType) -> "Iterator[Any]":
+    """What the function uses; of a module only the attributes that its code names."""
+    names: set[str] | None = None
+    for _, _, value in code_of.dependencies(function):
+        if not isinstance(value, ModuleType):
+            yield value
+            continue
+        if names is None:
+            names = set(_names(function.__code__))
+        yield from _members(value, names)
+    for module in code_of.submodules(function):
+        yield from _members(module, names or set(_names(function.__code__)))
+
+
+def _members(module: ModuleType, names: "set[str]") -> "Iterator[Any]":
+    for name in sorted(names):
+        member = vars(module).get(name)
+        if isinstance(member, ModuleType):
+            yield from (vars(member).get(inner) for inner in sorted(names) if member is not module)
+        elif member is not None:
+            yield member
+
+
+def _names(code: CodeType) -> "Iterator[str]":
+    yield from code.co_names
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            yield from _names(const)
+
+
+def _is_ours(kind: type) -> bool:
+    return str(getattr(kind, "__module__", "")).partition(".")[0] == "flyte_nb"
+
+
+__all__ = ["called_inside", "is_dynamic", "reach"]

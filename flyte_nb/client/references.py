@@ -1,0 +1,66 @@
+"""What nodes refer to, whatever kind of node: read and replaced by structure.
+
+A branch holds nodes in its cases, a map holds one node, and kinds to come will hold others; wherever an
+`Identifier` stands in a node's target, the node needs that entity.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from flyte_nb.api.identifiers import Identifier
+from flyte_nb.api.specs import Node, WorkflowTemplate
+
+
+def references(nodes: "Iterable[Node]") -> "Iterator[Identifier]":
+    """The entities that the nodes need, in the order of the nodes; one may come several times."""
+    for node in nodes:
+        direct = getattr(node.target, "reference", None)
+        if direct is not None:
+            yield direct
+        else:
+            yield from _inside(node.target)
+
+
+def references_of(template: WorkflowTemplate) -> "Iterator[Identifier]":
+    """The entities that the workflow's nodes need, its failure node's too."""
+    yield from references(template.nodes)
+    if template.failure_node is not None:
+        yield from references((template.failure_node,))
+
+
+def with_references(node: Node, replace: "Callable[[Identifier], Identifier]") -> Node:
+    """The node with `replace(reference)` in place of everything that it refers to."""
+    direct = getattr(node.target, "reference", None)
+    if direct is None:
+        return node._replace(target=_replaced(node.target, replace))
+    found = replace(direct)
+    return node if found is direct else node._replace(target=node.target._replace(reference=found))
+
+
+def _inside(value: Any) -> "Iterator[Identifier]":
+    if isinstance(value, Identifier):
+        yield value
+    elif isinstance(value, Node):
+        yield from references((value,))
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from _inside(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _inside(item)
+
+
+def _replaced(value: Any, replace: "Callable[[Identifier], Identifier]") -> Any:
+    if isinstance(value, Identifier):
+        return replace(value)
+    if isinstance(value, Node):
+        return with_references(value, replace)
+    if isinstance(value, tuple):
+        items = [_replaced(item, replace) for item in value]
+        made = getattr(value, "_make", tuple)
+        return made(items)
+    if isinstance(value, list):
+        return [_replaced(item, replace) for item in value]
+    if isinstance(value, dict):
+        return {key: _replaced(item, replace) for key, item in value.items()}
+    return value
