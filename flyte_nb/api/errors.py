@@ -102,14 +102,24 @@ class ChecksumMismatch(BundleError):
 
 
 class StorageError(FlyteNbError):
-    """A store cannot be reached, read or written. `transient` says whether trying again may help."""
+    """A store cannot be reached, read or written.
+
+    `transient` says whether trying again may help, `missing` that it has no such object.
+    """
 
     def __init__(
-        self, message: str, *, uri: str = "", transient: bool = False, hint: str = ""
+        self,
+        message: str,
+        *,
+        uri: str = "",
+        transient: bool = False,
+        missing: bool = False,
+        hint: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
         self.uri = uri
         self.transient = transient
+        self.missing = missing
 
 
 class BackendError(FlyteNbError):

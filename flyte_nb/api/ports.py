@@ -1,7 +1,7 @@
 """The ports at which siblings meet. Each has a conformance suite in `flyte_nb.testing`."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
 class DataAccess(Protocol):
@@ -20,10 +20,22 @@ class DataAccess(Protocol):
         ...
 
 
+class Stat(NamedTuple):
+    """What a store knows of an object without reading it."""
+
+    size: int
+    """Bytes."""
+    md5: str = ""
+    """Lower-case hex; empty where the store does not know it. A hint: it may be of encrypted bytes."""
+    stamp: str = ""
+    """Changes whenever the content does; empty where the store has no such thing."""
+
+
 class BlobStore(Protocol):
     """Bytes by URI. Writes are atomic: a reader sees all of an object or none of it.
 
-    Errors are `StorageError`; `transient` says whether trying again may help.
+    Errors are `StorageError`; `transient` says whether trying again may help, `missing` that there is
+    no such object.
     """
 
     def read(self, uri: str) -> bytes:
@@ -34,8 +46,16 @@ class BlobStore(Protocol):
         """Store `data` at `uri`, replacing what is there."""
         ...
 
+    def read_part(self, uri: str, offset: int, length: int) -> bytes:
+        """At most `length` bytes from `offset` on; fewer, or none, where the object ends."""
+        ...
+
     def size(self, uri: str) -> "int | None":
         """The object's size in bytes, or `None` when there is none."""
+        ...
+
+    def stat(self, uri: str) -> "Stat | None":
+        """What is known of the object without reading it, or `None` when there is none."""
         ...
 
     def get(self, uri: str, path: str) -> None:

@@ -5,11 +5,19 @@ import os
 import stat
 
 from flyte_nb.api.errors import StorageError
+from flyte_nb.api.ports import Stat
 
 _CHUNK = 1 << 20
 _ROOM_BYTES = 1 << 16
 """With less than this an attempt can leave neither results nor an error."""
-_TRANSIENT = frozenset({errno.EINTR, errno.EAGAIN, errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
+_TRANSIENT = frozenset(
+    {
+        *(errno.EINTR, errno.EAGAIN, errno.EBUSY, errno.EIO, errno.ESTALE, errno.ETIMEDOUT),
+        # Of stores beyond a network, and of folders that are mounted from one.
+        *(errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE),
+        *(errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ENETUNREACH, errno.ENETDOWN),
+    }
+)
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -35,15 +43,33 @@ class FileStore:
         except OSError as error:
             raise explain(error, "write", uri) from error
 
+    def read_part(self, uri: str, offset: int, length: int) -> bytes:
+        """At most `length` bytes from `offset` on; fewer, or none, where the object ends."""
+        try:
+            with open(local_path(uri), "rb", buffering=0) as file:
+                if offset:
+                    file.seek(offset)
+                return file.read(length) or b""
+        except OSError as error:
+            raise explain(error, "read", uri) from error
+
     def size(self, uri: str) -> "int | None":
         """The object's size in bytes, or `None` when there is none."""
+        found = self.stat(uri)
+        return None if found is None else found.size
+
+    def stat(self, uri: str) -> "Stat | None":
+        """Size, and a stamp of file, time and size; `None` when there is no such file."""
         try:
             found = os.stat(local_path(uri))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise explain(error, "look at", uri) from error
-        return found.st_size if stat.S_ISREG(found.st_mode) else None
+        if not stat.S_ISREG(found.st_mode):
+            return None
+        stamp = f"{found.st_dev}-{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
+        return Stat(found.st_size, stamp=stamp)
 
     def get(self, uri: str, path: str) -> None:
         """Copy the object or folder at `uri` to the local `path`."""
@@ -123,7 +149,11 @@ def explain(error: OSError, verb: str, uri: str) -> StorageError:
     else:
         hint = ""
     return StorageError(
-        f"Cannot {verb} {uri}: {reason}.", uri=uri, transient=number in _TRANSIENT, hint=hint
+        f"Cannot {verb} {uri}: {reason}.",
+        uri=uri,
+        transient=number in _TRANSIENT,
+        missing=number in (errno.ENOENT, errno.ENOTDIR),
+        hint=hint,
     )
 
 
@@ -142,7 +172,7 @@ def _write_beside(path: str, data: bytes) -> None:
         finally:
             os.close(descriptor)
         os.replace(beside, path)
-    except OSError:
+    except BaseException:  # an interrupt too leaves nothing half-written
         _forget(beside)
         raise
 
@@ -163,7 +193,7 @@ def _copy(source: str, target: str) -> None:
                     while view:
                         view = view[writer.write(view) :]
             os.replace(beside, target)
-        except OSError:
+        except BaseException:
             _forget(beside)
             raise
 

@@ -4,6 +4,7 @@ import os
 import threading
 
 from flyte_nb.api.errors import StorageError
+from flyte_nb.api.ports import Stat
 
 
 class MemoryStore:
@@ -26,11 +27,20 @@ class MemoryStore:
         with self._lock:
             self._objects[uri] = bytes(data)
 
+    def read_part(self, uri: str, offset: int, length: int) -> bytes:
+        """At most `length` bytes from `offset` on; fewer, or none, where the object ends."""
+        return self.read(uri)[offset : offset + length]
+
     def size(self, uri: str) -> "int | None":
         """The object's size in bytes, or `None` when there is none."""
+        found = self.stat(uri)
+        return None if found is None else found.size
+
+    def stat(self, uri: str) -> "Stat | None":
+        """What is known of the object without reading it, or `None` when there is none."""
         with self._lock:
             found = self._objects.get(uri)
-        return None if found is None else len(found)
+        return None if found is None else Stat(len(found))
 
     def get(self, uri: str, path: str) -> None:
         """Copy the object or folder at `uri` to the local `path`."""
@@ -66,7 +76,7 @@ class MemoryStore:
 
 
 def _missing(uri: str) -> StorageError:
-    return StorageError(f"Cannot read {uri}: there is no such object.", uri=uri)
+    return StorageError(f"Cannot read {uri}: there is no such object.", uri=uri, missing=True)
 
 
 def _read(path: str, uri: str) -> bytes:

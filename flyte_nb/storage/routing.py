@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from flyte_nb.api.ports import BlobStore
+from flyte_nb.api.ports import BlobStore, Stat
 from flyte_nb.storage.file import FileStore
 
 
@@ -23,6 +23,14 @@ class Stores:
     def size(self, uri: str) -> "int | None":
         """The object's size in bytes, or `None` when there is none."""
         return self._of(uri).size(uri)
+
+    def read_part(self, uri: str, offset: int, length: int) -> bytes:
+        """At most `length` bytes from `offset` on; fewer, or none, where the object ends."""
+        return self._of(uri).read_part(uri, offset, length)
+
+    def stat(self, uri: str) -> "Stat | None":
+        """What is known of the object without reading it, or `None` when there is none."""
+        return self._of(uri).stat(uri)
 
     def get(self, uri: str, path: str) -> None:
         """Copy the object or folder at `uri` to the local `path`."""

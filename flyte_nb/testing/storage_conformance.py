@@ -55,7 +55,38 @@ class BlobStoreConformance:
         with pytest.raises(StorageError, match="missing") as caught:
             store.read(f"{root}/missing")
         assert not caught.value.transient
+        assert caught.value.missing
         assert caught.value.uri.endswith("missing")
+
+    def test_a_part_ends_where_the_object_ends(self, store: BlobStore, root: str) -> None:
+        """Also one that begins there, and that of an empty object."""
+        store.write(f"{root}/a", b"0123456789")
+        store.write(f"{root}/empty", b"")
+        assert store.read_part(f"{root}/a", 0, 4) == b"0123"
+        assert store.read_part(f"{root}/a", 4, 3) == b"456"
+        assert store.read_part(f"{root}/a", 8, 100) == b"89"
+        assert store.read_part(f"{root}/a", 10, 5) == b""
+        assert store.read_part(f"{root}/empty", 0, 5) == b""
+
+    def test_a_part_of_what_is_missing_says_so(self, store: BlobStore, root: str) -> None:
+        """As reading it whole does."""
+        with pytest.raises(StorageError, match="missing") as caught:
+            store.read_part(f"{root}/missing", 0, 5)
+        assert caught.value.missing
+        assert not caught.value.transient
+
+    def test_what_is_known_of_an_object_is_true(self, store: BlobStore, root: str) -> None:
+        """Its size always; MD5 and stamp where the store has them."""
+        store.write(f"{root}/a", b"0123456789")
+        found = store.stat(f"{root}/a")
+        assert found is not None
+        assert found.size == 10
+        assert found.md5 in ("", hashlib.md5(b"0123456789", usedforsecurity=False).hexdigest())
+        assert store.stat(f"{root}/missing") is None
+        store.write(f"{root}/a", b"something else")
+        changed = store.stat(f"{root}/a")
+        assert changed is not None
+        assert changed.stamp != found.stamp or not found.stamp
 
     def test_getting_what_is_missing_says_which(
         self, store: BlobStore, root: str, tmp_path: Path
