@@ -7,11 +7,13 @@ import time
 from flyte_nb.api.errors import SYSTEM, ErrorInfo, StorageError
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.runtime.attempt import Attempt
+from flyte_nb.runtime.child import SpawnedChild
 from flyte_nb.runtime.options import Options
 from flyte_nb.runtime.process import Worker
 from flyte_nb.runtime.results import write_error
 from flyte_nb.runtime.spawn import PYTHON_VARIABLE, Spawned, interpreter
 from flyte_nb.storage import open_stores
+from flyte_nb.worker.pipe import Pipe
 
 NOT_WRITTEN = 1
 
@@ -41,7 +43,8 @@ def run(options: Options, spawned: "Spawned | None", failure: "OSError | None") 
 
 
 def _attempt(options: Options, spawned: Spawned, store: BlobStore) -> "ErrorInfo | None":
-    worker = Worker(spawned)
+    pipe = Pipe(spawned.read_fd, spawned.write_fd, spawned.folder)
+    worker = Worker(pipe, SpawnedChild(spawned))
     previous = signal.signal(signal.SIGTERM, lambda *_: worker.forward_sigterm())
     try:
         info = Attempt(options, store, worker, spawned.folder, time.sleep).run()

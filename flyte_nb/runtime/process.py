@@ -6,7 +6,7 @@ from signal import SIGKILL, SIGTERM, Signals
 from typing import Any
 
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, TaskFailed
-from flyte_nb.runtime.spawn import Spawned
+from flyte_nb.runtime.child import Child
 from flyte_nb.worker.pipe import Pipe, PipeClosed, PipeGarbage
 
 _POLL_MS = 200  # where the end of a process cannot be waited for together with its pipe
@@ -16,16 +16,13 @@ _GRACE_S = 10.0  # for exit handlers, after the answer came
 class Worker:
     """A worker's process and the host's end of its pipe."""
 
-    def __init__(self, spawned: Spawned) -> None:
-        self.pid = spawned.pid
-        self.pipe = Pipe(spawned.read_fd, spawned.write_fd, spawned.folder)
+    def __init__(self, pipe: Pipe, child: Child) -> None:
+        self.pipe = pipe
         self.interrupted = False
         """Whether SIGTERM was forwarded."""
         self.has_answered = False
         """Whether it gave its last message, and ends by itself."""
-        self._spawned = spawned
-        self._status: int | None = None
-        self._end_fd = _end_descriptor(spawned.pid)
+        self._child = child
 
     def send(self, message: "dict[str, Any]") -> None:
         """Send one message.
@@ -47,11 +44,12 @@ class Worker:
         """
         poll = select.poll()
         poll.register(self.pipe.read_fd, select.POLLIN)
-        if self._end_fd is not None:
-            poll.register(self._end_fd, select.POLLIN)
+        end_fd = self._child.end_fd
+        if end_fd is not None:
+            poll.register(end_fd, select.POLLIN)
         while True:
             # A process that the task forked may hold the pipe open when the worker is long dead.
-            ready = {fd for fd, _ in poll.poll(None if self._end_fd is not None else _POLL_MS)}
+            ready = {fd for fd, _ in poll.poll(None if end_fd is not None else _POLL_MS)}
             if self.pipe.read_fd in ready:
                 try:
                     message = self.pipe.receive()
@@ -59,43 +57,35 @@ class Worker:
                     return message
                 except PipeClosed:
                     raise TaskFailed(self.wait()) from None
-            if self._ended():
+            if self._child.poll() is not None:
                 raise TaskFailed(self.wait())
 
     def forward_sigterm(self) -> None:
         """Pass SIGTERM on, so that the task can save its state."""
         self.interrupted = True
-        if self._status is None:
-            try:
-                os.kill(self.pid, SIGTERM)
-            except ProcessLookupError:
-                return
+        self._child.signal(SIGTERM)
 
     def finish(self) -> None:
         """Wait until the worker's exit handlers have run; end it when they take too long."""
-        if self._status is None:
+        if self._child.poll() is None:
             waited = select.poll()
             # Without a descriptor of its end: the pipe hangs up when the worker is gone.
-            waited.register(self.pipe.read_fd if self._end_fd is None else self._end_fd)
+            end_fd = self._child.end_fd
+            waited.register(self.pipe.read_fd if end_fd is None else end_fd)
             if not waited.poll(int(_GRACE_S * 1000)):
                 self.kill()
-        if self._status is None:
-            self._reap()
-        self._close()
+        self._child.wait()
+        self.pipe.close()
+        self._child.close()
 
     def kill(self) -> None:
         """End the worker now."""
-        if self._status is None:
-            try:
-                os.kill(self.pid, SIGKILL)
-            except ProcessLookupError:
-                pass
-            self._reap()
+        self._child.signal(SIGKILL)
+        self._child.wait()
 
     def wait(self) -> ErrorInfo:
         """Wait for the end of a worker that gave no answer, and explain it."""
-        self._reap()
-        status = self._status or 0
+        status = self._child.wait()
         if os.WIFSIGNALED(status):
             return self._killed(os.WTERMSIG(status))
         code = os.waitstatus_to_exitcode(status)
@@ -128,27 +118,6 @@ class Worker:
             return failure_in(message)
         return self.wait()
 
-    def _ended(self) -> bool:
-        if self._status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self._ended_with(status)
-        return self._status is not None
-
-    def _reap(self) -> None:
-        if self._status is None:
-            self._ended_with(os.waitpid(self.pid, 0)[1])
-
-    def _ended_with(self, status: int) -> None:
-        self._status = status
-        self._spawned.pid = 0  # nothing is left to be ended
-
-    def _close(self) -> None:
-        self.pipe.close()
-        if self._end_fd is not None:
-            os.close(self._end_fd)
-            self._end_fd = None
-
 
 def failure_in(message: "dict[str, Any]") -> ErrorInfo:
     """The failure that a `failed` message carries.
@@ -160,13 +129,3 @@ def failure_in(message: "dict[str, Any]") -> ErrorInfo:
         case [str(code), str(text), str(origin), bool(recoverable)]:
             return ErrorInfo(code, text, origin, recoverable)
     raise PipeGarbage("The worker's failure cannot be read.", code="SYSTEM:WorkerProtocol")
-
-
-def _end_descriptor(pid: int) -> "int | None":
-    """A descriptor that becomes readable when the process ends, where the system has such."""
-    if not hasattr(os, "pidfd_open"):
-        return None
-    try:
-        return os.pidfd_open(pid)
-    except OSError:  # an old kernel, or a sandbox
-        return None
