@@ -2,10 +2,13 @@ from flyte_nb.api.errors import RecoverableError as RecoverableError
 from flyte_nb.api.errors import UsageError as UsageError
 from flyte_nb.api.version import __version__ as __version__
 from flyte_nb.sdk.execution_context import current_context as current_context
+from flyte_nb.sdk.kinds.dynamic import dynamic as dynamic
+from flyte_nb.sdk.kinds.map_task import map_task as map_task
 from flyte_nb.sdk.launch_plan import LaunchPlan as LaunchPlan
 from flyte_nb.sdk.options import Cache as Cache
 from flyte_nb.sdk.options import Resources as Resources
 from flyte_nb.sdk.options import Secret as Secret
+from flyte_nb.sdk.options import TaskMetadata as TaskMetadata
 from flyte_nb.sdk.task import task as task
 from flyte_nb.sdk.workflow import WorkflowFailurePolicy as WorkflowFailurePolicy
 from flyte_nb.sdk.workflow import workflow as workflow

@@ -90,6 +90,7 @@ class TaskTemplate(NamedTuple):
     secrets: "tuple[SecretRequest, ...]" = ()
     description: str = ""
     """Docstring; becomes the task's `DescriptionEntity`."""
+    task_type_version: int = 0
 
 
 class OutputReference(NamedTuple):
@@ -153,11 +154,32 @@ class LaunchPlanNode(NamedTuple):
     reference: Identifier
 
 
+class ArrayNode(NamedTuple):
+    """The node runs a task once for every element of its list inputs.
+
+    The sub-node of flyteidl's `ArrayNode` is made of these fields and of the node's own bindings.
+    """
+
+    reference: Identifier
+    """The mapped task, whose interface is the lifted one: lists in, a list out."""
+    metadata: NodeMetadata = NodeMetadata()
+    """Of the sub-node: overrides go here."""
+    resources: "tuple[Resources, Resources] | None" = None
+    parallelism: "int | None" = None
+    """At most so many at a time; 0 is no limit, `None` shares the workflow's."""
+    min_successes: "int | None" = None
+    """So many have to succeed. Where it is given, `min_success_ratio` says nothing."""
+    min_success_ratio: float = 1.0
+    bound_inputs: "tuple[str, ...]" = ()
+    """Inputs that every element gets whole."""
+    run_all_sub_nodes: bool = False
+
+
 class Node(NamedTuple):
     """One step of a workflow (flyteidl/core/workflow.proto `Node`)."""
 
     id: str
-    target: "TaskNode | WorkflowNode | LaunchPlanNode"
+    target: "TaskNode | WorkflowNode | LaunchPlanNode | ArrayNode"
     bindings: "tuple[Binding, ...]" = ()
     upstream_node_ids: "tuple[str, ...]" = ()
     metadata: NodeMetadata = NodeMetadata()
@@ -177,6 +199,18 @@ class WorkflowTemplate(NamedTuple):
     interruptible: bool = False
     failure_node: "Node | None" = None
     description: str = ""
+
+
+class DynamicJob(NamedTuple):
+    """What a dynamic task asks for (flyteidl/core/dynamic_job.proto `DynamicJobSpec`)."""
+
+    nodes: "tuple[Node, ...]"
+    outputs: "tuple[Binding, ...]"
+    tasks: "tuple[TaskTemplate, ...]"
+    """Every task that runs below, each once. Their containers lack what only the host knows."""
+    sub_workflows: "tuple[WorkflowTemplate, ...]" = ()
+    mapped: "dict[str, tuple[str, tuple[str, ...]]]" = {}  # noqa: RUF012 - never mutated
+    """Of each mapped task's name: the name of the task that is mapped, and its list inputs."""
 
 
 class Parameter(NamedTuple):

@@ -132,17 +132,19 @@ class Drafts:
         packed = None
         if self._pack is not None:
             try:
-                packed = self._pack(task)
+                packed = self._pack(task.original)
             except BundleError as error:
                 problems = (*problems, _bundle_problem(task, error))
         if problems:
             return Draft(task, id, _named(problems, id.name))
         fingerprint = packed.fingerprint if packed is not None else ""
+        name = entity_name(task.original, self._scope)
+        args = task_args(name, "", task.list_inputs(self._registry))
         template = task_template(
             task,
             self._scope,
             self._registry,
-            container=Container(image=self._image, args=task_args(id.name, "")),
+            container=Container(image=self._image, args=args),
             custom=_custom(packed) if packed is not None else None,
             cache_version=fingerprint,
         )
@@ -235,8 +237,7 @@ def with_index(draft: Draft, index_uri: str) -> Draft:
     """The task's draft with the bundle it is loaded from."""
     message = TaskSpec()
     message.CopyFrom(draft.message)
-    del message.template.container.args[:]
-    message.template.container.args.extend(task_args(draft.id.name, index_uri))
+    message.template.container.args[-1] = index_uri
     return draft._replace(message=message)
 
 

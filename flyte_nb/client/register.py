@@ -154,7 +154,7 @@ class _Run:
             if draft.key in new:
                 continue
             same = SAME if draft.id.resource_type == TASK else SAME_CONTENT
-            size = sent.get(draft.id.name, ("", 0))[1] if draft.packed else 0
+            size = sent.get(draft.packed.name, ("", 0))[1] if draft.packed else 0
             self._settle(draft, UNCHANGED, f"{same}; {MENDED}" if size else same, uploaded=size)
 
     def _draft(self, entities: "list[Any]") -> "list[Draft]":
@@ -194,7 +194,7 @@ class _Run:
         outlook: "Outlook",
         sent: "dict[str, tuple[str, int]]",
     ) -> None:
-        missing = [with_index(d, sent[d.id.name][0]) if d.packed else d for d in missing]
+        missing = [with_index(d, sent[d.packed.name][0]) if d.packed else d for d in missing]
         failed: set[Identifier] = set()
         problems: list[Problem] = []
         for batch in _batches(missing):
@@ -211,7 +211,7 @@ class _Run:
                 problem = _refusal(draft, answer)
                 if problem is None:
                     state, reason = outlook[draft.key]
-                    size = sent[draft.id.name][1] if draft.packed else 0
+                    size = sent[draft.packed.name][1] if draft.packed else 0
                     self._settle(draft, state, reason, uploaded=size)
                 else:
                     failed.add(draft.id)
@@ -225,11 +225,13 @@ class _Run:
         self._settle(draft, FAILED, "what it uses could not be registered")
 
     def _stage(self, drafts: "Sequence[Draft]") -> "dict[str, tuple[str, int]]":
-        packed = [draft.packed for draft in drafts if draft.packed is not None]
+        # A task and the maps over it are one bundle.
+        packed = {draft.packed.name: draft.packed for draft in drafts if draft.packed is not None}
         if not packed:
             return {}
         area = self._place.staging(self._client)
-        return {item.task_name: (item.index_uri, item.sent_bytes) for item in stage(packed, area)}
+        staged = stage(list(packed.values()), area)
+        return {item.task_name: (item.index_uri, item.sent_bytes) for item in staged}
 
     def _settle(
         self,

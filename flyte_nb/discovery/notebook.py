@@ -71,6 +71,7 @@ class NotebookRegistrar:
         defined = {(entity.resource_type, entity.short_name): entity for entity in self.load({})}
         gone = []
         for entity in entities:
+            entity = getattr(entity, "original", entity)  # of a map, the task that is mapped
             key = (entity.resource_type, entity.short_name)
             if (
                 entity.module == MAIN_MODULE

@@ -212,6 +212,8 @@ def _add_written(
         kind = WORKFLOW
     elif isinstance(node.target, specs.LaunchPlanNode):
         kind = LAUNCH_PLAN
+    elif isinstance(node.target, specs.ArrayNode):
+        kind = ARRAY
     else:
         kind = TASK
     name = node.target.reference.name

@@ -88,6 +88,10 @@ class Attempt:
     def _call(self) -> None:
         data = self._retried(lambda: self._store.read(self._options.inputs))
         inputs = literal_map_from_bytes(data, self._store.read)
+        if self._options.mapped:
+            from flyte_nb.runtime.mapped import element_of
+
+            inputs = element_of(inputs, tuple(self._options.mapped.split(",")), os.environ)
         plain = {name: to_plain(literal) for name, literal in inputs.items()}
         execution = {
             "raw_output_prefix": self._options.raw_output_data_prefix,

@@ -13,12 +13,14 @@ _NAMES = {
     "checkpointpath": "checkpoint_path",
     "prevcheckpoint": "prev_checkpoint",
     "indexfilelocation": "index_file_location",
+    "mapped": "mapped",
 }
 _REQUIRED = ("task", "inputs", "output_prefix", "index_file_location")
 
 USAGE = (
     "usage: flyte-nb execute --task NAME --inputs URI --output-prefix URI"
     " [--raw-output-data-prefix URI] [--checkpoint-path URI] [--prev-checkpoint URI]"
+    " [--mapped INPUT,…]"
     " --index-file-location URI"
 )
 
@@ -33,6 +35,8 @@ class Options(NamedTuple):
     raw_output_data_prefix: str = ""
     checkpoint_path: str = ""
     prev_checkpoint: str = ""
+    mapped: str = ""
+    """Of one element of a map: the inputs that are lists of which it takes one item, with commas."""
 
 
 def parse(arguments: "Sequence[str]") -> Options:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from flyte_nb.api.errors import CompileFailed
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Scope
 from flyte_nb.api.problems import Problem
-from flyte_nb.sdk.drafts import entity_name
+from flyte_nb.sdk.drafts import entity_name, is_same
 
 if TYPE_CHECKING:
     from flyte_nb.api.ports import Entity
@@ -85,6 +85,8 @@ class _Walk:
             return
         self._named[entity.resource_type, name] = entity
         if entity.resource_type == TASK:
+            for below in getattr(entity, "node_dependency_hints", ()):
+                self.visit(below)
             self.tasks.append(entity)
             # Afterwards: what its body calls is met when it runs, and may be what it is a part of.
             self._later.extend(self._inside(entity))
@@ -115,7 +117,7 @@ class _Walk:
         )
 
     def _note_clash(self, known: Any, entity: Any, name: str) -> None:
-        if known.resource_type == LAUNCH_PLAN and _same_plan(known, entity):
+        if is_same(known, entity):
             return
         self.problems.append(
             Problem(
@@ -126,11 +128,3 @@ class _Walk:
                 entity=name,
             )
         )
-
-
-def _same_plan(one: Any, other: Any) -> bool:
-    """Launch plans are often made where they are used; equal ones are the same one."""
-    return one.workflow is other.workflow and all(
-        getattr(one, name) == getattr(other, name)
-        for name in ("default_inputs", "fixed_inputs", "labels", "annotations", "max_parallelism")
-    )

@@ -7,6 +7,7 @@ from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Sc
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import Entity
 from flyte_nb.api.specs import (
+    ArrayNode,
     Binding,
     BindingCollection,
     BindingData,
@@ -24,7 +25,7 @@ from flyte_nb.types.codec import Codec
 if TYPE_CHECKING:
     from flyte_nb.sdk.signature import Reading
 
-Target = TaskNode | WorkflowNode | LaunchPlanNode
+Target = TaskNode | WorkflowNode | LaunchPlanNode | ArrayNode
 
 
 class Plan(NamedTuple):
@@ -121,11 +122,16 @@ def _table(code: CodeType) -> "dict[int, int]":
     return table
 
 
-def finished(drafts: "list[Draft]") -> "tuple[Node, ...]":
+def final_ids(drafts: "list[Draft]", prefix: str = "") -> "list[str]":
+    """The nodes' ids, in the order of the calls: `<prefix>n<index>`, or what `node_name` said."""
+    return [draft.fixed_id or prefix + draft.node_id for draft in drafts]
+
+
+def finished(drafts: "list[Draft]", prefix: str = "") -> "tuple[Node, ...]":
     """The nodes as they are registered, in the order of the calls."""
     lines = Lines()
-    ids = [draft.fixed_id or draft.node_id for draft in drafts]
-    renamed = any([draft.fixed_id for draft in drafts])
+    ids = final_ids(drafts, prefix)
+    renamed = bool(prefix) or any([draft.fixed_id for draft in drafts])
     # tuple.__new__ because 10,000 nodes are made here, and a NamedTuple's own costs half as much again.
     make = tuple.__new__
     nodes = []
@@ -171,6 +177,14 @@ def entity_name(entity: Any, scope: Scope) -> str:
     return fixed or scope.full_name(entity.module, entity.short_name)
 
 
+def is_same(one: Any, other: Any) -> bool:
+    """Whether two objects are one entity: maps and launch plans are often made where they are used."""
+    if one is other:
+        return True
+    compare = getattr(one, "is_same", None)
+    return compare is not None and bool(compare(other))
+
+
 def identify(entity: Any, scope: Scope, version: str = "") -> Identifier:
     """The entity's identifier in `scope`."""
     return Identifier(
@@ -181,7 +195,7 @@ def identify(entity: Any, scope: Scope, version: str = "") -> Identifier:
 def plan_of(entity: Any, identifier: Identifier, reading: "Reading") -> Plan:
     """What all calls of `entity` have in common."""
     signature = reading.signature
-    name = entity.short_name.rpartition(".")[2]
+    name = getattr(entity, "shown_name", entity.short_name).rpartition(".")[2]
     bound = getattr(entity, "bound_inputs", {})
     inputs = tuple(
         (each, codec) for each, codec in sorted(signature.input_codecs.items()) if each not in bound
@@ -197,7 +211,7 @@ def plan_of(entity: Any, identifier: Identifier, reading: "Reading") -> Plan:
     return Plan(
         entity=entity,
         name=name,
-        target=_target(identifier),
+        target=_target(entity, identifier),
         metadata=NodeMetadata(name),
         inputs=inputs,
         positional=tuple(each for each in signature.positional if each not in bound),
@@ -210,7 +224,11 @@ def plan_of(entity: Any, identifier: Identifier, reading: "Reading") -> Plan:
     )
 
 
-def _target(identifier: Identifier) -> Target:
+def _target(entity: Any, identifier: Identifier) -> Target:
+    array_node = getattr(entity, "array_node", None)
+    if array_node is not None:
+        target: ArrayNode = array_node(identifier)
+        return target
     if identifier.resource_type == TASK:
         return TaskNode(identifier)
     if identifier.resource_type == WORKFLOW:

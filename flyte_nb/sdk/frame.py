@@ -21,7 +21,7 @@ from flyte_nb.api.specs import (
     OutputReference,
 )
 from flyte_nb.sdk.binding import bind_arguments
-from flyte_nb.sdk.drafts import Draft, Lines, Plan, identify, plan_of
+from flyte_nb.sdk.drafts import Draft, Lines, Plan, identify, is_same, plan_of
 from flyte_nb.sdk.drafts import entity_name as entity_name
 from flyte_nb.sdk.promise import Outputs, Promise
 from flyte_nb.types.codec import Codec, spell
@@ -52,12 +52,15 @@ class Frame:
         self.drafts: list[Draft] = []
         self.problems: list[Problem] = []
         self._plans: dict[int, Plan] = {}
-        self._named: set[tuple[str, str]] = set()
+        self._named: dict[tuple[str, str], Plan] = {}
+        self._same: list[Any] = []
+        """Entities that stand for one that was met before; an id means nothing after a death."""
 
     @property
     def entities(self) -> "tuple[Entity, ...]":
         """What the workflow refers to, each once, in the order of first use."""
-        return tuple(plan.entity for plan in self._plans.values())
+        plans = {id(plan): plan for plan in self._plans.values()}
+        return tuple(plan.entity for plan in plans.values())
 
     def call(
         self, entity: Any, args: "tuple[Any, ...]", kwargs: "dict[str, Any]", caller: FrameType
@@ -218,19 +221,24 @@ class Frame:
         return data
 
     def _plan(self, entity: Any, caller: FrameType) -> Plan:
+        key = (entity.resource_type, entity_name(entity, self.scope))
+        named = self._named.get(key)
+        if named is not None and is_same(named.entity, entity):
+            self._same.append(entity)
+            self._plans[id(entity)] = named
+            return named
         reading = entity.read(self.registry)
         self.problems.extend(reading.problems)
-        key = (entity.resource_type, entity_name(entity, self.scope))
-        if key in self._named:
+        if named is not None:
             self.problem(
                 "DuplicateName",
                 f"Two different definitions are called {key[1]}.",
                 hint="Run the cells that use the older one anew, or give one another name.",
                 location=Lines().location(caller.f_code, caller.f_lasti),
             )
-        self._named.add(key)
         identifier = identify(entity, self.scope, self.version_of(entity))
         plan = self._plans[id(entity)] = plan_of(entity, identifier, reading)
+        self._named.setdefault(key, plan)
         return plan
 
 

@@ -107,6 +107,15 @@ class LaunchPlan:
             f"<launch plan {self.short_name} of {self.workflow.module}.{self.workflow.short_name}>"
         )
 
+    def is_same(self, other: Any) -> bool:
+        """Whether `other` launches the same workflow in the same way."""
+        fields = ("default_inputs", "fixed_inputs", "labels", "annotations", "max_parallelism")
+        return (
+            isinstance(other, LaunchPlan)
+            and other.workflow is self.workflow
+            and all(getattr(self, name) == getattr(other, name) for name in fields)
+        )
+
     def read(self, registry: "Registry") -> "Reading":
         """The workflow's signature with this plan's defaults, and its problems."""
         reading = self.workflow.read(registry)

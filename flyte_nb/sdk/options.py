@@ -1,9 +1,12 @@
 """Values for the options of tasks: resources, secrets, caching. Names as in flytekit."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api import specs
 from flyte_nb.api.errors import UsageError
+
+if TYPE_CHECKING:
+    from flyte_nb.sdk.task import TaskOptions
 
 _QUANTITIES = ("cpu", "mem", "gpu", "ephemeral_storage")
 
@@ -87,6 +90,57 @@ class Cache(_Value):
         named = (ignored_inputs,) if isinstance(ignored_inputs, str) else tuple(ignored_inputs)
         self.ignored_inputs = named
         self.salt = salt
+
+
+class TaskMetadata(_Value):
+    """Options of a map task in place of those that the mapped task has: `TaskMetadata(retries=1)`."""
+
+    __slots__ = (
+        "cache",
+        "cache_ignore_input_vars",
+        "cache_serialize",
+        "cache_version",
+        "deprecated",
+        "interruptible",
+        "pod_template_name",
+        "retries",
+        "timeout",
+    )
+
+    def __init__(
+        self,
+        cache: Any = False,
+        cache_serialize: bool = False,
+        cache_version: str = "",
+        cache_ignore_input_vars: "tuple[str, ...]" = (),
+        interruptible: "bool | None" = None,
+        deprecated: str = "",
+        retries: int = 0,
+        timeout: Any = 0,
+        pod_template_name: "str | None" = None,
+    ) -> None:
+        self.cache = cache
+        self.cache_serialize = cache_serialize
+        self.cache_version = cache_version
+        self.cache_ignore_input_vars = tuple(cache_ignore_input_vars)
+        self.interruptible = interruptible
+        self.deprecated = deprecated
+        self.retries = retries
+        self.timeout = timeout or 0
+        self.pod_template_name = pod_template_name or ""
+
+    def over(self, options: "TaskOptions") -> "TaskOptions":
+        """The task's options with these in their place.
+
+        Raises:
+            UsageError: when one has a value that cannot be meant.
+        """
+        from flyte_nb.sdk.task import recorded_options
+
+        given = dict(zip(self.__slots__, self._fields(), strict=True))
+        recorded = recorded_options("TaskMetadata", given)
+        given["timeout_s"] = given.pop("timeout")
+        return options._replace(**{name: getattr(recorded, name) for name in given})
 
 
 def requests_and_limits(

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from flyte_nb.api.errors import UsageError
-from flyte_nb.api.specs import NodeMetadata, TaskNode
+from flyte_nb.api.specs import ArrayNode, NodeMetadata, TaskNode
 from flyte_nb.sdk.drafts import Target
 
 _KNOWN = (
@@ -41,7 +41,7 @@ def node_id_of(name: str) -> str:
 def apply(
     options: "dict[str, Any]", metadata: NodeMetadata, target: Target
 ) -> "tuple[NodeMetadata, Target]":
-    """The node's metadata and target with the options applied."""
+    """The node's metadata and target with the options applied; of a map, to each of its elements."""
     changed: dict[str, Any] = {}
     if "name" in options:
         changed["name"] = options["name"]
@@ -62,7 +62,7 @@ def apply(
             changed["cache_version"] = cache.version + cache.salt
     if "cache_version" in options:
         changed["cache_version"] = options["cache_version"]
-    if isinstance(target, TaskNode) and not options.keys().isdisjoint(
+    if isinstance(target, (TaskNode, ArrayNode)) and not options.keys().isdisjoint(
         ("requests", "limits", "resources")
     ):
         from flyte_nb.sdk.options import requests_and_limits
@@ -71,4 +71,8 @@ def apply(
             options.get("requests"), options.get("limits"), options.get("resources")
         )
         target = target._replace(resources=pair)
+    if isinstance(target, ArrayNode):
+        named = {name: changed[name] for name in ("name",) if name in changed}
+        inner = target.metadata._replace(**changed)
+        return metadata._replace(**named), target._replace(metadata=inner)
     return metadata._replace(**changed), target

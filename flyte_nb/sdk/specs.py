@@ -10,16 +10,21 @@ from flyte_nb.sdk.drafts import entity_name, identify
 
 if TYPE_CHECKING:
     from flyte_nb.api.ports import DataAccess, Entity
+    from flyte_nb.sdk.kinds.map_task import MapTask
     from flyte_nb.sdk.launch_plan import LaunchPlan
     from flyte_nb.sdk.task import Task
     from flyte_nb.sdk.workflow import Trace, Workflow
     from flyte_nb.types.registry import Registry
 
 TASK_TYPE = "python-task"
+IMAGE_VARIABLE = "FLYTE_INTERNAL_IMAGE"
+"""Tells a dynamic task's container its own image, which the tasks that it calls run in too."""
+MAP_TYPE_VERSION = 1
+"""`task_type_version` of a task whose interface is lifted to lists."""
 
 
 def task_template(
-    task: "Task",
+    task: "Task | MapTask",
     scope: Scope,
     registry: "Registry",
     *,
@@ -65,6 +70,7 @@ def task_template(
         custom=custom or {},
         secrets=options.secret_requests,
         description=options.docs or clean(task.function.__doc__ or ""),
+        task_type_version=0 if task.original is task else MAP_TYPE_VERSION,
     )
 
 
@@ -131,11 +137,14 @@ def launch_plan_spec(
     )
 
 
-def _container(task: "Task", container: Container) -> Container:
+def _container(task: "Task | MapTask", container: Container) -> Container:
     options = task.options
+    image = options.container_image or container.image
     named = dict(container.env)
+    if task.is_dynamic:
+        named[IMAGE_VARIABLE] = image
     return container._replace(
-        image=options.container_image or container.image,
+        image=image,
         env=tuple({**named, **dict(options.environment)}.items()),
         requests=options.requests if any(options.requests) else container.requests,
         limits=options.limits if any(options.limits) else container.limits,

@@ -44,9 +44,20 @@ class Task(Callee):
 
     resource_type = TASK
     _noun = "task"
+    is_dynamic = False
+    """Whether its body makes nodes where it runs."""
     options: TaskOptions
     is_dynamic = False
     """Whether calls in its body become nodes where it runs; what it can call travels with it then."""
+
+    @property
+    def original(self) -> "Task":
+        """The task whose function a container of this one runs: itself; of a map, what is mapped."""
+        return self
+
+    def list_inputs(self, registry: "Registry") -> "tuple[str, ...]":
+        """The inputs of which each attempt takes one item: none, for a task runs once."""
+        return ()
 
 
 @overload
@@ -93,7 +104,7 @@ def task(function: "Callable[..., Any] | None" = None, **options: Any) -> Any:
     Raises:
         UsageError: when an option is unknown or has a value that cannot be meant.
     """
-    recorded = _recorded(options) if options else _PLAIN
+    recorded = recorded_options("@task", options)
     if function is not None:
         return Task(function, recorded)
 
@@ -112,11 +123,18 @@ _PLAIN = TaskOptions()
 _KNOWN = frozenset(TaskOptions._fields) - {"timeout_s"} | {"timeout", "resources"}
 
 
-def _recorded(given: "dict[str, Any]") -> TaskOptions:
+def recorded_options(spelled: str, given: "dict[str, Any]") -> TaskOptions:
+    """The options that an author gave to what is `spelled` so, as plain values.
+
+    Raises:
+        UsageError: when one is unknown or has a value that cannot be meant.
+    """
+    if not given:
+        return _PLAIN
     unknown = [name for name in given if name not in _KNOWN]
     if unknown:
         raise UsageError(
-            f"@task has no option {unknown[0]!r}. It has: {', '.join(sorted(_KNOWN))}."
+            f"{spelled} has no option {unknown[0]!r}. It has: {', '.join(sorted(_KNOWN))}."
         )
     known = dict(given)
     requests = known.pop("requests", None)

@@ -14,6 +14,7 @@ from flyte_nb.api.errors import CodecError
 from flyte_nb.api.identifiers import Identifier
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.specs import (
+    ArrayNode,
     Binding,
     BindingCollection,
     BindingData,
@@ -30,7 +31,7 @@ from flyte_nb.wire.encoding import field, signed, text, utf8
 from flyte_nb.wire.identifiers import identifier_to_idl
 from flyte_nb.wire.literals import scalar_to_bytes
 
-Target = TaskNode | WorkflowNode | LaunchPlanNode
+Target = TaskNode | WorkflowNode | LaunchPlanNode | ArrayNode
 
 _QUANTITIES = {
     "cpu": tasks_pb2.Resources.CPU,
@@ -77,7 +78,11 @@ class NodeWriter:
             if len(upstream) > 1:
                 upstream = tuple(sorted(set(upstream)))
             out.extend([field(b"\x22", utf8(each)) for each in upstream])
-        out.append(shared[3])
+        if type(target) is ArrayNode:
+            # The element takes what the node takes; propeller gives it one item of each list.
+            out.append(_array_to_bytes(target, b"".join(out[2 : 2 + len(bindings)])))
+        else:
+            out.append(shared[3])
         return b"".join(out)
 
     def binding(self, binding: Binding) -> bytes:
@@ -112,7 +117,8 @@ class NodeWriter:
         self, metadata: NodeMetadata, target: Target
     ) -> "tuple[NodeMetadata, Target, bytes, bytes]":
         message = _metadata_to_idl(metadata).SerializeToString(deterministic=True)
-        shared = (metadata, target, field(b"\x12", message), _target_bytes(target))
+        written = b"" if type(target) is ArrayNode else _target_bytes(target)
+        shared = (metadata, target, field(b"\x12", message), written)
         self._shared[builtins.id(metadata), builtins.id(target)] = shared
         return shared
 
@@ -220,6 +226,24 @@ def _target_bytes(target: Target) -> bytes:
     else:
         message.workflow_node.launchplan_ref.CopyFrom(reference)
     return message.SerializeToString()
+
+
+def _array_to_bytes(array: ArrayNode, bindings: bytes) -> bytes:
+    """A `Node` message that holds nothing but a map; `bindings` are the node's, as written there."""
+    metadata = _metadata_to_idl(array.metadata).SerializeToString(deterministic=True)
+    element = field(b"\x0a", utf8(array.reference.name)) + field(b"\x12", metadata) + bindings
+    element += _target_bytes(TaskNode(array.reference, array.resources))
+    message = workflow_pb2.ArrayNode(
+        bound_inputs=sorted(array.bound_inputs), run_all_sub_nodes=array.run_all_sub_nodes
+    )
+    message.is_original_sub_node_interface.SetInParent()
+    if array.parallelism is not None:
+        message.parallelism = array.parallelism
+    if array.min_successes is not None:
+        message.min_successes = array.min_successes
+    else:
+        message.min_success_ratio = array.min_success_ratio
+    return field(b"\x52", field(b"\x0a", element) + message.SerializeToString())
 
 
 def _var(binding: Binding) -> str:

@@ -67,6 +67,7 @@ def task_spec_to_idl(template: TaskTemplate) -> task_pb2.TaskSpec:
     message = spec.template
     message.id.CopyFrom(identifier_to_idl(template.id))
     message.type = template.type
+    message.task_type_version = template.task_type_version
     _metadata(message.metadata, template.metadata)
     message.interface.CopyFrom(interface_to_idl(template.interface))
     if template.custom:

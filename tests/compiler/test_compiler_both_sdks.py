@@ -7,6 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import partial
 from typing import NamedTuple
 
 import pytest
@@ -99,6 +100,45 @@ def declare(sdk):
     return test_outer
 
 
+def declare_maps(sdk):
+    """Maps and a dynamic task with either SDK."""
+    task, workflow, map_task, dynamic = sdk.task, sdk.workflow, sdk.map_task, sdk.dynamic
+
+    @task(retries=2, cache=True, cache_version="1")
+    @top_level
+    def test_scale(n: int, by: float, note: str | None = None) -> float:
+        return n * by
+
+    @task
+    @top_level
+    def test_say_each(n: int) -> None:
+        print(n)
+
+    @task
+    @top_level
+    def test_join(found: list[float | None]) -> str:
+        return str(found)
+
+    @dynamic(retries=1)
+    @top_level
+    def test_grow(n: int) -> list[float]:
+        return [test_scale(n=i, by=1.0) for i in range(n)]
+
+    @workflow
+    @top_level
+    def test_maps(ns: list[int], by: float) -> tuple[list[float], str]:
+        test_grow(n=2)
+        map_task(test_say_each, concurrency=4)(n=ns)
+        some = map_task(partial(test_scale, by=2.0, note="a"), min_success_ratio=0.5)(n=ns)
+        for depth in (1.0, 2.0):  # the same map twice, with other values
+            map_task(partial(test_scale, by=depth, note=None), concurrency=0)(n=ns)
+        scaled = map_task(partial(test_scale, by=by, note="b"), concurrency=3)(n=ns)
+        scaled.with_overrides(retries=4, cache=False, requests=sdk.Resources(cpu="1"))
+        return scaled, test_join(found=some)
+
+    return test_maps
+
+
 def normal(message):
     """Without what must differ, and what differs without a difference.
 
@@ -110,7 +150,17 @@ def normal(message):
         for node in template.nodes:
             for field in ("retries", "timeout", "interruptible"):
                 node.metadata.ClearField(field)
+            _normal_map(node)
     return copy
+
+
+def _normal_map(node):
+    """Names, and what the sub-node of flytekit's repeats of its task."""
+    if node.HasField("array_node"):
+        inner = node.array_node.node
+        node.metadata.name = inner.id = inner.metadata.name = "map"
+        if inner.metadata.retries.retries == 2:  # the task's own
+            inner.metadata.retries.retries = 0
 
 
 def _templates(message):
@@ -123,6 +173,7 @@ def without_release(closure):
     for compiled in closure.tasks:
         compiled.template.metadata.runtime.version = ""
         del compiled.template.container.args[:]
+        del compiled.template.container.env[:]  # a dynamic task's settings or image
     ordered = sorted(closure.tasks, key=lambda compiled: compiled.template.id.name)
     copies = [type(compiled).FromString(compiled.SerializeToString()) for compiled in ordered]
     del closure.tasks[:]
@@ -167,8 +218,9 @@ def theirs(entity):
     return spec, compile_workflow(spec.template, spec.sub_workflows, tasks)
 
 
-def test_both_sdks_say_the_same():
-    our_spec, our_closure = ours(declare(flyte_nb))
-    their_spec, their_closure = theirs(declare(flytekit))
+@pytest.mark.parametrize("written", [declare, declare_maps])
+def test_both_sdks_say_the_same(written):
+    our_spec, our_closure = ours(written(flyte_nb))
+    their_spec, their_closure = theirs(written(flytekit))
     assert normal(our_spec) == normal(their_spec)
     assert normal(without_release(our_closure)) == normal(without_release(their_closure))

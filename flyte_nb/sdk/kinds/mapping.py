@@ -1,0 +1,149 @@
+"""What a map task's signature is, and how its elements run here."""
+
+from typing import TYPE_CHECKING, Any, Optional
+
+from flyte_nb.api.errors import UsageError
+from flyte_nb.api.problems import Problem
+from flyte_nb.api.specs import TypedInterface, Variable
+from flyte_nb.sdk.signature import NONE, SINGLE, Reading
+from flyte_nb.types.codec import Codec
+from flyte_nb.types.containers import ListCodec
+from flyte_nb.types.unions import UnionCodec
+
+if TYPE_CHECKING:
+    from flyte_nb.sdk.kinds.map_task import MapTask
+    from flyte_nb.types.registry import Registry
+
+
+def lift(mapped: "MapTask", reading: Reading, registry: "Registry") -> Reading:
+    """The signature over lists of a task whose own is `reading`.
+
+    A list input has no default: the element's own does not say how many elements there are.
+    """
+    signature = reading.signature
+    name, location = mapped.original.short_name, mapped.location
+    problems = list(reading.problems)
+    if len(signature.output_names) > 1:
+        problems.append(
+            Problem(
+                "MapOutputs",
+                f"{name} has {len(signature.output_names)} outputs, and a map has one list of them.",
+                hint="Let it return one value, e.g. a dataclass with what belongs together.",
+                location=location,
+                entity=name,
+            )
+        )
+    problems.extend(
+        Problem(
+            "VariableNameNotFound",
+            f"{name} has no input {bound}, which the map binds.",
+            variable=bound,
+            hint="Take it out of the partial.",
+            location=location,
+            entity=name,
+        )
+        for bound in mapped.bound
+        if bound not in signature.input_codecs and bound not in reading.unreadable
+    )
+    inputs: dict[str, Codec] = {
+        name: codec if name in mapped.bound else _list_of(codec)
+        for name, codec in signature.input_codecs.items()
+    }
+    outputs: dict[str, Codec] = {
+        name: _list_of(codec if mapped.tolerance.is_whole else _optional(codec, registry))
+        for name, codec in signature.output_codecs.items()
+    }
+    interface = signature.interface
+    lifted = signature._replace(
+        interface=TypedInterface(
+            _variables(interface.inputs, inputs), _variables(interface.outputs, outputs)
+        ),
+        input_codecs=inputs,
+        output_codecs=outputs,
+        defaults={},
+        output_kind=SINGLE if outputs else NONE,
+        output_class=None,
+        positional=(),
+    )
+    return reading._replace(signature=lifted, problems=tuple(problems))
+
+
+def run_elements(mapped: "MapTask", given: "dict[str, Any]") -> "list[Any] | None":
+    """Run the elements one after the other; their outputs, with `None` where one failed.
+
+    Raises:
+        UsageError: when an input is no list, or lists differ in length.
+        Exception: what an element raised, when too few can still succeed.
+    """
+    __tracebackhide__ = True
+    lists = {name: value for name, value in given.items() if name not in mapped.bound}
+    count = _count(mapped, lists)
+    needed = mapped.tolerance.needed(count)
+    outputs: list[Any] = []
+    failed = 0
+    for index in range(count):
+        element = {name: value[index] for name, value in lists.items()}
+        try:
+            outputs.append(mapped.original(**{**given, **element}))
+        except Exception as error:
+            failed += 1
+            outputs.append(None)
+            if count - failed < needed:
+                _name_element(mapped, index, count, error)
+                raise
+    # As its signature says, which is of the function: a task that returns nothing has no list.
+    return outputs if _returns(mapped) else None
+
+
+def _count(mapped: "MapTask", lists: "dict[str, Any]") -> int:
+    lengths: dict[str, int] = {}
+    for name, value in lists.items():
+        if not isinstance(value, (list, tuple)):
+            raise UsageError(
+                f"The input {name} of {mapped.shown_name}() takes a list, with one item for each element;"
+                f" got {type(value).__name__}. An input that is the same for all is bound:"
+                f" map_task(partial({mapped.original.short_name}, {name}=…))."
+            )
+        lengths[name] = len(value)
+    if len(set(lengths.values())) > 1:
+        said = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise UsageError(
+            f"The lists that {mapped.shown_name}() is called with differ in length: {said}."
+        )
+    return next(iter(lengths.values()), 1)
+
+
+def _name_element(mapped: "MapTask", index: int, count: int, error: Exception) -> None:
+    note = f"This was element {index} of {count} of {mapped.shown_name}()."
+    if hasattr(error, "add_note"):
+        error.add_note(note)
+    else:  # Python 3.10 has the convention only
+        error.__notes__ = [*getattr(error, "__notes__", ()), note]  # type: ignore[attr-defined]
+
+
+def _returns(mapped: "MapTask") -> bool:
+    from flyte_nb.sdk.hints import hints_of, undecorated
+
+    hints = hints_of(undecorated(mapped.function))
+    return hints.types.get("return") not in (None, type(None)) or "return" in hints.failures
+
+
+def _list_of(codec: Codec) -> ListCodec:
+    python_type: Any = codec.python_type
+    return ListCodec(list[python_type], codec)
+
+
+def _optional(codec: Codec, registry: "Registry") -> Codec:
+    nothing = registry.codec(type(None))
+    variants = getattr(codec, "variants", [codec])
+    if any(variant.literal_type == nothing.literal_type for variant in variants):
+        return codec
+    python_type: Any = codec.python_type
+    optional = Optional[python_type]  # noqa: UP045 - `|` does not take every annotation
+    return UnionCodec(optional, [*variants, nothing])
+
+
+def _variables(own: "dict[str, Variable]", codecs: "dict[str, Codec]") -> "dict[str, Variable]":
+    return {
+        name: variable._replace(type=codecs[name].literal_type) for name, variable in own.items()
+    }
