@@ -131,7 +131,7 @@ def finished(drafts: "list[Draft]", prefix: str = "") -> "tuple[Node, ...]":
     """The nodes as they are registered, in the order of the calls."""
     lines = Lines()
     ids = final_ids(drafts, prefix)
-    renamed = bool(prefix) or any([draft.fixed_id for draft in drafts])
+    renamed = bool(prefix) or any(draft.fixed_id for draft in drafts)
     # tuple.__new__ because 10,000 nodes are made here, and a NamedTuple's own costs half as much again.
     make = tuple.__new__
     nodes = []

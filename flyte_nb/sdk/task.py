@@ -44,8 +44,6 @@ class Task(Callee):
 
     resource_type = TASK
     _noun = "task"
-    is_dynamic = False
-    """Whether its body makes nodes where it runs."""
     options: TaskOptions
     is_dynamic = False
     """Whether calls in its body become nodes where it runs; what it can call travels with it then."""

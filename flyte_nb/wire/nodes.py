@@ -11,7 +11,6 @@ from google.protobuf import duration_pb2
 
 from flyte_nb.api import literals as v
 from flyte_nb.api.errors import CodecError
-from flyte_nb.api.identifiers import Identifier
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.specs import (
     ArrayNode,
@@ -72,8 +71,9 @@ class NodeWriter:
         if len(bindings) > 1:
             bindings = tuple(sorted(bindings, key=_var))
         out = [field(b"\x0a", utf8(id)), shared[2]]
-        for binding in bindings:
-            out.append(self._short_promise(binding) or field(b"\x1a", self.binding(binding)))
+        out.extend(
+            [self._short_promise(each) or field(b"\x1a", self.binding(each)) for each in bindings]
+        )
         if upstream:
             if len(upstream) > 1:
                 upstream = tuple(sorted(set(upstream)))
