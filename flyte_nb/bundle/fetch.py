@@ -1,29 +1,27 @@
 """Fetch a staged bundle: nothing leaves this module that is not what the index says.
 
-Part of the lean runtime: standard library only, and no pool of threads for files of this machine.
+Members are read in parts, never beyond the size that the index claims, and digested while they are
+written. Part of the lean runtime: standard library only, and no threads for files of this machine.
 """
 
+import errno
 import hashlib
 import os
 import time
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
 
 from flyte_nb.api import index as index_of
 from flyte_nb.api.errors import BundleError, ChecksumMismatch, StorageError
 from flyte_nb.api.index import Index, IndexEntry
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.api.version import PROTOCOL
+from flyte_nb.bundle.retrying import Retrying, Sleep
 
-_ATTEMPTS = 4
-_FIRST_PAUSE_S = 0.2
-_PARALLEL = 16
 _MAX_INDEX_BYTES = 16 << 20
-_CHUNK = 1 << 20
-
-Sleep = Callable[[float], None]
-
-_T = TypeVar("_T")
+_PART_BYTES = 4 << 20
+"""What is asked for at once, and repeated after a fault; 16 of them may be in memory."""
 
 
 class Fetched(NamedTuple):
@@ -70,21 +68,19 @@ def fetch(
             code="SYSTEM:BundleTaskMissing",
             hint="Register again; the template and the bundle do not belong together.",
         )
-    ring = _ring(index)
-    wanted = [ring, *(index.entry(n) for n in (task.payload, *task.buffers, *task.modules))]
-    paths = _Paths(folder)
-    ring_path = _member(ring, store, paths, sleep)
-    if on_ring is not None:
-        on_ring(ring_path)
-    rest = wanted[1:]
-    local = all(_is_local(entry.uri) for entry in rest)
-    if local or len(rest) == 1:  # threads would cost more than they save
-        found = [_member(entry, store, paths, sleep) for entry in rest]
-    else:
-        found = _side_by_side(rest, store, paths, sleep)
-    buffers_end = 1 + len(task.buffers)
+    wanted = [_ring(index), *(index.entry(n) for n in (task.payload, *task.buffers, *task.modules))]
+    paths = []
+    for path in _bring(wanted, store, folder, Retrying(sleep)):
+        paths.append(path)
+        if len(paths) == 1 and on_ring is not None:
+            on_ring(path)
+    modules_at = 2 + len(task.buffers)
     return Fetched(
-        ring_path, found[0], tuple(found[1:buffers_end]), tuple(found[buffers_end:]), index.python
+        ring=paths[0],
+        payload=paths[1],
+        buffers=tuple(paths[2:modules_at]),
+        modules=tuple(paths[modules_at:]),
+        python=index.python,
     )
 
 
@@ -102,9 +98,10 @@ def read_index(index_uri: str, store: BlobStore, *, sleep: Sleep = time.sleep) -
             code="SYSTEM:BundleIndexUnpinned",
             hint="Its name is index-<sha256>.json; register again.",
         )
-    data = _with_retries(lambda: _small(store, index_uri), sleep)
+    retrying = Retrying(sleep)
+    data = retrying(partial(_small, store, index_uri))
     if index_of.digest(data) != pinned:
-        data = _with_retries(lambda: _small(store, index_uri), sleep)
+        data = retrying(partial(_small, store, index_uri))
         actual = index_of.digest(data)
         if actual != pinned:
             raise ChecksumMismatch("index", expected=pinned, actual=actual, uri=index_uri)
@@ -118,17 +115,6 @@ def read_index(index_uri: str, store: BlobStore, *, sleep: Sleep = time.sleep) -
     return index
 
 
-class _Paths:
-    """Local names for members; what an index calls them never becomes a path."""
-
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
-
-    def of(self, entry: IndexEntry) -> str:
-        suffix = ".zip" if entry.kind in (index_of.RING, index_of.MODULE) else ""
-        return os.path.join(self._folder, f"{entry.kind}-{entry.sha256[:32]}{suffix}")
-
-
 def _ring(index: Index) -> IndexEntry:
     for entry in index.entries:
         if entry.kind == index_of.RING:
@@ -140,80 +126,114 @@ def _ring(index: Index) -> IndexEntry:
     )
 
 
-def _member(entry: IndexEntry, store: BlobStore, paths: _Paths, sleep: Sleep) -> str:
-    path = paths.of(entry)
-    actual = _copy(entry, store, path, sleep)
-    if actual != entry.sha256:
-        actual = _copy(entry, store, path, sleep)  # once more: a cache or a line may have failed
-        if actual != entry.sha256:
-            raise ChecksumMismatch(entry.name, expected=entry.sha256, actual=actual, uri=entry.uri)
-    return path
+class _Part(NamedTuple):
+    entry: IndexEntry
+    offset: int
+    length: int
 
 
-def _copy(entry: IndexEntry, store: BlobStore, path: str, sleep: Sleep) -> str:
-    """Bring one member to `path`; the sha256 of the bytes that lie there now."""
-    size = _with_retries(lambda: store.size(entry.uri), sleep)
-    if size is None:
+def _parts(entry: IndexEntry) -> "list[_Part]":
+    """What to ask for: the last part asks for one byte more, to see that the member ends there."""
+    offsets = range(0, max(entry.size, 1), _PART_BYTES)
+    last = offsets[-1]
+    whole = [_Part(entry, offset, _PART_BYTES) for offset in offsets[:-1]]
+    return [*whole, _Part(entry, last, entry.size - last + 1)]
+
+
+def _bring(
+    entries: "list[IndexEntry]", store: BlobStore, folder: str, retrying: Retrying
+) -> "Iterator[str]":
+    """Local paths of the members, each given when it is verified."""
+    read = partial(_read, store, retrying)
+    parts = [part for entry in entries for part in _parts(entry)]
+    blocks: Iterator[bytes]
+    if len(parts) == 1 or all(_is_local(entry.uri) for entry in entries):
+        blocks = map(read, parts)
+    else:
+        from flyte_nb.bundle.side_by_side import side_by_side
+
+        blocks = side_by_side(read, parts)
+    for entry in entries:
+        path = _path(folder, entry)
+        actual = _write(path, entry, blocks)
+        if actual != entry.sha256:  # once more: a cache or a line may have failed
+            actual = _write(path, entry, map(read, _parts(entry)))
+            if actual != entry.sha256:
+                raise ChecksumMismatch(
+                    entry.name, expected=entry.sha256, actual=actual, uri=entry.uri
+                )
+        yield path
+
+
+def _path(folder: str, entry: IndexEntry) -> str:
+    """A local name for a member; what an index calls it never becomes a path."""
+    suffix = ".zip" if entry.kind in (index_of.RING, index_of.MODULE) else ""
+    return os.path.join(folder, f"{entry.kind}-{entry.sha256[:32]}{suffix}")
+
+
+def _read(store: BlobStore, retrying: Retrying, part: _Part) -> bytes:
+    entry = part.entry
+    try:
+        return retrying(lambda: store.read_part(entry.uri, part.offset, part.length))
+    except StorageError as error:
+        if not error.missing:
+            raise
         raise BundleError(
             f"The bundle member {entry.name!r} is missing at {entry.uri}.",
             code="SYSTEM:BundleMemberMissing",
             hint="Register again to stage it anew; was the staging area cleaned up?",
-        )
-    if size != entry.size:  # before it is read: 10 GB that claim to be 1 kB are not fetched
-        return f"<{size} bytes in place of {entry.size}>"
-    if size <= _CHUNK:
-        data = _with_retries(lambda: store.read(entry.uri), sleep)
-        with open(path, "wb", buffering=0) as file:
-            file.write(data)
-        return hashlib.sha256(data).hexdigest()
-    _with_retries(lambda: store.get(entry.uri, path), sleep)
-    return _digest_of_file(path)
+        ) from error
 
 
-def _digest_of_file(path: str) -> str:
+def _write(path: str, entry: IndexEntry, blocks: "Iterator[bytes]") -> str:
+    """Write one member's parts to `path`; the sha256 of what lies there, or what is wrong with it."""
     digest = hashlib.sha256()
-    with open(path, "rb", buffering=0) as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
+    size = 0
+    try:
+        with open(path, "wb", buffering=0) as file:
+            for part in _parts(entry):
+                block = next(blocks)
+                size += len(block)
+                view = memoryview(block)[: part.length]
+                digest.update(view)
+                while view:
+                    view = view[file.write(view) :]
+    except OSError as error:
+        raise _not_written(path, entry, error) from error
+    if size != entry.size:
+        length = f"more than {entry.size}" if size > entry.size else str(size)
+        return f"<{length} bytes in place of {entry.size}>"
     return digest.hexdigest()
 
 
-def _side_by_side(
-    entries: "list[IndexEntry]", store: BlobStore, paths: _Paths, sleep: Sleep
-) -> "list[str]":
-    # 40 ms to import, for members that come over a network only.
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="flyte-nb-fetch") as pool:
-        return list(pool.map(lambda entry: _member(entry, store, paths, sleep), entries))
+def _not_written(path: str, entry: IndexEntry, error: OSError) -> BundleError:
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return BundleError(
+        f"The bundle member {entry.name!r} ({entry.size} bytes) cannot be written to {path}:"
+        f" {error.strerror or error}.",
+        code="SYSTEM:DiskFull" if is_full else "SYSTEM:BundleNotWritten",
+        hint="Give the task more ephemeral storage, or set TMPDIR to a folder with room.",
+    )
 
 
 def _small(store: BlobStore, uri: str) -> bytes:
-    size = store.size(uri)
-    if size is None:
+    try:
+        data = store.read_part(uri, 0, _MAX_INDEX_BYTES + 1)
+    except StorageError as error:
+        if not error.missing:
+            raise
         raise BundleError(
             f"The bundle's index is missing at {uri}.",
             code="SYSTEM:BundleIndexMissing",
             hint="Register again to stage it anew; was the staging area cleaned up?",
-        )
-    if size > _MAX_INDEX_BYTES:
+        ) from error
+    if len(data) > _MAX_INDEX_BYTES:
         raise BundleError(
-            f"The bundle's index at {uri} has {size} bytes, which no index has.",
+            f"The bundle's index at {uri} has over {_MAX_INDEX_BYTES} bytes, which no index has.",
             code="SYSTEM:BundleIndexDamaged",
             hint="Register again to stage the bundle anew.",
         )
-    return store.read(uri)
-
-
-def _with_retries(act: "Callable[[], _T]", sleep: Sleep) -> _T:
-    for attempt in range(_ATTEMPTS - 1):
-        try:
-            return act()
-        except StorageError as error:
-            if not error.transient:
-                raise
-        sleep(_FIRST_PAUSE_S * 2**attempt)
-    return act()
+    return data
 
 
 def _is_local(uri: str) -> bool:

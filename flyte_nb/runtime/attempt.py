@@ -15,7 +15,8 @@ from flyte_nb.api.errors import (
 )
 from flyte_nb.api.literals import Literal, from_plain, to_plain
 from flyte_nb.api.ports import BlobStore
-from flyte_nb.bundle.fetch import Sleep, fetch
+from flyte_nb.bundle.fetch import fetch
+from flyte_nb.bundle.retrying import Sleep
 from flyte_nb.runtime.options import Options
 from flyte_nb.runtime.process import Worker, failure_in
 from flyte_nb.runtime.results import write_deck, write_outputs

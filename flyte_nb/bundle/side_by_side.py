@@ -1,0 +1,84 @@
+"""Do many things at once over a network, and take what comes of them in order.
+
+Not `concurrent.futures`: that takes 40 ms to import, and at the interpreter's end it waits for every
+upload that a person has interrupted. Part of the lean runtime: standard library only.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+_THREADS = 16
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
+
+def side_by_side(
+    act: "Callable[[_In], _Out]", items: "Sequence[_In]", *, threads: int = _THREADS
+) -> "Iterator[_Out]":
+    """`act(item)` of each item, in the items' order; the first that fails is raised in its place.
+
+    At most `threads` results are ahead of the one that is waited for, so that not everything lies in
+    memory. When the iterator is closed (by an error, an interrupt, or the garbage collector) nothing
+    more is begun, and what runs is left to itself.
+    """
+    work = _Work(act, items, ahead=threads)
+    for number in range(min(threads, len(items))):
+        threading.Thread(target=work.run, name=f"flyte-nb-{number}", daemon=True).start()
+    try:
+        for number in range(len(items)):
+            yield work.take(number)
+    finally:
+        work.stop()
+
+
+class _Work(Generic[_In, _Out]):
+    def __init__(self, act: "Callable[[_In], _Out]", items: "Sequence[_In]", *, ahead: int) -> None:
+        self._act = act
+        self._items = items
+        self._limit = ahead
+        self._ahead = ahead
+        self._next = 0
+        self._done: dict[int, tuple[Any, BaseException | None]] = {}
+        self._changed = threading.Condition()
+
+    def take(self, number: int) -> _Out:
+        """Wait for the result of that item."""
+        with self._changed:
+            while number not in self._done:
+                self._changed.wait()
+            value, error = self._done.pop(number)
+            self._limit = number + 1 + self._ahead
+            self._changed.notify_all()
+        if error is not None:
+            raise error
+        result: _Out = value
+        return result
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        with self._changed:
+            self._next = len(self._items)
+            self._changed.notify_all()
+
+    def run(self) -> None:
+        """One thread's work: item after item, until none is left."""
+        while (number := self._claim()) is not None:
+            value, error = None, None
+            try:
+                value = self._act(self._items[number])
+            except BaseException as raised:  # noqa: BLE001 - whoever takes the result gets it
+                error = raised
+            with self._changed:
+                self._done[number] = (value, error)
+                self._changed.notify_all()
+
+    def _claim(self) -> "int | None":
+        with self._changed:
+            while self._limit <= self._next < len(self._items):
+                self._changed.wait()
+            if self._next >= len(self._items):
+                return None
+            self._next += 1
+            return self._next - 1

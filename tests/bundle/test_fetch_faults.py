@@ -1,0 +1,249 @@
+"""Whatever a store does, nothing unverified is handed on: a retry that succeeds, or a code of its own."""
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from flyte_nb.api import index as index_of
+from flyte_nb.api.errors import BundleError, ChecksumMismatch, StorageError
+from flyte_nb.api.index import Index, IndexEntry, TaskEntry
+from flyte_nb.api.version import PROTOCOL, __version__
+from flyte_nb.bundle.fetch import fetch, read_index
+from flyte_nb.bundle.retrying import Retrying
+from flyte_nb.storage.memory import MemoryStore
+from flyte_nb.testing.faults import FaultyStore
+
+MEMBERS = {
+    index_of.RING: b"the ring",
+    index_of.TASK: b"a pickled task",
+    index_of.BUFFER: b"a buffer",
+    index_of.MODULE: b"modules",
+}
+LARGE = 4 << 20  # bytes that are asked for at once
+
+
+class Bundle(NamedTuple):
+    store: MemoryStore
+    index_uri: str
+    entries: "tuple[IndexEntry, ...]"
+
+    def uri(self, kind):
+        return next(entry.uri for entry in self.entries if entry.kind == kind)
+
+
+def make(members=None, *, root="memory://staging"):
+    store, entries = MemoryStore(), []
+    for kind, data in {**MEMBERS, **(members or {})}.items():
+        digest = hashlib.sha256(data).hexdigest()
+        entries.append(IndexEntry(kind, f"{root}/{digest}", len(data), digest, kind))
+        store.write(entries[-1].uri, data)
+    task = TaskEntry(index_of.TASK, (index_of.BUFFER,), (index_of.MODULE,))
+    data = index_of.dumps(Index(__version__, PROTOCOL, "3.11", tuple(entries), {"t": task}))
+    uri = f"{root}/{index_of.index_name(data)}"
+    store.write(uri, data)
+    return Bundle(store, uri, tuple(entries))
+
+
+@pytest.fixture
+def bundle():
+    return make()
+
+
+@pytest.fixture
+def get(tmp_path):
+    """Fetch a bundle through a store; what lies there then, by kind."""
+
+    def run(bundle, store=None, **named):
+        named.setdefault("sleep", lambda seconds: None)
+        found = fetch(bundle.index_uri, "t", store or bundle.store, str(tmp_path), **named)
+        paths = (found.ring, found.payload, *found.buffers, *found.modules)
+        return dict(zip(MEMBERS, (Path(path).read_bytes() for path in paths), strict=True))
+
+    return run
+
+
+def _flipped(data, at):
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+def test_what_is_whole_is_handed_on(bundle, get):
+    assert get(bundle) == MEMBERS
+
+
+@pytest.mark.parametrize("size", [0, 1, LARGE - 1, LARGE, LARGE + 1, 3 * LARGE])
+def test_members_of_any_size_arrive_whole(get, size):
+    data = os.urandom(size)
+    assert get(make({index_of.BUFFER: data}))[index_of.BUFFER] == data
+
+
+def test_every_flipped_byte_of_every_member_is_refused(bundle, get):
+    for entry in bundle.entries:
+        good = bundle.store.read(entry.uri)
+        for at in range(len(good)):
+            bundle.store.write(entry.uri, _flipped(good, at))
+            with pytest.raises(ChecksumMismatch, match=entry.sha256) as caught:
+                get(bundle)
+            assert caught.value.member == entry.name
+        bundle.store.write(entry.uri, good)
+    assert get(bundle) == MEMBERS
+
+
+def test_every_flipped_byte_of_the_index_is_refused(bundle):
+    good = bundle.store.read(bundle.index_uri)
+    for at in range(len(good)):
+        bundle.store.write(bundle.index_uri, _flipped(good, at))
+        with pytest.raises(ChecksumMismatch, match="'index'"):
+            read_index(bundle.index_uri, bundle.store)
+
+
+@pytest.mark.parametrize("kind", MEMBERS)
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda data: data[:-1], lambda data: b"", lambda data: data * 2, lambda data: data + b"x"],
+)
+def test_a_member_that_is_cut_or_doubled_is_refused(bundle, get, kind, spoil):
+    bundle.store.write(bundle.uri(kind), spoil(MEMBERS[kind]))
+    with pytest.raises(ChecksumMismatch, match=f"bytes in place of {len(MEMBERS[kind])}"):
+        get(bundle)
+
+
+@pytest.mark.parametrize("spoil", [lambda data: data[:-1], lambda data: b"", lambda data: data * 2])
+def test_an_index_that_is_cut_or_doubled_is_refused(bundle, get, spoil):
+    bundle.store.write(bundle.index_uri, spoil(bundle.store.read(bundle.index_uri)))
+    with pytest.raises(ChecksumMismatch):
+        get(bundle)
+
+
+def test_members_that_were_swapped_are_refused(get):
+    bundle = make({index_of.TASK: b"one", index_of.BUFFER: b"two"})
+    bundle.store.write(bundle.uri(index_of.TASK), b"two")
+    bundle.store.write(bundle.uri(index_of.BUFFER), b"one")
+    with pytest.raises(ChecksumMismatch):
+        get(bundle)
+
+
+@pytest.mark.parametrize("kind", MEMBERS)
+def test_a_missing_member_has_its_own_code(bundle, get, kind):
+    bundle.store.delete(bundle.uri(kind))
+    with pytest.raises(BundleError, match="Register again") as caught:
+        get(bundle)
+    assert caught.value.code == "SYSTEM:BundleMemberMissing"
+    assert kind in str(caught.value)
+
+
+def test_a_bomb_is_read_to_its_claimed_size_only(bundle, get, tmp_path):
+    """Ten gigabytes under the name of a small member, by a store that also lies about sizes."""
+    asked = []
+
+    class Bomb(MemoryStore):
+        def read_part(self, uri, offset, length):
+            if uri != bundle.uri(index_of.BUFFER):
+                return bundle.store.read_part(uri, offset, length)
+            asked.append(offset + length)
+            return bytes(length) if offset < 10 << 30 else b""
+
+        def read(self, uri):
+            raise MemoryError("ten gigabytes")
+
+        get = read
+
+    with pytest.raises(ChecksumMismatch, match="more than 8 bytes in place of 8"):
+        get(bundle, Bomb())
+    assert max(asked) <= len(MEMBERS[index_of.BUFFER]) + 1
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 100
+
+
+def test_an_endless_index_is_not_read_to_its_end(bundle):
+    class Endless(MemoryStore):
+        def read_part(self, uri, offset, length):
+            assert length <= (16 << 20) + 1
+            return bytes(length)
+
+    with pytest.raises(BundleError, match="no index has"):
+        read_index(bundle.index_uri, Endless())
+
+
+def test_a_part_that_is_longer_than_asked_for_is_refused(bundle, get):
+    store = FaultyStore(bundle.store, changes=lambda uri, data: data + bytes(1 << 20))
+    with pytest.raises(ChecksumMismatch):
+        get(bundle, store)
+
+
+def test_a_store_that_fails_every_third_call_serves_in_the_end(get):
+    bundle = make({index_of.BUFFER: os.urandom(3 * LARGE)})
+    busy = StorageError("slow down", transient=True)
+    store = FaultyStore(bundle.store, fails=lambda call: busy if call.number % 3 == 0 else None)
+    assert get(bundle, store)[index_of.BUFFER] == bundle.store.read(bundle.uri(index_of.BUFFER))
+
+
+def test_a_store_that_cannot_be_reached_says_so_after_some_tries(bundle, get):
+    gone = StorageError("Cannot read x: no route to host.", uri="x", transient=True)
+    pauses = []
+    with pytest.raises(StorageError, match=r"tried 4 times.*Try again later") as caught:
+        get(bundle, FaultyStore(bundle.store, fails=lambda call: gone), sleep=pauses.append)
+    assert caught.value.transient
+    assert pauses == [0.2, 0.4, 0.8]
+
+
+def test_nothing_is_tried_again_when_time_is_up():
+    now = [0.0]
+
+    def stalls():
+        now[0] += 500
+        raise StorageError("stalled", transient=True)
+
+    retrying = Retrying(lambda seconds: None, clock=lambda: now[0], deadline_s=900)
+    with pytest.raises(StorageError, match="tried 2 times"):
+        retrying(stalls)
+    with pytest.raises(StorageError, match="time is up"):
+        retrying(stalls)
+
+
+def test_a_lasting_fault_is_not_tried_again(bundle, get):
+    denied = StorageError("access denied")
+    store = FaultyStore(
+        bundle.store, fails=lambda call: denied if "index" not in call.uri else None
+    )
+    with pytest.raises(StorageError, match="access denied"):
+        get(bundle, store, sleep=pytest.fail)
+
+
+def test_bytes_that_change_on_the_way_are_fetched_once_more(bundle, get):
+    spoiled = set()
+
+    def once(uri, data):
+        if uri in spoiled:
+            return data
+        spoiled.add(uri)
+        return _flipped(data, 0)
+
+    assert get(bundle, FaultyStore(bundle.store, changes=once)) == MEMBERS
+    assert len(spoiled) == len(MEMBERS) + 1
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /dev/full")
+def test_a_full_disk_has_its_own_code_and_says_what_to_do(bundle, get, tmp_path):
+    entry = next(entry for entry in bundle.entries if entry.kind == index_of.BUFFER)
+    (tmp_path / f"buffer-{entry.sha256[:32]}").symlink_to("/dev/full")
+    with pytest.raises(BundleError, match="ephemeral storage") as caught:
+        get(bundle)
+    assert caught.value.code == "SYSTEM:DiskFull"
+
+
+def test_a_folder_that_is_gone_is_no_traceback(bundle, get, tmp_path):
+    tmp_path.rmdir()
+    with pytest.raises(BundleError, match="cannot be written") as caught:
+        get(bundle)
+    assert caught.value.code == "SYSTEM:BundleNotWritten"
+
+
+def test_the_ring_is_told_before_the_rest_is_there(bundle, get, tmp_path):
+    told = []
+    get(bundle, on_ring=lambda path: told.append((path, len(list(tmp_path.iterdir())))))
+    [(ring, files)] = told
+    assert Path(ring).read_bytes() == MEMBERS[index_of.RING]
+    assert files == 1
