@@ -16,6 +16,7 @@ from flyte_nb.api.errors import CompileFailed
 from flyte_nb.api.identifiers import TASK, WORKFLOW, Identifier
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import WorkflowTemplate
+from flyte_nb.client.references import references_of
 from flyte_nb.compiler import compile_task, compile_workflow
 
 
@@ -45,7 +46,7 @@ class Checker:
         self, template: WorkflowTemplate, message: WorkflowSpec, found: "Sequence[Problem]"
     ) -> "tuple[CompiledWorkflowClosure | None, tuple[Problem, ...]]":
         """Compile a workflow; its closure, or every problem that tracing or compiling found."""
-        references = tuple(node.target.reference for node in template.nodes)
+        references = tuple(dict.fromkeys(references_of(template)))
         self._used[template.id] = references
         tasks = [self._tasks[id] for id in self._tasks_of(references) if id in self._tasks]
         problems: Sequence[Problem] = ()
@@ -80,6 +81,8 @@ def join(
     traced: "Sequence[Problem]", compiled: "Sequence[Problem]", template: WorkflowTemplate
 ) -> "tuple[Problem, ...]":
     """Both lists as one: nothing said twice, everything with the place where it was written."""
+    if not traced and not compiled:
+        return ()
     places = {node.id: node.location for node in template.nodes}
     by_place = {(item.node_id, item.variable): item for item in compiled}
     joined = []

@@ -13,7 +13,7 @@ from flyte_nb.api.errors import BundleError, CodecError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.api.problems import Problem
-from flyte_nb.api.specs import Container, LaunchPlanSpec, TaskTemplate, WorkflowTemplate
+from flyte_nb.api.specs import Container, LaunchPlanSpec, Node, TaskTemplate, WorkflowTemplate
 from flyte_nb.api.version import __version__
 from flyte_nb.bundle.command import task_args
 from flyte_nb.bundle.pack import PackedTask
@@ -183,9 +183,17 @@ class Drafts:
             made = self._made.get((reference.resource_type, reference.name))
             return reference if made is None else made.id
 
+        targets: dict[int, Any] = {}
+        """By identity: one target serves all calls of one entity, but for their options."""
+        nodes = []
+        for node in template.nodes:
+            target = targets.get(id(node.target))
+            if target is None:
+                target = targets[id(node.target)] = with_references(node, versioned).target
+            nodes.append(tuple.__new__(Node, (node[0], target, *node[2:])))
         failure = template.failure_node
         return template._replace(
-            nodes=tuple([with_references(node, versioned) for node in template.nodes]),
+            nodes=tuple(nodes),
             failure_node=None if failure is None else with_references(failure, versioned),
         )
 

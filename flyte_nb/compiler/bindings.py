@@ -5,7 +5,6 @@ Source: flytepropeller/pkg/compiler/validators/bindings.go at v1.16.8.
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from flyteidl.core import literals_pb2, types_pb2
 
@@ -19,18 +18,6 @@ from flyte_nb.compiler.problems import START_NODE, Collector
 # `name`, or `[3].name`; Flyte's own pattern, which is searched for, not matched.
 _VARIABLE = re.compile(r"(\[(\d+)\]\.)?(\w+)", re.ASCII)
 _MAX_INDEX = 2**63 - 1
-
-
-class Bound(NamedTuple):
-    """What one binding comes to."""
-
-    type: "Type | None"
-    makers: "list[str]"
-    """Ids of the nodes whose results it uses."""
-    ok: bool
-
-
-_FAILED = Bound(None, [], False)
 
 
 def bind(
@@ -69,10 +56,11 @@ def bind(
             provided.add(name)
             checker.name = name
             bound = checker.check(data, kind, expected, errors)
-            if bound.ok:
-                if bound.makers:
-                    builder.add_edges(bound.makers, node.id, direction)
-                resolved[name] = bound.type or builder.types.missing
+            if bound is not None:
+                resolved[name] = bound
+                if checker.makers:
+                    builder.add_edges(checker.makers, node.id, direction)
+            checker.makers.clear()
     if params is not None and len(provided) < len(params):
         for name, type in params.items():
             if name not in provided and not is_optional(type):
@@ -83,18 +71,20 @@ def bind(
 class _Binding:
     """Checks the bindings of one node; `name` is the input at hand, whose binding may be nested."""
 
-    __slots__ = ("builder", "check_types", "name", "node")
+    __slots__ = ("builder", "check_types", "makers", "name", "node")
 
     def __init__(self, builder: Builder, node: NodeState, check_types: bool) -> None:
         self.builder = builder
         self.node = node
         self.name = ""
         self.check_types = check_types
+        self.makers: list[str] = []
+        """Ids of the nodes whose results the binding uses."""
 
     def check(
         self, data: literals_pb2.BindingData, kind: "str | None", expected: Type, errors: Collector
-    ) -> Bound:
-        """What the binding of that kind comes to; problems go to `errors`."""
+    ) -> "Type | None":
+        """The type of the binding of that kind, or nothing; then problems went to `errors`."""
         if kind == "promise":
             return self._promise(data.promise, expected, errors)
         if kind == "scalar":
@@ -109,26 +99,29 @@ class _Binding:
             return self._items(data, ordered, "map_value_type", expected, errors)
         received = "*core.BindingData_OffloadedMetadata" if kind else ""
         errors.add(type_reports.mismatching_bindings(self.node.id, self.name, expected, received))
-        return _FAILED
+        return None
 
     def _union(
         self, data: literals_pb2.BindingData, kind: "str | None", expected: Type, errors: Collector
-    ) -> Bound:
-        found, match = _FAILED, expected
+    ) -> "Type | None":
+        found, match, used = None, expected, self.makers[:]
         for variant in expected.variants:
+            self.makers = used[:]
             bound = self.check(data, kind, variant, Collector())
-            if not bound.ok:
+            if bound is None:
                 continue
-            if found.ok:
+            if found is not None:
                 errors.add(
                     type_reports.ambiguous_union(
                         self.node.id, self.name, expected, data, (match, variant)
                     )
                 )
-                return _FAILED
-            found, match = bound, variant
-        if not found.ok:
+                return None
+            found, match, makers = bound, variant, self.makers
+        if found is None:
             errors.add(type_reports.incompatible_union(self.node.id, self.name, expected, data))
+            return None
+        self.makers = makers
         return found
 
     def _items(
@@ -138,28 +131,25 @@ class _Binding:
         kind: str,
         expected: Type,
         errors: Collector,
-    ) -> Bound:
+    ) -> "Type | None":
         if expected.kind != kind or expected.inner is None:
             received = data.collection if kind == "collection_type" else data.map
             errors.add(
                 type_reports.mismatching_bindings(self.node.id, self.name, expected, received)
             )
-            return _FAILED
+            return None
         before = errors.count
-        makers: list[str] = []
         inner: Type | None = None
         for item in items:
-            bound = self.check(item, item.WhichOneof("value"), expected.inner, errors)
-            if bound.ok:
-                makers.extend(bound.makers)
-                inner = bound.type
+            inner = self.check(item, item.WhichOneof("value"), expected.inner, errors) or inner
+        if errors.count != before:
+            return None
         types = self.builder.types
-        resolved = types.collection(inner) if kind == "collection_type" else types.map(inner)
-        return Bound(resolved, makers, errors.count == before)
+        return types.collection(inner) if kind == "collection_type" else types.map(inner)
 
     def _promise(
         self, promise: types_pb2.OutputReference, expected: Type, errors: Collector
-    ) -> Bound:
+    ) -> "Type | None":
         node, name = self.node, self.name
         maker_id = promise.node_id or START_NODE
         maker = self.builder.nodes.get(maker_id)
@@ -169,14 +159,14 @@ class _Binding:
                 reports.node_not_found(node.id, name, maker_id, self.builder.nodes, later=later)
             )
             errors.add(reports.still_not_bound(node.id, name))
-            return _FAILED
+            return None
         var = promise.var
         # An identifier of ASCII letters is the whole name, as nearly always.
         plain = var.isascii() and var.isidentifier()
         output, index = (var, False) if plain else _parsed(var)
         if not output:
             errors.add(reports.syntax_error(node.id, name, var))
-            return _FAILED
+            return None
         type = maker.outputs.get(output)
         if type is None or maker.alias_count:
             if not maker.alias_count:
@@ -184,7 +174,7 @@ class _Binding:
                     reports.output_not_found(maker.id, output, maker.label, sorted(maker.outputs))
                 )
             errors.add(reports.still_not_bound(node.id, name))
-            return _FAILED
+            return None
         source: Type | None = type
         if index:
             if type.kind == "collection_type":
@@ -194,7 +184,7 @@ class _Binding:
         if len(promise.attr_path):
             source = self._walk(promise, source or type, errors)
             if source is None:
-                return _FAILED
+                return None
         source = source or type
         if (
             self.check_types
@@ -202,10 +192,11 @@ class _Binding:
             and not self.builder.types.castable(source, expected)
         ):
             errors.add(self._mismatch(maker, var, source, expected))
-            return _FAILED
+            return None
         if not promise.node_id:
             promise.node_id = START_NODE
-        return Bound(type, [maker_id], True)
+        self.makers.append(maker_id)
+        return type
 
     def _walk(
         self, promise: types_pb2.OutputReference, source: Type, errors: Collector
@@ -233,7 +224,9 @@ class _Binding:
             (self.node.variable(self.name), expected),
         )
 
-    def _scalar(self, scalar: literals_pb2.Scalar, expected: Type, errors: Collector) -> Bound:
+    def _scalar(
+        self, scalar: literals_pb2.Scalar, expected: Type, errors: Collector
+    ) -> "Type | None":
         before = errors.count
         type = type_of_scalar(self.builder.types, scalar)
         if type is None:
@@ -257,7 +250,7 @@ class _Binding:
                 errors.add(
                     type_reports.illegal_enum_value(self.node.id, self.name, value, list(allowed))
                 )
-        return Bound(type, [], errors.count == before)
+        return type if errors.count == before else None
 
 
 def _parsed(name: str) -> "tuple[str, bool]":

@@ -55,8 +55,8 @@ def check_interface(builder: Builder, node_id: str, interface: Interface) -> Non
 
 
 def _of_task(builder: Builder, node: NodeState) -> "Interface | None":
-    task = node.message.task_node
-    if not task.HasField("reference_id"):
+    reference = node.reference
+    if reference is None:
         builder.errors.add(
             reports.value_required(
                 node.id,
@@ -65,11 +65,10 @@ def _of_task(builder: Builder, node: NodeState) -> "Interface | None":
             )
         )
         return None
-    interface = builder.program.task_interface(key(task.reference_id))
+    interface = builder.program.task_interface(reference)
     if interface is None:
-        builder.errors.add(
-            reports.task_not_found(node.id, task.reference_id, task.reference_id.name)
-        )
+        identifier = node.message.task_node.reference_id
+        builder.errors.add(reports.task_not_found(node.id, identifier, identifier.name))
     return interface
 
 

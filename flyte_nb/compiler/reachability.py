@@ -10,7 +10,8 @@ from flyte_nb.compiler import reports
 from flyte_nb.compiler.building import NodeState
 from flyte_nb.compiler.problems import END_NODE, START_NODE, Collector
 
-Edges = Mapping[str, "set[str]"]
+Edges = Mapping[str, "list[str]"]
+"""Ids by id, each list sorted."""
 
 
 def check_reachable(nodes: "Mapping[str, NodeState]", downstream: Edges, errors: Collector) -> None:
@@ -34,7 +35,7 @@ def find_cycle(start: str, downstream: Edges, visited: "set[str]") -> "list[str]
     path = [start]
     on_path = {start}
     visited.add(start)
-    pending: list[Iterator[str]] = [_sorted(downstream.get(start, ()))]
+    pending: list[Iterator[str]] = [iter(downstream.get(start, ()))]
     while pending:
         following = next(pending[-1], None)
         if following is None:
@@ -46,12 +47,8 @@ def find_cycle(start: str, downstream: Edges, visited: "set[str]") -> "list[str]
             visited.add(following)
             on_path.add(following)
             path.append(following)
-            pending.append(_sorted(downstream.get(following, ())))
+            pending.append(iter(downstream.get(following, ())))
     return []
-
-
-def _sorted(nodes: "Iterable[str]") -> "Iterator[str]":
-    return iter(sorted(nodes))
 
 
 def _ring_among(nodes: "Iterable[str]", downstream: Edges) -> "list[str]":

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from flyteidl.core import identifier_pb2, workflow_pb2
 
 from flyte_nb.compiler import reports
+from flyte_nb.compiler.building import NodeState
 from flyte_nb.compiler.problems import Collector
 from flyte_nb.compiler.program import key
 
@@ -33,19 +34,30 @@ class Requirements(NamedTuple):
     """Sub-workflows, those first that others need."""
 
 
+class Reading(NamedTuple):
+    """A workflow whose nodes have been read, each once."""
+
+    template: workflow_pb2.WorkflowTemplate
+    nodes: "tuple[NodeState, ...]"
+
+
+def read(template: workflow_pb2.WorkflowTemplate) -> Reading:
+    """The workflow with its nodes."""
+    return Reading(template, tuple(map(NodeState, template.nodes)))
+
+
 def find_requirements(
-    template: workflow_pb2.WorkflowTemplate,
-    workflows: "Mapping[bytes, workflow_pb2.WorkflowTemplate]",
-    errors: Collector,
+    primary: Reading, workflows: "Mapping[bytes, Reading]", errors: Collector
 ) -> Requirements:
-    """Everything that `template` refers to, sub-workflows followed; missing ones are reported."""
+    """Everything that `primary` refers to, sub-workflows followed; missing ones are reported."""
+    template = primary.template
     tasks: dict[bytes, Use] = {}
     launch_plans: dict[bytes, Use] = {}
     done: dict[bytes, Use] = {}
     root = Use(template.id, "", template.id.name)
     # Depth first without recursion: workflows may be nested a thousand levels deep.
     path: list[tuple[bytes, Use, Iterator[tuple[str, bytes, Use]]]] = []
-    path.append((key(template.id), root, uses(template)))
+    path.append((key(template.id), root, _uses(primary)))
     open_keys = {path[0][0]}
     while path:
         current, use, pending = path[-1]
@@ -79,36 +91,39 @@ def find_requirements(
             )
         else:
             open_keys.add(reference)
-            path.append((reference, found, uses(workflows[reference])))
+            path.append((reference, found, _uses(workflows[reference])))
     return Requirements(_sorted(tasks), _sorted(launch_plans), tuple(done.values()))
 
 
-def uses(template: workflow_pb2.WorkflowTemplate) -> "Iterator[tuple[str, bytes, Use]]":
-    """What the template's own nodes refer to, each once: the noun, the id as a key, and the use.
+def _uses(workflow: Reading) -> "Iterator[tuple[str, bytes, Use]]":
+    """What the workflow's own nodes refer to, each once: the noun, the id as a key, and the use.
 
     Nouns are `task`, `launch_plan` and `workflow`.
     """
     seen: set[bytes] = set()
-    for noun, identifier, node_id in _references(template):
+    inner: list[tuple[workflow_pb2.Node, str]] = []
+    name = workflow.template.id.name
+    for node in workflow.nodes:
+        reference = node.reference
+        if reference is None:
+            inner.append((node.message, node.id))
+        elif reference not in seen:  # nearly all of them
+            seen.add(reference)
+            yield "task", reference, Use(node.message.task_node.reference_id, node.id, name)
+    if workflow.template.HasField("failure_node"):
+        failure = workflow.template.failure_node
+        inner.append((failure, failure.id))
+    for noun, identifier, node_id in _references(inner):
         reference = key(identifier)
         if reference not in seen:
             seen.add(reference)
-            yield noun, reference, Use(identifier, node_id, template.id.name)
+            yield noun, reference, Use(identifier, node_id, name)
 
 
 def _references(
-    template: workflow_pb2.WorkflowTemplate,
+    inner: "list[tuple[workflow_pb2.Node, str]]",
 ) -> "Iterator[tuple[str, Identifier, str]]":
-    inner: list[tuple[workflow_pb2.Node, str]] = []
-    for node in template.nodes:
-        if node.WhichOneof("target") == "task_node":  # nearly all of them
-            task = node.task_node
-            if task.HasField("reference_id"):
-                yield "task", task.reference_id, node.id
-        else:
-            inner.append((node, node.id))
-    if template.HasField("failure_node"):
-        inner.append((template.failure_node, template.failure_node.id))
+    """What these nodes and the nodes inside of them refer to; `inner` is used up."""
     while inner:
         node, node_id = inner.pop()
         kind = node.WhichOneof("target")

@@ -23,7 +23,7 @@ from flyte_nb.compiler.program import (
     key,
 )
 from flyte_nb.compiler.reachability import check_reachable
-from flyte_nb.compiler.requirements import Requirements, find_requirements
+from flyte_nb.compiler.requirements import Reading, Requirements, find_requirements, read
 
 Closure = compiler_pb2.CompiledWorkflowClosure
 
@@ -74,7 +74,7 @@ def requirements(
         CompileFailed: when a sub-workflow is missing, given twice, or contains itself.
     """
     errors = Collector(template.id.name)
-    found = find_requirements(template, _by_key(sub_workflows, errors), errors)
+    found = find_requirements(read(template), _by_key(sub_workflows, errors), errors)
     if errors.count:
         raise CompileFailed(
             f"{template.id.name or 'The workflow'} does not compile.", errors.problems
@@ -91,12 +91,11 @@ def _fill(
 ) -> None:
     """Copy everything into the closure; its parts are then changed in place."""
     closure.primary.SetInParent()
-    # Through bytes, not by CopyFrom: that refuses what is nested too deeply to be sent.
-    closure.primary.template.MergeFromString(template.SerializeToString())
+    _copy(template, closure.primary.template)
     for workflow in sub_workflows:
         if not workflow.HasField("id"):
             errors.add(reports.value_required("root", "Template.Id", "A sub-workflow has no id."))
-        closure.sub_workflows.add().template.MergeFromString(workflow.SerializeToString())
+        _copy(workflow, closure.sub_workflows.add().template)
     seen: set[bytes] = set()
     for task in tasks:
         if not task.template.HasField("id"):
@@ -107,6 +106,14 @@ def _fill(
             closure.tasks.add().template.MergeFromString(task.template.SerializeToString())
 
 
+def _copy(workflow: workflow_pb2.WorkflowTemplate, copy: workflow_pb2.WorkflowTemplate) -> None:
+    """Fill the copy: the start and the end come before the workflow's own nodes."""
+    copy.nodes.add(id=START_NODE)
+    copy.nodes.add(id=END_NODE)
+    # Through bytes, not by CopyFrom: that refuses what is nested too deeply to be sent.
+    copy.MergeFromString(workflow.SerializeToString())
+
+
 def _compile(
     closure: Closure, launch_plans: "Mapping[str, LaunchPlanInterface]", errors: Collector
 ) -> None:
@@ -114,27 +121,29 @@ def _compile(
     if errors.count:
         return
     program = Program(closure.tasks, closure.sub_workflows, launch_plans)
-    needed = find_requirements(closure.primary.template, workflows, errors)
+    primary = read(closure.primary.template)
+    needed = find_requirements(primary, workflows, errors)
     _check_requirements(needed, program, errors)
     if errors.count:
         return
     # Inner ones first, each once: then no workflow is compiled within another.
     for use in needed.workflows:
         errors.entity = use.identifier.name
-        _compile_one(program.workflows[key(use.identifier)], program, errors)
+        reference = key(use.identifier)
+        _compile_one(program.workflows[reference], workflows[reference], program, errors)
     errors.entity = closure.primary.template.id.name
-    _compile_one(closure.primary, program, errors)
+    _compile_one(closure.primary, primary, program, errors)
 
 
 def _by_key(
     templates: "Iterable[workflow_pb2.WorkflowTemplate]", errors: Collector
-) -> "dict[bytes, workflow_pb2.WorkflowTemplate]":
-    found: dict[bytes, workflow_pb2.WorkflowTemplate] = {}
+) -> "dict[bytes, Reading]":
+    found: dict[bytes, Reading] = {}
     for template in templates:
         reference = key(template.id)
         if reference in found:
             errors.add(reports.duplicate_workflow(template.id, template.id.name))
-        found[reference] = template
+        found[reference] = read(template)
     return found
 
 
@@ -152,10 +161,11 @@ def _check_requirements(needed: Requirements, program: Program, errors: Collecto
 
 
 def _compile_one(
-    compiled: compiler_pb2.CompiledWorkflow, program: Program, errors: Collector
+    compiled: compiler_pb2.CompiledWorkflow, reading: Reading, program: Program, errors: Collector
 ) -> None:
     template = compiled.template
-    if not template.nodes:
+    start, end, *nodes = reading.nodes
+    if not nodes:
         errors.add(reports.no_nodes(go_text(template.id)))
         return
     builder = Builder(compiled, program, errors)
@@ -163,7 +173,12 @@ def _compile_one(
     if builder.interface.broken:
         check_interface(builder, START_NODE, builder.interface)
         return
-    given = _add_nodes(builder)
+    start.outputs = builder.interface.inputs
+    start.interface = Interface({}, builder.interface.inputs)
+    end.interface = Interface(builder.interface.outputs, {})
+    end.message.inputs.extend(template.outputs)
+    builder.nodes = {START_NODE: start, END_NODE: end}
+    _add_nodes(builder, nodes)
     for node_id in sorted(builder.nodes):
         if node_id != START_NODE:
             add_node_edges(builder, builder.nodes[node_id], BOTH)
@@ -173,53 +188,39 @@ def _compile_one(
         add_node_edges(builder, failure, UPSTREAM)
     # End node and workflow share their bindings, which name the start node by now.
     del template.outputs[:]
-    template.outputs.extend(builder.nodes[END_NODE].message.inputs)
-    _connect_orphans(builder, given)
+    template.outputs.extend(end.message.inputs)
+    _connect_orphans(builder, nodes)
+    builder.sort_edges()
     check_reachable(builder.nodes, builder.downstream, errors)
     builder.write_connections()
 
 
-def _add_nodes(builder: Builder) -> "list[str]":
-    """Put start and end before the nodes, check each node, and return the given nodes' ids."""
-    template = builder.template
-    originals = list(template.nodes)
+def _add_nodes(builder: Builder, nodes: "list[NodeState]") -> None:
+    """Check each node. Of nodes with one id Flyte keeps the first, and ignores the others."""
+    first = dict(builder.nodes)
+    for node in nodes:
+        first.setdefault(node.id, node)
+    builder.all_ids = frozenset(first)
+    if len(first) < len(builder.template.nodes):
+        _keep(builder.template, first.values())
+    for node in nodes:
+        builder.nodes.setdefault(node.id, node)
+        check_node(builder, node)
+
+
+def _keep(template: workflow_pb2.WorkflowTemplate, nodes: "Iterable[NodeState]") -> None:
+    """Let these be the template's nodes."""
+    messages = [node.message for node in nodes]
     del template.nodes[:]
-    start = NodeState(template.nodes.add(id=START_NODE))
-    start.outputs = builder.interface.inputs
-    start.interface = Interface({}, builder.interface.inputs)
-    end = NodeState(template.nodes.add(id=END_NODE, inputs=template.outputs))
-    end.interface = Interface(builder.interface.outputs, {})
-    builder.nodes = {START_NODE: start, END_NODE: end}
-    first: dict[str, workflow_pb2.Node] = {}
-    for message in originals:
-        if message.id not in builder.nodes:
-            first.setdefault(message.id, message)
-    template.nodes.extend(first.values())
-    builder.all_ids = frozenset((*builder.nodes, *first))
-    kept = iter(template.nodes[2:])
-    for message in originals:
-        # Flyte ignores a node whose id is taken, but for its own problems.
-        is_first = first.get(message.id) is message
-        state = NodeState(next(kept) if is_first else message)
-        if is_first:
-            builder.nodes[state.id] = state
-        check_node(builder, state)
-    return [message.id for message in originals]
+    template.nodes.extend(messages)
+    for node, message in zip(nodes, template.nodes, strict=True):
+        node.message = message
 
 
-def _connect_orphans(builder: Builder, given: "list[str]") -> None:
+def _connect_orphans(builder: Builder, nodes: "list[NodeState]") -> None:
     """What waits for nothing waits for the start; what nothing waits for, the end waits for."""
-    for node_id in sorted(set(given) - {START_NODE, END_NODE}):
+    for node_id in sorted({node.id for node in nodes} - {START_NODE, END_NODE}):
         if node_id not in builder.upstream:
             builder.add_edges((START_NODE,), node_id)
         if node_id not in builder.downstream:
             builder.add_edges((node_id,), END_NODE)
-
-
-__all__ = [
-    "LaunchPlanInterface",
-    "Requirements",
-    "compile_workflow",
-    "identifier_text",
-    "requirements",
-]

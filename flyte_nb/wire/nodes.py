@@ -71,9 +71,9 @@ class NodeWriter:
         if len(bindings) > 1:
             bindings = tuple(sorted(bindings, key=_var))
         out = [field(b"\x0a", utf8(id)), shared[2]]
-        out.extend(
-            [self._short_promise(each) or field(b"\x1a", self.binding(each)) for each in bindings]
-        )
+        out += [
+            self._short_promise(each) or field(b"\x1a", self.binding(each)) for each in bindings
+        ]
         if upstream:
             if len(upstream) > 1:
                 upstream = tuple(sorted(set(upstream)))
