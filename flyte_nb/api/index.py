@@ -59,6 +59,9 @@ class Index(NamedTuple):
     entries: "tuple[IndexEntry, ...]"
     tasks: "dict[str, TaskEntry]"
     requirements: "tuple[str, ...]" = ()
+    """Installed packages that the tasks' code imports, pinned as they were where it was packed (PEP 508:
+    `numpy==1.26.4`, `mine @ git+https://…@<commit>`), sorted. They say what the code was written with;
+    by themselves they make nobody install anything. What they depend on in turn is not in them."""
     format: int = FORMAT
 
     def entry(self, name: str) -> IndexEntry:

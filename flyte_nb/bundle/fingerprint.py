@@ -6,7 +6,6 @@ that what changed can be said by name. A function that another one refers to is 
 enters the other one's part by name only.
 """
 
-import functools
 import hashlib
 import pickle
 from collections.abc import Callable
@@ -14,13 +13,10 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple, TypeVar
 
 from flyte_nb.bundle import code as code_of
-from flyte_nb.bundle.references import References
-from flyte_nb.bundle.shaded import cloudpickle
+from flyte_nb.bundle.canonical import Sink, canonical_pickler, code_content, function_content
+from flyte_nb.bundle.references import CACHED, References
 from flyte_nb.sdk.callee import Callee
 
-_ATOMS = frozenset(
-    {int, float, str, bytes, bool, complex, type(None), list, tuple, dict, bytearray}
-)
 _VOLATILE = frozenset(
     {
         "__weakref__", "__dict__", "__module__", "__firstlineno__", "__static_attributes__",
@@ -45,6 +41,8 @@ class Part(NamedTuple):
     name: str
     digest: str
     size_bytes: int
+    user: str = ""
+    """Key of the part that refers to it; the first one, where several do."""
 
 
 class Fingerprinter:
@@ -68,6 +66,16 @@ class Fingerprinter:
         self._inlined: set[int] | None = None
         """Inside of a class: functions that are already part of its content."""
         self._waiting: list[Callable[[], None]] = []
+        self._user = ""
+        """Key of the part that is looked at."""
+        self.functions: dict[str, FunctionType] = {}
+        """The functions among the parts, by key."""
+        self.values: dict[str, Any] = {}
+        """The data among the parts, by key."""
+        self.tops: set[str] = set()
+        """Top-level names of modules that function bodies import, or that are referred to."""
+        self.missing: set[str] = set()
+        """Those that function bodies import, and that cannot be found here."""
 
     def task(self, task: Callee) -> None:
         """Add everything that `task` depends on."""
@@ -76,7 +84,7 @@ class Fingerprinter:
             function,
             "function",
             f"{function.__qualname__}()",
-            lambda: _function_content(function),
+            lambda: function_content(function),
             lambda: self._depend(function),
         )
         self._entity(task)
@@ -101,6 +109,10 @@ class Fingerprinter:
             # A cycle, most likely: digest it with its identities. What cannot be pickled fails again.
             return self._measured(value, fast=False)
 
+    def write(self, value: Any, sink: Any) -> None:
+        """Write what stands for `value` in a digest; what it refers to is only named."""
+        canonical_pickler()(sink, self.refer, lambda buffer: False).dump(value)
+
     def class_digest(self, cls: type) -> str:
         """The digest of a class and its methods: equal for equal classes, in every kernel."""
         alone = Fingerprinter(self._references, self._buffer_digest)
@@ -123,8 +135,13 @@ class Fingerprinter:
             type(value), type
         ):  # Python 3.10 also takes list[int] for an instance of type
             return self._class(value)
+        if isinstance(value, CACHED):
+            path = self._references.cached_path(value)
+            if path is not None:
+                return self._named(*path)
+            return ["cached", value.__wrapped__, dict(value.cache_parameters())]
         if isinstance(value, CodeType):
-            return ["code", *_code_content(value)]
+            return ["code", *code_content(value)]
         if isinstance(value, TypeVar):
             return ["typevar", value.__name__]
         self._note_module_of(value)
@@ -135,7 +152,7 @@ class Fingerprinter:
             self._waiting.pop(0)()
 
     def _measured(self, value: Any, *, fast: bool) -> Measured:
-        sink = _Sink()
+        sink = Sink()
         buffers: list[str] = []
 
         def out_of_band(buffer: pickle.PickleBuffer) -> bool:
@@ -144,7 +161,7 @@ class Fingerprinter:
             buffers.append(self._buffer_digest(raw))
             return False
 
-        pickler = _canonical_pickler()(sink, self, out_of_band)
+        pickler = canonical_pickler()(sink, self.refer, out_of_band)
         pickler.fast = fast
         pickler.dump(value)
         sink.hash.update("".join(buffers).encode())
@@ -159,32 +176,34 @@ class Fingerprinter:
 
     def _function(self, function: FunctionType, noun: str = "") -> Any:
         if self._references.by_reference(function):
-            module, name = str(function.__module__), function.__qualname__
-            self._module(module)
-            return ["function", module, name]
+            return self._named(str(function.__module__), function.__qualname__)
         if self._inlined is not None:
             return self._inline(function, self._inlined)
         key = self._part(
             function,
             noun or "helper",
             f"{function.__qualname__}()",
-            lambda: _function_content(function),
+            lambda: function_content(function),
             lambda: self._depend(function),
         )
         return ["function", key]
+
+    def _named(self, module: str, name: str) -> Any:
+        self._module(module)
+        return ["function", module, name]
 
     def _inline(self, function: FunctionType, inlined: "set[int]") -> Any:
         """A method, whole, as content of its class; the globals it uses are parts of their own."""
         if id(function) in inlined:
             return ["again", function.__qualname__]
         inlined.add(id(function))
-        self._waiting.append(lambda: self._depend(function, globals_only=True))
+        self._later(lambda: self._depend(function, globals_only=True))
         captured = {
             name: value
             for name, value in code_of.captured(function).items()
             if value is not code_of.EMPTY
         }
-        return ["method", _function_content(function), captured, code_of.defaults(function)]
+        return ["method", function_content(function), captured, code_of.defaults(function)]
 
     def _class(self, cls: type) -> Any:
         if self._references.by_reference(cls) or code_of.is_builtin(cls):
@@ -221,23 +240,40 @@ class Fingerprinter:
             return known
         key = self._keys[id(value)] = self._fresh(f"{kind} {name}")
         self._alive.append(value)
+        if isinstance(value, FunctionType):
+            self.functions[key] = value
+        user = self._user
         self.parts[key] = Part(key, kind, name, "", 0)  # holds its place: it may refer to itself
 
         def fill() -> None:
+            self._user = key
             self._inlined = set() if inline else None
             measured = self.measure(content())
             self._inlined = None
-            self.parts[key] = Part(key, kind, name, measured.digest[:_SHORT], measured.size_bytes)
+            digest = measured.digest[:_SHORT]
+            self.parts[key] = Part(key, kind, name, digest, measured.size_bytes, user)
             if then is not None:
                 then()
 
         self._waiting.append(fill)
         return key
 
+    def _later(self, act: "Callable[[], None]") -> None:
+        """Do it when what waits already is done, on behalf of the part that is looked at now."""
+        user = self._user
+
+        def done() -> None:
+            self._user = user
+            act()
+
+        self._waiting.append(done)
+
     def _depend(self, function: FunctionType, *, globals_only: bool = False) -> None:
         for top in sorted(code_of.imported_names(function.__code__)):
             if self._references.importable(top):
                 self._module(top)
+            else:
+                self.missing.add(top)
         if not self.parts:
             return
         root = next(iter(self.parts.values())).name
@@ -255,9 +291,9 @@ class Fingerprinter:
             same = self.parts.get(place)
             if same is None or same.digest != measured.digest[:_SHORT]:
                 key = self._fresh(place)
-                self.parts[key] = Part(
-                    key, kind, name, measured.digest[:_SHORT], measured.size_bytes
-                )
+                digest = measured.digest[:_SHORT]
+                self.parts[key] = Part(key, kind, name, digest, measured.size_bytes, self._user)
+                self.values[key] = value
 
     def _measured_once(self, value: Any) -> Measured:
         known = self._sizes.get(id(value))
@@ -268,9 +304,12 @@ class Fingerprinter:
 
     def _module(self, name: str) -> None:
         top = name.partition(".")[0]
+        self.tops.add(top)
         for unit in self._references.local.reached(top) if self._references.importable(top) else ():
             key = f"module {unit.name}"
-            self.parts[key] = Part(key, "module", unit.name, unit.sha256[:_SHORT], len(unit.data))
+            if key not in self.parts:
+                digest, size = unit.sha256[:_SHORT], len(unit.data)
+                self.parts[key] = Part(key, "module", unit.name, digest, size, self._user)
 
     def _note_module_of(self, value: Any) -> None:
         module = getattr(type(value), "__module__", None)
@@ -288,70 +327,6 @@ class Fingerprinter:
 
 
 _DESCRIPTORS = frozenset({"getset_descriptor", "member_descriptor"})
-
-
-class _Sink:
-    """A file that only counts and digests."""
-
-    def __init__(self) -> None:
-        self.hash = hashlib.sha256()
-        self.size = 0
-
-    def write(self, data: bytes) -> int:
-        self.hash.update(data)
-        self.size += len(data)
-        return len(data)
-
-
-@functools.cache
-def _canonical_pickler() -> Any:
-    """A pickler class over the private cloudpickle's, which knows properties, cells and the like."""
-
-    class CanonicalPickler(cloudpickle().Pickler):  # type: ignore[misc]
-        def __init__(self, sink: _Sink, owner: Fingerprinter, out_of_band: Any) -> None:
-            super().__init__(sink, protocol=5, buffer_callback=out_of_band)
-            self._owner = owner
-
-        def persistent_id(self, value: Any) -> Any:
-            if type(value) in _ATOMS:
-                return None
-            return self._owner.refer(value)
-
-    return CanonicalPickler
-
-
-def _function_content(function: FunctionType) -> Any:
-    attributes = {name: value for name, value in vars(function).items() if name != "__wrapped__"}
-    return [
-        function.__qualname__,
-        list(_code_content(function.__code__)),
-        dict(code_of.annotations(function)),
-        sorted(code_of.used_globals(function)),
-        attributes,
-    ]
-
-
-def _code_content(code: CodeType) -> "tuple[Any, ...]":
-    """Everything that makes code behave as it does; no file name, no line."""
-    return (
-        code.co_name,
-        code.co_argcount,
-        code.co_posonlyargcount,
-        code.co_kwonlyargcount,
-        code.co_flags,
-        code.co_code,
-        [_const(const) for const in code.co_consts],
-        code.co_names,
-        code.co_varnames,
-        code.co_freevars,
-        code.co_cellvars,
-        getattr(code, "co_exceptiontable", b""),
-    )
-
-
-def _const(const: Any) -> Any:
-    # Types apart: `1`, `1.0` and `True` are equal and pickle differently, but `(1,)` holds them.
-    return list(_code_content(const)) if isinstance(const, CodeType) else const
 
 
 def _innermost(entity: Callee) -> FunctionType:

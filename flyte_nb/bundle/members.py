@@ -54,7 +54,10 @@ class Contents:
             IndexEntry(item.name, uris[item.sha256], item.size, item.sha256, item.kind)
             for item in self
         )
-        return Index(__version__, PROTOCOL, self._task.python, entries, self.tasks)
+        needed = {item.text for one in (self._task, *self._task.inner) for item in one.requirements}
+        return Index(
+            __version__, PROTOCOL, self._task.python, entries, self.tasks, tuple(sorted(needed))
+        )
 
     def _entry(self, task: PackedTask) -> TaskEntry:
         payload = self._add(f"{task.name}.pkl", index_of.TASK, task.payload_sha256, task.payload)

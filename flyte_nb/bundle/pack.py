@@ -1,7 +1,6 @@
 """Pack a task: its fingerprint, its payload, what travels with it, and what one should know of that."""
 
 import hashlib
-import itertools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,27 +9,24 @@ from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import BundleError
 from flyte_nb.api.identifiers import Scope
+from flyte_nb.api.specs import Location
 from flyte_nb.bundle.fingerprint import Fingerprinter, Part
-from flyte_nb.bundle.modules import Unit, Units
-from flyte_nb.bundle.pickler import dump
+from flyte_nb.bundle.modules import Units
+from flyte_nb.bundle.pickler import Pickled, dump
 from flyte_nb.bundle.reach import is_dynamic, reach
 from flyte_nb.bundle.references import Known, References
+from flyte_nb.bundle.remarks import DATA_KINDS, place_of, remarks
+from flyte_nb.bundle.requirements import Requirement, requirements
+from flyte_nb.bundle.secrets import named_like_a_secret
+from flyte_nb.bundle.sources import spoken_place
+from flyte_nb.bundle.units import Unit
 from flyte_nb.bundle.unpicklable import explain
 from flyte_nb.sdk.callee import Callee
 from flyte_nb.sdk.task import Task
 from flyte_nb.types.registry import Registry
 
-LARGE_BYTES = 1 << 20
-"""A captured value over this size is warned about."""
-
-_SECRET_WORDS = frozenset(
-    {
-        "token", "password", "passwd", "pwd", "passphrase", "secret", "secrets", "apikey",
-        "credential", "credentials",
-    }
-)  # fmt: skip
-_SECRET_PAIRS = frozenset({("api", "key"), ("access", "key"), ("private", "key"), ("auth", "key")})
-_DATA_KINDS = frozenset({"global", "captured", "default"})
+LIMIT_BYTES = 1 << 30
+"""What one task may take along. Data of that size belongs into a store."""
 
 
 class Buffer(NamedTuple):
@@ -49,6 +45,12 @@ class Captured(NamedTuple):
     """`function`, `helper`, `task`, `class`, `global`, `captured`, `default` or `module`."""
     secret_like: bool
     """Whether its name looks like a secret's."""
+    key: str = ""
+    """What it is called among the fingerprint's parts."""
+    user: str = ""
+    """What brought it: the function or class that refers to it first; empty for the task itself."""
+    place: "Location | None" = None
+    """Where that refers to it; of a function or class, where it is defined."""
 
 
 class PackedTask(NamedTuple):
@@ -70,6 +72,8 @@ class PackedTask(NamedTuple):
     """The fingerprint's parts by what they are, e.g. `helper features()`, `global labels`."""
     python: str
     """`major.minor` of this interpreter, which alone can read the payload."""
+    requirements: "tuple[Requirement, ...]" = ()
+    """Installed packages that its code imports, pinned as they are here."""
     inner: "tuple[PackedTask, ...]" = ()
     """Of a dynamic task: the tasks that its body can call, each packed as it would be alone."""
 
@@ -106,7 +110,8 @@ def pack(
 class Packer:
     """Packs the tasks of one registration: shared arrays and modules are read and digested once.
 
-    Use a new one each time, for it does not look again at what it has seen. Arguments as of `pack`.
+    Use a new one each time, for it does not look again at what it has seen. Arguments as of `pack`, and
+    `limit_bytes`, which no task may be larger than.
     """
 
     def __init__(
@@ -115,7 +120,9 @@ class Packer:
         scope: Scope,
         registry: "Registry | None" = None,
         local_roots: "Sequence[str | Path]" = (),
+        limit_bytes: int = LIMIT_BYTES,
     ) -> None:
+        self._limit_bytes = limit_bytes
         self._scope = scope
         self._registry = registry
         self._units = Units(local_roots)
@@ -148,8 +155,22 @@ class Packer:
             raise
         except Exception as error:
             raise explain(task, error, self._failure) from error
+        packed = self._packed(task, references, fingerprinter, pickled)
+        if packed.size_bytes > self._limit_bytes:
+            raise _too_large(packed, task, self._limit_bytes)
+        return packed
+
+    def _packed(
+        self,
+        task: Task,
+        references: References,
+        fingerprinter: Fingerprinter,
+        pickled: Pickled,
+    ) -> PackedTask:
         parts = sorted(fingerprinter.parts.values(), key=lambda part: part.key)
         units = references.local.noted()
+        imported = {name for unit in units for name in unit.imports}
+        needed = requirements(references.modules | (imported - {unit.name for unit in units}))
         return PackedTask(
             name=self._scope.full_name(task.module, task.short_name),
             fingerprint=fingerprinter.fingerprint(),
@@ -157,10 +178,18 @@ class Packer:
             payload_sha256=hashlib.sha256(pickled.payload).hexdigest(),
             buffers=tuple(Buffer(raw, self._digests(raw)) for raw in pickled.buffers),
             modules=units,
-            captured=_captured(parts),
-            warnings=_warnings(task, parts, units),
+            captured=_captured(fingerprinter, parts),
+            warnings=remarks(
+                f"{task.short_name}()",
+                fingerprinter,
+                pickled.payload,
+                self._units,
+                units,
+                needed,
+            ),
             parts={part.key: part.digest for part in parts},
             python=f"{sys.version_info[0]}.{sys.version_info[1]}",
+            requirements=needed,
         )
 
     def _failure(self, value: Any) -> "Exception | None":
@@ -190,52 +219,34 @@ class _BufferDigests:
         return known[1]
 
 
-def _captured(parts: "list[Part]") -> "tuple[Captured, ...]":
-    found = [Captured(part.name, part.size_bytes, part.kind, _looks_secret(part)) for part in parts]
+def _captured(fingerprinter: Fingerprinter, parts: "list[Part]") -> "tuple[Captured, ...]":
+    found = []
+    for part in parts:
+        user = fingerprinter.parts.get(part.user)
+        found.append(
+            Captured(
+                part.name,
+                part.size_bytes,
+                part.kind,
+                part.kind in DATA_KINDS and named_like_a_secret(part.name),
+                part.key,
+                user.name if user is not None else "",
+                place_of(part, fingerprinter),
+            )
+        )
     return tuple(sorted(found, key=lambda item: (-item.size_bytes, item.name)))
 
 
-def _warnings(task: Task, parts: "list[Part]", units: "tuple[Unit, ...]") -> "tuple[str, ...]":
-    found = []
-    for part in parts:
-        what = f"{part.kind} variable" if part.kind == "captured" else part.kind
-        if part.kind in _DATA_KINDS and part.size_bytes > LARGE_BYTES:
-            found.append(
-                f"The {what} {part.name!r} ({part.size_bytes / 1e6:.1f} MB) travels with"
-                f" {task.short_name}(). Pass it as an input, or load it inside of the task."
-            )
-        if _looks_secret(part):
-            found.append(
-                f"The {what} {part.name!r} looks like a secret, and would be stored in clear text"
-                f" with {task.short_name}(). Use secret_requests=[Secret(…)] in its place."
-            )
-    for unit in units:
-        found.extend(
-            f"{path} is over 1 MB and no Python file; it does not travel with {unit.name!r}."
-            for path in unit.left_out
-        )
-        if len(unit.data) > LARGE_BYTES:
-            found.append(
-                f"The local module {unit.name!r} ({len(unit.data) / 1e6:.1f} MB) travels with"
-                f" {task.short_name}()."
-            )
-    return tuple(found)
-
-
-def _looks_secret(part: Part) -> bool:
-    if part.kind not in _DATA_KINDS:
-        return False
-    words = _words(part.name)
-    pairs = set(itertools.pairwise(words))
-    return not _SECRET_WORDS.isdisjoint(words) or not _SECRET_PAIRS.isdisjoint(pairs)
-
-
-def _words(name: str) -> "list[str]":
-    """`openaiApiKey` and `OPENAI_API_KEY` alike: openai, api, key."""
-    spaced = []
-    for before, letter in zip(" " + name, name, strict=False):
-        spaced.append(f"_{letter}" if before.islower() and letter.isupper() else letter)
-    return [word for word in "".join(spaced).lower().split("_") if word]
+def _too_large(packed: PackedTask, task: Task, limit: int) -> BundleError:
+    largest = packed.captured[0]
+    where = f" ({spoken_place(*largest.place)})" if largest.place is not None else ""
+    return BundleError(
+        f"{task.short_name}() would take {packed.size_bytes / 1e9:.1f} GB along, which is over the"
+        f" limit of {limit / 1e9:.1f} GB. The largest is the {largest.kind} {largest.name!r}{where}"
+        f" with {largest.size_bytes / 1e9:.1f} GB.",
+        code="USER:BundleTooLarge",
+        hint="Pass it as an input (a file, a directory, a frame), or load it inside of the task.",
+    )
 
 
 __all__ = ["Buffer", "Captured", "PackedTask", "Packer", "pack"]

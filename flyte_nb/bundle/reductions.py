@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from flyte_nb.bundle import code as code_of
 from flyte_nb.bundle.fingerprint import Fingerprinter
-from flyte_nb.bundle.references import References
+from flyte_nb.bundle.references import CACHED, References
 from flyte_nb.bundle.shaded import cloudpickle
 from flyte_nb.bundle.sources import Sources
 from flyte_nb.sdk.callee import Callee
@@ -68,6 +68,8 @@ class Reductions:
             return self._function(value)
         if isinstance(value, Callee):
             return self._entity(value)
+        if isinstance(value, CACHED):
+            return self._cached(value)
         if issubclass(
             type(value), type
         ):  # Python 3.10 also takes list[int] for an instance of type
@@ -110,6 +112,13 @@ class Reductions:
         state = ({_fresh(name): value for name, value in vars(function).items()}, slots)
         made = (code, namespace, len(code.co_freevars))
         return rebuild.function, made, state, None, None, rebuild.fill
+
+    def _cached(self, function: Any) -> Any:
+        path = self._references.cached_path(function)
+        if path is not None:
+            return rebuild.attribute, path
+        known = function.cache_parameters()
+        return rebuild.cached, (function.__wrapped__, known["maxsize"], known["typed"])
 
     def _code(self, code: CodeType) -> Any:
         return rebuild.code, _code_parts(code, self._sources.stable_name(code.co_filename))

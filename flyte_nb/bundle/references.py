@@ -4,6 +4,7 @@ A function or class travels by reference when the worker can import it: from an 
 from a local module that is shipped as a file. Everything else is pickled by value.
 """
 
+import functools
 import sys
 from typing import Any
 
@@ -12,6 +13,9 @@ from flyte_nb.bundle.modules import LocalModules, Units
 from flyte_nb.bundle.shaded import cloudpickle
 from flyte_nb.sdk.callee import Callee
 from flyte_nb.worker.failures import CLOUDPICKLE
+
+CACHED = type(functools.lru_cache(lambda: None))
+"""What `functools.lru_cache` and `cache` make; pickle knows it by name only."""
 
 _IN_THE_RING = frozenset({"flyte_nb", CLOUDPICKLE})
 
@@ -38,11 +42,14 @@ class References:
         self._importable = known.importable
         self.installed = known.installed
         self._by_name = cloudpickle()._should_pickle_by_reference
+        self.modules: set[str] = set()
+        """Full names of the modules that are imported where the task runs, and do not travel."""
         self._user_by_value = _registered_by_the_user()
 
     def by_reference(self, value: Any) -> bool:
         """Whether a function or class is found by its name where the task runs."""
         if id(value) in self.installed:
+            self.modules.add(str(value.__module__))
             return True
         if not self._by_name(value):
             return False
@@ -61,16 +68,25 @@ class References:
             by_value = module in self._user_by_value or top in self._user_by_value
             known = not by_value and module != MAIN_MODULE and (is_local or _find(top))
             self._importable[module] = known
+        if known and not is_local:
+            self.modules.add(module)
         return known
 
     def entity_path(self, entity: Callee) -> "tuple[str, str] | None":
         """Module and attribute path of a task or workflow that the worker can import."""
-        if not self.importable(entity.module):
+        return self._path(entity, entity.module, entity.short_name)
+
+    def cached_path(self, function: Any) -> "tuple[str, str] | None":
+        """The same of what `functools.lru_cache` made."""
+        return self._path(function, str(function.__module__), function.__qualname__)
+
+    def _path(self, value: Any, module: str, path: str) -> "tuple[str, str] | None":
+        if not self.importable(module):
             return None
-        found: Any = sys.modules.get(entity.module)
-        for part in entity.short_name.split("."):
+        found: Any = sys.modules.get(module)
+        for part in path.split("."):
             found = getattr(found, part, None)
-        return (entity.module, entity.short_name) if found is entity else None
+        return (module, path) if found is value else None
 
 
 def _find(top: str) -> bool:

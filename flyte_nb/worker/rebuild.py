@@ -69,3 +69,10 @@ def task_with_options(function: Any, options: "dict[str, Any]") -> Any:
     from flyte_nb.sdk.task import Task, TaskOptions
 
     return Task(function, TaskOptions(**options))
+
+
+def cached(function: Any, maxsize: "int | None", typed: bool) -> Any:
+    """What `functools.lru_cache` made of `function`; with nothing in its cache yet."""
+    from functools import lru_cache
+
+    return lru_cache(maxsize, typed)(function)

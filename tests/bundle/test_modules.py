@@ -7,7 +7,8 @@ import zipfile
 import pytest
 
 from flyte_nb.api.errors import BundleError
-from flyte_nb.bundle.modules import LocalModules, Units, read_unit
+from flyte_nb.bundle.modules import LocalModules, Units
+from flyte_nb.bundle.units import read_unit
 
 IMPORTS = [
     ("import a", {"a"}),
@@ -58,7 +59,7 @@ def test_what_no_worker_needs_stays(tmp_path):
     ):
         (package / name).write_text("x = 1")
     names = zipfile.ZipFile(io.BytesIO(read_unit("pkg", package).data)).namelist()
-    assert names == ["pkg/__init__.py", "pkg/sub/a.py"]
+    assert names == ["pkg/__init__.py", "pkg/sub/", "pkg/sub/a.py"]
 
 
 def test_a_file_that_was_rewritten_within_the_clocks_tick_is_read_again(tmp_path):
@@ -99,3 +100,97 @@ def test_the_standard_library_and_ours_are_never_local(tmp_path):
         (tmp_path / f"{name}.py").write_text("")
     local = LocalModules(Units([tmp_path]))
     assert not any(local.note(name) for name in ("json", "flyte_nb", "sqlite3", "__main__"))
+
+
+def _imported(unit, statement, tmp_path):
+    """What `statement` prints in a Python that has the unit's zip and nothing else of it."""
+    import subprocess
+    import sys
+
+    place = tmp_path / "there" / "unit.zip"
+    place.parent.mkdir()
+    place.write_bytes(unit.data)
+    code = f"import sys; sys.path.insert(0, {str(place)!r}); {statement}"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], capture_output=True, text=True, cwd=place.parent
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_namespace_packages_and_relative_imports_work_from_the_zip(tmp_path):
+    package = tmp_path / "space"
+    (package / "inner" / "deep").mkdir(parents=True)
+    (package / "inner" / "deep" / "one.py").write_text("from ..two import K\n")
+    (package / "inner" / "two.py").write_text("K = 7\n")
+    unit = read_unit("space", package)
+    assert _imported(unit, "from space.inner.deep.one import K; print(K)", tmp_path) == "7"
+
+
+def test_data_of_a_package_is_read_from_the_zip(tmp_path):
+    package = tmp_path / "pkg"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "words.txt").write_text("hello")
+    (package / "draft.ipynb").write_text("{}")
+    unit = read_unit("pkg", package)
+    ask = "import pkgutil, pkg; print(pkgutil.get_data('pkg', 'words.txt').decode())"
+    assert _imported(unit, ask, tmp_path) == "hello"
+    assert "pkg/draft.ipynb" not in zipfile.ZipFile(io.BytesIO(unit.data)).namelist()
+
+
+def test_a_module_that_is_a_link_travels_under_the_name_that_imports_it(tmp_path):
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "common.py").write_text("K = 1\n")
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "unit_link.py").symlink_to(tmp_path / "shared" / "common.py")
+    unit = Units([tmp_path / "book"]).find("unit_link")
+    assert zipfile.ZipFile(io.BytesIO(unit.data)).namelist() == ["unit_link.py"]
+
+
+def test_a_link_to_a_folder_above_ends(tmp_path):
+    package = tmp_path / "pkg"
+    package.mkdir()
+    (package / "__init__.py").write_text("K = 1\n")
+    (package / "again").symlink_to(package, target_is_directory=True)
+    names = zipfile.ZipFile(io.BytesIO(read_unit("pkg", package).data)).namelist()
+    assert names == ["pkg/__init__.py"]
+
+
+def test_a_root_that_is_a_link_is_still_the_notebooks_folder(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "unit_rooted.py").write_text("K = 1\n")
+    (tmp_path / "link").symlink_to(tmp_path / "real", target_is_directory=True)
+    assert Units([tmp_path / "link"]).find("unit_rooted") is not None
+
+
+def test_a_module_of_an_editable_install_is_the_authors_own(tmp_path, monkeypatch):
+    (tmp_path / "book").mkdir()
+    (tmp_path / "src" / "unit_edit").mkdir(parents=True)
+    (tmp_path / "src" / "unit_edit" / "__init__.py").write_text("K = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "src"))
+    units = Units([tmp_path / "book"])
+    unit = units.find("unit_edit")
+    assert unit is not None
+    assert not units.is_below_a_root(unit)
+
+
+def test_an_editable_install_with_compiled_parts_does_not_travel(tmp_path, monkeypatch):
+    (tmp_path / "book").mkdir()
+    (tmp_path / "src" / "unit_fast").mkdir(parents=True)
+    (tmp_path / "src" / "unit_fast" / "__init__.py").write_text("K = 1\n")
+    (tmp_path / "src" / "unit_fast" / "core.cpython-311-x86_64-linux-gnu.so").write_bytes(b"\x7f")
+    monkeypatch.syspath_prepend(str(tmp_path / "src"))
+    units = Units([tmp_path / "book"])
+    assert units.find("unit_fast") is None
+    assert list(units.compiled) == ["unit_fast"]
+
+
+def test_a_module_beside_the_notebook_stands_before_an_installed_one(tmp_path, monkeypatch):
+    for folder in ("book", "lib/site-packages"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "unit_shadow.py").write_text(f"K = {folder!r}\n")
+        monkeypatch.syspath_prepend(str(tmp_path / folder))
+    assert Units([tmp_path / "book"]).find("unit_shadow").place == str(
+        tmp_path / "book" / "unit_shadow.py"
+    )

@@ -1,0 +1,84 @@
+"""A value as bytes that are equal for equal values, in every kernel: to be digested, never loaded."""
+
+import functools
+import hashlib
+from collections.abc import Callable
+from types import CodeType, FunctionType
+from typing import Any
+
+from flyte_nb.bundle import code as code_of
+from flyte_nb.bundle.shaded import cloudpickle
+
+_ATOMS = frozenset(
+    {int, float, str, bytes, bool, complex, type(None), list, tuple, dict, bytearray}
+)
+
+
+class Sink:
+    """A file that only counts and digests."""
+
+    def __init__(self) -> None:
+        self.hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> int:
+        """Take in some bytes."""
+        self.hash.update(data)
+        self.size += len(data)
+        return len(data)
+
+
+@functools.cache
+def canonical_pickler() -> Any:
+    """A pickler class over the private cloudpickle's, which knows properties, cells and the like.
+
+    Made with a sink, `refer`, which gives what stands for a value (`None`: its plain pickle), and what
+    takes buffers.
+    """
+
+    class CanonicalPickler(cloudpickle().Pickler):  # type: ignore[misc]
+        def __init__(self, sink: Any, refer: "Callable[[Any], Any]", out_of_band: Any) -> None:
+            super().__init__(sink, protocol=5, buffer_callback=out_of_band)
+            self._refer = refer
+
+        def persistent_id(self, value: Any) -> Any:
+            if type(value) in _ATOMS:
+                return None
+            return self._refer(value)
+
+    return CanonicalPickler
+
+
+def function_content(function: FunctionType) -> Any:
+    """What makes a function itself; what it refers to is only named."""
+    attributes = {name: value for name, value in vars(function).items() if name != "__wrapped__"}
+    return [
+        function.__qualname__,
+        list(code_content(function.__code__)),
+        dict(code_of.annotations(function)),
+        sorted(code_of.used_globals(function)),
+        attributes,
+    ]
+
+
+def code_content(code: CodeType) -> "tuple[Any, ...]":
+    """Everything that makes code behave as it does; no file name, no line."""
+    return (
+        code.co_name,
+        code.co_argcount,
+        code.co_posonlyargcount,
+        code.co_kwonlyargcount,
+        code.co_flags,
+        code.co_code,
+        [_const(const) for const in code.co_consts],
+        code.co_names,
+        code.co_varnames,
+        code.co_freevars,
+        code.co_cellvars,
+        getattr(code, "co_exceptiontable", b""),
+    )
+
+
+def _const(const: Any) -> Any:
+    # Types apart: `1`, `1.0` and `True` are equal and pickle differently, but `(1,)` holds them.
+    return list(code_content(const)) if isinstance(const, CodeType) else const

@@ -1,0 +1,181 @@
+"""What an author should know of what travels: large data, secrets, what may be missing elsewhere.
+
+Only said, never refused; and of a secret never more than its kind.
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from types import CodeType
+from typing import Any
+
+from flyte_nb.api.specs import Location
+from flyte_nb.bundle import code as code_of
+from flyte_nb.bundle.fingerprint import Fingerprinter, Part
+from flyte_nb.bundle.modules import Units
+from flyte_nb.bundle.requirements import Requirement
+from flyte_nb.bundle.secrets import named_like_a_secret, secrets_in
+from flyte_nb.bundle.sources import spoken_place
+from flyte_nb.bundle.units import Unit
+
+LARGE_BYTES = 1 << 20
+"""A captured value over this size is warned about."""
+
+DATA_KINDS = frozenset({"global", "captured", "default"})
+
+
+def remarks(
+    task: str,
+    fingerprinter: Fingerprinter,
+    payload: bytes,
+    units: Units,
+    shipped: "Sequence[Unit]",
+    needed: "Sequence[Requirement]",
+) -> "tuple[str, ...]":
+    """Everything worth a look in one task, in sentences.
+
+    Args:
+        task: what it is called, e.g. `train()`.
+        fingerprinter: knows its parts.
+        payload: its pickle.
+        units: the author's own modules, shipped or not.
+        shipped: those that travel with it.
+        needed: the packages that it imports.
+    """
+    return (
+        *_of_data(task, fingerprinter),
+        *_of_contents(task, fingerprinter, payload),
+        *_of_modules(task, units, shipped),
+        *_of_needs(task, fingerprinter, units, needed),
+    )
+
+
+def place_of(part: Part, fingerprinter: Fingerprinter) -> "Location | None":
+    """Where the part is referred to; of a function, where it is defined."""
+    own = fingerprinter.functions.get(part.key)
+    if own is not None:
+        return Location(own.__code__.co_filename, own.__code__.co_firstlineno)
+    user = fingerprinter.functions.get(part.user)
+    if user is None:
+        return None
+    return Location(user.__code__.co_filename, code_of.line_of_use(user, part.name))
+
+
+def _of_data(task: str, fingerprinter: Fingerprinter) -> "Iterator[str]":
+    for part in fingerprinter.parts.values():
+        if part.kind not in DATA_KINDS:
+            continue
+        if part.size_bytes > LARGE_BYTES:
+            yield (
+                f"The {_called(part)} ({part.size_bytes / 1e6:.1f} MB) travels with {task}"
+                f"{_used(part, fingerprinter)}. Pass it as an input, or load it inside of the task."
+            )
+        if named_like_a_secret(part.name):
+            yield (
+                f"The {_called(part)} looks like a secret, and would be stored in clear text with"
+                f" {task}. Use secret_requests=[Secret(…)] in its place."
+            )
+
+
+def _of_contents(task: str, fingerprinter: Fingerprinter, payload: bytes) -> "Iterator[str]":
+    left = set(secrets_in(payload))
+    if not left:
+        return
+    for part in list(fingerprinter.parts.values()):
+        for kind in secrets_in(_written(part, fingerprinter)):
+            left.discard(kind)
+            yield (
+                f"The {_called(part)} seems to hold {kind}{_used(part, fingerprinter)}, which would"
+                f" be stored in clear text with {task}. Use secret_requests=[Secret(…)] in its place."
+            )
+    for kind in sorted(left):
+        yield (
+            f"The code of {task} (or a comment in it) seems to hold {kind}, which would be stored in"
+            " clear text. Take it out."
+        )
+
+
+def _written(part: Part, fingerprinter: Fingerprinter) -> bytes:
+    """The part's own texts and bytes."""
+    function = fingerprinter.functions.get(part.key)
+    if function is not None:
+        return b"\n".join(_texts(function.__code__))
+    if part.key not in fingerprinter.values or part.size_bytes > LARGE_BYTES:
+        return b""
+    target = io.BytesIO()
+    fingerprinter.write(fingerprinter.values[part.key], target)
+    return target.getvalue()
+
+
+def _texts(code: CodeType) -> "Iterator[bytes]":
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            yield from _texts(const)
+        else:
+            yield from _texts_of(const)
+
+
+def _texts_of(const: Any) -> "Iterator[bytes]":
+    if isinstance(const, str):
+        yield const.encode("utf-8", "replace")
+    elif isinstance(const, bytes):
+        yield const
+    elif isinstance(const, (tuple, frozenset)):
+        for item in const:
+            yield from _texts_of(item)
+
+
+def _of_modules(task: str, units: Units, shipped: "Sequence[Unit]") -> "Iterator[str]":
+    for unit in shipped:
+        for path in unit.left_out:
+            yield f"{path} is over 1 MB and no Python file; it does not travel with {unit.name!r}."
+        if unit.binaries:
+            yield (
+                f"{unit.binaries[0]} is compiled and does not travel with {unit.name!r}. Install the"
+                " package where tasks run, if the task needs it."
+            )
+        if len(unit.data) > LARGE_BYTES:
+            yield (
+                f"The local module {unit.name!r} ({len(unit.data) / 1e6:.1f} MB) travels with {task}."
+            )
+        for path, kinds in unit.secrets:
+            yield (
+                f"{path} seems to hold {' and '.join(kinds)}, which would be stored in clear text"
+                f" with {task}. Use secret_requests=[Secret(…)] in its place."
+            )
+        if not units.is_below_a_root(unit):
+            yield (
+                f"The module {unit.name!r} is not beside the notebook, and not an installed package:"
+                f" it travels with {task} as it lies in {unit.place}."
+            )
+
+
+def _of_needs(
+    task: str, fingerprinter: Fingerprinter, units: Units, needed: "Sequence[Requirement]"
+) -> "Iterator[str]":
+    for requirement in needed:
+        if requirement.note:
+            yield (
+                f"{task} needs {requirement.text}: {requirement.note}. Publish it, or make it a"
+                " module beside the notebook."
+            )
+    for name in sorted(fingerprinter.missing):
+        yield (
+            f"{task} imports {name!r}, which is neither installed here nor beside the notebook."
+            " Where the task runs it has to be."
+        )
+    for top, unit in sorted(units.compiled.items()):
+        if top in fingerprinter.tops:
+            yield (
+                f"{top!r} lies in {unit.place} with compiled parts ({unit.binaries[0]}), so it"
+                f" cannot travel with {task}. Build a wheel of it, and install that where tasks run."
+            )
+
+
+def _called(part: Part) -> str:
+    kind = "captured variable" if part.kind == "captured" else part.kind
+    return f"{kind} {part.name!r}"
+
+
+def _used(part: Part, fingerprinter: Fingerprinter) -> str:
+    place = place_of(part, fingerprinter)
+    return f" ({spoken_place(*place)})" if place is not None else ""

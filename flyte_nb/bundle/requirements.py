@@ -1,0 +1,158 @@
+"""What the modules that a task uses are called by installers, pinned as they are installed here.
+
+Read from the `.dist-info` folders beside a module: `importlib.metadata` parses every package to tell who
+brought `yaml`, which takes half a second; this lists one folder and looks into a file or none.
+Source: PEP 376 (RECORD), PEP 610 (direct_url.json), PEP 503 (names), PEP 508 (`name @ url`).
+"""
+
+import functools
+import importlib.util
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable
+from typing import NamedTuple
+
+_FOLDER = re.compile(r"(?P<name>.+?)-(?P<version>\d[^-]*)(-py[\d.]+)?\.(dist|egg)-info$")
+_OURS = frozenset({"flyte_nb", "_flyte_nb_cloudpickle"})
+
+
+class Requirement(NamedTuple):
+    """One installed package that the task's code needs."""
+
+    text: str
+    """As PEP 508 writes it, pinned: `numpy==1.26.4`, `mine @ git+https://…@<commit>`."""
+    modules: "tuple[str, ...]"
+    """The top-level modules for whose sake it is needed."""
+    note: str = ""
+    """What stands against installing it elsewhere; empty when nothing does."""
+
+
+def requirements(modules: "Iterable[str]") -> "tuple[Requirement, ...]":
+    """The packages that brought these modules, sorted; nothing for what came with Python.
+
+    Args:
+        modules: full names of importable modules; of a namespace package such as `google.protobuf`
+            the name below tells who brought it.
+    """
+    found: dict[str, set[str]] = {}
+    notes: dict[str, str] = {}
+    for module in sorted(set(modules)):
+        top = module.partition(".")[0]
+        if top in sys.stdlib_module_names or top in sys.builtin_module_names or top in _OURS:
+            continue
+        for package in _brought(module):
+            text, note = _pinned(package)
+            found.setdefault(text, set()).add(top)
+            notes[text] = note
+    return tuple(
+        Requirement(text, tuple(sorted(found[text])), notes[text]) for text in sorted(found)
+    )
+
+
+class _Package(NamedTuple):
+    name: str
+    version: str
+    info: str
+    """Path of its `.dist-info`."""
+
+
+def _brought(module: str) -> "tuple[_Package, ...]":
+    top, _, below = module.partition(".")
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError, AttributeError):
+        return ()
+    if spec is None:
+        return ()
+    places = list(spec.submodule_search_locations or ()) or [spec.origin or ""]
+    for place in places:
+        folder = os.path.dirname(place)
+        try:
+            changed = os.stat(folder or os.curdir).st_mtime_ns
+        except OSError:
+            continue
+        is_namespace = spec.origin is None
+        path = f"{top}/{below.partition('.')[0]}" if is_namespace and below else top
+        packages = _in_folder(folder, changed, path, several=is_namespace)
+        if packages:
+            return packages
+    return ()
+
+
+@functools.lru_cache(maxsize=1024)
+def _in_folder(folder: str, changed: int, path: str, *, several: bool) -> "tuple[_Package, ...]":
+    """The packages of the folder that brought `path`, a module's path without its ending.
+
+    Names that are like the module's are looked at first: most packages are called what they bring.
+    """
+    name = _normal(path.partition("/")[0])
+    packages = sorted(
+        _packages(folder, changed), key=lambda each: (each.name != name, name not in each.name)
+    )
+    having = (package for package in packages if _has(package, path))
+    if several:
+        return tuple(sorted(having))
+    first = next(having, None)
+    return () if first is None else (first,)
+
+
+@functools.lru_cache(maxsize=16)
+def _packages(folder: str, changed: int) -> "tuple[_Package, ...]":
+    found = []
+    for name in sorted(os.listdir(folder)):
+        match = _FOLDER.match(name)
+        if match is not None:
+            info = os.path.join(folder, name)
+            found.append(_Package(_normal(match["name"]), match["version"], info))
+    return tuple(found)
+
+
+def _has(package: _Package, path: str) -> bool:
+    """Whether the package's list of files has the module."""
+    listed = _listed(package)
+    start = b"\n" + path.encode()
+    return any(start + end in listed for end in (b"/", b".py,", b".cpython-", b".abi3", b".so,"))
+
+
+def _listed(package: _Package) -> bytes:
+    record = _read(package, "RECORD")
+    if record:
+        return b"\n" + record
+    # A Debian package, or an editable install of setuptools: only the top-level names are known.
+    tops = _read(package, "top_level.txt").split()
+    return b"".join(b"\n" + top + b"/" for top in tops)
+
+
+def _read(package: _Package, name: str) -> bytes:
+    try:
+        with open(os.path.join(package.info, name), "rb", buffering=0) as file:
+            return file.readall()
+    except OSError:
+        return b""
+
+
+def _pinned(package: _Package) -> "tuple[str, str]":
+    plain = f"{package.name}=={package.version}"
+    try:
+        direct = json.loads(_read(package, "direct_url.json") or b"{}")
+    except ValueError:
+        direct = {}
+    url = str(direct.get("url", ""))
+    if not url:
+        return plain, ""
+    if "vcs_info" in direct:
+        vcs = direct["vcs_info"]
+        place = f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
+        below = direct.get("subdirectory")
+        return f"{package.name} @ {place}" + (f"#subdirectory={below}" if below else ""), ""
+    if url.startswith("file:"):
+        return plain, (
+            "it was installed from a folder or file of this machine, which no other machine has"
+        )
+    return f"{package.name} @ {url}", ""
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
