@@ -42,7 +42,7 @@ class BlobStore(Protocol):
         """The whole object."""
         ...
 
-    def write(self, uri: str, data: bytes) -> None:
+    def write(self, uri: str, data: "bytes | memoryview") -> None:
         """Store `data` at `uri`, replacing what is there."""
         ...
 
@@ -78,11 +78,12 @@ class BlobStore(Protocol):
 class StagingArea(Protocol):
     """Where a bundle's members are put, by content."""
 
-    def stage(self, name: str, data: bytes, *, sha256: str) -> "tuple[str, int]":
+    def stage(self, name: str, data: "bytes | memoryview", *, sha256: str) -> "tuple[str, int]":
         """Make sure the object is there; return its URI and how many bytes had to be sent.
 
         `name` is the path below the area, e.g. `ab/<sha256>` or `index-<sha256>.json`. An object
         that is there already with that size (and digest, where the store knows it) is not sent.
+        A `memoryview` is one of plain bytes (format `B`, one dimension).
         """
         ...
 

@@ -4,22 +4,21 @@ An index appears only after all its members, and names them by their digests, so
 staging leaves nothing that could be run, and the next one sends what is still missing.
 """
 
-import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 from flyte_nb.api import index as index_of
-from flyte_nb.api.errors import StorageError
 from flyte_nb.api.ports import StagingArea
 from flyte_nb.bundle.members import Contents, Member
 from flyte_nb.bundle.pack import PackedTask
+from flyte_nb.bundle.retrying import Retrying, Sleep
+from flyte_nb.bundle.side_by_side import side_by_side
 
 _PARALLEL = 8
-_ATTEMPTS = 4
-_FIRST_PAUSE_S = 0.2
+
+_T = TypeVar("_T")
 
 
 class Staged(NamedTuple):
@@ -32,23 +31,50 @@ class Staged(NamedTuple):
     """Bytes that were not there yet; of a shared member, with the first task that needs it."""
 
 
-Progress = Callable[[int, int, str], None]
-"""Called with members done, members in all, and the name of the task that was just served."""
+class Progress(NamedTuple):
+    """How far a staging is."""
+
+    done_bytes: int
+    """Of members and indexes that are there now."""
+    total_bytes: int
+    """Of all members; indexes (1 kB each) are known when the members are there."""
+    sent_bytes: int
+    """Of those done, what was not there before."""
+
+
+class _Meter:
+    """Counts what is there, and tells it."""
+
+    def __init__(self, total: int, tell: "Callable[[Progress], None] | None") -> None:
+        self._now = Progress(0, total, 0)
+        self._tell = tell
+        if tell is not None and total:
+            tell(self._now)
+
+    def count(self, size: int, sent: int) -> None:
+        now = self._now
+        done = now.done_bytes + size
+        self._now = Progress(done, max(now.total_bytes, done), now.sent_bytes + sent)
+        if self._tell is not None:
+            self._tell(self._now)
 
 
 def stage(
     packed: "Sequence[PackedTask]",
     area: StagingArea,
     *,
-    on_progress: "Progress | None" = None,
-    sleep: "Callable[[float], None]" = time.sleep,
+    on_progress: "Callable[[Progress], None] | None" = None,
+    sleep: Sleep = time.sleep,
 ) -> "list[Staged]":
     """Put everything that `packed` needs into `area`; in the order of `packed`.
+
+    Interrupted (by `KeyboardInterrupt`, or by an error) it waits for no upload that is under way:
+    objects appear whole or not at all, and nothing names them yet.
 
     Args:
         packed: the tasks.
         area: where members and indexes go.
-        on_progress: called from several threads, one at a time for each member.
+        on_progress: told at the beginning, and whenever one more object is there.
         sleep: waits between attempts at a transient fault.
 
     Raises:
@@ -59,30 +85,22 @@ def stage(
     for task in packed:
         for member in contents[task.name]:
             distinct.setdefault(member.sha256, (member, task.name))
-    total = len(distinct) + len(packed)
-    placed: dict[str, tuple[str, int]] = {}
+    members = [member for member, _ in distinct.values()]
+    meter = _Meter(sum(member.size for member in members), on_progress)
+    retrying = Retrying(sleep)
+    uris: dict[str, str] = {}
     own = dict.fromkeys(contents, 0)
-    with _submitter(area) as submit:
-        jobs = {
-            sha256: submit(_put, area, member, sleep) for sha256, (member, _) in distinct.items()
-        }
-        for done, (sha256, job) in enumerate(jobs.items(), start=1):
-            placed[sha256] = job()
-            first = distinct[sha256][1]
-            own[first] += placed[sha256][1]
-            if on_progress is not None:
-                on_progress(done, total, first)
-        uris = {sha256: uri for sha256, (uri, _) in placed.items()}
-        sent = [
-            submit(_put_index, area, index_of.dumps(contents[task.name].index(uris)), sleep)
-            for task in packed
-        ]
-        staged = []
-        for done, (task, job) in enumerate(zip(packed, sent, strict=True), start=len(placed) + 1):
-            uri, sent_bytes = job()
-            staged.append(Staged(task.name, uri, sent_bytes + own[task.name]))
-            if on_progress is not None:
-                on_progress(done, total, task.name)
+    placed = _all(partial(_put, area, retrying), members, area)
+    for member, (uri, sent) in zip(members, placed, strict=True):
+        uris[member.sha256] = uri
+        own[distinct[member.sha256][1]] += sent
+        meter.count(member.size, sent)
+    indexes = [index_of.dumps(contents[task.name].index(uris)) for task in packed]
+    staged = []
+    placed = _all(partial(_put_index, area, retrying), indexes, area)
+    for task, data, (uri, sent) in zip(packed, indexes, placed, strict=True):
+        staged.append(Staged(task.name, uri, sent + own[task.name]))
+        meter.count(len(data), sent)
     return staged
 
 
@@ -94,40 +112,19 @@ def planned_index(task: PackedTask, root_uri: str) -> str:
     return f"{root_uri}/{name}"
 
 
-Job = Callable[[], tuple[str, int]]
-"""Waits for what was submitted, and says what came of it."""
-
-
-@contextmanager
-def _submitter(area: StagingArea) -> "Iterator[Callable[..., Job]]":
-    """How to hand work to `area`: side by side, or at once where waiting is not what takes time."""
+def _all(
+    put: "Callable[[_T], tuple[str, int]]", items: "Sequence[_T]", area: StagingArea
+) -> "Iterator[tuple[str, int]]":
+    """Side by side; one after the other on a local disk, where waiting is not what takes time."""
     if getattr(area, "is_local", False):
-        yield lambda act, *values: functools.partial(act, *values)
-        return
-    with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="flyte-nb-stage") as pool:
-        yield lambda act, *values: pool.submit(act, *values).result
+        return map(put, items)
+    return side_by_side(put, items, threads=_PARALLEL)
 
 
-def _put(area: StagingArea, member: Member, sleep: "Callable[[float], None]") -> "tuple[str, int]":
-    data = member.data if isinstance(member.data, bytes) else bytes(member.data)
-    return _retried(lambda: area.stage(member.place, data, sha256=member.sha256), sleep)
+def _put(area: StagingArea, retrying: Retrying, member: Member) -> "tuple[str, int]":
+    return retrying(lambda: area.stage(member.place, member.data, sha256=member.sha256))
 
 
-def _put_index(
-    area: StagingArea, data: bytes, sleep: "Callable[[float], None]"
-) -> "tuple[str, int]":
+def _put_index(area: StagingArea, retrying: Retrying, data: bytes) -> "tuple[str, int]":
     name = index_of.index_name(data)
-    return _retried(lambda: area.stage(name, data, sha256=index_of.digest(data)), sleep)
-
-
-def _retried(
-    act: "Callable[[], tuple[str, int]]", sleep: "Callable[[float], None]"
-) -> "tuple[str, int]":
-    for attempt in range(_ATTEMPTS - 1):
-        try:
-            return act()
-        except StorageError as error:
-            if not error.transient:
-                raise
-        sleep(_FIRST_PAUSE_S * 2**attempt)
-    return act()
+    return retrying(lambda: area.stage(name, data, sha256=index_of.digest(data)))

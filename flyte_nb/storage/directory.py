@@ -3,38 +3,77 @@
 import hashlib
 
 from flyte_nb.api.errors import StorageError
-from flyte_nb.api.ports import BlobStore
+from flyte_nb.api.ports import BlobStore, Stat
 
-_ALWAYS_VERIFIED_BYTES = 16 << 20
-"""Up to here an object on a local disk is read to see that it is still itself (1 ms a MB)."""
+_TRUSTED_FROM_BYTES = 16 << 20
+"""Over a network larger objects are not read again to see that they are whole: of a store that tells
+no MD5 their size has to do, which an upload that was cut short does not have."""
+_PART_BYTES = 4 << 20
 
 
 class DirectoryStaging:
     """A `StagingArea` below `root_uri`.
 
-    Objects are content-addressed and written atomically. On a local disk one that was damaged later
-    is written anew, so that registering again mends it. What is fetched is verified in any case.
+    Objects are content-addressed and written atomically. One that is there is taken for whole when
+    its size is right and one of these says so: it has not been touched since it was last seen to be
+    whole, the store tells its MD5, or its bytes. Else it is written anew, so that registering again
+    mends what was damaged. What is fetched is verified in any case.
+
+    Args:
+        root_uri: the folder.
+        store: reads and writes it.
+        seen: stamps of the objects that were seen to be whole, by URI; grows. One that lives longer
+            than the area makes looking at an unchanged area cost one `stat` an object.
+        named: URIs that are told in place of those below `root_uri`, for a folder that tasks will see
+            elsewhere.
     """
 
-    def __init__(self, root_uri: str, store: BlobStore) -> None:
+    def __init__(
+        self,
+        root_uri: str,
+        store: BlobStore,
+        *,
+        seen: "dict[str, str] | None" = None,
+        named: str = "",
+    ) -> None:
         self.root_uri = root_uri.rstrip("/")
+        self.named = named.rstrip("/") or self.root_uri
         self._store = store
+        self._seen = {} if seen is None else seen
         self.is_local = self.root_uri.startswith(("file://", "/"))
         """On this machine's disk: an object takes a system call or two, threads would cost more."""
 
-    def stage(self, name: str, data: bytes, *, sha256: str) -> "tuple[str, int]":
+    def stage(self, name: str, data: "bytes | memoryview", *, sha256: str) -> "tuple[str, int]":
         """Make sure the object is there; return its URI and how many bytes were written."""
         uri = f"{self.root_uri}/{name}"
-        size = memoryview(data).nbytes
-        if self._store.size(uri) == size and self._is_whole(uri, size, sha256):
-            return uri, 0
-        self._store.write(uri, data)
-        return uri, size
+        size = len(data)
+        found = self._store.stat(uri)
+        sent = 0
+        if found is None or found.size != size or not self._is_whole(uri, found, data, sha256):
+            self._store.write(uri, data)
+            sent = size
+            found = self._store.stat(uri) if self.is_local else None
+        if found is not None and found.stamp:
+            self._seen[uri] = found.stamp
+        return f"{self.named}/{name}", sent
 
-    def _is_whole(self, uri: str, size: int, sha256: str) -> bool:
-        if size > _ALWAYS_VERIFIED_BYTES or not self.is_local:
+    def _is_whole(self, uri: str, found: Stat, data: "bytes | memoryview", sha256: str) -> bool:
+        if found.stamp and self._seen.get(uri) == found.stamp:
             return True
+        if found.md5:
+            if hashlib.md5(data, usedforsecurity=False).hexdigest() == found.md5:
+                return True  # a store that encrypts may tell the MD5 of what it made of the bytes
+        elif found.size > _TRUSTED_FROM_BYTES and not self.is_local:
+            return True
+        return self._digest(uri, found.size) == sha256
+
+    def _digest(self, uri: str, size: int) -> str:
+        digest = hashlib.sha256()
         try:
-            return hashlib.sha256(self._store.read(uri)).hexdigest() == sha256
-        except StorageError:
-            return False
+            for offset in range(0, size, _PART_BYTES):
+                digest.update(self._store.read_part(uri, offset, _PART_BYTES))
+        except StorageError as error:
+            if error.transient:
+                raise
+            return ""
+        return digest.hexdigest()

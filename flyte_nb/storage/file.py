@@ -35,7 +35,7 @@ class FileStore:
         except OSError as error:
             raise explain(error, "read", uri) from error
 
-    def write(self, uri: str, data: bytes) -> None:
+    def write(self, uri: str, data: "bytes | memoryview") -> None:
         """Store `data` at `uri`, replacing what is there."""
         path = local_path(uri)
         try:
@@ -157,7 +157,7 @@ def explain(error: OSError, verb: str, uri: str) -> StorageError:
     )
 
 
-def _write_beside(path: str, data: bytes) -> None:
+def _write_beside(path: str, data: "bytes | memoryview") -> None:
     beside = _beside(path)
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)

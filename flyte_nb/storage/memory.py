@@ -22,7 +22,7 @@ class MemoryStore:
             raise _missing(uri)
         return found
 
-    def write(self, uri: str, data: bytes) -> None:
+    def write(self, uri: str, data: "bytes | memoryview") -> None:
         """Store `data` at `uri`, replacing what is there."""
         with self._lock:
             self._objects[uri] = bytes(data)

@@ -46,7 +46,7 @@ class FsspecStore:
         """The whole object."""
         return bytes(self._call("read", uri, "cat_file", uri, moved=self.size(uri) or 0))
 
-    def write(self, uri: str, data: bytes) -> None:
+    def write(self, uri: str, data: "bytes | memoryview") -> None:
         """Store `data` at `uri`, replacing what is there."""
         size = len(data)
         try:

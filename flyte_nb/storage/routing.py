@@ -16,7 +16,7 @@ class Stores:
         """The whole object."""
         return self._of(uri).read(uri)
 
-    def write(self, uri: str, data: bytes) -> None:
+    def write(self, uri: str, data: "bytes | memoryview") -> None:
         """Store `data` at `uri`, replacing what is there."""
         self._of(uri).write(uri, data)
 

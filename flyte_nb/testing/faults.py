@@ -48,7 +48,7 @@ class FaultyStore:
         self._begin("read_part", uri)
         return self.changes(uri, self.inner.read_part(uri, offset, length))
 
-    def write(self, uri: str, data: bytes) -> None:
+    def write(self, uri: str, data: "bytes | memoryview") -> None:
         """Store `data` at `uri`."""
         self._begin("write", uri)
         self.inner.write(uri, data)
