@@ -3,6 +3,7 @@
 import signal
 import sys
 import time
+from collections.abc import Callable
 
 from flyte_nb.api.errors import SYSTEM, ErrorInfo, StorageError
 from flyte_nb.api.ports import BlobStore
@@ -30,16 +31,35 @@ def run(options: Options, spawned: "Spawned | None", failure: "OSError | None") 
     try:
         info = _not_started(failure) if spawned is None else _attempt(options, spawned, store)
     except Exception as error:  # noqa: BLE001 - the container's outermost frame
-        info = _unforeseen(error)
+        info = unforeseen(error)
+    return conclude(info, options, store, sys.stderr.write)
+
+
+def conclude(
+    info: "ErrorInfo | None", options: Options, store: BlobStore, say: "Callable[[str], object]"
+) -> int:
+    """Write the failure, if there is one, to its file and the log; the host's exit status."""
     if info is None:
         return 0
-    sys.stderr.write(f"{info.code}: {info.message}\n")
+    say(f"{info.code}: {info.message}\n")
     try:
         write_error(store, options.output_prefix, info)
     except StorageError as error:
-        sys.stderr.write(f"error.pb could not be written: {error}\n")
+        say(f"error.pb could not be written: {error}\n")
         return NOT_WRITTEN
     return 0
+
+
+def carry_out(attempt: Attempt, worker: Worker) -> "ErrorInfo | None":
+    """Run the attempt in its worker, and see the worker's end; the failure, or `None`."""
+    try:
+        info = attempt.run()
+        if info is not None and not worker.has_answered:
+            worker.kill()
+        worker.finish()
+        return info
+    finally:
+        worker.kill()
 
 
 def _attempt(options: Options, spawned: Spawned, store: BlobStore) -> "ErrorInfo | None":
@@ -47,13 +67,8 @@ def _attempt(options: Options, spawned: Spawned, store: BlobStore) -> "ErrorInfo
     worker = Worker(pipe, SpawnedChild(spawned))
     previous = signal.signal(signal.SIGTERM, lambda *_: worker.forward_sigterm())
     try:
-        info = Attempt(options, store, worker, spawned.folder, time.sleep).run()
-        if info is not None and not worker.has_answered:
-            worker.kill()
-        worker.finish()
-        return info
+        return carry_out(Attempt(options, store, worker, spawned.folder, time.sleep), worker)
     finally:
-        worker.kill()
         signal.signal(signal.SIGTERM, previous)
 
 
@@ -66,7 +81,8 @@ def _not_started(failure: "OSError | None") -> ErrorInfo:
     return ErrorInfo("SYSTEM:WorkerStart", message, SYSTEM)
 
 
-def _unforeseen(error: Exception) -> ErrorInfo:
+def unforeseen(error: Exception) -> ErrorInfo:
+    """A failure of ours that nobody thought of."""
     from flyte_nb.worker.failures import describe
 
     message = (

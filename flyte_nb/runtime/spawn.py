@@ -6,6 +6,11 @@ Imports what every Python has loaded already, so that the worker boots while the
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
 PYTHON_VARIABLE = "FLYTE_NB_WORKER_PYTHON"
 """Names the interpreter that holds the user's packages; without it, the one that runs the host."""
 
@@ -21,9 +26,9 @@ class Spawned:
         self.folder = folder
 
 
-def interpreter() -> str:
+def interpreter(environ: "Mapping[str, str] | None" = None) -> str:
     """The worker's interpreter."""
-    return os.environ.get(PYTHON_VARIABLE) or sys.executable
+    return (os.environ if environ is None else environ).get(PYTHON_VARIABLE) or sys.executable
 
 
 def spawn(folder: str) -> Spawned:
@@ -32,20 +37,12 @@ def spawn(folder: str) -> Spawned:
     Raises:
         OSError: when there is no such interpreter.
     """
-    python = interpreter()
     child_read, own_write = os.pipe()
     own_read, child_write = os.pipe()
     os.set_inheritable(child_read, True)
     os.set_inheritable(child_write, True)
-    environment = dict(os.environ)
-    environment.pop(PYTHON_VARIABLE, None)
-    bootstrap = os.path.join(
-        os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "worker", "bootstrap.py"
-    )
-    arguments = [python, "-I", bootstrap, str(child_read), str(child_write), folder]
     try:
-        # Not subprocess: it costs 10 ms to import, and this starts one program.
-        pid = os.posix_spawn(python, arguments, environment)
+        pid = start("bootstrap.py", (str(child_read), str(child_write), folder), os.environ)
     except OSError:
         os.close(own_read)
         os.close(own_write)
@@ -54,6 +51,25 @@ def spawn(folder: str) -> Spawned:
         os.close(child_read)
         os.close(child_write)
     return Spawned(pid, own_read, own_write, folder)
+
+
+def start(
+    script: str,
+    arguments: "Iterable[str]",
+    environ: "Mapping[str, str]",
+    file_actions: "Iterable[tuple[Any, ...]]" = (),
+) -> int:
+    """Start one of the worker's scripts in the worker's interpreter; the process's number.
+
+    Raises:
+        OSError: when there is no such interpreter.
+    """
+    python = interpreter(environ)
+    environment = {name: value for name, value in environ.items() if name != PYTHON_VARIABLE}
+    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    command = [python, "-I", os.path.join(here, "worker", script), *arguments]
+    # Not subprocess: it costs 10 ms to import, and this starts one program.
+    return os.posix_spawn(python, command, environment, file_actions=tuple(file_actions))
 
 
 def end(spawned: Spawned) -> None:

@@ -1,0 +1,236 @@
+"""The warm host's process: attempts come over a socket, and each is carried out in a thread.
+
+A frame (see `flyte_nb/worker/zygote.py`) is one of `attempt`, with the descriptors of its standard
+output, its standard error and, where there is one, its lock; and `signal`. Back come `ended`, and
+`cold` for an attempt that has to be run cold, because this process will not.
+"""
+
+import json
+import os
+import select
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from signal import SIGTERM
+from typing import Any
+
+from flyte_nb.api.errors import ErrorInfo, FlyteNbError
+from flyte_nb.api.ports import BlobStore
+from flyte_nb.runtime import spawn
+from flyte_nb.runtime.attempt import Attempt
+from flyte_nb.runtime.host import carry_out, conclude, unforeseen
+from flyte_nb.runtime.options import Options, parse
+from flyte_nb.runtime.process import Worker
+from flyte_nb.runtime.warm.forked import ForkedChild
+from flyte_nb.runtime.warm.zygotes import Key, Unfit, Zygote, Zygotes
+from flyte_nb.storage import open_stores
+from flyte_nb.worker.pipe import Pipe
+from flyte_nb.worker.zygote import receive, send
+
+_TICK_MS = 5000
+"""How often idle zygotes are looked for."""
+_SWITCH_S = 0.0005
+"""Threads here wait for others most of the time, and should not wait for each other."""
+
+
+def main(descriptor: int) -> None:
+    """Serve the socket until its other end is closed and no attempt runs any more."""
+    sys.setswitchinterval(_SWITCH_S)
+    control = socket.socket(fileno=descriptor)
+    control.set_inheritable(False)
+    host = WarmHost(control)
+    host.run()
+    host.close()
+
+
+class WarmHost:
+    """Carries out the attempts that come over `control`."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._sending = threading.Lock()
+        self._store = open_stores()
+        self._zygotes = Zygotes(self._store)
+        self._lock = threading.Lock()
+        self._running: dict[str, _Running] = {}  # guarded by `_lock`
+
+    def run(self) -> None:
+        """Take attempts until nobody sends any more."""
+        waiting = select.poll()
+        waiting.register(self._control, select.POLLIN)
+        while True:
+            if not waiting.poll(_TICK_MS):
+                self._zygotes.expire()
+                continue
+            frame = receive(self._control)
+            if frame is None:
+                return
+            message, fds = frame
+            if message["kind"] == "attempt":
+                self._start(message, fds)
+                continue
+            with self._lock:
+                running = self._running.get(message["id"])
+            if running is not None:
+                running.signal(message["number"])
+
+    def close(self) -> None:
+        """Wait for the attempts that run, and end the zygotes."""
+        with self._lock:
+            threads = [running.thread for running in self._running.values()]
+        for thread in threads:
+            thread.join()
+        self._zygotes.close()
+
+    def _start(self, message: "dict[str, Any]", fds: "list[int]") -> None:
+        running = _Running(message, fds, self._store, self._zygotes)
+        running.thread = threading.Thread(target=self._carry_out, args=(message["id"], running))
+        with self._lock:
+            self._running[message["id"]] = running
+        running.thread.start()
+
+    def _carry_out(self, id: str, running: "_Running") -> None:
+        answer = running.carry_out()
+        with self._lock:
+            del self._running[id]
+        # The lock is let go of by whoever is answered, or by nobody when the backend is gone.
+        with suppress(OSError), self._sending:
+            send(self._control, {"id": id, **answer})
+        running.close()
+
+
+class _Running:
+    """One attempt."""
+
+    thread: threading.Thread
+
+    def __init__(
+        self, message: "dict[str, Any]", fds: "list[int]", store: BlobStore, zygotes: Zygotes
+    ) -> None:
+        self._message = message
+        self._fds = fds
+        self._store = store
+        self._zygotes = zygotes
+        self._lock = threading.Lock()
+        self._worker: Worker | None = None  # guarded by `_lock`, as is the next
+        self._signals: list[int] = []
+        self._child: ForkedChild | None = None
+        self._folder = ""
+
+    def signal(self, number: int) -> None:
+        """Send it to the attempt's processes; later, when it has none yet."""
+        with self._lock:
+            if self._worker is None:
+                self._signals.append(number)
+            else:
+                self._pass_on(self._worker, number)
+
+    def carry_out(self) -> "dict[str, Any]":
+        """Do all of it; what the backend is told."""
+        try:
+            options = parse(self._message["arguments"])
+            zygote = self._zygotes.take(self._key(options))
+        except (Unfit, FlyteNbError, OSError) as error:
+            return {"kind": "cold", "why": str(error)}
+        broken = False
+        try:
+            self._folder = spawn.work_folder()
+            worker = self._fork(zygote)
+            status = self._serve(options, worker, zygote.loads)
+        except (Unfit, OSError) as error:
+            broken = isinstance(error, Unfit)
+            return {"kind": "cold", "why": str(error)}
+        finally:
+            broken = broken or (self._child is not None and self._child.orphaned)
+            self._zygotes.give_back(zygote, broken=broken)
+            if self._folder:
+                spawn.remove(self._folder)
+        child = self._child
+        cpu_s, max_rss = (child.cpu_s, child.max_rss) if child is not None else (None, None)
+        return {"kind": "ended", "exit_code": status, "cpu_s": cpu_s, "max_rss": max_rss}
+
+    def close(self) -> None:
+        """Let go of the descriptors that came with it."""
+        for descriptor in self._fds:
+            os.close(descriptor)
+
+    def _key(self, options: Options) -> Key:
+        environ = tuple(sorted(self._message["base"].items()))
+        return Key(options.index_file_location, options.task, environ)
+
+    def _fork(self, zygote: Zygote) -> Worker:
+        child_read, own_write = os.pipe()
+        own_read, child_write = os.pipe()
+        message = {
+            "id": self._message["id"],
+            "folder": self._folder,
+            "cwd": self._message["cwd"],
+            "environ": self._message["own"],
+        }
+        try:
+            self._child = zygote.fork(message, (child_read, child_write, *self._fds))
+        except Unfit:
+            os.close(own_read)
+            os.close(own_write)
+            raise
+        finally:
+            os.close(child_read)
+            os.close(child_write)
+        # Before any of the task's code runs: from now on a backend that starts again can end it.
+        _note(self._message["note"], self._child.pid)
+        worker = Worker(Pipe(own_read, own_write, self._folder), self._child)
+        with self._lock:
+            self._worker = worker
+            for number in self._signals:
+                self._pass_on(worker, number)
+        return worker
+
+    def _serve(self, options: Options, worker: Worker, loads: "dict[str, Any]") -> int:
+        environ = {**self._message["base"], **self._message["own"]}
+        attempt = _WarmAttempt(options, self._store, worker, self._folder, loads, environ)
+        info: ErrorInfo | None
+        try:
+            info = carry_out(attempt, worker)
+        except Exception as error:  # noqa: BLE001 - the thread's outermost frame
+            info = unforeseen(error)
+        return conclude(info, options, self._store, self._say)
+
+    def _say(self, text: str) -> None:
+        with suppress(OSError):
+            os.write(self._fds[1], text.encode())
+
+    def _pass_on(self, worker: Worker, number: int) -> None:
+        if number == SIGTERM:
+            worker.forward_sigterm()
+        elif self._child is not None:
+            self._child.signal(number)
+
+
+class _WarmAttempt(Attempt):
+    """An attempt whose bundle was fetched and verified before its zygote loaded it."""
+
+    def __init__(
+        self,
+        options: Options,
+        store: BlobStore,
+        worker: Worker,
+        folder: str,
+        loads: "dict[str, Any]",
+        environ: "Mapping[str, str]",
+    ) -> None:
+        super().__init__(options, store, worker, folder, time.sleep, environ)
+        self._loads = loads
+
+    def _load(self) -> None:
+        self._worker.send(self._loads)
+
+
+def _note(path: str, pid: int) -> None:
+    """Say which process it is, as `AttemptFolder` of propeller's executors reads it."""
+    if path:
+        with open(path + ".new", "w") as file:
+            file.write(json.dumps({"pid": pid, "started_s": time.time()}))
+        os.replace(path + ".new", path)

@@ -1,0 +1,243 @@
+"""The zygotes that a warm host keeps: started when first asked for, least used ones ended first."""
+
+import os
+import socket
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from flyte_nb.api.ports import BlobStore
+from flyte_nb.bundle.fetch import Fetched, fetch
+from flyte_nb.runtime import spawn
+from flyte_nb.runtime.warm.forked import ForkedChild
+from flyte_nb.worker.zygote import receive, send
+
+KEPT = 8
+"""So many are kept at most, beside those that are at work."""
+IDLE_S = 300.0
+"""One that was not asked for this long is ended."""
+MAX_BYTES = 2 << 30
+"""What the kept ones may have resident together."""
+
+
+class Unfit(Exception):
+    """A task that cannot be run warm; says why."""
+
+
+class Key(NamedTuple):
+    """What a zygote is of: a task of a bundle, in an interpreter with an environment."""
+
+    index: str
+    task: str
+    environ: tuple[tuple[str, str], ...]
+    """With it the interpreter, which a variable names."""
+
+
+class Zygote:
+    """A process that has loaded a task, and what it was loaded from.
+
+    Raises:
+        Unfit: when the task cannot be loaded, or not be forked.
+        OSError: when the process cannot be started.
+        BundleError, StorageError: when its bundle cannot be fetched.
+    """
+
+    def __init__(self, key: Key, store: BlobStore) -> None:
+        self.in_flight = 0  # guarded by the lock of its `Zygotes`
+        self.broken = False  # likewise
+        self.used_at = time.monotonic()
+        self._lock = threading.Lock()
+        self._control: socket.socket | None = None
+        self._pid = 0
+        self._folder = spawn.work_folder()
+        try:
+            fetched = fetch(key.index, key.task, store, self._folder)
+            self.loads = {
+                "kind": "load",
+                "payload": fetched.payload,
+                "buffers": fetched.buffers,
+                "modules": fetched.modules,
+                "python": fetched.python,
+            }
+            self._start(dict(key.environ), fetched)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def resident_bytes(self) -> int:
+        """What it has resident, where the system says so."""
+        try:
+            with open(f"/proc/{self._pid}/statm") as file:
+                return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except (OSError, ValueError):
+            return 0
+
+    def fork(self, message: "Mapping[str, Any]", fds: "tuple[int, ...]") -> ForkedChild:
+        """Fork an attempt; its descriptors are the zygote's then, and closed here.
+
+        Raises:
+            Unfit: when the zygote has ended.
+        """
+        end_fd, told_fd = os.pipe()
+        try:
+            self._send({"kind": "fork", **message}, (*fds, told_fd))
+        except OSError as error:
+            os.close(end_fd)
+            raise Unfit(f"its zygote has ended: {error}") from error
+        finally:
+            os.close(told_fd)
+        id = message["id"]
+        child = ForkedChild(end_fd, lambda number: self._signal(id, number))
+        if not child.pid:
+            child.close()
+            raise Unfit("its zygote has ended")
+        return child
+
+    def close(self) -> None:
+        """End it; it has nothing to do any more."""
+        if self._control is not None:
+            self._control.close()
+        if self._pid:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, 9)
+            with suppress(ChildProcessError):
+                os.waitpid(self._pid, 0)
+            self._pid = 0
+        spawn.remove(self._folder)
+
+    def _start(self, environ: "dict[str, str]", fetched: Fetched) -> None:
+        self._control, theirs = socket.socketpair()
+        handed = theirs.fileno() + 1  # a number in the child; here nothing becomes inheritable
+        writing = os.O_WRONLY | os.O_CREAT
+        actions: list[tuple[Any, ...]] = [
+            (os.POSIX_SPAWN_DUP2, theirs.fileno(), handed),
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, os.path.join(self._folder, "stdout"), writing, 0o600),
+            (os.POSIX_SPAWN_OPEN, 2, os.path.join(self._folder, "stderr"), writing, 0o600),
+        ]
+        with theirs:
+            self._pid = spawn.start("zygote.py", (str(handed), self._folder), environ, actions)
+        self._send({**self.loads, "ring": fetched.ring})
+        answer = receive(self._control)
+        if answer is None or answer[0]["kind"] != "ready":
+            raise Unfit(answer[0]["why"] if answer else "its process ended while it was loaded")
+
+    def _signal(self, id: str, number: int) -> None:
+        with suppress(OSError):
+            self._send({"kind": "signal", "id": id, "number": int(number)})
+
+    def _send(self, message: "dict[str, Any]", fds: "tuple[int, ...]" = ()) -> None:
+        if self._control is None:
+            raise BrokenPipeError("closed")
+        with self._lock:
+            send(self._control, message, fds)
+
+
+class _Place:
+    """Where the zygote of a key is, or why there is none."""
+
+    def __init__(self) -> None:
+        self.starting = threading.Lock()
+        self.zygote: Zygote | None = None
+        self.unfit = ""
+
+
+class Zygotes:
+    """The zygotes by their keys. Safe from several threads."""
+
+    def __init__(
+        self,
+        store: BlobStore,
+        *,
+        kept: int = KEPT,
+        idle_s: float = IDLE_S,
+        max_bytes: int = MAX_BYTES,
+        clock: "Callable[[], float]" = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._kept = kept
+        self._idle_s = idle_s
+        self._max_bytes = max_bytes
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._places: OrderedDict[Key, _Place] = OrderedDict()  # guarded by `_lock`
+
+    def take(self, key: Key) -> Zygote:
+        """The zygote of `key`, started when there is none; give it back.
+
+        Raises:
+            Unfit: when this task cannot be run warm. Others as of `Zygote`.
+        """
+        with self._lock:
+            place = self._places.setdefault(key, _Place())
+            self._places.move_to_end(key)
+        with place.starting:
+            if place.unfit:
+                raise Unfit(place.unfit)
+            if place.zygote is None:
+                try:
+                    started = Zygote(key, self._store)
+                except Unfit as error:
+                    place.unfit = str(error)
+                    raise
+                with self._lock:
+                    place.zygote = started
+            with self._lock:
+                zygote = place.zygote
+                zygote.in_flight += 1
+        self._shrink()
+        return zygote
+
+    def give_back(self, zygote: Zygote, *, broken: bool = False) -> None:
+        """An attempt has ended; a broken zygote is not used again."""
+        with self._lock:
+            zygote.in_flight -= 1
+            zygote.used_at = self._clock()
+            zygote.broken |= broken
+            if broken:
+                for place in self._places.values():
+                    if place.zygote is zygote:
+                        place.zygote = None
+            unused = zygote.broken and not zygote.in_flight
+        if unused:
+            zygote.close()
+
+    def expire(self) -> None:
+        """End those that were not asked for a long time."""
+        oldest = self._clock() - self._idle_s
+        self._end(lambda zygote: zygote.used_at < oldest)
+
+    def close(self) -> None:
+        """End all that are not at work."""
+        self._end(lambda zygote: True)
+
+    def _shrink(self) -> None:
+        """End the least used ones while there are too many, or they are too large."""
+        with self._lock:
+            found = [place.zygote for place in self._places.values() if place.zygote is not None]
+            while len(self._places) > 16 * self._kept:  # notes of what is unfit do not pile up
+                key, place = next(iter(self._places.items()))
+                if place.zygote is not None or place.starting.locked():
+                    break
+                del self._places[key]
+        kept, resident = 0, 0
+        for zygote in reversed(found):
+            kept += 1
+            resident += zygote.resident_bytes
+            if kept > 1 and (kept > self._kept or resident > self._max_bytes):
+                self._end(lambda one, chosen=zygote: one is chosen)  # type: ignore[misc]
+
+    def _end(self, chosen: "Callable[[Zygote], bool]") -> None:
+        ended = []
+        with self._lock:
+            for place in self._places.values():
+                zygote = place.zygote
+                if zygote is not None and not zygote.in_flight and chosen(zygote):
+                    place.zygote = None
+                    ended.append(zygote)
+        for zygote in ended:
+            zygote.close()
