@@ -1,7 +1,7 @@
 """One attempt, from the index to the outputs: fetch, verify, have it loaded, called, and served."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
@@ -38,16 +38,24 @@ class Attempt:
         worker: the process that holds the user's code.
         folder: the attempt's own local folder.
         sleep: waits between attempts at a transient fault.
+        environ: the attempt's variables; `None` means this process's own.
     """
 
     def __init__(
-        self, options: Options, store: BlobStore, worker: Worker, folder: str, sleep: Sleep
+        self,
+        options: Options,
+        store: BlobStore,
+        worker: Worker,
+        folder: str,
+        sleep: Sleep,
+        environ: "Mapping[str, str] | None" = None,
     ) -> None:
         self._options = options
         self._store = store
         self._worker = worker
         self._folder = folder
         self._sleep = sleep
+        self._environ = os.environ if environ is None else environ
         self._downloads = 0
 
     def run(self) -> "ErrorInfo | None":
@@ -92,7 +100,7 @@ class Attempt:
         if self._options.mapped:
             from flyte_nb.runtime.mapped import element_of
 
-            inputs = element_of(inputs, tuple(self._options.mapped.split(",")), os.environ)
+            inputs = element_of(inputs, tuple(self._options.mapped.split(",")), self._environ)
         plain = {name: to_plain(literal) for name, literal in inputs.items()}
         execution = {
             "raw_output_prefix": self._options.raw_output_data_prefix,

@@ -60,6 +60,7 @@ def carry_out(attempt: Attempt, worker: Worker) -> "ErrorInfo | None":
         return info
     finally:
         worker.kill()
+        worker.close()
 
 
 def _attempt(options: Options, spawned: Spawned, store: BlobStore) -> "ErrorInfo | None":

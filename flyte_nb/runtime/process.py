@@ -75,6 +75,9 @@ class Worker:
             if not waited.poll(int(_GRACE_S * 1000)):
                 self.kill()
         self._child.wait()
+
+    def close(self) -> None:
+        """Let go of the pipe, after the worker has ended."""
         self.pipe.close()
         self._child.close()
 

@@ -107,10 +107,11 @@ class Zygote:
             )
             self._seeds.look()
             # `serve` asks for it by this name, in every release's ring.
-            main.load = lambda *_, **__: task
+            vars(main).update(load=lambda *_, **__: task)
             self._serve_attempt = main.serve
         except BaseException as error:  # noqa: BLE001 - a cold attempt fails in the same way, and says how
             return f"{type(error).__name__}: {error}"
+        _prepare(task)
         return ""
 
     def _serve(self) -> bool:
@@ -190,6 +191,7 @@ class _Seeds:
     def __init__(self) -> None:
         self._seeded = False
         self._state: Any = None
+        self._seed: Any = None
 
     def watch(self) -> None:
         """From now on note whether somebody seeds."""
@@ -201,14 +203,14 @@ class _Seeds:
             self._seeded = any(value is not None for value in (*values, *named.values()))
             seed(*values, **named)
 
-        random.seed = noted  # type: ignore[assignment]
-        self._restore = lambda: setattr(random, "seed", seed)
+        random.seed = noted
+        self._seed = seed
 
     def look(self) -> None:
         """The user's code is loaded."""
         import random
 
-        self._restore()
+        random.seed = self._seed
         if self._seeded:
             self._state = random.getstate()
 
@@ -223,6 +225,18 @@ class _Seeds:
         # numpy forgets what it began with when it is seeded by hand.
         if numpy is not None and getattr(generator, "seed_seq", None) is not None:
             numpy.seed()
+
+
+def _prepare(task: Any) -> None:
+    """Import what every attempt at the task imports, and read its signature; failing is left to them."""
+    try:
+        from flyte_nb.types import registry
+
+        known = registry.default_registry(warn_pickled=False)
+        task.signature(known)
+        vars(registry).update(default_registry=lambda **_: known)
+    except Exception:  # noqa: BLE001 - a signature with problems, or a ring of another release
+        return
 
 
 def _unfit() -> str:

@@ -3,7 +3,7 @@
 Liveness. `lock` is held (flock) by the attempt's process and by whatever that started without closing
 file descriptors; the kernel lets go of it when the last of them has died, however it died. It is
 taken before the process is made and handed down to it, so there is no moment at which the process
-lives and the lock is free. `process.json` says which process group to end.
+lives and the lock is free. `process.json` says which process group to end (the warm host writes it too).
 """
 
 import fcntl
@@ -41,7 +41,7 @@ class AttemptFolder:
         self.lock = self.path / "lock"
         self.log = self.path / "log.txt"
         self.work = self.path / "work"
-        self._process = self.path / "process.json"
+        self.note = self.path / "process.json"
 
     @property
     def tag(self) -> str:
@@ -76,14 +76,14 @@ class AttemptFolder:
         """Remember the process that was started; without it, its environment still tells it apart."""
         with suppress(psutil.Error, OSError):
             identity = {"pid": pid, "started_s": psutil.Process(pid).create_time()}
-            fresh = self._process.with_suffix(".new")
+            fresh = self.note.with_suffix(".new")
             fresh.write_text(json.dumps(identity))
-            fresh.replace(self._process)
+            fresh.replace(self.note)
 
     def process(self) -> "ProcessId | None":
         """The process that was started, as far as it was written down."""
         try:
-            document = json.loads(self._process.read_text())
+            document = json.loads(self.note.read_text())
             return ProcessId(int(document["pid"]), float(document["started_s"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None

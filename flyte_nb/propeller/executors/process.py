@@ -78,28 +78,27 @@ class ProcessExecutor:
             folder.create()
             lock = folder.take_lock()
             if lock is None:  # it lives: somebody started it before
-                return self._watch(attempt, folder, None)
+                return self._watch(Watched(attempt, folder))
             try:
                 self._clear(attempt, words)
-                pid = self._spawn(words, attempt, folder, lock)
+                watched = self._launch(words, attempt, folder, lock)
             finally:
                 os.close(lock)
         except (OSError, StorageError) as error:
-            raise TaskFailed(_cannot_start(words, error)) from error
-        folder.write_process(pid)
-        return self._watch(attempt, folder, pid)
+            raise TaskFailed(cannot_start(words, error)) from error
+        return self._watch(watched)
 
     def adopt(self, attempt: Attempt) -> "Started | None":
         """Take over an attempt that an earlier process of ours may have started."""
         folder = AttemptFolder(self._home, attempt.key)
         if folder.is_locked():
-            return self._watch(attempt, folder, None)
+            return self._watch(Watched(attempt, folder))
         if not folder.path.exists():
             return None
         signal_all(folder, 9)  # the leader is dead; whoever it left behind must not go on
         if folder.process() is None and not self._has_results(attempt):
             return None  # we died between taking the lock and starting it
-        return self._watch(attempt, folder, None)
+        return self._watch(Watched(attempt, folder))
 
     def poll(self) -> list[Report]:
         """The reports since the last call."""
@@ -146,18 +145,29 @@ class ProcessExecutor:
             uri = f"{attempt.output_prefix}/{TASK_TEMPLATE}"
             self._store.write(uri, attempt.task.SerializeToString(deterministic=True))
 
+    def _launch(
+        self, words: list[str], attempt: Attempt, folder: AttemptFolder, lock: int
+    ) -> Watched:
+        """Have it run, holding `lock`."""
+        return Watched(attempt, folder, self._spawn(words, attempt, folder, lock))
+
+    def _variables(
+        self, attempt: Attempt, folder: AttemptFolder
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """What all attempts at the task have in their environment, and what this one has over it."""
+        fixed = {pair.key: pair.value for pair in attempt.task.container.env}
+        # So that the log can be followed.
+        common = {"PYTHONUNBUFFERED": "1", "PATH": os.defpath, **self._environ, **fixed}
+        own = {name: value for name, value in attempt.envs.items() if name not in fixed}
+        for environ in (common, own):
+            if "PATH" in environ:
+                # Commands that come with this interpreter (pyflyte-execute, …) are found first.
+                folders = (os.path.dirname(sys.executable), environ["PATH"])
+                environ["PATH"] = os.pathsep.join(folders)
+        return common, {**own, TAG: folder.tag}
+
     def _spawn(self, words: list[str], attempt: Attempt, folder: AttemptFolder, lock: int) -> int:
-        environ = {
-            "PYTHONUNBUFFERED": "1",  # so that the log can be followed
-            **self._environ,
-            **attempt.envs,
-            **{pair.key: pair.value for pair in attempt.task.container.env},
-            TAG: folder.tag,
-        }
-        # Commands that come with this interpreter (pyflyte-execute, flyte-nb) are found first.
-        environ["PATH"] = os.pathsep.join(
-            (os.path.dirname(sys.executable), environ.get("PATH", os.defpath))
-        )
+        common, own = self._variables(attempt, folder)
         with folder.log.open("ab") as log:
             process = subprocess.Popen(
                 words,
@@ -165,21 +175,24 @@ class ProcessExecutor:
                 stdout=log,
                 stderr=log,
                 cwd=folder.work,
-                env=environ,
+                env={**common, **own},
                 start_new_session=True,
                 pass_fds=(lock,),
             )
         process.returncode = 0  # the reaper waits for it, by wait4; Popen must not
+        folder.write_process(process.pid)
         return process.pid
 
-    def _watch(self, attempt: Attempt, folder: AttemptFolder, pid: "int | None") -> Started:
+    def _watch(self, watched: Watched) -> Started:
+        folder, key = watched.folder, watched.attempt.key
         with self._lock:
-            is_new = attempt.key not in self._watched
-            watched = self._watched.setdefault(attempt.key, Watched(attempt, folder, pid))
+            is_new = key not in self._watched
+            watched = self._watched.setdefault(key, watched)
         if is_new:
             self._reaper.watch(watched)
         known = folder.process()
-        return Started((("log", folder.log.as_uri()),), pid or (known.pid if known else None))
+        pid = watched.pid or (known.pid if known else None)
+        return Started((("log", folder.log.as_uri()),), pid)
 
     def _has_results(self, attempt: Attempt) -> bool:
         """Whether it left results; when the store cannot say, the report will."""
@@ -194,7 +207,10 @@ class ProcessExecutor:
         """From the reaper's thread."""
         attempt = watched.attempt
         ended = Ended(exit.exit_code, watched.folder.log_tail())
-        outputs, error = outcome(attempt, ended, self._store)
+        if watched.error is None:
+            outputs, error = outcome(attempt, ended, self._store)
+        else:
+            outputs, error = None, watched.error
         if (
             error is None
         ):  # what a failed attempt worked on is kept for whoever looks for the reason
@@ -210,7 +226,8 @@ def _nobody() -> None:
     """Who is woken before anybody listens."""
 
 
-def _cannot_start(words: list[str], error: "OSError | StorageError") -> ErrorInfo:
+def cannot_start(words: list[str], error: "OSError | StorageError") -> ErrorInfo:
+    """Why a command could not be started, for whoever has to mend it."""
     if isinstance(error, FileNotFoundError) and error.filename == words[0]:
         text = (
             f"The command {words[0]!r} is not on this machine, and no image is run here."

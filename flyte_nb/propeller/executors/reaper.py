@@ -1,7 +1,8 @@
 """Watches processes of attempts until they end: one thread, children and adopted ones alike.
 
 A child is waited for by its pidfd where the system has them (Linux), else by asking every 20 ms; an
-adopted process, which is nobody's child here, by its lock. What remains of an attempt's process group
+adopted process, which is nobody's child here, by its lock; one that somebody else started for us, by
+what that one tells. What remains of an attempt's process group
 is ended before its end is told, and before the group's number can be used again.
 """
 
@@ -17,6 +18,7 @@ from typing import NamedTuple
 
 import psutil
 
+from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.propeller.executors.attempt_folder import AttemptFolder, signal_all
 from flyte_nb.propeller.ports import Attempt
 
@@ -39,12 +41,23 @@ class Exit(NamedTuple):
 class Watched:
     """One attempt whose process is watched."""
 
-    def __init__(self, attempt: Attempt, folder: AttemptFolder, pid: "int | None") -> None:
-        """Args: pid: the child; `None` for an adopted process."""
+    def __init__(
+        self,
+        attempt: Attempt,
+        folder: AttemptFolder,
+        pid: "int | None" = None,
+        away: "Callable[[int], None] | None" = None,
+    ) -> None:
+        """Args: pid: the child; `None` for others. away: sends a signal to a process that is told of."""
         self.attempt = attempt
         self.folder = folder
         self.pid = pid
         self.pidfd = -1
+        self.away = away
+        self.told: Exit | None = None
+        """How a process that is told of ended."""
+        self.error: ErrorInfo | None = None
+        """Why it never ran, when that came out late."""
         self.kill_at: float | None = None  # time.monotonic() at which asking nicely is over
         self.killed = False
 
@@ -84,6 +97,22 @@ class Reaper:
                 return
             watched.kill_at = time.monotonic() + self._grace_s
             self._signal(watched, signal.SIGTERM)
+        self._nudge()
+
+    def tell(self, watched: Watched, exit: Exit) -> None:
+        """A process that somebody else started for us has ended."""
+        with self._lock:
+            watched.told = exit
+        self._nudge()
+
+    def take_home(self, watched: Watched, pid: "int | None") -> None:
+        """Nobody tells of it any more: it is the child `pid`, or left alone like an adopted one."""
+        with self._lock:
+            watched.away, watched.pid = None, pid
+            if id(watched) in self._watched:
+                self._new.append(watched)
+            if watched.kill_at is not None:
+                self._signal(watched, signal.SIGTERM)
         self._nudge()
 
     def close(self) -> None:
@@ -132,7 +161,7 @@ class Reaper:
     def _pause_s(self) -> "float | None":
         with self._lock:
             watched = list(self._watched.values())
-        if any(one.pidfd < 0 for one in watched):
+        if any(one.pidfd < 0 and one.away is None for one in watched):
             return _ASK_S
         times = [one.kill_at for one in watched if one.kill_at is not None and not one.killed]
         return max(0.0, min(times) - time.monotonic()) if times else None
@@ -149,6 +178,10 @@ class Reaper:
                 self._signal(watched, signal.SIGKILL)
 
     def _has_ended(self, watched: Watched) -> bool:
+        if watched.told is not None:
+            return True
+        if watched.away is not None:
+            return False
         if watched.pid is None:
             return not watched.folder.is_locked()
         if watched.pidfd >= 0:
@@ -165,14 +198,15 @@ class Reaper:
                 self._selector.unregister(watched.pidfd)
                 os.close(watched.pidfd)
                 watched.pidfd = -1
-            exit = Exit()
+            exit = watched.told or Exit()
             if watched.pid is not None:
                 # The child is a zombie until wait4, so its number, the group's, is still its own.
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(watched.pid, signal.SIGKILL)
                 exit = wait_for(watched.pid)
             del self._watched[id(watched)]
-        if watched.pid is None or watched.kill_at is not None:
+        is_adopted = watched.pid is None and watched.told is None
+        if is_adopted or watched.kill_at is not None:
             signal_all(watched.folder, signal.SIGKILL)
         give_up = time.monotonic() + _LOCK_WAIT_S
         while watched.folder.is_locked() and time.monotonic() < give_up:
@@ -184,7 +218,10 @@ class Reaper:
         if watched.pid is not None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(watched.pid, number)
-        if watched.pid is None or number == signal.SIGKILL:
+        elif watched.away is not None:
+            watched.away(number)
+        is_adopted = watched.pid is None and watched.away is None
+        if is_adopted or number == signal.SIGKILL:
             signal_all(watched.folder, number)
 
 
@@ -197,9 +234,9 @@ def wait_for(pid: int) -> Exit:
     return Exit(
         os.waitstatus_to_exitcode(status),
         usage.ru_utime + usage.ru_stime,
-        usage.ru_maxrss * _RSS_UNIT,
+        usage.ru_maxrss * RSS_UNIT,
     )
 
 
-_RSS_UNIT = 1 if os.uname().sysname == "Darwin" else 1024
+RSS_UNIT = 1 if os.uname().sysname == "Darwin" else 1024
 """`ru_maxrss` is in bytes on macOS, in kilobytes elsewhere (getrusage(2))."""

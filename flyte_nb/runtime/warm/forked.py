@@ -23,6 +23,8 @@ class ForkedChild:
         self.cpu_s: float | None = None
         self.max_rss: int | None = None
         """In the system's unit of `ru_maxrss`."""
+        self.orphaned = False
+        """Whether the zygote ended before it."""
         self._signal = signal
         self._status: int | None = None
         self._heard = b""
@@ -41,6 +43,7 @@ class ForkedChild:
             self.cpu_s, self.max_rss = end.get("cpu_s"), end.get("max_rss")
             status = end.get("status")
             if status is None:  # the zygote itself was killed, and nobody watches the child
+                self.orphaned = True
                 self._end_orphan()
                 status = SIGKILL
             self._status = int(status)

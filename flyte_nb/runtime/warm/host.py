@@ -96,10 +96,9 @@ class WarmHost:
         answer = running.carry_out()
         with self._lock:
             del self._running[id]
-        # The lock is let go of by whoever is answered, or by nobody when the backend is gone.
+        running.close()  # first: the attempt's lock is free when its end is told
         with suppress(OSError), self._sending:
             send(self._control, {"id": id, **answer})
-        running.close()
 
 
 class _Running:

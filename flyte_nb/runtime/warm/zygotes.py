@@ -30,7 +30,7 @@ class Unfit(Exception):
 class Key(NamedTuple):
     """What a zygote is of: a task of a bundle, in an interpreter with an environment."""
 
-    index: str
+    index_uri: str
     task: str
     environ: tuple[tuple[str, str], ...]
     """With it the interpreter, which a variable names."""
@@ -54,7 +54,7 @@ class Zygote:
         self._pid = 0
         self._folder = spawn.work_folder()
         try:
-            fetched = fetch(key.index, key.task, store, self._folder)
+            fetched = fetch(key.index_uri, key.task, store, self._folder)
             self.loads = {
                 "kind": "load",
                 "payload": fetched.payload,
@@ -224,9 +224,8 @@ class Zygotes:
                 if place.zygote is not None or place.starting.locked():
                     break
                 del self._places[key]
-        kept, resident = 0, 0
-        for zygote in reversed(found):
-            kept += 1
+        resident = 0
+        for kept, zygote in enumerate(reversed(found), start=1):
             resident += zygote.resident_bytes
             if kept > 1 and (kept > self._kept or resident > self._max_bytes):
                 self._end(lambda one, chosen=zygote: one is chosen)  # type: ignore[misc]

@@ -1,0 +1,194 @@
+"""Runs flyte-nb tasks warm: an attempt is a fork of a process that has loaded its task.
+
+As the process executor, which it is for everything else: the first attempt at a task (its code may
+never run again), commands of others, and whatever the warm host gives back. The files, the lock and
+the log of an attempt are the same, so attempts outlive this process and are adopted alike.
+"""
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from signal import SIGKILL
+
+from flyte_nb.api.errors import UsageError
+from flyte_nb.api.ports import BlobStore
+from flyte_nb.propeller.executors.attempt_folder import AttemptFolder, signal_all
+from flyte_nb.propeller.executors.process import ProcessExecutor, cannot_start
+from flyte_nb.propeller.executors.reaper import RSS_UNIT, Exit, Watched
+from flyte_nb.propeller.ports import Attempt
+from flyte_nb.runtime.options import parse
+from flyte_nb.runtime.warm.link import WARM_VARIABLE, Answer, Link, WarmAttempt, is_possible
+
+__all__ = ["WarmExecutor"]
+
+_OFF = frozenset({"0", "false", "no", "off"})
+_REMEMBERED = 1000
+"""Tasks of which it is known how often they ran."""
+
+
+class _Handed:
+    """An attempt that the warm host has, and what is needed to run it cold."""
+
+    def __init__(self, watched: Watched, words: list[str], lock: int) -> None:
+        self.watched = watched
+        self.words = words
+        self.lock = lock
+        """A descriptor of ours: the attempt's lock is never free before the attempt has ended."""
+
+
+class WarmExecutor(ProcessExecutor):
+    """A process executor whose attempts are forked where that is possible. One more thread."""
+
+    def __init__(
+        self,
+        home: Path,
+        store: BlobStore,
+        *,
+        slots: int = 0,
+        environ: "Mapping[str, str] | None" = None,
+        grace_s: float = 5.0,
+        cold_first: int = 1,
+    ) -> None:
+        """Start the watching thread; the warm host is started when it is first needed.
+
+        Args:
+            home: As of `ProcessExecutor`.
+            store: As of `ProcessExecutor`.
+            slots: As of `ProcessExecutor`.
+            environ: As of `ProcessExecutor`.
+            grace_s: As of `ProcessExecutor`.
+            cold_first: So many attempts at a task run cold, before a process is kept for it.
+        """
+        super().__init__(home, store, slots=slots, environ=environ, grace_s=grace_s)
+        self._cold_first = cold_first
+        self._counts: OrderedDict[tuple[str, str], int] = OrderedDict()  # by index and task
+        self._warm_lock = threading.Lock()
+        self._handed: dict[str, _Handed] = {}  # by the folder's tag; guarded by `_warm_lock`
+        self._link: Link | None = None  # likewise
+        self._listener: threading.Thread | None = None
+
+    def close(self) -> None:
+        """Stop watching; processes go on."""
+        with self._warm_lock:
+            link, self._link = self._link, None
+        if link is not None:
+            link.close()
+        if self._listener is not None:
+            self._listener.join()
+            self._listener = None
+        super().close()
+
+    def _launch(
+        self, words: list[str], attempt: Attempt, folder: AttemptFolder, lock: int
+    ) -> Watched:
+        if not self._is_warm(words, attempt):
+            return super()._launch(words, attempt, folder, lock)
+        try:
+            return self._hand_over(words, attempt, folder, lock)
+        except OSError:  # the warm host is gone, or cannot be started
+            return super()._launch(words, attempt, folder, lock)
+
+    def _is_warm(self, words: list[str], attempt: Attempt) -> bool:
+        if words[1:4] != ["-m", "flyte_nb", "execute"] or not is_possible():
+            return False
+        common, own = self._variables(attempt, AttemptFolder(self._home, attempt.key))
+        if {**common, **own}.get(WARM_VARIABLE, "").lower() in _OFF:
+            return False
+        try:
+            options = parse(words[4:])
+        except UsageError:
+            return False
+        task = (options.index_file_location, options.task)
+        count = self._counts[task] = self._counts.pop(task, 0) + 1
+        if len(self._counts) > _REMEMBERED:
+            self._counts.popitem(last=False)
+        return count > self._cold_first
+
+    def _hand_over(
+        self, words: list[str], attempt: Attempt, folder: AttemptFolder, lock: int
+    ) -> Watched:
+        common, own = self._variables(attempt, folder)
+        id = folder.tag
+        message = WarmAttempt(id, words[4:], common, own, str(folder.work), str(folder.note))
+        link = self._linked()
+        watched = Watched(attempt, folder, away=lambda number: self._signal(link, id, number))
+        with self._warm_lock:
+            self._handed[id] = _Handed(watched, words, os.dup(lock))
+        try:
+            with folder.log.open("ab") as log:
+                link.start(message, log.fileno(), log.fileno(), lock)
+        except OSError:
+            with self._warm_lock:
+                handed = self._handed.pop(id, None)
+            if handed is not None:  # else the listener has it, and will see to it
+                os.close(handed.lock)
+                raise
+        return watched
+
+    def _linked(self) -> Link:
+        with self._warm_lock:
+            if self._link is None:
+                self._home.mkdir(parents=True, exist_ok=True)
+                link = self._link = Link(self._environ, cwd=self._home)
+                self._listener = threading.Thread(
+                    target=self._listen_to, args=(link,), name="flyte-nb-warm", daemon=True
+                )
+                self._listener.start()
+            return self._link
+
+    @staticmethod
+    def _signal(link: Link, id: str, number: int) -> None:
+        try:
+            link.signal(id, number)
+        except OSError:  # the listener notices, and what is left is ended without the host
+            return
+
+    def _listen_to(self, link: Link) -> None:
+        """The thread: what became of attempts."""
+        while (answer := link.receive()) is not None:
+            with self._warm_lock:
+                handed = self._handed.pop(answer.id, None)
+            if handed is not None:
+                self._answered(handed, answer)
+        with self._warm_lock:
+            is_closing = self._link is not link
+            if not is_closing:
+                self._link = None
+            left, self._handed = list(self._handed.values()), {}
+        for handed in left:
+            if is_closing:
+                os.close(handed.lock)
+            else:
+                self._lost(handed)
+        link.release()
+
+    def _answered(self, handed: _Handed, answer: Answer) -> None:
+        if answer.cold:
+            self._run_cold(handed)
+            return
+        os.close(handed.lock)
+        rss = None if answer.max_rss is None else answer.max_rss * RSS_UNIT
+        self._reaper.tell(handed.watched, Exit(answer.exit_code, answer.cpu_s, rss))
+
+    def _run_cold(self, handed: _Handed) -> None:
+        watched, words = handed.watched, handed.words
+        try:
+            pid = self._spawn(words, watched.attempt, watched.folder, handed.lock)
+        except OSError as error:
+            watched.error = cannot_start(words, error)
+            self._reaper.tell(watched, Exit())
+        else:
+            self._reaper.take_home(watched, pid)
+        finally:
+            os.close(handed.lock)
+
+    def _lost(self, handed: _Handed) -> None:
+        """The warm host was killed: what had not begun is run cold, what had is ended."""
+        if handed.watched.folder.process() is None:
+            self._run_cold(handed)
+            return
+        os.close(handed.lock)
+        signal_all(handed.watched.folder, SIGKILL)
+        self._reaper.take_home(handed.watched, None)
