@@ -23,8 +23,9 @@ _STRENGTH = {ORDER: 0, DATA: 1, FAILURE: 2, CASE: 3}
 class Drawing:
     """Collects nodes and edges; two edges between the same nodes become one that carries both."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, name: str = "") -> None:
         self.title = title
+        self.name = name
         self.nodes: list[GraphNode] = []
         self.literals: dict[str, dict[str, str]] = {}
         """Scalars that are given to each node: node id, then variable, to text."""
@@ -48,18 +49,20 @@ class Drawing:
         label: str = "",
         var: str = "",
         to: str = "",
+        type: str = "",
     ) -> None:
         """Add what goes from `source` (its output `var`) to `target` (its input `to`)."""
         for origin in self.ends.get(source, (source,)):
             variables: tuple[tuple[str, str], ...] = ((var, to),) if to else ()
+            types: tuple[str, ...] = (type,) if to else ()
             known = self._edges.get((origin, target))
             if known is not None:
                 kind = max(kind, known.kind, key=_STRENGTH.__getitem__)
                 label = label or known.label
-                variables = known.variables + tuple(
-                    v for v in variables if v not in known.variables
-                )
-            self._edges[origin, target] = GraphEdge(origin, target, kind, label, variables)
+                if to and (var, to) in known.variables:
+                    variables, types = (), ()
+                variables, types = known.variables + variables, known.types + types
+            self._edges[origin, target] = GraphEdge(origin, target, kind, label, variables, types)
 
     def graph(self) -> Graph:
         """The graph: titles told apart, edges to and from unknown nodes dropped."""
@@ -67,7 +70,8 @@ class Drawing:
         edges = [
             edge for edge in self._edges.values() if edge.source in known and edge.target in known
         ]
-        return Graph(self.title, tuple(told_apart(self.nodes, self.literals)), tuple(edges))
+        nodes = tuple(told_apart(self.nodes, self.literals))
+        return Graph(self.title, nodes, tuple(edges), self.name)
 
 
 def told_apart(
@@ -97,6 +101,26 @@ def _telling(given: "list[Mapping[str, str]]") -> "list[str] | None":
         if len(set(values)) == len(values) and all(0 < len(v) <= _MAX_SUFFIX for v in values):
             return values
     return None
+
+
+def map_subtitle(
+    lengths: "Mapping[str, int]", bound: "Iterable[str]", parallelism: int, ratio: float
+) -> str:
+    """What is said of a map, e.g. `map × 20 · 4 at a time`.
+
+    Args:
+        lengths: of the lists that are written in the workflow, by input.
+        bound: inputs that every element gets whole.
+        parallelism: elements at a time; 0 where it is not limited.
+        ratio: of the elements, how many must succeed.
+    """
+    widths = {length for var, length in lengths.items() if var not in set(bound)}
+    parts = [f"map × {widths.pop():,}" if len(widths) == 1 else "map"]
+    if parallelism:
+        parts.append(f"{parallelism} at a time")
+    if ratio < 1:
+        parts.append(f"≥ {ratio:.0%} must succeed")
+    return " · ".join(parts)
 
 
 def short_name(name: str) -> str:

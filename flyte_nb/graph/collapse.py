@@ -13,7 +13,7 @@ def collapsed(graph: Graph, *, limit: int = LIMIT) -> Graph:
 
     First nodes that run the same thing between the same neighbours become one group (a wide fan), then
     nodes that follow each other with nothing else between them (a long chain), and so on while that
-    helps. A graph that has neither stays as it is.
+    helps. A graph that has neither stays as it is. The group that begins with `n4` has the id `n4+`.
     """
     seen = len(graph.nodes) + 1
     while limit < len(graph.nodes) < seen:
@@ -75,17 +75,15 @@ def _chains(graph: Graph) -> "list[list[str]]":
 
 
 def _join(graph: Graph, groups: "list[list[str]]") -> Graph:
-    """Each list of ids becomes one node, at the place and with the id of the first."""
-    stands_for = {member: group[0] for group in groups for member in group}
+    """Each list of ids becomes one node, at the place of the first."""
     nodes = {node.id: node for node in graph.nodes}
+    made = {group[0]: _group([nodes[member] for member in group]) for group in groups}
+    stands_for = {member: made[group[0]].id for group in groups for member in group}
     joined = []
     for node in graph.nodes:
-        if stands_for.get(node.id, node.id) != node.id:
-            continue
-        if node.id in stands_for:
-            group = next(group for group in groups if group[0] == node.id)
-            joined.append(_group([nodes[member] for member in group]))
-        else:
+        if node.id in made:
+            joined.append(made[node.id])
+        elif node.id not in stands_for:
             joined.append(node)
     edges: dict[tuple[str, str], GraphEdge] = {}
     for edge in graph.edges:
@@ -93,7 +91,7 @@ def _join(graph: Graph, groups: "list[list[str]]") -> Graph:
         target = stands_for.get(edge.target, edge.target)
         if source != target and (source, target) not in edges:
             edges[source, target] = edge._replace(source=source, target=target)
-    return Graph(graph.title, tuple(joined), tuple(edges.values()))
+    return graph._replace(nodes=tuple(joined), edges=tuple(edges.values()))
 
 
 def _group(nodes: "list[GraphNode]") -> GraphNode:
@@ -105,5 +103,5 @@ def _group(nodes: "list[GraphNode]") -> GraphNode:
     title = f"{first} × {len(members)}" if same else f"{first} … {last}"
     subtitle = "" if same else f"{len(members)} nodes"
     return GraphNode(
-        nodes[0].id, GROUP, title, subtitle, nodes[0].name if same else "", tuple(members)
+        f"{members[0]}+", GROUP, title, subtitle, nodes[0].name if same else "", tuple(members)
     )

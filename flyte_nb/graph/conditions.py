@@ -42,16 +42,16 @@ def _operand(operand: condition_pb2.Operand) -> str:
     return name or "?"
 
 
-def scalar_text(scalar: literals_pb2.Scalar) -> str:
+def scalar_text(scalar: literals_pb2.Scalar, depth: int = 0) -> str:
     """A primitive scalar as Python writes it; empty for anything larger."""
     kind = scalar.WhichOneof("value")
     if kind == "primitive":
         return primitive_text(scalar.primitive)
     if kind == "none_type":
         return "None"
-    if kind == "union":
+    if kind == "union" and depth < _MAX_DEPTH:
         inner = scalar.union.value
-        return scalar_text(inner.scalar) if inner.WhichOneof("value") == "scalar" else ""
+        return scalar_text(inner.scalar, depth + 1) if inner.WhichOneof("value") == "scalar" else ""
     return ""
 
 

@@ -16,28 +16,30 @@ _SNAP = 7.0  # px under which a bend is a blemish rather than information
 def heights(
     graph: Columns,
     columns: "list[list[int]]",
-    height: "list[float]",
+    above: "list[float]",
+    below: "list[float]",
     *,
     gap: float,
     line_gap: float,
 ) -> "list[float]":
-    """The vertical centre of every vertex, in px from the top of the highest.
+    """The height at which the arrows of every vertex come and go, in px from the top of the highest.
 
     Args:
         graph: the vertices and their neighbours.
         columns: their order, from top to bottom.
-        height: of each vertex, in px; 0 for a dummy.
+        above: px that each vertex reaches above its arrows; 0 for a dummy.
+        below: the same downwards.
         gap: px between two nodes.
         line_gap: px between an arrow and what is above or below.
     """
-    centre = [0.0] * len(height)
-    weight = [1.0 if size else _STRAIGHT for size in height]
+    centre = [0.0] * len(above)
+    weight = [1.0 if size else _STRAIGHT for size in above]
     offsets = []
     for column in columns:
         steps = [0.0]
         for upper, lower in pairwise(column):
-            free = gap if height[upper] and height[lower] else line_gap
-            steps.append(steps[-1] + (height[upper] + height[lower]) / 2 + free)
+            free = gap if above[upper] and above[lower] else line_gap
+            steps.append(steps[-1] + below[upper] + above[lower] + free)
         offsets.append(steps)
         middle = steps[-1] / 2
         for vertex, step in zip(column, steps, strict=True):
@@ -57,10 +59,10 @@ def heights(
     ):
         for column, steps in walk:
             _place(column, steps, neighbours, centre, weight)
-    _straighten(graph, forth, centre, height)
+    _straighten(graph, forth, centre, above)
     for column, steps in forth:
         _gather(column, steps, both, centre)
-    top = min((centre[v] - height[v] / 2 for v in range(len(height))), default=0.0)
+    top = min((middle - size for middle, size in zip(centre, above, strict=True)), default=0.0)
     return [round(value - top, 1) for value in centre]
 
 
@@ -106,7 +108,7 @@ def _straighten(
     graph: Columns,
     forth: "list[tuple[list[int], list[float]]]",
     centre: "list[float]",
-    height: "list[float]",
+    size: "list[float]",
 ) -> None:
     """Take out bends of a few px, and line up single chains, where there is room."""
     for column, steps in forth[1:]:
@@ -116,7 +118,7 @@ def _straighten(
             if len(near) != 1:
                 continue
             wish = centre[near[0]]
-            single = len(graph.successors[near[0]]) == 1 or not height[vertex]
+            single = len(graph.successors[near[0]]) == 1 or not size[vertex]
             if wish == centre[vertex] or (abs(wish - centre[vertex]) > _SNAP and not single):
                 continue
             above = below = None

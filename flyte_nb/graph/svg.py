@@ -3,6 +3,10 @@
 Every node is `<g id="node-<id>" data-phase="…">` with its box (`.b`), its mark (`.m`), its title and its
 second line (`.s`); a script recolours by setting `data-phase` and the mark's `d` (see
 `palette.MARK_PATHS`), and never lays out again. Arrows carry `data-s` and `data-t`.
+
+A frame is written the same way, with the class `f` in place of `n`. The places on its edge where arrows go
+on have the class `port` and never a phase. In a live graph what opens has `data-open="0"`, what is open
+`data-open="1"`, and both the glyph `.o` to click on.
 """
 
 import re
@@ -11,21 +15,27 @@ from html import escape
 
 from flyte_nb.api.problems import Problem
 from flyte_nb.graph import values
-from flyte_nb.graph.layout import (
+from flyte_nb.graph.metrics import fit, text_width
+from flyte_nb.graph.palette import MARK_PATHS, PHASE_STYLES, display_phase
+from flyte_nb.graph.places import (
     LABEL_SIZE,
     MARK_ROOM,
+    OPENER_ROOM,
+    PORT,
     SUBTITLE_SIZE,
     TEXT_LEFT,
     TITLE_SIZE,
     Layout,
+    PlacedFrame,
     PlacedNode,
     Route,
 )
-from flyte_nb.graph.metrics import fit, text_width
-from flyte_nb.graph.palette import MARK_PATHS, PHASE_STYLES, display_phase
 from flyte_nb.graph.svg_style import ROOT, THEMES, style_sheet
 
 PROBLEM = "PROBLEM"
+_EXIT = f"/{values.END}"
+_OPEN, _CLOSED = ' data-open="1"', ' data-open="0"'
+_PLUS, _MINUS = "M-3.5 0H3.5M0-3.5V3.5", "M-3.5 0H3.5"
 _SPECIAL = re.compile("[<>&\"']")
 _LIVE = frozenset({"RUNNING", "DYNAMIC_RUNNING", "SUCCEEDING"})
 _BAD = frozenset({"FAILED", "FAILING", "TIMED_OUT", PROBLEM})
@@ -70,12 +80,19 @@ def svg(
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="{ROOT}" width="{width}" height="{height}"'
         f' viewBox="0 0 {width} {height}" role="img"><title>{_text(layout.graph.title)}</title>'
-        f"<style>{style_sheet(theme, used)}</style>"
+        f"<style>{style_sheet(theme, used, frames=live or bool(layout.frames))}</style>"
+    ]
+    parts += [
+        _frame(placed, shown.get(placed.frame.node.id, ""), subtitles, numbers, live=live)
+        for placed in layout.frames
     ]
     parts += [_edge(route, shown, variables, live=live) for route in layout.routes]
     parts += [_label(route, route.label_at) for route in layout.routes if route.label_at]
     for placed in layout.nodes:
         node = placed.node
+        if node.is_port:
+            parts.append(_port(placed))
+            continue
         named = variables.get(node.id, ())
         subtitle = subtitles.get(node.id) or ", ".join(dict.fromkeys(filter(None, named)))
         parts.append(
@@ -95,8 +112,8 @@ def _shown(
 ) -> "dict[str, str]":
     """The phase each node is drawn with."""
     shown = {}
-    for placed in layout.nodes:
-        node = placed.node
+    nodes = [placed.node for placed in layout.nodes]
+    for node in (*nodes, *(placed.frame.node for placed in layout.frames)):
         if node.id in numbers or any(member in numbers for member in node.members):
             shown[node.id] = PROBLEM
         elif node.members and phases:
@@ -144,7 +161,9 @@ def _edge(
     kind = f" {edge.kind}" if edge.kind in (values.ORDER, values.FAILURE) else ""
     x, y, dx, dy = route.tip
     # An open head in the line's own stroke; two strokes from the tip, so that dashes begin there.
-    if dx == 1.0:
+    if edge.target.endswith(_EXIT):
+        head = ""  # it goes on outside of the frame
+    elif dx == 1.0:
         head = f"M{x:g} {y:g}l-6-3.6M{x:g} {y:g}l-6 3.6"
     else:
         along, across = (-6 * dx, -6 * dy), (-3.6 * dy, 3.6 * dx)
@@ -187,11 +206,12 @@ def _node(
         subtitle = style.word if style and phase != PROBLEM else node.subtitle
     left = TEXT_LEFT + (MARK_ROOM if marked else 0)
     title = fit(node.title, TITLE_SIZE, width - left - TEXT_LEFT + 4)
+    opens = live and node.can_open
     second = subtitle or marked
     parts = [
         f'<g id="node-{_text(node.id)}" class="n{" io" if interface else ""}"'
-        f' data-phase="{phase}" transform="translate({x:g} {y:g})">'
-        f"<title>{_text(_tip(placed, phase, subtitle))}</title>{_box(node.kind, width, height)}"
+        f' data-phase="{phase}"{_CLOSED if opens else ""} transform="translate({x:g} {y:g})">'
+        f"<title>{_text(_tip(node, phase, subtitle))}</title>{_box(node.kind, width, height)}"
     ]
     if marked:
         mark = MARK_PATHS[style.shape] if style else ""
@@ -200,17 +220,76 @@ def _node(
         )
     parts.append(f'<text x="{left}" y="{19 if second else 26}">{_text(title)}</text>')
     if second:
-        cut = _text(fit(subtitle, SUBTITLE_SIZE, width - 2 * TEXT_LEFT + 6))
+        room = width - 2 * TEXT_LEFT + 6 - (OPENER_ROOM if opens else 0)
+        cut = _text(fit(subtitle, SUBTITLE_SIZE, room))
         parts.append(f'<text class="s" x="{TEXT_LEFT}" y="35">{cut}</text>')
+    if opens:
+        parts.append(_glyph(_PLUS, width - 15, 31))
     if numbers:
         parts.append(_badge(numbers, width))
     parts.append("</g>")
     return "".join(parts)
 
 
-def _tip(placed: PlacedNode, phase: str, subtitle: str) -> str:
+def _frame(
+    placed: PlacedFrame,
+    phase: str,
+    subtitles: "Mapping[str, str]",
+    numbers: "Mapping[str, Sequence[int]]",
+    *,
+    live: bool,
+) -> str:
+    """An open node: its title above what is in it."""
+    frame, x, y, width, height = placed
+    node = frame.node
+    marked = bool(phase) or live
+    style = PHASE_STYLES.get(phase) if marked else None
+    subtitle = subtitles.get(node.id, "")
+    if not subtitle:
+        subtitle = style.word if style and phase != PROBLEM else node.subtitle
+    left = TEXT_LEFT + (MARK_ROOM if marked else 0)
+    right = width - TEXT_LEFT - (16 if live else 0)
+    said = fit(subtitle, SUBTITLE_SIZE, (right - left) * 0.6)
+    title = fit(node.title, TITLE_SIZE, right - left - 10 - text_width(said, SUBTITLE_SIZE))
+    parts = [
+        f'<g id="node-{_text(node.id)}" class="f" data-phase="{phase}"'
+        f'{_OPEN if live else ""} transform="translate({x:g} {y:g})">'
+        f"<title>{_text(_tip(node, phase, subtitle))}</title>"
+        f'<rect class="b" width="{width:g}" height="{height:g}" rx="10"/>'
+    ]
+    if marked:
+        mark = MARK_PATHS[style.shape] if style else ""
+        parts.append(f'<path class="m" transform="translate(18 14)" d="{mark}"/>')
+    parts.append(f'<text x="{left}" y="18">{_text(title)}</text>')
+    if said or marked:
+        parts.append(f'<text class="s end" x="{right:g}" y="18">{_text(said)}</text>')
+    if live:
+        parts.append(_glyph(_MINUS, width - 14, 14))
+    if node.id in numbers:
+        parts.append(_badge(numbers[node.id], width))
+    parts.append("</g>")
+    return "".join(parts)
+
+
+def _port(placed: PlacedNode) -> str:
+    """Where arrows pass through a frame's edge."""
+    node, x, y, width, height = placed
+    return (
+        f'<g id="node-{_text(node.id)}" class="n io port"'
+        f' transform="translate({x + width / 2:g} {y + height / 2:g})">'
+        f'<title>{_text(f"{node.title}: {node.subtitle}")}</title><circle class="b" r="{PORT}"/></g>'
+    )
+
+
+def _glyph(path: str, x: float, y: float) -> str:
+    """What opens and closes, to click on."""
+    return (
+        f'<g class="o" transform="translate({x:g} {y:g})"><circle r="6.5"/><path d="{path}"/></g>'
+    )
+
+
+def _tip(node: values.GraphNode, phase: str, subtitle: str) -> str:
     """What hovering says: everything that may have been cut."""
-    node = placed.node
     parts = [node.title, PHASE_STYLES[phase].word if phase in PHASE_STYLES else "", subtitle]
     parts.append(node.name if node.name != node.title else "")
     return " · ".join(dict.fromkeys(part for part in parts if part))

@@ -34,24 +34,39 @@ _SHAPES = (
     f".{ROOT} .e.bad{{stroke-width:2;stroke-dasharray:3 3;stroke-linecap:butt}}"
 )
 
+_FRAMES = (
+    f".{ROOT} .f text{{font-weight:600}}"
+    f".{ROOT} .f .s{{font-weight:400;text-anchor:end}}"
+    # A tint that adds up where frames stand in frames, whatever the page's colour and the phase.
+    f".{ROOT} .f[data-phase] .b{{fill:{LIGHT.edge};fill-opacity:.09}}"
+    f".{ROOT} .port.io .b{{fill:{LIGHT.edge};stroke:none}}"
+    f".{ROOT} .o circle{{stroke-width:1}}"
+    f".{ROOT} .o path{{fill:none;stroke-width:1.4}}"
+    f".{ROOT} [data-open] .o{{cursor:pointer}}"
+)
 
-def style_sheet(theme: str, phases: "Iterable[str] | None" = None) -> str:
+
+def style_sheet(theme: str, phases: "Iterable[str] | None" = None, *, frames: bool = False) -> str:
     """The CSS for a theme.
 
     Args:
         theme: `light`; `dark`; `auto`, which follows the system's preference; or `page`, which follows
             the notebook it stands in (JupyterLab, Notebook, VS Code), for graphs inlined in a page.
         phases: which phases can occur; `None` for all, as a live graph needs.
+        frames: whether something is open, or can be opened on the page.
     """
     styles = _styles(phases)
+    shapes = _SHAPES + (_FRAMES if frames else "") + _shared(styles)
     if theme == "dark":
-        return _SHAPES + _shared(styles) + _colors("", DARK, styles, dark=True)
-    sheet = _SHAPES + _shared(styles) + _colors("", LIGHT, styles, dark=False)
+        return shapes + _colors("", DARK, styles, dark=True, frames=frames)
+    sheet = shapes + _colors("", LIGHT, styles, dark=False, frames=frames)
     if theme == "auto":
-        dark = _colors("", DARK, styles, dark=True)
+        dark = _colors("", DARK, styles, dark=True, frames=frames)
         sheet += f"@media (prefers-color-scheme:dark){{{dark}}}"
     elif theme == "page":
-        sheet += "".join(_colors(f"{page} ", DARK, styles, dark=True) for page in _DARK_PAGES)
+        sheet += "".join(
+            _colors(f"{page} ", DARK, styles, dark=True, frames=frames) for page in _DARK_PAGES
+        )
     return sheet
 
 
@@ -73,7 +88,9 @@ def _shared(styles: "Mapping[str, PhaseStyle]") -> str:
     return "".join(rules)
 
 
-def _colors(page: str, theme: Theme, styles: "Mapping[str, PhaseStyle]", *, dark: bool) -> str:
+def _colors(
+    page: str, theme: Theme, styles: "Mapping[str, PhaseStyle]", *, dark: bool, frames: bool
+) -> str:
     root = f"{page}.{ROOT}"
     bad = _tone(PHASE_STYLES["PROBLEM"], dark=dark)
     live = _tone(PHASE_STYLES["RUNNING"], dark=dark)
@@ -92,6 +109,9 @@ def _colors(page: str, theme: Theme, styles: "Mapping[str, PhaseStyle]", *, dark
         # A label has no card under it: it stands on whatever the page is.
         f"{root} .p{{fill:{theme.card};stroke:{theme.line}}}",
     ]
+    if frames:
+        rules.append(f"{root} .o circle{{fill:{theme.card};stroke:{theme.edge}}}")
+        rules.append(f"{root} .o path{{stroke:{theme.ink}}}")
     for tone, phases in _by_tone(styles, dark=dark).items():
         ink, fill = tone
         rules.append(_select(root, phases, ".b") + f"{{fill:{fill};stroke:{ink}}}")

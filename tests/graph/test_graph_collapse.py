@@ -21,7 +21,7 @@ def test_a_wide_fan_of_one_task_becomes_a_pile() -> None:
     assert [node.title for node in small.nodes] == ["split", "score × 399", "merge"]
     assert small.nodes[1].kind == GROUP
     assert len(small.nodes[1].members) == 399
-    assert [(edge.source, edge.target) for edge in small.edges] == [("n0", "n1"), ("n1", "n400")]
+    assert [(edge.source, edge.target) for edge in small.edges] == [("n0", "n1+"), ("n1+", "n400")]
     assert small.node("n17") is small.nodes[1]
 
 

@@ -1,0 +1,139 @@
+"""Graphs of workflows as they were written, right or wrong."""
+
+from collections.abc import Iterator, Mapping
+
+from flyte_nb.api import literals as lit
+from flyte_nb.api import specs
+from flyte_nb.graph.building import Drawing, map_subtitle, short_name
+from flyte_nb.graph.values import (
+    ARRAY,
+    DATA,
+    END,
+    FAILURE,
+    LAUNCH_PLAN,
+    ORDER,
+    START,
+    TASK,
+    WORKFLOW,
+    Graph,
+    GraphNode,
+)
+
+_KINDS: "dict[type, str]" = {
+    specs.WorkflowNode: WORKFLOW,
+    specs.LaunchPlanNode: LAUNCH_PLAN,
+    specs.ArrayNode: ARRAY,
+}
+_SUBTITLES = {TASK: "", WORKFLOW: "sub-workflow", LAUNCH_PLAN: "launch plan"}
+
+
+def graph_of_template(
+    template: specs.WorkflowTemplate,
+    names: "Mapping[str, str] | None" = None,
+    *,
+    sub_workflows: "Mapping[str, specs.WorkflowTemplate] | None" = None,
+) -> Graph:
+    """A workflow as it was written, right or wrong.
+
+    Args:
+        template: may have cycles, missing nodes and bindings of the wrong type.
+        names: titles by node id, where they should not be the last part of the target's name.
+        sub_workflows: templates by full name of what its nodes run, at any depth; those can be opened.
+    """
+    subs = sub_workflows or {}
+    top = _read(template, names or {}, subs)
+    within: dict[str, Graph] = {}
+    waiting = [node.opens for node in top.nodes if node.opens]
+    while waiting:
+        name = waiting.pop()
+        if name not in within:
+            within[name] = _read(subs[name], {}, subs)
+            waiting += [node.opens for node in within[name].nodes if node.opens]
+    return top._replace(within=within)
+
+
+def _read(
+    template: specs.WorkflowTemplate,
+    names: "Mapping[str, str]",
+    subs: "Mapping[str, specs.WorkflowTemplate]",
+) -> Graph:
+    drawing = Drawing(short_name(template.id.name), template.id.name)
+    for node in template.nodes:
+        _add(drawing, node, names, subs)
+    if template.failure_node is not None:
+        _add(drawing, template.failure_node, names, subs, failure=True)
+    for binding in template.outputs:
+        for source, var in _references(binding.data):
+            drawing.edge(source or START, END, var=var, to=binding.var)
+    drawing.interface(list(template.interface.inputs), list(template.interface.outputs))
+    return drawing.graph()
+
+
+def _add(
+    drawing: Drawing,
+    node: specs.Node,
+    names: "Mapping[str, str]",
+    subs: "Mapping[str, specs.WorkflowTemplate]",
+    *,
+    failure: bool = False,
+) -> None:
+    kind = _KINDS.get(type(node.target), TASK)
+    name = node.target.reference.name
+    title = names.get(node.id) or short_name(node.metadata.name or name) or node.id
+    subtitle = "runs on failure" if failure else _subtitle(node, kind)
+    opens = name if kind == WORKFLOW and name in subs else ""
+    drawing.nodes.append(GraphNode(node.id, kind, title, subtitle, name, (), opens))
+    given = drawing.literals[node.id] = {}
+    for binding in node.bindings:
+        if isinstance(binding.data, lit.Literal):
+            if text := _scalar(binding.data):
+                given[binding.var] = text
+            continue
+        for source, var in _references(binding.data):
+            arrow = FAILURE if failure else DATA
+            drawing.edge(source or START, node.id, kind=arrow, var=var, to=binding.var)
+    for source in node.upstream_node_ids:
+        drawing.edge(source, node.id, kind=ORDER)
+
+
+def _subtitle(node: specs.Node, kind: str) -> str:
+    if not isinstance(node.target, specs.ArrayNode):
+        return _SUBTITLES[kind]
+    target = node.target
+    lengths = {
+        binding.var: length
+        for binding in node.bindings
+        if (length := _length(binding.data)) is not None
+    }
+    ratio = 1.0 if target.min_successes is not None else target.min_success_ratio
+    return map_subtitle(lengths, target.bound_inputs, target.parallelism or 0, ratio)
+
+
+def _length(data: specs.BindingData) -> "int | None":
+    if isinstance(data, specs.BindingCollection):
+        return len(data.items)
+    if isinstance(data, lit.Literal) and data.kind == lit.COLLECTION:
+        return len(data.value)
+    return None
+
+
+def _references(data: specs.BindingData) -> "Iterator[tuple[str, str]]":
+    waiting: list[specs.BindingData] = [data]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, specs.OutputReference):
+            yield item.node_id, item.var
+        elif isinstance(item, specs.BindingCollection):
+            waiting.extend(reversed(item.items))
+        elif isinstance(item, specs.BindingMap):
+            waiting.extend(item.items.values())
+
+
+def _scalar(literal: lit.Literal) -> str:
+    if literal.kind == lit.UNION:
+        return _scalar(literal.value[0])
+    if literal.kind == lit.FLOAT:
+        return f"{literal.value:g}"
+    if literal.kind in (lit.INTEGER, lit.BOOLEAN, lit.STRING, lit.NONE):
+        return str(literal.value)
+    return ""
