@@ -38,7 +38,8 @@ from flyte_nb.types.registry import Registry
 from flyte_nb.wire.identifiers import identifier_to_idl
 
 Progress = Callable[[RegisteredEntity], None]
-"""Told of each entity as soon as its fate is known."""
+"""Told of each entity as soon as its fate is known. One that has a method `uploading` is also told of
+each object that is uploaded, by `bundle.stage.Progress`."""
 
 Outlook = dict[tuple[str, str], tuple[str, str]]
 """State and reason, in words, of what will be registered, by resource type and name."""
@@ -81,7 +82,7 @@ def register(
         client: The FlyteAdmin.
         place: Scope, types, image and staging.
         entities: Tasks, workflows, launch plans.
-        on_progress: Told of each entity when its fate is known.
+        on_progress: Told of each entity when its fate is known, and of uploads if it listens.
         dry_run: Only say what would be done. Problems are in the answer, and not raised.
 
     Raises:
@@ -108,6 +109,7 @@ class _Run:
         self._client = client
         self._place = place
         self._tell = on_progress or (lambda entity: None)
+        self._tell_upload = getattr(on_progress, "uploading", None)
         self._started = time.perf_counter()
         self._fates: dict[tuple[str, str], RegisteredEntity] = {}
         self._order: list[tuple[str, str]] = []
@@ -230,7 +232,7 @@ class _Run:
         if not packed:
             return {}
         area = self._place.staging(self._client)
-        staged = stage(list(packed.values()), area)
+        staged = stage(list(packed.values()), area, on_progress=self._tell_upload)
         return {item.task_name: (item.index_uri, item.sent_bytes) for item in staged}
 
     def _settle(

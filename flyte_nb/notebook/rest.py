@@ -19,7 +19,7 @@ from flyte_nb.notebook.arguments import Command
 from flyte_nb.notebook.cards import compiled as compiled_card
 from flyte_nb.notebook.cards import execution as execution_card
 from flyte_nb.notebook.cards import executions as executions_card
-from flyte_nb.notebook.cards import parts, values
+from flyte_nb.notebook.cards import parts, units, values
 from flyte_nb.notebook.cards import registration as registration_card
 from flyte_nb.notebook.cells import CellRegistry
 from flyte_nb.notebook.html import Safe, element, with_code
@@ -248,6 +248,13 @@ def note(text: str) -> Bundle:
         parts.card(element("div", with_code(text, theme.CODE), style=theme.BODY)),
         text.replace("`", ""),
     )
+
+
+def uploading(said: str, done: int, total: int) -> Bundle:
+    """What goes on, with a bar of the bytes that are uploaded, or were there before."""
+    text = f"{said} uploading: {units.size(done)} of {units.size(total)}"
+    bar = parts.bar([(done / max(total, 1), theme.NEW)])
+    return _bundle(parts.card(bar, element("div", text, style=theme.BODY)), text)
 
 
 def value(value: Any) -> Safe:

@@ -65,6 +65,23 @@ def test_a_failed_registration_fails_the_cell_and_keeps_the_panel(pipeline, monk
     assert isinstance(pipeline.fails("%flyte register"), RemoteError)
 
 
+def test_a_long_upload_shows_how_far_it_is(pipeline, monkeypatch):
+    from flyte_nb.bundle.stage import Progress
+    from flyte_nb.notebook.commands import registering
+
+    monkeypatch.setattr(registering, "_REDRAW_S", 0)
+    shown = []
+
+    def upload(*entities, on_progress=None, dry_run=False):
+        on_progress.uploading(Progress(12_000_000, 130_000_000, 12_000_000))
+        shown.append(pipeline.shown())
+        raise RemoteError("No such project.", code="NOT_FOUND")
+
+    monkeypatch.setattr(pipeline.session, "register", upload)
+    pipeline.fails("%flyte register")
+    assert "uploading: 12 MB of 130 MB" in shown[0]
+
+
 def test_an_outcome_with_failures_fails_the_cell(pipeline, monkeypatch):
     register = pipeline.session.register
 

@@ -5,6 +5,7 @@ import time
 from flyte_nb.api.errors import FlyteNbError, RegistrationFailed, UsageError
 from flyte_nb.api.ports import Entity
 from flyte_nb.api.problems import Problem
+from flyte_nb.bundle.stage import Progress
 from flyte_nb.client.views import RegisteredEntity, Registration
 from flyte_nb.notebook import rest
 from flyte_nb.notebook.arguments import Arguments
@@ -36,7 +37,7 @@ def register(kernel: Kernel, arguments: Arguments) -> None:
     panel = Panel(kernel, kernel.output(), dry_run=dry_run)
     try:
         panel.begin(len(entities))
-        outcome = session.register(*entities, on_progress=panel.note, dry_run=dry_run)
+        outcome = session.register(*entities, on_progress=panel, dry_run=dry_run)
     except FlyteNbError:
         panel.broken_off()
         raise
@@ -86,20 +87,32 @@ class Panel:
         self._dry_run = dry_run
         self._entities: dict[object, RegisteredEntity] = {}
         self._began = self._drawn = time.monotonic()
+        self._said = ""
 
     def begin(self, count: int) -> None:
         """Say that it has begun: packing takes a moment before the first entity is done."""
         noun = "entity" if count == 1 else "entities"
-        self._output.show(rest.note(f"Registering {count} {noun} …"))
+        self._said = f"Registering {count} {noun} …"
+        self._output.show(rest.note(self._said))
 
-    def note(self, entity: RegisteredEntity) -> None:
+    def uploading(self, now: Progress) -> None:
+        """How much of the bundles is where it belongs; nothing is said of what takes no time."""
+        if not self._entities and self._is_due():
+            self._output.show(rest.uploading(self._said, now.done_bytes, now.total_bytes))
+
+    def __call__(self, entity: RegisteredEntity) -> None:
         """One more entity is done."""
         self._entities[entity.id] = entity
+        if self._is_due():
+            elapsed = self._drawn - self._began
+            self._show(Registration(tuple(self._entities.values()), 0, 0, elapsed), running=True)
+
+    def _is_due(self) -> bool:
         now = time.monotonic()
-        if now - self._drawn >= _REDRAW_S:
-            self._drawn = now
-            so_far = Registration(tuple(self._entities.values()), 0, 0, now - self._began)
-            self._show(so_far, running=True)
+        if now - self._drawn < _REDRAW_S:
+            return False
+        self._drawn = now
+        return True
 
     def broken_off(self, otherwise: str = "Nothing was registered.") -> None:
         """Show what was done before an error or an interrupt ended it; `otherwise` if nothing was."""
