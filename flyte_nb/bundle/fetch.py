@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from flyte_nb.api import index as index_of
 from flyte_nb.api.errors import BundleError, ChecksumMismatch, StorageError
-from flyte_nb.api.index import Index, IndexEntry
+from flyte_nb.api.index import Index, IndexEntry, TaskEntry
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.api.version import PROTOCOL
 from flyte_nb.bundle.retrying import Retrying, Sleep
@@ -33,6 +33,8 @@ class Fetched(NamedTuple):
     modules: "tuple[str, ...]"
     python: str
     """`major.minor` of the Python that wrote the payload."""
+    tasks: "dict[str, TaskEntry]" = {}  # noqa: RUF012 - never mutated
+    """Everything that the index has, by name."""
 
 
 def fetch(
@@ -81,6 +83,7 @@ def fetch(
         buffers=tuple(paths[2:modules_at]),
         modules=tuple(paths[modules_at:]),
         python=index.python,
+        tasks=index.tasks,
     )
 
 

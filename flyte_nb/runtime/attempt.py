@@ -13,13 +13,14 @@ from flyte_nb.api.errors import (
     StorageError,
     TaskFailed,
 )
+from flyte_nb.api.index import TaskEntry
 from flyte_nb.api.literals import Literal, from_plain, to_plain
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.bundle.fetch import fetch
 from flyte_nb.bundle.retrying import Sleep
 from flyte_nb.runtime.options import Options
 from flyte_nb.runtime.process import Worker, failure_in
-from flyte_nb.runtime.results import write_deck, write_outputs
+from flyte_nb.runtime.results import write_deck, write_futures, write_outputs
 from flyte_nb.wire.literals import literal_map_from_bytes
 from flyte_nb.worker.pipe import PipeGarbage
 
@@ -57,6 +58,7 @@ class Attempt:
         self._sleep = sleep
         self._environ = os.environ if environ is None else environ
         self._downloads = 0
+        self._tasks: dict[str, TaskEntry] = {}
 
     def run(self) -> "ErrorInfo | None":
         """Carry it out and write the outputs; the failure, or `None`."""
@@ -84,6 +86,7 @@ class Attempt:
             on_ring=lambda path: self._worker.send({"kind": "ring", "path": path}),
             sleep=self._sleep,
         )
+        self._tasks = fetched.tasks
         self._worker.send(
             {
                 "kind": "load",
@@ -103,6 +106,7 @@ class Attempt:
             inputs = element_of(inputs, tuple(self._options.mapped.split(",")), self._environ)
         plain = {name: to_plain(literal) for name, literal in inputs.items()}
         execution = {
+            "task": self._options.task,
             "raw_output_prefix": self._options.raw_output_data_prefix,
             "checkpoint_path": self._options.checkpoint_path,
             "prev_checkpoint": self._options.prev_checkpoint,
@@ -122,6 +126,9 @@ class Attempt:
             elif kind == "outputs":
                 self._finish(message)
                 return None
+            elif kind == "dynamic":
+                self._expand(message)
+                return None
             else:
                 raise PipeGarbage(
                     f"The worker sent a {kind!r} message, which this release does not know.",
@@ -134,6 +141,12 @@ class Attempt:
         if deck:
             self._retried(lambda: write_deck(self._store, self._options.output_prefix, str(deck)))
         self._retried(lambda: write_outputs(self._store, self._options.output_prefix, outputs))
+
+    def _expand(self, message: "dict[str, Any]") -> None:
+        from flyte_nb.runtime.dynamic import futures
+
+        spec = futures(message, self._tasks, self._options.index_file_location, os.environ)
+        self._retried(lambda: write_futures(self._store, self._options.output_prefix, spec))
 
     def _answer(self, act: "Callable[[], dict[str, Any]]") -> "dict[str, Any]":
         try:

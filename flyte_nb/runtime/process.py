@@ -53,7 +53,7 @@ class Worker:
             if self.pipe.read_fd in ready:
                 try:
                     message = self.pipe.receive()
-                    self.has_answered = message["kind"] in ("outputs", "failed")
+                    self.has_answered = message["kind"] in ("outputs", "dynamic", "failed")
                     return message
                 except PipeClosed:
                     raise TaskFailed(self.wait()) from None

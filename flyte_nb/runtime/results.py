@@ -1,4 +1,4 @@
-"""What an attempt leaves: `outputs.pb`, `error.pb` and `deck.html` below its output prefix."""
+"""What an attempt leaves below its output prefix: `outputs.pb`, `futures.pb`, `error.pb`, `deck.html`."""
 
 from collections.abc import Mapping
 
@@ -8,6 +8,7 @@ from flyte_nb.api.ports import BlobStore
 from flyte_nb.wire.literals import literal_map_to_bytes
 
 OUTPUTS = "outputs.pb"
+FUTURES = "futures.pb"
 ERROR = "error.pb"
 DECK = "deck.html"
 
@@ -20,6 +21,15 @@ def write_outputs(store: BlobStore, prefix: str, outputs: "Mapping[str, Literal]
         StorageError: when the file cannot be written.
     """
     store.write(_below(prefix, OUTPUTS), literal_map_to_bytes(outputs))
+
+
+def write_futures(store: BlobStore, prefix: str, spec: bytes) -> None:
+    """Write what a dynamic task asks for.
+
+    Raises:
+        StorageError: when the file cannot be written.
+    """
+    store.write(_below(prefix, FUTURES), spec)
 
 
 def write_error(store: BlobStore, prefix: str, info: ErrorInfo) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
-from flyte_nb.api.errors import CodecError, UsageError
+from flyte_nb.api.errors import UsageError
 from flyte_nb.api.identifiers import WORKFLOW, Scope
 from flyte_nb.sdk import context
 from flyte_nb.sdk.callee import Callee
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from flyte_nb.api.ports import DataAccess, Entity
     from flyte_nb.api.problems import Problem
-    from flyte_nb.api.specs import Binding, Location, WorkflowTemplate
+    from flyte_nb.api.specs import Location, WorkflowTemplate
     from flyte_nb.sdk.frame import Frame
     from flyte_nb.sdk.signature import TaskSignature
     from flyte_nb.types.registry import Registry
@@ -71,6 +71,7 @@ class Workflow(Callee):
         """
         from flyte_nb.api.specs import WorkflowTemplate
         from flyte_nb.sdk.drafts import entity_name, finished, identify
+        from flyte_nb.sdk.finishing import bind_outputs, check_ids
         from flyte_nb.sdk.frame import Frame
 
         frame = Frame(entity_name(self, scope), registry, scope, version_of, data)
@@ -78,8 +79,8 @@ class Workflow(Callee):
         frame.problems.extend(reading.problems)
         signature = reading.signature
         value, ended = self._run_body(frame, signature)
-        outputs = self._bind_outputs(frame, signature, value) if ended else ()
-        self._check_ids(frame)
+        outputs = bind_outputs(frame, self, signature, value) if ended else ()
+        check_ids(frame)
         template = WorkflowTemplate(
             id=identify(self, scope),
             interface=signature.interface,
@@ -125,54 +126,6 @@ class Workflow(Callee):
             hint="The body only puts tasks together; what computes belongs in a task.",
             location=location,
         )
-
-    def _bind_outputs(
-        self, frame: "Frame", signature: "TaskSignature", value: Any
-    ) -> "tuple[Binding, ...]":
-        from flyte_nb.api.specs import Binding
-        from flyte_nb.sdk.drafts import with_ids
-        from flyte_nb.sdk.outputs import pack
-
-        try:
-            by_name = pack(value, signature)
-        except CodecError as error:
-            frame.problem(
-                "WrongOutputs", error.bare_message, hint=error.hint, location=self.location
-            )
-            return ()
-        ids = [draft.id for draft in frame.drafts]
-        bindings = []
-        for name in sorted(by_name):
-            codec = signature.output_codecs.get(name)
-            if codec is None:
-                continue  # its type is a problem already
-            try:
-                data = frame.bind(by_name[name], codec, [])
-            except CodecError as error:
-                frame.problem(
-                    "ValueDoesNotFit",
-                    f"The output {name} of {self.short_name}: {error.bare_message}",
-                    variable=name,
-                    hint=error.hint,
-                    location=self.location,
-                )
-                continue
-            bindings.append(Binding(name, with_ids(data, ids)))
-        return tuple(bindings)
-
-    def _check_ids(self, frame: "Frame") -> None:
-        if not any(draft.fixed_id for draft in frame.drafts):
-            return
-        seen = set()
-        for draft in frame.drafts:
-            if draft.id in seen:
-                frame.problem(
-                    "DuplicateNodeId",
-                    f"Two nodes have the id {draft.id}.",
-                    draft=draft,
-                    hint="Give node_name another value.",
-                )
-            seen.add(draft.id)
 
 
 @overload

@@ -97,10 +97,10 @@ def workflow_spec_to_idl(
     """
     spec = workflow_pb2.WorkflowSpec(description=_description(template.description))
     writer = NodeWriter()
-    _workflow(spec.template, template, writer)
+    workflow_template_to_idl(spec.template, template, writer)
     inner = {str(sub.id): sub for sub in sub_workflows}
     for name in sorted(inner):
-        _workflow(spec.sub_workflows.add(), inner[name], writer)
+        workflow_template_to_idl(spec.sub_workflows.add(), inner[name], writer)
     return spec
 
 
@@ -136,9 +136,14 @@ def launch_plan_to_idl(spec: LaunchPlanSpec) -> launch_plan_pb2.LaunchPlanSpec:
     return message
 
 
-def _workflow(
+def workflow_template_to_idl(
     message: core_workflow_pb2.WorkflowTemplate, template: WorkflowTemplate, writer: NodeWriter
 ) -> None:
+    """Fill `message` with the workflow.
+
+    Raises:
+        CodecError: when something in it cannot be said in flyteidl.
+    """
     message.id.CopyFrom(identifier_to_idl(template.id))
     on_failure = _ON_FAILURE.get(template.on_failure)
     if on_failure is None:

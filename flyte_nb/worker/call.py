@@ -11,6 +11,8 @@ from flyte_nb.sdk import context, outputs
 from flyte_nb.worker import failures
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flyte_nb.api.literals import Literal
     from flyte_nb.api.ports import DataAccess, Runner
     from flyte_nb.sdk.signature import TaskSignature
@@ -39,29 +41,55 @@ def call(
             failure as `error.pb` has it.
     """
     __tracebackhide__ = True  # IPython and pytest leave such frames out of what they show
+    signature = signature_of(task, registry)
+    arguments = decode(task, signature, inputs, data)
+    returned = carried_out(task.function, arguments, runner)
+    return encode(task, signature, returned, data)
+
+
+def signature_of(task: "Task", registry: "Registry") -> "TaskSignature":
+    """The task's signature.
+
+    Raises:
+        TaskFailed: when it has problems.
+    """
     try:
-        signature = task.signature(registry)
+        return task.signature(registry)
     except CompileFailed as error:
         raise TaskFailed(failures.unusable(error)) from error
-    arguments = _decode(task, signature, inputs, data)
+
+
+def carried_out(
+    function: "Callable[..., Any]", arguments: "dict[str, Any]", runner: "Runner | None"
+) -> Any:
+    """What the user's function returns, in a context where calls run at once.
+
+    Raises:
+        TaskFailed: for everything that it raises but an interrupt of the process.
+    """
+    __tracebackhide__ = True
     token = context.runner.set(runner or _DIRECT)
     try:
-        returned = task.function(**arguments)
+        return function(**arguments)
     except (KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:
         raise TaskFailed(failures.classify(error)) from error
     finally:
         context.runner.reset(token)
-    return _encode(task, signature, returned, data)
 
 
-def _decode(
+def decode(
     task: "Task",
     signature: "TaskSignature",
     inputs: "dict[str, Literal]",
     data: "DataAccess | None",
 ) -> "dict[str, Any]":
+    """The Python inputs.
+
+    Raises:
+        TaskFailed: when one is missing, unknown or does not fit.
+    """
     codecs = signature.input_codecs
     arguments: dict[str, Any] = {}
     for name, codec in codecs.items():
@@ -83,9 +111,14 @@ def _decode(
     return arguments
 
 
-def _encode(
+def encode(
     task: "Task", signature: "TaskSignature", returned: Any, data: "DataAccess | None"
 ) -> "dict[str, Literal]":
+    """The outputs by variable.
+
+    Raises:
+        TaskFailed: when one does not fit, or there are too many or too few.
+    """
     try:
         values = outputs.pack(returned, signature)
     except (CodecError, TypeError, ValueError) as error:

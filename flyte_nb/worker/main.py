@@ -44,8 +44,7 @@ def _attempt(pipe: Pipe) -> "dict[str, Any]":
         )
         _as_main(task)
         message = pipe.receive()
-        outputs = _call(task, message, HostData(pipe), pipe.folder)
-        return {"kind": "outputs", "outputs": outputs}
+        return _call(task, message, HostData(pipe), pipe.folder)
     except PipeClosed:
         raise
     except TaskFailed as error:
@@ -63,9 +62,16 @@ def _call(task: Any, message: "dict[str, Any]", data: HostData, folder: str) -> 
     # The kernel has warned about pickled types; a task's log need not say it again.
     registry = default_registry(warn_pickled=False)
     inputs = {name: from_plain(value) for name, value in message["inputs"].items()}
-    runner = _AttemptRunner(message.get("execution", {}), folder)
+    execution = message.get("execution", {})
+    runner = _AttemptRunner(execution, folder)
+    if task.is_dynamic:
+        from flyte_nb.worker.dynamic import answer
+
+        name = str(execution.get("task", ""))
+        return answer(task, inputs, registry, data, runner, name=name, env=os.environ)
     outputs = call(task, inputs, registry, data, runner=runner)
-    return {name: to_plain(literal) for name, literal in outputs.items()}
+    plain = {name: to_plain(literal) for name, literal in outputs.items()}
+    return {"kind": "outputs", "outputs": plain}
 
 
 class _AttemptRunner(DirectRunner):

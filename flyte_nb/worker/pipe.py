@@ -7,7 +7,7 @@ taken for an answer. A body over `SPILL_BYTES` lies in a file of the attempt's f
 names it.
 
 Every frame has a `kind`. Host to worker: `ring`, `load`, `call`, `reply`. Worker to host: `ready`,
-`download`, `upload`, then one of `outputs` and `failed`.
+`download`, `upload`, then one of `outputs`, `dynamic` and `failed`.
 """
 
 import json

@@ -3,11 +3,12 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flyte_nb.api import literal_types as lt
-from flyte_nb.api import literals
+from flyte_nb.api import literals, specs
 from flyte_nb.api.identifiers import ExecutionId, Identifier, Scope
 from flyte_nb.api.literal_types import (
     BlobType,
@@ -17,6 +18,7 @@ from flyte_nb.api.literal_types import (
     simple,
 )
 from flyte_nb.api.literals import Literal, from_plain, to_plain, type_from_plain, type_to_plain
+from flyte_nb.api.plain_specs import spec_from_plain, spec_to_plain
 
 
 def made(kind: Any, *parts: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -126,3 +128,65 @@ def test_main_is_called_by_the_notebooks_name():
     assert Scope("p", "d", "book").full_name("mod", "f") == "mod.f"
     assert str(Identifier("task", "p", "d", "n", "v")) == "task:p:d:n:v"
     assert str(ExecutionId("p", "d", "n")) == "p:d:n"
+
+
+IDENTIFIERS = made(Identifier, st.sampled_from(["task", "workflow"]), TEXTS, TEXTS, TEXTS, TEXTS)
+BINDING_DATA = st.recursive(
+    LITERALS
+    | made(specs.OutputReference, TEXTS, TEXTS, st.lists(TEXTS | st.integers()).map(tuple)),
+    lambda inner: (
+        made(specs.BindingCollection, st.lists(inner, max_size=3).map(tuple))
+        | made(specs.BindingMap, st.dictionaries(TEXTS, inner, max_size=3))
+    ),
+    max_leaves=4,
+)
+METADATA = made(specs.NodeMetadata, TEXTS, st.none() | st.floats(0, 9), st.none() | st.integers())
+TARGETS = (
+    made(specs.TaskNode, IDENTIFIERS)
+    | made(specs.WorkflowNode, IDENTIFIERS)
+    | made(specs.ArrayNode, IDENTIFIERS, METADATA)
+)
+NODES = made(
+    specs.Node,
+    TEXTS,
+    TARGETS,
+    st.lists(made(specs.Binding, TEXTS, BINDING_DATA), max_size=2).map(tuple),
+    st.lists(TEXTS, max_size=2).map(tuple),
+    METADATA,
+    st.none() | made(specs.Location, TEXTS, st.integers()),
+)
+INTERFACES = made(
+    specs.TypedInterface,
+    st.dictionaries(TEXTS, made(specs.Variable, TYPES, TEXTS), max_size=2),
+    st.just({}),
+)
+TASKS = made(
+    specs.TaskTemplate,
+    IDENTIFIERS,
+    TEXTS,
+    INTERFACES,
+    made(specs.TaskMetadata, st.integers()),
+    st.none() | made(specs.Container, TEXTS, st.lists(TEXTS, max_size=2).map(tuple)),
+    st.dictionaries(TEXTS, PLAIN, max_size=2),
+)
+JOBS = made(
+    specs.DynamicJob,
+    st.lists(NODES, max_size=2).map(tuple),
+    st.just(()),
+    st.lists(TASKS, max_size=2).map(tuple),
+    st.just(()),
+    st.dictionaries(TEXTS, st.just(("nb.f", ("n",))), max_size=1),
+)
+
+
+@given(JOBS)
+def test_a_job_comes_back_from_json(job):
+    assert spec_from_plain(json.loads(json.dumps(spec_to_plain(job)))) == job
+
+
+def test_what_is_no_spec_is_refused():
+    with pytest.raises(TypeError, match="Scope is no spec"):
+        spec_to_plain((Scope(),))
+    for nonsense in ({"Path": ["/"]}, {"Node": []}, {"a": 1, "b": 2}):
+        with pytest.raises((KeyError, TypeError, ValueError)):
+            spec_from_plain(nonsense)

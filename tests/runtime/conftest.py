@@ -51,6 +51,7 @@ class Bench:
         self.cells = Cells()
         self.store = open_stores()
         self.registry = default_registry(warn_pickled=False)
+        self.scope = Scope("p", "d", "nb")
         self._count = 0
 
     def stage(self, name="f", **options):

@@ -1,0 +1,120 @@
+"""`futures.pb`: what a dynamic task asks for, made whole, compiled, and only then written.
+
+Loaded by attempts of dynamic tasks and by no other: the compiler and protobuf cost 100 ms.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flyte_nb.api.errors import USER, CompileFailed, ErrorInfo, TaskFailed
+from flyte_nb.api.index import TaskEntry
+from flyte_nb.api.plain_specs import spec_from_plain
+from flyte_nb.api.problems import as_text
+from flyte_nb.api.specs import Container, DynamicJob, TaskTemplate
+from flyte_nb.bundle.command import task_args
+from flyte_nb.compiler import compile_dynamic, dynamic_identifier
+from flyte_nb.sdk.specs import IMAGE_VARIABLE
+from flyte_nb.wire.dynamic import dynamic_job_to_idl
+from flyte_nb.wire.specs import task_spec_to_idl
+from flyte_nb.worker.pipe import PipeGarbage
+
+
+def futures(
+    message: "Mapping[str, Any]",
+    tasks: "Mapping[str, TaskEntry]",
+    index_uri: str,
+    env: "Mapping[str, str]",
+) -> bytes:
+    """The bytes of `futures.pb`.
+
+    Args:
+        message: the worker's `dynamic` message.
+        tasks: the tasks of the bundle's index, by name.
+        index_uri: the index, which what it calls is loaded from too.
+        env: has the image of the task that runs.
+
+    Raises:
+        TaskFailed: when it calls what the bundle has not, or does not compile; it names every problem.
+        PipeGarbage: when the worker sent something else.
+    """
+    job, own = _read(message)
+    names = [_entry(job, template)[0] for template in job.tasks]
+    missing = [name for name in names if name not in tasks]
+    if missing:
+        raise TaskFailed(_missing(own, missing, tasks))
+    image = env.get(IMAGE_VARIABLE, "")
+    job = job._replace(
+        tasks=tuple(_whole(job, template, tasks, index_uri, image) for template in job.tasks)
+    )
+    spec = dynamic_job_to_idl(job)
+    name = own.id.name.rpartition(".")[2]
+    identifier = dynamic_identifier(own.id.project, own.id.domain, name, own.id.version)
+    try:
+        compile_dynamic(spec, task_spec_to_idl(own).template, identifier)
+    except CompileFailed as failed:
+        text = as_text(failed.problems)
+        message_text = f"What {own.id.name} puts together does not compile.\n{text}"
+        raise TaskFailed(ErrorInfo("USER:DynamicCompileFailed", message_text, USER)) from failed
+    return spec.SerializeToString(deterministic=True)
+
+
+def _entry(job: DynamicJob, template: TaskTemplate) -> "tuple[str, tuple[str, ...]]":
+    """The name by which the index has a template's task, and its list inputs if it is a map."""
+    return job.mapped.get(template.id.name, (template.id.name, ()))
+
+
+def _read(message: "Mapping[str, Any]") -> "tuple[DynamicJob, TaskTemplate]":
+    try:
+        job, own = spec_from_plain(message.get("job")), spec_from_plain(message.get("task"))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise PipeGarbage(
+            f"The worker's dynamic job cannot be read: {type(error).__name__}: {error}.",
+            code="SYSTEM:WorkerProtocol",
+        ) from error
+    if not isinstance(job, DynamicJob) or not isinstance(own, TaskTemplate):
+        raise PipeGarbage("The worker sent no dynamic job.", code="SYSTEM:WorkerProtocol")
+    return job, own
+
+
+def _whole(
+    job: DynamicJob,
+    template: TaskTemplate,
+    tasks: "Mapping[str, TaskEntry]",
+    index_uri: str,
+    image: str,
+) -> TaskTemplate:
+    """The template with its container's command and image, and a cache version."""
+    name, mapped = _entry(job, template)
+    container = template.container or Container("")
+    chosen = container.image or image
+    if not chosen:
+        message = (
+            f"{name} names no image, and {IMAGE_VARIABLE} does not say the one that runs it now."
+            " Write @task(container_image=…), or register again with this release."
+        )
+        raise TaskFailed(ErrorInfo("USER:DynamicImageMissing", message, USER))
+    environment = dict(container.env)
+    if IMAGE_VARIABLE in environment:  # a dynamic task that is called by this one
+        environment[IMAGE_VARIABLE] = chosen
+    metadata = template.metadata
+    if metadata.discoverable and not metadata.discovery_version:
+        metadata = metadata._replace(discovery_version=tasks[name].fingerprint)
+    return template._replace(
+        metadata=metadata,
+        container=container._replace(
+            image=chosen,
+            args=task_args(name, index_uri, mapped),
+            env=tuple(environment.items()),
+        ),
+    )
+
+
+def _missing(
+    own: TaskTemplate, missing: "list[str]", tasks: "Mapping[str, TaskEntry]"
+) -> ErrorInfo:
+    message = (
+        f"{own.id.name} calls {', '.join(sorted(set(missing)))}, which its bundle has not; it has:"
+        f" {', '.join(sorted(tasks))}. What a dynamic task calls is found by name when it is"
+        " registered: define those tasks at the top of a cell or module, and register again."
+    )
+    return ErrorInfo("USER:DynamicTaskMissing", message, USER)

@@ -1,0 +1,156 @@
+"""What the body of a dynamic task asks for, once it has run with real values."""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from flyte_nb.api.errors import CompileFailed
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Scope
+from flyte_nb.api.problems import Problem
+from flyte_nb.api.specs import Container, DynamicJob, TaskTemplate, WorkflowTemplate
+from flyte_nb.sdk import context
+from flyte_nb.sdk.closure import reachable
+from flyte_nb.sdk.drafts import entity_name, finished
+from flyte_nb.sdk.finishing import bind_outputs, check_ids
+from flyte_nb.sdk.frame import Frame
+from flyte_nb.sdk.specs import task_template
+
+if TYPE_CHECKING:
+    from flyte_nb.api.ports import DataAccess
+    from flyte_nb.sdk.kinds.dynamic import DynamicTask
+    from flyte_nb.types.registry import Registry
+
+PREFIX = "d"
+"""Begins the ids of its nodes: `dn0`, `dn1`, … as flytekit has them."""
+
+NO_IMAGE = ""
+"""The image of templates here; only the host knows it."""
+
+
+class Expansion(NamedTuple):
+    """What came of a body: a job, or the value that it returned when it called nothing."""
+
+    job: "DynamicJob | None"
+    value: Any
+
+
+def expand(
+    task: "DynamicTask",
+    arguments: "dict[str, Any]",
+    registry: "Registry",
+    scope: Scope,
+    *,
+    version: str,
+    data: "DataAccess | None" = None,
+) -> Expansion:
+    """Run the body once; calls in it become nodes.
+
+    Args:
+        task: the dynamic task.
+        arguments: its inputs, real values.
+        registry: the types.
+        scope: where what it calls is named.
+        version: of everything that it calls.
+        data: where constants that need a file are stored.
+
+    Raises:
+        CompileFailed: with every problem of what it put together.
+        BaseException: whatever the body raises.
+    """
+    frame = Frame(entity_name(task, scope), registry, scope, lambda entity: version, data)
+    token = context.frame.set(frame)
+    try:
+        value = task.function(**arguments)
+    finally:
+        context.frame.reset(token)
+    if not frame.drafts:
+        return Expansion(None, value)
+    outputs = bind_outputs(frame, task, task.signature(registry), value, PREFIX)
+    check_ids(frame)
+    below = _Below(registry, scope, version, data)
+    try:
+        below.collect(frame.entities)
+    except CompileFailed as error:
+        below.problems.extend(error.problems)
+    problems = [*map(_renamed, frame.problems), *below.problems]
+    if problems:
+        raise CompileFailed(f"What {task.short_name} puts together does not compile.", problems)
+    job = DynamicJob(
+        nodes=finished(frame.drafts, PREFIX),
+        outputs=outputs,
+        tasks=tuple(below.tasks),
+        sub_workflows=tuple(below.workflows),
+        mapped=below.mapped,
+    )
+    return Expansion(job, value)
+
+
+class _Below:
+    """Templates of everything that nodes refer to, at any depth."""
+
+    def __init__(
+        self, registry: "Registry", scope: Scope, version: str, data: "DataAccess | None"
+    ) -> None:
+        self._registry = registry
+        self._scope = scope
+        self._version = version
+        self._data = data
+        self.tasks: list[TaskTemplate] = []
+        self.workflows: list[WorkflowTemplate] = []
+        self.mapped: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self.problems: list[Problem] = []
+
+    def collect(self, entities: "tuple[Any, ...]") -> None:
+        """Note what the entities are made of, and what is wrong with it."""
+        traces: dict[int, Any] = {}
+
+        def trace(workflow: Any) -> Any:
+            found = workflow.trace(
+                self._registry, self._scope, lambda entity: self._version, data=self._data
+            )
+            traces[id(workflow)] = found
+            return found
+
+        for entity in reachable(entities, self._registry, self._scope, trace=trace):
+            if entity.resource_type == TASK:
+                self._task(entity)
+            elif entity.resource_type == WORKFLOW:
+                made = traces[id(entity)]
+                self.problems.extend(made.problems)
+                id_ = made.template.id._replace(version=self._version)
+                self.workflows.append(made.template._replace(id=id_))
+            elif entity.resource_type == LAUNCH_PLAN:
+                self.problems.append(_launch_plan(entity))
+
+    def _task(self, task: Any) -> None:
+        problems = task.problems(self._registry)
+        if problems:
+            self.problems.extend(problems)
+            return
+        template = task_template(
+            task,
+            self._scope,
+            self._registry,
+            version=self._version,
+            container=Container(NO_IMAGE),
+        )
+        self.tasks.append(template)
+        if task.original is not task:
+            original = entity_name(task.original, self._scope)
+            self.mapped[template.id.name] = (original, task.list_inputs(self._registry))
+
+
+def _renamed(problem: Problem) -> Problem:
+    """With the node's final id: in the frame it has none yet."""
+    if problem.node_id[:1] == "n" and problem.node_id[1:].isdigit():
+        return problem._replace(node_id=PREFIX + problem.node_id)
+    return problem
+
+
+def _launch_plan(entity: Any) -> Problem:
+    return Problem(
+        "LaunchPlanInDynamic",
+        f"A dynamic task calls the launch plan {entity.short_name}, whose registered version is not"
+        " known where it runs.",
+        hint=f"Call its workflow {entity.workflow.short_name} in its place.",
+        location=entity.workflow.location,
+        entity=entity.short_name,
+    )

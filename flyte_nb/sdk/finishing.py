@@ -1,0 +1,59 @@
+"""What is left when a body has run: its outputs are bound, and its nodes' ids are looked over."""
+
+from typing import TYPE_CHECKING, Any
+
+from flyte_nb.api.errors import CodecError
+from flyte_nb.api.specs import Binding
+from flyte_nb.sdk.drafts import final_ids, with_ids
+from flyte_nb.sdk.outputs import pack
+
+if TYPE_CHECKING:
+    from flyte_nb.sdk.callee import Callee
+    from flyte_nb.sdk.frame import Frame
+    from flyte_nb.sdk.signature import TaskSignature
+
+
+def bind_outputs(
+    frame: "Frame", entity: "Callee", signature: "TaskSignature", value: Any, prefix: str = ""
+) -> "tuple[Binding, ...]":
+    """What the body of `entity` returned, as bindings; what does not fit is noted in the frame."""
+    try:
+        by_name = pack(value, signature)
+    except CodecError as error:
+        frame.problem("WrongOutputs", error.bare_message, hint=error.hint, location=entity.location)
+        return ()
+    ids = final_ids(frame.drafts, prefix)
+    bindings = []
+    for name in sorted(by_name):
+        codec = signature.output_codecs.get(name)
+        if codec is None:
+            continue  # its type is a problem already
+        try:
+            data = frame.bind(by_name[name], codec, [])
+        except CodecError as error:
+            frame.problem(
+                "ValueDoesNotFit",
+                f"The output {name} of {entity.short_name}: {error.bare_message}",
+                variable=name,
+                hint=error.hint,
+                location=entity.location,
+            )
+            continue
+        bindings.append(Binding(name, with_ids(data, ids)))
+    return tuple(bindings)
+
+
+def check_ids(frame: "Frame") -> None:
+    """Note nodes that an author gave one and the same id."""
+    if not any(draft.fixed_id for draft in frame.drafts):
+        return
+    seen = set()
+    for draft in frame.drafts:
+        if draft.id in seen:
+            frame.problem(
+                "DuplicateNodeId",
+                f"Two nodes have the id {draft.id}.",
+                draft=draft,
+                hint="Give node_name another value.",
+            )
+        seen.add(draft.id)

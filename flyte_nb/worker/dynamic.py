@@ -1,0 +1,78 @@
+"""A dynamic task where it runs: its body is called, and what it asks for is sent to the host."""
+
+from typing import TYPE_CHECKING, Any
+
+from flyte_nb.api.errors import USER, CompileFailed, ErrorInfo, TaskFailed
+from flyte_nb.api.identifiers import MAIN_MODULE, Scope
+from flyte_nb.api.literals import to_plain
+from flyte_nb.api.plain_specs import spec_to_plain
+from flyte_nb.sdk.expansion import Expansion, expand
+from flyte_nb.sdk.specs import task_template
+from flyte_nb.worker.call import carried_out, decode, encode, signature_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flyte_nb.api.literals import Literal
+    from flyte_nb.api.ports import DataAccess, Runner
+    from flyte_nb.sdk.kinds.dynamic import DynamicTask
+    from flyte_nb.types.registry import Registry
+
+UNVERSIONED = "dynamic"
+"""The version of what it calls, where the environment does not say its own."""
+
+
+def answer(
+    task: "DynamicTask",
+    inputs: "dict[str, Literal]",
+    registry: "Registry",
+    data: "DataAccess",
+    runner: "Runner",
+    *,
+    name: str,
+    env: "Mapping[str, str]",
+) -> "dict[str, Any]":
+    """The worker's last message: `dynamic` with nodes, or `outputs` when the body called nothing.
+
+    Args:
+        task: the task.
+        inputs: its inputs.
+        registry: the types.
+        data: moves files.
+        runner: answers `current_context()`.
+        name: the task's registered name.
+        env: the variables that FlytePropeller sets.
+
+    Raises:
+        TaskFailed: for everything that goes wrong but an interrupt of the process.
+    """
+    signature = signature_of(task, registry)
+    arguments = decode(task, signature, inputs, data)
+    scope = _scope(task, name, env)
+    version = env.get("FLYTE_INTERNAL_TASK_VERSION") or UNVERSIONED
+
+    def expanded(**given: Any) -> Expansion:
+        try:
+            return expand(task, given, registry, scope, version=version, data=data)
+        except CompileFailed as error:
+            raise TaskFailed(ErrorInfo("USER:DynamicCompileFailed", str(error), USER)) from error
+
+    found: Expansion = carried_out(expanded, arguments, runner)
+    if found.job is None:
+        outputs = encode(task, signature, found.value, data)
+        return {"kind": "outputs", "outputs": {var: to_plain(it) for var, it in outputs.items()}}
+    own = task_template(task, scope, registry, version=version)
+    return {"kind": "dynamic", "job": spec_to_plain(found.job), "task": spec_to_plain(own)}
+
+
+def _scope(task: "DynamicTask", name: str, env: "Mapping[str, str]") -> Scope:
+    """Where the task is registered; what it calls is registered beside it."""
+    usual = Scope()
+    main_module = usual.main_module
+    if task.module == MAIN_MODULE and name.endswith("." + task.short_name):
+        main_module = name[: -len(task.short_name) - 1]
+    return Scope(
+        env.get("FLYTE_INTERNAL_TASK_PROJECT") or usual.project,
+        env.get("FLYTE_INTERNAL_TASK_DOMAIN") or usual.domain,
+        main_module,
+    )
