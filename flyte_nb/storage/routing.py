@@ -1,9 +1,21 @@
 """One store in front of many: each URI goes to the store of its scheme."""
 
+import os
+import threading
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from flyte_nb.api.ports import BlobStore, Stat
 from flyte_nb.storage.file import FileStore
+
+if TYPE_CHECKING:
+    from flyte_nb.storage.plugin_process import PluginStore
+    from flyte_nb.storage.plugins import Plugin
+
+PLUGIN_DIR = "FLYTE_NB_PLUGIN_DIR"
+"""Names the folder with a folder for each storage plugin (`storage/plugins.py`)."""
+
+_IN_TREE = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
 
 
 class Stores:
@@ -11,6 +23,8 @@ class Stores:
 
     def __init__(self, extra: "Mapping[str, BlobStore]") -> None:
         self._stores: dict[str, BlobStore] = {"file": FileStore(), **extra}
+        self._plugins: dict[str, PluginStore] = {}
+        self._opening = threading.Lock()
 
     def read(self, uri: str) -> bytes:
         """The whole object."""
@@ -48,22 +62,51 @@ class Stores:
         """Remove the object; nothing happens when there is none."""
         self._of(uri).delete(uri)
 
+    def close(self) -> None:
+        """End the processes of plugins; they also end with this process, or with this value."""
+        for plugin in self._plugins.values():
+            plugin.close()
+
     def _of(self, uri: str) -> BlobStore:
         scheme, separator, _ = uri.partition("://")
         if not separator:
             scheme = "file"
         store = self._stores.get(scheme)
         if store is None:
-            store = self._stores[scheme] = _open(scheme)
+            with self._opening:
+                store = self._stores.get(scheme) or self._open(scheme)
+                self._stores[scheme] = store
         return store
 
+    def _open(self, scheme: str) -> BlobStore:
+        """A plugin's, when one claims the scheme; else one of our own, or an installed one."""
+        root = os.environ.get(PLUGIN_DIR)
+        if root:
+            from flyte_nb.storage.plugins import plugin_for
 
-def _open(scheme: str) -> BlobStore:
-    if scheme == "memory":
-        from flyte_nb.storage.memory import MemoryStore
+            plugin = plugin_for(scheme, root)
+            if plugin is not None:
+                return self._of_plugin(plugin)
+        if scheme == "memory":
+            from flyte_nb.storage.memory import MemoryStore
 
-        return MemoryStore()
-    # fsspec costs 50 ms to import: only who has objects elsewhere pays it.
-    from flyte_nb.storage.remote import FsspecStore
+            return MemoryStore()
+        if scheme not in _IN_TREE:
+            from importlib.metadata import entry_points
 
-    return FsspecStore(scheme)
+            from flyte_nb.storage.plugins import GROUP, load_store
+
+            for point in entry_points(group=GROUP, name=scheme):
+                return load_store(point.value, scheme)
+        # fsspec costs 50 ms to import: only who has objects elsewhere pays it.
+        from flyte_nb.storage.remote import FsspecStore
+
+        return FsspecStore(scheme)
+
+    def _of_plugin(self, plugin: "Plugin") -> BlobStore:
+        """One process for a plugin, however many schemes it serves."""
+        from flyte_nb.storage.plugin_process import PluginStore
+
+        if plugin.name not in self._plugins:
+            self._plugins[plugin.name] = PluginStore(plugin)
+        return self._plugins[plugin.name]

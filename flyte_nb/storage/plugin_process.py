@@ -1,0 +1,230 @@
+"""The host's side of a storage plugin: a `BlobStore` whose work is done by a process of its own.
+
+The process starts when it is first needed, does many calls at once, is started again when it has
+ended, and ends with the host. What crosses the pipe is plain data; larger bodies cross by file.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import weakref
+from pathlib import Path
+from typing import Any
+
+from flyte_nb.api.errors import BundleError, StorageError
+from flyte_nb.api.ports import Stat
+from flyte_nb.storage.file import explain
+from flyte_nb.storage.plugin_bodies import pack_body, take_body
+from flyte_nb.storage.plugins import Plugin
+from flyte_nb.worker.pipe import Pipe
+
+_STALLED_S = 600.0
+
+
+class PluginStore:
+    """A `BlobStore` for every scheme that `plugin` serves."""
+
+    def __init__(self, plugin: Plugin, *, stalled_s: float = _STALLED_S) -> None:
+        self._plugin = plugin
+        self._stalled_s = stalled_s
+        self._lock = threading.Lock()
+        self._running: list[_Process] = []  # one, or none yet
+        self._finalizer = weakref.finalize(self, _end, self._running)
+
+    def read(self, uri: str) -> bytes:
+        """The whole object."""
+        return bytes(self._call("read", uri))
+
+    def write(self, uri: str, data: "bytes | memoryview") -> None:
+        """Store `data` at `uri`, replacing what is there."""
+        self._call("write", uri, body=data)
+
+    def read_part(self, uri: str, offset: int, length: int) -> bytes:
+        """At most `length` bytes from `offset` on; fewer, or none, where the object ends."""
+        return bytes(self._call("read_part", uri, offset, length))
+
+    def size(self, uri: str) -> "int | None":
+        """The object's size in bytes, or `None` when there is none."""
+        size: int | None = self._call("size", uri)
+        return size
+
+    def stat(self, uri: str) -> "Stat | None":
+        """What is known of the object without reading it, or `None` when there is none."""
+        found = self._call("stat", uri)
+        return None if found is None else Stat(*found)
+
+    def get(self, uri: str, path: str) -> None:
+        """Copy the object or folder at `uri` to the local `path`."""
+        self._call("get", uri, os.path.abspath(path))
+
+    def put(self, path: str, uri: str) -> None:
+        """Copy the local file or folder to `uri`."""
+        self._call("put", uri, os.path.abspath(path))
+
+    def list(self, uri: str) -> "list[str]":
+        """URIs of the objects below `uri`, sorted."""
+        return list(self._call("list", uri))
+
+    def delete(self, uri: str) -> None:
+        """Remove the object; nothing happens when there is none."""
+        self._call("delete", uri)
+
+    def close(self) -> None:
+        """End the process."""
+        self._finalizer()
+
+    def _call(
+        self, method: str, uri: str, *values: Any, body: "bytes | memoryview | None" = None
+    ) -> Any:
+        ended = ""
+        for _ in range(2):  # whatever a store does can be done again
+            process = self._process()
+            try:
+                return process.call(method, uri, values, body, self._stalled_s)
+            except _Ended as error:
+                ended = str(error)
+                self._forget(process)
+        raise StorageError(
+            f"The storage plugin {self._plugin.name!r} ended while it was asked to {method} {uri}:"
+            f" {ended}.",
+            uri=uri,
+            transient=True,
+            hint=f"What it printed is in the log; its packages are in {self._plugin.folder}.",
+        )
+
+    def _process(self) -> "_Process":
+        with self._lock:
+            if not self._running:
+                self._running.append(_Process(self._plugin))
+            return self._running[0]
+
+    def _forget(self, process: "_Process") -> None:
+        with self._lock:
+            if self._running == [process]:
+                self._running.clear()
+        process.end()
+
+
+class _Ended(Exception):
+    """The plugin's process is gone; the text says how."""
+
+
+class _Process:
+    """A plugin's process, its pipe, and who waits for which answer."""
+
+    def __init__(self, plugin: Plugin) -> None:
+        self._folder = tempfile.mkdtemp(prefix="flyte-nb-plugin-")
+        self._bodies = 0
+        self._lock = threading.Lock()
+        self._answers: dict[int, dict[str, Any]] = {}
+        self._arrived = threading.Condition()
+        self._calls = 0
+        self._ended = ""
+        self._pipe, self._popen = _start(plugin, self._folder)
+        threading.Thread(target=self._receive, name="flyte-nb-plugin", daemon=True).start()
+
+    def call(
+        self,
+        method: str,
+        uri: str,
+        values: "tuple[Any, ...]",
+        body: "bytes | memoryview | None",
+        stalled_s: float,
+    ) -> Any:
+        message: dict[str, Any] = {"kind": "call", "method": method, "uri": uri, "values": values}
+        if body is not None:
+            message |= self._packed(body)
+        with self._lock:
+            if self._ended:
+                raise _Ended(self._ended)
+            self._calls += 1
+            message["id"] = number = self._calls
+            try:
+                self._pipe.send(message)
+            except (BundleError, OSError) as error:
+                raise _Ended(self._ended or str(error)) from error
+        with self._arrived:
+            self._arrived.wait_for(lambda: number in self._answers or self._ended, stalled_s)
+            answer = self._answers.pop(number, None)
+        if answer is None:
+            raise _Ended(self._ended or f"it did not answer for {stalled_s:g} s")
+        return self._value(answer)
+
+    def end(self) -> None:
+        """End it; who waits is told."""
+        self._popen.kill()
+        self._popen.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _receive(self) -> None:
+        """Take in answers until the process ends."""
+        while True:
+            try:
+                answer = self._pipe.receive()
+            except (BundleError, OSError) as error:
+                reason = str(error)
+                break
+            with self._arrived:
+                self._answers[int(answer["id"])] = answer
+                self._arrived.notify_all()
+        self._popen.kill()  # what sends no frames any more will not begin to again
+        status = self._popen.wait()
+        with self._arrived:
+            self._ended = f"exit status {status}; {reason}"
+            self._arrived.notify_all()
+        with self._lock:
+            self._pipe.close()
+
+    def _value(self, answer: "dict[str, Any]") -> Any:
+        if answer["kind"] == "failed":
+            raise StorageError(
+                str(answer["error"]),
+                uri=str(answer["uri"]),
+                transient=bool(answer["transient"]),
+                missing=bool(answer["missing"]),
+            )
+        return take_body(answer, self._folder) if "body" in answer else answer.get("value")
+
+    def _packed(self, body: "bytes | memoryview") -> "dict[str, Any]":
+        with self._lock:
+            self._bodies += 1
+            name = f"host-{self._bodies}"
+        try:
+            return pack_body(body, self._folder, name)
+        except OSError as error:
+            raise explain(error, "write", self._folder) from error
+
+
+def _start(plugin: Plugin, folder: str) -> "tuple[Pipe, subprocess.Popen[bytes]]":
+    child_read, own_write = os.pipe()
+    own_read, child_write = os.pipe()
+    child = Path(__file__).with_name("plugin_child.py")
+    command = [plugin.python or sys.executable, "-I", "-S", str(child), plugin.folder, folder]
+    command += [str(child_read), str(child_write)]
+    try:
+        # A session of its own: an interrupt at the terminal is for the host.
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            pass_fds=(child_read, child_write),
+            start_new_session=True,
+        )
+    except OSError as error:
+        os.close(own_read)
+        os.close(own_write)
+        raise StorageError(
+            f"The storage plugin {plugin.name!r} cannot be started with {command[0]}: {error}.",
+            hint="plugin.json names its interpreter; without it the host's is taken.",
+        ) from error
+    finally:
+        os.close(child_read)
+        os.close(child_write)
+    return Pipe(own_read, own_write, folder), process
+
+
+def _end(running: "list[_Process]") -> None:
+    while running:
+        running.pop().end()

@@ -1,0 +1,293 @@
+"""Storage plugins: real wheels, processes of their own, and whatever may go wrong with them."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from flyte_nb.api.errors import StorageError
+from flyte_nb.storage import open_stores
+from flyte_nb.storage.plugin_process import PluginStore
+from flyte_nb.storage.plugins import plugin_for, plugins
+from flyte_nb.testing.storage_conformance import BlobStoreConformance
+
+STORE = '''
+"""A store in a folder, which says the version of the library that it needs."""
+import os, sys
+import conflicting
+from flyte_nb.storage.file import FileStore
+
+class Store:
+    def __init__(self):
+        print("garbage on stdout", flush=True)
+        self._files = FileStore()
+
+    def __getattr__(self, method):
+        def call(*values):
+            values = [self._path(v) if str(v).startswith("{scheme}://") else v for v in values]
+            found = getattr(self._files, method)(*values)
+            return [self._uri(item) for item in found] if method == "list" else found
+        return call
+
+    def read(self, uri):
+        name = uri.partition("://")[2]
+        if name == "version":
+            return conflicting.VERSION.encode()
+        if name == "path":
+            return "\\n".join(sys.path).encode()
+        if name == "pid":
+            return str(os.getpid()).encode()
+        if name == "die":
+            os._exit(7)
+        if name == "die-once" and not os.path.exists(os.environ["ONCE"]):
+            open(os.environ["ONCE"], "w").close()
+            os._exit(7)
+        if name == "die-once":
+            return b"alive"
+        if name == "import":
+            import {imports}
+        if name == "garbage":
+            for descriptor in range(3, 32):
+                try:
+                    os.write(descriptor, b"no frame at all, but long enough")
+                except OSError:
+                    pass
+        if name == "stall":
+            import threading
+            threading.Event().wait()
+        if name == "bug":
+            raise ZeroDivisionError("one over none")
+        return self._files.read(self._path(uri))
+
+    def _path(self, uri):
+        return uri.replace("{scheme}://", "/", 1)
+
+    def _uri(self, path):
+        return path.replace("/", "{scheme}://", 1)
+'''
+
+
+def wheel(folder, name, version, files, *, requires="", entry_points=""):
+    """A wheel is a zip with three files more."""
+    info = f"{name}-{version}.dist-info"
+    requires = f"Requires-Dist: {requires}\n" if requires else ""
+    meta = {
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    if entry_points:
+        meta[f"{info}/entry_points.txt"] = entry_points
+    members = {**files, **meta}
+    record = "".join(f"{path},,\n" for path in [*members, f"{info}/RECORD"])
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as file:
+        for path, text in {**members, f"{info}/RECORD": record}.items():
+            file.writestr(path, text)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """Two plugins, each with the one version of `conflicting` that it can work with."""
+    wheels, root = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("plugins")
+    for number, version in ((1, "1.0"), (2, "2.0")):
+        wheel(wheels, "conflicting", version, {"conflicting.py": f"VERSION = {version!r}\n"})
+        code = STORE.replace("{scheme}", f"scheme{number}").replace("{imports}", "grpc")
+        wheel(
+            wheels,
+            f"plugin{number}",
+            "1.0",
+            {f"plugin{number}.py": code},
+            requires=f"conflicting=={version}",
+            entry_points=f"[flyte_nb.storage]\nscheme{number} = plugin{number}:Store\n",
+        )
+        command = [sys.executable, "-m", "pip", "install", "-q", "--no-index", "--find-links"]
+        command += [str(wheels), "--target", str(root / f"plugin{number}"), f"plugin{number}"]
+        subprocess.run([*command, "--disable-pip-version-check"], check=True, capture_output=True)
+    return root
+
+
+@pytest.fixture
+def stores(installed, monkeypatch):
+    monkeypatch.setenv("FLYTE_NB_PLUGIN_DIR", str(installed))
+    opened = open_stores()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def plugin_store(installed):
+    made = PluginStore(plugin_for("scheme1", str(installed)))
+    yield made
+    made.close()
+
+
+class TestPluginStore(BlobStoreConformance):
+    @pytest.fixture
+    def store(self, plugin_store):
+        return plugin_store
+
+    @pytest.fixture
+    def root(self, tmp_path):
+        return f"scheme1:/{tmp_path}/store"
+
+
+def test_two_plugins_with_conflicting_versions_serve_in_one_process(stores):
+    assert stores.read("scheme1://version") == b"1.0"
+    assert stores.read("scheme2://version") == b"2.0"
+    pids = {int(stores.read(f"scheme{number}://pid")) for number in (1, 2)}
+    assert len(pids | {os.getpid()}) == 3
+    assert "conflicting" not in sys.modules
+
+
+def test_a_plugin_sees_its_own_packages_and_none_of_the_hosts(stores, installed):
+    path = stores.read("scheme1://path").decode().splitlines()
+    assert path[0] == str(installed / "plugin1")
+    assert not [item for item in path[1:] if "site-packages" in item]
+    with pytest.raises(StorageError, match="No module named 'grpc'"):
+        stores.read("scheme1://import")
+
+
+def test_many_calls_go_at_once_through_one_process(stores, tmp_path):
+    data = {f"scheme1:/{tmp_path}/{number}": os.urandom(200_000) for number in range(12)}
+    errors = []
+
+    def there_and_back(uri):
+        try:
+            stores.write(uri, data[uri])
+            assert stores.read(uri) == data[uri]
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=there_and_back, args=(uri,)) for uri in data]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+
+
+def test_a_plugin_that_dies_is_started_once_more(stores, tmp_path, monkeypatch):
+    monkeypatch.setenv("ONCE", str(tmp_path / "once"))
+    assert stores.read("scheme1://die-once") == b"alive"
+
+
+def test_a_plugin_that_dies_again_and_again_is_said_with_its_status(stores):
+    with pytest.raises(StorageError, match=r"'plugin1' ended .* exit status 7") as caught:
+        stores.read("scheme1://die")
+    assert caught.value.transient
+    assert stores.read("scheme1://version") == b"1.0"
+
+
+def test_garbage_on_the_pipe_ends_the_process_and_not_the_host(stores):
+    with pytest.raises(StorageError, match="ended"):
+        stores.read("scheme1://garbage")
+    assert stores.read("scheme1://version") == b"1.0"
+
+
+def test_a_plugin_that_stalls_is_given_up(installed):
+    store = PluginStore(plugin_for("scheme1", str(installed)), stalled_s=1.0)
+    try:
+        with pytest.raises(StorageError, match="did not answer for 1 s") as caught:
+            store.read("scheme1://stall")
+        assert caught.value.transient
+    finally:
+        store.close()
+
+
+def test_a_bug_in_a_plugin_is_an_error_that_names_it(stores):
+    with pytest.raises(StorageError, match=r"'plugin1' failed to read .*one over none") as caught:
+        stores.read("scheme1://bug")
+    assert not caught.value.transient
+
+
+def test_the_process_ends_with_its_store(installed):
+    store = PluginStore(plugin_for("scheme1", str(installed)))
+    pid = int(store.read("scheme1://pid"))
+    store.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_the_process_ends_with_a_host_that_was_killed(installed):
+    code = (
+        "import os, signal; from flyte_nb.storage import open_stores;"
+        "print(open_stores().read('scheme1://pid').decode(), flush=True);"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    env = {**os.environ, "FLYTE_NB_PLUGIN_DIR": str(installed)}
+    # Standard error is inherited by the plugin, so that reading it to its end waits for its end.
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(done.stdout), 0)
+
+
+def test_in_tree_schemes_stay_in_this_process_unless_a_plugin_claims_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLYTE_NB_PLUGIN_DIR", str(tmp_path))
+    stores = open_stores()
+    stores.write("memory://x", b"1")
+    assert stores._plugins == {}
+    claim(tmp_path / "mine", {"memory": "mine:Store"})
+    (tmp_path / "mine" / "mine.py").write_text(
+        "from flyte_nb.storage.memory import MemoryStore as Store\n"
+    )
+    claimed = open_stores()
+    claimed.write("memory://x", b"2")
+    assert list(claimed._plugins) == ["mine"]
+    claimed.close()
+
+
+def test_a_manifest_can_name_fsspecs_own_file_systems(tmp_path):
+    import fsspec
+
+    folder = tmp_path / "fs"
+    claim(folder, {"memory": "fsspec"})
+    (folder / "fsspec").symlink_to(Path(fsspec.__file__).parent)
+    store = PluginStore(plugin_for("memory", str(tmp_path)))
+    try:
+        store.write("memory:///a", b"1")
+        assert store.read("memory:///a") == b"1"
+        assert store.stat("memory:///missing") is None
+    finally:
+        store.close()
+
+
+def claim(folder, schemes):
+    folder.mkdir()
+    (folder / "plugin.json").write_text(json.dumps({"schemes": schemes}))
+
+
+def test_two_plugins_for_one_scheme_are_refused_by_name(tmp_path):
+    claim(tmp_path / "one", {"x": "a:b"})
+    claim(tmp_path / "two", {"x": "a:b"})
+    with pytest.raises(StorageError, match=r"one and two .* both claim x://"):
+        plugin_for("x", str(tmp_path))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"schemes": "x"}'])
+def test_a_manifest_that_cannot_be_read_is_named(tmp_path, text):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "plugin.json").write_text(text)
+    with pytest.raises(StorageError, match=r"bad/plugin\.json cannot be read"):
+        plugins(str(tmp_path))
+
+
+def test_no_folder_has_no_plugins(tmp_path):
+    assert plugins(str(tmp_path / "none")) == []
+
+
+def test_an_interpreter_that_is_not_there_is_said(tmp_path):
+    claim(tmp_path / "p", {"x": "a:b"})
+    (tmp_path / "p" / "plugin.json").write_text('{"schemes": {"x": "a:b"}, "python": "/no/python"}')
+    with pytest.raises(StorageError, match=r"cannot be started with /no/python.*plugin\.json"):
+        PluginStore(plugin_for("x", str(tmp_path))).read("x://y")
