@@ -226,6 +226,14 @@ class Session:
         defaults = {name: value for name, value in signature.defaults.items() if name in inputs}
         return signature.interface._replace(inputs=inputs), defaults
 
+    def answers(self) -> bool:
+        """Whether it can be asked without starting anything: the local backend may not run."""
+        if self._config is not None:
+            return True
+        from flyte_nb.admin import daemon
+
+        return daemon.status(self._home) is not None
+
     def status(self) -> "dict[str, Any]":
         """Where this session goes, and whether somebody answers there."""
         from flyte_nb.client.listing import health

@@ -12,6 +12,7 @@ EXECUTION = "EXECUTION"
 ENTITY = "ENTITY"
 NODE = "NODE"
 COMMAND = "COMMAND"
+ENGINE = "ENGINE"
 
 
 class Option(NamedTuple):
@@ -118,6 +119,19 @@ COMMANDS: "tuple[Command, ...]" = (
         "follow an execution live; the last one when none is named",
         (Positional(EXECUTION),),
         (Option("--wait", "", "return when it has ended; a failed execution fails the cell"),),
+    ),
+    Command(
+        "graph",
+        "a workflow's graph to look into: it opens, finds, shows types, compares; without NAME the last",
+        (Positional(ENTITY),),
+        (
+            Option("--open", "NODE,…", "open these nodes: ids or names; `all` for everything"),
+            Option("--depth", NUMBER, "open everything, down to so many levels"),
+            Option("--types", "", "write the types on the arrows"),
+            Option("--diff", "", "compare with what is registered: new, changed, removed"),
+            Option("--engine", ENGINE, "layered (needs nothing) or dot (Graphviz)"),
+            Option("--save", "FILE", "write it to a file: .svg, .png, .dot, .mmd, .html, .txt"),
+        ),
     ),
     Command("executions", "list executions", (), (Option("--limit", NUMBER, "how many"),)),
     Command(

@@ -47,8 +47,9 @@ def _arguments(
     kernel: Kernel, row: args.Command, words: "list[str]", given: "list[str]"
 ) -> "Iterable[str]":
     last = words[-1]
-    if last.startswith("--") and any(o.flag == last and o.takes for o in row.options):
-        return ()
+    taken = [o.takes for o in row.options if o.flag == last and o.takes]
+    if taken:
+        return ("layered", "dot") if taken[0] == args.ENGINE else ()
     if row.takes_inputs and given:
         return _inputs(kernel, given[0])
     index = len(given)

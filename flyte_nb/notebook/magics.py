@@ -19,6 +19,7 @@ def handlers() -> "dict[str, Handler]":
         "register": _late("registering", "register"),
         "launch": _late("launching", "launch"),
         "watch": _late("watching", "watch"),
+        "graph": _late("graphing", "graph"),
         "executions": _late("watching", "executions"),
         "terminate": _late("watching", "terminate"),
         "logs": _late("watching", "logs"),

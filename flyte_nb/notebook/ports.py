@@ -67,6 +67,11 @@ class CompiledPort(Protocol):
         """Everything that is wrong, all at once."""
         ...
 
+    @property
+    def drafts(self) -> "tuple[Any, ...]":
+        """It and all it uses (`client.drafts.Draft`), as far as they could be made."""
+        ...
+
 
 Progress = Callable[["RegisteredEntity"], None]
 """Called with each entity as soon as its fate is known."""
@@ -129,6 +134,10 @@ class SessionPort(Protocol):
 
     def renamed(self) -> "str | None":
         """The notebook's new name, when its file was renamed while the kernel ran."""
+        ...
+
+    def answers(self) -> bool:
+        """Whether somebody can be asked without anything being started for it."""
         ...
 
     def status(self) -> "Mapping[str, Any]":

@@ -9,9 +9,8 @@ from typing import Any
 
 from flyte_nb.api.errors import CompileFailed, RegistrationFailed
 from flyte_nb.api.identifiers import Scope
-from flyte_nb.api.specs import WorkflowTemplate
 from flyte_nb.client.views import ExecutionView, Registration
-from flyte_nb.graph.model import graph_of, graph_of_template
+from flyte_nb.graph.html import figure
 from flyte_nb.graph.palette import style_of
 from flyte_nb.graph.values import Graph
 from flyte_nb.notebook import theme
@@ -22,6 +21,7 @@ from flyte_nb.notebook.cards import executions as executions_card
 from flyte_nb.notebook.cards import parts, units, values
 from flyte_nb.notebook.cards import registration as registration_card
 from flyte_nb.notebook.cells import CellRegistry
+from flyte_nb.notebook.exploring import Seen, Subject, graph_of_compiled, placed
 from flyte_nb.notebook.html import Safe, element, with_code
 
 Humanize = Callable[[str], str]
@@ -110,16 +110,27 @@ def executions(views: "Sequence[ExecutionView]", *, scope: Scope, label: str) ->
 
 def compiled(compiled: Any, humanize: Humanize, notes: "Sequence[str]" = ()) -> Bundle:
     """A workflow's graph, or its problems on the graph."""
-    if compiled.closure is not None and not compiled.problems:
-        graph = graph_of(compiled.closure)
-    elif isinstance(compiled.template, WorkflowTemplate):
-        graph = graph_of_template(compiled.template)
-    else:
-        graph = Graph(compiled.name, (), ())
+    graph = graph_of_compiled(compiled)
+    problems = placed(compiled.problems, compiled.name, graph)
+    card = compiled_card.card(compiled.name, graph, problems, notes=notes, humanize=humanize)
+    return _bundle(card, humanize(compiled_card.text(graph, problems)))
+
+
+def explored(
+    subject: Subject, seen: Seen, *, notes: "Sequence[str]" = (), anchor: str = ""
+) -> Bundle:
+    """A workflow's graph as somebody opened it; a script finds it by the class `anchor`."""
+    picture = subject.picture(seen)
     card = compiled_card.card(
-        compiled.name, graph, compiled.problems, notes=notes, humanize=humanize
+        subject.name,
+        subject.graph,
+        subject.problems,
+        picture=figure(picture.layout, problems=subject.problems, **picture.marks),
+        notes=notes,
+        humanize=subject.humanize,
+        anchor=anchor,
     )
-    return _bundle(card, humanize(compiled_card.text(graph, compiled.problems)))
+    return _bundle(card, subject.humanize(compiled_card.text(picture.graph, subject.problems)))
 
 
 def task(name: str, signature: Any, options: "Sequence[str]", *, doc: str, place: str) -> Bundle:

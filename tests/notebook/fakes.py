@@ -219,6 +219,7 @@ class FakeCompiled(NamedTuple):
     closure: Any
     template: Any
     problems: tuple[Any, ...]
+    drafts: tuple[Any, ...] = ()
 
 
 class FakeFetched(NamedTuple):
@@ -344,6 +345,9 @@ class FakeSession:
 
     def renamed(self) -> str | None:
         return None
+
+    def answers(self) -> bool:
+        return True
 
     def status(self) -> Mapping[str, Any]:
         return {"endpoint": "127.0.0.1:30080", "running": len(self._executions)}

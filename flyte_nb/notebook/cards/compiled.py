@@ -17,8 +17,10 @@ def card(
     graph: Graph,
     problems: "Sequence[Problem]" = (),
     *,
+    picture: "str | None" = None,
     notes: "Sequence[str]" = (),
     humanize: "Callable[[str], str]" = str,
+    anchor: str = "",
 ) -> Safe:
     """The workflow's graph; when there are problems, with their list beside it.
 
@@ -26,20 +28,22 @@ def card(
         name: the entity's full name.
         graph: of the closure, or of the template when it does not compile.
         problems: all of them; numbered in the order given, the same numbers stand on the graph.
+        picture: the graph as HTML, where it is not drawn closed and plain.
         notes: remarks below, e.g. that a task was defined again; `backticks` mark code.
         humanize: replaces file names of cells.
+        anchor: a class for the picture and what stands beside it, by which a script finds them.
     """
-    picture = Safe(figure(graph, problems=problems))
+    drawn = Safe(picture if picture is not None else figure(graph, problems=problems))
     if not problems:
         nodes = [node for node in graph.nodes if node.kind not in (INPUTS, OUTPUTS)]
         head = parts.head(name, units.plural(len(nodes), "node"))
-        return parts.card(head, _stage(picture), parts.notes(notes))
+        return parts.card(head, _anchored(_stage(drawn), anchor), parts.notes(notes))
     pill = parts.pill(PHASE_STYLES["PROBLEM"], units.plural(len(problems), "problem"))
     titles = {node.id: node.title for node in graph.nodes}
     listed = parts.problems(problems, humanize=humanize, titles=titles)
     body = element(
         "div",
-        element("div", picture, style="flex:3 1 440px;min-width:0;padding:12px 14px"),
+        element("div", drawn, style="flex:3 1 440px;min-width:0;padding:12px 14px"),
         element(
             "div",
             listed,
@@ -48,12 +52,16 @@ def card(
         style=f"display:flex;flex-wrap:wrap;border-top:{theme.LINE}",
     )
     head = parts.head(f"{name} does not compile", pills=(pill,))
-    return parts.card(head, body, parts.notes(notes))
+    return parts.card(head, _anchored(body, anchor), parts.notes(notes))
 
 
 def text(graph: Graph, problems: "Sequence[Problem]" = ()) -> str:
     """The graph as a tree, with the problems."""
     return tree(graph, problems=problems)
+
+
+def _anchored(body: Safe, anchor: str) -> Safe:
+    return element("div", body, **{"class": anchor}) if anchor else body
 
 
 def _stage(picture: Safe) -> Safe:

@@ -4,6 +4,8 @@ Only for the page itself. What rests in a file has inline styles (see `notebook.
 notebook that nobody trusted keeps no style sheet.
 """
 
+from pathlib import Path
+
 from flyte_nb.graph.palette import DARK, LIGHT, PHASE_STYLES, Theme
 
 _DARK_PAGES = ('[data-jp-theme-light="false"]', ".vscode-dark", '[data-theme="dark"]')
@@ -11,9 +13,19 @@ _DARK_PAGES = ('[data-jp-theme-light="false"]', ".vscode-dark", '[data-theme="da
 
 def style_sheet() -> str:
     """The CSS of forms and trackers, as an element."""
+    return f"<style>{_colors()}{_RULES}</style>"
+
+
+def graph_rules() -> str:
+    """The CSS of graphs on the page; the graph's widget brings it along."""
+    path = Path(__file__).with_name("page") / "graph.css"
+    return _colors() + _RULES + path.read_text(encoding="utf-8")
+
+
+def _colors() -> str:
     colors = [f".fnb-card{{{_variables(LIGHT, dark=False)}}}"]
     colors += [f"{page} .fnb-card{{{_variables(DARK, dark=True)}}}" for page in _DARK_PAGES]
-    return f"<style>{''.join(colors)}{_RULES}</style>"
+    return "".join(colors)
 
 
 def _variables(theme: Theme, *, dark: bool) -> str:
@@ -85,15 +97,6 @@ _RULES = """
 .fnb-beside .fnb-soft{font-size:12px}
 .fnb-error{border-left:3px solid var(--fnb-failed);background:var(--fnb-failed-fill);padding:7px 11px;
  border-radius:0 5px 5px 0;white-space:pre-wrap;overflow-wrap:anywhere}
-.fnb-stage{position:relative;overflow:hidden;outline-offset:-3px;cursor:grab;touch-action:pan-y}
-.fnb-stage svg{display:block;width:100%;height:100%}
-.fnb-stage .n{cursor:pointer}
-.fnb-stage .fnb-selected .b{stroke-width:3px!important}
-.fnb-stage:focus-visible{outline:2px solid var(--fnb-accent)}
-.fnb-zoom{position:absolute;right:6px;bottom:6px;display:flex;gap:3px;opacity:.35}
-.fnb-stage:hover .fnb-zoom,.fnb-zoom:focus-within{opacity:1}
-.fnb-zoom button{font:14px/1 var(--fnb-font);width:24px;height:24px;padding:0;border-radius:5px;
- border:1px solid var(--fnb-line);background:var(--fnb-card);color:var(--fnb-ink);cursor:pointer}
 .fnb-picture svg{max-width:100%;height:auto}
 .fnb-split{align-items:stretch;overflow:visible}
 .fnb-split>:first-child{flex:1 1 0;min-width:0;width:auto;margin:0}

@@ -1,0 +1,132 @@
+"""The graph of a workflow that answers: opens, closes, finds, shows types, compares.
+
+What lies in the output is always static HTML, so that it is there in a notebook that is reopened, exported
+or read by a stranger. While the kernel lives, the page's script takes that picture's place (`page/graph.js`
+finds it by a class that nothing else has); when somebody lets go of the graph, the picture is written anew
+as the graph was left. Python lays out, the page only shows.
+"""
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flyte_nb.api.errors import FlyteNbError, UsageError
+from flyte_nb.graph.svg import svg
+from flyte_nb.notebook.exploring import Picture, Seen, Subject
+from flyte_nb.notebook.live.graph_widget import graph_widget, looks
+
+AtRest = Callable[[Subject, Seen, str], "Mapping[str, Any]"]
+"""What lies in the output, with the class by which the script finds the picture."""
+
+
+class Explorer:
+    """One graph on the page. Its callbacks may run in any thread."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        seen: Seen,
+        *,
+        at_rest: AtRest,
+        replace: "Callable[[Mapping[str, Any]], None]",
+        compare: "Callable[[Subject], Subject]",
+        key: str = "",
+    ) -> None:
+        """Shows it.
+
+        Args:
+            subject: What is explored.
+            seen: What is open at first.
+            at_rest: Makes what lies in the output.
+            replace: Writes that into the output.
+            compare: Gives the subject with what is registered beside it; raises `FlyteNbError`.
+            key: Tells this graph from others on the page, e.g. the id of its cell.
+        """
+        self._subject, self._seen = subject, seen
+        self._at_rest, self._replace, self._compare = at_rest, replace, compare
+        self._key = key
+        self._lock = threading.RLock()
+        self._rested = seen
+        picture = subject.picture(seen)
+        self.widget = graph_widget(
+            looks=looks(),
+            label=_label(subject),
+            anchor=self._anchor(),
+            problems=subject.listed(),
+            **_traits(picture),
+        )
+        self.widget.on_msg(lambda _, content, __: self.receive(content))
+        replace(at_rest(subject, seen, self.widget.anchor))
+
+    def close(self) -> None:
+        """Leave the picture alone on the page."""
+        with self._lock:
+            self._rest()
+            self.widget.close()
+
+    def receive(self, message: "Mapping[str, Any]") -> None:
+        """Do what the page asks for: one key, one wish."""
+        with self._lock:
+            try:
+                self._do(message)
+            except (FlyteNbError, UsageError) as error:
+                self.widget.send({"said": str(error)})
+
+    def _do(self, message: "Mapping[str, Any]") -> None:
+        subject, seen = self._subject, self._seen
+        if "toggle" in message:
+            node = str(message["toggle"])
+            self._show(subject.toggled(seen, node), kept=node)
+        elif "find" in message:
+            node = str(message["find"])
+            self._show(subject.showing(seen, node), kept=node, selected=node)
+        elif "all" in message:
+            closed = seen._replace(opened=frozenset())
+            self._show(subject.to_depth(closed) if message["all"] else closed)
+        elif message.get("switch") == "types":
+            self._show(seen._replace(types=not seen.types), kept=self.widget.selected)
+        elif message.get("switch") == "diff":
+            if not seen.diff:
+                self._subject = self._compare(subject)
+            self._show(seen._replace(diff=not seen.diff), kept=self.widget.selected)
+        elif "left" in message:
+            self._rest()
+
+    def _show(self, seen: Seen, *, kept: str = "", selected: "str | None" = None) -> None:
+        picture = self._subject.picture(seen)
+        self._seen = seen
+        with self.widget.hold_sync():
+            self.widget.kept = kept
+            if selected is not None:
+                self.widget.selected = selected
+            for name, value in _traits(picture).items():
+                setattr(self.widget, name, value)
+        self.widget.send({"said": picture.said})
+
+    def _rest(self) -> None:
+        if self._rested != self._seen:
+            self._rested = self._seen
+            self.widget.anchor = self._anchor()
+            self._replace(self._at_rest(self._subject, self._seen, self.widget.anchor))
+
+    def _anchor(self) -> str:
+        said = "\n".join((self._key, self._subject.name, repr(self._seen.in_order())))
+        return f"fnb-at-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
+
+
+def _traits(picture: Picture) -> "dict[str, Any]":
+    return {
+        "facts": picture.facts,
+        "index": picture.index,
+        "overview": list(picture.overview),
+        "can": picture.can,
+        "svg": svg(picture.layout, theme="page", live=True, **picture.marks),
+    }
+
+
+def _label(subject: Subject) -> str:
+    return (
+        f"Graph of {subject.name}. Arrow keys go from node to node, Enter opens and closes,"
+        " slash finds, plus and minus zoom, Escape lets go."
+    )

@@ -1,0 +1,64 @@
+"""A graph on a page of its own: the script that a notebook gets, and a model that only remembers."""
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from flyte_nb.notebook.live.graph_widget import looks, script
+from flyte_nb.notebook.live.style import graph_rules
+
+_START = """async ([script, css, traits]) => {
+  const style = document.createElement('style');
+  style.textContent = css;
+  document.head.append(style);
+  const url = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }));
+  const { default: widget } = await import(url);
+  const handlers = {};
+  window.sent = [];
+  const model = (window.model = {
+    get: (name) => traits[name],
+    set: (name, value) => { traits[name] = value; model.fire(`change:${name}`); },
+    save_changes() {},
+    send: (message) => window.sent.push(message),
+    on: (name, act) => (handlers[name] ||= []).push(act),
+    off: (name, act) => { handlers[name] = (handlers[name] || []).filter((other) => other !== act); },
+    fire: (name, message) => (handlers[name] || []).forEach((act) => act(message)),
+  });
+  widget.initialize({ model });
+  if (!traits.anchor) widget.render({ model, el: document.getElementById('here') });
+}"""
+_TRAITS: "dict[str, Any]" = {
+    "svg": "", "states": {}, "label": "Graph", "selected": "", "kept": "", "anchor": "", "facts": {},
+    "index": [], "problems": [], "overview": [], "can": {},
+}  # fmt: skip
+
+
+def chromium_or_skip() -> "Iterator[Any]":
+    """A real Chromium, closed in the end; skips where there is none."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        pytest.skip("no chromium on PATH")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=found, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()
+
+
+def traits(**given: Any) -> "dict[str, Any]":
+    """The widget's traits, all of them."""
+    return {**_TRAITS, "looks": looks(), **given}
+
+
+def open_graph(
+    browser: Any, given: "dict[str, Any]", *, body: str = '<div id="here"></div>', width: int = 1000
+) -> Any:
+    """A page with the graph on it; errors of the script fail the test that reads the page."""
+    page = browser.new_page(viewport={"width": width, "height": 700})
+    page.set_content(f'<!doctype html><body data-jp-theme-light="true">{body}</body>')
+    page.evaluate(_START, [script(), graph_rules(), given])
+    return page
