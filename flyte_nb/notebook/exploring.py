@@ -41,7 +41,7 @@ class Picture(NamedTuple):
     layout: Layout
     facts: "dict[str, dict[str, Any]]"
     """The details of every node that is drawn, by id."""
-    index: "list[tuple[str, str, str]]"
+    words: "list[tuple[str, str, str]]"
     """Of every node: its id, the words it is found by, and the drawn node that it is or is in."""
     overview: "tuple[str, ...]"
     can: "dict[str, Any]"
@@ -50,6 +50,14 @@ class Picture(NamedTuple):
     """What else is drawn, as `svg` and `figure` take it."""
     said: str = ""
     """What did not happen, and why."""
+
+
+class Wish(NamedTuple):
+    """What somebody wants to see, and what is to stay where it is on the page meanwhile."""
+
+    seen: Seen
+    kept: str = ""
+    selected: "str | None" = None
 
 
 class Subject:
@@ -80,6 +88,8 @@ class Subject:
         self.humanize = humanize
         self._engine = engine
         self._all = list(walk(graph))
+        self.titles = {node.id: node.title for node in self._all}
+        """What nodes are called, by their paths."""
         self._words: dict[str, str] = {}
 
     def drawn(self, seen: Seen) -> Graph:
@@ -113,7 +123,7 @@ class Subject:
 
     def listed(self) -> "list[dict[str, Any]]":
         """The problems as the page lists them."""
-        titles = {node.id: node.title for node in self._all}
+        titles = self.titles
         said = []
         for number, problem in enumerate(self.problems, start=1):
             subject = titles.get(problem.node_id, problem.node_id)
@@ -130,6 +140,21 @@ class Subject:
                 }
             )
         return said
+
+    def wished(self, seen: Seen, message: "Mapping[str, Any]", selected: str = "") -> "Wish | None":
+        """What a message of the page asks for; `None` when it is not about what is seen."""
+        if "toggle" in message:
+            node = str(message["toggle"])
+            return Wish(self.toggled(seen, node), node)
+        if "find" in message:
+            node = str(message["find"])
+            return Wish(self.showing(seen, node), node, node)
+        if "all" in message:
+            closed = seen._replace(opened=frozenset())
+            return Wish(self.to_depth(closed) if message["all"] else closed)
+        if message.get("switch") == "types":
+            return Wish(seen._replace(types=not seen.types), selected)
+        return None
 
     def toggled(self, seen: Seen, node_id: str) -> Seen:
         """Open what is closed, close what is open; what was open in it is forgotten."""

@@ -71,8 +71,8 @@ def _execution(kernel: Kernel, execution: Any) -> "Mapping[str, Any]":
         return rest.launched(view)
     from flyte_nb.notebook.commands import drawing
 
-    graph = drawing.graph_for(kernel.session, view)
-    return drawing.execution_at_rest(kernel, execution, view, graph)
+    subject = drawing.subject_for(kernel, view)
+    return drawing.execution_at_rest(kernel, execution, view, subject.graph)
 
 
 def _view(kernel: Kernel, view: Any) -> "Mapping[str, Any]":

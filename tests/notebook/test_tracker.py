@@ -8,8 +8,9 @@ from fakes import FakeExecution, Step, plan, succeeding
 
 from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.identifiers import ExecutionId, Identifier
-from flyte_nb.graph.layout import layered
 from flyte_nb.graph.values import Graph, GraphEdge, GraphNode
+from flyte_nb.notebook.details import Details, Places
+from flyte_nb.notebook.exploring import Subject
 from flyte_nb.notebook.live import graph_widget
 from flyte_nb.notebook.live.question import Question
 from flyte_nb.notebook.live.tracker import Surroundings, Tracker
@@ -52,7 +53,8 @@ def _tracker(script: Any = None, **options: Any) -> "tuple[Tracker, FakeExecutio
         humanize=lambda text: text.replace("/tmp/k.py", "cell [7]"),
         show_value=lambda value: f"<code>{value!r}</code>".replace("<b>", "&lt;b&gt;"),
     )
-    return Tracker(execution, execution.view(), layered(GRAPH), around), execution, page
+    subject = Subject("churn.pipeline", GRAPH, Details(GRAPH, None, Places({}, {}, str)))
+    return Tracker(execution, execution.view(), subject, around), execution, page
 
 
 def _until(condition: Any) -> None:
@@ -211,7 +213,7 @@ def test_a_question_is_answered_once():
 
 
 def test_the_script_of_the_graph_is_small():
-    assert len(graph_widget._widget_class()._esm.encode()) < 20_000
+    assert len(graph_widget.script().encode()) < 26_000
 
 
 @pytest.fixture(autouse=True)

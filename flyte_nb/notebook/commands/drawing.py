@@ -8,22 +8,28 @@ from flyte_nb.client.views import ExecutionView
 from flyte_nb.graph.model import graph_of
 from flyte_nb.graph.values import Graph, GraphNode
 from flyte_nb.notebook import rest
+from flyte_nb.notebook.details import Details, Places
+from flyte_nb.notebook.exploring import Subject
 from flyte_nb.notebook.kernel import Kernel
-from flyte_nb.notebook.ports import ExecutionPort, SessionPort
+from flyte_nb.notebook.ports import ExecutionPort
 
 
-def graph_for(session: SessionPort, view: ExecutionView) -> Graph:
-    """The graph of the workflow that runs; without edges when it cannot be fetched any more."""
+def subject_for(kernel: Kernel, view: ExecutionView) -> Subject:
+    """The workflow that runs; without edges and details when it cannot be fetched any more."""
+    name = view.workflow.name
+    closure = None
     try:
-        fetched = session.fetch_workflow(view.workflow.name, view.workflow.version)
-        return graph_of(fetched.message.closure.compiled_workflow)
+        fetched = kernel.session.fetch_workflow(name, view.workflow.version)
+        closure = fetched.message.closure.compiled_workflow
+        graph = graph_of(closure)
     except FlyteNbError:
         nodes = tuple(
             GraphNode(node.spec_node_id, node.kind, node.name.rpartition(".")[2], "", node.name)
             for node in view.nodes
             if not node.parent_id
         )
-        return Graph(view.workflow.name.rpartition(".")[2], nodes, ())
+        graph = Graph(name.rpartition(".")[2], nodes, ())
+    return Subject(name, graph, Details(graph, closure, Places({}, {}, kernel.cells.place)))
 
 
 def execution_at_rest(

@@ -7,8 +7,6 @@ from typing import Any, Protocol
 from flyte_nb.api.errors import UsageError
 from flyte_nb.client.execution import failure_of
 from flyte_nb.client.views import ExecutionView
-from flyte_nb.graph.collapse import collapsed
-from flyte_nb.graph.layout import layered
 from flyte_nb.notebook import rest
 from flyte_nb.notebook.arguments import Arguments
 from flyte_nb.notebook.commands import drawing
@@ -64,10 +62,10 @@ def show(
     """
     first = execution.view()
     kernel.last_execution = first.id.name
-    graph = drawing.graph_for(kernel.session, first)
+    subject = drawing.subject_for(kernel, first)
 
     def at_rest(view: ExecutionView) -> "Mapping[str, Any]":
-        return drawing.execution_at_rest(kernel, execution, view, graph)
+        return drawing.execution_at_rest(kernel, execution, view, subject.graph)
 
     def replace(bundle: "Mapping[str, Any]") -> None:
         output.show(bundle)
@@ -82,7 +80,7 @@ def show(
     tracker = Tracker(
         execution,
         first,
-        layered(collapsed(graph)),
+        subject,
         Surroundings(at_rest, replace, kernel.cells.humanize, rest.value),
     )
     if frame is None:

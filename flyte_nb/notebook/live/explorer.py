@@ -12,9 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flyte_nb.api.errors import FlyteNbError, UsageError
-from flyte_nb.graph.svg import svg
-from flyte_nb.notebook.exploring import Picture, Seen, Subject
-from flyte_nb.notebook.live.graph_widget import graph_widget, looks
+from flyte_nb.notebook.exploring import Seen, Subject, Wish
+from flyte_nb.notebook.live.graph_widget import graph_widget, looks, show, traits
 
 AtRest = Callable[[Subject, Seen, str], "Mapping[str, Any]"]
 """What lies in the output, with the class by which the script finds the picture."""
@@ -54,7 +53,7 @@ class Explorer:
             label=_label(subject),
             anchor=self._anchor(),
             problems=subject.listed(),
-            **_traits(picture),
+            **traits(picture),
         )
         self.widget.on_msg(lambda _, content, __: self.receive(content))
         replace(at_rest(subject, seen, self.widget.anchor))
@@ -74,35 +73,19 @@ class Explorer:
                 self.widget.send({"said": str(error)})
 
     def _do(self, message: "Mapping[str, Any]") -> None:
-        subject, seen = self._subject, self._seen
-        if "toggle" in message:
-            node = str(message["toggle"])
-            self._show(subject.toggled(seen, node), kept=node)
-        elif "find" in message:
-            node = str(message["find"])
-            self._show(subject.showing(seen, node), kept=node, selected=node)
-        elif "all" in message:
-            closed = seen._replace(opened=frozenset())
-            self._show(subject.to_depth(closed) if message["all"] else closed)
-        elif message.get("switch") == "types":
-            self._show(seen._replace(types=not seen.types), kept=self.widget.selected)
-        elif message.get("switch") == "diff":
-            if not seen.diff:
-                self._subject = self._compare(subject)
-            self._show(seen._replace(diff=not seen.diff), kept=self.widget.selected)
-        elif "left" in message:
+        if "left" in message:
             self._rest()
-
-    def _show(self, seen: Seen, *, kept: str = "", selected: "str | None" = None) -> None:
-        picture = self._subject.picture(seen)
-        self._seen = seen
-        with self.widget.hold_sync():
-            self.widget.kept = kept
-            if selected is not None:
-                self.widget.selected = selected
-            for name, value in _traits(picture).items():
-                setattr(self.widget, name, value)
-        self.widget.send({"said": picture.said})
+            return
+        wish = self._subject.wished(self._seen, message, self.widget.selected)
+        if message.get("switch") == "diff":
+            if not self._seen.diff:
+                self._subject = self._compare(self._subject)
+            wish = Wish(self._seen._replace(diff=not self._seen.diff), self.widget.selected)
+        if wish is not None:
+            self._seen = wish.seen
+            picture = self._subject.picture(wish.seen)
+            show(self.widget, picture, wish)
+            self.widget.send({"said": picture.said})
 
     def _rest(self) -> None:
         if self._rested != self._seen:
@@ -113,16 +96,6 @@ class Explorer:
     def _anchor(self) -> str:
         said = "\n".join((self._key, self._subject.name, repr(self._seen.in_order())))
         return f"fnb-at-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
-
-
-def _traits(picture: Picture) -> "dict[str, Any]":
-    return {
-        "facts": picture.facts,
-        "index": picture.index,
-        "overview": list(picture.overview),
-        "can": picture.can,
-        "svg": svg(picture.layout, theme="page", live=True, **picture.marks),
-    }
 
 
 def _label(subject: Subject) -> str:

@@ -6,6 +6,7 @@ They stand on the page with `live.style`; nothing of them is kept when the run h
 from collections.abc import Mapping
 from datetime import datetime
 from html import escape
+from typing import Any
 
 from flyte_nb.client.views import TERMINAL_PHASES, AttemptView, ExecutionView, NodeView
 from flyte_nb.graph.palette import display_phase, style_of
@@ -153,6 +154,20 @@ def facts(node: NodeView, now: datetime, values: "Mapping[str, str]", titles: Ti
     return (
         f'<div class="fnb-side-head"><b>{escape(title_of(node, titles))}</b> {pill(node_phase(node))}</div>'
         f'<dl class="fnb-facts">{listed}</dl>'
+    )
+
+
+def definition(facts: "Mapping[str, Any] | None") -> str:
+    """What the chosen node is, folded below what it does; nothing when no node is chosen."""
+    if not facts:
+        return ""
+    rows = [*facts["rows"]]
+    rows += [(name, " ".join(filter(None, (kind, source)))) for name, kind, source in facts["inputs"]]
+    rows += [(f"→ {name}", kind) for name, kind, _ in facts["outputs"]]
+    listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in rows)
+    return (
+        f'<details class="fnb-soft"><summary>{escape(facts["what"])}</summary>'
+        f'<dl class="fnb-facts">{listed}</dl></details>'
     )
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from flyte_nb.graph.layout import Layout
 from flyte_nb.graph.svg import marks, svg
+from flyte_nb.notebook.exploring import Picture, Seen, Subject, Wish
 from flyte_nb.notebook.live.states import NodeState
 from flyte_nb.notebook.live.style import graph_rules
 
@@ -25,13 +25,26 @@ _PARTS = ("camera", "paint", "moves", "search", "panel", "graph")
 Select = Callable[[str], None]
 
 
+Ask = Callable[[Mapping[str, Any]], None]
+
+
 class GraphView(Protocol):
     """A drawn graph whose nodes change."""
 
     widget: Any
+    picture: Picture
+    """What is drawn now."""
 
     def update(self, states: "Mapping[str, NodeState]", changed: "Mapping[str, Any]") -> None:
         """Show these states; `changed` is what is new since the last call."""
+        ...
+
+    def wanted(self, message: "Mapping[str, Any]") -> bool:
+        """Take up what the page asks for; whether there is another picture to `draw`."""
+        ...
+
+    def draw(self, states: "Mapping[str, NodeState]") -> None:
+        """Show the new picture, in these states."""
         ...
 
 
@@ -40,28 +53,30 @@ def can_be_live() -> bool:
     return importlib.util.find_spec("anywidget") is not None
 
 
-def graph_view(layout: Layout, label: str, on_select: Select) -> GraphView:
+def graph_view(subject: Subject, label: str, on_select: Select, on_ask: Ask) -> GraphView:
     """The best view that can be had here.
 
     Args:
-        layout: Where everything is; it is laid out once and for all.
+        subject: What is drawn, closed at first.
         label: What a screen reader says.
         on_select: Called with the id of a node that was clicked or reached by keyboard, or "".
+        on_ask: Called with what the page asks for; hand it to `wanted`.
     """
     if not can_be_live():
-        return PictureGraph(layout)
-    return LiveGraph(layout, label, on_select)
+        return PictureGraph(subject)
+    return LiveGraph(subject, label, on_select, on_ask)
 
 
 class LiveGraph:
     """The graph that a script in the page recolours."""
 
-    def __init__(self, layout: Layout, label: str, on_select: Select) -> None:
-        self.widget = graph_widget(
-            svg=svg(layout, theme="page", live=True), looks=looks(), label=label, states={}
-        )
+    def __init__(self, subject: Subject, label: str, on_select: Select, on_ask: Ask) -> None:
+        self._subject, self._wish = subject, Wish(Seen())
+        self.picture = subject.picture(Seen())
+        self.widget = graph_widget(looks=looks(), label=label, states={}, **traits(self.picture))
         self._whole_until = time.monotonic() + _SETTLE_S
         self.widget.observe(lambda change: on_select(change["new"]), names="selected")
+        self.widget.on_msg(lambda _, content, __: on_ask(content))
 
     def update(self, states: "Mapping[str, NodeState]", changed: "Mapping[str, Any]") -> None:
         """Send what changed."""
@@ -74,26 +89,71 @@ class LiveGraph:
         else:
             self.widget.send({"delta": delta})
 
+    def wanted(self, message: "Mapping[str, Any]") -> bool:
+        """Take it up, when it is about what is seen."""
+        wish = self._subject.wished(self._wish.seen, message, self.widget.selected)
+        if wish is None:
+            return False
+        self._wish = wish
+        self.picture = self._subject.picture(wish.seen)
+        return True
+
+    def draw(self, states: "Mapping[str, NodeState]") -> None:
+        """Send the drawing and all states at once."""
+        with self.widget.hold_sync():
+            self.widget.states = {node: list(state) for node, state in states.items()}
+            show(self.widget, self.picture, self._wish)
+        self.widget.send({"said": self.picture.said})
+
 
 class PictureGraph:
     """The graph as HTML that is written anew; for where anywidget is not installed."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, subject: Subject) -> None:
         from flyte_nb.notebook.toolkit import widgets
 
-        self._layout = layout
+        self.picture = subject.picture(Seen())
         self.widget = widgets.HTML()
         self.widget.add_class("fnb-picture")
-        self.update({}, {})
+        self.draw({})
 
     def update(self, states: "Mapping[str, NodeState]", changed: "Mapping[str, Any]") -> None:
         """Draw the colours again; the layout stays."""
+        self.draw(states)
+
+    def wanted(self, message: "Mapping[str, Any]") -> bool:
+        """A picture asks for nothing."""
+        return False
+
+    def draw(self, states: "Mapping[str, NodeState]") -> None:
+        """Write the picture in these states."""
         self.widget.value = svg(
-            self._layout,
+            self.picture.layout,
             phases={node: state.phase for node, state in states.items()},
             subtitles={node: state.subtitle for node, state in states.items() if state.subtitle},
             theme="page",
         )
+
+
+def traits(picture: Picture) -> "dict[str, Any]":
+    """A picture as the widget has it."""
+    return {
+        "facts": picture.facts,
+        "index": picture.words,
+        "overview": list(picture.overview),
+        "can": picture.can,
+        "svg": svg(picture.layout, theme="page", live=True, **picture.marks),
+    }
+
+
+def show(widget: Any, picture: Picture, wish: Wish) -> None:
+    """Exchange the drawing; everything of it arrives at once."""
+    with widget.hold_sync():
+        widget.kept = wish.kept
+        if wish.selected is not None:
+            widget.selected = wish.selected
+        for name, value in traits(picture).items():
+            setattr(widget, name, value)
 
 
 def looks() -> "dict[str, list[str]]":
@@ -131,16 +191,16 @@ def _widget_class() -> Any:
         _css = graph_rules()
 
         svg = traitlets.Unicode().tag(sync=True)
-        states = traitlets.Dict().tag(sync=True)
-        looks = traitlets.Dict().tag(sync=True)
+        states: Any = traitlets.Dict().tag(sync=True)
+        looks: Any = traitlets.Dict().tag(sync=True)
         label = traitlets.Unicode().tag(sync=True)
         selected = traitlets.Unicode().tag(sync=True)
         kept = traitlets.Unicode().tag(sync=True)
         anchor = traitlets.Unicode().tag(sync=True)
-        facts = traitlets.Dict().tag(sync=True)
-        index = traitlets.List().tag(sync=True)
-        problems = traitlets.List().tag(sync=True)
-        overview = traitlets.List().tag(sync=True)
-        can = traitlets.Dict().tag(sync=True)
+        facts: Any = traitlets.Dict().tag(sync=True)
+        index: Any = traitlets.List().tag(sync=True)
+        problems: Any = traitlets.List().tag(sync=True)
+        overview: Any = traitlets.List().tag(sync=True)
+        can: Any = traitlets.Dict().tag(sync=True)
 
     return GraphWidget

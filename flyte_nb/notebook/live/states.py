@@ -1,6 +1,6 @@
 """What each node of a running graph says: its phase, its mark and one line. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -18,36 +18,70 @@ class NodeState(NamedTuple):
     subtitle: str
 
 
+def paths_of(view: ExecutionView, known: "Collection[str]") -> "dict[str, str]":
+    """Where each node stands in the graph: its path there, by its id in the execution.
+
+    Args:
+        view: The execution.
+        known: The paths that the graph has. A case of a branch stands beside its branch, not in it.
+    """
+    paths: dict[str, str] = {}
+    for node in view.nodes:
+        above = paths.get(node.parent_id, "")
+        path = f"{above}/{node.spec_node_id}" if node.parent_id else node.spec_node_id
+        while above and path not in known:
+            above = above.rpartition("/")[0]
+            beside = f"{above}/{node.spec_node_id}" if above else node.spec_node_id
+            if beside in known:
+                path = beside
+        paths[node.node_id] = path
+    return paths
+
+
 def node_states(
-    view: ExecutionView, now: datetime, waits: "Mapping[str, frozenset[str]] | None" = None
+    view: ExecutionView,
+    now: datetime,
+    waits: "Mapping[str, frozenset[str]] | None" = None,
+    paths: "Mapping[str, str] | None" = None,
 ) -> "dict[str, NodeState]":
-    """The top-level nodes by their id in the template.
+    """The nodes by their path in the graph; those that others stand in say how many of these are done.
 
     Args:
         view: The execution.
         now: For running times, UTC.
         waits: For each node of the template, the nodes it waits for; makes `waits for 2`.
+        paths: As `paths_of` gives them; `None` takes the top-level nodes only.
     """
-    states = {
-        node.spec_node_id: NodeState(display_phase(node.phase, node.cache_status), said(node, now))
-        for node in view.nodes
-        if not node.parent_id
-    }
-    done = {
-        node_id
-        for node_id, state in states.items()
-        if state.phase in TERMINAL_PHASES or state.phase == "CACHED"
-    }
-    for node_id, upstream in (waits or {}).items():
+    if paths is None:
+        paths = {node.node_id: node.spec_node_id for node in view.nodes if not node.parent_id}
+    states: dict[str, NodeState] = {}
+    inner: dict[str, list[str]] = {}
+    for node in view.nodes:
+        if node.node_id in paths:
+            phase = display_phase(node.phase, node.cache_status)
+            path = paths[node.node_id]
+            states[path] = NodeState(phase, said(node, now))
+            inner.setdefault(path.rpartition("/")[0], []).append(phase)
+    for path, phases in inner.items():
+        if path in states and states[path].phase != "CACHED":
+            ended = sum(1 for phase in phases if phase in _ENDED)
+            parts = (f"{ended} of {len(phases)} done", states[path].subtitle)
+            states[path] = states[path]._replace(subtitle=" · ".join(filter(None, parts)))
+    done = {path for path, state in states.items() if state.phase in _ENDED}
+    for path, upstream in (waits or {}).items():
         left = len(upstream - done)
-        if states.get(node_id, _UNKNOWN).phase in _NOT_STARTED and not view.is_terminal:
+        above = path.rpartition("/")[0]
+        if above and states.get(above, _UNKNOWN).phase in _NOT_STARTED:
+            continue
+        if states.get(path, _UNKNOWN).phase in _NOT_STARTED and not view.is_terminal:
             said_now = f"waits for {left}" if left else "queued"
-            states[node_id] = NodeState("QUEUED" if node_id in states else "UNDEFINED", said_now)
-        elif node_id not in states and view.is_terminal:
-            states[node_id] = NodeState("UNDEFINED", "did not run")
+            states[path] = NodeState("QUEUED" if path in states else "UNDEFINED", said_now)
+        elif path not in states and view.is_terminal:
+            states[path] = NodeState("UNDEFINED", "did not run")
     return states
 
 
+_ENDED = TERMINAL_PHASES | {"CACHED"}
 _UNKNOWN = NodeState("UNDEFINED", "")
 _NOT_STARTED = frozenset({"UNDEFINED", "QUEUED", "INITIALIZING", "WAITING_FOR_RESOURCES"})
 

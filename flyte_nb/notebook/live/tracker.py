@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import FlyteNbError
 from flyte_nb.client.views import ExecutionView, NodeView
-from flyte_nb.graph.layout import Layout
 from flyte_nb.graph.svg import group_phase
-from flyte_nb.graph.values import GROUP, INPUTS, OUTPUTS
+from flyte_nb.graph.values import GROUP, INPUTS, OUTPUTS, Graph
 from flyte_nb.notebook.cards import errors
 from flyte_nb.notebook.cards.values import plain
+from flyte_nb.notebook.exploring import Subject
 from flyte_nb.notebook.live import fragments
 from flyte_nb.notebook.live.graph_widget import graph_view
 from flyte_nb.notebook.live.pump import Pump
-from flyte_nb.notebook.live.states import NodeState, delta, most_telling, node_states
+from flyte_nb.notebook.live.states import NodeState, delta, most_telling, node_states, paths_of
 from flyte_nb.notebook.live.style import style_sheet
 from flyte_nb.notebook.ports import ExecutionPort
 from flyte_nb.notebook.toolkit import close_all, widgets
@@ -50,20 +50,22 @@ class Tracker:
     """The view of one execution while it runs."""
 
     def __init__(
-        self, execution: ExecutionPort, first: ExecutionView, layout: Layout, around: Surroundings
+        self, execution: ExecutionPort, first: ExecutionView, subject: Subject, around: Surroundings
     ) -> None:
         self._execution = execution
         self._around = around
-        self._layout = layout
         self._view = first
         self._states: dict[str, NodeState] = {}
-        self._waits = _waits(layout)
-        self._titles = {placed.node.id: placed.node.title for placed in layout.nodes}
+        self._known = frozenset(subject.titles)
+        self._titles = subject.titles
         self._chosen = ""
         self._detailed_at: datetime | None = None
         self._values: dict[str, dict[str, str]] = {}
-        self._graph = graph_view(layout, _label(first), self._choose)
-        self._pieces = _Pieces(self._graph.widget, stacked=layout.width > _WIDE)
+        self._graph = graph_view(subject, _label(first), self._choose, self._ask)
+        self._waits = _waits(self._graph.picture.graph)
+        self._pieces = _Pieces(
+            self._graph.widget, stacked=self._graph.picture.layout.width > _WIDE
+        )
         self.widget = self._pieces.card
         self._pump = Pump(execution, self)
         self._wire_terminate()
@@ -115,8 +117,7 @@ class Tracker:
     def _write(self, view: ExecutionView) -> None:
         self._view = view
         now = self._around.clock()
-        states = node_states(view, now, self._waits)
-        _add_groups(states, self._layout)
+        states = self._states_now(now)
         changed = delta(self._states, states)
         self._states = states
         self._graph.update(states, changed)
@@ -129,13 +130,19 @@ class Tracker:
         pieces.errors.value = self._errors(view)
         self._write_side(now)
 
+    def _states_now(self, now: datetime) -> "dict[str, NodeState]":
+        states = node_states(self._view, now, self._waits, paths_of(self._view, self._known))
+        _add_groups(states, self._graph.picture.graph)
+        return states
+
     def _write_side(self, now: datetime) -> None:
         node = self._followed()
+        defined = fragments.definition(self._graph.picture.facts.get(self._chosen))
         if node is None:
-            self._pieces.side.value = self._said_of_unstarted()
+            self._pieces.side.value = self._said_of_unstarted() + defined
             return
         values = self._values.get(node.node_id, {})
-        self._pieces.side.value = fragments.facts(node, now, values, self._titles)
+        self._pieces.side.value = fragments.facts(node, now, values, self._titles) + defined
 
     def _said_of_unstarted(self) -> str:
         """The panel for a node that was chosen and has not started, or for nothing at all."""
@@ -172,9 +179,11 @@ class Tracker:
         return f"<div class='fnb-pad'>{''.join(boxes[:3])}</div>" if boxes else ""
 
     def _followed(self) -> "NodeView | None":
-        for node in self._view.nodes:
-            if self._chosen and node.spec_node_id == self._chosen and not node.parent_id:
-                return node
+        if self._chosen:
+            paths = paths_of(self._view, self._known)
+            for node in self._view.nodes:
+                if paths[node.node_id] == self._chosen:
+                    return node
         return None if self._chosen in self._waits else most_telling(self._view)
 
     # --- what a person does: any thread
@@ -187,6 +196,15 @@ class Tracker:
             self._write_details()
 
         self._pump.submit(chosen)
+
+    def _ask(self, message: "Mapping[str, Any]") -> None:
+        def asked() -> None:
+            if self._graph.wanted(message):
+                self._waits = _waits(self._graph.picture.graph)
+                self._states = self._states_now(self._around.clock())
+                self._graph.draw(self._states)
+
+        self._pump.submit(asked)
 
     def _load_values(self) -> None:
         node = self._followed()
@@ -300,36 +318,31 @@ def _named(widget: Any, *classes: str) -> Any:
     return widget
 
 
-def _waits(layout: Layout) -> "dict[str, frozenset[str]]":
-    """Which nodes each node waits for; the workflow's own inputs and outputs are no nodes."""
-    real = [n.node for n in layout.nodes if n.node.kind not in (INPUTS, OUTPUTS, GROUP)]
-    ids = {node.id for node in real}
-    return {
-        node.id: frozenset(
-            edge.source
-            for edge in layout.graph.edges
-            if edge.target == node.id and edge.source in ids
-        )
-        for node in real
+def _waits(graph: Graph) -> "dict[str, frozenset[str]]":
+    """Which nodes each drawn node waits for; the workflow's own inputs and outputs are no nodes."""
+    drawn = (*graph.nodes, *(frame.node for frame in graph.frames))
+    waits: dict[str, set[str]] = {
+        node.id: set() for node in drawn if node.kind not in (INPUTS, OUTPUTS, GROUP)
     }
+    for edge in graph.edges:
+        if edge.source in waits and edge.target in waits:
+            waits[edge.target].add(edge.source)
+    return {node: frozenset(sources) for node, sources in waits.items()}
 
 
-def _add_groups(states: "dict[str, NodeState]", layout: Layout) -> None:
+def _add_groups(states: "dict[str, NodeState]", graph: Graph) -> None:
     """A pile of nodes has one state: what needs attention first."""
-    for placed in layout.nodes:
-        members = placed.node.members
-        if members:
-            phases = [states[m].phase if m in states else "" for m in members]
+    for node in (*graph.nodes, *(frame.node for frame in graph.frames)):
+        if node.members:
+            phases = [states[m].phase if m in states else "" for m in node.members]
             done = sum(1 for phase in phases if phase in ("SUCCEEDED", "CACHED", "RECOVERED"))
-            states[placed.node.id] = NodeState(
-                group_phase(phases), f"{done} of {len(members)} done"
-            )
+            states[node.id] = NodeState(group_phase(phases), f"{done} of {len(phases)} done")
 
 
 def _label(view: ExecutionView) -> str:
     return (
-        f"Graph of {view.workflow.name}, execution {view.id.name}."
-        " Arrow keys go from node to node, plus and minus zoom."
+        f"Graph of {view.workflow.name}, execution {view.id.name}. Arrow keys go from node to node,"
+        " Enter opens and closes, slash finds, plus and minus zoom."
     )
 
 
