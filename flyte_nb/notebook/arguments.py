@@ -122,15 +122,12 @@ COMMANDS: "tuple[Command, ...]" = (
     ),
     Command(
         "graph",
-        "a workflow's graph to look into: it opens, finds, shows types, compares; without NAME the last",
+        "a workflow's graph to look into; without NAME, the one defined last",
         (Positional(ENTITY),),
         (
             Option("--open", "NODE,…", "open these nodes: ids or names; `all` for everything"),
             Option("--depth", NUMBER, "open everything, down to so many levels"),
-            Option("--types", "", "write the types on the arrows"),
-            Option("--diff", "", "compare with what is registered: new, changed, removed"),
             Option("--engine", ENGINE, "layered (needs nothing) or dot (Graphviz)"),
-            Option("--save", "FILE", "write it to a file: .svg, .png, .dot, .mmd, .html, .txt"),
         ),
     ),
     Command("executions", "list executions", (), (Option("--limit", NUMBER, "how many"),)),

@@ -82,9 +82,7 @@ class Details:
         self._closure = closure or compiler_pb2.CompiledWorkflowClosure()
         self._interfaces = Interfaces(self._closure)
         self._tasks = {key_of(task.template.id): task.template for task in self._closure.tasks}
-        self._subs = {
-            key_of(sub.template.id): sub.template for sub in self._closure.sub_workflows
-        }
+        self._subs = {key_of(sub.template.id): sub.template for sub in self._closure.sub_workflows}
         self._levels: dict[str, _Level] = {}
 
     def of(self, node: GraphNode) -> Facts:

@@ -107,7 +107,6 @@ class Subject:
             facts[node.id] = {**self.details.of(node)._asdict(), "opens": opens}
         closed = sum(1 for fact in facts.values() if fact["opens"] == "closed")
         can = {
-            "types": seen.types,
             "opens": bool(closed or frames),
             "stacked": layout.width > _WIDE and not self.problems,
         }
@@ -152,8 +151,6 @@ class Subject:
         if "all" in message:
             closed = seen._replace(opened=frozenset())
             return Wish(self.to_depth(closed) if message["all"] else closed)
-        if message.get("switch") == "types":
-            return Wish(seen._replace(types=not seen.types), selected)
         return None
 
     def toggled(self, seen: Seen, node_id: str) -> Seen:

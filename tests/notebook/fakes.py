@@ -236,8 +236,10 @@ class FakeSession:
         *,
         script: Callable[[Mapping[str, str]], Sequence[Step]] = succeeding,
         speed: float = 1.0,
+        real_compiler: bool = False,
         **options: Any,
     ) -> None:
+        self._real_compiler = real_compiler
         self.scope = Scope(
             options.get("project") or "flytesnacks",
             options.get("domain") or "development",
@@ -337,7 +339,11 @@ class FakeSession:
         message.closure.compiled_workflow.CopyFrom(self._closures[name])
         return FakeFetched(message)
 
-    def compile(self, entity: Any) -> FakeCompiled:
+    def compile(self, entity: Any) -> Any:
+        if self._real_compiler:
+            from flyte_nb.client.compiling import compile_entity
+
+            return compile_entity(entity, self.scope, self.registry)
         return compile_with(entity, self.registry, self.scope)
 
     def interface(self, entity: Any) -> Any:

@@ -1,7 +1,6 @@
 """`%flyte graph`: a workflow's graph that answers; without a page, a picture of it as it is asked for."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from flyte_nb.api.errors import UsageError
@@ -21,7 +20,7 @@ _ENGINES: "Mapping[str, Engine]" = {"layered": layered, "dot": dot.dot_layout}
 
 
 def graph(kernel: Kernel, arguments: Arguments) -> None:
-    """Show the graph of a workflow, or write it to a file.
+    """Show the graph of a workflow.
 
     Raises:
         UsageError: There is no such workflow or node, or no such engine here.
@@ -29,13 +28,6 @@ def graph(kernel: Kernel, arguments: Arguments) -> None:
     entity = _chosen(kernel, arguments.first())
     subject = subject_of(kernel, entity, engine=_engine(arguments.options.get("engine", "layered")))
     seen = _seen(subject, arguments)
-    if arguments.switch("diff"):
-        subject = compared(kernel, subject)
-    if "save" in arguments.options:
-        path = Path(arguments.options["save"])
-        rest.saved(subject, seen, path)
-        kernel.output().show(rest.note(f"Written to `{path}`."))
-        return
     show(kernel, subject, seen)
 
 
@@ -61,7 +53,6 @@ def show(kernel: Kernel, subject: Subject, seen: Seen) -> None:
             seen,
             at_rest=at_rest,
             replace=output.show,
-            compare=lambda subject: compared(kernel, subject),
             key=cell.cell_id if cell else "",
         )
     )
@@ -110,9 +101,7 @@ def _chosen(kernel: Kernel, name: str) -> Any:
         if kind == "task":
             raise UsageError(f"{name} is a task, and a task has no graph. Name a workflow.")
         return entity.workflow if kind == "launch_plan" else entity
-    workflows = [
-        value for value in kernel.entities().values() if value.resource_type == "workflow"
-    ]
+    workflows = [value for value in kernel.entities().values() if value.resource_type == "workflow"]
     if not workflows:
         raise UsageError("The notebook defines no workflow yet. Put @workflow on a function.")
     return workflows[-1]
@@ -122,12 +111,14 @@ def _engine(name: str) -> Engine:
     if name not in _ENGINES:
         raise UsageError(f"There is no engine {name!r}; write layered or dot.")
     if name == "dot" and not dot.is_available():
-        raise UsageError("Graphviz is not installed here: there is no dot. The other engine needs nothing.")
+        raise UsageError(
+            "Graphviz is not installed here: there is no dot. The other engine needs nothing."
+        )
     return _ENGINES[name]
 
 
 def _seen(subject: Subject, arguments: Arguments) -> Seen:
-    seen = Seen(types=arguments.switch("types"), diff=arguments.switch("diff"))
+    seen = Seen()
     depth = arguments.number("depth")
     if depth is not None:
         seen = subject.to_depth(seen, depth)
@@ -135,8 +126,3 @@ def _seen(subject: Subject, arguments: Arguments) -> Seen:
     if names == ["all"]:
         return subject.to_depth(seen)
     return subject.with_open(seen, names)
-
-
-def compared(kernel: Kernel, subject: Subject) -> Subject:
-    """The subject with what is registered beside it."""
-    raise UsageError("Not yet.")

@@ -162,7 +162,9 @@ def definition(facts: "Mapping[str, Any] | None") -> str:
     if not facts:
         return ""
     rows = [*facts["rows"]]
-    rows += [(name, " ".join(filter(None, (kind, source)))) for name, kind, source in facts["inputs"]]
+    rows += [
+        (name, " ".join(filter(None, (kind, source)))) for name, kind, source in facts["inputs"]
+    ]
     rows += [(f"→ {name}", kind) for name, kind, _ in facts["outputs"]]
     listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in rows)
     return (

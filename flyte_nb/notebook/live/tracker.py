@@ -63,9 +63,7 @@ class Tracker:
         self._values: dict[str, dict[str, str]] = {}
         self._graph = graph_view(subject, _label(first), self._choose, self._ask)
         self._waits = _waits(self._graph.picture.graph)
-        self._pieces = _Pieces(
-            self._graph.widget, stacked=self._graph.picture.layout.width > _WIDE
-        )
+        self._pieces = _Pieces(self._graph.widget, stacked=self._graph.picture.layout.width > _WIDE)
         self.widget = self._pieces.card
         self._pump = Pump(execution, self)
         self._wire_terminate()

@@ -1,0 +1,136 @@
+"""What an interactive graph shows: a function of the workflow and of what somebody opened."""
+
+from typing import Any
+
+import pytest
+
+from flyte_nb.api.errors import UsageError
+from flyte_nb.notebook.commands.graphing import subject_of
+from flyte_nb.notebook.exploring import Seen, Subject
+
+NESTED = """\
+from flyte_nb import task, workflow
+
+@task(retries=2)
+def load(n: int) -> list[int]:
+    return [n]
+
+@task(cache=True)
+def fit(rows: list[int], depth: int = 3) -> float:
+    return 1.0
+
+@task
+def best(scores: list[float]) -> float:
+    return max(scores)
+
+@workflow
+def search(rows: list[int]) -> float:
+    return best(scores=[fit(rows=rows, depth=d) for d in (3, 5)])
+
+@workflow
+def train(n: int = 3) -> float:
+    rows = load(n=n)
+    return best(scores=[search(rows=rows), fit(rows=rows)])
+"""
+WRONG = """
+@workflow
+def wrong(n: int) -> float:
+    return fit(rows=n, depth="deep")
+"""
+
+
+@pytest.fixture
+def nested(notebook: Any) -> Any:
+    """A notebook whose session compiles for real."""
+    made = notebook(real_compiler=True)
+    made.run(NESTED, cell_id="define")
+    return made
+
+
+@pytest.fixture
+def train(nested: Any) -> Subject:
+    return subject_of(nested.kernel, nested.shell.user_ns["train"])
+
+
+def test_a_node_says_what_it_is_where_it_stands_and_what_it_is_given(train):
+    facts = train.picture(Seen()).facts["n0"]
+    assert facts["what"] == "task churn.load"
+    assert ("called in", "cell [1], line 21") in facts["rows"]
+    assert ("defined in", "cell [1], line 3") in facts["rows"]
+    assert ("retries", "2") in facts["rows"]
+    assert facts["inputs"] == (("n", "int", "← the workflow's input n"),)
+    assert facts["outputs"] == (("o0", "list[int]", ""),)
+
+
+def test_inner_nodes_have_their_details_and_their_own_places(train):
+    picture = train.picture(Seen(frozenset({"n1"})))
+    facts = picture.facts["n1/n1"]
+    assert facts["title"] == "fit · 5"
+    assert ("called in", "cell [1], line 17") in facts["rows"]
+    assert facts["inputs"] == (
+        ("rows", "list[int]", "← the workflow's input rows"),
+        ("depth", "int", "= 5"),
+    )
+    assert picture.facts["n1/n2"]["inputs"][0][2] == "[← fit · 3, ← fit · 5]"
+    assert (picture.facts["n1"]["opens"], picture.facts["n0"]["opens"]) == ("open", "")
+
+
+def test_what_is_closed_is_found_at_what_it_is_in(train):
+    words = {id: (text, shown) for id, text, shown in train.picture(Seen()).words}
+    text, shown = words["n1/n1"]
+    assert "fit · 5" in text
+    assert "depth int" in text
+    assert shown == "n1"
+    opened = train.showing(Seen(), "n1/n1")
+    assert opened == Seen(frozenset({"n1"}))
+    assert {id: shown for id, _, shown in train.picture(opened).words}["n1/n1"] == "n1/n1"
+
+
+def test_closing_forgets_what_was_open_inside(train):
+    both = Seen(frozenset({"n1", "n1/n9"}))
+    assert train.toggled(both, "n1") == Seen()
+    assert train.toggled(Seen(), "n1") == Seen(frozenset({"n1"}))
+
+
+def test_things_are_opened_by_name_by_id_and_by_depth(train):
+    assert train.with_open(Seen(), ["search"]) == Seen(frozenset({"n1"}))
+    assert train.with_open(Seen(), ["n1"]) == Seen(frozenset({"n1"}))
+    assert train.to_depth(Seen(), 1) == Seen(frozenset({"n1"}))
+    assert train.to_depth(Seen(), 0) == Seen()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("serch", "Did you mean search?"), ("load", "nothing in load to open")]
+)
+def test_what_cannot_be_opened_is_told_with_what_can(train, name, said):
+    with pytest.raises(UsageError, match=said.replace("?", r"\?")) as raised:
+        train.with_open(Seen(), [name])
+    assert "What opens: search." in str(raised.value)
+
+
+def test_problems_are_listed_with_their_nodes_and_found_by_search(nested):
+    nested.run(WRONG)
+    wrong = subject_of(nested.kernel, nested.shell.user_ns["wrong"])
+    listed = wrong.listed()
+    assert [(p["number"], p["node"]) for p in listed] == [
+        (number, "n0") for number in range(1, len(listed) + 1)
+    ]
+    assert any(p["head"] == "fit.depth" and p["where"].startswith("cell [2]") for p in listed)
+    (text,) = [text for id, text, _ in wrong.picture(Seen()).words if id == "n0"]
+    assert "depth" in text
+
+
+def test_a_wide_workflow_collapses_and_its_groups_open(nested):
+    nested.run(
+        "@workflow\n"
+        "def wide(n: int) -> float:\n"
+        "    rows = load(n=n)\n"
+        "    return best(scores=[fit(rows=rows, depth=d) for d in range(400)])"
+    )
+    wide = subject_of(nested.kernel, nested.shell.user_ns["wide"])
+    closed = wide.picture(Seen())
+    (group,) = [node for node in closed.graph.nodes if node.members]
+    assert len(closed.facts) < 10
+    assert closed.facts[group.id]["rows"][0][1].startswith("400: fit · 0, fit · 1")
+    assert len(wide.picture(wide.toggled(Seen(), group.id)).facts) > 400
+    assert wide.showing(Seen(), "n7").opened == {group.id}

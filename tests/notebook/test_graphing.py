@@ -1,0 +1,104 @@
+"""`%flyte graph`: static HTML in the output, and a model for the page that answers its messages."""
+
+from typing import Any
+
+import pytest
+from test_exploring import NESTED, WRONG
+
+from flyte_nb.api.errors import UsageError
+from flyte_nb.notebook.live import graph_widget
+
+
+@pytest.fixture
+def train(notebook: Any) -> Any:
+    made = notebook(real_compiler=True)
+    made.run(NESTED, cell_id="define")
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _no_widget_is_left_open() -> Any:
+    yield
+    import ipywidgets
+
+    ipywidgets.Widget.close_all()
+
+
+def _explorer(notebook: Any, line: str) -> Any:
+    notebook.run(f"%flyte graph {line}", cell_id="look")
+    ((_, (explorer,)),) = [views for key, views in notebook.kernel._live.items() if key == "look"]
+    return explorer
+
+
+def test_the_output_never_holds_a_widget(train):
+    explorer = _explorer(train, "train")
+    assert set(train.published[-1]["data"]) == {"text/html", "text/plain"}
+    assert f'class="{explorer.widget.anchor}"' in train.html()
+    assert "<script" not in train.html()
+    assert "search" in train.shown()
+
+
+def test_opening_sends_one_new_drawing_and_says_what_stays_where_it_is(train):
+    explorer = _explorer(train, "train")
+    assert 'id="node-n1/n0"' not in explorer.widget.svg
+    explorer.receive({"toggle": "n1"})
+    assert 'id="node-n1/n0"' in explorer.widget.svg
+    assert explorer.widget.kept == "n1"
+    assert explorer.widget.facts["n1"]["opens"] == "open"
+    explorer.receive({"toggle": "n1"})
+    assert 'id="node-n1/n0"' not in explorer.widget.svg
+
+
+def test_finding_what_is_closed_opens_and_selects_it(train):
+    explorer = _explorer(train, "train")
+    explorer.receive({"find": "n1/n2"})
+    assert explorer.widget.selected == "n1/n2"
+    assert 'id="node-n1/n2"' in explorer.widget.svg
+
+
+def test_the_picture_at_rest_is_written_anew_when_somebody_lets_go(train):
+    explorer = _explorer(train, "train")
+    before, count = explorer.widget.anchor, len(train.published)
+    explorer.receive({"left": True})
+    assert len(train.published) == count  # nothing was opened
+    explorer.receive({"all": True})
+    assert len(train.published) == count
+    explorer.receive({"left": True})
+    assert len(train.published) == count + 1
+    assert train.published[-1]["update"]
+    assert explorer.widget.anchor != before
+    assert f'class="{explorer.widget.anchor}"' in train.html()
+    assert "fit · 5" in train.shown()
+
+
+def test_running_the_cell_again_closes_the_graph_before(train):
+    first = _explorer(train, "train")
+    second = _explorer(train, "train --open search")
+    assert first.widget.comm is None
+    assert second.widget.comm is not None
+    assert 'id="node-n1/n0"' in second.widget.svg
+
+
+def test_without_a_name_it_is_the_workflow_that_was_defined_last(train):
+    assert _explorer(train, "").widget.label.startswith("Graph of churn.train.")
+
+
+def test_a_wrong_workflow_lists_its_problems_and_does_not_fail_the_cell(train):
+    train.run(WRONG)
+    explorer = _explorer(train, "wrong")
+    assert [p["number"] for p in explorer.widget.problems][:2] == [1, 2]
+    assert "does not compile" in train.html()
+
+
+def test_a_task_has_no_graph_and_an_engine_has_a_name(train):
+    assert "a task has no graph" in str(train.fails("%flyte graph load"))
+    error = train.fails("%flyte graph train --engine neato")
+    assert isinstance(error, UsageError)
+    assert "layered or dot" in str(error)
+
+
+def test_without_anywidget_the_picture_stays_a_picture(train, monkeypatch):
+    monkeypatch.setattr(graph_widget.importlib.util, "find_spec", lambda name: None)
+    train.run("%flyte graph train --depth 1", cell_id="look")
+    assert "look" not in train.kernel._live
+    assert "fit · 5" in train.shown()
