@@ -172,3 +172,332 @@ def test_the_first_attempt_at_a_task_is_cold(tmp_path):
     with opened(tmp_path, cold_first=1) as bench:
         parents = [bench.texts(PARENT)[0] for _ in range(3)]
     assert parents[0] != parents[1] == parents[2]
+
+
+@pytest.mark.parametrize("where", ["backend", "execution", "task"])
+def test_a_variable_has_it_run_cold(tmp_path, where):
+    off = {"FLYTE_NB_WARM": "0"}
+    environ = {**os.environ, **(off if where == "backend" else {})}
+    options = {"execution": {"envs": off}, "task": {"env": off}}.get(where, {})
+    with opened(tmp_path, environ=environ) as bench:
+        assert bench.texts(PARENT, **options)[0] != bench.texts(PARENT, **options)[0]
+
+
+def test_other_commands_are_run_as_by_the_process_executor(tmp_path, scripts):
+    with opened(tmp_path) as bench:
+        template = scripts.task("t", scripts.outputs)
+        attempt = bench.attempt(PARENT)._replace(task=template)
+        bench.executor.start(attempt)
+        assert integer(bench.end(attempt).outputs) == 42
+
+
+def test_a_fork_has_what_a_fresh_process_has(bench):
+    source = (
+        "import os, sys, json, signal, tempfile\n"
+        "@task\ndef f() -> str:\n"
+        "    own = {name: os.environ.get(name) for name in ('MINE', 'COMMON', 'FLYTE_NB_ATTEMPT')}\n"
+        "    print('out'); print('err', file=sys.stderr); os.system('echo $MINE')\n"
+        "    return json.dumps([own, os.getcwd(), sys.stdin.read(), os.getpgid(0) == os.getpid(),\n"
+        "        signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, sys.argv, tempfile.gettempdir(),\n"
+        "        sorted(os.listdir('/proc/self/fd'))])\n"
+    )
+    seen = []
+    for number in (1, 2):
+        options = {"env": {"COMMON": "all"}, "envs": {"MINE": str(number)}}
+        attempt = bench.start(source, **options)
+        report = bench.end(attempt)
+        found = json.loads(literal_map_from_idl(report.outputs)["o0"].value)
+        folder = bench.folder(attempt)
+        own = {"MINE": str(number), "COMMON": "all", "FLYTE_NB_ATTEMPT": str(folder.path)}
+        assert found[:6] == [own, str(folder.work), "", True, True, ["flyte-nb-worker"]]
+        assert bench.log(attempt) == f"out\nerr\n{number}\n"
+        seen.append(found[6:])
+    assert seen[0] == seen[1]  # as many descriptors the second time
+
+
+def test_what_one_attempt_changes_the_next_does_not_see(bench):
+    source = (
+        "import os\nrows = []\n"
+        "@task\ndef f() -> list[str]:\n"
+        "    rows.append(1); os.environ['LEFT'] = '1'\n"
+        "    return [str(len(rows)), str(os.environ.pop('SEEN', None))]\n"
+    )
+    assert bench.texts(source, envs={"SEEN": "1"}) == ["1", "1"]
+    assert bench.texts(source) == ["1", "None"]
+
+
+RANDOM = (
+    "import chance\n@task\ndef f() -> list[str]:\n"
+    "    return [str(chance.random.random()), str(chance.numpy.random.random())]\n"
+)
+
+
+def _chance(tmp_path, monkeypatch, seeds):
+    book = tmp_path / "book"
+    book.mkdir()
+    (book / "chance.py").write_text(f"import random, numpy, numpy.random\n{seeds}")
+    monkeypatch.syspath_prepend(str(book))
+    monkeypatch.delitem(sys.modules, "chance", raising=False)
+    return [book]
+
+
+def test_random_numbers_differ_from_attempt_to_attempt(bench, tmp_path, monkeypatch):
+    roots = _chance(tmp_path, monkeypatch, "")
+    one, other = bench.texts(RANDOM, roots=roots), bench.texts(RANDOM, roots=roots)
+    assert one[0] != other[0]
+    assert one[1] != other[1]
+
+
+def test_random_numbers_that_a_module_seeds_are_those_of_a_cold_attempt(tmp_path, monkeypatch):
+    roots = _chance(tmp_path, monkeypatch, "random.seed(7)\nnumpy.random.seed(7)\n")
+    with opened(tmp_path, cold_first=1) as bench:
+        cold, *warm = [bench.texts(RANDOM, roots=roots) for _ in range(3)]
+    assert warm == [cold, cold]
+
+
+def test_what_a_module_prints_when_it_is_loaded_is_in_every_log(tmp_path, monkeypatch):
+    book = tmp_path / "book"
+    book.mkdir()
+    (book / "noisy.py").write_text("import sys\nprint('loaded')\nprint('oh', file=sys.stderr)\n")
+    monkeypatch.syspath_prepend(str(book))
+    source = "import noisy\n@task\ndef f() -> bool:\n    print('called'); return bool(noisy)\n"
+    with opened(tmp_path, cold_first=1) as bench:
+        logs = []
+        for _ in range(3):
+            attempt = bench.start(source, roots=[book])
+            assert bench.end(attempt).error is None
+            logs.append(sorted(bench.log(attempt).split()))
+    assert logs == [["called", "loaded", "oh"]] * 3
+    monkeypatch.delitem(sys.modules, "noisy", raising=False)
+
+
+def test_a_module_that_starts_threads_has_its_tasks_run_cold(bench, tmp_path, monkeypatch):
+    book = tmp_path / "book"
+    book.mkdir()
+    (book / "threaded.py").write_text(
+        "import threading\n"
+        "stop = threading.Event()\n"
+        "if __import__('sys').argv == ['flyte-nb-worker']:\n"
+        "    threading.Thread(target=stop.wait, daemon=True).start()\n"
+    )
+    monkeypatch.syspath_prepend(str(book))
+    source = (
+        "import threaded, os, threading\n"
+        "@task\ndef f() -> list[int]:\n"
+        "    return [os.getppid(), threading.active_count() if threaded else 0]\n"
+    )
+    one, other = bench.texts(source, roots=[book]), bench.texts(source, roots=[book])
+    assert one[0] != other[0]
+    assert one[1] == other[1] == 2
+    monkeypatch.delitem(sys.modules, "threaded", raising=False)
+
+
+def test_numeric_libraries_run_warm(bench):
+    source = (
+        "import os\nimport numpy as np\nimport pandas as pd\nrows = np.ones((300, 300))\n"
+        "@task\ndef f() -> list[float]:\n"
+        "    frame = pd.DataFrame({'a': [1, 2]})\n"
+        "    return [float(os.getppid()), float((rows @ rows).sum() + frame.a.sum())]\n"
+    )
+    one, other = bench.texts(source), bench.texts(source)
+    assert one == other
+    assert one[1] == 300.0**3 + 3
+
+
+def test_a_task_that_cannot_be_loaded_fails_as_it_does_cold(bench, tmp_path, monkeypatch):
+    (tmp_path / "only_here.py").write_text("def up(n): return n\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    source = "from only_here import up\n@task\ndef f() -> int:\n    return up(1)\n"
+    assert bench.run(source).error.code == "USER:ModuleNotFound"
+    monkeypatch.delitem(sys.modules, "only_here", raising=False)
+
+
+def test_time_and_memory_are_those_of_the_attempt(bench):
+    source = (
+        "@task\ndef f() -> int:\n    block = b'x' * 60_000_000\n"
+        "    return sum(range(2_000_000)) + len(block)\n"
+    )
+    report = bench.run(source)
+    assert 0.005 < report.cpu_s < 20
+    assert 60_000_000 < report.max_rss_bytes < 1_000_000_000
+
+
+STUBBORN = (
+    "import signal, subprocess, time\n"
+    "@task\ndef f() -> int:\n"
+    "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    "    inner = subprocess.Popen(['sleep', '1000'])\n"
+    "    away = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
+    "    print(inner.pid, away.pid, flush=True)\n    print('hanging', flush=True)\n"
+    "    while True: time.sleep(60)\n"
+)
+
+
+def test_ending_an_attempt_ends_all_its_processes_also_those_that_refuse(bench):
+    attempt = bench.start(STUBBORN)
+    bench.wait_for(attempt, "hanging")
+    bench.executor.kill(attempt.key)
+    error = bench.end(attempt).error
+    assert (error.code, error.recoverable) == ("SYSTEM:WorkerKilled", True)
+    for pid in map(int, bench.log(attempt).split()[:2]):
+        wait_until(lambda pid=pid: not lives(pid), "the child's end")
+
+
+def test_an_attempt_that_is_ended_may_save_its_state(bench):
+    source = (
+        "import signal, threading\n"
+        "@task\ndef f() -> str:\n"
+        "    told = threading.Event()\n"
+        "    signal.signal(signal.SIGTERM, lambda *_: told.set())\n"
+        "    print('hanging', flush=True)\n    told.wait(30)\n    return 'saved'\n"
+    )
+    attempt = bench.start(source)
+    bench.wait_for(attempt, "hanging")
+    bench.executor.kill(attempt.key)
+    assert literal_map_from_idl(bench.end(attempt).outputs)["o0"].value == "saved"
+
+
+def test_an_attempt_that_is_ended_before_it_began_is_told_as_ended(bench):
+    attempt = bench.start(HANGING)
+    bench.executor.kill(attempt.key)
+    error = bench.end(attempt).error
+    assert (error.code, error.recoverable) == ("SYSTEM:Interrupted", True)
+
+
+def test_what_a_task_leaves_running_ends_with_it(bench):
+    source = "import subprocess\n@task\ndef f() -> int:\n    return subprocess.Popen(['sleep', '9']).pid\n"
+    pid = bench.value(source)
+    wait_until(lambda: not lives(pid), "the child's end")
+
+
+HANGING = (
+    "import time\n@task\ndef f() -> int:\n    print('hanging', flush=True)\n"
+    "    while True: time.sleep(60)\n"
+)
+
+
+def processes_of(attempt_pid: int) -> tuple[psutil.Process, psutil.Process]:
+    """The zygote and the warm host above a forked attempt."""
+    zygote = psutil.Process(attempt_pid).parent()
+    return zygote, zygote.parent()
+
+
+def test_a_zygote_that_is_killed_takes_its_attempt_along_and_is_replaced(bench):
+    attempt = bench.start(HANGING)
+    bench.wait_for(attempt, "hanging")
+    pid = bench.folder(attempt).process().pid
+    zygote, _ = processes_of(pid)
+    zygote.kill()
+    error = bench.end(attempt).error
+    assert (error.code, error.recoverable) == ("SYSTEM:WorkerKilled", True)
+    assert not lives(pid)
+    following = bench.start(HANGING)
+    bench.wait_for(following, "hanging")
+    assert lives(bench.folder(following).process().pid)
+    bench.executor.kill(following.key)
+    bench.end(following)
+
+
+def test_a_warm_host_that_is_killed_takes_its_attempts_along_and_is_replaced(bench):
+    attempt = bench.start(HANGING)
+    bench.wait_for(attempt, "hanging")
+    pid = bench.folder(attempt).process().pid
+    zygote, host = processes_of(pid)
+    host.kill()
+    error = bench.end(attempt).error
+    assert (error.code, error.recoverable) == ("SYSTEM:AttemptLost", True)
+    wait_until(lambda: not lives(pid) and not lives(zygote.pid), "their end")
+    one, other = bench.texts(PARENT), bench.texts(PARENT)
+    assert one[0] == other[0] != zygote.pid
+
+
+def test_attempts_that_a_killed_host_had_not_begun_are_run_cold(bench):
+    bench.value("@task\ndef f() -> int:\n    return 1\n")  # the host is there
+    link = bench.executor._linked()
+    os.kill(link.pid, signal.SIGSTOP)
+    attempt = bench.start("@task\ndef f() -> int:\n    return 2\n")
+    os.kill(link.pid, signal.SIGKILL)
+    report = bench.end(attempt)
+    assert report.error is None
+    assert literal_map_from_idl(report.outputs)["o0"].value == 2
+
+
+_STARTER = """
+import sys, pickle, os, signal
+from pathlib import Path
+from flyte_nb.propeller.executors.warm import WarmExecutor
+from flyte_nb.storage import open_stores
+path = Path(sys.argv[1])
+attempt = pickle.loads((path / "attempt").read_bytes())
+executor = WarmExecutor(path / "attempts", open_stores(), cold_first=0)
+executor.start(attempt)
+sys.stdin.read()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@contextmanager
+def started_elsewhere(bench, attempt):
+    """An attempt of another backend; that one is killed at the end."""
+    import pickle
+
+    (bench.path / "attempt").write_bytes(pickle.dumps(attempt))
+    command = [sys.executable, "-c", _STARTER, str(bench.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        yield
+        process.stdin.close()
+        assert process.wait(30) == -signal.SIGKILL
+
+
+def test_an_attempt_outlives_whoever_started_it_and_is_adopted(bench):
+    source = (
+        "import os, time\n@task\ndef f() -> int:\n    print('hanging', flush=True)\n"
+        "    while not os.path.exists('go'): time.sleep(0.01)\n    return 42\n"
+    )
+    attempt = bench.attempt(source)
+    with started_elsewhere(bench, attempt):
+        bench.wait_for(attempt, "hanging")
+    found = bench.executor.adopt(attempt)
+    assert found is not None
+    _, host = processes_of(found.pid)
+    assert bench.executor.poll() == []
+    (bench.folder(attempt).work / "go").touch()
+    assert integer(bench.end(attempt).outputs) == 42
+    wait_until(lambda: not lives(host.pid), "the end of a host that nobody needs")
+
+
+def test_an_adopted_attempt_can_be_ended(bench):
+    attempt = bench.attempt(STUBBORN)
+    with started_elsewhere(bench, attempt):
+        bench.wait_for(attempt, "hanging")
+    pid = bench.folder(attempt).process().pid
+    assert bench.executor.adopt(attempt) is not None
+    bench.executor.kill(attempt.key)
+    assert bench.end(attempt).error is not None
+    for number in (pid, *map(int, bench.log(attempt).split()[:2])):
+        wait_until(lambda number=number: not lives(number), "its end")
+
+
+def test_starting_an_attempt_that_lives_starts_no_second_one(bench):
+    attempt = bench.attempt(HANGING)
+    with started_elsewhere(bench, attempt):
+        bench.wait_for(attempt, "hanging")
+    bench.executor.start(attempt)
+    bench.executor.kill(attempt.key)
+    bench.end(attempt)
+    assert bench.log(attempt).count("hanging") == 1
+
+
+def test_nothing_is_left_when_it_is_closed(tmp_path):
+    with opened(tmp_path) as bench:
+        parent, pid = bench.texts(PARENT)
+        host = psutil.Process(parent).parent().pid
+    for number in (parent, pid, host):
+        wait_until(lambda number=number: not lives(number), "its end")
+
+
+def lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
