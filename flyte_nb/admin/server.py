@@ -38,7 +38,7 @@ from flyte_nb.api.errors import BackendError
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.propeller.cache import StoreCatalog
 from flyte_nb.propeller.engine import Engine
-from flyte_nb.propeller.executors.process import ProcessExecutor
+from flyte_nb.propeller.executors.warm import WarmExecutor
 from flyte_nb.propeller.ports import Recorder
 from flyte_nb.storage import open_stores
 
@@ -213,10 +213,10 @@ class Backend:
 
 
 def process_engine(recorder: Recorder, blobs: BlobStore, home: Home) -> Any:
-    """Propeller's engine, with each attempt as a process of its own."""
+    """Propeller's engine, with each attempt as a process of its own, forked where that is possible."""
     return Engine(
         recorder,
-        ProcessExecutor(home.attempts, blobs),
+        WarmExecutor(home.attempts, blobs),
         blobs,
         home.storage_root,
         catalog=StoreCatalog(blobs, f"{home.storage_root}/catalog"),

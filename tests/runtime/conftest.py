@@ -12,6 +12,7 @@ from flyte_nb.api.literals import Literal
 from flyte_nb.bundle.command import task_args
 from flyte_nb.bundle.pack import pack
 from flyte_nb.bundle.stage import stage
+from flyte_nb.runtime.warm.link import Link, WarmAttempt, is_possible
 from flyte_nb.storage import open_stores
 from flyte_nb.storage.directory import DirectoryStaging
 from flyte_nb.testing.cells import Cells
@@ -23,7 +24,7 @@ from flyte_nb.wire.literals import literal_map_from_bytes, literal_map_to_bytes
 class Outcome:
     """What an attempt left."""
 
-    def __init__(self, done, output: Path) -> None:
+    def __init__(self, done: subprocess.CompletedProcess, output: Path) -> None:
         self.code = done.returncode
         self.stdout = done.stdout
         self.stderr = done.stderr
@@ -85,14 +86,12 @@ class Bench:
             key: value if isinstance(value, Literal) else self._literal(value)
             for key, value in (inputs or {}).items()
         }
-        done = subprocess.run(
-            self.command(staged, literals, output),
-            capture_output=True,
-            text=True,
-            env={**os.environ, "TMPDIR": str(self.tmp), **(env or {})},
-            timeout=60,
-        )
-        return Outcome(done, output)
+        environ = {**os.environ, "TMPDIR": str(self.tmp), **(env or {})}
+        return self._execute(self.command(staged, literals, output), environ, output)
+
+    def _execute(self, command, environ, output: Path) -> Outcome:
+        options = {"capture_output": True, "text": True, "timeout": 60}
+        return Outcome(subprocess.run(command, env=environ, **options), output)
 
     @property
     def tmp(self) -> Path:
@@ -104,6 +103,48 @@ class Bench:
         return self.registry.codec(type(value)).encode(value, None)
 
 
+class WarmBench(Bench):
+    """The same, by forks of processes that have loaded their tasks."""
+
+    def __init__(self, root: Path, link: Link) -> None:
+        super().__init__(root)
+        self._link = link
+
+    def _execute(self, command, environ, output: Path) -> Outcome:
+        streams = [output.parent / f"{output.name}-{name}" for name in ("stdout", "stderr")]
+        attempt = WarmAttempt(str(output), command[4:], environ, {}, os.getcwd())
+        with streams[0].open("wb") as stdout, streams[1].open("wb") as stderr:
+            self._link.start(attempt, stdout.fileno(), stderr.fileno(), None)
+        answer = self._link.receive()
+        if answer.cold:
+            outcome = super()._execute(command, environ, output)
+            assert outcome.files != ["outputs.pb"], f"it could have run warm, but: {answer.why}"
+            return outcome
+        texts = [stream.read_text() for stream in streams]
+        return Outcome(subprocess.CompletedProcess(command, answer.exit_code, *texts), output)
+
+
+@pytest.fixture(scope="session")
+def warm_link():
+    """A warm host, for all tests."""
+    link = Link()
+    yield link
+    link.close()
+    assert link.receive() is None
+    link.release()
+
+
+@pytest.fixture(params=["cold", "warm"])
+def bench(request, tmp_path):
+    """Attempts as a container runs them, and as the local backend does."""
+    if request.param == "cold":
+        return Bench(tmp_path)
+    if not is_possible():
+        pytest.skip("forks cannot be trusted here")
+    return WarmBench(tmp_path, request.getfixturevalue("warm_link"))
+
+
 @pytest.fixture
-def bench(tmp_path):
+def cold(tmp_path):
+    """For tests that run the command themselves."""
     return Bench(tmp_path)

@@ -248,10 +248,10 @@ def test_inputs_that_do_not_fit_are_named(bench):
     assert unknown.code == "USER:InputUnknown"
 
 
-def test_the_host_loads_no_protobuf_no_grpc_and_no_fsspec(bench):
-    bench.cells.run(HEAD + "@task\ndef f() -> int:\n    return 1\n")
-    staged = bench.stage()
-    command = bench.command(staged, {}, bench.output())
+def test_the_host_loads_no_protobuf_no_grpc_and_no_fsspec(cold):
+    cold.cells.run(HEAD + "@task\ndef f() -> int:\n    return 1\n")
+    staged = cold.stage()
+    command = cold.command(staged, {}, cold.output())
     code = (
         "import sys, json\n"
         "from flyte_nb.cli import main\n"

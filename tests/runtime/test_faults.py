@@ -128,11 +128,11 @@ def test_a_bomb_is_not_fetched(bench, staged):
     assert time.monotonic() - started < 20
 
 
-def test_missing_and_damaged_inputs_are_said(bench):
-    bench.cells.run(PLAIN)
-    staged = bench.stage()
-    output = bench.output()
-    command = bench.command(staged, {}, output)
+def test_missing_and_damaged_inputs_are_said(cold):
+    cold.cells.run(PLAIN)
+    staged = cold.stage()
+    output = cold.output()
+    command = cold.command(staged, {}, output)
     inputs = output.parent / f"{output.name}-inputs.pb"
     inputs.write_bytes(b"\xff\xff\xff\xff")
     subprocess.run(command, check=True, capture_output=True)
@@ -182,7 +182,7 @@ def test_a_forked_child_that_comes_back_does_not_answer(bench):
     assert bench.run(source).outputs["o0"].value == 7
 
 
-def test_sigterm_reaches_the_task_which_may_finish(bench):
+def test_sigterm_reaches_the_task_which_may_finish(cold):
     source = HEAD + (
         "import signal, threading\n"
         "@task\ndef f() -> str:\n"
@@ -192,25 +192,25 @@ def test_sigterm_reaches_the_task_which_may_finish(bench):
         "    told.wait(30)\n"
         "    return 'saved'\n"
     )
-    done, output = _interrupt(bench, source)
+    done, output = _interrupt(cold, source)
     assert done == 0
     assert (output / "outputs.pb").exists()
 
 
-def test_sigterm_that_ends_the_task_is_recoverable(bench):
+def test_sigterm_that_ends_the_task_is_recoverable(cold):
     source = HEAD + (
         "import time\n@task\ndef f() -> int:\n    print('ready', flush=True); time.sleep(60); return 1\n"
     )
-    done, output = _interrupt(bench, source)
+    done, output = _interrupt(cold, source)
     assert done == 0
     error = error_document_from_bytes((output / "error.pb").read_bytes())
     assert (error.code, error.recoverable, error.origin) == ("SYSTEM:Interrupted", True, "SYSTEM")
 
 
-def _interrupt(bench, source):
-    bench.cells.run(source)
-    output = bench.output()
-    command = bench.command(bench.stage(), {}, output)
+def _interrupt(cold, source):
+    cold.cells.run(source)
+    output = cold.output()
+    command = cold.command(cold.stage(), {}, output)
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(signal.SIGTERM)
@@ -251,10 +251,10 @@ def test_an_object_that_cannot_be_downloaded_is_a_storage_error(bench):
     assert "Nothing lies there" in error.message
 
 
-def test_a_place_that_cannot_be_written_exits_with_1(bench):
-    bench.cells.run(PLAIN)
-    output = bench.output()
-    command = bench.command(bench.stage(), {}, output)
+def test_a_place_that_cannot_be_written_exits_with_1(cold):
+    cold.cells.run(PLAIN)
+    output = cold.output()
+    command = cold.command(cold.stage(), {}, output)
     output.rmdir()
     output.write_text("a file is in the way")
     done = subprocess.run(command, capture_output=True, text=True)
@@ -300,7 +300,7 @@ def test_templates_that_nobody_filled_are_absent():
     assert options.prev_checkpoint == options.checkpoint_path == ""
 
 
-def test_a_full_disk_is_said(bench, tmp_path):
+def test_a_full_disk_is_said(cold, tmp_path):
     folder = tmp_path / "small"
     folder.mkdir()
     mounted = subprocess.run(
@@ -309,8 +309,8 @@ def test_a_full_disk_is_said(bench, tmp_path):
     if mounted.returncode:
         pytest.skip("no file system can be mounted here")
     try:
-        bench.cells.run(HEAD + "@task\ndef f() -> list[str]:\n    return ['x' * 1000] * 8000\n")
-        command = bench.command(bench.stage(), {}, folder / "out")
+        cold.cells.run(HEAD + "@task\ndef f() -> list[str]:\n    return ['x' * 1000] * 8000\n")
+        command = cold.command(cold.stage(), {}, folder / "out")
         subprocess.run(
             command, check=True, capture_output=True, env={**os.environ, "TMPDIR": "/tmp"}
         )

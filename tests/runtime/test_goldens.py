@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from flyte_nb.api import index as index_of
+from flyte_nb.runtime.warm.link import WarmAttempt, is_possible
 from flyte_nb.wire.errors import error_document_from_bytes
 from flyte_nb.wire.literals import literal_map_from_bytes
 
@@ -38,13 +39,16 @@ class Golden:
         ]
         return Path(found.uri.removeprefix("file://"))
 
+    def arguments(self, inputs: str, output: Path) -> list[str]:
+        found = ["--task", "nb.score", "--inputs", (self.root / inputs).as_uri()]
+        found += ["--output-prefix", output.as_uri()]
+        found += ["--raw-output-data-prefix", (self.root / "raw").as_uri()]
+        return [*found, "--index-file-location", self.index.as_uri()]
+
     def execute(self, inputs: str = "inputs.pb") -> Path:
         """The output folder after `flyte-nb execute`."""
         output = self.root / "out"
-        command = [sys.executable, "-m", "flyte_nb", "execute", "--task", "nb.score"]
-        command += ["--inputs", (self.root / inputs).as_uri(), "--output-prefix", output.as_uri()]
-        command += ["--raw-output-data-prefix", (self.root / "raw").as_uri()]
-        command += ["--index-file-location", self.index.as_uri()]
+        command = [sys.executable, "-m", "flyte_nb", "execute", *self.arguments(inputs, output)]
         environment = {**os.environ, "TMPDIR": str(self.root)}
         subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
         return output
@@ -65,13 +69,32 @@ def test_there_is_a_golden_for_every_python_that_the_project_supports():
     assert pythons == {"py310", "py311", "py312", "py313"}
 
 
+def outputs_in(folder: Path):
+    outputs = literal_map_from_bytes((folder / "outputs.pb").read_bytes())
+    return {name: literal.value for name, literal in outputs.items()}
+
+
+THEN = {
+    "total": 3.0 + 42 + 255,
+    "names": ("string_value", ["a", "b", "golden"]),
+    "model": {"weight": 300.0, "labels": ["made"]},
+}
+
+
 def test_an_old_bundle_gives_what_it_gave(golden):
-    outputs = literal_map_from_bytes((golden.execute() / "outputs.pb").read_bytes())
-    assert {name: literal.value for name, literal in outputs.items()} == {
-        "total": 3.0 + 42 + 255,
-        "names": ("string_value", ["a", "b", "golden"]),
-        "model": {"weight": 300.0, "labels": ["made"]},
-    }
+    assert outputs_in(golden.execute()) == THEN
+
+
+@pytest.mark.skipif(not is_possible(), reason="forks cannot be trusted here")
+def test_an_old_bundle_runs_warm(golden, warm_link):
+    for number in range(2):
+        output = golden.root / f"warm-{number}"
+        arguments = golden.arguments("inputs.pb", output)
+        attempt = WarmAttempt(str(output), arguments, dict(os.environ), {}, str(golden.root))
+        warm_link.start(attempt, sys.__stdout__.fileno(), sys.__stderr__.fileno(), None)
+        answer = warm_link.receive()
+        assert (answer.cold, answer.exit_code) == (False, 0), answer.why
+        assert outputs_in(output) == THEN
 
 
 def test_an_old_bundles_failure_still_shows_the_cells_lines(golden):

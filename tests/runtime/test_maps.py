@@ -20,17 +20,17 @@ WHICH = {"BATCH_JOB_ARRAY_INDEX_VAR_NAME": "FLYTE_K8S_ARRAY_INDEX", "FLYTE_K8S_A
 
 
 @pytest.fixture
-def run(bench, monkeypatch):
+def run(cold, monkeypatch):
     """Runs the element that the environment names of a map over `f`, with its lists."""
-    bench.cells.run(SOURCE)
-    mapped = map_task(partial(bench.cells["f"], by=2))
-    names = mapped.list_inputs(bench.registry)
-    codecs = mapped.signature(bench.registry).input_codecs
+    cold.cells.run(SOURCE)
+    mapped = map_task(partial(cold.cells["f"], by=2))
+    names = mapped.list_inputs(cold.registry)
+    codecs = mapped.signature(cold.registry).input_codecs
 
     def run(env, **inputs):
-        staged, output = bench.stage(), bench.output()
+        staged, output = cold.stage(), cold.output()
         literals = {name: codecs[name].encode(value, None) for name, value in inputs.items()}
-        command = bench.command(staged, literals, output)
+        command = cold.command(staged, literals, output)
         command[-2:-2] = ["--mapped", ",".join(names)]
         for name, value in env.items():
             monkeypatch.setenv(name, value)
