@@ -1,6 +1,6 @@
 """Large graphs, made readable: what repeats and what merely follows becomes one pile of cards."""
 
-from flyte_nb.graph.values import GROUP, INPUTS, OUTPUTS, Graph, GraphEdge, GraphNode
+from flyte_nb.graph.values import CHANGED, GROUP, INPUTS, OUTPUTS, Graph, GraphEdge, GraphNode
 
 LIMIT = 300
 """Nodes from which a graph is collapsed by itself."""
@@ -40,7 +40,7 @@ def _siblings(graph: Graph) -> "list[list[str]]":
     for node in graph.nodes:
         if node.kind in (INPUTS, OUTPUTS):
             continue
-        what = node.name or node.kind
+        what = f"{node.name or node.kind} {node.mark}"
         where = (tuple(sorted(before[node.id])), tuple(sorted(after[node.id])))
         if any(where):
             alike.setdefault((what, *where), []).append(node.id)
@@ -102,6 +102,7 @@ def _group(nodes: "list[GraphNode]") -> GraphNode:
     same = len({node.name for node in nodes}) == 1 and nodes[0].name
     title = f"{first} × {len(members)}" if same else f"{first} … {last}"
     subtitle = "" if same else f"{len(members)} nodes"
-    return GraphNode(
-        f"{members[0]}+", GROUP, title, subtitle, nodes[0].name if same else "", tuple(members)
-    )
+    marks = {node.mark for node in nodes}
+    mark = marks.pop() if len(marks) == 1 else CHANGED
+    name = nodes[0].name if same else ""
+    return GraphNode(f"{members[0]}+", GROUP, title, subtitle, name, tuple(members), "", mark)

@@ -158,7 +158,7 @@ class _Level:
         subtitle = "else fails" if fails else "branch"
         drawing.nodes.append(GraphNode(node.id, BRANCH, title, subtitle))
         ends: list[str] = []
-        for label, case in _cases(block):
+        for label, case in cases_of(block):
             ends += self._add(case, depth + 1)
             drawing.edge(node.id, case.id, kind=CASE, label=label)
             # What a case reads is drawn into the branch: the arrow that decides leads on from there.
@@ -245,7 +245,8 @@ def _map_says(node: _Node) -> str:
     return map_subtitle(lengths, array.bound_inputs, array.parallelism, ratio)
 
 
-def _cases(block: workflow_pb2.IfElseBlock) -> "Iterator[tuple[str, _Node]]":
+def cases_of(block: workflow_pb2.IfElseBlock) -> "Iterator[tuple[str, _Node]]":
+    """(condition, node) of every case of a branch, `else` last."""
     yield condition_text(block.case.condition), block.case.then_node
     for other in block.other:
         yield condition_text(other.condition), other.then_node

@@ -3,8 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from flyteidl.core import compiler_pb2, interface_pb2, types_pb2, workflow_pb2
-from google.protobuf.message import Message
+from flyteidl.core import compiler_pb2, identifier_pb2, interface_pb2, types_pb2, workflow_pb2
 
 from flyte_nb.api import literal_types
 from flyte_nb.api.errors import CodecError
@@ -39,7 +38,8 @@ class Interfaces:
         if node.WhichOneof("target") == "gate_node":
             signal = node.gate_node.signal
             return {}, {signal.output_variable_name: self._word(signal.type)}
-        key = _target_key(node)
+        reference = reference_of(node)
+        key = "" if reference is None else key_of(reference)
         found = self._spoken.get(key)
         if found is None:
             message = self._messages.get(key)
@@ -91,18 +91,24 @@ def type_word(type: LiteralType, depth: int = 0) -> str:
     return literal_types.describe(type)
 
 
-def key_of(identifier: Message) -> str:
+def key_of(identifier: identifier_pb2.Identifier) -> str:
     """An identifier as text; equal for equal ones."""
     fields = ("resource_type", "project", "domain", "name", "version")
     return ":".join(str(getattr(identifier, field)) for field in fields)
 
 
-def _target_key(node: workflow_pb2.Node) -> str:
+def reference_of(node: workflow_pb2.Node) -> "identifier_pb2.Identifier | None":
+    """What the node runs, of a map what it maps; `None` of branches and gates."""
+    for _ in range(_MAX_MAPS):
+        if node.WhichOneof("target") != "array_node":
+            break
+        node = node.array_node.node
     which = node.WhichOneof("target")
     if which == "task_node":
-        return key_of(node.task_node.reference_id)
+        return node.task_node.reference_id
     if which == "workflow_node":
         reference = node.workflow_node.WhichOneof("reference")
         if reference is not None:
-            return key_of(getattr(node.workflow_node, reference))
-    return ""
+            found: identifier_pb2.Identifier = getattr(node.workflow_node, reference)
+            return found
+    return None

@@ -119,6 +119,26 @@ PHASE_STYLES = {
 }
 """By flyteidl's phase names; `CACHED`, `PAUSED` and `PROBLEM` are ours (see `display_phase`)."""
 
+
+class ChangeStyle(NamedTuple):
+    """How a node or an arrow is shown that differs from what is registered."""
+
+    mark: str
+    word: str
+    light: Tone
+    dark: Tone
+    path: str
+    """The mark as a drawing, in a box of 12 x 12 px around 0,0."""
+    dash: str = ""
+
+
+CHANGE_STYLES = {
+    "new": ChangeStyle("+", "new", *_OK[:2], path="M-3.5 0H3.5M0-3.5V3.5"),
+    "changed": ChangeStyle("~", "changed", *_RUN[:2], path="M-4 1C-2.8-2 -1.2-2 0 0S2.8 2 4-1"),
+    "removed": ChangeStyle("−", "removed", *_ABORT[:2], path="M-3.5 0H3.5", dash="3 4"),
+}
+"""By the marks of `values`: `new`, `changed`, `removed`."""
+
 _HITS = frozenset({"CACHE_HIT", "CACHE_LOOKUP_HIT"})
 
 

@@ -18,7 +18,7 @@ MARGIN = 8  # px around everything: room for strokes and badges
 MAX_LABEL = 190  # px of an arrow's label
 MARK_ROOM = 17  # px a phase's mark takes in front of the title
 OPENER_ROOM = 18  # px of the glyph that opens a node, behind its second line
-FRAME_HEAD = 26  # px above what is in a frame, for its title
+FRAME_HEAD = 32  # px above what is in a frame, for its title
 FRAME_PAD = 14  # px around what is in a frame
 PORT = 3  # px: radius of the dot where arrows pass through a frame
 

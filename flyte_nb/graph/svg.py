@@ -9,34 +9,19 @@ on have the class `port` and never a phase. In a live graph what opens has `data
 `data-open="1"`, and both the glyph `.o` to click on.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from html import escape
 
 from flyte_nb.api.problems import Problem
 from flyte_nb.graph import values
-from flyte_nb.graph.metrics import fit, text_width
-from flyte_nb.graph.palette import MARK_PATHS, PHASE_STYLES, display_phase
-from flyte_nb.graph.places import (
-    LABEL_SIZE,
-    MARK_ROOM,
-    OPENER_ROOM,
-    PORT,
-    SUBTITLE_SIZE,
-    TEXT_LEFT,
-    TITLE_SIZE,
-    Layout,
-    PlacedFrame,
-    PlacedNode,
-    Route,
-)
+from flyte_nb.graph.metrics import text_width
+from flyte_nb.graph.palette import CHANGE_STYLES, MARK_PATHS, PHASE_STYLES, display_phase
+from flyte_nb.graph.pins import pinned
+from flyte_nb.graph.places import LABEL_SIZE, Layout, Route
+from flyte_nb.graph.shapes import PROBLEM, frame_shape, node_shape, port_shape
 from flyte_nb.graph.svg_style import ROOT, THEMES, style_sheet
+from flyte_nb.graph.xml import text as _text
 
-PROBLEM = "PROBLEM"
 _EXIT = f"/{values.END}"
-_OPEN, _CLOSED = ' data-open="1"', ' data-open="0"'
-_PLUS, _MINUS = "M-3.5 0H3.5M0-3.5V3.5", "M-3.5 0H3.5"
-_SPECIAL = re.compile("[<>&\"']")
 _LIVE = frozenset({"RUNNING", "DYNAMIC_RUNNING", "SUCCEEDING"})
 _BAD = frozenset({"FAILED", "FAILING", "TIMED_OUT", PROBLEM})
 
@@ -69,21 +54,19 @@ def svg(
     if theme not in THEMES:
         raise ValueError(f"theme is {theme!r}; it is one of {', '.join(THEMES)}")
     phases, subtitles = phases or {}, subtitles or {}
-    numbers: dict[str, list[int]] = {}
-    variables: dict[str, list[str]] = {}
-    for number, problem in enumerate(problems, start=1):
-        numbers.setdefault(problem.node_id, []).append(number)
-        variables.setdefault(problem.node_id, []).append(problem.variable)
+    numbers, variables = pinned(layout.graph, problems)
     shown = _shown(layout, phases, numbers)
     used = None if live else [*shown.values(), *_BAD]
+    frames = live or bool(layout.frames)
+    sheet = style_sheet(theme, used, frames=frames, changes=_changes(layout.graph))
     width, height = f"{layout.width:g}", f"{layout.height:g}"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="{ROOT}" width="{width}" height="{height}"'
         f' viewBox="0 0 {width} {height}" role="img"><title>{_text(layout.graph.title)}</title>'
-        f"<style>{style_sheet(theme, used, frames=live or bool(layout.frames))}</style>"
+        f"<style>{sheet}</style>"
     ]
     parts += [
-        _frame(placed, shown.get(placed.frame.node.id, ""), subtitles, numbers, live=live)
+        frame_shape(placed, shown.get(placed.frame.node.id, ""), subtitles, numbers, live=live)
         for placed in layout.frames
     ]
     parts += [_edge(route, shown, variables, live=live) for route in layout.routes]
@@ -91,15 +74,22 @@ def svg(
     for placed in layout.nodes:
         node = placed.node
         if node.is_port:
-            parts.append(_port(placed))
+            parts.append(port_shape(placed))
             continue
         named = variables.get(node.id, ())
         subtitle = subtitles.get(node.id) or ", ".join(dict.fromkeys(filter(None, named)))
         parts.append(
-            _node(placed, shown.get(node.id, ""), subtitle, numbers.get(node.id, ()), live=live)
+            node_shape(
+                placed, shown.get(node.id, ""), subtitle, numbers.get(node.id, ()), live=live
+            )
         )
     parts.append("</svg>")
     return "".join(parts)
+
+
+def _changes(graph: values.Graph) -> bool:
+    """Whether the graph says what differs from another one."""
+    return any(node.mark for node in graph.nodes) or any(edge.mark for edge in graph.edges)
 
 
 def marks() -> "dict[str, tuple[str, str]]":
@@ -114,7 +104,7 @@ def _shown(
     shown = {}
     nodes = [placed.node for placed in layout.nodes]
     for node in (*nodes, *(placed.frame.node for placed in layout.frames)):
-        if node.id in numbers or any(member in numbers for member in node.members):
+        if node.id in numbers:
             shown[node.id] = PROBLEM
         elif node.members and phases:
             shown[node.id] = group_phase([phases.get(member, "") for member in node.members])
@@ -131,14 +121,6 @@ def group_phase(phases: "Sequence[str]") -> str:
     if all(phase in ("SUCCEEDED", "CACHED", "SKIPPED", "RECOVERED") for phase in phases):
         return phases[0] if len(set(phases)) == 1 else "SUCCEEDED"
     return "RUNNING" if any(phase == "SUCCEEDED" for phase in phases) else "QUEUED"
-
-
-def _text(text: str) -> str:
-    if not (text.isascii() and text.isprintable()):
-        # XML 1.0 cannot carry control characters, not even as references.
-        text = "".join(c if c >= " " or c in "\t\n" else "\ufffd" for c in text)
-        text = text.encode("utf-8", "replace").decode("utf-8")
-    return escape(text, quote=True) if _SPECIAL.search(text) else text
 
 
 def _edge(
@@ -158,6 +140,8 @@ def _edge(
         state = " bad" if any(to in wrong for _, to in edge.variables) else ""
     elif target in _LIVE:
         state = " live"
+    if edge.mark:
+        state += f" c-{edge.mark}"
     kind = f" {edge.kind}" if edge.kind in (values.ORDER, values.FAILURE) else ""
     x, y, dx, dy = route.tip
     # An open head in the line's own stroke; two strokes from the tip, so that dashes begin there.
@@ -173,6 +157,9 @@ def _edge(
         )
     tip = _carries(edge) if live else ""  # an image at rest says nothing when hovered
     end = f">{tip}</path>" if tip else "/>"
+    if edge.mark and dx == 1.0:
+        sign = CHANGE_STYLES[edge.mark].path
+        end += f'<path class="g c-{edge.mark}" transform="translate({x - 14:g} {y:g})" d="{sign}"/>'
     return (
         f'<path class="e{kind}{state}" data-s="{_text(edge.source)}" data-t="{_text(edge.target)}"'
         f' d="{route.path}{head}"{end}'
@@ -193,148 +180,3 @@ def _label(route: Route, at: "tuple[float, float]") -> str:
         f'<text class="l" x="{x - 1:g}" y="{y:g}">{_text(route.label)}'
         f"<title>{_text(route.edge.label)}</title></text>"
     )
-
-
-def _node(
-    placed: PlacedNode, phase: str, subtitle: str, numbers: "Sequence[int]", *, live: bool
-) -> str:
-    node, x, y, width, height = placed
-    interface = node.kind in (values.INPUTS, values.OUTPUTS)
-    marked = (bool(phase) or live) and not interface
-    style = PHASE_STYLES.get(phase) if marked else None
-    if not subtitle:
-        subtitle = style.word if style and phase != PROBLEM else node.subtitle
-    left = TEXT_LEFT + (MARK_ROOM if marked else 0)
-    title = fit(node.title, TITLE_SIZE, width - left - TEXT_LEFT + 4)
-    opens = live and node.can_open
-    second = subtitle or marked
-    parts = [
-        f'<g id="node-{_text(node.id)}" class="n{" io" if interface else ""}"'
-        f' data-phase="{phase}"{_CLOSED if opens else ""} transform="translate({x:g} {y:g})">'
-        f"<title>{_text(_tip(node, phase, subtitle))}</title>{_box(node.kind, width, height)}"
-    ]
-    if marked:
-        mark = MARK_PATHS[style.shape] if style else ""
-        parts.append(
-            f'<path class="m" transform="translate(18 {15 if second else 22})" d="{mark}"/>'
-        )
-    parts.append(f'<text x="{left}" y="{19 if second else 26}">{_text(title)}</text>')
-    if second:
-        room = width - 2 * TEXT_LEFT + 6 - (OPENER_ROOM if opens else 0)
-        cut = _text(fit(subtitle, SUBTITLE_SIZE, room))
-        parts.append(f'<text class="s" x="{TEXT_LEFT}" y="35">{cut}</text>')
-    if opens:
-        parts.append(_glyph(_PLUS, width - 15, 31))
-    if numbers:
-        parts.append(_badge(numbers, width))
-    parts.append("</g>")
-    return "".join(parts)
-
-
-def _frame(
-    placed: PlacedFrame,
-    phase: str,
-    subtitles: "Mapping[str, str]",
-    numbers: "Mapping[str, Sequence[int]]",
-    *,
-    live: bool,
-) -> str:
-    """An open node: its title above what is in it."""
-    frame, x, y, width, height = placed
-    node = frame.node
-    marked = bool(phase) or live
-    style = PHASE_STYLES.get(phase) if marked else None
-    subtitle = subtitles.get(node.id, "")
-    if not subtitle:
-        subtitle = style.word if style and phase != PROBLEM else node.subtitle
-    left = TEXT_LEFT + (MARK_ROOM if marked else 0)
-    right = width - TEXT_LEFT - (16 if live else 0)
-    said = fit(subtitle, SUBTITLE_SIZE, (right - left) * 0.6)
-    title = fit(node.title, TITLE_SIZE, right - left - 10 - text_width(said, SUBTITLE_SIZE))
-    parts = [
-        f'<g id="node-{_text(node.id)}" class="f" data-phase="{phase}"'
-        f'{_OPEN if live else ""} transform="translate({x:g} {y:g})">'
-        f"<title>{_text(_tip(node, phase, subtitle))}</title>"
-        f'<rect class="b" width="{width:g}" height="{height:g}" rx="10"/>'
-    ]
-    if marked:
-        mark = MARK_PATHS[style.shape] if style else ""
-        parts.append(f'<path class="m" transform="translate(18 14)" d="{mark}"/>')
-    parts.append(f'<text x="{left}" y="18">{_text(title)}</text>')
-    if said or marked:
-        parts.append(f'<text class="s end" x="{right:g}" y="18">{_text(said)}</text>')
-    if live:
-        parts.append(_glyph(_MINUS, width - 14, 14))
-    if node.id in numbers:
-        parts.append(_badge(numbers[node.id], width))
-    parts.append("</g>")
-    return "".join(parts)
-
-
-def _port(placed: PlacedNode) -> str:
-    """Where arrows pass through a frame's edge."""
-    node, x, y, width, height = placed
-    return (
-        f'<g id="node-{_text(node.id)}" class="n io port"'
-        f' transform="translate({x + width / 2:g} {y + height / 2:g})">'
-        f'<title>{_text(f"{node.title}: {node.subtitle}")}</title><circle class="b" r="{PORT}"/></g>'
-    )
-
-
-def _glyph(path: str, x: float, y: float) -> str:
-    """What opens and closes, to click on."""
-    return (
-        f'<g class="o" transform="translate({x:g} {y:g})"><circle r="6.5"/><path d="{path}"/></g>'
-    )
-
-
-def _tip(node: values.GraphNode, phase: str, subtitle: str) -> str:
-    """What hovering says: everything that may have been cut."""
-    parts = [node.title, PHASE_STYLES[phase].word if phase in PHASE_STYLES else "", subtitle]
-    parts.append(node.name if node.name != node.title else "")
-    return " · ".join(dict.fromkeys(part for part in parts if part))
-
-
-def _badge(numbers: "Sequence[int]", width: float) -> str:
-    """The numbers of the node's problems, as in the list beside the graph."""
-    text = ",".join(map(str, numbers[:3])) + ("…" if len(numbers) > 3 else "")
-    room = max(16.0, text_width(text, 9.5) * 1.1 + 8)
-    x = width - room + 4
-    return (
-        f'<rect class="k" x="{x:g}" y="-7" width="{room:g}" height="16" rx="8"/>'
-        f'<text class="k" x="{x + room / 2:g}" y="4.5">{text}</text>'
-    )
-
-
-def _box(kind: str, width: float, height: float) -> str:
-    """The outline, which tells the node's kind."""
-    w, h = f"{width:g}", f"{height:g}"
-    box = f'<rect class="b" width="{w}" height="{h}" rx="7"/>'
-    if kind == values.WORKFLOW:  # a frame in a frame
-        return (
-            box
-            + f'<rect class="i" x="3" y="3" width="{width - 6:g}" height="{height - 6:g}" rx="5"/>'
-        )
-    if kind in (values.ARRAY, values.GROUP):  # a pile of cards
-        return (
-            f'<path class="b" d="M6-4H{width - 3:g}a7 7 0 0 1 7 7V{height - 6:g}"/>'
-            f'<path class="i" d="M3-2H{width - 5:g}a7 7 0 0 1 7 7V{height - 3:g}"/>{box}'
-        )
-    if kind == values.LAUNCH_PLAN:  # pointed to where it leads
-        return (
-            f'<path class="b" d="M7 0H{width - 12:g}L{w} {height / 2:g}L{width - 12:g} {h}H7'
-            f'a7 7 0 0 1-7-7V7a7 7 0 0 1 7-7Z"/>'
-        )
-    if kind == values.BRANCH:  # pointed at both ends
-        return (
-            f'<path class="b" d="M10 0H{width - 10:g}L{w} {height / 2:g}L{width - 10:g} {h}H10'
-            f'L0 {height / 2:g}Z"/>'
-        )
-    if kind == values.GATE:  # cut corners
-        return (
-            f'<path class="b" d="M10 0H{width - 10:g}L{w} 10V{height - 10:g}L{width - 10:g} {h}H10'
-            f'L0 {height - 10:g}V10Z"/>'
-        )
-    if kind in (values.INPUTS, values.OUTPUTS):
-        return f'<rect class="b" width="{w}" height="{h}" rx="{height / 2:g}"/>'
-    return box

@@ -6,7 +6,7 @@ scoped by the class `fnb-graph` of the `<svg>`, so that it can stand in a page.
 
 from collections.abc import Iterable, Mapping
 
-from flyte_nb.graph.palette import DARK, LIGHT, PHASE_STYLES, PhaseStyle, Theme
+from flyte_nb.graph.palette import CHANGE_STYLES, DARK, LIGHT, PHASE_STYLES, PhaseStyle, Theme
 
 ROOT = "fnb-graph"
 THEMES = ("light", "dark", "auto", "page")
@@ -46,7 +46,22 @@ _FRAMES = (
 )
 
 
-def style_sheet(theme: str, phases: "Iterable[str] | None" = None, *, frames: bool = False) -> str:
+_CHANGES = (
+    f".{ROOT} text.c{{font-size:9.5px;font-weight:700;text-anchor:middle}}"
+    f".{ROOT} .g{{fill:none;stroke-width:2.2;stroke-linecap:round}}"
+    f".{ROOT} .e.c-new,.{ROOT} .e.c-changed{{stroke-width:2.2}}"
+    f".{ROOT} .c-removed>.b,.{ROOT} .e.c-removed{{stroke-dasharray:{CHANGE_STYLES['removed'].dash}}}"
+    f".{ROOT} .c-removed>text:not(.c){{text-decoration:line-through}}"
+)
+
+
+def style_sheet(
+    theme: str,
+    phases: "Iterable[str] | None" = None,
+    *,
+    frames: bool = False,
+    changes: bool = False,
+) -> str:
     """The CSS for a theme.
 
     Args:
@@ -54,20 +69,36 @@ def style_sheet(theme: str, phases: "Iterable[str] | None" = None, *, frames: bo
             the notebook it stands in (JupyterLab, Notebook, VS Code), for graphs inlined in a page.
         phases: which phases can occur; `None` for all, as a live graph needs.
         frames: whether something is open, or can be opened on the page.
+        changes: whether the graph says what differs from another one.
     """
     styles = _styles(phases)
-    shapes = _SHAPES + (_FRAMES if frames else "") + _shared(styles)
+    shapes = _SHAPES + (_FRAMES if frames else "") + (_CHANGES if changes else "")
+
+    def colors(page: str, *, dark: bool) -> str:
+        found = _colors(page, DARK if dark else LIGHT, styles, dark=dark, frames=frames)
+        return found + (_change_colors(f"{page}.{ROOT}", dark=dark) if changes else "")
+
+    sheet = shapes + _shared(styles)
     if theme == "dark":
-        return shapes + _colors("", DARK, styles, dark=True, frames=frames)
-    sheet = shapes + _colors("", LIGHT, styles, dark=False, frames=frames)
+        return sheet + colors("", dark=True)
+    sheet += colors("", dark=False)
     if theme == "auto":
-        dark = _colors("", DARK, styles, dark=True, frames=frames)
-        sheet += f"@media (prefers-color-scheme:dark){{{dark}}}"
+        sheet += f"@media (prefers-color-scheme:dark){{{colors('', dark=True)}}}"
     elif theme == "page":
-        sheet += "".join(
-            _colors(f"{page} ", DARK, styles, dark=True, frames=frames) for page in _DARK_PAGES
-        )
+        sheet += "".join(colors(f"{page} ", dark=True) for page in _DARK_PAGES)
     return sheet
+
+
+def _change_colors(root: str, *, dark: bool) -> str:
+    rules = []
+    for mark, style in CHANGE_STYLES.items():
+        tone = style.dark if dark else style.light
+        ink, paper = tone.ink, (DARK if dark else LIGHT).card
+        plain = f'.c-{mark}[data-phase=""]>.b'  # a phase, or a problem, is shown before a change
+        rules.append(f"{root} {plain},{root} .e.c-{mark},{root} .g.c-{mark}{{stroke:{ink}}}")
+        rules.append(f"{root} .n{plain}{{fill:{tone.fill}}}{root} rect.c-{mark}{{fill:{ink}}}")
+        rules.append(f"{root} text.c-{mark}{{fill:{paper}}}")
+    return "".join(rules)
 
 
 def _styles(phases: "Iterable[str] | None") -> "Mapping[str, PhaseStyle]":

@@ -29,6 +29,11 @@ ORDER = "order"
 CASE = "case"
 FAILURE = "failure"
 
+# Marks of nodes and edges: what differs from another graph; see `changes.diff`.
+NEW = "new"
+CHANGED = "changed"
+REMOVED = "removed"
+
 
 class GraphNode(NamedTuple):
     """One thing that is drawn."""
@@ -45,6 +50,10 @@ class GraphNode(NamedTuple):
     """Ids of the nodes a `GROUP` stands for, in order."""
     opens: str = ""
     """What it opens to: a key of `Graph.within`; empty when there is nothing to open."""
+    mark: str = ""
+    """`NEW`, `CHANGED` or `REMOVED`, where two graphs are compared."""
+    why: str = ""
+    """Of a changed node: in what, e.g. `input depth`."""
 
     @property
     def can_open(self) -> bool:
@@ -69,6 +78,8 @@ class GraphEdge(NamedTuple):
     """(output of the source, input of the target), e.g. `("o0", "rows")`."""
     types: "tuple[str, ...]" = ()
     """The type of each variable as a person writes it, e.g. `list[int]`; empty where not known."""
+    mark: str = ""
+    """As of nodes."""
 
 
 class Frame(NamedTuple):
