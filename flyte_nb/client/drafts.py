@@ -53,6 +53,8 @@ class Draft(NamedTuple):
     packed: "PackedTask | None" = None
     closure: Any = None
     """Of a workflow: its `CompiledWorkflowClosure`."""
+    pinned: bool = False
+    """Whether its version was given, and may be registered with other content already."""
 
     @property
     def key(self) -> "tuple[str, str]":

@@ -41,6 +41,8 @@ def why(draft: Draft, before: Any, compiled: "WorkflowMessage | None" = None) ->
 def _task_changes(draft: Draft, before: Task) -> "list[str]":
     template = before.closure.compiled_task.template
     said = template.custom.fields
+    if CUSTOM_KEY not in said and draft.packed is None:
+        return _template_changes(draft.message.template, template)
     if CUSTOM_KEY not in said or draft.packed is None:
         return ["registered before by other means"]
     custom = said[CUSTOM_KEY].struct_value.fields
@@ -65,6 +67,18 @@ def _task_changes(draft: Draft, before: Task) -> "list[str]":
     if sdk != __version__:
         changes.append(f"flyte_nb {__version__} instead of {sdk}")
     return changes
+
+
+def _template_changes(new: Any, old: Any) -> "list[str]":
+    """Of a task that no SDK of ours packs: which fields of its spec are others."""
+    changes = _interface_changes(new.interface, old.interface)
+    changes += [
+        f"{field.name} changed"
+        for field in new.DESCRIPTOR.fields
+        if field.name not in ("id", "interface")
+        and getattr(new, field.name) != getattr(old, field.name)
+    ]
+    return changes or ["it has another version"]
 
 
 def _text(fields: Any, name: str) -> "str | None":

@@ -26,6 +26,10 @@ from flyte_nb.client.admin_client import AdminClient
 from flyte_nb.client.drafts import Draft, Drafts, all_problems, with_index
 from flyte_nb.client.reasons import MENDED, SAME, SAME_CONTENT, why
 from flyte_nb.client.references import references_of
+from flyte_nb.client.specs.drafting import spec_drafts
+from flyte_nb.client.specs.lookup import by_place, lookup_in
+from flyte_nb.client.specs.naming import used_by
+from flyte_nb.client.specs.values import Spec
 from flyte_nb.client.views import (
     CHANGED,
     FAILED,
@@ -125,7 +129,9 @@ class _Run:
             if dry_run:
                 return self._registration()
             raise _failed(problems, "Nothing was registered: these problems come first.")
-        there = registered.existing(self._client, [draft.id for draft in drafts])
+        # Whether a version that its author gave has this content, FlyteAdmin says when it is sent.
+        asked = drafts if dry_run else [draft for draft in drafts if not draft.pinned]
+        there = by_place(registered.existing, self._client, [draft.id for draft in asked])
         missing = [draft for draft in drafts if draft.id not in there]
         outlook = self._outlook(missing) if missing else {}
         known = [draft for draft in drafts if self._can_mend(draft, there)]
@@ -161,18 +167,23 @@ class _Run:
 
     def _draft(self, entities: "list[Any]") -> "list[Draft]":
         place = self._place
+        specs = [entity for entity in entities if isinstance(entity, Spec)]
+        entities = [entity for entity in entities if not isinstance(entity, Spec)]
         packer = Packer(scope=place.scope, registry=place.registry, local_roots=place.local_roots)
         drafts = Drafts(
             place.scope, place.registry, image=place.image, data=place.data, pack=packer.pack
         )
         try:
-            return drafts.of(entities)
+            made = drafts.of(entities)
         except CompileFailed as error:
             raise _failed(error.problems, "Nothing was registered.") from error
+        if specs:
+            made += spec_drafts(specs, place.scope, among=made, lookup=lookup_in(self._client))
+        return made
 
     def _outlook(self, missing: "Sequence[Draft]") -> "Outlook":
         """State and reason of what is not registered yet."""
-        before = registered.latest(self._client, [draft.id for draft in missing])
+        before = by_place(registered.latest, self._client, [draft.id for draft in missing])
         known = [
             draft for draft in missing if draft.id.resource_type == WORKFLOW and draft.key in before
         ]
@@ -211,7 +222,9 @@ class _Run:
             answers = self._client.call_each(calls, doing=names)
             for draft, answer in zip(ready, answers, strict=True):
                 problem = _refusal(draft, answer)
-                if problem is None:
+                if problem is None and draft.pinned and isinstance(answer, RemoteError):
+                    self._settle(draft, UNCHANGED, SAME_CONTENT)
+                elif problem is None:
                     state, reason = outlook[draft.key]
                     size = sent[draft.packed.name][1] if draft.packed else 0
                     self._settle(draft, state, reason, uploaded=size)
@@ -291,6 +304,8 @@ def _batches(drafts: "Sequence[Draft]") -> "Iterable[list[Draft]]":
 def _depends_on(draft: Draft, ids: "set[Identifier]") -> bool:
     if not ids or draft.id.resource_type == TASK:
         return False
+    if isinstance(draft.entity, Spec):
+        return any(id in ids for id in used_by(draft.message))
     if draft.id.resource_type == LAUNCH_PLAN:
         return getattr(draft.spec, "workflow_id", None) in ids
     if not isinstance(draft.spec, WorkflowTemplate):
@@ -304,6 +319,14 @@ def _refusal(draft: Draft, answer: Any) -> "Problem | None":
     if answer.code in ("UNAVAILABLE", "UNAUTHENTICATED", "DEADLINE_EXCEEDED"):
         raise answer  # not this entity's fault; the rest would fare the same
     if answer.code == "INVALID_ARGUMENT" and "different structure already exists" in answer.message:
+        if draft.pinned:
+            return Problem(
+                "DifferentContent",
+                f"Version {draft.id.version} is registered already, with other content.",
+                hint="Give it another version, or none: then it follows from the content.",
+                location=draft.entity.location,
+                entity=draft.id.name,
+            )
         # The version is the content's: another session has registered equal code since we looked,
         # from a bundle of other bytes.
         return None

@@ -18,8 +18,10 @@ from flyte_nb.api.errors import (
 )
 from flyte_nb.api.version import __version__
 from flyte_nb.commands.backend import down, status, up
+from flyte_nb.commands.compiling import compile  # noqa: A004 - the command is called so
 from flyte_nb.commands.executions import executions, launch, logs, terminate, watch
 from flyte_nb.commands.registering import register
+from flyte_nb.commands.targets import HELP
 from flyte_nb.commands.terminal import (
     DONE,
     FAILED,
@@ -88,8 +90,18 @@ def _parser() -> argparse.ArgumentParser:
     for command in (up, down, status, version):
         add(command)
     registering = add(register)
-    registering.add_argument("targets", nargs="+", metavar="TARGET", help="module, .py or .ipynb")
+    registering.add_argument("targets", nargs="+", metavar="TARGET", help=HELP)
+    registering.add_argument("--version", help="of specs that say none; default: by content")
     registering.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    compiling = add(compile)
+    compiling.add_argument("targets", nargs="+", metavar="TARGET", help=HELP)
+    compiling.add_argument("--version", help="of specs that say none; default: by content")
+    compiling.add_argument(
+        "--remote", action="store_true", help="look for what specs refer to on FlyteAdmin, too"
+    )
+    compiling.add_argument(
+        "--closure-dir", "-o", type=Path, help="where to write compiled workflows (.pb and .json)"
+    )
     launching = add(launch)
     launching.add_argument("name", help="a registered launch plan or task")
     launching.add_argument("inputs", nargs="*", metavar="name=value")

@@ -1,13 +1,11 @@
 """`flyte-nb register`."""
 
 import argparse
-import os
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flyte_nb.api.errors import UsageError
+from flyte_nb.api.errors import RegistrationFailed
+from flyte_nb.commands.targets import load, sorted_out
 from flyte_nb.commands.terminal import DONE, FAILED, out, session_of, show
 
 if TYPE_CHECKING:
@@ -15,28 +13,22 @@ if TYPE_CHECKING:
 
 
 def register(options: argparse.Namespace) -> int:
-    """Register what modules, files or notebooks define."""
-    from flyte_nb.discovery.modules import ModuleRegistrar, module_of_file
-
-    notebooks = [target for target in options.targets if target.endswith(".ipynb")]
-    names = [
-        module_of_file(Path(target)) if target.endswith(".py") else target
-        for target in options.targets
-        if target not in notebooks
-    ]
+    """Register what modules, notebooks or spec files define."""
+    targets = sorted_out(options.targets)
     worst = DONE
-    for notebook in notebooks:
+    for notebook in targets.notebooks:
         from flyte_nb.notebook_runs import register_notebook
 
-        worst = max(worst, register_notebook(Path(notebook), dry_run=options.dry_run, say=out))
-    if names:
-        sys.path.insert(0, os.getcwd())
-        entities = ModuleRegistrar(names).load(os.environ)
-        if not entities:
-            raise UsageError(f"{', '.join(names)} defines no task or workflow.")
+        worst = max(worst, register_notebook(notebook, dry_run=options.dry_run, say=out))
+    if targets.modules or targets.specs:
+        found = load(targets, version=options.version or "")
+        if found.problems:
+            raise RegistrationFailed(
+                "Nothing was registered: these problems come first.", found.problems
+            )
         told: Callable[..., None] | None = None if options.output == "json" else _print_entity
         registration = session_of(options).register(
-            *entities, on_progress=told, dry_run=options.dry_run
+            *found.entities, on_progress=told, dry_run=options.dry_run
         )
         show(options, _registration_dict(registration), _registered(registration))
         worst = max(worst, DONE if registration.ok else FAILED)

@@ -2,8 +2,12 @@
 
 import argparse
 import json
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from flyte_nb.api.identifiers import Scope
 
 if TYPE_CHECKING:
     from flyte_nb.session import Session
@@ -22,6 +26,19 @@ def session_of(options: argparse.Namespace) -> "Session":
         domain=options.domain,
         name="",
         home=options.home,
+    )
+
+
+def scope_of(options: argparse.Namespace) -> Scope:
+    """Where entities are named, without connecting (a session starts the local backend)."""
+    from flyte_nb.client.config import find
+
+    home = options.home
+    config = find(os.environ, home=Path.home(), path=options.config) if home is None else None
+    named = Scope(main_module="")
+    return named._replace(
+        project=options.project or (config.project if config else "") or named.project,
+        domain=options.domain or (config.domain if config else "") or named.domain,
     )
 
 

@@ -113,14 +113,14 @@ def _uses(workflow: Reading) -> "Iterator[tuple[str, bytes, Use]]":
     if workflow.template.HasField("failure_node"):
         failure = workflow.template.failure_node
         inner.append((failure, failure.id))
-    for noun, identifier, node_id in _references(inner):
+    for noun, identifier, node_id in references(inner):
         reference = key(identifier)
         if reference not in seen:
             seen.add(reference)
             yield noun, reference, Use(identifier, node_id, name)
 
 
-def _references(
+def references(
     inner: "list[tuple[workflow_pb2.Node, str]]",
 ) -> "Iterator[tuple[str, Identifier, str]]":
     """What these nodes and the nodes inside of them refer to; `inner` is used up."""

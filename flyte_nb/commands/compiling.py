@@ -1,0 +1,143 @@
+"""`flyte-nb compile`: everything that the targets define, and everything that is wrong with it."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from flyte_nb.api.identifiers import Scope
+from flyte_nb.commands.targets import Targets, load, sorted_out
+from flyte_nb.commands.terminal import DONE, FAILED, scope_of, session_of, show
+
+_MARK = "flyte-nb-report:"
+_SOURCE = f"from flyte_nb.commands.compiling import print_report as _print\n_print({_MARK!r})\n"
+
+
+def compile(options: argparse.Namespace) -> int:
+    """Compile modules, notebooks and specs here; nothing is sent."""
+    targets = sorted_out(options.targets)
+    documents = [_of_notebook(path) for path in targets.notebooks]
+    if targets.modules or targets.specs:
+        documents.append(_of_code(options, targets))
+    whole = _joined(documents)
+    show(options, whole, _text(whole))
+    return DONE if whole["ok"] else FAILED
+
+
+def print_report(mark: str) -> None:
+    """In a notebook's kernel: compile what the notebook defines, and print the report after `mark`."""
+    from IPython.core.getipython import get_ipython
+
+    from flyte_nb.client.reports import compile_all, document_of
+    from flyte_nb.discovery.here import Here
+    from flyte_nb.session import default_runner
+    from flyte_nb.types.registry import default_registry
+
+    here = Here(None, namespace=vars(sys.modules["__main__"]), env=os.environ)
+    report = compile_all(
+        here.load(),
+        Scope(main_module=here.notebook.name),
+        default_registry(),
+        data=default_runner().data,
+    )
+    shell: Any = get_ipython()
+    numbers = getattr(shell.compile, "_filename_map", {})
+    document = document_of(report)
+    for item in (*document["entities"], *document["problems"]):
+        if item["file"] in numbers:
+            item["file"] = f"cell [{numbers[item['file']]}]"
+    sys.stdout.write(f"{mark}{json.dumps(document)}\n")
+
+
+def _of_code(options: argparse.Namespace, targets: Targets) -> "dict[str, Any]":
+    from flyte_nb.client.reports import compile_all, document_of
+    from flyte_nb.client.specs.lookup import lookup_in
+    from flyte_nb.commands.closures import write_closures
+    from flyte_nb.session import default_runner
+    from flyte_nb.types.registry import default_registry
+
+    found = load(targets, version=options.version or "")
+    report = compile_all(
+        found.entities,
+        scope_of(options),
+        default_registry(),
+        data=default_runner().data,
+        lookup=lookup_in(session_of(options).client) if options.remote else None,
+        problems=found.problems,
+    )
+    document = document_of(report)
+    if options.closure_dir is not None and report.ok:
+        document["written"] = write_closures(report, options.closure_dir)
+    return document
+
+
+def _of_notebook(path: Path) -> "dict[str, Any]":
+    from flyte_nb import headless
+    from flyte_nb.discovery.names import tidy
+
+    outcome = headless.execute(
+        headless.read(path), folder=path.resolve().parent, name=tidy(path.stem), extra=[_SOURCE]
+    )
+    for text in headless.texts(outcome.notebook.cells[-1]):
+        for line in text.splitlines():
+            if line.startswith(_MARK):
+                document: dict[str, Any] = json.loads(line[len(_MARK) :])
+                for item in (*document["entities"], *document["problems"]):
+                    item["file"] = f"{path}:{item['file']}" if item["file"] else str(path)
+                return document
+    problem = {
+        "code": "CellFailed", "message": outcome.error.strip(), "node_id": "", "variable": "",
+        "hint": "Mend the cell; what comes after it was not executed.", "entity": "",
+        "flyte_text": "", "file": str(path), "line": 0,
+    }  # fmt: skip
+    return {"ok": False, "entities": [], "problems": [problem], "elapsed_s": 0.0}
+
+
+def _joined(documents: "list[dict[str, Any]]") -> "dict[str, Any]":
+    entities = [one for document in documents for one in document["entities"]]
+    problems = [one for document in documents for one in document["problems"]]
+    counts = {
+        "entities": len(entities),
+        "ok": sum(one["state"] == "ok" for one in entities),
+        "problems": len(problems),
+    }
+    written = [name for document in documents for name in document.get("written", ())]
+    return {
+        "format": 1,
+        "ok": not problems,
+        "counts": counts,
+        "entities": entities,
+        "problems": problems,
+        **({"written": written} if written else {}),
+        "elapsed_s": round(sum(document["elapsed_s"] for document in documents), 6),
+    }
+
+
+def _text(document: "dict[str, Any]") -> str:
+    lines = []
+    for one in document["entities"]:
+        nodes = f"{one['nodes']} node{'s' * (one['nodes'] != 1)}" if one["nodes"] else ""
+        said = {"blocked": "what it uses does not compile"}.get(one["state"], nodes)
+        lines.append(f"{one['state']:<10}{one['resource_type']:<12}{one['name']}  {said}".rstrip())
+    for one in document["problems"]:
+        subject = ".".join(
+            part for part in (one["entity"], one["node_id"], one["variable"]) if part
+        )
+        place = f"{one['file']}:{one['line']}: " if one["line"] else f"{one['file']}: "
+        said = f"{one['message']} {one['hint']}".rstrip()
+        lines.append(
+            f"{place if one['file'] else ''}{subject}{': ' * bool(subject)}{said} [{one['code']}]"
+        )
+    lines += [f"written   {name}" for name in document.get("written", ())]
+    counts = document["counts"]
+    if not counts["entities"] and not counts["problems"]:
+        lines.append("Nothing is defined there.")
+    else:
+        problems = counts["problems"]
+        lines.append(
+            f"{counts['ok']} of {counts['entities']} compiled,"
+            f" {problems or 'no'} problem{'s' * (problems != 1)}, {document['elapsed_s']:.2f} s"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Spec files: flyteidl messages written as YAML, JSON or protobuf, found and read without any SDK."""

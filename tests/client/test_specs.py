@@ -1,0 +1,268 @@
+"""Specs as drafts: names and versions filled in, references resolved, launch plans checked."""
+
+import json
+
+import pytest
+import yaml
+from flyteidl.admin.launch_plan_pb2 import LaunchPlan
+from flyteidl.admin.task_pb2 import Task
+from flyteidl.admin.workflow_pb2 import Workflow
+
+from flyte_nb import task, workflow
+from flyte_nb.api.identifiers import Identifier, Scope
+from flyte_nb.client.drafts import Drafts
+from flyte_nb.client.reports import compile_all, document_of
+from flyte_nb.client.specs.drafting import spec_drafts
+from flyte_nb.discovery.specs.registrar import read_specs
+from flyte_nb.types.registry import default_registry
+
+SCOPE = Scope("shop", "production", "")
+INT = {"type": {"simple": "INTEGER"}}
+
+
+def a_task(name, **fields):
+    made = {"kind": "Task", "id": {"name": name}, "type": "raw-container"}
+    made["container"] = {"image": "x", "command": ["true"]}
+    made["interface"] = {"inputs": {"variables": {"n": INT}}, "outputs": {"variables": {"o0": INT}}}
+    return {**made, **fields}
+
+
+def node(id, target, **reference):
+    kinds = {
+        "task": lambda r: {"task_node": {"reference_id": r}},
+        "workflow": lambda r: {"workflow_node": {"sub_workflow_ref": r}},
+        "launch_plan": lambda r: {"workflow_node": {"launchplan_ref": r}},
+    }
+    kind, _, name = target.partition(":")
+    made = {"id": id, "inputs": [{"var": "n", "binding": {"promise": {"var": "n"}}}]}
+    return {**made, **kinds[kind]({"name": name, **reference})}
+
+
+def a_workflow(name, *nodes, **fields):
+    interface = {"inputs": {"variables": {"n": INT}}}
+    made = {"kind": "Workflow", "id": {"name": name}, "interface": interface, "nodes": list(nodes)}
+    return {**made, **fields}
+
+
+def a_plan(name, workflow, **fields):
+    return {"kind": "LaunchPlan", "id": {"name": name}, "workflow_id": {"name": workflow}, **fields}
+
+
+@pytest.fixture
+def specs(tmp_path):
+    def specs(*documents):
+        path = tmp_path / "specs.yaml"
+        path.write_text(yaml.safe_dump_all(documents))
+        found = read_specs([str(path)])
+        assert found.problems == ()
+        return found.specs
+
+    return specs
+
+
+def problems_of(drafts):
+    return [(item.entity, item.node_id, item.code) for draft in drafts for item in draft.problems]
+
+
+def test_everything_is_named_versioned_by_content_and_put_in_order(specs):
+    documents = [
+        a_plan("night", "outer"),
+        a_workflow("outer", node("n0", "workflow:inner"), node("n1", "launch_plan:inner")),
+        a_plan("inner", "inner"),
+        a_workflow("inner", node("n0", "task:t")),
+        a_task("t"),
+    ]
+    drafts = spec_drafts(specs(*documents), SCOPE)
+    assert problems_of(drafts) == []
+    order = [(draft.id.resource_type, draft.id.name) for draft in drafts]
+    assert order.index(("task", "t")) < order.index(("workflow", "inner"))
+    assert order.index(("launch_plan", "inner")) < order.index(("workflow", "outer"))
+    by_key = {draft.key: draft for draft in drafts}
+    outer = by_key["workflow", "outer"]
+    assert {draft.id[1:3] for draft in drafts} == {("shop", "production")}
+    inner = by_key["workflow", "inner"].id
+    assert [sub.id.version for sub in outer.message.sub_workflows] == [inner.version]
+    assert outer.message.template.nodes[0].workflow_node.sub_workflow_ref.version == inner.version
+    assert outer.closure is not None
+    again = spec_drafts(reversed(specs(*documents)), SCOPE)
+    assert {draft.id for draft in again} == {draft.id for draft in drafts}
+    documents[4]["container"]["image"] = "y"
+    changed = {draft.key: draft.id.version for draft in spec_drafts(specs(*documents), SCOPE)}
+    assert all(changed[draft.key] != draft.id.version for draft in drafts)  # all depend on it
+
+
+def test_placeholders_and_given_versions_are_filled_in_as_flytectl_does(specs):
+    registration = {
+        part: f"{{{{ registration.{part} }}}}" for part in ("project", "domain", "version")
+    }
+    reference = {**registration}
+    found = specs(
+        a_task("t", id={"name": "t", **registration}),
+        a_workflow("w", node("n0", "task:t", **reference), id={"name": "w", "version": "v7"}),
+    )
+    (t, w) = spec_drafts([spec.versioned("v1") for spec in found], SCOPE)
+    assert t.id == Identifier("task", "shop", "production", "t", "v1")
+    assert w.id.version == "v7"
+    assert (t.pinned, w.pinned) == (True, True)
+    assert w.message.template.nodes[0].task_node.reference_id.version == "v1"
+    assert (
+        found[1].message.template.nodes[0].task_node.reference_id.version == registration["version"]
+    )
+
+
+def test_references_that_lead_nowhere_are_told_where_they_stand_with_the_nearest_name(specs):
+    drafts = spec_drafts(
+        specs(
+            a_task("make_rows"),
+            a_workflow(
+                "w", node("n0", "task:make_row"), node("n1", "task:make_rows", version="v2")
+            ),
+            a_plan("p", "v"),
+        ),
+        SCOPE,
+    )
+    assert sorted(problems_of(drafts)) == [
+        ("p", "", "WorkflowReferenceNotFound"),
+        ("w", "n0", "TaskReferenceNotFound"),
+        ("w", "n1", "TaskReferenceNotFound"),
+    ]
+    first, second = (problem for draft in drafts for problem in draft.problems if problem.node_id)
+    assert first.hint == "Did you mean 'make_rows'?"
+    assert second.message == "The task make_rows in version v2 is not among these specs."
+    assert first.location.line < second.location.line
+
+
+def test_a_circle_is_told_once_and_what_uses_it_is_not_blamed(specs):
+    found = specs(
+        a_workflow("a", node("n0", "workflow:b")),
+        a_workflow("b", node("n0", "workflow:a")),
+        a_workflow("c", node("n0", "workflow:a")),
+    )
+    drafts = spec_drafts(found, SCOPE)
+    assert [code for _, _, code in problems_of(drafts)] == ["CycleDetected"]
+    assert not any(draft.is_whole for draft in drafts)
+
+
+def test_a_launch_plan_is_checked_against_its_workflow(specs):
+    text = {"scalar": {"primitive": {"string_value": "x"}}}
+    drafts = spec_drafts(
+        specs(
+            a_task("t"),
+            a_workflow("w", node("n0", "task:t")),
+            a_plan(
+                "p",
+                "w",
+                fixed_inputs={"literals": {"n": text, "nn": text}},
+                default_inputs={"parameters": {"m": {"var": INT, "required": True}}},
+            ),
+        ),
+        SCOPE,
+    )
+    told = {(problem.variable, problem.code) for problem in drafts[-1].problems}
+    assert told == {
+        ("fixed_inputs.n", "MismatchingTypes"),
+        ("fixed_inputs.nn", "VariableNameNotFound"),
+        ("default_inputs.m", "VariableNameNotFound"),
+    }
+
+
+def test_what_flyteadmin_or_a_container_would_refuse_is_told(specs):
+    fast = {"image": "x", "args": ["pyflyte-fast-execute", "{{ .remote_package_path }}"]}
+    drafts = spec_drafts(specs(a_task("t", type="", container=fast)), SCOPE)
+    assert [problem.code for problem in drafts[0].problems] == ["ValueRequired", "NeedsSource"]
+
+
+def test_what_is_registered_is_looked_up_once_and_only_when_nothing_nearer_has_it(specs):
+    asked = []
+    there = Task(id={"resource_type": "TASK", "project": "shop", "domain": "production", "name": "far",
+                     "version": "v3"})  # fmt: skip
+    near, *_ = spec_drafts(specs(a_task("far")), SCOPE)
+    there.closure.compiled_task.template.CopyFrom(near.message.template)
+    there.closure.compiled_task.template.id.CopyFrom(there.id)
+    sub = Workflow(id={"resource_type": "WORKFLOW", "project": "shop", "domain": "production",
+                       "name": "sub", "version": "v9"})  # fmt: skip
+    template = sub.closure.compiled_workflow.primary.template
+    template.id.CopyFrom(sub.id)
+    template.interface.inputs.variables["n"].type.simple = 1
+    kept = template.nodes.add(id="n0")
+    kept.task_node.reference_id.CopyFrom(there.id)
+    binding = kept.inputs.add(var="n")
+    binding.binding.promise.node_id, binding.binding.promise.var = "start-node", "n"
+    template.nodes.add(id="start-node")
+    plan = LaunchPlan(id={"resource_type": "LAUNCH_PLAN", "project": "shop", "domain": "production",
+                          "name": "plan", "version": "v2"})  # fmt: skip
+    plan.closure.expected_inputs.parameters["n"].var.type.simple = 1
+
+    def lookup(wanted):
+        asked.append(sorted(wanted))
+        known = {"far": there, "sub": sub, "plan": plan}
+        return {id: known[id.name] for id in wanted if id.name in known}
+
+    found = specs(
+        a_task("t"),
+        a_workflow(
+            "w", node("n0", "task:t"), node("n1", "task:far"), node("n2", "workflow:sub"),
+            node("n3", "launch_plan:plan"), node("n4", "task:nowhere"),
+        ),
+    )  # fmt: skip
+    drafts = spec_drafts(found, SCOPE, lookup=lookup)
+    assert len(asked) == 1
+    assert [id.name for id in asked[0]] == ["plan", "far", "nowhere", "sub"]
+    assert problems_of(drafts) == [("w", "n4", "TaskReferenceNotFound")]
+    whole = spec_drafts(
+        [found[0], found[1]._replace(message=_without_last_node(found[1].message))],
+        SCOPE, lookup=lookup,
+    )[-1]  # fmt: skip
+    assert whole.problems == ()
+    assert [node.id for node in whole.message.sub_workflows[0].nodes] == ["n0"]
+    assert whole.message.template.nodes[1].task_node.reference_id.version == "v3"
+    asked.clear()
+    spec_drafts(found[:1], SCOPE, lookup=lookup)
+    assert asked == []
+
+
+def _without_last_node(message):
+    shorter = type(message)()
+    shorter.CopyFrom(message)
+    del shorter.template.nodes[-1]
+    return shorter
+
+
+@task
+def double(n: int) -> int:
+    return 2 * n
+
+
+@workflow
+def twice(n: int) -> int:
+    return double(n=n)
+
+
+def test_specs_may_use_what_modules_define_beside_them(specs):
+    registry = default_registry()
+    name = f"{double.module}.double"
+    found = specs(a_workflow("w", node("n0", f"task:{name}")))
+    made = Drafts(SCOPE, registry).of([double])
+    assert problems_of(spec_drafts(found, SCOPE, among=made)) == []
+    report = compile_all([twice, *found], SCOPE, registry)
+    assert report.ok
+    assert [(one.id.name, one.nodes) for one in report.entities][1:] == [
+        (f"{double.module}.twice", 1),
+        ("w", 1),
+    ]
+
+
+def test_the_report_as_json_has_every_field_and_digests_follow_the_content(specs):
+    found = specs(a_task("t"), a_workflow("w", node("n0", "task:x")))
+    document = document_of(compile_all(found, SCOPE, default_registry()))
+    assert json.loads(json.dumps(document)) == document
+    assert document["ok"] is False
+    assert document["counts"] == {"entities": 2, "ok": 1, "problems": 1}
+    assert [(one["name"], one["state"], bool(one["digest"])) for one in document["entities"]] == [
+        ("t", "ok", True),
+        ("w", "problems", False),
+    ]
+    (problem,) = document["problems"]
+    assert set(problem) == {"code", "message", "node_id", "variable", "hint", "entity", "flyte_text",
+                            "file", "line"}  # fmt: skip
+    assert problem["file"].endswith("specs.yaml")
