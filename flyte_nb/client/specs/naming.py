@@ -141,11 +141,12 @@ def references_of(message: Any) -> "Iterator[Reference]":
         yield Reference(WORKFLOW, message.workflow_id, "")
     elif isinstance(message, WorkflowSpec):
         for template in (message.template, *message.sub_workflows):
-            nodes = [(node, node.id) for node in template.nodes]
+            nodes = list(template.nodes)
             if template.HasField("failure_node"):
-                nodes.append((template.failure_node, template.failure_node.id))
-            for noun, id, node_id in references(nodes):
-                yield Reference(noun, id, node_id)
+                nodes.append(template.failure_node)
+            for node in nodes:
+                for noun, id, node_id in references([(node, node.id)]):
+                    yield Reference(noun, id, node_id)
 
 
 def _fill(id: Any, resource_type: str, scope: Scope) -> None:
