@@ -29,6 +29,8 @@ class Stat(NamedTuple):
     """Lower-case hex; empty where the store does not know it. A hint: it may be of encrypted bytes."""
     stamp: str = ""
     """Changes whenever the content does; empty where the store has no such thing."""
+    modified_s: "float | None" = None
+    """When it was written, in seconds since 1970; `None` where the store does not know."""
 
 
 class BlobStore(Protocol):

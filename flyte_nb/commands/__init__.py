@@ -18,6 +18,8 @@ from flyte_nb.api.errors import (
 )
 from flyte_nb.api.version import __version__
 from flyte_nb.commands.backend import down, status, up
+from flyte_nb.commands.bundles import arguments as bundle_arguments
+from flyte_nb.commands.bundles import bundle
 from flyte_nb.commands.compiling import compile  # noqa: A004 - the command is called so
 from flyte_nb.commands.executions import executions, launch, logs, terminate, watch
 from flyte_nb.commands.registering import register
@@ -117,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
             named.add_argument("--node")
             named.add_argument("--attempt", type=int)
     add(executions).add_argument("--limit", type=int, default=20)
+    bundle_arguments(add(bundle), shared)
     starting = add(quickstart)
     starting.add_argument(
         "--headless", action="store_true", help="execute it here, without a browser"

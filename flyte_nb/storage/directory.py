@@ -1,14 +1,20 @@
 """A staging area that is a folder of any store: `<root>/<sha256[:2]>/<sha256>`."""
 
 import hashlib
+import os
+import time
 
 from flyte_nb.api.errors import StorageError
 from flyte_nb.api.ports import BlobStore, Stat
+from flyte_nb.storage.file import local_path
 
 _TRUSTED_FROM_BYTES = 16 << 20
 """Over a network larger objects are not read again to see that they are whole: of a store that tells
 no MD5 their size has to do, which an upload that was cut short does not have."""
 _PART_BYTES = 4 << 20
+
+_YOUNG_S = 3600.0
+"""An older object that is used again is made young: who cleans up leaves what is young alone."""
 
 
 class DirectoryStaging:
@@ -53,6 +59,9 @@ class DirectoryStaging:
             self._store.write(uri, data)
             sent = size
             found = self._store.stat(uri) if self.is_local else None
+        elif self.is_local and _is_old(found):
+            _keep_young(uri)
+            found = self._store.stat(uri)
         if found is not None and found.stamp:
             self._seen[uri] = found.stamp
         return f"{self.named}/{name}", sent
@@ -77,3 +86,14 @@ class DirectoryStaging:
                 raise
             return ""
         return digest.hexdigest()
+
+
+def _is_old(found: Stat) -> bool:
+    return found.modified_s is not None and time.time() - found.modified_s > _YOUNG_S
+
+
+def _keep_young(uri: str) -> None:
+    try:
+        os.utime(local_path(uri))
+    except OSError:
+        return  # somebody else's file: it can be read, and that is what counts

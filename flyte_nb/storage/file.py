@@ -69,7 +69,7 @@ class FileStore:
         if not stat.S_ISREG(found.st_mode):
             return None
         stamp = f"{found.st_dev}-{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
-        return Stat(found.st_size, stamp=stamp)
+        return Stat(found.st_size, stamp=stamp, modified_s=found.st_mtime)
 
     def get(self, uri: str, path: str) -> None:
         """Copy the object or folder at `uri` to the local `path`."""

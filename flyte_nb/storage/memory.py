@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 
 from flyte_nb.api.errors import StorageError
 from flyte_nb.api.ports import Stat
@@ -12,6 +13,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._objects: dict[str, bytes] = {}
+        self._written: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def read(self, uri: str) -> bytes:
@@ -26,6 +28,7 @@ class MemoryStore:
         """Store `data` at `uri`, replacing what is there."""
         with self._lock:
             self._objects[uri] = bytes(data)
+            self._written[uri] = time.time()
 
     def read_part(self, uri: str, offset: int, length: int) -> bytes:
         """At most `length` bytes from `offset` on; fewer, or none, where the object ends."""
@@ -40,7 +43,8 @@ class MemoryStore:
         """What is known of the object without reading it, or `None` when there is none."""
         with self._lock:
             found = self._objects.get(uri)
-        return None if found is None else Stat(len(found))
+            written = self._written.get(uri)
+        return None if found is None else Stat(len(found), modified_s=written)
 
     def get(self, uri: str, path: str) -> None:
         """Copy the object or folder at `uri` to the local `path`."""

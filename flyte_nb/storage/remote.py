@@ -5,6 +5,8 @@ Every call ends: what stalls is given up after a time that its size allows, and 
 
 import base64
 import os
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from flyte_nb.api.errors import StorageError
@@ -31,6 +33,7 @@ _TRANSIENT_NAMES = (
     "Timeout",
     "Unavailable",
 )
+_MODIFIED = ("LastModified", "last_modified", "updated", "mtime", "created")
 _CREDENTIAL_NAMES = ("Credential", "Authentication", "Unauthorized", "Forbidden")
 _CREDENTIAL_HINT = "Check the credentials that this process has for the bucket."
 
@@ -84,7 +87,7 @@ class FsspecStore:
         if info.get("type") != "file":
             return None
         tag = str(info.get("ETag") or info.get("etag") or "").strip('"')
-        return Stat(int(info["size"]), _md5(info, tag), tag)
+        return Stat(int(info["size"]), _md5(info, tag), tag, _modified_s(info))
 
     def get(self, uri: str, path: str) -> None:
         """Copy the object or folder at `uri` to the local `path`."""
@@ -173,6 +176,16 @@ class FsspecStore:
                     self._fs.abort_mpu(bucket, key, upload["UploadId"])
         except Exception:  # noqa: BLE001 - the upload's own error is the one to tell
             return
+
+
+def _modified_s(info: "Mapping[str, Any]") -> "float | None":
+    """When the object was written. Each cloud library has another name and type for it."""
+    said = next((info[name] for name in _MODIFIED if info.get(name)), None)
+    if isinstance(said, str):
+        said = datetime.fromisoformat(said.replace("Z", "+00:00"))
+    if isinstance(said, datetime):
+        return said.timestamp()
+    return float(said) if isinstance(said, (int, float)) else None
 
 
 def _md5(info: "dict[str, Any]", tag: str) -> str:

@@ -12,6 +12,7 @@ Derive a test class, give it the fixtures, and pytest collects the rest:
 
 import hashlib
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,13 @@ class BlobStoreConformance:
         store.delete(f"{root}/a")
         store.delete(f"{root}/a")
         assert store.size(f"{root}/a") is None
+
+    def test_what_was_just_written_is_young(self, store: BlobStore, root: str) -> None:
+        """Where the store knows; its clock may be a little off ours."""
+        store.write(f"{root}/young", b"1")
+        found = store.stat(f"{root}/young")
+        assert found is not None
+        assert found.modified_s is None or abs(time.time() - found.modified_s) < 300
 
     def test_a_list_has_every_object_below_sorted(self, store: BlobStore, root: str) -> None:
         """Names that only begin alike are not below."""

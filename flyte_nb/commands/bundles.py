@@ -1,0 +1,188 @@
+"""`flyte-nb bundle list|verify|gc`: what a staging location holds, whether it is whole, what can go."""
+
+import argparse
+import time
+from typing import TYPE_CHECKING, Any
+
+from flyte_nb.api.errors import UsageError
+from flyte_nb.commands.terminal import DONE, FAILED, out, session_of, show
+
+if TYPE_CHECKING:
+    from flyte_nb.bundle.inventory import Damage, Inventory, Plan, StoredIndex
+    from flyte_nb.session import Session
+
+
+def bundle(options: argparse.Namespace) -> int:
+    """Look after staged bundles: list them, verify their bytes, remove what nobody needs."""
+    act = {"list": _list, "verify": _verify, "gc": _gc}[options.action]
+    done: int = act(options)
+    return done
+
+
+def arguments(parser: argparse.ArgumentParser, shared: argparse.ArgumentParser) -> None:
+    """Add what the three actions take."""
+    actions = parser.add_subparsers(required=True, metavar="ACTION", dest="action")
+    said = {
+        "list": "What lies there: indexes, their tasks, sizes, ages, and who refers to them.",
+        "verify": "Read every member again; the exit code is 1 when one is damaged or missing.",
+        "gc": "Say what no registered task needs, and with --yes remove it.",
+    }
+    for name, text in said.items():
+        action = actions.add_parser(name, parents=[shared], help=text, description=text)
+        action.add_argument(
+            "location",
+            nargs="?",
+            help="a folder of bundles, or for verify one index; default: the backend's own",
+        )
+        if name == "gc":
+            action.add_argument("--yes", action="store_true", help="remove it")
+            action.add_argument(
+                "--older-than",
+                type=float,
+                default=24.0,
+                metavar="HOURS",
+                help="keep what is younger, for a registration may be under way (default: 24)",
+            )
+
+
+def _list(options: argparse.Namespace) -> int:
+    from flyte_nb.client.staged import needed_indexes
+
+    session = session_of(options)
+    needed = needed_indexes(session.client)
+    documents, lines = [], []
+    for location in _locations(options, session):
+        held = _held(session, location)
+        documents.append(_inventory_dict(held, needed))
+        lines += _inventory_lines(held, needed)
+    show(options, documents, "\n".join(lines))
+    return DONE
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from flyte_nb.bundle.inventory import stored_index, verify
+
+    session = session_of(options)
+    indexes: list[StoredIndex] = []
+    for location in _locations(options, session):
+        if location.endswith(".json"):
+            indexes.append(stored_index(session.store, location))
+        else:
+            indexes += _held(session, location).indexes
+    damages, whole = verify(session.store, indexes)
+    document = {"damaged": [item._asdict() for item in damages], "whole": whole}
+    lines = [_damage_line(item) for item in damages]
+    lines.append(f"{len(indexes)} bundles: {whole} objects are whole, {len(damages)} are not.")
+    show(options, document, "\n".join(lines))
+    return FAILED if damages else DONE
+
+
+def _gc(options: argparse.Namespace) -> int:
+    from flyte_nb.bundle.inventory import collect, plan
+    from flyte_nb.client.staged import needed_indexes
+
+    if options.older_than < 0:
+        raise UsageError(f"--older-than {options.older_than:g}: write a number of hours from 0 on.")
+    session = session_of(options)
+    documents = []
+    for location in _locations(options, session):
+        held = _held(session, location)
+        needed = needed_indexes(session.client)
+        planned = plan(held, needed, now_s=time.time(), min_age_s=options.older_than * 3600)
+        if options.output == "text":
+            _say_plan(planned, location, options.yes)
+        removed = 0
+        if options.yes and planned.removals:
+            # Asked again: somebody may have registered since.
+            removed = len(collect(session.store, planned, location, needed_indexes(session.client)))
+        documents.append(_plan_dict(planned, location, removed))
+    if options.output == "json":
+        show(options, documents, "")
+    return DONE
+
+
+def _locations(options: argparse.Namespace, session: "Session") -> "list[str]":
+    if options.location:
+        return [options.location.rstrip("/")]
+    found = session.staging_locations()
+    if not found:
+        raise UsageError(
+            "No registered task names a bundle here. Say where to look: a folder or a URI."
+        )
+    return found
+
+
+def _held(session: "Session", location: str) -> "Inventory":
+    from flyte_nb.bundle.inventory import inventory
+
+    return inventory(session.store, location)
+
+
+def _inventory_lines(held: "Inventory", needed: "dict[str, list[str]]") -> "list[str]":
+    lines = [
+        f"{held.root}: {len(held.indexes)} bundles, {len(held.members)} members,"
+        f" {held.stored_bytes:,} bytes"
+    ]
+    for item in held.indexes:
+        names = needed.get(item.digest, [])
+        by = f"registered: {', '.join(names)}" if names else "no registered task refers to it"
+        lines.append(
+            f"  {item.digest[:12]}  {item.bundle_bytes:>12,} bytes  {_age(item.modified_s):>10}"
+            f"  {', '.join(item.tasks) or item.problem}  ({by})"
+        )
+    return lines
+
+
+def _inventory_dict(held: "Inventory", needed: "dict[str, list[str]]") -> "dict[str, Any]":
+    return {
+        "location": held.root,
+        "stored_bytes": held.stored_bytes,
+        "members": len(held.members),
+        "bundles": [
+            {
+                "uri": item.uri,
+                "tasks": list(item.tasks),
+                "bytes": item.bundle_bytes,
+                "modified_s": item.modified_s,
+                "registered": needed.get(item.digest, []),
+                "problem": item.problem,
+            }
+            for item in held.indexes
+        ],
+    }
+
+
+def _damage_line(item: "Damage") -> str:
+    stops = f"; it stops {', '.join(item.tasks)}" if item.tasks else ""
+    return f"{item.name} at {item.uri}: {item.what}{stops}"
+
+
+def _say_plan(planned: "Plan", location: str, is_done: bool) -> None:
+    for removal in planned.removals:
+        out(f"  {removal.what:<7}{removal.size:>12,} bytes  {removal.name[:60]}  {removal.uri}")
+    verb = "Removed" if is_done else "Would remove"
+    young = f" {planned.too_young} are too young." if planned.too_young else ""
+    out(
+        f"{location}: {verb} {len(planned.removals)} objects, {planned.size:,} bytes;"
+        f" {planned.kept_indexes} bundles stay.{young}"
+    )
+    if planned.removals and not is_done:
+        out("Nothing was removed: say --yes to do it.")
+
+
+def _plan_dict(planned: "Plan", location: str, removed: int) -> "dict[str, Any]":
+    return {
+        "location": location,
+        "removals": [item._asdict() for item in planned.removals],
+        "bytes": planned.size,
+        "kept_bundles": planned.kept_indexes,
+        "too_young": planned.too_young,
+        "removed": removed,
+    }
+
+
+def _age(modified_s: "float | None") -> str:
+    if modified_s is None:
+        return "age ?"
+    hours = max(0.0, time.time() - modified_s) / 3600
+    return f"{hours:.1f} h old" if hours < 48 else f"{hours / 24:.0f} d old"
