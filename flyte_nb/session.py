@@ -7,17 +7,20 @@ Only here the client meets the local backend's launcher. Heavy rooms are importe
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, ExecutionId, Scope
 from flyte_nb.api.specs import TypedInterface
-from flyte_nb.types.registry import Registry, default_registry
+from flyte_nb.client.defaults import Defaults
+from flyte_nb.storage import open_stores
+from flyte_nb.types.registry import Registry
 
 if TYPE_CHECKING:
     from flyte_nb.admin.daemon import BackendInfo
+    from flyte_nb.client.bundle_view import Bundle
     from flyte_nb.client.channel import Target
     from flyte_nb.client.compiling import Compiled
     from flyte_nb.client.config import Config
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from flyte_nb.client.fetching import Registered
     from flyte_nb.client.local_runner import LocalRunner
     from flyte_nb.client.register import Place, Progress
+    from flyte_nb.client.staged import StagedBundles
     from flyte_nb.client.views import ExecutionView, Registration
     from flyte_nb.discovery.here import Here
     from flyte_nb.discovery.names import NotebookName
@@ -93,9 +97,11 @@ class Session:
     @property
     def runner(self) -> "LocalRunner":
         """Who runs `wf(n=3)` here."""
+        from flyte_nb.client.local_runner import runner_in_memory
+
         with self._lock:
             if self._runner is None:
-                self._runner = _local_runner(self.registry, lambda: self.scope)
+                self._runner = runner_in_memory(self.registry, lambda: self.scope)
             return self._runner
 
     def register(
@@ -214,17 +220,28 @@ class Session:
 
     def interface(self, entity: Any) -> "tuple[TypedInterface, dict[str, Any]]":
         """Inputs and outputs of an entity or a registered name, and the inputs' defaults."""
-        from flyte_nb.client.fetching import find_launchable, with_defaults
+        from flyte_nb.client.fetching import defined_interface, find_launchable, with_defaults
 
         if isinstance(entity, str) or hasattr(entity, "message"):
             found = find_launchable(self.client, self.scope, entity, None)
             return with_defaults(found, self.registry, self._shared().data)
         _check_entity(entity)
-        signature = entity.signature(self.registry)
-        fixed = getattr(entity, "fixed_inputs", {})
-        inputs = {n: item for n, item in signature.interface.inputs.items() if n not in fixed}
-        defaults = {name: value for name, value in signature.defaults.items() if name in inputs}
-        return signature.interface._replace(inputs=inputs), defaults
+        return defined_interface(entity, self.registry)
+
+    def bundle(self, *entities: Any) -> "Bundle":
+        """What travels with the tasks that the entities use (default: all), and why. Sends nothing."""
+        from flyte_nb.client.bundle_view import bundle_view
+
+        chosen = list(entities) or self.discover()
+        _check_entity(*chosen)
+        return bundle_view(self.client, self._place(chosen), chosen, open_stores())
+
+    @property
+    def bundles(self) -> "StagedBundles":
+        """Staged bundles: what is stored, whether it is whole, what nobody needs any more."""
+        from flyte_nb.client.staged import StagedBundles
+
+        return StagedBundles(self.client, open_stores(), self._place([]).bundles)
 
     def answers(self) -> bool:
         """Whether it can be asked without starting anything: the local backend may not run."""
@@ -302,23 +319,7 @@ class Session:
             return local_target(backend.endpoint, backend.token, str(backend.config_file))
 
 
-class _Default:
-    """The process's default session and runner: `wf(n=3)` has nowhere to hand a session in."""
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.session: Session | None = None
-        self.runner: LocalRunner | None = None
-        self.registry: Registry | None = None
-
-    def types(self) -> Registry:
-        with self.lock:
-            if self.registry is None:
-                self.registry = default_registry()
-            return self.registry
-
-
-_default = _Default()
+_default = Defaults()
 
 
 def connect(
@@ -374,23 +375,18 @@ def default_session() -> Session:
 
 def default_runner() -> "LocalRunner":
     """Who runs `wf(n=3)`: the default session's runner; needs no connection."""
+    from flyte_nb.client.local_runner import runner_in_memory
+
     with _default.lock:
-        if _default.session is not None:
-            return _default.session.runner
+        session: Session | None = _default.session
+        if session is not None:
+            return session.runner
         if _default.runner is None:
             here = _here(None)
-            _default.runner = _local_runner(
+            _default.runner = runner_in_memory(
                 _default.types(), lambda: Scope(_PROJECT, _DOMAIN, here.notebook.name)
             )
         return _default.runner
-
-
-def _local_runner(registry: Registry, scope: "Callable[[], Scope]") -> "LocalRunner":
-    from flyte_nb.client.data import SCRATCH, KernelData
-    from flyte_nb.client.local_runner import LocalRunner
-    from flyte_nb.storage import open_stores
-
-    return LocalRunner(registry, scope, KernelData(open_stores(), folder_uri=SCRATCH))
 
 
 def _here(name: "str | None") -> "Here":

@@ -197,6 +197,15 @@ def with_defaults(
     }
 
 
+def defined_interface(entity: Any, registry: Registry) -> "tuple[TypedInterface, dict[str, Any]]":
+    """The same of an entity of this kernel; what a launch plan fixed is no input of it."""
+    signature = entity.signature(registry)
+    fixed = getattr(entity, "fixed_inputs", {})
+    inputs = {n: item for n, item in signature.interface.inputs.items() if n not in fixed}
+    defaults = {name: value for name, value in signature.defaults.items() if name in inputs}
+    return signature.interface._replace(inputs=inputs), defaults
+
+
 def codecs_of(found: Registered, registry: Registry) -> "dict[str, Any]":
     """A codec for each input, by the registered types."""
     return {

@@ -46,9 +46,7 @@ def _task_changes(draft: Draft, before: Task) -> "list[str]":
     if CUSTOM_KEY not in said or draft.packed is None:
         return ["registered before by other means"]
     custom = said[CUSTOM_KEY].struct_value.fields
-    parts = custom["parts"].struct_value.fields if "parts" in custom else {}
-    old = {name: part.string_value for name, part in parts.items()}
-    changes = _part_changes(draft.packed.parts, old)
+    changes = _part_changes(draft.packed.parts, registered_parts(before) or {})
     new = draft.message.template
     changes.extend(_interface_changes(new.interface, template.interface))
     if not changes and _text(custom, "fingerprint") != draft.packed.fingerprint:
@@ -79,6 +77,16 @@ def _template_changes(new: Any, old: Any) -> "list[str]":
         and getattr(new, field.name) != getattr(old, field.name)
     ]
     return changes or ["it has another version"]
+
+
+def registered_parts(task: Task) -> "dict[str, str] | None":
+    """The parts that the registered task's fingerprint was made of; `None` when it does not say."""
+    said = task.closure.compiled_task.template.custom.fields
+    if CUSTOM_KEY not in said:
+        return None
+    custom = said[CUSTOM_KEY].struct_value.fields
+    parts = custom["parts"].struct_value.fields if "parts" in custom else {}
+    return {name: part.string_value for name, part in parts.items()}
 
 
 def _text(fields: Any, name: str) -> "str | None":

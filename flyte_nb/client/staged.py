@@ -1,34 +1,100 @@
-"""Which staged bundles the registered tasks of a FlyteAdmin name: in every project and domain."""
+"""Staged bundles, and which of them the registered tasks of a FlyteAdmin name, in every project."""
 
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
 from flyteidl.admin.common_pb2 import NamedEntityIdentifier, ResourceListRequest
 from flyteidl.admin.project_pb2 import ProjectListRequest
 
+from flyte_nb.api.ports import BlobStore
+from flyte_nb.bundle.inventory import (
+    MIN_AGE_S,
+    Damage,
+    Inventory,
+    Plan,
+    Removal,
+    StoredIndex,
+    collect,
+    inventory,
+    plan,
+    stored_index,
+    verify,
+)
 from flyte_nb.client.admin_client import AdminClient
 
 _INDEX = re.compile(r"\S*index-([0-9a-f]{64})\.json")
 _PAGE = 200
 
 
-def needed_indexes(client: AdminClient) -> "dict[str, list[str]]":
-    """Who names which index: by the index's digest, `name (version)` of every such task.
+class StagedBundles:
+    """The bundles at one or more locations, seen by what is registered.
 
-    Raises:
-        RemoteError: FlyteAdmin cannot be reached or refused; then nothing is known.
+    Args:
+        client: the FlyteAdmin whose tasks need them.
+        store: reads and removes objects, with this process's own credentials.
+        own: the location that belongs to FlyteAdmin, where it is a folder of this machine.
     """
-    return {digest: names for digest, (names, _) in _found(client).items()}
 
+    def __init__(self, client: AdminClient, store: BlobStore, own: str = "") -> None:
+        self._client = client
+        self._store = store
+        self._own = own
 
-def locations(client: AdminClient) -> "list[str]":
-    """The folders in which the indexes of registered tasks lie, sorted.
+    def locations(self) -> "list[str]":
+        """The backend's own location, else the folders in which registered tasks have their indexes.
 
-    Raises:
-        RemoteError: FlyteAdmin cannot be reached or refused.
-    """
-    return sorted({uri.rpartition("/")[0] for _, uris in _found(client).values() for uri in uris})
+        Raises:
+            RemoteError: FlyteAdmin cannot be reached or refused.
+        """
+        if self._own:
+            return [self._own]
+        found = _found(self._client).values()
+        return sorted({uri.rpartition("/")[0] for _, uris in found for uri in uris})
+
+    def referred(self) -> "dict[str, list[str]]":
+        """Who names which index: by the index's digest, `name (version)` of every such task.
+
+        Raises:
+            RemoteError: FlyteAdmin cannot be reached or refused; then nothing is known.
+        """
+        return {digest: sorted(names) for digest, (names, _) in _found(self._client).items()}
+
+    def held(self, location: str) -> Inventory:
+        """What lies at the location. Raises `StorageError`."""
+        return inventory(self._store, location)
+
+    def verify(self, *locations: str) -> "tuple[list[Damage], int]":
+        """Read every member again; what is damaged or missing, and how many objects are whole.
+
+        Args:
+            *locations: folders of bundles, or single indexes; default: `locations()`.
+
+        Raises:
+            StorageError: a location cannot be listed.
+        """
+        indexes: list[StoredIndex] = []
+        for location in locations or self.locations():
+            if location.endswith(".json"):
+                indexes.append(stored_index(self._store, location))
+            else:
+                indexes += self.held(location).indexes
+        return verify(self._store, indexes)
+
+    def plan(self, location: str, *, min_age_s: float = MIN_AGE_S) -> Plan:
+        """What no registered task needs; nothing is removed.
+
+        Raises:
+            BundleError: an index that stays cannot be read, so that what it needs is not known.
+            RemoteError: FlyteAdmin cannot be asked.
+        """
+        held = self.held(location)  # first: who registers after it is asked about after it
+        return plan(held, self.referred(), now_s=time.time(), min_age_s=min_age_s)
+
+    def collect(self, location: str, planned: Plan) -> "list[Removal]":
+        """Remove what was planned, but for what came to be needed since."""
+        return collect(self._store, planned, location, self.referred())
 
 
 def _found(client: AdminClient) -> "dict[str, tuple[list[str], set[str]]]":

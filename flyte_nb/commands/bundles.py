@@ -8,8 +8,8 @@ from flyte_nb.api.errors import UsageError
 from flyte_nb.commands.terminal import DONE, FAILED, out, session_of, show
 
 if TYPE_CHECKING:
-    from flyte_nb.bundle.inventory import Damage, Inventory, Plan, StoredIndex
-    from flyte_nb.session import Session
+    from flyte_nb.bundle.inventory import Damage, Inventory, Plan, Removal
+    from flyte_nb.client.staged import StagedBundles
 
 
 def bundle(options: argparse.Namespace) -> int:
@@ -46,76 +46,49 @@ def arguments(parser: argparse.ArgumentParser, shared: argparse.ArgumentParser) 
 
 
 def _list(options: argparse.Namespace) -> int:
-    from flyte_nb.client.staged import needed_indexes
-
-    session = session_of(options)
-    needed = needed_indexes(session.client)
-    documents, lines = [], []
-    for location in _locations(options, session):
-        held = _held(session, location)
-        documents.append(_inventory_dict(held, needed))
-        lines += _inventory_lines(held, needed)
-    show(options, documents, "\n".join(lines))
+    bundles = session_of(options).bundles
+    needed = bundles.referred()
+    found = [bundles.held(location) for location in _locations(options, bundles)]
+    lines = [line for held in found for line in _inventory_lines(held, needed)]
+    show(options, [_inventory_dict(held, needed) for held in found], "\n".join(lines))
     return DONE
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from flyte_nb.bundle.inventory import stored_index, verify
-
-    session = session_of(options)
-    indexes: list[StoredIndex] = []
-    for location in _locations(options, session):
-        if location.endswith(".json"):
-            indexes.append(stored_index(session.store, location))
-        else:
-            indexes += _held(session, location).indexes
-    damages, whole = verify(session.store, indexes)
+    bundles = session_of(options).bundles
+    damages, whole = bundles.verify(*_locations(options, bundles))
     document = {"damaged": [item._asdict() for item in damages], "whole": whole}
     lines = [_damage_line(item) for item in damages]
-    lines.append(f"{len(indexes)} bundles: {whole} objects are whole, {len(damages)} are not.")
+    lines.append(f"{whole} objects are whole, {len(damages)} are not.")
     show(options, document, "\n".join(lines))
     return FAILED if damages else DONE
 
 
 def _gc(options: argparse.Namespace) -> int:
-    from flyte_nb.bundle.inventory import collect, plan
-    from flyte_nb.client.staged import needed_indexes
-
     if options.older_than < 0:
         raise UsageError(f"--older-than {options.older_than:g}: write a number of hours from 0 on.")
-    session = session_of(options)
+    bundles = session_of(options).bundles
     documents = []
-    for location in _locations(options, session):
-        held = _held(session, location)
-        needed = needed_indexes(session.client)
-        planned = plan(held, needed, now_s=time.time(), min_age_s=options.older_than * 3600)
-        if options.output == "text":
-            _say_plan(planned, location, options.yes)
-        removed = 0
-        if options.yes and planned.removals:
-            # Asked again: somebody may have registered since.
-            removed = len(collect(session.store, planned, location, needed_indexes(session.client)))
+    for location in _locations(options, bundles):
+        planned = bundles.plan(location, min_age_s=options.older_than * 3600)
+        removed = bundles.collect(location, planned) if options.yes else []
         documents.append(_plan_dict(planned, location, removed))
+        if options.output == "text":
+            _say_plan(planned, location, removed if options.yes else None)
     if options.output == "json":
         show(options, documents, "")
     return DONE
 
 
-def _locations(options: argparse.Namespace, session: "Session") -> "list[str]":
+def _locations(options: argparse.Namespace, bundles: "StagedBundles") -> "list[str]":
     if options.location:
         return [options.location.rstrip("/")]
-    found = session.staging_locations()
+    found = bundles.locations()
     if not found:
         raise UsageError(
             "No registered task names a bundle here. Say where to look: a folder or a URI."
         )
     return found
-
-
-def _held(session: "Session", location: str) -> "Inventory":
-    from flyte_nb.bundle.inventory import inventory
-
-    return inventory(session.store, location)
 
 
 def _inventory_lines(held: "Inventory", needed: "dict[str, list[str]]") -> "list[str]":
@@ -157,27 +130,28 @@ def _damage_line(item: "Damage") -> str:
     return f"{item.name} at {item.uri}: {item.what}{stops}"
 
 
-def _say_plan(planned: "Plan", location: str, is_done: bool) -> None:
-    for removal in planned.removals:
-        out(f"  {removal.what:<7}{removal.size:>12,} bytes  {removal.name[:60]}  {removal.uri}")
-    verb = "Removed" if is_done else "Would remove"
-    young = f" {planned.too_young} are too young." if planned.too_young else ""
+def _say_plan(planned: "Plan", location: str, removed: "list[Removal] | None") -> None:
+    shown = planned.removals if removed is None else removed
+    for item in shown:
+        out(f"  {item.what:<7}{item.size:>12,} bytes  {item.name[:60]}  {item.uri}")
+    verb = "would remove" if removed is None else "removed"
+    young = f"; {planned.too_young} are too young" if planned.too_young else ""
     out(
-        f"{location}: {verb} {len(planned.removals)} objects, {planned.size:,} bytes;"
-        f" {planned.kept_indexes} bundles stay.{young}"
+        f"{location}: {verb} {len(shown)} objects, {sum(item.size for item in shown):,} bytes;"
+        f" {planned.kept_indexes} bundles stay{young}."
     )
-    if planned.removals and not is_done:
-        out("Nothing was removed: say --yes to do it.")
+    if shown and removed is None:
+        out("Nothing was removed yet; --yes does it.")
 
 
-def _plan_dict(planned: "Plan", location: str, removed: int) -> "dict[str, Any]":
+def _plan_dict(planned: "Plan", location: str, removed: "list[Removal]") -> "dict[str, Any]":
     return {
         "location": location,
-        "removals": [item._asdict() for item in planned.removals],
+        "removable": [item._asdict() for item in planned.removals],
         "bytes": planned.size,
         "kept_bundles": planned.kept_indexes,
         "too_young": planned.too_young,
-        "removed": removed,
+        "removed": [item.uri for item in removed],
     }
 
 

@@ -104,6 +104,11 @@ COMMANDS: "tuple[Command, ...]" = (
         (Option("--dry-run", "", "show what would happen, change nothing"),),
     ),
     Command(
+        "bundle",
+        "what travels with each task: sizes, why, what changed since it was registered, warnings",
+        (Positional(ENTITY, many=True),),
+    ),
+    Command(
         "launch",
         "launch with the given inputs; without inputs, a form",
         (Positional(ENTITY),),

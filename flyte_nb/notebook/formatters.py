@@ -65,6 +65,10 @@ def _registration(kernel: Kernel, registration: Any) -> "Mapping[str, Any]":
     )
 
 
+def _travelling(kernel: Kernel, bundle: Any) -> "Mapping[str, Any]":
+    return rest.bundle(bundle, label=kernel.session.label, humanize=kernel.cells.humanize)
+
+
 def _execution(kernel: Kernel, execution: Any) -> "Mapping[str, Any]":
     view = execution.view()
     if not view.is_terminal:
@@ -84,6 +88,7 @@ BY_TYPE: "dict[tuple[str, str], Bundle]" = {
     ("flyte_nb.sdk.workflow", "Workflow"): _workflow,
     ("flyte_nb.sdk.launch_plan", "LaunchPlan"): _launch_plan,
     ("flyte_nb.client.compiling", "Compiled"): _compiled,
+    ("flyte_nb.client.bundle_view", "Bundle"): _travelling,
     ("flyte_nb.client.views", "Registration"): _registration,
     ("flyte_nb.client.views", "ExecutionView"): _view,
     ("flyte_nb.client.execution", "Execution"): _execution,

@@ -16,6 +16,7 @@ def handlers() -> "dict[str, Handler]":
         "connect": _late("connecting", "connect"),
         "status": _late("connecting", "status"),
         "help": _late("connecting", "help_"),
+        "bundle": _late("bundling", "bundle"),
         "register": _late("registering", "register"),
         "launch": _late("launching", "launch"),
         "watch": _late("watching", "watch"),

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import TypedInterface
+from flyte_nb.client.bundle_view import Bundle
 from flyte_nb.client.views import ExecutionView, RegisteredEntity, Registration
 
 
@@ -99,6 +100,10 @@ class SessionPort(Protocol):
         self, *entities: Any, on_progress: "Progress | None" = None, dry_run: bool = False
     ) -> Registration:
         """Register these and all they refer to; an entity's fate is told as it is known."""
+        ...
+
+    def bundle(self, *entities: Any) -> Bundle:
+        """What travels with the tasks that these use, and why; sends nothing."""
         ...
 
     def launch(

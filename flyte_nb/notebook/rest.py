@@ -9,12 +9,14 @@ from typing import Any
 
 from flyte_nb.api.errors import CompileFailed, RegistrationFailed
 from flyte_nb.api.identifiers import Scope
+from flyte_nb.client.bundle_view import Bundle as BundleView
 from flyte_nb.client.views import ExecutionView, Registration
 from flyte_nb.graph.html import figure
 from flyte_nb.graph.palette import style_of
 from flyte_nb.graph.values import Graph
 from flyte_nb.notebook import theme
 from flyte_nb.notebook.arguments import Command
+from flyte_nb.notebook.cards import bundle as bundle_card
 from flyte_nb.notebook.cards import compiled as compiled_card
 from flyte_nb.notebook.cards import execution as execution_card
 from flyte_nb.notebook.cards import executions as executions_card
@@ -60,6 +62,14 @@ def registration(
     return _bundle(
         card,
         "\n".join([registration_card.text(registration, running=running, dry_run=dry_run), *notes]),
+    )
+
+
+def bundle(view: BundleView, *, label: str, humanize: Humanize) -> Bundle:
+    """What travels with tasks; `label` is what it was compared with."""
+    return _bundle(
+        bundle_card.card(view, where=label, humanize=humanize),
+        bundle_card.text(view, humanize=humanize),
     )
 
 

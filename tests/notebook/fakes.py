@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import ErrorInfo, ExecutionFailed, RemoteError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, WORKFLOW, ExecutionId, Identifier, Scope
+from flyte_nb.bundle.pack import Packer
+from flyte_nb.client.bundle_view import Bundle, BundlePart, TaskBundle
 from flyte_nb.client.views import (
     CHANGED,
     NEW,
@@ -261,6 +263,21 @@ class FakeSession:
 
     def full_name(self, entity: Any) -> str:
         return self.scope.full_name(entity.module, entity.short_name)
+
+    def bundle(self, *entities: Any) -> Bundle:
+        packer = Packer(scope=self.scope)
+        tasks = []
+        for entity in entities:
+            if entity.resource_type == "task":
+                packed = packer.pack(entity)
+                parts = tuple(
+                    BundlePart(
+                        item.name, item.kind, item.size_bytes, "the task itself", None, "new"
+                    )
+                    for item in packed.captured
+                )
+                tasks.append(TaskBundle(packed.name, "new", parts, warnings=packed.warnings))
+        return Bundle(tuple(tasks))
 
     def register(
         self, *entities: Any, on_progress: Any = None, dry_run: bool = False

@@ -22,16 +22,7 @@ def register(kernel: Kernel, arguments: Arguments) -> None:
         UsageError: There is nothing to register.
         RegistrationFailed: Some entities were not registered; the panel says which and why.
     """
-    entities = (
-        [_own(kernel, name) for name in arguments.positionals]
-        if arguments.positionals
-        else _defined_now(kernel)
-    )
-    if not entities:
-        raise UsageError(
-            "The notebook defines no task or workflow yet. Put @task on a function, or begin a cell"
-            " with %%task name(x: int) -> y: int."
-        )
+    entities = chosen_entities(kernel, arguments)
     dry_run = arguments.switch("dry-run")
     session = kernel.session  # connected before the panel invites an interrupt
     panel = Panel(kernel, kernel.output(), dry_run=dry_run)
@@ -50,6 +41,25 @@ def register(kernel: Kernel, arguments: Arguments) -> None:
     panel.done(outcome)
     if not outcome.ok:
         raise RegistrationFailed("Not everything was registered:", _problems(outcome))
+
+
+def chosen_entities(kernel: Kernel, arguments: Arguments) -> "list[Entity]":
+    """The entities that are named, else all that the notebook defines now.
+
+    Raises:
+        UsageError: There are none.
+    """
+    entities = (
+        [_own(kernel, name) for name in arguments.positionals]
+        if arguments.positionals
+        else _defined_now(kernel)
+    )
+    if not entities:
+        raise UsageError(
+            "The notebook defines no task or workflow yet. Put @task on a function, or begin a cell"
+            " with %%task name(x: int) -> y: int."
+        )
+    return entities
 
 
 def _own(kernel: Kernel, name: str) -> Entity:
