@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, ExecutionId, Scope
 from flyte_nb.api.specs import TypedInterface
-from flyte_nb.client.defaults import Defaults
+from flyte_nb.client.defaults import Defaults, new_runner
 from flyte_nb.storage import open_stores
 from flyte_nb.types.registry import Registry
 
@@ -97,11 +97,9 @@ class Session:
     @property
     def runner(self) -> "LocalRunner":
         """Who runs `wf(n=3)` here."""
-        from flyte_nb.client.local_runner import runner_in_memory
-
         with self._lock:
             if self._runner is None:
-                self._runner = runner_in_memory(self.registry, lambda: self.scope)
+                self._runner = new_runner(self.registry, lambda: self.scope)
             return self._runner
 
     def register(
@@ -375,15 +373,13 @@ def default_session() -> Session:
 
 def default_runner() -> "LocalRunner":
     """Who runs `wf(n=3)`: the default session's runner; needs no connection."""
-    from flyte_nb.client.local_runner import runner_in_memory
-
     with _default.lock:
         session: Session | None = _default.session
         if session is not None:
             return session.runner
         if _default.runner is None:
             here = _here(None)
-            _default.runner = runner_in_memory(
+            _default.runner = new_runner(
                 _default.types(), lambda: Scope(_PROJECT, _DOMAIN, here.notebook.name)
             )
         return _default.runner

@@ -1,8 +1,10 @@
 """What a process has one of by default, for `wf(n=3)` has nowhere to hand a session in."""
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from flyte_nb.api.identifiers import Scope
 from flyte_nb.types.registry import Registry, default_registry
 
 if TYPE_CHECKING:
@@ -24,3 +26,12 @@ class Defaults:
             if self.registry is None:
                 self.registry = default_registry()
             return self.registry
+
+
+def new_runner(registry: Registry, scope: "Callable[[], Scope]") -> "LocalRunner":
+    """A runner that needs no FlyteAdmin; files go to a folder that ends with the kernel."""
+    from flyte_nb.client.data import SCRATCH, KernelData
+    from flyte_nb.client.local_runner import LocalRunner
+    from flyte_nb.storage import open_stores
+
+    return LocalRunner(registry, scope, KernelData(open_stores(), folder_uri=SCRATCH))

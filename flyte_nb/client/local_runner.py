@@ -12,14 +12,13 @@ from typing import Any, NamedTuple
 from flyte_nb.api.errors import CompileFailed, TaskFailed
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
 from flyte_nb.client.compiling import compile_entity
-from flyte_nb.client.data import SCRATCH, KernelData
+from flyte_nb.client.data import KernelData
 from flyte_nb.client.inputs import to_literals
 from flyte_nb.client.names_held import Names, held_names, same_names
 from flyte_nb.client.versions import UNVERSIONED
 from flyte_nb.propeller.run import run_local
 from flyte_nb.sdk.frame import entity_name
 from flyte_nb.sdk.outputs import unpack
-from flyte_nb.storage import open_stores
 from flyte_nb.types.registry import Registry
 from flyte_nb.wire.literals import literal_map_from_idl, literal_map_to_idl
 from flyte_nb.worker.call import call
@@ -156,8 +155,3 @@ class LocalRunner:
             else:
                 waiting.append(entity.workflow)
         return tuple(templates), tasks
-
-
-def runner_in_memory(registry: Registry, scope: "Callable[[], Scope]") -> LocalRunner:
-    """A runner that needs no FlyteAdmin; files go to a folder that ends with the kernel."""
-    return LocalRunner(registry, scope, KernelData(open_stores(), folder_uri=SCRATCH))
