@@ -15,9 +15,10 @@ FORMAT = 1
 RING = "ring"  # zip of the travelling ring (kind of an entry)
 TASK = "task"  # a pickled task
 BUFFER = "buffer"  # an out-of-band buffer of a pickled task (pickle protocol 5)
+LOCK = "lock"  # a task's requirements, pinned by version and hash
 MODULE = "module"  # zip of local modules that were beside the notebook
 
-_KINDS = frozenset({RING, TASK, BUFFER, MODULE})
+_KINDS = frozenset({RING, TASK, BUFFER, MODULE, LOCK})
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -43,6 +44,8 @@ class TaskEntry(NamedTuple):
     fingerprint: str = ""
     """Of a task that runs inside of a dynamic one: whether its code changed. Such a task has no
     template of its own that would say so."""
+    lock: str = ""
+    """Name of the entry with its locked requirements; empty when it has none."""
 
 
 class Index(NamedTuple):
@@ -117,6 +120,7 @@ def loads(data: bytes) -> Index:
                     buffers=tuple(_text(item) for item in task["buffers"]),
                     modules=tuple(_text(item) for item in task["modules"]),
                     fingerprint=_text(task.get("fingerprint", "")),
+                    lock=_text(task.get("lock", "")),
                 )
                 for name, task in document["tasks"].items()
             },
@@ -156,6 +160,8 @@ def _task_document(task: TaskEntry) -> "dict[str, Any]":
     }
     if task.fingerprint:
         document["fingerprint"] = task.fingerprint
+    if task.lock:
+        document["lock"] = task.lock
     return document
 
 

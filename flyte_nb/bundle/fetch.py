@@ -35,6 +35,8 @@ class Fetched(NamedTuple):
     """`major.minor` of the Python that wrote the payload."""
     tasks: "dict[str, TaskEntry]" = {}  # noqa: RUF012 - never mutated
     """Everything that the index has, by name."""
+    lock: str = ""
+    """Of a task with locked requirements."""
 
 
 def fetch(
@@ -71,19 +73,23 @@ def fetch(
             hint="Register again; the template and the bundle do not belong together.",
         )
     wanted = [_ring(index), *(index.entry(n) for n in (task.payload, *task.buffers, *task.modules))]
+    if task.lock:
+        wanted.append(index.entry(task.lock))
     paths = []
     for path in _bring(wanted, store, folder, Retrying(sleep)):
         paths.append(path)
         if len(paths) == 1 and on_ring is not None:
             on_ring(path)
     modules_at = 2 + len(task.buffers)
+    lock_at = modules_at + len(task.modules)
     return Fetched(
         ring=paths[0],
         payload=paths[1],
         buffers=tuple(paths[2:modules_at]),
-        modules=tuple(paths[modules_at:]),
+        modules=tuple(paths[modules_at:lock_at]),
         python=index.python,
         tasks=index.tasks,
+        lock=paths[lock_at] if task.lock else "",
     )
 
 

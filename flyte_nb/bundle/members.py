@@ -1,5 +1,6 @@
 """What a packed task is made of as members and an index, before anything is stored anywhere."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -71,7 +72,11 @@ class Contents:
         ]
         # The task itself has its fingerprint in its template; those inside of it have no template.
         fingerprint = task.fingerprint if task is not self._task else ""
-        return TaskEntry(payload, tuple(buffers), tuple(modules), fingerprint)
+        lock = ""
+        if task.lock:
+            digest = hashlib.sha256(task.lock).hexdigest()
+            lock = self._add(f"{task.name}.lock", index_of.LOCK, digest, task.lock)
+        return TaskEntry(payload, tuple(buffers), tuple(modules), fingerprint, lock)
 
     def _add(self, name: str, kind: str, sha256: str, data: Any) -> str:
         known = self._members.get((kind, sha256))

@@ -11,6 +11,7 @@ from flyte_nb.api.errors import BundleError
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.specs import Location
 from flyte_nb.bundle.fingerprint import Fingerprinter, Part
+from flyte_nb.bundle.locks import read_lock
 from flyte_nb.bundle.modules import Units
 from flyte_nb.bundle.pickler import Pickled, dump
 from flyte_nb.bundle.reach import is_dynamic, reach
@@ -76,6 +77,8 @@ class PackedTask(NamedTuple):
     """Installed packages that its code imports, pinned as they are here."""
     inner: "tuple[PackedTask, ...]" = ()
     """Of a dynamic task: the tasks that its body can call, each packed as it would be alone."""
+    lock: bytes = b""
+    """Its requirements, pinned by version and hash; empty when it names none."""
 
     @property
     def size_bytes(self) -> int:
@@ -126,6 +129,7 @@ class Packer:
         self._scope = scope
         self._registry = registry
         self._units = Units(local_roots)
+        self._roots = tuple(local_roots)
         self._known = Known()
         self._digests = _BufferDigests()
 
@@ -145,8 +149,12 @@ class Packer:
     def _pack(self, task: Task, called: "Sequence[Any]") -> PackedTask:
         references = References(self._units, self._known)
         fingerprinter = Fingerprinter(references, self._digests)
+        lock = b""
         try:
             fingerprinter.task(task)
+            if task.options.requirements:
+                lock = read_lock(task.options.requirements, f"{task.short_name}()", self._roots)
+                fingerprinter.note("requirements", task.options.requirements, lock)
             for item in called:  # it becomes a node whose options come from here, and nowhere else
                 if isinstance(item, Callee):
                     fingerprinter.note("options of", f"{item.short_name}()", list(item.options))
@@ -155,7 +163,7 @@ class Packer:
             raise
         except Exception as error:
             raise explain(task, error, self._failure) from error
-        packed = self._packed(task, references, fingerprinter, pickled)
+        packed = self._packed(task, references, fingerprinter, pickled)._replace(lock=lock)
         if packed.size_bytes > self._limit_bytes:
             raise _too_large(packed, task, self._limit_bytes)
         return packed

@@ -16,8 +16,9 @@ from flyte_nb.api.errors import (
 from flyte_nb.api.index import TaskEntry
 from flyte_nb.api.literals import Literal, from_plain, to_plain
 from flyte_nb.api.ports import BlobStore
-from flyte_nb.bundle.fetch import fetch
+from flyte_nb.bundle.fetch import Fetched, fetch
 from flyte_nb.bundle.retrying import Sleep
+from flyte_nb.runtime.environments import interpreter_for
 from flyte_nb.runtime.options import Options
 from flyte_nb.runtime.process import Worker, failure_in
 from flyte_nb.runtime.results import write_deck, write_futures, write_outputs
@@ -78,6 +79,11 @@ class Attempt:
             return ErrorInfo("SYSTEM:LiteralError", str(error), SYSTEM)
 
     def _load(self) -> None:
+        fetched = self._fetch()
+        self._tasks = fetched.tasks
+        self._worker.send(load_message(fetched))
+
+    def _fetch(self) -> Fetched:
         fetched = fetch(
             self._options.index_file_location,
             self._options.task,
@@ -86,16 +92,11 @@ class Attempt:
             on_ring=lambda path: self._worker.send({"kind": "ring", "path": path}),
             sleep=self._sleep,
         )
-        self._tasks = fetched.tasks
-        self._worker.send(
-            {
-                "kind": "load",
-                "payload": fetched.payload,
-                "buffers": fetched.buffers,
-                "modules": fetched.modules,
-                "python": fetched.python,
-            }
-        )
+        python = interpreter_for(fetched.lock, fetched.python, self._environ)
+        if python:  # the interpreter that was started early is not the task's
+            self._worker.move(python)
+            self._worker.send({"kind": "ring", "path": fetched.ring})
+        return fetched
 
     def _call(self) -> None:
         data = self._retried(lambda: self._store.read(self._options.inputs))
@@ -186,6 +187,17 @@ class Attempt:
                     raise
             self._sleep(_FIRST_PAUSE_S * 2**attempt)
         return act()
+
+
+def load_message(fetched: Fetched) -> "dict[str, Any]":
+    """What tells a worker to load the fetched task."""
+    return {
+        "kind": "load",
+        "payload": fetched.payload,
+        "buffers": fetched.buffers,
+        "modules": fetched.modules,
+        "python": fetched.python,
+    }
 
 
 def _literals(plain: Any) -> "dict[str, Literal]":

@@ -12,7 +12,7 @@ from flyte_nb.runtime.child import SpawnedChild
 from flyte_nb.runtime.options import Options
 from flyte_nb.runtime.process import Worker
 from flyte_nb.runtime.results import write_error
-from flyte_nb.runtime.spawn import PYTHON_VARIABLE, Spawned, interpreter
+from flyte_nb.runtime.spawn import PYTHON_VARIABLE, Spawned, interpreter, spawn
 from flyte_nb.storage import open_stores
 from flyte_nb.worker.pipe import Pipe
 
@@ -64,13 +64,16 @@ def carry_out(attempt: Attempt, worker: Worker) -> "ErrorInfo | None":
 
 
 def _attempt(options: Options, spawned: Spawned, store: BlobStore) -> "ErrorInfo | None":
-    pipe = Pipe(spawned.read_fd, spawned.write_fd, spawned.folder)
-    worker = Worker(pipe, SpawnedChild(spawned))
+    worker = Worker(*_served(spawned), start=lambda python: _served(spawn(spawned.folder, python)))
     previous = signal.signal(signal.SIGTERM, lambda *_: worker.forward_sigterm())
     try:
         return carry_out(Attempt(options, store, worker, spawned.folder, time.sleep), worker)
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def _served(spawned: Spawned) -> "tuple[Pipe, SpawnedChild]":
+    return Pipe(spawned.read_fd, spawned.write_fd, spawned.folder), SpawnedChild(spawned)
 
 
 def _not_started(failure: "OSError | None") -> ErrorInfo:

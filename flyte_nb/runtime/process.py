@@ -2,6 +2,7 @@
 
 import os
 import select
+from collections.abc import Callable
 from signal import SIGKILL, SIGTERM, Signals
 from typing import Any
 
@@ -13,11 +14,16 @@ _POLL_MS = 200  # where the end of a process cannot be waited for together with 
 _GRACE_S = 10.0  # for exit handlers, after the answer came
 
 
+Start = Callable[[str], tuple[Pipe, Child]]
+
+
 class Worker:
     """A worker's process and the host's end of its pipe."""
 
-    def __init__(self, pipe: Pipe, child: Child) -> None:
+    def __init__(self, pipe: Pipe, child: Child, start: "Start | None" = None) -> None:
+        """Args: start: starts another child, with the given interpreter."""
         self.pipe = pipe
+        self._start = start
         self.interrupted = False
         """Whether SIGTERM was forwarded."""
         self.has_answered = False
@@ -59,6 +65,21 @@ class Worker:
                     raise TaskFailed(self.wait()) from None
             if self._child.poll() is not None:
                 raise TaskFailed(self.wait())
+
+    def move(self, python: str) -> None:
+        """Drop the process, and go on with one of another interpreter.
+
+        Raises:
+            TaskFailed: when it was interrupted meanwhile.
+            OSError: when there is no such interpreter.
+        """
+        self.kill()
+        if self.interrupted:
+            raise TaskFailed(self._killed(SIGTERM))
+        if self._start is None:
+            raise ValueError("Nobody can start another process.")
+        self.close()
+        self.pipe, self._child = self._start(python)
 
     def forward_sigterm(self) -> None:
         """Pass SIGTERM on, so that the task can save its state."""

@@ -31,8 +31,8 @@ def interpreter(environ: "Mapping[str, str] | None" = None) -> str:
     return (os.environ if environ is None else environ).get(PYTHON_VARIABLE) or sys.executable
 
 
-def spawn(folder: str) -> Spawned:
-    """Start the bootstrap; it waits for the ring's path.
+def spawn(folder: str, python: str = "") -> Spawned:
+    """Start the bootstrap, in another interpreter than usual if need be; it waits for the ring's path.
 
     Raises:
         OSError: when there is no such interpreter.
@@ -41,8 +41,9 @@ def spawn(folder: str) -> Spawned:
     own_read, child_write = os.pipe()
     os.set_inheritable(child_read, True)
     os.set_inheritable(child_write, True)
+    environ = {**os.environ, PYTHON_VARIABLE: python} if python else os.environ
     try:
-        pid = start("bootstrap.py", (str(child_read), str(child_write), folder), os.environ)
+        pid = start("bootstrap.py", (str(child_read), str(child_write), folder), environ)
     except OSError:
         os.close(own_read)
         os.close(own_write)

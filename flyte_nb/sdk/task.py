@@ -37,6 +37,8 @@ class TaskOptions(NamedTuple):
     pod_template_name: str = ""
     output_names: "tuple[str, ...]" = ()
     """Names of the outputs where the signature cannot say them (`%%task … -> x: int`)."""
+    requirements: str = ""
+    """Path of a lock: what the task's own environment is made of, where it runs."""
 
 
 class Task(Callee):
@@ -84,6 +86,7 @@ def task(
     docs: str = "",
     pod_template_name: str = "",
     output_names: "tuple[str, ...]" = (),
+    requirements: str = "",
 ) -> "Callable[[Callable[..., Any]], Task]": ...
 
 
@@ -97,7 +100,9 @@ def task(function: "Callable[..., Any] | None" = None, **options: Any) -> Any:
         **options: `cache` (a bool or a `Cache`; without a version the cache follows the code),
             `retries`, `timeout` (seconds or a timedelta, for one attempt), `environment`,
             `requests`, `limits` or `resources`, `container_image`, `secret_requests`,
-            `interruptible`, `deprecated` (a message), `enable_deck`, `docs`, `pod_template_name`.
+            `interruptible`, `deprecated` (a message), `enable_deck`, `docs`, `pod_template_name`,
+            `requirements` (the path of a lock that `uv pip compile --generate-hashes` wrote; the
+            task then runs in an environment of just these packages, made where it runs).
 
     Raises:
         UsageError: when an option is unknown or has a value that cannot be meant.
@@ -151,6 +156,11 @@ def recorded_options(spelled: str, given: "dict[str, Any]") -> TaskOptions:
     if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
         raise UsageError(
             f"retries={retries!r}: write a number of further attempts, e.g. retries=2."
+        )
+    if not isinstance(known.get("requirements", ""), str):
+        raise UsageError(
+            f"requirements={known['requirements']!r}: write the path of a lock, as"
+            " `uv pip compile --generate-hashes requirements.in -o requirements.lock` makes it."
         )
     for name in ("cache_ignore_input_vars", "output_names"):
         known[name] = tuple(known.get(name, ()))

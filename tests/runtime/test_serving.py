@@ -1,5 +1,7 @@
 """The host's answers while user code runs, against a scripted worker."""
 
+import sys
+
 import pytest
 
 from flyte_nb.api import index as index_of
@@ -10,6 +12,8 @@ from flyte_nb.runtime.attempt import Attempt
 from flyte_nb.runtime.options import Options
 from flyte_nb.storage.memory import MemoryStore
 from flyte_nb.wire.literals import literal_map_from_bytes, literal_map_to_bytes
+
+HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 class ScriptedWorker:
@@ -35,7 +39,7 @@ def store():
         IndexEntry(name, f"memory://s/{name}", 4, index_of.digest(name.encode()), name)
         for name in ("ring", "task")
     )
-    data = index_of.dumps(Index("0", PROTOCOL, "3.11", entries, {"t": TaskEntry("task")}))
+    data = index_of.dumps(Index("0", PROTOCOL, HERE, entries, {"t": TaskEntry("task")}))
     found.write(f"memory://s/{index_of.index_name(data)}", data)
     found.write("memory://in/inputs.pb", literal_map_to_bytes({}))
     return found
@@ -59,7 +63,7 @@ def test_the_ring_goes_first_and_the_call_last(store, tmp_path):
     worker = ScriptedWorker(OUTPUTS)
     _run(store, worker, tmp_path)
     assert [message["kind"] for message in worker.heard] == ["ring", "load", "call"]
-    assert worker.heard[1]["python"] == "3.11"
+    assert worker.heard[1]["python"] == HERE
 
 
 def test_a_deck_is_written_beside_the_outputs(store, tmp_path):

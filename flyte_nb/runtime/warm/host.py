@@ -19,6 +19,7 @@ from typing import Any
 
 from flyte_nb.api.errors import ErrorInfo, FlyteNbError
 from flyte_nb.api.ports import BlobStore
+from flyte_nb.bundle.fetch import Fetched
 from flyte_nb.runtime import spawn
 from flyte_nb.runtime.attempt import Attempt
 from flyte_nb.runtime.host import carry_out, conclude, unforeseen
@@ -138,7 +139,7 @@ class _Running:
         try:
             self._folder = spawn.work_folder()
             worker = self._fork(zygote)
-            status = self._serve(options, worker, zygote.loads)
+            status = self._serve(options, worker, zygote.fetched)
         except (Unfit, OSError) as error:
             broken = isinstance(error, Unfit)
             return {"kind": "cold", "why": str(error)}
@@ -187,9 +188,9 @@ class _Running:
                 self._pass_on(worker, number)
         return worker
 
-    def _serve(self, options: Options, worker: Worker, loads: "dict[str, Any]") -> int:
+    def _serve(self, options: Options, worker: Worker, fetched: Fetched) -> int:
         environ = {**self._message["base"], **self._message["own"]}
-        attempt = _WarmAttempt(options, self._store, worker, self._folder, loads, environ)
+        attempt = _WarmAttempt(options, self._store, worker, self._folder, fetched, environ)
         info: ErrorInfo | None
         try:
             info = carry_out(attempt, worker)
@@ -217,14 +218,14 @@ class _WarmAttempt(Attempt):
         store: BlobStore,
         worker: Worker,
         folder: str,
-        loads: "dict[str, Any]",
+        fetched: Fetched,
         environ: "Mapping[str, str]",
     ) -> None:
         super().__init__(options, store, worker, folder, time.sleep, environ)
-        self._loads = loads
+        self._fetched = fetched
 
-    def _load(self) -> None:
-        self._worker.send(self._loads)
+    def _fetch(self) -> Fetched:
+        return self._fetched
 
 
 def _note(path: str, pid: int) -> None:

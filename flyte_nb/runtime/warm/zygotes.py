@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.bundle.fetch import Fetched, fetch
 from flyte_nb.runtime import spawn
+from flyte_nb.runtime.attempt import load_message
+from flyte_nb.runtime.environments import interpreter_for
 from flyte_nb.runtime.warm.forked import ForkedChild
 from flyte_nb.worker.zygote import receive, send
 
@@ -43,6 +45,7 @@ class Zygote:
         Unfit: when the task cannot be loaded, or not be forked.
         OSError: when the process cannot be started.
         BundleError, StorageError: when its bundle cannot be fetched.
+        TaskFailed: when its environment cannot be made.
     """
 
     def __init__(self, key: Key, store: BlobStore) -> None:
@@ -54,15 +57,8 @@ class Zygote:
         self._pid = 0
         self._folder = spawn.work_folder()
         try:
-            fetched = fetch(key.index_uri, key.task, store, self._folder)
-            self.loads = {
-                "kind": "load",
-                "payload": fetched.payload,
-                "buffers": fetched.buffers,
-                "modules": fetched.modules,
-                "python": fetched.python,
-            }
-            self._start(dict(key.environ), fetched)
+            self.fetched = fetch(key.index_uri, key.task, store, self._folder)
+            self._start(dict(key.environ), self.fetched)
         except BaseException:
             self.close()
             raise
@@ -110,6 +106,9 @@ class Zygote:
         spawn.remove(self._folder)
 
     def _start(self, environ: "dict[str, str]", fetched: Fetched) -> None:
+        python = interpreter_for(fetched.lock, fetched.python, environ)
+        if python:
+            environ[spawn.PYTHON_VARIABLE] = python
         self._control, theirs = socket.socketpair()
         handed = theirs.fileno() + 1  # a number in the child; here nothing becomes inheritable
         writing = os.O_WRONLY | os.O_CREAT
@@ -121,7 +120,7 @@ class Zygote:
         ]
         with theirs:
             self._pid = spawn.start("zygote.py", (str(handed), self._folder), environ, actions)
-        self._send({**self.loads, "ring": fetched.ring})
+        self._send({**load_message(fetched), "ring": fetched.ring})
         answer = receive(self._control)
         if answer is None or answer[0]["kind"] != "ready":
             raise Unfit(answer[0]["why"] if answer else "its process ended while it was loaded")
