@@ -32,7 +32,7 @@ _KINDS = {
     "outputs": "what the workflow gives",
 }
 _MAX_TEXT = 160  # characters of a value
-_MAX_MEMBERS = 40
+_MAX_MEMBERS = 12
 _MAX_PARTS = 6  # of a list that is bound piece by piece
 _MAX_DEPTH = 4
 
@@ -84,9 +84,16 @@ class Details:
         self._tasks = {key_of(task.template.id): task.template for task in self._closure.tasks}
         self._subs = {key_of(sub.template.id): sub.template for sub in self._closure.sub_workflows}
         self._levels: dict[str, _Level] = {}
+        self._known: dict[GraphNode, Facts] = {}
 
     def of(self, node: GraphNode) -> Facts:
         """The details of a node of the graph, or of what it opens to; its id is its path."""
+        facts = self._known.get(node)
+        if facts is None:
+            facts = self._known[node] = self._gathered(node)
+        return facts
+
+    def _gathered(self, node: GraphNode) -> Facts:
         parent, _, inner = node.id.rpartition("/")
         level = self._level(parent)
         what = " ".join(filter(None, (_KINDS.get(node.kind, node.kind), node.name)))

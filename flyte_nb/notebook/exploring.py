@@ -10,7 +10,7 @@ from flyte_nb.api.specs import WorkflowTemplate
 from flyte_nb.graph.layout import Engine, Layout, layered
 from flyte_nb.graph.model import graph_of, graph_of_template
 from flyte_nb.graph.opening import below, openable, opened
-from flyte_nb.graph.values import INPUTS, OUTPUTS, Graph, GraphNode
+from flyte_nb.graph.values import INPUTS, OUTPUTS, Graph, GraphEdge, GraphNode
 from flyte_nb.notebook.cards import units
 from flyte_nb.notebook.details import Details
 from flyte_nb.notebook.ports import CompiledPort
@@ -93,8 +93,9 @@ class Subject:
         self._words: dict[str, str] = {}
 
     def drawn(self, seen: Seen) -> Graph:
-        """The graph with what is open."""
-        return opened(self.graph, seen.opened)
+        """The graph with what is open, and types on its arrows when they are asked for."""
+        graph = opened(self.graph, seen.opened)
+        return _with_types(graph) if seen.types else graph
 
     def picture(self, seen: Seen) -> Picture:
         """What the page shows."""
@@ -107,6 +108,7 @@ class Subject:
             facts[node.id] = {**self.details.of(node)._asdict(), "opens": opens}
         closed = sum(1 for fact in facts.values() if fact["opens"] == "closed")
         can = {
+            "types": seen.types,
             "opens": bool(closed or frames),
             "stacked": layout.width > _WIDE and not self.problems,
         }
@@ -117,7 +119,8 @@ class Subject:
             self._index(graph),
             self._overview(closed),
             can,
-            said=self._missing(seen, frames),
+            {"problems": self.problems},
+            self._missing(seen, frames),
         )
 
     def listed(self) -> "list[dict[str, Any]]":
@@ -151,6 +154,8 @@ class Subject:
         if "all" in message:
             closed = seen._replace(opened=frozenset())
             return Wish(self.to_depth(closed) if message["all"] else closed)
+        if message.get("switch") == "types":
+            return Wish(seen._replace(types=not seen.types), selected)
         return None
 
     def toggled(self, seen: Seen, node_id: str) -> Seen:
@@ -235,6 +240,15 @@ class Subject:
         if whole - frames:
             return "Not everything could be opened: the drawing would have too many nodes."
         return ""
+
+
+def _with_types(graph: Graph) -> Graph:
+    """What goes along each arrow stands on it."""
+
+    def said(edge: GraphEdge) -> str:
+        return " · ".join(filter(None, (edge.label, ", ".join(filter(None, edge.types)))))
+
+    return graph._replace(edges=tuple(edge._replace(label=said(edge)) for edge in graph.edges))
 
 
 def walk(graph: Graph) -> "Iterator[GraphNode]":

@@ -52,7 +52,8 @@ class Extension:
         """The cell that loads the extension may define things below; its event has passed."""
         history = self._shell.history_manager.input_hist_raw
         if len(history) > 1:
-            self._begin(history[-1], _running_cell_id(self._shell), number=len(history) - 1)
+            raw = _running_source(self._shell) or history[-1]
+            self._begin(raw, _running_cell_id(self._shell), number=len(history) - 1)
 
     def _begin(self, raw: str, cell_id: "str | None", *, number: int) -> None:
         try:
@@ -68,11 +69,21 @@ def _inputs_so_far(shell: Any) -> int:
     return len(shell.history_manager.input_hist_raw)
 
 
-def _metadata(shell: Any) -> "dict[str, Any]":
-    """The metadata of the execute request; only kernels have one."""
+def _request(shell: Any, part: str) -> "dict[str, Any]":
+    """A part of the execute request; only kernels have one."""
     parent = shell.get_parent() if hasattr(shell, "get_parent") else None
-    metadata = parent.get("metadata") if isinstance(parent, dict) else None
-    return metadata if isinstance(metadata, dict) else {}
+    found = parent.get(part) if isinstance(parent, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _metadata(shell: Any) -> "dict[str, Any]":
+    return _request(shell, "metadata")
+
+
+def _running_source(shell: Any) -> str:
+    """The cell's text as it was sent: the history drops newlines at its end, the file name counts them."""
+    code = _request(shell, "content").get("code")
+    return code if isinstance(code, str) else ""
 
 
 def _deleted_cells(shell: Any) -> "list[str]":

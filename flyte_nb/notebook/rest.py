@@ -135,7 +135,7 @@ def explored(
         subject.name,
         subject.graph,
         subject.problems,
-        picture=figure(picture.layout, problems=subject.problems, **picture.marks),
+        picture=figure(picture.layout, **picture.marks),
         notes=notes,
         humanize=subject.humanize,
         anchor=anchor,

@@ -118,7 +118,7 @@ def _engine(name: str) -> Engine:
 
 
 def _seen(subject: Subject, arguments: Arguments) -> Seen:
-    seen = Seen()
+    seen = Seen(types=arguments.switch("types"))
     depth = arguments.number("depth")
     if depth is not None:
         seen = subject.to_depth(seen, depth)

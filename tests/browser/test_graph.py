@@ -1,0 +1,159 @@
+"""`%flyte graph` in a real JupyterLab: with the pointer, by keyboard alone, light and dark, reopened."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DEFINE = '''%load_ext flyte_nb
+from flyte_nb import task, workflow
+
+@task(retries=2)
+def load(n: int) -> list[int]:
+    return [n]
+
+@task(cache=True)
+def fit(rows: list[int], depth: int = 3) -> float:
+    """Fit one model."""
+    return 1.0
+
+@task
+def best(scores: list[float]) -> float:
+    return max(scores)
+
+@workflow
+def search(rows: list[int]) -> float:
+    return best(scores=[fit(rows=rows, depth=d) for d in (3, 5, 8)])
+
+@workflow
+def train(n: int = 3) -> float:
+    rows = load(n=n)
+    return best(scores=[search(rows=rows), fit(rows=rows), search(rows=load(n=4))])
+
+@workflow
+def empty() -> None:
+    pass
+
+@workflow
+def wrong(n: int) -> float:
+    rows = load(n="three")
+    return best(scores=[fit(rows=rows, depth="deep"), fit(row=rows)])
+
+@workflow
+def large(n: int) -> float:
+    rows = load(n=n)
+    return best(scores=[fit(rows=rows, depth=d) for d in range(2000)])
+'''
+CELLS = [DEFINE, *(f"%flyte graph {name}" for name in ("train", "empty", "wrong", "large"))]
+TRAIN, EMPTY, WRONG, LARGE = range(1, 5)
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def _shoot(page: Any, cell: int, name: str) -> None:
+    """Keep a picture for a person to judge, where `SCREENSHOTS_TO` says."""
+    folder = os.environ.get("SCREENSHOTS_TO")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.output(cell).scroll_into_view_if_needed()
+        page.page.screenshot(path=str(Path(folder) / f"{name}.png"))
+
+
+def _node(page: Any, cell: int, path: str) -> Any:
+    return page.output(cell).locator(f".fnb-stage [id='node-{path}']")
+
+
+def test_a_graph_is_looked_into_and_its_picture_stays_in_the_notebook(
+    server, notebook, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("FLYTE_NB_HOME", str(tmp_path / "home"))
+    page = notebook(CELLS)
+    page.run_all()
+    page.idle()
+    keys = page.page.keyboard
+    stage = page.output(TRAIN).locator(".fnb-stage")
+    stage.wait_for(state="attached")
+    _shoot(page, TRAIN, "graph-closed-light")
+
+    # With the pointer: open, and what was clicked stays where it is.
+    knob = _node(page, TRAIN, "n1").locator(".o")
+    before = _node(page, TRAIN, "n1").bounding_box()
+    knob.click()
+    inner = _node(page, TRAIN, "n1/n2")
+    inner.wait_for(state="attached")
+    after = _node(page, TRAIN, "n1").bounding_box()
+    assert abs(after["x"] - before["x"]) < 60
+    inner.click()
+    details = page.output(TRAIN).get_by_role("region", name="Details")
+    details.get_by_text("cell [1], line 19").wait_for()
+    assert "= 8" in details.inner_text()
+    _shoot(page, TRAIN, "graph-open-light")
+
+    # By keyboard alone: find what is closed, go on, close again.
+    stage.focus()
+    keys.press("/")
+    keys.type("fit depth 5")
+    keys.press("Enter")
+    keys.press("Enter")
+    _node(page, TRAIN, "n4/n1").wait_for(state="attached")
+    page.output(TRAIN).locator("[id='node-n4/n1'].fnb-selected").wait_for(state="attached")
+    _shoot(page, TRAIN, "graph-found-light")
+    keys.press("Escape")
+    keys.press("Escape")
+    keys.press("Home")
+    keys.press("ArrowRight")
+    keys.press("ArrowRight")
+    page.output(TRAIN).locator(".f.fnb-selected, .n.fnb-selected").wait_for(state="attached")
+    keys.press("End")
+    page.output(TRAIN).get_by_role("button", name="Close everything").press("Enter")
+    inner.wait_for(state="detached")
+
+    # Problems lead to their nodes, and nodes to their problems.
+    problems = page.output(WRONG).locator("button.fnb-problem")
+    assert problems.count() >= 3
+    problems.nth(1).click()
+    page.output(WRONG).locator(".n.fnb-selected").wait_for(state="attached")
+    page.output(WRONG).locator("button.fnb-problem[aria-current=true]").first.wait_for()
+    _shoot(page, WRONG, "graph-wrong-light")
+
+    # Two thousand nodes are a few; what repeats opens on demand.
+    assert page.output(LARGE).locator(".fnb-stage .n").count() < 20
+    pile = page.output(LARGE).locator(".fnb-stage .n", has_text="fit ×").first
+    _shoot(page, LARGE, "graph-large-light")
+    pile.locator(".o").click()
+    page.output(LARGE).locator(".fnb-stage .n").nth(1500).wait_for(state="attached", timeout=30_000)
+    _shoot(page, LARGE, "graph-large-open-light")
+
+    page.theme("dark")
+    _shoot(page, EMPTY, "graph-empty-dark")
+    _shoot(page, WRONG, "graph-wrong-dark")
+    knob.click()
+    inner.wait_for(state="attached")
+    _shoot(page, TRAIN, "graph-open-dark")
+
+    # Let go: the picture that is saved is the one that was left, without any widget.
+    page.page.mouse.move(5, 5)
+    page.page.locator(".jp-CodeCell").first.click()
+    page.save()
+    saved = [cell for cell in page.saved().cells if cell.cell_type == "code"]
+    (output,) = saved[TRAIN].outputs
+    assert set(output.data) == {"text/html", "text/plain"}
+    assert "fit · 8" in output.data["text/plain"]
+    assert "widgets" not in page.saved().metadata
+    assert "does not compile" in saved[WRONG].outputs[0].data["text/html"]
+
+    # Reopened beside its kernel it answers again; without one it is the picture.
+    page.open()
+    _node(page, TRAIN, "n1/n2").wait_for(state="attached")
+    page.command("kernelmenu:shutdown")
+    page.page.wait_for_function(
+        "() => !document.querySelector('.fnb-stage')"
+        " || !(window.jupyterapp || window.jupyterlab).shell.currentWidget.sessionContext.session?.kernel"
+    )
+    page.page.reload()
+    page.output(TRAIN).locator("img").first.wait_for(state="attached")
+    assert page.page.locator(".fnb-stage").count() == 0
+    _shoot(page, TRAIN, "graph-reopened-dark")
+    assert page.page.get_by_text("model not found").count() == 0
+    assert page.outside == []
