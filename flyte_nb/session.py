@@ -289,7 +289,7 @@ class Session:
         with self._lock:
             if self._context is None:
                 root = self._backend.storage_root if self._backend is not None else ""
-                data = data_for(self.client, self.project, self.domain, root=root)
+                data = data_for(self.client, self.project, self.domain, root=root, env=os.environ)
                 self._context = Context(self.client, self.registry, data)
             return self._context
 

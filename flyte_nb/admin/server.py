@@ -19,6 +19,7 @@ from flyte_nb.admin.parts import Parts, Rpc, Service
 from flyte_nb.admin.rpc import Handlers, Method, unary_methods
 from flyte_nb.admin.services.about import About
 from flyte_nb.admin.services.data import Data
+from flyte_nb.admin.services.download_locations import DownloadLocations
 from flyte_nb.admin.services.executions import Executions, Propeller
 from flyte_nb.admin.services.launch_plans import LaunchPlans
 from flyte_nb.admin.services.launching import Planning
@@ -161,11 +162,12 @@ class Backend:
         planning = Planning(parts, workflows, launch_plans, named_entities)
         engine: Propeller = self._engine
         self._executions = Executions(parts, planning, recorder, engine, self._feed)
+        downloads = DownloadLocations(parts, self._uploads, self.home.objects)
         services: tuple[Service, ...] = (
             *(Reading(each) for each in (parts.tasks, parts.workflows, parts.launch_plans)),
             *(Tasks(parts), workflows, launch_plans, named_entities, ProjectsService(parts)),
-            *(self._executions, Progress(parts), Data(parts), About(parts)),
-            UploadLocations(parts, self._uploads, self.home.objects),
+            *(self._executions, Progress(parts), Data(parts, downloads), About(parts)),
+            *(UploadLocations(parts, self._uploads, self.home.objects), downloads),
         )
         return {name: rpc for service in services for name, rpc in service.rpcs().items()}
 

@@ -1,6 +1,6 @@
-"""Uploads over HTTP on loopback: signed locations, checked content, atomic files.
+"""Files over HTTP on loopback: signed locations, checked content, uploads that appear whole.
 
-The server starts when the first location is asked for, and sleeps in `accept` when nobody uploads.
+The server starts when the first location is asked for, and sleeps in `accept` when nobody comes.
 """
 
 import base64
@@ -9,6 +9,7 @@ import hmac
 import logging
 import os
 import secrets
+import shutil
 import socket
 import threading
 import time
@@ -21,12 +22,12 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 _LOG = logging.getLogger(__name__)
 _CHUNK_BYTES = 1 << 20
-_ROUTE = "/upload/"
+_ROUTES = {"PUT": "/upload/", "GET": "/download/"}
 _SOCKET_TIMEOUT_S = 60
 
 
 class Uploads:
-    """Gives signed locations below `folder`, and takes what is PUT there."""
+    """Gives signed locations below `folder`, takes what is PUT there and gives what is there."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -42,13 +43,20 @@ class Uploads:
             md5: Base64 of the content's MD5; when not empty, other content is refused.
             expires_at: Seconds since 1970; the URL is refused later.
         """
+        return self._url("PUT", path, md5, expires_at)
+
+    def download_location(self, path: str, *, expires_at: int) -> str:
+        """A URL to GET the file `path` (relative to the folder); refused after `expires_at`."""
+        return self._url("GET", path, "", expires_at)
+
+    def _url(self, verb: str, path: str, md5: str, expires_at: int) -> str:
         with self._lock:
             if self._server is None:
                 self._server = _Server(self._folder, self._key)
             port = self._server.port
-        signature = _signature(self._key, path, md5, expires_at)
+        signature = _signature(self._key, verb, path, md5, expires_at)
         query = f"expires={expires_at}&md5={quote(md5, safe='')}&signature={signature}"
-        return f"http://127.0.0.1:{port}{_ROUTE}{quote(path)}?{query}"
+        return f"http://127.0.0.1:{port}{_ROUTES[verb]}{quote(path)}?{query}"
 
     def close(self) -> None:
         """Stop taking uploads."""
@@ -96,6 +104,26 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError as error:
             _LOG.warning("an upload failed: %s", error)
             status, text = HTTPStatus.INSUFFICIENT_STORAGE, f"The file cannot be written: {error}."
+        self._say(status, text)
+
+    def do_GET(self) -> None:
+        """Give one file."""
+        path, _, refused = self._signed("GET")
+        if refused is not None:
+            self._say(*refused)
+            return
+        try:
+            with (self.folder / path).open("rb") as file:
+                self.close_connection = True
+                self.send_response(HTTPStatus.OK)
+                self.send_header("Content-Length", str(os.fstat(file.fileno()).st_size))
+                self.send_header("Connection", "close")
+                self.end_headers()
+                shutil.copyfileobj(file, self.wfile, _CHUNK_BYTES)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            self._say(HTTPStatus.NOT_FOUND, "There is no such object.")
+
+    def _say(self, status: HTTPStatus, text: str) -> None:
         body = text.encode()
         self.close_connection = True
         self.send_response(status)
@@ -104,18 +132,27 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _take(self) -> tuple[HTTPStatus, str]:
+    def _signed(self, verb: str) -> "tuple[str, str, tuple[HTTPStatus, str] | None]":
+        """Path and MD5 of the URL, or why it is refused."""
         parts = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        path = unquote(parts.path.removeprefix(_ROUTE))
+        path = unquote(parts.path.removeprefix(_ROUTES[verb]))
         md5, expires = query.get("md5", ""), query.get("expires", "")
-        if not parts.path.startswith(_ROUTE) or not expires.isdecimal():
-            return HTTPStatus.NOT_FOUND, "Nothing is uploaded here."
-        signature = _signature(self.key, path, md5, int(expires))
+        if not parts.path.startswith(_ROUTES[verb]) or not expires.isdecimal():
+            return path, md5, (HTTPStatus.NOT_FOUND, "Nothing lies here.")
+        signature = _signature(self.key, verb, path, md5, int(expires))
         if not hmac.compare_digest(signature, query.get("signature", "")):
-            return HTTPStatus.FORBIDDEN, "The URL's signature is wrong. Ask for a new location."
+            text = "The URL's signature is wrong. Ask for a new location."
+            return path, md5, (HTTPStatus.FORBIDDEN, text)
         if time.time() > int(expires):
-            return HTTPStatus.FORBIDDEN, "The URL has expired. Ask for a new location."
+            text = "The URL has expired. Ask for a new location."
+            return path, md5, (HTTPStatus.FORBIDDEN, text)
+        return path, md5, None
+
+    def _take(self) -> tuple[HTTPStatus, str]:
+        path, md5, refused = self._signed("PUT")
+        if refused is not None:
+            return refused
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal():
             return HTTPStatus.LENGTH_REQUIRED, "Content-Length is missing."
@@ -150,9 +187,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Requests go to the log, not to stderr; without the query, which has the signature."""
-        _LOG.debug("upload %s", urlsplit(self.path).path)
+        _LOG.debug("%s %s", self.command, urlsplit(self.path).path)
 
 
-def _signature(key: bytes, path: str, md5: str, expires_at: int) -> str:
-    text = f"{path}\n{md5}\n{expires_at}".encode()
+def _signature(key: bytes, verb: str, path: str, md5: str, expires_at: int) -> str:
+    text = f"{verb}\n{path}\n{md5}\n{expires_at}".encode()
     return hmac.new(key, text, hashlib.sha256).hexdigest()

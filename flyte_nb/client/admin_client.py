@@ -22,9 +22,14 @@ _ATTEMPTS = 7
 _FIRST_PAUSE_S = 0.05  # doubles: 7 attempts span about three seconds
 _IN_FLIGHT = 64
 
-_DATA_PROXY = frozenset({"CreateUploadLocation", "CreateDownloadLink", "GetData"})
+_DATA_PROXY = frozenset(
+    {"CreateUploadLocation", "CreateDownloadLocation", "CreateDownloadLink", "GetData"}
+)
 _AUTH_METADATA = frozenset({"GetOAuth2Metadata", "GetPublicClientConfig"})
-_IDEMPOTENT = ("Get", "List", "CreateTask", "CreateWorkflow", "CreateLaunchPlan", "CreateUpload")
+_IDEMPOTENT = (
+    *("Get", "List", "CreateTask", "CreateWorkflow", "CreateLaunchPlan"),
+    *("CreateUpload", "CreateDownload"),
+)
 
 
 class AdminClient:

@@ -1,7 +1,8 @@
 """How a kernel moves files: up to where executions can read them, down to look at results.
 
 On the local backend files are copied into its object folder; elsewhere they go through FlyteAdmin's
-signed URLs. Uploads are content-addressed: the same file is sent once.
+signed URLs, or to the folder of a store that `FLYTE_NB_STAGING` names. What a store does not give is
+asked of FlyteAdmin. Uploads are content-addressed: the same file is sent once.
 """
 
 import hashlib
@@ -9,12 +10,15 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 import weakref
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from flyte_nb.api.errors import StorageError, UsageError
+from flyte_nb.api.errors import RemoteError, StorageError, UsageError
 from flyte_nb.api.ports import BlobStore
+from flyte_nb.bundle.retrying import Retrying, Sleep
 
 if TYPE_CHECKING:
     from flyte_nb.client.uploads import Uploads  # loads gRPC, which a local run does not need
@@ -23,6 +27,8 @@ SCRATCH = "scratch"
 """Uploads stay in a folder of the kernel's own: enough for what runs in the kernel."""
 
 _CHUNK = 1 << 20
+
+_T = TypeVar("_T")
 
 
 class KernelData:
@@ -34,6 +40,7 @@ class KernelData:
         *,
         folder_uri: str = "",
         uploads: "Uploads | None" = None,
+        sleep: Sleep = time.sleep,
     ) -> None:
         """What to reach.
 
@@ -41,11 +48,16 @@ class KernelData:
             store: Reads any URI that outputs may have.
             folder_uri: Where uploads are put directly; `SCRATCH` for a folder that goes with the
                 kernel; empty when that folder is not on this machine.
-            uploads: Used when `folder_uri` is empty; `None` when nothing can be uploaded.
+            uploads: Used when `folder_uri` is empty, and for what `store` cannot read; `None` when
+                there is no FlyteAdmin.
+            sleep: Waits between attempts at a transient fault.
         """
         self._store = store
         self._folder = folder_uri.rstrip("/")
         self._uploads = uploads
+        self._sleep = sleep
+        self.seen: dict[str, str] = {}
+        """Stamps of staged objects that this kernel has seen to be whole (`DirectoryStaging`)."""
         self._scratch: str | None = None
         self._removal: weakref.finalize[..., KernelData] | None = None
         self._lock = threading.Lock()
@@ -53,13 +65,21 @@ class KernelData:
 
     def read(self, uri: str) -> bytes:
         """The whole object at `uri`."""
-        return self._store.read(uri)
+        try:
+            return self._retried(lambda: self._store.read(uri))
+        except StorageError as error:
+            path = os.path.join(self.scratch(), "object")
+            self._by_signed_url(uri, path, error)
+            return Path(path).read_bytes()
 
     def download(self, uri: str) -> str:
         """A local path with the content of `uri` (a folder for a multipart blob)."""
         name = uri.rstrip("/").rpartition("/")[2] or "data"
         path = os.path.join(self.scratch(), name)
-        self._store.get(uri, path)
+        try:
+            self._retried(lambda: self._store.get(uri, path))
+        except StorageError as error:
+            self._by_signed_url(uri, path, error)
         return path
 
     def upload(self, path: str, *, name: str = "") -> str:
@@ -74,10 +94,10 @@ class KernelData:
         folder = self._folder_uri()
         if folder:
             uri = f"{folder}/{digest[:2]}/{digest}/{last}"
-            if self._store.size(uri) != source.stat().st_size:
-                self._store.put(str(source), uri)
+            if self._retried(lambda: self._store.size(uri)) != source.stat().st_size:
+                self._retried(lambda: self._store.put(str(source), uri))
             return uri
-        return self._send(f"flyte_nb/data/{digest}", last, source.read_bytes())
+        return self._send(f"flyte_nb/data/{digest}", last, source)
 
     def scratch(self, suffix: str = "") -> str:
         """A fresh local path to write to; a fresh folder when there is no `suffix`."""
@@ -113,7 +133,7 @@ class KernelData:
         folder = self._folder_uri()
         if folder:
             uri = f"{folder}/{digest[:2]}/{digest}/{last}"
-            self._store.put(str(source), uri)
+            self._retried(lambda: self._store.put(str(source), uri))
             return uri
         if not files:
             raise StorageError(f"The folder {source} is empty; there is nothing to upload.")
@@ -121,16 +141,41 @@ class KernelData:
         uri = ""
         for item in files:
             relative = item.relative_to(source).as_posix()
-            uri = self._send(root, relative, item.read_bytes())[: -len(relative) - 1]
+            uri = self._send(root, relative, item)[: -len(relative) - 1]
         return uri
 
-    def _send(self, root: str, name: str, data: bytes) -> str:
-        if self._uploads is None:
+    def _send(self, root: str, name: str, file: Path) -> str:
+        uploads = self._uploads
+        if uploads is None:
             raise UsageError(
                 "There is no place to upload files to without a connection."
                 " Call flyte_nb.connect() first."
             )
-        return self._uploads.existing(root, name) or self._uploads.put(root, name, data)
+        uri: str = self._retried(lambda: uploads.put_once(root, name, file))[0]
+        return uri
+
+    def _by_signed_url(self, uri: str, path: str, error: StorageError) -> None:
+        """Get it through FlyteAdmin, for this process may have no credentials, or not the right ones.
+
+        Raises:
+            StorageError: the store's own error, when that is no way either.
+        """
+        uploads = self._uploads
+        if uploads is None or uri.startswith(("file://", "/")):
+            raise error
+        try:
+            self._retried(lambda: uploads.get(uri, path))
+        except (RemoteError, StorageError) as refused:
+            raise StorageError(
+                f"{error.message} FlyteAdmin does not hand it out either: {refused.message}",
+                uri=uri,
+                transient=error.transient,
+                missing=error.missing,
+                hint=error.hint,
+            ) from error
+
+    def _retried(self, act: "Callable[[], _T]") -> _T:
+        return Retrying(self._sleep)(act)
 
 
 def _sha256(path: Path) -> str:

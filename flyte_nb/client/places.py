@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from flyte_nb.api.errors import UsageError
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.version import __version__
 from flyte_nb.client.admin_client import AdminClient
@@ -19,11 +20,39 @@ IMAGE = "ghcr.io/flyte-nb/flyte-nb:py{python}-{version}"
 """The release's image, for tasks that name none. The local backend runs no images."""
 
 
-def data_for(client: AdminClient, project: str, domain: str, *, root: str) -> KernelData:
-    """How the kernel moves files; `root` is the URI of the object folder, empty when it is not here."""
+STAGING = "FLYTE_NB_STAGING"
+"""URI of a folder (`s3://bucket/flyte`, …) for bundles and files, of whoever has its credentials."""
+
+
+def data_for(
+    client: AdminClient, project: str, domain: str, *, root: str, env: "Mapping[str, str]"
+) -> KernelData:
+    """How the kernel moves files.
+
+    Args:
+        client: The FlyteAdmin.
+        project: Where uploads through it go.
+        domain: The same.
+        root: URI of the local backend's object folder; empty when it is not on this machine.
+        env: `FLYTE_NB_STAGING` takes the place of both.
+    """
     uploads = Uploads(client, project=project, domain=domain)
-    folder = f"{root}/uploads" if root else ""
-    return KernelData(open_stores(), folder_uri=folder, uploads=uploads)
+    folder = _staging(env) or root
+    return KernelData(
+        open_stores(), folder_uri=f"{folder}/uploads" if folder else "", uploads=uploads
+    )
+
+
+def _staging(env: "Mapping[str, str]") -> str:
+    """The folder that a person named.
+
+    Raises:
+        UsageError: it is no URI.
+    """
+    named = env.get(STAGING, "").rstrip("/")
+    if named and "://" not in named:
+        raise UsageError(f"{STAGING}={named!r} is no URI. Write e.g. s3://bucket/flyte_nb.")
+    return named
 
 
 def place_for(
@@ -40,22 +69,21 @@ def place_for(
     Args:
         scope: Project, domain and the notebook's name.
         registry: The types.
-        env: `FLYTE_INTERNAL_IMAGE` is read from it, as flytekit does.
+        env: `FLYTE_INTERNAL_IMAGE` is read from it, as flytekit does, and `FLYTE_NB_STAGING`.
         data: Uploads constants that need a file.
         root: URI of the local backend's object folder; empty when it is not on this machine.
         roots: Folders whose modules are shipped: the notebook's, those of registered modules.
     """
-
-    bundles = f"{root}/bundles" if root else ""
+    folder = _staging(env) or root
+    bundles = f"{folder}/bundles" if folder else ""
 
     def staging(client: AdminClient) -> Any:
         if bundles:
-            return DirectoryStaging(bundles, open_stores())
+            return DirectoryStaging(bundles, open_stores(), seen=data.seen)
         return UploadStaging(Uploads(client, project=scope.project, domain=scope.domain))
 
     image = env.get("FLYTE_INTERNAL_IMAGE") or IMAGE.format(
         python=python_minor(), version=__version__
     )
-    return Place(
-        scope, registry, image, staging, data=data, local_roots=tuple(roots), bundles=bundles
-    )
+    here = bundles if bundles.startswith("file://") else ""
+    return Place(scope, registry, image, staging, data=data, local_roots=tuple(roots), bundles=here)

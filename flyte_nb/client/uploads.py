@@ -1,26 +1,30 @@
-"""Bytes sent to FlyteAdmin's own storage through signed URLs, as flytekit sends them.
+"""Bytes in FlyteAdmin's own storage, for people who have no credentials for it: by signed URLs.
 
-Source: flyteadmin `dataproxy/service.go` (CreateUploadLocation), flytekit `remote.py::upload_file`.
+Source: flyteadmin `dataproxy/service.go` (CreateUploadLocation, CreateDownloadLocation), flytekit
+`remote.py::upload_file`.
 """
 
 import base64
 import hashlib
-import urllib.error
-import urllib.request
-from collections.abc import Mapping
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any
 
-from flyteidl.service.dataproxy_pb2 import CreateUploadLocationRequest
+from flyteidl.service.dataproxy_pb2 import (
+    CreateDownloadLocationRequest,
+    CreateUploadLocationRequest,
+)
 
 from flyte_nb.api.errors import RemoteError, StorageError
+from flyte_nb.client import signed
 from flyte_nb.client.admin_client import AdminClient
-from flyte_nb.client.config import is_loopback
 
-_PUT_TIMEOUT_S = 600.0
+_CHUNK = 1 << 20
+
+Source = bytes | memoryview | Path
 
 
 class Uploads:
-    """Puts objects below a project and domain."""
+    """Puts objects below a project and domain, and gets any that FlyteAdmin can read."""
 
     def __init__(self, client: AdminClient, *, project: str, domain: str) -> None:
         self._client = client
@@ -31,55 +35,78 @@ class Uploads:
         """The same, with its calls counted by `client`."""
         return Uploads(client, project=self._project, domain=self._domain)
 
-    def existing(self, root: str, name: str) -> "str | None":
-        """The URI of the object at `root/name`, or `None` when there is none.
+    def put_once(self, root: str, name: str, data: Source) -> "tuple[str, int]":
+        """Make sure that `data` lies at `root/name`; its URI, and how many bytes were sent.
+
+        What lies there already is compared by its MD5. Other content there (an upload that was cut
+        short) cannot be replaced through FlyteAdmin: then `data` goes to a folder beside it.
+
+        Raises:
+            RemoteError: FlyteAdmin gives no place for it.
+            StorageError: the place does not take it; transient where trying again may help.
+        """
+        md5 = _md5(data)
+        for folder in (root, f"{root}-again"):
+            there = self._there(folder, name)
+            try:
+                place = self._place(folder, name, md5)
+            except RemoteError as error:
+                if error.code != "ALREADY_EXISTS" or not there:
+                    raise
+                continue
+            if there:
+                return there, 0
+            self._send(place, data, md5)
+            return str(place.native_url), _size(data)
+        # FlyteAdmin knows no MD5 of either, so it cannot compare; tasks verify what they read.
+        return there, 0
+
+    def get(self, uri: str, path: str) -> None:
+        """Write the object at `uri` to the local `path`, by a URL that FlyteAdmin signs.
+
+        Raises:
+            RemoteError: FlyteAdmin signs none.
+            StorageError: the URL does not give it.
+        """
+        answer = self._client.call(
+            "CreateDownloadLocation",
+            CreateDownloadLocationRequest(native_url=uri),
+            doing=f"Asking for a URL to download {uri}",
+        )
+        signed.get(answer.signed_url, path, uri)
+
+    def _there(self, root: str, name: str) -> str:
+        """The URI of what lies at `root/name`, or empty when nothing does.
 
         FlyteAdmin is asked for a place to write it without a checksum; it refuses that for an object
         that is there, and names where it lies.
         """
         try:
-            self._client.call(
-                "CreateUploadLocation",
-                CreateUploadLocationRequest(
-                    project=self._project, domain=self._domain, filename=name, filename_root=root
-                ),
-            )
+            self._place(root, name, b"")
         except RemoteError as error:
             if error.code != "ALREADY_EXISTS":
                 raise
             place = error.message.partition("[")[2].partition("]")[0]
-            return place if "://" in place else None
-        return None
+            return place if "://" in place else ""
+        return ""
 
-    def put(self, root: str, name: str, data: bytes) -> str:
-        """Store `data` at `root/name`; return its URI.
-
-        Raises:
-            RemoteError: FlyteAdmin gives no place for it.
-            StorageError: the place does not take it.
-        """
-        md5 = hashlib.md5(data, usedforsecurity=False).digest()
-        place = self._client.call(
-            "CreateUploadLocation",
-            CreateUploadLocationRequest(
-                project=self._project,
-                domain=self._domain,
-                filename=name,
-                filename_root=root,
-                content_md5=md5,
-                add_content_md5_metadata=True,
-            ),
-            doing=f"Asking for a place to upload {name}",
+    def _place(self, root: str, name: str, md5: bytes) -> Any:
+        request = CreateUploadLocationRequest(
+            project=self._project,
+            domain=self._domain,
+            filename=name,
+            filename_root=root,
+            content_md5=md5,
+            add_content_md5_metadata=bool(md5),
         )
-        headers = {
-            "Content-Length": str(len(data)),
-            "Content-MD5": base64.b64encode(md5).decode("ascii"),
-            **place.headers,
-        }
+        doing = f"Asking for a place to upload {name}"
+        return self._client.call("CreateUploadLocation", request, doing=doing)
+
+    def _send(self, place: Any, data: Source, md5: bytes) -> None:
+        headers = {"Content-MD5": base64.b64encode(md5).decode("ascii"), **place.headers}
         if place.native_url.startswith("abfs"):
             headers["x-ms-blob-type"] = "BlockBlob"
-        _send(place.signed_url, data, headers, place.native_url)
-        return str(place.native_url)
+        signed.put(place.signed_url, data, headers, place.native_url)
 
 
 class UploadStaging:
@@ -89,40 +116,24 @@ class UploadStaging:
         self._uploads = uploads
         self._root = root
 
-    def stage(self, name: str, data: bytes, *, sha256: str) -> "tuple[str, int]":
+    def stage(self, name: str, data: "bytes | memoryview", *, sha256: str) -> "tuple[str, int]":
         """Make sure the object is there; return its URI and how many bytes were sent."""
         folder, _, last = name.rpartition("/")
-        root = f"{self._root}/{folder}".rstrip("/")
-        there = self._uploads.existing(root, last)
-        if there is not None:
-            return there, 0
-        return self._uploads.put(root, last, data), len(data)
+        return self._uploads.put_once(f"{self._root}/{folder}".rstrip("/"), last, data)
 
 
-class _Answer(NamedTuple):
-    status: int
-    text: str
-
-
-def _send(url: str, data: bytes, headers: "Mapping[str, str]", native_url: str) -> None:
-    if not url.startswith(("https://", "http://")):
-        raise StorageError(f"FlyteAdmin names {url!r} as the place to upload to.", uri=native_url)
-    host = url.partition("://")[2].partition("/")[0] + ":"
-    request = urllib.request.Request(url, data=data, headers=dict(headers), method="PUT")
-    # A proxy is for the world outside; the local backend is here.
-    proxies = urllib.request.ProxyHandler({} if is_loopback(host) else None)
+def _md5(data: Source) -> bytes:
+    if not isinstance(data, Path):
+        return hashlib.md5(data, usedforsecurity=False).digest()
+    digest = hashlib.md5(usedforsecurity=False)
     try:
-        with urllib.request.build_opener(proxies).open(request, timeout=_PUT_TIMEOUT_S) as reply:
-            answer = _Answer(reply.status, "")
-    except urllib.error.HTTPError as error:
-        answer = _Answer(error.code, error.read(2000).decode("utf-8", "replace"))
-    except urllib.error.URLError as error:
-        raise StorageError(
-            f"Uploading to {native_url} failed: {error.reason}.", uri=native_url, transient=True
-        ) from error
-    if answer.status not in (200, 201, 204):
-        raise StorageError(
-            f"Uploading to {native_url} was refused with {answer.status}: {answer.text}",
-            uri=native_url,
-            transient=answer.status >= 500,
-        )
+        with data.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise StorageError(f"Cannot read {data}: {error.strerror}.", uri=str(data)) from error
+    return digest.digest()
+
+
+def _size(data: Source) -> int:
+    return data.stat().st_size if isinstance(data, Path) else len(data)

@@ -116,7 +116,7 @@ def test_what_is_there_is_rewritten_only_with_the_same_content(admin, specs):
 
 
 def test_what_a_location_needs_is_asked_for(admin):
-    with pytest.raises(RemoteError, match="missing project"):
+    with pytest.raises(RemoteError, match="project and domain are required"):
         admin.CreateUploadLocation(dataproxy_pb2.CreateUploadLocationRequest())
     request = dataproxy_pb2.CreateUploadLocationRequest(project="p", domain="d")
     with pytest.raises(RemoteError, match="content_md5 or filename_root"):
@@ -141,3 +141,55 @@ def test_many_files_come_at_once(admin, specs):
     for thread in threads:
         thread.join()
     assert answers == [(200, True)] * 8
+
+
+def get(url):
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    try:
+        connection.request("GET", f"{parts.path}?{parts.query}")
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def download(admin, uri):
+    request = dataproxy_pb2.CreateDownloadLocationRequest(native_url=uri)
+    return admin.CreateDownloadLocation(request).signed_url
+
+
+def test_what_was_put_is_had_by_a_signed_url(admin, specs):
+    place = location(admin, specs, b"hello", filename="a.txt", filename_root="root")
+    put(place.signed_url, b"hello")
+    url = download(admin, place.native_url)
+    assert get(url) == (200, b"hello")
+    assert get(url.replace("a.txt", "b.txt"))[0] == 403
+    assert get(url.replace("/download/", "/upload/"))[0] == 404
+    assert (
+        get(place.signed_url.replace("/upload/", "/download/"))[0] == 403
+    )  # each for its own verb
+
+
+def test_a_missing_object_is_404(admin, specs, hand_backend):
+    url = download(admin, f"file://{hand_backend.home.objects}/none")
+    assert get(url)[0] == 404
+
+
+@pytest.mark.parametrize("uri", ["file:///etc/passwd", "s3://bucket/x", "file://{0}/../token"])
+def test_nothing_else_of_this_machine_is_handed_out(admin, hand_backend, uri):
+    with pytest.raises(RemoteError, match="does not lie in this backend's storage"):
+        download(admin, uri.format(hand_backend.home.objects))
+
+
+def test_a_link_to_a_deck_needs_a_node_that_has_one(admin, specs):
+    request = dataproxy_pb2.CreateDownloadLinkRequest()
+    with pytest.raises(RemoteError, match="invalid artifact type"):
+        admin.CreateDownloadLink(request)
+    request.artifact_type = dataproxy_pb2.ARTIFACT_TYPE_DECK
+    with pytest.raises(RemoteError, match="source is required"):
+        admin.CreateDownloadLink(request)
+    request.node_execution_id.node_id = "n0"
+    request.node_execution_id.execution_id.name = "none"
+    with pytest.raises(RemoteError, match="failed to find node execution"):
+        admin.CreateDownloadLink(request)

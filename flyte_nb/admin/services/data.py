@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 
 from flyte_nb.admin.parts import Parts, Rpcs
 from flyte_nb.admin.refused import Refused, invalid
+from flyte_nb.admin.services.download_locations import DownloadLocations
 from flyte_nb.admin.store.runs import Runs
 from flyte_nb.api.errors import StorageError
 
@@ -31,9 +32,10 @@ _FLYTE_URL = re.compile(
 class Data:
     """Reads inputs and outputs."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, decks: DownloadLocations) -> None:
         self._parts = parts
         self._runs = Runs(parts.database)
+        self._decks = decks
 
     def rpcs(self) -> Rpcs:
         """The calls of this service."""
@@ -100,6 +102,8 @@ class Data:
                 project=match["project"], domain=match["domain"], name=match["name"]
             ),
         )
+        if match["side"] == "d":
+            return dataproxy_pb2.GetDataResponse(pre_signed_urls=self._decks.of_deck(node_id))
         uri = self._uri(node_id, match["attempt"], match["side"])
         literals = self._literals(uri)
         variable = match["variable"]
@@ -112,8 +116,6 @@ class Data:
     def _uri(
         self, node_id: identifier_pb2.NodeExecutionIdentifier, attempt: "str | None", side: str
     ) -> str:
-        if side == "d":
-            raise Refused("NOT_FOUND", f"no deck found for node {node_id.node_id}")
         if attempt is not None:
             message = self._runs.attempt_number(node_id, int(attempt))
             task = task_execution_pb2.TaskExecution.FromString(message)

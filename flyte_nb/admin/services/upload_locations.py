@@ -4,12 +4,13 @@ import base64
 import hashlib
 import secrets
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from flyteidl.service import dataproxy_pb2
 
 from flyte_nb.admin import moments
 from flyte_nb.admin.parts import Parts, Rpcs
-from flyte_nb.admin.refused import exists, invalid, missing
+from flyte_nb.admin.refused import exists, invalid
 from flyte_nb.admin.uploads import Uploads
 
 _MAX_EXPIRES_S = 3600
@@ -32,9 +33,8 @@ class UploadLocations:
     def _create(
         self, request: dataproxy_pb2.CreateUploadLocationRequest
     ) -> dataproxy_pb2.CreateUploadLocationResponse:
-        for field in ("project", "domain"):
-            if not getattr(request, field):
-                raise missing(field)
+        if not request.project or not request.domain:
+            raise invalid("project and domain are required parameters")
         if not request.content_md5 and not request.filename_root:
             raise invalid("content_md5 or filename_root is a required parameter")
         path = self._path(request)
@@ -42,7 +42,7 @@ class UploadLocations:
         if request.filename and request.filename_root and target.exists():
             self._check_rewrite(target, request.content_md5)
         md5 = base64.b64encode(request.content_md5).decode()
-        expires_s = _expires_s(request)
+        expires_s = expires_in_s(request)
         expires_at_us = self._parts.clock() + expires_s * 1_000_000
         url = self._uploads.location(path, md5=md5, expires_at=expires_at_us // 1_000_000)
         return dataproxy_pb2.CreateUploadLocationResponse(
@@ -75,7 +75,12 @@ class UploadLocations:
             )
 
 
-def _expires_s(request: dataproxy_pb2.CreateUploadLocationRequest) -> int:
+def expires_in_s(request: Any) -> int:
+    """The seconds that a request's `expires_in` asks for; the most there may be when it is not set.
+
+    Raises:
+        Refused: they are more than that.
+    """
     if not request.HasField("expires_in"):
         return _MAX_EXPIRES_S
     seconds = int(request.expires_in.seconds)

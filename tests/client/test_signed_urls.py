@@ -1,0 +1,241 @@
+"""Files through FlyteAdmin's signed URLs: against our own backend, and against what HTTP can do."""
+
+import hashlib
+import os
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from flyteidl.service.dataproxy_pb2 import CreateUploadLocationResponse
+
+from flyte_nb.api.errors import StorageError, UsageError
+from flyte_nb.bundle.retrying import Retrying
+from flyte_nb.client import signed
+from flyte_nb.client.data import KernelData
+from flyte_nb.client.places import data_for
+from flyte_nb.client.uploads import Uploads, UploadStaging
+from flyte_nb.storage import open_stores
+from flyte_nb.storage.memory import MemoryStore
+from flyte_nb.testing.backend import backend, in_process_calls  # noqa: F401
+from flyte_nb.testing.faults import FaultyStore
+from flyte_nb.testing.storage_conformance import StagingAreaConformance
+
+
+class Client:
+    """The part of an `AdminClient` that uploads need, straight to a backend."""
+
+    def __init__(self, calls):
+        self._calls = calls
+        self.made = []
+
+    def call(self, method, request, *, doing=""):
+        self.made.append(method)
+        return getattr(self._calls, method)(request)
+
+
+@pytest.fixture
+def client(backend):  # noqa: F811
+    return Client(in_process_calls(backend))
+
+
+@pytest.fixture
+def uploads(client):
+    return Uploads(client, project="flytesnacks", domain="development")
+
+
+class TestUploadStaging(StagingAreaConformance):
+    @pytest.fixture
+    def area(self, uploads):
+        return UploadStaging(uploads)
+
+    @pytest.fixture
+    def reader(self):
+        return open_stores()
+
+
+def test_a_file_is_sent_once_and_not_read_into_memory(uploads, tmp_path):
+    (tmp_path / "a.bin").write_bytes(os.urandom(3_000_000))
+    uri, sent = uploads.put_once("root", "a.bin", tmp_path / "a.bin")
+    assert sent == 3_000_000
+    assert open_stores().read(uri) == (tmp_path / "a.bin").read_bytes()
+    assert uploads.put_once("root", "a.bin", tmp_path / "a.bin") == (uri, 0)
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda data: data[:-1], lambda data: b"", lambda data: data[::-1]]
+)
+def test_what_was_damaged_is_stored_beside_it_once(uploads, spoil):
+    data = b"some content"
+    uri, _ = uploads.put_once("root", "a", data)
+    Path(uri.removeprefix("file://")).write_bytes(spoil(data))
+    again, sent = uploads.put_once("root", "a", data)
+    assert (again != uri, sent) == (True, len(data))
+    assert open_stores().read(again) == data
+    assert uploads.put_once("root", "a", data) == (again, 0)
+
+
+def test_an_object_is_had_without_credentials(uploads, tmp_path):
+    data = os.urandom(2_500_000)
+    uri, _ = uploads.put_once("root", "a", data)
+    uploads.get(uri, str(tmp_path / "a"))
+    assert (tmp_path / "a").read_bytes() == data
+
+
+def test_an_object_that_is_not_there_leaves_no_file(uploads, tmp_path):
+    uri, _ = uploads.put_once("root", "a", b"1")
+    Path(uri.removeprefix("file://")).unlink()
+    with pytest.raises(StorageError, match="404") as caught:
+        uploads.get(uri, str(tmp_path / "a"))
+    assert caught.value.missing
+    assert [item.name for item in tmp_path.iterdir()] == ["home"]  # the backend's own
+
+
+class OtherCloud:
+    """FlyteAdmin of a cluster whose bucket this process cannot read."""
+
+    def __init__(self, uploads):
+        self._uploads = uploads
+
+    def get(self, uri, path):
+        self._uploads.get(uri.replace("s3://bucket", "file://"), path)
+
+
+def test_a_kernel_without_credentials_reads_through_flyteadmin(uploads):
+    uri, _ = uploads.put_once("root", "a", b"content")
+    denied = StorageError("Cannot read s3://bucket: no credentials.")
+    store = FaultyStore(MemoryStore(), fails=lambda call: denied)
+    data = KernelData(store, uploads=OtherCloud(uploads), sleep=lambda seconds: None)
+    there = uri.replace("file://", "s3://bucket")
+    assert data.read(there) == b"content"
+    assert Path(data.download(there)).read_bytes() == b"content"
+    with pytest.raises(StorageError, match=r"no credentials.*FlyteAdmin does not hand it out"):
+        data.read("s3://bucket/elsewhere")
+    data.close()
+
+
+def test_a_kernel_tries_again_what_failed_for_a_moment(tmp_path):
+    (tmp_path / "a").write_text("1")
+    busy = StorageError("busy", transient=True)
+    store = FaultyStore(MemoryStore(), fails=lambda call: busy if call.number % 2 else None)
+    data = KernelData(store, folder_uri="memory://b", sleep=lambda seconds: None)
+    assert data.read(data.upload(str(tmp_path / "a"))) == b"1"
+    data.close()
+
+
+def test_a_person_with_credentials_names_a_folder_for_everything(tmp_path):
+    data = data_for(None, "p", "d", root="", env={"FLYTE_NB_STAGING": f"file://{tmp_path}/mine/"})
+    (tmp_path / "a").write_text("1")
+    assert data.upload(str(tmp_path / "a")).startswith(f"file://{tmp_path}/mine/uploads/")
+    with pytest.raises(UsageError, match="FLYTE_NB_STAGING='bucket' is no URI"):
+        data_for(None, "p", "d", root="", env={"FLYTE_NB_STAGING": "bucket"})
+
+
+@pytest.fixture
+def web():
+    """A web server: answers by its list, notes what it was sent."""
+    served = SimpleNamespace(answers=[], requests=[])
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            served.requests.append((dict(self.headers), body))
+            status, text = served.answers.pop(0)
+            if not status:
+                return  # hangs up without an answer
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    served.url = f"http://127.0.0.1:{server.server_address[1]}/x?signature=1"
+    yield served
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_every_header_that_flyteadmin_names_is_sent(web):
+    class Azure:
+        def call(self, method, request, *, doing=""):
+            return CreateUploadLocationResponse(
+                signed_url=web.url,
+                native_url="abfs://container/x",
+                headers={"x-ms-meta-flyteContentMD5": "abc", "Content-Type": "text/x"},
+            )
+
+    web.answers.append((201, b""))
+    uri, sent = Uploads(Azure(), project="p", domain="d").put_once("root", "x", b"data")
+    assert (uri, sent) == ("abfs://container/x", 4)
+    headers, body = web.requests[0]
+    lowered = {name.lower(): value for name, value in headers.items()}
+    assert body == b"data"
+    assert lowered["x-ms-meta-flytecontentmd5"] == "abc"
+    assert lowered["content-type"] == "text/x"
+    assert lowered["x-ms-blob-type"] == "BlockBlob"
+    assert lowered["content-md5"] == "jXd/OF09/siBXSD3SWAm3A=="  # of b"data"
+    assert lowered["content-length"] == "4"
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "transient"),
+    [
+        (500, b"", True),
+        (503, b"<Code>SlowDown</Code>", True),
+        (429, b"", True),
+        (403, b"<Message>Request has expired</Message>", True),
+        (400, b"<Code>ExpiredToken</Code>", True),
+        (400, b"<Code>BadDigest</Code>", True),
+        (403, b"<Code>AccessDenied</Code>", False),
+        (404, b"", False),
+        (0, b"", True),
+    ],
+)
+def test_what_may_help_to_try_again_is_told_from_what_may_not(web, status, text, transient):
+    web.answers.append((status, text))
+    with pytest.raises(StorageError, match="s3://b/x") as caught:
+        signed.put(web.url, b"data", {}, "s3://b/x")
+    assert caught.value.transient is transient
+
+
+def test_no_header_is_sent_that_was_not_signed(web):
+    web.answers.append((200, b""))
+    signed.put(web.url, b"data", {"X-Signed": "1"}, "s3://b/x")
+    names = {name.lower() for name in web.requests[0][0]}
+    assert "x-signed" in names
+    assert "content-type" not in names
+
+
+def test_nobody_who_listens_is_transient():
+    with pytest.raises(StorageError, match="Connection refused") as caught:
+        signed.put("http://127.0.0.1:9/x", b"", {}, "s3://b/x")
+    assert caught.value.transient
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x/y", ""])
+def test_a_url_that_is_no_web_address_is_refused(url, tmp_path):
+    with pytest.raises((StorageError, ValueError)):
+        signed.put(url, b"", {}, "s3://b/x")
+
+
+def test_a_url_that_expired_is_asked_for_anew(web):
+    """Each try asks for a place again."""
+    asked = []
+
+    class Admin:
+        def call(self, method, request, *, doing=""):
+            asked.append(request.content_md5)
+            return CreateUploadLocationResponse(signed_url=web.url, native_url="s3://b/x")
+
+    web.answers += [(403, b"Request has expired"), (503, b""), (200, b"")]
+    uploads = Uploads(Admin(), project="p", domain="d")
+    retrying = Retrying(lambda seconds: None)
+    assert retrying(lambda: uploads.put_once("root", "x", b"data")) == ("s3://b/x", 4)
+    assert asked.count(hashlib.md5(b"data").digest()) == 3
