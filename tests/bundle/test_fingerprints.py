@@ -1,10 +1,5 @@
 """Equal cells are equal in every kernel; a change is told by name, and reaches no other task."""
 
-import json
-import os
-import subprocess
-import sys
-
 import pytest
 
 from flyte_nb.api.identifiers import Scope
@@ -60,63 +55,37 @@ def train(n: int, depth: int = 3) -> float:
 def other(n: int) -> int:
     return len(features(n))
 """
-SCRIPT = """
-import json, sys
-from flyte_nb.api.identifiers import Scope
-from flyte_nb.bundle.pack import pack
-from flyte_nb.testing.cells import Cells
-cells = Cells()
-for cell in json.loads(sys.argv[1]):
-    cells.run(cell)
-found = {}
-for name in json.loads(sys.argv[2]):
-    packed = pack(cells[name], scope=Scope())
-    found[name] = [packed.fingerprint, packed.payload_sha256, packed.parts]
-print(json.dumps(found))
-"""
 
 
-def _kernel(cells, names=("train", "other"), seed="0", cwd=None):
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, json.dumps(cells), json.dumps(names)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONHASHSEED": seed},
-        cwd=cwd,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+def test_three_kernels_three_hash_seeds_and_other_folders_give_equal_bytes(in_kernel, tmp_path):
+    first = in_kernel([HELPERS, TASKS])
+    assert in_kernel([HELPERS, TASKS], seed="1", cwd=tmp_path) == first
+    assert in_kernel([HELPERS, TASKS], seed="12345", cwd="/") == first
 
 
-def test_three_kernels_three_hash_seeds_and_other_folders_give_equal_bytes(tmp_path):
-    first = _kernel([HELPERS, TASKS])
-    assert _kernel([HELPERS, TASKS], seed="1", cwd=tmp_path) == first
-    assert _kernel([HELPERS, TASKS], seed="12345", cwd="/") == first
-
-
-def test_history_and_cell_order_do_not_matter(tmp_path):
-    first = _kernel([HELPERS, TASKS])
+def test_history_and_cell_order_do_not_matter(in_kernel):
+    first = in_kernel([HELPERS, TASKS])
     detour = ["import json, collections\nx = 1", HELPERS, TASKS, "features(3); Model(1.0)", HELPERS]
-    again = _kernel([*detour, TASKS], names=("other", "train"), seed="5")
+    again = in_kernel([*detour, TASKS], names=("other", "train"), seed="5")
     assert again["train"] == first["train"]
     assert again["other"] == first["other"]
 
 
-def test_comments_blank_lines_and_other_cells_change_no_fingerprint():
+def test_comments_blank_lines_and_other_cells_change_no_fingerprint(in_kernel):
     moved = TASKS.replace("    pair =", "    # a comment\n\n    pair =")
-    first = _kernel([HELPERS, TASKS])["train"]
-    again = _kernel([HELPERS, "# above\n\n\n" + moved])["train"]
+    first = in_kernel([HELPERS, TASKS])["train"]
+    again = in_kernel([HELPERS, "# above\n\n\n" + moved])["train"]
     assert again[0] == first[0]
     assert again[2] == first[2]
 
 
-def test_sets_inside_of_data_change_no_fingerprint():
+def test_sets_inside_of_data_change_no_fingerprint(in_kernel):
     cell = (
         "from flyte_nb import task\n"
         "deep = {'x': [{'q', 'w', 'e'}], 'y': (frozenset('abc'), {1: {'r', 't'}})}\n"
         "@task\ndef f() -> int:\n    return len(deep)\n"
     )
-    found = {_kernel([cell], ["f"], seed=seed)["f"][0] for seed in ("0", "1", "2", "3")}
+    found = {in_kernel([cell], ["f"], seed=seed)["f"][0] for seed in ("0", "1", "2", "3")}
     assert len(found) == 1
 
 
