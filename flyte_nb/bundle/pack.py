@@ -4,7 +4,6 @@ import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import FunctionType
 from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import BundleError
@@ -202,8 +201,6 @@ class Packer:
 
     def _failure(self, value: Any) -> "Exception | None":
         """What pickling `value` alone raises."""
-        if isinstance(value, FunctionType):
-            return None
         references = References(self._units, self._known)
         try:
             dump(value, references, Fingerprinter(references, lambda raw: ""))
@@ -249,9 +246,9 @@ def _too_large(packed: PackedTask, task: Task, limit: int) -> BundleError:
     largest = packed.captured[0]
     where = f" ({spoken_place(*largest.place)})" if largest.place is not None else ""
     return BundleError(
-        f"{task.short_name}() would take {packed.size_bytes / 1e9:.1f} GB along, which is over the"
-        f" limit of {limit / 1e9:.1f} GB. The largest is the {largest.kind} {largest.name!r}{where}"
-        f" with {largest.size_bytes / 1e9:.1f} GB.",
+        f"{task.short_name}() would take {packed.size_bytes / 1e6:,.1f} MB along, which is over the"
+        f" limit of {limit / 1e6:,.1f} MB. The largest part is the {largest.kind}"
+        f" {largest.name!r}{where} with {largest.size_bytes / 1e6:,.1f} MB.",
         code="USER:BundleTooLarge",
         hint="Pass it as an input (a file, a directory, a frame), or load it inside of the task.",
     )

@@ -5,6 +5,7 @@ constants and globals, and cloudpickle's random ids of classes. Functions, cells
 rebuilt by `flyte_nb.worker.rebuild`, so that cloudpickle itself is needed for classes only.
 """
 
+import io
 import pickle
 import sys
 from types import CellType, CodeType, FunctionType, ModuleType
@@ -56,6 +57,7 @@ class Reductions:
             CellType: _cell,
             ModuleType: self._module,
             TypeVar: self._type_variable,
+            io.TextIOWrapper: self._file,
         }
 
     def of(self, value: Any) -> Any:
@@ -141,6 +143,12 @@ class Reductions:
         self._name_class(cls, self._fingerprinter.class_digest(cls)[:32])
         again = base._dynamic_class_reduce(cls)  # now with its stable id
         return make, again[1], (_ordered_values(members), slots), *rest
+
+    def _file(self, file: Any) -> Any:
+        """The streams of every process by name; cloudpickle would send the content of any other."""
+        if file in (sys.stdin, sys.stdout, sys.stderr):
+            return self._base._file_reduce(file)
+        raise TypeError(f"cannot pickle the open file {file.name!r}")
 
     def _type_variable(self, variable: TypeVar) -> Any:
         digest = self._fingerprinter.measure([variable.__name__, str(variable.__bound__)]).digest

@@ -1,12 +1,15 @@
 """Why a task cannot be packed: the variable, the path inside it, the cell and the line."""
 
+import functools
 from collections.abc import Callable, Iterator
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any
 
 from flyte_nb.api.errors import BundleError
+from flyte_nb.api.identifiers import MAIN_MODULE
 from flyte_nb.api.specs import Location
 from flyte_nb.bundle import code as code_of
+from flyte_nb.bundle.advice import advice, is_of_the_kernel
 from flyte_nb.bundle.sources import spoken_place
 from flyte_nb.sdk.callee import Callee
 
@@ -17,12 +20,10 @@ _WIDEST = 1000  # members of one container that are tried
 class Unpicklable(BundleError):
     """A task holds on to something that cannot travel."""
 
-    def __init__(self, message: str, *, variable: str, path: str, location: Location) -> None:
-        super().__init__(
-            message,
-            code="USER:Unpicklable",
-            hint="Create it inside of the task, or pass the data that it is made from.",
-        )
+    def __init__(
+        self, message: str, *, variable: str, path: str, location: Location, hint: str
+    ) -> None:
+        super().__init__(message, code="USER:Unpicklable", hint=hint)
         self.variable = variable
         """The global, captured or default variable."""
         self.path = path
@@ -32,8 +33,14 @@ class Unpicklable(BundleError):
 
 
 class _Found:
-    def __init__(self, kind: str, name: str, path: str, value: Any, user: FunctionType) -> None:
-        self.kind, self.name, self.path, self.value, self.user = kind, name, path, value, user
+    def __init__(
+        self, kind: str, name: str, path: str, value: Any, root: Any, user: FunctionType
+    ) -> None:
+        self.kind, self.name, self.path, self.user = kind, name, path, user
+        self.value = value
+        """What cannot be pickled."""
+        self.root = root
+        """The variable's value, in which it lies."""
 
 
 def explain(
@@ -54,7 +61,7 @@ def explain(
             f"{task.short_name}() ({spoken_place(*where)}) cannot be pickled:"
             f" {type(error).__name__}: {error}."
         )
-        return Unpicklable(message, variable="", path="", location=where)
+        return Unpicklable(message, variable="", path="", location=where, hint=advice((), error))
     line = code_of.line_of_use(found.user, found.name)
     location = Location(found.user.__code__.co_filename, line)
     reason = tries(found.value)
@@ -65,7 +72,13 @@ def explain(
         f" ({spoken_place(*location)}), which cannot be pickled{inner}: it is a"
         f" {_spell(type(found.value))} ({type(reason).__name__}: {reason})."
     )
-    return Unpicklable(message, variable=found.name, path=found.path, location=location)
+    return Unpicklable(
+        message,
+        variable=found.name,
+        path=found.path,
+        location=location,
+        hint=advice((found.value, found.root), reason),
+    )
 
 
 _KINDS = {"global": "global", "captured": "captured variable", "default": "default of"}
@@ -85,14 +98,14 @@ def _search(
                 return found
         elif tries(value) is not None:
             path, culprit = _descend(name, value, tries, 0)
-            return _Found(kind, name, path, culprit, function)
+            return _Found(kind, name, path, culprit, value, function)
     return None
 
 
 def _descend(
     path: str, value: Any, tries: "Callable[[Any], Exception | None]", depth: int
 ) -> "tuple[str, Any]":
-    if depth < _DEEPEST:
+    if depth < _DEEPEST and not is_of_the_kernel(value):
         for step, member in _members(value):
             if tries(member) is not None:
                 return _descend(path + step, member, tries, depth + 1)
@@ -107,8 +120,36 @@ def _members(value: Any) -> "Iterator[tuple[str, Any]]":
         yield from ((f"[{index}]", member) for index, member in enumerate(value[:_WIDEST]))
     elif isinstance(value, (set, frozenset)):
         yield from (("{…}", member) for member in list(value)[:_WIDEST])
-    elif hasattr(value, "__dict__") and not isinstance(value, type):
-        yield from ((f".{name}", member) for name, member in list(vars(value).items())[:_WIDEST])
+    elif isinstance(value, FunctionType):
+        for _, name, member in code_of.dependencies(value):
+            yield f"() → {name}", member
+    elif isinstance(value, MethodType):
+        yield ".__self__", value.__self__
+        yield ".__func__", value.__func__
+    elif isinstance(value, functools.partial):
+        yield ".func", value.func
+        yield from ((f".args[{index}]", member) for index, member in enumerate(value.args))
+        yield from ((f".keywords[{name!r}]", item) for name, item in value.keywords.items())
+    else:
+        yield from _attributes(value)
+
+
+def _attributes(value: Any) -> "Iterator[tuple[str, Any]]":
+    """What an object or a class holds; of an object then also what its class holds."""
+    own = getattr(value, "__dict__", {})
+    slots = [name for kind in type(value).__mro__ for name in _slots(kind) if hasattr(value, name)]
+    named = [*list(own.items())[:_WIDEST], *((name, getattr(value, name)) for name in slots)]
+    for name, member in named:
+        if not (isinstance(value, type) and name in ("__dict__", "__weakref__")):
+            yield f".{name}", getattr(member, "__func__", member)
+    if not isinstance(value, type) and type(value).__module__ == MAIN_MODULE:
+        yield f".{type(value).__name__}", type(value)
+
+
+def _slots(kind: type) -> "tuple[str, ...]":
+    said = vars(kind).get("__slots__", ())
+    names = (said,) if isinstance(said, str) else tuple(said)
+    return tuple(name for name in names if name not in ("__dict__", "__weakref__"))
 
 
 def _plain(value: Any) -> "FunctionType | None":

@@ -1,5 +1,7 @@
 """What travels with a task, what is warned about, and what cannot travel."""
 
+import io
+import socket
 import sys
 
 import pytest
@@ -105,34 +107,110 @@ def test_a_frame_travels():
     assert task.function() == sum(range(50_000)) + 2
 
 
+MADE_INSIDE = "Create it inside of the task"
+LOCKED = "import threading\nlock = threading.Lock()\n"
 UNPICKLABLE = [
-    ("import threading\nlock = threading.Lock()\n", "lock", "lock", "_thread.lock"),
+    (LOCKED, "lock", "lock", "_thread.lock", MADE_INSIDE),
     (
         "\nviews = {'rows': [(i for i in range(3))]}\n",
-        "views", "views['rows'][0]", "generator",
+        "views", "views['rows'][0]", "generator", "Make a list of it",
     ),
     (
         "import threading\nclass Holder: pass\nheld = Holder()\nheld.inner = Holder()\n"
         "held.inner.lock = threading.Lock()\n",
-        "held", "held.inner.lock", "_thread.lock",
+        "held", "held.inner.lock", "_thread.lock", MADE_INSIDE,
     ),
-    ("gen = (i for i in range(3))\n", "gen", "gen", "generator"),
+    (
+        "import threading\nclass Slim:\n    __slots__ = 'lock',\nslim = Slim()\n"
+        "slim.lock = threading.Lock()\n",
+        "slim", "slim.lock", "_thread.lock", MADE_INSIDE,
+    ),
+    (LOCKED + "class K: gate = lock\nk = K()\n", "k", "k.K.gate", "_thread.lock", MADE_INSIDE),
+    (
+        LOCKED + "class K:\n    gate = lock\n    get = lambda self: self.gate\n",
+        "K", "K.gate", "_thread.lock", MADE_INSIDE,
+    ),
+    (
+        LOCKED + "import functools\npart = functools.partial(print, 1, sep=lock)\n",
+        "part", "part.keywords['sep']", "_thread.lock", MADE_INSIDE,
+    ),
+    (
+        LOCKED + "def make(gate):\n    return lambda: gate\nways = {'f': make(lock)}\n",
+        "ways", "ways['f']() → gate", "_thread.lock", MADE_INSIDE,
+    ),
+    ("gen = (i for i in range(3))\n", "gen", "gen", "generator", "Make a list of it"),
+    (
+        "import contextlib, sqlite3\nbase = [contextlib.closing(sqlite3.connect(':memory:'))]\n",
+        "base", "base[0].thing", "sqlite3.Connection", "Connect inside of the task",
+    ),
+    ("import socket\nline = socket.socket()\n", "line", "line", "socket", "Connect inside"),
+    (
+        "import os\nfile = open(os.devnull)\n",
+        "file", "file", "TextIOWrapper", "Pass the file as a FlyteFile input",
+    ),
+    (
+        "import threading\nrunner = threading.Thread()\n",
+        "runner", "runner._started._cond._lock", "_thread.lock", "Start it inside of the task",
+    ),
+    (
+        "class Tensor:\n    def __reduce_ex__(self, protocol):\n"
+        "        raise RuntimeError('copy the tensor from cuda:0 first')\nweights = [Tensor()]\n",
+        "weights", "weights[0]", "Tensor", "Move it to the CPU first",
+    ),
+    ("deep = []\nfor _ in range(9000): deep = [deep]\n", "deep", "deep[0][0][0][0][0][0]", "list",
+     "It is nested too deeply"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("setup", "variable", "path", "kind"), UNPICKLABLE)
-def test_what_cannot_travel_is_named_by_variable_path_and_cell(setup, variable, path, kind):
+@pytest.mark.parametrize(
+    ("setup", "variable", "path", "kind", "advice"),
+    UNPICKLABLE,
+    ids=[row[2] for row in UNPICKLABLE],
+)
+def test_what_cannot_travel_is_named_by_variable_path_and_cell(setup, variable, path, kind, advice):
     cells = Cells()
     cells.run(HEAD + setup)
     cells.run(f"@task\ndef f() -> str:\n    x = 1\n    return str({variable})\n")
     with pytest.raises(BundleError) as caught:
         pack(cells["f"], scope=Scope())
     error = caught.value
+    for value in cells.namespace.values():
+        if isinstance(value, (io.IOBase, socket.socket)):
+            value.close()
     assert error.code == "USER:Unpicklable"
     assert (error.variable, error.path, error.location.line) == (variable, path, 4)
     assert "line 4" in str(error)
     assert kind in str(error)
-    assert "Create it inside of the task" in str(error)
+    assert advice in str(error)
+
+
+def test_a_session_belongs_to_the_kernel(tmp_path):
+    import flyte_nb
+
+    cells = Cells()
+    cells.namespace["session"] = flyte_nb.connect(home=tmp_path)
+    cells.run(HEAD + "@task\ndef f() -> str:\n    return str(session.label)\n")
+    with pytest.raises(BundleError, match=r"it is a flyte_nb\.session\.Session.*Leave it out"):
+        pack(cells["f"], scope=Scope())
+
+
+def test_a_logger_travels_by_its_name():
+    packed = _pack(
+        "import logging\nlog = logging.getLogger('x')\n@task\ndef f() -> str:\n    return str(log)\n"
+    )
+    assert "<Logger x" in loads(packed.payload).function()
+
+
+def test_a_task_over_the_limit_names_the_largest_part_its_place_and_what_to_do():
+    from flyte_nb.bundle.pack import Packer
+
+    cells = Cells()
+    cells.run(HEAD + "rows = bytes(3_000_000)\n@task\ndef f() -> int:\n    return len(rows)\n")
+    with pytest.raises(BundleError) as caught:
+        Packer(scope=Scope(), limit_bytes=2_000_000).pack(cells["f"])
+    assert caught.value.code == "USER:BundleTooLarge"
+    for said in ("f() would take 3.0 MB along", "global 'rows'", "line 5", "Pass it as an input"):
+        assert said in str(caught.value)
 
 
 def test_what_a_helper_holds_is_named_with_the_helper():
