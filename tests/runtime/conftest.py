@@ -53,6 +53,7 @@ class Bench:
         self.store = open_stores()
         self.registry = default_registry(warn_pickled=False)
         self.scope = Scope("p", "d", "nb")
+        self.python = sys.executable
         self._count = 0
 
     def stage(self, name="f", **options):
@@ -71,7 +72,7 @@ class Bench:
             "{{.rawOutputDataPrefix}}": f"file://{self.root}/raw",
         }
         args = task_args(changed.get("task", staged.task_name), staged.index_uri)
-        return [sys.executable, "-m", "flyte_nb", *(filled.get(arg, arg) for arg in args[1:])]
+        return [self.python, "-m", "flyte_nb", *(filled.get(arg, arg) for arg in args[1:])]
 
     def output(self) -> Path:
         self._count += 1
