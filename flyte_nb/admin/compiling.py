@@ -7,7 +7,7 @@ from flyteidl.core import compiler_pb2, identifier_pb2, literals_pb2, tasks_pb2,
 
 from flyte_nb.admin.refused import invalid
 from flyte_nb.api.errors import CompileFailed
-from flyte_nb.compiler.casting import TypeTable
+from flyte_nb.compiler.casting import TooIntricate, TypeTable
 from flyte_nb.compiler.flyte_text import go_text
 from flyte_nb.compiler.inference import type_of_literal
 from flyte_nb.compiler.problems import flyte_error_text
@@ -69,7 +69,10 @@ def compiled_workflow(
 def castable(upstream: types_pb2.LiteralType, downstream: types_pb2.LiteralType) -> bool:
     """Whether a value of `upstream` may be given where `downstream` is expected."""
     table = TypeTable()
-    return table.castable(table.of(upstream), table.of(downstream))
+    try:
+        return table.castable(table.of(upstream), table.of(downstream))
+    except TooIntricate:
+        return False
 
 
 def mismatch(
@@ -86,6 +89,8 @@ def mismatch(
         raise invalid(
             f"Failed to validate literal type for [{name}] with err: got unknown literal type"
         )
-    if table.castable(actual, table.of(expected)):
-        return None
-    return go_text(actual.message)
+    try:
+        fits = table.castable(actual, table.of(expected))
+    except TooIntricate:
+        fits = False
+    return None if fits else go_text(actual.message)

@@ -4,16 +4,15 @@ Source: flytepropeller/pkg/compiler/validators/bindings.go at v1.16.8.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from flyteidl.core import literals_pb2, types_pb2
 
-from flyte_nb.api.problems import Problem
 from flyte_nb.compiler import reports, type_reports
 from flyte_nb.compiler.building import BOTH, Builder, NodeState
-from flyte_nb.compiler.casting import Type, is_optional
+from flyte_nb.compiler.casting import Type
 from flyte_nb.compiler.inference import type_of_scalar
-from flyte_nb.compiler.problems import START_NODE, Collector
+from flyte_nb.compiler.problems import START_NODE, Collector, Failed, Trial
 
 # `name`, or `[3].name`; Flyte's own pattern, which is searched for, not matched.
 _VARIABLE = re.compile(r"(\[(\d+)\]\.)?(\w+)", re.ASCII)
@@ -43,7 +42,8 @@ def bind(
         name = binding.var
         expected = builder.types.none if params is None else params.get(name)
         if expected is None:
-            errors.add(reports.input_not_found(node.id, name, node.label, sorted(params or ())))
+            known = errors.names(params or ())
+            errors.add(reports.input_not_found(node.id, name, node.label, known))
         elif name in provided and binding.HasField("binding"):
             errors.add(reports.bound_twice(node.id, name))
         else:
@@ -61,10 +61,11 @@ def bind(
                 if checker.makers:
                     builder.add_edges(checker.makers, node.id, direction)
             checker.makers.clear()
-    if params is not None and len(provided) < len(params):
-        for name, type in params.items():
-            if name not in provided and not is_optional(type):
-                errors.add(reports.not_bound(node.id, name, type, node.label))
+    if params is not None and node.interface is not None:
+        required = node.interface.required
+        if not required <= provided:
+            for name in sorted(required - provided):
+                errors.add(reports.not_bound(node.id, name, params[name], node.label))
     return resolved
 
 
@@ -98,100 +99,93 @@ class _Binding:
             ordered = [bindings[name] for name in sorted(bindings)]
             return self._items(data, ordered, "map_value_type", expected, errors)
         received = "*core.BindingData_OffloadedMetadata" if kind else ""
-        errors.add(type_reports.mismatching_bindings(self.node.id, self.name, expected, received))
+        errors.say(type_reports.mismatching_bindings, self.node.id, self.name, expected, received)
         return None
 
     def _union(
         self, data: literals_pb2.BindingData, kind: "str | None", expected: Type, errors: Collector
     ) -> "Type | None":
+        where = (self.node.id, self.name)
         found, match, used = None, expected, self.makers[:]
+        makers = used
         for variant in expected.variants:
             self.makers = used[:]
-            bound = self.check(data, kind, variant, Collector())
-            if bound is None:
+            try:
+                bound = self.check(data, kind, variant, Trial())
+            except Failed:
                 continue
             if found is not None:
-                errors.add(
-                    type_reports.ambiguous_union(
-                        self.node.id, self.name, expected, data, (match, variant)
-                    )
-                )
+                errors.say(type_reports.ambiguous_union, *where, expected, data, (match, variant))
                 return None
             found, match, makers = bound, variant, self.makers
-        if found is None:
-            errors.add(type_reports.incompatible_union(self.node.id, self.name, expected, data))
-            return None
         self.makers = makers
+        if found is None:
+            errors.say(type_reports.incompatible_union, *where, expected, data)
         return found
 
     def _items(
         self,
         data: literals_pb2.BindingData,
-        items: "Iterable[literals_pb2.BindingData]",
+        items: "Collection[literals_pb2.BindingData]",
         kind: str,
         expected: Type,
         errors: Collector,
     ) -> "Type | None":
         if expected.kind != kind or expected.inner is None:
             received = data.collection if kind == "collection_type" else data.map
-            errors.add(
-                type_reports.mismatching_bindings(self.node.id, self.name, expected, received)
-            )
+            where = (self.node.id, self.name)
+            errors.say(type_reports.mismatching_bindings, *where, expected, received)
             return None
+        types = self.builder.types
+        if isinstance(errors, Trial):
+            types.step(len(items))
         before = errors.count
         inner: Type | None = None
         for item in items:
             inner = self.check(item, item.WhichOneof("value"), expected.inner, errors) or inner
         if errors.count != before:
             return None
-        types = self.builder.types
         return types.collection(inner) if kind == "collection_type" else types.map(inner)
 
     def _promise(
         self, promise: types_pb2.OutputReference, expected: Type, errors: Collector
     ) -> "Type | None":
-        node, name = self.node, self.name
+        node, name, builder = self.node, self.name, self.builder
         maker_id = promise.node_id or START_NODE
-        maker = self.builder.nodes.get(maker_id)
+        maker = builder.nodes.get(maker_id)
         if maker is None:
-            later = maker_id in self.builder.all_ids
-            errors.add(
-                reports.node_not_found(node.id, name, maker_id, self.builder.nodes, later=later)
-            )
-            errors.add(reports.still_not_bound(node.id, name))
+            later = maker_id in builder.all_ids
+            known = errors.names(builder.nodes)
+            errors.say(reports.node_not_found, node.id, name, maker_id, known, later)
+            errors.say(reports.still_not_bound, node.id, name)
             return None
         var = promise.var
         # An identifier of ASCII letters is the whole name, as nearly always.
         plain = var.isascii() and var.isidentifier()
         output, index = (var, False) if plain else _parsed(var)
         if not output:
-            errors.add(reports.syntax_error(node.id, name, var))
+            errors.say(reports.syntax_error, node.id, name, var)
             return None
         type = maker.outputs.get(output)
         if type is None or maker.alias_count:
             if not maker.alias_count:
-                errors.add(
-                    reports.output_not_found(maker.id, output, maker.label, sorted(maker.outputs))
-                )
-            errors.add(reports.still_not_bound(node.id, name))
+                known = errors.names(maker.outputs)
+                errors.say(reports.output_not_found, maker.id, output, maker.label, known)
+            errors.say(reports.still_not_bound, node.id, name)
             return None
         source: Type | None = type
         if index:
             if type.kind == "collection_type":
                 source = type.inner
             else:
-                errors.add(self._mismatch(maker, var, type, expected))
+                self._mismatch(maker, var, type, expected, errors)
         if len(promise.attr_path):
             source = self._walk(promise, source or type, errors)
             if source is None:
                 return None
         source = source or type
-        if (
-            self.check_types
-            and source is not expected
-            and not self.builder.types.castable(source, expected)
-        ):
-            errors.add(self._mismatch(maker, var, source, expected))
+        if self.check_types and source is not expected and not self._fits(source, expected):
+            self._mismatch(maker, var, source, expected, errors)
             return None
         if not promise.node_id:
             promise.node_id = START_NODE
@@ -209,47 +203,45 @@ class _Binding:
             structure = source.message.structure
             if not structure.dataclass_type:
                 continue
-            field = step.string_value
-            if field not in structure.dataclass_type:
-                errors.add(type_reports.field_not_found(self.node.id, promise.var, source, field))
+            found = self.builder.types.field(source, step.string_value)
+            if found is None:
+                known = errors.names(structure.dataclass_type)
+                where = (self.node.id, promise.var, source, step.string_value)
+                errors.say(type_reports.field_not_found, *where, known)
                 return None
-            source = self.builder.types.of(structure.dataclass_type[field])
+            source = found
         return source
 
-    def _mismatch(self, maker: NodeState, var: str, type: Type, expected: Type) -> Problem:
-        return type_reports.promise_mismatch(
-            self.node.id,
-            self.name,
-            (maker.variable(var), type),
-            (self.node.variable(self.name), expected),
-        )
+    def _fits(self, given: Type, expected: Type) -> bool:
+        return self.builder.types.castable(given, expected)
+
+    def _mismatch(
+        self, maker: NodeState, var: str, type: Type, expected: Type, errors: Collector
+    ) -> None:
+        source, sink = maker.variable(var), self.node.variable(self.name)
+        others = [
+            name
+            for name in errors.names(maker.outputs) or ()
+            if name != var and self._fits(maker.outputs[name], expected)
+        ]
+        where = (self.node.id, self.name)
+        errors.say(type_reports.promise_mismatch, *where, (source, type), (sink, expected), others)
 
     def _scalar(
         self, scalar: literals_pb2.Scalar, expected: Type, errors: Collector
     ) -> "Type | None":
         before = errors.count
+        where = (self.node.id, self.name)
         type = type_of_scalar(self.builder.types, scalar)
         if type is None:
-            errors.add(
-                reports.unrecognized_value(
-                    self.node.id,
-                    f"*core.Scalar_{(scalar.WhichOneof('value') or 'nil').title()}",
-                    f"{self.name!r} has a value of no known type.",
-                )
-            )
-        elif (
-            self.check_types
-            and type is not expected
-            and not self.builder.types.castable(type, expected)
-        ):
-            errors.add(type_reports.value_mismatch(self.node.id, self.name, type, expected))
+            errors.say(reports.unknown_scalar, *where, scalar.WhichOneof("value") or "nil")
+        elif self.check_types and type is not expected and not self._fits(type, expected):
+            errors.say(type_reports.value_mismatch, *where, type, expected)
         if expected.kind == "enum_type":
             value = scalar.primitive.string_value
-            allowed = expected.message.enum_type.values
-            if value not in allowed:
-                errors.add(
-                    type_reports.illegal_enum_value(self.node.id, self.name, value, list(allowed))
-                )
+            if value not in expected.values:
+                known = errors.names(expected.values)
+                errors.say(type_reports.illegal_enum_value, *where, value, expected, known)
         return type if errors.count == before else None
 
 

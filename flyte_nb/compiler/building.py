@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from flyteidl.core import compiler_pb2, workflow_pb2
 
 from flyte_nb.compiler.casting import Type
-from flyte_nb.compiler.problems import START_NODE, Collector
+from flyte_nb.compiler.problems import START_NODE, Collector, cut
 from flyte_nb.compiler.program import Interface, Program, key
 
 BOTH, UPSTREAM = 0, 1
@@ -55,7 +55,7 @@ class NodeState:
     @property
     def label(self) -> str:
         """How to speak of it: `n0 (fit)`."""
-        title = self.message.metadata.name
+        title = cut(self.message.metadata.name, 80)
         return f"{self.id} ({title})" if title and title != self.id else self.id
 
     def variable(self, name: str) -> str:

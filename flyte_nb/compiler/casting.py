@@ -5,11 +5,15 @@ value, "downstream" what takes it.
 """
 
 from collections.abc import Iterable
+from functools import cached_property
 
 from flyteidl.core import types_pb2
 
 from flyte_nb.compiler import json_schemas
+from flyte_nb.compiler.flyte_text import go_text, type_text
+from flyte_nb.compiler.problems import cut
 from flyte_nb.wire.structs import struct_from_bytes
+from flyte_nb.wire.types import spoken
 
 Columns = dict[str, "Type"]
 
@@ -17,14 +21,21 @@ Columns = dict[str, "Type"]
 _SIMPLE_OF_COLUMN = {number: number + 1 for number in range(6)}
 
 
+class TooIntricate(Exception):
+    """Types or bindings that would take minutes to compare."""
+
+
+_PATIENCE = 500_000
+"""Steps of comparing in one compilation; a large workflow takes some hundreds."""
+
+
 class Type:
     """One type of the compilation; equal types are one object (`TypeTable`)."""
 
-    __slots__ = ("inner", "key", "kind", "message", "variants")
-
-    def __init__(self, key: bytes, message: types_pb2.LiteralType) -> None:
+    def __init__(self, key: bytes, message: types_pb2.LiteralType, table: "TypeTable") -> None:
         self.key = key
         self.message = message
+        self.table = table
         self.kind: str = message.WhichOneof("type") or ""
         self.inner: Type | None = None
         """The element's type, of collections and maps."""
@@ -41,6 +52,35 @@ class Type:
         """`structure.tag`."""
         return self.message.structure.tag
 
+    @cached_property
+    def is_optional(self) -> bool:
+        """Whether an input of this type may be left out.
+
+        As Flyte has it: a union with a variant whose `simple` reads as NONE. That reads so for every
+        variant that is not simple at all, so that a union of two lists may be left out too.
+        """
+        return any(variant.message.simple == types_pb2.NONE for variant in self.variants)
+
+    @cached_property
+    def values(self) -> "frozenset[str]":
+        """Of an enum: what it may be."""
+        return frozenset(self.message.enum_type.values)
+
+    @cached_property
+    def spoken(self) -> str:
+        """As a person would write it, e.g. `list[int]`."""
+        return cut(spoken(self.message), 200)
+
+    @cached_property
+    def text(self) -> str:
+        """As Flyte's texts quote it when a value does not fit."""
+        return type_text(self.message)
+
+    @cached_property
+    def whole_text(self) -> str:
+        """As Flyte's texts quote it when a list, a dict or a field does not fit."""
+        return go_text(self.message)
+
 
 class TypeTable:
     """Interns types and remembers which fits which. One table for one compilation."""
@@ -50,6 +90,10 @@ class TypeTable:
         self._castable: dict[tuple[Type, Type], bool] = {}
         self._casts: dict[tuple[Type, Type], bool] = {}
         self._simple: dict[int, Type] = {}
+        self._lists: dict[Type | None, Type] = {}
+        self._maps: dict[Type | None, Type] = {}
+        self._fields: dict[tuple[Type, str], Type | None] = {}
+        self._steps = 0
         self.none = self.simple(types_pb2.NONE)
         self.missing = self.of(types_pb2.LiteralType())
         """What stands for a type that a message lacks."""
@@ -59,7 +103,7 @@ class TypeTable:
         key = message.SerializeToString(deterministic=True)
         found = self._types.get(key)
         if found is None:
-            found = self._types[key] = Type(key, message)
+            found = self._types[key] = Type(key, message, self)
             if found.kind == "collection_type":
                 found.inner = self.of(message.collection_type)
             elif found.kind == "map_value_type":
@@ -78,13 +122,34 @@ class TypeTable:
 
     def collection(self, inner: "Type | None") -> Type:
         """A list of `inner`; of nothing when the list was empty."""
-        element = types_pb2.LiteralType() if inner is None else inner.message
-        return self.of(types_pb2.LiteralType(collection_type=element))
+        found = self._lists.get(inner)
+        if found is None:
+            element = types_pb2.LiteralType() if inner is None else inner.message
+            found = self.of(types_pb2.LiteralType(collection_type=element))
+            self._lists[inner] = found
+        return found
 
     def map(self, inner: "Type | None") -> Type:
         """A dict of `inner`; of nothing when the dict was empty."""
-        element = types_pb2.LiteralType() if inner is None else inner.message
-        return self.of(types_pb2.LiteralType(map_value_type=element))
+        found = self._maps.get(inner)
+        if found is None:
+            element = types_pb2.LiteralType() if inner is None else inner.message
+            found = self._maps[inner] = self.of(types_pb2.LiteralType(map_value_type=element))
+        return found
+
+    def field(self, owner: Type, name: str) -> "Type | None":
+        """The type of a dataclass's field; `None` when it has no such field."""
+        pair = (owner, name)
+        if pair not in self._fields:
+            fields = owner.message.structure.dataclass_type
+            self._fields[pair] = self.of(fields[name]) if name in fields else None
+        return self._fields[pair]
+
+    def step(self, count: int = 1) -> None:
+        """Take `count` steps of comparing; `TooIntricate` after too many."""
+        self._steps += count
+        if self._steps > _PATIENCE:
+            raise TooIntricate
 
     def castable(self, upstream: Type, downstream: Type) -> bool:
         """Whether a value of `upstream` may be given where `downstream` is expected."""
@@ -108,6 +173,7 @@ class TypeTable:
         return known
 
     def _decide(self, upstream: Type, downstream: Type) -> bool:
+        self.step()
         kind = downstream.kind
         if kind in ("collection_type", "map_value_type"):
             if upstream.kind != kind or upstream.inner is None or downstream.inner is None:
@@ -124,15 +190,25 @@ class TypeTable:
             return self._schema(upstream, downstream)
         if downstream.is_none:
             return upstream.is_none
-        return _trivial(upstream, downstream)
+        return self._trivial(upstream, downstream)
 
     def _union(self, upstream: Type, downstream: Type) -> bool:
+        variants = downstream.variants
         if upstream.kind == "union_type":
+            same = frozenset(variants)
             return all(
-                any(self.castable(variant, other) for other in downstream.variants)
+                variant in same or self._fits_one(variant, variants)
                 for variant in upstream.variants
             )
-        return sum(self.castable(upstream, variant) for variant in downstream.variants) == 1
+        self.step(len(variants))
+        return sum(self.castable(upstream, variant) for variant in variants) == 1
+
+    def _fits_one(self, upstream: Type, variants: "Iterable[Type]") -> bool:
+        for variant in variants:
+            self.step()
+            if self.castable(upstream, variant):
+                return True
+        return False
 
     def _dataset(self, upstream: Type, downstream: Type) -> bool:
         expected = downstream.message.structured_dataset_type
@@ -162,6 +238,7 @@ class TypeTable:
         )
 
     def _columns(self, given: Columns, expected: Columns, *, exact: bool = False) -> bool:
+        self.step(len(expected))
         if not given or not expected:
             return True
         for name, type in expected.items():
@@ -175,32 +252,23 @@ class TypeTable:
                 return False
         return True
 
-
-def is_optional(type: Type) -> bool:
-    """Whether an input of this type may be left out.
-
-    As Flyte has it: a union with a variant whose `simple` reads as NONE. That reads so for every
-    variant that is not simple at all, so that a union of two lists may be left out too.
-    """
-    return any(variant.message.simple == types_pb2.NONE for variant in type.variants)
-
-
-def _trivial(upstream: Type, downstream: Type) -> bool:
-    up, down = upstream.message, downstream.message
-    if upstream.kind == "enum_type" and down.simple == types_pb2.STRING:
-        return True
-    if downstream.kind == "enum_type" and up.simple == types_pb2.STRING:
-        return True
-    if upstream.tag and upstream.tag != downstream.tag:
-        return False
-    if up.simple == types_pb2.STRUCT and down.simple == types_pb2.STRUCT:
-        if not up.HasField("metadata") or not down.HasField("metadata"):
+    def _trivial(self, upstream: Type, downstream: Type) -> bool:
+        up, down = upstream.message, downstream.message
+        if upstream.kind == "enum_type" and down.simple == types_pb2.STRING:
             return True
-        return json_schemas.fits(
-            struct_from_bytes(up.metadata.SerializeToString()),
-            struct_from_bytes(down.metadata.SerializeToString()),
-        )
-    return _bare(up) == _bare(down)
+        if downstream.kind == "enum_type" and up.simple == types_pb2.STRING:
+            return True
+        if upstream.tag and upstream.tag != downstream.tag:
+            return False
+        if up.simple == types_pb2.STRUCT and down.simple == types_pb2.STRUCT:
+            if not up.HasField("metadata") or not down.HasField("metadata"):
+                return True
+            return json_schemas.fits(
+                struct_from_bytes(up.metadata.SerializeToString()),
+                struct_from_bytes(down.metadata.SerializeToString()),
+                self.step,
+            )
+        return _bare(up) == _bare(down)
 
 
 def _bare(message: types_pb2.LiteralType) -> bytes:

@@ -3,6 +3,7 @@
 Go puts one or two spaces between fields, at random; here it is always one.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from flyteidl.core import types_pb2
@@ -15,8 +16,12 @@ MAX_LENGTH = 2000
 
 def go_text(message: Message) -> str:
     """The message like `simple:INTEGER structure:{tag:"int"}`, cut after `MAX_LENGTH` characters."""
-    text = _fields(message)
-    return text if len(text) <= MAX_LENGTH else text[:MAX_LENGTH] + "…"
+    text = _Text()
+    try:
+        text.fields(message)
+    except _Full:
+        return "".join(text.parts)[:MAX_LENGTH] + "…"
+    return "".join(text.parts)
 
 
 def type_text(type: "types_pb2.LiteralType | None") -> str:
@@ -33,33 +38,64 @@ def type_text(type: "types_pb2.LiteralType | None") -> str:
     return go_text(type)
 
 
-def _fields(message: Message) -> str:
-    parts: list[str] = []
+class _Full(Exception):
+    """The text is as long as it may be."""
+
+
+class _Text:
+    """A message's text while it is written; it ends early, however large the message is."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self._left = MAX_LENGTH
+
+    def fields(self, message: Message) -> None:
+        first = True
+        for descriptor, before, value, after in _entries(message):
+            self._write(before if first else " " + before)
+            first = False
+            self._value(descriptor, value)
+            self._write(after)
+
+    def _write(self, text: str) -> None:
+        self.parts.append(text)
+        self._left -= len(text)
+        if self._left < 0:
+            raise _Full
+
+    def _value(self, descriptor: FieldDescriptor, value: Any) -> None:
+        if descriptor.message_type is None:
+            self._write(_scalar(descriptor, value))
+            return
+        self._write("{")
+        self.fields(value)
+        self._write("}")
+
+
+def _entries(message: Message) -> "Iterator[tuple[FieldDescriptor, str, Any, str]]":
+    """Every single value: its field, what stands before it, the value, and what stands behind."""
     for descriptor, value in message.ListFields():
+        name = descriptor.name
         if descriptor.message_type is not None and descriptor.message_type.GetOptions().map_entry:
             inner = descriptor.message_type.fields_by_name["value"]
-            parts.extend(
-                f'{descriptor.name}:{{key:"{key}" value:{_value(inner, value[key])}}}'
-                for key in sorted(value)
-            )
+            for key in sorted(value):
+                yield inner, f'{name}:{{key:"{key}" value:', value[key], "}"
         elif descriptor.is_repeated:
-            parts.extend(f"{descriptor.name}:{_value(descriptor, item)}" for item in value)
+            for item in value:
+                yield descriptor, f"{name}:", item, ""
         else:
-            parts.append(f"{descriptor.name}:{_value(descriptor, value)}")
-    return " ".join(parts)
+            yield descriptor, f"{name}:", value, ""
 
 
-def _value(descriptor: FieldDescriptor, value: Any) -> str:
-    if descriptor.message_type is not None:
-        return f"{{{_fields(value)}}}"
+def _scalar(descriptor: FieldDescriptor, value: Any) -> str:
     if descriptor.enum_type is not None:
         number = descriptor.enum_type.values_by_number.get(value)
         return number.name if number is not None else str(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'"{escaped}"'
+        escaped = value[:MAX_LENGTH].replace("\\", "\\\\").replace('"', '\\"')
+        return '"' + escaped.replace("\n", "\\n") + '"'
     if isinstance(value, bytes):
-        return '"' + "".join(f"\\x{byte:02x}" for byte in value) + '"'
+        return '"' + "".join(f"\\x{byte:02x}" for byte in value[:MAX_LENGTH]) + '"'
     return str(value)

@@ -2,27 +2,27 @@
 
 from flyteidl.core import types_pb2
 
-from flyte_nb.compiler.casting import Type, TypeTable
-from flyte_nb.wire.types import spoken
+from flyte_nb.compiler.casting import TooIntricate, Type, TypeTable
 
 
-def mismatch_hint(actual: "Type | None", expected: Type) -> str:
-    """What to do about a value of `actual` where `expected` is wanted."""
-    if actual is None:
+def mismatch_hint(given: "Type | None", wanted: Type) -> str:
+    """What to do about a value of type `given` where `wanted` is expected."""
+    if given is None:
         return ""
-    table = TypeTable()
-    given, wanted = table.of(actual.message), table.of(expected.message)
     for rule in (_none, _number, _element, _list_of_it, _optional, _variants, _dataset, _struct):
-        hint = rule(table, given, wanted)
+        try:
+            hint = rule(given.table, given, wanted)
+        except TooIntricate:
+            return ""
         if hint:
             return hint
-    return f"Annotate one side as the other, or convert it in a task: {spoken(wanted.message)}."
+    return f"Annotate one side as the other, or convert it in a task: {wanted.spoken}."
 
 
 def _none(table: TypeTable, given: Type, wanted: Type) -> str:
     if not given.is_none:
         return ""
-    return f"Annotate the input as Optional[{spoken(wanted.message)}], or return a value."
+    return f"Annotate the input as Optional[{wanted.spoken}], or return a value."
 
 
 def _number(table: TypeTable, given: Type, wanted: Type) -> str:
@@ -64,7 +64,7 @@ def _variants(table: TypeTable, given: Type, wanted: Type) -> str:
     fitting = [variant for variant in wanted.variants if table.castable(given, variant)]
     if len(fitting) > 1:
         return "More than one variant of the union would take it; annotate a narrower type."
-    return f"Give one of: {spoken(wanted.message)}." if wanted.variants else ""
+    return f"Give one of: {wanted.spoken}." if wanted.variants else ""
 
 
 def _dataset(table: TypeTable, given: Type, wanted: Type) -> str:

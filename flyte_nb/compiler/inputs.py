@@ -4,12 +4,13 @@ Source: flytepropeller/pkg/compiler/transformers/k8s/inputs.go at v1.16.8.
 """
 
 from flyteidl.core import interface_pb2, literals_pb2
+from google.protobuf.message import DecodeError, EncodeError
 
 from flyte_nb.api.problems import Problem
 from flyte_nb.compiler import reports, type_reports
-from flyte_nb.compiler.casting import Type, TypeTable
+from flyte_nb.compiler.casting import TooIntricate, Type, TypeTable
 from flyte_nb.compiler.inference import type_of_literal
-from flyte_nb.compiler.problems import START_NODE, Collector
+from flyte_nb.compiler.problems import START_NODE, Collector, Enough
 
 
 def check_inputs(
@@ -20,11 +21,26 @@ def check_inputs(
     Every input must be there: a launch plan's defaults have been filled in by now.
     """
     errors = Collector()
+    try:
+        _check(interface, inputs, errors)
+    except (RecursionError, EncodeError, DecodeError):
+        errors.add(reports.too_deep("input"))
+    except TooIntricate:
+        errors.add(reports.too_intricate())
+    except Enough:
+        pass
+    return errors.problems
+
+
+def _check(
+    interface: interface_pb2.TypedInterface, inputs: literals_pb2.LiteralMap, errors: Collector
+) -> None:
     table = TypeTable()
     expected = interface.inputs.variables
     for name in sorted(inputs.literals):
         if name not in expected:
-            problem = reports.input_not_found(START_NODE, name, "The workflow", sorted(expected))
+            known = errors.names(expected)
+            problem = reports.input_not_found(START_NODE, name, "The workflow", known)
             errors.add(problem._replace(flyte_text=f"Variable [{name}] not found on node []."))
             continue
         type = type_of_literal(table, inputs.literals[name])
@@ -41,7 +57,6 @@ def check_inputs(
             errors.add(
                 reports.not_bound(START_NODE, name, table.of(expected[name].type), "The workflow")
             )
-    return errors.problems
 
 
 def _is_unknown(type: Type) -> bool:

@@ -9,7 +9,8 @@ from flyte_nb.compiler import reports, type_reports
 from flyte_nb.compiler.bindings import bind
 from flyte_nb.compiler.building import UPSTREAM, Builder, NodeState
 from flyte_nb.compiler.casting import Type
-from flyte_nb.compiler.program import NO_INTERFACE, Interface, key
+from flyte_nb.compiler.problems import MAX_ID
+from flyte_nb.compiler.program import NO_INTERFACE, Interface, interface_of, key
 
 
 def find_interface(builder: Builder, node: NodeState) -> bool:
@@ -96,16 +97,11 @@ def _of_workflow(builder: Builder, node: NodeState) -> "Interface | None":
     if found is None:
         errors.add(reports.workflow_not_found(node.id, reference, reference.name, "launch plan"))
         return None
-    parameters, interface = found
     bound = {binding.var for binding in node.message.inputs}
-    exposed = {
-        name: parameter
-        for name, parameter in parameters.items()
-        if parameter.required or name in bound
-    }
-    broken = tuple("param.Type" for parameter in exposed.values() if parameter.broken)
-    inputs = {name: parameter.type for name, parameter in exposed.items()}
-    return Interface(inputs, interface.outputs, interface.broken + broken)
+    exposed = {*found.required, *(name for name in bound if name in found.parameters)}
+    broken = ["param.Type"] * len(exposed & found.broken)
+    inputs = {name: found.parameters[name] for name in sorted(exposed)}
+    return interface_of(inputs, found.outputs.outputs, (*found.outputs.broken, *broken))
 
 
 def _of_gate(builder: Builder, node: NodeState) -> "Interface | None":
@@ -114,7 +110,7 @@ def _of_gate(builder: Builder, node: NodeState) -> "Interface | None":
     if condition == "approve":
         # What was approved is handed on as it is.
         inputs = bind(builder, node, None, UPSTREAM)
-        return Interface(inputs, inputs)
+        return interface_of(inputs, inputs)
     if condition == "sleep":
         return NO_INTERFACE
     if condition != "signal":
@@ -148,6 +144,9 @@ def _of_array(builder: Builder, node: NodeState) -> "Interface | None":
 def _of_branch(builder: Builder, node: NodeState) -> "Interface | None":
     errors = builder.errors
     before = errors.count
+    if len(node.id) > MAX_ID:  # it would become a part of the id of every node inside
+        errors.add(reports.id_too_long(node.id))
+        return None
     cases = _cases(builder, node)
     if cases is None:
         return None
@@ -160,8 +159,8 @@ def _of_branch(builder: Builder, node: NodeState) -> "Interface | None":
         if not find_interface(builder, inner) or inner.interface is None:
             continue
         made = inner.interface.outputs
-        if outputs is None:
-            outputs = dict(made)
+        if outputs is None or outputs is made:
+            outputs = made
             continue
         # What the branch makes is what every case makes, and of the same type.
         outputs = {name: type for name, type in outputs.items() if name in made}
@@ -172,7 +171,7 @@ def _of_branch(builder: Builder, node: NodeState) -> "Interface | None":
     inputs = bind(builder, node, None, UPSTREAM)
     if outputs is None or errors.count != before:
         return None
-    return Interface(inputs, outputs)
+    return interface_of(inputs, outputs)
 
 
 def _cases(builder: Builder, node: NodeState) -> "list[workflow_pb2.Node] | None":

@@ -6,21 +6,27 @@ says it does not implement (`additionalProperties`, `patternProperties`, …) Fl
 does this. Source: flytepropeller/pkg/compiler/validators/typing.go `isSuperTypeInJSON`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 _DRAFTS = ("draft-04", "draft-06", "draft-07")
 
 Schema = dict[str, Any]
 
+_ANYTHING: Schema = {}
+"""What `true` and `false` stand for: nothing of them is compared."""
 
-def fits(upstream: Schema, downstream: Schema) -> bool:
-    """Whether a value described by `upstream` can be read as `downstream`."""
+
+def fits(upstream: Schema, downstream: Schema, step: "Callable[[], None]" = lambda: None) -> bool:
+    """Whether a value described by `upstream` can be read as `downstream`.
+
+    `step` is called for every pair of parts that is compared; it may raise to end it.
+    """
     if upstream == downstream:
         return True
     if not (_readable(upstream) and _readable(downstream)):
         return False
-    return _Comparison(downstream, upstream).part(downstream, upstream)
+    return _Comparison(downstream, upstream, step).part(downstream, upstream)
 
 
 def _readable(schema: Schema) -> bool:
@@ -30,10 +36,17 @@ def _readable(schema: Schema) -> bool:
 
 
 class _Comparison:
-    def __init__(self, subset_root: Schema, superset_root: Schema) -> None:
+    def __init__(
+        self, subset_root: Schema, superset_root: Schema, step: "Callable[[], None]"
+    ) -> None:
         self._subset_root = subset_root
         self._superset_root = superset_root
+        self._step = step
         self._open: set[tuple[int, int]] = set()
+        self._assumed = 0
+        """How often a pair was met within itself, and so was taken to fit."""
+        self._known: dict[tuple[int, int], bool] = {}
+        """What is certain; definitions that many refer to are compared once."""
 
     def part(self, subset: Any, superset: Any) -> bool:
         """Whether `subset` is a part of `superset`; a recursive schema is a part as far as seen."""
@@ -43,12 +56,18 @@ class _Comparison:
             return False  # a reference to nowhere: the schema does not compile
         pair = (id(subset), id(superset))
         if pair in self._open:
+            self._assumed += 1
             return True
+        if pair in self._known:
+            return self._known[pair]
+        self._step()
         self._open.add(pair)
-        try:
-            return all(self._checks(subset, superset))
-        finally:
-            self._open.discard(pair)
+        assumed = self._assumed
+        found = all(self._checks(subset, superset))
+        self._open.discard(pair)
+        if not found or assumed == self._assumed:
+            self._known[pair] = found
+        return found
 
     def _checks(self, subset: Schema, superset: Schema) -> "Iterator[bool]":
         types, other = _types(subset), _types(superset)
@@ -108,10 +127,10 @@ class _Comparison:
 def _string_part(subset: Schema, superset: Schema) -> bool:
     if subset.get("format", "") != superset.get("format", ""):
         return False
-    if "enum" in subset and not all(
-        item in _list(subset, "enum") for item in _list(superset, "enum")
-    ):
-        return False
+    if "enum" in subset:
+        allowed = {repr(item) for item in _list(subset, "enum")}
+        if not all(repr(item) in allowed for item in _list(superset, "enum")):
+            return False
     if "pattern" in subset and subset["pattern"] != superset.get("pattern"):
         return False
     return _at_most(subset, superset, "maxLength") and _at_least(subset, superset, "minLength")
@@ -163,7 +182,7 @@ def _dict(schema: Schema, word: str) -> Schema:
 def _resolved(schema: Any, root: Schema) -> "Schema | None":
     for _ in range(64):
         if not isinstance(schema, dict):
-            return {}  # `true` and `false` say nothing that is compared
+            return _ANYTHING
         reference = schema.get("$ref")
         if not isinstance(reference, str):
             return schema

@@ -11,7 +11,7 @@ from flyte_nb.compiler.building import BOTH, UPSTREAM, Builder, NodeState
 from flyte_nb.compiler.casting import Type
 from flyte_nb.compiler.inference import type_of_primitive
 from flyte_nb.compiler.interfaces import find_interface
-from flyte_nb.compiler.problems import END_NODE, START_NODE
+from flyte_nb.compiler.problems import END_NODE, MAX_ID, START_NODE
 
 
 def check_node(builder: Builder, node: NodeState) -> bool:
@@ -20,6 +20,9 @@ def check_node(builder: Builder, node: NodeState) -> bool:
     before = errors.count
     if not node.id:
         errors.add(reports.value_required("<node>", "Id", "A node has no id."))
+    elif len(node.id) > MAX_ID:
+        errors.add(reports.id_too_long(node.id))
+        return False
     if node.id in (START_NODE, END_NODE):
         return True
     if find_interface(builder, node):
@@ -64,7 +67,7 @@ def _name_outputs(builder: Builder, node: NodeState) -> None:
         errors.add(
             problem._replace(
                 message=f"The alias {unused!r} is for an output {name!r} that {node.label} does not have.",
-                hint=reports.closest(name, node.interface.outputs),
+                hint=reports.closest(name, errors.names(node.interface.outputs)),
             )
         )
     node.alias_count = errors.count - before
@@ -148,8 +151,8 @@ def _operand(
             )
             return None
         found = node.interface.inputs.get(operand.var)
-        if found is None and all(binding.var != operand.var for binding in node.message.inputs):
-            known = sorted(node.interface.inputs)
+        if found is None:
+            known = errors.names(node.interface.inputs)
             errors.add(reports.input_not_found(node.id, operand.var, node.label, known))
         return found
     field = f"{side}.Val" if there else side

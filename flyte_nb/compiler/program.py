@@ -22,17 +22,30 @@ class Interface(NamedTuple):
     outputs: "dict[str, Type]"
     broken: "tuple[str, ...]" = ()
     """Fields that Flyte requires of an interface and that are missing: `paramName`, `param.Type`."""
+    required: "frozenset[str]" = frozenset()
+    """Inputs that must get a value."""
+
+
+def interface_of(
+    inputs: "dict[str, Type]", outputs: "dict[str, Type]", broken: "Iterable[str]" = ()
+) -> Interface:
+    """The interface; an input that may be None needs no value."""
+    required = frozenset(name for name, type in inputs.items() if not type.is_optional)
+    return Interface(inputs, outputs, tuple(broken), required)
 
 
 NO_INTERFACE = Interface({}, {})
 
 
-class Parameter(NamedTuple):
-    """One input of a launch plan."""
+class Plan(NamedTuple):
+    """What a launch plan takes and makes."""
 
-    type: Type
-    required: bool
-    broken: bool
+    parameters: "dict[str, Type]"
+    required: "frozenset[str]"
+    """Parameters without a default."""
+    broken: "frozenset[str]"
+    """Parameters without a type."""
+    outputs: Interface
 
 
 class Program:
@@ -56,7 +69,7 @@ class Program:
         """Sub-workflows that say no interface: they may not be used (though a primary one may)."""
         self._tasks: dict[bytes, Interface] = {}
         self._workflows: dict[bytes, Interface] = {}
-        self._launch_plans: dict[bytes, tuple[dict[str, Parameter], Interface]] = {}
+        self._launch_plans: dict[bytes, Plan] = {}
 
     def task_interface(self, reference: bytes) -> "Interface | None":
         """The task's interface; `None` when there is no such task."""
@@ -77,9 +90,7 @@ class Program:
         """The interface of a workflow; an absent one is empty."""
         return self._of_message(template.interface)
 
-    def launch_plan(
-        self, identifier: identifier_pb2.Identifier, reference: bytes
-    ) -> "tuple[dict[str, Parameter], Interface] | None":
+    def launch_plan(self, identifier: identifier_pb2.Identifier, reference: bytes) -> "Plan | None":
         """Parameters and outputs of a launch plan; `None` when there is no such plan."""
         found = self._launch_plans.get(reference)
         if found is None:
@@ -87,15 +98,15 @@ class Program:
             if plan is None:
                 return None
             outputs = self._of_message(interface_pb2.TypedInterface(outputs=plan.expected_outputs))
-            parameters = {
-                name: Parameter(
-                    self.types.of(parameter.var.type),
-                    parameter.WhichOneof("behavior") == "required" and parameter.required,
-                    not parameter.var.HasField("type"),
-                )
-                for name, parameter in plan.expected_inputs.parameters.items()
-            }
-            found = self._launch_plans[reference] = (parameters, outputs)
+            types, required, broken = {}, set(), set()
+            for name, parameter in plan.expected_inputs.parameters.items():
+                types[name] = self.types.of(parameter.var.type)
+                if parameter.WhichOneof("behavior") == "required" and parameter.required:
+                    required.add(name)
+                if not parameter.var.HasField("type"):
+                    broken.add(name)
+            found = Plan(types, frozenset(required), frozenset(broken), outputs)
+            self._launch_plans[reference] = found
         return found
 
     def _of_task(self, template: tasks_pb2.TaskTemplate) -> Interface:
@@ -110,7 +121,7 @@ class Program:
         broken: list[str] = []
         inputs = self._variables(message.inputs, broken)
         outputs = self._variables(message.outputs, broken)
-        return Interface(inputs, outputs, tuple(broken))
+        return interface_of(inputs, outputs, broken)
 
     def _variables(
         self, message: interface_pb2.VariableMap, broken: "list[str]"

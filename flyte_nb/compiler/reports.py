@@ -6,15 +6,14 @@ Source of codes and texts: flytepropeller/pkg/compiler/errors/compiler_errors.go
 """
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from google.protobuf.message import Message
 
 from flyte_nb.api.problems import Problem
 from flyte_nb.compiler.casting import Type
 from flyte_nb.compiler.flyte_text import go_text
-from flyte_nb.compiler.problems import START_NODE, named
-from flyte_nb.wire.types import spoken
+from flyte_nb.compiler.problems import MAX_ID, START_NODE, named
 
 
 def value_required(node_id: str, field: str, message: str = "", hint: str = "") -> Problem:
@@ -99,8 +98,28 @@ def workflow_not_given(node_id: str) -> Problem:
     )
 
 
+def unknown_scalar(node_id: str, variable: str, kind: str) -> Problem:
+    """A constant that says nothing of its type."""
+    return unrecognized_value(
+        node_id,
+        f"*core.Scalar_{kind.title()}",
+        f"{variable!r} has a value of no known type.",
+        "Give a plain value, or what a task returns.",
+    )._replace(variable=variable)
+
+
+def id_too_long(node_id: str) -> Problem:
+    """A node's id that no cluster can store."""
+    return invalid_value(
+        node_id,
+        "Id",
+        f"The node's id has {len(node_id)} characters; at most {MAX_ID} can be stored.",
+        "Give it a shorter one, by with_overrides(node_name=…).",
+    )
+
+
 def node_not_found(
-    node_id: str, variable: str, missing: str, known: "Iterable[str]", *, later: bool
+    node_id: str, variable: str, missing: str, known: "Sequence[str] | None", later: bool
 ) -> Problem:
     """A promise of a node that is not there (yet)."""
     if later:
@@ -120,15 +139,17 @@ def node_not_found(
     )
 
 
-def output_not_found(node_id: str, name: str, label: str, known: "Sequence[str]") -> Problem:
+def output_not_found(node_id: str, name: str, label: str, known: "Sequence[str] | None") -> Problem:
     """A promise of a variable that the node does not make."""
-    has = f"its outputs are {named(known)}" if known else "it has no outputs"
     if node_id == START_NODE:
-        has = f"the workflow's inputs are {named(known)}" if known else "it has no inputs"
-        label = "The workflow"
+        has = _has(known, "the workflow's inputs are", "it has no inputs")
+        message = f"The workflow has no input {name!r}{has}."
+    else:
+        has = _has(known, "its outputs are", "it has no outputs")
+        message = f"{label} has no output {name!r}{has}."
     return Problem(
         "VariableNameNotFound",
-        f"{label} has no {'input' if node_id == START_NODE else 'output'} {name!r}; {has}.",
+        message,
         node_id,
         name,
         closest(name, known),
@@ -136,12 +157,11 @@ def output_not_found(node_id: str, name: str, label: str, known: "Sequence[str]"
     )
 
 
-def input_not_found(node_id: str, name: str, label: str, known: "Sequence[str]") -> Problem:
+def input_not_found(node_id: str, name: str, label: str, known: "Sequence[str] | None") -> Problem:
     """A binding, or a condition's operand, for an input that the node does not have."""
-    takes = f"it takes {named(known)}" if known else "it takes nothing"
     return Problem(
         "VariableNameNotFound",
-        f"{label} has no input {name!r}; {takes}.",
+        f"{label} has no input {name!r}{_has(known, 'it takes', 'it takes nothing')}.",
         node_id,
         name,
         closest(name, known),
@@ -151,7 +171,7 @@ def input_not_found(node_id: str, name: str, label: str, known: "Sequence[str]")
 
 def not_bound(node_id: str, name: str, type: "Type | None", label: str) -> Problem:
     """A required input without a value."""
-    said = f" ({spoken(type.message)})" if type is not None else ""
+    said = f" ({type.spoken})" if type is not None else ""
     if node_id == "end-node":
         message, hint = f"The workflow's output {name!r}{said} gets no value.", "Return it."
     else:
@@ -265,7 +285,7 @@ def cycle(path: "Sequence[str]", workflows: bool = False) -> Problem:
     noun = "sub-workflows contain" if workflows else "nodes wait for"
     return Problem(
         "CycleDetected",
-        f"These {noun} each other: {' → '.join(ring)}.",
+        f"These {noun} each other: {_ring(ring)}.",
         "" if workflows else (ring[0] if ring else ""),
         hint="Use a launch plan to start itself anew." if workflows else "Remove one of the edges.",
         flyte_text=f"A cycle has been detected while traversing the Workflow [{'>'.join(path)}].",
@@ -280,7 +300,7 @@ def unreachable(nodes: "Sequence[str]", ring: "Sequence[str]", broken: "Sequence
     if broken:
         message, hint = f"So these nodes never start: {named(nodes)}.", ""
     elif ring:
-        message = f"These nodes wait for each other, so none starts: {' → '.join(ring)}."
+        message = f"These nodes wait for each other, so none starts: {_ring(ring)}."
         hint = "Remove one of the edges."
     else:
         message = f"These nodes never start: {named(nodes)}."
@@ -304,8 +324,31 @@ def too_deep(what: str) -> Problem:
     )
 
 
-def closest(name: str, known: "Iterable[str]") -> str:
-    """`Did you mean 'depth'?`, or nothing."""
-    spelled = {item[:200].casefold(): item for item in known}
+def too_intricate() -> Problem:
+    """Types that would take minutes to compare, as no author writes them."""
+    return Problem(
+        "InvalidValue",
+        "Its types and values are too intricate to be compared.",
+        hint="Use unions with fewer variants, and pass large constants as files.",
+        flyte_text="Invalid value [workflow].",
+    )
+
+
+def _ring(ids: "Sequence[str]") -> str:
+    shown = ids if len(ids) <= 12 else [*ids[:6], f"({len(ids) - 12} more)", *ids[-6:]]
+    return " → ".join(shown)
+
+
+def _has(known: "Sequence[str] | None", some: str, none: str) -> str:
+    if known is None:
+        return ""
+    return f"; {some} {named(known)}" if known else f"; {none}"
+
+
+def closest(name: str, known: "Sequence[str] | None") -> str:
+    """`Did you mean 'depth'?`, else what there is, or nothing when nobody looked."""
+    spelled = {item[:200].casefold(): item for item in known or ()}
     match = difflib.get_close_matches(name[:200].casefold(), spelled, n=1)
-    return f"Did you mean {spelled[match[0]]!r}?" if match else ""
+    if match:
+        return f"Did you mean {spelled[match[0]]!r}?"
+    return f"Use {' or '.join(map(repr, known))}." if known and len(known) <= 2 else ""

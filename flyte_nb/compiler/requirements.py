@@ -59,6 +59,7 @@ def find_requirements(
     path: list[tuple[bytes, Use, Iterator[tuple[str, bytes, Use]]]] = []
     path.append((key(template.id), root, _uses(primary)))
     open_keys = {path[0][0]}
+    closing: set[bytes] = set()
     while path:
         current, use, pending = path[-1]
         step = next(pending, None)
@@ -82,6 +83,9 @@ def find_requirements(
                 )._replace(entity=found.entity)
             )
         elif reference in open_keys:
+            if current in closing:
+                continue  # one ring through each workflow is enough to mend it
+            closing.add(current)
             start = [entry[0] for entry in path].index(reference)
             names = [entry[1].identifier.name for entry in path[start:]]
             errors.add(

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError, EncodeError
 
 from flyte_nb.api.errors import CodecError, CompileFailed
 from flyte_nb.compiler import reports
-from flyte_nb.compiler.problems import Collector
+from flyte_nb.compiler.problems import Collector, Enough, cut
 from flyte_nb.compiler.quantities import is_quantity
 from flyte_nb.wire.structs import struct_from_bytes
 
@@ -38,8 +38,11 @@ def compile_task(template: tasks_pb2.TaskTemplate) -> compiler_pb2.CompiledTask:
         compiled.template.MergeFromString(template.SerializeToString())
     except (RecursionError, EncodeError, DecodeError):
         errors.add(reports.too_deep("task"))
+    except Enough:
+        pass
     if errors.count:
-        raise CompileFailed(f"{template.id.name or 'The task'} does not compile.", errors.problems)
+        name = cut(template.id.name, 200) or "The task"
+        raise CompileFailed(f"{name} does not compile.", errors.problems)
     compiled.template.SetInParent()
     return compiled
 

@@ -9,11 +9,10 @@ from google.protobuf.message import Message
 
 from flyte_nb.api.problems import Problem
 from flyte_nb.compiler.casting import Type
-from flyte_nb.compiler.flyte_text import go_text, type_text
+from flyte_nb.compiler.flyte_text import MAX_LENGTH, go_text, type_text
 from flyte_nb.compiler.hints import mismatch_hint
-from flyte_nb.compiler.problems import named
+from flyte_nb.compiler.problems import cut, named
 from flyte_nb.compiler.reports import closest
-from flyte_nb.wire.types import spoken
 
 
 def value_mismatch(node_id: str, name: str, actual: "Type | None", expected: Type) -> Problem:
@@ -28,10 +27,17 @@ def value_mismatch(node_id: str, name: str, actual: "Type | None", expected: Typ
 
 
 def promise_mismatch(
-    node_id: str, name: str, source: "tuple[str, Type]", sink: "tuple[str, Type]"
+    node_id: str,
+    name: str,
+    source: "tuple[str, Type]",
+    sink: "tuple[str, Type]",
+    others: "Sequence[str]",
 ) -> Problem:
-    """A node's result of another type than the input's; source and sink as Flyte names them."""
-    return _mismatch(
+    """A node's result of another type than the input's; source and sink as Flyte names them.
+
+    `others` are results of the same node that would fit.
+    """
+    problem = _mismatch(
         node_id,
         name,
         source[1],
@@ -40,6 +46,9 @@ def promise_mismatch(
         f" input variable '{sink[0]}' which has type type [{_text(sink[1])}].",
         maker=source[0],
     )
+    if not others:
+        return problem
+    return problem._replace(hint=f"{named(others, 3)} of the same node would fit. {problem.hint}")
 
 
 def mismatching_bindings(
@@ -50,38 +59,44 @@ def mismatching_bindings(
     what = "nothing" if not given else "a list or dict"
     return Problem(
         "MismatchingBindings",
-        f"{name!r} is {spoken(expected.message)}, but {what} is given.",
+        f"{name!r} is {expected.spoken}, but {what} is given.",
         node_id,
         name,
-        f"Give one {spoken(expected.message)}.",
+        f"Give one {expected.spoken}.",
         flyte_text=f"Input [{name}] on node [{node_id}] expects bindings of type"
-        f" [{go_text(expected.message)}].  Received [{given}]",
+        f" [{expected.whole_text}].  Received [{given}]",
     )
 
 
-def field_not_found(node_id: str, var: str, type: Type, name: str) -> Problem:
+def field_not_found(
+    node_id: str, var: str, type: Type, name: str, known: "Sequence[str] | None"
+) -> Problem:
     """`promise.name` where the dataclass has no such field."""
-    known = sorted(type.message.structure.dataclass_type)
+    has = f"; it has {named(known)}" if known else ""
     return Problem(
         "FieldNotFound",
-        f"{var} has no field {name!r}; it has {named(known)}.",
+        f"{var} has no field {name!r}{has}.",
         node_id,
         var,
         closest(name, known),
-        flyte_text=f"Variable [{var}] (type [{go_text(type.message)}]) doesn't have field [{name}].",
+        flyte_text=f"Variable [{var}] (type [{type.whole_text}]) doesn't have field [{name}].",
     )
 
 
-def illegal_enum_value(node_id: str, name: str, value: str, allowed: "Sequence[str]") -> Problem:
+def illegal_enum_value(
+    node_id: str, name: str, value: str, expected: Type, known: "Sequence[str] | None"
+) -> Problem:
     """A text that is none of the enum's values."""
+    allowed = expected.message.enum_type.values
+    of = f"; it is one of {named([repr(item) for item in allowed[:9]])}" if known else ""
     return Problem(
         "IllegalEnumValue",
-        f"{name!r} cannot be {value!r}; it is one of {named([repr(item) for item in allowed])}.",
+        f"{name!r} cannot be {value!r}{of}.",
         node_id,
         name,
-        closest(value, allowed),
+        closest(value, known),
         flyte_text=f"Input [{name}] on node [{node_id}] is an Enum and expects value to be one of"
-        f" [[{' '.join(allowed)}]].  Received [{value}]",
+        f" [[{cut(' '.join(allowed[:MAX_LENGTH]), MAX_LENGTH)}]].  Received [{value}]",
     )
 
 
@@ -89,16 +104,16 @@ def ambiguous_union(
     node_id: str, name: str, expected: Type, binding: Message, matches: "tuple[Type, Type]"
 ) -> Problem:
     """A list or dict that two variants of a union could take."""
-    first, second = (spoken(match.message) for match in matches)
+    first, second = (match.spoken for match in matches)
     return Problem(
         "AmbiguousBindingUnionValue",
-        f"{name!r} is {spoken(expected.message)}; both {first} and {second} would take this value.",
+        f"{name!r} is {expected.spoken}; both {first} and {second} would take this value.",
         node_id,
         name,
         "Make it in a task that returns the one you mean.",
         flyte_text=f"Input [{name}] on node [{node_id}] expects bindings of union type"
-        f" [{go_text(expected.message)}].  Received [{go_text(binding)}] which is ambiguous as both"
-        f" variants [{go_text(matches[0].message)}] and [{go_text(matches[1].message)}] match.",
+        f" [{expected.whole_text}].  Received [{go_text(binding)}] which is ambiguous as both"
+        f" variants [{matches[0].whole_text}] and [{matches[1].whole_text}] match.",
     )
 
 
@@ -106,11 +121,12 @@ def incompatible_union(node_id: str, name: str, expected: Type, binding: Message
     """A list or dict that no variant of a union takes."""
     return Problem(
         "IncompatibleBindingUnionValue",
-        f"{name!r} is {spoken(expected.message)}; the value that is given fits none of these.",
+        f"{name!r} is {expected.spoken}; the value that is given fits none of these.",
         node_id,
         name,
+        f"Give exactly one of these: {expected.spoken}.",
         flyte_text=f"Input [{name}] on node [{node_id}] expects bindings of union type"
-        f" [{go_text(expected.message)}].  Received [{go_text(binding)}] which does not match any"
+        f" [{expected.whole_text}].  Received [{go_text(binding)}] which does not match any"
         " of the variants.",
     )
 
@@ -119,10 +135,10 @@ def condition_mismatch(node_id: str, right: Type, left: Type) -> Problem:
     """A comparison of two types."""
     return Problem(
         "MismatchingTypes",
-        f"The condition compares {spoken(left.message)} with {spoken(right.message)}.",
+        f"The condition compares {left.spoken} with {right.spoken}.",
         node_id,
         "RightValue",
-        f"Compare with {spoken(left.message)}; nothing is converted.",
+        f"Compare with {left.spoken}; nothing is converted.",
         flyte_text=f"Variable [RightValue] (type [{_text(right)}]) doesn't match expected type"
         f" [{_text(left)}].",
     )
@@ -131,8 +147,8 @@ def condition_mismatch(node_id: str, right: Type, left: Type) -> Problem:
 def _mismatch(
     node_id: str, name: str, actual: "Type | None", expected: Type, text: str, maker: str = ""
 ) -> Problem:
-    given = spoken(actual.message) if actual is not None else "nothing"
-    wanted = spoken(expected.message)
+    given = actual.spoken if actual is not None else "nothing"
+    wanted = expected.spoken
     if given == wanted and actual is not None:
         given, wanted = (
             f"{given} ({actual.tag or actual.kind})",
@@ -151,7 +167,7 @@ def _mismatch(
 
 
 def _text(type: "Type | None") -> str:
-    return type_text(type.message if type is not None else None)
+    return type.text if type is not None else type_text(None)
 
 
 def unknown_literal(node_id: str, name: str) -> Problem:

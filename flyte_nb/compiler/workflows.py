@@ -11,15 +11,17 @@ from google.protobuf.message import DecodeError, EncodeError
 from flyte_nb.api.errors import CompileFailed
 from flyte_nb.compiler import reports
 from flyte_nb.compiler.building import BOTH, UPSTREAM, Builder, NodeState
+from flyte_nb.compiler.casting import TooIntricate
 from flyte_nb.compiler.flyte_text import go_text
 from flyte_nb.compiler.interfaces import check_interface
 from flyte_nb.compiler.nodes import add_node_edges, check_node
-from flyte_nb.compiler.problems import END_NODE, START_NODE, Collector
+from flyte_nb.compiler.problems import END_NODE, START_NODE, Collector, Enough, cut
 from flyte_nb.compiler.program import (
     Interface,
     LaunchPlanInterface,
     Program,
     identifier_text,
+    interface_of,
     key,
 )
 from flyte_nb.compiler.reachability import check_reachable
@@ -57,11 +59,18 @@ def compile_workflow(
             _compile(closure, launch_plans or {}, errors)
     except (RecursionError, EncodeError, DecodeError):
         errors.add(reports.too_deep("workflow"))
-    if errors.count:
-        raise CompileFailed(
-            f"{template.id.name or 'The workflow'} does not compile.", errors.problems
-        )
+    except TooIntricate:
+        errors.add(reports.too_intricate())
+    except Enough:
+        pass
+    _refuse(template, errors)
     return closure
+
+
+def _refuse(template: workflow_pb2.WorkflowTemplate, errors: Collector) -> None:
+    if errors.count:
+        name = cut(template.id.name, 200) or "The workflow"
+        raise CompileFailed(f"{name} does not compile.", errors.problems)
 
 
 def requirements(
@@ -74,11 +83,14 @@ def requirements(
         CompileFailed: when a sub-workflow is missing, given twice, or contains itself.
     """
     errors = Collector(template.id.name)
-    found = find_requirements(read(template), _by_key(sub_workflows, errors), errors)
-    if errors.count:
-        raise CompileFailed(
-            f"{template.id.name or 'The workflow'} does not compile.", errors.problems
-        )
+    found = Requirements((), (), ())
+    try:
+        found = find_requirements(read(template), _by_key(sub_workflows, errors), errors)
+    except (RecursionError, EncodeError):
+        errors.add(reports.too_deep("workflow"))
+    except Enough:
+        pass
+    _refuse(template, errors)
     return found
 
 
@@ -175,7 +187,7 @@ def _compile_one(
         return
     start.outputs = builder.interface.inputs
     start.interface = Interface({}, builder.interface.inputs)
-    end.interface = Interface(builder.interface.outputs, {})
+    end.interface = interface_of(builder.interface.outputs, {})
     end.message.inputs.extend(template.outputs)
     builder.nodes = {START_NODE: start, END_NODE: end}
     _add_nodes(builder, nodes)
