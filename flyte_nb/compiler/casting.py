@@ -6,16 +6,15 @@ value, "downstream" what takes it.
 
 from collections.abc import Iterable
 from functools import cached_property
+from typing import Any
 
 from flyteidl.core import types_pb2
 
 from flyte_nb.compiler import json_schemas
-from flyte_nb.compiler.flyte_text import go_text, type_text
+from flyte_nb.compiler.flyte_text import MAX_LENGTH, go_text, type_text
 from flyte_nb.compiler.problems import cut
 from flyte_nb.wire.structs import struct_from_bytes
 from flyte_nb.wire.types import spoken
-
-Columns = dict[str, "Type"]
 
 # SchemaColumnType -> SimpleType: the six kinds have other numbers in the two enums.
 _SIMPLE_OF_COLUMN = {number: number + 1 for number in range(6)}
@@ -25,7 +24,7 @@ class TooIntricate(Exception):
     """Types or bindings that would take minutes to compare."""
 
 
-_PATIENCE = 500_000
+_PATIENCE = 200_000
 """Steps of comparing in one compilation; a large workflow takes some hundreds."""
 
 
@@ -62,9 +61,47 @@ class Type:
         return any(variant.message.simple == types_pb2.NONE for variant in self.variants)
 
     @cached_property
+    def variant_set(self) -> "frozenset[Type]":
+        """Of a union: its variants."""
+        return frozenset(self.variants)
+
+    @cached_property
     def values(self) -> "frozenset[str]":
         """Of an enum: what it may be."""
         return frozenset(self.message.enum_type.values)
+
+    @cached_property
+    def values_text(self) -> str:
+        """Of an enum: what it may be, as Flyte's texts quote it."""
+        return cut(" ".join(self.message.enum_type.values), MAX_LENGTH)
+
+    @cached_property
+    def bare(self) -> bytes:
+        """The key without what does not count when types are compared: structure and metadata."""
+        copy = types_pb2.LiteralType()
+        copy.CopyFrom(self.message)
+        for name in ("structure", "metadata", "annotation"):
+            copy.ClearField(name)
+        return copy.SerializeToString(deterministic=True)
+
+    @cached_property
+    def json_schema(self) -> "dict[str, Any] | None":
+        """Of a dataclass or model, when it says one."""
+        if not self.message.HasField("metadata"):
+            return None
+        return struct_from_bytes(self.message.metadata.SerializeToString())
+
+    @cached_property
+    def columns(self) -> "dict[str, Type]":
+        """Of a schema or structured dataset."""
+        table = self.table
+        if self.kind == "schema":
+            return {
+                column.name: table.simple(_SIMPLE_OF_COLUMN.get(column.type, -1))
+                for column in self.message.schema.columns
+            }
+        dataset = self.message.structured_dataset_type
+        return {column.name: table.of(column.literal_type) for column in dataset.columns}
 
     @cached_property
     def spoken(self) -> str:
@@ -94,6 +131,8 @@ class TypeTable:
         self._maps: dict[Type | None, Type] = {}
         self._fields: dict[tuple[Type, str], Type | None] = {}
         self._steps = 0
+        self.hints: dict[tuple[Type, Type], str] = {}
+        """What was said already of a value of one type where another is expected."""
         self.none = self.simple(types_pb2.NONE)
         self.missing = self.of(types_pb2.LiteralType())
         """What stands for a type that a message lacks."""
@@ -195,9 +234,9 @@ class TypeTable:
     def _union(self, upstream: Type, downstream: Type) -> bool:
         variants = downstream.variants
         if upstream.kind == "union_type":
-            same = frozenset(variants)
+            self.step(len(upstream.variants))
             return all(
-                variant in same or self._fits_one(variant, variants)
+                variant in downstream.variant_set or self._fits_one(variant, variants)
                 for variant in upstream.variants
             )
         self.step(len(variants))
@@ -213,31 +252,27 @@ class TypeTable:
     def _dataset(self, upstream: Type, downstream: Type) -> bool:
         expected = downstream.message.structured_dataset_type
         if upstream.kind == "schema":
-            if not _same_format("parquet", expected.format):
-                return False
-            return self._columns(
-                _schema_columns(self, upstream), _dataset_columns(self, downstream), exact=True
+            return _same_format("parquet", expected.format) and self._columns(
+                upstream, downstream, exact=True
             )
         if upstream.kind != "structured_dataset_type":
             return False
         given = upstream.message.structured_dataset_type
-        if not _same_format(given.format, expected.format):
-            return False
-        return self._columns(_dataset_columns(self, upstream), _dataset_columns(self, downstream))
+        return _same_format(given.format, expected.format) and self._columns(upstream, downstream)
 
     def _schema(self, upstream: Type, downstream: Type) -> bool:
-        expected = _schema_columns(self, downstream)
         if upstream.kind == "schema":
-            return self._columns(_schema_columns(self, upstream), expected, exact=True)
+            return self._columns(upstream, downstream, exact=True)
         if upstream.kind != "structured_dataset_type":
             return False
         given = upstream.message.structured_dataset_type
         # A schema is stored as parquet, always.
         return _same_format(given.format, "parquet") and self._columns(
-            _dataset_columns(self, upstream), expected, exact=True
+            upstream, downstream, exact=True
         )
 
-    def _columns(self, given: Columns, expected: Columns, *, exact: bool = False) -> bool:
+    def _columns(self, upstream: Type, downstream: Type, *, exact: bool = False) -> bool:
+        given, expected = upstream.columns, downstream.columns
         self.step(len(expected))
         if not given or not expected:
             return True
@@ -261,36 +296,13 @@ class TypeTable:
         if upstream.tag and upstream.tag != downstream.tag:
             return False
         if up.simple == types_pb2.STRUCT and down.simple == types_pb2.STRUCT:
-            if not up.HasField("metadata") or not down.HasField("metadata"):
-                return True
-            return json_schemas.fits(
-                struct_from_bytes(up.metadata.SerializeToString()),
-                struct_from_bytes(down.metadata.SerializeToString()),
-                self.step,
-            )
-        return _bare(up) == _bare(down)
-
-
-def _bare(message: types_pb2.LiteralType) -> bytes:
-    copy = types_pb2.LiteralType()
-    copy.CopyFrom(message)
-    for name in ("structure", "metadata", "annotation"):
-        copy.ClearField(name)
-    return copy.SerializeToString(deterministic=True)
+            mine, theirs = upstream.json_schema, downstream.json_schema
+            try:
+                return mine is None or theirs is None or json_schemas.fits(mine, theirs, self.step)
+            except RecursionError:
+                raise TooIntricate from None
+        return upstream.bare == downstream.bare
 
 
 def _same_format(one: str, other: str) -> bool:
     return not one or not other or one.casefold() == other.casefold()
-
-
-def _schema_columns(table: TypeTable, type: Type) -> Columns:
-    return {
-        column.name: table.simple(_SIMPLE_OF_COLUMN.get(column.type, -1))
-        for column in type.message.schema.columns
-    }
-
-
-def _dataset_columns(table: TypeTable, type: Type) -> Columns:
-    columns: Iterable[types_pb2.StructuredDatasetType.DatasetColumn]
-    columns = type.message.structured_dataset_type.columns
-    return {column.name: table.of(column.literal_type) for column in columns}

@@ -9,11 +9,18 @@ def mismatch_hint(given: "Type | None", wanted: Type) -> str:
     """What to do about a value of type `given` where `wanted` is expected."""
     if given is None:
         return ""
-    for rule in (_none, _number, _element, _list_of_it, _optional, _variants, _dataset, _struct):
+    known = given.table.hints
+    if (given, wanted) not in known:
         try:
-            hint = rule(given.table, given, wanted)
+            known[given, wanted] = _hint(given, wanted)
         except TooIntricate:
-            return ""
+            known[given, wanted] = ""
+    return known[given, wanted]
+
+
+def _hint(given: Type, wanted: Type) -> str:
+    for rule in (_none, _number, _element, _list_of_it, _optional, _variants, _dataset, _struct):
+        hint = rule(given.table, given, wanted)
         if hint:
             return hint
     return f"Annotate one side as the other, or convert it in a task: {wanted.spoken}."

@@ -7,7 +7,7 @@ and a suffix: binary (Ki … Ei), decimal (n u m k M G T P E) or an exponent.
 import re
 
 _QUANTITY = re.compile(
-    r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?", re.ASCII
+    r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[KMGTPE]i|[numkMGTPE]|[eE][+-]?\d{1,18})?", re.ASCII
 )
 
 

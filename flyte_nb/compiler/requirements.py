@@ -11,7 +11,7 @@ from flyteidl.core import identifier_pb2, workflow_pb2
 
 from flyte_nb.compiler import reports
 from flyte_nb.compiler.building import NodeState
-from flyte_nb.compiler.problems import Collector
+from flyte_nb.compiler.problems import MAX_ID, Collector
 from flyte_nb.compiler.program import key
 
 Identifier = identifier_pb2.Identifier
@@ -145,7 +145,7 @@ def references(
             cases = [block.case.then_node, *(other.then_node for other in block.other)]
             if block.WhichOneof("default") == "else_node":
                 cases.append(block.else_node)
-            inner.extend((case, f"{node_id}-{case.id}") for case in cases)
+            inner.extend((case, f"{node_id[:MAX_ID]}-{case.id}") for case in cases)
         elif kind == "array_node":
             inner.append((node.array_node.node, node_id))
 

@@ -9,9 +9,9 @@ from google.protobuf.message import Message
 
 from flyte_nb.api.problems import Problem
 from flyte_nb.compiler.casting import Type
-from flyte_nb.compiler.flyte_text import MAX_LENGTH, go_text, type_text
+from flyte_nb.compiler.flyte_text import go_text, type_text
 from flyte_nb.compiler.hints import mismatch_hint
-from flyte_nb.compiler.problems import cut, named
+from flyte_nb.compiler.problems import named
 from flyte_nb.compiler.reports import closest
 
 
@@ -96,7 +96,7 @@ def illegal_enum_value(
         name,
         closest(value, known),
         flyte_text=f"Input [{name}] on node [{node_id}] is an Enum and expects value to be one of"
-        f" [[{cut(' '.join(allowed[:MAX_LENGTH]), MAX_LENGTH)}]].  Received [{value}]",
+        f" [[{expected.values_text}]].  Received [{value}]",
     )
 
 
