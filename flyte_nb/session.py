@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from flyte_nb.client.execution import Context, Execution
     from flyte_nb.client.fetching import Registered
     from flyte_nb.client.local_runner import LocalRunner
+    from flyte_nb.client.places import Baked
     from flyte_nb.client.register import Place, Progress
     from flyte_nb.client.staged import StagedBundles
     from flyte_nb.client.views import ExecutionView, Registration
@@ -70,6 +71,8 @@ class Session:
         """Every RPC by name, e.g. `session.client.call("GetVersion", …)`."""
         self.endpoint = self.client.endpoint
         self._runner: LocalRunner | None = None
+        self.baked: Baked | None = None
+        """Set it to register bundles that an image will hold, in place of uploading them."""
 
     def __repr__(self) -> str:
         return f"<session with {self.label}, {self.project}/{self.domain}>"
@@ -121,14 +124,11 @@ class Session:
 
         chosen = list(entities) or self.discover()
         if not chosen:
-            raise UsageError(
-                "There is nothing to register: define a task or workflow here, or pass one."
-            )
+            raise UsageError("Nothing to register: define a task or workflow here, or pass one.")
         _check_entity(*chosen)
         self._here.settle()
-        return register(
-            self.client, self._place(chosen), chosen, on_progress=on_progress, dry_run=dry_run
-        )
+        place = self._place(chosen)
+        return register(self.client, place, chosen, on_progress=on_progress, dry_run=dry_run)
 
     def discover(self) -> "list[Any]":
         """What the notebook (or the script) defines now, and what installed registrars find."""
@@ -296,10 +296,10 @@ class Session:
     def _place(self, entities: "list[Any]") -> "Place":
         from flyte_nb.client.places import place_for
 
-        data = self._shared().data
+        data, roots = self._shared().data, self._here.roots(entities)
         root = self._backend.storage_root if self._backend is not None else ""
-        roots = self._here.roots(entities)
-        return place_for(self.scope, self.registry, os.environ, data, root=root, roots=roots)
+        place = place_for(self.scope, self.registry, os.environ, data, root=root, roots=roots)
+        return self.baked.instead_of(place) if self.baked is not None else place
 
     def _locate(self) -> "Target":
         """Where FlyteAdmin is now; the local backend is started when it does not run."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.identifiers import Scope
@@ -19,6 +19,8 @@ from flyte_nb.types.registry import Registry
 IMAGE = "ghcr.io/flyte-nb/flyte-nb:py{python}-{version}"
 """The release's image, for tasks that name none. The local backend runs no images."""
 
+
+BAKED_AT = "/opt/flyte_nb/bundles"
 
 STAGING = "FLYTE_NB_STAGING"
 """URI of a folder (`s3://bucket/flyte`, …) for bundles and files, of whoever has its credentials."""
@@ -87,3 +89,29 @@ def place_for(
     )
     here = bundles if bundles.startswith("file://") else ""
     return Place(scope, registry, image, staging, data=data, local_roots=tuple(roots), bundles=here)
+
+
+class Baked(NamedTuple):
+    """Bundles that travel inside an image: written to a folder now, found by tasks in the image.
+
+    Nothing is uploaded, and a task's container needs no access to a bucket to load its code. Each
+    image gets a tag of its own; the image's name is `FLYTE_INTERNAL_IMAGE` or the task's option.
+    """
+
+    folder: Path
+    """Where they are written, to be copied into the image. Grows; what is there is kept."""
+    at: str = BAKED_AT
+    """Their absolute path in the image."""
+
+    def instead_of(self, place: Place) -> Place:
+        """`place` with its bundles baked.
+
+        Raises:
+            UsageError: `at` is no absolute path.
+        """
+        if not self.at.startswith("/"):
+            raise UsageError(f"{self.at!r} is no absolute path in an image. Write e.g. {BAKED_AT}.")
+        named = f"file://{self.at.rstrip('/')}"
+        written = Path(self.folder).absolute().as_uri()
+        area = DirectoryStaging(written, open_stores(), named=named)
+        return place._replace(staging=lambda client: area, bundles=named)

@@ -95,6 +95,18 @@ def _parser() -> argparse.ArgumentParser:
     registering.add_argument("targets", nargs="+", metavar="TARGET", help=HELP)
     registering.add_argument("--version", help="of specs that say none; default: by content")
     registering.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    registering.add_argument(
+        "--bake",
+        type=Path,
+        metavar="FOLDER",
+        help="write the bundles to this folder, to be copied into the image, and upload nothing",
+    )
+    registering.add_argument(
+        "--baked-at",
+        default="/opt/flyte_nb/bundles",
+        metavar="PATH",
+        help="where the image has that folder (default: %(default)s)",
+    )
     compiling = add(compile)
     compiling.add_argument("targets", nargs="+", metavar="TARGET", help=HELP)
     compiling.add_argument("--version", help="of specs that say none; default: by content")

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from flyte_nb.api.errors import RegistrationFailed
+from flyte_nb.api.errors import RegistrationFailed, UsageError
 from flyte_nb.commands.targets import load, sorted_out
 from flyte_nb.commands.terminal import DONE, FAILED, out, session_of, show
 
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 def register(options: argparse.Namespace) -> int:
     """Register what modules, notebooks or spec files define."""
+    from flyte_nb.client.places import Baked
+
     targets = sorted_out(options.targets)
+    if options.bake is not None and targets.notebooks:
+        raise UsageError("--bake takes modules. In a notebook: session.baked = Baked(folder).")
     worst = DONE
     for notebook in targets.notebooks:
         from flyte_nb.notebook_runs import register_notebook
@@ -27,10 +31,13 @@ def register(options: argparse.Namespace) -> int:
                 "Nothing was registered: these problems come first.", found.problems
             )
         told: Callable[..., None] | None = None if options.output == "json" else _print_entity
-        registration = session_of(options).register(
-            *found.entities, on_progress=told, dry_run=options.dry_run
-        )
+        session = session_of(options)
+        if options.bake is not None:
+            session.baked = Baked(options.bake, options.baked_at)
+        registration = session.register(*found.entities, on_progress=told, dry_run=options.dry_run)
         show(options, _registration_dict(registration), _registered(registration))
+        if options.bake is not None and options.output == "text":
+            out(f"The image needs: COPY {options.bake} {options.baked_at}")
         worst = max(worst, DONE if registration.ok else FAILED)
     return worst
 
