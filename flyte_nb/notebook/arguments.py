@@ -133,6 +133,7 @@ COMMANDS: "tuple[Command, ...]" = (
             Option("--open", "NODE,…", "open these nodes: ids or names; `all` for everything"),
             Option("--depth", NUMBER, "open everything, down to so many levels"),
             Option("--types", "", "write the types on the arrows"),
+            Option("--diff", "", "compare with what is registered: new, changed, removed"),
             Option("--engine", ENGINE, "layered (needs nothing) or dot (Graphviz)"),
         ),
     ),

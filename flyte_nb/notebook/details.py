@@ -79,10 +79,11 @@ class Details:
         """
         self._graph = graph
         self._places = places
-        self._closure = closure or compiler_pb2.CompiledWorkflowClosure()
-        self._interfaces = Interfaces(self._closure)
-        self._tasks = {key_of(task.template.id): task.template for task in self._closure.tasks}
-        self._subs = {key_of(sub.template.id): sub.template for sub in self._closure.sub_workflows}
+        self.compiles = closure is not None
+        self.closure = closure or compiler_pb2.CompiledWorkflowClosure()
+        self._interfaces = Interfaces(self.closure)
+        self._tasks = {key_of(task.template.id): task.template for task in self.closure.tasks}
+        self._subs = {key_of(sub.template.id): sub.template for sub in self.closure.sub_workflows}
         self._levels: dict[str, _Level] = {}
         self._known: dict[GraphNode, Facts] = {}
 
@@ -99,7 +100,7 @@ class Details:
         what = " ".join(filter(None, (_KINDS.get(node.kind, node.kind), node.name)))
         if node.kind in (INPUTS, OUTPUTS):
             words = level.inputs if node.kind == INPUTS else level.outputs
-            return Facts(node.title, what, (), (), tuple((n, w, "") for n, w in words.items()))
+            return Facts(node.title, what, (), (), _plain(words))
         if node.members:
             names = [level.titles.get(m.rpartition("/")[2], m) for m in node.members]
             rest = f" and {len(names) - _MAX_MEMBERS} more" if len(names) > _MAX_MEMBERS else ""
@@ -115,7 +116,7 @@ class Details:
             what,
             (*self._placed(node, place), *self._options(message), ("node", node.id)),
             tuple(_given(message, takes, level.titles)),
-            tuple((name, word, "") for name, word in gives.items()),
+            _plain(gives),
         )
 
     def words(self, node: GraphNode) -> str:
@@ -155,7 +156,7 @@ class Details:
 
     def _read(self, path: str) -> "_Level":
         if not path:
-            return self._workflow(self._graph, self._closure.primary.template)
+            return self._workflow(self._graph, self.closure.primary.template)
         parent, _, inner = path.rpartition("/")
         above = self._level(parent)
         opener = above.graph.node(inner)
@@ -195,9 +196,13 @@ class _Level:
         self.titles = {node.id: node.title for node in graph.nodes}
 
 
+def _plain(words: Words) -> "tuple[Variable, ...]":
+    return tuple((name, words[name], "") for name in sorted(words))
+
+
 def _given(node: _Node, takes: Words, titles: "Mapping[str, str]") -> "Iterator[Variable]":
     given = {binding.var: _said(binding.binding, titles) for binding in node.inputs}
-    for name in dict.fromkeys([*takes, *given]):
+    for name in sorted({*takes, *given}):  # maps of protobuf come in any order
         yield name, takes.get(name, ""), given.get(name, "not given")
 
 

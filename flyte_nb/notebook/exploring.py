@@ -10,6 +10,7 @@ from flyte_nb.api.specs import WorkflowTemplate
 from flyte_nb.graph.layout import Engine, Layout, layered
 from flyte_nb.graph.model import graph_of, graph_of_template
 from flyte_nb.graph.opening import below, openable, opened
+from flyte_nb.graph.palette import CHANGE_STYLES
 from flyte_nb.graph.values import INPUTS, OUTPUTS, Graph, GraphEdge, GraphNode
 from flyte_nb.notebook.cards import units
 from flyte_nb.notebook.details import Details
@@ -72,6 +73,7 @@ class Subject:
         *,
         humanize: "Callable[[str], str]" = str,
         engine: Engine = layered,
+        compared: str = "",
     ) -> None:
         """Nothing is laid out yet.
 
@@ -82,11 +84,13 @@ class Subject:
             problems: Everything that is wrong with it.
             humanize: Replaces the file names of cells.
             engine: Lays it out.
+            compared: What came of comparing it with what is registered, in a sentence.
         """
         self.name, self.graph, self.details = name, graph, details
         self.problems = placed(problems, name, graph)
         self.humanize = humanize
-        self._engine = engine
+        self.compared = compared
+        self.engine = engine
         self._all = list(walk(graph))
         self.titles = {node.id: node.title for node in self._all}
         """What nodes are called, by their paths."""
@@ -100,15 +104,20 @@ class Subject:
     def picture(self, seen: Seen) -> Picture:
         """What the page shows."""
         graph = self.drawn(seen)
-        layout = self._engine(graph)
+        layout = self.engine(graph)
         frames = {frame.node.id for frame in graph.frames}
         facts = {}
         for node in (*graph.nodes, *(frame.node for frame in graph.frames)):
             opens = "open" if node.id in frames else "closed" if node.can_open else ""
-            facts[node.id] = {**self.details.of(node)._asdict(), "opens": opens}
+            facts[node.id] = {
+                **self.details.of(node)._asdict(),
+                "opens": opens,
+                "change": _change(node),
+            }
         closed = sum(1 for fact in facts.values() if fact["opens"] == "closed")
         can = {
             "types": seen.types,
+            **({"diff": seen.diff} if self.details.compiles else {}),
             "opens": bool(closed or frames),
             "stacked": layout.width > _WIDE and not self.problems,
         }
@@ -225,10 +234,11 @@ class Subject:
 
     def _overview(self, closed: int) -> "tuple[str, ...]":
         count = sum(1 for node in self.graph.nodes if node.kind not in (INPUTS, OUTPUTS))
-        lines = [units.plural(count, "node")]
+        lines = [self.compared] if self.compared else []
+        lines.append(units.plural(count, "node"))
         if len(self._all) - len(self.graph.nodes):
             inner = sum(1 for node in self._all if node.kind not in (INPUTS, OUTPUTS)) - count
-            lines[0] += f", {inner:,} more inside"
+            lines[-1] += f", {inner:,} more inside"
         if closed:
             lines.append(f"{closed} closed: click +, or press Enter, to open one.")
         lines.append("Click a node to see what it is.")
@@ -240,6 +250,14 @@ class Subject:
         if whole - frames:
             return "Not everything could be opened: the drawing would have too many nodes."
         return ""
+
+
+def _change(node: GraphNode) -> str:
+    """What has become of the node, in words."""
+    if not node.mark:
+        return ""
+    style = CHANGE_STYLES[node.mark]
+    return f"{style.mark} {style.word}" + (f": {node.why}" if node.why else "")
 
 
 def _with_types(graph: Graph) -> Graph:

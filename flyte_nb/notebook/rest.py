@@ -131,6 +131,7 @@ def explored(
 ) -> Bundle:
     """A workflow's graph as somebody opened it; a script finds it by the class `anchor`."""
     picture = subject.picture(seen)
+    notes = [*filter(None, [subject.compared]), *notes]
     card = compiled_card.card(
         subject.name,
         subject.graph,

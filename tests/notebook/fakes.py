@@ -250,6 +250,7 @@ class FakeSession:
         self.registry = Registry(warn_pickled=False)
         self.label = "local backend"
         self.closed = False
+        self.up = True
         self.registered: dict[str, str] = {}
         self._executions: list[FakeExecution] = []
         self._closures: dict[str, Any] = {}
@@ -282,6 +283,8 @@ class FakeSession:
     def register(
         self, *entities: Any, on_progress: Any = None, dry_run: bool = False
     ) -> Registration:
+        if self._real_compiler:  # as the real one: with all they use
+            entities = tuple(d.entity for e in entities for d in self.compile(e).drafts)
         done = []
         began = time.monotonic()
         for entity in entities:
@@ -353,6 +356,7 @@ class FakeSession:
         from flyteidl.admin.workflow_pb2 import Workflow
 
         message = Workflow()
+        message.id.version = "v1"
         message.closure.compiled_workflow.CopyFrom(self._closures[name])
         return FakeFetched(message)
 
@@ -370,7 +374,13 @@ class FakeSession:
         return None
 
     def answers(self) -> bool:
-        return True
+        return self.up
+
+    def keep(self, workflow: Any) -> None:
+        """Have it registered as it is now: what it is compiled to, and the code it runs."""
+        compiled = self.compile(workflow)
+        self._closures[compiled.name] = compiled.closure
+        self.register(workflow)
 
     def status(self) -> Mapping[str, Any]:
         return {"endpoint": "127.0.0.1:30080", "running": len(self._executions)}

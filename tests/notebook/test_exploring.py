@@ -68,8 +68,8 @@ def test_inner_nodes_have_their_details_and_their_own_places(train):
     assert facts["title"] == "fit · 5"
     assert ("called in", "cell [1], line 17") in facts["rows"]
     assert facts["inputs"] == (
-        ("rows", "list[int]", "← the workflow's input rows"),
         ("depth", "int", "= 5"),
+        ("rows", "list[int]", "← the workflow's input rows"),
     )
     assert picture.facts["n1/n2"]["inputs"][0][2] == "[← fit · 3, ← fit · 5]"
     assert (picture.facts["n1"]["opens"], picture.facts["n0"]["opens"]) == ("open", "")

@@ -102,3 +102,36 @@ def test_without_anywidget_the_picture_stays_a_picture(train, monkeypatch):
     train.run("%flyte graph train --depth 1", cell_id="look")
     assert "look" not in train.kernel._live
     assert "fit · 5" in train.shown()
+
+
+def test_compared_with_what_is_registered_nodes_are_new_changed_or_gone(train):
+    train.run("%flyte graph train --diff", cell_id="look")
+    assert "Nothing is registered under this name yet" in train.html()
+    train.session.keep(train.shell.user_ns["train"])
+    train.run(
+        "@task\ndef fit(rows: list[int], depth: int = 3) -> float:\n    return 2.0\n\n"
+        "@task\ndef note(score: float) -> str:\n    return str(score)\n\n"
+        "@workflow\ndef train(n: int = 3) -> str:\n"
+        "    return note(score=best(scores=[fit(rows=load(n=n))]))"
+    )
+    explorer = _explorer(train, "train")
+    assert not any(fact["change"] for fact in explorer.widget.facts.values())
+    explorer.receive({"switch": "diff"})
+    changes = {fact["title"]: fact["change"] for fact in explorer.widget.facts.values()}
+    assert changes["note"] == "+ new"
+    assert changes["fit"].startswith("~ changed: fit() changed")
+    assert changes["search"] == "− removed"
+    assert changes["load"] == ""
+    assert explorer.widget.overview[0].startswith("Compared with version v1: ")
+    explorer.receive({"switch": "diff"})
+    assert not any(fact["change"] for fact in explorer.widget.facts.values())
+
+
+def test_comparing_starts_nothing(train):
+    train.session.up = False
+    explorer = _explorer(train, "train")
+    said = []
+    explorer.widget.send = lambda content, buffers=None: said.append(content)
+    explorer.receive({"switch": "diff"})
+    assert "The local backend does not run" in said[0]["said"]
+    assert not explorer.widget.can["diff"]

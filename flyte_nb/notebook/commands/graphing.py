@@ -11,6 +11,7 @@ from flyte_nb.graph.model import graph_of
 from flyte_nb.notebook import rest
 from flyte_nb.notebook.arguments import Arguments
 from flyte_nb.notebook.commands import registering
+from flyte_nb.notebook.comparing import compared
 from flyte_nb.notebook.details import Details, Places
 from flyte_nb.notebook.exploring import Seen, Subject, graph_of_compiled
 from flyte_nb.notebook.kernel import Kernel
@@ -28,10 +29,10 @@ def graph(kernel: Kernel, arguments: Arguments) -> None:
     entity = _chosen(kernel, arguments.first())
     subject = subject_of(kernel, entity, engine=_engine(arguments.options.get("engine", "layered")))
     seen = _seen(subject, arguments)
-    show(kernel, subject, seen)
+    show(kernel, entity, subject, seen)
 
 
-def show(kernel: Kernel, subject: Subject, seen: Seen) -> None:
+def show(kernel: Kernel, entity: Any, subject: Subject, seen: Seen) -> None:
     """Put the graph below the running cell: it answers where a script can be on the page."""
     output = kernel.output()
     notes = registering.notes(kernel)
@@ -41,8 +42,11 @@ def show(kernel: Kernel, subject: Subject, seen: Seen) -> None:
 
     from flyte_nb.notebook.live import graph_widget
 
+    def compare(subject: Subject) -> Subject:
+        return compared(kernel.session, entity, subject)
+
     if not graph_widget.can_be_live():
-        output.show(at_rest(subject, seen, ""))
+        output.show(at_rest(compare(subject) if seen.diff else subject, seen, ""))
         return
     from flyte_nb.notebook.live.explorer import Explorer
 
@@ -53,6 +57,7 @@ def show(kernel: Kernel, subject: Subject, seen: Seen) -> None:
             seen,
             at_rest=at_rest,
             replace=output.show,
+            compare=compare,
             key=cell.cell_id if cell else "",
         )
     )
@@ -118,7 +123,7 @@ def _engine(name: str) -> Engine:
 
 
 def _seen(subject: Subject, arguments: Arguments) -> Seen:
-    seen = Seen(types=arguments.switch("types"))
+    seen = Seen(types=arguments.switch("types"), diff=arguments.switch("diff"))
     depth = arguments.number("depth")
     if depth is not None:
         seen = subject.to_depth(seen, depth)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flyte_nb.api.errors import FlyteNbError, UsageError
-from flyte_nb.notebook.exploring import Seen, Subject
+from flyte_nb.notebook.exploring import Seen, Subject, Wish
 from flyte_nb.notebook.live.graph_widget import graph_widget, looks, show, traits
 
 AtRest = Callable[[Subject, Seen, str], "Mapping[str, Any]"]
@@ -29,6 +29,7 @@ class Explorer:
         *,
         at_rest: AtRest,
         replace: "Callable[[Mapping[str, Any]], None]",
+        compare: "Callable[[Subject], Subject]",
         key: str = "",
     ) -> None:
         """Shows it.
@@ -38,14 +39,16 @@ class Explorer:
             seen: What is open at first.
             at_rest: Makes what lies in the output.
             replace: Writes that into the output.
+            compare: Gives the subject beside what is registered; raises `FlyteNbError`.
             key: Tells this graph from others on the page, e.g. the id of its cell.
         """
-        self._subject, self._seen = subject, seen
-        self._at_rest, self._replace = at_rest, replace
+        self._plain, self._seen = subject, seen
+        self._at_rest, self._replace, self._compare = at_rest, replace, compare
+        self._subject = compare(subject) if seen.diff else subject
         self._key = key
         self._lock = threading.RLock()
         self._rested = seen
-        picture = subject.picture(seen)
+        picture = self._subject.picture(seen)
         self.widget = graph_widget(
             looks=looks(),
             label=_label(subject),
@@ -54,7 +57,7 @@ class Explorer:
             **traits(picture),
         )
         self.widget.on_msg(lambda _, content, __: self.receive(content))
-        replace(at_rest(subject, seen, self.widget.anchor))
+        replace(at_rest(self._subject, seen, self.widget.anchor))
 
     def close(self) -> None:
         """Leave the picture alone on the page."""
@@ -75,6 +78,10 @@ class Explorer:
             self._rest()
             return
         wish = self._subject.wished(self._seen, message, self.widget.selected)
+        if message.get("switch") == "diff":
+            on = not self._seen.diff
+            self._subject = self._compare(self._plain) if on else self._plain
+            wish = Wish(self._seen._replace(diff=on), self.widget.selected)
         if wish is not None:
             self._seen = wish.seen
             picture = self._subject.picture(wish.seen)
