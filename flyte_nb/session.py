@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from flyte_nb.client.local_runner import LocalRunner
     from flyte_nb.client.places import Baked
     from flyte_nb.client.register import Place, Progress
+    from flyte_nb.client.reports import Report
     from flyte_nb.client.staged import StagedBundles
     from flyte_nb.client.views import ExecutionView, Registration
     from flyte_nb.discovery.here import Here
@@ -215,6 +216,13 @@ class Session:
 
         _check_entity(entity)
         return compile_entity(entity, self.scope, self.registry, data=self.runner.data)
+
+    def compile_all(self, *entities: Any) -> "Report":
+        """Several compiled together, with all they use; specs may be among them. Sends nothing."""
+        from flyte_nb.client.reports import compile_all
+
+        _check_entity(*entities)
+        return compile_all(entities, self.scope, self.registry, data=self.runner.data)
 
     def interface(self, entity: Any) -> "tuple[TypedInterface, dict[str, Any]]":
         """Inputs and outputs of an entity or a registered name, and the inputs' defaults."""

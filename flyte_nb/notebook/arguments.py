@@ -98,6 +98,11 @@ COMMANDS: "tuple[Command, ...]" = (
         ),
     ),
     Command(
+        "compile",
+        "compile what the notebook defines, or only what is named; sends nothing",
+        (Positional(ENTITY, many=True),),
+    ),
+    Command(
         "register",
         "register what the notebook defines, or only what is named",
         (Positional(ENTITY, many=True),),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from flyte_nb.notebook import completer, failures, formatters, magics
+from flyte_nb.notebook import completer, displayhook, failures, formatters, magics
 from flyte_nb.notebook.kernel import Kernel
 from flyte_nb.notebook.ports import SessionPort
 
@@ -22,6 +22,7 @@ class Extension:
             magics.register(self.kernel),
             completer.register(self.kernel),
             formatters.register(self.kernel),
+            displayhook.install(self.kernel),
         ]
         shell.events.register("pre_run_cell", self._cell_begins)
         shell.events.register("post_run_cell", self._cell_ended)
@@ -44,9 +45,11 @@ class Extension:
         self._begin(info.raw_cell, info.cell_id, number=_inputs_so_far(self._shell))
 
     def _cell_ended(self, result: Any) -> None:
-        """IPython knows the prompt's number for certain now."""
+        """IPython knows the prompt's number for certain now; what the cell changed is drawn again."""
         if result.execution_count is not None:
             self.kernel.cells.renumber(result.execution_count)
+        cell = self.kernel.cells.current
+        self.kernel.redraws.after(cell.label if cell is not None else "")
 
     def _note_running_cell(self) -> None:
         """The cell that loads the extension may define things below; its event has passed."""
@@ -61,6 +64,8 @@ class Extension:
         except SyntaxError:
             source = raw
         filename = self._shell.compile.get_code_name(raw, source, number)
+        if cell_id:
+            self.kernel.redraws.forget(cell_id)
         self.kernel.cells.begin(cell_id=cell_id, number=number, filename=filename, source=source)
 
 

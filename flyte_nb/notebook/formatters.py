@@ -47,15 +47,27 @@ def _options(options: Any) -> "list[str]":
 
 
 def _workflow(kernel: Kernel, workflow: Any) -> "Mapping[str, Any]":
-    return _compiled(kernel, kernel.session.compile(workflow))
+    return _compiled(kernel, kernel.session.compile(workflow), (workflow,))
 
 
 def _launch_plan(kernel: Kernel, launch_plan: Any) -> "Mapping[str, Any]":
-    return _compiled(kernel, kernel.session.compile(launch_plan.workflow))
+    workflow = launch_plan.workflow
+    return _compiled(kernel, kernel.session.compile(workflow), (launch_plan, workflow))
 
 
-def _compiled(kernel: Kernel, compiled: Any) -> "Mapping[str, Any]":
-    return rest.compiled(compiled, kernel.cells.humanize, registering.notes(kernel))
+def _compiled(
+    kernel: Kernel, compiled: Any, entities: "tuple[Any, ...]" = ()
+) -> "Mapping[str, Any]":
+    about = [*entities, *(draft.entity for draft in compiled.drafts)]
+    return rest.compiled(compiled, kernel.cells.humanize, registering.notes(kernel, about))
+
+
+def _compilation(kernel: Kernel, compilation: Any) -> "Mapping[str, Any]":
+    session = kernel.session
+    said = registering.notes(kernel)
+    if compilation.names:  # then only what speaks of these
+        said = tuple(registering.held_note(kernel, each) for each in compilation.held)
+    return rest.compilation(compilation, session.scope.main_module, kernel.cells.humanize, said)
 
 
 def _registration(kernel: Kernel, registration: Any) -> "Mapping[str, Any]":
@@ -89,6 +101,7 @@ BY_TYPE: "dict[tuple[str, str], Bundle]" = {
     ("flyte_nb.sdk.launch_plan", "LaunchPlan"): _launch_plan,
     ("flyte_nb.client.compiling", "Compiled"): _compiled,
     ("flyte_nb.client.bundle_view", "Bundle"): _travelling,
+    ("flyte_nb.notebook.commands.compiling", "Compilation"): _compilation,
     ("flyte_nb.client.views", "Registration"): _registration,
     ("flyte_nb.client.views", "ExecutionView"): _view,
     ("flyte_nb.client.execution", "Execution"): _execution,

@@ -4,6 +4,7 @@ It holds the session (made on first need), the cells, the last execution and the
 here draws; nothing here knows a command.
 """
 
+import difflib
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
@@ -13,6 +14,8 @@ from flyte_nb.api.identifiers import MAIN_MODULE
 from flyte_nb.discovery.notebook import NotebookRegistrar
 from flyte_nb.notebook.cells import CellRegistry, Stale, stale_entities
 from flyte_nb.notebook.ports import ExecutionPort, SessionPort
+from flyte_nb.notebook.redrawing import Redraws
+from flyte_nb.notebook.staleness import Held, Uses, held
 
 _ENTITY_KINDS = frozenset({"task", "workflow", "launch_plan"})
 
@@ -56,6 +59,9 @@ class Kernel:
         self.connected = False
         """Whether a session was asked for yet; completion never connects."""
         self._live: dict[str, tuple[int, list[Live]]] = {}
+        self._uses = Uses()
+        self.redraws = Redraws()
+        """What is shown and follows the cells that are run after it."""
 
     @property
     def namespace(self) -> "dict[str, Any]":
@@ -136,12 +142,19 @@ class Kernel:
                 f"{name!r} is a {kind}, not a task or a workflow. Put @task or @workflow on it."
             )
         known = ", ".join(entities) or "none yet"
+        near = difflib.get_close_matches(name, entities, n=1)
+        advice = f" Did you mean {near[0]!r}?" if near else ""
         raise UsageError(
-            f"There is no task or workflow {name!r} in this notebook; it has: {known}."
+            f"There is no task or workflow {name!r} in this notebook; it has: {known}.{advice}"
         )
 
+    def full_name(self, entity: Any) -> str:
+        """What an entity of this notebook is registered as."""
+        fixed: str = getattr(entity, "fixed_name", "")
+        return fixed or self.session.scope.full_name(entity.module, entity.short_name)
+
     def _is(self, value: Any, full_name: str) -> bool:
-        return self.session.scope.full_name(value.module, value.short_name) == full_name
+        return self.full_name(value) == full_name
 
     def execution(self, name: str = "") -> ExecutionPort:
         """The execution of that name; without a name the last one, also after a kernel restart.
@@ -169,6 +182,16 @@ class Kernel:
             name: getattr(entities[name], "function", None) for name in names if name in entities
         }
         return stale_entities(functions, self.namespace)
+
+    def held(self) -> "tuple[Held, ...]":
+        """Which entities still use an object that was defined again since."""
+        session = self.session
+
+        def trace(workflow: Any) -> "tuple[Any, ...]":
+            found: tuple[Any, ...] = workflow.trace(session.registry, session.scope).entities
+            return found
+
+        return held(self.entities(), self.namespace, lambda name, e: self._uses.of(name, e, trace))
 
 
 def is_entity(value: Any) -> bool:

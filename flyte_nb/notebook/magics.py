@@ -17,6 +17,7 @@ def handlers() -> "dict[str, Handler]":
         "status": _late("connecting", "status"),
         "help": _late("connecting", "help_"),
         "bundle": _late("bundling", "bundle"),
+        "compile": _late("compiling", "compile_"),
         "register": _late("registering", "register"),
         "launch": _late("launching", "launch"),
         "watch": _late("watching", "watch"),

@@ -10,6 +10,7 @@ from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import TypedInterface
 from flyte_nb.client.bundle_view import Bundle
+from flyte_nb.client.reports import Report
 from flyte_nb.client.views import ExecutionView, RegisteredEntity, Registration
 
 
@@ -131,6 +132,10 @@ class SessionPort(Protocol):
 
     def compile(self, entity: Any) -> CompiledPort:
         """Compile without registering; every problem at once."""
+        ...
+
+    def compile_all(self, *entities: Any) -> Report:
+        """Compile several together; each with its problems."""
         ...
 
     def interface(self, entity: Any) -> "tuple[TypedInterface, Mapping[str, Any]]":

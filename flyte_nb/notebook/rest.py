@@ -17,6 +17,7 @@ from flyte_nb.graph.values import Graph
 from flyte_nb.notebook import theme
 from flyte_nb.notebook.arguments import Command
 from flyte_nb.notebook.cards import bundle as bundle_card
+from flyte_nb.notebook.cards import compilation as compilation_card
 from flyte_nb.notebook.cards import compiled as compiled_card
 from flyte_nb.notebook.cards import execution as execution_card
 from flyte_nb.notebook.cards import executions as executions_card
@@ -264,12 +265,22 @@ def form_at_rest(title: str, fields: "Sequence[Any]") -> Bundle:
     return _bundle(card, "\n".join([f"Launch {title}", *lines]))
 
 
-def note(text: str) -> Bundle:
-    """A line of text; `backticks` mark code."""
-    return _bundle(
-        parts.card(element("div", with_code(text, theme.CODE), style=theme.BODY)),
-        text.replace("`", ""),
+def note(text: str, notes: "Sequence[str]" = ()) -> Bundle:
+    """A line of text, and remarks below it; `backticks` mark code."""
+    said = element("div", with_code(text, theme.CODE), style=theme.BODY)
+    return _bundle(parts.card(said, parts.notes(notes)), "\n".join((text, *notes)).replace("`", ""))
+
+
+def compilation(
+    compilation: Any, where: str, humanize: Humanize, notes: "Sequence[str]" = ()
+) -> Bundle:
+    """What the notebook defines, compiled: each entity's state, and every problem."""
+    stale = {id(each.user_entity) for each in compilation.held}
+    card = compilation_card.card(
+        compilation.report, stale, where=where, notes=notes, humanize=humanize
     )
+    text = compilation_card.text(compilation.report, stale)
+    return _bundle(card, humanize("\n".join((text, *notes)).replace("`", "")))
 
 
 def uploading(said: str, done: int, total: int) -> Bundle:

@@ -367,6 +367,11 @@ class FakeSession:
             return compile_entity(entity, self.scope, self.registry)
         return compile_with(entity, self.registry, self.scope)
 
+    def compile_all(self, *entities: Any) -> Any:
+        from flyte_nb.client.reports import compile_all
+
+        return compile_all(entities, self.scope, self.registry)
+
     def interface(self, entity: Any) -> Any:
         raise RemoteError(f"There is no launch plan {entity}.", code="NOT_FOUND")
 

@@ -13,7 +13,7 @@ def bundle(kernel: Kernel, arguments: Arguments) -> None:
     Raises:
         UsageError: There is nothing that could travel.
     """
-    entities = chosen_entities(kernel, arguments)
+    entities = chosen_entities(kernel, arguments.positionals)
     session = kernel.session
     found = session.bundle(*entities)
     if not found.tasks:

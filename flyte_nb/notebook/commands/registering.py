@@ -1,8 +1,11 @@
 """`%flyte register`: everything the notebook defines, with a panel that fills while it goes on."""
 
 import time
+from collections.abc import Collection, Sequence
+from typing import Any
 
 from flyte_nb.api.errors import FlyteNbError, RegistrationFailed, UsageError
+from flyte_nb.api.identifiers import MAIN_MODULE
 from flyte_nb.api.ports import Entity
 from flyte_nb.api.problems import Problem
 from flyte_nb.bundle.stage import Progress
@@ -11,6 +14,7 @@ from flyte_nb.notebook import rest
 from flyte_nb.notebook.arguments import Arguments
 from flyte_nb.notebook.failures import Interrupted
 from flyte_nb.notebook.kernel import Kernel, Output
+from flyte_nb.notebook.staleness import Held
 
 _REDRAW_S = 0.1
 
@@ -22,7 +26,7 @@ def register(kernel: Kernel, arguments: Arguments) -> None:
         UsageError: There is nothing to register.
         RegistrationFailed: Some entities were not registered; the panel says which and why.
     """
-    entities = chosen_entities(kernel, arguments)
+    entities = chosen_entities(kernel, arguments.positionals)
     dry_run = arguments.switch("dry-run")
     session = kernel.session  # connected before the panel invites an interrupt
     panel = Panel(kernel, kernel.output(), dry_run=dry_run)
@@ -43,17 +47,13 @@ def register(kernel: Kernel, arguments: Arguments) -> None:
         raise RegistrationFailed("Not everything was registered:", _problems(outcome))
 
 
-def chosen_entities(kernel: Kernel, arguments: Arguments) -> "list[Entity]":
+def chosen_entities(kernel: Kernel, names: "Sequence[str]") -> "list[Entity]":
     """The entities that are named, else all that the notebook defines now.
 
     Raises:
         UsageError: There are none.
     """
-    entities = (
-        [_own(kernel, name) for name in arguments.positionals]
-        if arguments.positionals
-        else _defined_now(kernel)
-    )
+    entities = [_own(kernel, name) for name in names] if names else _defined_now(kernel)
     if not entities:
         raise UsageError(
             "The notebook defines no task or workflow yet. Put @task on a function, or begin a cell"
@@ -125,12 +125,15 @@ class Panel:
         return True
 
     def broken_off(self, otherwise: str = "Nothing was registered.") -> None:
-        """Show what was done before an error or an interrupt ended it; `otherwise` if nothing was."""
+        """Show what was done before an error or an interrupt ended it; `otherwise` if nothing was.
+
+        What the cells have to say is often the reason.
+        """
         if self._entities:
             elapsed = time.monotonic() - self._began
             self._show(Registration(tuple(self._entities.values()), 0, 0, elapsed), running=False)
         else:
-            self._output.show(rest.note(otherwise))
+            self._output.show(rest.note(otherwise, notes(self._kernel)))
 
     def done(self, outcome: Registration) -> None:
         """Show the outcome, and what the cells have to say about it."""
@@ -151,8 +154,13 @@ class Panel:
         )
 
 
-def notes(kernel: Kernel) -> "tuple[str, ...]":
-    """What to point out: definitions that were deleted, and classes that were defined again."""
+def notes(kernel: Kernel, about: "Collection[Any] | None" = None) -> "tuple[str, ...]":
+    """What to point out: what was deleted, what was defined again, and who holds what was before.
+
+    Args:
+        kernel: The notebook.
+        about: Of those who hold something, only these entities; `None`: all of them.
+    """
     entities = kernel.entities()
     said = []
     renamed = kernel.session.renamed()
@@ -167,10 +175,41 @@ def notes(kernel: Kernel) -> "tuple[str, ...]":
         for removed in kernel.cells.removed(entities)
     ]
     for stale in kernel.stale(entities):
-        owner = kernel.cells.owner(stale.entity)
-        again = f"run {owner.label} again" if owner else f"define {stale.entity} again"
+        again = _again(kernel, stale.entity)
         said.append(
             f"class {stale.class_name} was redefined after {stale.entity}: {again}, else"
             f" {stale.entity} keeps the old one."
         )
+    said += [
+        held_note(kernel, each)
+        for each in kernel.held()
+        if about is None or any(each.user_entity is entity for entity in about)
+    ]
     return tuple(said)
+
+
+def held_note(kernel: Kernel, held: Held) -> str:
+    """What is held, who has what now, and the cell that lets go of it when it is run again."""
+    again = _again(kernel, held.holder)
+    if held.old.module != MAIN_MODULE:
+        return (
+            f"`{held.user}` still uses the `{held.old.short_name}` from before {held.old.module} was"
+            f" loaded again: {again}."
+        )
+    before, after = (_label(kernel, entity) for entity in (held.old, held.new))
+    if before == after:
+        before = f"an earlier run of {after}" if after else "before"
+    return (
+        f"`{held.user}` still uses the `{held.old.short_name}` of {before or 'before'}, which"
+        f" {after or 'the notebook'} defined again: {again}."
+    )
+
+
+def _label(kernel: Kernel, entity: Entity) -> str:
+    location = getattr(getattr(entity, "workflow", entity), "location", None)
+    return kernel.cells.label(location.filename) if location is not None else ""
+
+
+def _again(kernel: Kernel, name: str) -> str:
+    owner = kernel.cells.owner(name)
+    return f"run {owner.label} again" if owner else f"define {name} again"

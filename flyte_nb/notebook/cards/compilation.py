@@ -1,0 +1,119 @@
+"""What the notebook defines, as it compiles: a row an entity, and every problem below."""
+
+from collections.abc import Callable, Collection, Sequence
+
+from flyte_nb.api.problems import as_text
+from flyte_nb.client.reports import BLOCKED, OK, WRONG, CompiledEntity, Report
+from flyte_nb.graph.palette import PHASE_STYLES, PhaseStyle
+from flyte_nb.notebook import theme
+from flyte_nb.notebook.cards import parts, units
+from flyte_nb.notebook.html import Child, Safe, element
+
+STALE = "stale"
+
+_STYLES = {
+    WRONG: PHASE_STYLES["PROBLEM"],
+    STALE: theme.CHANGED._replace(word="stale"),
+    BLOCKED: theme.UNCHANGED._replace(word="blocked"),
+    OK: theme.NEW._replace(word="ok"),
+}
+"""What needs attention first; the table is in this order."""
+
+
+def card(
+    report: Report,
+    stale: "Collection[int]" = (),
+    *,
+    where: str = "",
+    notes: "Sequence[str]" = (),
+    humanize: "Callable[[str], str]" = str,
+) -> Safe:
+    """The report as a card.
+
+    Args:
+        report: what was compiled.
+        stale: `id()` of the entities that hold objects of before.
+        where: the notebook's name.
+        notes: remarks below, e.g. which cell to run again; `backticks` mark code.
+        humanize: replaces file names of cells.
+    """
+    states = [_state(one, stale) for one in report.entities]
+    pills = [
+        parts.pill(style, f"{states.count(state)} {style.word}")
+        for state, style in _STYLES.items()
+        if state in states
+    ]
+    rows = [
+        _row(one, stale, humanize)
+        for wanted in _STYLES
+        for one, state in zip(report.entities, states, strict=True)
+        if state == wanted
+    ]
+    problems = report.all_problems
+    listed = None
+    if problems:
+        panel = parts.panel(theme.FAILED, parts.problems(problems, humanize=humanize))
+        listed = element("div", panel, style=f"border-top:{theme.LINE};padding:10px 14px")
+    foot = element(
+        "div", _total(report), style=f"border-top:{theme.LINE};padding:5px 14px;{theme.QUIET}"
+    )
+    return parts.card(
+        parts.head("Compile", where, *pills),
+        parts.table(("entity", "kind", "state", "nodes", "defined in"), rows, right=(3,)),
+        listed,
+        foot,
+        parts.notes(notes),
+    )
+
+
+def text(report: Report, stale: "Collection[int]" = ()) -> str:
+    """The report as lines."""
+    width = max((len(one.id.name) for one in report.entities), default=0)
+    lines = []
+    for one in report.entities:
+        style = _STYLES[_state(one, stale)]
+        said = _said(one, stale)
+        nodes = f"  {units.plural(one.nodes, 'node')}" if one.nodes else ""
+        lines.append(f"{style.mark} {one.id.name:<{width}}  {_kind(one):<11}  {said}{nodes}")
+    if report.all_problems:
+        lines.append(as_text(report.all_problems))
+    lines.append(_total(report))
+    return "\n".join(lines)
+
+
+def _row(
+    one: CompiledEntity, stale: "Collection[int]", humanize: "Callable[[str], str]"
+) -> "list[Child]":
+    style: PhaseStyle = _STYLES[_state(one, stale)]
+    location = one.location
+    place = humanize(f"{location.filename}:{location.line}") if location is not None else ""
+    return [
+        one.id.name,
+        _kind(one),
+        parts.pill(style, _said(one, stale)),
+        str(one.nodes) if one.nodes else "–",
+        element("span", place, style=theme.SOFT),
+    ]
+
+
+def _state(one: CompiledEntity, stale: "Collection[int]") -> str:
+    if one.state != WRONG and id(one.draft.entity) in stale:
+        return STALE
+    return one.state
+
+
+def _said(one: CompiledEntity, stale: "Collection[int]") -> str:
+    state = _state(one, stale)
+    if state == WRONG:
+        return units.plural(len(one.problems), "problem")
+    return "uses what is wrong" if state == BLOCKED else _STYLES[state].word
+
+
+def _kind(one: CompiledEntity) -> str:
+    return one.id.resource_type.replace("_", " ")
+
+
+def _total(report: Report) -> str:
+    count = len(report.entities)
+    noun = "entity" if count == 1 else "entities"
+    return f"{count} {noun} · {units.duration(report.elapsed_s)} · nothing was sent"

@@ -1,0 +1,71 @@
+"""A real kernel with cells that have ids: displays are drawn again in their place, and say why."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_client.manager import start_new_kernel
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+TASK = """
+%load_ext flyte_nb
+from flyte_nb import task, workflow
+@task
+def count(n: int) -> int:
+    return n
+"""
+TRAIN = "@workflow\ndef train(n: int) -> int:\n    return count(n=n)\ntrain"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> "Any":
+    """Runs a cell as a front end does; what it displayed."""
+    manager, client = start_new_kernel(cwd=str(tmp_path))
+
+    def run(code: str, cell_id: str) -> "list[dict[str, Any]]":
+        content = {
+            "code": code, "silent": False, "store_history": True, "user_expressions": {},
+            "allow_stdin": False, "stop_on_error": True,
+        }  # fmt: skip
+        sent = client.session.msg("execute_request", content, metadata={"cellId": cell_id})
+        client.shell_channel.send(sent)
+        found = []
+        while True:
+            message = client.get_iopub_msg(timeout=120)
+            if message["parent_header"].get("msg_id") != sent["header"]["msg_id"]:
+                continue
+            kind, said = message["msg_type"], message["content"]
+            assert kind != "error", "\n".join(said["traceback"])
+            if kind in ("display_data", "execute_result", "update_display_data"):
+                found.append({"kind": kind, **said})
+            if kind == "status" and said["execution_state"] == "idle":
+                return found
+
+    yield run
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+    from flyte_nb.admin import daemon
+
+    daemon.stop(None)
+
+
+def test_a_graph_is_drawn_again_in_its_place_and_an_alias_is_told(run: "Any") -> None:
+    run(TASK, "task")
+    (first,) = run(TRAIN, "train")
+    assert first["kind"] == "display_data"
+    assert run("other = count", "alias") == []
+    run("@workflow\ndef by_alias(n: int) -> int:\n    return other(n=n)", "by_alias")
+    assert run(TASK, "task") == []  # as it was: nothing to see
+    (report,) = run("%flyte compile", "compile")
+    assert "by_alias still uses the count of" in report["data"]["text/plain"]
+    assert "run cell [3] again" in report["data"]["text/plain"]
+    changed = run(TASK.replace("n: int)", "n: int, m: int)"), "task")
+    assert [each["kind"] for each in changed] == ["update_display_data"] * 2
+    ids = [each["transient"]["display_id"] for each in changed]
+    assert ids == [each["transient"]["display_id"] for each in (first, report)]
+    assert "train does not compile" in changed[0]["data"]["text/html"]
+    assert "drawn again after cell [7]" in changed[0]["data"]["text/html"]
+    run("other = count", "alias")
+    (again,) = run("%flyte compile by_alias", "compile")
+    assert "still uses" not in again["data"]["text/plain"]
