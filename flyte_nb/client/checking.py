@@ -17,7 +17,7 @@ from flyte_nb.api.identifiers import TASK, WORKFLOW, Identifier
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import WorkflowTemplate
 from flyte_nb.client.references import references_of
-from flyte_nb.compiler import compile_task, compile_workflow
+from flyte_nb.compiler import check_launchable, compile_task, compile_workflow
 
 
 class Checker:
@@ -55,6 +55,7 @@ class Checker:
             closure = compile_workflow(
                 message.template, list(message.sub_workflows), tasks, self._launch_plans
             )
+            problems = check_launchable(closure)
         except CompileFailed as error:
             problems = error.problems
         joined = join(found, problems, template)

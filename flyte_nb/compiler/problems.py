@@ -141,7 +141,9 @@ def flyte_node_id(problem: Problem) -> str:
         return START_NODE
     if problem.code == "WorkflowReferenceNotFound" and "LAUNCH_PLAN" in problem.flyte_text:
         return START_NODE
-    if problem.code in ("NodeReferenceNotFound", "NoNodesFound"):
+    if problem.code == "WorkflowBuildError":
+        return ""
+    if problem.code in ("NodeReferenceNotFound", "NoNodesFound", "NoEntryNodeFound"):
         return problem.flyte_text.partition("[")[2].rpartition("]")[0]
     return problem.node_id
 

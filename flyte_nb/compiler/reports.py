@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from flyte_nb.api.problems import Problem
 from flyte_nb.compiler.casting import Type
 from flyte_nb.compiler.flyte_text import go_text
-from flyte_nb.compiler.problems import MAX_ID, START_NODE, named
+from flyte_nb.compiler.problems import END_NODE, MAX_ID, START_NODE, named
 
 
 def value_required(node_id: str, field: str, message: str = "", hint: str = "") -> Problem:
@@ -22,9 +22,29 @@ def value_required(node_id: str, field: str, message: str = "", hint: str = "") 
         "ValueRequired",
         message or f"`{field}` is missing.",
         node_id,
-        hint=hint,
+        hint=hint or _WHAT_TO_SET.get(field, f"Set `{field}` in the spec; SDKs of Flyte do."),
         flyte_text=f"Value required [{field}].",
     )
+
+
+_IF_THEN = "Give every if_() and elif_() a then(…) that calls a task or workflow."
+_COMPARE = "Compare two values, e.g. n > 3."
+_WHAT_TO_SET = {
+    "Binding": "Give it a value, or leave the binding out.",
+    "Branch.IfElse": _IF_THEN,
+    "Branch.IfElse.Case": _IF_THEN,
+    "Branch.IfElse.Case.ThenNode": _IF_THEN,
+    "IfElse.Case.ThenNode": _IF_THEN,
+    "Expr": _COMPARE,
+    "LeftValue": _COMPARE,
+    "RightValue": _COMPARE,
+    "GateNode.Signal.Type": "Say what it waits for, e.g. expected_type=bool.",
+    "Id": "Give every node an id of its own, e.g. n0.",
+    "Target": "Let it run a task, a workflow, a launch plan, a condition, a gate or a map.",
+    "paramName": "Name every input and output.",
+    "param.Type": "Annotate every input and output with its type.",
+}
+"""What to do about a required field, where more can be said than to set it."""
 
 
 def invalid_value(node_id: str, field: str, message: str, hint: str = "") -> Problem:
@@ -94,6 +114,7 @@ def workflow_not_given(node_id: str) -> Problem:
         "WorkflowReferenceNotFound",
         "The node says neither which workflow nor which launch plan it runs.",
         node_id,
+        hint="Set `workflow_node.launchplan_ref` or `workflow_node.sub_workflow_ref`.",
         flyte_text="Referenced Workflow [<nil>/<nil>] not found.",
     )
 
@@ -127,7 +148,8 @@ def node_not_found(
             f"Put {missing} before {node_id}: a condition or approval only sees what precedes it."
         )
     else:
-        hint = closest(missing, known)
+        others = [each for each in known or () if each not in (node_id, START_NODE, END_NODE)]
+        hint = closest(missing, others, "Use an input of the workflow, or call a task before it.")
     return Problem(
         "NodeReferenceNotFound",
         f"It uses a result of node {missing!r}, which is not in the workflow"
@@ -152,7 +174,7 @@ def output_not_found(node_id: str, name: str, label: str, known: "Sequence[str] 
         message,
         node_id,
         name,
-        closest(name, known),
+        closest(name, known, "Let it return a value first."),
         flyte_text=f"Variable [{name}] not found on node [{node_id}].",
     )
 
@@ -164,7 +186,7 @@ def input_not_found(node_id: str, name: str, label: str, known: "Sequence[str] |
         f"{label} has no input {name!r}{_has(known, 'it takes', 'it takes nothing')}.",
         node_id,
         name,
-        closest(name, known),
+        closest(name, known, "Leave the value out."),
         flyte_text=f"Variable [{name}] not found on node [{node_id}].",
     )
 
@@ -345,10 +367,12 @@ def _has(known: "Sequence[str] | None", some: str, none: str) -> str:
     return f"; {some} {named(known)}" if known else f"; {none}"
 
 
-def closest(name: str, known: "Sequence[str] | None") -> str:
-    """`Did you mean 'depth'?`, else what there is, or nothing when nobody looked."""
+def closest(name: str, known: "Sequence[str] | None", none: str = "") -> str:
+    """`Did you mean 'depth'?`, else what there is, or `none`; nothing when nobody looked."""
     spelled = {item[:200].casefold(): item for item in known or ()}
     match = difflib.get_close_matches(name[:200].casefold(), spelled, n=1)
     if match:
         return f"Did you mean {spelled[match[0]]!r}?"
-    return f"Use {' or '.join(map(repr, known))}." if known and len(known) <= 2 else ""
+    if not known:
+        return none if known is not None else ""
+    return f"Use {' or '.join(map(repr, known))}." if len(known) <= 2 else "Use one of these."

@@ -7,6 +7,8 @@ from flyteidl.core import condition_pb2, identifier_pb2, literals_pb2, types_pb2
 from flyte_nb.api.errors import CompileFailed
 from flyte_nb.compiler import (
     LaunchPlanInterface,
+    check_inputs,
+    check_launchable,
     compile_task,
     compile_workflow,
     flyte_error_text,
@@ -170,20 +172,121 @@ def test_the_error_table(template, code, flyte_node, text, ours):
     )
 
 
-def test_every_code_that_the_compiler_can_give_is_in_the_table():
-    # The rest of Flyte's 33 codes no code path of its compiler at v1.16.8 gives for a workflow or
-    # task: NoEntryNodeFound, InvalidLiteralType and WorkflowBuildError come from the Kubernetes
-    # transform; InconsistentTypes, MismatchingInterfaces and ValueCollision from nowhere.
-    given = {row[1] for row in TABLE} | {"DuplicateId", "InvalidValue"}
-    assert given == {
-        "AmbiguousBindingUnionValue", "BranchNodeHasNoCondition", "BranchNodeHasNoDefault",
-        "BranchNodeIdNotFound", "CycleDetected", "DuplicateAlias", "DuplicateId", "FieldNotFound",
-        "IllegalEnumValue", "IncompatibleBindingUnionValue", "InvalidValue", "MismatchingBindings",
-        "MismatchingTypes", "NoConditionFound", "NoNodesFound", "NodeReferenceNotFound",
-        "ParameterBoundMoreThanOnce", "ParameterNotBound", "SyntaxError", "TaskReferenceNotFound",
-        "UnreachableNodes", "UnrecognizedValue", "ValueRequired", "VariableNameNotFound",
-        "WorkflowReferenceNotFound",
-    }  # fmt: skip
+def test_whoever_wrote_it_is_told_what_to_do():
+    """Every row but those that only follow from another problem has a hint."""
+    follow_ups = {"So 'n' gets no value.", "So these nodes never start"}
+    for template, code, _, text, _ in TABLE:
+        problem = one(template, code, text=text)
+        if not any(problem.message.startswith(start) for start in follow_ups):
+            assert problem.hint, problem
+
+
+ALL_CODES = {
+    "AmbiguousBindingUnionValue", "BranchNodeHasNoCondition", "BranchNodeHasNoDefault",
+    "BranchNodeIdNotFound", "CycleDetected", "DuplicateAlias", "DuplicateId", "FieldNotFound",
+    "IllegalEnumValue", "IncompatibleBindingUnionValue", "InconsistentTypes", "InvalidLiteralType",
+    "InvalidValue", "MismatchingBindings", "MismatchingInterfaces", "MismatchingTypes",
+    "NoConditionFound", "NoEntryNodeFound", "NoNodesFound", "NodeReferenceNotFound",
+    "ParameterBoundMoreThanOnce", "ParameterNotBound", "SyntaxError", "TaskReferenceNotFound",
+    "UnreachableNodes", "UnrecognizedValue", "ValueCollision", "ValueRequired",
+    "VariableNameNotFound", "WorkflowBuildError", "WorkflowReferenceNotFound",
+}  # fmt: skip
+"""Every constant of flytepropeller/pkg/compiler/errors/compiler_errors.go at v1.16.8."""
+
+
+def test_every_code_of_flyte_is_given_but_those_that_flyte_never_gives():
+    given = (
+        {row[1] for row in TABLE} | {row[1] for row in LAUNCHING} | {row[1] for row in ELSEWHERE}
+    )
+    # Their constructors are called from nowhere in FlytePropeller.
+    assert ALL_CODES - given == {"InconsistentTypes", "MismatchingInterfaces"}
+    assert given <= ALL_CODES
+
+
+def _override(value):
+    node = w.node("n0", INC, n=1)
+    node.task_node.overrides.resources.requests.add(name=1, value=value)
+    return node
+
+
+SLOW = w.node("n0", INC, n=1)
+SLOW.metadata.timeout.seconds = 10**11
+ODD = w.node("n0", INC, n=1)
+ODD.metadata.timeout.seconds, ODD.metadata.timeout.nanos = 1, -1
+SAME_IDS = branch([(POINT, w.node("a", INC, n=1)), (POINT, w.node("a", INC, n=2))])
+MAPPED = w.node("n0", n=1)
+MAPPED.array_node.node.CopyFrom(_override("lots"))
+LAUNCHING = [
+    (_override("much"), "WorkflowBuildError", "", "Failed to parse resource as a valid quantity.", "cpu is 'much'"),  # noqa: E501
+    (MAPPED, "WorkflowBuildError", "", "Failed to parse resource as a valid quantity.", "cpu is 'lots'"),
+    (SLOW, "SyntaxError", "n0", "Failed to parse element [node:metadata:timeout].", "no duration"),
+    (ODD, "SyntaxError", "n0", "Failed to parse element [node:metadata:timeout].", "no duration"),
+    (SAME_IDS, "ValueCollision", "n0-a", "Node is expected to be unique. n0-a already exists.", "n0-a"),
+    (w.node("end-node"), "NoEntryNodeFound", None, "Can't find a node to start executing Workflow [", "No node"),  # noqa: E501
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("node", "code", "flyte_node", "text", "ours"), LAUNCHING, ids=[f"{i}-{row[1]}" for i, row in enumerate(LAUNCHING)])  # fmt: skip  # noqa: E501
+def test_what_a_cluster_notices_when_it_launches_is_told_before(node, code, flyte_node, text, ours):
+    closure = w.compiled(wf(node), TASKS)
+    (problem,) = check_launchable(closure)
+    assert problem.code == code
+    assert problem.flyte_text.startswith(text)
+    assert ours in problem.message
+    assert problem.hint
+    if flyte_node is not None:
+        assert flyte_node_id(problem) == flyte_node
+
+
+def test_what_can_be_launched_has_no_such_problem():
+    equal = branch([(POINT, w.node("a", INC, n=1)), (POINT, w.node("a", INC, n=1))])
+    fast = _override("500m")
+    fast.metadata.timeout.seconds = 60
+    for node in (equal, fast, branch(otherwise=w.node("b", INC, n=1))):
+        assert check_launchable(w.compiled(wf(node), TASKS)) == ()
+
+
+NO_IMAGE = w.task("t")
+NO_IMAGE.container.ClearField("image")
+NO_COMMAND = w.task("t", {"n": w.INT})
+del NO_COMMAND.container.args[:]
+MUCH = w.task("t")
+MUCH.container.resources.limits.add(name=3, value="much")
+NO_ID = w.task("t")
+NO_ID.ClearField("id")
+POD = w.task("t")
+POD.k8s_pod.pod_spec.update({"containers": [{"name": "Big Pod"}]})
+NO_POD = w.task("t")
+NO_POD.k8s_pod.pod_spec.update({"containers": 3})
+ELSEWHERE = [
+    (NO_IMAGE, "ValueRequired", "container", "Value required [image]."),
+    (NO_COMMAND, "ValueRequired", "container", "Value required [command]."),
+    (NO_ID, "ValueRequired", "root", "Value required [Id]."),
+    (MUCH, "UnrecognizedValue", "resources.MEMORY", "Unrecognized value [much]."),
+    (POD, "InvalidValue", "root", "Invalid value [k8s pod spec container name]."),
+    (NO_POD, "InvalidValue", "root", "Invalid value [k8s pod spec]."),
+    ([FINE, FINE], "DuplicateId", None, "Trying to insert two nodes with the same id."),
+    (literals_pb2.Literal(), "InvalidLiteralType", "start-node", "Failed to validate literal type for [x]"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "code", "flyte_node", "text"), ELSEWHERE, ids=[f"{i}-{row[1]}" for i, row in enumerate(ELSEWHERE)])  # fmt: skip  # noqa: E501
+def test_tasks_sub_workflows_and_inputs_have_their_codes(given, code, flyte_node, text):
+    if isinstance(given, literals_pb2.Literal):
+        inputs = literals_pb2.LiteralMap(literals={"x": given})
+        found = check_inputs(w.interface({"x": w.INT}), inputs)
+    elif isinstance(given, list):
+        found = w.problems(FINE, TASKS, given)
+    else:
+        with pytest.raises(CompileFailed) as caught:
+            compile_task(given)
+        found = caught.value.problems
+    (problem,) = found
+    assert problem.code == code
+    assert problem.flyte_text.startswith(text)
+    assert problem.hint or code == "ValueRequired"
+    if flyte_node is not None:
+        assert flyte_node_id(problem) == flyte_node
 
 
 def test_two_sub_workflows_of_one_id_are_refused():
