@@ -10,8 +10,11 @@ from flyte_nb.api.version import __version__ as __version__
 
 _HOMES = {
     "Cache": "flyte_nb.sdk.options",
+    "Deck": "flyte_nb.sdk.deck",
+    "DeckField": "flyte_nb.sdk.deck",
     "FlyteDirectory": "flyte_nb.types.files",
     "FlyteFile": "flyte_nb.types.files",
+    "IgnoreOutputs": "flyte_nb.api.errors",
     "LaunchPlan": "flyte_nb.sdk.launch_plan",
     "PickledTypeWarning": "flyte_nb.types.codec",
     "RecoverableError": "flyte_nb.api.errors",

@@ -11,7 +11,8 @@
     ├── RegistrationFailed  some entities were not registered; problems says which and why
     ├── ExecutionFailed     an execution that ended in anything but SUCCEEDED
     ├── TaskFailed          one attempt's failure, as error.pb has it
-    └── RecoverableError    raised by user code: please try this attempt again
+    ├── RecoverableError    raised by user code: please try this attempt again
+    └── IgnoreOutputs       raised by user code: this attempt's outputs are somebody else's to write
     UsageError (RuntimeError)   the library was called wrongly
 
 A message says what is wrong, where, and what to do. Fields carry the parts; nobody parses text.
@@ -154,6 +155,17 @@ class TaskFailed(FlyteNbError):
 
 class RecoverableError(FlyteNbError):
     """Raise this in a task to have the attempt retried (within `retries`)."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(" ".join(str(arg) for arg in args))
+
+
+class IgnoreOutputs(FlyteNbError):
+    """Raise this in a task that shall end well and leave no outputs.
+
+    So do all but one of several processes that work on one result; the platform takes what the one
+    writes.
+    """
 
     def __init__(self, *args: Any) -> None:
         super().__init__(" ".join(str(arg) for arg in args))

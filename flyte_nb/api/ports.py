@@ -33,6 +33,22 @@ class Stat(NamedTuple):
     """When it was written, in seconds since 1970; `None` where the store does not know."""
 
 
+class AttemptFiles(Protocol):
+    """What an attempt keeps beside its outputs: checkpoints for the next one, and its report."""
+
+    def save_checkpoint(self, path: str, name: str) -> None:
+        """Keep the local file as `name`; without a name, the content of the local folder."""
+        ...
+
+    def restore_checkpoint(self) -> str:
+        """A local folder with what the previous attempt kept; empty when there is nothing."""
+        ...
+
+    def publish_deck(self, html: str) -> None:
+        """Show the report as it is now."""
+        ...
+
+
 class BlobStore(Protocol):
     """Bytes by URI. Writes are atomic: a reader sees all of an object or none of it.
 

@@ -20,6 +20,9 @@ from flyte_nb.sdk.callee import Callee
 from flyte_nb.sdk.task import Task, TaskOptions
 from flyte_nb.worker import rebuild
 
+_NEEDED = ("output_names", "enable_deck", "deck_fields")
+"""Options that an attempt asks for."""
+
 OUT_OF_BAND_BYTES = 256 << 10
 """A smaller buffer stays in the payload; a request for each would cost more than it saves."""
 
@@ -84,9 +87,12 @@ class Reductions:
             return rebuild.attribute, path
         if type(entity) is not Task:
             return NotImplemented
-        if self._with_options:
-            return rebuild.task_with_options, (entity.function, _said(entity.options))
-        return rebuild.task, (entity.function, entity.options.output_names)
+        said = _said(entity.options)
+        if not self._with_options:
+            said = {name: said[name] for name in _NEEDED if name in said}
+        if said.keys() <= {"output_names"}:
+            return rebuild.task, (entity.function, entity.options.output_names)
+        return rebuild.task_with_options, (entity.function, said)
 
     def _function(self, function: FunctionType) -> Any:
         code = function.__code__

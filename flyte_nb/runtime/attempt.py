@@ -1,9 +1,9 @@
 """One attempt, from the index to the outputs: fetch, verify, have it loaded, called, and served."""
 
 import os
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, TypeVar
+import sys
+from collections.abc import Mapping
+from typing import Any
 
 from flyte_nb.api.errors import (
     SYSTEM,
@@ -17,18 +17,14 @@ from flyte_nb.api.index import TaskEntry
 from flyte_nb.api.literals import Literal, from_plain, to_plain
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.bundle.fetch import Fetched, fetch
-from flyte_nb.bundle.retrying import Sleep
+from flyte_nb.bundle.retrying import Retrying, Sleep
 from flyte_nb.runtime.environments import interpreter_for
 from flyte_nb.runtime.options import Options
 from flyte_nb.runtime.process import Worker, failure_in
 from flyte_nb.runtime.results import write_deck, write_futures, write_outputs
+from flyte_nb.runtime.services import Services
 from flyte_nb.wire.literals import literal_map_from_bytes
 from flyte_nb.worker.pipe import PipeGarbage
-
-_ATTEMPTS = 4
-_FIRST_PAUSE_S = 0.2
-
-_T = TypeVar("_T")
 
 
 class Attempt:
@@ -58,7 +54,8 @@ class Attempt:
         self._folder = folder
         self._sleep = sleep
         self._environ = os.environ if environ is None else environ
-        self._downloads = 0
+        self._retry = Retrying(sleep)
+        self._services = Services(options, store, folder, self._retry)
         self._tasks: dict[str, TaskEntry] = {}
 
     def run(self) -> "ErrorInfo | None":
@@ -99,7 +96,7 @@ class Attempt:
         return fetched
 
     def _call(self) -> None:
-        data = self._retried(lambda: self._store.read(self._options.inputs))
+        data = self._retry(lambda: self._store.read(self._options.inputs))
         inputs = literal_map_from_bytes(data, self._store.read)
         if self._options.mapped:
             from flyte_nb.runtime.mapped import element_of
@@ -117,76 +114,44 @@ class Attempt:
     def _serve(self) -> "ErrorInfo | None":
         while True:
             message = self._worker.receive()
-            kind = message["kind"]
-            if kind == "download":
-                self._worker.send(self._answer(partial(self._download, _text(message, "uri"))))
-            elif kind == "upload":
-                self._worker.send(self._answer(partial(self._upload, message)))
-            elif kind == "failed":
-                return failure_in(message)
-            elif kind == "outputs":
-                self._finish(message)
-                return None
-            elif kind == "dynamic":
-                self._expand(message)
-                return None
-            else:
-                raise PipeGarbage(
-                    f"The worker sent a {kind!r} message, which this release does not know.",
-                    code="SYSTEM:WorkerProtocol",
-                )
+            reply = self._services.answer(message)
+            if reply is None:
+                return self._end(message)
+            self._worker.send(reply)
 
-    def _finish(self, message: "dict[str, Any]") -> None:
-        outputs = _literals(message.get("outputs"))
+    def _end(self, message: "dict[str, Any]") -> "ErrorInfo | None":
+        """Write what the worker's last message says; the failure, if it is one."""
+        kind, prefix = message["kind"], self._options.output_prefix
         deck = message.get("deck")
         if deck:
-            self._retried(lambda: write_deck(self._store, self._options.output_prefix, str(deck)))
-        self._retried(lambda: write_outputs(self._store, self._options.output_prefix, outputs))
+            self._show(str(deck))
+        if kind == "failed":
+            return failure_in(message)
+        if kind == "outputs":
+            outputs = _literals(message.get("outputs"))
+            self._retry(lambda: write_outputs(self._store, prefix, outputs))
+        elif kind == "dynamic":
+            spec = self._futures(message)
+            self._retry(lambda: write_futures(self._store, prefix, spec))
+        elif kind != "ignored":
+            raise PipeGarbage(
+                f"The worker sent a {kind!r} message, which this release does not know.",
+                code="SYSTEM:WorkerProtocol",
+            )
+        return None
 
-    def _expand(self, message: "dict[str, Any]") -> None:
+    def _show(self, deck: str) -> None:
+        """A report that cannot be written is no reason to lose what the task made."""
+        try:
+            self._retry(lambda: write_deck(self._store, self._options.output_prefix, deck))
+        except StorageError as error:
+            sys.stderr.write(f"The deck could not be written: {error}\n")
+
+    def _futures(self, message: "dict[str, Any]") -> bytes:
         from flyte_nb.runtime.dynamic import futures
 
-        spec = futures(message, self._tasks, self._options.index_file_location, os.environ)
-        self._retried(lambda: write_futures(self._store, self._options.output_prefix, spec))
-
-    def _answer(self, act: "Callable[[], dict[str, Any]]") -> "dict[str, Any]":
-        try:
-            return {"kind": "reply", **self._retried(act)}
-        except StorageError as error:
-            return {
-                "kind": "reply",
-                "error": str(error),
-                "uri": error.uri,
-                "transient": error.transient,
-            }
-
-    def _download(self, uri: str) -> "dict[str, Any]":
-        self._downloads += 1
-        name = _last_part(uri) or "object"
-        folder = os.path.join(self._folder, f"download-{self._downloads}")
-        os.makedirs(folder, exist_ok=True)
-        path = os.path.join(folder, name)
-        self._store.get(uri, path)
-        return {"path": path}
-
-    def _upload(self, message: "dict[str, Any]") -> "dict[str, Any]":
-        path = _text(message, "path")
-        prefix = self._options.raw_output_data_prefix or self._options.output_prefix
-        name = _last_part(str(message.get("name") or path)) or "object"
-        # A folder of its own for every upload: two outputs of one name do not meet.
-        uri = f"{prefix.rstrip('/')}/{os.urandom(8).hex()}/{name}"
-        self._store.put(path, uri)
-        return {"uri": uri}
-
-    def _retried(self, act: "Callable[[], _T]") -> _T:
-        for attempt in range(_ATTEMPTS - 1):
-            try:
-                return act()
-            except StorageError as error:
-                if not error.transient:
-                    raise
-            self._sleep(_FIRST_PAUSE_S * 2**attempt)
-        return act()
+        index_uri = self._options.index_file_location
+        return futures(message, self._tasks, index_uri, self._environ)
 
 
 def load_message(fetched: Fetched) -> "dict[str, Any]":
@@ -208,17 +173,3 @@ def _literals(plain: Any) -> "dict[str, Literal]":
             f"The worker's outputs cannot be read: {type(error).__name__}: {error}.",
             code="SYSTEM:WorkerProtocol",
         ) from error
-
-
-def _text(message: "dict[str, Any]", field: str) -> str:
-    value = message.get(field)
-    if isinstance(value, str):
-        return value
-    raise PipeGarbage(
-        f"The worker's {message['kind']!r} message has no {field}.", code="SYSTEM:WorkerProtocol"
-    )
-
-
-def _last_part(uri: str) -> str:
-    name = uri.rstrip("/").rpartition("/")[2]
-    return "" if name in ("", ".", "..") else name[-200:]

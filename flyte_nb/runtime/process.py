@@ -4,13 +4,18 @@ import os
 import select
 from collections.abc import Callable
 from signal import SIGKILL, SIGTERM, Signals
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, TaskFailed
 from flyte_nb.runtime.child import Child
-from flyte_nb.worker.pipe import Pipe, PipeClosed, PipeGarbage
+from flyte_nb.worker.pipe import LAST, Pipe, PipeClosed, PipeGarbage
+
+if TYPE_CHECKING:
+    from threading import Timer
 
 _POLL_MS = 200  # where the end of a process cannot be waited for together with its pipe
+GRACE_VARIABLE = "FLYTE_NB_TERMINATION_GRACE_S"
+_TERMINATION_S = 20.0
 _GRACE_S = 10.0  # for exit handlers, after the answer came
 
 
@@ -29,6 +34,7 @@ class Worker:
         self.has_answered = False
         """Whether it gave its last message, and ends by itself."""
         self._child = child
+        self._grace: Timer | None = None
 
     def send(self, message: "dict[str, Any]") -> None:
         """Send one message.
@@ -59,7 +65,7 @@ class Worker:
             if self.pipe.read_fd in ready:
                 try:
                     message = self.pipe.receive()
-                    self.has_answered = message["kind"] in ("outputs", "dynamic", "failed")
+                    self.has_answered = message["kind"] in LAST
                     return message
                 except PipeClosed:
                     raise TaskFailed(self.wait()) from None
@@ -82,9 +88,15 @@ class Worker:
         self.pipe, self._child = self._start(python)
 
     def forward_sigterm(self) -> None:
-        """Pass SIGTERM on, so that the task can save its state."""
-        self.interrupted = True
+        """Pass SIGTERM on, so that the task can save its state; end it when that takes too long."""
+        import threading  # which costs attempts that nobody interrupts nothing
+
         self._child.signal(SIGTERM)
+        if not self.interrupted:
+            self.interrupted = True
+            self._grace = threading.Timer(grace_s(), self._child.signal, (SIGKILL,))
+            self._grace.daemon = True
+            self._grace.start()
 
     def finish(self) -> None:
         """Wait until the worker's exit handlers have run; end it when they take too long."""
@@ -99,6 +111,8 @@ class Worker:
 
     def close(self) -> None:
         """Let go of the pipe, after the worker has ended."""
+        if self._grace is not None:
+            self._grace.cancel()
         self.pipe.close()
         self._child.close()
 
@@ -121,8 +135,13 @@ class Worker:
 
     def _killed(self, number: int) -> ErrorInfo:
         name = Signals(number).name if number in Signals._value2member_map_ else str(number)
-        if self.interrupted and number == SIGTERM:
-            message = f"The attempt was interrupted by {name}."
+        if self.interrupted and number in (SIGTERM, SIGKILL):
+            message = "The attempt was interrupted by SIGTERM"
+            message += (
+                f", and killed when it had not ended {grace_s():g} s later."
+                if number == SIGKILL
+                else "."
+            )
             return ErrorInfo("SYSTEM:Interrupted", message, SYSTEM, recoverable=True)
         message = f"The task's process was killed by {name}."
         if number == SIGKILL:
@@ -141,6 +160,14 @@ class Worker:
         if message["kind"] == "failed":
             return failure_in(message)
         return self.wait()
+
+
+def grace_s() -> float:
+    """Seconds between SIGTERM and the worker's end; Kubernetes kills the whole container after 30."""
+    try:
+        return float(os.environ.get(GRACE_VARIABLE) or _TERMINATION_S)
+    except ValueError:
+        return _TERMINATION_S
 
 
 def failure_in(message: "dict[str, Any]") -> ErrorInfo:

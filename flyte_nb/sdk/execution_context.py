@@ -4,13 +4,17 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flyte_nb.api.errors import UsageError
-from flyte_nb.api.identifiers import TASK, ExecutionId, Identifier
+from flyte_nb.api.identifiers import TASK, WORKFLOW, ExecutionId, Identifier
 from flyte_nb.sdk import context
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
     from logging import Logger
+
+    from flyte_nb.api.ports import AttemptFiles
+    from flyte_nb.sdk.checkpoint import Checkpoint
+    from flyte_nb.sdk.deck import Deck
 
 _SECRETS_FOLDER = "/etc/secrets"
 
@@ -27,6 +31,12 @@ class Secrets:
         self._env = env
         self._is_local = is_local
 
+    def __getattr__(self, group: str) -> "SecretGroup":
+        """`secrets.group.key` is `secrets.get("group", "key")`, as flytekit spells it."""
+        if group.startswith("_"):
+            raise AttributeError(group)
+        return SecretGroup(self, group)
+
     def get(self, group: str = "", key: str = "", group_version: str = "") -> str:
         """The secret's value.
 
@@ -42,9 +52,10 @@ class Secrets:
             with open(path, encoding="utf-8") as file:
                 return file.read().strip()
         except OSError:
+            looked = " or ".join(f"the variable {name}" for name in names)
             raise UsageError(
-                f"There is no secret {group or '(no group)'}/{key}: neither the variable {names[0]}"
-                f" nor the file {path} exists. Ask for it with"
+                f"There is no secret {group or '(no group)'}/{key}: looked for {looked}, and for the"
+                f" file {path}. Ask for it with"
                 f" @task(secret_requests=[Secret(group={group!r}, key={key!r})])."
             ) from None
 
@@ -65,6 +76,19 @@ class Secrets:
         return [prefix + name]
 
 
+class SecretGroup:
+    """The secrets of one group by their keys."""
+
+    def __init__(self, secrets: Secrets, group: str) -> None:
+        self._secrets = secrets
+        self._group = group
+
+    def __getattr__(self, key: str) -> str:
+        if key.startswith("_"):
+            raise AttributeError(key)
+        return self._secrets.get(self._group, key)
+
+
 class ExecutionContext(NamedTuple):
     """The run that a task is part of."""
 
@@ -77,6 +101,42 @@ class ExecutionContext(NamedTuple):
     execution_date: "datetime"
     """When this context was made, UTC."""
     attempt: int = 0
+    """0 for the first one."""
+    workflow_id: "Identifier | None" = None
+    """The workflow that is executed; `None` outside of a run."""
+    checkpoint: "Checkpoint" = None  # type: ignore[assignment]  # `context_from` always makes one
+    """What the previous attempt kept, and what this one keeps for the next."""
+    decks: "list[Deck]" = []  # noqa: RUF012 - likewise
+    """The pages of the attempt's report, in order."""
+    files: "AttemptFiles | None" = None
+    publish: "Callable[[], str] | None" = None
+    """Gives the report as it is now; `None` when nobody sees it."""
+
+    @property
+    def default_deck(self) -> "Deck":
+        """The page called `default`, made when it is first asked for."""
+        from flyte_nb.sdk.deck import Deck
+
+        for deck in self.decks:
+            if deck.name == "default":
+                return deck
+        made = Deck("default", auto_add_to_deck=False)
+        self.decks.append(made)
+        return made
+
+    @property
+    def enable_deck(self) -> bool:
+        """Whether the attempt's report is written."""
+        return self.publish is not None
+
+    def publish_decks(self) -> None:
+        """Write the report as it is now; see `Deck.publish`."""
+        if self.publish is not None and self.files is not None:
+            self.files.publish_deck(self.publish())
+        elif self.files is not None:
+            self.logging.warning(
+                "Deck.publish(): this task has no report. Write @task(enable_deck=True)."
+            )
 
     @property
     def logging(self) -> "Logger":
@@ -92,18 +152,37 @@ def current_context() -> ExecutionContext:
     Source: the variables that FlytePropeller sets for a task's container, e.g.
     `FLYTE_INTERNAL_EXECUTION_ID`.
     """
-    known: Any = getattr(context.runner.get(), "context", None)
+    runner: Any = context.runner.get()
+    known: Any = getattr(runner, "context", None)
     if known is not None:
         found: ExecutionContext = known
         return found
-    return context_from(os.environ)
+    made = context_from(os.environ)
+    if isinstance(runner, context.DirectRunner):
+        runner.context = made  # one call's decks are one report
+    return made
 
 
 def context_from(
-    env: "Mapping[str, str]", *, working_directory: str = "", raw_output_prefix: str = ""
+    env: "Mapping[str, str]",
+    *,
+    working_directory: str = "",
+    raw_output_prefix: str = "",
+    files: "AttemptFiles | None" = None,
+    publish: "Callable[[], str] | None" = None,
 ) -> ExecutionContext:
-    """The context that the environment of a task's process tells about."""
+    """The context that the environment of a task's process tells about.
+
+    Args:
+        env: the variables that FlytePropeller sets for a task's container.
+        working_directory: a folder of this attempt's own; without one, that for temporary files.
+        raw_output_prefix: where the attempt's files are stored.
+        files: keeps checkpoints and the report; `None` outside of a run.
+        publish: gives the report as it is now; `None` when nobody sees it.
+    """
     from datetime import datetime, timezone
+
+    from flyte_nb.sdk.checkpoint import Checkpoint
 
     name = env.get("FLYTE_INTERNAL_EXECUTION_ID", "")
     if not working_directory:
@@ -128,4 +207,16 @@ def context_from(
         Secrets(env, is_local=not name),
         datetime.now(timezone.utc),
         int(env.get("FLYTE_ATTEMPT_NUMBER") or 0),
+        _workflow(env.get("FLYTE_INTERNAL_EXECUTION_WORKFLOW", "")),
+        Checkpoint(files, working_directory),
+        [],
+        files,
+        publish,
     )
+
+
+def _workflow(spelled: str) -> "Identifier | None":
+    """Propeller spells it `project:domain:name`."""
+    project, _, rest = spelled.partition(":")
+    domain, _, name = rest.partition(":")
+    return Identifier(WORKFLOW, project, domain, name) if name else None

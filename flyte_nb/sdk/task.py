@@ -39,6 +39,8 @@ class TaskOptions(NamedTuple):
     """Names of the outputs where the signature cannot say them (`%%task … -> x: int`)."""
     requirements: str = ""
     """Path of a lock: what the task's own environment is made of, where it runs."""
+    deck_fields: "tuple[str, ...]" = ("Source Code", "Dependencies", "Timeline", "Input", "Output")
+    """Pages that the report has by itself (`DeckField`)."""
 
 
 class Task(Callee):
@@ -87,6 +89,7 @@ def task(
     pod_template_name: str = "",
     output_names: "tuple[str, ...]" = (),
     requirements: str = "",
+    deck_fields: "tuple[str, ...]" = ...,
 ) -> "Callable[[Callable[..., Any]], Task]": ...
 
 
@@ -100,8 +103,8 @@ def task(function: "Callable[..., Any] | None" = None, **options: Any) -> Any:
         **options: `cache` (a bool or a `Cache`; without a version the cache follows the code),
             `retries`, `timeout` (seconds or a timedelta, for one attempt), `environment`,
             `requests`, `limits` or `resources`, `container_image`, `secret_requests`,
-            `interruptible`, `deprecated` (a message), `enable_deck`, `docs`, `pod_template_name`,
-            `requirements` (the path of a lock that `uv pip compile --generate-hashes` wrote; the
+            `interruptible`, `deprecated` (a message), `enable_deck` and `deck_fields`, `docs`,
+            `pod_template_name`, `requirements` (the path of a lock that `uv pip compile --generate-hashes` wrote; the
             task then runs in an environment of just these packages, made where it runs).
 
     Raises:
@@ -162,8 +165,8 @@ def recorded_options(spelled: str, given: "dict[str, Any]") -> TaskOptions:
             f"requirements={known['requirements']!r}: write the path of a lock, as"
             " `uv pip compile --generate-hashes requirements.in -o requirements.lock` makes it."
         )
-    for name in ("cache_ignore_input_vars", "output_names"):
-        known[name] = tuple(known.get(name, ()))
+    for name in ("cache_ignore_input_vars", "output_names", "deck_fields"):
+        known[name] = tuple(known.get(name, getattr(_PLAIN, name)))
     return TaskOptions(**known)
 
 

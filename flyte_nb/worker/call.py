@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from flyte_nb.types.registry import Registry
 
 
-_DIRECT = context.DirectRunner()
-
-
 def call(
     task: "Task",
     inputs: "dict[str, Literal]",
@@ -30,11 +27,13 @@ def call(
     data: "DataAccess | None" = None,
     *,
     runner: "Runner | None" = None,
+    function: "Callable[..., Any] | None" = None,
 ) -> "dict[str, Literal]":
     """Run `task` on `inputs`; the outputs by variable.
 
     Inside, a call of another task or workflow calls its function: there is no engine in an attempt.
     A `runner` that does so may be given, for its `context` is what `current_context()` answers.
+    A `function` that calls the task's own may be given in its place.
 
     Raises:
         TaskFailed: for everything that goes wrong but an interrupt of the process; `info` is the
@@ -43,7 +42,7 @@ def call(
     __tracebackhide__ = True  # IPython and pytest leave such frames out of what they show
     signature = signature_of(task, registry)
     arguments = decode(task, signature, inputs, data)
-    returned = carried_out(task.function, arguments, runner)
+    returned = carried_out(function or task.function, arguments, runner)
     return encode(task, signature, returned, data)
 
 
@@ -68,7 +67,7 @@ def carried_out(
         TaskFailed: for everything that it raises but an interrupt of the process.
     """
     __tracebackhide__ = True
-    token = context.runner.set(runner or _DIRECT)
+    token = context.runner.set(runner or context.DirectRunner())
     try:
         return function(**arguments)
     except (KeyboardInterrupt, GeneratorExit):

@@ -17,6 +17,7 @@ from flyte_nb.api.errors import (
     StorageError,
     TaskFailed,
 )
+from flyte_nb.worker.interrupts import TaskInterrupted
 
 if TYPE_CHECKING:
     from traceback import TracebackException
@@ -37,6 +38,12 @@ def classify(error: BaseException) -> ErrorInfo:
     """What `error`, raised by user code, says in `error.pb`."""
     if isinstance(error, TaskFailed):
         return error.info
+    if isinstance(error, TaskInterrupted):
+        message = (
+            "The attempt was interrupted by SIGTERM: the platform needs its machine, or ends the"
+            f" execution.\n{describe(error)}"
+        )
+        return ErrorInfo("SYSTEM:Interrupted", message, SYSTEM, recoverable=True)
     if isinstance(error, RecoverableError):
         return ErrorInfo("USER:Recoverable", describe(error), USER, recoverable=True)
     if isinstance(error, BundleError):

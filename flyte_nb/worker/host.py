@@ -5,14 +5,16 @@ import threading
 from typing import Any
 
 from flyte_nb.api.errors import StorageError
+from flyte_nb.worker.interrupts import Interrupts
 from flyte_nb.worker.pipe import Pipe
 
 
 class HostData:
-    """`DataAccess` over the pipe; safe from several threads of the user's."""
+    """`DataAccess` and `AttemptFiles` over the pipe; safe from several threads of the user's."""
 
-    def __init__(self, pipe: Pipe) -> None:
+    def __init__(self, pipe: Pipe, interrupts: Interrupts) -> None:
         self._pipe = pipe
+        self._interrupts = interrupts
         self._lock = threading.Lock()
         self._count = 0
         self._process = os.getpid()
@@ -33,6 +35,30 @@ class HostData:
         """
         return self._ask({"kind": "upload", "path": os.path.abspath(path), "name": name}, "uri")
 
+    def save_checkpoint(self, path: str, name: str) -> None:
+        """Keep the file at `path` as `name` for a later attempt; without a name the folder's content.
+
+        Raises:
+            StorageError: when the host cannot store it.
+        """
+        self._ask({"kind": "checkpoint", "path": os.path.abspath(path), "name": name}, "uri")
+
+    def restore_checkpoint(self) -> str:
+        """A local folder with what the previous attempt saved; empty when there is nothing.
+
+        Raises:
+            StorageError: when the host cannot get it.
+        """
+        return self._ask({"kind": "restore"}, "path")
+
+    def publish_deck(self, html: str) -> None:
+        """Show the attempt's report as it is now.
+
+        Raises:
+            StorageError: when the host cannot store it.
+        """
+        self._ask({"kind": "deck", "html": html}, "uri")
+
     def scratch(self, suffix: str = "") -> str:
         """A fresh path in the attempt's folder."""
         with self._lock:
@@ -45,7 +71,7 @@ class HostData:
                 "A forked process cannot move files: the pipe belongs to the task's own process.",
                 hint="Return the path to the parent, and store it there.",
             )
-        with self._lock:
+        with self._interrupts, self._lock:
             self._pipe.send(message)
             reply = self._pipe.receive()
         if "error" in reply:

@@ -4,17 +4,19 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from flyte_nb.api.errors import ErrorInfo, TaskFailed
+from flyte_nb.api.errors import ErrorInfo, IgnoreOutputs, TaskFailed
 from flyte_nb.api.literals import from_plain, to_plain
 from flyte_nb.sdk.context import DirectRunner
 from flyte_nb.worker import failures
 from flyte_nb.worker.call import call
 from flyte_nb.worker.host import HostData
+from flyte_nb.worker.interrupts import Interrupts
 from flyte_nb.worker.load import load
 from flyte_nb.worker.pipe import Pipe, PipeClosed
 
 if TYPE_CHECKING:
     from flyte_nb.sdk.execution_context import ExecutionContext
+    from flyte_nb.worker.report import Report
 
 
 def serve(read_fd: int, write_fd: int, folder: str) -> None:
@@ -25,9 +27,10 @@ def serve(read_fd: int, write_fd: int, folder: str) -> None:
     """
     pipe = Pipe(read_fd, write_fd, folder)
     process = os.getpid()
+    interrupts = Interrupts()
     status = 0
     try:
-        answer = _attempt(pipe)
+        answer = _attempt(pipe, interrupts)
         if os.getpid() != process:  # user code forked, and this is the child coming back
             os._exit(0)
         pipe.send(answer)
@@ -36,22 +39,30 @@ def serve(read_fd: int, write_fd: int, folder: str) -> None:
     _end(status)
 
 
-def _attempt(pipe: Pipe) -> "dict[str, Any]":
+def _attempt(pipe: Pipe, interrupts: Interrupts) -> "dict[str, Any]":
     try:
-        message = pipe.receive()
+        interrupts.watch()
+        with interrupts:
+            message = pipe.receive()
         task = load(
             message["payload"], message["buffers"], message["modules"], python=message["python"]
         )
         _as_main(task)
-        message = pipe.receive()
-        return _call(task, message, HostData(pipe), pipe.folder)
+        with interrupts:
+            message = pipe.receive()
+        answer = _call(task, message, HostData(pipe, interrupts), pipe.folder)
+        interrupts.stop()
+        return answer
     except PipeClosed:
         raise
     except TaskFailed as error:
-        return {"kind": "failed", "error": list(error.info)}
+        interrupts.stop()
+        return _failed(error)
     except KeyboardInterrupt as error:
+        interrupts.stop()
         return {"kind": "failed", "error": list(failures.classify(error))}
     except Exception as error:  # noqa: BLE001 - the outermost frame: ours to explain
+        interrupts.stop()
         info = ErrorInfo("SYSTEM:WorkerError", failures.describe(error), "SYSTEM", recoverable=True)
         return {"kind": "failed", "error": list(info)}
 
@@ -63,24 +74,46 @@ def _call(task: Any, message: "dict[str, Any]", data: HostData, folder: str) -> 
     registry = default_registry(warn_pickled=False)
     inputs = {name: from_plain(value) for name, value in message["inputs"].items()}
     execution = message.get("execution", {})
-    runner = _AttemptRunner(execution, folder)
-    if task.is_dynamic:
-        from flyte_nb.worker.dynamic import answer
+    runner = _AttemptRunner(execution, folder, data)
 
-        name = str(execution.get("task", ""))
-        return answer(task, inputs, registry, data, runner, name=name, env=os.environ)
-    outputs = call(task, inputs, registry, data, runner=runner)
-    plain = {name: to_plain(literal) for name, literal in outputs.items()}
-    return {"kind": "outputs", "outputs": plain}
+    def answer() -> "dict[str, Any]":
+        try:
+            if task.is_dynamic:
+                from flyte_nb.worker import dynamic
+
+                name, env = str(execution.get("task", "")), os.environ
+                return dynamic.answer(task, inputs, registry, data, runner, name=name, env=env)
+            function = runner.report.function if runner.report is not None else None
+            outputs = call(task, inputs, registry, data, runner=runner, function=function)
+        except TaskFailed as error:
+            return _failed(error)
+        plain = {name: to_plain(literal) for name, literal in outputs.items()}
+        return {"kind": "outputs", "outputs": plain}
+
+    if not task.options.enable_deck:
+        return answer()
+    from flyte_nb.worker.report import Report
+
+    runner.report = Report(task, runner)
+    return runner.report.answer(answer)
+
+
+def _failed(error: TaskFailed) -> "dict[str, Any]":
+    if isinstance(error.__cause__, IgnoreOutputs):
+        return {"kind": "ignored"}
+    return {"kind": "failed", "error": list(error.info)}
 
 
 class _AttemptRunner(DirectRunner):
     """Answers `current_context()`; what it says is made when somebody asks."""
 
-    def __init__(self, execution: "dict[str, Any]", folder: str) -> None:
+    def __init__(self, execution: "dict[str, Any]", folder: str, files: HostData) -> None:
         self._execution = execution
         self._folder = folder
+        self._files = files
         self._context: ExecutionContext | None = None
+        self.report: Report | None = None
+        """Of a task that has one."""
 
     @property
     def context(self) -> "ExecutionContext":  # type: ignore[override]
@@ -94,6 +127,8 @@ class _AttemptRunner(DirectRunner):
                 os.environ,
                 working_directory=working,
                 raw_output_prefix=str(self._execution.get("raw_output_prefix", "")),
+                files=self._files,
+                publish=self.report.html if self.report is not None else None,
             )
         return self._context
 

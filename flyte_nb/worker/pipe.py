@@ -7,7 +7,7 @@ taken for an answer. A body over `SPILL_BYTES` lies in a file of the attempt's f
 names it.
 
 Every frame has a `kind`. Host to worker: `ring`, `load`, `call`, `reply`. Worker to host: `ready`,
-`download`, `upload`, then one of `outputs`, `dynamic` and `failed`.
+`download`, `upload`, `checkpoint`, `restore`, `deck`, each answered by a `reply`; then one of `LAST`.
 """
 
 import json
@@ -18,6 +18,8 @@ from flyte_nb.api.errors import BundleError
 from flyte_nb.api.version import PROTOCOL
 
 MAGIC = b"FNB" + bytes([PROTOCOL])
+LAST = ("outputs", "dynamic", "ignored", "failed")
+"""With one of these a worker has answered, and ends."""
 SPILL_BYTES = 1 << 20
 """A larger body goes by file."""
 

@@ -1,0 +1,115 @@
+"""What the host does for a worker while user code runs: move files, keep checkpoints, show decks."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from flyte_nb.api.errors import StorageError
+from flyte_nb.api.ports import BlobStore
+from flyte_nb.bundle.retrying import Retrying
+from flyte_nb.runtime.options import Options
+from flyte_nb.runtime.results import write_deck
+from flyte_nb.worker.pipe import PipeGarbage
+
+
+class Services:
+    """Answers a worker's requests.
+
+    Args:
+        options: where the attempt's files are.
+        store: reads and writes them.
+        folder: the attempt's own local folder.
+        retry: tries again what failed for a moment.
+    """
+
+    def __init__(self, options: Options, store: BlobStore, folder: str, retry: Retrying) -> None:
+        self._options = options
+        self._store = store
+        self._folder = folder
+        self._retry = retry
+        self._downloads = 0
+        self._known: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "download": self._download,
+            "upload": self._upload,
+            "checkpoint": self._checkpoint,
+            "restore": self._restore,
+            "deck": self._deck,
+        }
+
+    def answer(self, message: "dict[str, Any]") -> "dict[str, Any] | None":
+        """The reply to a request; `None` when the message is none.
+
+        Raises:
+            PipeGarbage: when it lacks something.
+        """
+        act = self._known.get(message["kind"])
+        if act is None:
+            return None
+        try:
+            return {"kind": "reply", **self._retry(lambda: act(message))}
+        except StorageError as error:
+            return {
+                "kind": "reply",
+                "error": str(error),
+                "uri": error.uri,
+                "transient": error.transient,
+            }
+
+    def _download(self, message: "dict[str, Any]") -> "dict[str, Any]":
+        uri = _text(message, "uri")
+        path = os.path.join(self._fresh_folder(), _last_part(uri) or "object")
+        self._store.get(uri, path)
+        return {"path": path}
+
+    def _upload(self, message: "dict[str, Any]") -> "dict[str, Any]":
+        path = _text(message, "path")
+        prefix = self._options.raw_output_data_prefix or self._options.output_prefix
+        name = _last_part(str(message.get("name") or path)) or "object"
+        # A folder of its own for every upload: two outputs of one name do not meet.
+        uri = f"{prefix.rstrip('/')}/{os.urandom(8).hex()}/{name}"
+        self._store.put(path, uri)
+        return {"uri": uri}
+
+    def _checkpoint(self, message: "dict[str, Any]") -> "dict[str, Any]":
+        """A file goes below the checkpoint's path by its name, a folder's content right there."""
+        path, uri = _text(message, "path"), self._options.checkpoint_path.rstrip("/")
+        if not uri:
+            raise StorageError(
+                "The platform gave this attempt no place for checkpoints (--checkpoint-path)."
+            )
+        name = _last_part(str(message.get("name", "")))
+        self._store.put(path, f"{uri}/{name}" if name else uri)
+        return {"uri": uri}
+
+    def _restore(self, message: "dict[str, Any]") -> "dict[str, Any]":
+        """The previous attempt may have saved nothing, though the platform names its place."""
+        uri = self._options.prev_checkpoint
+        if not uri or not self._store.list(uri):
+            return {"path": ""}
+        path = os.path.join(self._fresh_folder(), "checkpoint")
+        self._store.get(uri, path)
+        return {"path": path}
+
+    def _deck(self, message: "dict[str, Any]") -> "dict[str, Any]":
+        write_deck(self._store, self._options.output_prefix, _text(message, "html"))
+        return {"uri": ""}
+
+    def _fresh_folder(self) -> str:
+        self._downloads += 1
+        folder = os.path.join(self._folder, f"download-{self._downloads}")
+        os.makedirs(folder, exist_ok=True)
+        return folder
+
+
+def _text(message: "dict[str, Any]", field: str) -> str:
+    value = message.get(field)
+    if isinstance(value, str):
+        return value
+    raise PipeGarbage(
+        f"The worker's {message['kind']!r} message has no {field}.", code="SYSTEM:WorkerProtocol"
+    )
+
+
+def _last_part(uri: str) -> str:
+    name = uri.rstrip("/").rpartition("/")[2]
+    return "" if name in ("", ".", "..") else name[-200:]
