@@ -1,9 +1,14 @@
 """Attempts as forks of a process that has loaded their task: conformance, freshness, ends, crashes."""
 
+import json
 import os
+import signal
+import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from flyte_nb.api.identifiers import Scope
@@ -19,7 +24,7 @@ from flyte_nb.runtime.warm.link import is_possible
 from flyte_nb.storage import open_stores
 from flyte_nb.storage.directory import DirectoryStaging
 from flyte_nb.testing.cells import Cells
-from flyte_nb.testing.closures import integers, task
+from flyte_nb.testing.closures import integer, integers, task
 from flyte_nb.testing.propeller_conformance import (
     ERROR,
     HANG,
