@@ -4,6 +4,7 @@ A signal in the middle of a message would leave half of it in the pipe. So a mes
 answered first, and only then the task is interrupted.
 """
 
+import os
 import signal
 import threading
 from types import FrameType
@@ -24,6 +25,7 @@ class Interrupts:
         self._held = 0
         self._waiting = False
         self._told = False
+        self._process = os.getpid()
 
     def watch(self) -> None:
         """From now on; a handler of the user's own, set later, takes its place."""
@@ -45,7 +47,10 @@ class Interrupts:
                 self._tell()
 
     def _meet(self, number: int, frame: "FrameType | None") -> Any:
-        if self._held:
+        if os.getpid() != self._process:  # a fork of the task's ends by it, as everywhere
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        elif self._held:
             self._waiting = True
         else:
             self._tell()

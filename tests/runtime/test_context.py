@@ -232,3 +232,19 @@ def test_a_task_that_does_not_end_is_killed_after_a_while(bench):
     assert (ran.error.code, ran.error.recoverable) == ("SYSTEM:Interrupted", True)
     assert "killed when it had not ended 0.5 s later" in ran.error.message
     assert time.monotonic() - started < 30
+
+
+def test_a_fork_of_the_task_ends_by_sigterm_as_everywhere(run):
+    source = (
+        "import multiprocessing, signal\n"
+        "def work(told):\n    told.set(); time.sleep(60)\n"
+        "@task\ndef f() -> str:\n"
+        "    fork = multiprocessing.get_context('fork')\n"
+        "    told = fork.Event()\n"
+        "    child = fork.Process(target=work, args=(told,)); child.start(); told.wait()\n"
+        "    child.terminate(); child.join()\n"
+        "    return str(child.exitcode)\n"
+    )
+    ran = run(source)
+    assert ran.value == str(-signal.SIGTERM)
+    assert ran.done.stderr == ""

@@ -224,12 +224,13 @@ def test_logging_and_signals_of_the_task_are_untouched(bench):
     source = HEAD + (
         "import logging, signal, sys\n"
         "@task\ndef f() -> list[str]:\n"
-        "    untouched = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL\n"
+        "    named = (signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD, signal.SIGALRM)\n"
+        "    untouched = all(signal.getsignal(each) is signal.SIG_DFL for each in named)\n"
         "    return [str(logging.getLogger().handlers), str(untouched),\n"
         "            str(sys.argv), sys.modules['__main__'].__name__]\n"
     )
-    handlers, sigterm, argv, main = bench.run(source).outputs["o0"].value[1]
+    handlers, untouched, argv, main = bench.run(source).outputs["o0"].value[1]
     assert handlers == "[]"
-    assert sigterm == "True"
+    assert untouched == "True"
     assert argv == "['flyte-nb-worker']"
     assert main == "__main__"
