@@ -198,7 +198,7 @@ def test_a_fork_has_what_a_fresh_process_has(bench):
         "    own = {name: os.environ.get(name) for name in ('MINE', 'COMMON', 'FLYTE_NB_ATTEMPT')}\n"
         "    print('out'); print('err', file=sys.stderr); os.system('echo $MINE')\n"
         "    return json.dumps([own, os.getcwd(), sys.stdin.read(), os.getpgid(0) == os.getpid(),\n"
-        "        signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, sys.argv, tempfile.gettempdir(),\n"
+        "        signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL, sys.argv, tempfile.gettempdir(),\n"
         "        sorted(os.listdir('/proc/self/fd'))])\n"
     )
     seen = []
