@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from flyte_nb.api import index as index_of
 from flyte_nb.api.errors import BundleError, ChecksumMismatch, StorageError
-from flyte_nb.api.index import Index, IndexEntry
+from flyte_nb.api.index import Index, IndexEntry, TaskEntry
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.api.version import PROTOCOL
 from flyte_nb.bundle.retrying import Retrying, Sleep

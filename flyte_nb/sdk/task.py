@@ -104,8 +104,9 @@ def task(function: "Callable[..., Any] | None" = None, **options: Any) -> Any:
             `retries`, `timeout` (seconds or a timedelta, for one attempt), `environment`,
             `requests`, `limits` or `resources`, `container_image`, `secret_requests`,
             `interruptible`, `deprecated` (a message), `enable_deck` and `deck_fields`, `docs`,
-            `pod_template_name`, `requirements` (the path of a lock that `uv pip compile --generate-hashes` wrote; the
-            task then runs in an environment of just these packages, made where it runs).
+            `pod_template_name`, `requirements` (the path of a lock that
+            `uv pip compile --generate-hashes` wrote; the task then runs in an environment of just
+            these packages, made where it runs).
 
     Raises:
         UsageError: when an option is unknown or has a value that cannot be meant.
