@@ -136,12 +136,8 @@ class Worker:
     def _killed(self, number: int) -> ErrorInfo:
         name = Signals(number).name if number in Signals._value2member_map_ else str(number)
         if self.interrupted and number in (SIGTERM, SIGKILL):
-            message = "The attempt was interrupted by SIGTERM"
-            message += (
-                f", and killed when it had not ended {grace_s():g} s later."
-                if number == SIGKILL
-                else "."
-            )
+            late = ", and killed before it had ended" if number == SIGKILL else ""
+            message = f"The attempt was interrupted by SIGTERM{late}."
             return ErrorInfo("SYSTEM:Interrupted", message, SYSTEM, recoverable=True)
         message = f"The task's process was killed by {name}."
         if number == SIGKILL:

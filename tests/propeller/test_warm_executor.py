@@ -338,7 +338,7 @@ def test_ending_an_attempt_ends_all_its_processes_also_those_that_refuse(bench):
     bench.wait_for(attempt, "hanging")
     bench.executor.kill(attempt.key)
     error = bench.end(attempt).error
-    assert (error.code, error.recoverable) == ("SYSTEM:WorkerKilled", True)
+    assert (error.code, error.recoverable) == ("SYSTEM:Interrupted", True)
     for pid in map(int, bench.log(attempt).split()[:2]):
         wait_until(lambda pid=pid: not lives(pid), "the child's end")
 
