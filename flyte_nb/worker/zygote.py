@@ -79,6 +79,8 @@ class Zygote:
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
         self._seeds = _Seeds()
+        self._printed: dict[int, bytes] = {}
+        """What was printed while the task was loaded, as every fresh process would print it."""
 
     def run(self) -> None:
         """Load what the host says, and fork until it closes the socket."""
@@ -90,6 +92,9 @@ class Zygote:
         if why:
             return
         _settle()
+        for name, target in (("stdout", 1), ("stderr", 2)):
+            with open(os.path.join(self._folder, name), "rb") as file:
+                self._printed[target] = file.read()
         while self._serve():
             continue
         for fork in self._forks.values():  # their host is gone, and nobody can record what they do
@@ -164,8 +169,8 @@ class Zygote:
         for descriptor, target in ((stdout, 1), (stderr, 2)):
             os.dup2(descriptor, target)
             os.close(descriptor)
-        for name, target in (("stdout", 1), ("stderr", 2)):
-            _repeat(os.path.join(self._folder, name), target)
+        for target, printed in self._printed.items():
+            _write(target, printed)
         os.chdir(message["cwd"])
         os.environ.update(message["environ"])
         self._seeds.plant()
@@ -271,11 +276,9 @@ def _settle() -> None:
         stream.flush()
 
 
-def _repeat(path: str, target: int) -> None:
-    """What was printed while the task was loaded, as every fresh process would print it."""
-    with open(path, "rb", buffering=0) as file:
-        while chunk := file.read(1 << 16):
-            os.write(target, chunk)
+def _write(target: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(target, data) :]
 
 
 def _tell(end_fd: int, message: "dict[str, Any]") -> None:

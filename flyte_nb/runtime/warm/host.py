@@ -14,17 +14,18 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from signal import SIGTERM
 from typing import Any
 
 from flyte_nb.api.errors import ErrorInfo, FlyteNbError
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.bundle.fetch import Fetched
-from flyte_nb.runtime import spawn
 from flyte_nb.runtime.attempt import Attempt
 from flyte_nb.runtime.host import carry_out, conclude, unforeseen
 from flyte_nb.runtime.options import Options, parse
 from flyte_nb.runtime.process import Worker
+from flyte_nb.runtime.warm.crew import Crew
 from flyte_nb.runtime.warm.forked import ForkedChild
 from flyte_nb.runtime.warm.zygotes import Key, Unfit, Zygote, Zygotes
 from flyte_nb.storage import open_stores
@@ -55,6 +56,7 @@ class WarmHost:
         self._sending = threading.Lock()
         self._store = open_stores()
         self._zygotes = Zygotes(self._store)
+        self._crew = Crew()
         self._lock = threading.Lock()
         self._running: dict[str, _Running] = {}  # guarded by `_lock`
 
@@ -80,18 +82,14 @@ class WarmHost:
 
     def close(self) -> None:
         """Wait for the attempts that run, and end the zygotes."""
-        with self._lock:
-            threads = [running.thread for running in self._running.values()]
-        for thread in threads:
-            thread.join()
+        self._crew.close()
         self._zygotes.close()
 
     def _start(self, message: "dict[str, Any]", fds: "list[int]") -> None:
         running = _Running(message, fds, self._store, self._zygotes)
-        running.thread = threading.Thread(target=self._carry_out, args=(message["id"], running))
         with self._lock:
             self._running[message["id"]] = running
-        running.thread.start()
+        self._crew.do(partial(self._carry_out, message["id"], running))
 
     def _carry_out(self, id: str, running: "_Running") -> None:
         answer = running.carry_out()
@@ -104,8 +102,6 @@ class WarmHost:
 
 class _Running:
     """One attempt."""
-
-    thread: threading.Thread
 
     def __init__(
         self, message: "dict[str, Any]", fds: "list[int]", store: BlobStore, zygotes: Zygotes
@@ -137,7 +133,7 @@ class _Running:
             return {"kind": "cold", "why": str(error)}
         broken = False
         try:
-            self._folder = spawn.work_folder()
+            self._folder = zygote.lend_folder()
             worker = self._fork(zygote)
             status = self._serve(options, worker, zygote.fetched)
         except (Unfit, OSError) as error:
@@ -145,9 +141,9 @@ class _Running:
             return {"kind": "cold", "why": str(error)}
         finally:
             broken = broken or (self._child is not None and self._child.orphaned)
-            self._zygotes.give_back(zygote, broken=broken)
             if self._folder:
-                spawn.remove(self._folder)
+                zygote.take_folder(self._folder)
+            self._zygotes.give_back(zygote, broken=broken)
         child = self._child
         cpu_s, max_rss = (child.cpu_s, child.max_rss) if child is not None else (None, None)
         return {"kind": "ended", "exit_code": status, "cpu_s": cpu_s, "max_rss": max_rss}
@@ -231,6 +227,5 @@ class _WarmAttempt(Attempt):
 def _note(path: str, pid: int) -> None:
     """Say which process it is, as `AttemptFolder` of propeller's executors reads it."""
     if path:
-        with open(path + ".new", "w") as file:
-            file.write(json.dumps({"pid": pid, "started_s": time.time()}))
-        os.replace(path + ".new", path)
+        with open(path, "wb", buffering=0) as file:  # one write: a reader sees it whole or empty
+            file.write(json.dumps({"pid": pid, "started_s": time.time()}).encode())

@@ -55,6 +55,7 @@ class Zygote:
         self._lock = threading.Lock()
         self._control: socket.socket | None = None
         self._pid = 0
+        self._folders: list[str] = []
         self._folder = spawn.work_folder()
         try:
             self.fetched = fetch(key.index_uri, key.task, store, self._folder)
@@ -93,6 +94,28 @@ class Zygote:
             raise Unfit("its zygote has ended")
         return child
 
+    def lend_folder(self) -> str:
+        """An empty folder for one attempt; give it back.
+
+        Raises:
+            OSError: when none can be made.
+        """
+        try:
+            return self._folders.pop()
+        except IndexError:
+            return spawn.work_folder()
+
+    def take_folder(self, path: str) -> None:
+        """The attempt has ended. Most leave nothing, and the next may have the same folder."""
+        try:
+            is_empty = not os.listdir(path)
+        except OSError:
+            return
+        if is_empty:
+            self._folders.append(path)
+        else:
+            spawn.remove(path)
+
     def close(self) -> None:
         """End it; it has nothing to do any more."""
         if self._control is not None:
@@ -103,7 +126,8 @@ class Zygote:
             with suppress(ChildProcessError):
                 os.waitpid(self._pid, 0)
             self._pid = 0
-        spawn.remove(self._folder)
+        for folder in (self._folder, *self._folders):
+            spawn.remove(folder)
 
     def _start(self, environ: "dict[str, str]", fetched: Fetched) -> None:
         python = interpreter_for(fetched.lock, fetched.python, environ)
