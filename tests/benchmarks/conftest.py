@@ -72,6 +72,30 @@ class Comparison:
         assert measured <= bar_us, f"{what}: {measured:.2f} us is over the bar {bar_us:g}"
         return measured
 
+    def difference(
+        self,
+        what: str,
+        *,
+        ours: Callable[[], float],
+        peer: Callable[[], float],
+        bar_us: float,
+        rounds: int,
+    ) -> float | None:
+        """Median(ours) - median(peer), in microseconds; each says how many seconds it took."""
+        if not self.enabled:
+            ours()
+            peer()
+            return None
+        ours(), peer()
+        pairs = [(ours(), peer()) for _ in range(rounds)]
+        mine, theirs = (statistics.median(side) * 1e6 for side in zip(*pairs, strict=True))
+        self._report(
+            f"{what}: {mine:.0f} us against {theirs:.0f} us,"
+            f" difference {mine - theirs:.0f} us (bar {bar_us:g})"
+        )
+        assert mine - theirs <= bar_us, f"{what}: {mine - theirs:.0f} us is over {bar_us:g}"
+        return mine - theirs
+
 
 @pytest.fixture
 def compare(request: pytest.FixtureRequest) -> Comparison:
