@@ -1,0 +1,167 @@
+"""Which zygotes are kept, and for how long; and the threads of the warm host."""
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+
+from flyte_nb.api.errors import BundleError
+from flyte_nb.runtime.warm.crew import Crew
+from flyte_nb.runtime.warm.link import is_possible
+from flyte_nb.runtime.warm.zygotes import Key, Unfit, Zygotes
+
+HEAD = "from flyte_nb import task\n"
+
+
+@pytest.fixture(autouse=True)
+def _possible():
+    if not is_possible():
+        pytest.skip("forks cannot be trusted here")
+
+
+@pytest.fixture
+def key(cold):
+    """The key of a task that returns the number."""
+
+    def make(number, body="return {}"):
+        cold.cells.run(HEAD + f"@task\ndef f{number}() -> int:\n    {body.format(number)}\n")
+        staged = cold.stage(f"f{number}")
+        return Key(staged.index_uri, staged.task_name, tuple(os.environ.items()))
+
+    return make
+
+
+@pytest.fixture
+def keep(cold):
+    """Makes `Zygotes`, which are closed at the end."""
+    made = []
+
+    def make(**options):
+        made.append(Zygotes(cold.store, **options))
+        return made[-1]
+
+    yield make
+    for zygotes in made:
+        zygotes.close()
+
+
+def children():
+    return {child.pid for child in psutil.Process().children()}
+
+
+def used(zygotes, key):
+    zygote = zygotes.take(key)
+    zygotes.give_back(zygote)
+    return zygote
+
+
+def test_a_zygote_is_kept_and_only_so_many_are(keep, key):
+    zygotes = keep(kept=2)
+    one, two, three = key(1), key(2), key(3)
+    first = used(zygotes, one)
+    assert used(zygotes, one) is first
+    second = used(zygotes, two)
+    assert used(zygotes, one) is first  # now the second is the least used
+    used(zygotes, three)
+    assert used(zygotes, one) is first
+    assert used(zygotes, two) is not second
+
+
+def test_one_that_is_at_work_is_not_ended(keep, key):
+    zygotes = keep(kept=1)
+    busy = zygotes.take(key(1))
+    used(zygotes, key(2))
+    zygotes.expire()
+    assert zygotes.take(key(1)) is busy
+    zygotes.give_back(busy)
+    zygotes.give_back(busy)
+
+
+def test_memory_is_a_limit_too(keep, key):
+    zygotes = keep(max_bytes=1)
+    first = used(zygotes, key(1))
+    assert first.resident_bytes > 1 << 20
+    assert used(zygotes, key(1)) is first  # the one that is used is kept, however large
+    before = children()
+    used(zygotes, key(2))
+    assert len(children()) == len(before)  # the other came, and the first went
+
+
+def test_one_that_nobody_asks_for_is_ended(keep, key):
+    now = [1000.0]
+    zygotes = keep(idle_s=10, clock=lambda: now[0])
+    before = children()
+    first = used(zygotes, key(1))
+    now[0] += 9
+    zygotes.expire()
+    assert used(zygotes, key(1)) is first
+    now[0] += 11
+    zygotes.expire()
+    assert children() == before
+    assert used(zygotes, key(1)) is not first
+
+
+def test_attempts_that_come_together_start_one(keep, key):
+    zygotes = keep()
+    one = key(1)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: zygotes.take(one), range(4)))
+    assert len(set(map(id, found))) == 1
+    for zygote in found:
+        zygotes.give_back(zygote)
+
+
+def test_a_broken_one_is_replaced_when_its_last_attempt_has_ended(keep, key):
+    zygotes = keep()
+    one = key(1)
+    broken = zygotes.take(one)
+    zygotes.take(one)
+    zygotes.give_back(broken, broken=True)
+    following = used(zygotes, one)
+    assert following is not broken
+    before = children()
+    zygotes.give_back(broken)
+    assert len(children()) == len(before) - 1
+
+
+def test_what_cannot_be_loaded_is_not_tried_again(keep, key, cold, monkeypatch, tmp_path):
+    (tmp_path / "only_here.py").write_text("def up(): return 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    cold.cells.run("from only_here import up")
+    one = key(1, "return up()")
+    zygotes = keep()
+    before = children()
+    for _ in range(2):
+        with pytest.raises(Unfit, match="only_here"):
+            zygotes.take(one)
+    assert children() == before
+
+
+def test_a_bundle_that_cannot_be_fetched_leaves_nothing(keep, key):
+    one = key(1)
+    zygotes = keep()
+    os.unlink(one.index_uri.removeprefix("file://"))
+    before = children()
+    with pytest.raises(BundleError):
+        zygotes.take(one)
+    assert children() == before
+
+
+def test_a_crew_does_as_much_at_once_as_it_is_given():
+    crew = Crew()
+    together = threading.Barrier(4, timeout=30)
+    seen = []
+
+    def act() -> None:
+        together.wait()
+        seen.append(threading.get_ident())
+
+    for _ in range(3):
+        for _ in range(3):
+            crew.do(act)
+        together.wait()
+    crew.close()
+    assert len(seen) == 9
+    assert threading.active_count() < 9
