@@ -6,11 +6,30 @@ import uuid
 import pytest
 
 from flyte_nb.api.errors import StorageError
+from flyte_nb.api.identifiers import Scope
+from flyte_nb.bundle.fetch import fetch
+from flyte_nb.bundle.pack import pack
+from flyte_nb.bundle.stage import stage
 from flyte_nb.storage import open_stores
 from flyte_nb.storage.directory import DirectoryStaging
 from flyte_nb.storage.remote_options import options
 from flyte_nb.testing import object_stores
+from flyte_nb.testing.cells import Cells
 from flyte_nb.testing.storage_conformance import BlobStoreConformance, StagingAreaConformance
+from flyte_nb.worker.load import load
+
+# aiohttp's advice to the clouds' libraries, which hand it bytes.
+pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+
+CELL = """
+import os
+from flyte_nb import task
+import numpy as np
+rows = np.frombuffer(os.urandom(9_000_000), dtype=np.uint8).copy()
+@task
+def f() -> int:
+    return len(rows)
+"""
 
 
 @pytest.fixture(scope="module", params=["s3", "gcs", "azure"])
@@ -58,6 +77,53 @@ def test_a_bucket_that_is_not_there_is_said(served, store):
     scheme = served.bucket.partition("://")[0]
     with pytest.raises(StorageError, match="no-such-bucket"):
         store.read(f"{scheme}://no-such-bucket/x")
+
+
+@pytest.fixture(scope="module")
+def packed():
+    cells = Cells()
+    cells.run(CELL)
+    return [pack(cells["f"], scope=Scope(main_module="nb"))]
+
+
+def test_a_bundle_is_staged_side_by_side_and_fetched_in_parts(packed, store, root, tmp_path):
+    area = DirectoryStaging(root, store)
+    [staged] = stage(packed, area)
+    assert stage(packed, area)[0] == staged._replace(sent_bytes=0)
+    fetched = fetch(staged.index_uri, "nb.f", store, str(tmp_path))
+    assert (
+        load(fetched.payload, fetched.buffers, fetched.modules, python=fetched.python).function()
+        == 9_000_000
+    )
+
+
+def test_what_was_damaged_in_the_bucket_is_replaced(packed, store, root, tmp_path):
+    area = DirectoryStaging(root, store)
+    [staged] = stage(packed, area)
+    for number, uri in enumerate(store.list(root)):
+        data = store.read(uri)
+        store.write(uri, data[:-1] if number % 2 else bytes(len(data)))
+    assert stage(packed, area) == [staged]
+    fetch(staged.index_uri, "nb.f", store, str(tmp_path))
+
+
+def test_parts_of_an_upload_that_failed_are_not_left_to_be_paid(served, store, root, monkeypatch):
+    if not served.bucket.startswith("s3:"):
+        pytest.skip("only S3 keeps them")
+    store.size(f"{root}/x")
+    fs = store._stores["s3"]._fs
+    bucket, key, _ = fs.split_path(f"{root}/x")
+    fs.call_s3("create_multipart_upload", Bucket=bucket, Key=key)
+    fs.call_s3("create_multipart_upload", Bucket=bucket, Key="of-somebody-else")
+
+    def stalls(*_, **__):
+        raise TimeoutError("stalled")
+
+    monkeypatch.setattr(fs, "pipe_file", stalls)
+    with pytest.raises(StorageError, match="stalled") as caught:
+        store.write(f"{root}/x", bytes(100 << 20))
+    assert caught.value.transient
+    assert [item["Key"] for item in fs.list_multipart_uploads(bucket)] == ["of-somebody-else"]
 
 
 def test_flytes_own_variables_lead_to_a_bucket():
