@@ -25,7 +25,13 @@ _PLUS, _MINUS = "M-3.5 0H3.5M0-3.5V3.5", "M-3.5 0H3.5"
 
 
 def node_shape(
-    placed: PlacedNode, phase: str, subtitle: str, numbers: "Sequence[int]", *, live: bool
+    placed: PlacedNode,
+    phase: str,
+    subtitle: str,
+    numbers: "Sequence[int]",
+    *,
+    live: bool,
+    opens: bool,
 ) -> str:
     """A node with its texts; see `svg` for what its parts are called."""
     node, x, y, width, height = placed
@@ -36,7 +42,7 @@ def node_shape(
         subtitle = style.word if style and phase != PROBLEM else node.subtitle
     left = TEXT_LEFT + (MARK_ROOM if marked else 0)
     title = fit(node.title, TITLE_SIZE, width - left - TEXT_LEFT + 4)
-    opens = live and node.can_open
+    opens = opens and node.can_open
     second = subtitle or marked
     parts = [
         f'<g id="node-{_text(node.id)}" class="n{" io" if interface else ""}{_marked(node)}"'
@@ -68,6 +74,7 @@ def frame_shape(
     numbers: "Mapping[str, Sequence[int]]",
     *,
     live: bool,
+    opens: bool,
 ) -> str:
     """An open node: its title above what is in it."""
     frame, x, y, width, height = placed
@@ -78,12 +85,12 @@ def frame_shape(
     if not subtitle:
         subtitle = style.word if style and phase != PROBLEM else node.subtitle
     left = TEXT_LEFT + (MARK_ROOM if marked else 0)
-    right = width - TEXT_LEFT - (16 if live else 0)
+    right = width - TEXT_LEFT - (16 if opens else 0)
     said = fit(subtitle, SUBTITLE_SIZE, (right - left) * 0.6)
     title = fit(node.title, TITLE_SIZE, right - left - 10 - text_width(said, SUBTITLE_SIZE))
     parts = [
         f'<g id="node-{_text(node.id)}" class="f{_marked(node)}" data-phase="{phase}"'
-        f'{_OPEN if live else ""} transform="translate({x:g} {y:g})">'
+        f'{_OPEN if opens else ""} transform="translate({x:g} {y:g})">'
         f"<title>{_text(_tip(node, phase, subtitle))}</title>"
         f'<rect class="b" width="{width:g}" height="{height:g}" rx="10"/>'
     ]
@@ -93,7 +100,7 @@ def frame_shape(
     parts.append(f'<text x="{left}" y="18">{_text(title)}</text>')
     if said or marked:
         parts.append(f'<text class="s end" x="{right:g}" y="18">{_text(said)}</text>')
-    if live:
+    if opens:
         parts.append(_glyph(_MINUS, width - 14, 14))
     if node.id in numbers or node.mark:
         parts.append(_badges(numbers.get(node.id, ()), node.mark, width))

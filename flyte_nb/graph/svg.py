@@ -34,6 +34,7 @@ def svg(
     subtitles: "Mapping[str, str] | None" = None,
     theme: str = "auto",
     live: bool = False,
+    opens: bool = False,
 ) -> str:
     """The graph as an SVG document.
 
@@ -47,6 +48,7 @@ def svg(
             notebook's theme; only where the SVG stands in the page itself).
         live: whether it will be recoloured: then every node has a mark and a second line, and the
             style sheet knows all phases.
+        opens: whether what opens and closes can be clicked on; so it is in a live graph.
 
     Raises:
         ValueError: when `theme` is none of the four.
@@ -57,7 +59,8 @@ def svg(
     numbers, variables = pinned(layout.graph, problems)
     shown = _shown(layout, phases, numbers)
     used = None if live else [*shown.values(), *_BAD]
-    frames = live or bool(layout.frames)
+    opens = opens or live
+    frames = opens or bool(layout.frames)
     sheet = style_sheet(theme, used, frames=frames, changes=_changes(layout.graph))
     width, height = f"{layout.width:g}", f"{layout.height:g}"
     parts = [
@@ -66,10 +69,17 @@ def svg(
         f"<style>{sheet}</style>"
     ]
     parts += [
-        frame_shape(placed, shown.get(placed.frame.node.id, ""), subtitles, numbers, live=live)
+        frame_shape(
+            placed,
+            shown.get(placed.frame.node.id, ""),
+            subtitles,
+            numbers,
+            live=live,
+            opens=opens,
+        )
         for placed in layout.frames
     ]
-    parts += [_edge(route, shown, variables, live=live) for route in layout.routes]
+    parts += [_edge(route, shown, variables, live=opens) for route in layout.routes]
     parts += [_label(route, route.label_at) for route in layout.routes if route.label_at]
     for placed in layout.nodes:
         node = placed.node
@@ -80,7 +90,12 @@ def svg(
         subtitle = subtitles.get(node.id) or ", ".join(dict.fromkeys(filter(None, named)))
         parts.append(
             node_shape(
-                placed, shown.get(node.id, ""), subtitle, numbers.get(node.id, ()), live=live
+                placed,
+                shown.get(node.id, ""),
+                subtitle,
+                numbers.get(node.id, ()),
+                live=live,
+                opens=opens,
             )
         )
     parts.append("</svg>")

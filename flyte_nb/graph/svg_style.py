@@ -115,7 +115,7 @@ def _shared(styles: "Mapping[str, PhaseStyle]") -> str:
         width = f"stroke-width:{style.width:g}" if style.width != 1.4 else ""
         if dash or width:
             parts = ";".join(part for part in (dash, width) if part)
-            rules.append(f".{ROOT} [data-phase={phase}] .b{{{parts}}}")
+            rules.append(f".{ROOT} [data-phase={phase}]>.b{{{parts}}}")
     return "".join(rules)
 
 
@@ -161,7 +161,7 @@ def _by_tone(
 
 
 def _select(root: str, phases: "list[str]", part: str) -> str:
-    return ",".join(f"{root} [data-phase={phase}] {part}" for phase in phases)
+    return ",".join(f"{root} [data-phase={phase}]>{part}" for phase in phases)
 
 
 def _tone(style: PhaseStyle, *, dark: bool) -> "tuple[str, str]":

@@ -132,17 +132,19 @@ def explored(
 ) -> Bundle:
     """A workflow's graph as somebody opened it; a script finds it by the class `anchor`."""
     picture = subject.picture(seen)
-    notes = [*filter(None, [subject.compared]), *notes]
+    drawn = figure(picture.layout, **picture.marks)
+    if subject.compared:  # within what the script hides: it says so itself
+        drawn += element("div", subject.compared, style=theme.QUIET)
     card = compiled_card.card(
         subject.name,
         subject.graph,
         subject.problems,
-        picture=figure(picture.layout, **picture.marks),
+        picture=drawn,
         notes=notes,
         humanize=subject.humanize,
         anchor=anchor,
     )
-    return _bundle(card, subject.humanize(compiled_card.text(picture.graph, subject.problems)))
+    return _bundle(card, subject.humanize(compiled_card.opened_text(subject, picture.graph)))
 
 
 def task(name: str, signature: Any, options: "Sequence[str]", *, doc: str, place: str) -> Bundle:

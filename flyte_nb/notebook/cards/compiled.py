@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 
 from flyte_nb.api.problems import Problem
 from flyte_nb.graph.html import figure
-from flyte_nb.graph.palette import PHASE_STYLES
+from flyte_nb.graph.palette import CHANGE_STYLES, PHASE_STYLES
 from flyte_nb.graph.text import tree
-from flyte_nb.graph.values import INPUTS, OUTPUTS, Graph
+from flyte_nb.graph.values import INPUTS, OUTPUTS, REMOVED, Graph
 from flyte_nb.notebook import theme
 from flyte_nb.notebook.cards import parts, units
+from flyte_nb.notebook.exploring import Subject
 from flyte_nb.notebook.html import Safe, element
 
 
@@ -35,7 +36,11 @@ def card(
     """
     drawn = Safe(picture if picture is not None else figure(graph, problems=problems))
     if not problems:
-        nodes = [node for node in graph.nodes if node.kind not in (INPUTS, OUTPUTS)]
+        nodes = [
+            node
+            for node in graph.nodes
+            if node.kind not in (INPUTS, OUTPUTS) and node.mark != REMOVED
+        ]
         head = parts.head(name, units.plural(len(nodes), "node"))
         return parts.card(head, _anchored(_stage(drawn), anchor), parts.notes(notes))
     pill = parts.pill(PHASE_STYLES["PROBLEM"], units.plural(len(problems), "problem"))
@@ -58,6 +63,22 @@ def card(
 def text(graph: Graph, problems: "Sequence[Problem]" = ()) -> str:
     """The graph as a tree, with the problems."""
     return tree(graph, problems=problems)
+
+
+def opened_text(subject: Subject, drawn: Graph) -> str:
+    """The graph as a tree, then one tree more for each node that is open."""
+    trees = [tree(subject.graph, problems=subject.problems)]
+    for frame in drawn.frames:
+        inner = subject.graph.within.get(frame.node.opens)
+        if inner is not None:
+            trees.append(tree(inner._replace(title=f"in {frame.node.title}:")))
+    changed = [
+        f"{CHANGE_STYLES[node.mark].mark} {node.title}: {CHANGE_STYLES[node.mark].word}"
+        + (f", {node.why}" if node.why else "")
+        for node in subject.graph.nodes
+        if node.mark
+    ]
+    return "\n\n".join([*trees, *filter(None, (subject.compared, "\n".join(changed)))])
 
 
 def _anchored(body: Safe, anchor: str) -> Safe:

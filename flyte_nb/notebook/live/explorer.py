@@ -54,7 +54,7 @@ class Explorer:
             label=_label(subject),
             anchor=self._anchor(),
             problems=subject.listed(),
-            **traits(picture),
+            **traits(picture, live=False),
         )
         self.widget.on_msg(lambda _, content, __: self.receive(content))
         replace(at_rest(self._subject, seen, self.widget.anchor))
@@ -85,7 +85,7 @@ class Explorer:
         if wish is not None:
             self._seen = wish.seen
             picture = self._subject.picture(wish.seen)
-            show(self.widget, picture, wish)
+            show(self.widget, picture, wish, live=False)
             self.widget.send({"said": picture.said})
 
     def _rest(self) -> None:

@@ -73,7 +73,9 @@ class LiveGraph:
     def __init__(self, subject: Subject, label: str, on_select: Select, on_ask: Ask) -> None:
         self._subject, self._wish = subject, Wish(Seen())
         self.picture = subject.picture(Seen())
-        self.widget = graph_widget(looks=looks(), label=label, states={}, **traits(self.picture))
+        self.widget = graph_widget(
+            looks=looks(), label=label, states={}, **traits(self.picture, live=True)
+        )
         self._whole_until = time.monotonic() + _SETTLE_S
         self.widget.observe(lambda change: on_select(change["new"]), names="selected")
         self.widget.on_msg(lambda _, content, __: on_ask(content))
@@ -102,7 +104,7 @@ class LiveGraph:
         """Send the drawing and all states at once."""
         with self.widget.hold_sync():
             self.widget.states = {node: list(state) for node, state in states.items()}
-            show(self.widget, self.picture, self._wish)
+            show(self.widget, self.picture, self._wish, live=True)
         self.widget.send({"said": self.picture.said})
 
 
@@ -135,24 +137,24 @@ class PictureGraph:
         )
 
 
-def traits(picture: Picture) -> "dict[str, Any]":
-    """A picture as the widget has it."""
+def traits(picture: Picture, *, live: bool) -> "dict[str, Any]":
+    """A picture as the widget has it; `live` when it will be recoloured."""
     return {
         "facts": picture.facts,
         "index": picture.words,
         "overview": list(picture.overview),
         "can": picture.can,
-        "svg": svg(picture.layout, theme="page", live=True, **picture.marks),
+        "svg": svg(picture.layout, theme="page", live=live, opens=True, **picture.marks),
     }
 
 
-def show(widget: Any, picture: Picture, wish: Wish) -> None:
+def show(widget: Any, picture: Picture, wish: Wish, *, live: bool) -> None:
     """Exchange the drawing; everything of it arrives at once."""
     with widget.hold_sync():
         widget.kept = wish.kept
         if wish.selected is not None:
             widget.selected = wish.selected
-        for name, value in traits(picture).items():
+        for name, value in traits(picture, live=live).items():
             setattr(widget, name, value)
 
 
