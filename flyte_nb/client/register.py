@@ -26,7 +26,7 @@ from flyte_nb.client.admin_client import AdminClient
 from flyte_nb.client.drafts import Draft, Drafts, all_problems, with_index
 from flyte_nb.client.reasons import MENDED, SAME, SAME_CONTENT, why
 from flyte_nb.client.references import references_of
-from flyte_nb.client.specs.drafting import spec_drafts
+from flyte_nb.client.specs.drafting import Lookup, spec_drafts
 from flyte_nb.client.specs.lookup import by_place, lookup_in
 from flyte_nb.client.specs.naming import used_by
 from flyte_nb.client.specs.values import Spec
@@ -106,6 +106,24 @@ def register(
         ) from None
 
 
+def drafts_for(
+    place: Place, entities: "Iterable[Any]", lookup: "Lookup | None" = None
+) -> "list[Draft]":
+    """Entities of the SDK, packed, and specs, with all they use, as they would be registered at `place`.
+
+    Raises:
+        CompileFailed: workflows use each other in a circle, or two entities share a name.
+    """
+    given = list(entities)
+    packer = Packer(scope=place.scope, registry=place.registry, local_roots=place.local_roots)
+    drafts = Drafts(
+        place.scope, place.registry, image=place.image, data=place.data, pack=packer.pack
+    )
+    made = drafts.of([entity for entity in given if not isinstance(entity, Spec)])
+    specs = [entity for entity in given if isinstance(entity, Spec)]
+    return made + spec_drafts(specs, place.scope, among=made, lookup=lookup)
+
+
 class _Run:
     """One registration."""
 
@@ -166,20 +184,10 @@ class _Run:
             self._settle(draft, UNCHANGED, f"{same}; {MENDED}" if size else same, uploaded=size)
 
     def _draft(self, entities: "list[Any]") -> "list[Draft]":
-        place = self._place
-        specs = [entity for entity in entities if isinstance(entity, Spec)]
-        entities = [entity for entity in entities if not isinstance(entity, Spec)]
-        packer = Packer(scope=place.scope, registry=place.registry, local_roots=place.local_roots)
-        drafts = Drafts(
-            place.scope, place.registry, image=place.image, data=place.data, pack=packer.pack
-        )
         try:
-            made = drafts.of(entities)
+            return drafts_for(self._place, entities, lookup_in(self._client))
         except CompileFailed as error:
             raise _failed(error.problems, "Nothing was registered.") from error
-        if specs:
-            made += spec_drafts(specs, place.scope, among=made, lookup=lookup_in(self._client))
-        return made
 
     def _outlook(self, missing: "Sequence[Draft]") -> "Outlook":
         """State and reason of what is not registered yet."""

@@ -23,6 +23,7 @@ from flyte_nb.commands.bundles import bundle
 from flyte_nb.commands.compiling import compile  # noqa: A004 - the command is called so
 from flyte_nb.commands.executions import executions, launch, logs, terminate, watch
 from flyte_nb.commands.registering import register
+from flyte_nb.commands.serializing import serialize
 from flyte_nb.commands.targets import HELP
 from flyte_nb.commands.terminal import (
     DONE,
@@ -115,6 +116,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     compiling.add_argument(
         "--closure-dir", "-o", type=Path, help="where to write compiled workflows (.pb and .json)"
+    )
+    serializing = add(serialize)
+    serializing.add_argument("targets", nargs="+", metavar="TARGET", help=HELP)
+    serializing.add_argument(
+        "--folder", "-o", type=Path, required=True, help="a folder, or a package: NAME.tgz"
+    )
+    serializing.add_argument("--version", help="of everything; default: by content")
+    serializing.add_argument(
+        "--staging",
+        metavar="URI",
+        help="where code is staged that tasks load, e.g. s3://bucket/path",
     )
     launching = add(launch)
     launching.add_argument("name", help="a registered launch plan or task")
