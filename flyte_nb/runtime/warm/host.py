@@ -28,7 +28,7 @@ from flyte_nb.runtime.process import Worker
 from flyte_nb.runtime.warm.crew import Crew
 from flyte_nb.runtime.warm.forked import ForkedChild
 from flyte_nb.runtime.warm.zygotes import Key, Unfit, Zygote, Zygotes
-from flyte_nb.storage import open_stores
+from flyte_nb.storage import open_stores, reached_alike
 from flyte_nb.worker.pipe import Pipe
 from flyte_nb.worker.zygote import receive, send
 
@@ -128,6 +128,8 @@ class _Running:
         """Do all of it; what the backend is told."""
         try:
             options = parse(self._message["arguments"])
+            if not reached_alike({**self._message["base"], **self._message["own"]}, os.environ):
+                raise Unfit("it reaches its stores in another way than this process")
             zygote = self._zygotes.take(self._key(options))
         except (Unfit, FlyteNbError, OSError) as error:
             return {"kind": "cold", "why": str(error)}
