@@ -17,7 +17,7 @@ class Comparison:
 
     def __init__(self, enabled: bool, report: Callable[[str], None]) -> None:
         self.enabled = enabled
-        self._report = report
+        self.report = report
 
     def __call__(
         self,
@@ -46,7 +46,7 @@ class Comparison:
         mine, theirs = (statistics.median(side) for side in times)
         ratio = mine / theirs
         label = f" per {unit}" if unit else ""
-        self._report(
+        self.report(
             f"{what}: {mine / per * 1e6:.1f} us against {theirs / per * 1e6:.1f} us{label},"
             f" ratio {ratio:.3f} (bar {bar:g})"
         )
@@ -68,7 +68,7 @@ class Comparison:
             call()
             times.append(time.perf_counter() - started)
         measured = statistics.median(times) / per * 1e6
-        self._report(f"{what}: {measured:.2f} us (bar {bar_us:g})")
+        self.report(f"{what}: {measured:.2f} us (bar {bar_us:g})")
         assert measured <= bar_us, f"{what}: {measured:.2f} us is over the bar {bar_us:g}"
         return measured
 
