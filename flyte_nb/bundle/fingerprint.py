@@ -304,6 +304,8 @@ class Fingerprinter:
 
     def _module(self, name: str) -> None:
         top = name.partition(".")[0]
+        if self._references.is_plain(top):
+            return
         self.tops.add(top)
         for unit in self._references.local.reached(top) if self._references.importable(top) else ():
             key = f"module {unit.name}"

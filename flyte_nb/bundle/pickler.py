@@ -46,7 +46,7 @@ def dump(
         return False
 
     target = io.BytesIO()
-    sources = Sources()
+    sources = Sources(references.file_names)
     reductions = Reductions(references, fingerprinter, sources, with_options=with_options)
     _pickler_class()(target, reductions, out_of_band).dump((value, sources))
     return Pickled(target.getvalue(), buffers)

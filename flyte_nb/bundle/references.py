@@ -27,6 +27,10 @@ class Known:
         self.importable: dict[str, bool] = {}
         self.installed: dict[int, Any] = {}
         """Functions and classes that are found by name in installed modules, by their ids."""
+        self.plain: set[str] = set()
+        """Top-level modules that came with Python, and that no local one stands before."""
+        self.file_names: dict[str, str] = {}
+        """How files and cells are called in payloads."""
 
 
 class References:
@@ -41,10 +45,16 @@ class References:
         self.local = LocalModules(units)
         self._importable = known.importable
         self.installed = known.installed
+        self._plain = known.plain
+        self.file_names = known.file_names
         self._by_name = cloudpickle()._should_pickle_by_reference
         self.modules: set[str] = set()
         """Full names of the modules that are imported where the task runs, and do not travel."""
         self._user_by_value = _registered_by_the_user()
+
+    def is_plain(self, top: str) -> bool:
+        """Whether the top-level module is known to be Python's own: nothing travels for it."""
+        return top in self._plain
 
     def by_reference(self, value: Any) -> bool:
         """Whether a function or class is found by its name where the task runs."""
@@ -62,12 +72,16 @@ class References:
     def importable(self, module: str) -> bool:
         """Whether the worker can import `module`. A local module is noted to be shipped."""
         top = module.partition(".")[0]
+        if top in self._plain:
+            return True
         is_local = top not in _IN_THE_RING and self.local.note(top)
         known = self._importable.get(module)
         if known is None:
             by_value = module in self._user_by_value or top in self._user_by_value
             known = not by_value and module != MAIN_MODULE and (is_local or _find(top))
             self._importable[module] = known
+            if known and not is_local and top in sys.stdlib_module_names:
+                self._plain.add(top)
         if known and not is_local:
             self.modules.add(module)
         return known

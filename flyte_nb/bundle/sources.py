@@ -13,10 +13,13 @@ from typing import Any
 
 
 class Sources:
-    """The sources of one payload: stable file names, and the lines of each piece."""
+    """The sources of one payload: stable file names, and the lines of each piece.
 
-    def __init__(self) -> None:
-        self._names: dict[str, str] = {}
+    `names` keeps the file names for the next payload of the same packing.
+    """
+
+    def __init__(self, names: "dict[str, str]") -> None:
+        self._names = names
         self._pieces: dict[str, set[tuple[int, str]]] = {}
 
     def stable_name(self, filename: str) -> str:

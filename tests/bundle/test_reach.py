@@ -10,80 +10,81 @@ from flyte_nb.bundle.pack import pack
 from flyte_nb.bundle.reach import called_inside, reach
 from flyte_nb.bundle.stage import planned_index, stage
 from flyte_nb.sdk.closure import reachable
-from flyte_nb.sdk.task import Task, TaskOptions
 from flyte_nb.storage import open_stores
 from flyte_nb.storage.directory import DirectoryStaging
 from flyte_nb.testing.cells import Cells
 from flyte_nb.types.registry import default_registry
 from flyte_nb.worker.load import loads
 
-HEAD = "from flyte_nb import task, workflow, LaunchPlan\nimport functools\n"
+HEAD = "from flyte_nb import LaunchPlan, dynamic, map_task, task, workflow\nimport functools\n"
 INNER = "@task(retries=2)\ndef inner(n: int) -> int:\n    return n + STEP\nSTEP = 1\n"
-
-
-class Spawning(Task):
-    """A dynamic task as far as packing is concerned."""
-
-    is_dynamic = True
 
 
 def cells(source):
     made = Cells()
-    made.namespace["spawning"] = lambda function: Spawning(function, TaskOptions())
     made.run(HEAD + INNER + source)
     return made
 
 
 WAYS = {
-    "a global": "@spawning\ndef d(n: int) -> int:\n    return inner(n=n)\n",
+    "a global": "@dynamic\ndef d(n: int) -> int:\n    return inner(n=n)\n",
     "a helper of a helper": (
         "def low(n): return inner(n=n)\ndef high(n): return low(n)\n"
-        "@spawning\ndef d(n: int) -> int:\n    return high(n)\n"
+        "@dynamic\ndef d(n: int) -> int:\n    return high(n)\n"
     ),
-    "a list": "steps = [len, inner]\n@spawning\ndef d(n: int) -> int:\n    return steps[1](n=n)\n",
+    "a list": "steps = [len, inner]\n@dynamic\ndef d(n: int) -> int:\n    return steps[1](n=n)\n",
     "a dict of tuples": (
         "steps = {'a': {'b': (1, inner)}}\n"
-        "@spawning\ndef d(n: int) -> int:\n    return steps['a']['b'][1](n=n)\n"
+        "@dynamic\ndef d(n: int) -> int:\n    return steps['a']['b'][1](n=n)\n"
     ),
     "a closure": (
         "def make(step):\n    def d(n: int) -> int:\n        return step(n=n)\n    return d\n"
-        "d = spawning(make(inner))\n"
+        "d = dynamic(make(inner))\n"
     ),
-    "a default": "@spawning\ndef d(n: int, step=inner) -> int:\n    return step(n=n)\n",
+    "a default": "@dynamic\ndef d(n: int, step=inner) -> int:\n    return step(n=n)\n",
     "a partial": (
-        "step = functools.partial(inner, n=1)\n@spawning\ndef d(n: int) -> int:\n    return step()\n"
+        "step = functools.partial(inner, n=1)\n@dynamic\ndef d(n: int) -> int:\n    return step()\n"
     ),
     "an object": (
         "class Box: pass\nbox = Box()\nbox.step = inner\n"
-        "@spawning\ndef d(n: int) -> int:\n    return box.step(n=n)\n"
+        "@dynamic\ndef d(n: int) -> int:\n    return box.step(n=n)\n"
     ),
     "a class's method": (
         "class Box:\n    @staticmethod\n    def go(n): return inner(n=n)\n"
-        "@spawning\ndef d(n: int) -> int:\n    return Box.go(n)\n"
+        "@dynamic\ndef d(n: int) -> int:\n    return Box.go(n)\n"
     ),
     "a bound method": (
         "class Box:\n    def go(self, n): return inner(n=n)\ngo = Box().go\n"
-        "@spawning\ndef d(n: int) -> int:\n    return go(n)\n"
+        "@dynamic\ndef d(n: int) -> int:\n    return go(n)\n"
     ),
     "a nested function": (
-        "@spawning\ndef d(n: int) -> int:\n    def below(): return inner(n=n)\n    return below()\n"
+        "@dynamic\ndef d(n: int) -> int:\n    def below(): return inner(n=n)\n    return below()\n"
     ),
     "a workflow": (
         "@workflow\ndef w(n: int) -> int:\n    return inner(n=n)\n"
-        "@spawning\ndef d(n: int) -> int:\n    return w(n=n)\n"
+        "@dynamic\ndef d(n: int) -> int:\n    return w(n=n)\n"
     ),
     "a launch plan": (
         "@workflow\ndef w(n: int) -> int:\n    return inner(n=n)\nplan = LaunchPlan(w, name='p')\n"
-        "@spawning\ndef d(n: int) -> int:\n    return plan(n=n)\n"
+        "@dynamic\ndef d(n: int) -> int:\n    return plan(n=n)\n"
+    ),
+    "a map": ("@dynamic\ndef d(ns: list[int]) -> list[int]:\n    return map_task(inner)(n=ns)\n"),
+    "a map of a partial that was made before": (
+        "many = map_task(functools.partial(inner, n=1))\n"
+        "@dynamic\ndef d(n: int) -> int:\n    return len([many, n])\n"
+    ),
+    "a hint": (
+        "@workflow\ndef w(n: int) -> int:\n    return inner(n=n)\n"
+        "@dynamic(node_dependency_hints=[w])\ndef d(n: int) -> int:\n    return n\n"
     ),
     "another dynamic task": (
-        "@spawning\ndef other(n: int) -> int:\n    return inner(n=n)\n"
-        "@spawning\ndef d(n: int) -> int:\n    return other(n=n)\n"
+        "@dynamic\ndef other(n: int) -> int:\n    return inner(n=n)\n"
+        "@dynamic\ndef d(n: int) -> int:\n    return other(n=n)\n"
     ),
     "a decorator": (
         "def before(function):\n    @functools.wraps(function)\n    def wrapped(*args, **kwargs):\n"
         "        inner(n=1)\n        return function(*args, **kwargs)\n    return wrapped\n"
-        "@spawning\n@before\ndef d(n: int) -> int:\n    return n\n"
+        "@dynamic\n@before\ndef d(n: int) -> int:\n    return n\n"
     ),
 }
 
@@ -104,7 +105,7 @@ def test_a_module_gives_only_what_the_body_names(tmp_path, monkeypatch):
         "@task\ndef spare(n: int) -> int:\n    return n\n"
     )
     made = cells(
-        "import unit_steps\n@spawning\ndef d(n: int) -> int:\n    return unit_steps.used(n=n)\n"
+        "import unit_steps\n@dynamic\ndef d(n: int) -> int:\n    return unit_steps.used(n=n)\n"
     )
     assert [found.short_name for found in reach(made["d"])] == ["used"]
     del sys.modules["unit_steps"]
@@ -118,7 +119,7 @@ def test_a_plain_task_that_calls_another_one_takes_its_function_along_only():
 def test_recursion_ends():
     made = cells(
         "box = []\nbox.append(box)\n"
-        "@spawning\ndef d(n: int) -> int:\n    return d(n=n - 1) if n and box else inner(n=n)\n"
+        "@dynamic\ndef d(n: int) -> int:\n    return d(n=n - 1) if n and box else inner(n=n)\n"
     )
     assert [found.short_name for found in reach(made["d"])] == ["inner"]
 
@@ -127,7 +128,7 @@ def test_the_index_has_the_inner_tasks_and_each_can_be_loaded(tmp_path):
     made = cells(
         "import numpy as np\nrows = np.arange(100_000.0)\n"
         "@task\ndef total(n: int) -> float:\n    return rows.sum() + n\n"
-        "@spawning\ndef d(n: int) -> float:\n    return total(n=inner(n=n)) + len(rows)\n"
+        "@dynamic\ndef d(n: int) -> float:\n    return total(n=inner(n=n)) + len(rows)\n"
     )
     packed = pack(made["d"], scope=Scope(main_module="nb"))
     store, root = open_stores(), f"file://{tmp_path}"
@@ -145,7 +146,7 @@ def test_the_index_has_the_inner_tasks_and_each_can_be_loaded(tmp_path):
 
 
 def test_the_options_of_what_it_calls_travel_and_count():
-    source = "@spawning\ndef d(n: int) -> int:\n    return inner(n=n)\n"
+    source = "@dynamic\ndef d(n: int) -> int:\n    return inner(n=n)\n"
     made = cells(source)
     packed = pack(made["d"], scope=Scope())
     loaded = loads(packed.payload).function.__globals__["inner"]
@@ -159,7 +160,7 @@ def test_the_options_of_what_it_calls_travel_and_count():
 
 def test_a_registration_has_what_a_body_calls_even_what_it_is_a_part_of():
     made = cells(
-        "@spawning\ndef d(n: int) -> int:\n    return outer(n=n) if n else inner(n=n)\n"
+        "@dynamic\ndef d(n: int) -> int:\n    return outer(n=n) if n else inner(n=n)\n"
         "@workflow\ndef middle(n: int) -> int:\n    return d(n=n)\n"
         "@workflow\ndef outer(n: int) -> int:\n    return middle(n=n)\n"
     )
