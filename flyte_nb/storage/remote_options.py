@@ -64,7 +64,9 @@ def file_system(scheme: str) -> Any:
 def options(extra: "str | None", env: "Mapping[str, str]") -> "dict[str, Any]":
     """What the file system of `[extra]` is opened with. Source: flytekit `S3Config`."""
     if extra == "s3":
-        client = {"connect_timeout": _CONNECT_S, "read_timeout": 60}
+        client: dict[str, Any] = {"connect_timeout": _CONNECT_S, "read_timeout": 60}
+        if "AWS_MAX_ATTEMPTS" not in env:  # who calls a store tries again as well
+            client["retries"] = {"total_max_attempts": 2, "mode": "standard"}
         given: dict[str, Any] = {"config_kwargs": client}
         if key := env.get("FLYTE_AWS_ACCESS_KEY_ID"):
             given["key"] = key

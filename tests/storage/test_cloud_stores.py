@@ -1,6 +1,7 @@
 """S3, GCS and Azure through fsspec, against servers that speak their protocols on loopback."""
 
 import hashlib
+import socket
 import uuid
 
 import pytest
@@ -10,7 +11,7 @@ from flyte_nb.api.identifiers import Scope
 from flyte_nb.bundle.fetch import fetch
 from flyte_nb.bundle.pack import pack
 from flyte_nb.bundle.stage import stage
-from flyte_nb.storage import open_stores
+from flyte_nb.storage import open_stores, remote
 from flyte_nb.storage.directory import DirectoryStaging
 from flyte_nb.storage.remote_options import options
 from flyte_nb.testing import object_stores
@@ -146,4 +147,16 @@ def test_no_server_at_all_is_transient_and_named(monkeypatch):
         monkeypatch.setenv(name, "x")
     with pytest.raises(StorageError, match="s3://bucket/x") as caught:
         open_stores().stat("s3://bucket/x")
+    assert caught.value.transient
+
+
+def test_a_server_that_never_answers_is_given_up(monkeypatch):
+    pytest.importorskip("s3fs")
+    monkeypatch.setattr(remote, "_STALLED_S", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "x")
+        with pytest.raises(StorageError, match="s3://bucket/x") as caught:
+            open_stores().read_part("s3://bucket/x", 0, 10)
     assert caught.value.transient
