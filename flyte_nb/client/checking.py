@@ -17,7 +17,7 @@ from flyte_nb.api.identifiers import TASK, WORKFLOW, Identifier
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import WorkflowTemplate
 from flyte_nb.client.references import references_of
-from flyte_nb.compiler import check_launchable, compile_task, compile_workflow
+from flyte_nb.compiler import check_launchable, check_options, compile_task, compile_workflow
 
 
 class Checker:
@@ -57,7 +57,7 @@ class Checker:
             )
             problems = check_launchable(closure)
         except CompileFailed as error:
-            problems = error.problems
+            problems = (*error.problems, *check_options(message.template))
         joined = join(found, problems, template)
         return (None if joined else closure), joined
 

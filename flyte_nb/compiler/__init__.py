@@ -5,7 +5,7 @@ Rules and results are those of flytepropeller/pkg/compiler at v1.16.8.
 
 from flyte_nb.compiler.dynamic import compile_dynamic, dynamic_identifier
 from flyte_nb.compiler.inputs import check_inputs
-from flyte_nb.compiler.launchable import check_launchable
+from flyte_nb.compiler.launchable import check_launchable, check_options
 from flyte_nb.compiler.problems import flyte_error_text
 from flyte_nb.compiler.program import LaunchPlanInterface, identifier_text
 from flyte_nb.compiler.requirements import Requirements
@@ -17,6 +17,7 @@ __all__ = [
     "Requirements",
     "check_inputs",
     "check_launchable",
+    "check_options",
     "compile_dynamic",
     "compile_task",
     "compile_workflow",

@@ -5,7 +5,7 @@ FlyteAdmin registers these workflows and refuses to launch them, so they are tol
 Source: flytepropeller/pkg/compiler/transformers/k8s/node.go and workflow.go at v1.16.8.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from flyteidl.core import compiler_pb2, tasks_pb2, workflow_pb2
 from google.protobuf import duration_pb2
@@ -25,7 +25,8 @@ def check_launchable(closure: compiler_pb2.CompiledWorkflowClosure) -> "tuple[Pr
     try:
         for compiled in (closure.primary, *closure.sub_workflows):
             errors.entity = compiled.template.id.name
-            _check(compiled.template, errors)
+            _check_options(compiled.template, errors)
+            _check_ids(compiled.template, errors)
         errors.entity = closure.primary.template.id.name
         if not closure.primary.connections.downstream[START_NODE].ids:
             errors.add(_no_entry(go_text(closure.primary.template.id)))
@@ -34,25 +35,36 @@ def check_launchable(closure: compiler_pb2.CompiledWorkflowClosure) -> "tuple[Pr
     return errors.problems
 
 
-def _check(template: workflow_pb2.WorkflowTemplate, errors: Collector) -> None:
-    known: dict[str, workflow_pb2.Node] = {}
-    top = list(template.nodes)
-    if template.HasField("failure_node"):
-        top.append(template.failure_node)
-    for node in _all_nodes(top):
-        if node.id in (START_NODE, END_NODE):
-            continue
+def check_options(template: workflow_pb2.WorkflowTemplate) -> "tuple[Problem, ...]":
+    """What can be told of it already when the workflow does not compile."""
+    errors = Collector(template.id.name)
+    try:
+        _check_options(template, errors)
+    except Enough:
+        pass
+    return errors.problems
+
+
+def _check_options(template: workflow_pb2.WorkflowTemplate, errors: Collector) -> None:
+    for node in _all_nodes(template):
         _check_overrides(node, errors)
         if node.metadata.HasField("timeout") and not _is_duration(node.metadata.timeout):
             errors.add(_unreadable_timeout(node.id))
+
+
+def _check_ids(template: workflow_pb2.WorkflowTemplate, errors: Collector) -> None:
+    known: dict[str, workflow_pb2.Node] = {}
+    for node in _all_nodes(template):
         other = known.setdefault(node.id, node)
         if other is not node and other != node:
             errors.add(_ids_collide(node.id))
 
 
-def _all_nodes(top: "Iterable[workflow_pb2.Node]") -> "Iterator[workflow_pb2.Node]":
+def _all_nodes(template: workflow_pb2.WorkflowTemplate) -> "Iterator[workflow_pb2.Node]":
     """The nodes and those of their cases; what an array runs has no id of its own."""
-    waiting = list(top)
+    waiting = [node for node in template.nodes if node.id not in (START_NODE, END_NODE)]
+    if template.HasField("failure_node"):
+        waiting.append(template.failure_node)
     while waiting:
         node = waiting.pop()
         yield node
