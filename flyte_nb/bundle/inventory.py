@@ -148,7 +148,7 @@ def _needing(index: Index, entry: index_of.IndexEntry) -> "set[str]":
     return {
         name
         for name, task in index.tasks.items()
-        if entry.name in (task.payload, *task.buffers, *task.modules)
+        if entry.name in (task.payload, *task.buffers, *task.modules, task.lock)
     }
 
 

@@ -80,7 +80,6 @@ def _task(task: TaskBundle, humanize: Humanize, *, is_open: bool) -> Safe:
         return parts.section(task.name, element("div", said, style=theme.BODY), is_open=True)
     return parts.section(
         task.name,
-        element("div", parts.pill(style), " ", _sizes(task), style="padding:0 14px 7px 14px"),
         parts.table(
             ("what travels", "size", "why", "since the last registration"),
             [_row(part, humanize) for part in task.parts],
@@ -88,7 +87,7 @@ def _task(task: TaskBundle, humanize: Humanize, *, is_open: bool) -> Safe:
         ),
         _members(task),
         _remarks(task, humanize),
-        note=style.word,
+        note=f"{style.mark} {style.word} · {_sizes(task)}",
         is_open=is_open or bool(task.warnings),
     )
 
