@@ -74,6 +74,10 @@ def version(options: argparse.Namespace) -> int:
     return DONE
 
 
+Add = Callable[[Callable[[argparse.Namespace], int]], argparse.ArgumentParser]
+"""Adds a command by its function, whose name and first line it gets."""
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="flyte-nb", description="Flyte from notebooks.")
     shared = argparse.ArgumentParser(add_help=False)
@@ -92,6 +96,20 @@ def _parser() -> argparse.ArgumentParser:
 
     for command in (up, down, status, version):
         add(command)
+    _add_defining(add)
+    _add_running(add)
+    bundle_arguments(add(bundle), shared)
+    starting = add(quickstart)
+    starting.add_argument(
+        "--headless", action="store_true", help="execute it here, without a browser"
+    )
+    starting.add_argument("--folder", type=Path, help="where the notebook is copied to")
+    commands.add_parser("execute", help="Run one task; this is what a task's container does.")
+    return parser
+
+
+def _add_defining(add: Add) -> None:
+    """What reads definitions: register, compile, serialize."""
     registering = add(register)
     registering.add_argument("targets", nargs="+", metavar="TARGET", help=HELP)
     registering.add_argument("--version", help="of specs that say none; default: by content")
@@ -128,6 +146,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="URI",
         help="where code is staged that tasks load, e.g. s3://bucket/path",
     )
+
+
+def _add_running(add: Add) -> None:
+    """What starts executions and looks at them."""
     launching = add(launch)
     launching.add_argument("name", help="a registered launch plan or task")
     launching.add_argument("inputs", nargs="*", metavar="name=value")
@@ -143,11 +165,3 @@ def _parser() -> argparse.ArgumentParser:
             named.add_argument("--node")
             named.add_argument("--attempt", type=int)
     add(executions).add_argument("--limit", type=int, default=20)
-    bundle_arguments(add(bundle), shared)
-    starting = add(quickstart)
-    starting.add_argument(
-        "--headless", action="store_true", help="execute it here, without a browser"
-    )
-    starting.add_argument("--folder", type=Path, help="where the notebook is copied to")
-    commands.add_parser("execute", help="Run one task; this is what a task's container does.")
-    return parser
