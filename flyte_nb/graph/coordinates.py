@@ -10,6 +10,7 @@ from itertools import pairwise
 from flyte_nb.graph.ordering import Columns
 
 _STRAIGHT = 12.0  # weight of a dummy: a long arrow should not wave
+_LARGE = 1500  # vertices from which three walks are enough; nobody sees more in such a picture
 _SNAP = 7.0  # px under which a bend is a blemish rather than information
 
 
@@ -49,14 +50,15 @@ def heights(
     both = [
         before + after for before, after in zip(graph.predecessors, graph.successors, strict=True)
     ]
-    for neighbours, walk in (
+    walks = (
         (graph.predecessors, forth),
         (graph.successors, back),
         (both, forth),
         (graph.successors, back),
         (both, forth),
         (both, back),
-    ):
+    )
+    for neighbours, walk in walks if len(above) < _LARGE else walks[:3]:
         for column, steps in walk:
             _place(column, steps, neighbours, centre, weight)
     _straighten(graph, forth, centre, above)

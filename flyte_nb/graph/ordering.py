@@ -15,9 +15,16 @@ from typing import NamedTuple
 _ROUNDS = 2
 _SMALL_ROUNDS = 6  # for graphs where it costs next to nothing
 _SMALL = 120  # vertices
+_DENSE = 2  # vertices a node, from which a graph is dense: most of its arrows are long
+_DENSE_NODES = 250
+_DENSE_ROUNDS = 24
+_PATIENCE = 8  # rounds that may bring nothing
+_MAX_WEIGHT = 4
 _PASSES = 4  # of swapping neighbours, in each round
 _LAST_PASSES = 8
-_BUNDLE = 3  # long arrows of one node from which they share a line
+_LARGE = 1500  # vertices from which a round, and a pass at the end, cost more than they bring
+_LARGE_ROUNDS, _LARGE_PASSES = 1, 4
+_BUNDLE = 6  # long arrows of one node from which they share a line
 
 
 class Columns(NamedTuple):
@@ -31,6 +38,10 @@ class Columns(NamedTuple):
     """Neighbours in the column before."""
     chains: "dict[tuple[int, int], list[int]]"
     """The dummies of each long arrow, from left to right."""
+    nodes: int
+    """How many of the vertices are nodes."""
+    heavy: "dict[tuple[int, int], int]"
+    """How many arrows run between two neighbours, where they are several."""
 
 
 def with_dummies(edges: "list[tuple[int, int]]", rank: "list[int]") -> Columns:
@@ -47,7 +58,7 @@ def with_dummies(edges: "list[tuple[int, int]]", rank: "list[int]") -> Columns:
             leaving[source] += 1
             arriving[target] += 1
     shared: dict[tuple[bool, int | tuple[int, int], int], int] = {}
-    linked: set[tuple[int, int]] = set()
+    linked: dict[tuple[int, int], int] = {}
     chains: dict[tuple[int, int], list[int]] = {}
     for source, target in edges:
         if rank[target] - rank[source] == 1:
@@ -70,24 +81,26 @@ def with_dummies(edges: "list[tuple[int, int]]", rank: "list[int]") -> Columns:
             chain.append(dummy)
         path = [source, *chain, target]
         for link in pairwise(path):
-            if link not in linked:
-                linked.add(link)
+            arrows = linked[link] = linked.get(link, 0) + 1
+            if arrows == 1:
                 successors[link[0]].append(link[1])
                 predecessors[link[1]].append(link[0])
-    return Columns(columns, successors, predecessors, chains)
+    heavy = {link: arrows for link, arrows in linked.items() if arrows > 1}
+    return Columns(columns, successors, predecessors, chains, count, heavy)
 
 
 def ordered(graph: Columns) -> "tuple[list[list[int]], int]":
     """(the columns in a good order, the number of crossings)."""
+    graph = _weighted(graph)
     columns = _breadth_first(graph)
     position = [0.0] * len(graph.successors)
     for column in columns:
         _number(column, position)
     best, fewest = [list(column) for column in columns], _crossings(columns, graph, position)
-    rounds = _SMALL_ROUNDS if len(position) <= _SMALL else _ROUNDS
+    rounds, patience = _effort(graph), _PATIENCE
     for number in range(rounds):
-        if not fewest:
-            return best, 0
+        if not fewest or not patience:
+            break
         # Equal ones change places in two rounds of four: that gets the search out of ties.
         ties = number % 4 < 2
         if number % 2 == 0:
@@ -96,12 +109,39 @@ def ordered(graph: Columns) -> "tuple[list[list[int]], int]":
             _sweep(columns[::-1], graph.successors, position, flip=ties)
         _swap(columns, graph, position, passes=_PASSES, ties=ties)
         crossings = _crossings(columns, graph, position)
+        patience -= 1
         if crossings < fewest:
-            best, fewest = [list(column) for column in columns], crossings
+            best, fewest, patience = [list(column) for column in columns], crossings, _PATIENCE
+    if not fewest:
+        return best, 0
     for column in best:
         _number(column, position)
-    _swap(best, graph, position, passes=_LAST_PASSES, ties=False)
+    last = _LAST_PASSES if len(position) < _LARGE else _LARGE_PASSES
+    _swap(best, graph, position, passes=last, ties=False)
     return best, _crossings(best, graph, position)
+
+
+def _weighted(graph: Columns) -> Columns:
+    """The graph with a line that is several arrows as several neighbours: crossing it costs more."""
+    if not graph.heavy:
+        return graph
+    successors = [list(near) for near in graph.successors]
+    predecessors = [list(near) for near in graph.predecessors]
+    for (source, target), arrows in graph.heavy.items():
+        again = min(arrows, _MAX_WEIGHT) - 1
+        successors[source] += [target] * again
+        predecessors[target] += [source] * again
+    return graph._replace(successors=successors, predecessors=predecessors)
+
+
+def _effort(graph: Columns) -> int:
+    """Rounds that are worth their time: many for small graphs, most for those that are dense too."""
+    vertices = len(graph.successors)
+    if graph.nodes <= _DENSE_NODES and vertices > _DENSE * graph.nodes:
+        return _DENSE_ROUNDS
+    if vertices >= _LARGE:
+        return _LARGE_ROUNDS
+    return _SMALL_ROUNDS if vertices <= _SMALL else _ROUNDS
 
 
 def _breadth_first(graph: Columns) -> "list[list[int]]":

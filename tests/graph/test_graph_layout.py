@@ -1,6 +1,7 @@
 """Layouts: nothing overlaps, arrows lead from left to right, and the same graph looks the same."""
 
 import itertools
+import random
 import re
 import shutil
 import subprocess
@@ -145,6 +146,28 @@ def test_there_are_at_most_a_quarter_more_crossings_than_dot_draws(
         own += crossings(_own_lines(layered(graph)))
         others += crossings(_dot_lines(graph))
     assert own <= 1.25 * others
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="dot is not installed")
+@pytest.mark.parametrize(("count", "parents"), [(50, 2), (50, 3), (100, 2)])
+def test_dense_graphs_too_cross_at_most_a_quarter_more_than_dots(count: int, parents: int) -> None:
+    own = others = 0
+    for seed in (1, 2, 3, 4):
+        graph = _dense(count, parents, seed)
+        own += crossings(_own_lines(layered(graph)))
+        others += crossings(_dot_lines(graph))
+    assert own <= 1.25 * others
+
+
+def _dense(count: int, parents: int, seed: int) -> Graph:
+    """Every node has that many parents among the twelve before it: most arrows are long."""
+    rng = random.Random(seed)
+    pairs = {
+        (parent, node)
+        for node in range(1, count)
+        for parent in rng.sample(range(max(0, node - 12), node), min(parents, node))
+    }
+    return _graph(count, sorted(pairs))
 
 
 def _own_lines(layout: Layout) -> "list[Line]":
