@@ -12,19 +12,14 @@ from collections import deque
 from itertools import pairwise
 from typing import NamedTuple
 
-_ROUNDS = 2
-_SMALL_ROUNDS = 6  # for graphs where it costs next to nothing
 _SMALL = 120  # vertices
 _DENSE = 2  # vertices a node, from which a graph is dense: most of its arrows are long
 _DENSE_NODES = 250
-_DENSE_ROUNDS = 24
-_PATIENCE = 8  # rounds that may bring nothing
+_PATIENCE = 6  # rounds that may bring nothing
 _MAX_WEIGHT = 4
 _PASSES = 4  # of swapping neighbours, in each round
-_LAST_PASSES = 8
 _LARGE = 1500  # vertices from which a round, and a pass at the end, cost more than they bring
-_LARGE_ROUNDS, _LARGE_PASSES = 1, 4
-_BUNDLE = 6  # long arrows of one node from which they share a line
+_BUNDLE = 8  # long arrows of one node from which they share a line
 
 
 class Columns(NamedTuple):
@@ -92,12 +87,32 @@ def with_dummies(edges: "list[tuple[int, int]]", rank: "list[int]") -> Columns:
 def ordered(graph: Columns) -> "tuple[list[list[int]], int]":
     """(the columns in a good order, the number of crossings)."""
     graph = _weighted(graph)
-    columns = _breadth_first(graph)
+    effort = _effort(graph)
     position = [0.0] * len(graph.successors)
+    best, fewest = _search(_breadth_first(graph), graph, position, effort.rounds)
+    if fewest and effort.twice:
+        backwards = Columns(
+            graph.columns[::-1], graph.predecessors, graph.successors, {}, graph.nodes, {}
+        )
+        other, crossings = _search(_breadth_first(backwards)[::-1], graph, position, effort.rounds)
+        if crossings < fewest:
+            best, fewest = other, crossings
+    if not fewest:
+        return best, 0
+    for column in best:
+        _number(column, position)
+    _swap(best, graph, position, passes=effort.last, ties=False)
+    return best, _crossings(best, graph, position)
+
+
+def _search(
+    columns: "list[list[int]]", graph: Columns, position: "list[float]", rounds: int
+) -> "tuple[list[list[int]], int]":
+    """The best order that is found from this first one, and its crossings."""
     for column in columns:
         _number(column, position)
     best, fewest = [list(column) for column in columns], _crossings(columns, graph, position)
-    rounds, patience = _effort(graph), _PATIENCE
+    patience = _PATIENCE
     for number in range(rounds):
         if not fewest or not patience:
             break
@@ -112,13 +127,17 @@ def ordered(graph: Columns) -> "tuple[list[list[int]], int]":
         patience -= 1
         if crossings < fewest:
             best, fewest, patience = [list(column) for column in columns], crossings, _PATIENCE
-    if not fewest:
-        return best, 0
-    for column in best:
-        _number(column, position)
-    last = _LAST_PASSES if len(position) < _LARGE else _LARGE_PASSES
-    _swap(best, graph, position, passes=last, ties=False)
-    return best, _crossings(best, graph, position)
+    return best, fewest
+
+
+class _Effort(NamedTuple):
+    """How long to look for a good order."""
+
+    rounds: int
+    last: int
+    """Passes of swapping neighbours in the end."""
+    twice: bool = False
+    """Whether to look from a second first order as well."""
 
 
 def _weighted(graph: Columns) -> Columns:
@@ -134,14 +153,14 @@ def _weighted(graph: Columns) -> Columns:
     return graph._replace(successors=successors, predecessors=predecessors)
 
 
-def _effort(graph: Columns) -> int:
-    """Rounds that are worth their time: many for small graphs, most for those that are dense too."""
+def _effort(graph: Columns) -> _Effort:
+    """What is worth its time: much for small graphs, most for those that are dense too."""
     vertices = len(graph.successors)
     if graph.nodes <= _DENSE_NODES and vertices > _DENSE * graph.nodes:
-        return _DENSE_ROUNDS
-    if vertices >= _LARGE:
-        return _LARGE_ROUNDS
-    return _SMALL_ROUNDS if vertices <= _SMALL else _ROUNDS
+        return _Effort(rounds=20, last=8, twice=True)
+    if vertices <= _SMALL:
+        return _Effort(rounds=6, last=8)
+    return _Effort(rounds=2, last=8) if vertices < _LARGE else _Effort(rounds=1, last=4)
 
 
 def _breadth_first(graph: Columns) -> "list[list[int]]":
