@@ -10,19 +10,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from flyte_nb.api.errors import UsageError
-from flyte_nb.graph.layout import (
+from flyte_nb.graph.metrics import fit
+from flyte_nb.graph.places import (
+    FRAME_PAD,
     LABEL_SIZE,
     MARGIN,
     MAX_LABEL,
     NODE_HEIGHT,
+    PORT,
     Layout,
+    PlacedFrame,
     PlacedNode,
     Route,
     node_width,
 )
-from flyte_nb.graph.metrics import fit
-from flyte_nb.graph.values import Graph, GraphEdge
+from flyte_nb.graph.values import END, START, Graph, GraphEdge
 
+_FRAME_LABEL = 22  # font size of a blank label: it makes room for a frame's title
 _INCH = 72.0  # dot's points in an inch; a point is a px here
 
 
@@ -52,31 +56,79 @@ def dot_layout(graph: Graph, *, subtitles: "Mapping[str, str] | None" = None) ->
             "The dot engine needs Graphviz: `pip install graphviz` and the `dot` program."
             " The built-in layout needs nothing."
         )
-    index = {node.id: number for number, node in enumerate(graph.nodes)}
-    edges = [edge for edge in graph.edges if edge.source in index and edge.target in index]
-    answer = _run(_source(graph, edges, index, subtitles or {}))
+    drawn = _Drawn(graph)
+    answer = _run(drawn.source(subtitles or {}))
     _, _, width, height = map(float, answer["bb"].split(","))
-    nodes = [_placed(graph, thing, height) for thing in answer.get("objects", ()) if "pos" in thing]
-    nodes.sort(key=lambda placed: index[placed.node.id])
-    routes = [_route(edges[int(thing["id"])], thing, height) for thing in answer.get("edges", ())]
-    return Layout(graph, tuple(nodes), tuple(routes), width + 2 * MARGIN, height + 2 * MARGIN)
+    nodes: list[PlacedNode] = []
+    frames: list[PlacedFrame] = []
+    for thing in answer.get("objects", ()):
+        if "pos" in thing and thing["name"] in drawn.names:
+            nodes.append(_placed(graph, thing, height))
+        elif thing["name"].startswith("cluster_") and "bb" in thing:
+            frames.append(_framed(graph, thing, height))
+    nodes.sort(key=lambda placed: drawn.number[placed.node.id])
+    frames.sort(key=lambda placed: drawn.number[placed.frame.node.id])
+    routes = [_route(drawn.edges[int(t["id"])], t, height) for t in answer.get("edges", ())]
+    size = width + 2 * MARGIN, height + 2 * MARGIN
+    return Layout(graph, tuple(nodes), tuple(routes), *size, frames=tuple(frames))
 
 
-def _source(
-    graph: Graph, edges: "list[GraphEdge]", index: "dict[str, int]", subtitles: "Mapping[str, str]"
-) -> str:
-    """The graph in DOT; nodes and edges are numbers, so that no name needs quoting."""
-    lines = ['digraph{rankdir=LR;nodesep=0.28;ranksep=0.6;node[shape=box,fixedsize=true,label=""]']
-    for number, node in enumerate(graph.nodes):
-        width = node_width(node, subtitles.get(node.id, "")) / _INCH
-        lines.append(f"{number}[width={width:.4f},height={NODE_HEIGHT / _INCH:.4f}]")
-    for number, edge in enumerate(edges):
+class _Drawn:
+    """The graph in DOT; nodes, frames and edges are numbers, so that no name needs quoting."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        things = [*graph.nodes, *(frame.node for frame in graph.frames)]
+        self.number = {thing.id: number for number, thing in enumerate(things)}
+        self.names = {str(number) for number in range(len(graph.nodes))}
+        self._frames = {frame.node.id: frame for frame in graph.frames}
+        self.edges = [e for e in graph.edges if e.source in self.number and e.target in self.number]
+
+    def source(self, subtitles: "Mapping[str, str]") -> str:
+        lines = [
+            "digraph{rankdir=LR;nodesep=0.28;ranksep=0.6;compound=true;"
+            f'fontsize={_FRAME_LABEL};node[shape=box,fixedsize=true,label=""]'
+        ]
+        inside = {member for frame in self._graph.frames for member in frame.members}
+        nodes = {node.id: node for node in self._graph.nodes}
+        waiting = [thing for thing in reversed([*nodes, *self._frames]) if thing not in inside]
+        while waiting:
+            thing = waiting.pop()
+            number = self.number.get(thing)
+            if not thing:
+                lines.append("}")
+            elif thing in self._frames:
+                # The point is there for frames that are empty, and for arrows to the frame itself.
+                lines.append(f'subgraph cluster_{number}{{label=" ";margin={FRAME_PAD}')
+                lines.append(f"f{number}[shape=point,width=0.01,style=invis]")
+                waiting += ["", *reversed(self._frames[thing].members)]
+            elif thing in nodes:
+                node = nodes[thing]
+                width, height = node_width(node, subtitles.get(thing, "")), float(NODE_HEIGHT)
+                if node.is_port:
+                    width = height = 2.0 * PORT
+                lines.append(f"{number}[width={width / _INCH:.4f},height={height / _INCH:.4f}]")
+        lines += [self._edge(number, edge) for number, edge in enumerate(self.edges)]
+        return "\n".join([*lines, "}"])
+
+    def _edge(self, number: int, edge: GraphEdge) -> str:
         room = ",minlen=2" if edge.label else ""
-        ends = f"{index[edge.source]}:e->{index[edge.target]}:w"
         if edge.source == edge.target:
-            ends = f"{index[edge.source]}->{index[edge.target]}"
-        lines.append(f'{ends}[id="{number}"{room},arrowhead=none]')
-    return "\n".join([*lines, "}"])
+            ends = f"{self.number[edge.source]}->{self.number[edge.target]}"
+        else:
+            source, out = self._end(edge.source, END, "ltail", ":e")
+            target, into = self._end(edge.target, START, "lhead", ":w")
+            ends, room = f"{source}->{target}", room + out + into
+        return f'{ends}[id="{number}"{room},arrowhead=none]'
+
+    def _end(self, id: str, port: str, clip: str, side: str) -> "tuple[str, str]":
+        """What an edge's end is called, and how it is clipped; a frame's is its port."""
+        number = self.number[id]
+        if id not in self._frames:
+            return f"{number}{side}", ""
+        inner = self.number.get(f"{id}/{port}")
+        name = f"f{number}" if inner is None else str(inner)
+        return name, f",{clip}=cluster_{number}"
 
 
 def _run(source: str) -> Any:
@@ -91,13 +143,27 @@ def _run(source: str) -> Any:
 
 def _placed(graph: Graph, thing: "Mapping[str, Any]", height: float) -> PlacedNode:
     x, y = map(float, thing["pos"].split(","))
+    node = graph.nodes[int(thing["name"])]
     width = float(thing["width"]) * _INCH
+    tall = 2.0 * PORT if node.is_port else float(NODE_HEIGHT)
     return PlacedNode(
-        graph.nodes[int(thing["name"])],
+        node,
         round(MARGIN + x - width / 2, 1),
-        round(MARGIN + height - y - NODE_HEIGHT / 2, 1),
+        round(MARGIN + height - y - tall / 2, 1),
         round(width, 1),
-        NODE_HEIGHT,
+        tall,
+    )
+
+
+def _framed(graph: Graph, thing: "Mapping[str, Any]", height: float) -> PlacedFrame:
+    left, bottom, right, top = map(float, thing["bb"].split(","))
+    number = int(thing["name"].removeprefix("cluster_"))
+    return PlacedFrame(
+        graph.frames[number - len(graph.nodes)],
+        round(MARGIN + left, 1),
+        round(MARGIN + height - top, 1),
+        round(right - left, 1),
+        round(top - bottom, 1),
     )
 
 

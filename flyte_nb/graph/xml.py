@@ -10,6 +10,12 @@ _IMPOSSIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]"
 
 def text(content: str) -> str:
     """The text as it stands in an XML document, in an attribute too."""
-    if not (content.isascii() and content.isprintable()):
-        content = _IMPOSSIBLE.sub("\ufffd", content)
+    content = possible(content)
     return escape(content, quote=True) if _SPECIAL.search(content) else content
+
+
+def possible(content: str) -> str:
+    """The text with U+FFFD in place of what no document can carry: control characters, lone surrogates."""
+    if content.isascii() and content.isprintable():
+        return content
+    return _IMPOSSIBLE.sub("\ufffd", content)
