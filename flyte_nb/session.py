@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, ExecutionId, Scope
 from flyte_nb.api.specs import TypedInterface
-from flyte_nb.client.defaults import Defaults, new_runner
+from flyte_nb.client.defaults import Defaults, check_entity, new_runner
 from flyte_nb.storage import open_stores
 from flyte_nb.types.registry import Registry
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from flyte_nb.client.channel import Target
     from flyte_nb.client.compiling import Compiled
     from flyte_nb.client.config import Config
+    from flyte_nb.client.drafts import Draft
     from flyte_nb.client.execution import Context, Execution
     from flyte_nb.client.fetching import Registered
     from flyte_nb.client.local_runner import LocalRunner
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from flyte_nb.discovery.here import Here
     from flyte_nb.discovery.names import NotebookName
     from flyte_nb.discovery.notebook import Missing
+    from flyte_nb.graph.picture import GraphPicture
 
 AUTO, LOCAL = "auto", "local"
 
@@ -60,12 +62,10 @@ class Session:
 
         self.project, self.domain = project, domain
         self.registry = registry
-        self._config = config
-        self._home = home
-        self._here = _here(name)
+        self._config, self._home = config, home
         self._backend: BackendInfo | None = None
         self._target: Target | None = None
-        self._lock = threading.RLock()
+        self._here, self._lock = _here(name), threading.RLock()
         self._context: Context | None = None
         self._link: Link = Link(self._locate)
         self.client = AdminClient(self._link)
@@ -126,7 +126,7 @@ class Session:
         chosen = list(entities) or self.discover()
         if not chosen:
             raise UsageError("Nothing to register: define a task or workflow here, or pass one.")
-        _check_entity(*chosen)
+        check_entity(*chosen)
         self._here.settle()
         place = self._place(chosen)
         return register(self.client, place, chosen, on_progress=on_progress, dry_run=dry_run)
@@ -173,7 +173,7 @@ class Session:
         if isinstance(entity, str) or version is not None or hasattr(entity, "message"):
             found = find_launchable(self.client, self.scope, entity, version)
             return start_registered(context, found, given, name=execution_name)
-        _check_entity(entity)
+        check_entity(entity)
         return start_defined(
             context,
             entity,
@@ -214,14 +214,29 @@ class Session:
         """The entity as the compiler sees it: its closure, or every problem. Sends nothing."""
         from flyte_nb.client.compiling import compile_entity
 
-        _check_entity(entity)
+        check_entity(entity)
         return compile_entity(entity, self.scope, self.registry, data=self.runner.data)
+
+    def graph(self, entity: Any, **options: Any) -> "GraphPicture":
+        """The graph of an entity, of what `fetch_*` gave, or of a registered workflow's name.
+
+        Takes the options of `Workflow.graph`, and raises what that does.
+        """
+        from flyte_nb.client.pictures import picture
+
+        return picture(self, entity, **options)
+
+    def versioned(self, entity: Any) -> "list[Draft]":
+        """The entity and all it uses as they would be registered. Sends nothing."""
+        from flyte_nb.client.register import drafts_for
+
+        return drafts_for(self._place([entity]), [entity])
 
     def compile_all(self, *entities: Any) -> "Report":
         """Several compiled together, with all they use; specs may be among them. Sends nothing."""
         from flyte_nb.client.reports import compile_all
 
-        _check_entity(*entities)
+        check_entity(*entities)
         return compile_all(entities, self.scope, self.registry, data=self.runner.data)
 
     def interface(self, entity: Any) -> "tuple[TypedInterface, dict[str, Any]]":
@@ -231,7 +246,7 @@ class Session:
         if isinstance(entity, str) or hasattr(entity, "message"):
             found = find_launchable(self.client, self.scope, entity, None)
             return with_defaults(found, self.registry, self._shared().data)
-        _check_entity(entity)
+        check_entity(entity)
         return defined_interface(entity, self.registry)
 
     def bundle(self, *entities: Any) -> "Bundle":
@@ -239,7 +254,7 @@ class Session:
         from flyte_nb.client.bundle_view import bundle_view
 
         chosen = list(entities) or self.discover()
-        _check_entity(*chosen)
+        check_entity(*chosen)
         return bundle_view(self.client, self._place(chosen), chosen, open_stores())
 
     @property
@@ -259,23 +274,9 @@ class Session:
 
     def status(self) -> "dict[str, Any]":
         """Where this session goes, and whether somebody answers there."""
-        from flyte_nb.client.listing import health
+        from flyte_nb.client.listing import status
 
-        known: dict[str, Any] = {
-            "backend": self.label,
-            "endpoint": self.endpoint,
-            "project": self.project,
-            "domain": self.domain,
-            "notebook": self.notebook.name,
-            "named_by": self.notebook.source,
-            **health(self.client),
-        }
-        if (local := self._backend) is not None:
-            known |= {"home": str(local.home), "pid": local.pid}
-            known["config_file"] = str(local.config_file)
-        if self._config is not None:
-            known["configured_by"] = self._config.source
-        return known
+        return status(self, self._backend, self._config)
 
     def close(self) -> None:
         """Close the connection and remove what was downloaded; the backend goes on."""
@@ -397,12 +398,3 @@ def _here(name: "str | None") -> "Here":
     from flyte_nb.discovery.here import Here
 
     return Here(name, namespace=vars(sys.modules["__main__"]), env=os.environ)
-
-
-def _check_entity(*entities: Any) -> None:
-    for entity in entities:
-        if getattr(entity, "resource_type", None) not in (TASK, WORKFLOW, LAUNCH_PLAN):
-            raise UsageError(
-                f"{entity!r} is no task, workflow or launch plan."
-                " Pass what @task or @workflow made."
-            )

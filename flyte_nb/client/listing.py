@@ -1,6 +1,6 @@
 """What FlyteAdmin says of itself, and its latest executions."""
 
-from typing import Any
+from typing import Any, Protocol
 
 from flyteidl.admin.common_pb2 import NamedEntityIdentifier, ResourceListRequest, Sort
 from flyteidl.admin.version_pb2 import GetVersionRequest
@@ -43,3 +43,42 @@ def health(client: AdminClient) -> "dict[str, Any]":
     except RemoteError as error:
         return {"answers": False, "error": error.message}
     return {"answers": True, "version": answer.control_plane_version.Version}
+
+
+class _Connected(Protocol):
+    """What a session says of itself."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def notebook(self) -> Any: ...
+
+    endpoint: str
+    project: str
+    domain: str
+    client: AdminClient
+
+
+def status(session: _Connected, backend: Any, config: Any) -> "dict[str, Any]":
+    """Where a session goes, and whether somebody answers there.
+
+    Args:
+        session: Which one.
+        backend: The local backend, once it is known.
+        config: What a cluster was configured by.
+    """
+    known: dict[str, Any] = {
+        "backend": session.label,
+        "endpoint": session.endpoint,
+        "project": session.project,
+        "domain": session.domain,
+        "notebook": session.notebook.name,
+        "named_by": session.notebook.source,
+        **health(session.client),
+    }
+    if backend is not None:
+        known |= {"home": str(backend.home), "pid": backend.pid}
+        known["config_file"] = str(backend.config_file)
+    if config is not None:
+        known["configured_by"] = config.source
+    return known

@@ -91,17 +91,19 @@ class _Drawn:
         ]
         inside = {member for frame in self._graph.frames for member in frame.members}
         nodes = {node.id: node for node in self._graph.nodes}
-        waiting = [thing for thing in reversed([*nodes, *self._frames]) if thing not in inside]
+        things = [*nodes, *self._frames]
+        waiting: list[str | None] = [thing for thing in reversed(things) if thing not in inside]
         while waiting:
             thing = waiting.pop()
-            number = self.number.get(thing)
-            if not thing:
+            if thing is None:  # the end of a frame
                 lines.append("}")
-            elif thing in self._frames:
+                continue
+            number = self.number[thing]
+            if thing in self._frames:
                 # The point is there for frames that are empty, and for arrows to the frame itself.
                 lines.append(f'subgraph cluster_{number}{{label=" ";margin={FRAME_PAD}')
                 lines.append(f"f{number}[shape=point,width=0.01,style=invis]")
-                waiting += ["", *reversed(self._frames[thing].members)]
+                waiting += [None, *reversed(self._frames[thing].members)]
             elif thing in nodes:
                 node = nodes[thing]
                 width, height = node_width(node, subtitles.get(thing, "")), float(NODE_HEIGHT)

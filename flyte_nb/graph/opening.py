@@ -16,6 +16,7 @@ things open and close. Opening is idempotent, and the order does not matter.
 
 from collections.abc import Collection, Iterator
 
+from flyte_nb.api.errors import UsageError
 from flyte_nb.graph.collapse import LIMIT, collapsed
 from flyte_nb.graph.values import Frame, Graph, GraphEdge, GraphNode
 
@@ -61,6 +62,46 @@ def openable(graph: Graph, depth: "int | None" = None) -> "frozenset[str]":
                 deeper.append((f"{prefix}{node.id}/", inner))
         level = deeper
     return frozenset(found)
+
+
+def found(graph: Graph, names: "Collection[str]") -> "frozenset[str]":
+    """Ids to give to `opened`, so that what is called that is open, and everything around it.
+
+    Args:
+        graph: as `graph_of` gave it.
+        names: ids (`n1/n0`, `n4+`), or what nodes, or the functions they run, are called; `all`.
+
+    Raises:
+        UsageError: nothing that opens has one of the names.
+    """
+    every = openable(graph)
+    if "all" in names:
+        return every
+    called: dict[str, list[str]] = {}
+    for path in every:
+        node = _at(graph, path)
+        for name in {path, node.title, node.name, node.name.rpartition(".")[2]}:
+            called.setdefault(name, []).append(path)
+    ids: set[str] = set()
+    for name in names:
+        paths = [name] if name.endswith("+") else called.get(name)
+        if not paths:
+            known = sorted({_at(graph, path).title for path in every})
+            can = ", ".join(known[:20]) or "nothing"
+            raise UsageError(f"There is no {name!r} that opens. What opens here: {can}.")
+        for path in paths:
+            steps = path.split("/")
+            ids.update("/".join(steps[: count + 1]) for count in range(len(steps)))
+    return frozenset(ids)
+
+
+def _at(graph: Graph, path: str) -> GraphNode:
+    """The node at a path that `openable` gave."""
+    *outer, last = path.split("/")
+    level = graph
+    for step in outer:
+        level = graph.within[next(node.opens for node in level.nodes if node.id == step)]
+    return next(node for node in level.nodes if node.id == last)
 
 
 def below(path: str, open: "Collection[str]") -> "frozenset[str]":

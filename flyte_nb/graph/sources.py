@@ -74,17 +74,17 @@ class _Writer:
 
     def _contents(self) -> None:
         inside = {member for frame in self._graph.frames for member in frame.members}
-        waiting: list[tuple[str, int]] = [
+        waiting: list[tuple[str | None, int]] = [
             (thing, 1) for thing in reversed([*self._nodes, *self._frames]) if thing not in inside
         ]
         while waiting:
             thing, depth = waiting.pop()
             indent = "  " * depth
-            if not thing:
+            if thing is None:  # the end of a frame
                 self._lines.append(f"{indent}{self._closing}")
             elif thing in self._frames:
                 self._lines.append(indent + self._opening(self._frames[thing]))
-                waiting.append(("", depth))
+                waiting.append((None, depth))
                 waiting += [(m, depth + 1) for m in reversed(self._frames[thing].members)]
             elif thing in self._nodes:
                 self._lines.append(indent + self._node(self._nodes[thing]))

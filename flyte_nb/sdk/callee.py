@@ -1,7 +1,7 @@
 """What tasks and workflows have in common: a function, a name, a signature, and being called."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from flyte_nb.api.errors import CompileFailed, UsageError
@@ -54,6 +54,47 @@ class Callee:
         if frame is not None:
             return frame.call(self, args, kwargs, sys._getframe(1))
         return context.run(self, self._complete(args, kwargs))
+
+    def graph(
+        self,
+        *,
+        engine: str = "layered",
+        open: "Collection[str] | str" = (),
+        depth: "int | None" = 0,
+        types: bool = False,
+        theme: str = "auto",
+        phases: "Mapping[str, str] | None" = None,
+        execution: Any = None,
+        diff: Any = False,
+    ) -> Any:
+        """The graph, right or wrong: shown by notebooks; `.svg`, `.dot`, `.mermaid`, `.png()`, `.save(path)`.
+
+        Args:
+            engine: `layered`, which needs nothing, or `dot`, where Graphviz is installed.
+            open: what is drawn open: names of sub-workflows and maps, or their ids (`n1/n0`); `all`.
+            depth: levels that are open as well; `None` for all.
+            types: whether types stand on the arrows.
+            theme: `light`, `dark`, or `auto`, which follows the system.
+            phases: by id, e.g. `{"n0": "SUCCEEDED", "n1/n0": "RUNNING"}`.
+            execution: a run whose phases are drawn, as it is now.
+            diff: `True` marks what differs from the latest registered version; or a version, or what
+                `fetch_workflow` gave.
+
+        Raises:
+            UsageError: an option that does not exist, or nothing that opens under a name.
+            RemoteError: with `diff`, FlyteAdmin cannot be reached.
+        """
+        return context.graph(
+            self,
+            engine=engine,
+            open=open,
+            depth=depth,
+            types=types,
+            theme=theme,
+            phases=phases,
+            execution=execution,
+            diff=diff,
+        )
 
     def __repr__(self) -> str:
         return f"<{self._noun} {self.module}.{self.short_name}>"

@@ -39,3 +39,9 @@ def run(entity: Any, inputs: "dict[str, Any]") -> Any:
         # By name: the session is floors above, and is only there where the whole package is.
         chosen = import_module("flyte_nb").default_runner()
     return chosen.run(entity, inputs)
+
+
+def graph(entity: Any, **options: Any) -> Any:
+    """The graph of `entity`, by the default session."""
+    # By name, as above.
+    return import_module("flyte_nb").default_session().graph(entity, **options)

@@ -102,6 +102,10 @@ class LaunchPlan:
         given = {**self.default_inputs, **kwargs, **self.fixed_inputs}
         return self.workflow(*args, **given)
 
+    def graph(self, **options: Any) -> Any:
+        """The graph of its workflow; options and errors are those of `Workflow.graph`."""
+        return context.graph(self, **options)
+
     def __repr__(self) -> str:
         return (
             f"<launch plan {self.short_name} of {self.workflow.module}.{self.workflow.short_name}>"
