@@ -1,18 +1,23 @@
 """What there is to know of a node that somebody points at, as plain values. Pure.
 
-Read from the compiled closure, so that the inner nodes of sub-workflows have theirs too; what was written
-(`api.specs`) adds the places in the notebook, and is all there is of a workflow that does not compile.
+Read from the compiled closure, so that the inner nodes of sub-workflows have theirs too; of a workflow that
+does not compile, from what was written. The notebook adds the places.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
+from flyteidl.admin.task_pb2 import TaskSpec
+from flyteidl.admin.workflow_pb2 import WorkflowSpec
 from flyteidl.core import compiler_pb2, literals_pb2, tasks_pb2, workflow_pb2
 
+from flyte_nb.api import specs
+from flyte_nb.api.errors import FlyteNbError
 from flyte_nb.api.specs import Location
 from flyte_nb.graph.conditions import condition_text, scalar_text
 from flyte_nb.graph.interfaces import Interfaces, Words, key_of
 from flyte_nb.graph.values import INPUTS, OUTPUTS, START, Graph, GraphNode
+from flyte_nb.wire.specs import workflow_spec_to_idl
 
 Row = tuple[str, str]
 Variable = tuple[str, str, str]
@@ -69,17 +74,20 @@ class Details:
         graph: Graph,
         closure: "compiler_pb2.CompiledWorkflowClosure | None",
         places: Places,
+        *,
+        compiles: bool = True,
     ) -> None:
         """Nothing is read yet.
 
         Args:
             graph: The workflow's graph, with nothing open.
-            closure: What it was compiled to; `None` when it does not compile.
+            closure: What it was compiled to, or would be as far as it is right (`as_written`).
             places: Where it is written.
+            compiles: Whether it compiles.
         """
         self._graph = graph
         self._places = places
-        self.compiles = closure is not None
+        self.compiles = compiles and closure is not None
         self.closure = closure or compiler_pb2.CompiledWorkflowClosure()
         self._interfaces = Interfaces(self.closure)
         self._tasks = {key_of(task.template.id): task.template for task in self.closure.tasks}
@@ -183,6 +191,28 @@ class Details:
         interface = template.interface
         takes, gives = (self._interfaces.words(v) for v in (interface.inputs, interface.outputs))
         return _Level(graph, template.id.name or graph.name, nodes, takes, gives)
+
+
+def as_written(
+    template: specs.WorkflowTemplate, used: "Iterable[Any]"
+) -> "compiler_pb2.CompiledWorkflowClosure | None":
+    """A closure of what was written, right or wrong: never to be sent, only to be looked at.
+
+    Args:
+        template: The workflow.
+        used: flyteidl's specs of what it uses, as far as they are right.
+    """
+    closure = compiler_pb2.CompiledWorkflowClosure()
+    try:
+        closure.primary.template.CopyFrom(workflow_spec_to_idl(template).template)
+    except FlyteNbError:
+        return None  # not even this much of it can be written down
+    for message in used:
+        if isinstance(message, TaskSpec):
+            closure.tasks.add().template.CopyFrom(message.template)
+        elif isinstance(message, WorkflowSpec):
+            closure.sub_workflows.add().template.CopyFrom(message.template)
+    return closure
 
 
 class _Level:

@@ -116,6 +116,12 @@ def test_problems_are_listed_with_their_nodes_and_found_by_search(nested):
         (number, "n0") for number in range(1, len(listed) + 1)
     ]
     assert any(p["head"] == "fit.depth" and p["where"].startswith("cell [2]") for p in listed)
+    facts = wrong.picture(Seen()).facts["n0"]
+    assert ("cache", "on") in facts["rows"]
+    assert facts["inputs"] == (
+        ("depth", "int", "not given"),
+        ("rows", "list[int]", "← the workflow's input n"),
+    )
     (text,) = [text for id, text, _ in wrong.picture(Seen()).words if id == "n0"]
     assert "depth" in text
 

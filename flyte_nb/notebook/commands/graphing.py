@@ -12,7 +12,7 @@ from flyte_nb.notebook import rest
 from flyte_nb.notebook.arguments import Arguments
 from flyte_nb.notebook.commands import registering
 from flyte_nb.notebook.comparing import compared
-from flyte_nb.notebook.details import Details, Places
+from flyte_nb.notebook.details import Details, Places, as_written
 from flyte_nb.notebook.exploring import Seen, Subject, graph_of_compiled
 from flyte_nb.notebook.kernel import Kernel
 from flyte_nb.notebook.ports import CompiledPort
@@ -74,7 +74,11 @@ def subject_of(kernel: Kernel, entity: Any, *, engine: Engine = layered) -> Subj
         return Subject(entity, whole, details, humanize=humanize, engine=engine)
     compiled = session.compile(entity)
     whole = graph_of_compiled(compiled)
-    details = Details(whole, compiled.closure, _places(kernel, compiled))
+    closure = compiled.closure
+    if closure is None and isinstance(compiled.template, WorkflowTemplate):
+        closure = as_written(compiled.template, [draft.message for draft in compiled.drafts])
+    places = _places(kernel, compiled)
+    details = Details(whole, closure, places, compiles=compiled.closure is not None)
     return Subject(
         compiled.name, whole, details, compiled.problems, humanize=humanize, engine=engine
     )
