@@ -94,6 +94,9 @@ class Subject:
         self._all = list(walk(graph))
         self.titles = {node.id: node.title for node in self._all}
         """What nodes are called, by their paths."""
+        inner = {key: units.steps(within) for key, within in graph.within.items()}
+        self.sizes = {node.id: inner[node.opens] for node in self._all if node.opens in inner}
+        """How many nodes are in each that opens."""
         self._words: dict[str, str] = {}
 
     def drawn(self, seen: Seen) -> Graph:

@@ -8,7 +8,7 @@ from flyte_nb.client.views import ExecutionView, NodeView
 from flyte_nb.graph.html import figure
 from flyte_nb.graph.palette import PHASE_STYLES, PhaseStyle, display_phase, style_of
 from flyte_nb.graph.text import tree
-from flyte_nb.graph.values import INPUTS, OUTPUTS, Graph
+from flyte_nb.graph.values import Graph
 from flyte_nb.notebook import theme
 from flyte_nb.notebook.cards import errors, parts, timeline, units
 from flyte_nb.notebook.cards.nodes import drawn_nodes, nodes_table, said, title_of
@@ -92,10 +92,8 @@ def _top(view: ExecutionView) -> "list[NodeView]":
 
 
 def _total(view: ExecutionView, graph: "Graph | None") -> int:
-    drawn = 0
-    if graph is not None:
-        drawn = sum(node.kind not in (INPUTS, OUTPUTS) for node in graph.nodes)
-    return max(view.total_nodes, drawn, len(_top(view)))
+    drawn = units.steps(graph) if graph is not None else 0
+    return max(drawn, len(_top(view)))  # of the workflow itself, not of what it runs inside
 
 
 def _head(view: ExecutionView, graph: "Graph | None", now: "datetime | None") -> Safe:

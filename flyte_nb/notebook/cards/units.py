@@ -2,6 +2,8 @@
 
 from datetime import datetime, timezone
 
+from flyte_nb.graph.values import CASE, INPUTS, OUTPUTS, Graph
+
 
 def size(count: int) -> str:
     """Bytes in decimal units: `0`, `812 B`, `2.1 kB`, `34 MB`."""
@@ -65,3 +67,9 @@ def plural(count: int, noun: str) -> str:
         return f"1 {noun}"
     plural_noun = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
     return f"{count:,} {plural_noun}"
+
+
+def steps(graph: Graph) -> int:
+    """How many nodes a workflow has of its own: a branch is one, whichever case it takes."""
+    cases = {edge.target for edge in graph.edges if edge.kind == CASE}
+    return sum(node.kind not in (INPUTS, OUTPUTS) and node.id not in cases for node in graph.nodes)

@@ -43,6 +43,7 @@ def node_states(
     now: datetime,
     waits: "Mapping[str, frozenset[str]] | None" = None,
     paths: "Mapping[str, str] | None" = None,
+    sizes: "Mapping[str, int] | None" = None,
 ) -> "dict[str, NodeState]":
     """The nodes by their path in the graph; those that others stand in say how many of these are done.
 
@@ -51,6 +52,7 @@ def node_states(
         now: For running times, UTC.
         waits: For each node of the template, the nodes it waits for; makes `waits for 2`.
         paths: As `paths_of` gives them; `None` takes the top-level nodes only.
+        sizes: How many nodes there are in each that holds some, where that is known.
     """
     if paths is None:
         paths = {node.node_id: node.spec_node_id for node in view.nodes if not node.parent_id}
@@ -65,7 +67,8 @@ def node_states(
     for path, phases in inner.items():
         if path in states and states[path].phase != "CACHED":
             ended = sum(1 for phase in phases if phase in _ENDED)
-            parts = (f"{ended} of {len(phases)} done", states[path].subtitle)
+            count = max((sizes or {}).get(path, 0), len(phases))
+            parts = (f"{ended} of {count} done", states[path].subtitle)
             states[path] = states[path]._replace(subtitle=" · ".join(filter(None, parts)))
     done = {path for path, state in states.items() if state.phase in _ENDED}
     for path, upstream in (waits or {}).items():

@@ -15,7 +15,7 @@ from flyte_nb.api.errors import FlyteNbError
 from flyte_nb.client.views import ExecutionView, NodeView
 from flyte_nb.graph.svg import group_phase
 from flyte_nb.graph.values import GROUP, INPUTS, OUTPUTS, Graph
-from flyte_nb.notebook.cards import errors
+from flyte_nb.notebook.cards import errors, units
 from flyte_nb.notebook.cards.values import plain
 from flyte_nb.notebook.exploring import Subject
 from flyte_nb.notebook.live import fragments
@@ -57,6 +57,7 @@ class Tracker:
         self._view = first
         self._states: dict[str, NodeState] = {}
         self._known = frozenset(subject.titles)
+        self._total, self._sizes = units.steps(subject.graph), subject.sizes
         self._titles = subject.titles
         self._chosen = ""
         self._detailed_at: datetime | None = None
@@ -119,7 +120,7 @@ class Tracker:
         changed = delta(self._states, states)
         self._states = states
         self._graph.update(states, changed)
-        total = max(view.total_nodes, len(self._waits))
+        total = self._total
         pieces = self._pieces
         pieces.head.value = fragments.head(view, now, total)
         pieces.bar.value = fragments.bar(view, total)
@@ -129,7 +130,8 @@ class Tracker:
         self._write_side(now)
 
     def _states_now(self, now: datetime) -> "dict[str, NodeState]":
-        states = node_states(self._view, now, self._waits, paths_of(self._view, self._known))
+        paths = paths_of(self._view, self._known)
+        states = node_states(self._view, now, self._waits, paths, self._sizes)
         _add_groups(states, self._graph.picture.graph)
         return states
 
