@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 
-from flyte_nb.api.problems import as_text
+from flyte_nb.api.problems import Problem, as_text
 from flyte_nb.client.reports import BLOCKED, OK, WRONG, CompiledEntity, Report
 from flyte_nb.graph.palette import PHASE_STYLES, PhaseStyle
 from flyte_nb.notebook import theme
@@ -38,18 +38,20 @@ def card(
         humanize: replaces file names of cells.
     """
     states = [_state(one, stale) for one in report.entities]
+    problems = [_spoken(problem) for problem in report.all_problems]
     pills = [
         parts.pill(style, f"{states.count(state)} {style.word}")
         for state, style in _STYLES.items()
-        if state in states
+        if state in states and state != WRONG
     ]
+    if problems:
+        pills.insert(0, parts.pill(_STYLES[WRONG], units.plural(len(problems), "problem")))
     rows = [
         _row(one, stale, humanize)
         for wanted in _STYLES
         for one, state in zip(report.entities, states, strict=True)
         if state == wanted
     ]
-    problems = report.all_problems
     listed = None
     if problems:
         panel = parts.panel(theme.FAILED, parts.problems(problems, humanize=humanize))
@@ -79,6 +81,13 @@ def text(report: Report, stale: "Collection[int]" = ()) -> str:
         lines.append(as_text(report.all_problems))
     lines.append(_total(report))
     return "\n".join(lines)
+
+
+def _spoken(problem: Problem) -> Problem:
+    """The problem with its entity's name before the node's: a node's id says nothing among several."""
+    short = problem.entity.rpartition(".")[2]
+    named = bool(problem.node_id and short)
+    return problem._replace(node_id=f"{short}.{problem.node_id}") if named else problem
 
 
 def _row(
