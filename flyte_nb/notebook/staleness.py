@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from flyte_nb.api.identifiers import LAUNCH_PLAN, MAIN_MODULE, WORKFLOW
 from flyte_nb.client.names_held import held_names, same_names
+from flyte_nb.sdk.kinds.map_task import MapTask
 
 _MOST_VALUES = 2_000  # that are looked at for one holder
 _MISSING = object()
@@ -44,6 +45,8 @@ class Uses:
         """The entities that `entity`, which the variable `name` holds, refers to directly."""
         if entity.resource_type == LAUNCH_PLAN:
             return (entity.workflow,)
+        if isinstance(entity, MapTask):
+            return (entity.original,)
         if entity.resource_type != WORKFLOW:
             return ()
         names = held_names(entity)
@@ -69,7 +72,8 @@ def held(
     """
     found = []
     for name, entity in entities.items():
-        for old in uses(name, entity):
+        for used in uses(name, entity):
+            old = used.original if isinstance(used, MapTask) else used
             new = now(old, namespace)
             if new is not None and new is not old:
                 found.append(Held(name, entity, old, new, _holder(entity, old) or name))
@@ -113,7 +117,7 @@ def _holder(entity: Any, target: Any) -> str:
         if id(value) in seen:
             continue
         seen.add(id(value))
-        if value is target:
+        if value is target or getattr(value, "original", None) is target:  # or a map over it
             return owner
         if isinstance(value, FunctionType):
             waiting += [(owner, item) for item in _captured(value)]

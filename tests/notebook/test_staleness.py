@@ -87,6 +87,18 @@ def test_defaults_and_closures_are_held_by_the_workflow_itself(made):
     assert held(made) == [("closed", "count", "closed")]
 
 
+def test_a_map_over_a_task_holds_it(made):
+    made.run("from flyte_nb import map_task\nmapped = map_task(count)", cell_id="map")
+    made.run(
+        "@workflow\ndef over(ns: list[int]) -> list[int]:\n    return mapped(n=ns)\n"
+        "@workflow\ndef anew(ns: list[int]) -> list[int]:\n    return map_task(count)(n=ns)",
+        cell_id="over",
+    )
+    assert held(made) == []
+    redefine(made)
+    assert held(made) == [("mapped", "count", "mapped"), ("over", "count", "mapped")]
+
+
 def test_a_launch_plan_and_a_sub_workflow_hold_workflows(made):
     made.run("nightly = LaunchPlan(train, name='by night')\nold = train", cell_id="plan")
     made.run("@workflow\ndef outer(n: int) -> int:\n    return old(n=n)", cell_id="outer")
@@ -139,7 +151,8 @@ def test_compile_shows_each_entity_and_gives_the_report(made):
     result = made.run("%flyte compile", cell_id="compile")
     text = made.shown()
     assert "✓ churn.train   workflow     ok  1 node" in text
-    assert "✕ churn.bad     workflow     " in text
+    assert "✕ churn.bad     workflow     2 problems" in text
+    assert "bad.n0.m" in made.html()
     assert "= churn.around  workflow     uses what is wrong" in text
     assert "(cell [3], line 3)" in text
     assert "churn.bad" in made.html()
