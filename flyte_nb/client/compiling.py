@@ -10,6 +10,8 @@ from flyte_nb.api.ports import DataAccess
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import TaskTemplate, WorkflowTemplate
 from flyte_nb.client.drafts import Draft, Drafts
+from flyte_nb.client.specs.drafting import spec_drafts
+from flyte_nb.client.specs.values import Spec
 from flyte_nb.sdk.frame import entity_name
 from flyte_nb.types.registry import Registry
 
@@ -41,11 +43,14 @@ def compile_entity(
     """Compile `entity` and what it uses; never raises for what an author can do wrong.
 
     Args:
-        entity: A task, workflow or launch plan.
+        entity: A task, workflow or launch plan; a `Spec` alone, without what it refers to.
         scope: Where it is named.
         registry: The types.
         data: Where constants that need a file are put.
     """
+    if isinstance(entity, Spec):
+        (draft,) = spec_drafts([entity], scope)
+        return Compiled(entity, draft.id.name, None, draft.closure, draft.problems, (draft,))
     if entity.resource_type == LAUNCH_PLAN:
         plan, entity = entity, entity.workflow
         extra: tuple[Problem, ...] = plan.read(registry).problems

@@ -7,6 +7,8 @@ import yaml
 from flyteidl.admin.launch_plan_pb2 import LaunchPlan
 from flyteidl.admin.task_pb2 import Task
 from flyteidl.admin.workflow_pb2 import Workflow
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flyte_nb import task, workflow
 from flyte_nb.api.identifiers import Identifier, Scope
@@ -266,3 +268,79 @@ def test_the_report_as_json_has_every_field_and_digests_follow_the_content(specs
     assert set(problem) == {"code", "message", "node_id", "variable", "hint", "entity", "flyte_text",
                             "file", "line"}  # fmt: skip
     assert problem["file"].endswith("specs.yaml")
+
+
+_BRANCH = {
+    "id": "b", "inputs": node("b", "task:t")["inputs"],
+    "branch_node": {
+        "if_else": {
+            "case": {
+                "condition": {
+                    "comparison": {"operator": "GT", "left_value": {"var": "n"},
+                                   "right_value": {"primitive": {"integer": 3}}}
+                },
+                "then_node": node("c0", "task:t"),
+            },
+            "else_node": node("c1", "launch_plan:inner"),
+        }
+    },
+}  # fmt: skip
+_DEFAULT = {"var": INT, "default": {"scalar": {"primitive": {"integer": 1}}}}
+WHOLE = [
+    a_task(
+        "t", custom={"a": [1, {"b": None}]}, metadata={"retries": {"retries": 2}, "timeout": "9s"}
+    ),
+    a_workflow("inner", node("n0", "task:t"), outputs=[]),
+    a_workflow("outer", node("n0", "workflow:inner"), _BRANCH, failure_node=node("f", "task:t")),
+    a_plan("inner", "inner", default_inputs={"parameters": {"n": _DEFAULT}}),
+]
+_ODD = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8),
+    st.sampled_from(["t", "n0", "start-node", "TASK", "9s", "{{ registration.version }}", [], {}, [[]]]),
+)  # fmt: skip
+
+
+def _mutated(data, draw):
+    """The data with some part of it replaced, dropped or doubled."""
+    if isinstance(data, dict) and data and draw(st.integers(0, 3)):
+        key = draw(st.sampled_from(sorted(data)))
+        made = dict(data)
+        if draw(st.integers(0, 9)) == 0:
+            del made[key]
+        else:
+            made[key] = _mutated(data[key], draw)
+        return made
+    if isinstance(data, list) and data and draw(st.integers(0, 3)):
+        index = draw(st.integers(0, len(data) - 1))
+        if draw(st.integers(0, 9)) == 0:
+            return [*data, data[index]]
+        return [*data[:index], _mutated(data[index], draw), *data[index + 1 :]]
+    return draw(_ODD)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_whatever_specs_say_they_compile_or_have_problems(tmp_path_factory, data):
+    documents = WHOLE
+    for _ in range(data.draw(st.integers(1, 3))):
+        documents = _mutated(documents, data.draw)
+    path = tmp_path_factory.mktemp("fuzz") / "specs.json"
+    path.write_text(json.dumps(documents))
+    found = read_specs([str(path)])
+    report = compile_all(found.specs, SCOPE, default_registry(), problems=found.problems)
+    json.dumps(document_of(report))
+    broken = [one for one in report.entities if one.state != "ok"]
+    assert report.all_problems or not broken
+
+
+def test_the_whole_set_compiles(specs):
+    assert compile_all(specs(*WHOLE), SCOPE, default_registry()).all_problems == ()
+
+
+def test_what_is_nested_as_deeply_as_can_be_is_a_problem_or_compiles(specs):
+    for depth in (20, 40, 60, 90):
+        type_ = {"simple": "INTEGER"}
+        for _ in range(depth):
+            type_ = {"collection_type": type_}
+        found = specs(a_task("t", interface={"inputs": {"variables": {"n": {"type": type_}}}}))
+        compile_all(found, SCOPE, default_registry())
