@@ -1,4 +1,4 @@
-"""The interpreter that a bundle asks for: one with its locked requirements, or of its Python.
+"""The interpreter that a bundle asks for: one with its locked requirements, of the Python that packed it.
 
 An environment is made by uv once for each lock, interpreter and kind of machine, and kept. Attempts that
 need it at the same time wait for the one that makes it; what was left half-made is made anew.
@@ -33,14 +33,12 @@ def interpreter_for(lock: str, python: str, environ: "Mapping[str, str]") -> str
     Raises:
         TaskFailed: when its environment cannot be made.
     """
-    named = environ.get(PYTHON_VARIABLE, "")
-    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    if lock:
-        base = named or (sys.executable if python == here else python)
-        return _environment(lock, base, environ)
-    if named or python == here:
+    if not lock:
+        # Another Python on the path would lack the task's packages; the worker says what is wrong.
         return ""
-    return _on_path(f"python{python}", environ)
+    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    base = environ.get(PYTHON_VARIABLE, "") or (sys.executable if python == here else python)
+    return _environment(lock, base, environ)
 
 
 def _environment(lock: str, base: str, environ: "Mapping[str, str]") -> str:

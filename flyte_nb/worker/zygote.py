@@ -2,8 +2,9 @@
 
 The host starts this file by its path (`python -I zygote.py SOCKET FOLDER`), as it does `bootstrap.py`:
 it is the host's, imports the standard library only, and never flyte_nb before the ring is first on
-the path. It stays single-threaded, so that a fork has all of it. What a fork does then is what a fresh
-process does: `flyte_nb.worker.main.serve` of the ring, which finds its task loaded.
+the path. It stays single-threaded, so that a fork has all of it, and has the next fork ready before
+it is asked for. What a fork does is what a fresh process does: `flyte_nb.worker.main.serve` of the
+ring, which finds its task loaded.
 
 A frame on the socket is a header of 8 bytes (`FNZ1`, the body's length), which file descriptors may
 come with, and a JSON object. Host to zygote: `load`; then `fork` and `signal`. Back: `ready` or `unfit`.
@@ -69,6 +70,13 @@ class _Fork(NamedTuple):
     """Where its end is told."""
 
 
+class _Spare(NamedTuple):
+    """A fork that waits for an attempt."""
+
+    pid: int
+    socket: socket.socket
+
+
 class Zygote:
     """A process that has loaded one task."""
 
@@ -76,6 +84,7 @@ class Zygote:
         self._control = control
         self._folder = folder
         self._forks: dict[str, _Fork] = {}
+        self._spare: _Spare | None = None
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
         self._seeds = _Seeds()
@@ -95,6 +104,7 @@ class Zygote:
         for name, target in (("stdout", 1), ("stderr", 2)):
             with open(os.path.join(self._folder, name), "rb") as file:
                 self._printed[target] = file.read()
+        self._spare = self._forked()
         while self._serve():
             continue
         for fork in self._forks.values():  # their host is gone, and nobody can record what they do
@@ -139,13 +149,9 @@ class Zygote:
         return True
 
     def _fork(self, message: "dict[str, Any]", fds: "list[int]") -> None:
+        """Make the spare an attempt, and then another spare for the next one."""
         *own, end_fd = fds
-        pid = os.fork()
-        if pid == 0:
-            try:
-                self._become(message, own, end_fd)
-            finally:
-                os._exit(70)  # only an exception comes here, and it has no host to tell
+        pid = self._handed(message, own)
         for descriptor in own:
             os.close(descriptor)
         pidfd = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else -1
@@ -153,16 +159,50 @@ class Zygote:
             self._poll.register(pidfd, select.POLLIN)
         self._forks[message["id"]] = _Fork(pid, pidfd, end_fd)
         _tell(end_fd, {"pid": pid})
+        self._spare = self._forked()
 
-    def _become(self, message: "dict[str, Any]", own: "list[int]", end_fd: int) -> None:
-        """Be a fresh process of the attempt: session, streams, folder, variables, random numbers."""
+    def _handed(self, message: "dict[str, Any]", own: "list[int]") -> int:
+        """The process that has the attempt now."""
+        while True:
+            spare, self._spare = self._spare or self._forked(), None
+            with spare.socket:
+                try:
+                    send(spare.socket, message, own)
+                except OSError:  # somebody killed it while it waited
+                    _end_group(spare.pid)
+                    os.waitpid(spare.pid, 0)
+                else:
+                    return spare.pid
+
+    def _forked(self) -> "_Spare":
+        """A fork that waits for its attempt: what a fork costs is paid before anybody waits for it."""
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid:
+            theirs.close()
+            return _Spare(pid, ours)
+        try:
+            ours.close()
+            self._wait(theirs)
+        finally:
+            os._exit(70)  # only an exception comes here, and it has no host to tell
+
+    def _wait(self, theirs: socket.socket) -> None:
+        """In a fork: leave the zygote's descriptors and session, and be the attempt that comes."""
         os.setsid()
         self._control.close()
-        os.close(end_fd)
         for fork in self._forks.values():
             os.close(fork.end_fd)
             if fork.pidfd >= 0:
                 os.close(fork.pidfd)
+        frame = receive(theirs)
+        if frame is None:
+            os._exit(0)  # the zygote has ended
+        theirs.close()
+        self._become(*frame)
+
+    def _become(self, message: "dict[str, Any]", own: "list[int]") -> None:
+        """Be a fresh process of the attempt: streams, folder, variables, random numbers."""
         read_fd, write_fd, stdout, stderr, *lock = own
         for descriptor in lock:
             os.set_inheritable(descriptor, True)  # whatever it starts keeps the attempt alive
@@ -296,10 +336,8 @@ def _has_ended(pid: int) -> bool:
 def _signal_group(pid: int, number: int) -> None:
     try:
         os.killpg(pid, number)
-    except ProcessLookupError:  # it has not made its group yet
+    except (ProcessLookupError, PermissionError):  # one that has made no group yet, or has ended
         os.kill(pid, number)
-    except PermissionError:
-        return
 
 
 def _end_group(pid: int) -> None:

@@ -238,13 +238,11 @@ def test_an_option_that_is_no_path_is_refused():
         Cells().run("from flyte_nb import task\n@task(requirements=['numpy'])\ndef f(): ...\n")
 
 
-def test_a_bundle_of_another_python_runs_in_that_python_when_it_is_on_the_path(place):
-    folder = place.root / "bin"
-    folder.mkdir()
+def test_a_lock_of_another_python_has_uv_find_that_python(place):
+    """Without a lock nothing is looked for: another Python would lack the task's packages."""
     other = "3.10" if HERE != "3.10" else "3.11"
-    (folder / f"python{other}").symlink_to(sys.executable)
-    assert interpreter_for("", other, {"PATH": str(folder)}) == str(folder / f"python{other}")
-    assert interpreter_for("", other, {"PATH": "/nowhere"}) == ""
-    assert interpreter_for("", HERE, {"PATH": str(folder)}) == ""
-    named = {"PATH": str(folder), "FLYTE_NB_WORKER_PYTHON": "/other"}
-    assert interpreter_for("", other, named) == ""
+    place.uv.write_text(f'#!/bin/sh\necho "$@" >> {place.calls}\nexit 1\n')
+    with pytest.raises(TaskFailed):
+        interpreter_for(str(place.lock), other, place.environ)
+    assert f"--python {other} " in place.calls.read_text()
+    assert interpreter_for("", other, place.environ) == ""
