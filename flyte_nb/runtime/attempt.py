@@ -7,6 +7,7 @@ from typing import Any
 
 from flyte_nb.api.errors import (
     SYSTEM,
+    USER,
     BundleError,
     CodecError,
     ErrorInfo,
@@ -24,7 +25,7 @@ from flyte_nb.runtime.process import Worker, failure_in
 from flyte_nb.runtime.results import write_deck, write_futures, write_outputs
 from flyte_nb.runtime.services import Services
 from flyte_nb.wire.literals import literal_map_from_bytes
-from flyte_nb.worker.pipe import PipeGarbage
+from flyte_nb.worker.pipe import MOST_BYTES, PipeGarbage
 
 
 class Attempt:
@@ -69,7 +70,8 @@ class Attempt:
         except PipeGarbage as error:
             return ErrorInfo(error.code, str(error), SYSTEM, recoverable=True)
         except BundleError as error:
-            return ErrorInfo(error.code, str(error), SYSTEM)
+            origin = USER if error.code.startswith("USER:") else SYSTEM
+            return ErrorInfo(error.code, str(error), origin)
         except StorageError as error:
             return ErrorInfo("SYSTEM:StorageError", str(error), SYSTEM, recoverable=True)
         except CodecError as error:
@@ -96,7 +98,7 @@ class Attempt:
         return fetched
 
     def _call(self) -> None:
-        data = self._retry(lambda: self._store.read(self._options.inputs))
+        data = self._retry(self._read_inputs)
         inputs = literal_map_from_bytes(data, self._store.read)
         if self._options.mapped:
             from flyte_nb.runtime.mapped import element_of
@@ -110,6 +112,17 @@ class Attempt:
             "prev_checkpoint": self._options.prev_checkpoint,
         }
         self._worker.send({"kind": "call", "inputs": plain, "execution": execution})
+
+    def _read_inputs(self) -> bytes:
+        uri = self._options.inputs
+        size = self._store.size(uri)
+        if size is not None and size > MOST_BYTES:  # before it is read
+            message = (
+                f"The inputs at {uri} are {size / 1e6:.0f} MB, and at most {MOST_BYTES / 1e6:.0f} MB"
+                " travel between tasks. Files, frames and arrays travel as files; use those."
+            )
+            raise TaskFailed(ErrorInfo("USER:ValuesTooLarge", message, USER))
+        return self._store.read(uri)
 
     def _serve(self) -> "ErrorInfo | None":
         while True:

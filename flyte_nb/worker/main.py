@@ -12,7 +12,7 @@ from flyte_nb.worker.call import call
 from flyte_nb.worker.host import HostData
 from flyte_nb.worker.interrupts import Interrupts
 from flyte_nb.worker.load import load
-from flyte_nb.worker.pipe import Pipe, PipeClosed
+from flyte_nb.worker.pipe import Pipe, PipeClosed, TooLarge
 
 if TYPE_CHECKING:
     from flyte_nb.sdk.execution_context import ExecutionContext
@@ -33,7 +33,10 @@ def serve(read_fd: int, write_fd: int, folder: str) -> None:
         answer = _attempt(pipe, interrupts)
         if os.getpid() != process:  # user code forked, and this is the child coming back
             os._exit(0)
-        pipe.send(answer)
+        try:
+            pipe.send(answer)
+        except TooLarge as error:
+            pipe.send({"kind": "failed", "error": list(failures.classify(error))})
     except PipeClosed:
         status = 1  # the host is gone; nobody to tell
     _end(status)

@@ -23,11 +23,18 @@ LAST = ("outputs", "dynamic", "ignored", "failed")
 SPILL_BYTES = 1 << 20
 """A larger body goes by file."""
 
+MOST_BYTES = 128 << 20
+"""A body that is larger is not sent: the other side would need several times as much memory."""
+
 _HEADER = 8
 
 
 class PipeClosed(BundleError):
     """The other side is gone."""
+
+
+class TooLarge(BundleError):
+    """What should be sent is larger than `MOST_BYTES`."""
 
 
 class PipeGarbage(BundleError):
@@ -54,8 +61,11 @@ class Pipe:
 
         Raises:
             PipeClosed: when nobody reads it any more.
+            TooLarge: when it is larger than `MOST_BYTES`. Nothing was sent.
         """
         body = json.dumps(message, separators=(",", ":")).encode()
+        if len(body) > MOST_BYTES:
+            raise _too_large(len(body))
         if len(body) > SPILL_BYTES:
             body = json.dumps({"kind": message["kind"], "file": self._spill(body)}).encode()
         view = memoryview(MAGIC + len(body).to_bytes(4, "big") + body)
@@ -108,6 +118,8 @@ class Pipe:
             raise _garbage(path.encode())
         try:
             with open(path, "rb") as file:
+                if os.fstat(file.fileno()).st_size > MOST_BYTES:
+                    raise _garbage(path.encode())
                 body = file.read()
             os.unlink(path)
         except OSError:
@@ -130,6 +142,15 @@ def _parse(body: bytes) -> "dict[str, Any]":
     if not isinstance(message, dict) or not isinstance(message.get("kind"), str):
         raise _garbage(body)
     return message
+
+
+def _too_large(size: int) -> TooLarge:
+    return TooLarge(
+        f"The values of a task are {size / 1e6:.0f} MB, and at most {MOST_BYTES / 1e6:.0f} MB travel"
+        " between tasks.",
+        code="USER:ValuesTooLarge",
+        hint="Use a FlyteFile, a DataFrame or an array in their place: those are stored as files.",
+    )
 
 
 def _garbage(data: bytes) -> PipeGarbage:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flyte_nb.worker.pipe import MAGIC, SPILL_BYTES, Pipe, PipeClosed, PipeGarbage
+from flyte_nb.worker.pipe import MAGIC, SPILL_BYTES, Pipe, PipeClosed, PipeGarbage, TooLarge
 
 
 @pytest.fixture
@@ -109,3 +109,19 @@ def test_a_frame_names_no_file_outside_of_its_folder(ends, tmp_path_factory):
     with pytest.raises(PipeGarbage):
         host.receive()
     assert secret.exists()
+
+
+def test_a_body_over_the_limit_is_neither_sent_nor_read(ends, tmp_path, monkeypatch):
+    other, one = ends
+    path = tmp_path / "frame-1-1.json"
+    with path.open("wb") as file:
+        file.truncate(10 << 30)  # sparse: reading it would need all the memory there is
+    body = json.dumps({"kind": "outputs", "file": str(path)}).encode()
+    os.write(one.write_fd, MAGIC + len(body).to_bytes(4, "big") + body)
+    with pytest.raises(PipeGarbage):
+        other.receive()
+    monkeypatch.setattr("flyte_nb.worker.pipe.MOST_BYTES", 100)
+    with pytest.raises(TooLarge, match="FlyteFile"):
+        one.send({"kind": "outputs", "text": "x" * 200})
+    one.send({"kind": "failed"})
+    assert other.receive() == {"kind": "failed"}
