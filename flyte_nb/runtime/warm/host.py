@@ -198,7 +198,7 @@ class _Running:
 
     def _say(self, text: str) -> None:
         with suppress(OSError):
-            os.write(self._fds[1], text.encode())
+            os.write(self._fds[1], text.encode("utf-8", "backslashreplace"))
 
     def _pass_on(self, worker: Worker, number: int) -> None:
         if number == SIGTERM:
