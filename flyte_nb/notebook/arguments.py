@@ -140,6 +140,7 @@ COMMANDS: "tuple[Command, ...]" = (
             Option("--types", "", "write the types on the arrows"),
             Option("--diff", "", "compare with what is registered: new, changed, removed"),
             Option("--engine", ENGINE, "layered (needs nothing) or dot (Graphviz)"),
+            Option("--save", "FILE", "write it instead: .svg, .png, .html, .dot, .mmd or .txt"),
         ),
     ),
     Command("executions", "list executions", (), (Option("--limit", NUMBER, "how many"),)),

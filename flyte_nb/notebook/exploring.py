@@ -11,7 +11,8 @@ from flyte_nb.graph.layout import Engine, Layout, layered
 from flyte_nb.graph.model import graph_of, graph_of_template
 from flyte_nb.graph.opening import below, openable, opened
 from flyte_nb.graph.palette import CHANGE_STYLES
-from flyte_nb.graph.values import INPUTS, OUTPUTS, Graph, GraphEdge, GraphNode
+from flyte_nb.graph.typed import typed
+from flyte_nb.graph.values import INPUTS, OUTPUTS, Graph, GraphNode
 from flyte_nb.notebook.cards import units
 from flyte_nb.notebook.details import Details
 from flyte_nb.notebook.ports import CompiledPort
@@ -102,7 +103,7 @@ class Subject:
     def drawn(self, seen: Seen) -> Graph:
         """The graph with what is open, and types on its arrows when they are asked for."""
         graph = opened(self.graph, seen.opened)
-        return _with_types(graph) if seen.types else graph
+        return typed(graph) if seen.types else graph
 
     def picture(self, seen: Seen) -> Picture:
         """What the page shows."""
@@ -261,15 +262,6 @@ def _change(node: GraphNode) -> str:
         return ""
     style = CHANGE_STYLES[node.mark]
     return f"{style.mark} {style.word}" + (f": {node.why}" if node.why else "")
-
-
-def _with_types(graph: Graph) -> Graph:
-    """What goes along each arrow stands on it."""
-
-    def said(edge: GraphEdge) -> str:
-        return " · ".join(filter(None, (edge.label, ", ".join(filter(None, edge.types)))))
-
-    return graph._replace(edges=tuple(edge._replace(label=said(edge)) for edge in graph.edges))
 
 
 def walk(graph: Graph) -> "Iterator[GraphNode]":

@@ -16,6 +16,8 @@ from flyte_nb.notebook.completer import candidates
         ("%flyte launch fit ", "", ["n=", "depth="]),
         ("%flyte launch fit d", "d", ["depth="]),
         ("%flyte register --", "--", ["--dry-run"]),
+        ("%flyte graph pi", "pi", ["pipeline"]),
+        ("%flyte graph pipeline --engine d", "d", ["dot"]),
         ("%flyte help wa", "wa", ["watch"]),
         ("%flyte connect --project ", "", []),
         ("%flyte nothing ", "", []),

@@ -135,3 +135,13 @@ def test_comparing_starts_nothing(train):
     explorer.receive({"switch": "diff"})
     assert "The local backend does not run" in said[0]["said"]
     assert not explorer.widget.can["diff"]
+
+
+def test_a_graph_is_written_to_a_file_as_it_is_asked_for(train, tmp_path):
+    train.run(f"%flyte graph train --open search --types --save {tmp_path / 'train.svg'}")
+    drawn = (tmp_path / "train.svg").read_text()
+    assert 'id="node-n1/n0"' in drawn
+    assert "list[int]" in drawn
+    assert "train.svg" in train.shown()
+    assert "says no form" in str(train.fails(f"%flyte graph train --save {tmp_path / 'train.doc'}"))
+    assert not (tmp_path / "train.doc").exists()

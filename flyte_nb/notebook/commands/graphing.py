@@ -8,6 +8,7 @@ from flyte_nb.api.specs import Location, WorkflowTemplate
 from flyte_nb.graph import dot
 from flyte_nb.graph.layout import Engine, layered
 from flyte_nb.graph.model import graph_of
+from flyte_nb.graph.picture import ENGINES, GraphPicture
 from flyte_nb.notebook import rest
 from flyte_nb.notebook.arguments import Arguments
 from flyte_nb.notebook.commands import registering
@@ -17,18 +18,25 @@ from flyte_nb.notebook.exploring import Seen, Subject, graph_of_compiled
 from flyte_nb.notebook.kernel import Kernel
 from flyte_nb.notebook.ports import CompiledPort
 
-_ENGINES: "Mapping[str, Engine]" = {"layered": layered, "dot": dot.dot_layout}
-
 
 def graph(kernel: Kernel, arguments: Arguments) -> None:
-    """Show the graph of a workflow.
+    """Show the graph of a workflow, or write it to a file.
 
     Raises:
-        UsageError: There is no such workflow or node, or no such engine here.
+        UsageError: There is no such workflow or node, no such engine here, or the file cannot be
+            written.
     """
     entity = _chosen(kernel, arguments.first())
-    subject = subject_of(kernel, entity, engine=_engine(arguments.options.get("engine", "layered")))
+    engine = arguments.options.get("engine", "layered")
+    subject = subject_of(kernel, entity, engine=_engine(engine))
     seen = _seen(subject, arguments)
+    if "save" in arguments.options:
+        if seen.diff:
+            subject = compared(kernel.session, entity, subject)
+        picture = GraphPicture(subject.drawn(seen), problems=subject.problems, engine=engine)
+        path = picture.save(arguments.options["save"])
+        kernel.output().show(rest.note(f"The graph of {subject.name} is in `{path}`."))
+        return
     show(kernel, entity, subject, seen)
 
 
@@ -117,13 +125,13 @@ def _chosen(kernel: Kernel, name: str) -> Any:
 
 
 def _engine(name: str) -> Engine:
-    if name not in _ENGINES:
-        raise UsageError(f"There is no engine {name!r}; write layered or dot.")
+    if name not in ENGINES:
+        raise UsageError(f"There is no engine {name!r}; write {' or '.join(ENGINES)}.")
     if name == "dot" and not dot.is_available():
         raise UsageError(
             "Graphviz is not installed here: there is no dot. The other engine needs nothing."
         )
-    return _ENGINES[name]
+    return ENGINES[name]
 
 
 def _seen(subject: Subject, arguments: Arguments) -> Seen:
