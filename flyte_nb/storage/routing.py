@@ -1,7 +1,7 @@
 """One store in front of many: each URI goes to the store of its scheme."""
 
 import os
-import threading
+from _thread import allocate_lock  # threading takes 2 ms to import, which an attempt need not pay
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ class Stores:
     def __init__(self, extra: "Mapping[str, BlobStore]") -> None:
         self._stores: dict[str, BlobStore] = {"file": FileStore(), **extra}
         self._plugins: dict[str, PluginStore] = {}
-        self._opening = threading.Lock()
+        self._opening = allocate_lock()
 
     def read(self, uri: str) -> bytes:
         """The whole object."""
