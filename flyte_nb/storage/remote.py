@@ -6,13 +6,14 @@ Every call ends: what stalls is given up after a time that its size allows, and 
 import base64
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from flyte_nb.api.errors import StorageError
 from flyte_nb.api.ports import Stat
 from flyte_nb.storage.file import explain
-from flyte_nb.storage.remote_options import file_system
+from flyte_nb.storage.remote_options import anonymous, file_system
 
 _STALLED_S = 60.0
 _SLOWEST = 256 << 10
@@ -35,6 +36,7 @@ _TRANSIENT_NAMES = (
 )
 _MODIFIED = ("LastModified", "last_modified", "updated", "mtime", "created")
 _CREDENTIAL_NAMES = ("Credential", "Authentication", "Unauthorized", "Forbidden")
+_READING = frozenset({"cat_file", "info", "get_file", "find"})
 _CREDENTIAL_HINT = "Check the credentials that this process has for the bucket."
 
 
@@ -44,6 +46,7 @@ class FsspecStore:
     def __init__(self, scheme: str) -> None:
         self._scheme = scheme
         self._fs = file_system(scheme)
+        self._public: Any = None
 
     def read(self, uri: str) -> bytes:
         """The whole object."""
@@ -148,7 +151,7 @@ class FsspecStore:
         if self._fs.async_impl:
             named["timeout"] = _STALLED_S + moved / _SLOWEST
         try:
-            return getattr(self._fs, method)(*values, **named)
+            return self._act(method, values, named)
         except FileNotFoundError as error:
             raise StorageError(
                 f"Cannot {verb} {uri}: there is no such object.",
@@ -164,6 +167,20 @@ class FsspecStore:
             if isinstance(error, OSError) and error.errno is not None:
                 raise explain(error, verb, uri) from error
             raise _foreign(error, verb, uri) from error
+
+    def _act(self, method: str, values: "tuple[Any, ...]", named: "dict[str, Any]") -> Any:
+        """Call the file system; without credentials, as public data is read, when it refuses ours."""
+        try:
+            return getattr(self._fs, method)(*values, **named)
+        except Exception as error:
+            if method not in _READING or not _is_refused(error):
+                raise
+            self._public = self._public or anonymous(self._scheme)
+            if self._public is None:
+                raise
+            with suppress(Exception):  # the refusal is what there is to tell
+                return getattr(self._public, method)(*values, **named)
+            raise
 
     def _abort_parts(self, uri: str) -> None:
         """Have S3 forget the parts of an upload that failed; other stores forget them by themselves."""
@@ -201,13 +218,21 @@ def _md5(info: "dict[str, Any]", tag: str) -> str:
 
 def _foreign(error: Exception, verb: str, uri: str) -> StorageError:
     """An error of a cloud library: told by its status or name, for there is no common base class."""
-    names = " ".join(kind.__name__ for kind in type(error).__mro__) + f" {error}"
+    names = _names(error)
     status = getattr(error, "code", None) or getattr(error, "status_code", None)
     busy = isinstance(status, int) and (status in (408, 429) or status >= 500)
-    refused = any(word in names for word in _CREDENTIAL_NAMES)
     return StorageError(
         f"Cannot {verb} {uri}: {type(error).__name__}: {error}.",
         uri=uri,
         transient=busy or any(word in names for word in _TRANSIENT_NAMES),
-        hint=_CREDENTIAL_HINT if refused else "",
+        hint=_CREDENTIAL_HINT if _is_refused(error) else "",
     )
+
+
+def _names(error: Exception) -> str:
+    return " ".join(kind.__name__ for kind in type(error).__mro__) + f" {error}"
+
+
+def _is_refused(error: Exception) -> bool:
+    names = _names(error)
+    return isinstance(error, PermissionError) or any(word in names for word in _CREDENTIAL_NAMES)

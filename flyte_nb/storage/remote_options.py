@@ -22,7 +22,15 @@ _EXTRAS = {
 _CONNECT_S = 10
 
 
-def file_system(scheme: str) -> Any:
+def anonymous(scheme: str) -> "Any | None":
+    """A file system that shows no credentials, for public data; `None` where there is no such way.
+
+    Google's library tries that by itself.
+    """
+    return file_system(scheme, anon=True) if _EXTRAS.get(scheme) in ("s3", "abfs") else None
+
+
+def file_system(scheme: str, **more: Any) -> Any:
     """A file system of its own for `scheme`.
 
     Raises:
@@ -34,7 +42,10 @@ def file_system(scheme: str) -> Any:
     try:
         # One instance for each store: fsspec's cache is global, and keeps listings and credentials.
         return fsspec.filesystem(  # type: ignore[no-untyped-call]
-            scheme, skip_instance_cache=True, use_listings_cache=False, **options(extra, os.environ)
+            scheme,
+            skip_instance_cache=True,
+            use_listings_cache=False,
+            **{**options(extra, os.environ), **more},
         )
     except ImportError as error:
         hint = (

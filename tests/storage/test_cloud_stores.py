@@ -160,3 +160,20 @@ def test_a_server_that_never_answers_is_given_up(monkeypatch):
         with pytest.raises(StorageError, match="s3://bucket/x") as caught:
             open_stores().read_part("s3://bucket/x", 0, 10)
     assert caught.value.transient
+
+
+def test_public_data_is_read_without_credentials_and_not_written(served, store, root, monkeypatch):
+    if not served.bucket.startswith("s3:"):
+        pytest.skip("of S3's library only")
+    store.write(f"{root}/public", b"for all")
+    fs = store._stores["s3"]._fs
+    bucket, key, _ = fs.split_path(f"{root}/public")
+    fs.call_s3("put_object_acl", Bucket=bucket, Key=key, ACL="public-read")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    nobody = open_stores()
+    assert nobody.read(f"{root}/public") == b"for all"
+    assert nobody.read_part(f"{root}/public", 4, 10) == b"all"
+    with pytest.raises(StorageError, match="Check the credentials"):
+        nobody.write(f"{root}/mine", b"1")
