@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         add(command)
     _add_defining(add)
     _add_running(add)
-    bundle_arguments(add(bundle), shared)
+    bundle_arguments(add(bundle))
     starting = add(quickstart)
     starting.add_argument(
         "--headless", action="store_true", help="execute it here, without a browser"

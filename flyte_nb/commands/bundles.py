@@ -11,38 +11,37 @@ if TYPE_CHECKING:
     from flyte_nb.bundle.inventory import Damage, Inventory, Plan, Removal
     from flyte_nb.client.staged import StagedBundles
 
+_DAY = 24.0  # hours
+
 
 def bundle(options: argparse.Namespace) -> int:
     """Look after staged bundles: list them, verify their bytes, remove what nobody needs."""
+    if options.action != "gc" and (options.yes or options.older_than is not None):
+        raise UsageError(f"--yes and --older-than belong to gc; {options.action} removes nothing.")
     act = {"list": _list, "verify": _verify, "gc": _gc}[options.action]
-    done: int = act(options)
-    return done
+    return act(options)
 
 
-def arguments(parser: argparse.ArgumentParser, shared: argparse.ArgumentParser) -> None:
-    """Add what the three actions take."""
-    actions = parser.add_subparsers(required=True, metavar="ACTION", dest="action")
-    said = {
-        "list": "What lies there: indexes, their tasks, sizes, ages, and who refers to them.",
-        "verify": "Read every member again; the exit code is 1 when one is damaged or missing.",
-        "gc": "Say what no registered task needs, and with --yes remove it.",
-    }
-    for name, text in said.items():
-        action = actions.add_parser(name, parents=[shared], help=text, description=text)
-        action.add_argument(
-            "location",
-            nargs="?",
-            help="a folder of bundles, or for verify one index; default: the backend's own",
-        )
-        if name == "gc":
-            action.add_argument("--yes", action="store_true", help="remove it")
-            action.add_argument(
-                "--older-than",
-                type=float,
-                default=24.0,
-                metavar="HOURS",
-                help="keep what is younger, for a registration may be under way (default: 24)",
-            )
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    parser.add_argument(
+        "action",
+        choices=("list", "verify", "gc"),
+        help="list: what lies there, and who refers to it; verify: read every member again, exit code 1"
+        " when one is damaged or missing; gc: say what no registered task needs, and with --yes remove it",
+    )
+    parser.add_argument(
+        "location",
+        nargs="?",
+        help="a folder of bundles, or for verify one index; default: the backend's own",
+    )
+    parser.add_argument("--yes", action="store_true", help="gc: remove it")
+    parser.add_argument(
+        "--older-than",
+        type=float,
+        metavar="HOURS",
+        help="gc: keep what is younger, for a registration may be under way (default: 24)",
+    )
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -65,12 +64,13 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _gc(options: argparse.Namespace) -> int:
-    if options.older_than < 0:
-        raise UsageError(f"--older-than {options.older_than:g}: write a number of hours from 0 on.")
+    hours = _DAY if options.older_than is None else options.older_than
+    if hours < 0:
+        raise UsageError(f"--older-than {hours:g}: write a number of hours from 0 on.")
     bundles = session_of(options).bundles
     documents = []
     for location in _locations(options, bundles):
-        planned = bundles.plan(location, min_age_s=options.older_than * 3600)
+        planned = bundles.plan(location, min_age_s=hours * 3600)
         removed = bundles.collect(location, planned) if options.yes else []
         documents.append(_plan_dict(planned, location, removed))
         if options.output == "text":

@@ -140,3 +140,18 @@ def test_a_damaged_member_fails_the_command_and_registering_again_mends_it(sessi
 
 def test_a_place_that_is_no_number_of_hours_is_refused(command):
     assert command("gc", "--older-than", "-1")[0] == 2
+
+
+def test_what_only_cleaning_takes_is_refused_elsewhere(command):
+    assert command("verify", "--yes")[0] == 2
+
+
+def test_a_single_index_and_a_folder_can_be_verified(session, command):
+    cells = Cells()
+    cells.run(SOURCE)
+    session.register(cells["wf"])
+    [location] = session.bundles.locations()
+    index = next(Path(location[len("file://") :]).glob("index-*.json"))
+    assert command("verify", str(index))[0] == 0
+    assert command("verify", location)[0] == 0
+    assert command("verify", f"{location}/index-{'0' * 64}.json")[0] == 1
