@@ -5,7 +5,6 @@ the same node and variable, tracing's words stay and take the compiler's code an
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from flyteidl.admin.launch_plan_pb2 import LaunchPlanSpec as LaunchPlanMessage
 from flyteidl.admin.task_pb2 import TaskSpec
@@ -17,7 +16,14 @@ from flyte_nb.api.identifiers import TASK, WORKFLOW, Identifier
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import WorkflowTemplate
 from flyte_nb.client.references import references_of
-from flyte_nb.compiler import check_launchable, check_options, compile_task, compile_workflow
+from flyte_nb.client.specs.checks import expected_inputs
+from flyte_nb.compiler import (
+    LaunchPlanInterface,
+    check_launchable,
+    check_options,
+    compile_task,
+    compile_workflow,
+)
 
 
 class Checker:
@@ -25,7 +31,7 @@ class Checker:
 
     def __init__(self) -> None:
         self._tasks: dict[Identifier, CompiledTask] = {}
-        self._launch_plans: dict[str, Any] = {}
+        self._launch_plans: dict[str, LaunchPlanInterface] = {}
         self._used: dict[Identifier, tuple[Identifier, ...]] = {}
 
     def task(self, id: Identifier, message: TaskSpec) -> "tuple[Problem, ...]":
@@ -40,7 +46,10 @@ class Checker:
         self, id: Identifier, message: LaunchPlanMessage, workflow: WorkflowSpec
     ) -> None:
         """Make a launch plan known to the workflows that use it."""
-        self._launch_plans[str(id)] = (message, workflow.template.interface)
+        interface = workflow.template.interface
+        self._launch_plans[str(id)] = LaunchPlanInterface(
+            expected_inputs(interface, message), interface.outputs
+        )
 
     def workflow(
         self, template: WorkflowTemplate, message: WorkflowSpec, found: "Sequence[Problem]"

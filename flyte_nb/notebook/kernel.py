@@ -185,13 +185,17 @@ class Kernel:
 
     def held(self) -> "tuple[Held, ...]":
         """Which entities still use an object that was defined again since."""
+        return held(self.entities(), self.namespace, self.uses)
+
+    def uses(self, name: str, entity: Any) -> "tuple[Any, ...]":
+        """What an entity refers to directly; `name` is what it is remembered by."""
         session = self.session
 
         def trace(workflow: Any) -> "tuple[Any, ...]":
             found: tuple[Any, ...] = workflow.trace(session.registry, session.scope).entities
             return found
 
-        return held(self.entities(), self.namespace, lambda name, e: self._uses.of(name, e, trace))
+        return self._uses.of(name, entity, trace)
 
 
 def is_entity(value: Any) -> bool:

@@ -277,7 +277,7 @@ def compilation(
     compilation: Any, where: str, humanize: Humanize, notes: "Sequence[str]" = ()
 ) -> Bundle:
     """What the notebook defines, compiled: each entity's state, and every problem."""
-    stale = {id(each.user_entity) for each in compilation.held}
+    stale = compilation.stale
     card = compilation_card.card(
         compilation.report, stale, where=where, notes=notes, humanize=humanize
     )

@@ -4,13 +4,13 @@ import json
 
 import pytest
 import yaml
-from flyteidl.admin.launch_plan_pb2 import LaunchPlan
+from flyteidl.admin.launch_plan_pb2 import LaunchPlan as LaunchPlanMessage
 from flyteidl.admin.task_pb2 import Task
 from flyteidl.admin.workflow_pb2 import Workflow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flyte_nb import task, workflow
+from flyte_nb import LaunchPlan, task, workflow
 from flyte_nb.api.identifiers import Identifier, Scope
 from flyte_nb.client.drafts import Drafts
 from flyte_nb.client.reports import compile_all, document_of
@@ -174,6 +174,14 @@ def test_what_flyteadmin_or_a_container_would_refuse_is_told(specs):
     assert [problem.code for problem in drafts[0].problems] == ["ValueRequired", "NeedsSource"]
 
 
+def test_what_a_cluster_would_not_launch_is_told(specs):
+    late = node("n0", "task:t")
+    late["metadata"] = {"timeout": "9999999999s"}
+    assert problems_of(spec_drafts(specs(a_task("t"), a_workflow("w", late)), SCOPE)) == [
+        ("w", "n0", "SyntaxError")
+    ]
+
+
 def test_what_is_registered_is_looked_up_once_and_only_when_nothing_nearer_has_it(specs):
     asked = []
     there = Task(id={"resource_type": "TASK", "project": "shop", "domain": "production", "name": "far",
@@ -191,7 +199,7 @@ def test_what_is_registered_is_looked_up_once_and_only_when_nothing_nearer_has_i
     binding = kept.inputs.add(var="n")
     binding.binding.promise.node_id, binding.binding.promise.var = "start-node", "n"
     template.nodes.add(id="start-node")
-    plan = LaunchPlan(id={"resource_type": "LAUNCH_PLAN", "project": "shop", "domain": "production",
+    plan = LaunchPlanMessage(id={"resource_type": "LAUNCH_PLAN", "project": "shop", "domain": "production",
                           "name": "plan", "version": "v2"})  # fmt: skip
     plan.closure.expected_inputs.parameters["n"].var.type.simple = 1
 
@@ -238,6 +246,20 @@ def double(n: int) -> int:
 @workflow
 def twice(n: int) -> int:
     return double(n=n)
+
+
+nightly = LaunchPlan(twice, name="nightly", fixed_inputs={"n": 4})
+
+
+@workflow
+def by_plan() -> int:
+    return nightly()
+
+
+def test_a_workflow_of_the_sdk_that_starts_a_launch_plan_compiles():
+    report = compile_all([by_plan, nightly], SCOPE, default_registry())
+    assert report.all_problems == ()
+    assert {one.id.name: one.nodes for one in report.entities}[f"{double.module}.by_plan"] == 1
 
 
 def test_specs_may_use_what_modules_define_beside_them(specs):

@@ -131,6 +131,28 @@ def test_a_name_that_means_something_else_now_is_not_stale(made):
     assert held(made) == []
 
 
+def test_what_uses_something_stale_is_stale_too(made):
+    made.run(
+        "other = count\n@workflow\ndef uses(n: int) -> int:\n    return other(n=n)", cell_id="a"
+    )
+    made.run("@workflow\ndef outer(n: int) -> int:\n    return uses(n=n)", cell_id="b")
+    redefine(made)
+    made.run("%flyte compile", cell_id="compile")
+    said = {line.split()[1]: line.split()[3] for line in made.shown().splitlines()[:4]}
+    assert said == {
+        "churn.count": "ok", "churn.train": "ok", "churn.uses": "stale", "churn.outer": "stale"
+    }  # fmt: skip
+
+
+def test_a_task_with_a_class_of_before_is_stale(made):
+    cell = "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int = 1\n"
+    made.run(cell, cell_id="class")
+    made.run("@task\ndef f(p: P) -> int:\n    return p.x", cell_id="f")
+    made.run(cell, cell_id="class")
+    made.run("%flyte compile f", cell_id="compile")
+    assert "◐ churn.f  task         stale" in made.shown()
+
+
 def test_registering_what_is_stale_says_which_cell_to_run(made):
     made.run(
         "other = count\n@workflow\ndef uses(n: int) -> int:\n    return other(n=n)", cell_id="a"

@@ -22,7 +22,13 @@ from flyte_nb.client.specs.checks import (
 )
 from flyte_nb.client.specs.naming import Entry, Name, Reference, in_order, used_by
 from flyte_nb.client.specs.values import Spec, uncompiled
-from flyte_nb.compiler import LaunchPlanInterface, compile_task, compile_workflow
+from flyte_nb.compiler import (
+    LaunchPlanInterface,
+    check_launchable,
+    check_options,
+    compile_task,
+    compile_workflow,
+)
 from flyte_nb.wire.identifiers import identifier_from_idl
 
 Lookup = Callable[[Sequence[Identifier]], Mapping[Identifier, Any]]
@@ -179,9 +185,10 @@ class _Drafting:
                 self._tasks(entry),
                 self._launch_plans(entry),
             )
+            problems.extend(check_launchable(closure))
         except CompileFailed as error:
-            problems.extend(error.problems)
-        return _draft(entry, problems)._replace(closure=closure)
+            problems.extend((*error.problems, *check_options(entry.message.template)))
+        return _draft(entry, problems)._replace(closure=None if problems else closure)
 
     def _tasks(self, entry: Entry) -> "list[CompiledTask]":
         """The tasks that run in it, at any depth: sub-workflows were brought along with theirs."""

@@ -17,15 +17,26 @@ class Compilation:
     """
 
     def __init__(
-        self, report: Report, names: "tuple[str, ...]", held: "tuple[Held, ...]" = ()
+        self,
+        report: Report,
+        names: "tuple[str, ...]",
+        held: "tuple[Held, ...]",
+        stale: "frozenset[int]",
     ) -> None:
-        """Args: `names` is what was asked for; empty for everything that the notebook defines."""
-        self.report, self.names, self.held = report, names, held
+        """What came of it.
+
+        Args:
+            report: of the compiler.
+            names: what was asked for; empty for everything that the notebook defines.
+            held: what holds objects of before.
+            stale: `id()` of the entities that do, and of those that use them.
+        """
+        self.report, self.names, self.held, self.stale = report, names, held, stale
 
     @property
     def ok(self) -> bool:
         """Whether there are no problems, and nothing holds an object of before."""
-        return self.report.ok and not self.held
+        return self.report.ok and not self.stale
 
     @property
     def entities(self) -> "tuple[CompiledEntity, ...]":
@@ -39,7 +50,7 @@ class Compilation:
 
     def __repr__(self) -> str:
         said = f"{len(self.problems)} problems" if self.problems else "no problems"
-        stale = f", {len(self.held)} stale" if self.held else ""
+        stale = f", {len(self.stale)} stale" if self.stale else ""
         return f"<compilation of {len(self.entities)} entities: {said}{stale}>"
 
 
@@ -65,4 +76,18 @@ def compiled(kernel: Kernel, names: "Sequence[str]" = ()) -> Compilation:
     # Two of one name in memory: who holds the older one says it better.
     older = {kernel.full_name(each.old) for each in held}
     told = [p for p in report.problems if p.code != "DuplicateName" or p.entity not in older]
-    return Compilation(report._replace(problems=tuple(told)), tuple(names), held)
+    report = report._replace(problems=tuple(told))
+    return Compilation(report, tuple(names), held, _stale(kernel, report, held))
+
+
+def _stale(kernel: Kernel, report: Report, held: "Sequence[Held]") -> "frozenset[int]":
+    """Who holds something of before, be it an entity or a class, or uses one that does."""
+    known = kernel.entities()
+    stale = {id(each.user_entity) for each in held}
+    stale |= {id(known[each.entity]) for each in kernel.stale(known)}
+    for one in report.entities:  # what is used comes first
+        entity = one.draft.entity
+        below = kernel.uses(f"{one.id.resource_type}:{one.id.name}", entity)
+        if any(id(getattr(used, "original", used)) in stale for used in below):
+            stale.add(id(entity))
+    return frozenset(stale)
