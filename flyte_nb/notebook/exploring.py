@@ -1,10 +1,8 @@
 """What an interactive graph shows: a function of the workflow and of what somebody opened. Pure."""
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from flyte_nb.api.errors import UsageError
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import WorkflowTemplate
 from flyte_nb.graph.layout import Engine, Layout, layered
@@ -187,27 +185,6 @@ class Subject:
             seen = seen._replace(opened=seen.opened | {place})
         return seen
 
-    def with_open(self, seen: Seen, names: "Iterable[str]") -> Seen:
-        """Open these nodes, and what they are in.
-
-        Args:
-            seen: What is open already.
-            names: Ids (`n1/n0`), or what nodes or their functions are called.
-
-        Raises:
-            UsageError: Nothing is called that, or nothing of that name can be opened.
-        """
-        for name in names:
-            called = [node for node in self._all if name in (node.id, node.title, _short(node))]
-            found = [node for node in called if node.can_open]
-            groups = [node for node in self.drawn(seen).nodes if node.members and node.id == name]
-            if not found and not groups:
-                raise UsageError(self._unknown(name, called=bool(called)))
-            for node in found:
-                seen = self.showing(seen, node.id)
-            seen = seen._replace(opened=seen.opened | {n.id for n in (*found, *groups)})
-        return seen
-
     def to_depth(self, seen: Seen, depth: "int | None" = None) -> Seen:
         """Open everything down to that depth; `None` for all, groups of large graphs too."""
         ids = openable(self.graph, depth)
@@ -215,14 +192,6 @@ class Subject:
             drawn = opened(self.graph, ids)
             ids |= {node.id for node in drawn.nodes if node.members}
         return seen._replace(opened=seen.opened | ids)
-
-    def _unknown(self, name: str, *, called: bool) -> str:
-        can = sorted({_short(node) or node.title for node in self._all if node.can_open})
-        if called:
-            return f"There is nothing in {name} to open. What opens: {', '.join(can) or 'nothing'}."
-        near = difflib.get_close_matches(name, [node.title for node in self._all], n=1)
-        advice = f" Did you mean {near[0]}?" if near else ""
-        return f"No node is called {name!r}.{advice} What opens: {', '.join(can) or 'nothing'}."
 
     def _index(self, graph: Graph) -> "list[tuple[str, str, str]]":
         if not self._words:
@@ -318,7 +287,3 @@ def graph_of_compiled(compiled: CompiledPort) -> Graph:
     if isinstance(compiled.template, WorkflowTemplate):
         return graph_of_template(compiled.template)
     return Graph(compiled.name, (), ())
-
-
-def _short(node: GraphNode) -> str:
-    return node.name.rpartition(".")[2]

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from flyte_nb.api.errors import UsageError
 from flyte_nb.notebook.commands.graphing import subject_of
 from flyte_nb.notebook.exploring import Seen, Subject
 
@@ -92,20 +91,9 @@ def test_closing_forgets_what_was_open_inside(train):
     assert train.toggled(Seen(), "n1") == Seen(frozenset({"n1"}))
 
 
-def test_things_are_opened_by_name_by_id_and_by_depth(train):
-    assert train.with_open(Seen(), ["search"]) == Seen(frozenset({"n1"}))
-    assert train.with_open(Seen(), ["n1"]) == Seen(frozenset({"n1"}))
+def test_things_are_opened_down_to_a_depth(train):
     assert train.to_depth(Seen(), 1) == Seen(frozenset({"n1"}))
     assert train.to_depth(Seen(), 0) == Seen()
-
-
-@pytest.mark.parametrize(
-    ("name", "said"), [("serch", "Did you mean search?"), ("load", "nothing in load to open")]
-)
-def test_what_cannot_be_opened_is_told_with_what_can(train, name, said):
-    with pytest.raises(UsageError, match=said.replace("?", r"\?")) as raised:
-        train.with_open(Seen(), [name])
-    assert "What opens: search." in str(raised.value)
 
 
 def test_problems_are_listed_with_their_nodes_and_found_by_search(nested):

@@ -92,6 +92,7 @@ def test_a_wrong_workflow_lists_its_problems_and_does_not_fail_the_cell(train):
 
 def test_a_task_has_no_graph_and_an_engine_has_a_name(train):
     assert "a task has no graph" in str(train.fails("%flyte graph load"))
+    assert "What opens here: search." in str(train.fails("%flyte graph train --open load"))
     error = train.fails("%flyte graph train --engine neato")
     assert isinstance(error, UsageError)
     assert "layered or dot" in str(error)

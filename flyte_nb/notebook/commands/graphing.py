@@ -8,6 +8,7 @@ from flyte_nb.api.specs import Location, WorkflowTemplate
 from flyte_nb.graph import dot
 from flyte_nb.graph.layout import Engine, layered
 from flyte_nb.graph.model import graph_of
+from flyte_nb.graph.opening import found
 from flyte_nb.graph.picture import ENGINES, GraphPicture
 from flyte_nb.notebook import rest
 from flyte_nb.notebook.arguments import Arguments
@@ -142,4 +143,4 @@ def _seen(subject: Subject, arguments: Arguments) -> Seen:
     names = [name for name in arguments.options.get("open", "").split(",") if name]
     if names == ["all"]:
         return subject.to_depth(seen)
-    return subject.with_open(seen, names)
+    return seen._replace(opened=seen.opened | found(subject.graph, names))
