@@ -285,5 +285,7 @@ def graph_of_compiled(compiled: CompiledPort) -> Graph:
     if compiled.closure is not None and not compiled.problems:
         return graph_of(compiled.closure)
     if isinstance(compiled.template, WorkflowTemplate):
-        return graph_of_template(compiled.template)
+        specs = [draft.spec for draft in compiled.drafts]
+        inner = {spec.id.name: spec for spec in specs if isinstance(spec, WorkflowTemplate)}
+        return graph_of_template(compiled.template, sub_workflows=inner)
     return Graph(compiled.name, (), ())

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.identifiers import ExecutionId, Identifier
+from flyte_nb.client.pictures import paths_of
 from flyte_nb.client.views import AttemptView, ExecutionView, NodeView
 from flyte_nb.notebook.live import fragments
 from flyte_nb.notebook.live.states import (
@@ -16,7 +17,6 @@ from flyte_nb.notebook.live.states import (
     delta,
     most_telling,
     node_states,
-    paths_of,
     spoken_duration,
 )
 
@@ -168,18 +168,6 @@ def _inner(id: str, spec: str, parent: str, phase: str) -> NodeView:
     return NodeView(id, spec, f"churn.{spec}", phase, parent_id=parent)
 
 
-def test_inner_nodes_are_known_by_their_paths_and_cases_stand_beside_their_branch():
-    view = _view(
-        _node("n1", "RUNNING"),
-        _inner("n1-0-n0", "n0", "n1", "SUCCEEDED"),
-        _inner("n1-0-n0-0-n5", "n5", "n1-0-n0", "RUNNING"),
-        _node("n2", "RUNNING"),
-        _inner("n2-0-n2-n0", "n2-n0", "n2", "RUNNING"),
-    )
-    known = {"n1", "n1/n0", "n1/n0/n5", "n2", "n2-n0"}
-    assert list(paths_of(view, known).values()) == ["n1", "n1/n0", "n1/n0/n5", "n2", "n2-n0"]
-
-
 def test_a_sub_workflow_says_how_much_of_it_is_done_and_its_nodes_wait_with_it():
     view = _view(
         _node("n1", "RUNNING"),
@@ -191,8 +179,7 @@ def test_a_sub_workflow_says_how_much_of_it_is_done_and_its_nodes_wait_with_it()
         "n3/n0": frozenset(),
         "n3": frozenset({"n1"}),
     }
-    paths = paths_of(view, {"n1", "n1/n0", "n1/n1", "n1/n2"})
-    states = node_states(view, NOW, waits, paths, {"n1": 3})
+    states = node_states(view, NOW, waits, paths_of(view.nodes), {"n1": 3})
     assert states["n1"] == NodeState("RUNNING", "1 of 3 done")
     assert states["n1/n0"].phase == "SUCCEEDED"
     assert states["n1/n2"] == NodeState("UNDEFINED", "waits for 1")

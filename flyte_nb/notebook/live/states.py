@@ -1,6 +1,6 @@
 """What each node of a running graph says: its phase, its mark and one line. Pure."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -18,26 +18,6 @@ class NodeState(NamedTuple):
     subtitle: str
 
 
-def paths_of(view: ExecutionView, known: "Collection[str]") -> "dict[str, str]":
-    """Where each node stands in the graph: its path there, by its id in the execution.
-
-    Args:
-        view: The execution.
-        known: The paths that the graph has. A case of a branch stands beside its branch, not in it.
-    """
-    paths: dict[str, str] = {}
-    for node in view.nodes:
-        above = paths.get(node.parent_id, "")
-        path = f"{above}/{node.spec_node_id}" if node.parent_id else node.spec_node_id
-        while above and path not in known:
-            above = above.rpartition("/")[0]
-            beside = f"{above}/{node.spec_node_id}" if above else node.spec_node_id
-            if beside in known:
-                path = beside
-        paths[node.node_id] = path
-    return paths
-
-
 def node_states(
     view: ExecutionView,
     now: datetime,
@@ -51,7 +31,7 @@ def node_states(
         view: The execution.
         now: For running times, UTC.
         waits: For each node of the template, the nodes it waits for; makes `waits for 2`.
-        paths: As `paths_of` gives them; `None` takes the top-level nodes only.
+        paths: As `client.pictures.paths_of` gives them; `None` takes the top-level nodes only.
         sizes: How many nodes there are in each that holds some, where that is known.
     """
     if paths is None:

@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import FlyteNbError
+from flyte_nb.client.pictures import paths_of
 from flyte_nb.client.views import ExecutionView, NodeView
 from flyte_nb.graph.svg import group_phase
 from flyte_nb.graph.values import GROUP, INPUTS, OUTPUTS, Graph
@@ -21,7 +22,7 @@ from flyte_nb.notebook.exploring import Subject
 from flyte_nb.notebook.live import fragments
 from flyte_nb.notebook.live.graph_widget import graph_view
 from flyte_nb.notebook.live.pump import Pump
-from flyte_nb.notebook.live.states import NodeState, delta, most_telling, node_states, paths_of
+from flyte_nb.notebook.live.states import NodeState, delta, most_telling, node_states
 from flyte_nb.notebook.live.style import style_sheet
 from flyte_nb.notebook.ports import ExecutionPort
 from flyte_nb.notebook.toolkit import close_all, widgets
@@ -56,7 +57,6 @@ class Tracker:
         self._around = around
         self._view = first
         self._states: dict[str, NodeState] = {}
-        self._known = frozenset(subject.titles)
         self._total, self._sizes = units.steps(subject.graph), subject.sizes
         self._titles = subject.titles
         self._chosen = ""
@@ -130,7 +130,7 @@ class Tracker:
         self._write_side(now)
 
     def _states_now(self, now: datetime) -> "dict[str, NodeState]":
-        paths = paths_of(self._view, self._known)
+        paths = paths_of(self._view.nodes)
         states = node_states(self._view, now, self._waits, paths, self._sizes)
         _add_groups(states, self._graph.picture.graph)
         return states
@@ -180,7 +180,7 @@ class Tracker:
 
     def _followed(self) -> "NodeView | None":
         if self._chosen:
-            paths = paths_of(self._view, self._known)
+            paths = paths_of(self._view.nodes)
             for node in self._view.nodes:
                 if paths[node.node_id] == self._chosen:
                     return node
