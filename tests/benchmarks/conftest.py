@@ -89,7 +89,7 @@ class Comparison:
         ours(), peer()
         pairs = [(ours(), peer()) for _ in range(rounds)]
         mine, theirs = (statistics.median(side) * 1e6 for side in zip(*pairs, strict=True))
-        self._report(
+        self.report(
             f"{what}: {mine:.0f} us against {theirs:.0f} us,"
             f" difference {mine - theirs:.0f} us (bar {bar_us:g})"
         )
