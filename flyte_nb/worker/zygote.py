@@ -195,11 +195,24 @@ class Zygote:
             os.close(fork.end_fd)
             if fork.pidfd >= 0:
                 os.close(fork.pidfd)
+        self._rehearse()
         frame = receive(theirs)
         if frame is None:
             os._exit(0)  # the zygote has ended
         theirs.close()
         self._become(*frame)
+
+    def _rehearse(self) -> None:
+        """Touch the memory that every attempt touches: it is copied now, and not when one waits for it."""
+        try:
+            from flyte_nb.worker.pipe import Pipe
+
+            pipe = Pipe(*os.pipe(), self._folder)
+            pipe.send({"kind": "rehearsal"})
+            pipe.receive()
+            pipe.close()
+        except Exception:  # noqa: BLE001 - a ring of another release; the attempt does without
+            return
 
     def _become(self, message: "dict[str, Any]", own: "list[int]") -> None:
         """Be a fresh process of the attempt: streams, folder, variables, random numbers."""
