@@ -14,7 +14,7 @@ from flyte_nb.bundle.pack import Captured, PackedTask, Packer
 from flyte_nb.bundle.reach import called_inside
 from flyte_nb.client import registered
 from flyte_nb.client.admin_client import AdminClient
-from flyte_nb.client.reasons import registered_parts
+from flyte_nb.client.reasons import registered_parts, registered_python
 from flyte_nb.client.register import Place
 from flyte_nb.client.views import CHANGED, FAILED, NEW, UNCHANGED
 from flyte_nb.sdk.closure import reachable
@@ -178,7 +178,7 @@ class _Comparison:
             inner=tuple(one.name for one in packed.inner),
             python=packed.python,
             fingerprint=packed.fingerprint,
-            warnings=packed.warnings,
+            warnings=(*packed.warnings, *_other_python(packed, before)),
         )
 
     def _state(self, packed: PackedTask, before: Any, known: "Mapping[str, str] | None") -> str:
@@ -225,6 +225,16 @@ class _Comparison:
         if place not in self._stored:
             self._stored[place] = self._store.size(f"{self._bundles}/{place}") == size
         return self._stored[place]
+
+
+def _other_python(packed: PackedTask, before: Any) -> "tuple[str, ...]":
+    known = registered_python(before) if before is not None else ""
+    if not known or known == packed.python:
+        return ()
+    return (
+        f"{packed.name} was registered by Python {known}; registered by this one it runs on Python"
+        f" {packed.python}, so its image has to have that.",
+    )
 
 
 def _why(item: Captured) -> str:

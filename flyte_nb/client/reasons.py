@@ -89,6 +89,12 @@ def registered_parts(task: Task) -> "dict[str, str] | None":
     return {name: part.string_value for name, part in parts.items()}
 
 
+def registered_python(task: Task) -> str:
+    """The `major.minor` that pickled the registered task; empty when it does not say."""
+    said = task.closure.compiled_task.template.custom.fields
+    return (CUSTOM_KEY in said and _text(said[CUSTOM_KEY].struct_value.fields, "python")) or ""
+
+
 def _text(fields: Any, name: str) -> "str | None":
     return str(fields[name].string_value) if name in fields else None
 

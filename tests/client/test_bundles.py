@@ -155,3 +155,27 @@ def test_a_single_index_and_a_folder_can_be_verified(session, command):
     assert command("verify", str(index))[0] == 0
     assert command("verify", location)[0] == 0
     assert command("verify", f"{location}/index-{'0' * 64}.json")[0] == 1
+
+
+def test_without_an_answer_it_says_what_travels_and_that_nothing_was_compared(tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text("admin:\n  endpoint: dns:///127.0.0.1:9\n  insecure: true\n")
+    alone = flyte_nb.connect(config, name="alone")
+    cells = Cells()
+    cells.run(SOURCE)
+    bundle = alone.bundle(cells["f"])
+    alone.close()
+    assert _states(bundle)[0] == "unknown"
+    assert "cannot be reached" in bundle.note
+
+
+def test_a_registered_task_says_which_python_pickled_it():
+    from flyteidl.admin.task_pb2 import Task
+
+    from flyte_nb.client.reasons import registered_parts, registered_python
+
+    task = Task()
+    assert (registered_python(task), registered_parts(task)) == ("", None)
+    said = {"python": "3.9", "parts": {"function f()": "ab"}}
+    task.closure.compiled_task.template.custom.update({"flyte_nb": said})
+    assert (registered_python(task), registered_parts(task)) == ("3.9", {"function f()": "ab"})
