@@ -135,6 +135,9 @@ def _add_defining(add: Add) -> None:
     compiling.add_argument(
         "--closure-dir", "-o", type=Path, help="where to write compiled workflows (.pb and .json)"
     )
+    compiling.add_argument(
+        "--graph", type=Path, metavar="FILE", help="draw the workflows (.svg, .png, .html, .dot, …)"
+    )
     serializing = add(serialize)
     serializing.add_argument("targets", nargs="+", metavar="TARGET", help=HELP)
     serializing.add_argument(

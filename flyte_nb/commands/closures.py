@@ -1,4 +1,4 @@
-"""Compiled workflows as files."""
+"""Compiled workflows as files: closures and graphs."""
 
 from pathlib import Path
 
@@ -25,4 +25,28 @@ def write_closures(report: Report, folder: Path) -> "list[str]":
         for path, content in ((f"{name}.pb", data), (f"{name}.json", f"{text}\n".encode())):
             write_atomically(folder / path, content)
             written.append(str(folder / path))
+    return written
+
+
+def draw_graphs(report: Report, path: Path) -> "list[str]":
+    """Draw each workflow that no other one uses, with all that opens; the paths.
+
+    One workflow is drawn to `path`; of several, each to a file of its own: `graph.NAME.svg`.
+
+    Raises:
+        UsageError: the suffix is no picture's, or the file cannot be written.
+    """
+    from flyte_nb.graph.model import graph_of
+    from flyte_nb.graph.opening import openable, opened
+    from flyte_nb.graph.picture import GraphPicture
+
+    closures = {one.id.name: one.draft.closure for one in report.entities if one.draft.closure}
+    inner = {sub.template.id.name for closure in closures.values() for sub in closure.sub_workflows}
+    roots = [name for name in closures if name not in inner]
+    written = []
+    for name in roots:
+        own = path.with_name(f"{path.stem}.{file_name(name)}{path.suffix}")
+        graph = graph_of(closures[name])
+        picture = GraphPicture(opened(graph, openable(graph, None)))
+        written.append(str(picture.save(path if len(roots) == 1 else own)))
     return written

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from flyte_nb.api.errors import UsageError
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.commands.targets import Targets, load, sorted_out
 from flyte_nb.commands.terminal import DONE, FAILED, scope_of, session_of, show
@@ -18,6 +19,11 @@ _SOURCE = f"from flyte_nb.commands.compiling import print_report as _print\n_pri
 def compile(options: argparse.Namespace) -> int:
     """Compile modules, notebooks and specs here; nothing is sent."""
     targets = sorted_out(options.targets)
+    if targets.notebooks and (options.closure_dir is not None or options.graph is not None):
+        raise UsageError(
+            "Files are written of modules and specs. In a notebook: wf.graph().save(…), or"
+            " session.compile(wf).closure."
+        )
     documents = [_of_notebook(path) for path in targets.notebooks]
     if targets.modules or targets.specs:
         documents.append(_of_code(options, targets))
@@ -54,7 +60,7 @@ def print_report(mark: str) -> None:
 def _of_code(options: argparse.Namespace, targets: Targets) -> "dict[str, Any]":
     from flyte_nb.client.reports import compile_all, document_of
     from flyte_nb.client.specs.lookup import lookup_in
-    from flyte_nb.commands.closures import write_closures
+    from flyte_nb.commands.closures import draw_graphs, write_closures
     from flyte_nb.session import default_runner
     from flyte_nb.types.registry import default_registry
 
@@ -68,8 +74,13 @@ def _of_code(options: argparse.Namespace, targets: Targets) -> "dict[str, Any]":
         problems=found.problems,
     )
     document = document_of(report)
+    written = []
     if options.closure_dir is not None and report.ok:
-        document["written"] = write_closures(report, options.closure_dir)
+        written += write_closures(report, options.closure_dir)
+    if options.graph is not None:
+        written += draw_graphs(report, options.graph)
+    if written:
+        document["written"] = written
     return document
 
 

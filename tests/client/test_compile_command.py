@@ -157,6 +157,16 @@ def test_closures_are_written_whole_and_only_when_all_is_well(command, module, t
     assert (tmp_path / "again" / "shop.both.pb").read_bytes() == data
 
 
+def test_graphs_are_drawn_of_what_compiles(command, module, tmp_path):
+    assert command("compile", "pipeline.yaml", "--graph", "shop.svg")[0] == 0
+    assert "<svg" in (tmp_path / "shop.svg").read_text()
+    code, out, _ = command("compile", module, "pipeline.yaml", "--graph", "all.mmd")
+    assert code == 1  # one of them has problems
+    assert "written   all.compiled_pipeline.good.mmd" in out
+    assert (tmp_path / "all.shop.both.mmd").is_file()
+    assert command("compile", "pipeline.yaml", "--graph", "shop.txtx")[0] == 2
+
+
 def test_a_notebooks_problems_are_told_by_cell(command, tmp_path):
     nbformat = pytest.importorskip("nbformat")
     cells = [nbformat.v4.new_code_cell(source) for source in ("x = 1", MODULE.strip())]
