@@ -6,15 +6,17 @@ and the same facts follow as a table for those who cannot see it.
 """
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 from flyte_nb.api.problems import Problem
 from flyte_nb.graph.collapse import collapsed
 from flyte_nb.graph.layout import Layout, layered
-from flyte_nb.graph.palette import PHASE_STYLES, display_phase
+from flyte_nb.graph.levels import levels_of
+from flyte_nb.graph.palette import CHANGE_STYLES, PHASE_STYLES, display_phase
+from flyte_nb.graph.pins import pinned
 from flyte_nb.graph.svg import svg
-from flyte_nb.graph.values import INPUTS, OUTPUTS, Graph
+from flyte_nb.graph.values import CASE, INPUTS, OUTPUTS, REMOVED, Graph, GraphNode
 
 _MAX_ALT = 400  # characters; longer descriptions are cut, the table has everything
 _MAX_ROWS = 300
@@ -35,14 +37,20 @@ def figure(
     """The graph as HTML.
 
     Args:
-        graph: what to draw; a `Layout` is drawn as it is, a large `Graph` is collapsed first.
+        graph: what to draw; a `Layout` is drawn as it is, a large `Graph` with nothing open is
+            collapsed first.
         phases: as `svg` takes them.
         problems: as `svg` takes them.
         subtitles: as `svg` takes them.
         theme: as `svg` takes it.
         details: whether the table follows.
     """
-    layout = graph if isinstance(graph, Layout) else layered(collapsed(graph), subtitles=subtitles)
+    if isinstance(graph, Layout):
+        layout = graph
+    else:
+        # What is open was collapsed level by level already.
+        small = graph if graph.frames else collapsed(graph)
+        layout = layered(small, subtitles=subtitles)
     picture = svg(layout, phases=phases, problems=problems, subtitles=subtitles, theme=theme)
     data = b64encode(picture.encode("utf-8")).decode("ascii")
     whole = graph.graph if isinstance(graph, Layout) else graph
@@ -64,44 +72,66 @@ def describe(
     """One sentence that says what the picture shows."""
     nodes = [node for node in graph.nodes if node.kind not in (INPUTS, OUTPUTS)]
     count = f"{graph.title}: {len(nodes)} node{'' if len(nodes) == 1 else 's'}"
-    wrong = {problem.node_id for problem in problems}
+    if graph.frames:
+        count += f", {len(graph.frames)} of its parts open"
+    wrong = pinned(graph, problems).numbers
     said = []
     for node in nodes:
+        title = f"{node.title} {CHANGE_STYLES[node.mark].word}" if node.mark else node.title
         if node.id in wrong:
-            said.append(f"{node.title} has a problem")
+            said.append(f"{title} has a problem")
         elif phases and node.id in phases:
-            said.append(f"{node.title} {PHASE_STYLES[display_phase(phases[node.id])].word}")
+            said.append(f"{title} {PHASE_STYLES[display_phase(phases[node.id])].word}")
         else:
-            said.append(node.title)
+            said.append(title)
     text = f"{count}: {', '.join(said)}" if said else count
     return text if len(text) <= _MAX_ALT else text[: _MAX_ALT - 1] + "…"
 
 
 def _table(graph: Graph, phases: "Mapping[str, str]", subtitles: "Mapping[str, str]") -> str:
-    titles = {node.id: node.title for node in graph.nodes}
+    listed = list(_in_order(graph))
+    titles = {node.id: node.title for node, _ in listed}
     after: dict[str, list[str]] = {}
     for edge in graph.edges:
-        said = titles.get(edge.source, edge.source) + (f" if {edge.label}" if edge.label else "")
-        after.setdefault(edge.target, []).append(said)
+        said = titles.get(edge.source, "") + (f" if {edge.label}" if edge.kind == CASE else "")
+        if edge.source in titles and edge.mark != REMOVED:
+            after.setdefault(edge.target, []).append(said)
     rows = []
-    for node in graph.nodes[:_MAX_ROWS]:
+    for node, depth in listed[:_MAX_ROWS]:
         phase = phases.get(node.id, "")
         style = PHASE_STYLES[display_phase(phase)] if phase else None
         state = f"{style.mark} {style.word}" if style else ""
         note = subtitles.get(node.id) or node.subtitle
-        cells = [node.title, node.name or node.kind.replace("_", " "), state, note]
+        change = ""
+        if node.mark:
+            change = f"{CHANGE_STYLES[node.mark].mark} {CHANGE_STYLES[node.mark].word}"
+            change += f": {node.why}" if node.why else ""
+        title = "\u2003" * depth + node.title
+        cells = [title, node.name or node.kind.replace("_", " "), state, note, change]
         rows.append([*cells, ", ".join(after.get(node.id, ()))])
-    heads = ["node", "runs", "phase", "", "after"]
-    used = [column for column in range(5) if any(row[column] for row in rows)]
+    heads = ["node", "runs", "phase", "", "change", "after"]
+    used = [column for column in range(len(heads)) if any(row[column] for row in rows)]
     head = "".join(f'<th style="{_CELL}">{heads[column]}</th>' for column in used)
     body = "".join(
         "<tr>" + "".join(f'<td style="{_CELL}">{escape(row[c])}</td>' for c in used) + "</tr>"
         for row in rows
     )
-    more = len(graph.nodes) - len(rows)
+    more = len(listed) - len(rows)
     rest = f"<div>… and {more:,} more</div>" if more else ""
     return (
         '<details style="margin-top:6px;font-size:12px"><summary style="opacity:0.8">as a table'
         f'</summary><table style="border-collapse:collapse;margin:4px 0 0 0;font-size:12px">'
         f"<tr>{head}</tr>{body}</table>{rest}</details>"
     )
+
+
+def _in_order(graph: Graph) -> "Iterator[tuple[GraphNode, int]]":
+    """Every node and every open one with its depth, each open one before what is in it."""
+    levels = levels_of(graph)
+    waiting = [(thing, 0) for thing in reversed(levels[""].things)]
+    while waiting:
+        thing, depth = waiting.pop()
+        if not thing.is_port:
+            yield thing, depth
+        if thing.id in levels and thing.id:
+            waiting += [(inner, depth + 1) for inner in reversed(levels[thing.id].things)]

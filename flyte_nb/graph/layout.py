@@ -153,7 +153,7 @@ class _Placing:
         for number, (thing, box) in enumerate(zip(done.level.things, done.boxes, strict=True)):
             column = done.rank[number]
             begin, top = left[column], centre[number] - box.above
-            if thing.id in self._inner:
+            if thing.id in self._opened:
                 height = box.above + box.below
                 frame = PlacedFrame(self._opened[thing.id], begin, top, box.width, height)
                 self.frames.append(frame)

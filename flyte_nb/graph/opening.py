@@ -55,7 +55,7 @@ def openable(graph: Graph, depth: "int | None" = None) -> "frozenset[str]":
         for prefix, here in level:
             for node in here.nodes:
                 inner = graph.within.get(node.opens)
-                if inner is None or drawn + len(inner.nodes) > MAX_NODES:
+                if inner is None or not node.id or drawn + len(inner.nodes) > MAX_NODES:
                     continue
                 drawn += len(inner.nodes)
                 found.append(prefix + node.id)
@@ -160,7 +160,7 @@ class _Opening:
         """Add a node, or the frame that it opens to."""
         path = prefix + node.id
         inner = self._whole.within.get(node.opens)
-        if inner is None or path not in self._open or depth >= MAX_DEPTH:
+        if inner is None or not node.id or path not in self._open or depth >= MAX_DEPTH:
             self._nodes.append(_moved(node, prefix))
         else:
             small = collapsed(inner, limit=self._limit)

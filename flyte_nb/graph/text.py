@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from flyte_nb.api.problems import Problem, as_text
-from flyte_nb.graph.palette import display_phase, style_of
+from flyte_nb.graph.levels import Level, levels_of
+from flyte_nb.graph.palette import CHANGE_STYLES, display_phase, style_of
+from flyte_nb.graph.pins import pinned
 from flyte_nb.graph.ranking import adjacency, back_edges, ranks, topological
 from flyte_nb.graph.values import INPUTS, OUTPUTS, Graph, GraphNode
 
@@ -19,26 +21,35 @@ def tree(
     """The graph as an indented tree, one node a line, problems numbered at the end.
 
     Every node stands once, below the last of the nodes it waits for; the others follow it after `←`.
-    A chain stays on one level. At most 200 nodes are listed.
+    A chain stays on one level. What is in an open node, which has a `▾`, stands below it behind `│`.
+    At most 200 nodes are listed.
     """
-    phases = phases or {}
-    numbers: dict[str, list[int]] = {}
-    for number, problem in enumerate(problems, start=1):
-        numbers.setdefault(problem.node_id, []).append(number)
+    numbers = pinned(graph, problems).numbers
+    levels = levels_of(graph)
+    skeletons = {key: _Skeleton(level) for key, level in levels.items()}
     lines = [graph.title]
-    skeleton = _Skeleton(graph)
-    stack = [(root, 0) for root in reversed(skeleton.roots)]
+    stack = [("", root, "  ") for root in reversed(skeletons[""].roots)]
     while stack and len(lines) <= _MAX_LINES:
-        index, depth = stack.pop()
-        node = graph.nodes[index]
-        lines.append("  " * min(depth + 1, _MAX_DEPTH) + _line(node, phases, numbers))
-        also = [graph.nodes[other].title for other in skeleton.others[index]]
-        if also:
-            lines[-1] += "  ← " + ", ".join(also[:6]) + (" …" if len(also) > 6 else "")
+        key, index, indent = stack.pop()
+        things, skeleton = levels[key].things, skeletons[key]
+        node = things[index]
+        if not node.is_port:
+            mark = "▾ " if node.id and node.id in levels else ""
+            line = mark + _line(node, phases or {}, numbers)
+            also = [things[other] for other in skeleton.others[index]]
+            said = [other.title for other in also if not other.is_port]
+            if said:
+                line += "  ← " + ", ".join(said[:6]) + (" …" if len(said) > 6 else "")
+            lines.append(indent + line)
         children = skeleton.children[index]
-        deeper = depth if len(children) == 1 else depth + 1
-        stack.extend((child, deeper) for child in reversed(children))
-    hidden = len(graph.nodes) - (len(lines) - 1)
+        same = len(children) == 1 or node.is_port or len(indent) >= 2 * _MAX_DEPTH
+        deeper = indent if same else f"{indent}  "
+        stack.extend((key, child, deeper) for child in reversed(children))
+        if node.id and node.id in levels:
+            inner = f"{indent}│ "
+            stack.extend((node.id, root, inner) for root in reversed(skeletons[node.id].roots))
+    ports = sum(1 for node in graph.nodes if node.is_port)
+    hidden = len(graph.nodes) - ports + len(graph.frames) - (len(lines) - 1)
     if hidden > 0:
         lines.append(f"  … and {hidden:,} more")
     if problems:
@@ -47,18 +58,13 @@ def tree(
 
 
 class _Skeleton:
-    """One parent a node, so that the graph can be printed as a tree."""
+    """One parent a node, so that a level can be printed as a tree."""
 
-    def __init__(self, graph: Graph) -> None:
-        count = len(graph.nodes)
-        index = {node.id: number for number, node in enumerate(graph.nodes)}
-        pairs = [
-            (index[edge.source], index[edge.target])
-            for edge in graph.edges
-            if edge.source in index and edge.target in index and edge.source != edge.target
-        ]
+    def __init__(self, level: Level) -> None:
+        count = len(level.things)
+        pairs = [(source, target) for _, source, target in level.arrows if source != target]
         back = back_edges(count, pairs)
-        forward = [pair for pair in pairs if pair not in back]
+        forward = list(dict.fromkeys(pair for pair in pairs if pair not in back))
         successors, predecessors = adjacency(count, forward)
         rank = ranks(successors, predecessors)
         self.children: list[list[int]] = [[] for _ in range(count)]
@@ -76,7 +82,7 @@ class _Skeleton:
 def _line(node: GraphNode, phases: "Mapping[str, str]", numbers: "Mapping[str, list[int]]") -> str:
     if node.kind in (INPUTS, OUTPUTS):
         return f"{node.title}: {node.subtitle}"
-    parts = []
+    parts = [CHANGE_STYLES[node.mark].mark] if node.mark else []
     if node.id in numbers:
         parts.append("✕ " + ",".join(map(str, numbers[node.id])))
     elif node.id in phases:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from flyte_nb.api.problems import Problem
 from flyte_nb.graph.text import tree
-from flyte_nb.graph.values import Graph, GraphEdge, GraphNode
+from flyte_nb.graph.values import Frame, Graph, GraphEdge, GraphNode
 
 
 def test_the_tree_says_phases_and_what_else_a_node_waits_for(churn: Graph) -> None:
@@ -47,3 +47,28 @@ def test_a_very_long_list_is_cut_and_says_so(dag: "Callable[..., Graph]") -> Non
     lines = tree(dag("layered", 2000)).splitlines()
     assert len(lines) == 202
     assert lines[-1] == "  … and 1,800 more"
+
+
+def test_what_is_in_an_open_node_stands_behind_a_line() -> None:
+    inner = (
+        GraphNode("n1/start-node", "inputs", "inputs", "x"),
+        GraphNode("n1/n0", "task", "parse"),
+        GraphNode("n1/n1", "task", "dedupe"),
+    )
+    nodes = (GraphNode("n0", "task", "load", mark="new"), *inner, GraphNode("n2", "task", "save"))
+    edges = tuple(
+        GraphEdge(*pair.split())
+        for pair in ("n0 n1", "n1/start-node n1/n0", "n1/n0 n1/n1", "n1 n2", "n0 n2")
+    )
+    frame = Frame(GraphNode("n1", "workflow", "clean", "sub-workflow"), tuple(n.id for n in inner))
+    graph = Graph("pipeline", nodes, edges, "m.pipeline", (frame,))
+    assert tree(graph, {"n1/n1": "RUNNING"}) == "\n".join(
+        [
+            "pipeline",
+            "  + load",
+            "  ▾ clean (sub-workflow)",
+            "  │ parse",
+            "  │ ◐ dedupe",
+            "  save  ← load",
+        ]
+    )
