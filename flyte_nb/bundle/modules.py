@@ -19,6 +19,9 @@ from flyte_nb.bundle.units import Unit, read_unit
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 _OURS = frozenset({"flyte_nb", "_flyte_nb_cloudpickle"})
 
+_ELSEWHERE_BYTES = 16 << 20
+"""A larger package that lies elsewhere is taken for a part of the platform, as Spark's is."""
+
 
 class Units:
     """The author's own modules, each read once in its life.
@@ -31,17 +34,19 @@ class Units:
         self._roots = [Path(os.path.abspath(root)) for root in roots]
         self._real_roots = [root.resolve() for root in self._roots]
         self._units: dict[str, Unit | None] = {}
-        self.compiled: dict[str, Unit] = {}
-        """Modules that would be the author's own, but have compiled parts and lie elsewhere."""
+        self.left_behind: dict[str, tuple[Unit, str]] = {}
+        """Modules that lie elsewhere and would be the author's own, with what keeps them from it."""
 
     def find(self, top: str) -> "Unit | None":
         """The unit of the top-level module `top`, or `None` when it is not the author's own."""
         if top not in self._units:
             place = self._place(top)
             unit = None if place is None else read_unit(top, place)
-            if unit is not None and unit.binaries and not self.is_below_a_root(unit):
-                self.compiled[top] = unit
-                unit = None
+            if unit is not None and not self.is_below_a_root(unit):
+                reason = _too_much(unit)
+                if reason:
+                    self.left_behind[top] = (unit, reason)
+                    unit = None
             self._units[top] = unit
         return self._units[top]
 
@@ -118,15 +123,22 @@ class LocalModules:
         return tuple(self._noted[name] for name in sorted(self._noted))
 
 
+def _too_much(unit: Unit) -> str:
+    """Why a module from elsewhere is rather a platform's than the author's; empty when it is not."""
+    if unit.binaries:
+        return f"has compiled parts ({unit.binaries[0]})"
+    if len(unit.data) > _ELSEWHERE_BYTES:
+        return f"has {len(unit.data) / 1e6:.0f} MB"
+    return ""
+
+
 def _home(module: object) -> "Path | None":
     """The file of a loaded module, or the folder of a package."""
     paths = getattr(module, "__path__", None)
     if paths is not None:
         return _folder(paths)
     file = getattr(module, "__file__", None)
-    if not file or not str(file).endswith(".py"):
-        return None
-    return Path(os.path.abspath(file))
+    return _python_file(file)
 
 
 def _home_of_spec(spec: "importlib.machinery.ModuleSpec | None") -> "Path | None":
@@ -134,8 +146,14 @@ def _home_of_spec(spec: "importlib.machinery.ModuleSpec | None") -> "Path | None
         return None
     if spec.submodule_search_locations is not None:
         return _folder(spec.submodule_search_locations)
-    origin = spec.origin
-    return Path(os.path.abspath(origin)) if origin and origin.endswith(".py") else None
+    return _python_file(spec.origin)
+
+
+def _python_file(path: "str | None") -> "Path | None":
+    # What lies in a zip is no file, and travels by nobody's hand.
+    if not path or not path.endswith(".py") or not os.path.isfile(path):
+        return None
+    return Path(os.path.abspath(path))
 
 
 def _folder(paths: object) -> "Path | None":

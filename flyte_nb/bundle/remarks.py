@@ -163,11 +163,11 @@ def _of_needs(
             f"{task} imports {name!r}, which is neither installed here nor beside the notebook."
             " Where the task runs it has to be."
         )
-    for top, unit in sorted(units.compiled.items()):
+    for top, (unit, reason) in sorted(units.left_behind.items()):
         if top in fingerprinter.tops:
             yield (
-                f"{top!r} lies in {unit.place} with compiled parts ({unit.binaries[0]}), so it"
-                f" cannot travel with {task}. Build a wheel of it, and install that where tasks run."
+                f"{top!r} in {unit.place} {reason}, so it does not travel with {task}. Install it where"
+                " tasks run, e.g. as a wheel."
             )
 
 

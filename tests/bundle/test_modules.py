@@ -1,5 +1,6 @@
 """Which local modules belong together, and that what is on disk is what travels."""
 
+import importlib
 import io
 import os
 import zipfile
@@ -183,7 +184,43 @@ def test_an_editable_install_with_compiled_parts_does_not_travel(tmp_path, monke
     monkeypatch.syspath_prepend(str(tmp_path / "src"))
     units = Units([tmp_path / "book"])
     assert units.find("unit_fast") is None
-    assert list(units.compiled) == ["unit_fast"]
+    assert list(units.left_behind) == ["unit_fast"]
+
+
+def test_a_large_package_from_elsewhere_is_a_platforms_and_said_so(tmp_path, monkeypatch):
+    import sys
+
+    from flyte_nb.api.identifiers import Scope
+    from flyte_nb.bundle import modules
+    from flyte_nb.bundle.pack import pack
+    from flyte_nb.testing.cells import Cells
+
+    (tmp_path / "book").mkdir()
+    (tmp_path / "spark" / "unit_spark").mkdir(parents=True)
+    (tmp_path / "spark" / "unit_spark" / "__init__.py").write_text("K = 1\n" * 1000)
+    monkeypatch.syspath_prepend(str(tmp_path / "spark"))
+    monkeypatch.setattr(modules, "_ELSEWHERE_BYTES", 1000)
+    cells = Cells()
+    cells.run(
+        "import unit_spark\nfrom flyte_nb import task\n"
+        "@task\ndef f() -> int:\n    return unit_spark.K\n"
+    )
+    packed = pack(cells["f"], scope=Scope(), local_roots=[tmp_path / "book"])
+    del sys.modules["unit_spark"]
+    assert packed.modules == ()
+    assert any("'unit_spark' in" in warning and "MB" in warning for warning in packed.warnings)
+
+
+def test_a_module_of_a_zip_is_not_looked_for_on_disk(tmp_path, monkeypatch):
+    import sys
+
+    (tmp_path / "book").mkdir()
+    with zipfile.ZipFile(tmp_path / "lib.zip", "w") as archive:
+        archive.writestr("unit_zipped.py", "K = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "lib.zip"))
+    importlib.import_module("unit_zipped")
+    assert Units([tmp_path / "book"]).find("unit_zipped") is None
+    del sys.modules["unit_zipped"]
 
 
 def test_a_module_beside_the_notebook_stands_before_an_installed_one(tmp_path, monkeypatch):
