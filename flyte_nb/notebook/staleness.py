@@ -88,8 +88,10 @@ def now(entity: Any, namespace: "Mapping[str, Any]") -> Any:
             value = _launch_plan(entity, namespace)
     else:
         value = getattr(sys.modules.get(entity.module), entity.short_name, _MISSING)
-    is_same_kind = type(value) is type(entity) and value.module == entity.module
-    return value if is_same_kind and value.short_name == entity.short_name else None
+    is_same_kind = getattr(value, "resource_type", "") == entity.resource_type
+    if not is_same_kind or value.module != entity.module:
+        return None
+    return value if value.short_name == entity.short_name else None
 
 
 def _launch_plan(entity: Any, namespace: "Mapping[str, Any]") -> Any:

@@ -87,6 +87,17 @@ def test_defaults_and_closures_are_held_by_the_workflow_itself(made):
     assert held(made) == [("closed", "count", "closed")]
 
 
+def test_a_task_that_became_dynamic_is_another_one(made):
+    made.run(
+        "other = count\n@workflow\ndef uses(n: int) -> int:\n    return other(n=n)", cell_id="a"
+    )
+    made.run(
+        "from flyte_nb import dynamic\n@dynamic\ndef count(n: int) -> int:\n    return n",
+        cell_id="task",
+    )
+    assert held(made) == [("uses", "count", "other")]
+
+
 def test_a_map_over_a_task_holds_it(made):
     made.run("from flyte_nb import map_task\nmapped = map_task(count)", cell_id="map")
     made.run(
