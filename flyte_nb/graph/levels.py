@@ -133,7 +133,11 @@ def arrange(
             first and the last column, at one height.
     """
     pairs = [(source, target) for _, source, target in level.arrows if source != target]
-    back = back_edges(len(boxes), pairs)
+    entry, exit = ports
+    # In a wrong workflow arrows may lead into the entry, or out of the exit; nothing stands beyond those.
+    turned = {(s, t) for s, t in pairs if ports != (None, None) and (t == entry or s == exit)}
+    onward = [(t, s) if (s, t) in turned else (s, t) for s, t in pairs]
+    back = turned | (back_edges(len(boxes), onward) - {(t, s) for s, t in turned})
     forward = list(dict.fromkeys((t, s) if (s, t) in back else (s, t) for s, t in pairs))
     rank = ranks(*adjacency(len(boxes), forward))
     _spread(rank, forward)
@@ -144,7 +148,6 @@ def arrange(
     above = [box.above for box in boxes] + dummies
     below = [box.below for box in boxes] + dummies
     centre = heights(columns, order, above, below, gap=_GAP, line_gap=_LINE_GAP)
-    entry, exit = ports
     if entry is not None and exit is not None:
         centre[exit] = centre[entry]
     grid = _grid(level, boxes, rank, centre, order)
