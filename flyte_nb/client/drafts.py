@@ -152,7 +152,13 @@ class Drafts:
         )
         version = task_version(template, fingerprint) if packed is not None else UNVERSIONED
         template = template._replace(id=template.id._replace(version=version))
-        message = task_spec_to_idl(template)
+        try:
+            message = task_spec_to_idl(template)
+        except CodecError as error:
+            problem = Problem(
+                "ValueDoesNotFit", error.bare_message, hint=error.hint, location=task.location
+            )
+            return Draft(task, template.id, _named((problem,), id.name), template)
         draft = Draft(task, template.id, (), template, message, packed)
         return draft._replace(problems=self._checker.task(draft.id, message))
 

@@ -120,6 +120,14 @@ class Workflow(Callee):
         if isinstance(error, UsageError):
             frame.problem("WorkflowBody", str(error), location=location)
             return
+        if isinstance(error, RecursionError):
+            frame.problem(
+                "WorkflowBody",
+                f"The body of {self.short_name} goes too deep: {error}.",
+                hint="Python follows about a thousand levels: nest fewer lists or workflows.",
+                location=location,
+            )
+            return
         frame.problem(
             "WorkflowBody",
             f"The body of {self.short_name} raised {type(error).__name__}: {error}.",

@@ -5,8 +5,10 @@ so that a workflow written with either SDK compiles to an equal closure. Lists t
 their own (inputs by variable, upstream ids) are sorted: equal specs are equal bytes.
 """
 
+import functools
 import inspect
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from typing import ParamSpec, TypeVar
 
 from flyteidl.admin import description_entity_pb2, launch_plan_pb2, task_pb2, workflow_pb2
 from flyteidl.core import literals_pb2, security_pb2, tasks_pb2
@@ -44,6 +46,9 @@ __all__ = [
     "workflow_spec_to_idl",
 ]
 
+P = ParamSpec("P")
+M = TypeVar("M")
+
 _MOUNTS = {
     "any": security_pb2.Secret.ANY,
     "env_var": security_pb2.Secret.ENV_VAR,
@@ -57,6 +62,23 @@ _ON_FAILURE = {
 }
 
 
+def _sendable(translate: "Callable[P, M]") -> "Callable[P, M]":
+    """Text that is no Unicode (a lone surrogate) is refused as everything else is."""
+
+    @functools.wraps(translate)
+    def translated(*args: P.args, **kwargs: P.kwargs) -> M:
+        try:
+            return translate(*args, **kwargs)
+        except UnicodeEncodeError as error:
+            raise CodecError(
+                f"The text {error.object!r:.80} cannot be sent: {error.reason}.",
+                hint="Flyte's strings are Unicode text; leave lone surrogates out.",
+            ) from None
+
+    return translated
+
+
+@_sendable
 def task_spec_to_idl(template: TaskTemplate) -> task_pb2.TaskSpec:
     """The task as `admin.TaskSpec`, with its docstring as description.
 
@@ -87,6 +109,7 @@ def task_spec_to_idl(template: TaskTemplate) -> task_pb2.TaskSpec:
     return spec
 
 
+@_sendable
 def workflow_spec_to_idl(
     template: WorkflowTemplate, sub_workflows: "Iterable[WorkflowTemplate]" = ()
 ) -> workflow_pb2.WorkflowSpec:
@@ -104,6 +127,7 @@ def workflow_spec_to_idl(
     return spec
 
 
+@_sendable
 def launch_plan_to_idl(spec: LaunchPlanSpec) -> launch_plan_pb2.LaunchPlanSpec:
     """The launch plan as `admin.LaunchPlanSpec`; fixed inputs are no parameters any more.
 
