@@ -123,7 +123,7 @@ class Details:
             node.title,
             what,
             (*self._placed(node, place), *self._options(message), ("node", node.id)),
-            tuple(_given(message, takes, level.titles)),
+            tuple(_given(message, takes, level.titles, "not given" if self.compiles else "")),
             _plain(gives),
         )
 
@@ -230,10 +230,12 @@ def _plain(words: Words) -> "tuple[Variable, ...]":
     return tuple((name, words[name], "") for name in sorted(words))
 
 
-def _given(node: _Node, takes: Words, titles: "Mapping[str, str]") -> "Iterator[Variable]":
+def _given(
+    node: _Node, takes: Words, titles: "Mapping[str, str]", otherwise: str
+) -> "Iterator[Variable]":
     given = {binding.var: _said(binding.binding, titles) for binding in node.inputs}
     for name in sorted({*takes, *given}):  # maps of protobuf come in any order
-        yield name, takes.get(name, ""), given.get(name, "not given")
+        yield name, takes.get(name, ""), given.get(name, otherwise)
 
 
 def _said(data: literals_pb2.BindingData, titles: "Mapping[str, str]", depth: int = 0) -> str:

@@ -107,7 +107,7 @@ def test_problems_are_listed_with_their_nodes_and_found_by_search(nested):
     facts = wrong.picture(Seen()).facts["n0"]
     assert ("cache", "on") in facts["rows"]
     assert facts["inputs"] == (
-        ("depth", "int", "not given"),
+        ("depth", "int", ""),  # what was written does not fit: the problem says so
         ("rows", "list[int]", "← the workflow's input n"),
     )
     (text,) = [text for id, text, _ in wrong.picture(Seen()).words if id == "n0"]

@@ -66,19 +66,15 @@ def text(graph: Graph, problems: "Sequence[Problem]" = ()) -> str:
 
 
 def opened_text(subject: Subject, drawn: Graph) -> str:
-    """The graph as a tree, then one tree more for each node that is open."""
-    trees = [tree(subject.graph, problems=subject.problems)]
-    for frame in drawn.frames:
-        inner = subject.graph.within.get(frame.node.opens)
-        if inner is not None:
-            trees.append(tree(inner._replace(title=f"in {frame.node.title}:")))
+    """The graph as a tree, what is open too, then what differs from what is registered."""
     changed = [
         f"{CHANGE_STYLES[node.mark].mark} {node.title}: {CHANGE_STYLES[node.mark].word}"
         + (f", {node.why}" if node.why else "")
         for node in subject.graph.nodes
         if node.mark
     ]
-    return "\n\n".join([*trees, *filter(None, (subject.compared, "\n".join(changed)))])
+    said = (tree(drawn, problems=subject.problems), subject.compared, "\n".join(changed))
+    return "\n\n".join(filter(None, said))
 
 
 def _anchored(body: Safe, anchor: str) -> Safe:
