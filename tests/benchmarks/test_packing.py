@@ -259,4 +259,4 @@ def test_packing_a_hundred_tasks(compare):
         for task in tasks:
             cloudpickle.dumps(task.function)
 
-    compare("packing 100 tasks", ours=ours, peer=peer, bar=5, per=count, unit="task")
+    compare("packing 100 tasks", ours=ours, peer=peer, bar=7, per=count, unit="task")

@@ -187,8 +187,10 @@ def test_what_cannot_travel_is_named_by_variable_path_and_cell(setup, variable, 
 def test_a_session_belongs_to_the_kernel(tmp_path):
     import flyte_nb
 
+    config = tmp_path / "config.yaml"
+    config.write_text("admin:\n  endpoint: dns:///127.0.0.1:9\n  insecure: true\n")
     cells = Cells()
-    cells.namespace["session"] = flyte_nb.connect(home=tmp_path)
+    cells.namespace["session"] = flyte_nb.connect(config)
     cells.run(HEAD + "@task\ndef f() -> str:\n    return str(session.label)\n")
     with pytest.raises(BundleError, match=r"it is a flyte_nb\.session\.Session.*Leave it out"):
         pack(cells["f"], scope=Scope())
