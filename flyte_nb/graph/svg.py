@@ -62,44 +62,33 @@ def svg(
     opens = opens or live
     frames = opens or bool(layout.frames)
     sheet = style_sheet(theme, used, frames=frames, changes=_changes(layout.graph))
-    width, height = f"{layout.width:g}", f"{layout.height:g}"
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="{ROOT}" width="{width}" height="{height}"'
-        f' viewBox="0 0 {width} {height}" role="img"><title>{_text(layout.graph.title)}</title>'
-        f"<style>{sheet}</style>"
-    ]
-    parts += [
-        frame_shape(
-            placed,
-            shown.get(placed.frame.node.id, ""),
-            subtitles,
-            numbers,
-            live=live,
-            opens=opens,
-        )
-        for placed in layout.frames
-    ]
+    said = {node_id: ", ".join(dict.fromkeys(filter(None, v))) for node_id, v in variables.items()}
+    said.update({node_id: text for node_id, text in subtitles.items() if text})
+    how = {"live": live, "opens": opens}
+    parts = [_head(layout, sheet)]
+    for frame in layout.frames:
+        phase = shown.get(frame.frame.node.id, "")
+        parts.append(frame_shape(frame, phase, subtitles, numbers, **how))
     parts += [_edge(route, shown, variables, live=opens) for route in layout.routes]
     parts += [_label(route, route.label_at) for route in layout.routes if route.label_at]
     for placed in layout.nodes:
-        node = placed.node
-        if node.is_port:
+        id = placed.node.id
+        if placed.node.is_port:
             parts.append(port_shape(placed))
             continue
-        named = variables.get(node.id, ())
-        subtitle = subtitles.get(node.id) or ", ".join(dict.fromkeys(filter(None, named)))
-        parts.append(
-            node_shape(
-                placed,
-                shown.get(node.id, ""),
-                subtitle,
-                numbers.get(node.id, ()),
-                live=live,
-                opens=opens,
-            )
-        )
+        pins = numbers.get(id, ())
+        parts.append(node_shape(placed, shown.get(id, ""), said.get(id, ""), pins, **how))
     parts.append("</svg>")
     return "".join(parts)
+
+
+def _head(layout: Layout, sheet: str) -> str:
+    width, height = f"{layout.width:g}", f"{layout.height:g}"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="{ROOT}" width="{width}" height="{height}"'
+        f' viewBox="0 0 {width} {height}" role="img"><title>{_text(layout.graph.title)}</title>'
+        f"<style>{sheet}</style>"
+    )
 
 
 def _changes(graph: values.Graph) -> bool:
