@@ -71,65 +71,18 @@ def test_a_graph_is_looked_into_and_its_picture_stays_in_the_notebook(
     page = notebook(CELLS)
     page.run_all()
     page.idle()
-    keys = page.page.keyboard
-    stage = page.output(TRAIN).locator(".fnb-stage")
-    stage.wait_for(state="attached")
+    page.output(TRAIN).locator(".fnb-stage").wait_for(state="attached")
     _shoot(page, TRAIN, "graph-closed-light")
-
-    # With the pointer: open, and what was clicked stays where it is.
-    knob = _node(page, TRAIN, "n1").locator(".o")
-    before = _node(page, TRAIN, "n1").bounding_box()
-    knob.click()
-    inner = _node(page, TRAIN, "n1/n2")
-    inner.wait_for(state="attached")
-    after = _node(page, TRAIN, "n1").bounding_box()
-    assert abs(after["x"] - before["x"]) < 60
-    inner.click()
-    details = page.output(TRAIN).get_by_role("region", name="Details")
-    details.get_by_text("cell [1], line 19").wait_for()
-    assert "= 8" in details.inner_text()
-    _shoot(page, TRAIN, "graph-open-light")
-
-    # By keyboard alone: find what is closed, go on, close again.
-    stage.focus()
-    keys.press("/")
-    keys.type("fit depth 5")
-    keys.press("Enter")
-    keys.press("Enter")
-    _node(page, TRAIN, "n4/n1").wait_for(state="attached")
-    page.output(TRAIN).locator("[id='node-n4/n1'].fnb-selected").wait_for(state="attached")
-    _shoot(page, TRAIN, "graph-found-light")
-    keys.press("Escape")
-    keys.press("Escape")
-    keys.press("Home")
-    keys.press("ArrowRight")
-    keys.press("ArrowRight")
-    page.output(TRAIN).locator(".f.fnb-selected, .n.fnb-selected").wait_for(state="attached")
-    keys.press("End")
-    page.output(TRAIN).get_by_role("button", name="Close everything").press("Enter")
-    inner.wait_for(state="detached")
-
-    # Problems lead to their nodes, and nodes to their problems.
-    problems = page.output(WRONG).locator("button.fnb-problem")
-    assert problems.count() >= 3
-    problems.nth(1).click()
-    page.output(WRONG).locator(".n.fnb-selected").wait_for(state="attached")
-    page.output(WRONG).locator("button.fnb-problem[aria-current=true]").first.wait_for()
-    _shoot(page, WRONG, "graph-wrong-light")
-
-    # Two thousand nodes are a few; what repeats opens on demand.
-    assert page.output(LARGE).locator(".fnb-stage .n").count() < 20
-    pile = page.output(LARGE).locator(".fnb-stage .n", has_text="fit ×").first
-    _shoot(page, LARGE, "graph-large-light")
-    pile.locator(".o").click()
-    page.output(LARGE).locator(".fnb-stage .n").nth(1500).wait_for(state="attached", timeout=30_000)
-    _shoot(page, LARGE, "graph-large-open-light")
+    _look_with_the_pointer(page)
+    _look_by_keyboard(page)
+    _go_from_problems_to_nodes(page)
+    _open_what_was_collapsed(page)
 
     page.theme("dark")
     _shoot(page, EMPTY, "graph-empty-dark")
     _shoot(page, WRONG, "graph-wrong-dark")
-    knob.click()
-    inner.wait_for(state="attached")
+    _node(page, TRAIN, "n1").locator(".o").click()
+    _node(page, TRAIN, "n1/n2").wait_for(state="attached")
     _shoot(page, TRAIN, "graph-open-dark")
 
     # Let go: the picture that is saved is the one that was left, without any widget.
@@ -142,18 +95,74 @@ def test_a_graph_is_looked_into_and_its_picture_stays_in_the_notebook(
     assert "fit · 8" in output.data["text/plain"]
     assert "widgets" not in page.saved().metadata
     assert "does not compile" in saved[WRONG].outputs[0].data["text/html"]
+    _reopen(page)
+    assert page.outside == []
 
-    # Reopened beside its kernel it answers again; without one it is the picture.
+
+def _look_with_the_pointer(page: Any) -> None:
+    """Open a node, and read of one inside; what was clicked stays where it is."""
+    before = _node(page, TRAIN, "n1").bounding_box()
+    _node(page, TRAIN, "n1").locator(".o").click()
+    inner = _node(page, TRAIN, "n1/n2")
+    inner.wait_for(state="attached")
+    after = _node(page, TRAIN, "n1").bounding_box()
+    assert abs(after["x"] - before["x"]) < 60
+    inner.click()
+    details = page.output(TRAIN).get_by_role("region", name="Details")
+    details.get_by_text("cell [1], line 19").wait_for()
+    assert "= 8" in details.inner_text()
+    _shoot(page, TRAIN, "graph-open-light")
+
+
+def _look_by_keyboard(page: Any) -> None:
+    """Find what is closed, go on from there, close everything."""
+    keys = page.page.keyboard
+    page.output(TRAIN).locator(".fnb-stage").focus()
+    keys.press("/")
+    keys.type("fit depth 5")
+    keys.press("Enter")
+    keys.press("Enter")
+    _node(page, TRAIN, "n4/n1").wait_for(state="attached")
+    page.output(TRAIN).locator("[id='node-n4/n1'].fnb-selected").wait_for(state="attached")
+    _shoot(page, TRAIN, "graph-found-light")
+    for key in ("Escape", "Escape", "Home", "ArrowRight", "ArrowRight"):
+        keys.press(key)
+    page.output(TRAIN).locator(".f.fnb-selected, .n.fnb-selected").wait_for(state="attached")
+    page.output(TRAIN).get_by_role("button", name="Close everything").press("Enter")
+    _node(page, TRAIN, "n1/n2").wait_for(state="detached")
+
+
+def _go_from_problems_to_nodes(page: Any) -> None:
+    problems = page.output(WRONG).locator("button.fnb-problem")
+    assert problems.count() >= 3
+    problems.nth(1).click()
+    page.output(WRONG).locator(".n.fnb-selected").wait_for(state="attached")
+    page.output(WRONG).locator("button.fnb-problem[aria-current=true]").first.wait_for()
+    _shoot(page, WRONG, "graph-wrong-light")
+
+
+def _open_what_was_collapsed(page: Any) -> None:
+    """Two thousand nodes are a few; what repeats opens on demand."""
+    nodes = page.output(LARGE).locator(".fnb-stage .n")
+    assert nodes.count() < 20
+    _shoot(page, LARGE, "graph-large-light")
+    nodes.filter(has_text="fit ×").first.locator(".o").click()
+    nodes.nth(1500).wait_for(state="attached", timeout=60_000)
+    _shoot(page, LARGE, "graph-large-open-light")
+
+
+def _reopen(page: Any) -> None:
+    """Beside its kernel it answers again; without one it is the picture."""
     page.open()
     _node(page, TRAIN, "n1/n2").wait_for(state="attached")
     page.command("kernelmenu:shutdown")
     page.page.wait_for_function(
         "() => !document.querySelector('.fnb-stage')"
-        " || !(window.jupyterapp || window.jupyterlab).shell.currentWidget.sessionContext.session?.kernel"
+        " || !(window.jupyterapp || window.jupyterlab)"
+        ".shell.currentWidget.sessionContext.session?.kernel"
     )
     page.page.reload()
     page.output(TRAIN).locator("img").first.wait_for(state="attached")
     assert page.page.locator(".fnb-stage").count() == 0
     _shoot(page, TRAIN, "graph-reopened-dark")
     assert page.page.get_by_text("model not found").count() == 0
-    assert page.outside == []
