@@ -123,7 +123,11 @@ class _Process:
         self._arrived = threading.Condition()
         self._calls = 0
         self._ended = ""
-        self._pipe, self._popen = _start(plugin, self._folder)
+        try:
+            self._pipe, self._popen = _start(plugin, self._folder)
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
         threading.Thread(target=self._receive, name="flyte-nb-plugin", daemon=True).start()
 
     def call(

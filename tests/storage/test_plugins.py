@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import zipfile
 from pathlib import Path
@@ -286,8 +287,11 @@ def test_no_folder_has_no_plugins(tmp_path):
     assert plugins(str(tmp_path / "none")) == []
 
 
-def test_an_interpreter_that_is_not_there_is_said(tmp_path):
+def test_an_interpreter_that_is_not_there_is_said(tmp_path, monkeypatch):
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     claim(tmp_path / "p", {"x": "a:b"})
     (tmp_path / "p" / "plugin.json").write_text('{"schemes": {"x": "a:b"}, "python": "/no/python"}')
     with pytest.raises(StorageError, match=r"cannot be started with /no/python.*plugin\.json"):
         PluginStore(plugin_for("x", str(tmp_path))).read("x://y")
+    assert os.listdir(tmp_path / "tmp") == []
