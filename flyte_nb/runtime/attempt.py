@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flyte_nb.api.errors import (
@@ -38,6 +38,7 @@ class Attempt:
         folder: the attempt's own local folder.
         sleep: waits between attempts at a transient fault.
         environ: the attempt's variables; `None` means this process's own.
+        say: writes to the attempt's log; `None` means this process's standard error.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Attempt:
         folder: str,
         sleep: Sleep,
         environ: "Mapping[str, str] | None" = None,
+        say: "Callable[[str], object] | None" = None,
     ) -> None:
         self._options = options
         self._store = store
@@ -55,6 +57,7 @@ class Attempt:
         self._folder = folder
         self._sleep = sleep
         self._environ = os.environ if environ is None else environ
+        self._say = sys.stderr.write if say is None else say
         self._retry = Retrying(sleep)
         self._services = Services(options, store, folder, self._retry)
         self._tasks: dict[str, TaskEntry] = {}
@@ -158,7 +161,7 @@ class Attempt:
         try:
             self._retry(lambda: write_deck(self._store, self._options.output_prefix, deck))
         except StorageError as error:
-            sys.stderr.write(f"The deck could not be written: {error}\n")
+            self._say(f"The deck could not be written: {error}\n")
 
     def _futures(self, message: "dict[str, Any]") -> bytes:
         from flyte_nb.runtime.dynamic import futures

@@ -16,6 +16,8 @@ import os
 import select
 import socket
 import sys
+import time
+from array import array
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -37,17 +39,28 @@ def send(control: socket.socket, message: "dict[str, Any]", fds: "Sequence[int]"
 
 def receive(control: socket.socket) -> "tuple[dict[str, Any], list[int]] | None":
     """The next frame and its descriptors, which programs do not inherit; `None` at the end."""
-    header, fds, _, _ = socket.recv_fds(control, _HEADER, _MOST_DESCRIPTORS)
+    header, fds = _arrived(control)
     header += _read(control, _HEADER - len(header)) if header else b""
     if len(header) < _HEADER:
         return None
     for descriptor in fds:
-        os.set_inheritable(descriptor, False)
+        os.set_inheritable(descriptor, False)  # where `_arrived` could not ask for it
     size = int.from_bytes(header[4:], "big")
     body = _read(control, size)
     if header[:4] != _MAGIC or len(body) < size:
         return None
-    return json.loads(body), list(fds)
+    return json.loads(body), fds
+
+
+def _arrived(control: socket.socket) -> "tuple[bytes, list[int]]":
+    # Not `socket.recv_fds`, which ignores its flags: a program that another thread starts right now
+    # would inherit an attempt's lock, and hold it for as long as it lives.
+    fds = array("i")
+    room = socket.CMSG_LEN(_MOST_DESCRIPTORS * fds.itemsize)
+    header, extras, *_ = control.recvmsg(_HEADER, room, getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+    for *_, content in extras:
+        fds.frombytes(content[: len(content) // fds.itemsize * fds.itemsize])
+    return header, fds.tolist()
 
 
 def _read(control: socket.socket, size: int) -> bytes:
@@ -75,6 +88,7 @@ class _Spare(NamedTuple):
 
     pid: int
     socket: socket.socket
+    started_s: float  # since the epoch
 
 
 class Zygote:
@@ -109,6 +123,11 @@ class Zygote:
             continue
         for fork in self._forks.values():  # their host is gone, and nobody can record what they do
             _end_group(fork.pid)
+        for fork in self._forks.values():
+            os.waitpid(fork.pid, 0)
+        import shutil  # which no attempt needs
+
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _load(self, message: "dict[str, Any]") -> str:
         """Why it cannot be loaded, or nothing."""
@@ -151,18 +170,18 @@ class Zygote:
     def _fork(self, message: "dict[str, Any]", fds: "list[int]") -> None:
         """Make the spare an attempt, and then another spare for the next one."""
         *own, end_fd = fds
-        pid = self._handed(message, own)
+        pid, started_s = self._handed(message, own)
         for descriptor in own:
             os.close(descriptor)
-        pidfd = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else -1
+        pidfd = _end_descriptor(pid)
         if pidfd >= 0:
             self._poll.register(pidfd, select.POLLIN)
         self._forks[message["id"]] = _Fork(pid, pidfd, end_fd)
-        _tell(end_fd, {"pid": pid})
+        _tell(end_fd, {"pid": pid, "started_s": started_s})
         self._spare = self._forked()
 
-    def _handed(self, message: "dict[str, Any]", own: "list[int]") -> int:
-        """The process that has the attempt now."""
+    def _handed(self, message: "dict[str, Any]", own: "list[int]") -> "tuple[int, float]":
+        """The process that has the attempt now, and when it was started."""
         while True:
             spare, self._spare = self._spare or self._forked(), None
             with spare.socket:
@@ -172,15 +191,16 @@ class Zygote:
                     _end_group(spare.pid)
                     os.waitpid(spare.pid, 0)
                 else:
-                    return spare.pid
+                    return spare.pid, spare.started_s
 
     def _forked(self) -> "_Spare":
         """A fork that waits for its attempt: what a fork costs is paid before anybody waits for it."""
         ours, theirs = socket.socketpair()
+        started_s = time.time()
         pid = os.fork()
         if pid:
             theirs.close()
-            return _Spare(pid, ours)
+            return _Spare(pid, ours, started_s)
         try:
             ours.close()
             self._wait(theirs)
@@ -339,6 +359,13 @@ def _tell(end_fd: int, message: "dict[str, Any]") -> None:
         os.write(end_fd, json.dumps(message).encode() + b"\n")
     except OSError:  # the host does not ask any more
         return
+
+
+def _end_descriptor(pid: int) -> int:
+    try:
+        return os.pidfd_open(pid) if hasattr(os, "pidfd_open") else -1
+    except OSError:  # an old kernel, or a sandbox
+        return -1
 
 
 def _has_ended(pid: int) -> bool:

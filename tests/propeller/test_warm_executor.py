@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from flyte_nb.api.identifiers import Scope
 from flyte_nb.bundle.command import task_args
 from flyte_nb.bundle.pack import pack
 from flyte_nb.bundle.stage import stage
-from flyte_nb.propeller.executors.attempt_folder import AttemptFolder
+from flyte_nb.propeller.executors.attempt_folder import AttemptFolder, is_same
 from flyte_nb.propeller.executors.process import ProcessExecutor
 from flyte_nb.propeller.executors.warm import WarmExecutor
 from flyte_nb.propeller.plan import identifier
@@ -398,17 +399,21 @@ def test_a_zygote_that_is_killed_takes_its_attempt_along_and_is_replaced(bench):
     bench.end(following)
 
 
-def test_a_warm_host_that_is_killed_takes_its_attempts_along_and_is_replaced(bench):
-    attempt = bench.start(HANGING)
-    bench.wait_for(attempt, "hanging")
-    pid = bench.folder(attempt).process().pid
-    zygote, host = processes_of(pid)
-    host.kill()
-    error = bench.end(attempt).error
-    assert (error.code, error.recoverable) == ("SYSTEM:AttemptLost", True)
-    wait_until(lambda: not lives(pid) and not lives(zygote.pid), "their end")
-    one, other = bench.texts(PARENT), bench.texts(PARENT)
-    assert one[0] == other[0] != zygote.pid
+def test_a_warm_host_that_is_killed_takes_its_attempts_along_and_is_replaced(tmp_path):
+    tmp = tmp_path / "tmp"
+    tmp.mkdir()
+    with opened(tmp_path, environ={**os.environ, "TMPDIR": str(tmp)}) as bench:
+        attempt = bench.start(HANGING)
+        bench.wait_for(attempt, "hanging")
+        pid = bench.folder(attempt).process().pid
+        zygote, host = processes_of(pid)
+        host.kill()
+        error = bench.end(attempt).error
+        assert (error.code, error.recoverable) == ("SYSTEM:AttemptLost", True)
+        wait_until(lambda: not lives(pid) and not lives(zygote.pid), "their end")
+        assert os.listdir(tmp) == []
+        one, other = bench.texts(PARENT), bench.texts(PARENT)
+        assert one[0] == other[0] != zygote.pid
 
 
 def test_attempts_that_a_killed_host_had_not_begun_are_run_cold(bench):
@@ -476,6 +481,35 @@ def test_an_adopted_attempt_can_be_ended(bench):
     assert bench.end(attempt).error is not None
     for number in (pid, *map(int, bench.log(attempt).split()[:2])):
         wait_until(lambda number=number: not lives(number), "its end")
+
+
+def test_the_process_of_an_attempt_is_known_however_long_its_fork_has_waited(bench):
+    first = bench.start(HANGING)
+    bench.wait_for(first, "hanging")
+    pid = bench.folder(first).process().pid
+    zygote, _ = processes_of(pid)
+    wait_until(lambda: len(zygote.children()) == 2, "the next fork")
+    [spare] = {child.pid for child in zygote.children()} - {pid}
+    started_s = psutil.Process(spare).create_time()
+    wait_until(lambda: time.time() - started_s > 3, "a fork that has waited")
+    second = bench.start(HANGING)
+    bench.wait_for(second, "hanging")
+    for attempt in (first, second):
+        assert is_same(bench.folder(attempt).process())
+        bench.executor.kill(attempt.key)
+        bench.end(attempt)
+    assert bench.folder(second).process().pid == spare
+
+
+def test_an_attempt_whose_process_cannot_be_noted_runs_cold_and_leaves_no_fork(bench):
+    parent = bench.texts(PARENT)[0]
+    attempt = bench.attempt(PARENT)
+    bench.folder(attempt).note.mkdir(parents=True)
+    bench.executor.start(attempt)
+    report = bench.end(attempt)
+    assert literal_map_from_idl(report.outputs)["o0"].value[1][0] != parent
+    zygote = psutil.Process(parent)
+    wait_until(lambda: len(zygote.children()) == 1, "the end of all forks but the next one")
 
 
 def test_starting_an_attempt_that_lives_starts_no_second_one(bench):

@@ -53,8 +53,8 @@ def run(bench):
     def run(source, prev="", env=None):
         output, command = _command(bench, source, prev)
         environ = {**os.environ, "TMPDIR": str(bench.tmp), **(env or {})}
-        done = subprocess.run(command, capture_output=True, text=True, env=environ, timeout=60)
-        assert done.returncode == 0, done.stderr
+        done = bench._execute(command, environ, output)
+        assert done.code == 0, done.stderr
         return Ran(output, done)
 
     return run
@@ -163,6 +163,14 @@ def test_a_report_is_written_by_an_attempt_that_fails_too(run):
     assert ran.files == ["deck.html", "error.pb"]
     assert ran.error.code == "USER:ValueError"
     assert "<p>written</p>" in ran.deck
+
+
+def test_a_report_that_cannot_be_written_is_said_in_the_log_and_loses_nothing(bench, run):
+    blocked = bench.root / f"attempt-{bench._count + 1}" / "deck.html" / "taken"
+    blocked.mkdir(parents=True)
+    ran = run(DECK + "    return 1\n")
+    assert ran.files == ["deck.html", "outputs.pb"]
+    assert "The deck could not be written: " in ran.done.stderr
 
 
 def test_a_report_that_was_published_outlives_the_worker(run):

@@ -1,6 +1,8 @@
 """Which zygotes are kept, and for how long; and the threads of the warm host."""
 
 import os
+import socket
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +13,7 @@ from flyte_nb.api.errors import BundleError
 from flyte_nb.runtime.warm.crew import Crew
 from flyte_nb.runtime.warm.link import is_possible
 from flyte_nb.runtime.warm.zygotes import Key, Unfit, Zygotes
+from flyte_nb.worker.zygote import _arrived, send
 
 HEAD = "from flyte_nb import task\n"
 
@@ -25,9 +28,9 @@ def _possible():
 def key(cold):
     """The key of a task that returns the number."""
 
-    def make(number, body="return {}"):
+    def make(number, body="return {}", roots=()):
         cold.cells.run(HEAD + f"@task\ndef f{number}() -> int:\n    {body.format(number)}\n")
-        staged = cold.stage(f"f{number}")
+        staged = cold.stage(f"f{number}", local_roots=roots)
         return Key(staged.index_uri, staged.task_name, tuple(os.environ.items()))
 
     return make
@@ -137,6 +140,38 @@ def test_what_cannot_be_loaded_is_not_tried_again(keep, key, cold, monkeypatch, 
         with pytest.raises(Unfit, match="only_here"):
             zygotes.take(one)
     assert children() == before
+
+
+def test_a_task_that_does_not_end_loading_is_left_to_a_cold_attempt(
+    keep, key, cold, monkeypatch, tmp_path
+):
+    (tmp_path / "slow.py").write_text(
+        "import sys, threading\n"
+        "if sys.argv == ['flyte-nb-worker']:\n    threading.Event().wait()\n"
+        "def up(): return 1\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    cold.cells.run("from slow import up")
+    one = key(1, "return up()", roots=[tmp_path])
+    zygotes = keep(load_s=0.2)
+    before = children()
+    for _ in range(2):
+        with pytest.raises(Unfit, match=r"was not loaded after 0\.2 s"):
+            zygotes.take(one)
+    assert children() == before
+    monkeypatch.delitem(sys.modules, "slow", raising=False)
+
+
+def test_descriptors_that_arrive_are_never_inherited():
+    here, there = socket.socketpair()
+    with here, there, open(os.devnull) as file:
+        send(here, {}, [file.fileno()])
+        header, [arrived] = _arrived(there)
+        try:
+            assert len(header) == 8
+            assert not os.get_inheritable(arrived)  # at once: another thread may start a program
+        finally:
+            os.close(arrived)
 
 
 def test_a_bundle_that_cannot_be_fetched_leaves_nothing(keep, key):

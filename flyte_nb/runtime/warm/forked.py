@@ -28,7 +28,10 @@ class ForkedChild:
         self._signal = signal
         self._status: int | None = None
         self._heard = b""
-        self.pid = int(self._line().get("pid", 0))
+        begin = self._line()
+        self.pid = int(begin.get("pid", 0))
+        self.started_s = float(begin.get("started_s", 0))
+        """Seconds since the epoch; it was forked before there was an attempt for it."""
 
     def poll(self) -> "int | None":
         """See `Child`."""

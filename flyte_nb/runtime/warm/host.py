@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from signal import SIGTERM
@@ -177,9 +177,14 @@ class _Running:
         finally:
             os.close(child_read)
             os.close(child_write)
-        # Before any of the task's code runs: from now on a backend that starts again can end it.
-        _note(self._message["note"], self._child.pid)
         worker = Worker(Pipe(own_read, own_write, self._folder), self._child)
+        try:
+            # Before any of the task's code runs: from now on a backend that starts again can end it.
+            _note(self._message["note"], self._child)
+        except OSError:
+            worker.kill()
+            worker.close()
+            raise
         with self._lock:
             self._worker = worker
             for number in self._signals:
@@ -188,7 +193,9 @@ class _Running:
 
     def _serve(self, options: Options, worker: Worker, fetched: Fetched) -> int:
         environ = {**self._message["base"], **self._message["own"]}
-        attempt = _WarmAttempt(options, self._store, worker, self._folder, fetched, environ)
+        attempt = _WarmAttempt(
+            options, self._store, worker, self._folder, environ, fetched, self._say
+        )
         info: ErrorInfo | None
         try:
             info = carry_out(attempt, worker)
@@ -216,18 +223,19 @@ class _WarmAttempt(Attempt):
         store: BlobStore,
         worker: Worker,
         folder: str,
-        fetched: Fetched,
         environ: "Mapping[str, str]",
+        fetched: Fetched,
+        say: "Callable[[str], object]",
     ) -> None:
-        super().__init__(options, store, worker, folder, time.sleep, environ)
+        super().__init__(options, store, worker, folder, time.sleep, environ, say)
         self._fetched = fetched
 
     def _fetch(self) -> Fetched:
         return self._fetched
 
 
-def _note(path: str, pid: int) -> None:
+def _note(path: str, child: ForkedChild) -> None:
     """Say which process it is, as `AttemptFolder` of propeller's executors reads it."""
     if path:
         with open(path, "wb", buffering=0) as file:  # one write: a reader sees it whole or empty
-            file.write(json.dumps({"pid": pid, "started_s": time.time()}).encode())
+            file.write(json.dumps({"pid": child.pid, "started_s": child.started_s}).encode())

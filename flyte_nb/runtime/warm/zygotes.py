@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from itertools import count
 from typing import Any, NamedTuple
 
 from flyte_nb.api.ports import BlobStore
@@ -23,6 +24,8 @@ IDLE_S = 300.0
 """One that was not asked for this long is ended."""
 MAX_BYTES = 2 << 30
 """What the kept ones may have resident together."""
+LOAD_S = 60.0
+"""A task that takes longer to be loaded runs cold: there it can be ended meanwhile."""
 
 
 class Unfit(Exception):
@@ -48,18 +51,19 @@ class Zygote:
         TaskFailed: when its environment cannot be made.
     """
 
-    def __init__(self, key: Key, store: BlobStore) -> None:
+    def __init__(self, key: Key, store: BlobStore, *, load_s: float = LOAD_S) -> None:
         self.in_flight = 0  # guarded by the lock of its `Zygotes`
         self.broken = False  # likewise
         self.used_at = time.monotonic()
         self._lock = threading.Lock()
         self._control: socket.socket | None = None
         self._pid = 0
-        self._folders: list[str] = []
+        self._folders: list[str] = []  # of attempts, empty
+        self._lent = count()
         self._folder = spawn.work_folder()
         try:
             self.fetched = fetch(key.index_uri, key.task, store, self._folder)
-            self._start(dict(key.environ), self.fetched)
+            self._start(dict(key.environ), self.fetched, load_s)
         except BaseException:
             self.close()
             raise
@@ -103,7 +107,9 @@ class Zygote:
         try:
             return self._folders.pop()
         except IndexError:
-            return spawn.work_folder()
+            path = os.path.join(self._folder, f"attempt-{next(self._lent)}")
+            os.mkdir(path, 0o700)
+            return path
 
     def take_folder(self, path: str) -> None:
         """The attempt has ended. Most leave nothing, and the next may have the same folder."""
@@ -126,10 +132,9 @@ class Zygote:
             with suppress(ChildProcessError):
                 os.waitpid(self._pid, 0)
             self._pid = 0
-        for folder in (self._folder, *self._folders):
-            spawn.remove(folder)
+        spawn.remove(self._folder)
 
-    def _start(self, environ: "dict[str, str]", fetched: Fetched) -> None:
+    def _start(self, environ: "dict[str, str]", fetched: Fetched, load_s: float) -> None:
         python = interpreter_for(fetched.lock, fetched.python, environ)
         if python:
             environ[spawn.PYTHON_VARIABLE] = python
@@ -145,7 +150,12 @@ class Zygote:
         with theirs:
             self._pid = spawn.start("zygote.py", (str(handed), self._folder), environ, actions)
         self._send({**load_message(fetched), "ring": fetched.ring})
-        answer = receive(self._control)
+        self._control.settimeout(load_s)
+        try:
+            answer = receive(self._control)
+        except TimeoutError as error:
+            raise Unfit(f"it was not loaded after {load_s:g} s") from error
+        self._control.settimeout(None)
         if answer is None or answer[0]["kind"] != "ready":
             raise Unfit(answer[0]["why"] if answer else "its process ended while it was loaded")
 
@@ -179,12 +189,14 @@ class Zygotes:
         kept: int = KEPT,
         idle_s: float = IDLE_S,
         max_bytes: int = MAX_BYTES,
+        load_s: float = LOAD_S,
         clock: "Callable[[], float]" = time.monotonic,
     ) -> None:
         self._store = store
         self._kept = kept
         self._idle_s = idle_s
         self._max_bytes = max_bytes
+        self._load_s = load_s
         self._clock = clock
         self._lock = threading.Lock()
         self._places: OrderedDict[Key, _Place] = OrderedDict()  # guarded by `_lock`
@@ -203,7 +215,7 @@ class Zygotes:
                 raise Unfit(place.unfit)
             if place.zygote is None:
                 try:
-                    started = Zygote(key, self._store)
+                    started = Zygote(key, self._store, load_s=self._load_s)
                 except Unfit as error:
                     place.unfit = str(error)
                     raise
