@@ -118,7 +118,8 @@ def compile_all(
     drafts = _sdk_drafts(
         [e for e in given if not isinstance(e, Spec)], scope, registry, data, known
     )
-    drafts += spec_drafts(specs, scope, among=drafts, lookup=lookup)
+    unread = {problem.entity for problem in problems if problem.entity}
+    drafts += spec_drafts(specs, scope, among=drafts, lookup=lookup, unread=unread)
     made = tuple(CompiledEntity(draft, _state(draft)) for draft in drafts)
     told = [problem for problem in known if not any(problem in one.problems for one in made)]
     return Report(made, tuple(told), time.perf_counter() - started)

@@ -140,6 +140,17 @@ def test_files_that_are_no_specs_end_with_one(command, tmp_path):
     assert "Nothing was registered" in err
 
 
+def test_what_refers_to_an_unreadable_spec_is_not_told_that_it_is_missing(command, tmp_path):
+    path = tmp_path / "shop.yaml"
+    path.write_text(SPECS.replace("{promise:", "{promis:"))
+    status, out, _ = command("compile", str(path), "--output", "json")
+    assert status == 1
+    document = json.loads(out)
+    assert [problem["code"] for problem in document["problems"]] == ["UnknownField"]
+    states = {(one["resource_type"], one["name"]): one["state"] for one in document["entities"]}
+    assert states["launch_plan", "shop.both"] == "blocked"
+
+
 def test_closures_are_written_whole_and_only_when_all_is_well(command, module, tmp_path):
     assert command("compile", module, "pipeline.yaml", "-o", "made")[0] == 1
     assert not (tmp_path / "made").exists()

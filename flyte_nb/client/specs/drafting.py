@@ -4,7 +4,7 @@ References are resolved among the specs first, then among other drafts that are 
 when there is somebody to ask, among what is registered.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from flyteidl.core import interface_pb2
@@ -41,6 +41,7 @@ def spec_drafts(
     *,
     among: "Sequence[Draft]" = (),
     lookup: "Lookup | None" = None,
+    unread: "Container[str]" = (),
 ) -> "list[Draft]":
     """The specs as they would be registered, in an order in which they can be.
 
@@ -49,19 +50,26 @@ def spec_drafts(
         scope: project and domain for ids that name none.
         among: drafts of other entities that specs may refer to.
         lookup: finds what is registered; without it such a reference is a problem.
+        unread: names of specs that are there and could not be read; who refers to one is not whole,
+            and is not told that it is missing.
     """
     entries: dict[Name, Entry] = {}
     for spec in specs:
         entry = Entry(spec, scope)
         entries[entry.name] = entry
-    return _Drafting(entries, among, lookup).drafts()
+    return _Drafting(entries, among, lookup, unread).drafts()
 
 
 class _Drafting:
     def __init__(
-        self, entries: "dict[Name, Entry]", among: "Sequence[Draft]", lookup: "Lookup | None"
+        self,
+        entries: "dict[Name, Entry]",
+        among: "Sequence[Draft]",
+        lookup: "Lookup | None",
+        unread: "Container[str]",
     ) -> None:
         self._entries = entries
+        self._unread = unread
         self._problems: dict[Name, list[Problem]] = {}
         self._done: dict[Name, Draft] = {draft.id[:4]: draft for draft in among}
         self._has_lookup = lookup is not None
@@ -146,6 +154,8 @@ class _Drafting:
                     self._bring(entry, closure.primary.template, subs)
                 continue
             is_resolved = False
+            if reference.message.name in self._unread:
+                continue
             key = (reference.name, reference.node_id)
             if key not in told and not self._is_local(entry, reference):  # else: told as a circle
                 told.add(key)
