@@ -46,9 +46,14 @@ def read(path: Path) -> Any:
     if not path.is_file():
         raise UsageError(f"There is no notebook {path}.")
     try:
-        return nbformat.read(str(path), as_version=4)
-    except (ValueError, nbformat.reader.NotJSONError) as error:
+        found = nbformat.read(str(path), as_version=4)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
+    except Exception as error:  # nbformat raises whatever it stumbles over
         raise UsageError(f"{path} is not a notebook: {error}") from error
+    if not isinstance(found.get("cells"), list):
+        raise UsageError(f"{path} is not a notebook: it has no list of cells.")
+    return found
 
 
 def execute(

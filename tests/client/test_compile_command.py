@@ -231,3 +231,16 @@ def _check_remote_references(command, tmp_path, home):
     assert "--remote" in out
     assert command("compile", "alone.yaml", "--remote", *home)[0] == 0
     assert command("register", "alone.yaml", *home)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["not json", "3", "{}", '{"cells": 3}', '{"nbformat": 4, "cells": [{"x": 1}]}'],
+)
+def test_what_is_no_notebook_is_told_in_a_line(content, tmp_path, capsys):
+    path = tmp_path / "odd.ipynb"
+    path.write_text(content)
+    assert main(["compile", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert "odd.ipynb is not a notebook: " in said
+    assert "Traceback" not in said

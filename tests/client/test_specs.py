@@ -134,6 +134,14 @@ def test_references_that_lead_nowhere_are_told_where_they_stand_with_the_nearest
     assert first.location.line < second.location.line
 
 
+def test_only_the_first_of_very_many_lost_references_are_told_a_nearest_name(specs):
+    nodes = [node(f"n{index}", f"task:make_rows{index}") for index in range(60)]
+    drafts = spec_drafts(specs(a_task("make_rows"), a_workflow("w", *nodes)), SCOPE)
+    hints = [problem.hint for draft in drafts for problem in draft.problems]
+    assert len(hints) == 60
+    assert hints.count("Did you mean 'make_rows'?") == 50
+
+
 def test_a_circle_is_told_once_and_what_uses_it_is_not_blamed(specs):
     found = specs(
         a_workflow("a", node("n0", "workflow:b")),

@@ -34,6 +34,8 @@ from flyte_nb.wire.identifiers import identifier_from_idl
 Lookup = Callable[[Sequence[Identifier]], Mapping[Identifier, Any]]
 """The registered `Task`, `Workflow` or `LaunchPlan` of each id; the newest where the version is empty."""
 
+_MAX_HINTS = 50  # of one spec
+
 
 def spec_drafts(
     specs: "Iterable[Spec]",
@@ -159,7 +161,8 @@ class _Drafting:
             key = (reference.name, reference.node_id)
             if key not in told and not self._is_local(entry, reference):  # else: told as a circle
                 told.add(key)
-                names = [*self._entries, *self._done]
+                # A look for what is near costs time, and nobody reads the hundredth.
+                names = [*self._entries, *self._done] if len(told) <= _MAX_HINTS else ()
                 problems.append(missing(entry, reference, names, asked=self._has_lookup))
         for reference, sub in local:
             if not sub.id.version:

@@ -7,6 +7,7 @@ as the text that the field wants.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -130,8 +131,8 @@ def json_document(text: str) -> Document:
     def table(pairs: "list[tuple[str, Any]]") -> Table:
         made = Table(pairs)
         if len(made) < len(pairs):
-            names = [name for name, _ in pairs]
-            twice.extend(name for name in made if names.count(name) > 1)
+            counts = Counter(name for name, _ in pairs)
+            twice.extend(name for name in made if counts[name] > 1)
         return made
 
     try:
