@@ -9,6 +9,7 @@ import json
 from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import BundleError
+from flyte_nb.api.identifiers import LAUNCH_PLAN, Identifier
 
 FORMAT = 1
 
@@ -66,6 +67,9 @@ class Index(NamedTuple):
     `numpy==1.26.4`, `mine @ git+https://…@<commit>`), sorted. They say what the code was written with;
     by themselves they make nobody install anything. What they depend on in turn is not in them."""
     format: int = FORMAT
+    launch_plans: "tuple[Identifier, ...]" = ()
+    """Of a dynamic task: the launch plans that its body can start, as they were registered with it. Empty
+    project and domain are those of the task."""
 
     def entry(self, name: str) -> IndexEntry:
         """The member of that name; `BundleError` when the index has none."""
@@ -90,6 +94,8 @@ def dumps(index: Index) -> bytes:
         "entries": [entry._asdict() for entry in sorted(index.entries)],
         "tasks": {name: _task_document(task) for name, task in index.tasks.items()},
     }
+    if index.launch_plans:  # `resource_type` is left out: it is always the same
+        document["launch_plans"] = sorted([*id[1:]] for id in index.launch_plans)
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.encode("utf-8")
 
@@ -124,6 +130,7 @@ def loads(data: bytes) -> Index:
                 )
                 for name, task in document["tasks"].items()
             },
+            launch_plans=tuple(_launch_plan(*item) for item in document.get("launch_plans", ())),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleError(
@@ -163,6 +170,10 @@ def _task_document(task: TaskEntry) -> "dict[str, Any]":
     if task.lock:
         document["lock"] = task.lock
     return document
+
+
+def _launch_plan(project: Any, domain: Any, name: Any, version: Any) -> Identifier:
+    return Identifier(LAUNCH_PLAN, _text(project), _text(domain), _text(name), _text(version))
 
 
 def _entry(document: "dict[str, Any]") -> IndexEntry:

@@ -27,6 +27,7 @@ _CLASSES: "dict[str, Any]" = {
         specs.OutputReference,
         specs.Resources,
         specs.SecretRequest,
+        specs.StartedLaunchPlan,
         specs.TaskMetadata,
         specs.TaskNode,
         specs.TaskTemplate,

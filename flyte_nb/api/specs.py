@@ -213,6 +213,16 @@ class DynamicJob(NamedTuple):
     """Of each mapped task's name: the name of the task that is mapped, and its list inputs."""
 
 
+class StartedLaunchPlan(NamedTuple):
+    """What a launch plan that a dynamic task starts takes and gives."""
+
+    name: str
+    interface: TypedInterface
+    """Its inputs are those that the launch plan does not fix."""
+    required: "tuple[str, ...]" = ()
+    """Inputs without a default."""
+
+
 class Parameter(NamedTuple):
     """An input of a launch plan: required, or with a default."""
 

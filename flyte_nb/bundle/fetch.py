@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from flyte_nb.api import index as index_of
 from flyte_nb.api.errors import BundleError, ChecksumMismatch, StorageError
+from flyte_nb.api.identifiers import Identifier
 from flyte_nb.api.index import Index, IndexEntry, TaskEntry
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.api.version import PROTOCOL
@@ -39,6 +40,8 @@ class Fetched(NamedTuple):
     """Everything that the index has, by name."""
     lock: str = ""
     """Of a task with locked requirements."""
+    launch_plans: "tuple[Identifier, ...]" = ()
+    """Of a dynamic task: as its index has them."""
 
 
 def fetch(
@@ -92,6 +95,7 @@ def fetch(
         python=index.python,
         tasks=index.tasks,
         lock=paths[lock_at] if task.lock else "",
+        launch_plans=index.launch_plans,
     )
 
 

@@ -57,7 +57,13 @@ class Contents:
         )
         needed = {item.text for one in (self._task, *self._task.inner) for item in one.requirements}
         return Index(
-            __version__, PROTOCOL, self._task.python, entries, self.tasks, tuple(sorted(needed))
+            __version__,
+            PROTOCOL,
+            self._task.python,
+            entries,
+            self.tasks,
+            tuple(sorted(needed)),
+            launch_plans=self._task.launch_plans,
         )
 
     def _entry(self, task: PackedTask) -> TaskEntry:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import BundleError
-from flyte_nb.api.identifiers import Scope
+from flyte_nb.api.identifiers import Identifier, Scope
 from flyte_nb.api.specs import Location
 from flyte_nb.bundle.fingerprint import Fingerprinter, Part
 from flyte_nb.bundle.locks import read_lock
@@ -78,6 +78,9 @@ class PackedTask(NamedTuple):
     """Of a dynamic task: the tasks that its body can call, each packed as it would be alone."""
     lock: bytes = b""
     """Its requirements, pinned by version and hash; empty when it names none."""
+    launch_plans: "tuple[Identifier, ...]" = ()
+    """Of a dynamic task: the launch plans that its body can start, as they are registered. Who registers
+    knows that; packing does not."""
 
     @property
     def size_bytes(self) -> int:

@@ -14,8 +14,8 @@ from flyteidl.core.compiler_pb2 import CompiledTask, CompiledWorkflowClosure
 from flyte_nb.api.errors import CompileFailed
 from flyte_nb.api.identifiers import TASK, WORKFLOW, Identifier
 from flyte_nb.api.problems import Problem
+from flyte_nb.api.references import references_of
 from flyte_nb.api.specs import WorkflowTemplate
-from flyte_nb.client.references import references_of
 from flyte_nb.client.specs.checks import expected_inputs
 from flyte_nb.compiler import (
     LaunchPlanInterface,

@@ -4,7 +4,7 @@ Nothing here is sent anywhere. A `Draft` is one entity as it would be registered
 order in which they can be registered.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from flyteidl.admin.task_pb2 import TaskSpec
@@ -13,13 +13,13 @@ from flyte_nb.api.errors import BundleError, CodecError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.api.problems import Problem
+from flyte_nb.api.references import references_of, with_references
 from flyte_nb.api.specs import Container, LaunchPlanSpec, Node, TaskTemplate, WorkflowTemplate
 from flyte_nb.api.version import __version__
 from flyte_nb.bundle.command import task_args
 from flyte_nb.bundle.pack import PackedTask
 from flyte_nb.bundle.reach import called_inside
 from flyte_nb.client.checking import Checker
-from flyte_nb.client.references import references_of, with_references
 from flyte_nb.client.versions import (
     CUSTOM_KEY,
     UNVERSIONED,
@@ -110,13 +110,61 @@ class Drafts:
         found = reachable(
             entities, self._registry, self._scope, trace=self._trace, inside=called_inside
         )
-        named = {(item.resource_type, entity_name(item, self._scope)) for item in found}
+        if launch_plans:
+            found = list(self._with_defaults(found))
         for entity in found:
             self._make(entity)
-            default = (LAUNCH_PLAN, entity_name(entity, self._scope))
-            if launch_plans and entity.resource_type == WORKFLOW and default not in named:
-                self._make(LaunchPlan(entity))  # type: ignore[arg-type]  # a Workflow by its type
+        if self._pack is not None:
+            self._pin(found)
         return list(self._made.values())
+
+    def _with_defaults(self, found: "Sequence[Any]") -> "Iterator[Any]":
+        named = {self._key(item) for item in found}
+        for entity in found:
+            yield entity
+            default = (LAUNCH_PLAN, entity_name(entity, self._scope))
+            if entity.resource_type == WORKFLOW and default not in named:
+                yield LaunchPlan(entity)
+
+    def _pin(self, found: "Sequence[Any]") -> None:
+        """Let dynamic tasks hold the identifiers of the launch plans that they start.
+
+        A task whose launch plans changed is another one, so their versions are part of its own. But a
+        launch plan may run the very task that starts it. So the task's version is made of first
+        versions, in which every part counts but the launch plans that tasks start; of all of these,
+        at any depth, it has them itself. Launch plans then follow from the tasks as always.
+        """
+        started = {}
+        for task in found:
+            inside = called_inside(task) if task.resource_type == TASK else ()
+            plans = [self._key(item) for item in inside if item.resource_type == LAUNCH_PLAN]
+            if plans and self._made[self._key(task)].is_whole:
+                started[self._key(task)] = plans
+        if not started:
+            return
+        first = {key: draft.id for key, draft in self._made.items()}
+        for key, plans in started.items():
+            before = sorted(first[plan] for plan in plans)
+            self._made[key] = self._versioned_task(self._made[key], before)
+        for entity in found:
+            if entity.resource_type != TASK:
+                self._make(entity)
+        for key, plans in started.items():
+            made = self._made[key]
+            assert made.packed is not None
+            ids = tuple(sorted(self._made[plan].id for plan in plans))
+            self._made[key] = made._replace(packed=made.packed._replace(launch_plans=ids))
+
+    def _versioned_task(self, draft: Draft, launch_plans: "Sequence[Identifier]") -> Draft:
+        """The whole draft of a task that starts these launch plans."""
+        template, packed = draft.spec, draft.packed
+        assert isinstance(template, TaskTemplate)
+        assert packed is not None
+        version = task_version(template, packed.fingerprint, launch_plans)
+        template = template._replace(id=template.id._replace(version=version))
+        message = task_spec_to_idl(template)
+        self._checker.task(template.id, message)
+        return draft._replace(id=template.id, spec=template, message=message)
 
     def _make(self, entity: Any) -> None:
         make = {TASK: self._task, WORKFLOW: self._workflow, LAUNCH_PLAN: self._launch_plan}

@@ -64,6 +64,8 @@ def _task_changes(draft: Draft, before: Task) -> "list[str]":
         changes.append(f"Python {python_minor()} instead of {python}")
     if sdk != __version__:
         changes.append(f"flyte_nb {__version__} instead of {sdk}")
+    if not changes and draft.packed.launch_plans:
+        changes.append("a launch plan that it starts changed")
     return changes
 
 

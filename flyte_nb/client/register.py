@@ -18,6 +18,7 @@ from flyte_nb.api.errors import CompileFailed, RegistrationFailed, RemoteError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
 from flyte_nb.api.ports import DataAccess, StagingArea
 from flyte_nb.api.problems import Problem
+from flyte_nb.api.references import references_of
 from flyte_nb.api.specs import WorkflowTemplate
 from flyte_nb.bundle.pack import Packer
 from flyte_nb.bundle.stage import planned_index, stage
@@ -25,7 +26,6 @@ from flyte_nb.client import registered
 from flyte_nb.client.admin_client import AdminClient
 from flyte_nb.client.drafts import Draft, Drafts, all_problems, with_index
 from flyte_nb.client.reasons import MENDED, SAME, SAME_CONTENT, why
-from flyte_nb.client.references import references_of
 from flyte_nb.client.specs.drafting import Lookup, spec_drafts
 from flyte_nb.client.specs.lookup import by_place, lookup_in
 from flyte_nb.client.specs.naming import used_by

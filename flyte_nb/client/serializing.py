@@ -53,8 +53,6 @@ def serialize(
     problems = all_problems(drafts)
     if problems:
         raise CompileFailed("Nothing was serialized: these problems come first.", problems)
-    packed = {draft.packed.name: draft.packed for draft in drafts if draft.packed is not None}
-    staged = {item.task_name: item.index_uri for item in stage(list(packed.values()), area)}
     own = {draft.id for draft in drafts}
 
     def renamed(id: Identifier) -> Identifier:
@@ -64,6 +62,12 @@ def serialize(
             id = id._replace(project="", domain="")
         return id
 
+    packed = {
+        task.name: task._replace(launch_plans=tuple(map(renamed, task.launch_plans)))
+        for task in (draft.packed for draft in drafts)
+        if task is not None
+    }
+    staged = {item.task_name: item.index_uri for item in stage(list(packed.values()), area)}
     return [
         _file(with_index(draft, staged[draft.packed.name]) if draft.packed else draft, renamed)
         for draft in drafts

@@ -4,8 +4,10 @@ import base64
 import hashlib
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
+from flyte_nb.api.identifiers import Identifier
 from flyte_nb.api.specs import LaunchPlanSpec, TaskTemplate, WorkflowTemplate
 from flyte_nb.api.version import PROTOCOL, __version__
 
@@ -21,8 +23,10 @@ def python_minor() -> str:
     return f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
-def task_version(template: TaskTemplate, fingerprint: str) -> str:
-    """The version of a task: its code, its template, and who pickled it.
+def task_version(
+    template: TaskTemplate, fingerprint: str, launch_plans: "Sequence[Identifier]" = ()
+) -> str:
+    """The version of a task: its code, its template, who pickled it, and the launch plans it starts.
 
     The container's arguments are left out: they name the bundle, which may hold the same code in
     other bytes.
@@ -33,7 +37,8 @@ def task_version(template: TaskTemplate, fingerprint: str) -> str:
         container=container._replace(args=()) if container is not None else None,
         custom={},
     )
-    return digest(["task", plain, fingerprint, python_minor(), PROTOCOL, __version__])
+    parts = ["task", plain, fingerprint, python_minor(), PROTOCOL, __version__]
+    return digest([*parts, launch_plans] if launch_plans else parts)
 
 
 def workflow_version(template: WorkflowTemplate) -> str:

@@ -14,6 +14,7 @@ from flyte_nb.api.errors import (
     StorageError,
     TaskFailed,
 )
+from flyte_nb.api.identifiers import Identifier
 from flyte_nb.api.index import TaskEntry
 from flyte_nb.api.literals import Literal, from_plain, to_plain
 from flyte_nb.api.ports import BlobStore
@@ -61,6 +62,7 @@ class Attempt:
         self._retry = Retrying(sleep)
         self._services = Services(options, store, folder, self._retry)
         self._tasks: dict[str, TaskEntry] = {}
+        self._launch_plans: tuple[Identifier, ...] = ()
 
     def run(self) -> "ErrorInfo | None":
         """Carry it out and write the outputs; the failure, or `None`."""
@@ -82,7 +84,7 @@ class Attempt:
 
     def _load(self) -> None:
         fetched = self._fetch()
-        self._tasks = fetched.tasks
+        self._tasks, self._launch_plans = fetched.tasks, fetched.launch_plans
         self._worker.send(load_message(fetched))
 
     def _fetch(self) -> Fetched:
@@ -167,7 +169,7 @@ class Attempt:
         from flyte_nb.runtime.dynamic import futures
 
         index_uri = self._options.index_file_location
-        return futures(message, self._tasks, index_uri, self._environ)
+        return futures(message, self._tasks, self._launch_plans, index_uri, self._environ)
 
 
 def load_message(fetched: Fetched) -> "dict[str, Any]":

@@ -3,25 +3,31 @@
 Loaded by attempts of dynamic tasks and by no other: the compiler and protobuf cost 100 ms.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flyteidl.core import interface_pb2
+
 from flyte_nb.api.errors import USER, CompileFailed, ErrorInfo, TaskFailed
+from flyte_nb.api.identifiers import LAUNCH_PLAN, Identifier
 from flyte_nb.api.index import TaskEntry
 from flyte_nb.api.plain_specs import spec_from_plain
 from flyte_nb.api.problems import as_text
-from flyte_nb.api.specs import Container, DynamicJob, TaskTemplate
+from flyte_nb.api.references import replaced
+from flyte_nb.api.specs import Container, DynamicJob, StartedLaunchPlan, TaskTemplate
 from flyte_nb.bundle.command import task_args
-from flyte_nb.compiler import compile_dynamic, dynamic_identifier
+from flyte_nb.compiler import LaunchPlanInterface, compile_dynamic, dynamic_identifier
 from flyte_nb.sdk.specs import IMAGE_VARIABLE
 from flyte_nb.wire.dynamic import dynamic_job_to_idl
 from flyte_nb.wire.specs import task_spec_to_idl
+from flyte_nb.wire.types import variable_to_idl
 from flyte_nb.worker.pipe import PipeGarbage
 
 
 def futures(
     message: "Mapping[str, Any]",
     tasks: "Mapping[str, TaskEntry]",
+    launch_plans: "Sequence[Identifier]",
     index_uri: str,
     env: "Mapping[str, str]",
 ) -> bytes:
@@ -30,6 +36,7 @@ def futures(
     Args:
         message: the worker's `dynamic` message.
         tasks: the tasks of the bundle's index, by name.
+        launch_plans: the launch plans that the index has, as they were registered with the task.
         index_uri: the index, which what it calls is loaded from too.
         env: has the image of the task that runs.
 
@@ -37,11 +44,12 @@ def futures(
         TaskFailed: when it calls what the bundle has not, or does not compile; it names every problem.
         PipeGarbage: when the worker sent something else.
     """
-    job, own = _read(message)
+    job, own, started = _read(message)
     names = [_entry(job, template)[0] for template in job.tasks]
     missing = [name for name in names if name not in tasks]
     if missing:
         raise TaskFailed(_missing(own, missing, tasks))
+    job, interfaces = _pinned(job, own, started, launch_plans)
     image = env.get(IMAGE_VARIABLE, "")
     job = job._replace(
         tasks=tuple(_whole(job, template, tasks, index_uri, image) for template in job.tasks)
@@ -50,7 +58,7 @@ def futures(
     name = own.id.name.rpartition(".")[2]
     identifier = dynamic_identifier(own.id.project, own.id.domain, name, own.id.version)
     try:
-        compile_dynamic(spec, task_spec_to_idl(own).template, identifier)
+        compile_dynamic(spec, task_spec_to_idl(own).template, identifier, interfaces)
     except CompileFailed as failed:
         text = as_text(failed.problems)
         message_text = f"What {own.id.name} puts together does not compile.\n{text}"
@@ -63,17 +71,65 @@ def _entry(job: DynamicJob, template: TaskTemplate) -> "tuple[str, tuple[str, ..
     return job.mapped.get(template.id.name, (template.id.name, ()))
 
 
-def _read(message: "Mapping[str, Any]") -> "tuple[DynamicJob, TaskTemplate]":
+def _read(
+    message: "Mapping[str, Any]",
+) -> "tuple[DynamicJob, TaskTemplate, tuple[StartedLaunchPlan, ...]]":
     try:
         job, own = spec_from_plain(message.get("job")), spec_from_plain(message.get("task"))
+        started = spec_from_plain(message.get("launch_plans", []))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise PipeGarbage(
             f"The worker's dynamic job cannot be read: {type(error).__name__}: {error}.",
             code="SYSTEM:WorkerProtocol",
         ) from error
-    if not isinstance(job, DynamicJob) or not isinstance(own, TaskTemplate):
+    is_known = isinstance(started, tuple) and all(isinstance(p, StartedLaunchPlan) for p in started)
+    if not isinstance(job, DynamicJob) or not isinstance(own, TaskTemplate) or not is_known:
         raise PipeGarbage("The worker sent no dynamic job.", code="SYSTEM:WorkerProtocol")
-    return job, own
+    return job, own, started
+
+
+def _pinned(
+    job: DynamicJob,
+    own: TaskTemplate,
+    started: "Sequence[StartedLaunchPlan]",
+    launch_plans: "Sequence[Identifier]",
+) -> "tuple[DynamicJob, dict[str, LaunchPlanInterface]]":
+    """The job with registered launch plans, and their interfaces by identifier."""
+    if not started:
+        return job, {}
+    known = {
+        id.name: id._replace(
+            project=id.project or own.id.project, domain=id.domain or own.id.domain
+        )
+        for id in launch_plans
+    }
+    missing = [plan.name for plan in started if plan.name not in known]
+    if missing:
+        raise TaskFailed(_not_registered(own, missing))
+
+    def registered(reference: Identifier) -> Identifier:
+        is_plan = reference.resource_type == LAUNCH_PLAN
+        return known.get(reference.name, reference) if is_plan else reference
+
+    workflows = tuple(
+        workflow._replace(
+            nodes=replaced(workflow.nodes, registered),
+            failure_node=replaced(workflow.failure_node, registered),
+        )
+        for workflow in job.sub_workflows
+    )
+    job = job._replace(nodes=replaced(job.nodes, registered), sub_workflows=workflows)
+    return job, {str(known[plan.name]): _interface(plan) for plan in started}
+
+
+def _interface(plan: StartedLaunchPlan) -> LaunchPlanInterface:
+    inputs, outputs = interface_pb2.ParameterMap(), interface_pb2.VariableMap()
+    for name, variable in plan.interface.inputs.items():
+        inputs.parameters[name].var.CopyFrom(variable_to_idl(variable))
+        inputs.parameters[name].required = name in plan.required
+    for name, variable in plan.interface.outputs.items():
+        outputs.variables[name].CopyFrom(variable_to_idl(variable))
+    return LaunchPlanInterface(inputs, outputs)
 
 
 def _whole(
@@ -118,3 +174,12 @@ def _missing(
         " registered: define those tasks at the top of a cell or module, and register again."
     )
     return ErrorInfo("USER:DynamicTaskMissing", message, USER)
+
+
+def _not_registered(own: TaskTemplate, missing: "list[str]") -> ErrorInfo:
+    message = (
+        f"{own.id.name} starts {', '.join(sorted(missing))}, which was not registered with it. What a"
+        " dynamic task starts is found by name when it is registered: define those launch plans at the"
+        " top of a cell or module, and register again with this release."
+    )
+    return ErrorInfo("USER:DynamicLaunchPlanMissing", message, USER)

@@ -21,6 +21,7 @@ def reachable(
     *,
     trace: "Callable[[Any], Trace] | None" = None,
     inside: "Callable[[Any], Iterable[Entity]] | None" = None,
+    launched: bool = True,
 ) -> "list[Entity]":
     """The entities and all they refer to, each once: tasks, then workflows and launch plans.
 
@@ -34,6 +35,7 @@ def reachable(
         scope: project, domain and the notebook's name.
         trace: traces a workflow, when its traces are wanted for more than this.
         inside: what the body of a task can call, when such things are wanted too.
+        launched: whether what launch plans launch is wanted too.
 
     Raises:
         CompileFailed: when workflows use each other in a circle, or two entities share a name.
@@ -42,6 +44,7 @@ def reachable(
         scope,
         trace or (lambda workflow: workflow.trace(registry, scope)),
         inside or (lambda task: ()),
+        launched,
     )
     walk.go(entities)
     if walk.problems:
@@ -55,10 +58,12 @@ class _Walk:
         scope: Scope,
         trace: "Callable[[Any], Trace]",
         inside: "Callable[[Any], Iterable[Entity]]",
+        launched: bool,
     ) -> None:
         self._scope = scope
         self._trace = trace
         self._inside = inside
+        self._launched = launched
         self._named: dict[tuple[str, str], Any] = {}
         self._open: list[Any] = []
         self._later: list[Any] = []
@@ -101,7 +106,8 @@ class _Walk:
         if entity.resource_type == WORKFLOW:
             entities: tuple[Entity, ...] = self._trace(entity).entities
             return entities
-        return (entity.workflow,) if entity.resource_type == LAUNCH_PLAN else ()
+        is_wanted = self._launched and entity.resource_type == LAUNCH_PLAN
+        return (entity.workflow,) if is_wanted else ()
 
     def _note_circle(self, entity: Any) -> None:
         start = next(index for index, item in enumerate(self._open) if item is entity)

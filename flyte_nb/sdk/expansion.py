@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from flyte_nb.api.errors import CompileFailed
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Scope
 from flyte_nb.api.problems import Problem
-from flyte_nb.api.specs import Container, DynamicJob, TaskTemplate, WorkflowTemplate
+from flyte_nb.api.specs import (
+    Container,
+    DynamicJob,
+    StartedLaunchPlan,
+    TaskTemplate,
+    WorkflowTemplate,
+)
 from flyte_nb.sdk import context
 from flyte_nb.sdk.closure import reachable
 from flyte_nb.sdk.drafts import entity_name, finished
@@ -30,6 +36,8 @@ class Expansion(NamedTuple):
 
     job: "DynamicJob | None"
     value: Any
+    launch_plans: "tuple[StartedLaunchPlan, ...]" = ()
+    """Every launch plan that a node starts, each once. The job has no registered versions of them."""
 
 
 def expand(
@@ -80,7 +88,7 @@ def expand(
         sub_workflows=tuple(below.workflows),
         mapped=below.mapped,
     )
-    return Expansion(job, value)
+    return Expansion(job, value, tuple(below.launch_plans))
 
 
 class _Below:
@@ -95,6 +103,7 @@ class _Below:
         self._data = data
         self.tasks: list[TaskTemplate] = []
         self.workflows: list[WorkflowTemplate] = []
+        self.launch_plans: list[StartedLaunchPlan] = []
         self.mapped: dict[str, tuple[str, tuple[str, ...]]] = {}
         self.problems: list[Problem] = []
 
@@ -109,7 +118,8 @@ class _Below:
             traces[id(workflow)] = found
             return found
 
-        for entity in reachable(entities, self._registry, self._scope, trace=trace):
+        # What a launch plan launches is an execution of its own, and no part of this one.
+        for entity in reachable(entities, self._registry, self._scope, trace=trace, launched=False):
             if entity.resource_type == TASK:
                 self._task(entity)
             elif entity.resource_type == WORKFLOW:
@@ -118,7 +128,7 @@ class _Below:
                 id_ = made.template.id._replace(version=self._version)
                 self.workflows.append(made.template._replace(id=id_))
             elif entity.resource_type == LAUNCH_PLAN:
-                self.problems.append(_launch_plan(entity))
+                self._launch_plan(entity)
 
     def _task(self, task: Any) -> None:
         problems = task.problems(self._registry)
@@ -137,20 +147,25 @@ class _Below:
             original = entity_name(task.original, self._scope)
             self.mapped[template.id.name] = (original, task.list_inputs(self._registry))
 
+    def _launch_plan(self, launch_plan: Any) -> None:
+        signature = launch_plan.signature(self._registry)
+        interface = signature.interface
+        inputs = {
+            name: variable
+            for name, variable in interface.inputs.items()
+            if name not in launch_plan.fixed_inputs
+        }
+        self.launch_plans.append(
+            StartedLaunchPlan(
+                entity_name(launch_plan, self._scope),
+                interface._replace(inputs=inputs),
+                tuple(name for name in inputs if name not in signature.defaults),
+            )
+        )
+
 
 def _renamed(problem: Problem) -> Problem:
     """With the node's final id: in the frame it has none yet."""
     if problem.node_id[:1] == "n" and problem.node_id[1:].isdigit():
         return problem._replace(node_id=PREFIX + problem.node_id)
     return problem
-
-
-def _launch_plan(entity: Any) -> Problem:
-    return Problem(
-        "LaunchPlanInDynamic",
-        f"A dynamic task calls the launch plan {entity.short_name}, whose registered version is not"
-        " known where it runs.",
-        hint=f"Call its workflow {entity.workflow.short_name} in its place.",
-        location=entity.workflow.location,
-        entity=entity.short_name,
-    )

@@ -62,7 +62,10 @@ def answer(
         outputs = encode(task, signature, found.value, data)
         return {"kind": "outputs", "outputs": {var: to_plain(it) for var, it in outputs.items()}}
     own = task_template(task, scope, registry, version=version)
-    return {"kind": "dynamic", "job": spec_to_plain(found.job), "task": spec_to_plain(own)}
+    message = {"kind": "dynamic", "job": spec_to_plain(found.job), "task": spec_to_plain(own)}
+    if found.launch_plans:
+        message["launch_plans"] = spec_to_plain(found.launch_plans)
+    return message
 
 
 def _scope(task: "DynamicTask", name: str, env: "Mapping[str, str]") -> Scope:

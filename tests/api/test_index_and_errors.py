@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flyte_nb.api import errors, index
+from flyte_nb.api.identifiers import LAUNCH_PLAN, Identifier
 from flyte_nb.api.index import Index, IndexEntry, TaskEntry
 from flyte_nb.api.problems import Problem, as_text
 from flyte_nb.api.specs import Location
@@ -25,6 +26,7 @@ ENTRIES = st.builds(
 TASKS = st.builds(
     TaskEntry, NAMES, st.lists(NAMES, max_size=2).map(tuple), st.lists(NAMES, max_size=2).map(tuple)
 )
+PLANS = st.builds(Identifier, st.just(LAUNCH_PLAN), NAMES, NAMES, NAMES, NAMES)
 INDEXES = st.builds(
     Index,
     sdk_version=NAMES,
@@ -34,6 +36,7 @@ INDEXES = st.builds(
     tasks=st.dictionaries(NAMES, TASKS, max_size=3),
     requirements=st.lists(NAMES, max_size=2).map(sorted).map(tuple),
     format=st.just(index.FORMAT),
+    launch_plans=st.lists(PLANS, max_size=3).map(sorted).map(tuple),
 )
 
 

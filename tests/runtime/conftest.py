@@ -56,8 +56,9 @@ class Bench:
         self.python = sys.executable
         self._count = 0
 
-    def stage(self, name="f", **options):
+    def stage(self, name="f", *, launch_plans=(), **options):
         packed = pack(self.cells[name], scope=Scope(main_module="nb"), **options)
+        packed = packed._replace(launch_plans=launch_plans)
         area = DirectoryStaging(f"file://{self.root}/staging", self.store)
         [staged] = stage([packed], area)
         return staged

@@ -3,19 +3,23 @@
 import importlib
 import os
 import subprocess
+import sys
 
 import pytest
 from flyteidl.core import dynamic_job_pb2
 
+from flyte_nb.api.identifiers import LAUNCH_PLAN, Identifier
 from flyte_nb.compiler import compile_dynamic, dynamic_identifier
 from flyte_nb.sdk.specs import task_template
 from flyte_nb.wire.errors import error_document_from_bytes
+from flyte_nb.wire.identifiers import identifier_from_idl
 from flyte_nb.wire.literals import literal_map_from_bytes
 from flyte_nb.wire.specs import task_spec_to_idl
 
 SOURCE = (
     "from functools import partial\n"
-    "from flyte_nb import FlyteFile, Resources, current_context, dynamic, map_task, task, workflow\n"
+    "from flyte_nb import FlyteFile, LaunchPlan, Resources, current_context, dynamic, map_task\n"
+    "from flyte_nb import task, workflow\n"
     "@task(retries=2, cache=True, requests=Resources(cpu='1'))\n"
     "def scale(n: int, by: int = 2) -> int:\n    return n * by\n"
     "@task(container_image='img:own')\n"
@@ -188,7 +192,7 @@ def test_overrides_order_and_node_names(run):
         (
             "    scale(n=1)\n    raise KeyError('no')\n",
             "USER:KeyError",
-            ["line 18, in f", "raise KeyError"],
+            ["line 19, in f", "raise KeyError"],
         ),
         ("    return 1 if scale(n=1) else 2\n", "USER:UsageError", ["made when the workflow runs"]),
         (
@@ -238,17 +242,88 @@ def test_flytekit_writes_the_same_for_the_same_body(run, tmp_path, monkeypatch):
     assert str(our_sub) == str(their_sub).replace('"dn', '"n')
 
 
-def _written_by_flytekit(folder, monkeypatch):
+PLANS = (
+    "plan = LaunchPlan.get_or_create(both, 'nb.plan', default_inputs={'n': 4})\n"
+    "usual = LaunchPlan.get_or_create(both)\n"
+    "@workflow\ndef outer(n: int) -> int:\n    return plan(n=n)\n"
+    "@dynamic\ndef f(n: int) -> list[int]:\n"
+    "    return [plan(), usual(n=scale(n=n)), outer(n=n), both(n=n)]\n"
+)
+PLAN = Identifier(LAUNCH_PLAN, "p", "d", "nb.plan", "v-plan")
+USUAL = Identifier(LAUNCH_PLAN, "", "", "nb.both", "v-usual")
+
+
+def test_launch_plans_are_started_as_they_were_registered(bench, run):
+    bench.cells.run(SOURCE + PLANS)
+    staged = bench.stage(launch_plans=(PLAN, USUAL))
+    spec = run("", {"n": 3}, staged=staged).spec
+    first, scaled, second, sub, _ = spec.nodes
+    assert scaled.WhichOneof("target") == "task_node"
+    assert identifier_from_idl(first.workflow_node.launchplan_ref) == PLAN
+    # Without a project and domain of its own: those of the task that runs.
+    usual = identifier_from_idl(second.workflow_node.launchplan_ref)
+    assert usual == USUAL._replace(project="p", domain="d")
+    assert sub.workflow_node.sub_workflow_ref.name == "nb.outer"
+    [outer] = [one for one in spec.subworkflows if one.id.name == "nb.outer"]
+    assert identifier_from_idl(outer.nodes[0].workflow_node.launchplan_ref) == PLAN
+    # What a launch plan launches is no part of it; `both` is, for it is called too.
+    assert {one.id.name for one in spec.subworkflows} == {"nb.outer", "nb.both"}
+
+
+def test_what_a_launch_plan_launches_does_not_come_along(bench, run):
+    bench.cells.run(SOURCE + PLANS + "@dynamic\ndef f(n: int) -> int:\n    return plan(n=n)\n")
+    spec = run("", {"n": 3}, staged=bench.stage(launch_plans=(PLAN,))).spec
+    assert (len(spec.nodes), len(spec.tasks), len(spec.subworkflows)) == (1, 0, 0)
+
+
+def test_a_launch_plan_that_was_not_registered_with_it_is_named(bench, run):
+    bench.cells.run(SOURCE + PLANS)
+    error = run("", {"n": 3}, staged=bench.stage(launch_plans=(USUAL,))).error
+    assert (error.code, error.recoverable) == ("USER:DynamicLaunchPlanMissing", False)
+    assert "nb.f starts nb.plan, which was not registered with it" in error.message
+
+
+def test_what_does_not_fit_a_launch_plan_is_told_before_it_is_written(bench, run):
+    bench.cells.run(SOURCE + PLANS)
+    bench.cells.run("@dynamic\ndef f() -> int:\n    return usual(n='a', depth=1)\n")
+    error = run("", staged=bench.stage(launch_plans=(USUAL,))).error
+    assert error.code == "USER:DynamicCompileFailed"
+    assert "both.n: Expected int" in error.message
+    assert "has no input depth" in error.message
+
+
+def test_flytekit_starts_launch_plans_in_the_same_way(bench, run, tmp_path, monkeypatch):
+    pytest.importorskip("flytekit")
+    body = PLANS.replace("plan()", "plan(n=n)")  # flytekit binds defaults of launch plans anew
+    bench.cells.run(SOURCE + body)
+    pinned = tuple(id._replace(project="p", domain="d", version="v7") for id in (PLAN, USUAL))
+    ours = run("", {"n": 3}, staged=bench.stage(launch_plans=pinned)).spec
+    theirs = _written_by_flytekit(tmp_path, monkeypatch, body)
+    normal(ours)
+    normal(theirs)
+    assert ours.nodes == theirs.nodes
+    assert ours.outputs == theirs.outputs
+    assert {one.id.name for one in ours.subworkflows} == {
+        one.id.name for one in theirs.subworkflows
+    }
+
+
+def _written_by_flytekit(folder, monkeypatch, body=BOTH):
     from flytekit.configuration import Image, ImageConfig, SerializationSettings
     from flytekit.core.context_manager import ExecutionState, FlyteContextManager
+    from flytekit.core.launch_plan import LaunchPlan
+
+    monkeypatch.delitem(sys.modules, "nb", raising=False)
+    monkeypatch.setattr(LaunchPlan, "CACHE", {})
 
     source = SOURCE.replace(
-        "flyte_nb import FlyteFile, Resources, current_context,", "flytekit import"
-    )
+        "flyte_nb import FlyteFile, LaunchPlan, Resources, current_context,",
+        "flytekit import LaunchPlan,",
+    ).replace("flyte_nb import", "flytekit import")
     source = source.replace(
         "cache=True, requests=Resources(cpu='1')", "cache=True, cache_version='1'"
     )
-    (folder / "nb.py").write_text(source + BOTH)
+    (folder / "nb.py").write_text(source + body)
     monkeypatch.syspath_prepend(str(folder))
     settings = SerializationSettings(
         project="p", domain="d", version="v7", image_config=ImageConfig(Image("n", "image", "1"))

@@ -32,7 +32,7 @@ def with_references(node: Node, replace: "Callable[[Identifier], Identifier]") -
     """The node with `replace(reference)` in place of everything that it refers to."""
     direct = getattr(node.target, "reference", None)
     if direct is None:
-        return node._replace(target=_replaced(node.target, replace))
+        return node._replace(target=replaced(node.target, replace))
     found = replace(direct)
     return node if found is direct else node._replace(target=node.target._replace(reference=found))
 
@@ -50,17 +50,18 @@ def _inside(value: Any) -> "Iterator[Identifier]":
             yield from _inside(item)
 
 
-def _replaced(value: Any, replace: "Callable[[Identifier], Identifier]") -> Any:
+def replaced(value: Any, replace: "Callable[[Identifier], Identifier]") -> Any:
+    """The value, e.g. a tuple of nodes or of workflows, with `replace` of every identifier in it."""
     if isinstance(value, Identifier):
         return replace(value)
     if isinstance(value, Node):
         return with_references(value, replace)
     if isinstance(value, tuple):
-        items = [_replaced(item, replace) for item in value]
+        items = [replaced(item, replace) for item in value]
         made = getattr(value, "_make", tuple)
         return made(items)
     if isinstance(value, list):
-        return [_replaced(item, replace) for item in value]
+        return [replaced(item, replace) for item in value]
     if isinstance(value, dict):
-        return {key: _replaced(item, replace) for key, item in value.items()}
+        return {key: replaced(item, replace) for key, item in value.items()}
     return value

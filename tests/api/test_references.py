@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from flyte_nb.api.identifiers import Identifier
+from flyte_nb.api.references import references, references_of, with_references
 from flyte_nb.api.specs import (
     LaunchPlanNode,
     Node,
@@ -13,7 +14,6 @@ from flyte_nb.api.specs import (
     WorkflowNode,
     WorkflowTemplate,
 )
-from flyte_nb.client.references import references, references_of, with_references
 
 
 class Case(NamedTuple):
