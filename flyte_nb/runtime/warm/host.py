@@ -81,7 +81,8 @@ class WarmHost:
                 running.signal(message["number"])
 
     def close(self) -> None:
-        """Wait for the attempts that run, and end the zygotes."""
+        """End the zygotes, wait for the attempts that run, and end theirs."""
+        self._zygotes.close()  # what a task needs that runs for hours is its own zygote alone
         self._crew.close()
         self._zygotes.close()
 
