@@ -139,7 +139,8 @@ def _last_line(error: Exception) -> str:
     place = ""
     while trace is not None:
         filename = trace.tb_frame.f_code.co_filename
-        if not filename.startswith("<frozen") and "importlib" not in filename:
+        ours = filename == __file__ or "importlib" in filename  # not where the mistake is
+        if not filename.startswith("<frozen") and not ours:
             place = f" ({filename}:{trace.tb_lineno})"
         trace = trace.tb_next
     return place
