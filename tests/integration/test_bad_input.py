@@ -52,6 +52,9 @@ def held(note: str) -> int:
     return hold(note=note)
 """
 
+COLD = '@task(environment={"FLYTE_NB_WARM": "0"})'
+"""A task each of whose attempts fetches its bundle, and is a process and its parent."""
+
 INTERRUPT_IN_WAIT = """
 import os, signal, sys, threading, time
 
@@ -267,6 +270,7 @@ def test_a_missing_or_changed_member_fails_the_run_and_registering_again_mends_i
         "from flyte_nb.session import default_session\n"
         "ran = default_session().launch('sums', {'n': 2})\nran.wait(timeout=60)"
     )
+    notebook.run(DEFINE.replace("@task", COLD))
     notebook.run("%flyte register sums")
     bundles = notebook.home / "objects" / "bundles"
     (ring,) = [path for path in bundles.rglob("*") if path.is_file() and path.stat().st_size > 1e5]
@@ -299,7 +303,7 @@ def test_a_worker_that_is_killed_is_told_and_tried_again(notebook, tmp_path):
 
 def test_an_attempt_whose_whole_process_is_killed_fails_with_the_signal(notebook, tmp_path):
     note = tmp_path / "lost"
-    notebook.run(SLOW)
+    notebook.run(SLOW.replace("@task", COLD))
     notebook.run(f"ran = %flyte launch held note={note}")
     wait_for(note)
     psutil.Process(int(note.read_text())).parent().kill()
