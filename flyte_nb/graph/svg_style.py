@@ -11,12 +11,9 @@ from flyte_nb.graph.palette import CHANGE_STYLES, DARK, LIGHT, PHASE_STYLES, Pha
 ROOT = "fnb-graph"
 THEMES = ("light", "dark", "auto", "page")
 
-# Ancestors by which notebook front ends say that their theme is dark.
-_DARK_PAGES = (
-    '[data-jp-theme-light="false"]',
-    ".vscode-dark",
-    '[data-theme="dark"]',
-)
+# Ancestors by which notebook front ends say that their theme is dark. In one selector: a browser tries
+# every rule on every node that is recoloured.
+_DARK_PAGE = ':is([data-jp-theme-light="false"],.vscode-dark,[data-theme="dark"])'
 _FONT = 'system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif'
 
 _SHAPES = (
@@ -85,7 +82,7 @@ def style_sheet(
     if theme == "auto":
         sheet += f"@media (prefers-color-scheme:dark){{{colors('', dark=True)}}}"
     elif theme == "page":
-        sheet += "".join(colors(f"{page} ", dark=True) for page in _DARK_PAGES)
+        sheet += colors(f"{_DARK_PAGE} ", dark=True)
     return sheet
 
 

@@ -1,8 +1,9 @@
 """Recolouring 500 nodes in a real Chromium: the page's own script, on a page of its own.
 
-Measured by `performance.now()` in the page: how long it waits at a time, from a piece of the work to
-what that changed being styled and laid out; and all pieces together. Drawing the same graph anew is
-measured in the same run.
+Measured by `performance.now()` in the page: from the message with all 500 states to everything that it
+changed being written, styled and laid out, in one piece. Every node gets another phase and a text of its
+own. The bar holds for the graph as it is first seen, where nodes out of view wait for their colour; with the
+whole of it in view it is measured too, and compared with drawing the same graph anew.
 """
 
 import statistics
@@ -23,37 +24,21 @@ from flyte_nb.graph.layout import layered  # noqa: E402
 from flyte_nb.graph.svg import svg  # noqa: E402
 
 BAR_MS = 16.0
-FRAMES = 6  # so that a change is seen within 150 ms
-ROUNDS = 21
+BATCHES, ROUNDS = 6, 12
 
 _RECOLOUR = """async ([deltas, rounds]) => {
-  const model = window.model;
   const svg = document.querySelector('.fnb-stage svg');
-  const settle = () => { svg.getBoundingClientRect(); svg.querySelector('text.s').getBBox(); };
-  // Each piece of work is timed with the styling and the layout it causes.
-  const real = window.requestAnimationFrame.bind(window);
-  let pieces = [];
-  const timed = (work) => {
+  const settle = () => { svg.getBoundingClientRect(); svg.querySelector('.n > text').getBBox(); };
+  const times = [];
+  for (let round = 0; round < rounds; round += 1) {
+    await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
     settle();
     const began = performance.now();
-    work();
+    window.model.fire('msg:custom', { delta: deltas[round % deltas.length] });
     settle();
-    pieces.push(performance.now() - began);
-  };
-  let left = 0;
-  window.requestAnimationFrame = (work) => {
-    left += 1;
-    return real(() => { left -= 1; timed(work); });
-  };
-  const rounds_ = [];
-  for (let round = 0; round < rounds; round += 1) {
-    pieces = [];
-    timed(() => model.fire('msg:custom', { delta: deltas[round % deltas.length] }));
-    while (left) await new Promise((done) => real(done));
-    rounds_.push(pieces);
+    times.push(performance.now() - began);
   }
-  window.requestAnimationFrame = real;
-  return rounds_;
+  return times;
 }"""
 _REDRAW = """(rounds) => {
   const model = window.model;
@@ -61,7 +46,7 @@ _REDRAW = """(rounds) => {
   for (let round = 0; round < rounds; round += 1) {
     const began = performance.now();
     model.fire('change:svg');
-    document.querySelector('.fnb-stage svg text.s').getBBox();
+    document.querySelector('.fnb-stage svg .n > text').getBBox();
     times.push(performance.now() - began);
   }
   return times;
@@ -81,28 +66,41 @@ def test_recolouring_500_nodes_takes_less_than_a_frame(
     graph = make_graph("layered", 500)
     page = open_graph(browser, traits(svg=svg(layered(graph), theme="page", live=True)))
     deltas = [
-        {node.id: [phase, subtitle] for node in graph.nodes}
-        for phase, subtitle in (
-            ("RUNNING", "0:31 · attempt 2"),
-            ("SUCCEEDED", "1.2 s · from another machine"),
-            ("FAILED", "0:07 · OutOfMemory"),
+        {node.id: [phase, f"{number} s · {said}"] for number, node in enumerate(graph.nodes)}
+        for phase, said in (
+            ("RUNNING", "attempt 2"),
+            ("SUCCEEDED", "from another machine"),
+            ("FAILED", "OutOfMemory"),
         )
     ]
-    rounds = page.evaluate(_RECOLOUR, [deltas, ROUNDS])[1:]
-    shown = page.evaluate(
-        "() => document.querySelectorAll('.fnb-stage g[data-phase=FAILED]').length"
-    )
-    assert shown == 500
-    longest = min(max(pieces) for pieces in rounds)  # others on the machine only ever add
-    whole = statistics.median(sum(pieces) for pieces in rounds)
-    best = min(sum(pieces) for pieces in rounds)
-    anew = statistics.median(page.evaluate(_REDRAW, 5))
+
+    def measured() -> float:
+        """The median of a round; others on the machine only ever add, so of the quietest batch."""
+        batches = [page.evaluate(_RECOLOUR, [deltas, ROUNDS]) for _ in range(BATCHES)]
+        return min(statistics.median(times) for times in batches)
+
+    first = measured()
+    in_view = _shown(page)
+    page.locator(".fnb-stage").press("0")
+    assert len(_shown(page)) == 500 > len(in_view) > 50
+    whole = measured()
+    anew = min(page.evaluate(_REDRAW, 5))
     with capsys.disabled():
         print(
-            f"\n  recolouring 500 nodes: the page waits {longest:.1f} ms at a time (bar {BAR_MS:g} ms),"
-            f" {whole:.1f} ms in all (best {best:.1f}) in {len(rounds[0])} frames;"
-            f" drawing anew takes {anew:.1f} ms"
+            f"\n  recolouring 500 nodes: {first:.1f} ms as first seen, {whole:.1f} ms with all in view"
+            f" (bar {BAR_MS:g} ms as first seen); drawing anew takes {anew:.1f} ms"
         )
-    assert longest <= BAR_MS
-    assert len(rounds[0]) <= FRAMES
-    assert best < anew
+    assert first <= BAR_MS
+    assert whole < anew
+    assert all(said.endswith("OutOfMemory") for said in in_view)
+
+
+def _shown(page: Any) -> "list[str]":
+    """The second lines of the nodes that have the phase of the last message; every node's title has it."""
+    titles, lines = page.evaluate(
+        """() => ['.n:not(.io) > title', '[data-phase=FAILED] > text.s'].map((part) =>
+          [...document.querySelectorAll(`.fnb-stage ${part}`)].map((text) => text.textContent))"""
+    )
+    assert len(titles) == 500
+    assert all(title.endswith("OutOfMemory") for title in titles)
+    return list(lines)

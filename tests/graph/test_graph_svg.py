@@ -124,7 +124,8 @@ def test_a_group_shows_what_needs_attention_first() -> None:
 
 def test_the_page_theme_follows_the_notebook_and_auto_the_system(churn: Graph) -> None:
     layout = layered(churn)
-    assert '[data-jp-theme-light="false"] .fnb-graph' in svg(layout, theme="page")
+    pages = ':is([data-jp-theme-light="false"],.vscode-dark,[data-theme="dark"])'
+    assert f"{pages} .fnb-graph" in svg(layout, theme="page")
     assert "prefers-color-scheme:dark" in svg(layout, theme="auto")
     assert "prefers-color-scheme" not in svg(layout, theme="dark")
 

@@ -12,8 +12,8 @@ function placeOf(group) {
 }
 
 // `before` is what `kept` of the drawing before gave: the new one keeps its scale, and the place on
-// the screen of the node that was opened or closed.
-function camera(svg, host, before = null) {
+// the screen of the node that was opened or closed. `moving` is called with the view after every move.
+function camera(svg, host, before, moving) {
   const [, , width, height] = svg.getAttribute("viewBox").split(/[ ,]+/).map(Number);
   let now = { x: 0, y: 0, width, height };
   let moved = false;
@@ -24,7 +24,10 @@ function camera(svg, host, before = null) {
   const wanted = clamp(height / shrunk + 24, 120, TALLEST);
   if (!host.dataset.sized || host.offsetHeight < wanted) host.style.height = `${wanted}px`;
   host.dataset.sized = "yes";
-  const apply = () => svg.setAttribute("viewBox", `${now.x} ${now.y} ${now.width} ${now.height}`);
+  const apply = () => {
+    svg.setAttribute("viewBox", `${now.x} ${now.y} ${now.width} ${now.height}`);
+    moving(view);
+  };
   const room = () => ({ width: host.clientWidth || width, height: host.clientHeight || height });
   const show = (scale, x, y) => {
     const { width: w, height: h } = room();

@@ -90,11 +90,11 @@ function stageOf(model, explore) {
       if (!stage.svg) return;
       stage.svg.removeAttribute("role");
       stage.nodes = reading(stage.svg);
+      brush.onto(stage.nodes);
       const group = stage.nodes.get(kept)?.group;
       if (before) before.to = placeOf(group);
-      stage.view = camera(stage.svg, host, before);
+      stage.view = camera(stage.svg, host, before, (view) => brush.look(view, stage.svg));
       if (before && group) stage.view.reveal(group);
-      brush.onto(stage.nodes);
       stage.recolour(model.get("states"));
       tools?.show();
       search.again();
@@ -112,10 +112,7 @@ function stageOf(model, explore) {
       stage.draw();
     },
   };
-  const brush = painter(model.get("looks"), (node) => {
-    node.place ||= placeOf(node.group);
-    return !node.place || stage.view.shows(node.place);
-  });
+  const brush = painter(model.get("looks"));
   const search = searchBox(stage, model);
   const tools = explore ? toolbar(stage, model, search) : null;
   const side = explore ? panel(stage, model) : null;

@@ -1,6 +1,8 @@
-// Recolouring: what a node says is written in place; nothing is measured and nothing is laid out.
+// Recolouring: what a node says is written in place, as far as it can be seen; nothing is laid out. A node
+// out of view gets its colour when it comes into view; from far away, what nobody could read is left out.
 
 const LIVE = new Set(["RUNNING", "DYNAMIC_RUNNING", "SUCCEEDING"]);
+const LEGIBLE = 0.4; // of natural size; smaller, nobody can read a second line or tell a mark
 const SIDES = 20; // px beside a node's second line
 
 const idOf = (group) => group.id.slice("node-".length);
@@ -10,105 +12,127 @@ function reading(svg) {
   const nodes = new Map();
   for (const group of svg.querySelectorAll('g[id^="node-"]')) {
     const part = (name) => group.querySelector(`:scope > ${name}`);
-    const box = part("rect.b") || part(".b");
+    const title = part("title");
     nodes.set(idOf(group), {
       group,
-      box,
+      title,
+      box: part("rect.b") || part(".b"),
       mark: part(".m"),
       line: part("text.s"),
-      title: part("title"),
-      name: part("title")?.textContent.split(" · ")[0] || "",
+      name: title?.textContent.split(" · ")[0] || "",
+      phase: group.dataset.phase,
+      shape: null,
+      live: null,
+      state: null, // what it is to show
       arrows: [],
-      said: null,
+      place: placeOf(group),
       port: group.classList.contains("port"),
-      share: group.classList.contains("f") ? 0.5 : 1, // of a frame's head, the rest is its title
+      still: group.classList.contains("io"), // never has a phase
+      frame: group.classList.contains("f"),
     });
   }
   for (const arrow of svg.querySelectorAll(".e")) nodes.get(arrow.dataset.t)?.arrows.push(arrow);
   return nodes;
 }
 
-function roomOf(node) {
+// Room for its second line, in px.
+function measure(node) {
   const width = () => Number(node.box?.getAttribute("width")) || node.box?.getBBox().width || 0;
-  node.room ||= width() * node.share - (node.group.dataset.open ? 2 : 1) * SIDES;
-  return node.room;
+  // Of a frame's head, the other half is its title.
+  node.room ||= width() * (node.frame ? 0.5 : 1) - (node.group.dataset.open ? 2 : 1) * SIDES;
 }
 
 const pen = document.createElement("canvas").getContext("2d");
-const widths = new Map();
 
-// A text as far as it fits; measured on a canvas, because a page would lay everything out for it.
-function cut(text, room, font) {
-  if (room <= 0) return text;
-  const width = (piece) => {
-    const key = font + piece;
-    if (!widths.has(key)) {
-      if (widths.size > 20000) widths.clear();
+// Cuts texts as far as they fit; measures a character once, on a canvas, because a page would lay
+// everything out for it.
+function cutter(font) {
+  const widths = new Map();
+  const widthOf = (character) => {
+    if (!widths.has(character)) {
       pen.font = font;
-      widths.set(key, pen.measureText(piece).width);
+      widths.set(character, pen.measureText(character).width);
     }
-    return widths.get(key);
+    return widths.get(character);
   };
-  if (width(text) <= room) return text;
-  let low = 1;
-  let high = text.length;
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if (width(`${text.slice(0, middle).trimEnd()}…`) <= room) low = middle;
-    else high = middle - 1;
-  }
-  return `${text.slice(0, low).trimEnd()}…`;
+  return (text, room) => {
+    if (room <= 0) return text;
+    const left = room - widthOf("…");
+    let used = 0;
+    let fits = 0;
+    for (const character of text) {
+      used += widthOf(character);
+      if (used <= left) fits += character.length;
+      if (used > room) return `${text.slice(0, fits).trimEnd()}…`;
+    }
+    return text;
+  };
 }
 
-// Writes states into a drawing: so many nodes at once, what is in view first, the rest in the frames that
-// follow. So no frame waits for five hundred nodes, and a small graph changes at once.
-function painter(looks, inView) {
-  const AT_ONCE = 100;
-  let nodes = new Map();
-  let font = "10.5px sans-serif";
-  let waiting = {};
-  let frame = 0;
+// A text node keeps its place on the page; another one would be styled anew.
+function write(element, text) {
+  if (!element?.firstChild) element?.append(text);
+  else if (element.firstChild.data !== text) element.firstChild.data = text;
+}
 
-  const write = (id, [phase, subtitle]) => {
-    const node = nodes.get(id);
-    if (!node || node.group.classList.contains("io")) return;
-    const [mark, word] = looks[phase] || looks.UNDEFINED;
-    const said = `${phase}\n${subtitle}`;
-    if (node.said === said) return;
-    node.said = said;
-    if (node.group.dataset.phase !== phase) {
-      node.group.dataset.phase = phase;
-      node.mark?.setAttribute("d", mark);
-      for (const arrow of node.arrows) arrow.classList.toggle("live", LIVE.has(phase));
-    }
-    if (node.line) node.line.textContent = cut(subtitle || word, roomOf(node), font);
-    if (node.title) {
-      node.title.textContent = [node.name, word, subtitle].filter(Boolean).join(" · ");
-    }
+// Writes states into a drawing. Everything is read before anything is written, so that a page styles and
+// lays out once for all nodes; and only what changed is written.
+function painter(looks) {
+  let nodes = new Map();
+  let cut = cutter("10.5px sans-serif");
+  let view = null;
+  let far = false;
+
+  const inView = (node) => node.frame || !node.place || view.shows(node.place);
+  const colour = (node) => {
+    const [phase] = node.state;
+    if (node.phase === phase) return;
+    node.phase = phase;
+    node.group.dataset.phase = phase;
   };
-  const flush = () => {
-    frame = 0;
-    let ids = Object.keys(waiting);
-    if (ids.length > AT_ONCE) {
-      const seen = ids.filter((id) => nodes.has(id) && inView(nodes.get(id)));
-      ids = [...new Set([...seen, ...ids])].slice(0, AT_ONCE);
+  const detail = (node) => {
+    const [phase, subtitle] = node.state;
+    const [mark, word] = looks[phase] || looks.UNDEFINED;
+    if (node.shape !== mark) {
+      node.shape = mark;
+      node.mark?.setAttribute("d", mark);
     }
-    for (const id of ids) {
-      write(id, waiting[id]);
-      delete waiting[id];
+    if (node.live !== LIVE.has(phase)) {
+      node.live = LIVE.has(phase);
+      for (const arrow of node.arrows) arrow.classList.toggle("live", node.live);
     }
-    if (Object.keys(waiting).length) frame = requestAnimationFrame(flush);
+    write(node.line, cut(subtitle || word, node.room));
+  };
+  const show = (changed) => {
+    const seen = changed.filter((node) => node.state && inView(node));
+    if (!far) seen.forEach(measure);
+    seen.forEach(colour);
+    if (!far) seen.forEach(detail);
   };
   return {
     onto(drawn) {
       nodes = drawn;
-      waiting = {};
       const line = [...nodes.values()].find((node) => node.line)?.line;
-      if (line) ({ font } = getComputedStyle(line));
+      if (line) cut = cutter(getComputedStyle(line).font);
+    },
+    // The view has moved.
+    look(now, svg) {
+      view = now;
+      far = view.scale() * LEGIBLE > 1;
+      svg.classList.toggle("fnb-far", far);
+      show([...nodes.values()]);
     },
     paint(delta) {
-      Object.assign(waiting, delta);
-      if (!frame) flush();
+      const changed = [];
+      for (const [id, [phase, subtitle]] of Object.entries(delta)) {
+        const node = nodes.get(id);
+        if (!node || node.still) continue;
+        node.state = [phase, subtitle];
+        const word = (looks[phase] || looks.UNDEFINED)[1];
+        write(node.title, [node.name, word, subtitle].filter(Boolean).join(" · "));
+        changed.push(node);
+      }
+      show(changed);
     },
   };
 }
