@@ -2,8 +2,9 @@
 
 Measured by `performance.now()` in the page: from the message with all 500 states to everything that it
 changed being written, styled and laid out, in one piece. Every node gets another phase and a text of its
-own. The bar holds for the graph as it is first seen, where nodes out of view wait for their colour; with the
-whole of it in view it is measured too, and compared with drawing the same graph anew.
+own. It is measured as the graph is first seen, where nodes out of view wait for their colour, and with the
+whole of it in view, where marks, second lines and arrows are too small to be written. Drawing the same graph
+anew is measured in the same run.
 """
 
 import statistics
@@ -88,10 +89,10 @@ def test_recolouring_500_nodes_takes_less_than_a_frame(
     with capsys.disabled():
         print(
             f"\n  recolouring 500 nodes: {first:.1f} ms as first seen, {whole:.1f} ms with all in view"
-            f" (bar {BAR_MS:g} ms as first seen); drawing anew takes {anew:.1f} ms"
+            f" (bar {BAR_MS:g} ms); drawing anew takes {anew:.1f} ms"
         )
     assert first <= BAR_MS
-    assert whole < anew
+    assert whole <= BAR_MS
     assert all(said.endswith("OutOfMemory") for said in in_view)
 
 
