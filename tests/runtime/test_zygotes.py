@@ -11,9 +11,10 @@ import pytest
 
 from flyte_nb.api.errors import BundleError
 from flyte_nb.runtime.warm.crew import Crew
+from flyte_nb.runtime.warm.host import WarmHost
 from flyte_nb.runtime.warm.link import is_possible
 from flyte_nb.runtime.warm.zygotes import Key, Unfit, Zygotes
-from flyte_nb.worker.zygote import _arrived, send
+from flyte_nb.worker.zygote import _arrived, receive, send
 
 HEAD = "from flyte_nb import task\n"
 
@@ -201,3 +202,20 @@ def test_a_crew_does_as_much_at_once_as_it_is_given():
     crew.close()
     assert len(seen) == 9
     assert threading.active_count() <= before
+
+
+def test_a_host_answers_also_after_what_nobody_foresaw():
+    backend, own = socket.socketpair()
+    host = WarmHost(own)
+    thread = threading.Thread(target=host.run)
+    thread.start()
+    with open(os.devnull, "wb") as log:
+        send(backend, {"kind": "attempt", "id": "odd"}, (log.fileno(), log.fileno()))
+    backend.settimeout(30)
+    answer, _ = receive(backend)
+    backend.close()
+    thread.join()
+    host.close()
+    own.close()
+    assert (answer["id"], answer["kind"]) == ("odd", "cold")
+    assert "KeyError" in answer["why"]

@@ -93,7 +93,10 @@ class WarmHost:
         self._crew.do(partial(self._carry_out, message["id"], running))
 
     def _carry_out(self, id: str, running: "_Running") -> None:
-        answer = running.carry_out()
+        try:
+            answer = running.carry_out()
+        except Exception as error:  # noqa: BLE001 - the thread's outermost frame: somebody waits
+            answer = running.given_up(error)
         with self._lock:
             del self._running[id]
         running.close()  # first: the attempt's lock is free when its end is told
@@ -150,6 +153,14 @@ class _Running:
         child = self._child
         cpu_s, max_rss = (child.cpu_s, child.max_rss) if child is not None else (None, None)
         return {"kind": "ended", "exit_code": status, "cpu_s": cpu_s, "max_rss": max_rss}
+
+    def given_up(self, error: Exception) -> "dict[str, Any]":
+        """What the backend is told after an error that nobody foresaw; cold if nothing has begun."""
+        info = unforeseen(error)
+        if self._child is None:
+            return {"kind": "cold", "why": info.message}
+        self._say(f"{info.code}: {info.message}\n")
+        return {"kind": "ended", "exit_code": 1, "cpu_s": None, "max_rss": None}
 
     def close(self) -> None:
         """Let go of the descriptors that came with it."""
