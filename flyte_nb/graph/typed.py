@@ -16,10 +16,12 @@ def typed(graph: Graph) -> Graph:
     said: dict[tuple[str, str], str] = {}
     for target, edges in into.items():
         pairs = [
-            (to, word)
-            for edge in edges
-            for (_, to), word in zip(edge.variables, edge.types, strict=True)
-            if word
+            *dict.fromkeys(  # a list that is gathered from many nodes is said once
+                (to, word)
+                for edge in edges
+                for (_, to), word in zip(edge.variables, edge.types, strict=True)
+                if word
+            )
         ]
         label = pairs[0][1] if len(pairs) == 1 else ", ".join(f"{to}: {word}" for to, word in pairs)
         said[edges[0].source, target] = label

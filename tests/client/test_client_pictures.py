@@ -67,6 +67,24 @@ def test_a_task_stands_between_its_inputs_and_outputs_with_their_types() -> None
     assert [edge.label for edge in drawn.edges] == ["str", "int"]
 
 
+def test_a_list_gathered_from_many_nodes_says_its_type_once() -> None:
+    @task
+    def one(n: int) -> float:
+        return n / 2
+
+    @task
+    def best(scores: list[float]) -> float:
+        return max(scores)
+
+    @workflow
+    def gathered(n: int) -> float:
+        return best(scores=[one(n=n), one(n=n), one(n=n)])
+
+    labels = [edge.label for edge in picture(Here(), gathered, types=True).graph.edges]
+    assert labels.count("float") == 2  # in front of best, and of the outputs
+    assert set(labels) == {"", "int", "float"}
+
+
 def test_compared_with_nothing_all_is_new_and_a_task_cannot_be_compared() -> None:
     drawn = picture(Here(), outer, diff=True).graph
     assert {node.mark for node in drawn.nodes} == {NEW}
