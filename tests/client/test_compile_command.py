@@ -151,6 +151,14 @@ def test_what_refers_to_an_unreadable_spec_is_not_told_that_it_is_missing(comman
     assert states["launch_plan", "shop.both"] == "blocked"
 
 
+def test_a_workflow_whose_task_cannot_be_read_is_not_told_that_it_is_missing(command, tmp_path):
+    path = tmp_path / "shop.yaml"
+    path.write_text(SPECS.replace("command: [echo, bye]", "comand: [echo, bye]"))
+    status, out, _ = command("compile", str(path), "--output", "json")
+    assert status == 1
+    assert [problem["code"] for problem in json.loads(out)["problems"]] == ["UnknownField"]
+
+
 def test_closures_are_written_whole_and_only_when_all_is_well(command, module, tmp_path):
     assert command("compile", module, "pipeline.yaml", "-o", "made")[0] == 1
     assert not (tmp_path / "made").exists()

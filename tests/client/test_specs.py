@@ -153,6 +153,20 @@ def test_a_circle_is_told_once_and_what_uses_it_is_not_blamed(specs):
     assert not any(draft.is_whole for draft in drafts)
 
 
+def test_a_ring_of_three_and_many_circles_are_told_once_each(specs):
+    ring = [a_workflow(f"r{n}", node("n0", f"workflow:r{(n + 1) % 3}")) for n in range(3)]
+    pairs = [
+        a_workflow(f"{a}{n}", node("n0", f"workflow:{b}{n}"))
+        for n in range(20)
+        for a, b in ("xy", "yx")
+    ]
+    drafts = spec_drafts(specs(*ring, *pairs), SCOPE)
+    told = problems_of(drafts)
+    assert [code for _, _, code in told] == ["CycleDetected"] * 21
+    first = next(problem for draft in drafts for problem in draft.problems)
+    assert "r0 → r1 → r2 → r0" in first.message
+
+
 def test_a_launch_plan_is_checked_against_its_workflow(specs):
     text = {"scalar": {"primitive": {"string_value": "x"}}}
     drafts = spec_drafts(

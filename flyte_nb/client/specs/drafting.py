@@ -94,9 +94,10 @@ class _Drafting:
             is_resolved = self._resolve(entry, found)
             entry.settle()
             make = {TASK: self._task, WORKFLOW: self._workflow, LAUNCH_PLAN: self._launch_plan}
-            draft = make[entry.id.resource_type](entry, found)
-            if not is_resolved:
-                draft = draft._replace(message=None, closure=None)
+            if is_resolved:
+                draft = make[entry.id.resource_type](entry, found)
+            else:  # without what it refers to, the compiler would tell that once more
+                draft = _draft(entry, found, whole=False)
             self._done[entry.name] = draft
             made.append(draft)
         return made

@@ -5,7 +5,6 @@ Source: flytectl/cmd/register/register_util.go at v1.16.8 (`hydrateSpec`).
 
 import re
 from collections.abc import Iterator, Mapping
-from graphlib import CycleError, TopologicalSorter
 from typing import Any, NamedTuple
 
 from flyteidl.admin.launch_plan_pb2 import LaunchPlanSpec
@@ -107,26 +106,47 @@ def in_order(
         name: [reference.name for reference in entry.references if reference.name in entries]
         for name, entry in entries.items()
     }
-    while True:
-        try:
-            order = list(TopologicalSorter(graph).static_order())
-            order.sort(key=lambda name: name[0] != TASK)  # which refer to nothing
-            return [entries[name] for name in order]
-        except CycleError as error:
-            ring = error.args[1]
-            way = " → ".join(name[3] for name in reversed(ring))
-            first = ring[0]
-            problems.setdefault(first, []).append(
-                Problem(
-                    "CycleDetected",
-                    f"These refer to each other in a circle: {way}.",
-                    hint="Take one of the references out, or give one a version that is registered.",
-                    location=entries[first].spec.location,
-                    entity=first[3],
-                )
-            )
-            for name in ring:
-                graph[name] = [other for other in graph[name] if other not in ring]
+    order: list[Name] = []
+    told: set[Name] = set()
+    for ring in _walked(graph, order):
+        if told.isdisjoint(ring):  # of circles that share a spec, one is enough to begin with
+            told.update(ring)
+            problems.setdefault(ring[0], []).append(_circle(ring, entries[ring[0]]))
+    order.sort(key=lambda name: name[0] != TASK)  # which refer to nothing
+    return [entries[name] for name in order]
+
+
+def _walked(graph: "Mapping[Name, list[Name]]", order: "list[Name]") -> "Iterator[list[Name]]":
+    """Fill `order`: each after what it refers to. Yields the circles, whose last step does not count.
+
+    Every reference is followed once, and without recursion: a spec may be thousands deep.
+    """
+    done: set[Name] = set()
+    for start in graph:
+        path: dict[Name, Iterator[Name]] = {} if start in done else {start: iter(graph[start])}
+        while path:
+            name = next(reversed(path))
+            for other in path[name]:
+                if other in path:
+                    yield [*path][[*path].index(other) :]
+                elif other not in done:
+                    path[other] = iter(graph[other])
+                    break
+            else:
+                del path[name]
+                done.add(name)
+                order.append(name)
+
+
+def _circle(ring: "list[Name]", entry: Entry) -> Problem:
+    way = " → ".join(name[3] for name in (*ring, ring[0]))
+    return Problem(
+        "CycleDetected",
+        f"These refer to each other in a circle: {way}.",
+        hint="Take one of the references out, or give one a version that is registered.",
+        location=entry.spec.location,
+        entity=entry.id.name,
+    )
 
 
 def used_by(message: Any) -> "Iterator[Identifier]":
