@@ -1,5 +1,6 @@
 """What travels with a task, what is warned about, and what cannot travel."""
 
+import contextlib
 import io
 import socket
 import sys
@@ -109,6 +110,11 @@ def test_a_frame_travels():
 
 MADE_INSIDE = "Create it inside of the task"
 LOCKED = "import threading\nlock = threading.Lock()\n"
+INSIDE_A_THREAD = (
+    ("runner._handle", "_thread._ThreadHandle")
+    if sys.version_info >= (3, 13)
+    else ("runner._started._cond._lock", "_thread.lock")
+)
 UNPICKLABLE = [
     (LOCKED, "lock", "lock", "_thread.lock", MADE_INSIDE),
     (
@@ -150,7 +156,7 @@ UNPICKLABLE = [
     ),
     (
         "import threading\nrunner = threading.Thread()\n",
-        "runner", "runner._started._cond._lock", "_thread.lock", "Start it inside of the task",
+        "runner", *INSIDE_A_THREAD, "Start it inside of the task",
     ),
     (
         "class Tensor:\n    def __reduce_ex__(self, protocol):\n"
@@ -175,8 +181,9 @@ def test_what_cannot_travel_is_named_by_variable_path_and_cell(setup, variable, 
         pack(cells["f"], scope=Scope())
     error = caught.value
     for value in cells.namespace.values():
-        if isinstance(value, (io.IOBase, socket.socket)):
-            value.close()
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, (io.IOBase, socket.socket, contextlib.closing)):
+                getattr(item, "thing", item).close()
     assert error.code == "USER:Unpicklable"
     assert (error.variable, error.path, error.location.line) == (variable, path, 4)
     assert "line 4" in str(error)
