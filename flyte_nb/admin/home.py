@@ -10,6 +10,7 @@ config.yaml       for flytekit and flytectl
 backend.log       rotated
 serving.lock      held by the process that serves this folder
 starting.lock     held while somebody looks whether to start it
+token.lock        held while somebody looks whether there is a token, and makes it
 """
 
 import json
@@ -23,9 +24,11 @@ from typing import NamedTuple
 import platformdirs
 import yaml
 
+from flyte_nb.admin.locks import FileLock, explained
 from flyte_nb.api.errors import BackendError
 
 _TOKEN_BYTES = 32
+_TOKEN_TIMEOUT_S = 60.0
 
 
 class Serving(NamedTuple):
@@ -55,6 +58,7 @@ class Home:
         self.start_log_file = self.folder / "start.log"
         self.serving_lock = self.folder / "serving.lock"
         self.starting_lock = self.folder / "starting.lock"
+        self.token_lock = self.folder / "token.lock"
 
     @property
     def storage_root(self) -> str:
@@ -73,7 +77,9 @@ class Home:
             self.folder.chmod(0o700)
             self.objects.mkdir(exist_ok=True)
             self.attempts.mkdir(exist_ok=True)
-            self._keep_token()
+            with FileLock(self.token_lock) as lock:
+                lock.acquire(_TOKEN_TIMEOUT_S)  # of two that make one, the first would be lost
+                self._keep_token()
         except OSError as error:
             raise explained(
                 error, f"The local backend's folder {self.folder} cannot be used"
@@ -163,17 +169,6 @@ class Home:
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(_TOKEN_BYTES))
         os.replace(partial, self.token_file)
-
-
-def explained(error: OSError, what: str) -> BackendError:
-    """The error with what to do about it."""
-    if error.errno in (28, 122):  # ENOSPC, EDQUOT
-        hint = "The disk is full: free some space, or set FLYTE_NB_HOME to a folder elsewhere."
-    elif isinstance(error, PermissionError):
-        hint = "You may not write there: set FLYTE_NB_HOME to a folder of your own."
-    else:
-        hint = "Set FLYTE_NB_HOME to a folder that can be written."
-    return BackendError(f"{what}: {error.strerror or error}.", hint=hint)
 
 
 def _default_folder() -> Path:

@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from flyte_nb.admin.home import explained
 from flyte_nb.api.errors import BackendError
 
 _RETRY_S = 0.02
@@ -85,3 +84,14 @@ def _locked(descriptor: int, kind: int) -> bool:
         os.close(descriptor)
         return False
     return True
+
+
+def explained(error: OSError, what: str) -> BackendError:
+    """The error with what to do about it."""
+    if error.errno in (28, 122):  # ENOSPC, EDQUOT
+        hint = "The disk is full: free some space, or set FLYTE_NB_HOME to a folder elsewhere."
+    elif isinstance(error, PermissionError):
+        hint = "You may not write there: set FLYTE_NB_HOME to a folder of your own."
+    else:
+        hint = "Set FLYTE_NB_HOME to a folder that can be written."
+    return BackendError(f"{what}: {error.strerror or error}.", hint=hint)

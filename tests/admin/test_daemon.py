@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -198,6 +199,23 @@ def test_a_token_that_others_could_read_is_replaced(folder):
     home.prepare()
     assert home.token() != first
     assert stat.S_IMODE(home.token_file.stat().st_mode) == 0o600
+
+
+def test_many_that_prepare_a_folder_at_once_find_one_token(folder):
+    tokens = set()
+
+    def prepare():
+        home = Home(folder)
+        home.prepare()
+        tokens.add(home.token())
+
+    for _ in range(20):
+        with ThreadPoolExecutor(8) as pool:
+            for done in [pool.submit(prepare) for _ in range(8)]:
+                done.result()
+        assert len(tokens) == 1
+        tokens.clear()
+        (folder / "token").unlink()
 
 
 def test_a_backend_whose_token_was_deleted_says_so_and_can_still_be_stopped(folder):
