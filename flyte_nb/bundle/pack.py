@@ -13,7 +13,7 @@ from flyte_nb.bundle.fingerprint import Fingerprinter, Part
 from flyte_nb.bundle.locks import read_lock
 from flyte_nb.bundle.modules import Units
 from flyte_nb.bundle.pickler import Pickled, dump
-from flyte_nb.bundle.reach import is_dynamic, reach
+from flyte_nb.bundle.reach import called_inside, is_dynamic, reach
 from flyte_nb.bundle.references import Known, References
 from flyte_nb.bundle.remarks import DATA_KINDS, place_of, remarks
 from flyte_nb.bundle.requirements import Requirement, requirements
@@ -143,10 +143,16 @@ class Packer:
         """
         if not is_dynamic(task):
             return self._pack(task, ())
-        called = reach(task)
+        called = reach(task, self._traced)
         tasks = [item for item in called if isinstance(item, Task)]
-        inner = [self._pack(item, reach(item) if is_dynamic(item) else ()) for item in tasks]
+        inner = [self._pack(item, called_inside(item, self._traced)) for item in tasks]
         return self._pack(task, called)._replace(inner=tuple(inner))
+
+    def _traced(self, workflow: Any) -> "Sequence[Any]":
+        if self._registry is None:
+            return ()
+        found: Sequence[Any] = workflow.trace(self._registry, self._scope).entities
+        return found
 
     def _pack(self, task: Task, called: "Sequence[Any]") -> PackedTask:
         references = References(self._units, self._known)

@@ -3,11 +3,12 @@
 Its body runs where the task runs, and what it calls becomes nodes there. So what it can call has to
 travel with it, and has to be known before it runs: the globals it uses, its closure and its defaults,
 and what lies in them (lists, dicts, objects, modules, other functions), at any depth. What the body
-itself makes, a task defined inside of it, cannot be known.
+itself makes, a task defined inside of it, cannot be known; what the body of a workflow makes can,
+for that is run to trace it.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -17,6 +18,9 @@ from flyte_nb.bundle import code as code_of
 _DEEPEST = 8  # containers and objects inside of each other
 _WIDEST = 10_000  # members of one container
 _KINDS = frozenset({TASK, WORKFLOW, LAUNCH_PLAN})
+Traced = Callable[[Any], Iterable[Any]]
+"""What a workflow's nodes refer to, as tracing finds it; its body may have made it: a map, a launch plan."""
+
 _PLAIN = (int, float, str, bytes, bytearray, complex, type(None), BuiltinFunctionType)
 
 
@@ -25,24 +29,29 @@ def is_dynamic(entity: Any) -> bool:
     return bool(getattr(entity, "is_dynamic", False))
 
 
-def reach(entity: Any) -> "list[Any]":
+def _untraced(workflow: Any) -> "Iterable[Any]":
+    return ()
+
+
+def reach(entity: Any, traced: Traced = _untraced) -> "list[Any]":
     """The entities that `entity` can call, in the order in which they are met; without itself.
 
     Only bodies that make nodes are looked into: a plain task that calls another one calls its
     function, which is pickled with it.
     """
-    walk = _Walk()
+    walk = _Walk(traced)
     walk.enter(entity)
     return [found for found in walk.found if found is not entity]
 
 
-def called_inside(entity: Any) -> "list[Any]":
+def called_inside(entity: Any, traced: Traced = _untraced) -> "list[Any]":
     """What the body of a dynamic task can call; nothing for any other entity."""
-    return reach(entity) if is_dynamic(entity) else []
+    return reach(entity, traced) if is_dynamic(entity) else []
 
 
 class _Walk:
-    def __init__(self) -> None:
+    def __init__(self, traced: Traced) -> None:
+        self._traced = traced
         self.found: list[Any] = []
         self._seen: dict[int, Any] = {}  # holds what it has seen: an id means nothing after a death
 
@@ -55,6 +64,9 @@ class _Walk:
             self.visit(entity.workflow, 0)
         elif entity.resource_type == WORKFLOW or is_dynamic(entity):
             self.visit(getattr(entity, "function", None), 0)
+        if entity.resource_type == WORKFLOW:
+            for below in self._traced(entity):
+                self.enter(below)
         for name, value in vars(entity).items():  # e.g. the task of a map
             if name != "function" and not name.startswith("_"):
                 self.visit(value, _DEEPEST - 1)

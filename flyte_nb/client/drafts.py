@@ -108,7 +108,7 @@ class Drafts:
             CompileFailed: workflows use each other in a circle, or two entities share a name.
         """
         found = reachable(
-            entities, self._registry, self._scope, trace=self._trace, inside=called_inside
+            entities, self._registry, self._scope, trace=self._trace, inside=self._inside
         )
         if launch_plans:
             found = list(self._with_defaults(found))
@@ -136,7 +136,7 @@ class Drafts:
         """
         started = {}
         for task in found:
-            inside = called_inside(task) if task.resource_type == TASK else ()
+            inside = self._inside(task) if task.resource_type == TASK else ()
             plans = [self._key(item) for item in inside if item.resource_type == LAUNCH_PLAN]
             if plans and self._made[self._key(task)].is_whole:
                 started[self._key(task)] = plans
@@ -228,9 +228,14 @@ class Drafts:
         return draft._replace(message=message, closure=closure, problems=problems)
 
     def _trace(self, workflow: Any) -> Trace:
-        trace = workflow_template(workflow, self._scope, self._registry, data=self._data)
-        self._traces[id(workflow)] = trace
+        trace = self._traces.get(id(workflow))
+        if trace is None:
+            trace = workflow_template(workflow, self._scope, self._registry, data=self._data)
+            self._traces[id(workflow)] = trace
         return trace
+
+    def _inside(self, task: Any) -> "list[Any]":
+        return called_inside(task, lambda workflow: self._trace(workflow).entities)
 
     def _with_versions(self, template: WorkflowTemplate) -> WorkflowTemplate:
         """The template with the versions of what it refers to; they were not known when it was traced."""

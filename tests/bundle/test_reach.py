@@ -166,3 +166,17 @@ def test_a_registration_has_what_a_body_calls_even_what_it_is_a_part_of():
     )
     found = reachable([made["middle"]], default_registry(), Scope(), inside=called_inside)
     assert [entity.short_name for entity in found] == ["d", "inner", "middle", "outer"]
+
+
+def test_what_the_body_of_a_workflow_makes_is_found_by_tracing_it():
+    made = cells(
+        "@workflow\ndef target(n: int) -> int:\n    return inner(n=n)\n"
+        "@workflow\ndef middle(n: int) -> int:\n    return LaunchPlan(target, name='p')(n=n)\n"
+        "@workflow\ndef outer(n: int) -> int:\n    return middle(n=n)\n"
+        "@dynamic\ndef d(n: int) -> int:\n    return outer(n=n)\n"
+    )
+    registry, scope = default_registry(), Scope(main_module="nb")
+    found = called_inside(made["d"], lambda workflow: workflow.trace(registry, scope).entities)
+    assert [one.short_name for one in found if one.resource_type == "launch_plan"] == ["p"]
+    packed = pack(made["d"], scope=scope, registry=registry)
+    assert [task.name for task in packed.inner] == ["nb.inner"]

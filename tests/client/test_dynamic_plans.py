@@ -51,3 +51,17 @@ def test_what_changes_behind_a_launch_plan_changes_who_starts_it(change):
     before, after = drafts(CIRCLE), drafts(CIRCLE.replace(*change))
     for key in (("task", "nb.down"), ("workflow", "nb.wf"), ("launch_plan", "again")):
         assert before[key].id != after[key].id
+
+
+def test_a_launch_plan_that_a_workflow_makes_in_its_body_is_pinned_as_well():
+    made = drafts(
+        "from flyte_nb import LaunchPlan, dynamic, task, workflow\n"
+        "@task\ndef step(n: int) -> int:\n    return n - 1\n"
+        "@workflow\ndef target(n: int) -> int:\n    return step(n=n)\n"
+        "@workflow\ndef middle(n: int) -> int:\n"
+        "    return LaunchPlan.get_or_create(target, 'made late')(n=n)\n"
+        "@dynamic\ndef down(n: int) -> int:\n    return middle(n=n)\n"
+        "@workflow\ndef wf(n: int) -> int:\n    return down(n=n)\n"
+    )
+    packed = made["task", "nb.down"].packed
+    assert packed.launch_plans == (made["launch_plan", "made late"].id,)

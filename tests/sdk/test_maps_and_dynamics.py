@@ -6,7 +6,7 @@ from typing import NamedTuple, Optional
 
 import pytest
 
-from flyte_nb import TaskMetadata, UsageError, dynamic, map_task, task, workflow
+from flyte_nb import LaunchPlan, TaskMetadata, UsageError, dynamic, map_task, task, workflow
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.specs import ArrayNode, TaskNode
 from flyte_nb.sdk import context
@@ -38,6 +38,11 @@ class Pair(NamedTuple):
 @task
 def pair(n: int) -> Pair:
     return Pair(n, n)
+
+
+@workflow
+def once(n: int) -> int:
+    return score(n=n)
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +87,12 @@ def test_elements_may_fail_as_far_as_the_map_allows():
         (lambda: map_task(partial(score, 1)), "bind inputs by name"),
         (lambda: map_task(score, min_success_ratio=2), "a share from 0 to 1"),
         (lambda: map_task(score, concurrency=-1), "concurrency=-1"),
-        (lambda: map_task(max), "is a builtin_function_or_method"),
+        (lambda: map_task(max), "is of type builtin_function_or_method"),
+        (
+            lambda: map_task(LaunchPlan(once, "p")),
+            "is a launch plan. Call it in a loop in a @dynamic",
+        ),
+        (lambda: map_task(once), "is a workflow. Call it in a loop"),
         (lambda: map_task(dynamic(lambda: 1)), "is a dynamic task"),
         (lambda: map_task(map_task(score)), "is a map task"),
         (lambda: dynamic(retry=1), "@dynamic has no option 'retry'"),

@@ -4,7 +4,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import UsageError
-from flyte_nb.api.identifiers import TASK
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW
 from flyte_nb.sdk import context
 from flyte_nb.sdk.callee import Callee
 from flyte_nb.sdk.task import Task, TaskOptions
@@ -179,7 +179,7 @@ def map_task(
     if type(target) is not Task:
         raise UsageError(
             f"map_task runs a task for every element, and {target!r} is {_what(target)}."
-            " Wrap a def with @task that does the work of one element."
+            f" {_instead(target)}"
         )
     _check(concurrency, min_successes, min_success_ratio)
     options = target.options if metadata is None else metadata.over(target.options)
@@ -231,5 +231,15 @@ def _name(
 
 
 def _what(target: Any) -> str:
-    noun = getattr(target, "_noun", "")
-    return f"a {noun}" if noun else f"a {type(target).__name__}"
+    noun = getattr(target, "_noun", "") or getattr(target, "resource_type", "").replace("_", " ")
+    return f"a {noun}" if noun else f"of type {type(target).__name__}"
+
+
+def _instead(target: Any) -> str:
+    """What to do in place of mapping something that is no plain task."""
+    if getattr(target, "resource_type", "") in (LAUNCH_PLAN, WORKFLOW):
+        return (
+            "Call it in a loop in a @dynamic, which makes a node of each call:"
+            " return [it(n=n) for n in ns]. Or map over a task in it."
+        )
+    return "Wrap a def with @task that does the work of one element."
