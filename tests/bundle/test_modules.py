@@ -3,6 +3,7 @@
 import importlib
 import io
 import os
+import time
 import zipfile
 
 import pytest
@@ -73,11 +74,82 @@ def test_a_file_that_was_rewritten_within_the_clocks_tick_is_read_again(tmp_path
     assert read_unit("unit", path).data != first.data
 
 
-def test_a_settled_file_is_not_read_twice(tmp_path):
+def later():
+    """A clock that is ahead by more than it takes a file to settle."""
+    return time.time_ns() + 3_000_000_000
+
+
+@pytest.fixture(params=["a module", "a package"])
+def settled(request, tmp_path):
+    """A file of a module or package, and what reads that, long after the file was written."""
+    if request.param == "a module":
+        path = place = tmp_path / "unit.py"
+    else:
+        place = tmp_path / "unit"
+        path = place / "deep" / "m.py"
+        path.parent.mkdir(parents=True)
+        (place / "__init__.py").write_text("")
+    path.write_text("K = 1")
+    return path, lambda: read_unit("unit", place, clock=later)
+
+
+def test_what_is_settled_is_not_read_twice(settled):
+    _, read = settled
+    assert read() is read()
+
+
+def test_what_was_written_lately_is_read_again(tmp_path):
     path = tmp_path / "unit.py"
     path.write_text("K = 1")
-    os.utime(path, (1_000_000_000, 1_000_000_000))
-    assert read_unit("unit", path) is read_unit("unit", path)
+    assert read_unit("unit", path) is not read_unit("unit", path)
+
+
+def test_an_edit_that_keeps_size_and_time_is_noticed(settled):
+    path, read = settled
+    before, stamp = read(), path.stat()
+    path.write_text("K = 2")
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert read().sha256 != before.sha256
+
+
+def test_a_file_that_is_replaced_by_an_older_one_is_noticed(settled, tmp_path):
+    path, read = settled
+    older = tmp_path / "older"
+    older.write_text("K = 2")
+    before, stamp = read(), path.stat()
+    os.utime(older, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    older.replace(path)
+    assert read().sha256 != before.sha256
+
+
+def test_files_that_come_go_and_change_their_kind_are_noticed(tmp_path):
+    package = tmp_path / "unit"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+
+    def names():
+        unit = read_unit("unit", package, clock=later)
+        assert read_unit("unit", package, clock=later) is unit
+        return zipfile.ZipFile(io.BytesIO(unit.data)).namelist()
+
+    assert names() == ["unit/__init__.py"]
+    (package / "a").write_text("")
+    assert names() == ["unit/__init__.py", "unit/a"]
+    (package / "a").rename(package / "b")
+    assert names() == ["unit/__init__.py", "unit/b"]
+    (package / "b").unlink()
+    (package / "b").mkdir()
+    (package / "b" / "c.py").write_text("")
+    assert names() == ["unit/__init__.py", "unit/b/", "unit/b/c.py"]
+    (package / "b" / "c.py").unlink()
+    (package / "b").rmdir()
+    (package / "b").symlink_to(package)  # leads back, and is not followed
+    assert names() == ["unit/__init__.py"]
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "d.py").write_text("")
+    (package / "b").unlink()
+    (package / "b").symlink_to(tmp_path / "elsewhere")
+    assert names() == ["unit/__init__.py", "unit/b/", "unit/b/d.py"]
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
