@@ -17,7 +17,7 @@ RING = "ring"  # zip of the travelling ring (kind of an entry)
 TASK = "task"  # a pickled task
 BUFFER = "buffer"  # an out-of-band buffer of a pickled task (pickle protocol 5)
 LOCK = "lock"  # a task's requirements, pinned by version and hash
-MODULE = "module"  # zip of local modules that were beside the notebook
+MODULE = "module"  # zip of a local module, or of a part of a large package
 
 _KINDS = frozenset({RING, TASK, BUFFER, MODULE, LOCK})
 _HEX = frozenset("0123456789abcdef")

@@ -310,7 +310,7 @@ class Fingerprinter:
         for unit in self._references.local.reached(top) if self._references.importable(top) else ():
             key = f"module {unit.name}"
             if key not in self.parts:
-                digest, size = unit.sha256[:_SHORT], len(unit.data)
+                digest, size = unit.sha256[:_SHORT], unit.size_bytes
                 self.parts[key] = Part(key, "module", unit.name, digest, size, self._user)
 
     def _note_module_of(self, value: Any) -> None:

@@ -8,7 +8,9 @@ from flyte_nb.api import index as index_of
 from flyte_nb.api.index import Index, IndexEntry, TaskEntry
 from flyte_nb.api.version import PROTOCOL, __version__
 from flyte_nb.bundle.pack import PackedTask
+from flyte_nb.bundle.parts import Zip
 from flyte_nb.bundle.ring import ring
+from flyte_nb.bundle.units import Unit
 
 RING_NAME = "ring.zip"
 
@@ -73,8 +75,9 @@ class Contents:
             for buffer in task.buffers
         ]
         modules = [
-            self._add(f"module-{unit.name}.zip", index_of.MODULE, unit.sha256, unit.data)
+            self._add(name, index_of.MODULE, part.sha256, part.data)
             for unit in task.modules
+            for name, part in _named(unit)
         ]
         # The task itself has its fingerprint in its template; those inside of it have no template.
         fingerprint = task.fingerprint if task is not self._task else ""
@@ -92,3 +95,11 @@ class Contents:
                 name = f"{name}-{count}"
             known = self._members[kind, sha256] = Member(name, kind, sha256, data)
         return known.name
+
+
+def _named(unit: Unit) -> "Iterator[tuple[str, Zip]]":
+    if len(unit.parts) == 1:
+        yield f"module-{unit.name}.zip", unit.parts[0]
+        return
+    for number, part in enumerate(unit.parts, 1):
+        yield f"module-{unit.name}-{number:02}.zip", part

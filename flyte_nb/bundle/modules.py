@@ -127,8 +127,8 @@ def _too_much(unit: Unit) -> str:
     """Why a module from elsewhere is rather a platform's than the author's; empty when it is not."""
     if unit.binaries:
         return f"has compiled parts ({unit.binaries[0]})"
-    if len(unit.data) > _ELSEWHERE_BYTES:
-        return f"has {len(unit.data) / 1e6:.0f} MB"
+    if unit.size_bytes > _ELSEWHERE_BYTES:
+        return f"has {unit.size_bytes / 1e6:.0f} MB"
     return ""
 
 

@@ -64,7 +64,7 @@ class PackedTask(NamedTuple):
     payload_sha256: str
     buffers: "tuple[Buffer, ...]"
     modules: "tuple[Unit, ...]"
-    """Local modules, each as a zip."""
+    """Local modules, each as a zip or, when it is large, in parts."""
     captured: "tuple[Captured, ...]"
     """What travels, largest first."""
     warnings: "tuple[str, ...]"
@@ -85,7 +85,7 @@ class PackedTask(NamedTuple):
     @property
     def size_bytes(self) -> int:
         """Bytes that travel, without the ring."""
-        members = [len(unit.data) for unit in self.modules]
+        members = [unit.size_bytes for unit in self.modules]
         members += [buffer.data.nbytes for buffer in self.buffers]
         return len(self.payload) + sum(members)
 

@@ -133,9 +133,9 @@ def _of_modules(task: str, units: Units, shipped: "Sequence[Unit]") -> "Iterator
                 f"{unit.binaries[0]} is compiled and does not travel with {unit.name!r}. Install the"
                 " package where tasks run, if the task needs it."
             )
-        if len(unit.data) > LARGE_BYTES:
+        if unit.size_bytes > LARGE_BYTES:
             yield (
-                f"The local module {unit.name!r} ({len(unit.data) / 1e6:.1f} MB) travels with {task}."
+                f"The local module {unit.name!r} ({unit.size_bytes / 1e6:.1f} MB) travels with {task}."
             )
         for path, kinds in unit.secrets:
             yield (

@@ -1,11 +1,10 @@
-"""One local module or package as a zip, as it lies on disk; and what its files import.
+"""One local module or package, zipped as it lies on disk; and what its files import.
 
 What was read before is used again when no file came, went or has another stamp, and none was touched
 so lately that its stamp could not tell.
 """
 
 import functools
-import hashlib
 import re
 import time
 from collections.abc import Callable
@@ -13,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flyte_nb.api.errors import BundleError
+from flyte_nb.bundle.parts import Zip, zipped
 from flyte_nb.bundle.secrets import secrets_in
 from flyte_nb.bundle.trees import File, Tree, walk
-from flyte_nb.bundle.zips import deterministic_zip
 
 DATA_BYTES = 1 << 20
 """A larger file that is not Python does not travel with its package."""
@@ -30,9 +29,10 @@ class Unit(NamedTuple):
     """One shipped module or package."""
 
     name: str
-    data: bytes
-    """The zip."""
     sha256: str
+    """Of the zip that all its files make."""
+    parts: "tuple[Zip, ...]"
+    """What travels: that zip, or of a large package the parts that make it."""
     imports: "tuple[str, ...]"
     """Top-level names that its files import."""
     left_out: "tuple[str, ...]"
@@ -43,6 +43,11 @@ class Unit(NamedTuple):
     """Files that seem to hold secrets, with the kinds of those."""
     place: str = ""
     """Where it lies."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that travel."""
+        return sum(len(part.data) for part in self.parts)
 
 
 def read_unit(top: str, place: Path, *, clock: "Callable[[], int]" = time.time_ns) -> Unit:
@@ -101,11 +106,9 @@ def _read(top: str, place: Path, files: "tuple[File, ...]") -> Unit:
         if kinds:
             secrets.append((name, kinds))
     members.update(_namespaces(members))
-    data = deterministic_zip(members)
     return Unit(
         top,
-        data,
-        hashlib.sha256(data).hexdigest(),
+        *zipped(members),
         tuple(sorted(imports - {top})),
         tuple(sorted(left_out)),
         tuple(sorted(binaries)),

@@ -29,7 +29,7 @@ def load(
         payload: path of the pickle.
         buffers: paths of its out-of-band buffers. They are mapped, not read; a task may change an
             array, and the file stays as it is.
-        modules: zips of local modules, which become importable.
+        modules: zips of local modules, which become importable. Several of one package are its parts.
         python: the `major.minor` that wrote the pickle; another one is refused before it is read.
 
     Raises:
@@ -39,7 +39,7 @@ def load(
     if python and python != here:
         raise TaskFailed(_other_python(python, here))
     # After the ring, which is first: a module of the user's never stands for one of ours.
-    sys.path[1:1] = list(modules)
+    sys.path[1:1] = _importable(modules)
     with open(payload, "rb") as file:
         content = file.read()
     return loads(content, [_map(path) for path in buffers])
@@ -75,6 +75,17 @@ def remember_sources(sources: "Mapping[str, tuple[tuple[int, str], ...]]") -> No
             lines[first - 1 :] = text.splitlines(keepends=True)
         size = sum(map(len, lines))
         linecache.cache[filename] = (size, None, lines, filename)
+
+
+def _importable(modules: "Sequence[str]") -> "list[str]":
+    if len(modules) < 2:
+        return list(modules)
+    from flyte_nb.worker.parts import united
+
+    try:
+        return united(modules)
+    except FlyteNbError as error:
+        raise TaskFailed(failures.classify(error)) from error
 
 
 def _map(path: str) -> Any:

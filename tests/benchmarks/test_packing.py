@@ -144,6 +144,24 @@ def test_a_thousand_files_of_which_nothing_changed(compare, tree, theirs):
     compare.absolute("1000 files, nothing changed", tree.again, bar_us=5_000, rounds=25)
 
 
+def test_one_line_of_a_thousand_files_changed(compare, tree, theirs):
+    """It sends the part of the package that has the file, a sixteenth, and the index (7 kB)."""
+    first, salt, sent = tree.again(), itertools.count(), []
+
+    def edited():
+        (tree.folder / "bench_tree" / "part3" / "m3.py").write_text(f"# {next(salt)}\n")
+        sent.append(tree.again())
+
+    compare(
+        "one line of 1000 files changed",
+        ours=edited,
+        peer=lambda: theirs(tree.folder),
+        bar=0.25,
+        rounds=5,
+    )
+    assert 0 < max(sent) <= (first / 12 if compare.enabled else first)
+
+
 def test_one_line_changed_beside_a_hundred_megabytes(compare, book, theirs):
     megabytes = 100 if compare.enabled else 2
     (book / "data.bin").write_bytes(random.Random(1).randbytes(megabytes << 20))

@@ -299,4 +299,4 @@ def test_a_function_that_a_stale_import_holds_travels_as_the_file_has_it(book):
     (folder / "unit_low.py").write_text("def g(): return 99\n")
     packed = of_modules(folder, cells)["low"]
     [unit] = packed.modules
-    assert b"return 99" in unit.data
+    assert b"return 99" in unit.parts[0].data

@@ -44,7 +44,7 @@ def test_the_zip_has_equal_bytes_wherever_and_whenever_it_is_made(tmp_path):
             (package / name).write_text(name)
             os.utime(package / name, (when, when))
         units.append(read_unit("pkg", package))
-    assert units[0].data == units[1].data
+    assert units[0].parts == units[1].parts
 
 
 def test_what_no_worker_needs_stays(tmp_path):
@@ -60,7 +60,7 @@ def test_what_no_worker_needs_stays(tmp_path):
         "sub/a.py",
     ):
         (package / name).write_text("x = 1")
-    names = zipfile.ZipFile(io.BytesIO(read_unit("pkg", package).data)).namelist()
+    names = zipfile.ZipFile(io.BytesIO(read_unit("pkg", package).parts[0].data)).namelist()
     assert names == ["pkg/__init__.py", "pkg/sub/", "pkg/sub/a.py"]
 
 
@@ -71,7 +71,7 @@ def test_a_file_that_was_rewritten_within_the_clocks_tick_is_read_again(tmp_path
     first = read_unit("unit", path)
     path.write_text("K = 2")
     os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    assert read_unit("unit", path).data != first.data
+    assert read_unit("unit", path).parts != first.parts
 
 
 def later():
@@ -130,7 +130,7 @@ def test_files_that_come_go_and_change_their_kind_are_noticed(tmp_path):
     def names():
         unit = read_unit("unit", package, clock=later)
         assert read_unit("unit", package, clock=later) is unit
-        return zipfile.ZipFile(io.BytesIO(unit.data)).namelist()
+        return zipfile.ZipFile(io.BytesIO(unit.parts[0].data)).namelist()
 
     assert names() == ["unit/__init__.py"]
     (package / "a").write_text("")
@@ -182,7 +182,7 @@ def _imported(unit, statement, tmp_path):
 
     place = tmp_path / "there" / "unit.zip"
     place.parent.mkdir()
-    place.write_bytes(unit.data)
+    place.write_bytes(unit.parts[0].data)
     code = f"import sys; sys.path.insert(0, {str(place)!r}); {statement}"
     done = subprocess.run(
         [sys.executable, "-I", "-c", code], capture_output=True, text=True, cwd=place.parent
@@ -209,7 +209,7 @@ def test_data_of_a_package_is_read_from_the_zip(tmp_path):
     unit = read_unit("pkg", package)
     ask = "import pkgutil, pkg; print(pkgutil.get_data('pkg', 'words.txt').decode())"
     assert _imported(unit, ask, tmp_path) == "hello"
-    assert "pkg/draft.ipynb" not in zipfile.ZipFile(io.BytesIO(unit.data)).namelist()
+    assert "pkg/draft.ipynb" not in zipfile.ZipFile(io.BytesIO(unit.parts[0].data)).namelist()
 
 
 def test_a_module_that_is_a_link_travels_under_the_name_that_imports_it(tmp_path):
@@ -218,7 +218,7 @@ def test_a_module_that_is_a_link_travels_under_the_name_that_imports_it(tmp_path
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "unit_link.py").symlink_to(tmp_path / "shared" / "common.py")
     unit = Units([tmp_path / "book"]).find("unit_link")
-    assert zipfile.ZipFile(io.BytesIO(unit.data)).namelist() == ["unit_link.py"]
+    assert zipfile.ZipFile(io.BytesIO(unit.parts[0].data)).namelist() == ["unit_link.py"]
 
 
 def test_a_link_to_a_folder_above_ends(tmp_path):
@@ -226,7 +226,7 @@ def test_a_link_to_a_folder_above_ends(tmp_path):
     package.mkdir()
     (package / "__init__.py").write_text("K = 1\n")
     (package / "again").symlink_to(package, target_is_directory=True)
-    names = zipfile.ZipFile(io.BytesIO(read_unit("pkg", package).data)).namelist()
+    names = zipfile.ZipFile(io.BytesIO(read_unit("pkg", package).parts[0].data)).namelist()
     assert names == ["pkg/__init__.py"]
 
 

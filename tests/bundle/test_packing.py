@@ -344,4 +344,4 @@ def test_a_large_file_of_a_package_is_left_out_and_said(book):
     )
     [warning] = packed.warnings
     assert "unit_pkg/weights.bin" in warning
-    assert len(packed.modules[0].data) < 2000
+    assert len(packed.modules[0].parts[0].data) < 2000

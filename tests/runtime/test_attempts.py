@@ -113,6 +113,30 @@ def test_local_modules_are_shipped(bench, tmp_path, monkeypatch):
     assert done.outputs["o0"].value == "42 d 40"
 
 
+def test_a_large_package_that_came_in_parts_is_one_package(bench, tmp_path, monkeypatch):
+    book = tmp_path / "book"
+    (book / "large_pkg" / "words").mkdir(parents=True)
+    for number in range(60):
+        lines = "".join(f"def f{line}(n): return n + {line}  # {'.' * 60}\n" for line in range(60))
+        (book / "large_pkg" / f"m{number}.py").write_text(f"K = {number}\n{lines}")
+    (book / "large_pkg" / "__init__.py").write_text("def fail(): raise ValueError('here')\n")
+    (book / "large_pkg" / "words" / "a.txt").write_text("hello")
+    monkeypatch.syspath_prepend(str(book))
+    source = HEAD + (
+        "import large_pkg.m1\nfrom large_pkg.m2 import f3\n"
+        "@task\ndef f(n: int) -> str:\n"
+        "    if n < 0:\n        large_pkg.fail()\n"
+        "    import importlib.resources, pkgutil\n    from large_pkg import m59\n"
+        "    word = importlib.resources.files('large_pkg') / 'words' / 'a.txt'\n"
+        "    found = list(pkgutil.iter_modules(large_pkg.__path__))\n"
+        "    return f'{f3(n)} {large_pkg.m1.K} {m59.K} {word.read_text()} {len(found)}'\n"
+    )
+    done = bench.run(source, {"n": 2}, local_roots=[book])
+    assert done.outputs["o0"].value == "5 1 59 hello 60"
+    error = bench.run("", {"n": -1}, local_roots=[book]).error
+    assert "def fail(): raise ValueError('here')" in error.message
+
+
 def test_files_go_through_the_host_while_user_code_runs(bench):
     source = HEAD + (
         "class Model:\n    def __init__(self, w): self.w = w\n"
