@@ -3,7 +3,7 @@
 # ruff: noqa: D102 - `Codec` says what these methods do
 import sys
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api import literal_types, literals
 from flyte_nb.api.errors import CodecError
@@ -11,6 +11,10 @@ from flyte_nb.api.literal_types import BlobType, LiteralType
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.types.codec import Codec, mismatch, no_data, spell
+
+if TYPE_CHECKING:
+    from pickle import PickleBuffer
+    from typing import BinaryIO
 
 _FORMAT = "PythonPickle"
 _SHADED = "_flyte_nb_cloudpickle"
@@ -36,13 +40,8 @@ class PickleCodec(Codec):
             raise mismatch(self, value)
         if data is None:
             raise no_data(self)
-        import hashlib
-
-        content = _dumps(value)
         path = data.scratch(".pkl")
-        with open(path, "wb") as file:
-            file.write(content)
-        digest = hashlib.md5(content, usedforsecurity=False).hexdigest()  # flytekit's name for it
+        digest = _dump(value, path)  # flytekit's name for it
         return Literal(literals.BLOB, (data.upload(path, name=digest), BlobType(_FORMAT)))
 
     def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
@@ -51,7 +50,7 @@ class PickleCodec(Codec):
         if data is None:
             raise no_data(self)
         with open(data.download(literal.value[0]), "rb") as file:
-            return _loads(file.read(), self.python_type)
+            return _load(file, self.python_type)
 
     def accepts_exactly(self, value: Any) -> bool:
         return self.python_type is not Any and self._is_class and self._may_be(value)
@@ -66,20 +65,49 @@ class PickleCodec(Codec):
             return True
 
 
-def _dumps(value: Any) -> bytes:
+class _Digesting:
+    """Passes on what is written, and keeps its MD5: the pickle of a large value is never in memory."""
+
+    def __init__(self, file: "BinaryIO") -> None:
+        import hashlib
+
+        self._file = file
+        self._digest = hashlib.md5(usedforsecurity=False)
+        self.broken: OSError | None = None
+        """Why the file could not be written."""
+
+    def write(self, data: "bytes | memoryview | PickleBuffer") -> int:
+        self._digest.update(data)
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.broken = error
+            raise
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
+
+
+def _dump(value: Any, path: str) -> str:
+    """Write the pickle to a new file; its MD5."""
     pickler = _cloudpickle()
-    try:
-        return bytes(pickler.dumps(value))
-    except Exception as error:  # pickling runs code of any class
-        raise CodecError(
-            f"{spell(type(value))} cannot be pickled: {type(error).__name__}: {error}.",
-            hint="Return the plain data in it, or write it to a file and return a FlyteFile.",
-        ) from error
+    with open(path, "wb") as file:
+        written = _Digesting(file)
+        try:
+            pickler.dump(value, written)
+        except Exception as error:  # pickling runs code of any class
+            if written.broken is error:
+                raise
+            raise CodecError(
+                f"{spell(type(value))} cannot be pickled: {type(error).__name__}: {error}.",
+                hint="Return the plain data in it, or write it to a file and return a FlyteFile.",
+            ) from error
+    return written.hexdigest()
 
 
-def _loads(content: bytes, python_type: Any) -> Any:
+def _load(file: "BinaryIO", python_type: Any) -> Any:
     try:
-        return _load(content)
+        return _unpickled(file)
     except Exception as error:  # unpickling runs code of any class
         raise CodecError(
             f"A pickled {spell(python_type)} cannot be read by Python"
@@ -88,8 +116,7 @@ def _loads(content: bytes, python_type: Any) -> Any:
         ) from error
 
 
-def _load(content: bytes) -> Any:
-    import io
+def _unpickled(file: "BinaryIO") -> Any:
     import pickle
 
     cloudpickle = _cloudpickle()
@@ -103,7 +130,7 @@ def _load(content: bytes) -> Any:
                 module = cloudpickle.__name__ + dot + rest
             return super().find_class(module, name)
 
-    return Unpickler(io.BytesIO(content)).load()
+    return Unpickler(file).load()
 
 
 def _cloudpickle() -> Any:

@@ -63,9 +63,11 @@ class Pipe:
             PipeClosed: when nobody reads it any more.
             TooLarge: when it is larger than `MOST_BYTES`. Nothing was sent.
         """
+        if _least_bytes(message) > MOST_BYTES:  # told without making the copies that a body is
+            raise _too_large()
         body = json.dumps(message, separators=(",", ":")).encode()
         if len(body) > MOST_BYTES:
-            raise _too_large(len(body))
+            raise _too_large()
         if len(body) > SPILL_BYTES:
             body = json.dumps({"kind": message["kind"], "file": self._spill(body)}).encode()
         view = memoryview(MAGIC + len(body).to_bytes(4, "big") + body)
@@ -144,10 +146,32 @@ def _parse(body: bytes) -> "dict[str, Any]":
     return message
 
 
-def _too_large(size: int) -> TooLarge:
+def _least_bytes(value: Any) -> int:
+    """So many bytes has the value's JSON at least."""
+    kind = type(value)
+    if kind is str:
+        return len(value)
+    if kind is dict:
+        return sum(map(_least_bytes, value.values()))
+    if kind is not list and kind is not tuple:
+        return 1
+    if len(value) > _LONG:  # a column is counted in a moment
+        kinds = set(map(type, value))
+        if kinds <= _SMALL:
+            return 2 * len(value)
+        if kinds == {str}:
+            return sum(map(len, value))
+    return sum(map(_least_bytes, value))
+
+
+_LONG = 64
+_SMALL = frozenset({int, float, bool, type(None)})
+
+
+def _too_large() -> TooLarge:
     return TooLarge(
-        f"The values of a task are {size / 1e6:.0f} MB, and at most {MOST_BYTES / 1e6:.0f} MB travel"
-        " between tasks.",
+        f"The values of a task are more than {MOST_BYTES / 1e6:.0f} MB, which is the most that"
+        " travels between tasks.",
         code="USER:ValuesTooLarge",
         hint="Use a FlyteFile, a DataFrame or an array in their place: those are stored as files.",
     )
