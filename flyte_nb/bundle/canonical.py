@@ -3,11 +3,15 @@
 import functools
 import hashlib
 from collections.abc import Callable
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from flyte_nb.bundle import code as code_of
 from flyte_nb.bundle.shaded import cloudpickle
+from flyte_nb.sdk.callee import Callee
+
+NAMED = (FunctionType, Callee, ModuleType, type)
+"""What is a part of its own, so that what refers to it only has its name."""
 
 _ATOMS = frozenset(
     {int, float, str, bytes, bool, complex, type(None), list, tuple, dict, bytearray}
@@ -49,15 +53,36 @@ def canonical_pickler() -> Any:
     return CanonicalPickler
 
 
-def function_content(function: FunctionType) -> Any:
-    """What makes a function itself; what it refers to is only named."""
-    attributes = {name: value for name, value in vars(function).items() if name != "__wrapped__"}
+class Named:
+    """Stands for a function, class, entity or module that a name means: it is named, never inlined."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def function_content(function: FunctionType, *kinds: str) -> Any:
+    """What makes a function itself, and which things its names mean; these are only named.
+
+    Args:
+        function: the function.
+        *kinds: of the dependencies whose names count, as `Dependency.kind`.
+    """
+    hidden = {"__wrapped__"}
+    code: Any = code_content(function.__code__)
+    if code_of.is_dispatcher(function):  # what it chooses from is captured; the rest is Python's
+        hidden |= vars(function).keys()
+        code = ["singledispatch"]
+    names = [
+        [kind, name, Named(value) if isinstance(value, NAMED) else None]
+        for kind, name, value in code_of.dependencies(function)
+        if kind in kinds
+    ]
     return [
         function.__qualname__,
-        list(code_content(function.__code__)),
+        list(code),
         dict(code_of.annotations(function)),
-        sorted(code_of.used_globals(function)),
-        attributes,
+        sorted(names, key=lambda each: each[:2]),
+        {name: value for name, value in vars(function).items() if name not in hidden},
     ]
 
 

@@ -1,7 +1,9 @@
 """What a function depends on, read from the function itself."""
 
+import abc
 import builtins
 import dis
+import functools
 import sys
 from collections.abc import Iterator
 from types import CodeType, FunctionType, ModuleType
@@ -11,6 +13,9 @@ from flyte_nb.bundle.shaded import cloudpickle
 
 _IMPORT_NAME = dis.opmap["IMPORT_NAME"]
 _GLOBALS = frozenset(dis.opmap[f"{verb}_GLOBAL"] for verb in ("LOAD", "STORE", "DELETE"))
+
+_dispatcher: Any = functools.singledispatch(lambda value: None)
+_DISPATCHER: CodeType = _dispatcher.__code__
 
 EMPTY = object()
 """Stands for a closure's cell without content."""
@@ -55,8 +60,29 @@ def _uses_globals(code: CodeType) -> bool:
     return any(_uses_globals(const) for const in code.co_consts if isinstance(const, CodeType))
 
 
+def is_dispatcher(function: FunctionType) -> bool:
+    """Whether `functools.singledispatch` made it."""
+    return function.__code__ is _DISPATCHER
+
+
+def choices(dispatcher: Any) -> "list[tuple[type, Any]]":
+    """What a function of `functools.singledispatch` chooses from, by class."""
+    return list(dispatcher.registry.items())
+
+
+def registered(cls: type) -> "list[type]":
+    """The classes that `cls.register` of an abstract class was given, in an order of their own."""
+    if not isinstance(cls, abc.ABCMeta):
+        return []
+    known = (reference() for reference in abc._get_dump(cls)[0])  # type: ignore[attr-defined]
+    alive = [each for each in known if each is not None]
+    return sorted(alive, key=lambda each: (each.__module__, each.__qualname__))
+
+
 def captured(function: FunctionType) -> "dict[str, Any]":
-    """The closure's variables."""
+    """The closure's variables; of a dispatcher, what it chooses from."""
+    if is_dispatcher(function):
+        return {f"registry[{cls.__qualname__}]": chosen for cls, chosen in choices(function)}
     cells = function.__closure__ or ()
     return {
         name: _content(cell)

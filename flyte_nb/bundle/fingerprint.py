@@ -6,23 +6,36 @@ that what changed can be said by name. A function that another one refers to is 
 enters the other one's part by name only.
 """
 
+import functools
 import hashlib
 import pickle
 from collections.abc import Callable
 from types import CodeType, FunctionType, ModuleType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from flyte_nb.bundle import code as code_of
-from flyte_nb.bundle.canonical import Sink, canonical_pickler, code_content, function_content
+from flyte_nb.bundle import generics
+from flyte_nb.bundle.canonical import (
+    NAMED,
+    Named,
+    Sink,
+    canonical_pickler,
+    code_content,
+    function_content,
+)
 from flyte_nb.bundle.references import CACHED, References
 from flyte_nb.sdk.callee import Callee
+from flyte_nb.sdk.kinds.map_task import MapTask
 
 _VOLATILE = frozenset(
     {
         "__weakref__", "__dict__", "__module__", "__firstlineno__", "__static_attributes__",
         "__annotate_func__", "__annotations_cache__", "_abc_impl", "__abstractmethods__",
+        "__protocol_attrs__", "__non_callable_proto_members__", "__callable_proto_members_only__",
+        "_value2member_map_",
     }
 )  # fmt: skip
+_ALL = ("global", "captured", "default")
 _SHORT = 16  # hex digits of a part's fingerprint
 
 
@@ -84,10 +97,15 @@ class Fingerprinter:
             function,
             "function",
             f"{function.__qualname__}()",
-            lambda: function_content(function),
+            lambda: function_content(function, *_ALL),
             lambda: self._depend(function),
         )
         self._entity(task)
+        if not isinstance(
+            task.function, FunctionType
+        ):  # an object that calls it, as a decorator made
+            shown = f"{type(task.function).__qualname__} around {function.__qualname__}()"
+            self._part(task.function, "helper", shown, lambda: [task.function])
         self._work()
 
     def note(self, kind: str, name: str, value: Any) -> None:
@@ -116,14 +134,20 @@ class Fingerprinter:
     def class_digest(self, cls: type) -> str:
         """The digest of a class and its methods: equal for equal classes, in every kernel."""
         alone = Fingerprinter(self._references, self._buffer_digest)
-        alone._class(cls)
+        named = alone._class(cls)
         alone._work()
-        return alone.fingerprint()
+        # With its name: of classes that refer to each other all have the same parts.
+        return hashlib.sha256(f"{named!r}\n{alone.fingerprint()}".encode()).hexdigest()
 
     def refer(self, value: Any) -> Any:
         """What stands for `value` in a digest; `None` when its plain pickle does."""
-        if isinstance(value, (set, frozenset)) and type(value) in (set, frozenset):
-            return ["set", type(value).__name__, sorted(self.measure(v).digest for v in value)]
+        if type(value) is Named:
+            return self._refer_by_name(value.value)
+        if isinstance(value, (set, frozenset)):
+            members = sorted(self.measure(v).digest for v in value)
+            if type(value) in (set, frozenset):
+                return ["set", type(value).__name__, members]
+            return ["set", type(value), members, getattr(value, "__dict__", {})]
         if isinstance(value, FunctionType):
             return self._function(value)
         if isinstance(value, Callee):
@@ -142,10 +166,24 @@ class Fingerprinter:
             return ["cached", value.__wrapped__, dict(value.cache_parameters())]
         if isinstance(value, CodeType):
             return ["code", *code_content(value)]
-        if isinstance(value, TypeVar):
-            return ["typevar", value.__name__]
+        if isinstance(value, generics.KINDS):
+            return self._generic(value)
+        if type(value) is functools.cached_property:  # what else it has is a lock
+            return ["cached property", value.func, value.attrname]
         self._note_module_of(value)
         return None
+
+    def _refer_by_name(self, value: Any) -> Any:
+        """As `refer`, for a name in a function: also in a class, what it means is a part of its own."""
+        inlined, self._inlined = self._inlined, None
+        try:
+            return self.refer(value)
+        finally:
+            self._inlined = inlined
+
+    def _generic(self, value: Any) -> Any:
+        path = self._references.generic_path(value)
+        return self._named(*path) if path is not None else ["generic", *generics.content(value)]
 
     def _work(self) -> None:
         while self._waiting:
@@ -172,6 +210,9 @@ class Fingerprinter:
         if path is not None:
             self._module(path[0])
             return ["entity", *path]
+        if isinstance(entity, MapTask):  # how it maps counts too
+            mapping = entity.__reduce__()[1]
+            return ["map", self._part(entity, "task", f"{entity.shown_name}()", lambda: mapping)]
         return self._function(_innermost(entity), noun=entity.resource_type)
 
     def _function(self, function: FunctionType, noun: str = "") -> Any:
@@ -183,7 +224,7 @@ class Fingerprinter:
             function,
             noun or "helper",
             f"{function.__qualname__}()",
-            lambda: function_content(function),
+            lambda: function_content(function, *_ALL),
             lambda: self._depend(function),
         )
         return ["function", key]
@@ -203,7 +244,8 @@ class Fingerprinter:
             for name, value in code_of.captured(function).items()
             if value is not code_of.EMPTY
         }
-        return ["method", function_content(function), captured, code_of.defaults(function)]
+        content = function_content(function, "global")
+        return ["method", content, captured, code_of.defaults(function)]
 
     def _class(self, cls: type) -> Any:
         if self._references.by_reference(cls) or code_of.is_builtin(cls):
@@ -223,7 +265,10 @@ class Fingerprinter:
             for name, value in sorted(vars(cls).items())
             if name not in _VOLATILE and type(value).__name__ not in _DESCRIPTORS
         }
-        return [cls.__qualname__, type(cls).__qualname__, list(cls.__bases__), members]
+        if not members.get("__annotations__"):  # asking a class for them leaves none behind
+            members.pop("__annotations__", None)
+        registered = [Named(each) for each in code_of.registered(cls)]
+        return [cls.__qualname__, type(cls), list(cls.__bases__), members, registered]
 
     def _part(
         self,
@@ -281,7 +326,7 @@ class Fingerprinter:
         for kind, name, value in code_of.dependencies(function):
             if globals_only and kind != "global":
                 continue
-            if isinstance(value, (FunctionType, Callee, ModuleType, type)):
+            if isinstance(value, NAMED):
                 self.refer(value)
                 continue
             place = f"{kind} {name}"

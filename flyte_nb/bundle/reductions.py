@@ -5,13 +5,16 @@ constants and globals, and cloudpickle's random ids of classes. Functions, cells
 rebuilt by `flyte_nb.worker.rebuild`, so that cloudpickle itself is needed for classes only.
 """
 
+import functools
 import io
 import pickle
 import sys
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any, TypeVar
 
+from flyte_nb.api.identifiers import MAIN_MODULE
 from flyte_nb.bundle import code as code_of
+from flyte_nb.bundle import generics
 from flyte_nb.bundle.fingerprint import Fingerprinter
 from flyte_nb.bundle.references import CACHED, References
 from flyte_nb.bundle.shaded import cloudpickle
@@ -22,6 +25,9 @@ from flyte_nb.worker import rebuild
 
 _NEEDED = ("output_names", "enable_deck", "deck_fields")
 """Options that an attempt asks for."""
+
+_DISPATCHING = frozenset({"registry", "dispatch", "register", "_clear_cache", "__wrapped__"})
+"""Attributes of a function of `functools.singledispatch` that it is made with."""
 
 OUT_OF_BAND_BYTES = 256 << 10
 """A smaller buffer stays in the payload; a request for each would cost more than it saves."""
@@ -52,6 +58,8 @@ class Reductions:
         self._with_options = with_options
         self._base = cloudpickle()
         self._namespaces: dict[int, dict[str, Any]] = {}
+        self._classes: dict[str, type] = {}
+        """Classes that have a name by their content, by that name."""
 
     def table(self) -> "dict[type, Any]":
         """Reductions by exact type."""
@@ -59,8 +67,10 @@ class Reductions:
             CodeType: self._code,
             CellType: _cell,
             ModuleType: self._module,
+            **dict.fromkeys(generics.KINDS, self._generic),
             TypeVar: self._type_variable,
             io.TextIOWrapper: self._file,
+            functools.cached_property: _cached_property,
         }
 
     def of(self, value: Any) -> Any:
@@ -95,6 +105,12 @@ class Reductions:
         return rebuild.task_with_options, (entity.function, said)
 
     def _function(self, function: FunctionType) -> Any:
+        if code_of.is_dispatcher(function):
+            own = {
+                name: value for name, value in vars(function).items() if name not in _DISPATCHING
+            }
+            state: Any = (code_of.choices(function), own)
+            return rebuild.dispatcher, (), state, None, None, rebuild.fill_dispatcher
         code = function.__code__
         self._sources.add(code)
         namespace = self._namespaces.setdefault(
@@ -117,7 +133,7 @@ class Reductions:
             "__submodules__": code_of.submodules(function),
             "__globals__": _ordered_values(code_of.used_globals(function)),
         }
-        state = ({_fresh(name): value for name, value in vars(function).items()}, slots)
+        state = (_ordered_values(vars(function)), slots)
         made = (code, namespace, len(code.co_freevars))
         return rebuild.function, made, state, None, None, rebuild.fill
 
@@ -132,6 +148,8 @@ class Reductions:
         return rebuild.code, _code_parts(code, self._sources.stable_name(code.co_filename))
 
     def _module(self, module: ModuleType) -> Any:
+        if module is sys.modules.get(MAIN_MODULE):
+            raise TypeError("cannot pickle the notebook itself, the module __main__")
         if self._references.importable(module.__name__):
             return rebuild.module, (module.__name__,)
         return self._base._module_reduce(module)
@@ -146,15 +164,30 @@ class Reductions:
         if len(reduced) < 6:  # a built-in type
             return reduced
         make, _, (members, slots), *rest = reduced
-        self._name_class(cls, self._fingerprinter.class_digest(cls)[:32])
+        self._name_class(cls, self._class_name(cls))
         again = base._dynamic_class_reduce(cls)  # now with its stable id
+        if "_abc_impl" in members:  # cloudpickle has them in the order of their addresses
+            members["_abc_impl"] = code_of.registered(cls)
         return make, again[1], (_ordered_values(members), slots), *rest
+
+    def _class_name(self, cls: type) -> str:
+        """Follows from its content. Equal classes are still several, as what a function made twice."""
+        digest = self._fingerprinter.class_digest(cls)[:32]
+        name, number = digest, 1
+        while self._classes.setdefault(name, cls) is not cls:
+            number += 1
+            name = f"{digest}-{number}"
+        return name
 
     def _file(self, file: Any) -> Any:
         """The streams of every process by name; cloudpickle would send the content of any other."""
         if file in (sys.stdin, sys.stdout, sys.stderr):
             return self._base._file_reduce(file)
         raise TypeError(f"cannot pickle the open file {file.name!r}")
+
+    def _generic(self, value: Any) -> Any:
+        found = self._references.generic_path(value)
+        return generics.reduction(value) if found is None else (rebuild.attribute, found)
 
     def _type_variable(self, variable: TypeVar) -> Any:
         digest = self._fingerprinter.measure([variable.__name__, str(variable.__bound__)]).digest
@@ -223,6 +256,12 @@ def _sort_key(value: Any) -> "tuple[str, str]":
     if isinstance(value, frozenset):
         return "frozenset", repr(sorted(map(_sort_key, value)))
     return type(value).__qualname__, repr(value)
+
+
+def _cached_property(made: Any) -> Any:
+    """Without its lock, which it had until Python 3.12."""
+    state = {name: value for name, value in vars(made).items() if name not in ("func", "lock")}
+    return functools.cached_property, (made.func,), state
 
 
 def _cell(cell: CellType) -> Any:

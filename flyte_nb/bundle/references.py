@@ -94,6 +94,10 @@ class References:
         """The same of what `functools.lru_cache` made."""
         return self._path(function, str(function.__module__), function.__qualname__)
 
+    def generic_path(self, value: Any) -> "tuple[str, str] | None":
+        """The same of a type variable, new type or alias."""
+        return self._path(value, str(value.__module__), str(value.__name__))
+
     def _path(self, value: Any, module: str, path: str) -> "tuple[str, str] | None":
         if not self.importable(module):
             return None

@@ -76,3 +76,46 @@ def cached(function: Any, maxsize: "int | None", typed: bool) -> Any:
     from functools import lru_cache
 
     return lru_cache(maxsize, typed)(function)
+
+
+def from_typing(kind: str, name: str, *said: Any) -> Any:
+    """A type variable, new type or alias of `typing`, from what `bundle` took it into.
+
+    `said` is what it was made of, and last the module that it belongs to.
+    """
+    import typing
+
+    make = getattr(typing, kind)
+    *parts, module_name = said
+    if kind == "NewType":
+        made = make(name, *parts)
+    elif kind == "TypeAliasType":
+        value, parameters = parts
+        made = make(name, value, type_params=tuple(parameters))
+    else:
+        options = dict(parts[0])
+        constraints = options.pop("constraints", ())
+        made = make(name, *constraints, **options)
+    try:
+        made.__module__ = module_name
+    except AttributeError:  # an alias says where it was made, and nothing else
+        pass
+    return made
+
+
+def dispatcher() -> Any:
+    """What `functools.singledispatch` makes, with nothing to choose from yet."""
+    from functools import singledispatch
+
+    return singledispatch(lambda value: None)
+
+
+def fill_dispatcher(made: Any, state: "tuple[list[tuple[type, Any]], dict[str, Any]]") -> None:
+    """Give `made` the functions it chooses from, by class, and its attributes."""
+    from functools import update_wrapper
+
+    choices, attributes = state
+    for cls, chosen in choices:
+        made.register(cls, chosen)
+    update_wrapper(made, dict(choices)[object])
+    made.__dict__.update(attributes)
