@@ -9,8 +9,10 @@ lives and the lock is free. `process.json` says which process group to end (the 
 import fcntl
 import json
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
+from signal import SIGKILL
 from typing import NamedTuple
 
 import psutil
@@ -22,6 +24,8 @@ TAG = "FLYTE_NB_ATTEMPT"
 
 _TAIL_BYTES = 2000
 _SAME_START_S = 2.0  # psutil's start times move a little when the clock is set
+_END_WAIT_S = 5.0
+_ASK_S = 0.02
 
 
 class ProcessId(NamedTuple):
@@ -115,24 +119,45 @@ def tagged(tag: str) -> list[int]:
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if process.environ().get(TAG) == tag and process.status() != psutil.STATUS_ZOMBIE:
+            if process.environ().get(TAG) == tag and _lives(process.pid):
                 found.append(process.pid)
     return found
 
 
-def signal_all(folder: AttemptFolder, number: int) -> bool:
-    """Send a signal to every process of the attempt; whether there was any.
+def signal_all(folder: AttemptFolder, number: int) -> set[int]:
+    """Send a signal to every process of the attempt; to which.
 
     Its process group first, when the leader is the one that was started; then whoever left the group.
     """
     leader = folder.process()
-    found = False
+    found = set()
     if leader is not None and is_same(leader):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(leader.pid, number)
-            found = True
+            found.add(leader.pid)
     for pid in tagged(folder.tag):
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
-            found = True
+            found.add(pid)
     return found
+
+
+def end_all(folder: AttemptFolder) -> None:
+    """Kill every process of the attempt, and wait until they have ended.
+
+    A signal takes effect when its process gets a processor: until then that one may go on writing.
+    """
+    give_up = time.monotonic() + _END_WAIT_S
+    left: set[int] = set()
+    while True:
+        left = {pid for pid in left | signal_all(folder, SIGKILL) if _lives(pid)}
+        if not left or time.monotonic() > give_up:
+            return
+        time.sleep(_ASK_S)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, StorageError, TaskFailed
 from flyte_nb.api.ports import BlobStore
-from flyte_nb.propeller.executors.attempt_folder import TAG, AttemptFolder, signal_all
+from flyte_nb.propeller.executors.attempt_folder import TAG, AttemptFolder, end_all
 from flyte_nb.propeller.executors.outcome import ERROR, FUTURES, Ended, outcome
 from flyte_nb.propeller.executors.reaper import Exit, Reaper, Watched
 from flyte_nb.propeller.executors.templates import TASK_TEMPLATE, fill, wants_task_template
@@ -95,7 +95,7 @@ class ProcessExecutor:
             return self._watch(Watched(attempt, folder))
         if not folder.path.exists():
             return None
-        signal_all(folder, 9)  # the leader is dead; whoever it left behind must not go on
+        end_all(folder)  # the leader is dead; whoever it left behind must not go on
         if folder.process() is None and not self._has_results(attempt):
             return None  # we died between taking the lock and starting it
         return self._watch(Watched(attempt, folder))

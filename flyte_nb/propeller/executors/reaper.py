@@ -19,7 +19,7 @@ from typing import NamedTuple
 import psutil
 
 from flyte_nb.api.errors import ErrorInfo
-from flyte_nb.propeller.executors.attempt_folder import AttemptFolder, signal_all
+from flyte_nb.propeller.executors.attempt_folder import AttemptFolder, end_all, signal_all
 from flyte_nb.propeller.ports import Attempt
 
 _log = logging.getLogger(__name__)
@@ -207,7 +207,7 @@ class Reaper:
             del self._watched[id(watched)]
         is_adopted = watched.pid is None and watched.told is None
         if is_adopted or watched.kill_at is not None:
-            signal_all(watched.folder, signal.SIGKILL)
+            end_all(watched.folder)
         give_up = time.monotonic() + _LOCK_WAIT_S
         while watched.folder.is_locked() and time.monotonic() < give_up:
             time.sleep(_ASK_S)  # a forced process is on its way out
