@@ -13,7 +13,7 @@ from flyte_nb.client.views import ExecutionView
 from flyte_nb.notebook.live.pump import Pump
 
 NAMES = {"n0": "churn.load", "n1": "churn.fit"}
-PATIENCE_S = 10
+PATIENCE_S = 60
 
 
 class Painter:
@@ -48,8 +48,8 @@ class Painter:
             assert self.changed.wait_for(condition, PATIENCE_S)
 
 
-def _execution(**options) -> FakeExecution:
-    return FakeExecution(
+def _execution(kind=FakeExecution, **options) -> FakeExecution:
+    return kind(
         ExecutionId("p", "d", "a1"),
         Identifier("workflow", "p", "d", "churn.pipeline", "v"),
         NAMES,
@@ -74,16 +74,30 @@ def test_every_change_is_painted_and_the_end_is_painted_once():
     assert len(painter.threads) == 1
 
 
-def test_a_burst_is_painted_as_its_last_view():
-    execution, painter = _execution(), Painter()
-    pump = Pump(execution, painter, min_interval_s=0.3)
+def test_a_burst_is_painted_as_its_last_view_when_the_interval_is_over():
+    now = [0.0]
+    burst, over = threading.Event(), threading.Event()
+
+    class Bursting(FakeExecution):
+        def watch(self):
+            yield self.view()
+            assert burst.wait(PATIENCE_S)
+            for _ in range(3):
+                self.advance()
+                yield self.view()
+            now[0] += 0.3  # the reader has them all
+            assert over.wait(PATIENCE_S)
+
+    execution, painter = _execution(Bursting), Painter()
+    pump = Pump(execution, painter, min_interval_s=0.3, clock=lambda: now[0])
     pump.start()
     painter.wait(lambda: painter.painted)
-    for _ in range(3):
-        execution.advance()
-    painter.wait(lambda: painter.painted[-1].serial == 3)
-    assert len(painter.painted) <= 3
+    burst.set()
+    painter.wait(lambda: len(painter.painted) > 1)
     pump.stop()
+    over.set()
+    assert pump.join(PATIENCE_S)
+    assert [view.serial for view in painter.painted] == [0, 3]
 
 
 def test_time_goes_on_while_nothing_changes():

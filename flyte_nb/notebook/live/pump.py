@@ -48,11 +48,13 @@ class Pump:
         *,
         min_interval_s: float = 0.05,
         tick_s: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._execution = execution
         self._painter = weakref.ref(painter)
         self._min_interval_s = min_interval_s
         self._tick_s = tick_s
+        self._clock = clock
         self._changed = threading.Condition()
         self._actions: deque[Callable[[], None]] = deque()
         self._latest: ExecutionView | None = None
@@ -121,13 +123,15 @@ class Pump:
                     painter.lost(lost)
                     return
                 if view is not None:
-                    painted_at = time.monotonic()
+                    painted_at = self._clock()
                     if view.is_terminal:
                         painter.paint(view)
                         painter.finish(view)
                         return
                     painter.paint(view)
             except Exception as error:  # noqa: BLE001 - the thread's outermost frame
+                if self._stopped:  # what it painted on was closed meanwhile
+                    return
                 _LOG.exception("a live view could not be painted")
                 painter.lost(f"{type(error).__name__}: {error}")
                 return
@@ -139,7 +143,7 @@ class Pump:
         """Sleep until there is something to do; take it."""
         with self._changed:
             while True:
-                now = time.monotonic()
+                now = self._clock()
                 due = painted_at + (self._min_interval_s if self._fresh else self._tick_s)
                 idle = self._latest is None or now < due
                 if self._stopped or self._actions or self._lost or not idle:

@@ -7,6 +7,7 @@ HTML, and the widgets are closed: what is saved in the notebook needs no kernel 
 """
 
 import html
+import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
@@ -62,6 +63,7 @@ class Tracker:
         self._chosen = ""
         self._detailed_at: datetime | None = None
         self._values: dict[str, dict[str, str]] = {}
+        self._closing = threading.Lock()
         self._graph = graph_view(subject, _label(first), self._choose, self._ask)
         self._waits = _waits(self._graph.picture.graph)
         self._pieces = _Pieces(self._graph.widget, stacked=self._graph.picture.layout.width > _WIDE)
@@ -79,7 +81,7 @@ class Tracker:
     def close(self) -> None:
         """Stop following; another output has taken over."""
         self._pump.stop()
-        close_all(self.widget)
+        self._close_widgets()
 
     def join(self, timeout_s: "float | None" = None) -> bool:
         """Wait until nothing is painted any more; whether that is so."""
@@ -101,7 +103,7 @@ class Tracker:
     def finish(self, view: ExecutionView) -> None:
         """Leave static HTML in place of the widgets."""
         self._around.replace(self._around.at_rest(view))
-        close_all(self.widget)
+        self._close_widgets()
 
     def lost(self, reason: str) -> None:
         """Say that it does not go on, and how it would."""
@@ -112,6 +114,10 @@ class Tracker:
         )
 
     # --- writing
+
+    def _close_widgets(self) -> None:
+        with self._closing:  # the run may end just when another output takes over
+            close_all(self.widget)
 
     def _write(self, view: ExecutionView) -> None:
         self._view = view
