@@ -3,7 +3,7 @@
 import pytest
 from flyteidl.admin import execution_pb2, node_execution_pb2
 from flyteidl.core import catalog_pb2
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flyte_nb.admin import moments
@@ -72,9 +72,7 @@ def test_records_of_an_execution_that_is_not_there_are_refused(database):
         SqliteRecorder(database, Feed()).record(ID, [WorkflowRecord(1, "RUNNING")])
 
 
-@settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30
-)
+@settings(max_examples=30)
 @given(st.data())
 def test_one_commit_is_all_or_nothing_and_its_number_grows(tmp_path_factory, data):
     database = Database(tmp_path_factory.mktemp("recorder") / "metastore.db")

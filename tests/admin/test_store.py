@@ -176,7 +176,8 @@ def test_a_list_put_together_from_bytes_reads_as_flyteidls_list(blobs, token):
 
 
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(limit=st.integers(min_value=1, max_value=9))
 def test_pages_of_any_size_hold_everything_once(hand_backend, specs, limit):

@@ -15,7 +15,7 @@ from flyte_nb.api.errors import RemoteError
 
 def put(url, body, headers=None):
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
     try:
         connection.request("PUT", f"{parts.path}?{parts.query}", body=body, headers=headers or {})
         answer = connection.getresponse()
@@ -95,7 +95,7 @@ def test_no_name_leads_out_of_the_projects_folder(admin, specs, name):
 def test_an_upload_that_breaks_off_leaves_nothing(admin, specs, hand_backend):
     answer = location(admin, specs, b"hello", filename="a.txt", filename_root="root")
     parts = urlsplit(answer.signed_url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
     connection.putrequest("PUT", f"{parts.path}?{parts.query}")
     connection.putheader("Content-Length", "100")
     connection.endheaders(b"hel")
@@ -145,7 +145,7 @@ def test_many_files_come_at_once(admin, specs):
 
 def get(url):
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
     try:
         connection.request("GET", f"{parts.path}?{parts.query}")
         answer = connection.getresponse()

@@ -168,16 +168,18 @@ _MESSAGES = {
 }
 
 
-def _register_run(stub, metadata, width):
-    """A workflow of `width` nodes side by side that each run `true` and give nothing."""
+def _register_run(stub, metadata, width, gate):
+    """A workflow of `width` nodes side by side that each wait for the file `gate` and give nothing."""
     task = task_pb2.TaskCreateRequest(id=_create_request().id)
-    task.id.name = "benchmark.true"
+    task.id.name = "benchmark.gate"
     task.spec.template.id.CopyFrom(task.id)
     task.spec.template.type = "python-task"
     task.spec.template.metadata.runtime.version = "0.1.0"
     task.spec.template.interface.SetInParent()
     task.spec.template.container.image = "none"
-    task.spec.template.container.args.append("true")
+    task.spec.template.container.args.extend(
+        ["sh", "-c", 'until [ -e "$0" ]; do sleep 0.01; done', str(gate)]
+    )
     stub.CreateTask(task, metadata=metadata)
     workflow = workflow_pb2.WorkflowCreateRequest(id=task.id)
     workflow.id.resource_type = identifier_pb2.WORKFLOW
@@ -198,14 +200,14 @@ def _register_run(stub, metadata, width):
     return stub.CreateExecution(request, metadata=metadata).id
 
 
-def test_what_is_recorded_is_received_at_once(request, ours):
+def test_what_is_recorded_is_received_at_once(request, ours, tmp_path):
     """From the engine's own time of a change to the moment in which a watcher has read it."""
     enabled = bool(request.config.getoption("benchmark_enable", default=False))
     endpoint, metadata = ours
     delays = []
     with grpc.insecure_channel(endpoint) as channel:
         stub = admin_pb2_grpc.AdminServiceStub(channel)
-        id = _register_run(stub, metadata, 40 if enabled else 2)
+        id = _register_run(stub, metadata, 40 if enabled else 2, tmp_path / "gate")
         watch = channel.unary_stream(
             "/flyte_nb.Watch/Executions",
             request_serializer=execution_pb2.WorkflowExecutionGetRequest.SerializeToString,
@@ -216,6 +218,7 @@ def test_what_is_recorded_is_received_at_once(request, ours):
             execution_pb2.WorkflowExecutionGetRequest(id=id), metadata=metadata, timeout=120
         ):
             now = time.time()
+            (tmp_path / "gate").touch()  # nothing can end before somebody watches
             closure = _MESSAGES[packed.TypeName()].FromString(packed.value).closure
             at = closure.updated_at.ToMicroseconds() / 1e6
             if at > began:

@@ -4,12 +4,10 @@ Every item gets an error that says what is wrong, where and what to do; no frame
 was there before still works afterwards.
 """
 
-import gc
 import os
 import re
 import signal
 import threading
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,6 @@ from flyte_nb.admin import daemon
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(300),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # jupyter_client's own event loops
 ]
 
 DEFINE = """
@@ -150,9 +147,6 @@ def notebook(tmp_path_factory):
     yield made
     made.close()
     daemon.stop(home)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()  # jupyter_client leaves the event loops of its threads open: not for later tests
 
 
 @pytest.mark.parametrize(

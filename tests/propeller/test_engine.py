@@ -25,7 +25,7 @@ from flyte_nb.testing.propeller_conformance import RecorderConformance, wait_unt
 from flyte_nb.testing.recorders import JournalRecorder, MemoryRecorder
 
 ID = ExecutionId("flytesnacks", "development", "e")
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 class TestMemoryRecorderConforms(RecorderConformance):
@@ -54,7 +54,9 @@ class TestJournalRecorderConforms(RecorderConformance):
 class Backend:
     """An engine over processes and a folder."""
 
-    def __init__(self, path: Path, *, slots: int = 4, recorder=None, store=None) -> None:
+    def __init__(
+        self, path: Path, *, slots: int = 4, recorder=None, store=None, clock=None
+    ) -> None:
         self.path = path
         self.recorder = recorder or MemoryRecorder()
         self.store = store or open_stores()
@@ -65,6 +67,7 @@ class Backend:
             self.store,
             path.as_uri(),
             catalog=StoreCatalog(self.store, f"{path.as_uri()}/cache"),
+            clock=clock,
         )
 
     def run(self, made, inputs=None, **options):
@@ -189,13 +192,20 @@ def test_an_error_ends_the_execution_and_what_else_runs(backend, scripts):
     assert ("a", 0, "ABORTED") in attempts(history)
 
 
-def test_an_attempt_that_takes_too_long_is_ended_and_tried_again(backend, scripts):
-    body = "if os.environ['FLYTE_ATTEMPT_NUMBER'] == '0':\n    time.sleep(60)\n"
-    t = scripts.task("t", body + scripts.outputs, timeout_s=3.0, retries=1)
-    history = backend.run(closure(workflow("w", [node("n0", t)]), [t]))
+def test_an_attempt_that_takes_too_long_is_ended_and_tried_again(tmp_path, scripts):
+    now = [1_000_000]
+    backend = Backend(tmp_path, clock=lambda: now[0])
+    body = "if os.environ['FLYTE_ATTEMPT_NUMBER'] == '0':\n    time.sleep(600)\n"
+    t = scripts.task("t", body + scripts.outputs, timeout_s=0.05, retries=1)
+    backend.engine.launch(Launch(ID, closure(workflow("w", [node("n0", t)]), [t]), integers()))
+    running = ("n0", 0, "RUNNING")
+    wait_until(lambda: running in attempts(backend.recorder.history(ID)), "the attempt")
+    now[0] += 60_000
+    history = backend.end()
+    backend.engine.close()
     failed = next(x for x in history if isinstance(x, AttemptRecord) and x.phase == "FAILED")
     assert failed.error.code == "TimeoutExpired"
-    assert failed.error.message == "task execution timeout [3s] expired"
+    assert failed.error.message == "task execution timeout [50ms] expired"
     assert backend.last().phase == "SUCCEEDED"
 
 
@@ -231,17 +241,30 @@ def test_an_output_that_does_not_exist_fails_the_node_that_wants_it(backend, scr
     assert "[b].[x]: Failed to find [a].[nope]" in backend.last().error.message
 
 
+class FullDisk(MemoryRecorder):
+    """Takes nothing before it has room."""
+
+    tries = 0
+    has_room = False
+
+    def record(self, execution, records):
+        self.tries += 1
+        if not self.has_room:
+            raise OSError(28, "No space left on device")
+        super().record(execution, records)
+
+
 def test_nothing_is_started_before_it_is_recorded(tmp_path, scripts):
-    recorder = MemoryRecorder()
-    recorder.fail_next = 2
+    recorder = FullDisk()
     backend = Backend(tmp_path, recorder=recorder)
     seen = tmp_path / "seen"
     t = scripts.task("t", f"open('{seen}', 'w').close()\n" + scripts.outputs)
     engine = backend.engine
     engine.launch(Launch(ID, closure(workflow("w", [node("n0", t)]), [t]), integers()))
-    wait_until(lambda: recorder.fail_next < 2, "the first try")
+    wait_until(lambda: recorder.tries, "the first try")
     assert not seen.exists()
     assert recorder.history(ID) == ()
+    recorder.has_room = True
     backend.end()
     engine.close()
     assert backend.last().phase == "SUCCEEDED"
@@ -325,7 +348,7 @@ def test_a_closed_engine_leaves_no_thread_behind(tmp_path):
     }
     backend.engine.close()
     backend.engine.close()
-    assert {thread.name for thread in threading.enumerate()} == before
+    assert {thread.name for thread in threading.enumerate()} <= before
 
 
 # kill -9
