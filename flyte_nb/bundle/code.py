@@ -70,6 +70,18 @@ def choices(dispatcher: Any) -> "list[tuple[type, Any]]":
     return list(dispatcher.registry.items())
 
 
+WITHOUT_LOCKS = (functools.cached_property, functools.singledispatchmethod)
+"""Descriptors around a method, which hold a lock or a cache besides."""
+
+
+def around_method(descriptor: Any) -> "tuple[Any, dict[str, Any]]":
+    """The method that one of `WITHOUT_LOCKS` was made of, and what else makes it."""
+    kept = ("attrname", "dispatcher", "__doc__")
+    return descriptor.func, {
+        name: value for name, value in vars(descriptor).items() if name in kept
+    }
+
+
 def registered(cls: type) -> "list[type]":
     """The classes that `cls.register` of an abstract class was given, in an order of their own."""
     if not isinstance(cls, abc.ABCMeta):

@@ -6,7 +6,6 @@ that what changed can be said by name. A function that another one refers to is 
 enters the other one's part by name only.
 """
 
-import functools
 import hashlib
 import pickle
 from collections.abc import Callable
@@ -168,8 +167,8 @@ class Fingerprinter:
             return ["code", *code_content(value)]
         if isinstance(value, generics.KINDS):
             return self._generic(value)
-        if type(value) is functools.cached_property:  # what else it has is a lock
-            return ["cached property", value.func, value.attrname]
+        if type(value) in code_of.WITHOUT_LOCKS:
+            return ["descriptor", type(value).__name__, *code_of.around_method(value)]
         self._note_module_of(value)
         return None
 

@@ -5,7 +5,6 @@ constants and globals, and cloudpickle's random ids of classes. Functions, cells
 rebuilt by `flyte_nb.worker.rebuild`, so that cloudpickle itself is needed for classes only.
 """
 
-import functools
 import io
 import pickle
 import sys
@@ -70,7 +69,7 @@ class Reductions:
             **dict.fromkeys(generics.KINDS, self._generic),
             TypeVar: self._type_variable,
             io.TextIOWrapper: self._file,
-            functools.cached_property: _cached_property,
+            **dict.fromkeys(code_of.WITHOUT_LOCKS, _around_method),
         }
 
     def of(self, value: Any) -> Any:
@@ -258,10 +257,9 @@ def _sort_key(value: Any) -> "tuple[str, str]":
     return type(value).__qualname__, repr(value)
 
 
-def _cached_property(made: Any) -> Any:
-    """Without its lock, which it had until Python 3.12."""
-    state = {name: value for name, value in vars(made).items() if name not in ("func", "lock")}
-    return functools.cached_property, (made.func,), state
+def _around_method(descriptor: Any) -> Any:
+    method, state = code_of.around_method(descriptor)
+    return type(descriptor), (method,), state
 
 
 def _cell(cell: CellType) -> Any:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from flyte_nb.api.errors import CompileFailed, UsageError
@@ -53,7 +54,7 @@ class Callee:
         frame = context.frame.get()
         if frame is not None:
             return frame.call(self, args, kwargs, sys._getframe(1))
-        return context.run(self, self._complete(args, kwargs))
+        return context.run(self, self.complete(args, kwargs))
 
     def graph(
         self,
@@ -161,24 +162,43 @@ class Callee:
         known: dict[str, Any] = undecorated(self.function).__globals__
         return known
 
-    def _complete(self, args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "dict[str, Any]":
-        """All inputs by name: what was given, and the defaults of the rest."""
+    def complete(
+        self,
+        args: "tuple[Any, ...]",
+        kwargs: "dict[str, Any]",
+        *,
+        name: str = "",
+        defaults: "Mapping[str, Any]" = MappingProxyType({}),
+        fixed: "Mapping[str, Any]" = MappingProxyType({}),
+    ) -> "dict[str, Any]":
+        """All inputs by name: what was given, and the defaults of the rest.
+
+        Args:
+            args: given by position.
+            kwargs: given by name.
+            name: what is called, where it is not this itself.
+            defaults: in place of the function's own.
+            fixed: inputs that cannot be given.
+
+        Raises:
+            UsageError: when arguments are unknown, missing, or too many; it names every one.
+        """
         from flyte_nb.api.problems import as_text
         from flyte_nb.sdk.binding import bind_arguments
         from flyte_nb.sdk.hints import parameters_of, undecorated
 
         parameters = parameters_of(undecorated(self.function))
+        known = {**parameters.defaults, **defaults}
+        positional = parameters.names[: parameters.positional]
         given, problems = bind_arguments(
-            self.short_name,
-            parameters.names,
-            parameters.names[: parameters.positional],
-            parameters.defaults,
+            name or self.short_name,
+            [each for each in parameters.names if each not in fixed],
+            [each for each in positional if each not in fixed],
+            known,
             args,
             kwargs,
         )
         if problems:
-            raise UsageError(f"{self.short_name} was called wrongly.\n{as_text(problems)}")
-        return {
-            name: given[name] if name in given else parameters.defaults[name]
-            for name in parameters.names
-        }
+            raise UsageError(f"{name or self.short_name} was called wrongly.\n{as_text(problems)}")
+        every = {**known, **given, **fixed}
+        return {each: every[each] for each in parameters.names}

@@ -27,7 +27,8 @@ class LaunchPlan:
         max_parallelism: how many nodes run at a time; 0 leaves it to the platform.
 
     Raises:
-        UsageError: when an input is both a default and fixed, or inputs are given without a name.
+        UsageError: when an input is both a default and fixed, inputs are given without a name, or
+            something has a value that cannot be meant.
     """
 
     resource_type = LAUNCH_PLAN
@@ -43,6 +44,10 @@ class LaunchPlan:
         annotations: "dict[str, str] | None" = None,
         max_parallelism: int = 0,
     ) -> None:
+        _check_dicts(default_inputs=default_inputs, fixed_inputs=fixed_inputs)
+        _check_dicts(texts=True, labels=labels, annotations=annotations)
+        if type(max_parallelism) is not int or max_parallelism < 0:
+            raise UsageError(f"max_parallelism={max_parallelism!r}: write a number of nodes, or 0.")
         self.workflow = workflow
         self.default_inputs = dict(default_inputs or {})
         self.fixed_inputs = dict(fixed_inputs or {})
@@ -91,7 +96,7 @@ class LaunchPlan:
         """A node of its own in a workflow that is traced; elsewhere a run of the workflow.
 
         Raises:
-            UsageError: when a fixed input is given.
+            UsageError: when a fixed input is given, or arguments are unknown, missing, or too many.
         """
         frame = context.frame.get()
         if frame is not None:
@@ -99,8 +104,14 @@ class LaunchPlan:
         clash = kwargs.keys() & self.fixed_inputs.keys()
         if clash:
             raise UsageError(f"{self.short_name} fixes the input {min(clash)}. Leave it out.")
-        given = {**self.default_inputs, **kwargs, **self.fixed_inputs}
-        return self.workflow(*args, **given)
+        given = self.workflow.complete(
+            args,
+            kwargs,
+            name=self.short_name,
+            defaults=self.default_inputs,
+            fixed=self.fixed_inputs,
+        )
+        return self.workflow(**{**self.default_inputs, **self.fixed_inputs, **given})
 
     def graph(self, **options: Any) -> Any:
         """The graph of its workflow; options and errors are those of `Workflow.graph`."""
@@ -177,3 +188,16 @@ class LaunchPlan:
                 entity=self.short_name,
             )
         return None
+
+
+def _check_dicts(*, texts: bool = False, **given: Any) -> None:
+    for name, value in given.items():
+        if value is None:
+            continue
+        if not isinstance(value, dict):
+            raise UsageError(f"{name}={value!r}: write a dict, e.g. {name}={{'key': 'value'}}.")
+        for key, item in value.items():
+            if not isinstance(key, str) or (texts and not isinstance(item, str)):
+                raise UsageError(
+                    f"{name}: {key!r}: {item!r} is not text. Write {str(key)!r}: {str(item)!r}."
+                )

@@ -85,11 +85,16 @@ class Cache(_Value):
         ignored_inputs: "tuple[str, ...] | list[str] | str" = (),
         salt: str = "",
     ) -> None:
+        for name, value in (("version", version), ("salt", salt)):
+            if value and not isinstance(value, str):
+                raise UsageError(
+                    f"Cache({name}={value!r}): write text, e.g. {name}={str(value)!r}."
+                )
         self.version = version or ""
         self.serialize = serialize
         named = (ignored_inputs,) if isinstance(ignored_inputs, str) else tuple(ignored_inputs)
         self.ignored_inputs = named
-        self.salt = salt
+        self.salt = salt or ""
 
 
 class TaskMetadata(_Value):
@@ -149,12 +154,15 @@ def requests_and_limits(
     """The pair that a spec holds.
 
     Raises:
-        UsageError: when `resources` stands beside `requests` or `limits`, or these hold pairs.
+        UsageError: when `resources` stands beside `requests` or `limits`, these hold pairs, or one is
+            no `Resources`.
     """
     if resources is None:
         return _spec(requests, "requests"), _spec(limits, "limits")
     if requests is not None or limits is not None:
         raise UsageError("Give either resources= or requests= and limits=, not both.")
+    if not isinstance(resources, Resources):
+        raise UsageError(f"resources={resources!r}: write resources=Resources(cpu=…, mem=…).")
     asked: dict[str, str] = {}
     limited: dict[str, str] = {}
     for name in _QUANTITIES:

@@ -4,7 +4,8 @@ import re
 from typing import Any
 
 from flyte_nb.api.errors import UsageError
-from flyte_nb.api.specs import ArrayNode, NodeMetadata, TaskNode
+from flyte_nb.api.specs import ArrayNode, NodeMetadata, Resources, TaskNode
+from flyte_nb.sdk.checks import check, seconds
 from flyte_nb.sdk.drafts import Target
 
 _KNOWN = (
@@ -22,20 +23,38 @@ _KNOWN = (
 
 
 def checked(options: "dict[str, Any]", entity: str) -> "dict[str, Any]":
-    """The options as given, when all of them are known and have a value that can be meant."""
-    for name, value in options.items():
+    """The options as given, when all of them are known and have a value that can be meant.
+
+    Raises:
+        UsageError: when one is unknown or has a value that cannot be meant.
+    """
+    for name in options:
         if name not in _KNOWN:
             raise UsageError(
                 f"{entity}(…).with_overrides has no option {name!r}. It has: {', '.join(_KNOWN)}."
             )
-        if name == "retries" and (not isinstance(value, int) or value < 0):
-            raise UsageError(f"retries={value!r}: write a number of further attempts.")
+    check(options)
+    _resources(options)
     return options
 
 
+def _resources(options: "dict[str, Any]") -> "tuple[Resources, Resources]":
+    from flyte_nb.sdk.options import requests_and_limits
+
+    given = (options.get(name) for name in ("requests", "limits", "resources"))
+    return requests_and_limits(*given)
+
+
 def node_id_of(name: str) -> str:
-    """A node's id from a name of the author's: lower case, with - between words (a DNS label)."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    """A node's id from a name of the author's: lower case, with - between words (a DNS label).
+
+    Raises:
+        UsageError: when there is no letter or digit of ASCII in it.
+    """
+    node_id = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    if not node_id:
+        raise UsageError(f"node_name={name!r}: write letters or digits, e.g. node_name='first'.")
+    return node_id
 
 
 def apply(
@@ -48,9 +67,7 @@ def apply(
     if "retries" in options:
         changed["retries"] = options["retries"]
     if "timeout" in options:
-        timeout = options["timeout"]
-        seconds = timeout.total_seconds() if hasattr(timeout, "total_seconds") else timeout
-        changed["timeout_s"] = float(seconds)
+        changed["timeout_s"] = seconds(options["timeout"])
     if "interruptible" in options:
         changed["interruptible"] = options["interruptible"]
     if "cache" in options:
@@ -65,12 +82,7 @@ def apply(
     if isinstance(target, (TaskNode, ArrayNode)) and not options.keys().isdisjoint(
         ("requests", "limits", "resources")
     ):
-        from flyte_nb.sdk.options import requests_and_limits
-
-        pair = requests_and_limits(
-            options.get("requests"), options.get("limits"), options.get("resources")
-        )
-        target = target._replace(resources=pair)
+        target = target._replace(resources=_resources(options))
     if isinstance(target, ArrayNode):
         named = {name: changed[name] for name in ("name",) if name in changed}
         inner = target.metadata._replace(**changed)

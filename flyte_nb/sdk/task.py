@@ -143,6 +143,9 @@ def recorded_options(spelled: str, given: "dict[str, Any]") -> TaskOptions:
         raise UsageError(
             f"{spelled} has no option {unknown[0]!r}. It has: {', '.join(sorted(_KNOWN))}."
         )
+    from flyte_nb.sdk.checks import check, seconds
+
+    check(given)
     known = dict(given)
     requests = known.pop("requests", None)
     limits = known.pop("limits", None)
@@ -152,15 +155,10 @@ def recorded_options(spelled: str, given: "dict[str, Any]") -> TaskOptions:
 
         known["requests"], known["limits"] = requests_and_limits(requests, limits, resources)
     if "timeout" in known:
-        known["timeout_s"] = _seconds(known.pop("timeout"))
+        known["timeout_s"] = seconds(known.pop("timeout"))
     known["environment"] = _environment(known.get("environment"))
-    known["secret_requests"] = tuple(_secret(item) for item in known.get("secret_requests") or ())
+    known["secret_requests"] = _secrets(known.get("secret_requests"))
     _apply_cache(known)
-    retries = known.get("retries", 0)
-    if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
-        raise UsageError(
-            f"retries={retries!r}: write a number of further attempts, e.g. retries=2."
-        )
     if not isinstance(known.get("requirements", ""), str):
         raise UsageError(
             f"requirements={known['requirements']!r}: write the path of a lock, as"
@@ -177,8 +175,6 @@ def _apply_cache(known: "dict[str, Any]") -> None:
         if known.get("cache_version") and not cache:
             raise UsageError("cache_version is given, and cache is not. Write cache=True.")
         return
-    if not hasattr(cache, "ignored_inputs"):
-        raise UsageError(f"cache={cache!r}: write cache=True or cache=Cache(version=…).")
     if known.get("cache_version") or known.get("cache_serialize"):
         raise UsageError(
             "Give the version and serialize in Cache(…), or beside cache=True, not both."
@@ -187,14 +183,6 @@ def _apply_cache(known: "dict[str, Any]") -> None:
     known["cache_version"] = cache.version + cache.salt
     known["cache_serialize"] = cache.serialize
     known["cache_ignore_input_vars"] = cache.ignored_inputs
-
-
-def _seconds(timeout: Any) -> float:
-    if hasattr(timeout, "total_seconds"):
-        return float(timeout.total_seconds())
-    if isinstance(timeout, (int, float)) and not isinstance(timeout, bool) and timeout >= 0:
-        return float(timeout)
-    raise UsageError(f"timeout={timeout!r}: write seconds, e.g. timeout=600, or a timedelta.")
 
 
 def _environment(environment: Any) -> "tuple[tuple[str, str], ...]":
@@ -210,11 +198,17 @@ def _environment(environment: Any) -> "tuple[tuple[str, str], ...]":
     return tuple(environment.items())
 
 
-def _secret(secret: Any) -> specs.SecretRequest:
+def _secrets(secrets: Any) -> "tuple[specs.SecretRequest, ...]":
+    if not secrets:
+        return ()
     from flyte_nb.sdk.options import Secret
 
-    if not isinstance(secret, Secret):
-        raise UsageError(f"secret_requests: {secret!r}: write Secret(group=…, key=…).")
-    return specs.SecretRequest(
-        secret.group, secret.key, secret.group_version, secret.mount_requirement
+    if not isinstance(secrets, (list, tuple)):
+        raise UsageError(f"secret_requests={secrets!r}: write a list, [Secret(group=…, key=…)].")
+    for secret in secrets:
+        if not isinstance(secret, Secret):
+            raise UsageError(f"secret_requests: {secret!r}: write Secret(group=…, key=…).")
+    return tuple(
+        specs.SecretRequest(each.group, each.key, each.group_version, each.mount_requirement)
+        for each in secrets
     )

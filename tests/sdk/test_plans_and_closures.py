@@ -96,6 +96,9 @@ def test_a_launch_plan_runs_its_workflow_with_its_inputs():
     token = context.runner.set(Runner())
     try:
         assert nightly(k="z") == (base, {"n": 5, "m": 9, "k": "z"})
+        assert nightly(7, "z") == (base, {"n": 7, "m": 9, "k": "z"})  # as in a workflow: without m
+        with pytest.raises(UsageError, match="nightly takes 2 arguments by position, 3 were given"):
+            nightly(7, "z", 1)
     finally:
         context.runner.reset(token)
 
@@ -105,6 +108,9 @@ def test_a_launch_plan_runs_its_workflow_with_its_inputs():
     [
         ({"default_inputs": {"n": 1}, "fixed_inputs": {"n": 2}}, "is a default and fixed"),
         ({"name": None, "fixed_inputs": {"n": 2}}, "Write LaunchPlan(base, name=…)."),
+        ({"fixed_inputs": "n"}, "fixed_inputs='n': write a dict"),
+        ({"labels": {"team": 7}}, "labels: 'team': 7 is not text. Write 'team': '7'."),
+        ({"max_parallelism": -1}, "max_parallelism=-1: write a number"),
     ],
 )
 def test_inputs_that_contradict_are_refused(inputs, message):

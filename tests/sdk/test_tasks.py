@@ -126,7 +126,17 @@ def test_resources_take_pairs_of_request_and_limit():
         ({"resources": Resources(cpu="1"), "limits": Resources(cpu="1")}, "not both"),
         ({"requests": Resources(cpu=("1", "2"))}, "pairs belong in resources="),
         ({"requests": "1"}, "write requests=Resources(cpu=…, mem=…)"),
+        ({"resources": {"cpu": "1"}}, "write resources=Resources(cpu=…, mem=…)"),
         ({"secret_requests": ["k"]}, "write Secret(group=…, key=…)"),
+        ({"secret_requests": Secret("g", "k")}, "write a list, [Secret(group=…, key=…)]"),
+        ({"cache": True, "cache_version": 3}, "write text, e.g. cache_version='3'"),
+        ({"cache_ignore_input_vars": "rows"}, "e.g. cache_ignore_input_vars=('rows',)"),
+        ({"output_names": "x"}, "write a tuple of names, e.g. output_names=('x',)"),
+        ({"deck_fields": (1,)}, "write a tuple of names"),
+        ({"interruptible": "yes"}, "write interruptible=True or interruptible=False"),
+        ({"enable_deck": None}, "write enable_deck=True or enable_deck=False"),
+        ({"deprecated": True}, "deprecated=True: write text"),
+        ({"container_image": 5}, "container_image=5: write text"),
     ],
 )
 def test_an_option_that_cannot_be_meant_is_refused_at_once(options, message):
@@ -139,6 +149,7 @@ def test_an_option_that_cannot_be_meant_is_refused_at_once(options, message):
     ("make", "message"),
     [
         (lambda: Resources(cpu=[1, 2, 3]), "a pair is (request, limit)"),
+        (lambda: Cache(version=1), "write text, e.g. version='1'"),
         (lambda: Resources(cpu=True), "write a Kubernetes quantity"),
         (lambda: Secret(mount_requirement="disk"), "it is one of"),
         (lambda: task(functools.partial(double, n=1)), "stands before a function"),

@@ -299,6 +299,31 @@ def test_overrides_add_up_and_belong_to_one_call():
     assert second.metadata == NodeMetadata("inc")
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"timeout": "10m"}, "timeout='10m': write seconds"),
+        ({"timeout": -1}, "timeout=-1: write seconds"),
+        ({"retries": True}, "retries=True: write a number"),
+        ({"cache": "v1"}, "write cache=True or cache=Cache(version=…)"),
+        ({"resources": {"cpu": "1"}}, "write resources=Resources(cpu=…, mem=…)"),
+        ({"requests": "1"}, "write requests=Resources(cpu=…, mem=…)"),
+        ({"interruptible": "no"}, "write interruptible=True or"),
+        ({"node_name": "日本"}, "write letters or digits"),
+        ({"node_name": 5}, "node_name=5: write text"),
+        ({"memory": "1Gi"}, "has no option 'memory'"),
+    ],
+)
+def test_an_override_that_cannot_be_meant_is_a_problem_at_its_line(options, message):
+    @workflow
+    def wf(n: int) -> int:
+        return inc(a=n).with_overrides(**options)
+
+    (problem,) = trace(wf).problems
+    assert message in problem.message
+    assert problem.location.line == wf.location.line + 2
+
+
 def test_outputs_and_nested_bindings_follow_a_renamed_node():
     @workflow
     def wf(n: int) -> int:

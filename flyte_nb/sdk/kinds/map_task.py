@@ -90,7 +90,7 @@ class MapTask(Callee):
             return frame.call(self, args, given, sys._getframe(1))
         from flyte_nb.sdk.kinds.mapping import run_elements
 
-        return run_elements(self, self._complete(args, given))
+        return run_elements(self, self.complete(args, given))
 
     def is_same(self, other: Any) -> bool:
         """Whether `other` maps the same task in the same way, whatever values its bound inputs have.
