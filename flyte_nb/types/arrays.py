@@ -31,6 +31,11 @@ class ArrayCodec(Codec):
                 f"The array has the dtype {value.dtype}, which holds Python objects.",
                 hint="Give it a number or text dtype, or declare the type as Any to pickle it.",
             )
+        if isinstance(value, numpy.ma.MaskedArray):
+            raise CodecError(
+                "The array is masked, and .npy files have no mask.",
+                hint="Fill it (array.filled(…)), or declare the type as Any to pickle it.",
+            )
         if data is None:
             raise no_data(self)
         path = data.scratch(".npy")

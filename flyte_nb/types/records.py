@@ -112,9 +112,12 @@ class DataclassCodec(Codec):
 def dataclass_codec(python_type: Any, registry: "Registry") -> "Codec | None":
     """The codec of a dataclass; `None` when one of its fields cannot be plain data.
 
-    A dataclass that holds itself has no type in Flyte either, and gets `None`.
+    A dataclass that holds itself has no type in Flyte either, and gets `None`; so does one with an
+    `InitVar`, for what that was is not in the value.
     """
     dataclasses = sys.modules["dataclasses"]
+    if any(each._field_type is dataclasses._FIELD_INITVAR for each in _declared(python_type)):
+        return None
     hints = _hints(python_type)
     fields, types = [], {}
     try:
@@ -130,6 +133,11 @@ def dataclass_codec(python_type: Any, registry: "Registry") -> "Codec | None":
     except CodecError:
         return None
     return DataclassCodec(python_type, fields, types)
+
+
+def _declared(python_type: Any) -> "list[Any]":
+    """Every field, also those that `dataclasses.fields` leaves out."""
+    return list(python_type.__dataclass_fields__.values())
 
 
 def _hints(python_type: Any) -> "dict[str, Any]":

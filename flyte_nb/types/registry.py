@@ -33,7 +33,8 @@ class Registry:
     """Codecs by Python type, each made when it is first needed."""
 
     def __init__(self, *, warn_pickled: bool = True) -> None:
-        self._codecs: dict[Any, Codec] = {}
+        self._codecs: dict[Any, tuple[Any, Codec]] = {}
+        """By type; and the type itself, for to Python `int | float` is equal to `float | int`."""
         self._factories: dict[type, Factory] = {}
         self._warn_pickled = warn_pickled
         self._warned: set[str] = set()
@@ -48,13 +49,14 @@ class Registry:
             CodecError: when values of the type cannot travel (`tuple`, `list` without a type, …).
         """
         try:
-            return self._codecs[python_type]
-        except KeyError:
-            pass
+            known = self._codecs.get(python_type)
         except TypeError:  # unhashable, e.g. Annotated[..., {}]
             return self._make(python_type)
+        if known is not None and (known[0] is python_type or repr(known[0]) == repr(python_type)):
+            return known[1]
         with self._lock:  # a dataclass that is half read must not look as if it held itself
-            codec = self._codecs[python_type] = self._make(python_type)
+            codec = self._make(python_type)
+            self._codecs[python_type] = (python_type, codec)
         return codec
 
     def register(self, python_type: type, factory: Factory) -> None:
@@ -215,12 +217,14 @@ class Registry:
         return self.pickled(python_type) if codec is None else codec
 
     def _of_library(self, python_type: type) -> "Codec | None":
-        """Types of the standard library and of pandas, numpy and pyarrow, told by their home."""
-        for base in python_type.__mro__:
-            make = _home(base)
-            if make is not None:
-                return make(python_type)
-        return None
+        """Types of the standard library and of pandas, numpy and pyarrow, told by their home.
+
+        A class derived from one, e.g. `pandas.Timestamp`, has none: it would come back as its base.
+        """
+        make = _home(python_type)
+        if make is None and any(base.__module__ == _FILES for base in python_type.__mro__):
+            from flyte_nb.types.files import file_codec as make
+        return None if make is None else make(python_type)
 
 
 def default_registry(*, warn_pickled: bool = True) -> Registry:

@@ -302,6 +302,8 @@ def plain_data(value: Any, depth: int = 0) -> Any:
         return done
     if isinstance(value, dict):
         return _plain_dict(value, depth)
+    if isinstance(value, str):  # numpy's
+        return str.__str__(value)
     item = item_of(value)
     if item is not value:
         return plain_data(item)

@@ -27,8 +27,10 @@ class DatetimeCodec(ScalarCodec):
         super().__init__(datetime, simple(literal_types.DATETIME))
 
     def check(self, value: Any) -> Any:
-        if not isinstance(value, datetime):
-            raise mismatch(self, value)
+        if type(value) is not datetime:
+            if not isinstance(value, datetime):
+                raise mismatch(self, value)
+            value = _plain(value)
         if value.tzinfo is None:
             value = value.replace(tzinfo=timezone.utc)
         return (value - _EPOCH) // _MICROSECOND
@@ -144,6 +146,18 @@ class TimedeltaCodec(ScalarCodec):
             except (OverflowError, ValueError):
                 return None
         return None
+
+
+def _plain(value: datetime) -> datetime:
+    """A datetime of a class of its own, e.g. pandas', as one of Python's, when nothing of it is lost."""
+    if value != value:  # pandas.NaT
+        raise CodecError(f"{show(value)} is no moment.", hint="Declare datetime | None, pass None.")
+    if getattr(value, "nanosecond", 0):
+        raise CodecError(
+            f"{show(value)} has nanoseconds, and Flyte keeps microseconds.",
+            hint="Round it first, e.g. value.floor('us').",
+        )
+    return datetime.combine(value.date(), value.timetz())
 
 
 def codec_of(name: str) -> "Callable[[Any], Codec] | None":
