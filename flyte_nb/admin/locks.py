@@ -45,7 +45,7 @@ class FileLock:
         """Give the lock back. May be called twice."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            os.close(descriptor)
+            _let_go(descriptor)
 
     def is_held_by_somebody(self) -> bool:
         """Whether any process has it."""
@@ -55,7 +55,7 @@ class FileLock:
         # Shared: those who only look do not take each other for the holder.
         if not _locked(descriptor, fcntl.LOCK_SH):
             return True
-        os.close(descriptor)
+        _let_go(descriptor)
         return False
 
     def _open(self) -> int:
@@ -84,6 +84,12 @@ def _locked(descriptor: int, kind: int) -> bool:
         os.close(descriptor)
         return False
     return True
+
+
+def _let_go(descriptor: int) -> None:
+    # Not only closed: a process that was forked meanwhile has the descriptor too, for all its life.
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)
 
 
 def explained(error: OSError, what: str) -> BackendError:

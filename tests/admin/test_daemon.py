@@ -241,6 +241,19 @@ def test_a_lock_that_something_else_holds_is_reported(folder, monkeypatch):
             daemon.ensure(folder)
 
 
+def test_a_lock_that_was_given_back_is_free_whatever_was_forked_meanwhile(folder):
+    home = Home(folder)
+    home.prepare()
+    lock = FileLock(home.serving_lock)
+    assert lock.try_acquire()
+    command = [sys.executable, "-c", "input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=(lock._descriptor,)) as fork:
+        assert lock.is_held_by_somebody()
+        lock.release()
+        assert not lock.is_held_by_somebody()
+        fork.communicate(b"\n")
+
+
 def test_looking_does_not_keep_a_backend_from_starting(folder):
     home = Home(folder)
     home.prepare()
