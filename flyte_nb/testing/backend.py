@@ -93,7 +93,7 @@ def grpc_calls(endpoint: str, token: str) -> Iterator[Calls]:
 
             def call(request: Any) -> Any:
                 try:
-                    return stub(request, metadata=metadata, timeout=30)
+                    return stub(request, metadata=metadata, timeout=120)
                 except _grpc.RpcError as error:
                     raise RemoteError(error.details(), code=error.code().name) from error
 

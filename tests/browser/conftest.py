@@ -6,6 +6,7 @@ Without Chromium the tests are skipped, except in CI (`CI=true`), where that is 
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -22,8 +23,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-_UP_S = 90
-_STEP_MS = 60_000
+_UP_S = 240
+_STEP_MS = 120_000
 _APP = "(window.jupyterapp || window.jupyterlab)"
 _KERNEL_IDLE = f"""() => {{
   const panel = {_APP}.shell.currentWidget;
@@ -42,10 +43,12 @@ def pytest_collection_modifyitems(items: "list[pytest.Item]") -> None:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that stays free until Jupyter takes it: below those that systems give to who asks for any."""
+    for port in random.SystemRandom().sample(range(20_000, 30_000), 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no port between 20000 and 30000 is free")
 
 
 class Server:
@@ -111,7 +114,7 @@ class Server:
                 urllib.request.urlopen(request, timeout=10)
         self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(20)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -145,7 +148,7 @@ class Page:
         self.page.wait_for_selector(".jp-Notebook .jp-Cell")
         self.idle()
 
-    def idle(self, timeout_s: float = 60) -> None:
+    def idle(self, timeout_s: float = 120) -> None:
         """Wait until no cell is running or waiting to run."""
         self.page.wait_for_function(_KERNEL_IDLE, timeout=timeout_s * 1000)
         self.page.wait_for_function(

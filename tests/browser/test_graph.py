@@ -4,8 +4,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 DEFINE = '''%load_ext flyte_nb
 from flyte_nb import task, workflow
 
@@ -47,8 +45,6 @@ def large(n: int) -> float:
 '''
 CELLS = [DEFINE, *(f"%flyte graph {name}" for name in ("train", "empty", "wrong", "large"))]
 TRAIN, EMPTY, WRONG, LARGE = range(1, 5)
-
-pytestmark = pytest.mark.timeout(300)
 
 
 def _shoot(page: Any, cell: int, name: str) -> None:
@@ -147,7 +143,7 @@ def _open_what_was_collapsed(page: Any) -> None:
     assert nodes.count() < 20
     _shoot(page, LARGE, "graph-large-light")
     nodes.filter(has_text="fit ×").first.locator(".o").click()
-    nodes.nth(1500).wait_for(state="attached", timeout=60_000)
+    nodes.nth(1500).wait_for(state="attached", timeout=120_000)
     _shoot(page, LARGE, "graph-large-open-light")
 
 

@@ -30,7 +30,7 @@ def kernel():
     started = []
 
     def run(cells):
-        manager, client = start_new_kernel(kernel_name="python3")
+        manager, client = start_new_kernel(startup_timeout=240, kernel_name="python3")
         started.append((manager, client))
         printed = []
 
@@ -42,7 +42,7 @@ def kernel():
 
         for cell in cells:
             printed.clear()
-            client.execute_interactive(cell, output_hook=hear, timeout=60)
+            client.execute_interactive(cell, output_hook=hear, timeout=120)
         return json.loads("".join(printed))
 
     yield run

@@ -12,7 +12,7 @@ def test_results_come_in_the_order_of_the_items():
 
     def act(number):
         if number == 0:
-            assert second_done.wait(10)
+            assert second_done.wait(120)
         if number == 1:
             second_done.set()
         return number * 2
@@ -36,7 +36,7 @@ def test_not_everything_is_done_ahead_of_who_takes_it():
     results = side_by_side(act, range(100), threads=4)
     assert next(results) == 0
     with changed:
-        assert changed.wait_for(lambda: len(begun) == 5, timeout=10)
+        assert changed.wait_for(lambda: len(begun) == 5, timeout=120)
         assert not changed.wait_for(lambda: len(begun) > 5, timeout=0.05)
     assert list(results) == list(range(1, 100))
 
@@ -59,7 +59,7 @@ def test_closing_begins_nothing_more_and_waits_for_nobody():
     def act(number):
         begun.append(number)
         if number:
-            release.wait(10)
+            release.wait(120)
         return number
 
     results = side_by_side(act, range(100), threads=2)
@@ -68,5 +68,5 @@ def test_closing_begins_nothing_more_and_waits_for_nobody():
     release.set()
     for thread in threading.enumerate():
         if thread.name.startswith("flyte-nb-"):
-            thread.join(10)
+            thread.join(120)
     assert len(begun) <= 4

@@ -262,7 +262,7 @@ def test_a_launch_from_the_form_follows_the_run_in_its_place(pipeline):
 
 def _wait_for(condition) -> None:
     waiter = threading.Event()
-    for _ in range(1000):
+    for _ in range(12_000):
         if condition():
             return
         waiter.wait(0.01)

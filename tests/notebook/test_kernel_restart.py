@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from jupyter_client.manager import start_new_kernel
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.slow
 
 DEFINE = """
 %load_ext flyte_nb
@@ -28,9 +28,9 @@ def patient(gate: str) -> int:
 
 class _Kernel:
     def __init__(self, cwd: Path) -> None:
-        self.manager, self.client = start_new_kernel(cwd=str(cwd))
+        self.manager, self.client = start_new_kernel(startup_timeout=240, cwd=str(cwd))
 
-    def run(self, code: str, timeout_s: float = 120) -> "list[dict[str, Any]]":
+    def run(self, code: str, timeout_s: float = 240) -> "list[dict[str, Any]]":
         """The messages of a cell that has to succeed."""
         messages: list[dict[str, Any]] = []
         reply = self.client.execute_interactive(
@@ -100,7 +100,7 @@ def test_a_failed_run_fails_the_cell_and_names_the_line_of_the_cell(kernel):
     one.run("run = %flyte launch wrong n=3")
     messages: list[dict[str, Any]] = []
     reply = one.client.execute_interactive(
-        "%flyte watch --wait", timeout=120, output_hook=messages.append
+        "%flyte watch --wait", timeout=240, output_hook=messages.append
     )
     assert reply["content"]["status"] == "error"
     assert reply["content"]["ename"] == "ExecutionFailed"

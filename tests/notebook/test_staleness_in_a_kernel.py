@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from jupyter_client.manager import start_new_kernel
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.slow
 
 TASK = """
 %load_ext flyte_nb
@@ -21,7 +21,7 @@ TRAIN = "@workflow\ndef train(n: int) -> int:\n    return count(n=n)\ntrain"
 @pytest.fixture
 def run(tmp_path: Path) -> "Any":
     """Runs a cell as a front end does; what it displayed."""
-    manager, client = start_new_kernel(cwd=str(tmp_path))
+    manager, client = start_new_kernel(startup_timeout=240, cwd=str(tmp_path))
 
     def run(code: str, cell_id: str) -> "list[dict[str, Any]]":
         content = {
@@ -32,7 +32,7 @@ def run(tmp_path: Path) -> "Any":
         client.shell_channel.send(sent)
         found = []
         while True:
-            message = client.get_iopub_msg(timeout=120)
+            message = client.get_iopub_msg(timeout=240)
             if message["parent_header"].get("msg_id") != sent["header"]["msg_id"]:
                 continue
             kind, said = message["msg_type"], message["content"]

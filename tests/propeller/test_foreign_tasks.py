@@ -52,8 +52,8 @@ def test_tasks_of_flytekit_run_and_fail_as_on_a_cluster(tmp_path):
     engine.launch(Launch(good, made, integers(x=2)))
     failing = closure(workflow("w", [node("n0", broken, {"x": 1})]), [broken])
     engine.launch(Launch(bad, failing, integers()))
-    assert engine.wait(good, 120)
-    assert engine.wait(bad, 120)
+    assert engine.wait(good, 240)
+    assert engine.wait(bad, 240)
     engine.close()
     last = recorder.history(good)[-1]
     assert last.phase == "SUCCEEDED", last.error

@@ -43,7 +43,7 @@ BEHAVIOURS = {
     OK: HEAD + "@task\ndef f() -> int:\n    return 42\n",
     ERROR: HEAD + "@task\ndef f() -> int:\n    raise ValueError('no')\n",
     HANG: HEAD + "import time\n@task\ndef f() -> int:\n    print('hanging', flush=True)\n"
-    "    while True:\n        time.sleep(60)\n",
+    "    while True:\n        time.sleep(600)\n",
 }  # fmt: skip
 
 
@@ -330,7 +330,7 @@ STUBBORN = (
     "    inner = subprocess.Popen(['sleep', '1000'])\n"
     "    away = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
     "    print(inner.pid, away.pid, flush=True)\n    print('hanging', flush=True)\n"
-    "    while True: time.sleep(60)\n"
+    "    while True: time.sleep(600)\n"
 )
 
 
@@ -350,7 +350,7 @@ def test_an_attempt_that_is_ended_may_save_its_state(bench):
         "@task\ndef f() -> str:\n"
         "    told = threading.Event()\n"
         "    signal.signal(signal.SIGTERM, lambda *_: told.set())\n"
-        "    print('hanging', flush=True)\n    told.wait(30)\n    return 'saved'\n"
+        "    print('hanging', flush=True)\n    told.wait(240)\n    return 'saved'\n"
     )
     attempt = bench.start(source)
     bench.wait_for(attempt, "hanging")
@@ -373,7 +373,7 @@ def test_what_a_task_leaves_running_ends_with_it(bench):
 
 HANGING = (
     "import time\n@task\ndef f() -> int:\n    print('hanging', flush=True)\n"
-    "    while True: time.sleep(60)\n"
+    "    while True: time.sleep(600)\n"
 )
 
 
@@ -451,7 +451,7 @@ def started_elsewhere(bench, attempt):
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         yield
         process.stdin.close()
-        assert process.wait(30) == -signal.SIGKILL
+        assert process.wait(120) == -signal.SIGKILL
 
 
 def test_an_attempt_outlives_whoever_started_it_and_is_adopted(bench):

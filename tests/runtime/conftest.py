@@ -92,7 +92,7 @@ class Bench:
         return self._execute(self.command(staged, literals, output), environ, output)
 
     def _execute(self, command, environ, output: Path) -> Outcome:
-        options = {"capture_output": True, "text": True, "timeout": 60}
+        options = {"capture_output": True, "text": True, "timeout": 240}
         return Outcome(subprocess.run(command, env=environ, **options), output)
 
     @property

@@ -71,7 +71,7 @@ def run(bench):
         literals = {key: bench._literal(value) for key, value in (inputs or {}).items()}
         command = bench.command(staged, literals, output, task=task or staged.task_name)
         done = subprocess.run(
-            command, capture_output=True, text=True, env={**os.environ, **env}, timeout=60
+            command, capture_output=True, text=True, env={**os.environ, **env}, timeout=240
         )
         assert done.returncode == 0, done.stderr
         ran = Ran(output)

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -122,10 +121,8 @@ def test_a_bomb_is_not_fetched(bench, staged):
     [entry] = [entry for entry in _index(bench, staged).entries if entry.kind == "task"]
     path = Path(entry.uri.removeprefix("file://"))
     with path.open("r+b") as file:
-        file.truncate(10 << 30)  # sparse: 10 GB that claim to be a few kB
-    started = time.monotonic()
+        file.truncate(1 << 40)  # sparse: a terabyte that claims to be a few kB; nobody waits for it
     assert bench.run(staged=staged).error.code == "SYSTEM:BundleChecksumMismatch"
-    assert time.monotonic() - started < 20
 
 
 def test_missing_and_damaged_inputs_are_said(cold):
@@ -158,7 +155,7 @@ def test_missing_and_damaged_inputs_are_said(cold):
          "SYSTEM:WorkerProtocol", True, "garbage"),
         ("[os.close(fd) for fd in range(3, 20) if writable(fd)]; return 1",
          "USER:WorkerExited", False, "status"),
-        ("if os.fork() == 0:\n        os.closerange(0, 3); time.sleep(15)\n    os.kill(os.getpid(), 9)",
+        ("host = os.getppid()\n    if os.fork() == 0: outlive(host)\n    os.kill(os.getpid(), 9)",
          "SYSTEM:WorkerKilled", True, "SIGKILL"),
     ],
 )  # fmt: skip
@@ -168,13 +165,15 @@ def test_a_worker_that_ends_in_place_of_answering(bench, body, code, recoverable
         "def writable(fd):\n"
         "    try:\n        return fcntl.fcntl(fd, fcntl.F_GETFL) & 3 == 1\n"
         "    except OSError:\n        return False\n"
+        "def outlive(host):\n"
+        "    os.closerange(0, 3)\n"
+        "    try:\n        while True: os.kill(host, 0); time.sleep(0.1)\n"
+        "    except OSError:\n        os._exit(0)\n"
         f"@task\ndef f() -> int:\n    {body}\n"
     )
-    started = time.monotonic()
     error = bench.run(source).error
     assert (error.code, error.recoverable) == (code, recoverable), error.message
     assert text in error.message
-    assert time.monotonic() - started < 20
 
 
 def test_a_forked_child_that_comes_back_does_not_answer(bench):
@@ -189,7 +188,7 @@ def test_sigterm_reaches_the_task_which_may_finish(cold):
         "    told = threading.Event()\n"
         "    signal.signal(signal.SIGTERM, lambda *_: told.set())\n"
         "    print('ready', flush=True)\n"
-        "    told.wait(30)\n"
+        "    told.wait(240)\n"
         "    return 'saved'\n"
     )
     done, output = _interrupt(cold, source)
@@ -199,7 +198,7 @@ def test_sigterm_reaches_the_task_which_may_finish(cold):
 
 def test_sigterm_that_ends_the_task_is_recoverable(cold):
     source = HEAD + (
-        "import time\n@task\ndef f() -> int:\n    print('ready', flush=True); time.sleep(60); return 1\n"
+        "import time\n@task\ndef f() -> int:\n    print('ready', flush=True); time.sleep(600); return 1\n"
     )
     done, output = _interrupt(cold, source)
     assert done == 0
@@ -214,7 +213,7 @@ def _interrupt(cold, source):
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(signal.SIGTERM)
-        return process.wait(30), output
+        return process.wait(240), output
 
 
 def test_a_module_that_the_worker_lacks_is_named(bench, tmp_path, monkeypatch):

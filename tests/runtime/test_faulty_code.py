@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -123,10 +122,8 @@ def test_inputs_over_the_limit_are_refused_before_they_are_read(bench):
     output = bench.output()
     command = bench.command(bench.stage(), {}, output)
     with Path(f"{output}-inputs.pb").open("r+b") as file:
-        file.truncate(10 << 30)  # sparse
-    started = time.monotonic()
+        file.truncate(1 << 40)  # sparse: nobody reads a terabyte within a test's time
     subprocess.run(command, check=True, capture_output=True)
     error = error_document_from_bytes((output / "error.pb").read_bytes())
     assert error.code == "USER:ValuesTooLarge"
     assert "inputs" in error.message
-    assert time.monotonic() - started < 20

@@ -50,7 +50,7 @@ class Golden:
         output = self.root / "out"
         command = [sys.executable, "-m", "flyte_nb", "execute", *self.arguments(inputs, output)]
         environment = {**os.environ, "TMPDIR": str(self.root)}
-        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
+        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=240)
         return output
 
     def error(self, inputs: str = "inputs.pb"):

@@ -226,7 +226,7 @@ def test_the_process_ends_with_a_host_that_was_killed(installed):
         env=env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     with pytest.raises(ProcessLookupError):
