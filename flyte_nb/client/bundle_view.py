@@ -117,6 +117,7 @@ def bundle_view(
 
     Raises:
         CompileFailed: workflows use each other in a circle, or two entities share a name.
+        StorageError: it cannot be asked what is stored already.
     """
     found = reachable(entities, place.registry, place.scope, inside=called_inside)
     packer = Packer(scope=place.scope, registry=place.registry, local_roots=place.local_roots)

@@ -42,6 +42,12 @@ class StagedBundles:
         self._store = store
         self._own = own
 
+    def __repr__(self) -> str:
+        return (
+            "<staged bundles: .locations(), .referred(), .held(location), .verify(), .plan(location),"
+            " .collect(location, plan)>"
+        )
+
     def locations(self) -> "list[str]":
         """The backend's own location, else the folders in which registered tasks have their indexes.
 

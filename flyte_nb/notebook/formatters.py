@@ -121,23 +121,37 @@ def shown(kernel: Kernel, make: Bundle, value: Any) -> "Mapping[str, Any]":
 
 def register(kernel: Kernel) -> "Callable[[], None]":
     """Add the formatters to the kernel's shell; the result takes them away."""
-    formatter = kernel.shell.display_formatter.mimebundle_formatter
+    display = kernel.shell.display_formatter
+    formatters = (display.mimebundle_formatter, display.formatters["text/plain"])
     for (module, name), make in BY_TYPE.items():
-        formatter.for_type_by_name(module, name, _bound(kernel, make))
+        for formatter, printer in zip(formatters, _bound(kernel, make), strict=True):
+            formatter.for_type_by_name(module, name, printer)
 
     def undo() -> None:
         import sys
 
         for module, name in BY_TYPE:
             kind = getattr(sys.modules.get(module), name, None)
-            formatter.deferred_printers.pop((module, name), None)
-            formatter.type_printers.pop(kind, None)
+            for formatter in formatters:
+                formatter.deferred_printers.pop((module, name), None)
+                formatter.type_printers.pop(kind, None)
 
     return undo
 
 
-def _bound(kernel: Kernel, make: Bundle) -> Any:
-    def bundle(value: Any, include: Any = None, exclude: Any = None) -> "dict[str, Any]":
-        return dict(shown(kernel, make, value))
+def _bound(kernel: Kernel, make: Bundle) -> "tuple[Any, Any]":
+    """What gives the bundle, and what prints its text: IPython's own for tuples would come first."""
+    made: list[tuple[Any, str]] = []
 
-    return bundle
+    def bundle(value: Any, include: Any = None, exclude: Any = None) -> "dict[str, Any]":
+        found = dict(shown(kernel, make, value))
+        made[:] = [(value, found["text/plain"])]
+        return found
+
+    def text(value: Any, printer: Any, cycle: bool) -> None:
+        if made and made[0][0] is value:  # as it is when both are asked for, one after the other
+            printer.text(made.pop()[1])
+        else:
+            printer.text(repr(value))
+
+    return bundle, text

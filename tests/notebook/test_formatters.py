@@ -52,6 +52,13 @@ def test_a_registration_is_a_card(pipeline):
     assert "first time" in _bundle(pipeline, outcome)["text/html"]
 
 
+def test_what_are_tuples_to_python_are_shown_as_text_for_people(pipeline):
+    load = pipeline.run("load")
+    for value in (pipeline.session.bundle(load), pipeline.session.register(load)):
+        assert f"{type(value).__name__}(" not in _bundle(pipeline, value)["text/plain"]
+        assert "churn.load" in _bundle(pipeline, value)["text/plain"]
+
+
 def test_a_display_never_raises(pipeline, monkeypatch):
     def broken(entity):
         raise ZeroDivisionError("by <nothing>")
