@@ -3,6 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+GRACE_S = 24 * 3600.0
+"""Nobody who cleans up a staging area removes what was written (or used) within this time; and who uses
+again what lies there for half of it makes it young. So what a registration found there stays until its
+index names it."""
+
 
 class DataAccess(Protocol):
     """How the types room moves files: in a task over the pipe, in a kernel straight to a store."""
@@ -92,6 +97,14 @@ class BlobStore(Protocol):
         """Remove the object; nothing happens when there is none."""
         ...
 
+    def touch(self, uri: str) -> bool:
+        """Make the object's `modified_s` the present, without sending its bytes again; whether it is.
+
+        `False` where the store has no such thing or refuses it, and when there is no such object: then
+        writing it again is what helps.
+        """
+        ...
+
 
 class StagingArea(Protocol):
     """Where a bundle's members are put, by content."""
@@ -100,7 +113,8 @@ class StagingArea(Protocol):
         """Make sure the object is there; return its URI and how many bytes had to be sent.
 
         `name` is the path below the area, e.g. `ab/<sha256>` or `index-<sha256>.json`. An object
-        that is there already with that size (and digest, where the store knows it) is not sent.
+        that is there already with that size (and digest, where the store knows it) is not sent, but
+        made young when it is old (`GRACE_S`).
         A `memoryview` is one of plain bytes (format `B`, one dimension).
         """
         ...

@@ -2,21 +2,26 @@
 
 Objects are told by their names, which follow from their content: `index-<sha256>.json`, and members as
 `<sha256[:2]>/<sha256>`. Whatever else lies there is not ours, and is never touched.
+
+Registrations may be under way meanwhile, and may use again what nobody refers to yet. What they stage, and
+what they find and is older than half of `GRACE_S`, is young then; and nothing is removed that is young at
+the moment of its removal, which registrations look at once more after their index. (Stores remove without
+conditions: a cleaner that stands still for a whole registration between its look at one object and that
+object's removal is not noticed.) A shorter age is for when nobody registers; and FlyteAdmin's signed URLs,
+but for the local backend's, cannot make young what they find.
 """
 
 import hashlib
 import re
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from flyte_nb.api import index as index_of
 from flyte_nb.api.errors import BundleError, StorageError
 from flyte_nb.api.index import Index
-from flyte_nb.api.ports import BlobStore
+from flyte_nb.api.ports import GRACE_S, BlobStore
 from flyte_nb.bundle.fetch import read_index
-
-MIN_AGE_S = 24 * 3600.0
-"""What is younger is kept: a registration that is under way stages members before their index."""
 
 _MEMBER = re.compile(r"(?:^|/)([0-9a-f]{2})/(\1[0-9a-f]{62})$")
 _BLOCK = 4 << 20
@@ -188,6 +193,8 @@ class Plan(NamedTuple):
     removals: "tuple[Removal, ...]"
     kept_indexes: int
     too_young: int
+    min_age_s: float = GRACE_S
+    """What is younger when its turn comes is kept."""
 
     @property
     def size(self) -> int:
@@ -196,7 +203,7 @@ class Plan(NamedTuple):
 
 
 def plan(
-    held: Inventory, needed: "Iterable[str]", *, now_s: float, min_age_s: float = MIN_AGE_S
+    held: Inventory, needed: "Iterable[str]", *, now_s: float, min_age_s: float = GRACE_S
 ) -> Plan:
     """What can go: old indexes that are not needed, and old members that no index left names.
 
@@ -229,29 +236,42 @@ def plan(
             removals.append(Removal(member.uri, member.size, "member", member.sha256))
         else:
             young += 1
-    return Plan(tuple(removals), len(keeping), young)
+    return Plan(tuple(removals), len(keeping), young, min_age_s)
 
 
-def collect(store: BlobStore, planned: Plan, root: str, needed: "Iterable[str]") -> "list[Removal]":
-    """Remove what was planned, indexes first; what came to be needed meanwhile stays.
+def collect(
+    store: BlobStore,
+    planned: Plan,
+    root: str,
+    needed: "Iterable[str]",
+    *,
+    clock: "Callable[[], float]" = time.time,
+) -> "list[Removal]":
+    """Remove what was planned, indexes first; what came to be needed or was used meanwhile stays.
 
-    Interrupted anywhere, it leaves members that no index names, for the next time.
+    Interrupted anywhere, it leaves members that no index names, for the next time. `clock` tells seconds
+    since 1970.
 
     Raises:
         StorageError: when something cannot be removed.
     """
     digests = set(needed)
     removed = []
-    for removal in planned.removals:
-        if removal.what == "index" and index_of.digest_in_name(removal.uri) not in digests:
+
+    def remove(removal: Removal) -> None:
+        found = store.stat(removal.uri)  # now, for a registration may have made it young since
+        if found is not None and _is_old(found.modified_s, clock(), planned.min_age_s):
             store.delete(removal.uri)
             removed.append(removal)
+
+    for removal in planned.removals:
+        if removal.what == "index" and index_of.digest_in_name(removal.uri) not in digests:
+            remove(removal)
     # Once more, for a registration may have found an old member there and written its index since.
     named = _named_by(inventory(store, root).indexes)
     for removal in planned.removals:
         if removal.what == "member" and removal.name not in named:
-            store.delete(removal.uri)
-            removed.append(removal)
+            remove(removal)
     return removed
 
 

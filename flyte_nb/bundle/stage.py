@@ -101,6 +101,9 @@ def stage(
     for task, data, (uri, sent) in zip(packed, indexes, placed, strict=True):
         staged.append(Staged(task.name, uri, sent + own[task.name]))
         meter.count(len(data), sent)
+    settle = getattr(area, "settle", None)
+    if settle is not None:
+        retrying(settle)
     return staged
 
 

@@ -8,9 +8,8 @@ from typing import Any
 from flyteidl.admin.common_pb2 import NamedEntityIdentifier, ResourceListRequest
 from flyteidl.admin.project_pb2 import ProjectListRequest
 
-from flyte_nb.api.ports import BlobStore
+from flyte_nb.api.ports import GRACE_S, BlobStore
 from flyte_nb.bundle.inventory import (
-    MIN_AGE_S,
     Damage,
     Inventory,
     Plan,
@@ -88,7 +87,7 @@ class StagedBundles:
                 indexes += self.held(location).indexes
         return verify(self._store, indexes)
 
-    def plan(self, location: str, *, min_age_s: float = MIN_AGE_S) -> Plan:
+    def plan(self, location: str, *, min_age_s: float = GRACE_S) -> Plan:
         """What no registered task needs; nothing is removed.
 
         Raises:
@@ -99,7 +98,7 @@ class StagedBundles:
         return plan(held, self.referred(), now_s=time.time(), min_age_s=min_age_s)
 
     def collect(self, location: str, planned: Plan) -> "list[Removal]":
-        """Remove what was planned, but for what came to be needed since."""
+        """Remove what was planned, but for what came to be needed or was used since."""
         return collect(self._store, planned, location, self.referred())
 
 

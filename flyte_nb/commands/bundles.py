@@ -40,7 +40,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--older-than",
         type=float,
         metavar="HOURS",
-        help="gc: keep what is younger, for a registration may be under way (default: 24)",
+        help="gc: keep what is younger, for a registration may be under way (default: 24);"
+        " take less only while nobody registers",
     )
 
 

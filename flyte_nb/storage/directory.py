@@ -1,20 +1,16 @@
 """A staging area that is a folder of any store: `<root>/<sha256[:2]>/<sha256>`."""
 
 import hashlib
-import os
 import time
+from collections.abc import Callable
 
 from flyte_nb.api.errors import StorageError
-from flyte_nb.api.ports import BlobStore, Stat
-from flyte_nb.storage.file import local_path
+from flyte_nb.api.ports import GRACE_S, BlobStore, Stat
 
 _TRUSTED_FROM_BYTES = 16 << 20
 """Over a network larger objects are not read again to see that they are whole: of a store that tells
 no MD5 their size has to do, which an upload that was cut short does not have."""
 _PART_BYTES = 4 << 20
-
-_YOUNG_S = 3600.0
-"""An older object that is used again is made young: who cleans up leaves what is young alone."""
 
 
 class DirectoryStaging:
@@ -25,6 +21,10 @@ class DirectoryStaging:
     whole, the store tells its MD5, or its bytes. Else it is written anew, so that registering again
     mends what was damaged. What is fetched is verified in any case.
 
+    Who cleans up removes nothing that is younger than `GRACE_S`, and here what is used again and older than
+    half of it is made young: touched, or written again in a store that cannot do that. `settle` closes what
+    is left, the moment between another's look at an object's age and its removal.
+
     Args:
         root_uri: the folder.
         store: reads and writes it.
@@ -32,6 +32,7 @@ class DirectoryStaging:
             than the area makes looking at an unchanged area cost one `stat` an object.
         named: URIs that are told in place of those below `root_uri`, for a folder that tasks will see
             elsewhere.
+        clock: tells seconds since 1970.
     """
 
     def __init__(
@@ -41,11 +42,14 @@ class DirectoryStaging:
         *,
         seen: "dict[str, str] | None" = None,
         named: str = "",
+        clock: "Callable[[], float]" = time.time,
     ) -> None:
         self.root_uri = root_uri.rstrip("/")
         self.named = named.rstrip("/") or self.root_uri
         self._store = store
         self._seen = {} if seen is None else seen
+        self._clock = clock
+        self._renewed: dict[str, bytes | memoryview] = {}
         self.is_local = self.root_uri.startswith(("file://", "/"))
         """On this machine's disk: an object takes a system call or two, threads would cost more."""
 
@@ -59,12 +63,36 @@ class DirectoryStaging:
             self._store.write(uri, data)
             sent = size
             found = self._store.stat(uri) if self.is_local else None
-        elif self.is_local and _is_old(found):
-            _keep_young(uri)
-            found = self._store.stat(uri)
+        elif self._is_old(found):
+            sent, found = self._renew(uri, data)
         if found is not None and found.stamp:
             self._seen[uri] = found.stamp
         return f"{self.named}/{name}", sent
+
+    def settle(self) -> None:
+        """Look again at what was old, now that its indexes are there: what is gone is written again."""
+        for uri, data in self._renewed.items():
+            if self._store.stat(uri) is None:
+                self._store.write(uri, data)
+        self._renewed.clear()
+
+    def _is_old(self, found: Stat) -> bool:
+        return found.modified_s is not None and self._clock() - found.modified_s >= GRACE_S / 2
+
+    def _renew(self, uri: str, data: "bytes | memoryview") -> "tuple[int, Stat | None]":
+        """Make the object young; bytes that this took, and what is known of it then."""
+        self._renewed[uri] = data
+        if self._store.touch(uri):
+            found = self._store.stat(uri)
+            if found is not None and not self._is_old(found):
+                return 0, found
+        try:
+            self._store.write(uri, data)
+        except StorageError as error:
+            if error.transient:
+                raise
+            return 0, None  # somebody else's, and it can be read, which is what counts
+        return len(data), self._store.stat(uri)
 
     def _is_whole(self, uri: str, found: Stat, data: "bytes | memoryview", sha256: str) -> bool:
         if found.stamp and self._seen.get(uri) == found.stamp:
@@ -86,14 +114,3 @@ class DirectoryStaging:
                 raise
             return ""
         return digest.hexdigest()
-
-
-def _is_old(found: Stat) -> bool:
-    return found.modified_s is not None and time.time() - found.modified_s > _YOUNG_S
-
-
-def _keep_young(uri: str) -> None:
-    try:
-        os.utime(local_path(uri))
-    except OSError:
-        return  # somebody else's file: it can be read, and that is what counts

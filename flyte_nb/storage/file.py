@@ -104,6 +104,14 @@ class FileStore:
         except OSError as error:
             raise explain(error, "delete", uri) from error
 
+    def touch(self, uri: str) -> bool:
+        """Make the object's time the present; whether that could be done."""
+        try:
+            os.utime(local_path(uri))
+        except OSError:  # gone, or somebody else's
+            return False
+        return True
+
 
 def local_path(uri: str) -> str:
     """The path that a `file://` URI names (plain paths stay as they are).

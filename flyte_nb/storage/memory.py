@@ -3,15 +3,17 @@
 import os
 import threading
 import time
+from collections.abc import Callable
 
 from flyte_nb.api.errors import StorageError
 from flyte_nb.api.ports import Stat
 
 
 class MemoryStore:
-    """Objects in a dict; each instance has its own."""
+    """Objects in a dict; each instance has its own. `clock` tells when they are written."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: "Callable[[], float]" = time.time) -> None:
+        self._clock = clock
         self._objects: dict[str, bytes] = {}
         self._written: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -28,7 +30,7 @@ class MemoryStore:
         """Store `data` at `uri`, replacing what is there."""
         with self._lock:
             self._objects[uri] = bytes(data)
-            self._written[uri] = time.time()
+            self._written[uri] = self._clock()
 
     def read_part(self, uri: str, offset: int, length: int) -> bytes:
         """At most `length` bytes from `offset` on; fewer, or none, where the object ends."""
@@ -77,6 +79,13 @@ class MemoryStore:
         """Remove the object; nothing happens when there is none."""
         with self._lock:
             self._objects.pop(uri, None)
+
+    def touch(self, uri: str) -> bool:
+        """Make the object's time the present; whether there is such an object."""
+        with self._lock:
+            if uri in self._objects:
+                self._written[uri] = self._clock()
+            return uri in self._objects
 
 
 def _missing(uri: str) -> StorageError:

@@ -72,6 +72,10 @@ class PluginStore:
         """Remove the object; nothing happens when there is none."""
         self._call("delete", uri)
 
+    def touch(self, uri: str) -> bool:
+        """Make the object's `modified_s` the present, where the plugin can; whether it is."""
+        return bool(self._call("touch", uri))
+
     def close(self) -> None:
         """End the process."""
         self._finalizer()

@@ -62,6 +62,11 @@ class Stores:
         """Remove the object; nothing happens when there is none."""
         self._of(uri).delete(uri)
 
+    def touch(self, uri: str) -> bool:
+        """Make the object's `modified_s` the present, where its store can; whether it is."""
+        touch = getattr(self._of(uri), "touch", None)  # stores of others may be older than it
+        return touch is not None and bool(touch(uri))
+
     def close(self) -> None:
         """End the processes of plugins; they also end with this process, or with this value."""
         for plugin in self._plugins.values():

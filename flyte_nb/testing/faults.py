@@ -83,6 +83,11 @@ class FaultyStore:
         self._begin("delete", uri)
         self.inner.delete(uri)
 
+    def touch(self, uri: str) -> bool:
+        """Make it young."""
+        self._begin("touch", uri)
+        return self.inner.touch(uri)
+
     def _begin(self, method: str, uri: str) -> None:
         with self._lock:
             call = StoreCall(len(self.calls) + 1, method, uri)

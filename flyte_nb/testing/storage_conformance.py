@@ -110,6 +110,21 @@ class BlobStoreConformance:
         assert found is not None
         assert found.modified_s is None or abs(time.time() - found.modified_s) < 300
 
+    def test_a_touched_object_is_young_and_has_its_bytes(self, store: BlobStore, root: str) -> None:
+        """Or the store says that it cannot do that, as of an object that is not there."""
+        store.write(f"{root}/touched", b"0123456789")
+        before = store.stat(f"{root}/touched")
+        assert before is not None
+        deadline = time.monotonic() + 10  # many stores count whole seconds
+        while store.touch(f"{root}/touched"):
+            after = store.stat(f"{root}/touched")
+            assert after is not None
+            if before.modified_s is None or (after.modified_s or 0) > before.modified_s:
+                break
+            assert time.monotonic() < deadline, "it was touched, and is as old as before"
+        assert store.read(f"{root}/touched") == b"0123456789"
+        assert store.touch(f"{root}/not-there") is False
+
     def test_a_list_has_every_object_below_sorted(self, store: BlobStore, root: str) -> None:
         """Names that only begin alike are not below."""
         for name in ("list/b", "list/a", "list/c/d", "listing"):

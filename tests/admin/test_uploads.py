@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import http.client
+import os
 import threading
 from urllib.parse import urlsplit
 
@@ -113,6 +114,16 @@ def test_what_is_there_is_rewritten_only_with_the_same_content(admin, specs):
     with pytest.raises(RemoteError, match="file already exists at location") as caught:
         location(admin, specs, b"other", **names)
     assert caught.value.code == "ALREADY_EXISTS"
+
+
+def test_what_is_used_again_is_young_again(admin, specs):
+    names = {"filename": "a.txt", "filename_root": "root"}
+    answer = location(admin, specs, b"hello", **names)
+    put(answer.signed_url, b"hello", dict(answer.headers))
+    path = answer.native_url.removeprefix("file://")
+    os.utime(path, (1e9, 1e9))
+    location(admin, specs, b"hello", **names)
+    assert os.stat(path).st_mtime > 1.5e9
 
 
 def test_what_a_location_needs_is_asked_for(admin):

@@ -288,6 +288,6 @@ def test_a_part_that_another_bundle_needs_stays(book, store, staged, tmp_path):
     [again] = stage([book()], DirectoryStaging(ROOT, store))
     held = inventory(store, ROOT)
     needed = [item.digest for item in held.indexes if item.uri == again.index_uri]
-    removed = collect(store, plan(held, needed, now_s=4e9), ROOT, needed)
+    removed = collect(store, plan(held, needed, now_s=4e9), ROOT, needed, clock=lambda: 4e9)
     assert sorted(item.what for item in removed) == ["index", "member"]
     assert verify(store, inventory(store, ROOT).indexes)[0] == []
