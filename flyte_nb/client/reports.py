@@ -125,17 +125,21 @@ def compile_all(
     return Report(made, tuple(told), time.perf_counter() - started)
 
 
-def document_of(report: Report) -> "dict[str, Any]":
+def document_of(report: Report, *, with_digests: bool = True) -> "dict[str, Any]":
     """The report as JSON data: the format of `flyte-nb compile --output json`.
 
     `entities`: `resource_type`, `project`, `domain`, `name`, `version`, `state` (`ok`, `problems`,
     `blocked`), `nodes`, `digest`, `file`, `line`. `problems`: `entity`, `code`, `message`, `node_id`,
     `variable`, `hint`, `flyte_text`, `file`, `line`. `counts`: `entities`, `ok`, `problems`. Fields
     are only ever added; `format` counts up if that should not be enough.
+
+    Args:
+        report: what is told.
+        with_digests: whether a machine reads it; digests of megabytes take seconds, and people skip them.
     """
     entities = [
-        {**one.id._asdict(), "state": one.state, "nodes": one.nodes, "digest": one.digest,
-         **_place(one.location)}
+        {**one.id._asdict(), "state": one.state, "nodes": one.nodes,
+         "digest": one.digest if with_digests else "", **_place(one.location)}
         for one in report.entities
     ]  # fmt: skip
     problems = []

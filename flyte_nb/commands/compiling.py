@@ -73,7 +73,7 @@ def _of_code(options: argparse.Namespace, targets: Targets) -> "dict[str, Any]":
         lookup=lookup_in(session_of(options).client) if options.remote else None,
         problems=found.problems,
     )
-    document = document_of(report)
+    document = document_of(report, with_digests=options.output == "json")
     written = []
     if options.closure_dir is not None and report.ok:
         written += write_closures(report, options.closure_dir)

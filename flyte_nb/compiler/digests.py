@@ -95,16 +95,32 @@ def _well_known(name: str, message: Any) -> bytes:
     if name in _WRAPPERS:
         return _scalar(message.DESCRIPTOR.fields_by_name["value"], message.value)
     if name == "google.protobuf.Struct":
-        return _dict((_text(key), _message(value)) for key, value in message.fields.items())
+        return _struct(message)
     if name == "google.protobuf.ListValue":
-        return _list(_message(item) for item in message.values)
+        return _list(map(_value, message.values))
     if name == "google.protobuf.Value":
-        kind = message.WhichOneof("kind")
-        if kind is None or kind == "null_value":
-            return _NULL
-        value = getattr(message, kind)
-        return _message(value) if isinstance(value, Message) else digest_of_json(value)
+        return _value(message)
     return digest_of_json(json_format.MessageToDict(message))
+
+
+def _struct(message: Any) -> bytes:
+    return _dict([(_text(key), _value(value)) for key, value in message.fields.items()])
+
+
+def _value(value: Any) -> bytes:
+    # A struct may have a million of them, so the kinds are asked for directly, the frequent ones first.
+    kind = value.WhichOneof("kind")
+    if kind == "string_value":
+        return sha256(b"u" + value.string_value.encode("utf-8")).digest()
+    if kind == "number_value":
+        return _number(value.number_value)
+    if kind == "bool_value":
+        return _TRUE if value.bool_value else _FALSE
+    if kind == "struct_value":
+        return _struct(value.struct_value)
+    if kind == "list_value":
+        return _list(map(_value, value.list_value.values))
+    return _NULL
 
 
 def _field(field: FieldDescriptor, value: Any) -> bytes:

@@ -14,6 +14,7 @@ from flyte_nb import LaunchPlan, task, workflow
 from flyte_nb.api.identifiers import Identifier, Scope
 from flyte_nb.client.drafts import Drafts
 from flyte_nb.client.reports import compile_all, document_of
+from flyte_nb.client.specs import drafting
 from flyte_nb.client.specs.drafting import spec_drafts
 from flyte_nb.discovery.specs.registrar import read_specs
 from flyte_nb.types.registry import default_registry
@@ -388,3 +389,27 @@ def test_what_is_nested_as_deeply_as_can_be_is_a_problem_or_compiles(specs):
             type_ = {"collection_type": type_}
         found = specs(a_task("t", interface={"inputs": {"variables": {"n": {"type": type_}}}}))
         compile_all(found, SCOPE, default_registry())
+
+
+def test_what_specs_bring_along_is_bounded_in_all_and_told_once(specs, monkeypatch):
+    chain = [a_workflow("w0", node("n0", "task:t"))]
+    chain += [a_workflow(f"w{n}", node("n0", f"workflow:w{n - 1}")) for n in range(1, 12)]
+    monkeypatch.setattr(drafting, "_MOST_BROUGHT", 40)
+    drafts = spec_drafts(specs(a_task("t"), *chain), SCOPE)
+    assert problems_of(drafts) == [("w9", "", "TooManySubWorkflows")]  # 1 + 2 + … + 9 > 40
+    assert [draft.id.name for draft in drafts if not draft.is_whole] == ["w9", "w10", "w11"]
+
+
+def test_of_embedded_sub_workflows_the_one_of_the_wanted_version_is_taken(specs):
+    subs = [
+        {**a_workflow("inner", node("n0", f"task:{name}")), "id": {"name": "inner", "version": v}}
+        for name, v in (("t", "v1"), ("u", "v2"))
+    ]
+    nodes = node("n0", "workflow:inner", version="v2"), node("n1", "workflow:inner")
+    outer = {"template": a_workflow("outer", *nodes), "sub_workflows": subs}
+    for part in (outer["template"], *subs):
+        part.pop("kind")
+    drafts = spec_drafts(specs(a_task("t"), a_task("u"), outer), SCOPE)
+    assert problems_of(drafts) == []
+    [used] = [draft.message.template.nodes for draft in drafts if draft.closure]
+    assert [each.workflow_node.sub_workflow_ref.version for each in used] == ["v2", "v1"]

@@ -21,7 +21,7 @@ from flyte_nb.client.specs.checks import (
     task_problems,
 )
 from flyte_nb.client.specs.naming import Entry, Name, Reference, in_order, used_by
-from flyte_nb.client.specs.values import Spec, uncompiled
+from flyte_nb.client.specs.values import Spec
 from flyte_nb.compiler import (
     LaunchPlanInterface,
     check_launchable,
@@ -35,6 +35,7 @@ Lookup = Callable[[Sequence[Identifier]], Mapping[Identifier, Any]]
 """The registered `Task`, `Workflow` or `LaunchPlan` of each id; the newest where the version is empty."""
 
 _MAX_HINTS = 50  # of one spec
+_MOST_BROUGHT = 50_000  # sub-workflows in all: deep ones lie in each that is above them
 
 
 def spec_drafts(
@@ -73,6 +74,7 @@ class _Drafting:
         self._entries = entries
         self._unread = unread
         self._problems: dict[Name, list[Problem]] = {}
+        self._brought = 0
         self._done: dict[Name, Draft] = {draft.id[:4]: draft for draft in among}
         self._has_lookup = lookup is not None
         self._registered: Mapping[Identifier, Any] = {}
@@ -104,23 +106,13 @@ class _Drafting:
 
     def _is_local(self, entry: Entry, reference: Reference) -> bool:
         return (
-            self._embedded(entry, reference) is not None
+            entry.embedded(reference) is not None
             or self._defined(reference) is not None
             or (
                 reference.name in self._entries
                 and reference.message.version in ("", self._entries[reference.name].id.version)
             )
         )
-
-    def _embedded(self, entry: Entry, reference: Reference) -> Any:
-        """The sub-workflow that the spec brings along itself."""
-        if reference.noun == WORKFLOW and entry.id.resource_type == WORKFLOW:
-            for sub in entry.message.sub_workflows:
-                if identifier_from_idl(sub.id)[:4] == reference.name and (
-                    reference.message.version in ("", sub.id.version)
-                ):
-                    return sub
-        return None
 
     def _defined(self, reference: Reference) -> "Draft | None":
         draft = self._done.get(reference.name)
@@ -137,7 +129,7 @@ class _Drafting:
         told: set[tuple[Name, str]] = set()
         local = []
         for reference in entry.references:
-            sub = self._embedded(entry, reference)
+            sub = entry.embedded(reference)
             draft = self._defined(reference)
             known = self._registered.get(reference.id)
             runs_inside = reference.noun == WORKFLOW and entry.id.resource_type == WORKFLOW
@@ -147,14 +139,15 @@ class _Drafting:
             if draft is not None:
                 reference.message.version = draft.id.version
                 if runs_inside and draft.message is not None:
-                    self._bring(entry, draft.message.template, draft.message.sub_workflows)
+                    subs = (draft.message.template, *draft.message.sub_workflows)
+                    is_resolved &= self._bring(entry, subs, problems)
                 continue
             if known is not None:
                 reference.message.CopyFrom(known.id)
                 if runs_inside:
                     closure = known.closure.compiled_workflow
-                    subs = [item.template for item in closure.sub_workflows]
-                    self._bring(entry, closure.primary.template, subs)
+                    subs = (closure.primary.template, *(x.template for x in closure.sub_workflows))
+                    is_resolved &= self._bring(entry, subs, problems)
                 continue
             is_resolved = False
             if reference.message.name in self._unread:
@@ -172,12 +165,20 @@ class _Drafting:
             reference.message.version = sub.id.version
         return is_resolved
 
-    def _bring(self, entry: Entry, template: Any, subs: "Iterable[Any]") -> None:
-        there = {identifier_from_idl(sub.id) for sub in entry.message.sub_workflows}
-        for each in (template, *subs):
-            if identifier_from_idl(each.id) not in there:
-                there.add(identifier_from_idl(each.id))
-                entry.message.sub_workflows.add().CopyFrom(uncompiled(each))
+    def _bring(self, entry: Entry, subs: "Sequence[Any]", problems: "list[Problem]") -> bool:
+        """Whether the entry may have them: what all specs together hold is bounded."""
+        if self._brought <= _MOST_BROUGHT:
+            self._brought += entry.bring(subs)
+            if self._brought > _MOST_BROUGHT:
+                problems.append(
+                    Problem(
+                        "TooManySubWorkflows",
+                        f"With it, these specs would hold more than {_MOST_BROUGHT:,} sub-workflows:"
+                        " a workflow holds all that run in it, at any depth.",
+                        hint="Start some of them by launch plans, or compile fewer specs at a time.",
+                    )
+                )
+        return self._brought <= _MOST_BROUGHT
 
     def _task(self, entry: Entry, problems: "list[Problem]") -> Draft:
         problems.extend(task_problems(entry))

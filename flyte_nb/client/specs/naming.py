@@ -4,7 +4,7 @@ Source: flytectl/cmd/register/register_util.go at v1.16.8 (`hydrateSpec`).
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from flyteidl.admin.launch_plan_pb2 import LaunchPlanSpec
@@ -13,11 +13,11 @@ from flyteidl.admin.workflow_pb2 import WorkflowSpec
 from flyte_nb.api.errors import CodecError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
 from flyte_nb.api.problems import Problem
-from flyte_nb.client.specs.values import Spec
+from flyte_nb.client.specs.values import Spec, uncompiled
 from flyte_nb.client.versions import digest
 from flyte_nb.compiler.digests import digest as message_digest
 from flyte_nb.compiler.requirements import references
-from flyte_nb.wire.identifiers import identifier_to_idl
+from flyte_nb.wire.identifiers import identifier_from_idl, identifier_to_idl
 
 _PLACEHOLDER = re.compile(r"\{\{\s*\.?registration\.(project|domain|version)\s*\}\}")
 _FAST = re.compile(r"\{\{\s*\.(remote_package_path|dest_dir)\s*\}\}")
@@ -62,8 +62,12 @@ class Entry:
         self.pinned = bool(own.version)
         """Whether the version was given, and does not follow from the content."""
         self.id = Identifier(spec.resource_type, own.project, own.domain, own.name, own.version)
+        self._embedded: dict[Name, dict[str, Any]] = {}
+        self._own_subs = len(getattr(self.message, "sub_workflows", ()))
         for sub in getattr(self.message, "sub_workflows", ()):
             _fill(sub.id, WORKFLOW, scope)
+            id = identifier_from_idl(sub.id)
+            self._embedded.setdefault(id[:4], {}).setdefault(id.version, sub)
         self.references = tuple(references_of(self.message))
         for reference in self.references:
             _fill(reference.message, reference.noun, scope)
@@ -82,13 +86,35 @@ class Entry:
             for word in template.container.args  # type: ignore[union-attr]
         )
 
+    def embedded(self, reference: Reference) -> Any:
+        """The sub-workflow that the spec brings along itself; `None` when it brings none of that name."""
+        versions = self._embedded.get(reference.name, {})
+        version = reference.message.version
+        return versions.get(version) if version else next(iter(versions.values()), None)
+
+    def bring(self, templates: "Iterable[Any]") -> int:
+        """Take these sub-workflows along, each once; how many were new."""
+        before = len(self.message.sub_workflows)
+        for template in templates:
+            id = identifier_from_idl(template.id)
+            versions = self._embedded.setdefault(id[:4], {})
+            if id.version not in versions:
+                sub = versions[id.version] = self.message.sub_workflows.add()
+                sub.CopyFrom(uncompiled(template))
+        return len(self.message.sub_workflows) - before
+
     def settle(self) -> None:
-        """Give it its version, by its content unless it was given, and write its id into it."""
+        """Give it its version, by its content unless it was given, and write its id into it.
+
+        What was brought is pinned where it is referred to, so that it needs not be hashed once more.
+        """
         if not self.id.version:
             content = type(self.message)()
             content.CopyFrom(self.message)
             if self.id.resource_type != LAUNCH_PLAN:
                 content.template.id.Clear()
+            if self.id.resource_type == WORKFLOW:
+                del content.sub_workflows[self._own_subs :]
             try:
                 known = message_digest(content).hex()
             except CodecError:  # a time out of range, which is told by who compiles it
