@@ -49,6 +49,7 @@ _grpc: Any = grpc
 
 _FIRST_PROJECT = "flytesnacks"
 _UNARY_THREADS = 32
+_CREATING_THREADS = 4
 _MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _OPTIONS = (
     ("grpc.so_reuseport", 0),  # a port that another process listens on is not ours
@@ -83,7 +84,7 @@ class Backend:
         self._make_engine = make_engine or process_engine
         self._clock = clock
         self._server: Any = None
-        self._pool: ThreadPoolExecutor | None = None
+        self._pools: tuple[ThreadPoolExecutor, ...] = ()
         self._engine: Any = None
         self._database: Database | None = None
         self._feed = Feed()
@@ -133,9 +134,9 @@ class Backend:
         if self._server is not None:
             self._server.stop(grace_s).wait()
             self._server = None
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
+        for pool in self._pools:
+            pool.shutdown()
+        self._pools = ()
         self._uploads.close()
         if self._engine is not None:
             self._engine.close()
@@ -183,8 +184,9 @@ class Backend:
             projects.add(project, moments.text(self._clock()))
 
     def _listen(self, port: int) -> None:
-        self._pool = ThreadPoolExecutor(
-            max_workers=_UNARY_THREADS + MAX_WATCHERS, thread_name_prefix="flyte-nb-rpc"
+        pool, creators = self._pools = (
+            ThreadPoolExecutor(_UNARY_THREADS + MAX_WATCHERS, thread_name_prefix="flyte-nb-rpc"),
+            ThreadPoolExecutor(_CREATING_THREADS, thread_name_prefix="flyte-nb-create"),
         )
         methods: dict[str, Method] = unary_methods(self._rpcs)
         watch = Watch(self._opened(), self._feed)
@@ -194,8 +196,9 @@ class Backend:
             self.home.token(),
             f"The token lies in {self.home.token_file}; point clients at {self.home.config_file}. If the"
             " token was changed while the backend ran, stop it with `flyte-nb down` and try again.",
+            creators,
         )
-        server = _grpc.server(self._pool, options=_OPTIONS)
+        server = _grpc.server(pool, options=_OPTIONS)
         server.add_generic_rpc_handlers((handlers,))
         for candidate in dict.fromkeys((port, 0)):
             self.port = _bound(server, candidate)
