@@ -102,7 +102,7 @@ def pack(
     Args:
         task: the task.
         scope: names the task; stands for `__main__` in its registered name.
-        registry: unused by plain tasks; kinds of tasks may need its codecs.
+        registry: knows what the task's types need where it runs, and what its workflows call.
         local_roots: folders whose modules are the author's own and travel as files, usually the
             notebook's.
 
@@ -186,7 +186,8 @@ class Packer:
         parts = sorted(fingerprinter.parts.values(), key=lambda part: part.key)
         units = references.local.noted()
         imported = {name for unit in units for name in unit.imports}
-        needed = requirements(references.modules | (imported - {unit.name for unit in units}))
+        imported -= {unit.name for unit in units}
+        needed = requirements(references.modules | imported | self._imported_by_types(task))
         return PackedTask(
             name=self._scope.full_name(task.module, task.short_name),
             fingerprint=fingerprinter.fingerprint(),
@@ -207,6 +208,14 @@ class Packer:
             python=f"{sys.version_info[0]}.{sys.version_info[1]}",
             requirements=needed,
         )
+
+    def _imported_by_types(self, task: Task) -> "set[str]":
+        """What reading its inputs and writing its outputs needs, though its code does not name it."""
+        if self._registry is None:
+            return set()
+        signature = task.read(self._registry).signature
+        codecs = (*signature.input_codecs.values(), *signature.output_codecs.values())
+        return {name for codec in codecs for name in codec.imports}
 
     def _failure(self, value: Any) -> "Exception | None":
         """What pickling `value` alone raises."""

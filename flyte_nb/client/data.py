@@ -74,8 +74,8 @@ class KernelData:
 
     def download(self, uri: str) -> str:
         """A local path with the content of `uri` (a folder for a multipart blob)."""
-        name = uri.rstrip("/").rpartition("/")[2] or "data"
-        path = os.path.join(self.scratch(), name)
+        name = uri.rstrip("/").rpartition("/")[2]
+        path = os.path.join(self.scratch(), name if name not in ("", ".", "..") else "data")
         try:
             self._retried(lambda: self._store.get(uri, path))
         except StorageError as error:

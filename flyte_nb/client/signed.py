@@ -69,7 +69,7 @@ class _Bare(urllib.request.Request):
 def _opened(data: "bytes | memoryview | Path") -> "AbstractContextManager[Any]":
     if isinstance(data, Path):
         return data.open("rb")
-    return nullcontext(bytes(data))
+    return nullcontext(data)  # as it is: an array's buffer is not copied to be sent
 
 
 def _open(request: urllib.request.Request, doing: str, native_url: str) -> Any:

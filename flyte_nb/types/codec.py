@@ -39,6 +39,9 @@ class Codec:
     packs = False
     """Whether values can be part of a struct."""
 
+    imports: "tuple[str, ...]" = ()
+    """Modules that reading and writing need, beside those of the type itself."""
+
     def __init__(self, python_type: Any, literal_type: LiteralType) -> None:
         self.python_type = python_type
         self.literal_type = literal_type

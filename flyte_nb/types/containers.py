@@ -35,6 +35,7 @@ class ListCodec(Codec):
         super().__init__(python_type, LiteralType(literal_types.COLLECTION, item.literal_type))
         self.item = item
         self.packs = item.packs
+        self.imports = item.imports
 
     def encode(self, value: Any, data: "DataAccess | None") -> Literal:
         values = self._list(value)
@@ -96,6 +97,7 @@ class MapCodec(Codec):
         super().__init__(python_type, LiteralType(literal_types.MAP, item.literal_type))
         self.item = item
         self.packs = item.packs
+        self.imports = item.imports
 
     def encode(self, value: Any, data: "DataAccess | None") -> Literal:
         if not isinstance(value, dict):

@@ -21,6 +21,7 @@ class FrameCodec(Codec):
     """A table whose columns travel as parquet; subclasses know one library."""
 
     transformer = "StructuredDataset Transformer"
+    imports = ("pyarrow",)
 
     def __init__(
         self, python_type: Any, columns: "tuple[tuple[str, LiteralType], ...]" = ()

@@ -26,6 +26,7 @@ class UnionCodec(Codec):
         super().__init__(python_type, union)
         self.variants = variants
         self.packs = all(variant.packs for variant in variants)
+        self.imports = tuple(name for variant in variants for name in variant.imports)
 
     def encode(self, value: Any, data: "DataAccess | None") -> Literal:
         index, encoded = self._first("encode", value, data)

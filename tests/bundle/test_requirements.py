@@ -9,6 +9,7 @@ from flyte_nb.api.identifiers import Scope
 from flyte_nb.bundle.pack import pack
 from flyte_nb.bundle.requirements import requirements
 from flyte_nb.testing.cells import Cells
+from flyte_nb.types.registry import default_registry
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 VCS = {"url": "https://example.org/x.git", "vcs_info": {"vcs": "git", "commit_id": COMMIT}}
@@ -129,6 +130,22 @@ def test_the_package_of_a_value_is_needed():
         "@task\ndef f() -> float:\n    return float(rows.sum())\n"
     )
     assert [found.modules for found in pack(cells["f"], scope=Scope()).requirements] == [("numpy",)]
+
+
+@pytest.mark.parametrize(
+    "annotation", ["pd.DataFrame", "list[pd.DataFrame]", "dict[str, pd.DataFrame | None]"]
+)
+def test_a_table_needs_what_reads_parquet(annotation):
+    cells = Cells()
+    cells.run(
+        "import pandas as pd\nfrom flyte_nb import task\n"
+        f"@task\ndef f(rows: {annotation}) -> int:\n    return 1\n"
+    )
+    packed = pack(cells["f"], scope=Scope(), registry=default_registry())
+    assert {module for each in packed.requirements for module in each.modules} == {
+        "pandas",
+        "pyarrow",
+    }
 
 
 def test_requirements_are_no_part_of_the_fingerprint(site):

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import threading
+import tracemalloc
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -115,6 +116,17 @@ def test_a_kernel_without_credentials_reads_through_flyteadmin(uploads):
     data.close()
 
 
+@pytest.mark.parametrize("name", ["x/..", "."])
+def test_what_is_downloaded_stays_in_a_folder_of_its_own(name, tmp_path):
+    (tmp_path / "there" / "x").mkdir(parents=True)
+    (tmp_path / "there" / "a").write_text("1")
+    data = KernelData(open_stores())
+    path = Path(data.download(f"file://{tmp_path}/there/{name}"))
+    assert path.name == "data"
+    assert (path / "a").read_text() == "1"
+    data.close()
+
+
 def test_a_kernel_tries_again_what_failed_for_a_moment(tmp_path):
     (tmp_path / "a").write_text("1")
     busy = StorageError("busy", transient=True)
@@ -203,6 +215,20 @@ def test_what_may_help_to_try_again_is_told_from_what_may_not(web, status, text,
     with pytest.raises(StorageError, match="s3://b/x") as caught:
         signed.put(web.url, b"data", {}, "s3://b/x")
     assert caught.value.transient is transient
+
+
+def test_an_arrays_buffer_is_sent_without_a_copy_of_it(web):
+    size = 20_000_000
+    buffer = memoryview(bytearray(size))
+    web.answers.append((200, b""))
+    tracemalloc.start()
+    try:
+        signed.put(web.url, buffer, {}, "s3://b/x")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert web.requests[0][1] == buffer
+    assert peak < 1.5 * size  # the server, which is here too, holds what it was sent
 
 
 def test_no_header_is_sent_that_was_not_signed(web):
