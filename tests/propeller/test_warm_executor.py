@@ -146,7 +146,7 @@ class Bench:
 @contextmanager
 def opened(path: Path, **options):
     executor = WarmExecutor(
-        path / "attempts", open_stores(), **{"grace_s": 0.3, "cold_first": 0, **options}
+        path / "attempts", open_stores(), **{"grace_s": 120.0, "cold_first": 0, **options}
     )
     try:
         yield Bench(path, executor)
@@ -334,14 +334,15 @@ STUBBORN = (
 )
 
 
-def test_ending_an_attempt_ends_all_its_processes_also_those_that_refuse(bench):
-    attempt = bench.start(STUBBORN)
-    bench.wait_for(attempt, "hanging")
-    bench.executor.kill(attempt.key)
-    error = bench.end(attempt).error
-    assert (error.code, error.recoverable) == ("SYSTEM:Interrupted", True)
-    for pid in map(int, bench.log(attempt).split()[:2]):
-        wait_until(lambda pid=pid: not lives(pid), "the child's end")
+def test_ending_an_attempt_ends_all_its_processes_also_those_that_refuse(tmp_path):
+    with opened(tmp_path, grace_s=1.0) as bench:
+        attempt = bench.start(STUBBORN)
+        bench.wait_for(attempt, "hanging")
+        bench.executor.kill(attempt.key)
+        error = bench.end(attempt).error
+        assert (error.code, error.recoverable) == ("SYSTEM:Interrupted", True)
+        for pid in map(int, bench.log(attempt).split()[:2]):
+            wait_until(lambda pid=pid: not lives(pid), "the child's end")
 
 
 def test_an_attempt_that_is_ended_may_save_its_state(bench):
@@ -391,7 +392,8 @@ def test_a_zygote_that_is_killed_takes_its_attempt_along_and_is_replaced(bench):
     zygote.kill()
     error = bench.end(attempt).error
     assert (error.code, error.recoverable) == ("SYSTEM:WorkerKilled", True)
-    assert not lives(pid)
+    assert not bench.folder(attempt).is_locked()
+    wait_until(lambda: not lives(pid), "its end")
     following = bench.start(HANGING)
     bench.wait_for(following, "hanging")
     assert lives(bench.folder(following).process().pid)
@@ -471,16 +473,17 @@ def test_an_attempt_outlives_whoever_started_it_and_is_adopted(bench):
     wait_until(lambda: not lives(host.pid), "the end of a host that nobody needs")
 
 
-def test_an_adopted_attempt_can_be_ended(bench):
-    attempt = bench.attempt(STUBBORN)
-    with started_elsewhere(bench, attempt):
-        bench.wait_for(attempt, "hanging")
-    pid = bench.folder(attempt).process().pid
-    assert bench.executor.adopt(attempt) is not None
-    bench.executor.kill(attempt.key)
-    assert bench.end(attempt).error is not None
-    for number in (pid, *map(int, bench.log(attempt).split()[:2])):
-        wait_until(lambda number=number: not lives(number), "its end")
+def test_an_adopted_attempt_can_be_ended(tmp_path):
+    with opened(tmp_path, grace_s=0.3) as bench:
+        attempt = bench.attempt(STUBBORN)
+        with started_elsewhere(bench, attempt):
+            bench.wait_for(attempt, "hanging")
+        pid = bench.folder(attempt).process().pid
+        assert bench.executor.adopt(attempt) is not None
+        bench.executor.kill(attempt.key)
+        assert bench.end(attempt).error is not None
+        for number in (pid, *map(int, bench.log(attempt).split()[:2])):
+            wait_until(lambda number=number: not lives(number), "its end")
 
 
 def test_the_process_of_an_attempt_is_known_however_long_its_fork_has_waited(bench):
