@@ -8,7 +8,6 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,26 +22,15 @@ from flyte_nb.admin.home import Home
 from flyte_nb.admin.locks import FileLock
 from flyte_nb.admin.store.database import Database
 from flyte_nb.api.errors import BackendError, RemoteError
+from flyte_nb.propeller.executors.attempt_folder import lives
 from flyte_nb.testing.backend import grpc_calls
+from flyte_nb.testing.propeller_conformance import wait_until
 
 
 @pytest.fixture
 def folder(tmp_path):
     yield tmp_path / "home"
     daemon.stop(tmp_path / "home")
-
-
-def wait_until(condition):
-    end = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < end
-
-
-def is_gone(pid):
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def test_the_first_use_starts_it_and_the_next_finds_it(folder):
@@ -94,7 +82,7 @@ def test_after_kill_9_the_next_start_keeps_the_port_the_token_and_the_data(folde
         project = project_pb2.Project(id="mine", name="mine")
         admin.RegisterProject(project_pb2.ProjectRegisterRequest(project=project))
     os.kill(first.pid, signal.SIGKILL)
-    wait_until(lambda: daemon.status(folder) is None)
+    wait_until(lambda: daemon.status(folder) is None, "its end")
     second = daemon.ensure(folder)
     assert second.pid != first.pid
     assert (second.endpoint, second.token) == (first.endpoint, first.token)
@@ -138,7 +126,7 @@ def test_a_stale_file_that_names_another_process_misleads_nobody(folder):
 def test_stopping_ends_it_and_stopping_again_does_nothing(folder):
     info = daemon.ensure(folder)
     assert daemon.stop(folder) is True
-    wait_until(lambda: is_gone(info.pid))
+    wait_until(lambda: not lives(info.pid), "its end")
     assert daemon.stop(folder) is False
     assert "stopping" in (folder / "backend.log").read_text()
 
@@ -283,7 +271,7 @@ def test_the_command_of_config_yaml_prints_the_token(folder):
 
 def test_an_idle_backend_uses_no_processor_time(folder):
     process = psutil.Process(daemon.ensure(folder).pid)
-    wait_until(lambda: _used_in(process, 0.5) < 0.02)
+    wait_until(lambda: _used_in(process, 0.5) < 0.02, "half a second without work")
 
 
 def _used_in(process, seconds):

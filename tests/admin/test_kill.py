@@ -9,7 +9,6 @@ import signal
 import sys
 import textwrap
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -22,7 +21,9 @@ from google.protobuf import any_pb2
 
 from flyte_nb.admin import daemon
 from flyte_nb.api.errors import RemoteError
+from flyte_nb.propeller.executors.attempt_folder import lives
 from flyte_nb.testing.backend import grpc_calls
+from flyte_nb.testing.propeller_conformance import wait_until
 
 PHASE = phases.WorkflowExecution.Phase
 SCRIPT = textwrap.dedent(
@@ -77,9 +78,9 @@ class Rig:
             admin.CreateExecution(self.specs.execution_request(name, n=1))
 
     def kill(self):
-        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+        with contextlib.suppress(ProcessLookupError):
             os.kill(self.info.pid, signal.SIGKILL)
-            psutil.Process(self.info.pid).wait(60)
+        wait_until(lambda: not lives(self.info.pid), "the backend's end")
 
     def restart(self):
         self.info = daemon.ensure(self.folder)
@@ -174,7 +175,6 @@ def test_a_backend_killed_after_some_changes_goes_on_where_it_was(rig, specs, mo
         for count, _ in enumerate(made.watch("run-1"), start=1):
             if count == moment:
                 made.kill()
-    made.kill() if not psutil.pid_exists(made.info.pid) else None
     made.restart()
     execution = made.finish("run-1")
     assert PHASE.Name(execution.closure.phase) == "SUCCEEDED", execution.closure.error
@@ -224,9 +224,7 @@ def test_a_backend_killed_at_random_moments_again_and_again_loses_nothing(rig, s
 def test_attempts_that_run_while_the_backend_is_away_are_adopted(rig, specs):
     made = rig(sleep=1.5)
     made.launch("run-1")
-    end = time.monotonic() + 120
-    while made.journal.read_text().count("start") < 2:
-        assert time.monotonic() < end
+    wait_until(lambda: made.journal.read_text().count("start") == 2, "both chains")
     daemon.stop(made.folder)
     made.restart()
     execution = made.finish("run-1")
@@ -237,9 +235,7 @@ def test_attempts_that_run_while_the_backend_is_away_are_adopted(rig, specs):
 def test_terminating_ends_the_processes_and_survives_a_kill(rig, specs):
     made = rig(sleep=60)
     made.launch("run-1")
-    end = time.monotonic() + 120
-    while made.journal.read_text().count("start") < 2:
-        assert time.monotonic() < end
+    wait_until(lambda: made.journal.read_text().count("start") == 2, "both chains")
     request = execution_pb2.ExecutionTerminateRequest(
         id=specs.execution_get("run-1").id, cause="enough"
     )

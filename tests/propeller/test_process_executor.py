@@ -8,11 +8,10 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 
 from flyte_nb.api.errors import SYSTEM, USER, TaskFailed
-from flyte_nb.propeller.executors.attempt_folder import TAG, AttemptFolder
+from flyte_nb.propeller.executors.attempt_folder import TAG, AttemptFolder, lives
 from flyte_nb.propeller.executors.process import ProcessExecutor
 from flyte_nb.propeller.executors.reaper import Exit, wait_for
 from flyte_nb.propeller.plan import identifier
@@ -288,13 +287,6 @@ def test_ending_an_attempt_ends_all_its_processes_also_those_that_refuse(bench, 
     assert report.error.code == "KilledBySignal"
     for pid in map(int, bench.log(attempt).split()[:2]):
         wait_until(lambda pid=pid: not lives(pid), "the child's end")
-
-
-def lives(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
 
 
 _STARTER = """

@@ -16,7 +16,7 @@ from flyte_nb.api.identifiers import Scope
 from flyte_nb.bundle.command import task_args
 from flyte_nb.bundle.pack import pack
 from flyte_nb.bundle.stage import stage
-from flyte_nb.propeller.executors.attempt_folder import AttemptFolder, is_same
+from flyte_nb.propeller.executors.attempt_folder import AttemptFolder, is_same, lives
 from flyte_nb.propeller.executors.process import ProcessExecutor
 from flyte_nb.propeller.executors.warm import WarmExecutor
 from flyte_nb.propeller.plan import identifier
@@ -531,10 +531,3 @@ def test_nothing_is_left_when_it_is_closed(tmp_path):
         host = psutil.Process(parent).parent().pid
     for number in (parent, pid, host):
         wait_until(lambda number=number: not lives(number), "its end")
-
-
-def lives(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False

@@ -111,7 +111,7 @@ def test_a_task_is_what_flytekit_emits_but_for_name_version_and_arguments():
     theirs = flytekit_task(
         test_fit,
         retries=2,
-        timeout=240,
+        timeout=90,
         interruptible=True,
         cache=flytekit.Cache(version="c1", serialize=True, ignored_inputs=("n",)),
         requests=flytekit.Resources(cpu="1", mem="1Gi"),
@@ -125,7 +125,7 @@ def test_a_task_is_what_flytekit_emits_but_for_name_version_and_arguments():
         fit(
             metadata=specs.TaskMetadata(
                 retries=2,
-                timeout_s=240,
+                timeout_s=90,
                 discoverable=True,
                 discovery_version="c1",
                 cache_serializable=True,

@@ -119,7 +119,7 @@ def tagged(tag: str) -> list[int]:
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if process.environ().get(TAG) == tag and _lives(process.pid):
+            if process.environ().get(TAG) == tag and lives(process.pid):
                 found.append(process.pid)
     return found
 
@@ -150,13 +150,14 @@ def end_all(folder: AttemptFolder) -> None:
     give_up = time.monotonic() + _END_WAIT_S
     left: set[int] = set()
     while True:
-        left = {pid for pid in left | signal_all(folder, SIGKILL) if _lives(pid)}
+        left = {pid for pid in left | signal_all(folder, SIGKILL) if lives(pid)}
         if not left or time.monotonic() > give_up:
             return
         time.sleep(_ASK_S)
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
+    """Whether there is such a process that has not ended; one that nobody waited for has."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
