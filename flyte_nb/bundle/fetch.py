@@ -4,7 +4,6 @@ Members are read in parts, never beyond the size that the index claims, and dige
 written. Part of the lean runtime: standard library only, and no threads for files of this machine.
 """
 
-import errno
 import hashlib
 import os
 import time
@@ -215,21 +214,14 @@ def _write(path: str, entry: IndexEntry, blocks: "Iterator[bytes]") -> str:
                 while view:
                     view = view[file.write(view) :]
     except OSError as error:
-        raise _not_written(path, entry, error) from error
+        from flyte_nb.worker.failures import not_written
+
+        what = f"The bundle member {entry.name!r} ({entry.size} bytes)"
+        raise not_written(what, path, error) from error
     if size != entry.size:
         length = f"more than {entry.size}" if size > entry.size else str(size)
         return f"<{length} bytes in place of {entry.size}>"
     return digest.hexdigest()
-
-
-def _not_written(path: str, entry: IndexEntry, error: OSError) -> BundleError:
-    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    return BundleError(
-        f"The bundle member {entry.name!r} ({entry.size} bytes) cannot be written to {path}:"
-        f" {error.strerror or error}.",
-        code="SYSTEM:DiskFull" if is_full else "SYSTEM:BundleNotWritten",
-        hint="Give the task more ephemeral storage, or set TMPDIR to a folder with room.",
-    )
 
 
 def _small(store: BlobStore, uri: str) -> bytes:

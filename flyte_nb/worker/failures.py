@@ -96,6 +96,18 @@ def output_shape(task_name: str, error: Exception) -> ErrorInfo:
     return ErrorInfo("USER:OutputTypeMismatch", f"{task_name} returned wrongly: {error}", USER)
 
 
+def not_written(what: str, path: str, error: OSError) -> BundleError:
+    """A part of the bundle, `what`, that this machine's disk does not take."""
+    import errno
+
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return BundleError(
+        f"{what} cannot be written to {path}: {error.strerror or error}.",
+        code="SYSTEM:DiskFull" if is_full else "SYSTEM:BundleNotWritten",
+        hint="Give the task more ephemeral storage, or set TMPDIR to a folder with room.",
+    )
+
+
 def describe(error: BaseException) -> str:
     r"""`Trace:\n\n    …\nMessage:\n\n    Type: text`, with the user's frames only.
 

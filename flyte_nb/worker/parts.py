@@ -9,7 +9,7 @@ import os
 import struct
 from typing import TYPE_CHECKING, BinaryIO
 
-from flyte_nb.api.errors import BundleError
+from flyte_nb.worker.failures import not_written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,11 +49,7 @@ def _one(parts: "Sequence[str]", name: str) -> str:
         with open(path, "wb") as target:
             _write(target, parts)
     except OSError as error:
-        raise BundleError(
-            f"The local package {name!r} cannot be written to {path}: {error.strerror or error}.",
-            code="SYSTEM:BundleNotWritten",
-            hint="Give the task more ephemeral storage, or set TMPDIR to a folder with room.",
-        ) from error
+        raise not_written(f"The local package {name!r}", path, error) from error
     return path
 
 

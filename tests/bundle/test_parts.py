@@ -142,11 +142,19 @@ def test_parts_come_to_stand_where_the_first_of_them_stood(tmp_path):
     assert united(paths) == [paths[0], str(tmp_path / "pkg.zip"), paths[2]]
 
 
-def test_a_full_disk_is_no_traceback(tmp_path):
+def test_a_package_that_cannot_be_written_is_no_traceback(tmp_path):
     (tmp_path / "pkg.zip").mkdir()
     with pytest.raises(BundleError, match="'pkg' cannot be written") as caught:
         one_zip(zipped(large()).parts, tmp_path)
     assert caught.value.code == "SYSTEM:BundleNotWritten"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /dev/full")
+def test_a_full_disk_has_its_own_code_and_says_what_to_do(tmp_path):
+    (tmp_path / "pkg.zip").symlink_to("/dev/full")
+    with pytest.raises(BundleError, match="ephemeral storage") as caught:
+        one_zip(zipped(large()).parts, tmp_path)
+    assert caught.value.code == "SYSTEM:DiskFull"
 
 
 ASK = """
