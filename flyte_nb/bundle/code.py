@@ -5,7 +5,7 @@ import builtins
 import dis
 import functools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
@@ -131,11 +131,31 @@ def imported_names(code: CodeType) -> "set[str]":
     return found
 
 
-def submodules(function: FunctionType) -> "list[ModuleType]":
-    """Imported submodules that the function reaches through a package, e.g. `os.path`."""
-    values = [*used_globals(function).values(), *captured(function).values()]
-    found: list[ModuleType] = cloudpickle()._find_imported_submodules(function.__code__, values)
-    return sorted(found, key=lambda module: module.__name__)
+def submodules(
+    function: FunctionType, globals_used: "Mapping[str, Any] | None" = None
+) -> "list[ModuleType]":
+    """Imported submodules that the function reaches through a package, e.g. `xml.dom`; by name.
+
+    Found from the names in its code: to look through all modules of a process takes as long as to
+    pickle a task. `globals_used` are those of `used_globals`, where they are known.
+    """
+    known = used_globals(function) if globals_used is None else globals_used
+    names = function.__code__.co_names
+    found: dict[str, ModuleType] = {}
+    waiting = [
+        value.__name__
+        for value in (*known.values(), *captured(function).values())
+        if isinstance(value, ModuleType) and getattr(value, "__package__", None)
+    ]
+    while waiting:
+        prefix = waiting.pop()
+        for name in names:
+            full = f"{prefix}.{name}"
+            module = sys.modules.get(full)
+            if module is not None and full not in found:
+                found[full] = module
+                waiting.append(full)
+    return sorted(found.values(), key=lambda module: module.__name__)
 
 
 def is_builtin(value: Any) -> bool:

@@ -34,6 +34,7 @@ class Units:
         self._roots = [Path(os.path.abspath(root)) for root in roots]
         self._real_roots = [root.resolve() for root in self._roots]
         self._units: dict[str, Unit | None] = {}
+        self._below: dict[Path, bool] = {}
         self.left_behind: dict[str, tuple[Unit, str]] = {}
         """Modules that lie elsewhere and would be the author's own, with what keeps them from it."""
 
@@ -79,6 +80,12 @@ class Units:
         return place if _home_of_spec(_spec(top)) == place else None
 
     def _is_below(self, place: Path) -> bool:
+        known = self._below.get(place)
+        if known is None:
+            known = self._below[place] = self._lies_below(place)
+        return known
+
+    def _lies_below(self, place: Path) -> bool:
         # As it is called, and where links lead to: both are the author's way of putting it there.
         for spelled, roots in ((place, self._roots), (place.resolve(), self._real_roots)):
             for root in roots:

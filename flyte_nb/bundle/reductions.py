@@ -120,6 +120,7 @@ class Reductions:
                 if name in function.__globals__
             },
         )
+        used = code_of.used_globals(function)
         slots = {
             "__name__": _fresh(function.__name__),
             "__qualname__": _fresh(function.__qualname__),
@@ -129,8 +130,8 @@ class Reductions:
             "__module__": function.__module__,
             "__doc__": function.__doc__,
             "__closure__": function.__closure__,
-            "__submodules__": code_of.submodules(function),
-            "__globals__": _ordered_values(code_of.used_globals(function)),
+            "__submodules__": code_of.submodules(function, used),
+            "__globals__": _ordered_values(used),
         }
         state = (_ordered_values(vars(function)), slots)
         made = (code, namespace, len(code.co_freevars))
