@@ -36,11 +36,10 @@ def _preload() -> None:
     import linecache
     import mmap
     import pickle
-    import threading
     import typing
     import zipimport
 
-    del base64, contextvars, json, linecache, mmap, pickle, threading, typing, zipimport
+    del base64, contextvars, json, linecache, mmap, pickle, typing, zipimport
 
 
 def _ring_path(read_fd: int) -> "str | None":

@@ -1,7 +1,7 @@
 """The worker's view of its host: files go and come through the pipe while user code runs."""
 
+import _thread
 import os
-import threading
 from typing import Any
 
 from flyte_nb.api.errors import StorageError
@@ -15,7 +15,7 @@ class HostData:
     def __init__(self, pipe: Pipe, interrupts: Interrupts) -> None:
         self._pipe = pipe
         self._interrupts = interrupts
-        self._lock = threading.Lock()
+        self._lock = _thread.allocate_lock()
         self._count = 0
         self._process = os.getpid()
 

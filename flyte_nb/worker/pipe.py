@@ -27,6 +27,8 @@ MOST_BYTES = 128 << 20
 """A body that is larger is not sent: the other side would need several times as much memory."""
 
 _HEADER = 8
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+_DECODER = json.JSONDecoder()
 
 
 class PipeClosed(BundleError):
@@ -65,7 +67,7 @@ class Pipe:
         """
         if _least_bytes(message) > MOST_BYTES:  # told without making the copies that a body is
             raise _too_large()
-        body = json.dumps(message, separators=(",", ":")).encode()
+        body = _ENCODER.encode(message).encode()
         if len(body) > MOST_BYTES:
             raise _too_large()
         if len(body) > SPILL_BYTES:
@@ -138,10 +140,13 @@ class Pipe:
 
 def _parse(body: bytes) -> "dict[str, Any]":
     try:
-        message = json.loads(body)
+        text = body.decode()
+        message, end = _DECODER.raw_decode(
+            text
+        )  # `loads` looks for space around it, by expressions
     except ValueError:
         raise _garbage(body) from None
-    if not isinstance(message, dict) or not isinstance(message.get("kind"), str):
+    if end < len(text) or not isinstance(message, dict) or not isinstance(message.get("kind"), str):
         raise _garbage(body)
     return message
 

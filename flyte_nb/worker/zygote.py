@@ -2,79 +2,46 @@
 
 The host starts this file by its path (`python -I zygote.py SOCKET FOLDER`), as it does `bootstrap.py`:
 it is the host's, imports the standard library only, and never flyte_nb before the ring is first on
-the path. It stays single-threaded, so that a fork has all of it, and has the next fork ready before
-it is asked for. What a fork does is what a fresh process does: `flyte_nb.worker.main.serve` of the
-ring, which finds its task loaded.
+the path. It stays single-threaded, so that a fork has all of it. What a fork does is what a fresh
+process does: `flyte_nb.worker.main.serve` of the ring, which finds its task loaded.
 
-A frame on the socket is a header of 8 bytes (`FNZ1`, the body's length), which file descriptors may
-come with, and a JSON object. Host to zygote: `load`; then `fork` and `signal`. Back: `ready` or `unfit`.
-What becomes of a fork is told through its own pipe: a line with its pid, and when it ended one more.
+Forks are made before there are attempts for them, and the host hands each of them its attempt. So it
+is the host that asks for `more`; it also asks for `signal`. Back come `ready` or `unfit`, and `spares`:
+the pid of each, the socket over which it waits for its attempt, and where its end is told.
 """
 
-import json
+import importlib.util
 import os
 import select
 import socket
 import sys
 import time
-from array import array
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-_MAGIC = b"FNZ1"
-_HEADER = 8
-_MOST_DESCRIPTORS = 8
 _ASK_MS = 5  # where the end of a process cannot be waited for together with the socket
 _FORK_SAFE_THREADS = ("jemalloc_bg_thd",)  # its library stops and starts it around a fork
+_REHEARSALS = 16  # after so many calls Python has specialised a function
 
 
-def send(control: socket.socket, message: "dict[str, Any]", fds: "Sequence[int]" = ()) -> None:
-    """Send one frame; `OSError` when nobody reads it any more."""
-    body = json.dumps(message, separators=(",", ":")).encode()
-    data = memoryview(_MAGIC + len(body).to_bytes(4, "big") + body)
-    sent = socket.send_fds(control, [data], fds) if fds else control.send(data)
-    if sent < len(data):
-        control.sendall(data[sent:])
+def _beside(name: str) -> Any:
+    """The module in the file next to this one; under no name, for the user's code may have any."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"flyte_nb.worker.{name}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def receive(control: socket.socket) -> "tuple[dict[str, Any], list[int]] | None":
-    """The next frame and its descriptors, which programs do not inherit; `None` at the end."""
-    header, fds = _arrived(control)
-    header += _read(control, _HEADER - len(header)) if header else b""
-    if len(header) < _HEADER:
-        return None
-    for descriptor in fds:
-        os.set_inheritable(descriptor, False)  # where `_arrived` could not ask for it
-    size = int.from_bytes(header[4:], "big")
-    body = _read(control, size)
-    if header[:4] != _MAGIC or len(body) < size:
-        return None
-    return json.loads(body), fds
-
-
-def _arrived(control: socket.socket) -> "tuple[bytes, list[int]]":
-    # Not `socket.recv_fds`, which ignores its flags: a program that another thread starts right now
-    # would inherit an attempt's lock, and hold it for as long as it lives.
-    fds = array("i")
-    room = socket.CMSG_LEN(_MOST_DESCRIPTORS * fds.itemsize)
-    header, extras, *_ = control.recvmsg(_HEADER, room, getattr(socket, "MSG_CMSG_CLOEXEC", 0))
-    for *_, content in extras:
-        fds.frombytes(content[: len(content) // fds.itemsize * fds.itemsize])
-    return header, fds.tolist()
-
-
-def _read(control: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        chunk = control.recv(size - len(data))
-        if not chunk:
-            break
-        data += chunk
-    return data
+if TYPE_CHECKING or __name__ != "__main__":
+    from flyte_nb.worker import frames, seeds
+else:  # the host's flyte_nb is not to be found
+    frames, seeds = _beside("frames"), _beside("seeds")
 
 
 class _Fork(NamedTuple):
-    """A forked attempt that has not ended."""
+    """A fork that has not ended."""
 
     pid: int
     pidfd: int
@@ -83,12 +50,22 @@ class _Fork(NamedTuple):
     """Where its end is told."""
 
 
-class _Spare(NamedTuple):
-    """A fork that waits for an attempt."""
+class _Ends(NamedTuple):
+    """What a fork has to do with others by."""
 
-    pid: int
-    socket: socket.socket
-    started_s: float  # since the epoch
+    inside: socket.socket
+    """Where it waits for its attempt."""
+    outside: socket.socket
+    """The host's end of that."""
+    end_fd: int
+    """Where the host hears of its end."""
+    told_fd: int
+    """The zygote's end of that."""
+
+    @classmethod
+    def made(cls) -> "_Ends":
+        """New ones."""
+        return cls(*socket.socketpair(), *os.pipe())
 
 
 class Zygote:
@@ -97,34 +74,32 @@ class Zygote:
     def __init__(self, control: socket.socket, folder: str) -> None:
         self._control = control
         self._folder = folder
-        self._forks: dict[str, _Fork] = {}
-        self._spare: _Spare | None = None
+        self._forks: dict[int, _Fork] = {}  # by pid
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
-        self._seeds = _Seeds()
+        self._seeds = seeds.Seeds()
         self._printed: dict[int, bytes] = {}
         """What was printed while the task was loaded, as every fresh process would print it."""
 
     def run(self) -> None:
         """Load what the host says, and fork until it closes the socket."""
-        first = receive(self._control)
+        first = frames.receive(self._control)
         if first is None:
             return
         why = self._load(first[0]) or _unfit()
-        send(self._control, {"kind": "unfit", "why": why} if why else {"kind": "ready"})
+        frames.send(self._control, {"kind": "unfit", "why": why} if why else {"kind": "ready"})
         if why:
             return
         _settle()
         for name, target in (("stdout", 1), ("stderr", 2)):
             with open(os.path.join(self._folder, name), "rb") as file:
                 self._printed[target] = file.read()
-        self._spare = self._forked()
         while self._serve():
             continue
-        for fork in self._forks.values():  # their host is gone, and nobody can record what they do
-            _end_group(fork.pid)
-        for fork in self._forks.values():
-            os.waitpid(fork.pid, 0)
+        for pid in self._forks:  # their host is gone, and nobody can record what they do
+            _end_group(pid)
+        for pid in self._forks:
+            os.waitpid(pid, 0)
         import shutil  # which no attempt needs
 
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -146,68 +121,63 @@ class Zygote:
         except BaseException as error:  # noqa: BLE001 - a cold attempt fails in the same way, and says how
             return f"{type(error).__name__}: {error}"
         _prepare(task)
+        _rehearse(main, self._folder)
         return ""
 
     def _serve(self) -> bool:
         """Wait for what comes next; whether to go on."""
         asking = any(fork.pidfd < 0 for fork in self._forks.values())
         ready = {fd for fd, _ in self._poll.poll(_ASK_MS if asking else None)}
-        for id, fork in list(self._forks.items()):
+        for fork in list(self._forks.values()):
             if fork.pidfd in ready or (fork.pidfd < 0 and _has_ended(fork.pid)):
-                self._bury(id, fork)
+                self._bury(fork)
         if self._control.fileno() not in ready:
             return True
-        frame = receive(self._control)
+        frame = frames.receive(self._control)
         if frame is None:
             return False
-        message, fds = frame
-        if message["kind"] == "fork":
-            self._fork(message, fds)
-        elif message["id"] in self._forks:
-            _signal_group(self._forks[message["id"]].pid, message["number"])
+        message = frame[0]
+        if message["kind"] == "more":
+            self._fork(message["count"])
+        elif message["pid"] in self._forks:
+            _signal_group(message["pid"], message["number"])
         return True
 
-    def _fork(self, message: "dict[str, Any]", fds: "list[int]") -> None:
-        """Make the spare an attempt, and then another spare for the next one."""
-        *own, end_fd = fds
-        pid, started_s = self._handed(message, own)
-        for descriptor in own:
-            os.close(descriptor)
-        pidfd = _end_descriptor(pid)
-        if pidfd >= 0:
-            self._poll.register(pidfd, select.POLLIN)
-        self._forks[message["id"]] = _Fork(pid, pidfd, end_fd)
-        _tell(end_fd, {"pid": pid, "started_s": started_s})
-        self._spare = self._forked()
+    def _fork(self, count: int) -> None:
+        """Fork, and tell the host: what forks cost is paid before anybody waits for them.
 
-    def _handed(self, message: "dict[str, Any]", own: "list[int]") -> "tuple[int, float]":
-        """The process that has the attempt now, and when it was started."""
-        while True:
-            spare, self._spare = self._spare or self._forked(), None
-            with spare.socket:
-                try:
-                    send(spare.socket, message, own)
-                except OSError:  # somebody killed it while it waited
-                    _end_group(spare.pid)
-                    os.waitpid(spare.pid, 0)
-                else:
-                    return spare.pid, spare.started_s
-
-    def _forked(self) -> "_Spare":
-        """A fork that waits for its attempt: what a fork costs is paid before anybody waits for it."""
-        ours, theirs = socket.socketpair()
+        Nothing comes between two forks of one call. What this process writes to later is copied for
+        all of them at once, and that is what forks cost it most.
+        """
+        ends = [_Ends.made() for _ in range(count)]
         started_s = time.time()
-        pid = os.fork()
-        if pid:
-            theirs.close()
-            return _Spare(pid, ours, started_s)
+        pids: list[int] = []
+        for own in ends:
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    self._wait(own, ends)
+                finally:
+                    os._exit(70)  # only an exception comes here, and it has no host to tell
+            pids.append(pid)
+        for pid, own in zip(pids, ends, strict=True):
+            pidfd = _end_descriptor(pid)
+            if pidfd >= 0:
+                self._poll.register(pidfd, select.POLLIN)
+            self._forks[pid] = _Fork(pid, pidfd, own.told_fd)
+            own.inside.close()
+        fds = [fd for own in ends for fd in (own.outside.fileno(), own.end_fd)]
         try:
-            ours.close()
-            self._wait(theirs)
+            spares = {"kind": "spares", "pids": pids, "started_s": started_s}
+            frames.send(self._control, spares, fds)
+        except OSError:  # the host is gone, as the control's end is about to say
+            return
         finally:
-            os._exit(70)  # only an exception comes here, and it has no host to tell
+            for own in ends:
+                own.outside.close()
+                os.close(own.end_fd)
 
-    def _wait(self, theirs: socket.socket) -> None:
+    def _wait(self, own: _Ends, ends: "list[_Ends]") -> None:
         """In a fork: leave the zygote's descriptors and session, and be the attempt that comes."""
         os.setsid()
         self._control.close()
@@ -215,24 +185,17 @@ class Zygote:
             os.close(fork.end_fd)
             if fork.pidfd >= 0:
                 os.close(fork.pidfd)
-        self._rehearse()
-        frame = receive(theirs)
+        for each in ends:
+            each.outside.close()
+            os.close(each.end_fd)
+            os.close(each.told_fd)
+            if each is not own:
+                each.inside.close()
+        frame = frames.receive(own.inside)
         if frame is None:
-            os._exit(0)  # the zygote has ended
-        theirs.close()
+            os._exit(0)  # there is no attempt for it
+        own.inside.close()
         self._become(*frame)
-
-    def _rehearse(self) -> None:
-        """Touch the memory that every attempt touches: it is copied now, and not when one waits for it."""
-        try:
-            from flyte_nb.worker.pipe import Pipe
-
-            pipe = Pipe(*os.pipe(), self._folder)
-            pipe.send({"kind": "rehearsal"})
-            pipe.receive()
-            pipe.close()
-        except Exception:  # noqa: BLE001 - a ring of another release; the attempt does without
-            return
 
     def _become(self, message: "dict[str, Any]", own: "list[int]") -> None:
         """Be a fresh process of the attempt: streams, folder, variables, random numbers."""
@@ -245,64 +208,39 @@ class Zygote:
         for target, printed in self._printed.items():
             _write(target, printed)
         os.chdir(message["cwd"])
-        os.environ.update(message["environ"])
+        for name, value in message["environ"].items():  # `update` asks ABCs, and touches far more
+            os.environ[name] = value
         self._seeds.plant()
         self._serve_attempt(read_fd, write_fd, message["folder"])
 
-    def _bury(self, id: str, fork: _Fork) -> None:
-        """End what it left running, and say how it ended."""
-        del self._forks[id]
+    def _bury(self, fork: _Fork) -> None:
+        """End what it left running, and say how it ended: wait status, CPU seconds, largest memory."""
+        del self._forks[fork.pid]
         if fork.pidfd >= 0:
             self._poll.unregister(fork.pidfd)
             os.close(fork.pidfd)
         # It is a zombie until wait4, so its number, the group's, is still its own.
         _end_group(fork.pid)
         _, status, usage = os.wait4(fork.pid, 0)
-        cpu_s = usage.ru_utime + usage.ru_stime
-        _tell(fork.end_fd, {"status": status, "cpu_s": cpu_s, "max_rss": usage.ru_maxrss})
+        told = f"{status} {usage.ru_utime + usage.ru_stime} {usage.ru_maxrss}\n"
+        try:
+            os.write(fork.end_fd, told.encode())
+        except OSError:  # the host does not ask any more
+            pass
         os.close(fork.end_fd)
 
 
-class _Seeds:
-    """Random numbers of a fork are those of a fresh process: new ones, or as the user's code seeded."""
-
-    def __init__(self) -> None:
-        self._seeded = False
-        self._state: Any = None
-        self._seed: Any = None
-
-    def watch(self) -> None:
-        """From now on note whether somebody seeds."""
-        import random
-
-        seed = random.seed
-
-        def noted(*values: Any, **named: Any) -> None:
-            self._seeded = any(value is not None for value in (*values, *named.values()))
-            seed(*values, **named)
-
-        random.seed = noted
-        self._seed = seed
-
-    def look(self) -> None:
-        """The user's code is loaded."""
-        import random
-
-        random.seed = self._seed
-        if self._seeded:
-            self._state = random.getstate()
-
-    def plant(self) -> None:
-        """In a fork; Python has seeded `random` anew there."""
-        if self._seeded:
-            import random
-
-            random.setstate(self._state)
-        numpy = sys.modules.get("numpy.random.mtrand")
-        generator = getattr(getattr(numpy, "_rand", None), "_bit_generator", None)
-        # numpy forgets what it began with when it is seeded by hand.
-        if numpy is not None and getattr(generator, "seed_seq", None) is not None:
-            numpy.seed()
+def _rehearse(main: Any, folder: str) -> None:
+    """Do what every attempt does: what it imports, binds and specialises, no fork has to do again."""
+    here, there = socket.socketpair()
+    with here, there:
+        for _ in range(_REHEARSALS):
+            frames.send(here, {})
+            frames.receive(there)
+    try:
+        main.rehearse(folder)
+    except Exception:  # noqa: BLE001 - rings of older releases have none; attempts do without
+        return
 
 
 def _prepare(task: Any) -> None:
@@ -352,13 +290,6 @@ def _settle() -> None:
 def _write(target: int, data: bytes) -> None:
     while data:
         data = data[os.write(target, data) :]
-
-
-def _tell(end_fd: int, message: "dict[str, Any]") -> None:
-    try:
-        os.write(end_fd, json.dumps(message).encode() + b"\n")
-    except OSError:  # the host does not ask any more
-        return
 
 
 def _end_descriptor(pid: int) -> int:

@@ -94,8 +94,8 @@ def test_an_attempt_against_a_bare_fork(compare, tmp_path, megabytes):
         started = time.perf_counter()
         child_read, write_fd = os.pipe()
         read_fd, child_write = os.pipe()
-        message = {"id": "a", "folder": str(tmp_path), "cwd": str(tmp_path), "environ": {}}
-        child = zygote.fork(message, (child_read, child_write, null, null))
+        message = {"folder": str(tmp_path), "cwd": str(tmp_path), "environ": {}}
+        child = zygote.fork(message, (child_read, child_write, null, null), lambda child: None)
         os.close(child_read)
         os.close(child_write)
         worker = Worker(Pipe(read_fd, write_fd, str(tmp_path)), child)

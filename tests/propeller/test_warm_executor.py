@@ -491,9 +491,9 @@ def test_the_process_of_an_attempt_is_known_however_long_its_fork_has_waited(ben
     bench.wait_for(first, "hanging")
     pid = bench.folder(first).process().pid
     zygote, _ = processes_of(pid)
-    wait_until(lambda: len(zygote.children()) == 2, "the next fork")
-    [spare] = {child.pid for child in zygote.children()} - {pid}
-    started_s = psutil.Process(spare).create_time()
+    wait_until(lambda: len(zygote.children()) > 1, "the next forks")
+    spares = {child.pid for child in zygote.children()} - {pid}
+    started_s = max(psutil.Process(spare).create_time() for spare in spares)
     wait_until(lambda: time.time() - started_s > 3, "a fork that has waited")
     second = bench.start(HANGING)
     bench.wait_for(second, "hanging")
@@ -501,7 +501,7 @@ def test_the_process_of_an_attempt_is_known_however_long_its_fork_has_waited(ben
         assert is_same(bench.folder(attempt).process())
         bench.executor.kill(attempt.key)
         bench.end(attempt)
-    assert bench.folder(second).process().pid == spare
+    assert bench.folder(second).process().pid in spares
 
 
 def test_an_attempt_whose_process_cannot_be_noted_runs_cold_and_leaves_no_fork(bench):

@@ -253,3 +253,20 @@ def test_a_fork_of_the_task_ends_by_sigterm_as_everywhere(run):
     ran = run(source)
     assert ran.value == str(-signal.SIGTERM)
     assert ran.done.stderr == ""
+
+
+def test_a_fork_of_the_task_ends_by_a_sigterm_that_comes_at_once(run):
+    source = (
+        "import os, signal\n"
+        "@task\ndef f() -> str:\n"
+        "    ends = set()\n"
+        "    for _ in range(30):\n"
+        "        pid = os.fork()\n"
+        "        if pid == 0:\n"
+        "            time.sleep(60)\n"
+        "            os._exit(0)\n"
+        "        os.kill(pid, signal.SIGTERM)\n"
+        "        ends.add(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
+        "    return str((ends, signal.pthread_sigmask(signal.SIG_BLOCK, [])))\n"
+    )
+    assert run(source).value == str(({-signal.SIGTERM}, set()))

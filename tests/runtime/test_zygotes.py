@@ -15,7 +15,7 @@ from flyte_nb.runtime.warm.crew import Crew
 from flyte_nb.runtime.warm.host import WarmHost
 from flyte_nb.runtime.warm.link import is_possible
 from flyte_nb.runtime.warm.zygotes import Key, Unfit, Zygotes
-from flyte_nb.worker.zygote import _arrived, receive, send
+from flyte_nb.worker.frames import _arrived, receive, send
 
 HEAD = "from flyte_nb import task\n"
 
@@ -180,6 +180,14 @@ def test_descriptors_that_arrive_are_never_inherited():
             assert not os.get_inheritable(arrived)  # at once: another thread may start a program
         finally:
             os.close(arrived)
+
+
+def test_who_ends_with_frames_unread_has_ended_like_anybody():
+    here, there = socket.socketpair()
+    with there:
+        send(there, {"kind": "unread"})
+        here.close()
+        assert receive(there) is None
 
 
 def test_a_bundle_that_cannot_be_fetched_leaves_nothing(keep, key):

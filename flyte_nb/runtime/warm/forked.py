@@ -1,37 +1,59 @@
 """A worker that its zygote forked, as the host sees it."""
 
-import json
 import os
 import select
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Mapping, Sequence
 from signal import SIGKILL
 from typing import Any
+
+from flyte_nb.worker.frames import send
 
 
 class ForkedChild:
     """A `runtime.child.Child` of somebody else's: the zygote tells what became of it.
 
     Args:
-        end_fd: where the zygote writes its pid and, later, its end.
+        pid: its process.
+        started_s: seconds since the epoch; it was forked before there was an attempt for it.
+        waiting_fd: the socket over which it waits for its attempt.
+        end_fd: where the zygote tells its end.
         signal: sends a signal to the child's process group, by way of the zygote.
     """
 
     end_fd: "int | None"
 
-    def __init__(self, end_fd: int, signal: "Callable[[int], None]") -> None:
+    def __init__(
+        self,
+        pid: int,
+        started_s: float,
+        waiting_fd: int,
+        end_fd: int,
+        signal: "Callable[[int], None]",
+    ) -> None:
+        self.pid = pid
+        self.started_s = started_s
         self.end_fd = end_fd
         self.cpu_s: float | None = None
         self.max_rss: int | None = None
         """In the system's unit of `ru_maxrss`."""
         self.orphaned = False
         """Whether the zygote ended before it."""
+        self._waiting: socket.socket | None = socket.socket(fileno=waiting_fd)
         self._signal = signal
         self._status: int | None = None
-        self._heard = b""
-        begin = self._line()
-        self.pid = int(begin.get("pid", 0))
-        self.started_s = float(begin.get("started_s", 0))
-        """Seconds since the epoch; it was forked before there was an attempt for it."""
+
+    def begin(self, message: "Mapping[str, Any]", fds: "Sequence[int]") -> None:
+        """Hand it its attempt, once.
+
+        Raises:
+            OSError: when somebody ended it while it waited.
+        """
+        if self._waiting is None:
+            raise ValueError("It has an attempt.")
+        send(self._waiting, dict(message), fds)
+        self._waiting.close()
+        self._waiting = None
 
     def poll(self) -> "int | None":
         """See `Child`."""
@@ -42,14 +64,14 @@ class ForkedChild:
     def wait(self) -> int:
         """See `Child`."""
         if self._status is None:
-            end = self._line()
-            self.cpu_s, self.max_rss = end.get("cpu_s"), end.get("max_rss")
-            status = end.get("status")
-            if status is None:  # the zygote itself was killed, and nobody watches the child
+            told = self._told().split()
+            if told:
+                self._status = int(told[0])
+                self.cpu_s, self.max_rss = float(told[1]), int(told[2])
+            else:  # the zygote itself was killed, and nobody watches the child
                 self.orphaned = True
                 self._end_orphan()
-                status = SIGKILL
-            self._status = int(status)
+                self._status = SIGKILL
         return self._status
 
     def signal(self, number: int) -> None:
@@ -58,7 +80,10 @@ class ForkedChild:
             self._signal(number)
 
     def close(self) -> None:
-        """See `Child`."""
+        """See `Child`; one that has no attempt ends."""
+        if self._waiting is not None:
+            self._waiting.close()
+            self._waiting = None
         if self.end_fd is not None:
             os.close(self.end_fd)
             self.end_fd = None
@@ -68,16 +93,15 @@ class ForkedChild:
         waiting.register(self._descriptor(), select.POLLIN)
         return bool(waiting.poll(0))
 
-    def _line(self) -> "dict[str, Any]":
-        """The next line; empty when the zygote is gone."""
-        while b"\n" not in self._heard:
+    def _told(self) -> bytes:
+        """What the zygote says of its end; nothing when the zygote is gone."""
+        heard = b""
+        while not heard.endswith(b"\n"):
             chunk = os.read(self._descriptor(), 4096)
             if not chunk:
-                return {}
-            self._heard += chunk
-        line, _, self._heard = self._heard.partition(b"\n")
-        found: dict[str, Any] = json.loads(line)
-        return found
+                return b""
+            heard += chunk
+        return heard
 
     def _descriptor(self) -> int:
         if self.end_fd is None:
@@ -85,8 +109,7 @@ class ForkedChild:
         return self.end_fd
 
     def _end_orphan(self) -> None:
-        if self.pid:
-            try:
-                os.killpg(self.pid, SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                return
+        try:
+            os.killpg(self.pid, SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            return

@@ -1,6 +1,6 @@
 """The warm host's process: attempts come over a socket, and each is carried out in a thread.
 
-A frame (see `flyte_nb/worker/zygote.py`) is one of `attempt`, with the descriptors of its standard
+A frame (see `flyte_nb/worker/frames.py`) is one of `attempt`, with the descriptors of its standard
 output, its standard error and, where there is one, its lock; and `signal`. Back come `ended`, and
 `cold` for an attempt that has to be run cold, because this process will not.
 """
@@ -29,8 +29,8 @@ from flyte_nb.runtime.warm.crew import Crew
 from flyte_nb.runtime.warm.forked import ForkedChild
 from flyte_nb.runtime.warm.zygotes import Key, Unfit, Zygote, Zygotes
 from flyte_nb.storage import open_stores, reached_alike
+from flyte_nb.worker.frames import receive, send
 from flyte_nb.worker.pipe import Pipe
-from flyte_nb.worker.zygote import receive, send
 
 _TICK_MS = 5000
 """How often idle zygotes are looked for."""
@@ -175,14 +175,15 @@ class _Running:
         child_read, own_write = os.pipe()
         own_read, child_write = os.pipe()
         message = {
-            "id": self._message["id"],
             "folder": self._folder,
             "cwd": self._message["cwd"],
             "environ": self._message["own"],
         }
         try:
-            self._child = zygote.fork(message, (child_read, child_write, *self._fds))
-        except Unfit:
+            # Noted before any of the task's code runs: a backend that starts again can end it.
+            note = partial(_note, self._message["note"])
+            self._child = zygote.fork(message, (child_read, child_write, *self._fds), note)
+        except (Unfit, OSError):
             os.close(own_read)
             os.close(own_write)
             raise
@@ -190,13 +191,6 @@ class _Running:
             os.close(child_read)
             os.close(child_write)
         worker = Worker(Pipe(own_read, own_write, self._folder), self._child)
-        try:
-            # Before any of the task's code runs: from now on a backend that starts again can end it.
-            _note(self._message["note"], self._child)
-        except OSError:
-            worker.kill()
-            worker.close()
-            raise
         with self._lock:
             self._worker = worker
             for number in self._signals:

@@ -4,9 +4,10 @@ import os
 import socket
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -16,12 +17,14 @@ from flyte_nb.runtime import spawn
 from flyte_nb.runtime.attempt import load_message
 from flyte_nb.runtime.environments import interpreter_for
 from flyte_nb.runtime.warm.forked import ForkedChild
-from flyte_nb.worker.zygote import receive, send
+from flyte_nb.worker.frames import receive, send
 
 KEPT = 8
 """So many are kept at most, beside those that are at work."""
 IDLE_S = 300.0
 """One that was not asked for this long is ended."""
+SPARES = 8
+"""So many forks of one wait for attempts at most; a frame has room for their descriptors."""
 MAX_BYTES = 2 << 30
 """What the kept ones may have resident together."""
 LOAD_S = 60.0
@@ -58,6 +61,9 @@ class Zygote:
         self._lock = threading.Lock()
         self._control: socket.socket | None = None
         self._pid = 0
+        self._taking = threading.Lock()
+        self._spares: deque[ForkedChild] = deque()  # guarded by `_taking`, as is the next
+        self._asked = 0  # forks that have not come yet
         self._folders: list[str] = []  # of attempts, empty
         self._lent = count()
         self._folder = spawn.work_folder()
@@ -77,26 +83,37 @@ class Zygote:
         except (OSError, ValueError):
             return 0
 
-    def fork(self, message: "Mapping[str, Any]", fds: "tuple[int, ...]") -> ForkedChild:
-        """Fork an attempt; its descriptors are the zygote's then, and closed here.
+    def fork(
+        self,
+        message: "Mapping[str, Any]",
+        fds: "Sequence[int]",
+        note: "Callable[[ForkedChild], object]",
+    ) -> ForkedChild:
+        """Have a fork begin an attempt, with its own copies of `fds`.
+
+        `note` is told which process it will be, before any code of the task's runs.
 
         Raises:
             Unfit: when the zygote has ended.
+            OSError: of `note`. Nothing was begun.
         """
-        end_fd, told_fd = os.pipe()
-        try:
-            self._send({"kind": "fork", **message}, (*fds, told_fd))
-        except OSError as error:
-            os.close(end_fd)
-            raise Unfit(f"its zygote has ended: {error}") from error
-        finally:
-            os.close(told_fd)
-        id = message["id"]
-        child = ForkedChild(end_fd, lambda number: self._signal(id, number))
-        if not child.pid:
+        while True:
+            try:
+                child = self._spare()
+            except OSError as error:
+                raise Unfit(f"its zygote has ended: {error}") from error
+            try:
+                if child.poll() is None:
+                    note(child)
+                    with suppress(OSError):  # somebody ended it just now
+                        child.begin(message, fds)
+                        return child
+            except OSError:
+                child.close()
+                raise
             child.close()
-            raise Unfit("its zygote has ended")
-        return child
+            if child.orphaned:
+                raise Unfit("its zygote has ended")
 
     def lend_folder(self) -> str:
         """An empty folder for one attempt; give it back.
@@ -132,6 +149,8 @@ class Zygote:
             with suppress(ChildProcessError):
                 os.waitpid(self._pid, 0)
             self._pid = 0
+        for spare in self._spares:
+            spare.close()
         spawn.remove(self._folder)
 
     def _start(self, environ: "dict[str, str]", fetched: Fetched, load_s: float) -> None:
@@ -159,9 +178,38 @@ class Zygote:
         if answer is None or answer[0]["kind"] != "ready":
             raise Unfit(answer[0]["why"] if answer else "its process ended while it was loaded")
 
-    def _signal(self, id: str, number: int) -> None:
+    def _spare(self) -> ForkedChild:
+        """A fork that waits for an attempt. A few are kept, and many asked for at a time.
+
+        Raises:
+            OSError: when the zygote has ended.
+        """
+        with self._taking:
+            busy = max(self.in_flight, 1)
+            left = len(self._spares) + self._asked - 1
+            if left <= busy // 2:
+                count = min(2 * busy, SPARES) - left
+                self._send({"kind": "more", "count": count})
+                self._asked += count
+            if not self._spares:
+                self._receive_spares()
+            return self._spares.popleft()
+
+    def _receive_spares(self) -> None:
+        frame = None if self._control is None else receive(self._control)
+        if frame is None:
+            raise BrokenPipeError("closed")
+        message, fds = frame
+        for number, pid in enumerate(message["pids"]):
+            signal = partial(self._signal, pid)
+            waiting_fd, end_fd = fds[2 * number : 2 * number + 2]
+            child = ForkedChild(pid, message["started_s"], waiting_fd, end_fd, signal)
+            self._spares.append(child)
+        self._asked -= len(message["pids"])
+
+    def _signal(self, pid: int, number: int) -> None:
         with suppress(OSError):
-            self._send({"kind": "signal", "id": id, "number": int(number)})
+            self._send({"kind": "signal", "pid": pid, "number": int(number)})
 
     def _send(self, message: "dict[str, Any]", fds: "tuple[int, ...]" = ()) -> None:
         if self._control is None:
