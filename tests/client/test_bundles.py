@@ -33,6 +33,14 @@ def session(home):
 
 
 @pytest.fixture
+def fresh_session(home):
+    """One in whose notebook nothing is registered yet."""
+    made = flyte_nb.connect(home=home, name="fresh")
+    yield made
+    made.close()
+
+
+@pytest.fixture
 def command(home, capsys):
     def run(*arguments):
         capsys.readouterr()
@@ -47,8 +55,8 @@ def _states(bundle):
     return task.state, {part.name: part.state for part in task.parts}
 
 
-def test_what_changed_since_the_registration_is_told_part_by_part(session):
-    cells = Cells()
+def test_what_changed_since_the_registration_is_told_part_by_part(fresh_session):
+    session, cells = fresh_session, Cells()
     cells.run(SOURCE)
     state, parts = _states(session.bundle(cells["wf"]))
     assert state == "new"

@@ -61,16 +61,24 @@ def pipeline(tmp_path):
     sys.modules.pop("cli_pipeline", None)
 
 
-def test_the_way_from_a_file_to_results(command, pipeline):
-    code, out, _ = command("register", "cli_pipeline.py")
+@pytest.fixture
+def fresh(tmp_path):
+    """The same under a name that nothing is registered by."""
+    (tmp_path / "cli_fresh.py").write_text(PIPELINE.format(name="wf"))
+    yield "cli_fresh"
+    sys.modules.pop("cli_fresh", None)
+
+
+def test_the_way_from_a_file_to_results(command, fresh):
+    code, out, _ = command("register", f"{fresh}.py")
     assert code == 0
-    assert "new       task        cli_pipeline.double  (first time)" in out
-    code, out, _ = command("register", "cli_pipeline.py", "--output", "json")
+    assert f"new       task        {fresh}.double  (first time)" in out
+    code, out, _ = command("register", f"{fresh}.py", "--output", "json")
     known = json.loads(out)
     assert {entity["state"] for entity in known["entities"]} == {"unchanged"}
     assert known["uploaded_bytes"] == 0
 
-    code, out, _ = command("launch", "cli_pipeline.wf", "n=21", "--wait")
+    code, out, _ = command("launch", f"{fresh}.wf", "n=21", "--wait")
     assert (code, out.splitlines()[-1]) == (0, "o0 = 42")
     name = out.splitlines()[0]
     code, out, _ = command("logs", name)
