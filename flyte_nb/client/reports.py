@@ -142,11 +142,7 @@ def document_of(report: Report, *, with_digests: bool = True) -> "dict[str, Any]
          "digest": one.digest if with_digests else "", **_place(one.location)}
         for one in report.entities
     ]  # fmt: skip
-    problems = []
-    for problem in report.all_problems:
-        fields = problem._asdict()
-        problems.append({**fields, **_place(fields.pop("location"))})
-        problems[-1].pop("location", None)
+    problems = [problem_document(problem) for problem in report.all_problems]
     counts = {
         "entities": len(entities),
         "ok": sum(one.state == OK for one in report.entities),
@@ -160,6 +156,13 @@ def document_of(report: Report, *, with_digests: bool = True) -> "dict[str, Any]
         "problems": problems,
         "elapsed_s": round(report.elapsed_s, 6),
     }
+
+
+def problem_document(problem: Problem) -> "dict[str, Any]":
+    """A problem as JSON data: its fields, with `file` and `line` in place of the location."""
+    fields = problem._asdict()
+    place = _place(fields.pop("location"))
+    return {**fields, **place}
 
 
 def _place(location: "Location | None") -> "dict[str, Any]":

@@ -9,8 +9,9 @@ from typing import Any
 
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.identifiers import Scope
-from flyte_nb.commands.targets import Targets, load, sorted_out
-from flyte_nb.commands.terminal import DONE, FAILED, scope_of, session_of, show
+from flyte_nb.api.problems import Problem
+from flyte_nb.commands.targets import WRONG_TARGET, Targets, load, sorted_out, wrong_target
+from flyte_nb.commands.terminal import DONE, FAILED, WRONG, scope_of, session_of, show
 
 _MARK = "flyte-nb-report:"
 _SOURCE = f"from flyte_nb.commands.compiling import print_report as _print\n_print({_MARK!r})\n"
@@ -25,11 +26,15 @@ def compile(options: argparse.Namespace) -> int:
             " session.compile(wf).closure."
         )
     documents = [_of_notebook(path) for path in targets.notebooks]
-    if targets.modules or targets.specs:
+    if targets.modules or targets.specs or targets.problems:
         documents.append(_of_code(options, targets))
     whole = _joined(documents)
-    show(options, whole, _text(whole))
-    return DONE if whole["ok"] else FAILED
+    wrong = [one["message"] for one in whole["problems"] if one["code"] == WRONG_TARGET]
+    for message in wrong:
+        sys.stderr.write(f"{message}\n")
+    if options.output == "json" or whole["entities"] or len(wrong) < len(whole["problems"]):
+        show(options, whole, _text(whole))
+    return WRONG if wrong else DONE if whole["ok"] else FAILED
 
 
 def print_report(mark: str) -> None:
@@ -86,10 +91,16 @@ def _of_code(options: argparse.Namespace, targets: Targets) -> "dict[str, Any]":
 
 def _of_notebook(path: Path) -> "dict[str, Any]":
     from flyte_nb import headless
+    from flyte_nb.client.reports import problem_document
     from flyte_nb.discovery.names import tidy
 
+    try:
+        notebook = headless.read(path)
+    except UsageError as error:
+        problem = problem_document(wrong_target(error))
+        return {"entities": [], "problems": [problem], "elapsed_s": 0.0}
     outcome = headless.execute(
-        headless.read(path), folder=path.resolve().parent, name=tidy(path.stem), extra=[_SOURCE]
+        notebook, folder=path.resolve().parent, name=tidy(path.stem), extra=[_SOURCE]
     )
     for text in headless.texts(outcome.notebook.cells[-1]):
         for line in text.splitlines():
@@ -98,12 +109,9 @@ def _of_notebook(path: Path) -> "dict[str, Any]":
                 for item in (*document["entities"], *document["problems"]):
                     item["file"] = f"{path}:{item['file']}" if item["file"] else str(path)
                 return document
-    problem = {
-        "code": "CellFailed", "message": outcome.error.strip(), "node_id": "", "variable": "",
-        "hint": "Mend the cell; what comes after it was not executed.", "entity": "",
-        "flyte_text": "", "file": str(path), "line": 0,
-    }  # fmt: skip
-    return {"ok": False, "entities": [], "problems": [problem], "elapsed_s": 0.0}
+    hint = "Mend the cell; what comes after it was not executed."
+    problem = problem_document(Problem("CellFailed", outcome.error.strip(), hint=hint))
+    return {"entities": [], "problems": [{**problem, "file": str(path)}], "elapsed_s": 0.0}
 
 
 def _joined(documents: "list[dict[str, Any]]") -> "dict[str, Any]":
@@ -133,6 +141,8 @@ def _text(document: "dict[str, Any]") -> str:
         said = {"blocked": "what it uses does not compile"}.get(one["state"], nodes)
         lines.append(f"{one['state']:<10}{one['resource_type']:<12}{one['name']}  {said}".rstrip())
     for one in document["problems"]:
+        if one["code"] == WRONG_TARGET:
+            continue  # told on stderr
         subject = ".".join(
             part for part in (one["entity"], one["node_id"], one["variable"]) if part
         )

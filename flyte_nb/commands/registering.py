@@ -19,17 +19,17 @@ def register(options: argparse.Namespace) -> int:
     targets = sorted_out(options.targets)
     if options.bake is not None and targets.notebooks:
         raise UsageError("--bake takes modules. In a notebook: session.baked = Baked(folder).")
+    found = load(targets, version=options.version or "")
+    if found.problems:
+        raise RegistrationFailed(
+            "Nothing was registered: these problems come first.", found.problems
+        )
     worst = DONE
     for notebook in targets.notebooks:
         from flyte_nb.notebook_runs import register_notebook
 
         worst = max(worst, register_notebook(notebook, dry_run=options.dry_run, say=out))
     if targets.modules or targets.specs:
-        found = load(targets, version=options.version or "")
-        if found.problems:
-            raise RegistrationFailed(
-                "Nothing was registered: these problems come first.", found.problems
-            )
         told: Callable[..., None] | None = None if options.output == "json" else _print_entity
         session = session_of(options)
         if options.bake is not None:

@@ -15,7 +15,7 @@ from flyte_nb.api.errors import CompileFailed, UsageError
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.commands.files import file_name, write_atomically
 from flyte_nb.commands.targets import load, sorted_out
-from flyte_nb.commands.terminal import DONE, FAILED, out, say, scope_of, show
+from flyte_nb.commands.terminal import DONE, FAILED, out, scope_of, show
 
 _PACKED = (".tgz", ".tar.gz")
 _MARK = "flyte-nb-serialized:"
@@ -31,20 +31,16 @@ def serialize(options: argparse.Namespace) -> int:
         "version": options.version or "",
         "is_placed": bool(options.project or options.domain),
     }
-    if targets.notebooks:
+    if targets.notebooks and not targets.problems:
         if len(targets.notebooks) > 1 or targets.modules or targets.specs:
             raise UsageError("Serialize a notebook alone: its files are numbered in one order.")
         return _notebook(targets.notebooks[0], scope_of(options), wanted, options)
     found = load(targets)
     if found.problems:
-        told = CompileFailed("Nothing was serialized: these problems come first.", found.problems)
-        return say(told, FAILED)
+        raise CompileFailed("Nothing was serialized: these problems come first.", found.problems)
     from flyte_nb.discovery.modules import import_roots
 
-    try:
-        written = _write(found.entities, scope_of(options), import_roots(found.entities), wanted)
-    except CompileFailed as error:
-        return say(error, FAILED)
+    written = _write(found.entities, scope_of(options), import_roots(found.entities), wanted)
     return _said(written, wanted, options)
 
 

@@ -2,14 +2,19 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.problems import Problem
+from flyte_nb.commands.terminal import DONE, FAILED, WRONG
 
 HELP = "module, .py, .ipynb, package, spec file (YAML, JSON, .pb, .tgz) or folder of specs"
+
+
+WRONG_TARGET = "WrongTarget"
+"""The code of the problem that a target is nothing that can be read."""
 
 
 class Targets(NamedTuple):
@@ -18,55 +23,77 @@ class Targets(NamedTuple):
     notebooks: "tuple[Path, ...]"
     modules: "tuple[str, ...]"
     specs: "tuple[str, ...]"
+    problems: "tuple[Problem, ...]" = ()
+    """What is wrong with targets that are none of these; the others are looked at all the same."""
 
 
 class Found(NamedTuple):
-    """What modules and spec files define, and what is wrong with the files."""
+    """What modules and spec files define, and what is wrong with the targets and the files."""
 
     entities: "tuple[Any, ...]"
     problems: "tuple[Problem, ...]"
 
 
 def sorted_out(targets: "Sequence[str]") -> Targets:
-    """The targets by what they are. Raises `UsageError` for a file that is not there."""
+    """The targets by what they are; what names nothing is a problem."""
     from flyte_nb.discovery.modules import module_of_file
-    from flyte_nb.discovery.specs.files import is_spec_path
+    from flyte_nb.discovery.specs.files import is_spec_path, paths_of
 
     notebooks, modules, specs = [], [], []
-    for target in targets:
+    problems: list[Problem] = []
+    for target in dict.fromkeys(targets):
         path = Path(target)
-        if target.endswith(".ipynb"):
-            notebooks.append(path)
-        elif target.endswith(".py"):
-            modules.append(module_of_file(path))
-        elif is_spec_path(target) or path.is_file():
-            specs.append(target)
-        elif path.is_dir():
-            modules.append(module_of_file(path / "__init__.py").removesuffix(".__init__"))
-        else:
-            modules.append(target)
-    return Targets(tuple(notebooks), tuple(modules), tuple(specs))
+        try:
+            if target.endswith(".ipynb"):
+                if not path.is_file():
+                    raise UsageError(f"There is no notebook {path}.")
+                notebooks.append(path)
+            elif target.endswith(".py"):
+                modules.append(module_of_file(path))
+            elif is_spec_path(target) or path.is_file():
+                paths_of(target)
+                specs.append(target)
+            elif path.is_dir():
+                modules.append(module_of_file(path / "__init__.py").removesuffix(".__init__"))
+            else:
+                modules.append(target)
+        except UsageError as error:
+            problems.append(wrong_target(error))
+    return Targets(tuple(notebooks), tuple(modules), tuple(specs), tuple(problems))
 
 
 def load(targets: Targets, *, version: str = "") -> Found:
-    """Import the modules and read the spec files.
-
-    Raises:
-        UsageError: a module does not import, a target names nothing, or none defines anything.
-    """
-    entities: list[Any] = []
-    problems: tuple[Problem, ...] = ()
+    """Import the modules and read the spec files; what does not import is a problem as well."""
+    entities: dict[int, Any] = {}
+    problems = [*targets.problems]
     if targets.modules:
         from flyte_nb.discovery.modules import ModuleRegistrar
 
         sys.path.insert(0, os.getcwd())
-        entities += ModuleRegistrar(targets.modules).load(os.environ)
-        if not entities:
-            raise UsageError(f"{', '.join(targets.modules)} defines no task or workflow.")
+        for name in targets.modules:
+            try:
+                found = ModuleRegistrar([name]).load(os.environ)
+                if not found:
+                    raise UsageError(f"{name} defines no task or workflow.")
+            except UsageError as error:
+                problems.append(wrong_target(error))
+            else:
+                entities.update((id(entity), entity) for entity in found)
     if targets.specs:
         from flyte_nb.discovery.specs.registrar import read_specs
 
-        found = read_specs(targets.specs)
-        entities += [spec.versioned(version) for spec in found.specs]
-        problems = found.problems
-    return Found(tuple(entities), problems)
+        read = read_specs(targets.specs)
+        entities.update((id(spec), spec.versioned(version)) for spec in read.specs)
+        problems += read.problems
+    return Found(tuple(entities.values()), tuple(problems))
+
+
+def wrong_target(error: UsageError) -> Problem:
+    """The problem that `error` tells of a target."""
+    return Problem(WRONG_TARGET, str(error))
+
+
+def exit_code(problems: "Iterable[Problem]") -> int:
+    """2 when a target is wrong, 1 when what the targets define is, else 0."""
+    codes = {problem.code for problem in problems}
+    return WRONG if WRONG_TARGET in codes else FAILED if codes else DONE

@@ -53,7 +53,23 @@ def out(line: str) -> None:
     sys.stdout.flush()
 
 
-def say(error: Exception, code: int) -> int:
-    """Print an error and give back the exit code."""
+def say(error: Exception, code: int, *, as_json: bool = False) -> int:
+    """Print an error for people, and as a document for machines; give back the exit code."""
+    if as_json:
+        out(json.dumps(_error_document(error, code), indent=2, default=str))
     sys.stderr.write(f"{error or type(error).__name__}\n")
     return code
+
+
+def _error_document(error: Exception, code: int) -> "dict[str, Any]":
+    """What `--output json` prints when a command fails; fields are only ever added."""
+    from flyte_nb.client.reports import problem_document
+
+    info = getattr(error, "info", None)
+    said = {
+        "code": getattr(info, "code", "") or getattr(error, "code", "") or type(error).__name__,
+        "message": getattr(error, "message", "") or str(error),
+        "hint": getattr(error, "hint", ""),
+    }
+    problems = [problem_document(problem) for problem in getattr(error, "problems", ())]
+    return {"format": 1, "ok": False, "exit_code": code, "error": said, "problems": problems}

@@ -117,7 +117,8 @@ def _import(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
             raise UsageError(
-                f"There is no module {name}. Give a dotted name, a .py file or a notebook."
+                f"There is no module {name}. Give a dotted name, a .py file, a notebook, or spec files"
+                " (YAML, JSON, .pb, .tgz, or a folder of them)."
             ) from error
         raise UsageError(f"{name} does not import: {error}.") from error
     except Exception as error:

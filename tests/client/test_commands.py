@@ -8,6 +8,7 @@ import pytest
 
 from flyte_nb.admin import daemon
 from flyte_nb.cli import main
+from flyte_nb.commands.parsing import parser
 
 PIPELINE = """
 from flyte_nb import task, workflow
@@ -114,6 +115,49 @@ def test_what_a_person_does_wrong_is_told_in_a_line(command, arguments, code, sa
     got, _, err = command(*arguments)
     assert got == code
     assert said in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "name", "said"),
+    [
+        (["launch", "nothing"], 3, "NOT_FOUND", "no launch plan nothing"),
+        (["register", "nowhere"], 2, "RegistrationFailed", "Nothing was registered"),
+        (["logs", "a:b"], 2, "UsageError", "names no execution"),
+        (["register"], 2, "UsageError", "required: TARGET"),
+        (["executions", "--limit", "x"], 2, "UsageError", "--limit"),
+        (["regster", "x.yaml"], 2, "UsageError", "regster"),
+    ],
+)
+def test_machines_get_a_document_also_when_a_command_fails(command, arguments, code, name, said):
+    got, out, err = command(*arguments, "--output", "json")
+    document = json.loads(out)
+    assert (got, document["ok"], document["exit_code"]) == (code, False, code)
+    assert document["error"]["code"] == name
+    assert said in document["error"]["message"]
+    assert said in err
+
+
+def test_all_wrong_targets_are_told_at_once(command, pipeline, tmp_path):
+    targets = ["nowhere", "cli_pipeline", "nowhere.yaml", "none.ipynb"]
+    code, out, err = command("register", *targets, "--output", "json")
+    document = json.loads(out)
+    assert code == 2
+    assert [problem["code"] for problem in document["problems"]] == ["WrongTarget"] * 3
+    for name in (
+        "no module nowhere",
+        "spec files",
+        "no file nowhere.yaml",
+        "no notebook none.ipynb",
+    ):
+        assert name in err
+
+
+def test_every_option_of_every_command_says_what_it_is_for():
+    commands = [each for each in parser()._actions if each.choices]
+    for name, made in commands[0].choices.items():
+        silent = [each.option_strings or each.dest for each in made._actions if not each.help]
+        assert silent == [], name
+        assert name == "execute" or made.description
 
 
 def test_a_wrong_input_names_it(command, pipeline):

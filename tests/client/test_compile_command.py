@@ -130,6 +130,18 @@ def test_a_target_that_is_nothing_ends_with_two(command, tmp_path, arguments, sa
     assert said in err
 
 
+def test_a_wrong_target_hides_no_problem_of_the_others(command, module):
+    code, out, _ = command("compile", "nowhere", module, "nowhere.pb", "--output", "json")
+    document = json.loads(out)
+    assert code == 2
+    assert document["counts"] == {"entities": 4, "ok": 2, "problems": 3}
+    assert sorted(one["code"] for one in document["problems"])[1:] == ["WrongTarget"] * 2
+    code, out, err = command("compile", "nowhere", module, "nowhere.pb")
+    assert code == 2
+    assert "2 of 4 compiled, 3 problems" in out
+    assert len(err.splitlines()) == 2
+
+
 def test_files_that_are_no_specs_end_with_one(command, tmp_path):
     (tmp_path / "odd.yaml").write_text("a: 1\n")
     code, out, _ = command("compile", "odd.yaml", "pipeline.yaml")

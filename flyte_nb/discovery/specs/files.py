@@ -44,7 +44,7 @@ def files(targets: "Sequence[str]", problems: "list[Problem]") -> "Iterator[File
         UsageError: a target names nothing.
     """
     seen: set[Path] = set()
-    for path in [path for target in targets for path in _paths(target)]:
+    for path in [path for target in targets for path in paths_of(target)]:
         if path.resolve() in seen:
             continue
         seen.add(path.resolve())
@@ -66,7 +66,8 @@ def unreadable(name: str, message: str, line: int = 1, hint: str = "") -> Proble
     return Problem("UnreadableSpec", message, hint=hint, location=Location(name, max(1, line)))
 
 
-def _paths(target: str) -> "list[Path]":
+def paths_of(target: str) -> "list[Path]":
+    """The spec files that `target` names. Raises `UsageError` when there are none."""
     path = Path(target)
     if path.is_dir():
         found = [
