@@ -5,13 +5,15 @@ import builtins
 import dis
 import functools
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from flyte_nb.bundle.shaded import cloudpickle
 
 _IMPORT_NAME = dis.opmap["IMPORT_NAME"]
+_WRITES = "STORE_GLOBAL"
+_OF_IPYTHON = frozenset({"display", "get_ipython", "__IPYTHON__"})
 _GLOBALS = frozenset(dis.opmap[f"{verb}_GLOBAL"] for verb in ("LOAD", "STORE", "DELETE"))
 
 _dispatcher: Any = functools.singledispatch(lambda value: None)
@@ -51,6 +53,34 @@ def used_globals(function: FunctionType) -> "dict[str, Any]":
             names = {**names, **dict.fromkeys(_names_in(annotation))}
     known = function.__globals__
     return {name: known[name] for name in names if name in known}
+
+
+def undefined_names(functions: "Iterable[FunctionType]") -> "dict[str, FunctionType]":
+    """Names that these functions use and nobody defines, neither one of them nor Python; with a user.
+
+    What IPython alone adds to the built-in names counts as undefined.
+    """
+    found: dict[str, FunctionType] = {}
+    several = [function for function in functions if _uses_globals(function.__code__)]
+    for function in several:
+        for name in cloudpickle()._extract_code_globals(function.__code__):
+            known = name in function.__globals__ or hasattr(builtins, name)
+            if not known or name in _OF_IPYTHON - function.__globals__.keys():
+                found.setdefault(name, function)
+    if found:
+        for function in several:
+            for name in _written_globals(function.__code__):
+                found.pop(name, None)
+    return found
+
+
+def _written_globals(code: CodeType) -> "set[str]":
+    """Names of globals that the code, or code in it, assigns."""
+    found = {str(each.argval) for each in dis.get_instructions(code) if each.opname == _WRITES}
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            found |= _written_globals(const)
+    return found
 
 
 def _uses_globals(code: CodeType) -> bool:

@@ -4,6 +4,7 @@ Only said, never refused; and of a secret never more than its kind.
 """
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from types import CodeType
 from typing import Any
@@ -19,6 +20,9 @@ from flyte_nb.bundle.units import Unit
 
 LARGE_BYTES = 1 << 20
 """A captured value over this size is warned about."""
+
+_HISTORY = re.compile(r"In|Out|_{1,3}|_i{1,3}|_i?\d+|_[iod]h")
+"""Variables of IPython's, e.g. `_`, `_12`, `_i`, `_oh`."""
 
 DATA_KINDS = frozenset({"global", "captured", "default"})
 
@@ -42,6 +46,7 @@ def remarks(
         needed: the packages that it imports.
     """
     return (
+        *_of_names(task, fingerprinter),
         *_of_data(task, fingerprinter),
         *_of_contents(task, fingerprinter, payload),
         *_of_modules(task, units, shipped),
@@ -58,6 +63,22 @@ def place_of(part: Part, fingerprinter: Fingerprinter) -> "Location | None":
     if user is None:
         return None
     return Location(user.__code__.co_filename, code_of.line_of_use(user, part.name))
+
+
+def _of_names(task: str, fingerprinter: Fingerprinter) -> "Iterator[str]":
+    for name, user in code_of.undefined_names(fingerprinter.functions.values()).items():
+        line = code_of.line_of_use(user, name)
+        place = spoken_place(user.__code__.co_filename, line)
+        yield (
+            f"{task} uses the name {name!r} ({place}), which is defined nowhere in the notebook or in"
+            " Python. Run the cell that defines it, or import it inside of the task."
+        )
+    for part in fingerprinter.parts.values():
+        if part.kind == "global" and _HISTORY.fullmatch(part.name):
+            yield (
+                f"The global {part.name!r}{_used(part, fingerprinter)} is the notebook's history: it is"
+                f" another one after every cell, and {task} with it. Give the value a name of its own."
+            )
 
 
 def _of_data(task: str, fingerprinter: Fingerprinter) -> "Iterator[str]":

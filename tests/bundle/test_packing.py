@@ -345,3 +345,35 @@ def test_a_large_file_of_a_package_is_left_out_and_said(book):
     [warning] = packed.warnings
     assert "unit_pkg/weights.bin" in warning
     assert len(packed.modules[0].parts[0].data) < 2000
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "line"),
+    [
+        ("@task\ndef f() -> int:\n    return 1 + later()\n", "later", 4),
+        ("def h():\n    return [missing for _ in (1,)]\n@task\ndef f() -> list:\n    return h()\n",
+         "missing", 3),
+        ("@task\ndef f() -> None:\n    display(3)\n", "display", 4),
+    ],
+)  # fmt: skip
+def test_a_name_that_nobody_defines_is_told_with_its_line(source, name, line, monkeypatch):
+    monkeypatch.setattr("builtins.display", print, raising=False)  # as IPython does
+    [warning] = _pack(source).warnings
+    assert f"uses the name {name!r}" in warning
+    assert f"line {line})" in warning
+
+
+def test_names_that_are_defined_in_time_are_not_told():
+    packed = _pack(
+        "def setup():\n    global made\n    made = 1\ndef display(x): return x\nK = 2\n"
+        "@task\ndef f(n: 'int') -> int:\n"
+        "    setup()\n    inner = lambda: n + made\n    return inner() + len([K]) + display(1)\n"
+    )
+    assert packed.warnings == ()
+
+
+@pytest.mark.parametrize("name", ["_", "__", "In", "Out", "_i", "_12", "_i3", "_oh"])
+def test_the_notebooks_history_is_told_when_it_travels(name):
+    [warning] = _pack(f"{name} = [1]\n@task\ndef f() -> str:\n    return str({name})\n").warnings
+    assert f"The global {name!r}" in warning
+    assert "Give the value a name of its own" in warning
