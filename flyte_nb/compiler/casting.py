@@ -130,6 +130,7 @@ class TypeTable:
         self._lists: dict[Type | None, Type] = {}
         self._maps: dict[Type | None, Type] = {}
         self._fields: dict[tuple[Type, str], Type | None] = {}
+        self._hollow: dict[str, Type] = {}
         self._steps = 0
         self.hints: dict[tuple[Type, Type], str] = {}
         """What was said already of a value of one type where another is expected."""
@@ -174,6 +175,16 @@ class TypeTable:
         if found is None:
             element = types_pb2.LiteralType() if inner is None else inner.message
             found = self._maps[inner] = self.of(types_pb2.LiteralType(map_value_type=element))
+        return found
+
+    def hollow(self, kind: str) -> Type:
+        """The type of a value that says its kind alone, e.g. a dataset without metadata: fits nothing."""
+        found = self._hollow.get(kind)
+        if found is None:
+            message = types_pb2.LiteralType()
+            getattr(message, kind).SetInParent()
+            found = self._hollow[kind] = Type(b"", message, self)
+            found.kind = "hollow"
         return found
 
     def field(self, owner: Type, name: str) -> "Type | None":

@@ -3,6 +3,7 @@
 Go puts one or two spaces between fields, at random; here it is always one.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -87,6 +88,16 @@ def _entries(message: Message) -> "Iterator[tuple[FieldDescriptor, str, Any, str
             yield descriptor, f"{name}:", value, ""
 
 
+_ESCAPED = re.compile('["\\\\\x00-\x1f\x7f-\x9f]')
+_SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def _escape(found: "re.Match[str]") -> str:
+    character = found[0]
+    code = ord(character)
+    return _SHORT.get(character) or (f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}")
+
+
 def _scalar(descriptor: FieldDescriptor, value: Any) -> str:
     if descriptor.enum_type is not None:
         number = descriptor.enum_type.values_by_number.get(value)
@@ -94,8 +105,7 @@ def _scalar(descriptor: FieldDescriptor, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        escaped = value[:MAX_LENGTH].replace("\\", "\\\\").replace('"', '\\"')
-        return '"' + escaped.replace("\n", "\\n") + '"'
+        return f'"{_ESCAPED.sub(_escape, value[:MAX_LENGTH])}"'
     if isinstance(value, bytes):
         return '"' + "".join(f"\\x{byte:02x}" for byte in value[:MAX_LENGTH]) + '"'
     return str(value)

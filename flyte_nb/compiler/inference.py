@@ -44,12 +44,17 @@ def type_of_scalar(table: TypeTable, scalar: literals_pb2.Scalar) -> "Type | Non
     if kind == "union":
         message.union_type.variants.add().CopyFrom(scalar.union.type)
     elif kind == "structured_dataset":
-        message.structured_dataset_type.CopyFrom(
-            scalar.structured_dataset.metadata.structured_dataset_type
-        )
+        metadata = scalar.structured_dataset.metadata
+        if not metadata.HasField("structured_dataset_type"):
+            return table.hollow("structured_dataset_type")
+        message.structured_dataset_type.CopyFrom(metadata.structured_dataset_type)
     elif kind == "schema":
+        if not scalar.schema.HasField("type"):
+            return table.hollow("schema")
         message.schema.CopyFrom(scalar.schema.type)
     elif kind == "blob" and scalar.blob.HasField("metadata"):
+        if not scalar.blob.metadata.HasField("type"):
+            return table.hollow("blob")
         message.blob.CopyFrom(scalar.blob.metadata.type)
     else:
         return None
@@ -65,7 +70,7 @@ def type_of_literal(table: TypeTable, literal: literals_pb2.Literal) -> "Type | 
         return table.collection(_type_of_items(table, literal.collection.literals))
     if kind == "map":
         return table.map(_type_of_items(table, literal.map.literals.values()))
-    if kind == "offloaded_metadata":
+    if kind == "offloaded_metadata" and literal.offloaded_metadata.HasField("inferred_type"):
         return table.of(literal.offloaded_metadata.inferred_type)
     return None
 

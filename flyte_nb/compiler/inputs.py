@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError, EncodeError
 
 from flyte_nb.api.problems import Problem
 from flyte_nb.compiler import reports, type_reports
-from flyte_nb.compiler.casting import TooIntricate, Type, TypeTable
+from flyte_nb.compiler.casting import TooIntricate, TypeTable
 from flyte_nb.compiler.inference import type_of_literal
 from flyte_nb.compiler.problems import START_NODE, Collector, Enough
 
@@ -45,7 +45,7 @@ def _check(
             continue
         type = type_of_literal(table, inputs.literals[name])
         wanted = table.of(expected[name].type)
-        if type is None or _is_unknown(type):
+        if type is None:
             errors.add(type_reports.unknown_literal(START_NODE, name))
         elif not table.castable(type, wanted):
             # Flyte's text has the two types the other way round here.
@@ -57,10 +57,3 @@ def _check(
             errors.add(
                 reports.not_bound(START_NODE, name, table.of(expected[name].type), "The workflow")
             )
-
-
-def _is_unknown(type: Type) -> bool:
-    """Whether it is a list or dict of something without a type."""
-    while type.inner is not None:
-        type = type.inner
-    return not type.kind

@@ -99,7 +99,7 @@ def _of_workflow(builder: Builder, node: NodeState) -> "Interface | None":
         return None
     bound = {binding.var for binding in node.message.inputs}
     exposed = {*found.required, *(name for name in bound if name in found.parameters)}
-    broken = ["param.Type"] * len(exposed & found.broken)
+    broken = [field for name, field in found.broken.items() if name in exposed]
     inputs = {name: found.parameters[name] for name in sorted(exposed)}
     return interface_of(inputs, found.outputs.outputs, (*found.outputs.broken, *broken))
 
@@ -167,7 +167,6 @@ def _of_branch(builder: Builder, node: NodeState) -> "Interface | None":
         for name, type in outputs.items():
             if made[name] is not type:
                 errors.add(type_reports.value_mismatch(inner.id, name, type, made[name]))
-                break
     inputs = bind(builder, node, None, UPSTREAM)
     if outputs is None or errors.count != before:
         return None

@@ -3,7 +3,8 @@
 Flyte compares with gitlab.com/yvesf/json-schema-compare (a900c04201f7): the downstream schema must
 be a part of the upstream one: each of its fields is there, with the same type. What that library
 says it does not implement (`additionalProperties`, `patternProperties`, …) Flyte ignores, and so
-does this. Source: flytepropeller/pkg/compiler/validators/typing.go `isSuperTypeInJSON`.
+does this; but not within `anyOf`, `allOf`, `oneOf` and `if`, where nothing that says such a thing fits.
+Source: flytepropeller/pkg/compiler/validators/typing.go `isSuperTypeInJSON`.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,8 +14,8 @@ _DRAFTS = ("draft-04", "draft-06", "draft-07")
 
 Schema = dict[str, Any]
 
-_ANYTHING: Schema = {}
-"""What `true` and `false` stand for: nothing of them is compared."""
+_ANYTHING, _TRUE, _FALSE = Schema(), Schema(), Schema()
+"""What stands for `true`, for `false` and for what is no schema: nothing of them is compared."""
 
 
 def fits(upstream: Schema, downstream: Schema, step: "Callable[[], None]" = lambda: None) -> bool:
@@ -42,19 +43,24 @@ class _Comparison:
         self._subset_root = subset_root
         self._superset_root = superset_root
         self._step = step
-        self._open: set[tuple[int, int]] = set()
+        self._open: set[tuple[int, int, bool]] = set()
         self._assumed = 0
         """How often a pair was met within itself, and so was taken to fit."""
-        self._known: dict[tuple[int, int], bool] = {}
+        self._known: dict[tuple[int, int, bool], bool] = {}
         """What is certain; definitions that many refer to are compared once."""
 
-    def part(self, subset: Any, superset: Any) -> bool:
-        """Whether `subset` is a part of `superset`; a recursive schema is a part as far as seen."""
+    def part(self, subset: Any, superset: Any, strict: bool = False) -> bool:
+        """Whether `subset` is a part of `superset`; a recursive schema is a part as far as seen.
+
+        `strict` when nothing may be said that is not compared.
+        """
         subset = _resolved(subset, self._subset_root)
         superset = _resolved(superset, self._superset_root)
         if subset is None or superset is None:
             return False  # a reference to nowhere: the schema does not compile
-        pair = (id(subset), id(superset))
+        if strict and _always(subset) is not _always(superset):
+            return False
+        pair = (id(subset), id(superset), strict)
         if pair in self._open:
             self._assumed += 1
             return True
@@ -63,24 +69,26 @@ class _Comparison:
         self._step()
         self._open.add(pair)
         assumed = self._assumed
-        found = all(self._checks(subset, superset))
+        found = all(self._checks(subset, superset, strict))
         self._open.discard(pair)
         if not found or assumed == self._assumed:
             self._known[pair] = found
         return found
 
-    def _checks(self, subset: Schema, superset: Schema) -> "Iterator[bool]":
+    def _checks(self, subset: Schema, superset: Schema, strict: bool) -> "Iterator[bool]":
         types, other = _types(subset), _types(superset)
         yield types <= other
         yield all(name in types or (name == "object" and not types) for name in other)
+        if strict:
+            yield not (_says_more(subset, types) or _says_more(superset, types))
         if "string" in types:
             yield _string_part(subset, superset)
         if "number" in types:
             yield _number_part(subset, superset)
         if "array" in types:
-            yield self._array_part(subset, superset)
+            yield self._array_part(subset, superset, strict)
         if "object" in types or not types:
-            yield self._object_part(subset, superset)
+            yield self._object_part(subset, superset, strict)
         for word in ("allOf", "anyOf", "oneOf"):
             yield self._combined_part(_list(subset, word), _list(superset, word))
         if "const" in subset:
@@ -89,9 +97,9 @@ class _Comparison:
     def _combined_part(self, subset: "list[Any]", superset: "list[Any]") -> bool:
         if bool(subset) != bool(superset):
             return False
-        return all(any(self.part(mine, theirs) for mine in subset) for theirs in superset)
+        return all(any(self.part(mine, theirs, True) for mine in subset) for theirs in superset)
 
-    def _object_part(self, subset: Schema, superset: Schema) -> bool:
+    def _object_part(self, subset: Schema, superset: Schema, strict: bool) -> bool:
         if not set(_texts(subset, "required")) <= set(_texts(superset, "required")):
             return False
         if not (
@@ -99,17 +107,18 @@ class _Comparison:
             and _at_most(subset, superset, "maxProperties")
         ):
             return False
-        for word in ("if", "then", "else"):
-            if (word in subset) != (word in superset):
-                return False
-            if word in subset and not self.part(subset[word], superset[word]):
-                return False
+        mine, theirs = _conditions(subset), _conditions(superset)
+        if mine.keys() != theirs.keys():
+            return False
+        if not all(self.part(condition, theirs[word], True) for word, condition in mine.items()):
+            return False
         fields, others = _dict(subset, "properties"), _dict(superset, "properties")
         return all(
-            name in others and self.part(field, others[name]) for name, field in fields.items()
+            name in others and self.part(field, others[name], strict)
+            for name, field in fields.items()
         )
 
-    def _array_part(self, subset: Schema, superset: Schema) -> bool:
+    def _array_part(self, subset: Schema, superset: Schema, strict: bool) -> bool:
         if not (_at_least(subset, superset, "minItems") and _at_most(subset, superset, "maxItems")):
             return False
         if subset.get("uniqueItems") and not superset.get("uniqueItems"):
@@ -118,10 +127,40 @@ class _Comparison:
         if items is None:
             return True
         if isinstance(items, list) and isinstance(others, list):
-            return len(items) == len(others) and all(map(self.part, items, others))
+            return len(items) == len(others) and all(
+                self.part(item, other, strict) for item, other in zip(items, others, strict=True)
+            )
         if isinstance(items, (dict, bool)) and isinstance(others, (dict, bool)):
-            return self.part(items, others)
+            return self.part(items, others, strict)
         return False
+
+
+def _conditions(schema: Schema) -> Schema:
+    """Its `if`, `then` and `else`; nothing where there is no `if`, or only an `if`."""
+    found = {word: schema[word] for word in ("if", "then", "else") if schema.get(word) is not None}
+    return found if "if" in found and len(found) > 1 else {}
+
+
+def _always(schema: Schema) -> "bool | None":
+    """Whether the schema was `true` or `false`."""
+    return True if schema is _TRUE else False if schema is _FALSE else None
+
+
+def _says_more(schema: Schema, types: "set[str]") -> bool:
+    """Whether it says, of the types that are compared, what is not."""
+    if "number" in types:
+        multiple = schema.get("multipleOf", 1)
+        exact = isinstance(multiple, (int, float)) and multiple % 1 == 0
+        bounds = (schema.get(f"exclusive{end}", False) for end in ("Minimum", "Maximum"))
+        if not exact or any(bound is not False for bound in bounds):
+            return True
+    if "array" in types and isinstance(schema.get("items"), list):
+        return True
+    if types and "object" not in types:
+        return False
+    if "not" in schema or schema.get("additionalProperties", True) is not True:
+        return True
+    return any(_dict(schema, word) for word in ("dependencies", "patternProperties"))
 
 
 def _string_part(subset: Schema, superset: Schema) -> bool:
@@ -182,7 +221,7 @@ def _dict(schema: Schema, word: str) -> Schema:
 def _resolved(schema: Any, root: Schema) -> "Schema | None":
     for _ in range(64):
         if not isinstance(schema, dict):
-            return _ANYTHING
+            return _TRUE if schema is True else _FALSE if schema is False else _ANYTHING
         reference = schema.get("$ref")
         if not isinstance(reference, str):
             return schema

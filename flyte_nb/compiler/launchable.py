@@ -46,47 +46,54 @@ def check_options(template: workflow_pb2.WorkflowTemplate) -> "tuple[Problem, ..
 
 
 def _check_options(template: workflow_pb2.WorkflowTemplate, errors: Collector) -> None:
-    for node in _all_nodes(template):
-        _check_overrides(node, errors)
+    nodes = _own_nodes(template)
+    if template.HasField("failure_node"):
+        nodes.append(template.failure_node)
+    for node, place in _walk(nodes, into_arrays=True):
+        if node.WhichOneof("target") == "task_node":
+            _check_overrides(node.task_node.overrides.resources, place, errors)
         if node.metadata.HasField("timeout") and not _is_duration(node.metadata.timeout):
-            errors.add(_unreadable_timeout(node.id))
+            errors.add(_unreadable_timeout(place))
 
 
 def _check_ids(template: workflow_pb2.WorkflowTemplate, errors: Collector) -> None:
+    # The failure node stands apart: its id is nobody else's business.
     known: dict[str, workflow_pb2.Node] = {}
-    for node in _all_nodes(template):
+    for node, _ in _walk(_own_nodes(template), into_arrays=False):
         other = known.setdefault(node.id, node)
         if other is not node and other != node:
             errors.add(_ids_collide(node.id))
 
 
-def _all_nodes(template: workflow_pb2.WorkflowTemplate) -> "Iterator[workflow_pb2.Node]":
-    """The nodes and those of their cases; what an array runs has no id of its own."""
-    waiting = [node for node in template.nodes if node.id not in (START_NODE, END_NODE)]
-    if template.HasField("failure_node"):
-        waiting.append(template.failure_node)
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if node.WhichOneof("target") == "branch_node":
+def _own_nodes(template: workflow_pb2.WorkflowTemplate) -> "list[workflow_pb2.Node]":
+    return [node for node in template.nodes if node.id not in (START_NODE, END_NODE)]
+
+
+def _walk(
+    waiting: "list[workflow_pb2.Node]", *, into_arrays: bool
+) -> "Iterator[tuple[workflow_pb2.Node, str]]":
+    """These nodes and those in them, each with its id; what an array runs has the array's."""
+    places = [(node, node.id) for node in waiting]
+    while places:
+        node, place = places.pop()
+        yield node, place
+        target = node.WhichOneof("target")
+        if target == "branch_node":
             block = node.branch_node.if_else
-            waiting.extend(case.then_node for case in (block.case, *block.other))
+            cases = [case.then_node for case in (block.case, *block.other)]
             if block.WhichOneof("default") == "else_node":
-                waiting.append(block.else_node)
+                cases.append(block.else_node)
+            places.extend((case, case.id) for case in cases)
+        elif target == "array_node" and into_arrays:
+            places.append((node.array_node.node, place))
 
 
-def _check_overrides(node: workflow_pb2.Node, errors: Collector) -> None:
-    inner = node
-    while inner.WhichOneof("target") == "array_node":
-        inner = inner.array_node.node
-    if inner.WhichOneof("target") != "task_node" or not inner.task_node.HasField("overrides"):
-        return
-    resources = inner.task_node.overrides.resources
+def _check_overrides(resources: tasks_pb2.Resources, place: str, errors: Collector) -> None:
     names = tasks_pb2.Resources.ResourceName.DESCRIPTOR.values_by_number
     for entry in (*resources.requests, *resources.limits):
         if not is_quantity(entry.value):
             name = names[entry.name].name if entry.name in names else str(entry.name)
-            errors.add(_unreadable_override(node.id, name.lower(), entry.value))
+            errors.add(_unreadable_override(place, name.lower(), entry.value))
 
 
 def _is_duration(duration: duration_pb2.Duration) -> bool:

@@ -139,7 +139,9 @@ def flyte_node_id(problem: Problem) -> str:
     """The node on which Flyte itself reports this problem."""
     if problem.code in _AT_START:
         return START_NODE
-    if problem.code == "WorkflowReferenceNotFound" and "LAUNCH_PLAN" in problem.flyte_text:
+    if problem.code == "WorkflowReferenceNotFound" and problem.message.startswith(
+        "The launch plan "
+    ):
         return START_NODE
     if problem.code == "WorkflowBuildError":
         return ""

@@ -43,8 +43,8 @@ class Plan(NamedTuple):
     parameters: "dict[str, Type]"
     required: "frozenset[str]"
     """Parameters without a default."""
-    broken: "frozenset[str]"
-    """Parameters without a type."""
+    broken: "Mapping[str, str]"
+    """Fields that Flyte requires of a parameter and that are missing, by its name."""
     outputs: Interface
 
 
@@ -98,14 +98,17 @@ class Program:
             if plan is None:
                 return None
             outputs = self._of_message(interface_pb2.TypedInterface(outputs=plan.expected_outputs))
-            types, required, broken = {}, set(), set()
+            types, required = {}, set()
+            broken: dict[str, str] = {}
             for name, parameter in plan.expected_inputs.parameters.items():
                 types[name] = self.types.of(parameter.var.type)
                 if parameter.WhichOneof("behavior") == "required" and parameter.required:
                     required.add(name)
                 if not parameter.var.HasField("type"):
-                    broken.add(name)
-            found = Plan(types, frozenset(required), frozenset(broken), outputs)
+                    broken[name] = "param.Type"
+                elif not name:
+                    broken[name] = "paramName"
+            found = Plan(types, frozenset(required), broken, outputs)
             self._launch_plans[reference] = found
         return found
 

@@ -91,6 +91,13 @@ def _check_resources(
 
 
 def _check_pod(pod: tasks_pb2.K8sPod, errors: Collector) -> None:
+    if not pod.HasField("pod_spec"):
+        message, hint = (
+            "The pod has no spec.",
+            "Give it a container, named as the task's primary one.",
+        )
+        errors.add(reports.invalid_value("root", "k8s pod spec", message, hint))
+        return
     try:
         spec = struct_from_bytes(pod.pod_spec.SerializeToString())
     except CodecError as error:

@@ -139,12 +139,15 @@ def _compile(
     if errors.count:
         return
     # Inner ones first, each once: then no workflow is compiled within another.
-    for use in needed.workflows:
+    used = {key(use.identifier): use for use in needed.workflows}
+    for reference, use in used.items():
         errors.entity = use.identifier.name
-        reference = key(use.identifier)
         _compile_one(program.workflows[reference], workflows[reference], program, errors)
     errors.entity = closure.primary.template.id.name
     _compile_one(closure.primary, primary, program, errors)
+    for reference, workflow in program.workflows.items():
+        if reference not in used:
+            del workflow.template.nodes[:2]  # Flyte leaves what nobody runs as it is
 
 
 def _by_key(
@@ -178,7 +181,7 @@ def _compile_one(
     template = compiled.template
     start, end, *nodes = reading.nodes
     if not nodes:
-        errors.add(reports.no_nodes(go_text(template.id)))
+        errors.add(reports.no_nodes(go_text(template.id) if template.HasField("id") else "<nil>"))
         return
     builder = Builder(compiled, program, errors)
     builder.interface = program.of_workflow(template)

@@ -6,6 +6,7 @@ from flyteidl.core import types_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flyte_nb.compiler import check_inputs
 from flyte_nb.compiler.casting import TypeTable
 from flyte_nb.compiler.json_schemas import fits
 
@@ -123,6 +124,8 @@ def test_castable(upstream, downstream, expected):
 
 
 OBJECT = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+CLOSED = {**OBJECT, "additionalProperties": False}
+"""As SDKs of Flyte write dataclasses."""
 SCHEMAS = [
     ("equal", OBJECT, OBJECT, True),
     ("unknown draft", {**OBJECT, "$schema": "https://x/2020-12"}, OBJECT, False),
@@ -159,9 +162,19 @@ SCHEMAS = [
     ("any of missing", {}, {"anyOf": [{"type": "null"}]}, False),
     ("const", {"const": 1}, {"const": 2}, False),
     ("equal const", {"const": 1, "a": 1}, {"const": 1}, True),
-    ("if", {"if": OBJECT}, {}, False),
-    ("equal if", {"if": OBJECT, "x": 1}, {"if": OBJECT}, True),
-    ("other then", {"then": OBJECT}, {"then": {"type": "string"}}, False),
+    ("if", {"if": OBJECT, "then": OBJECT}, {"title": "a"}, False),
+    ("if alone says nothing", {"if": OBJECT}, {"title": "a"}, True),
+    ("equal if", {"if": OBJECT, "else": OBJECT, "x": 1}, {"if": OBJECT, "else": OBJECT}, True),
+    ("other then", {"if": OBJECT, "then": OBJECT}, {"if": OBJECT, "then": {"type": "string"}}, False),
+    ("then without if says nothing", {"then": OBJECT}, {"then": {"type": "string"}}, True),
+    ("more is said in any of", {"anyOf": [CLOSED], "title": "a"}, {"anyOf": [CLOSED]}, False),
+    ("in a field of one of them", {"anyOf": [{"type": "object", "properties": {"a": CLOSED}}], "title": "a"}, {"anyOf": [{"type": "object", "properties": {"a": CLOSED}}]}, False),  # noqa: E501
+    ("and in if", {"if": CLOSED, "then": OBJECT, "title": "a"}, {"if": CLOSED, "then": OBJECT}, False),
+    ("more is said that is nothing", {"anyOf": [{**OBJECT, "additionalProperties": True}], "title": "a"}, {"anyOf": [OBJECT]}, True),  # noqa: E501
+    ("a limit that is not compared", {"anyOf": [{"type": "number", "exclusiveMinimum": 1}], "title": "a"}, {"anyOf": [{"type": "number", "exclusiveMinimum": 1}]}, False),  # noqa: E501
+    ("a tuple in any of", {"anyOf": [{"type": "array", "items": [OBJECT]}], "title": "a"}, {"anyOf": [{"type": "array", "items": [OBJECT]}]}, False),  # noqa: E501
+    ("true is no object in any of", {"anyOf": [True]}, {"anyOf": [{}]}, False),
+    ("true is true in any of", {"anyOf": [True], "title": "a"}, {"anyOf": [True]}, True),
     ("references", {"$ref": "#/$defs/a", "$defs": {"a": OBJECT}}, OBJECT, True),
     ("reference to nowhere", {"$ref": "#/$defs/b", "$defs": {"a": OBJECT}}, OBJECT, False),
     ("foreign reference", {"$ref": "http://x"}, OBJECT, False),
@@ -224,3 +237,21 @@ def test_deeply_nested_unions_are_decided_at_once():
         other = w.union(other, w.tagged(w.INT, "x"))
     table = TypeTable()
     assert table.castable(table.of(one), table.of(other)) in (True, False)
+
+
+def test_a_value_that_says_its_kind_alone_fits_nothing():
+    for kind, type in (
+        ("structured_dataset", w.dataset()),
+        ("schema", w.schema()),
+        ("blob", w.blob()),
+    ):
+        scalar = w.literals_pb2.Scalar()
+        getattr(scalar, kind).uri = "s3://b/x"
+        if kind == "blob":
+            scalar.blob.metadata.SetInParent()
+        taker = w.task("take", {"x": type}, {})
+        assert w.codes(w.workflow([w.node("n0", taker, x=scalar)]), [taker]) == ["MismatchingTypes"]
+        literal = w.literals_pb2.Literal(scalar=scalar)
+        inputs = w.literals_pb2.LiteralMap(literals={"x": literal})
+        found = check_inputs(w.interface({"x": type}), inputs)
+        assert [problem.code for problem in found] == ["MismatchingTypes"]

@@ -118,6 +118,38 @@ def test_what_can_be_launched_has_no_such_problem():
         assert check_launchable(w.compiled(wf(node), TASKS)) == ()
 
 
+def test_what_an_array_or_a_failure_node_runs_is_looked_at_too():
+    mapped = w.node("n0", n=1)
+    mapped.array_node.node.CopyFrom(SLOW)
+    (problem,) = check_launchable(w.compiled(wf(mapped), TASKS))
+    assert (problem.code, problem.node_id) == ("SyntaxError", "n0")
+    template = wf(w.node("n0", INC, n=1))
+    template.failure_node.CopyFrom(_override("much"))
+    (problem,) = check_launchable(w.compiled(template, TASKS))
+    assert problem.code == "WorkflowBuildError"
+
+
+def test_a_failure_node_may_have_the_id_of_another_node():
+    template = wf(w.node("n0", INC, n=1))
+    template.failure_node.CopyFrom(w.node("n0", INC, n=2))
+    assert check_launchable(w.compiled(template, TASKS)) == ()
+
+
+def test_every_output_in_which_two_cases_differ_is_told():
+    first = w.task("first", {}, {"a": w.INT, "b": w.INT})
+    second = w.task("second", {}, {"a": w.STR, "b": w.STR})
+    cases = branch([(POINT, w.node("n0", first))], otherwise=w.node("n1", second))
+    found = [p for p in w.problems(wf(cases), [first, second]) if p.code == "MismatchingTypes"]
+    assert [problem.variable for problem in found] == ["a", "b"]
+
+
+def test_a_sub_workflow_that_nobody_runs_is_handed_back_as_it_was():
+    used, other = (wf(w.node("n0", INC, n=1), name=name) for name in ("used", "other"))
+    closure = w.compiled(wf(w.node("n0", used, n=1)), TASKS, [other, used])
+    assert closure.sub_workflows[0].template == other
+    assert len(closure.sub_workflows[1].template.nodes) == 3
+
+
 NO_IMAGE = w.task("t")
 NO_IMAGE.container.ClearField("image")
 NO_COMMAND = w.task("t", {"n": w.INT})
@@ -128,6 +160,8 @@ NO_ID = w.task("t")
 NO_ID.ClearField("id")
 POD = w.task("t")
 POD.k8s_pod.pod_spec.update({"containers": [{"name": "Big Pod"}]})
+NO_SPEC = w.task("t")
+NO_SPEC.k8s_pod.primary_container_name = "a"
 NO_POD = w.task("t")
 NO_POD.k8s_pod.pod_spec.update({"containers": 3})
 ELSEWHERE = [
@@ -136,6 +170,7 @@ ELSEWHERE = [
     (NO_ID, "ValueRequired", "root", "Value required [Id]."),
     (MUCH, "UnrecognizedValue", "resources.MEMORY", "Unrecognized value [much]."),
     (POD, "InvalidValue", "root", "Invalid value [k8s pod spec container name]."),
+    (NO_SPEC, "InvalidValue", "root", "Invalid value [k8s pod spec]."),
     (NO_POD, "InvalidValue", "root", "Invalid value [k8s pod spec]."),
     ([FINE, FINE], "DuplicateId", None, "Trying to insert two nodes with the same id."),
     (literals_pb2.Literal(), "InvalidLiteralType", "start-node", "Failed to validate literal type for [x]"),
@@ -223,6 +258,10 @@ def test_launch_plans_need_their_required_inputs_and_take_the_others():
         w.node("n0", identifier, n=1), w.node("n1", INC, n=w.promise("o0", "n0")),
     )  # fmt: skip
     assert w.codes(used, TASKS, plans=plans) == []
+    plan.expected_inputs.parameters[""].CopyFrom(plan.expected_inputs.parameters["n"])
+    texts = [p.flyte_text for p in w.problems(wf(w.node("n0", identifier, n=1)), plans=plans)]
+    assert "Value required [paramName]." in texts
+    del plan.expected_inputs.parameters[""]
     plan.expected_inputs.parameters["n"].var.ClearField("type")
     assert w.codes(wf(w.node("n0", identifier, n=1)), plans=plans) == ["ValueRequired"]
 
@@ -337,3 +376,19 @@ def test_types_are_quoted_as_flyte_quotes_them():
     )
     assert f"simple: STRUCT structure{{{fields}}}" in found[0].flyte_text
     assert types_pb2.LiteralType() == types_pb2.LiteralType()
+
+
+def test_control_characters_are_quoted_as_flyte_quotes_them():
+    odd = w.task('a\t\x00\x7f\x85"')
+    (problem,) = w.problems(wf(w.node("n0", odd)))
+    assert r'name:"a\t\x00\x7f\u0085\""' in problem.flyte_text
+
+
+def test_flyte_has_launch_plans_that_are_not_known_on_its_start():
+    plan = w.identifier("lp", identifier_pb2.UNSPECIFIED)
+    (problem,) = w.problems(wf(w.node("n0", plan)))
+    assert (problem.node_id, flyte_node_id(problem)) == ("n0", "start-node")
+    nameless = w.workflow([])
+    nameless.ClearField("id")
+    (problem,) = w.problems(nameless)
+    assert flyte_node_id(problem) == "<nil>"
