@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from flyteidl.core import compiler_pb2, literals_pb2, workflow_pb2
 
 from flyte_nb.graph.building import Drawing, map_subtitle, short_name
-from flyte_nb.graph.conditions import condition_text, scalar_text
+from flyte_nb.graph.conditions import condition_text, duration_text, scalar_text
 from flyte_nb.graph.interfaces import Interfaces, Words, key_of
 from flyte_nb.graph.values import (
     ARRAY,
@@ -227,7 +227,7 @@ def _target(node: _Node) -> "tuple[str, str, str]":
 def _gate_subtitle(gate: workflow_pb2.GateNode) -> str:
     which = gate.WhichOneof("condition")
     if which == "sleep":
-        return f"sleeps {gate.sleep.duration.seconds} s"
+        return f"sleeps {duration_text(gate.sleep.duration)}"
     if which == "signal":
         return f"waits for {gate.signal.output_variable_name or 'input'}"
     return "waits for approval"

@@ -1,6 +1,7 @@
 """A branch's conditions as a person would write them: `x > 0.1 and x < 1`."""
 
 from flyteidl.core import condition_pb2, literals_pb2
+from google.protobuf import duration_pb2
 
 _OPERATORS = {0: "==", 1: "!=", 2: ">", 3: ">=", 4: "<", 5: "<="}
 _MAX_DEPTH = 8
@@ -67,7 +68,27 @@ def primitive_text(primitive: literals_pb2.Primitive) -> str:
     if kind == "float_value":
         return f"{primitive.float_value:g}"
     if kind == "datetime":
-        return f"{primitive.datetime.ToJsonString()}"
+        try:
+            return f"{primitive.datetime.ToJsonString()}"
+        except ValueError:  # no year has it
+            return f"{primitive.datetime.seconds} s after 1970"
     if kind == "duration":
-        return f"{primitive.duration.seconds} s"
+        return duration_text(primitive.duration)
     return ""
+
+
+def duration_text(duration: duration_pb2.Duration) -> str:
+    """A time as a person says it, of any size: `500 ms`, `1.5 s`, `1 h 30 min`, `2 d`."""
+    seconds = abs(duration.seconds + duration.nanos / 1e9)
+    sign = "-" if duration.seconds < 0 or duration.nanos < 0 else ""
+    if seconds < 1:
+        return f"{sign}{seconds * 1000:g} ms" if seconds else "0 s"
+    if seconds < 60:
+        return f"{sign}{seconds:g} s"
+    parts = []
+    rest = round(seconds)
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count:,} {unit}")
+    return sign + " ".join(parts[:2])

@@ -14,7 +14,8 @@ from flyteidl.core import compiler_pb2, literals_pb2, tasks_pb2, workflow_pb2
 from flyte_nb.api import specs
 from flyte_nb.api.errors import FlyteNbError
 from flyte_nb.api.specs import Location
-from flyte_nb.graph.conditions import condition_text, scalar_text
+from flyte_nb.graph.compiled import cases_of
+from flyte_nb.graph.conditions import duration_text, scalar_text
 from flyte_nb.graph.interfaces import Interfaces, Words, key_of
 from flyte_nb.graph.values import INPUTS, OUTPUTS, START, Graph, GraphNode
 from flyte_nb.wire.specs import workflow_spec_to_idl
@@ -187,7 +188,7 @@ class Details:
             node = waiting.pop()
             nodes[node.id] = node
             if node.WhichOneof("target") == "branch_node":
-                waiting += [case for _, case in _branches(node.branch_node.if_else)]
+                waiting += [case for _, case in cases_of(node.branch_node.if_else)]
         interface = template.interface
         takes, gives = (self._interfaces.words(v) for v in (interface.inputs, interface.outputs))
         return _Level(graph, template.id.name or graph.name, nodes, takes, gives)
@@ -276,15 +277,8 @@ def _version(version: str) -> "Iterator[Row]":
         yield "version", version
 
 
-def _branches(block: workflow_pb2.IfElseBlock) -> "Iterator[tuple[str, _Node]]":
-    for case in (block.case, *block.other):
-        yield condition_text(case.condition), case.then_node
-    if block.WhichOneof("default") == "else_node":
-        yield "else", block.else_node
-
-
 def _cases(block: workflow_pb2.IfElseBlock) -> "Iterator[Row]":
-    for condition, node in _branches(block):
+    for condition, node in cases_of(block):
         yield condition, f"→ {node.metadata.name or node.id}"
     if block.WhichOneof("default") == "error":
         yield "else", f"fails: {block.error.message}"
@@ -293,7 +287,7 @@ def _cases(block: workflow_pb2.IfElseBlock) -> "Iterator[Row]":
 def _gate(gate: workflow_pb2.GateNode) -> "Iterator[Row]":
     which = gate.WhichOneof("condition")
     if which == "sleep":
-        yield "sleeps", f"{gate.sleep.duration.ToTimedelta().total_seconds():g} s"
+        yield "sleeps", duration_text(gate.sleep.duration)
     elif which == "signal":
         yield "waits for", f"a value, signal {gate.signal.signal_id}"
     elif which == "approve":
@@ -312,8 +306,8 @@ def _task_options(node: _Node, task: tasks_pb2.TaskTemplate) -> "Iterator[Row]":
         version = own.cache_version or metadata.discovery_version
         yield "cache", f"version {version}" if version else "on"
     for timeout in (own.timeout, metadata.timeout):
-        if timeout.ToNanoseconds():
-            yield "timeout", f"{timeout.ToTimedelta().total_seconds():g} s"
+        if timeout.seconds or timeout.nanos:
+            yield "timeout", duration_text(timeout)
             break
     if own.interruptible or metadata.interruptible:
         yield "interruptible", "yes"
@@ -322,7 +316,12 @@ def _task_options(node: _Node, task: tasks_pb2.TaskTemplate) -> "Iterator[Row]":
         resources = task.container.resources
     for title, entries in (("requests", resources.requests), ("limits", resources.limits)):
         if entries:
-            named = tasks_pb2.Resources.ResourceName.Name
-            yield title, ", ".join(f"{named(e.name).lower()} {e.value}" for e in entries)
+            yield title, ", ".join(f"{_resource(e.name)} {e.value}" for e in entries)
     if task.container.image not in ("", _UNVERSIONED):
         yield "image", task.container.image
+
+
+def _resource(number: int) -> str:
+    """`cpu`; of one that this release does not know, its number."""
+    known = tasks_pb2.Resources.ResourceName.DESCRIPTOR.values_by_number.get(number)
+    return known.name.lower() if known is not None else str(number)

@@ -11,7 +11,7 @@ from flyte_nb.graph.opening import below, openable, opened
 from flyte_nb.graph.palette import CHANGE_STYLES
 from flyte_nb.graph.typed import typed
 from flyte_nb.graph.values import INPUTS, OUTPUTS, Graph, GraphNode
-from flyte_nb.notebook.cards import units
+from flyte_nb.notebook.cards import parts, units
 from flyte_nb.notebook.details import Details
 from flyte_nb.notebook.ports import CompiledPort
 
@@ -148,7 +148,7 @@ class Subject:
                     "node": problem.node_id if problem.node_id in titles else "",
                     "head": ".".join(filter(None, (subject, problem.variable))),
                     "where": self.humanize(f"{place.filename}:{place.line}") if place else "",
-                    "text": self.humanize(problem.message).replace("`", ""),
+                    "text": self.humanize(parts.said_of(problem)).replace("`", ""),
                     "hint": self.humanize(problem.hint).replace("`", ""),
                 }
             )
@@ -208,6 +208,8 @@ class Subject:
     def _overview(self, closed: int) -> "tuple[str, ...]":
         count = sum(1 for node in self.graph.nodes if node.kind not in (INPUTS, OUTPUTS))
         lines = [self.compared] if self.compared else []
+        if not count:
+            return tuple(lines)
         lines.append(units.plural(count, "node"))
         if len(self._all) - len(self.graph.nodes):
             inner = sum(1 for node in self._all if node.kind not in (INPUTS, OUTPUTS)) - count

@@ -30,6 +30,9 @@ SUNK = f"background:{_SUNK}"
 
 TABLE = "border-collapse:collapse;width:100%;margin:0;table-layout:auto;font-size:13px;border:none"
 ROW = "background:transparent"
+LONG = "word-break:break-all"
+"""A name that breaks where there is no room, so that what stands beside it stays on the card. JupyterLab
+keeps no `overflow-wrap:anywhere` in a notebook that it does not trust."""
 CELL = (
     f"padding:5px 14px;text-align:left;vertical-align:top;border:none;border-top:{LINE};"
     "white-space:normal;overflow-wrap:break-word"

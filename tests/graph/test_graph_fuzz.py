@@ -24,6 +24,8 @@ names = st.sampled_from(
     ["m.a", "m.b", "", "m.\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16")]
 )
 
+seconds = st.sampled_from([0, 3, -90, 10**12, 2**63 - 1, -(2**63)])
+
 
 @st.composite
 def nodes(draw: st.DrawFn, depth: int = 2) -> workflow_pb2.Node:
@@ -37,10 +39,12 @@ def nodes(draw: st.DrawFn, depth: int = 2) -> workflow_pb2.Node:
     elif kind == "plan":
         node.workflow_node.launchplan_ref.name = draw(names)
     elif kind == "gate":
-        node.gate_node.sleep.duration.seconds = 3
+        node.gate_node.sleep.duration.seconds = draw(seconds)
     elif kind == "branch" and depth:
         block = node.branch_node.if_else
         block.case.then_node.CopyFrom(draw(nodes(depth - 1)))
+        value = block.case.condition.comparison.right_value.primitive
+        getattr(value, draw(st.sampled_from(["datetime", "duration"]))).seconds = draw(seconds)
         if draw(st.booleans()):
             block.else_node.CopyFrom(draw(nodes(depth - 1)))
     elif kind == "array" and depth:

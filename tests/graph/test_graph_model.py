@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from flyteidl.core import compiler_pb2, workflow_pb2
-from google.protobuf import json_format
+from flyteidl.core import compiler_pb2, literals_pb2, workflow_pb2
+from google.protobuf import duration_pb2, json_format
 
 from flyte_nb.api import literals as lit
 from flyte_nb.api.identifiers import Identifier
@@ -24,6 +24,7 @@ from flyte_nb.api.specs import (
     WorkflowNode,
     WorkflowTemplate,
 )
+from flyte_nb.graph.conditions import duration_text, primitive_text
 from flyte_nb.graph.layout import layered
 from flyte_nb.graph.model import graph_of, graph_of_template
 from flyte_nb.graph.svg import svg
@@ -221,3 +222,26 @@ def test_a_wrong_workflow_is_drawn_all_the_same(ids: "tuple[str, str]") -> None:
         )
     )
     assert svg(layered(graph)).count('id="node-') == 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "nanos", "said"),
+    [
+        (0, 0, "0 s"),
+        (0, 500_000_000, "500 ms"),
+        (1, 500_000_000, "1.5 s"),
+        (90, 0, "1 min 30 s"),
+        (5400, 0, "1 h 30 min"),
+        (172_800, 0, "2 d"),
+        (-90, 0, "-1 min 30 s"),
+        (2**63 - 1, 0, "106,751,991,167,300 d 15 h"),
+    ],
+)
+def test_times_are_said_as_a_person_says_them(seconds: int, nanos: int, said: str) -> None:
+    assert duration_text(duration_pb2.Duration(seconds=seconds, nanos=nanos)) == said
+
+
+def test_a_moment_that_no_calendar_has_is_said_all_the_same() -> None:
+    primitive = literals_pb2.Primitive()
+    primitive.datetime.seconds = 2**62
+    assert primitive_text(primitive) == f"{2**62} s after 1970"

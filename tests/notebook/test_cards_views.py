@@ -409,6 +409,15 @@ def test_a_message_has_a_title_and_a_hint() -> None:
     assert words(card) == "Not connected Nobody answers. Try %flyte connect ."
 
 
+def test_a_long_name_breaks_where_there_is_no_room() -> None:
+    long = Identifier("task", "p", "d", "m." + "long_" * 40, "v")
+    new = RegisteredEntity(long, NEW, "new", 1)
+    run = ExecutionView(ExecutionId("p", "d", "e"), long, long, "RUNNING", START)
+    for card in (registration.card(registered(new)), executions.card([run], where="")):
+        cell = card.partition("m.long_")[0].rpartition("<span")[2]
+        assert "word-break:break-all" in cell
+
+
 # --- whatever the names -----------------------------------------------------------------------------
 
 nasty = st.text(max_size=30) | st.sampled_from(["<script>", '"><img onerror=x>', "`", "\0\x1b[31m"])

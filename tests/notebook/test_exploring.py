@@ -3,8 +3,13 @@
 from typing import Any
 
 import pytest
+from flyteidl.core import compiler_pb2
 
+from flyte_nb.api.problems import Problem
+from flyte_nb.graph.model import graph_of
+from flyte_nb.notebook.cards import parts
 from flyte_nb.notebook.commands.graphing import subject_of
+from flyte_nb.notebook.details import Details, Places
 from flyte_nb.notebook.exploring import Seen, Subject
 
 NESTED = """\
@@ -128,3 +133,33 @@ def test_a_wide_workflow_collapses_and_its_groups_open(nested):
     assert closed.facts[group.id]["rows"][0][1].startswith("400: fit · 0, fit · 1")
     assert len(wide.picture(wide.toggled(Seen(), group.id)).facts) > 400
     assert wide.showing(Seen(), "n7").opened == {group.id}
+
+
+def test_what_stands_above_a_problem_is_not_said_again():
+    said = Problem("MismatchingTypes", "fit.depth: Expected int, got str.", "n1", "depth")
+    assert parts.said_of(said) == "Expected int, got str."
+    for message in ("depth: what", "The input depth of fit is missing.", "It is fit.depth: no"):
+        assert parts.said_of(said._replace(message=message)) == message
+
+
+def test_of_a_workflow_without_nodes_there_is_nothing_to_click_on(nested):
+    nested.run("@workflow\ndef empty() -> None:\n    pass", cell_id="empty")
+    subject = subject_of(nested.kernel, nested.shell.user_ns["empty"])
+    assert subject.picture(Seen()).overview == ()
+    assert [problem["text"] for problem in subject.listed()] == ["The workflow calls nothing."]
+
+
+def test_options_of_any_size_are_told():
+    closure = compiler_pb2.CompiledWorkflowClosure()
+    nodes = closure.primary.template.nodes
+    nap = nodes.add(id="n0")
+    nap.gate_node.sleep.duration.seconds = 2**62
+    late = nodes.add(id="n1")
+    late.task_node.reference_id.name = "m.late"
+    late.metadata.timeout.seconds = 5400
+    late.task_node.overrides.resources.requests.add(name=77, value="1")
+    graph = graph_of(closure)
+    details = Details(graph, closure, Places({}, {}, lambda place: ""))
+    rows = [dict(details.of(node).rows) for node in graph.nodes]
+    assert rows[0]["sleeps"].endswith(" h")
+    assert (rows[1]["timeout"], rows[1]["requests"]) == ("1 h 30 min", "77 1")

@@ -10,6 +10,7 @@ from flyte_nb.notebook.cards import parts, units
 from flyte_nb.notebook.html import Child, Safe, element
 
 STALE = "stale"
+_WHOLE = "white-space:nowrap"
 
 _STYLES = {
     WRONG: PHASE_STYLES["PROBLEM"],
@@ -97,11 +98,11 @@ def _row(
     location = one.location
     place = humanize(f"{location.filename}:{location.line}") if location is not None else ""
     return [
-        one.id.name,
-        _kind(one),
+        element("span", one.id.name, style=theme.LONG),
+        element("span", _kind(one), style=_WHOLE),
         parts.pill(style, _said(one, stale)),
         str(one.nodes) if one.nodes else "–",
-        element("span", place, style=theme.SOFT),
+        element("span", place, style=f"{theme.SOFT};{_WHOLE}"),
     ]
 
 

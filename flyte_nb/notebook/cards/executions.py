@@ -62,7 +62,7 @@ def _row(view: ExecutionView, now: "datetime | None") -> "list[Child]":
     note = view.abort_cause or (_first_line(view.error) if view.error else "")
     return [
         element("span", view.id.name, style=theme.MONO),
-        view.workflow.name or view.entity.name,
+        element("span", view.workflow.name or view.entity.name, style=theme.LONG),
         parts.phase_pill(view.phase),
         element("span", when, title=units.moment(started), style="white-space:nowrap"),
         _took(view, now),

@@ -85,7 +85,7 @@ def _row(node: NodeView, titles: "Mapping[str, str]", now: "datetime | None") ->
             "span",
             title_of(node, titles),
             element("span", f"  {node.node_id}", style=f"{theme.MONO};{theme.SOFT}"),
-            style="padding-left:16px" if node.parent_id else "",
+            style=f"{theme.LONG};padding-left:16px" if node.parent_id else theme.LONG,
         ),
         parts.phase_pill(display_phase(node.phase, node.cache_status)),
         "–" if seconds is None else units.duration(seconds),

@@ -126,12 +126,19 @@ def problems(
         element(
             "div",
             _problem_head(number, problem, humanize, titles or {}),
-            element("div", with_code(humanize(problem.message), theme.CODE)),
+            element("div", with_code(humanize(said_of(problem)), theme.CODE)),
             element("div", with_code(humanize(problem.hint), theme.CODE)) if problem.hint else None,
             style="margin:0 0 12px 0" if number < len(found) else "margin:0",
         )
         for number, problem in enumerate(found, start=1)
     )
+
+
+def said_of(problem: Problem) -> str:
+    """The message without the `fit.depth: ` that stands above it already."""
+    place, _, rest = problem.message.partition(": ")
+    told = problem.variable and place.endswith(f".{problem.variable}") and " " not in place
+    return rest if rest and told else problem.message
 
 
 def _problem_head(

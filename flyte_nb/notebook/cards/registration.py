@@ -143,7 +143,7 @@ def _row(alike: "list[RegisteredEntity]", humanize: "Callable[[str], str]") -> "
     sent = sum(entity.uploaded_bytes for entity in alike)
     is_task = first.id.resource_type == "task"
     return [
-        names,
+        element("span", names, style=theme.LONG if len(alike) == 1 else ""),
         _kind(first),
         parts.pill(style),
         why,

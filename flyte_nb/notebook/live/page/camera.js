@@ -2,7 +2,7 @@
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
-const READABLE = 0.62; // of natural size; below it the first view shows the beginning, not the whole
+const READABLE = 0.7; // of natural size; below it the first view shows the beginning, not the whole
 const TALLEST = 460;
 
 // Where a node's top left lies in the drawing.
@@ -35,11 +35,12 @@ function camera(svg, host, before, moving) {
     last = w;
     apply();
   };
-  // The whole drawing, never larger than natural. `least` is how small it may get.
+  // The whole drawing, never larger than natural. `least` is how small it may get: then a tall drawing is as
+  // wide as the host, and a wide one shows its beginning.
   const fit = (least = 0) => {
     const { width: w, height: h } = room();
     let scale = Math.max(1, width / w, height / h);
-    if (least && scale > 1 / least) scale = 1 / least;
+    if (least && scale > 1 / least) scale = clamp(width / w, 1, 1 / least);
     const x = width > w * scale + 1 ? 0 : (width - w * scale) / 2;
     const y = (height - h * scale) / 2;
     show(scale, x, y);

@@ -111,6 +111,10 @@ function stageOf(model, explore) {
       stage.answered();
       stage.draw();
     },
+    close() {
+      clearTimeout(waiting);
+      watcher.disconnect();
+    },
   };
   const brush = painter(model.get("looks"));
   const search = searchBox(stage, model);
@@ -136,7 +140,7 @@ function stageOf(model, explore) {
   return stage;
 }
 
-// Follow the model; the result stops it.
+// Follow the model; the result ends the stage.
 function follow(model, stage) {
   const on = {
     "msg:custom": stage.onMessage,
@@ -147,6 +151,7 @@ function follow(model, stage) {
   for (const [name, act] of Object.entries(on)) model.on(name, act);
   return () => {
     for (const [name, act] of Object.entries(on)) model.off(name, act);
+    stage.close();
   };
 }
 
@@ -154,12 +159,13 @@ function follow(model, stage) {
 // saved in the notebook is that picture; when the kernel is gone the page shows it again.
 function takePlace(model) {
   let stage = null;
+  let end = () => {};
   const take = () => {
     const found = document.querySelector(`.${model.get("anchor")}:not(.fnb-taken)`);
     if (!found || (stage?.root.isConnected && stage.root.parentElement.classList.contains(model.get("anchor")))) return;
     if (!stage) {
       stage = stageOf(model, true);
-      follow(model, stage);
+      end = follow(model, stage);
       const leave = () => model.send({ left: true });
       stage.root.addEventListener("pointerleave", leave);
       stage.root.addEventListener("focusout", (event) => {
@@ -178,6 +184,7 @@ function takePlace(model) {
   take();
   return () => {
     watcher.disconnect();
+    end();
     const place = stage?.root.parentElement;
     stage?.root.remove();
     if (!place) return;

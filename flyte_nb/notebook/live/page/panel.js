@@ -76,6 +76,9 @@ function panel(stage, model) {
           ];
       side.replaceChildren(...lists);
       side.scrollTop = 0;
+      // Below the stage it only grows from node to node, so that what follows on the page stays in its place.
+      const below = side.parentElement?.classList.contains("fnb-below");
+      side.style.minHeight = below && facts ? `${side.offsetHeight}px` : "";
     },
   };
 }
