@@ -101,6 +101,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Take one file."""
         try:
             status, text = self._take()
+        except (ConnectionError, TimeoutError):
+            raise  # nobody is there to be told
         except OSError as error:
             _LOG.warning("an upload failed: %s", error)
             status, text = HTTPStatus.INSUFFICIENT_STORAGE, f"The file cannot be written: {error}."
@@ -123,6 +125,14 @@ class _Handler(BaseHTTPRequestHandler):
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             self._say(HTTPStatus.NOT_FOUND, "There is no such object.")
 
+    def handle(self) -> None:
+        """Serve one client, who may leave in the middle."""
+        try:
+            super().handle()
+        except (ConnectionError, TimeoutError) as error:
+            self.close_connection = True
+            _LOG.info("a client left in the middle of a file: %s", error)
+
     def _say(self, status: HTTPStatus, text: str) -> None:
         body = text.encode()
         self.close_connection = True
@@ -141,7 +151,9 @@ class _Handler(BaseHTTPRequestHandler):
         if not parts.path.startswith(_ROUTES[verb]) or not expires.isdecimal():
             return path, md5, (HTTPStatus.NOT_FOUND, "Nothing lies here.")
         signature = _signature(self.key, verb, path, md5, int(expires))
-        if not hmac.compare_digest(signature, query.get("signature", "")):
+        said = query.get("signature", "")
+        # Bytes: of text, `compare_digest` takes ASCII only.
+        if not hmac.compare_digest(signature.encode(), said.encode("utf-8", "replace")):
             text = "The URL's signature is wrong. Ask for a new location."
             return path, md5, (HTTPStatus.FORBIDDEN, text)
         if time.time() > int(expires):

@@ -4,7 +4,10 @@ import base64
 import hashlib
 import http.client
 import os
+import socket
+import struct
 import threading
+import time
 from urllib.parse import urlsplit
 
 import pytest
@@ -204,3 +207,45 @@ def test_a_link_to_a_deck_needs_a_node_that_has_one(admin, specs):
     request.node_execution_id.execution_id.name = "none"
     with pytest.raises(RemoteError, match="failed to find node execution"):
         admin.CreateDownloadLink(request)
+
+
+@pytest.fixture
+def uploads(tmp_path):
+    made = Uploads(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("signature", ["%C3%A9", "%FF", "%ED%A0%80", ""])
+def test_a_signature_that_is_no_ascii_is_refused_as_any_other(uploads, capfd, signature):
+    url = uploads.location("a.txt", md5="", expires_at=1 << 40)
+    base, _, _ = url.rpartition("signature=")
+    assert put(f"{base}signature={signature}", b"x")[0] == 403
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("verb", ["PUT", "GET"])
+def test_a_client_that_leaves_in_the_middle_leaves_a_line_in_the_log(
+    uploads, tmp_path, capfd, caplog, verb
+):
+    caplog.set_level("INFO", "flyte_nb.admin.uploads")
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(64 << 20)  # more than the buffers between the two hold
+    if verb == "PUT":
+        parts = urlsplit(uploads.location("other", md5="", expires_at=1 << 40))
+    else:
+        parts = urlsplit(uploads.download_location("large", expires_at=1 << 40))
+    with socket.create_connection((parts.hostname, parts.port)) as client:
+        head = f"{verb} {parts.path}?{parts.query} HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n"
+        client.sendall(head.encode() + b"x" * 1000)
+        if verb == "GET":
+            client.recv(1000)
+        # Not the usual end: what is unread is thrown away, and the other side is told so.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    deadline = time.monotonic() + 30
+    while not (said := caplog.text) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert "a client left" in said
+    assert capfd.readouterr().err == ""
+    assert not (tmp_path / "other").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["large"]
