@@ -70,7 +70,7 @@ def carried_out(
     token = context.runner.set(runner or context.DirectRunner())
     try:
         return function(**arguments)
-    except (KeyboardInterrupt, GeneratorExit):
+    except KeyboardInterrupt:
         raise
     except BaseException as error:
         raise TaskFailed(failures.classify(error)) from error
@@ -128,6 +128,9 @@ def encode(
             literals[name] = codec.encode(values[name], data)
         except CodecError as error:
             raise TaskFailed(failures.output_mismatch(_name(task), name, error)) from error
+        except OSError as error:
+            what = f"output {name!r} of {_name(task)}"
+            raise TaskFailed(failures.no_room(what, error)) from error
         except Exception as error:
             raise TaskFailed(failures.classify(error)) from error
     return literals

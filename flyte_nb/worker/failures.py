@@ -50,7 +50,9 @@ def classify(error: BaseException) -> ErrorInfo:
         return ErrorInfo(error.code, str(error), _origin(error.code))
     if isinstance(error, StorageError):
         return ErrorInfo("SYSTEM:StorageError", str(error), SYSTEM, recoverable=error.transient)
-    return ErrorInfo(f"USER:{type(error).__name__}", describe(error), USER)
+    name = type(error).__name__
+    # A class made by `type()` may be called anything, and a code is one word.
+    return ErrorInfo(f"USER:{name if name.isidentifier() else 'Exception'}", describe(error), USER)
 
 
 def unusable(error: CompileFailed) -> ErrorInfo:
@@ -98,14 +100,27 @@ def output_shape(task_name: str, error: Exception) -> ErrorInfo:
 
 def not_written(what: str, path: str, error: OSError) -> BundleError:
     """A part of the bundle, `what`, that this machine's disk does not take."""
-    import errno
-
-    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return BundleError(
         f"{what} cannot be written to {path}: {error.strerror or error}.",
-        code="SYSTEM:DiskFull" if is_full else "SYSTEM:BundleNotWritten",
+        code="SYSTEM:DiskFull" if _is_full(error) else "SYSTEM:BundleNotWritten",
         hint="Give the task more ephemeral storage, or set TMPDIR to a folder with room.",
     )
+
+
+def no_room(what: str, error: OSError) -> ErrorInfo:
+    """A file with outputs that this machine's disk does not take."""
+    message = (
+        f"The {what} cannot be written to the folder for temporary files: {error}. Give the task"
+        " more ephemeral storage, or set TMPDIR to a folder with room, where files may be so large."
+    )
+    code = "SYSTEM:DiskFull" if _is_full(error) else "SYSTEM:StorageError"
+    return ErrorInfo(code, message, SYSTEM, recoverable=True)
+
+
+def _is_full(error: OSError) -> bool:
+    import errno
+
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def describe(error: BaseException) -> str:
@@ -118,11 +133,7 @@ def describe(error: BaseException) -> str:
     said = _text(error)
     text = f"{kind}: {said}" if said else kind
     indented = "\n".join("    " + line for line in trace.splitlines())
-    message = f"Trace:\n\n{indented}\nMessage:\n\n    {text}"
-    if len(message) > _MAX_MESSAGE:
-        half = _MAX_MESSAGE // 2
-        message = f"{message[:half]}\n… {len(message) - 2 * half} characters …\n{message[-half:]}"
-    return message
+    return _cut(f"Trace:\n\n{indented}\nMessage:\n\n    {text}")
 
 
 def user_trace(error: BaseException) -> str:
@@ -130,10 +141,16 @@ def user_trace(error: BaseException) -> str:
     # Imported when something failed: 4 ms that no successful attempt has to pay.
     from traceback import TracebackException
 
-    seen: set[int] = set()
-    detail = TracebackException(type(error), error, error.__traceback__, compact=True)
-    _strip(detail, seen)
-    return "".join(detail.format()).rstrip("\n")
+    try:
+        detail = TracebackException(type(error), error, error.__traceback__, compact=True)
+        _strip(detail, set())
+        return _cut("".join(map(_cut, detail.format())).rstrip("\n"))
+    except Exception as broken:  # noqa: BLE001 - thousands of causes, or an exception's own code
+        from traceback import format_tb
+
+        trace = "".join(format_tb(user_frames(error.__traceback__)))
+        why = f"What caused it cannot be shown: {type(broken).__name__}.\n"
+        return _cut(f"{why}Traceback (most recent call last):\n{trace}{type(error).__name__}")
 
 
 def user_frames(traceback: "TracebackType | None") -> "TracebackType | None":
@@ -158,9 +175,17 @@ def _strip(detail: "TracebackException", seen: "set[int]") -> None:
 
 def _text(error: BaseException) -> str:
     try:
-        return str(error)
-    except Exception as broken:  # noqa: BLE001 - a broken __str__ must not hide the failure
+        return _cut(str(error))
+    except BaseException as broken:  # noqa: BLE001 - a broken __str__ must not hide the failure
         return f"<its text failed: {type(broken).__name__}>"
+
+
+def _cut(text: str) -> str:
+    """The beginning and the end of what is too long; done early, for what follows makes copies."""
+    if len(text) <= _MAX_MESSAGE:
+        return text
+    half = _MAX_MESSAGE // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half} characters …\n{text[-half:]}"
 
 
 def is_ours(filename: str) -> bool:

@@ -41,6 +41,8 @@ def serve(read_fd: int, write_fd: int, folder: str) -> None:
             pipe.send(answer)
         except TooLarge as error:
             pipe.send({"kind": "failed", "error": list(failures.classify(error))})
+        except OSError as error:  # large answers go by file
+            pipe.send({"kind": "failed", "error": list(failures.no_room("outputs", error))})
     except PipeClosed:
         status = 1  # the host is gone; nobody to tell
     _end(status)
