@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import (
     SYSTEM,
@@ -20,13 +20,15 @@ from flyte_nb.api.literals import Literal, from_plain, to_plain
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.bundle.fetch import Fetched, fetch
 from flyte_nb.bundle.retrying import Retrying, Sleep
-from flyte_nb.runtime.environments import interpreter_for
 from flyte_nb.runtime.options import Options
 from flyte_nb.runtime.process import Worker, failure_in
 from flyte_nb.runtime.results import write_deck, write_futures, write_outputs
 from flyte_nb.runtime.services import Services
 from flyte_nb.wire.literals import literal_map_from_bytes
 from flyte_nb.worker.pipe import MOST_BYTES, PipeGarbage
+
+if TYPE_CHECKING:
+    from flyte_nb.runtime.environments import Interpreter
 
 
 class Attempt:
@@ -61,6 +63,7 @@ class Attempt:
         self._say = sys.stderr.write if say is None else say
         self._retry = Retrying(sleep)
         self._services = Services(options, store, folder, self._retry)
+        self._interpreter: Interpreter | None = None  # held for as long as the attempt is
         self._tasks: dict[str, TaskEntry] = {}
         self._launch_plans: tuple[Identifier, ...] = ()
 
@@ -96,11 +99,18 @@ class Attempt:
             on_ring=lambda path: self._worker.send({"kind": "ring", "path": path}),
             sleep=self._sleep,
         )
-        python = interpreter_for(fetched.lock, fetched.python, self._environ)
-        if python:  # the interpreter that was started early is not the task's
-            self._worker.move(python)
-            self._worker.send({"kind": "ring", "path": fetched.ring})
+        if fetched.lock:
+            self._move(fetched)
         return fetched
+
+    def _move(self, fetched: Fetched) -> None:
+        """The interpreter that was started early is not the task's."""
+        from flyte_nb.runtime.environments import Watch, interpreter_for
+
+        watch = Watch(self._say, lambda: self._worker.interrupted)
+        self._interpreter = interpreter_for(fetched.lock, fetched.python, self._environ, watch)
+        self._worker.move(self._interpreter.path)
+        self._worker.send({"kind": "ring", "path": fetched.ring})
 
     def _call(self) -> None:
         data = self._retry(self._read_inputs)
@@ -147,7 +157,12 @@ class Attempt:
             return failure_in(message)
         if kind == "outputs":
             outputs = _literals(message.get("outputs"))
-            self._retry(lambda: write_outputs(self._store, prefix, outputs))
+            try:
+                self._retry(lambda: write_outputs(self._store, prefix, outputs))
+            except CodecError as error:  # a text that is none, deep in a value
+                return ErrorInfo(
+                    "USER:OutputTypeMismatch", f"The outputs cannot be sent: {error}", USER
+                )
         elif kind == "dynamic":
             spec = self._futures(message)
             self._retry(lambda: write_futures(self._store, prefix, spec))

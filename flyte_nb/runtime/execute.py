@@ -8,6 +8,7 @@ trusts the file; 1 when neither could be.
 import sys
 
 from flyte_nb.runtime import spawn
+from flyte_nb.storage.work_folders import WorkFolder, sweep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,11 +19,12 @@ MISUSED = 2
 
 def main(arguments: "Sequence[str]") -> int:
     """Run the attempt that the options describe; the process's exit status."""
-    folder, spawned, failure = "", None, None
+    folder, spawned, failure = None, None, None
     try:
         try:
-            folder = spawn.work_folder()
-            spawned = spawn.spawn(folder)
+            folder = WorkFolder()
+            spawned = spawn.spawn(folder.path)
+            folder.hold()
         except OSError as error:
             failure = error
         # Only now: these imports take as long as the worker's interpreter takes to boot.
@@ -39,5 +41,6 @@ def main(arguments: "Sequence[str]") -> int:
     finally:
         if spawned is not None:
             spawn.end(spawned)
-        if folder:
-            spawn.remove(folder)
+        if folder is not None:
+            folder.remove()
+            sweep()  # last of all: nobody waits for it

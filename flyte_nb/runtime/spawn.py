@@ -79,29 +79,3 @@ def end(spawned: Spawned) -> None:
         os.kill(spawned.pid, 9)
         os.waitpid(spawned.pid, 0)
         spawned.pid = 0
-
-
-def work_folder() -> str:
-    """A new folder that only this user reads. Not tempfile: it costs 8 ms to import.
-
-    Raises:
-        OSError: when it cannot be made.
-    """
-    root = os.environ.get("TMPDIR") or "/tmp"
-    path = os.path.join(root, f"flyte-nb-{os.getpid()}-{os.urandom(6).hex()}")
-    os.mkdir(path, 0o700)
-    return path
-
-
-def remove(path: str) -> None:
-    """Remove a tree, as far as possible. Not shutil: it costs 5 ms to import."""
-    try:
-        with os.scandir(path) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    remove(entry.path)
-                else:
-                    os.unlink(entry.path)
-        os.rmdir(path)
-    except OSError:
-        return

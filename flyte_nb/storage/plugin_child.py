@@ -13,6 +13,7 @@ import traceback
 from typing import Any
 
 _THREADS = 16
+_MOST_CHARACTERS = 10_000
 
 
 def prepare(plugin_folder: str) -> None:
@@ -56,12 +57,15 @@ class Server:
             threading.Thread(target=self._serve, args=(call,), daemon=True).start()
 
     def _serve(self, call: "dict[str, Any]") -> None:
+        """Answer, whatever happens: somebody waits."""
         try:
-            answer = {"kind": "done", **self._answer(call)}
-        except Exception as error:  # noqa: BLE001 - whatever a plugin raises is the host's to know
-            answer = {"kind": "failed", **self._failure(call, error)}
+            self._send(call, {"kind": "done", **self._answer(call)})
+        except BaseException as error:  # noqa: BLE001 - also what would end the thread, as sys.exit
+            self._send(call, {"kind": "failed", **self._failure(call, error)})
         finally:
             self._free.release()
+
+    def _send(self, call: "dict[str, Any]", answer: "dict[str, Any]") -> None:
         with self._sending:
             self._pipe.send({**answer, "id": call["id"]})
 
@@ -89,19 +93,23 @@ class Server:
                 self._stores[scheme] = load_store(self._plugin.schemes[scheme], scheme)
             return self._stores[scheme]
 
-    def _failure(self, call: "dict[str, Any]", error: Exception) -> "dict[str, Any]":
+    def _failure(self, call: "dict[str, Any]", error: BaseException) -> "dict[str, Any]":
         from flyte_nb.api.errors import StorageError
         from flyte_nb.storage.file import explain
+        from flyte_nb.worker.pipe import TooLarge
 
         uri = call["uri"]
         if isinstance(error, OSError) and error.errno is not None:
             error = explain(error, call["method"], uri)
         if not isinstance(error, StorageError):
             traceback.print_exception(error)
-            said = f"{type(error).__name__}: {error}"
+            said = f"{type(error).__name__}: {_text(error)}"
+            if isinstance(error, TooLarge):
+                said = "its answer is larger than the pipe to this process carries"
             error = StorageError(
-                f"The storage plugin {self._plugin.name!r} failed to {call['method']} {uri}: {said}",
+                f"The storage plugin {self._plugin.name!r} failed to {call['method']} {uri}: {said}.",
                 uri=uri,
+                hint=self._plugin.whereabouts,
             )
         return {
             "error": str(error),
@@ -109,6 +117,13 @@ class Server:
             "transient": error.transient,
             "missing": error.missing,
         }
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)[:_MOST_CHARACTERS]
+    except Exception as broken:  # noqa: BLE001 - the plugin's own code
+        return f"<its text failed: {type(broken).__name__}>"
 
 
 def main(plugin_folder: str, folder: str, read_fd: int, write_fd: int) -> None:

@@ -5,13 +5,13 @@ ended, and ends with the host. What crosses the pipe is plain data; larger bodie
 """
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import weakref
+from contextlib import suppress
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 
 from flyte_nb.api.errors import BundleError, StorageError
@@ -19,9 +19,12 @@ from flyte_nb.api.ports import Stat
 from flyte_nb.storage.file import explain
 from flyte_nb.storage.plugin_bodies import pack_body, take_body
 from flyte_nb.storage.plugins import Plugin
-from flyte_nb.worker.pipe import Pipe
+from flyte_nb.storage.work_folders import WorkFolder, sweep
+from flyte_nb.worker.pipe import Pipe, PipeClosed, PipeGarbage
 
 _STALLED_S = 600.0
+"""For a call that moves an object or a folder; the others are given up after a tenth of it."""
+_QUICK = frozenset({"size", "stat", "delete", "read_part"})
 
 
 class PluginStore:
@@ -83,20 +86,24 @@ class PluginStore:
     def _call(
         self, method: str, uri: str, *values: Any, body: "bytes | memoryview | None" = None
     ) -> Any:
-        ended = ""
+        stalled_s = self._stalled_s / 10 if method in _QUICK else self._stalled_s
+        what = ""
         for _ in range(2):  # whatever a store does can be done again
             process = self._process()
             try:
-                return process.call(method, uri, values, body, self._stalled_s)
-            except _Ended as error:
-                ended = str(error)
+                return process.call(method, uri, values, body, stalled_s)
+            except _Stalled:
                 self._forget(process)
+                what = f"did not answer for {stalled_s:g} s when it was asked to {method} {uri}"
+                break  # waiting as long again is for the caller to decide
+            except _Ended as error:
+                self._forget(process)
+                what = f"ended while it was asked to {method} {uri}: {error}"
         raise StorageError(
-            f"The storage plugin {self._plugin.name!r} ended while it was asked to {method} {uri}:"
-            f" {ended}.",
+            f"The storage plugin {self._plugin.name!r} {what}.",
             uri=uri,
             transient=True,
-            hint=f"What it printed is in the log; its packages are in {self._plugin.folder}.",
+            hint=self._plugin.whereabouts,
         )
 
     def _process(self) -> "_Process":
@@ -116,11 +123,18 @@ class _Ended(Exception):
     """The plugin's process is gone; the text says how."""
 
 
+class _Stalled(Exception):
+    """The plugin's process lives, and does not answer."""
+
+
 class _Process:
     """A plugin's process, its pipe, and who waits for which answer."""
 
     def __init__(self, plugin: Plugin) -> None:
-        self._folder = tempfile.mkdtemp(prefix="flyte-nb-plugin-")
+        sweep()
+        self._work = WorkFolder()
+        self._work.hold()
+        self._folder = self._work.path
         self._bodies = 0
         self._lock = threading.Lock()
         self._answers: dict[int, dict[str, Any]] = {}
@@ -130,9 +144,10 @@ class _Process:
         try:
             self._pipe, self._popen = _start(plugin, self._folder)
         except BaseException:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._work.remove()
             raise
-        threading.Thread(target=self._receive, name="flyte-nb-plugin", daemon=True).start()
+        for act in (self._receive, self._watch):
+            threading.Thread(target=act, name="flyte-nb-plugin", daemon=True).start()
 
     def call(
         self,
@@ -158,33 +173,46 @@ class _Process:
             self._arrived.wait_for(lambda: number in self._answers or self._ended, stalled_s)
             answer = self._answers.pop(number, None)
         if answer is None:
-            raise _Ended(self._ended or f"it did not answer for {stalled_s:g} s")
+            raise _Ended(self._ended) if self._ended else _Stalled()
         return self._value(answer)
 
     def end(self) -> None:
         """End it; who waits is told."""
         self._popen.kill()
         self._popen.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._work.remove()
+
+    def _watch(self) -> None:
+        """Notice its end although a process that it forked holds the pipe open."""
+        status = self._popen.wait()
+        self._tell(f"exit status {status}")
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._popen.pid, SIGKILL)  # then the pipe ends, and with it `_receive`
 
     def _receive(self) -> None:
         """Take in answers until the process ends."""
         while True:
             try:
                 answer = self._pipe.receive()
-            except (BundleError, OSError) as error:
-                reason = str(error)
+                number = int(answer["id"])
+            except (PipeClosed, OSError):
+                break
+            except (PipeGarbage, KeyError, TypeError, ValueError):
+                self._tell("something else than an answer came over its pipe")
                 break
             with self._arrived:
-                self._answers[int(answer["id"])] = answer
+                self._answers[number] = answer
                 self._arrived.notify_all()
         self._popen.kill()  # what sends no frames any more will not begin to again
-        status = self._popen.wait()
-        with self._arrived:
-            self._ended = f"exit status {status}; {reason}"
-            self._arrived.notify_all()
+        self._tell(f"exit status {self._popen.wait()}")
         with self._lock:
             self._pipe.close()
+
+    def _tell(self, how: str) -> None:
+        """It has ended: who waits for an answer need not wait any more."""
+        with self._arrived:
+            self._ended = self._ended or how
+            self._arrived.notify_all()
 
     def _value(self, answer: "dict[str, Any]") -> Any:
         if answer["kind"] == "failed":

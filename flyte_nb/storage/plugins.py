@@ -36,6 +36,18 @@ class Plugin(NamedTuple):
     python: str = ""
     """Its interpreter; empty for the host's."""
 
+    @property
+    def whereabouts(self) -> str:
+        """Where it is, and what it printed: it shares standard error with the process that uses it."""
+        log = "the log (standard error) of the process that uses it"
+        try:
+            target = os.readlink("/proc/self/fd/2")  # where there is such a thing
+        except OSError:
+            target = ""
+        if os.path.isfile(target):
+            log = target
+        return f"Its packages are in {self.folder}; what it printed is in {log}."
+
 
 def plugin_for(scheme: str, root: str) -> "Plugin | None":
     """The plugin below `root` that claims `scheme`.

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from flyte_nb.api import index as index_of
 from flyte_nb.api.errors import BundleError, TaskFailed
-from flyte_nb.runtime.environments import interpreter_for
+from flyte_nb.runtime.environments import Watch, interpreter_for
 from flyte_nb.testing.cells import Cells
 from flyte_nb.testing.wheels import locked, wheel
 
@@ -65,7 +66,19 @@ class Place:
         return self.calls.read_text().count("venv") if self.calls.exists() else 0
 
     def interpreter(self) -> str:
-        return interpreter_for(str(self.lock), HERE, self.environ)
+        return self.held().path
+
+    def held(self, watch=None):
+        """The interpreter, and with it that it is in use."""
+        return interpreter_for(str(self.lock), HERE, self.environ, watch)
+
+    def uv_does(self, code: str) -> None:
+        self.uv.write_text(f'#!/bin/sh\necho "$1 $2" >> {self.calls}\n{code}\n')
+
+    def left(self):
+        """What lies in the folder of environments, but for the locks."""
+        names = os.listdir(self.root / "environments")
+        return sorted(name for name in names if not name.endswith(".lock"))
 
 
 @pytest.fixture
@@ -129,7 +142,7 @@ def test_a_changed_byte_of_the_lock_is_refused_before_anything_is_installed(benc
 def test_processes_that_need_it_at_the_same_time_make_it_once(place):
     code = (
         "import sys, os\nfrom flyte_nb.runtime.environments import interpreter_for\n"
-        "print(interpreter_for(sys.argv[1], sys.argv[2], os.environ))\n"
+        "print(interpreter_for(sys.argv[1], sys.argv[2], os.environ).path)\n"
     )
     command = [sys.executable, "-c", code, str(place.lock), HERE]
 
@@ -245,4 +258,110 @@ def test_a_lock_of_another_python_has_uv_find_that_python(place):
     with pytest.raises(TaskFailed):
         interpreter_for(str(place.lock), other, place.environ)
     assert f"--python {other} " in place.calls.read_text()
-    assert interpreter_for("", other, place.environ) == ""
+    assert interpreter_for("", other, place.environ).path == ""
+
+
+def test_a_uv_that_does_not_end_is_ended_and_leaves_nothing(place):
+    place.environ["FLYTE_NB_ENVIRONMENT_TIMEOUT_S"] = "0.5"
+    place.uv_does(
+        "echo looking; for a in $@; do :; done; mkdir -p $a; touch $a/half; exec sleep 60"
+    )
+    with pytest.raises(TaskFailed) as caught:
+        place.interpreter()
+    info = caught.value.info
+    assert (info.code, info.recoverable) == ("SYSTEM:EnvironmentTimeout", True)
+    assert "FLYTE_NB_ENVIRONMENT_TIMEOUT_S" in info.message
+    [log] = place.left()
+    assert str(place.root / "environments" / log) in info.message
+    assert (place.root / "environments" / log).read_text() == "looking\n"
+
+
+def test_whoever_waits_is_told_for_what_and_may_be_interrupted(place, monkeypatch):
+    monkeypatch.setattr("flyte_nb.runtime.environments._HEARTBEAT_S", 0.0)
+    place.uv_does("exec sleep 60")
+    said = []
+    with pytest.raises(TaskFailed) as caught:
+        place.held(Watch(said.append, lambda: len(said) > 1))
+    assert (caught.value.info.code, caught.value.info.recoverable) == ("SYSTEM:Interrupted", True)
+    assert "uv makes the environment" in said[0]
+
+
+def test_a_uv_that_outlives_its_attempt_keeps_the_others_out(place):
+    """A host that is killed leaves uv at work in the folder that the next attempt would make anew."""
+    go_on = place.root / "go-on"
+    os.mkfifo(go_on)
+    uv = os.path.join(os.path.dirname(sys.executable), "uv")
+    place.uv_does(f'[ $1 = venv ] && read line < {go_on}; exec {uv} "$@"')
+    code = (
+        "import sys, os\nfrom flyte_nb.runtime.environments import interpreter_for\n"
+        "interpreter_for(sys.argv[1], sys.argv[2], os.environ)\n"
+    )
+    command = [sys.executable, "-c", code, str(place.lock), HERE]
+    with subprocess.Popen(command, env=place.environ) as killed:
+        writing = os.open(go_on, os.O_WRONLY)  # waits until uv is there
+        killed.kill()
+    said = []
+    patient = Watch(said.append, lambda: len(said) > 1)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("flyte_nb.runtime.environments._HEARTBEAT_S", 0.0)
+        with pytest.raises(TaskFailed, match="interrupted"):
+            place.held(patient)
+    assert "another attempt makes" in said[0]
+    os.close(writing)
+    place.uv_does(f'exec {uv} "$@"')
+    assert Path(place.interpreter()).exists()
+
+
+def test_what_nobody_has_used_for_long_is_removed_when_another_is_made(place):
+    first = Path(place.interpreter()).parent.parent
+    _age(first, days=31)
+    place.greeting("2.0", "goodbye")
+    second = Path(place.interpreter()).parent.parent
+    assert place.left() == [second.name]
+
+
+@pytest.mark.parametrize(("days", "variable"), [(29, ""), (31, "60"), (3000, "0")])
+def test_what_may_be_used_again_is_kept(place, days, variable):
+    first = Path(place.interpreter()).parent.parent
+    _age(first, days)
+    place.environ["FLYTE_NB_ENVIRONMENTS_DAYS"] = variable
+    place.greeting("2.0", "goodbye")
+    place.interpreter()
+    assert first.name in place.left()
+
+
+def test_using_one_makes_it_young_again(place):
+    first = Path(place.interpreter()).parent.parent
+    _age(first, days=31)
+    place.interpreter()
+    place.greeting("2.0", "goodbye")
+    place.interpreter()
+    assert first.name in place.left()
+
+
+def test_one_in_use_is_never_removed(place):
+    held = place.held()
+    first = Path(held.path).parent.parent
+    _age(first, days=31)
+    place.greeting("2.0", "goodbye")
+    place.interpreter()
+    assert os.path.exists(held.path)
+    del held
+    place.greeting("3.0", "hello again")
+    place.interpreter()
+    assert first.name not in place.left()
+
+
+def _age(folder: Path, days: int) -> None:
+    then = time.time() - days * 86400
+    os.utime(folder / "flyte-nb-ready", (then, then))
+
+
+def test_those_of_an_image_are_used_where_nothing_can_be_written(place, monkeypatch):
+    python = place.interpreter()
+
+    def refused(folder):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("flyte_nb.runtime.environments._guard", refused)
+    assert place.interpreter() == python

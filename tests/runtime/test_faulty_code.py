@@ -29,6 +29,30 @@ def _f(body, returns="int"):
         ("return 2", "None", "USER:OutputTypeMismatch", ["no output", "-> int"]),
         ("return 1 << 70", "int", "USER:OutputTypeMismatch", ["64"]),
         ("yield 1", "int", "USER:SignatureProblems", ["has a yield"]),
+        ("raise GeneratorExit", "int", "USER:GeneratorExit", ["line 5, in f"]),
+        (
+            "return 'a\\ud800b'",
+            "str",
+            "USER:OutputTypeMismatch",
+            ["$.o0", "surrogates not allowed"],
+        ),
+        ("return {'k\\ud800': 1}", "dict", "USER:OutputTypeMismatch", ["$.o0", "surrogates"]),
+        ("raise type('odd\\nname', (Exception,), {})('x')", "int", "USER:Exception", ["odd"]),
+        (
+            "class Bad(Exception):\n    def __str__(self): raise SystemExit(3)\nraise Bad()",
+            "int",
+            "USER:Bad",
+            ["its text failed: SystemExit"],
+        ),
+        (
+            "error = None\n"
+            "for n in range(3000):\n"
+            "    link = ValueError(n); link.__cause__ = error; error = link\n"
+            "raise error",
+            "int",
+            "USER:ValueError",
+            ["cannot be shown: RecursionError", "line 8, in f", "ValueError: 2999"],
+        ),
         (
             "class Bad(Exception):\n    def __str__(self): raise ValueError('broken')\n"
             "    __repr__ = __str__\nraise Bad()",
@@ -60,6 +84,23 @@ def test_what_the_code_does_wrong_is_said(bench, body, returns, code, texts):
     for text in texts:
         assert text in error.message
     assert "flyte_nb/" not in error.message.partition("Message:")[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "returns", "what", "code"),
+    [
+        ("['x' * 1000] * 3000", "list[str]", "The outputs", "SYSTEM:DiskFull"),  # by file
+        ("b'x' * 3000", "bytes", "The output 'o0' of f()", "SYSTEM:DiskFull"),
+        # numpy does not say why.
+        ("numpy.ones(3000)", "numpy.ndarray", "The output 'o0' of f()", "SYSTEM:StorageError"),
+    ],
+)
+def test_a_worker_that_has_no_room_for_its_outputs_says_so(bench, value, returns, what, code):
+    source = _f(f"resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\nreturn {value}", returns)
+    error = bench.run(f"import numpy, resource\n{source}").error
+    assert (error.code, error.recoverable) == (code, True)
+    assert error.message.startswith(f"{what} cannot be written to the folder for temporary files")
+    assert "TMPDIR" in error.message
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 has no exception groups")

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import zipfile
 from pathlib import Path
@@ -63,9 +62,43 @@ class Store:
         if name == "stall":
             import threading
             threading.Event().wait()
+        if name == "exit":
+            sys.exit("enough")
+        if name == "die-forked":
+            if os.fork() == 0:
+                import time
+                time.sleep(60)  # and holds the pipe
+            os._exit(7)
+        if name == "no-text":
+            class Odd(Exception):
+                def __str__(self):
+                    raise KeyError("text")
+            raise Odd
+        if name == "forged":
+            body = b'{"kind":"done"}'
+            for descriptor in range(3, 1024):
+                try:
+                    os.write(descriptor, b"FNB\x01" + len(body).to_bytes(4, "big") + body)
+                except OSError:
+                    pass
+            import threading
+            threading.Event().wait()
         if name == "bug":
             raise ZeroDivisionError("one over none")
         return self._files.read(self._path(uri))
+
+    def list(self, uri):
+        if uri.endswith("://long"):
+            return ["x" * (1 << 20)] * 150
+        if uri.endswith("://odd"):
+            return [object()]
+        return [self._uri(path) for path in self._files.list(self._path(uri))]
+
+    def size(self, uri):
+        if uri.endswith("://stall"):
+            import threading
+            threading.Event().wait()
+        return self._files.size(self._path(uri))
 
     def _path(self, uri):
         return uri.replace("{scheme}://", "/", 1)
@@ -185,20 +218,73 @@ def test_a_plugin_that_dies_again_and_again_is_said_with_its_status(stores):
     assert stores.read("scheme1://version") == b"1.0"
 
 
-def test_garbage_on_the_pipe_ends_the_process_and_not_the_host(stores):
-    with pytest.raises(StorageError, match="ended"):
-        stores.read("scheme1://garbage")
+@pytest.mark.parametrize(
+    ("uri", "text"),
+    [
+        ("scheme1://garbage", "something else than an answer"),
+        ("scheme1://forged", "something else than an answer"),
+        ("scheme1://die-forked", "exit status 7"),
+    ],
+)
+def test_whatever_ends_the_conversation_ends_the_process_at_once(stores, installed, uri, text):
+    with pytest.raises(StorageError, match="'plugin1' ended while it was asked to read") as caught:
+        stores.read(uri)
+    assert text in str(caught.value)
+    assert str(installed / "plugin1") in str(caught.value)
     assert stores.read("scheme1://version") == b"1.0"
 
 
-def test_a_plugin_that_stalls_is_given_up(installed):
-    store = PluginStore(plugin_for("scheme1", str(installed)), stalled_s=1.0)
+@pytest.mark.parametrize(
+    ("method", "uri", "text"),
+    [
+        ("read", "scheme1://exit", "SystemExit: enough"),
+        ("read", "scheme1://no-text", "Odd: <its text failed: KeyError>"),
+        ("list", "scheme1://long", "its answer is larger than the pipe"),
+        ("list", "scheme1://odd", "not JSON serializable"),
+    ],
+)
+def test_a_call_that_cannot_be_answered_is_refused_at_once(stores, installed, method, uri, text):
+    pid = stores.read("scheme1://pid")
+    with pytest.raises(StorageError, match=rf"'plugin1' failed to {method} {uri}") as caught:
+        getattr(stores, method)(uri)
+    assert text in str(caught.value)
+    assert f"packages are in {installed / 'plugin1'}" in str(caught.value)
+    assert not caught.value.transient
+    assert stores.read("scheme1://pid") == pid  # the others' calls go on
+
+
+@pytest.mark.parametrize(("method", "limit"), [("read", 1.0), ("size", 10.0)])
+def test_a_plugin_that_stalls_is_given_up(installed, method, limit):
+    store = PluginStore(plugin_for("scheme1", str(installed)), stalled_s=limit)
     try:
-        with pytest.raises(StorageError, match="did not answer for 1 s") as caught:
-            store.read("scheme1://stall")
+        with pytest.raises(StorageError, match=r"'plugin1' did not answer for 1 s") as caught:
+            getattr(store, method)("scheme1://stall")
         assert caught.value.transient
+        assert store.read("scheme1://version") == b"1.0"
     finally:
         store.close()
+
+
+def test_the_log_with_what_a_plugin_printed_is_named(installed, tmp_path):
+    code = (
+        "from flyte_nb.storage import open_stores\n"
+        "try:\n    open_stores().read('scheme1://bug')\n"
+        "except Exception as error:\n    print(error)\n"
+    )
+    log = tmp_path / "some.log"
+    with log.open("wb") as stderr:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "FLYTE_NB_PLUGIN_DIR": str(installed)},
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            check=True,
+        )
+    if os.path.exists("/proc/self/fd/2"):
+        assert str(log) in done.stdout
+    assert "log" in done.stdout
+    assert "ZeroDivisionError: one over none" in log.read_text()
 
 
 def test_a_bug_in_a_plugin_is_an_error_that_names_it(stores):
@@ -291,7 +377,7 @@ def test_no_folder_has_no_plugins(tmp_path):
 
 def test_an_interpreter_that_is_not_there_is_said(tmp_path, monkeypatch):
     (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     claim(tmp_path / "p", {"x": "a:b"})
     (tmp_path / "p" / "plugin.json").write_text('{"schemes": {"x": "a:b"}, "python": "/no/python"}')
     with pytest.raises(StorageError, match=r"cannot be started with /no/python.*plugin\.json"):

@@ -17,6 +17,7 @@ from flyte_nb.runtime import spawn
 from flyte_nb.runtime.attempt import load_message
 from flyte_nb.runtime.environments import interpreter_for
 from flyte_nb.runtime.warm.forked import ForkedChild
+from flyte_nb.storage.work_folders import WorkFolder, remove
 from flyte_nb.worker.frames import receive, send
 
 KEPT = 8
@@ -66,7 +67,9 @@ class Zygote:
         self._asked = 0  # forks that have not come yet
         self._folders: list[str] = []  # of attempts, empty
         self._lent = count()
-        self._folder = spawn.work_folder()
+        self._work = WorkFolder()
+        self._work.hold()
+        self._folder = self._work.path
         try:
             self.fetched = fetch(key.index_uri, key.task, store, self._folder)
             self._start(dict(key.environ), self.fetched, load_s)
@@ -137,7 +140,7 @@ class Zygote:
         if is_empty:
             self._folders.append(path)
         else:
-            spawn.remove(path)
+            remove(path)
 
     def close(self) -> None:
         """End it; it has nothing to do any more."""
@@ -151,12 +154,12 @@ class Zygote:
             self._pid = 0
         for spare in self._spares:
             spare.close()
-        spawn.remove(self._folder)
+        self._work.remove()
 
     def _start(self, environ: "dict[str, str]", fetched: Fetched, load_s: float) -> None:
-        python = interpreter_for(fetched.lock, fetched.python, environ)
-        if python:
-            environ[spawn.PYTHON_VARIABLE] = python
+        self._interpreter = interpreter_for(fetched.lock, fetched.python, environ)
+        if self._interpreter.path:
+            environ[spawn.PYTHON_VARIABLE] = self._interpreter.path
         self._control, theirs = socket.socketpair()
         handed = theirs.fileno() + 1  # a number in the child; here nothing becomes inheritable
         writing = os.O_WRONLY | os.O_CREAT
