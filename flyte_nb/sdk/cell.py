@@ -100,7 +100,7 @@ def function_source(signature: CellSignature, body: str, *, filename: str = "<ce
             and returns.
     """
     tree = _parse_body(body, filename)
-    lines = body.splitlines()
+    lines = _lines(body)
     kept = _inside_strings(tree)
     indented = [
         line if not line or number in kept else _INDENT + line
@@ -282,6 +282,11 @@ def _parse_body(body: str, filename: str) -> ast.Module:
         raise
 
 
+def _lines(body: str) -> "list[str]":
+    """The lines as Python counts them: form feeds and the like, which may be in texts, end none."""
+    return re.split(r"\r\n|\r|\n", body)
+
+
 def _inside_strings(tree: ast.Module) -> "set[int]":
     """Lines that begin inside of a string; indenting them would change it."""
     kept: set[int] = set()
@@ -305,7 +310,7 @@ def _refuse_return(tree: ast.Module, body: str, filename: str) -> None:
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.Return):
-            text = body.splitlines()[node.lineno - 2]
+            text = _lines(body)[node.lineno - 2]
             raise _wrong(
                 "The outputs are names that the cell sets; remove the return.",
                 text,

@@ -175,3 +175,11 @@ def test_a_cell_that_cannot_be_read_leaves_the_old_definition():
     with pytest.raises(NameError):
         define(parse("f() -> x: int with retries=missing"), "x = 2", names)
     assert names["f"] is before
+
+
+@pytest.mark.parametrize("letter", ["\u2028", "\x0c", "\x1c", "\x85"])
+def test_letters_that_end_a_line_elsewhere_stay_in_their_text(letter):
+    made = define(
+        parse("f -> x: str"), f'a = "b{letter}c"\nx = a + """{letter}\n  d"""', namespace()
+    )
+    assert made.function() == f"b{letter}c{letter}\n  d"
