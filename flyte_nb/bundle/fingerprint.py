@@ -75,6 +75,8 @@ class Fingerprinter:
         self._sizes: dict[int, Measured] = {}
         self._alive: list[Any] = []  # ids are only good while the objects live
         self._noted: set[str] = set()
+        self._referred = 0
+        """How often something was met that is more than plain data."""
         self._inlined: set[int] | None = None
         """Inside of a class: functions that are already part of its content."""
         self._waiting: list[Callable[[], None]] = []
@@ -140,6 +142,7 @@ class Fingerprinter:
 
     def refer(self, value: Any) -> Any:
         """What stands for `value` in a digest; `None` when its plain pickle does."""
+        self._referred += 1
         if type(value) is Named:
             return self._refer_by_name(value.value)
         if isinstance(value, (set, frozenset)):
@@ -340,10 +343,16 @@ class Fingerprinter:
                 self.values[key] = value
 
     def _measured_once(self, value: Any) -> Measured:
-        known = self._sizes.get(id(value))
+        shared = self._references.measured
+        known: Measured | None = self._sizes.get(id(value))
+        if known is None and id(value) in shared:
+            known = shared[id(value)][1]
         if known is None:
+            before = self._referred
             known = self._sizes[id(value)] = self.measure(value)
             self._alive.append(value)
+            if self._referred == before:  # else this task has noted what it met there
+                shared[id(value)] = value, known
         return known
 
     def _module(self, name: str) -> None:

@@ -134,6 +134,7 @@ class Packer:
         self._roots = tuple(local_roots)
         self._known = Known()
         self._digests = _BufferDigests()
+        self._packed_tasks: dict[int, tuple[Task, PackedTask]] = {}
 
     def pack(self, task: Task) -> PackedTask:
         """Pack one task; of a dynamic one also the tasks that its body can call.
@@ -155,6 +156,13 @@ class Packer:
         return found
 
     def _pack(self, task: Task, called: "Sequence[Any]") -> PackedTask:
+        """The task alone, made once: maps over it, and dynamic tasks that call it, take it along too."""
+        known = self._packed_tasks.get(id(task))
+        if known is None:
+            known = self._packed_tasks[id(task)] = (task, self._pack_anew(task, called))
+        return known[1]
+
+    def _pack_anew(self, task: Task, called: "Sequence[Any]") -> PackedTask:
         references = References(self._units, self._known)
         fingerprinter = Fingerprinter(references, self._digests)
         lock = b""
@@ -171,12 +179,12 @@ class Packer:
             raise
         except Exception as error:
             raise explain(task, error, self._failure) from error
-        packed = self._packed(task, references, fingerprinter, pickled)._replace(lock=lock)
+        packed = self._result(task, references, fingerprinter, pickled)._replace(lock=lock)
         if packed.size_bytes > self._limit_bytes:
             raise _too_large(packed, task, self._limit_bytes)
         return packed
 
-    def _packed(
+    def _result(
         self,
         task: Task,
         references: References,

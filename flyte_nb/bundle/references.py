@@ -31,6 +31,9 @@ class Known:
         """Top-level modules that came with Python, and that no local one stands before."""
         self.file_names: dict[str, str] = {}
         """How files and cells are called in payloads."""
+        self.measured: dict[int, tuple[Any, Any]] = {}
+        """Plain data that refers to nothing, and what it is when digested, by its id: what several tasks
+        use is digested once."""
 
 
 class References:
@@ -47,6 +50,7 @@ class References:
         self.installed = known.installed
         self._plain = known.plain
         self.file_names = known.file_names
+        self.measured = known.measured
         self._by_name = cloudpickle()._should_pickle_by_reference
         self.modules: set[str] = set()
         """Full names of the modules that are imported where the task runs, and do not travel."""

@@ -300,3 +300,11 @@ def test_a_function_that_a_stale_import_holds_travels_as_the_file_has_it(book):
     packed = of_modules(folder, cells)["low"]
     [unit] = packed.modules
     assert b"return 99" in unit.parts[0].data
+
+
+def test_tasks_that_are_packed_together_are_as_each_alone():
+    cells = Cells()
+    cells.run(CELL)
+    together = Packer(scope=Scope())
+    for name in [*TASKS, *TASKS[::-1]]:
+        assert together.pack(cells[name]) == Packer(scope=Scope()).pack(cells[name]), name

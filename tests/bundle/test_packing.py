@@ -9,7 +9,7 @@ import pytest
 
 from flyte_nb.api.errors import BundleError
 from flyte_nb.api.identifiers import Scope
-from flyte_nb.bundle.pack import pack
+from flyte_nb.bundle.pack import Packer, pack
 from flyte_nb.bundle.sources import cell_name
 from flyte_nb.testing.cells import Cells
 from flyte_nb.worker.load import loads
@@ -211,8 +211,6 @@ def test_a_logger_travels_by_its_name():
 
 
 def test_a_task_over_the_limit_names_the_largest_part_its_place_and_what_to_do():
-    from flyte_nb.bundle.pack import Packer
-
     cells = Cells()
     cells.run(HEAD + "rows = bytes(3_000_000)\n@task\ndef f() -> int:\n    return len(rows)\n")
     with pytest.raises(BundleError) as caught:
@@ -377,3 +375,14 @@ def test_the_notebooks_history_is_told_when_it_travels(name):
     [warning] = _pack(f"{name} = [1]\n@task\ndef f() -> str:\n    return str({name})\n").warnings
     assert f"The global {name!r}" in warning
     assert "Give the value a name of its own" in warning
+
+
+def test_a_task_is_packed_once_for_itself_and_for_a_dynamic_one_that_calls_it():
+    cells = Cells()
+    cells.run(
+        HEAD + "from flyte_nb import dynamic\n@task\ndef f(n: int) -> int:\n    return n\n"
+        "@dynamic\ndef many(n: int) -> int:\n    return f(n=n)\n"
+    )
+    packer = Packer(scope=Scope())
+    (inner,) = packer.pack(cells["many"]).inner
+    assert packer.pack(cells["f"]) is inner
