@@ -2,7 +2,7 @@
 
 import os
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from signal import SIGKILL, SIGTERM, Signals
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +25,24 @@ Start = Callable[[str], tuple[Pipe, Child]]
 class Worker:
     """A worker's process and the host's end of its pipe."""
 
-    def __init__(self, pipe: Pipe, child: Child, start: "Start | None" = None) -> None:
-        """Args: start: starts another child, with the given interpreter."""
+    def __init__(
+        self,
+        pipe: Pipe,
+        child: Child,
+        start: "Start | None" = None,
+        environ: "Mapping[str, str] | None" = None,
+    ) -> None:
+        """A running worker.
+
+        Args:
+            pipe: the host's end.
+            child: its process.
+            start: starts another child, with the given interpreter.
+            environ: the attempt's variables; `None` means this process's own.
+        """
         self.pipe = pipe
         self._start = start
+        self._environ = os.environ if environ is None else environ
         self.interrupted = False
         """Whether SIGTERM was forwarded."""
         self.has_answered = False
@@ -94,7 +108,7 @@ class Worker:
         self._child.signal(SIGTERM)
         if not self.interrupted:
             self.interrupted = True
-            self._grace = threading.Timer(grace_s(), self._child.signal, (SIGKILL,))
+            self._grace = threading.Timer(grace_s(self._environ), self._child.signal, (SIGKILL,))
             self._grace.daemon = True
             self._grace.start()
 
@@ -158,10 +172,10 @@ class Worker:
         return self.wait()
 
 
-def grace_s() -> float:
+def grace_s(environ: "Mapping[str, str]") -> float:
     """Seconds between SIGTERM and the worker's end; Kubernetes kills the whole container after 30."""
     try:
-        return float(os.environ.get(GRACE_VARIABLE) or _TERMINATION_S)
+        return float(environ.get(GRACE_VARIABLE) or _TERMINATION_S)
     except ValueError:
         return _TERMINATION_S
 

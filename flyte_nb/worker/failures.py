@@ -31,6 +31,9 @@ CLOUDPICKLE = "_flyte_nb_cloudpickle"
 
 _BOOTSTRAP = "flyte_nb/worker/bootstrap.py"
 
+_MEMBER = r"^.*[\\/]flyte-nb-work-\d+-[0-9a-f]+[\\/][^\\/]+\.zip[\\/]"
+"""Where a module of a bundle lies while its task runs: in a zip of the attempt's folder."""
+
 _MAX_MESSAGE = 100_000  # characters; gRPC refuses metadata and propeller cuts messages far below
 
 
@@ -166,11 +169,22 @@ def _strip(detail: "TracebackException", seen: "set[int]") -> None:
     seen.add(id(detail))
     stack = detail.stack
     stack[:] = [frame for frame in stack if not is_ours(frame.filename)]
+    for frame in stack:  # their lines have been read
+        frame.filename = _shown(frame.filename)
+    if isinstance(getattr(detail, "filename", None), str):  # of a SyntaxError
+        detail.filename = _shown(detail.filename)
     related: list[Any] = [detail.__cause__, detail.__context__]
     related.extend(getattr(detail, "exceptions", None) or ())
     for link in related:
         if link is not None:
             _strip(link, seen)
+
+
+def _shown(filename: str) -> str:
+    """A module that came with the bundle by its path below the notebook's folder."""
+    import re
+
+    return re.sub(_MEMBER, "", filename)
 
 
 def _text(error: BaseException) -> str:

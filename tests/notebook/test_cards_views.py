@@ -280,6 +280,14 @@ def test_the_error_of_an_execution_without_nodes_is_shown(failed: ExecutionView)
     said_ = words(execution.card(failed._replace(nodes=(), error=error)))
     assert "There is no interpreter." in said_
     assert "Not your code." in said_
+    assert "launching again may help" in said_
+
+
+def test_a_bundle_that_is_not_whole_is_registered_again(failed: ExecutionView) -> None:
+    error = ErrorInfo("SYSTEM:BundleChecksumMismatch", "The member is another.", "SYSTEM")
+    said_ = words(execution.card(failed._replace(nodes=(), error=error)))
+    assert "%flyte register" in said_
+    assert "may help" not in said_
 
 
 def test_nodes_inside_a_sub_workflow_do_not_colour_the_graph_but_cases_of_a_branch_do(

@@ -18,7 +18,7 @@ from flyte_nb.bundle.pack import pack
 from flyte_nb.bundle.stage import stage
 from flyte_nb.propeller.executors.attempt_folder import AttemptFolder, is_same, lives
 from flyte_nb.propeller.executors.process import ProcessExecutor
-from flyte_nb.propeller.executors.warm import WarmExecutor
+from flyte_nb.propeller.executors.warm import LOG, WarmExecutor
 from flyte_nb.propeller.plan import identifier
 from flyte_nb.propeller.ports import Attempt
 from flyte_nb.runtime.warm.link import is_possible
@@ -432,7 +432,7 @@ def test_attempts_that_a_killed_host_had_not_begun_are_run_cold(bench):
 _STARTER = """
 import sys, pickle, os, signal
 from pathlib import Path
-from flyte_nb.propeller.executors.warm import WarmExecutor
+from flyte_nb.propeller.executors.warm import LOG, WarmExecutor
 from flyte_nb.storage import open_stores
 path = Path(sys.argv[1])
 attempt = pickle.loads((path / "attempt").read_bytes())
@@ -531,3 +531,56 @@ def test_nothing_is_left_when_it_is_closed(tmp_path):
         host = psutil.Process(parent).parent().pid
     for number in (parent, pid, host):
         wait_until(lambda number=number: not lives(number), "its end")
+
+
+def test_a_task_has_the_time_to_end_that_its_own_variables_give(tmp_path):
+    source = (
+        "import signal, time\n@task\ndef f() -> int:\n"
+        "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "    print('hanging', flush=True)\n    while True: time.sleep(60)\n"
+    )
+    environ = {**os.environ, "FLYTE_NB_TERMINATION_GRACE_S": "100000"}
+    with opened(tmp_path, environ=environ) as bench:
+        attempt = bench.start(source, envs={"FLYTE_NB_TERMINATION_GRACE_S": "0.1"})
+        bench.wait_for(attempt, "hanging")
+        bench.executor.kill(attempt.key)
+        error = bench.end(attempt).error
+    assert error.code == "SYSTEM:Interrupted"
+    assert "killed before it had ended" in error.message
+
+
+PRINTING = """
+print("said by the plugin", flush=True)
+from flyte_nb.storage.file import FileStore
+
+class Store(FileStore):
+    def size(self, uri):
+        return super().size(uri.replace("loud://", "file://"))
+
+    def read(self, uri):
+        return super().read(uri.replace("loud://", "file://"))
+"""
+
+
+def test_what_a_storage_plugin_prints_is_in_the_hosts_log(tmp_path):
+    folder = tmp_path / "plugins" / "loud"
+    folder.mkdir(parents=True)
+    (folder / "store.py").write_text(PRINTING)
+    (folder / "plugin.json").write_text(json.dumps({"schemes": {"loud": "store:Store"}}))
+    environ = {**os.environ, "FLYTE_NB_PLUGIN_DIR": str(folder.parent)}
+    with opened(tmp_path, environ=environ) as bench:
+        attempt = bench.attempt("@task\ndef f() -> int:\n    return 1\n")
+        attempt = attempt._replace(input_uri=attempt.input_uri.replace("file://", "loud://"))
+        bench.executor.start(attempt)
+        assert bench.end(attempt).error is None
+        assert (tmp_path / "attempts" / LOG).read_text() == "said by the plugin\n"
+
+
+def test_what_hosts_that_were_killed_have_left_is_removed_by_the_next(tmp_path):
+    left = tmp_path / "tmp" / "flyte-nb-work-1-0a1b2c3d4e5f"
+    left.mkdir(parents=True)
+    (left / "member").write_text("of a bundle")
+    os.utime(left, (0, 0))
+    with opened(tmp_path, environ={**os.environ, "TMPDIR": str(left.parent)}) as bench:
+        bench.value("@task\ndef f() -> int:\n    return 1\n")
+        assert not left.exists()

@@ -135,6 +135,7 @@ def test_a_large_package_that_came_in_parts_is_one_package(bench, tmp_path, monk
     assert done.outputs["o0"].value == "5 1 59 hello 60"
     error = bench.run("", {"n": -1}, local_roots=[book]).error
     assert "def fail(): raise ValueError('here')" in error.message
+    assert 'File "large_pkg/__init__.py", line 1, in fail' in error.message
 
 
 def test_files_go_through_the_host_while_user_code_runs(bench):
@@ -220,6 +221,21 @@ def test_a_traceback_shows_the_cells_lines_and_no_frame_of_ours(bench):
     assert "<cell " in error.message
     assert "flyte_nb" not in error.message
     assert "ipykernel" not in error.message
+
+
+def test_a_traceback_names_a_shipped_module_as_the_author_knows_it(bench, tmp_path, monkeypatch):
+    book = tmp_path / "book"
+    (book / "inner_pkg").mkdir(parents=True)
+    (book / "inner_pkg" / "__init__.py").write_text("from .deep import fail\n")
+    (book / "inner_pkg" / "deep.py").write_text("def fail():\n    raise ValueError('here')\n")
+    (book / "outer_mod.py").write_text("import inner_pkg\ndef go():\n    inner_pkg.fail()\n")
+    monkeypatch.syspath_prepend(str(book))
+    source = HEAD + "from outer_mod import go\n@task\ndef f() -> None:\n    go()\n"
+    message = bench.run(source, local_roots=[book]).error.message
+    assert 'File "outer_mod.py", line 3, in go' in message
+    assert 'File "inner_pkg/deep.py", line 2, in fail' in message
+    assert "raise ValueError('here')" in message
+    assert ".zip" not in message
 
 
 def test_a_chained_exception_keeps_its_cause_and_loses_our_frames(bench):

@@ -14,7 +14,7 @@ from flyte_nb.api.errors import BundleError
 from flyte_nb.runtime.warm.crew import Crew
 from flyte_nb.runtime.warm.host import WarmHost
 from flyte_nb.runtime.warm.link import is_possible
-from flyte_nb.runtime.warm.zygotes import Key, Unfit, Zygotes
+from flyte_nb.runtime.warm.zygotes import Key, Unfit, Zygotes, _Place
 from flyte_nb.worker.frames import _arrived, receive, send
 
 HEAD = "from flyte_nb import task\n"
@@ -198,6 +198,27 @@ def test_a_bundle_that_cannot_be_fetched_leaves_nothing(keep, key):
     with pytest.raises(BundleError):
         zygotes.take(one)
     assert children() == before
+
+
+def test_a_place_that_somebody_is_about_to_take_is_kept(keep, key):
+    zygotes = keep(kept=1)
+    mine = key(1)
+
+    class Late:
+        """Others come and go between the moment a place is found and the moment it is entered."""
+
+        def __enter__(self):
+            for number in range(20):
+                zygotes._places[Key(f"other-{number}", "f", ())] = _Place()
+            zygotes._shrink()
+
+        def __exit__(self, *_):
+            return
+
+    place = zygotes._places[mine] = _Place()
+    place.starting = Late()
+    first = used(zygotes, mine)
+    assert used(zygotes, mine) is first
 
 
 def test_a_crew_does_as_much_at_once_as_it_is_given():

@@ -104,6 +104,10 @@ def advice(view: ExecutionView, node: "NodeView | None", error: ErrorInfo) -> st
     tries = len(node.attempts) if node else 0
     tried = f"Failed {tries} times. " if tries > 1 else ""
     if error.origin == SYSTEM or error.code.rpartition("|")[2].startswith("SYSTEM"):
+        if error.code.rpartition("|")[2].startswith(
+            "SYSTEM:Bundle"
+        ):  # another attempt reads the same
+            return f"{tried}Not your code. `%flyte register` stages it anew; then launch it again."
         return f"{tried}Not your code. {logs} has what was printed; launching again may help."
     name = view.workflow.name.rpartition(".")[2] or view.workflow.name
     return (

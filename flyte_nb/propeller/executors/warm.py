@@ -24,6 +24,8 @@ from flyte_nb.runtime.warm.link import WARM_VARIABLE, Answer, Link, WarmAttempt,
 __all__ = ["WarmExecutor"]
 
 _OFF = frozenset({"0", "false", "no", "off"})
+LOG = "warm-host.log"
+"""In the executor's folder: what the warm host and its storage plugins print."""
 _REMEMBERED = 1000
 """Tasks of which it is known how often they ran."""
 
@@ -131,7 +133,7 @@ class WarmExecutor(ProcessExecutor):
         with self._warm_lock:
             if self._link is None:
                 self._home.mkdir(parents=True, exist_ok=True)
-                link = self._link = Link(self._environ, cwd=self._home)
+                link = self._link = Link(self._environ, cwd=self._home, log=self._home / LOG)
                 self._listener = threading.Thread(
                     target=self._listen_to, args=(link,), name="flyte-nb-warm", daemon=True
                 )

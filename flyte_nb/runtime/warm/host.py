@@ -29,6 +29,7 @@ from flyte_nb.runtime.warm.crew import Crew
 from flyte_nb.runtime.warm.forked import ForkedChild
 from flyte_nb.runtime.warm.zygotes import Key, Unfit, Zygote, Zygotes
 from flyte_nb.storage import open_stores, reached_alike
+from flyte_nb.storage.work_folders import sweep
 from flyte_nb.worker.frames import receive, send
 from flyte_nb.worker.pipe import Pipe
 
@@ -43,6 +44,7 @@ def main(descriptor: int) -> None:
     sys.setswitchinterval(_SWITCH_S)
     control = socket.socket(fileno=descriptor)
     control.set_inheritable(False)
+    sweep()
     host = WarmHost(control)
     host.run()
     host.close()
@@ -119,6 +121,7 @@ class _Running:
         self._signals: list[int] = []
         self._child: ForkedChild | None = None
         self._folder = ""
+        self._environ: dict[str, str] = {}
 
     def signal(self, number: int) -> None:
         """Send it to the attempt's processes; later, when it has none yet."""
@@ -132,7 +135,8 @@ class _Running:
         """Do all of it; what the backend is told."""
         try:
             options = parse(self._message["arguments"])
-            if not reached_alike({**self._message["base"], **self._message["own"]}, os.environ):
+            self._environ = {**self._message["base"], **self._message["own"]}
+            if not reached_alike(self._environ, os.environ):
                 raise Unfit("it reaches its stores in another way than this process")
             zygote = self._zygotes.take(self._key(options))
         except (Unfit, FlyteNbError, OSError) as error:
@@ -190,7 +194,8 @@ class _Running:
         finally:
             os.close(child_read)
             os.close(child_write)
-        worker = Worker(Pipe(own_read, own_write, self._folder), self._child)
+        pipe = Pipe(own_read, own_write, self._folder)
+        worker = Worker(pipe, self._child, environ=self._environ)
         with self._lock:
             self._worker = worker
             for number in self._signals:
@@ -198,9 +203,8 @@ class _Running:
         return worker
 
     def _serve(self, options: Options, worker: Worker, fetched: Fetched) -> int:
-        environ = {**self._message["base"], **self._message["own"]}
         attempt = _WarmAttempt(
-            options, self._store, worker, self._folder, environ, fetched, self._say
+            options, self._store, worker, self._folder, self._environ, fetched, self._say
         )
         info: ErrorInfo | None
         try:

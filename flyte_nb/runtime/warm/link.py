@@ -56,9 +56,15 @@ class Link:
     """A warm host, from its start to its end. `receive` is for one thread; the rest for any."""
 
     def __init__(
-        self, environ: "Mapping[str, str] | None" = None, *, cwd: "str | os.PathLike[str]" = "."
+        self,
+        environ: "Mapping[str, str] | None" = None,
+        *,
+        cwd: "str | os.PathLike[str]" = ".",
+        log: "str | os.PathLike[str]" = os.devnull,
     ) -> None:
         """Start the host in the folder `cwd`; it boots while the first attempt is handed over.
+
+        What it and the storage plugins print, which is of no single attempt, goes to the file `log`.
 
         Raises:
             OSError: when it cannot be started.
@@ -67,12 +73,12 @@ class Link:
         self._control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIME)
         self._sending = threading.Lock()
         self._closing = False
-        with theirs:
+        with theirs, open(log, "ab") as printed:
             process = subprocess.Popen(
                 [sys.executable, "-m", "flyte_nb.runtime.warm", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=printed,
                 env=None if environ is None else dict(environ),
                 cwd=cwd,
                 start_new_session=True,

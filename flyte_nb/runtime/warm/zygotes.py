@@ -228,6 +228,8 @@ class _Place:
         self.starting = threading.Lock()
         self.zygote: Zygote | None = None
         self.unfit = ""
+        self.takers = 0
+        """Who is about to take it; guarded by the lock of its `Zygotes`."""
 
 
 class Zygotes:
@@ -261,20 +263,12 @@ class Zygotes:
         with self._lock:
             place = self._places.setdefault(key, _Place())
             self._places.move_to_end(key)
-        with place.starting:
-            if place.unfit:
-                raise Unfit(place.unfit)
-            if place.zygote is None:
-                try:
-                    started = Zygote(key, self._store, load_s=self._load_s)
-                except Unfit as error:
-                    place.unfit = str(error)
-                    raise
-                with self._lock:
-                    place.zygote = started
+            place.takers += 1
+        try:
+            zygote = self._taken(place, key)
+        finally:
             with self._lock:
-                zygote = place.zygote
-                zygote.in_flight += 1
+                place.takers -= 1
         self._shrink()
         return zygote
 
@@ -301,13 +295,30 @@ class Zygotes:
         """End all that are not at work."""
         self._end(lambda zygote: True)
 
+    def _taken(self, place: _Place, key: Key) -> Zygote:
+        with place.starting:
+            if place.unfit:
+                raise Unfit(place.unfit)
+            if place.zygote is None:
+                try:
+                    started = Zygote(key, self._store, load_s=self._load_s)
+                except Unfit as error:
+                    place.unfit = str(error)
+                    raise
+                with self._lock:
+                    place.zygote = started
+            with self._lock:
+                zygote = place.zygote
+                zygote.in_flight += 1
+        return zygote
+
     def _shrink(self) -> None:
         """End the least used ones while there are too many, or they are too large."""
         with self._lock:
             found = [place.zygote for place in self._places.values() if place.zygote is not None]
             while len(self._places) > 16 * self._kept:  # notes of what is unfit do not pile up
                 key, place = next(iter(self._places.items()))
-                if place.zygote is not None or place.starting.locked():
+                if place.zygote is not None or place.takers:
                     break
                 del self._places[key]
         resident = 0
