@@ -4,6 +4,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -117,17 +118,15 @@ def execute(
 
 def texts(cell: Any, *, kinds: "Sequence[str]" = _SHOWN) -> "list[str]":
     """What a cell shows, as text: its prints and its values, or only outputs of some kinds."""
-    found = []
-    for output in cell.get("outputs", ()):
-        if output.output_type not in kinds:
-            continue
-        if output.output_type == "stream" and output.name == "stdout":
-            found.append(output.text.rstrip())
-        elif output.output_type != "stream":
-            text = output.data.get("text/plain", "")
-            if text and not text.startswith("<Figure"):
-                found.append(text.rstrip())
-    return [text for text in found if text]
+    found: list[str] = []
+    shown = (output for output in cell.get("outputs", ()) if output.output_type in kinds)
+    for name, outputs in groupby(shown, key=lambda output: output.get("name", "")):
+        if name == "stdout":  # what is printed comes in parts, cut anywhere
+            found.append("".join(output.text for output in outputs))
+        elif not name:
+            values = (output.data.get("text/plain", "") for output in outputs)
+            found += [value for value in values if not value.startswith("<Figure")]
+    return [text.rstrip() for text in found if text.strip()]
 
 
 def _titles(notebook: Any) -> "dict[int, str]":

@@ -56,6 +56,16 @@ def test_steps_are_told_with_their_heading_and_what_they_show(tmp_path):
     assert [(step.number, step.total) for step in steps] == [(1, 3), (2, 3), (3, 3)]
 
 
+def test_what_was_printed_in_parts_is_one_text():
+    def printed(text, name="stdout"):
+        return nbformat.v4.new_output("stream", name=name, text=text)
+
+    cell = nbformat.v4.new_code_cell()
+    value = nbformat.v4.new_output("execute_result", {"text/plain": "3"})
+    cell.outputs = [printed("a"), printed(" b\n"), printed("no", "stderr"), value, value]
+    assert headless.texts(cell) == ["a b", "3", "3"]
+
+
 def test_the_kernel_is_told_the_notebooks_name(tmp_path):
     made = notebook(
         "import os, sys\n"

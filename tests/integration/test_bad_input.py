@@ -120,8 +120,10 @@ class Notebook:
         def hear(message: "dict[str, Any]") -> None:
             content = message["content"]
             data = content.get("data") or {}
-            shown.append(content.get("text", ""))
-            shown.append(_TAGS.sub(" ", data.get("text/html") or data.get("text/plain") or ""))
+            shown.append(content.get("text", ""))  # a part of what was printed, cut anywhere
+            if data:
+                text = data.get("text/html") or data.get("text/plain") or ""
+                shown.append(f"\n{_TAGS.sub(' ', text)}\n")
 
         def look(path: Path) -> None:
             while not path.exists():
@@ -135,7 +137,7 @@ class Notebook:
         reply = self.client.execute_interactive(code, timeout=240, output_hook=hear)["content"]
         done.set()
         failed = "\n".join(reply.get("traceback", [])) if reply["status"] == "error" else ""
-        return _ANSI.sub("", failed), "\n".join(shown)
+        return _ANSI.sub("", failed), "".join(shown)
 
     def runs_still(self) -> None:
         """Whatever happened: the next run succeeds."""
