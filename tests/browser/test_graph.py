@@ -45,6 +45,12 @@ def large(n: int) -> float:
 '''
 CELLS = [DEFINE, *(f"%flyte graph {name}" for name in ("train", "empty", "wrong", "large"))]
 TRAIN, EMPTY, WRONG, LARGE = range(1, 5)
+_SHOWS = """([cell, text]) => {
+  const app = window.jupyterapp || window.jupyterlab;
+  const cells = app.shell.currentWidget.content.widgets.filter((c) => c.model.type === 'code');
+  return cells[cell].model.outputs.get(0).data['text/plain'].includes(text);
+}"""
+"""Whether that text is in what the notebook keeps of the cell's output."""
 
 
 def _shoot(page: Any, cell: int, name: str) -> None:
@@ -84,6 +90,7 @@ def test_a_graph_is_looked_into_and_its_picture_stays_in_the_notebook(
     # Let go: the picture that is saved is the one that was left, without any widget.
     page.page.mouse.move(5, 5)
     page.page.locator(".jp-CodeCell").first.click()
+    page.page.wait_for_function(_SHOWS, arg=[TRAIN, "fit · 8"])
     page.save()
     saved = [cell for cell in page.saved().cells if cell.cell_type == "code"]
     (output,) = saved[TRAIN].outputs
@@ -130,7 +137,7 @@ def _look_by_keyboard(page: Any) -> None:
 
 def _go_from_problems_to_nodes(page: Any) -> None:
     problems = page.output(WRONG).locator("button.fnb-problem")
-    assert problems.count() >= 3
+    problems.nth(2).wait_for(state="attached")
     problems.nth(1).click()
     page.output(WRONG).locator(".n.fnb-selected").wait_for(state="attached")
     page.output(WRONG).locator("button.fnb-problem[aria-current=true]").first.wait_for()
@@ -140,6 +147,7 @@ def _go_from_problems_to_nodes(page: Any) -> None:
 def _open_what_was_collapsed(page: Any) -> None:
     """Two thousand nodes are a few; what repeats opens on demand."""
     nodes = page.output(LARGE).locator(".fnb-stage .n")
+    nodes.first.wait_for(state="attached")
     assert nodes.count() < 20
     _shoot(page, LARGE, "graph-large-light")
     nodes.filter(has_text="fit ×").first.locator(".o").click()

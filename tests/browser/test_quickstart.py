@@ -73,6 +73,30 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Any":
     daemon.stop(tmp_path / "home")
 
 
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """The first task of `gated` waits for this file: nothing ends before somebody has looked at it."""
+    return tmp_path / "gate"
+
+
+@pytest.fixture
+def gated(tmp_path: Path, gate: Path) -> Path:
+    """The quickstart, whose first task waits on the backend for the gate."""
+    begin = "    from sklearn.datasets import load_digits\n"
+    wait = (
+        "    import os, time\n"
+        f"    while 'FLYTE_NB_ATTEMPT' in os.environ and not os.path.exists({str(gate)!r}):\n"
+        "        time.sleep(0.05)\n"
+    )
+    made = json.loads(QUICKSTART.read_text())
+    for cell in made["cells"]:
+        cell["source"] = "".join(cell["source"]).replace(begin, wait + begin)
+    path = tmp_path / "gated.ipynb"
+    path.write_text(json.dumps(made))
+    assert "'FLYTE_NB_ATTEMPT'" in path.read_text()
+    return path
+
+
 def _shoot(page: Any, name: str) -> None:
     """Keep a picture for a person to judge, where `SCREENSHOTS_TO` says."""
     folder = os.environ.get("SCREENSHOTS_TO")
@@ -82,8 +106,10 @@ def _shoot(page: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("server", ["lab", "notebook"], indirect=True)
-def test_the_quickstart_runs_is_followed_and_is_still_there_when_reopened(home, server, notebook):
-    page = notebook(QUICKSTART, name="quickstart.ipynb")
+def test_the_quickstart_runs_is_followed_and_is_still_there_when_reopened(
+    home, server, notebook, gated, gate
+):
+    page = notebook(gated, name="quickstart.ipynb")
     page.run_all()
 
     # The graph under the workflow's cell, with text for those who cannot see it.
@@ -97,8 +123,9 @@ def test_the_quickstart_runs_is_followed_and_is_still_there_when_reopened(home, 
     stage = page.output(WATCH).locator(".fnb-stage svg")
     stage.wait_for(state="attached", timeout=RUN_S * 1000)
     stage.evaluate("(svg) => { svg.dataset.same = 'yes'; }")
-    for phase in ("RUNNING", "SUCCEEDED"):
-        stage.locator(f'g[data-phase="{phase}"]').first.wait_for(state="attached")
+    stage.locator('g[data-phase="RUNNING"]').first.wait_for(state="attached")
+    gate.touch()
+    stage.locator('g[data-phase="SUCCEEDED"]').first.wait_for(state="attached")
     assert stage.get_attribute("data-same") == "yes"
     page.output(WATCH).scroll_into_view_if_needed()
     _shoot(page, f"{server.kind}-running-light")
@@ -130,8 +157,8 @@ def _check_saved(page: Any) -> None:
     assert "<script" not in output.data["text/html"]
 
 
-def test_a_run_from_the_form_goes_on_in_the_forms_place(home, server, notebook):
-    cells = json.loads(QUICKSTART.read_text())["cells"]
+def test_a_run_from_the_form_goes_on_in_the_forms_place(home, server, notebook, gated):
+    cells = json.loads(gated.read_text())["cells"]
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     wanted = [*code[: WORKFLOW + 1], "%flyte launch digits"]
     page = notebook(wanted, name="quickstart.ipynb")
