@@ -130,6 +130,7 @@ def _azurite() -> "Path | None":
     if not main.exists():
         fresh = Path(tempfile.mkdtemp(prefix="flyte-nb-azurite-"))
         command = [npm, "install", "--prefix", str(fresh), "--no-audit", "--no-fund", "azurite@3"]
+        command += ["--fetch-timeout=60000", "--fetch-retries=1"]  # ms; by default minutes
         if subprocess.run(command, capture_output=True, check=False).returncode:
             shutil.rmtree(fresh, ignore_errors=True)
             return None
