@@ -288,3 +288,29 @@ def test_whatever_lies_in_a_file_is_read_or_told(tmp_path_factory, content, name
     path.write_bytes(content.encode("utf-8", "replace") if isinstance(content, str) else content)
     found = read_specs([str(path)])
     assert found.specs or found.problems
+
+
+@pytest.mark.parametrize("nest", [lambda inner: {"x": inner}, lambda inner: [inner]])
+def test_a_struct_is_read_as_deep_as_protobuf_can_send_it_and_no_deeper(tmp_path, nest):
+    states = []
+    for depth in range(20, 60, 3):
+        custom = 1
+        for _ in range(depth):
+            custom = nest(custom)
+        task = {"kind": "Task", "id": {"name": "t"}, "type": "x", "custom": {"x": custom}}
+        path = tmp_path / "deep.json"
+        path.write_text(json.dumps(task))
+        found = read_specs([str(path)])
+        states.append([problem.code for problem in found.problems])
+        for spec in found.specs:
+            assert type(spec.message).FromString(spec.message.SerializeToString()) == spec.message
+    assert states[0] == []
+    assert states[-1] == ["TooDeep"]
+
+
+def test_what_is_wrong_everywhere_is_not_told_without_end(tmp_path):
+    path = tmp_path / "empty.json"
+    path.write_text(json.dumps([{}] * 20_000))
+    found = read_specs([str(path)])
+    assert found.problems[-1].code == "TooManyProblems"
+    assert len(found.problems) <= 10_001

@@ -35,6 +35,7 @@ Lookup = Callable[[Sequence[Identifier]], Mapping[Identifier, Any]]
 """The registered `Task`, `Workflow` or `LaunchPlan` of each id; the newest where the version is empty."""
 
 _MAX_HINTS = 50  # of one spec
+_MAX_TOLD = 1_000  # lost references of one spec
 _MOST_BROUGHT = 50_000  # sub-workflows in all: deep ones lie in each that is above them
 
 
@@ -157,7 +158,10 @@ class _Drafting:
                 told.add(key)
                 # A look for what is near costs time, and nobody reads the hundredth.
                 names = [*self._entries, *self._done] if len(told) <= _MAX_HINTS else ()
-                problems.append(missing(entry, reference, names, asked=self._has_lookup))
+                if len(told) <= _MAX_TOLD:
+                    problems.append(missing(entry, reference, names, asked=self._has_lookup))
+                elif len(told) == _MAX_TOLD + 1:
+                    problems.append(Problem("TooManyProblems", "There are more problems than these."))
         for reference, sub in local:
             if not sub.id.version:
                 entry.settle()  # a part without a version has that of the whole

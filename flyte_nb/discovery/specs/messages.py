@@ -20,6 +20,7 @@ from flyte_nb.discovery.specs.text import Word, plain
 Path = tuple["str | int", ...]
 
 _MAX_MESSAGES = 99  # inside of each other: protobuf refuses to read more than 100
+_MAX_STRUCT = 90  # the same, with room for the messages in which it travels
 _MAX_PROBLEMS = 100  # of one document
 _F = FieldDescriptor
 _INTS = {
@@ -168,7 +169,9 @@ class _Reader:
             if key is None:
                 continue
             if value_field.message_type is not None:
+                self._depth += 1  # the entry is a message too
                 self.message(entries[key], item, (*path, word))
+                self._depth -= 1
             elif (made := self._scalar(value_field, item, (*path, word))) is not None:
                 entries[key] = made
 
@@ -224,8 +227,12 @@ class _Reader:
         return None
 
     def _well_known(self, message: Any, data: Any, path: Path) -> None:
+        value = plain(data)
+        if self._depth + _levels(value) > _MAX_STRUCT:
+            self._note(path, "TooDeep", "It is nested more deeply than protobuf can send (100).")
+            return
         try:
-            json_format.ParseDict(plain(data), message, max_recursion_depth=_MAX_MESSAGES)
+            json_format.ParseDict(value, message, max_recursion_depth=_MAX_MESSAGES)
         except (
             json_format.ParseError, ValueError, TypeError, OverflowError, AttributeError, RecursionError,
         ):  # fmt: skip
@@ -239,6 +246,15 @@ class _Reader:
         self.mistakes.append(Mistake(path, code, message, hint))
         if len(self.mistakes) >= _MAX_PROBLEMS:
             raise _Full
+
+
+def _levels(data: Any) -> int:
+    """How many messages are inside of each other in a Struct: three for a mapping, two for a list."""
+    if isinstance(data, dict):
+        return 3 + max(map(_levels, data.values()), default=0)
+    if isinstance(data, list):
+        return 2 + max(map(_levels, data), default=0)
+    return 0
 
 
 def _number(value: Any) -> "int | float | None":

@@ -14,6 +14,13 @@ from flyte_nb.discovery.specs.binary import binary_message
 from flyte_nb.discovery.specs.files import BINARY, TEXT, File, files, unreadable
 
 
+_MOST_PROBLEMS = 10_000  # of all files; who has more reads no more
+
+
+class _Full(Exception):
+    """Enough problems."""
+
+
 class SpecFiles(NamedTuple):
     """What spec files hold."""
 
@@ -50,23 +57,28 @@ def read_specs(targets: "Sequence[str]") -> SpecFiles:
     """
     problems: list[Problem] = []
     specs: dict[tuple[str, str], Spec] = {}
-    for file in files(targets, problems):
-        for spec in _specs_of(file, problems):
-            key = (spec.resource_type, spec.short_name)
-            known = specs.setdefault(key, spec)
-            if known is not spec and (known.id, known.message) != (spec.id, spec.message):
-                first = known.location
-                problems.append(
-                    Problem(
-                        "DuplicateName",
-                        f"The {key[0].replace('_', ' ')} {key[1]} is described twice, and differently;"
-                        f" first in {first.filename}:{first.line}.",
-                        hint="Keep one of them, or give one another name.",
-                        location=spec.location,
-                        entity=key[1],
-                    )
-                )
+    try:
+        for file in files(targets, problems):
+            for spec in _specs_of(file, problems):
+                known = specs.setdefault((spec.resource_type, spec.short_name), spec)
+                if known is not spec and (known.id, known.message) != (spec.id, spec.message):
+                    problems.append(_described_twice(spec, known))
+    except _Full:  # what was not read would only be missed elsewhere
+        problems.append(Problem("TooManyProblems", "There are more problems than these."))
+        return SpecFiles((), tuple(problems))
     return SpecFiles(tuple(specs.values()), tuple(problems))
+
+
+def _described_twice(spec: Spec, first: Spec) -> Problem:
+    noun = spec.resource_type.replace("_", " ")
+    place = f"{first.location.filename}:{first.location.line}"
+    return Problem(
+        "DuplicateName",
+        f"The {noun} {spec.short_name} is described twice, and differently; first in {place}.",
+        hint="Keep one of them, or give one another name.",
+        location=spec.location,
+        entity=spec.short_name,
+    )
 
 
 def _specs_of(file: File, problems: "list[Problem]") -> "Iterator[Spec]":
@@ -105,6 +117,8 @@ def _of_document(name: str, document: text.Document, problems: "list[Problem]") 
         yield from _of_item(name, document, document.data, (), problems)
         return
     for index, item in enumerate(document.data):
+        if len(problems) >= _MOST_PROBLEMS:
+            raise _Full
         yield from _of_item(name, document, item, (index,), problems)
 
 
