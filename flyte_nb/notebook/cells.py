@@ -17,6 +17,9 @@ _PACKED = "<cell "
 """How the names begin that cells have in a bundle: a digest of their text, see `bundle.sources`."""
 
 
+_ANONYMOUS = "#"  # begins the key of a cell without an id
+
+
 class Cell(NamedTuple):
     """One cell as it was last run."""
 
@@ -32,6 +35,11 @@ class Cell(NamedTuple):
     def label(self) -> str:
         """E.g. `cell [7]`."""
         return f"cell [{self.number}]"
+
+    @property
+    def can_be_redrawn(self) -> bool:
+        """Whether its outputs can be written again: not in a terminal, where cells have no ids."""
+        return not self.cell_id.startswith(_ANONYMOUS)
 
 
 class Removed(NamedTuple):
@@ -80,7 +88,7 @@ class CellRegistry:
         """A cell starts to run; what its earlier version defined and this one does not is noted."""
         # Without an id (a terminal) every run is a cell of its own, and nothing is ever "removed".
         self._anonymous += not cell_id
-        key = cell_id or f"#{self._anonymous}"
+        key = cell_id or f"{_ANONYMOUS}{self._anonymous}"
         defines = names_bound(source)
         before = self._cells.pop(key, None)
         if before is not None:

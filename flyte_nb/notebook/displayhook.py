@@ -7,10 +7,6 @@ from flyte_nb.api.errors import FlyteNbError, UsageError
 from flyte_nb.notebook.commands.compiling import Compilation, compiled
 from flyte_nb.notebook.kernel import Kernel, is_entity
 
-_ANONYMOUS = (
-    "#"  # how the registry of cells calls a cell of a terminal, where nothing can be redrawn
-)
-
 
 def install(kernel: Kernel) -> "Callable[[], None]":
     """Ask the shell's display hook; the result undoes it."""
@@ -35,7 +31,7 @@ def install(kernel: Kernel) -> "Callable[[], None]":
 def _follow(kernel: Kernel, value: Any, data: "Mapping[str, Any]") -> bool:
     """Publish the bundle of a value that can change, and keep it up to date; whether it was one."""
     cell = kernel.cells.current
-    if cell is None or cell.cell_id.startswith(_ANONYMOUS):
+    if cell is None or not cell.can_be_redrawn:
         return False
     subject = _subject(kernel, value)
     if subject is None:

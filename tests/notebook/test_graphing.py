@@ -146,3 +146,35 @@ def test_a_graph_is_written_to_a_file_as_it_is_asked_for(train, tmp_path):
     assert "train.svg" in train.shown()
     assert "says no form" in str(train.fails(f"%flyte graph train --save {tmp_path / 'train.doc'}"))
     assert not (tmp_path / "train.doc").exists()
+
+
+def test_a_graph_follows_the_cells_that_change_it_opened_as_it_was(train):
+    explorer = _explorer(train, "train --open search")
+    anchor, count = explorer.widget.anchor, len(train.published)
+    explorer.receive({"toggle": "n1"})
+    explorer.receive({"toggle": "n1"})
+    train.run(NESTED, cell_id="define")  # as it was: nothing to see
+    assert len(train.published) == count
+    train.run(
+        NESTED.replace("def fit(", "def adjust(").replace("fit(", "adjust("), cell_id="define"
+    )
+    assert len(train.published) == count + 1
+    last = train.published[-1]
+    assert last["update"]
+    assert "drawn again after cell [" in last["data"]["text/html"]
+    assert f'class="{anchor}"' in last["data"]["text/html"]
+    assert "adjust" in explorer.widget.svg
+    assert "adjust" in last["data"]["text/plain"]
+    assert 'id="node-n1/n0"' in explorer.widget.svg
+
+
+def test_a_graph_that_does_not_compile_any_more_shows_its_problems(train):
+    explorer = _explorer(train, "train")
+    explorer.receive({"find": "n1"})
+    train.run("train = None", cell_id="gone")
+    assert "drawn again" not in train.html()  # there is nothing to draw
+    train.run(NESTED, cell_id="define")
+    train.run(WRONG.replace("def wrong", "def train"), cell_id="wrong")
+    assert "does not compile" in train.html()
+    assert explorer.widget.problems
+    assert explorer.widget.selected in ("", "n1")

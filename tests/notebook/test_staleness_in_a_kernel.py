@@ -69,3 +69,17 @@ def test_a_graph_is_drawn_again_in_its_place_and_an_alias_is_told(run: "Any") ->
     run("other = count", "alias")
     (again,) = run("%flyte compile by_alias", "compile")
     assert "still uses" not in again["data"]["text/plain"]
+
+
+def test_a_graph_that_answers_is_drawn_again_in_its_place(run: "Any") -> None:
+    run(TASK, "task")
+    run(TRAIN.removesuffix("\ntrain"), "train")
+    first = [each for each in run("%flyte graph train", "look") if "text/html" in each["data"]][-1]
+    assert run(TASK, "task") == []  # as it was
+    (changed,) = run(TASK.replace("n: int)", "n: int, m: int)"), "task")
+    assert changed["kind"] == "update_display_data"
+    assert changed["transient"]["display_id"] == first["transient"]["display_id"]
+    assert "does not compile" in changed["data"]["text/html"]
+    assert "drawn again after cell [5]" in changed["data"]["text/html"]
+    (mended,) = run(TASK, "task")
+    assert "does not compile" not in mended["data"]["text/html"]

@@ -161,7 +161,9 @@ class _Drafting:
                 if len(told) <= _MAX_TOLD:
                     problems.append(missing(entry, reference, names, asked=self._has_lookup))
                 elif len(told) == _MAX_TOLD + 1:
-                    problems.append(Problem("TooManyProblems", "There are more problems than these."))
+                    problems.append(
+                        Problem("TooManyProblems", "There are more problems than these.")
+                    )
         for reference, sub in local:
             if not sub.id.version:
                 entry.settle()  # a part without a version has that of the whole

@@ -13,7 +13,6 @@ from flyte_nb.discovery.specs import kinds, messages, text
 from flyte_nb.discovery.specs.binary import binary_message
 from flyte_nb.discovery.specs.files import BINARY, TEXT, File, files, unreadable
 
-
 _MOST_PROBLEMS = 10_000  # of all files; who has more reads no more
 
 

@@ -1,6 +1,6 @@
 """`%flyte graph`: a workflow's graph that answers; without a page, a picture of it as it is asked for."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flyte_nb.api.errors import UsageError
@@ -42,34 +42,84 @@ def graph(kernel: Kernel, arguments: Arguments) -> None:
 
 
 def show(kernel: Kernel, entity: Any, subject: Subject, seen: Seen) -> None:
-    """Put the graph below the running cell: it answers where a script can be on the page."""
+    """Put the graph below the running cell: it answers where a script can be on the page.
+
+    When a cell changes what a workflow of this notebook is, its graph is drawn again.
+    """
     output = kernel.output()
-    notes = registering.notes(kernel)
+    following = _Following(kernel, entity, subject)
 
     def at_rest(subject: Subject, seen: Seen, anchor: str) -> "Mapping[str, Any]":
-        return rest.explored(subject, seen, notes=notes, anchor=anchor)
+        return rest.explored(subject, seen, notes=registering.notes(kernel), anchor=anchor)
 
     from flyte_nb.notebook.live import graph_widget
 
-    def compare(subject: Subject) -> Subject:
-        return compared(kernel.session, entity, subject)
-
-    if not graph_widget.can_be_live():
-        output.show(at_rest(compare(subject) if seen.diff else subject, seen, ""))
-        return
-    from flyte_nb.notebook.live.explorer import Explorer
-
     cell = kernel.cells.current
-    kernel.follow(
-        Explorer(
+    if graph_widget.can_be_live():
+        from flyte_nb.notebook.live.explorer import Explorer
+
+        explorer = Explorer(
             subject,
             seen,
             at_rest=at_rest,
             replace=output.show,
-            compare=compare,
+            compare=following.compared,
             key=cell.cell_id if cell else "",
         )
-    )
+        kernel.follow(explorer)
+
+        def draw(subject: Subject, is_other: bool) -> "Mapping[str, Any] | None":
+            explorer.change(subject)
+            return explorer.at_rest() if is_other else None
+    else:
+        output.show(at_rest(following.compared(subject) if seen.diff else subject, seen, ""))
+
+        def draw(subject: Subject, is_other: bool) -> "Mapping[str, Any] | None":
+            return at_rest(subject, Seen(types=seen.types), "") if is_other else None
+
+    if cell is not None and cell.can_be_redrawn and following.variable:
+        kernel.redraws.keep(
+            cell.cell_id, following.current, lambda: following.again(draw), output.show
+        )
+
+
+class _Following:
+    """A workflow that is shown, and what its variable means now."""
+
+    def __init__(self, kernel: Kernel, entity: Any, subject: Subject) -> None:
+        self._kernel, self._entity, self._subject = kernel, entity, subject
+        named = [name for name, value in kernel.entities().items() if _workflow(value) is entity]
+        self.variable = named[0] if named else ""
+        """Empty for what is only registered."""
+
+    def compared(self, subject: Subject) -> Subject:
+        """Beside what is registered."""
+        return compared(self._kernel.session, self._entity, subject)
+
+    def current(self) -> "Mapping[str, Any]":
+        """What the variable holds."""
+        known = self._kernel.entities()
+        return {self.variable: known[self.variable]} if self.variable in known else {}
+
+    def again(
+        self, draw: "Callable[[Subject, bool], Mapping[str, Any] | None]"
+    ) -> "Mapping[str, Any] | None":
+        """Draw what it means now, unless it means no workflow any more."""
+        entity = _workflow(self.current().get(self.variable))
+        if entity is None:
+            return None
+        before, self._entity = self._subject, entity
+        now = self._subject = subject_of(self._kernel, entity, engine=before.engine)
+        is_other = (now.graph, now.problems) != (before.graph, before.problems)
+        return draw(now, is_other)
+
+
+def _workflow(entity: Any) -> Any:
+    """The workflow that is drawn for an entity; a task has none."""
+    kind = getattr(entity, "resource_type", "")
+    if kind == "launch_plan":
+        return entity.workflow
+    return entity if kind == "workflow" else None
 
 
 def subject_of(kernel: Kernel, entity: Any, *, engine: Engine = layered) -> Subject:
@@ -118,7 +168,7 @@ def _chosen(kernel: Kernel, name: str) -> Any:
         kind = getattr(entity, "resource_type", "")
         if kind == "task":
             raise UsageError(f"{name} is a task, and a task has no graph. Name a workflow.")
-        return entity.workflow if kind == "launch_plan" else entity
+        return _workflow(entity) or entity
     workflows = [value for value in kernel.entities().values() if value.resource_type == "workflow"]
     if not workflows:
         raise UsageError("The notebook defines no workflow yet. Put @workflow on a function.")

@@ -65,6 +65,33 @@ class Explorer:
             self._rest()
             self.widget.close()
 
+    def change(self, subject: Subject) -> None:
+        """Show the workflow as it is now, opened as it was."""
+        with self._lock:
+            self._plain = self._subject = subject
+            kept = [id for id in self._seen.opened if id in subject.sizes or id.endswith("+")]
+            self._seen = self._seen._replace(opened=frozenset(kept))
+            if self._seen.diff:
+                try:
+                    self._subject = self._compare(subject)
+                except (
+                    FlyteNbError,
+                    UsageError,
+                ):  # it does not compile, or nobody can be asked now
+                    self._seen = self._seen._replace(diff=False)
+            selected = self.widget.selected
+            wish = Wish(self._seen, selected=selected if selected in subject.titles else "")
+            with self.widget.hold_sync():
+                self.widget.problems = subject.listed()
+                show(self.widget, self._subject.picture(self._seen), wish, live=False)
+
+    def at_rest(self) -> "Mapping[str, Any]":
+        """What belongs into the output now."""
+        with self._lock:
+            self._rested = self._seen
+            self.widget.anchor = self._anchor()
+            return self._at_rest(self._subject, self._seen, self.widget.anchor)
+
     def receive(self, message: "Mapping[str, Any]") -> None:
         """Do what the page asks for: one key, one wish."""
         with self._lock:
@@ -90,9 +117,7 @@ class Explorer:
 
     def _rest(self) -> None:
         if self._rested != self._seen:
-            self._rested = self._seen
-            self.widget.anchor = self._anchor()
-            self._replace(self._at_rest(self._subject, self._seen, self.widget.anchor))
+            self._replace(self.at_rest())
 
     def _anchor(self) -> str:
         said = "\n".join((self._key, self._subject.name, repr(self._seen.in_order())))
