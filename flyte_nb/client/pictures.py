@@ -19,7 +19,7 @@ from flyte_nb.graph.interfaces import type_word
 from flyte_nb.graph.model import graph_of, graph_of_template
 from flyte_nb.graph.opening import found, openable, opened
 from flyte_nb.graph.palette import display_phase
-from flyte_nb.graph.picture import GraphPicture
+from flyte_nb.graph.picture import Asked, GraphPicture
 from flyte_nb.graph.typed import typed
 from flyte_nb.graph.values import (
     END,
@@ -78,6 +78,10 @@ def picture(
             with something that does not compile.
         RemoteError: what is registered cannot be fetched.
     """
+    asked = {
+        "engine": engine, "open": open, "depth": depth, "types": types, "theme": theme,
+        "phases": phases, "execution": execution, "diff": diff,
+    }  # fmt: skip
     here = _found(session, entity)
     graph = here.graph
     if diff is not False and diff is not None:
@@ -86,13 +90,15 @@ def picture(
     drawn = opened(graph, ids)
     if execution is not None:
         phases = {**phases_of(execution.view().nodes), **(phases or {})}
-    return GraphPicture(
+    made = GraphPicture(
         typed(drawn) if types else drawn,
         problems=here.problems,
         phases=phases,
         engine=engine,
         theme=theme,
     )
+    made.asked = Asked(entity, asked)
+    return made
 
 
 def phases_of(nodes: "Iterable[NodeView]") -> "dict[str, str]":

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.files import write_atomically
@@ -21,6 +21,13 @@ from flyte_nb.graph.text import tree
 from flyte_nb.graph.values import INPUTS, OUTPUTS, Graph
 
 ENGINES: "Mapping[str, Engine]" = {"layered": layered, "dot": dot_layout}
+
+
+class Asked(NamedTuple):
+    """What a picture was asked for."""
+
+    entity: Any
+    options: "Mapping[str, Any]"
 
 
 class GraphPicture:
@@ -56,6 +63,8 @@ class GraphPicture:
         self.phases = dict(phases or {})
         self._engine = ENGINES[engine]
         self._theme = theme
+        self.asked: Asked | None = None
+        """By which it can be made again when the entity has changed."""
 
     def __repr__(self) -> str:
         count = sum(1 for node in self.graph.nodes if node.kind not in (INPUTS, OUTPUTS))

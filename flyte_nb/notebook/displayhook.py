@@ -7,6 +7,8 @@ from flyte_nb.api.errors import FlyteNbError, UsageError
 from flyte_nb.notebook.commands.compiling import Compilation, compiled
 from flyte_nb.notebook.kernel import Kernel, is_entity
 
+_PICTURES = "flyte_nb.graph.picture"  # whose values are those of `wf.graph(…)`; loaded by need
+
 
 def install(kernel: Kernel) -> "Callable[[], None]":
     """Ask the shell's display hook; the result undoes it."""
@@ -77,14 +79,27 @@ def _subject(kernel: Kernel, value: Any) -> "_Subject | None":
 
         return _Subject(current, lambda: compiled(kernel, names))
     if is_entity(value) and value.resource_type != "task":
-        known_as = [name for name, entity in kernel.entities().items() if entity is value]
-        if known_as:
-            variable = known_as[0]
-            return _Subject(
-                lambda: {key: e for key, e in kernel.entities().items() if key == variable},
-                lambda: kernel.namespace.get(variable),
-            )
+        return _by_variable(kernel, value, lambda entity: entity)
+    asked = getattr(value, "asked", None) if type(value).__module__ == _PICTURES else None
+    if asked is not None and is_entity(asked.entity):
+        return _by_variable(kernel, asked.entity, lambda now: now.graph(**asked.options))
     return None
+
+
+def _by_variable(kernel: Kernel, entity: Any, show: "Callable[[Any], Any]") -> "_Subject | None":
+    """What is shown of the entity, whatever its variable holds later."""
+    known_as = [name for name, each in kernel.entities().items() if each is entity]
+    if not known_as:
+        return None
+    variable = known_as[0]
+
+    def again() -> Any:
+        now = kernel.namespace.get(variable)
+        return show(now) if is_entity(now) else None
+
+    return _Subject(
+        lambda: {key: each for key, each in kernel.entities().items() if key == variable}, again
+    )
 
 
 def _content(value: Any, data: "Mapping[str, Any]") -> Any:

@@ -178,3 +178,14 @@ def test_a_graph_that_does_not_compile_any_more_shows_its_problems(train):
     assert "does not compile" in train.html()
     assert explorer.widget.problems
     assert explorer.widget.selected in ("", "n1")
+
+
+def test_without_anywidget_the_picture_follows_as_well(train, monkeypatch):
+    monkeypatch.setattr(graph_widget, "can_be_live", lambda: False)
+    train.run("%flyte graph train", cell_id="look")
+    train.run(
+        NESTED.replace("def fit(", "def adjust(").replace("fit(", "adjust("), cell_id="define"
+    )
+    assert train.published[-1]["update"]
+    assert "drawn again after cell [" in train.html()
+    assert "adjust" in train.shown()

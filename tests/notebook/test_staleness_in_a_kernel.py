@@ -75,11 +75,14 @@ def test_a_graph_that_answers_is_drawn_again_in_its_place(run: "Any") -> None:
     run(TASK, "task")
     run(TRAIN.removesuffix("\ntrain"), "train")
     first = [each for each in run("%flyte graph train", "look") if "text/html" in each["data"]][-1]
+    (picture,) = run("train.graph(depth=1)", "picture")
     assert run(TASK, "task") == []  # as it was
-    (changed,) = run(TASK.replace("n: int)", "n: int, m: int)"), "task")
+    (changed, redrawn) = run(TASK.replace("n: int)", "n: int, m: int)"), "task")
+    assert redrawn["transient"]["display_id"] == picture["transient"]["display_id"]
+    assert "drawn again after cell [6]" in redrawn["data"]["text/html"]
     assert changed["kind"] == "update_display_data"
     assert changed["transient"]["display_id"] == first["transient"]["display_id"]
     assert "does not compile" in changed["data"]["text/html"]
-    assert "drawn again after cell [5]" in changed["data"]["text/html"]
-    (mended,) = run(TASK, "task")
+    assert "drawn again after cell [6]" in changed["data"]["text/html"]
+    (mended, _) = run(TASK, "task")
     assert "does not compile" not in mended["data"]["text/html"]
