@@ -33,8 +33,8 @@ class Registry:
     """Codecs by Python type, each made when it is first needed."""
 
     def __init__(self, *, warn_pickled: bool = True) -> None:
-        self._codecs: dict[Any, tuple[Any, Codec]] = {}
-        """By type; and the type itself, for to Python `int | float` is equal to `float | int`."""
+        self._codecs: dict[Any, tuple[Codec, Any]] = {}
+        """By type; with the order of what is in unions: to Python `int | float` equals `float | int`."""
         self._factories: dict[type, Factory] = {}
         self._warn_pickled = warn_pickled
         self._warned: set[str] = set()
@@ -52,11 +52,11 @@ class Registry:
             known = self._codecs.get(python_type)
         except TypeError:  # unhashable, e.g. Annotated[..., {}]
             return self._make(python_type)
-        if known is not None and (known[0] is python_type or repr(known[0]) == repr(python_type)):
-            return known[1]
+        if known is not None and (known[1] is None or known[1] == _order(python_type)):
+            return known[0]
         with self._lock:  # a dataclass that is half read must not look as if it held itself
             codec = self._make(python_type)
-            self._codecs[python_type] = (python_type, codec)
+            self._codecs[python_type] = (codec, _order(python_type))
         return codec
 
     def register(self, python_type: type, factory: Factory) -> None:
@@ -261,6 +261,17 @@ def _home(base: type) -> "Callable[[Any], Codec] | None":
 
         return frame_codec_of(base)
     return None
+
+
+def _order(python_type: Any) -> Any:
+    """The type taken apart where there is a union in it; `None` where there is none."""
+    arguments = typing.get_args(python_type)
+    if not arguments:
+        return None
+    parts = [_order(each) for each in arguments]
+    if typing.get_origin(python_type) in (typing.Union, types.UnionType):
+        return arguments, parts
+    return parts if any(part is not None for part in parts) else None
 
 
 def _no_tuple(python_type: Any) -> CodecError:

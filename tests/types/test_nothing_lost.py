@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime
-from typing import Any
+from typing import Any, Optional, Union
 
 import numpy as np
 import pandas as pd
@@ -81,8 +81,11 @@ def test_texts_of_numpy_are_text_in_a_dict(registry):
     assert (type(found), found) == (str, "a")
 
 
-@pytest.mark.parametrize("inner", [lambda each: each, lambda each: list[each]])
-def test_a_union_has_its_variants_in_the_authors_order(registry, inner):
-    one, other = (registry.codec(inner(each)) for each in (int | float, float | int))
-    assert one.literal_type != other.literal_type
-    assert registry.codec(inner(int | float)).literal_type == one.literal_type
+@pytest.mark.parametrize("inner", [lambda each: each, lambda each: dict[str, list[each]]])
+@pytest.mark.parametrize(
+    ("one", "other"), [(int | float, float | int), (Optional[int], Union[None, int])]
+)
+def test_a_union_has_its_variants_in_the_authors_order(registry, inner, one, other):
+    first, second = registry.codec(inner(one)), registry.codec(inner(other))
+    assert first.literal_type != second.literal_type
+    assert registry.codec(inner(one)).literal_type == first.literal_type
