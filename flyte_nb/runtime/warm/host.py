@@ -58,6 +58,7 @@ class WarmHost:
         self._sending = threading.Lock()
         self._store = open_stores()
         self._zygotes = Zygotes(self._store)
+        self._environ = dict(os.environ)  # which is slow to go through, and does not change here
         self._crew = Crew()
         self._lock = threading.Lock()
         self._running: dict[str, _Running] = {}  # guarded by `_lock`
@@ -89,7 +90,7 @@ class WarmHost:
         self._zygotes.close()
 
     def _start(self, message: "dict[str, Any]", fds: "list[int]") -> None:
-        running = _Running(message, fds, self._store, self._zygotes)
+        running = _Running(message, fds, self._store, self._zygotes, self._environ)
         with self._lock:
             self._running[message["id"]] = running
         self._crew.do(partial(self._carry_out, message["id"], running))
@@ -110,12 +111,18 @@ class _Running:
     """One attempt."""
 
     def __init__(
-        self, message: "dict[str, Any]", fds: "list[int]", store: BlobStore, zygotes: Zygotes
+        self,
+        message: "dict[str, Any]",
+        fds: "list[int]",
+        store: BlobStore,
+        zygotes: Zygotes,
+        own: "Mapping[str, str]",
     ) -> None:
         self._message = message
         self._fds = fds
         self._store = store
         self._zygotes = zygotes
+        self._own = own
         self._lock = threading.Lock()
         self._worker: Worker | None = None  # guarded by `_lock`, as is the next
         self._signals: list[int] = []
@@ -136,7 +143,7 @@ class _Running:
         try:
             options = parse(self._message["arguments"])
             self._environ = {**self._message["base"], **self._message["own"]}
-            if not reached_alike(self._environ, os.environ):
+            if not reached_alike(self._environ, self._own):
                 raise Unfit("it reaches its stores in another way than this process")
             zygote = self._zygotes.take(self._key(options))
         except (Unfit, FlyteNbError, OSError) as error:

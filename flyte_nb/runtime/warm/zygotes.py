@@ -269,7 +269,6 @@ class Zygotes:
         finally:
             with self._lock:
                 place.takers -= 1
-        self._shrink()
         return zygote
 
     def give_back(self, zygote: Zygote, *, broken: bool = False) -> None:
@@ -290,6 +289,7 @@ class Zygotes:
         """End those that were not asked for a long time."""
         oldest = self._clock() - self._idle_s
         self._end(lambda zygote: zygote.used_at < oldest)
+        self._shrink()  # some may have been at work when one too many came
 
     def close(self) -> None:
         """End all that are not at work."""
@@ -299,6 +299,7 @@ class Zygotes:
         with place.starting:
             if place.unfit:
                 raise Unfit(place.unfit)
+            is_new = place.zygote is None
             if place.zygote is None:
                 try:
                     started = Zygote(key, self._store, load_s=self._load_s)
@@ -310,6 +311,8 @@ class Zygotes:
             with self._lock:
                 zygote = place.zygote
                 zygote.in_flight += 1
+        if is_new:  # the others are as large as they were: nothing grows by its forks
+            self._shrink()
         return zygote
 
     def _shrink(self) -> None:
