@@ -26,8 +26,8 @@ _START = """async ([script, css, traits]) => {
     off: (name, act) => { handlers[name] = (handlers[name] || []).filter((other) => other !== act); },
     fire: (name, message) => (handlers[name] || []).forEach((act) => act(message)),
   });
-  widget.initialize({ model });
-  if (!traits.anchor) widget.render({ model, el: document.getElementById('here') });
+  window.ends = [widget.initialize({ model })];
+  if (!traits.anchor) window.ends.push(widget.render({ model, el: document.getElementById('here') }));
 }"""
 _TRAITS: "dict[str, Any]" = {
     "svg": "", "states": {}, "label": "Graph", "selected": "", "kept": "", "anchor": "", "facts": {},
