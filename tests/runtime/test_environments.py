@@ -15,6 +15,7 @@ from flyte_nb.api import index as index_of
 from flyte_nb.api.errors import BundleError, TaskFailed
 from flyte_nb.runtime.environments import Watch, interpreter_for
 from flyte_nb.testing.cells import Cells
+from flyte_nb.testing.propeller_conformance import wait_until
 from flyte_nb.testing.wheels import locked, wheel
 
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -264,10 +265,16 @@ def test_a_lock_of_another_python_has_uv_find_that_python(place):
 def test_a_uv_that_does_not_end_is_ended_and_leaves_nothing(place):
     place.environ["FLYTE_NB_ENVIRONMENT_TIMEOUT_S"] = "0.5"
     place.uv_does(
-        "echo looking; for a in $@; do :; done; mkdir -p $a; touch $a/half; exec sleep 60"
+        "echo looking; for a in $@; do :; done; mkdir -p $a; touch $a/half; exec sleep 600"
     )
+
+    def needed():
+        """Asked each time before the clock is looked at."""
+        wait_until(lambda: list(place.root.glob("environments/*/half")), "uv's first steps")
+        return False
+
     with pytest.raises(TaskFailed) as caught:
-        place.interpreter()
+        place.held(Watch(interrupted=needed))
     info = caught.value.info
     assert (info.code, info.recoverable) == ("SYSTEM:EnvironmentTimeout", True)
     assert "FLYTE_NB_ENVIRONMENT_TIMEOUT_S" in info.message
@@ -278,7 +285,7 @@ def test_a_uv_that_does_not_end_is_ended_and_leaves_nothing(place):
 
 def test_whoever_waits_is_told_for_what_and_may_be_interrupted(place, monkeypatch):
     monkeypatch.setattr("flyte_nb.runtime.environments._HEARTBEAT_S", 0.0)
-    place.uv_does("exec sleep 60")
+    place.uv_does("exec sleep 600")
     said = []
     with pytest.raises(TaskFailed) as caught:
         place.held(Watch(said.append, lambda: len(said) > 1))
