@@ -126,7 +126,12 @@ class Attempt:
             "checkpoint_path": self._options.checkpoint_path,
             "prev_checkpoint": self._options.prev_checkpoint,
         }
-        self._worker.send({"kind": "call", "inputs": plain, "execution": execution})
+        try:
+            self._worker.send({"kind": "call", "inputs": plain, "execution": execution})
+        except OSError as error:  # large ones go by file
+            from flyte_nb.worker.failures import no_room
+
+            raise TaskFailed(no_room("inputs", error)) from error
 
     def _read_inputs(self) -> bytes:
         uri = self._options.inputs

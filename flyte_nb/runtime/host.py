@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from flyte_nb.api.errors import SYSTEM, ErrorInfo, StorageError
 from flyte_nb.api.ports import BlobStore
+from flyte_nb.bundle.retrying import Retrying, Sleep
 from flyte_nb.runtime.attempt import Attempt
 from flyte_nb.runtime.child import SpawnedChild
 from flyte_nb.runtime.options import Options
@@ -36,14 +37,19 @@ def run(options: Options, spawned: "Spawned | None", failure: "OSError | None") 
 
 
 def conclude(
-    info: "ErrorInfo | None", options: Options, store: BlobStore, say: "Callable[[str], object]"
+    info: "ErrorInfo | None",
+    options: Options,
+    store: BlobStore,
+    say: "Callable[[str], object]",
+    *,
+    sleep: Sleep = time.sleep,
 ) -> int:
     """Write the failure, if there is one, to its file and the log; the host's exit status."""
     if info is None:
         return 0
     say(f"{info.code}: {info.message}\n")
     try:
-        write_error(store, options.output_prefix, info)
+        Retrying(sleep)(lambda: write_error(store, options.output_prefix, info))
     except StorageError as error:
         say(f"error.pb could not be written: {error}\n")
         return NOT_WRITTEN

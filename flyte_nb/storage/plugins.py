@@ -39,14 +39,17 @@ class Plugin(NamedTuple):
     @property
     def whereabouts(self) -> str:
         """Where it is, and what it printed: it shares standard error with the process that uses it."""
-        log = "the log (standard error) of the process that uses it"
         try:
             target = os.readlink("/proc/self/fd/2")  # where there is such a thing
         except OSError:
             target = ""
-        if os.path.isfile(target):
-            log = target
-        return f"Its packages are in {self.folder}; what it printed is in {log}."
+        if target == os.devnull:
+            log = "nowhere, for the process that uses it has no log"
+        elif os.path.isfile(target):
+            log = f"in {target}"
+        else:
+            log = "in the log (standard error) of the process that uses it"
+        return f"Its packages are in {self.folder}; what it printed is {log}."
 
 
 def plugin_for(scheme: str, root: str) -> "Plugin | None":

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from flyte_nb.api import index as index_of
+from flyte_nb.api.errors import ErrorInfo, StorageError
+from flyte_nb.runtime.host import NOT_WRITTEN, conclude
 from flyte_nb.runtime.options import parse
 from flyte_nb.wire.errors import error_document_from_bytes
 
@@ -248,6 +250,49 @@ def test_an_object_that_cannot_be_downloaded_is_a_storage_error(bench):
     error = bench.run("", {"m": made}, name="g").error
     assert error.code == "SYSTEM:StorageError"
     assert "Nothing lies there" in error.message
+
+
+class Busy:
+    """A store that fails its first calls for a moment."""
+
+    def __init__(self, failures):
+        self.left = failures
+        self.written = {}
+
+    def write(self, uri, data):
+        if self.left:
+            self.left -= 1
+            raise StorageError("It is busy.", uri=uri, transient=True)
+        self.written[uri] = data
+
+
+@pytest.mark.parametrize(("failures", "code"), [(0, 0), (3, 0), (4, NOT_WRITTEN)])
+def test_a_store_that_is_busy_when_the_failure_is_written_is_asked_again(failures, code):
+    options = parse(["--task=t", "--inputs=i", "--output-prefix=o", "--index-file-location=x"])
+    store, said, pauses = Busy(failures), [], []
+    info = ErrorInfo("USER:ValueError", "no", "USER")
+    assert conclude(info, options, store, said.append, sleep=pauses.append) == code
+    assert len(pauses) == min(failures, 3)
+    if code == 0:
+        assert error_document_from_bytes(store.written["o/error.pb"]).code == "USER:ValueError"
+    else:
+        assert "It was tried 4 times" in said[-1]
+
+
+def test_large_inputs_for_which_there_is_no_room_are_said(cold):
+    cold.cells.run(HEAD + "@task\ndef f(x: str) -> int:\n    return len(x)\n")
+    output = cold.output()
+    command = cold.command(cold.stage(), {"x": cold._literal("x" * 3_000_000)}, output)
+    limit = 2_000_000  # the bundle's members fit
+    code = (
+        f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}));"
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    subprocess.run([sys.executable, "-c", code, *command], check=True, capture_output=True)
+    error = error_document_from_bytes((output / "error.pb").read_bytes())
+    assert (error.code, error.recoverable) == ("SYSTEM:DiskFull", True)
+    assert error.message.startswith("The inputs cannot be written")
+    assert "TMPDIR" in error.message
 
 
 def test_a_place_that_cannot_be_written_exits_with_1(cold):
