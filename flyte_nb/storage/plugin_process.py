@@ -114,8 +114,9 @@ class PluginStore:
 
     def _forget(self, process: "_Process") -> None:
         with self._lock:
-            if self._running == [process]:
-                self._running.clear()
+            if self._running != [process]:
+                return  # another call has ended it
+            self._running.clear()
         process.end()
 
 
@@ -132,7 +133,10 @@ class _Process:
 
     def __init__(self, plugin: Plugin) -> None:
         sweep()
-        self._work = WorkFolder()
+        try:
+            self._work = WorkFolder()
+        except OSError as error:
+            raise explain(error, "make a folder in", os.environ.get("TMPDIR") or "/tmp") from error
         self._work.hold()
         self._folder = self._work.path
         self._bodies = 0

@@ -384,3 +384,9 @@ def test_an_interpreter_that_is_not_there_is_said(tmp_path, monkeypatch):
     with pytest.raises(StorageError, match=r"cannot be started with /no/python.*plugin\.json"):
         PluginStore(plugin_for("x", str(tmp_path))).read("x://y")
     assert os.listdir(tmp_path / "tmp") == []
+
+
+def test_a_folder_for_temporary_files_that_is_not_there_is_said(installed, monkeypatch):
+    monkeypatch.setenv("TMPDIR", "/no/such/folder")
+    with pytest.raises(StorageError, match="Cannot make a folder in /no/such/folder: No such file"):
+        PluginStore(plugin_for("scheme1", str(installed))).read("scheme1://version")
