@@ -264,3 +264,11 @@ def test_what_is_no_notebook_is_told_in_a_line(content, tmp_path, capsys):
     said = capsys.readouterr().err
     assert "odd.ipynb is not a notebook: " in said
     assert "Traceback" not in said
+
+
+def test_what_refers_to_a_document_of_no_kind_is_not_told_that_it_is_missing(command, tmp_path):
+    text = (tmp_path / "pipeline.yaml").read_text().replace("kind: Workflow", "kind: Worklow")
+    (tmp_path / "typo.yaml").write_text(text)
+    code, out, _ = command("compile", "typo.yaml", "--output", "json")
+    assert code == 1
+    assert {one["code"] for one in json.loads(out)["problems"]} == {"UnreadableSpec"}

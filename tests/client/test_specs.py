@@ -413,3 +413,12 @@ def test_of_embedded_sub_workflows_the_one_of_the_wanted_version_is_taken(specs)
     assert problems_of(drafts) == []
     [used] = [draft.message.template.nodes for draft in drafts if draft.closure]
     assert [each.workflow_node.sub_workflow_ref.version for each in used] == ["v2", "v1"]
+
+
+def test_hints_say_what_to_write_in_a_spec_and_lost_nodes_are_told(specs):
+    bare = {**node("n0", "task:t"), "inputs": []}
+    twins = node("n1", "task:t"), node("n1", "task:t")
+    drafts = spec_drafts(specs(a_task("t"), a_workflow("w", bare), a_workflow("v", *twins)), SCOPE)
+    assert problems_of(drafts) == [("w", "n0", "ParameterNotBound"), ("v", "n1", "DuplicateId")]
+    hints = [problem.hint for draft in drafts for problem in draft.problems]
+    assert hints[0] == "Add it to the node's inputs: {var: …, binding: …}."

@@ -4,6 +4,7 @@ Source: flyteadmin/pkg/manager/impl/validation at v1.16.8.
 """
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +15,13 @@ from flyte_nb.client.specs.naming import Entry, Name, Reference
 from flyte_nb.compiler import check_inputs
 
 _NOT_GIVEN = "ParameterNotBound"
+_IN_SPECS = {
+    "Pass ": "Add it to the node's inputs: {var: …, binding: …}.",
+    "Annotate ": "Give both the same type, or convert it in a task.",
+    "Set one: @task(": "Write image: … in its container.",
+}
+"""How hints that speak of Python begin, and what holds in a spec."""
+_MOST_TWINS = 20
 
 
 def task_problems(entry: Entry) -> "list[Problem]":
@@ -47,6 +55,29 @@ def task_problems(entry: Entry) -> "list[Problem]":
             )
         )
     return problems
+
+
+def workflow_problems(template: Any) -> "list[Problem]":
+    """What the compiler takes although something of it would be lost: nodes of one id."""
+    counts = Counter(node.id for node in template.nodes)
+    twins = [(id, count) for id, count in counts.items() if count > 1][:_MOST_TWINS]
+    return [
+        Problem(
+            "DuplicateId",
+            f"{count} nodes have the id {id!r}, and Flyte would keep only one of them.",
+            id,
+            hint="Give each node an id of its own.",
+        )
+        for id, count in twins
+    ]
+
+
+def in_terms_of_specs(problem: Problem) -> Problem:
+    """The problem with a hint that says what to write in a spec, not in Python."""
+    for begin, said in _IN_SPECS.items():
+        if problem.hint.startswith(begin):
+            return problem._replace(hint=said)
+    return problem
 
 
 def launch_plan_problems(spec: Any, interface: interface_pb2.TypedInterface) -> "list[Problem]":

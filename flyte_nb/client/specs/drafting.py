@@ -16,9 +16,11 @@ from flyte_nb.api.problems import Problem
 from flyte_nb.client.drafts import Draft
 from flyte_nb.client.specs.checks import (
     expected_inputs,
+    in_terms_of_specs,
     launch_plan_problems,
     missing,
     task_problems,
+    workflow_problems,
 )
 from flyte_nb.client.specs.naming import Entry, Name, Reference, in_order, used_by
 from flyte_nb.client.specs.values import Spec
@@ -195,6 +197,7 @@ class _Drafting:
         return _draft(entry, problems)
 
     def _workflow(self, entry: Entry, problems: "list[Problem]") -> Draft:
+        problems.extend(workflow_problems(entry.message.template))
         below = [draft for draft in map(self._defined, entry.references) if draft is not None]
         if problems or not all(draft.is_whole for draft in below):
             return _draft(entry, problems, whole=False)  # what is wrong below is told there
@@ -270,7 +273,7 @@ def _draft(entry: Entry, problems: "Sequence[Problem]", *, whole: bool = True) -
     """The draft, its problems with the place where they were written."""
     spec = entry.spec
     placed = []
-    for problem in problems:
+    for problem in map(in_terms_of_specs, problems):
         lines, node = spec.node_lines, problem.node_id  # of a branch's case: `n0-n1`
         line = lines.get(node) or lines.get(node.partition("-")[0])
         location = spec.location._replace(line=line) if line else spec.location

@@ -122,7 +122,9 @@ class _Reader:
 
     def _unknown(self, descriptor: Descriptor, key: str, path: Path) -> None:
         names = [field.name for field in descriptor.fields]
-        hint = nearest(key, self._known(descriptor)) or f"It has: {', '.join(names)}."
+        in_camel = any(letter.isupper() for letter in key)
+        style = [field.json_name for field in descriptor.fields] if in_camel else names
+        hint = nearest(key, style) or f"It has: {', '.join(names)}."
         self._note(path, "UnknownField", f"{descriptor.name} has no field {key!r}.", hint)
 
     def _is_first(self, field: Any, key: str, chosen: "dict[str, str]", path: Path) -> bool:

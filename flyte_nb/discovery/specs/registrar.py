@@ -136,7 +136,8 @@ def _of_item(
     try:
         kind, body = kinds.kind_of(text.Table(data) if type(data) is dict else data)  # type: ignore[arg-type]
     except kinds.NoKind as error:
-        problems.append(unreadable(name, f"{error.message} ({label})", location.line, error.hint))
+        told = unreadable(name, f"{error.message} ({label})", location.line, error.hint)
+        problems.append(told._replace(entity=_name_in(data)))
         return
     message = kind.message()
     mistakes = messages.fill(message, body)
@@ -155,6 +156,14 @@ def _of_item(
         )
     if not mistakes:
         yield from _named(kind, message, location, _node_lines(document, base, body), problems)
+
+
+def _name_in(data: "dict[str, Any]") -> str:
+    """What a document that is no spec calls itself, so that nobody is told that this is missing."""
+    id = data.get("id")
+    name = id.get("name") if isinstance(id, dict) else None
+    word = name.text if isinstance(name, text.Word) else name
+    return word if isinstance(word, str) else ""
 
 
 def _line(
