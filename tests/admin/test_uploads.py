@@ -7,7 +7,6 @@ import os
 import socket
 import struct
 import threading
-import time
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,6 +14,7 @@ from flyteidl.service import dataproxy_pb2
 
 from flyte_nb.admin.uploads import Uploads
 from flyte_nb.api.errors import RemoteError
+from flyte_nb.testing.propeller_conformance import wait_until
 
 
 def put(url, body, headers=None):
@@ -242,10 +242,7 @@ def test_a_client_that_leaves_in_the_middle_leaves_a_line_in_the_log(
             client.recv(1000)
         # Not the usual end: what is unread is thrown away, and the other side is told so.
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    deadline = time.monotonic() + 30
-    while not (said := caplog.text) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert "a client left" in said
+    wait_until(lambda: "a client left" in caplog.text, "a line in the log")
     assert capfd.readouterr().err == ""
     assert not (tmp_path / "other").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["large"]
