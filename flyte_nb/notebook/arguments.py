@@ -161,6 +161,18 @@ COMMANDS: "tuple[Command, ...]" = (
 )
 
 
+EXAMPLES = """\
+%flyte launch train depth=3 url="https://…"
+%flyte graph train --depth 1 --save train.png
+%flyte logs f3a9c n0 --tail 20"""
+
+
+def overview() -> str:
+    """All commands with their usage, e.g. for `%flyte?`."""
+    rows = "\n".join(f"{row.usage}\n    {row.help}" for row in COMMANDS)
+    return f"{rows}\n\nExamples:\n{EXAMPLES}"
+
+
 def command(name: str) -> Command:
     """The command of that name.
 
@@ -193,6 +205,8 @@ def parse(line: str) -> Arguments:
     inputs: dict[str, str] = {}
     while tokens:
         token = tokens.pop(0)
+        if token in ("--help", "-h", "?"):
+            return Arguments(command("help"), (row.name,), {}, {})
         if token.startswith("--"):
             name, value = _option(row, token, tokens)
             options[name] = value

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from flyte_nb.notebook.arguments import Arguments, parse
+from flyte_nb.notebook.arguments import Arguments, overview, parse
 from flyte_nb.notebook.kernel import Kernel
 from flyte_nb.notebook.task_cell import define
 
@@ -43,12 +43,23 @@ def register(kernel: Kernel) -> "Callable[[], None]":
     commands = handlers()
 
     def flyte(line: str) -> Any:
-        """Register, launch and watch from the notebook; `%flyte help` lists the commands."""
         arguments = parse(line)
         return commands[arguments.command.name](kernel, arguments)
 
+    flyte.__doc__ = (  # what `%flyte?` shows
+        "Register, launch and watch from the notebook; `%flyte COMMAND --help` has the flags.\n\n"
+        f"{overview()}"
+    )
+
     def task(line: str, cell: str) -> None:
-        """Make the cell a task: `%%task score(model: Model, limit: int = 3) -> accuracy: float`."""
+        """Make the cell a task: `%%task score(rows: list, limit: int = 3) -> share: float, note: str`.
+
+        The body sees the inputs as variables and sets the outputs by their names:
+
+            %%task score(rows: list[float], limit: int = 3) -> share: float, note: str
+            share = sum(row > limit for row in rows) / len(rows)
+            note = f"of {len(rows)}"
+        """
         __tracebackhide__ = True
         define(kernel, line, cell)
 

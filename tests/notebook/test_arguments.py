@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flyte_nb.api.errors import UsageError
-from flyte_nb.notebook.arguments import COMMANDS, parse
+from flyte_nb.notebook.arguments import COMMANDS, EXAMPLES, overview, parse
 from flyte_nb.notebook.magics import handlers
 
 
@@ -21,6 +21,19 @@ def test_inputs_flags_and_arguments_are_told_apart():
     assert got.positionals == ("train",)
     assert got.inputs == {"url": "https://a b", "depth": "3"}
     assert got.options == {"version": "v1", "execution-name": "mine"}
+
+
+@pytest.mark.parametrize("asking", ["--help", "-h", "train ?", "--version v1 --help"])
+def test_help_is_asked_for_at_any_command(asking):
+    got = parse(f"launch {asking}")
+    assert (got.command.name, got.positionals) == ("help", ("launch",))
+
+
+def test_the_magic_itself_documents_every_command_and_its_examples_can_be_read():
+    for row in COMMANDS:
+        assert row.usage in overview()
+    for line in EXAMPLES.splitlines():
+        assert parse(line.removeprefix("%flyte ")).positionals
 
 
 def test_an_empty_line_asks_for_help():
