@@ -31,7 +31,8 @@ _VOLATILE = frozenset(
         "__weakref__", "__dict__", "__module__", "__firstlineno__", "__static_attributes__",
         "__annotate_func__", "__annotations_cache__", "_abc_impl", "__abstractmethods__",
         "__protocol_attrs__", "__non_callable_proto_members__", "__callable_proto_members_only__",
-        "_value2member_map_",
+        "_value2member_map_", "__signature__", "__pydantic_core_schema__", "__pydantic_validator__",
+        "__pydantic_serializer__", "__pydantic_setattr_handlers__", "__pydantic_complete__",
     }
 )  # fmt: skip
 _ALL = ("global", "captured", "default")
@@ -172,6 +173,8 @@ class Fingerprinter:
             return self._generic(value)
         if type(value) in code_of.WITHOUT_LOCKS:
             return ["descriptor", type(value).__name__, *code_of.around_method(value)]
+        if type(value).__name__ == "Decorator" and type(value).__module__.startswith("pydantic."):
+            return ["pydantic", value.cls_var_name, value.info]  # the rest has the class's address
         self._note_module_of(value)
         return None
 

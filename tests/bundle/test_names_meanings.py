@@ -132,3 +132,31 @@ def fingerprint(source, *used):
     for use in used:
         cells.run(use)
     return pack(cells["f"], scope=Scope()).fingerprint
+
+
+MODEL = (
+    "import pydantic\nfrom flyte_nb import task\nclass M(pydantic.BaseModel):\n"
+    "    x: int = 1\n    y: int = 2\n"
+    "    @pydantic.field_validator('x')\n    @classmethod\n    def positive(cls, v):\n"
+    "        assert v > 0\n        return v\n@task\ndef f() -> int:\n    return M(x=3).x\n"
+)
+
+
+def test_models_of_pydantic_are_the_same_in_every_kernel_and_after_use(in_kernel):
+    pytest.importorskip("pydantic")
+    use = "m = M(x='5')\nm.x = 3\nM.__signature__\nM.model_json_schema()"
+    found = {in_kernel(cells, ["f"], seed=seed)["f"][0] for cells, seed in (
+        ([MODEL], "0"), ([MODEL], "5"), ([MODEL, use], "7"),
+    )}  # fmt: skip
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("v > 0", "v > 1"), ("validator('x')", "validator('y')"), ("x: int = 1", "x: int = 2"),
+     ("x: int", "x: float"), ("'x')", "'x', mode='before')")],
+)  # fmt: skip
+def test_a_changed_model_of_pydantic_is_another_fingerprint(before, after):
+    pytest.importorskip("pydantic")
+    assert MODEL.count(before) == 1
+    assert fingerprint(MODEL) != fingerprint(MODEL.replace(before, after))
