@@ -21,6 +21,7 @@ from flyte_nb.graph.values import CASE, INPUTS, OUTPUTS, REMOVED, Graph, GraphNo
 _MAX_ALT = 400  # characters; longer descriptions are cut, the table has everything
 _MAX_ROWS = 300
 _SMALLEST = 0.62  # of its natural size, before it scrolls: 12 px text stays readable
+_TALLEST = 900  # px, before it scrolls: what follows in the notebook stays within reach
 
 _CELL = "padding:3px 14px 3px 0;text-align:left;vertical-align:top;border:none"
 
@@ -61,7 +62,10 @@ def figure(
         f' style="max-width:100%;min-width:{smallest:.0f}px;height:auto;margin:0"/>'
     )
     table = _table(whole, phases or {}, subtitles or {}) if details and whole.nodes else ""
-    return f'<div style="overflow-x:auto">{image}</div>{table}'
+    room = (
+        f"overflow:auto;max-height:{_TALLEST}px" if layout.height > _TALLEST else "overflow-x:auto"
+    )
+    return f'<div style="{room}">{image}</div>{table}'
 
 
 def describe(

@@ -9,7 +9,7 @@ import pytest
 from flyte_nb.api.problems import Problem
 from flyte_nb.graph.html import describe, figure
 from flyte_nb.graph.layout import layered
-from flyte_nb.graph.values import Graph, GraphNode
+from flyte_nb.graph.values import Graph, GraphEdge, GraphNode
 
 
 def picture(html: str) -> str:
@@ -61,3 +61,13 @@ def test_a_large_graph_is_collapsed_but_its_table_has_its_nodes(
 @pytest.mark.parametrize("count", [0, 1])
 def test_the_smallest_graphs_have_a_figure(count: int, dag: "Callable[..., Graph]") -> None:
     assert picture(figure(dag("chain", count))).endswith("</svg>")
+
+
+def test_a_very_tall_picture_scrolls_and_others_stand_free() -> None:
+    def fan(width: int) -> str:
+        nodes = [GraphNode(f"n{i}", "task", f"fit {i}", name=f"m.f{i}") for i in range(width + 1)]
+        edges = [GraphEdge("n0", node.id) for node in nodes[1:]]
+        return figure(Graph("wf", tuple(nodes), tuple(edges)))
+
+    assert fan(100).startswith('<div style="overflow:auto;max-height:900px">')
+    assert "max-height" not in fan(5).partition("<img")[0]
