@@ -162,7 +162,7 @@ class Execution:
         return self._python(inputs, {}, {}), self._python(outputs, {}, {})
 
     def logs(self, node_id: "str | None" = None, attempt: "int | None" = None) -> str:
-        """What the attempts printed: of all nodes, of one node, or of one attempt.
+        """What the attempts printed: of all nodes, of one node, or of one attempt, counted from 0.
 
         A log that lies on a web page elsewhere is named by its address.
         """
@@ -174,7 +174,7 @@ class Execution:
                 if attempt is not None and one.attempt != attempt:
                     continue
                 for link in one.logs:
-                    title = f"{node.node_id} {node.name}, attempt {one.attempt}"
+                    title = f"{node.node_id} {node.name}, attempt {one.attempt + 1}"
                     if len(one.logs) > 1:
                         title += f", {link.name}"
                     parts.append((title, self._log(link.uri)))

@@ -60,9 +60,8 @@ def terminate(options: argparse.Namespace) -> int:
 
 def logs(options: argparse.Namespace) -> int:
     """Print what an execution's attempts printed."""
-    sys.stdout.write(
-        session_of(options).execution(options.name).logs(options.node, options.attempt)
-    )
+    attempt = None if options.attempt is None else options.attempt - 1
+    sys.stdout.write(session_of(options).execution(options.name).logs(options.node, attempt))
     return DONE
 
 

@@ -214,7 +214,7 @@ def _add_running(add: Add) -> None:
         if command is logs:
             named.add_argument("--node", help="only of this node, e.g. n0 (default: all)")
             named.add_argument(
-                "--attempt", type=int, help="only of this attempt, counted from 0 (default: all)"
+                "--attempt", type=int, help="only of this attempt, counted from 1 (default: all)"
             )
     add(executions).add_argument(
         "--limit", type=int, default=20, help="at most so many (default: %(default)s)"
