@@ -53,6 +53,20 @@ def test_a_tall_graph_is_first_seen_at_a_size_that_can_be_read(browser: Any) -> 
     page.close()
 
 
+def test_keys_come_to_the_graph_before_a_notebook_takes_them(browser: Any) -> None:
+    page = open_graph(browser, traits(**fan(3), can={}), body=AT_REST)
+    page.evaluate("""() => document.addEventListener('keydown', (event) => {
+      event.preventDefault();
+      event.stopPropagation();
+    }, true)""")
+    page.locator(".fnb-stage").press("End")
+    assert page.locator(".fnb-selected").get_attribute("id") == "node-n3"
+    page.evaluate("() => window.ends.forEach((end) => end && end())")
+    page.keyboard.press("Home")
+    assert page.evaluate("() => model.get('selected')") == "n3"
+    page.close()
+
+
 def test_what_follows_on_the_page_stays_in_its_place_from_node_to_node(browser: Any) -> None:
     page = open_graph(browser, traits(**fan(3), can={"stacked": True}), body=AT_REST)
     height = "() => document.querySelector('.fnb-details').offsetHeight"

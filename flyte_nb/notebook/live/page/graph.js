@@ -114,6 +114,7 @@ function stageOf(model, explore) {
     close() {
       clearTimeout(waiting);
       watcher.disconnect();
+      deafen();
     },
   };
   const brush = painter(model.get("looks"));
@@ -130,7 +131,7 @@ function stageOf(model, explore) {
   }
   host.append(zoomButtons(stage));
   listenToPointer(host, stage);
-  listenToKeys(host, stage);
+  const deafen = listenToKeys(host, stage);
   stage.draw();
   const watcher = new ResizeObserver(() => {
     if (!host.clientWidth) return;

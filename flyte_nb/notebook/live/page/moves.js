@@ -71,16 +71,19 @@ function listenToPointer(host, stage) {
   );
 }
 
+// Listens on the window, so that it comes before a notebook's own shortcuts; the result ends that.
 function listenToKeys(host, stage) {
-  host.addEventListener("keydown", (event) => {
-    if (event.target !== host && !event.target.closest("svg")) return;
+  const listen = (event) => {
+    if (event.target !== host && !(host.contains(event.target) && event.target.closest("svg"))) return;
     const find = event.key.toLowerCase() === "f" && (event.ctrlKey || event.metaKey);
     const plain = !(event.ctrlKey || event.metaKey || event.altKey);
     if (find ? stage.search() : plain && pressed(event.key, stage)) {
       event.preventDefault();
       event.stopPropagation();
     }
-  });
+  };
+  window.addEventListener("keydown", listen, true);
+  return () => window.removeEventListener("keydown", listen, true);
 }
 
 // Whether the key meant something here.
