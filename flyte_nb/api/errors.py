@@ -76,7 +76,7 @@ class CodecError(FlyteNbError):
 
     def below(self, step: str) -> "CodecError":
         """The same error seen from one container further out; `step` is `.name` or `[2]`."""
-        return CodecError(self.bare_message, path="$" + step + self.path[1:], hint=self.hint)
+        return type(self)(self.bare_message, path="$" + step + self.path[1:], hint=self.hint)
 
 
 class BundleError(FlyteNbError):

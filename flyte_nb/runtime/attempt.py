@@ -24,6 +24,7 @@ from flyte_nb.runtime.options import Options
 from flyte_nb.runtime.process import Worker, failure_in
 from flyte_nb.runtime.results import write_deck, write_futures, write_outputs
 from flyte_nb.runtime.services import Services
+from flyte_nb.wire.encoding import Unsendable
 from flyte_nb.wire.literals import literal_map_from_bytes
 from flyte_nb.worker.pipe import MOST_BYTES, PipeGarbage
 
@@ -164,7 +165,9 @@ class Attempt:
             outputs = _literals(message.get("outputs"))
             try:
                 self._retry(lambda: write_outputs(self._store, prefix, outputs))
-            except CodecError as error:  # a text that is none, deep in a value
+            except (
+                Unsendable
+            ) as error:  # deep in a value; what else is wrong is not the task's fault
                 return ErrorInfo(
                     "USER:OutputTypeMismatch", f"The outputs cannot be sent: {error}", USER
                 )

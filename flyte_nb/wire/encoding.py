@@ -88,12 +88,16 @@ def text(tag: bytes, value: str) -> bytes:
     return field(tag, utf8(value)) if value else b""
 
 
+class Unsendable(CodecError):
+    """A value that is of its kind and that no message holds: a lone surrogate, what msgpack refuses."""
+
+
 def utf8(value: str) -> bytes:
-    """The text's UTF-8 bytes; `CodecError` when it is not text or holds a lone surrogate."""
+    """The text's UTF-8 bytes; `Unsendable` when it is not text or holds a lone surrogate."""
     try:
         return value.encode("utf-8")
     except (AttributeError, UnicodeEncodeError) as error:
-        raise CodecError(
+        raise Unsendable(
             f"{value!r} cannot be sent as text: {error}.",
             hint="Flyte's strings are Unicode text; send bytes as a file or a pickle.",
         ) from None

@@ -21,6 +21,7 @@ from flyte_nb.wire.columns import (
 )
 from flyte_nb.wire.encoding import (
     BYTES,
+    Unsendable,
     field,
     fields,
     map_entry,
@@ -317,7 +318,7 @@ def _pack(value: Any) -> bytes:
     try:
         packed: bytes = msgpack.packb(value)  # type: ignore[no-untyped-call]  # msgpack has no types
     except (TypeError, ValueError, OverflowError) as error:
-        raise CodecError(
+        raise Unsendable(
             f"The value cannot be packed as msgpack: {error}.",
             hint="It may hold None, bool, numbers up to 64 bits, text, lists and dicts.",
         ) from None
