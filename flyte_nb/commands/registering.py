@@ -16,9 +16,9 @@ def register(options: argparse.Namespace) -> int:
     """Register what modules, notebooks or spec files define."""
     from flyte_nb.client.places import Baked
 
-    targets = sorted_out(options.targets)
-    if options.bake is not None and targets.notebooks:
+    if options.bake is not None and any(each.endswith(".ipynb") for each in options.targets):
         raise UsageError("--bake takes modules. In a notebook: session.baked = Baked(folder).")
+    targets = sorted_out(options.targets)
     found = load(targets, version=options.version or "")
     if found.problems:
         raise RegistrationFailed(
