@@ -25,10 +25,6 @@ def open_stores(extra: "Mapping[str, BlobStore] | None" = None) -> "BlobStore":
     return Stores(extra or {})
 
 
-def reached_alike(one: "Mapping[str, str]", other: "Mapping[str, str]") -> bool:
-    """Whether stores opened under these two environments are the same, with the same credentials."""
-    return _of_stores(one) == _of_stores(other)
-
-
-def _of_stores(env: "Mapping[str, str]") -> "dict[str, str]":
-    return {name: value for name, value in env.items() if name.startswith(_VARIABLES)}
+def variables_of_stores(environ: "Mapping[str, str]") -> "dict[str, str]":
+    """The variables that say how stores are reached, and with which credentials."""
+    return {name: value for name, value in environ.items() if name.startswith(_VARIABLES)}

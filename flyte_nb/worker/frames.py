@@ -14,6 +14,8 @@ from typing import Any
 _MAGIC = b"FNZ1"
 _HEADER = 8
 _MOST_DESCRIPTORS = 16
+_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+"""For descriptors that programs do not inherit from the first; 0 where the system has none."""
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 _DECODER = json.JSONDecoder()
@@ -37,8 +39,9 @@ def receive(control: socket.socket) -> "tuple[dict[str, Any], list[int]] | None"
         body = _read(control, size)
     except ConnectionResetError:  # the end of somebody who had not read everything
         return None
-    for descriptor in fds:
-        os.set_inheritable(descriptor, False)  # where `_arrived` could not ask for it
+    if not _CLOEXEC:
+        for descriptor in fds:
+            os.set_inheritable(descriptor, False)
     if len(header) < _HEADER or header[:4] != _MAGIC or len(body) < size:
         return None
     return _DECODER.raw_decode(body.decode())[0], fds
@@ -49,7 +52,7 @@ def _arrived(control: socket.socket) -> "tuple[bytes, list[int]]":
     # would inherit an attempt's lock, and hold it for as long as it lives.
     fds = array("i")
     room = socket.CMSG_LEN(_MOST_DESCRIPTORS * fds.itemsize)
-    header, extras, *_ = control.recvmsg(_HEADER, room, getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+    header, extras, *_ = control.recvmsg(_HEADER, room, _CLOEXEC)
     for *_, content in extras:
         fds.frombytes(content[: len(content) // fds.itemsize * fds.itemsize])
     return header, fds.tolist()

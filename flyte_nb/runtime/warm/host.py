@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from signal import SIGTERM
-from typing import Any
+from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import ErrorInfo, FlyteNbError
 from flyte_nb.api.ports import BlobStore
@@ -28,15 +28,15 @@ from flyte_nb.runtime.process import Worker
 from flyte_nb.runtime.warm.crew import Crew
 from flyte_nb.runtime.warm.forked import ForkedChild
 from flyte_nb.runtime.warm.zygotes import Key, Unfit, Zygote, Zygotes
-from flyte_nb.storage import open_stores, reached_alike
+from flyte_nb.storage import open_stores, variables_of_stores
 from flyte_nb.storage.work_folders import sweep
 from flyte_nb.worker.frames import receive, send
 from flyte_nb.worker.pipe import Pipe
 
 _TICK_MS = 5000
 """How often idle zygotes are looked for."""
-_SWITCH_S = 0.0005
-"""Threads here wait for others most of the time, and should not wait for each other."""
+_SWITCH_S = 0.02
+"""What threads here do between two waits takes less: cut short, they only take turns at the interpreter."""
 
 
 def main(descriptor: int) -> None:
@@ -58,7 +58,8 @@ class WarmHost:
         self._sending = threading.Lock()
         self._store = open_stores()
         self._zygotes = Zygotes(self._store)
-        self._environ = dict(os.environ)  # which is slow to go through, and does not change here
+        self._reached = variables_of_stores(os.environ)
+        self._base = _Base.of({})
         self._crew = Crew()
         self._lock = threading.Lock()
         self._running: dict[str, _Running] = {}  # guarded by `_lock`
@@ -90,7 +91,10 @@ class WarmHost:
         self._zygotes.close()
 
     def _start(self, message: "dict[str, Any]", fds: "list[int]") -> None:
-        running = _Running(message, fds, self._store, self._zygotes, self._environ)
+        base = message.get("base")
+        if base is not None:  # else it is the last one's
+            self._base = _Base.of(base)
+        running = _Running(message, fds, self._store, self._zygotes, self._base, self._reached)
         with self._lock:
             self._running[message["id"]] = running
         self._crew.do(partial(self._carry_out, message["id"], running))
@@ -107,6 +111,20 @@ class WarmHost:
             send(self._control, {"id": id, **answer})
 
 
+class _Base(NamedTuple):
+    """Variables that many attempts have, and what is asked of them, which takes a while."""
+
+    variables: "dict[str, str]"
+    in_order: "tuple[tuple[str, str], ...]"
+    of_stores: "dict[str, str]"
+
+    @classmethod
+    def of(cls, variables: "dict[str, str]") -> "_Base":
+        """What these variables are."""
+        in_order = tuple(sorted(variables.items()))
+        return cls(variables, in_order, variables_of_stores(variables))
+
+
 class _Running:
     """One attempt."""
 
@@ -116,13 +134,15 @@ class _Running:
         fds: "list[int]",
         store: BlobStore,
         zygotes: Zygotes,
-        own: "Mapping[str, str]",
+        base: _Base,
+        reached: "Mapping[str, str]",
     ) -> None:
         self._message = message
         self._fds = fds
         self._store = store
         self._zygotes = zygotes
-        self._own = own
+        self._base = base
+        self._reached = reached
         self._lock = threading.Lock()
         self._worker: Worker | None = None  # guarded by `_lock`, as is the next
         self._signals: list[int] = []
@@ -142,8 +162,9 @@ class _Running:
         """Do all of it; what the backend is told."""
         try:
             options = parse(self._message["arguments"])
-            self._environ = {**self._message["base"], **self._message["own"]}
-            if not reached_alike(self._environ, self._own):
+            own = self._message["own"]
+            self._environ = {**self._base.variables, **own}
+            if {**self._base.of_stores, **variables_of_stores(own)} != self._reached:
                 raise Unfit("it reaches its stores in another way than this process")
             zygote = self._zygotes.take(self._key(options))
         except (Unfit, FlyteNbError, OSError) as error:
@@ -179,8 +200,7 @@ class _Running:
             os.close(descriptor)
 
     def _key(self, options: Options) -> Key:
-        environ = tuple(sorted(self._message["base"].items()))
-        return Key(options.index_file_location, options.task, environ)
+        return Key(options.index_file_location, options.task, self._base.in_order)
 
     def _fork(self, zygote: Zygote) -> Worker:
         child_read, own_write = os.pipe()

@@ -72,6 +72,7 @@ class Link:
         self._control, theirs = socket.socketpair()
         self._control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIME)
         self._sending = threading.Lock()
+        self._base: dict[str, str] | None = None  # guarded by `_sending`: what the host has
         self._closing = False
         with theirs, open(log, "ab") as printed:
             process = subprocess.Popen(
@@ -94,7 +95,13 @@ class Link:
             OSError: when the host is gone, or stuck.
         """
         fds = (stdout, stderr) if lock is None else (stdout, stderr, lock)
-        self._send({"kind": "attempt", **attempt._asdict()}, fds)
+        message = {"kind": "attempt", **attempt._asdict()}
+        with self._sending:
+            if attempt.base == self._base:
+                del message["base"]
+            self._send(message, fds)
+            if "base" in message:
+                self._base = dict(attempt.base)
 
     def signal(self, id: str, number: int) -> None:
         """Send a signal to the attempt's processes.
@@ -102,7 +109,8 @@ class Link:
         Raises:
             OSError: when the host is gone, or stuck.
         """
-        self._send({"kind": "signal", "id": id, "number": int(number)})
+        with self._sending:
+            self._send({"kind": "signal", "id": id, "number": int(number)})
 
     def receive(self) -> "Answer | None":
         """The next answer; `None` when the host is gone, or `close` was called."""
@@ -128,9 +136,9 @@ class Link:
             os.waitpid(self.pid, os.WNOHANG if self._closing else 0)
 
     def _send(self, message: "dict[str, Any]", fds: "Sequence[int]" = ()) -> None:
-        with self._sending:
-            try:
-                send(self._control, message, fds)
-            except BlockingIOError:
-                os.kill(self.pid, 9)
-                raise
+        """With `_sending` held."""
+        try:
+            send(self._control, message, fds)
+        except BlockingIOError:
+            os.kill(self.pid, 9)
+            raise
