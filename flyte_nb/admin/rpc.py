@@ -78,7 +78,7 @@ class Handlers(grpc.GenericRpcHandler):
         token: what a caller must have.
         token_hint: what to do, for one who has none.
         creators: runs registrations, which arrive by the hundred, only compute, and wait for one
-            writer: a few threads take a fifth less time for them than a thread each.
+            writer, for which a few threads contend less than a thread each.
     """
 
     def __init__(
