@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -125,11 +126,24 @@ def link():
 
 
 @pytest.fixture
-def begin(tmp_path, link):
+def folder(tmp_path):
+    """In memory where that can be: ext4 passes over every inode that was deleted lately to find a free one.
+
+    After a large clean-up, as of the tests before this one, that costs more than an attempt.
+    """
+    if not os.access("/dev/shm", os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as found:
+        yield Path(found)
+
+
+@pytest.fixture
+def begin(folder, link):
     """Begins the next attempt at a task, with files as the backend gives them."""
-    inputs = tmp_path / "inputs.pb"
+    inputs = folder / "inputs.pb"
     inputs.write_bytes(literal_map_to_bytes({"x": Literal("integer", 1)}))
-    args = staged(tmp_path, PLAIN)
+    args = staged(folder, PLAIN)
     count = iter(range(1_000_000))
     environ = dict(os.environ)
 
@@ -137,13 +151,13 @@ def begin(tmp_path, link):
         name = f"a{next(count)}"
         filled = {
             "{{.input}}": inputs.as_uri(),
-            "{{.outputPrefix}}": (tmp_path / name).as_uri(),
-            "{{.rawOutputDataPrefix}}": (tmp_path / "raw").as_uri(),
+            "{{.outputPrefix}}": (folder / name).as_uri(),
+            "{{.rawOutputDataPrefix}}": (folder / "raw").as_uri(),
         }
         arguments = [filled.get(part, part) for part in args[2:]]
-        note = str(tmp_path / f"{name}.json")
-        attempt = WarmAttempt(name, arguments, environ, {}, str(tmp_path), note)
-        with (tmp_path / f"{name}.log").open("wb") as log:
+        note = str(folder / f"{name}.json")
+        attempt = WarmAttempt(name, arguments, environ, {}, str(folder), note)
+        with (folder / f"{name}.log").open("wb") as log:
             link.start(attempt, log.fileno(), log.fileno(), None)
 
     return begin
