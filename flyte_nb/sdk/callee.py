@@ -188,12 +188,15 @@ class Callee:
         from flyte_nb.sdk.hints import parameters_of, undecorated
 
         parameters = parameters_of(undecorated(self.function))
-        known = {**parameters.defaults, **defaults}
-        positional = parameters.names[: parameters.positional]
+        known = {**parameters.defaults, **defaults} if defaults else parameters.defaults
+        names, positional = parameters.names, parameters.names[: parameters.positional]
+        if fixed:
+            names = tuple(each for each in names if each not in fixed)
+            positional = tuple(each for each in positional if each not in fixed)
         given, problems = bind_arguments(
             name or self.short_name,
-            [each for each in parameters.names if each not in fixed],
-            [each for each in positional if each not in fixed],
+            names,
+            positional,
             known,
             args,
             kwargs,
