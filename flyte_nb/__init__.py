@@ -20,14 +20,14 @@ _HOMES = {
     "RecoverableError": "flyte_nb.api.errors",
     "Resources": "flyte_nb.sdk.options",
     "Secret": "flyte_nb.sdk.options",
-    "Session": "flyte_nb.session",
+    "Session": "flyte_nb.session.session",
     "TaskMetadata": "flyte_nb.sdk.options",
     "UsageError": "flyte_nb.api.errors",
     "WorkflowFailurePolicy": "flyte_nb.sdk.workflow",
-    "connect": "flyte_nb.session",
+    "connect": "flyte_nb.session.session",
     "current_context": "flyte_nb.sdk.execution_context",
-    "default_runner": "flyte_nb.session",
-    "default_session": "flyte_nb.session",
+    "default_runner": "flyte_nb.session.session",
+    "default_session": "flyte_nb.session.session",
     "dynamic": "flyte_nb.sdk.kinds.dynamic",
     "map_task": "flyte_nb.sdk.kinds.map_task",
     "task": "flyte_nb.sdk.task",
@@ -44,10 +44,10 @@ def load_ipython_extension(ip: object) -> None:
     """`%load_ext flyte_nb`: the magics and displays, over sessions that `connect` makes."""
 
     def connect(**options: object) -> object:
-        session = import_module("flyte_nb.session")
+        session = import_module("flyte_nb.session.session")
         return session.connect(**options) if options else session.default_session()
 
-    import_module("flyte_nb.notebook.extension").load(ip, connect)
+    import_module("flyte_nb.notebook.shell.extension").load(ip, connect)
 
 
 def __getattr__(name: str) -> object:

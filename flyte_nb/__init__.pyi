@@ -15,10 +15,10 @@ from flyte_nb.sdk.options import TaskMetadata as TaskMetadata
 from flyte_nb.sdk.task import task as task
 from flyte_nb.sdk.workflow import WorkflowFailurePolicy as WorkflowFailurePolicy
 from flyte_nb.sdk.workflow import workflow as workflow
-from flyte_nb.session import Session as Session
-from flyte_nb.session import connect as connect
-from flyte_nb.session import default_runner as default_runner
-from flyte_nb.session import default_session as default_session
+from flyte_nb.session.session import Session as Session
+from flyte_nb.session.session import connect as connect
+from flyte_nb.session.session import default_runner as default_runner
+from flyte_nb.session.session import default_session as default_session
 from flyte_nb.types.codec import PickledTypeWarning as PickledTypeWarning
 from flyte_nb.types.files import FlyteDirectory as FlyteDirectory
 from flyte_nb.types.files import FlyteFile as FlyteFile

@@ -54,7 +54,7 @@ def test_importing_and_declaring_loads_nothing_but_the_standard_library(cold_imp
 
 def test_importing_and_declaring_loads_only_the_ring(cold_import):
     rooms = {name.split(".")[1] for name in cold_import["modules"] if name.startswith("flyte_nb.")}
-    assert rooms <= {"api", "types", "sdk", "worker"}
+    assert rooms <= {"api", "types", "sdk", "pipe", "worker"}
 
 
 def test_importing_starts_no_thread_and_installs_no_handler(cold_import):

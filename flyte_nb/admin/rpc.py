@@ -18,8 +18,8 @@ from google.protobuf import any_pb2, message_factory
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 
-from flyte_nb.admin.parts import Rpc
 from flyte_nb.admin.refused import MAX_TEXT_BYTES, Refused
+from flyte_nb.admin.service_parts import Rpc
 from flyte_nb.api.errors import FlyteNbError
 
 _LOG = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from flyteidl.admin import execution_pb2, project_pb2
 from flyte_nb.admin import moments
 from flyte_nb.admin.events import SqliteRecorder
 from flyte_nb.admin.home import Home
-from flyte_nb.admin.parts import Parts, Rpc, Service
 from flyte_nb.admin.rpc import Handlers, Method, unary_methods
+from flyte_nb.admin.service_parts import Parts, Rpc, Service
 from flyte_nb.admin.services.about import About
 from flyte_nb.admin.services.data import Data
 from flyte_nb.admin.services.download_locations import DownloadLocations

@@ -8,7 +8,7 @@ from flyte_nb.api import index as index_of
 from flyte_nb.api.index import Index, IndexEntry, TaskEntry
 from flyte_nb.api.version import PROTOCOL, __version__
 from flyte_nb.bundle.pack import PackedTask
-from flyte_nb.bundle.parts import Zip
+from flyte_nb.bundle.package_parts import Zip
 from flyte_nb.bundle.ring import ring
 from flyte_nb.bundle.units import Unit
 

@@ -19,7 +19,7 @@ from flyte_nb.bundle.shaded import source_folder
 from flyte_nb.bundle.zips import deterministic_zip
 from flyte_nb.worker.failures import CLOUDPICKLE, RING_FILENAMES
 
-ROOMS = ("api", "types", "sdk", "worker")
+ROOMS = ("api", "types", "sdk", "pipe", "worker")
 
 _ADAPT = b"\nfrom flyte_nb.worker.shading import adapt as _adapt\n_adapt(cloudpickle)\n"
 _UNCHECKED_HASH = b"\x01\x00\x00\x00"  # PEP 552: trust the compiled file, look at no source

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flyte_nb.api.errors import BundleError
-from flyte_nb.bundle.parts import Zip, zipped
+from flyte_nb.bundle.package_parts import Zip, zipped
 from flyte_nb.bundle.secrets import secrets_in
 from flyte_nb.bundle.trees import File, Tree, walk
 

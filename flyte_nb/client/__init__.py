@@ -1,5 +1,6 @@
-"""Talks to FlyteAdmin: configuration, channel, registration, launches, watching, data up and down.
+"""The link to FlyteAdmin: configuration, sign-in, the gRPC channel, and bytes through its data proxy.
 
-Knows flyteidl messages and the SDK's values; knows nothing of notebooks, and nothing of how the local
-backend is started (`session.py` hands in where it is).
+May touch `api`, `types`, `sdk`, `wire` and `bundle`. It knows nothing of notebooks, and nothing of how the
+local backend is started: `session` says where it listens. Start reading at `admin_client.AdminClient.call`,
+the one place where a call is made, tried again and refused; `channel.Link` finds a server that moved.
 """

@@ -9,7 +9,7 @@ from flyte_nb.commands.terminal import DONE, FAILED, out, session_of, show
 
 if TYPE_CHECKING:
     from flyte_nb.bundle.inventory import Damage, Inventory, Plan, Removal
-    from flyte_nb.client.staged import StagedBundles
+    from flyte_nb.registering.staged import StagedBundles
 
 _DAY = 24.0  # hours
 

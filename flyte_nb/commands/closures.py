@@ -4,8 +4,8 @@ from pathlib import Path
 
 from google.protobuf import json_format
 
-from flyte_nb.client.reports import Report
 from flyte_nb.commands.files import file_name, write_atomically
+from flyte_nb.drafting.reports import Report
 
 
 def write_closures(report: Report, folder: Path) -> "list[str]":

@@ -41,9 +41,9 @@ def print_report(mark: str) -> None:
     """In a notebook's kernel: compile what the notebook defines, and print the report after `mark`."""
     from IPython.core.getipython import get_ipython
 
-    from flyte_nb.client.reports import compile_all, document_of
     from flyte_nb.discovery.here import Here
-    from flyte_nb.session import default_runner
+    from flyte_nb.drafting.reports import compile_all, document_of
+    from flyte_nb.session.session import default_runner
     from flyte_nb.types.registry import default_registry
 
     here = Here(None, namespace=vars(sys.modules["__main__"]), env=os.environ)
@@ -63,10 +63,10 @@ def print_report(mark: str) -> None:
 
 
 def _of_code(options: argparse.Namespace, targets: Targets) -> "dict[str, Any]":
-    from flyte_nb.client.reports import compile_all, document_of
-    from flyte_nb.client.specs.lookup import lookup_in
     from flyte_nb.commands.closures import draw_graphs, write_closures
-    from flyte_nb.session import default_runner
+    from flyte_nb.drafting.reports import compile_all, document_of
+    from flyte_nb.registering.lookup import lookup_in
+    from flyte_nb.session.session import default_runner
     from flyte_nb.types.registry import default_registry
 
     found = load(targets, version=options.version or "")
@@ -90,9 +90,9 @@ def _of_code(options: argparse.Namespace, targets: Targets) -> "dict[str, Any]":
 
 
 def _of_notebook(path: Path) -> "dict[str, Any]":
-    from flyte_nb import headless
-    from flyte_nb.client.reports import problem_document
     from flyte_nb.discovery.names import tidy
+    from flyte_nb.drafting.reports import problem_document
+    from flyte_nb.unattended import headless
 
     try:
         notebook = headless.read(path)

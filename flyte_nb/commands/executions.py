@@ -8,12 +8,12 @@ from flyte_nb.api.errors import UsageError
 from flyte_nb.commands.terminal import DONE, out, session_of, show
 
 if TYPE_CHECKING:
-    from flyte_nb.client.views import ExecutionView
+    from flyte_nb.executions.views import ExecutionView
 
 
 def launch(options: argparse.Namespace) -> int:
     """Launch a registered launch plan or task."""
-    from flyte_nb.client.inputs import from_text
+    from flyte_nb.executions.inputs import from_text
 
     session = session_of(options)
     interface, _ = session.interface(options.name)

@@ -9,12 +9,12 @@ from flyte_nb.commands.targets import load, sorted_out
 from flyte_nb.commands.terminal import DONE, FAILED, out, session_of, show
 
 if TYPE_CHECKING:
-    from flyte_nb.client.views import Registration
+    from flyte_nb.registering.views import Registration
 
 
 def register(options: argparse.Namespace) -> int:
     """Register what modules, notebooks or spec files define."""
-    from flyte_nb.client.places import Baked
+    from flyte_nb.registering.places import Baked
 
     if options.bake is not None and any(each.endswith(".ipynb") for each in options.targets):
         raise UsageError("--bake takes modules. In a notebook: session.baked = Baked(folder).")
@@ -26,7 +26,7 @@ def register(options: argparse.Namespace) -> int:
         )
     worst = DONE
     for notebook in targets.notebooks:
-        from flyte_nb.notebook_runs import register_notebook
+        from flyte_nb.unattended.notebook_runs import register_notebook
 
         worst = max(worst, register_notebook(notebook, dry_run=options.dry_run, say=out))
     if targets.modules or targets.specs:

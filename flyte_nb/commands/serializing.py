@@ -57,7 +57,7 @@ def in_notebook(wanted: "dict[str, Any]", project: str, domain: str) -> None:
 
 def _staging(options: argparse.Namespace, where: Path) -> str:
     """The URI below which bundles are staged."""
-    from flyte_nb.client.places import STAGING
+    from flyte_nb.registering.places import STAGING
 
     named: str = options.staging or os.environ.get(STAGING, "")
     # Beside the files, not among them: an index is JSON, too.
@@ -68,8 +68,8 @@ def _write(
     entities: "Sequence[Any]", scope: Scope, roots: "Sequence[Path]", wanted: "dict[str, Any]"
 ) -> "list[str]":
     from flyte_nb.client.data import KernelData
-    from flyte_nb.client.places import STAGING, place_for
-    from flyte_nb.client.serializing import serialize as serialized
+    from flyte_nb.registering.places import STAGING, place_for
+    from flyte_nb.registering.serializing import serialize as serialized
     from flyte_nb.storage import open_stores
     from flyte_nb.storage.directory import DirectoryStaging
     from flyte_nb.types.registry import default_registry
@@ -122,8 +122,8 @@ def _package(files: "dict[str, bytes]") -> bytes:
 def _notebook(
     path: Path, scope: Scope, wanted: "dict[str, Any]", options: argparse.Namespace
 ) -> int:
-    from flyte_nb import headless
     from flyte_nb.discovery.names import tidy
+    from flyte_nb.unattended import headless
 
     source = (
         "from flyte_nb.commands.serializing import in_notebook as _serialize\n"

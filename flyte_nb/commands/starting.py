@@ -8,7 +8,7 @@ from flyte_nb.commands.terminal import DONE, out, show
 
 def quickstart(options: argparse.Namespace) -> int:
     """Open the quickstart notebook, or execute it here."""
-    from flyte_nb.quickstart import execute_headless, open_in_lab
+    from flyte_nb.unattended.quickstart import execute_headless, open_in_lab
 
     if options.headless:
         return execute_headless(options.folder, say=out)

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from flyte_nb.api.identifiers import Scope
 
 if TYPE_CHECKING:
-    from flyte_nb.session import Session
+    from flyte_nb.session.session import Session
 
 DONE, FAILED, WRONG, UNREACHED, INTERRUPTED = 0, 1, 2, 3, 130
-"""Exit codes, as `flyte_nb.cli` lists them."""
+"""Exit codes, as `flyte_nb.__main__` lists them."""
 
 
 def session_of(options: argparse.Namespace) -> "Session":
     """The session that the shared options name; connects when it is first used."""
-    from flyte_nb.session import connect
+    from flyte_nb.session.session import connect
 
     return connect(
         options.config,
@@ -63,7 +63,7 @@ def say(error: Exception, code: int, *, as_json: bool = False) -> int:
 
 def _error_document(error: Exception, code: int) -> "dict[str, Any]":
     """What `--output json` prints when a command fails; fields are only ever added."""
-    from flyte_nb.client.reports import problem_document
+    from flyte_nb.drafting.reports import problem_document
 
     info = getattr(error, "info", None)
     said = {

@@ -8,11 +8,12 @@ from collections.abc import Collection
 
 from flyteidl.core import literals_pb2, types_pb2
 
+from flyte_nb.api.nodes import START_NODE
 from flyte_nb.compiler import reports, type_reports
 from flyte_nb.compiler.building import BOTH, Builder, NodeState
 from flyte_nb.compiler.casting import Type
 from flyte_nb.compiler.inference import type_of_scalar
-from flyte_nb.compiler.problems import START_NODE, Collector, Failed, Trial
+from flyte_nb.compiler.problems import Collector, Failed, Trial
 
 # `name`, or `[3].name`; Flyte's own pattern, which is searched for, not matched.
 _VARIABLE = re.compile(r"(\[(\d+)\]\.)?(\w+)", re.ASCII)

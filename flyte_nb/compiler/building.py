@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from flyteidl.core import compiler_pb2, workflow_pb2
 
+from flyte_nb.api.nodes import START_NODE
 from flyte_nb.compiler.casting import Type
-from flyte_nb.compiler.problems import START_NODE, Collector, cut
+from flyte_nb.compiler.problems import Collector, cut
 from flyte_nb.compiler.program import Interface, Program, key
 
 BOTH, UPSTREAM = 0, 1

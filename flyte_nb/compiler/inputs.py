@@ -6,11 +6,12 @@ Source: flytepropeller/pkg/compiler/transformers/k8s/inputs.go at v1.16.8.
 from flyteidl.core import interface_pb2, literals_pb2
 from google.protobuf.message import DecodeError, EncodeError
 
+from flyte_nb.api.nodes import START_NODE
 from flyte_nb.api.problems import Problem
 from flyte_nb.compiler import reports, type_reports
 from flyte_nb.compiler.casting import TooIntricate, TypeTable
 from flyte_nb.compiler.inference import type_of_literal
-from flyte_nb.compiler.problems import START_NODE, Collector, Enough
+from flyte_nb.compiler.problems import Collector, Enough
 
 
 def check_inputs(

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from flyteidl.core import compiler_pb2, tasks_pb2, workflow_pb2
 from google.protobuf import duration_pb2
 
+from flyte_nb.api.nodes import END_NODE, START_NODE
 from flyte_nb.api.problems import Problem
 from flyte_nb.compiler.flyte_text import go_text
-from flyte_nb.compiler.problems import END_NODE, START_NODE, Collector, Enough
+from flyte_nb.compiler.problems import Collector, Enough
 from flyte_nb.compiler.quantities import is_quantity
 
 _SECONDS_OF_GO = 2**63 // 10**9

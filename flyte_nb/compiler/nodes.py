@@ -5,13 +5,14 @@ Source: flytepropeller/pkg/compiler/validators/node.go and condition.go at v1.16
 
 from flyteidl.core import condition_pb2, workflow_pb2
 
+from flyte_nb.api.nodes import END_NODE, START_NODE
 from flyte_nb.compiler import reports, type_reports
 from flyte_nb.compiler.bindings import bind
 from flyte_nb.compiler.building import BOTH, UPSTREAM, Builder, NodeState
 from flyte_nb.compiler.casting import Type
 from flyte_nb.compiler.inference import type_of_primitive
 from flyte_nb.compiler.interfaces import find_interface
-from flyte_nb.compiler.problems import END_NODE, MAX_ID, START_NODE
+from flyte_nb.compiler.problems import MAX_ID
 
 
 def check_node(builder: Builder, node: NodeState) -> bool:

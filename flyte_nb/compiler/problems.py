@@ -3,10 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from flyte_nb.api.nodes import START_NODE
 from flyte_nb.api.problems import Problem
-
-START_NODE = "start-node"
-END_NODE = "end-node"
 
 MAX_ID = 2048
 """Longest id of a node. A cluster's database cannot index longer ones either (Postgres: 2704 bytes)."""

@@ -6,9 +6,10 @@ node once, neighbours in order of their ids.
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from flyte_nb.api.nodes import END_NODE, START_NODE
 from flyte_nb.compiler import reports
 from flyte_nb.compiler.building import NodeState
-from flyte_nb.compiler.problems import END_NODE, START_NODE, Collector
+from flyte_nb.compiler.problems import Collector
 
 Edges = Mapping[str, "list[str]"]
 """Ids by id, each list sorted."""

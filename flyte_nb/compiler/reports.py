@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 from google.protobuf.message import Message
 
+from flyte_nb.api.nodes import END_NODE, START_NODE
 from flyte_nb.api.problems import Problem
 from flyte_nb.compiler.casting import Type
 from flyte_nb.compiler.flyte_text import go_text
-from flyte_nb.compiler.problems import END_NODE, MAX_ID, START_NODE, named
+from flyte_nb.compiler.problems import MAX_ID, named
 
 
 def value_required(node_id: str, field: str, message: str = "", hint: str = "") -> Problem:

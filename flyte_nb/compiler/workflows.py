@@ -9,13 +9,14 @@ from flyteidl.core import compiler_pb2, workflow_pb2
 from google.protobuf.message import DecodeError, EncodeError
 
 from flyte_nb.api.errors import CompileFailed
+from flyte_nb.api.nodes import END_NODE, START_NODE
 from flyte_nb.compiler import reports
 from flyte_nb.compiler.building import BOTH, UPSTREAM, Builder, NodeState
 from flyte_nb.compiler.casting import TooIntricate
 from flyte_nb.compiler.flyte_text import go_text
 from flyte_nb.compiler.interfaces import check_interface
 from flyte_nb.compiler.nodes import add_node_edges, check_node
-from flyte_nb.compiler.problems import END_NODE, START_NODE, Collector, Enough, cut
+from flyte_nb.compiler.problems import Collector, Enough, cut
 from flyte_nb.compiler.program import (
     Interface,
     LaunchPlanInterface,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from flyte_nb.graph.values import (
+from flyte_nb.graph.elements import (
     CASE,
     DATA,
     END,

@@ -17,8 +17,7 @@ from flyteidl.core import compiler_pb2, literals_pb2, workflow_pb2
 from google.protobuf.message import Message
 
 from flyte_nb.graph.compiled import cases_of, graph_of
-from flyte_nb.graph.interfaces import key_of, reference_of
-from flyte_nb.graph.values import (
+from flyte_nb.graph.elements import (
     CHANGED,
     END,
     NEW,
@@ -28,6 +27,7 @@ from flyte_nb.graph.values import (
     GraphEdge,
     GraphNode,
 )
+from flyte_nb.graph.interfaces import key_of, reference_of
 
 GHOST = "~"
 """How the id of a node ends that is gone."""

@@ -1,6 +1,6 @@
 """Large graphs, made readable: what repeats and what merely follows becomes one pile of cards."""
 
-from flyte_nb.graph.values import CHANGED, GROUP, INPUTS, OUTPUTS, Graph, GraphEdge, GraphNode
+from flyte_nb.graph.elements import CHANGED, GROUP, INPUTS, OUTPUTS, Graph, GraphEdge, GraphNode
 
 LIMIT = 300
 """Nodes from which a graph is collapsed by itself."""

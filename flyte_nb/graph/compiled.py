@@ -10,8 +10,7 @@ from flyteidl.core import compiler_pb2, literals_pb2, workflow_pb2
 
 from flyte_nb.graph.building import Drawing, map_subtitle, short_name
 from flyte_nb.graph.conditions import condition_text, duration_text, scalar_text
-from flyte_nb.graph.interfaces import Interfaces, Words, key_of
-from flyte_nb.graph.values import (
+from flyte_nb.graph.elements import (
     ARRAY,
     BRANCH,
     CASE,
@@ -27,6 +26,7 @@ from flyte_nb.graph.values import (
     Graph,
     GraphNode,
 )
+from flyte_nb.graph.interfaces import Interfaces, Words, key_of
 
 _MAX_NESTING = 50  # of branches in branches; flytekit writes one level a `conditional`
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flyte_nb.api.errors import UsageError
+from flyte_nb.graph.elements import END, START, Graph, GraphEdge
 from flyte_nb.graph.metrics import fit
 from flyte_nb.graph.places import (
     FRAME_PAD,
@@ -24,7 +25,6 @@ from flyte_nb.graph.places import (
     Route,
     node_width,
 )
-from flyte_nb.graph.values import END, START, Graph, GraphEdge
 
 _FRAME_LABEL = 22  # font size of a blank label: it makes room for a frame's title
 _INCH = 72.0  # dot's points in an inch; a point is a px here

@@ -11,12 +11,12 @@ from html import escape
 
 from flyte_nb.api.problems import Problem
 from flyte_nb.graph.collapse import collapsed
+from flyte_nb.graph.elements import CASE, INPUTS, OUTPUTS, REMOVED, Graph, GraphNode
 from flyte_nb.graph.layout import Layout, layered
 from flyte_nb.graph.levels import levels_of
 from flyte_nb.graph.palette import CHANGE_STYLES, PHASE_STYLES, display_phase
 from flyte_nb.graph.pins import pinned
 from flyte_nb.graph.svg import svg
-from flyte_nb.graph.values import CASE, INPUTS, OUTPUTS, REMOVED, Graph, GraphNode
 
 _MAX_ALT = 400  # characters; longer descriptions are cut, the table has everything
 _MAX_ROWS = 300

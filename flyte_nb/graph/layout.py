@@ -11,6 +11,7 @@ holds its members and nothing else, and opening one moves nothing inside of anot
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from flyte_nb.graph.elements import INPUTS, OUTPUTS, Frame, Graph
 from flyte_nb.graph.levels import Arrangement, Box, Level, arrange, levels_of
 from flyte_nb.graph.places import (
     FRAME_HEAD,
@@ -33,7 +34,6 @@ from flyte_nb.graph.places import (
     node_width,
 )
 from flyte_nb.graph.routes import Grid, loop, route, turned
-from flyte_nb.graph.values import INPUTS, OUTPUTS, Frame, Graph
 
 __all__ = [
     "LABEL_SIZE",

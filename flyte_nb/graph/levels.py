@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from flyte_nb.graph.coordinates import heights
+from flyte_nb.graph.elements import Graph, GraphEdge, GraphNode
 from flyte_nb.graph.metrics import text_width
 from flyte_nb.graph.ordering import Columns, ordered, with_dummies
 from flyte_nb.graph.places import LABEL_SIZE, MAX_LABEL
 from flyte_nb.graph.ranking import adjacency, back_edges, ranks
 from flyte_nb.graph.routes import Grid
-from flyte_nb.graph.values import Graph, GraphEdge, GraphNode
 
 _GAP = 20
 _LINE_GAP = 17

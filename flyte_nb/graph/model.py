@@ -1,7 +1,7 @@
 """Workflows as graphs: read from a compiled closure, or from a template that may not compile."""
 
 from flyte_nb.graph.compiled import graph_of
-from flyte_nb.graph.values import Graph, GraphEdge, GraphNode
+from flyte_nb.graph.elements import Graph, GraphEdge, GraphNode
 from flyte_nb.graph.written import graph_of_template
 
 __all__ = ["Graph", "GraphEdge", "GraphNode", "graph_of", "graph_of_template"]

@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterator
 
 from flyte_nb.api.errors import UsageError
 from flyte_nb.graph.collapse import LIMIT, collapsed
-from flyte_nb.graph.values import Frame, Graph, GraphEdge, GraphNode
+from flyte_nb.graph.elements import Frame, Graph, GraphEdge, GraphNode
 
 MAX_DEPTH = 40
 """Levels of frames in frames that are opened."""

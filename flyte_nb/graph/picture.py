@@ -10,6 +10,7 @@ from flyte_nb.api.errors import UsageError
 from flyte_nb.api.files import write_atomically
 from flyte_nb.api.problems import Problem
 from flyte_nb.graph.dot import dot_layout
+from flyte_nb.graph.elements import INPUTS, OUTPUTS, Graph
 from flyte_nb.graph.html import figure
 from flyte_nb.graph.layout import layered
 from flyte_nb.graph.places import Engine, Layout
@@ -18,7 +19,6 @@ from flyte_nb.graph.sources import dot_source, mermaid_source
 from flyte_nb.graph.svg import svg
 from flyte_nb.graph.svg_style import THEMES
 from flyte_nb.graph.text import tree
-from flyte_nb.graph.values import INPUTS, OUTPUTS, Graph
 
 ENGINES: "Mapping[str, Engine]" = {"layered": layered, "dot": dot_layout}
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from flyte_nb.api.problems import Problem
-from flyte_nb.graph.values import Graph, GraphNode
+from flyte_nb.graph.elements import Graph, GraphNode
 
 
 class Pins(NamedTuple):

@@ -6,8 +6,8 @@ Drawn from left to right; sizes in px.
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+from flyte_nb.graph.elements import Frame, Graph, GraphEdge, GraphNode
 from flyte_nb.graph.metrics import text_width
-from flyte_nb.graph.values import Frame, Graph, GraphEdge, GraphNode
 
 NODE_HEIGHT = 44
 TITLE_SIZE = 12.0

@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
+from flyte_nb.graph.elements import GraphEdge
 from flyte_nb.graph.metrics import fit
 from flyte_nb.graph.places import LABEL_SIZE, MAX_LABEL, Route
-from flyte_nb.graph.values import GraphEdge
 
 
 class Grid(NamedTuple):

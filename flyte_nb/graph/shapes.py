@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from flyte_nb.graph import values
+from flyte_nb.graph import elements
 from flyte_nb.graph.metrics import fit, text_width
 from flyte_nb.graph.palette import CHANGE_STYLES, MARK_PATHS, PHASE_STYLES
 from flyte_nb.graph.places import (
@@ -35,7 +35,7 @@ def node_shape(
 ) -> str:
     """A node with its texts; see `svg` for what its parts are called."""
     node, x, y, width, height = placed
-    interface = node.kind in (values.INPUTS, values.OUTPUTS)
+    interface = node.kind in (elements.INPUTS, elements.OUTPUTS)
     marked = (bool(phase) or live) and not interface
     style = PHASE_STYLES.get(phase) if marked else None
     if not subtitle:
@@ -125,7 +125,7 @@ def _glyph(path: str, x: float, y: float) -> str:
     )
 
 
-def _tip(node: values.GraphNode, phase: str, subtitle: str) -> str:
+def _tip(node: elements.GraphNode, phase: str, subtitle: str) -> str:
     """What hovering says: everything that may have been cut."""
     parts = [node.title, PHASE_STYLES[phase].word if phase in PHASE_STYLES else "", subtitle]
     parts.append(node.name if node.name != node.title else "")
@@ -135,7 +135,7 @@ def _tip(node: values.GraphNode, phase: str, subtitle: str) -> str:
     return " · ".join(dict.fromkeys(part for part in parts if part))
 
 
-def _marked(node: values.GraphNode) -> str:
+def _marked(node: elements.GraphNode) -> str:
     return f" c-{node.mark}" if node.mark else ""
 
 
@@ -166,31 +166,31 @@ def _box(kind: str, width: float, height: float) -> str:
     """The outline, which tells the node's kind."""
     w, h = f"{width:g}", f"{height:g}"
     box = f'<rect class="b" width="{w}" height="{h}" rx="7"/>'
-    if kind == values.WORKFLOW:  # a frame in a frame
+    if kind == elements.WORKFLOW:  # a frame in a frame
         return (
             box
             + f'<rect class="i" x="3" y="3" width="{width - 6:g}" height="{height - 6:g}" rx="5"/>'
         )
-    if kind in (values.ARRAY, values.GROUP):  # a pile of cards
+    if kind in (elements.ARRAY, elements.GROUP):  # a pile of cards
         return (
             f'<path class="b" d="M6-4H{width - 3:g}a7 7 0 0 1 7 7V{height - 6:g}"/>'
             f'<path class="i" d="M3-2H{width - 5:g}a7 7 0 0 1 7 7V{height - 3:g}"/>{box}'
         )
-    if kind == values.LAUNCH_PLAN:  # pointed to where it leads
+    if kind == elements.LAUNCH_PLAN:  # pointed to where it leads
         return (
             f'<path class="b" d="M7 0H{width - 12:g}L{w} {height / 2:g}L{width - 12:g} {h}H7'
             f'a7 7 0 0 1-7-7V7a7 7 0 0 1 7-7Z"/>'
         )
-    if kind == values.BRANCH:  # pointed at both ends
+    if kind == elements.BRANCH:  # pointed at both ends
         return (
             f'<path class="b" d="M10 0H{width - 10:g}L{w} {height / 2:g}L{width - 10:g} {h}H10'
             f'L0 {height / 2:g}Z"/>'
         )
-    if kind == values.GATE:  # cut corners
+    if kind == elements.GATE:  # cut corners
         return (
             f'<path class="b" d="M10 0H{width - 10:g}L{w} 10V{height - 10:g}L{width - 10:g} {h}H10'
             f'L0 {height - 10:g}V10Z"/>'
         )
-    if kind in (values.INPUTS, values.OUTPUTS):
+    if kind in (elements.INPUTS, elements.OUTPUTS):
         return f'<rect class="b" width="{w}" height="{h}" rx="{height / 2:g}"/>'
     return box

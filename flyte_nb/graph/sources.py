@@ -3,8 +3,7 @@
 Nodes are written by number, so that no id can break a language; titles are quoted.
 """
 
-from flyte_nb.graph.places import FRAME_PAD
-from flyte_nb.graph.values import (
+from flyte_nb.graph.elements import (
     ARRAY,
     BRANCH,
     CASE,
@@ -21,6 +20,7 @@ from flyte_nb.graph.values import (
     GraphEdge,
     GraphNode,
 )
+from flyte_nb.graph.places import FRAME_PAD
 from flyte_nb.graph.xml import possible
 
 _DOT_SHAPES = {

@@ -12,7 +12,7 @@ on have the class `port` and never a phase. In a live graph what opens has `data
 from collections.abc import Mapping, Sequence
 
 from flyte_nb.api.problems import Problem
-from flyte_nb.graph import values
+from flyte_nb.graph import elements
 from flyte_nb.graph.metrics import text_width
 from flyte_nb.graph.palette import CHANGE_STYLES, MARK_PATHS, PHASE_STYLES, display_phase
 from flyte_nb.graph.pins import pinned
@@ -21,7 +21,7 @@ from flyte_nb.graph.shapes import PROBLEM, frame_shape, node_shape, port_shape
 from flyte_nb.graph.svg_style import ROOT, THEMES, style_sheet
 from flyte_nb.graph.xml import text as _text
 
-_EXIT = f"/{values.END}"
+_EXIT = f"/{elements.END}"
 _LIVE = frozenset({"RUNNING", "DYNAMIC_RUNNING", "SUCCEEDING"})
 _BAD = frozenset({"FAILED", "FAILING", "TIMED_OUT", PROBLEM})
 
@@ -91,7 +91,7 @@ def _head(layout: Layout, sheet: str) -> str:
     )
 
 
-def _changes(graph: values.Graph) -> bool:
+def _changes(graph: elements.Graph) -> bool:
     """Whether the graph says what differs from another one."""
     return any(node.mark for node in graph.nodes) or any(edge.mark for edge in graph.edges)
 
@@ -146,7 +146,7 @@ def _edge(
         state = " live"
     if edge.mark:
         state += f" c-{edge.mark}"
-    kind = f" {edge.kind}" if edge.kind in (values.ORDER, values.FAILURE) else ""
+    kind = f" {edge.kind}" if edge.kind in (elements.ORDER, elements.FAILURE) else ""
     x, y, dx, dy = route.tip
     # An open head in the line's own stroke; two strokes from the tip, so that dashes begin there.
     if edge.target.endswith(_EXIT):
@@ -170,7 +170,7 @@ def _edge(
     )
 
 
-def _carries(edge: values.GraphEdge) -> str:
+def _carries(edge: elements.GraphEdge) -> str:
     """What hovering over an arrow says: `o0 → rows`, a line a variable."""
     said = "\n".join(f"{var} → {to}" for var, to in edge.variables)
     return f"<title>{_text(said)}</title>" if said else ""

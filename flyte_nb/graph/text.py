@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from flyte_nb.api.problems import Problem, as_text
+from flyte_nb.graph.elements import INPUTS, OUTPUTS, Graph, GraphNode
 from flyte_nb.graph.levels import Level, levels_of
 from flyte_nb.graph.palette import CHANGE_STYLES, display_phase, style_of
 from flyte_nb.graph.pins import pinned
 from flyte_nb.graph.ranking import adjacency, back_edges, ranks, topological
-from flyte_nb.graph.values import INPUTS, OUTPUTS, Graph, GraphNode
 
 _MAX_LINES = 200
 _MAX_DEPTH = 24  # levels that are indented; deeper ones stay at that indentation

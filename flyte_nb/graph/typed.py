@@ -1,6 +1,6 @@
 """Types on arrows, when they are asked for: what comes in, written once in front of each node."""
 
-from flyte_nb.graph.values import Graph, GraphEdge
+from flyte_nb.graph.elements import Graph, GraphEdge
 
 
 def typed(graph: Graph) -> Graph:

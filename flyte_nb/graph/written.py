@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from flyte_nb.api import literals as lit
 from flyte_nb.api import specs
 from flyte_nb.graph.building import Drawing, map_subtitle, short_name
-from flyte_nb.graph.values import (
+from flyte_nb.graph.elements import (
     ARRAY,
     DATA,
     END,

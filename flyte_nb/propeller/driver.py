@@ -17,6 +17,7 @@ from flyte_nb.propeller import records as r
 from flyte_nb.propeller.conditions import choose
 from flyte_nb.propeller.launch import DEFAULT_PARALLELISM, Launch, environment
 from flyte_nb.propeller.layout import OUTPUTS, Layout
+from flyte_nb.propeller.literal_store import Outputs, Values, unusable
 from flyte_nb.propeller.machine import Machine
 from flyte_nb.propeller.plan import Plan
 from flyte_nb.propeller.ports import (
@@ -33,7 +34,6 @@ from flyte_nb.propeller.resolve import Unresolved, inputs_of
 from flyte_nb.propeller.results import Results
 from flyte_nb.propeller.state import NodeState
 from flyte_nb.propeller.timeouts import expired, limit_us
-from flyte_nb.propeller.values import Outputs, Values, unusable
 
 _log = logging.getLogger(__name__)
 

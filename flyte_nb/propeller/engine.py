@@ -12,9 +12,9 @@ from flyte_nb.api.ports import BlobStore
 from flyte_nb.propeller.driver import Driver
 from flyte_nb.propeller.launch import Launch
 from flyte_nb.propeller.layout import Layout
+from flyte_nb.propeller.literal_store import Values
 from flyte_nb.propeller.plan import plan_of
 from flyte_nb.propeller.ports import Catalog, Clock, Executor, Recorder
-from flyte_nb.propeller.values import Values
 
 __all__ = ["Engine", "Launch"]
 

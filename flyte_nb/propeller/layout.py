@@ -1,8 +1,8 @@
 """Where an execution's values lie in the store, as propeller lays them out (flyte-backend: 4.3)."""
 
 from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.api.nodes import END_NODE as END
 from flyte_nb.propeller.names import raw_folder
-from flyte_nb.propeller.plan import END
 from flyte_nb.propeller.state import NodeState
 
 INPUTS = "inputs.pb"

@@ -15,10 +15,11 @@ Source: flytepropeller/pkg/controller/{workflow,nodes} at v1.16.8.
 """
 
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo
+from flyte_nb.api.nodes import END_NODE as END
+from flyte_nb.api.nodes import START_NODE as START
 from flyte_nb.propeller import records as r
 from flyte_nb.propeller.durations import go_duration
 from flyte_nb.propeller.moves import IllegalMove, Moves, budget
-from flyte_nb.propeller.plan import END, START
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, Record, WorkflowRecord
 from flyte_nb.propeller.state import OPEN, Frame, NodeState
 

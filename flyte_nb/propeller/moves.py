@@ -8,9 +8,10 @@ from collections import deque
 from collections.abc import Iterator
 
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, FlyteNbError
+from flyte_nb.api.nodes import START_NODE as START
+from flyte_nb.api.nodes import unique_node_id
 from flyte_nb.propeller import records as r
-from flyte_nb.propeller.names import unique_node_id
-from flyte_nb.propeller.plan import START, NodePlan, Plan, WorkflowPlan
+from flyte_nb.propeller.plan import NodePlan, Plan, WorkflowPlan
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, Record, WorkflowRecord
 from flyte_nb.propeller.state import OPEN, Frame, NodeState
 from flyte_nb.propeller.tables import ATTEMPT_MOVES, NODE_MOVES, WORKFLOW_MOVES

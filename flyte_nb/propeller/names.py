@@ -1,35 +1,6 @@
-"""Ids and paths that the engine makes up, as propeller makes them."""
+"""Where the engine puts files, named as propeller names them."""
 
-_ALPHABET = "abcdefghijklmnopqrstuvwxyz123456"
-_MAX_NODE_ID = 20
-
-
-def fnv32a(text: str) -> int:
-    """The 32-bit FNV-1a hash of the UTF-8 bytes (draft-eastlake-fnv)."""
-    value = 0x811C9DC5
-    for byte in text.encode("utf-8"):
-        value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
-    return value
-
-
-def fixed_length_id(text: str, max_length: int) -> str:
-    """`text` when it is short enough, else `f` and the hash of it in base 32 (8 characters).
-
-    Source: flyteplugins/go/tasks/pluginmachinery/encoding/encoder.go at v1.16.8.
-    """
-    if len(text) <= max_length:
-        return text
-    bits = int.from_bytes(fnv32a(text).to_bytes(4, "big"), "big") << 3  # 32 bits → 7 × 5
-    return "f" + "".join(_ALPHABET[(bits >> shift) & 31] for shift in range(30, -1, -5))
-
-
-def unique_node_id(parent_id: str, parent_attempt: int, node_id: str) -> str:
-    """The id of a node in its execution: `n0`, below a parent `n1-0-n0`; hashed above 20 characters.
-
-    Source: flytepropeller/pkg/controller/nodes/common/utils.go at v1.16.8.
-    """
-    joined = f"{parent_id}-{parent_attempt}-{node_id}" if parent_id else node_id
-    return fixed_length_id(joined, _MAX_NODE_ID)
+from flyte_nb.api.nodes import fixed_length_id, fnv32a
 
 
 def shard(text: str) -> str:

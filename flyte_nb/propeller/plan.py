@@ -18,6 +18,8 @@ from flyteidl.core.workflow_pb2 import BranchNode, Node, WorkflowMetadata
 
 from flyte_nb.api.errors import CompileFailed
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier
+from flyte_nb.api.nodes import END_NODE as END
+from flyte_nb.api.nodes import START_NODE as START
 from flyte_nb.api.problems import Problem
 from flyte_nb.propeller.records import (
     BRANCH_NODE,
@@ -25,9 +27,6 @@ from flyte_nb.propeller.records import (
     TASK_NODE,
     WORKFLOW_NODE,
 )
-
-START = "start-node"
-END = "end-node"
 
 
 class NodePlan(NamedTuple):

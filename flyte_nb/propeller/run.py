@@ -15,10 +15,10 @@ from flyte_nb.propeller.driver import Driver
 from flyte_nb.propeller.executors.inprocess import InProcess
 from flyte_nb.propeller.launch import Launch
 from flyte_nb.propeller.layout import Layout
+from flyte_nb.propeller.literal_store import Values
 from flyte_nb.propeller.plan import Plan, plan_of
 from flyte_nb.propeller.ports import Catalog
 from flyte_nb.propeller.records import Record
-from flyte_nb.propeller.values import Values
 from flyte_nb.worker.failures import user_frames
 
 if TYPE_CHECKING:

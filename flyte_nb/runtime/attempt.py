@@ -20,13 +20,13 @@ from flyte_nb.api.literals import Literal, from_plain, to_plain
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.bundle.fetch import Fetched, fetch
 from flyte_nb.bundle.retrying import Retrying, Sleep
+from flyte_nb.pipe.pipe import MOST_BYTES, PipeGarbage
 from flyte_nb.runtime.options import Options
 from flyte_nb.runtime.process import Worker, failure_in
 from flyte_nb.runtime.results import write_deck, write_futures, write_outputs
 from flyte_nb.runtime.services import Services
 from flyte_nb.wire.encoding import Unsendable
 from flyte_nb.wire.literals import literal_map_from_bytes
-from flyte_nb.worker.pipe import MOST_BYTES, PipeGarbage
 
 if TYPE_CHECKING:
     from flyte_nb.runtime.environments import Interpreter

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from flyte_nb.api.errors import SYSTEM, ErrorInfo, StorageError
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.bundle.retrying import Retrying, Sleep
+from flyte_nb.pipe.pipe import Pipe
 from flyte_nb.runtime.attempt import Attempt
 from flyte_nb.runtime.child import SpawnedChild
 from flyte_nb.runtime.options import Options
@@ -15,7 +16,6 @@ from flyte_nb.runtime.process import Worker
 from flyte_nb.runtime.results import write_error
 from flyte_nb.runtime.spawn import PYTHON_VARIABLE, Spawned, interpreter, spawn
 from flyte_nb.storage import open_stores
-from flyte_nb.worker.pipe import Pipe
 
 NOT_WRITTEN = 1
 

@@ -7,8 +7,8 @@ from signal import SIGKILL, SIGTERM, Signals
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, TaskFailed
+from flyte_nb.pipe.pipe import LAST, Pipe, PipeClosed, PipeGarbage
 from flyte_nb.runtime.child import Child
-from flyte_nb.worker.pipe import LAST, Pipe, PipeClosed, PipeGarbage
 
 if TYPE_CHECKING:
     from threading import Timer

@@ -7,9 +7,9 @@ from typing import Any
 from flyte_nb.api.errors import StorageError
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.bundle.retrying import Retrying
+from flyte_nb.pipe.pipe import PipeGarbage
 from flyte_nb.runtime.options import Options
 from flyte_nb.runtime.results import write_deck
-from flyte_nb.worker.pipe import PipeGarbage
 
 
 class Services:

@@ -46,7 +46,7 @@ class Server:
 
     def run(self) -> None:
         """Serve until the host is gone."""
-        from flyte_nb.worker.pipe import PipeClosed
+        from flyte_nb.pipe.pipe import PipeClosed
 
         while True:
             try:
@@ -95,8 +95,8 @@ class Server:
 
     def _failure(self, call: "dict[str, Any]", error: BaseException) -> "dict[str, Any]":
         from flyte_nb.api.errors import StorageError
+        from flyte_nb.pipe.pipe import TooLarge
         from flyte_nb.storage.file import explain
-        from flyte_nb.worker.pipe import TooLarge
 
         uri = call["uri"]
         if isinstance(error, OSError) and error.errno is not None:
@@ -129,8 +129,8 @@ def _text(error: BaseException) -> str:
 def main(plugin_folder: str, folder: str, read_fd: int, write_fd: int) -> None:
     """Serve the plugin in `plugin_folder`."""
     prepare(plugin_folder)
+    from flyte_nb.pipe.pipe import Pipe
     from flyte_nb.storage.plugins import plugins
-    from flyte_nb.worker.pipe import Pipe
 
     for descriptor in (read_fd, write_fd):
         os.set_inheritable(descriptor, False)

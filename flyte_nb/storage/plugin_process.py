@@ -16,11 +16,11 @@ from typing import Any
 
 from flyte_nb.api.errors import BundleError, StorageError
 from flyte_nb.api.ports import Stat
+from flyte_nb.pipe.pipe import Pipe, PipeClosed, PipeGarbage
 from flyte_nb.storage.file import explain
 from flyte_nb.storage.plugin_bodies import pack_body, take_body
 from flyte_nb.storage.plugins import Plugin
 from flyte_nb.storage.work_folders import WorkFolder, sweep
-from flyte_nb.worker.pipe import Pipe, PipeClosed, PipeGarbage
 
 _STALLED_S = 600.0
 """For a call that moves an object or a folder; the others are given up after a tenth of it."""

@@ -5,8 +5,8 @@ import os
 from typing import Any
 
 from flyte_nb.api.errors import StorageError
+from flyte_nb.pipe.pipe import Pipe
 from flyte_nb.worker.interrupts import Interrupts
-from flyte_nb.worker.pipe import Pipe
 
 
 class HostData:

@@ -80,7 +80,7 @@ def remember_sources(sources: "Mapping[str, tuple[tuple[int, str], ...]]") -> No
 def _importable(modules: "Sequence[str]") -> "list[str]":
     if len(modules) < 2:
         return list(modules)
-    from flyte_nb.worker.parts import united
+    from flyte_nb.worker.package_parts import united
 
     try:
         return united(modules)

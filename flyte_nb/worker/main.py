@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import ErrorInfo, IgnoreOutputs, TaskFailed
 from flyte_nb.api.literals import from_plain, to_plain
+from flyte_nb.pipe.pipe import Pipe, PipeClosed, TooLarge
 from flyte_nb.sdk.context import DirectRunner
 from flyte_nb.worker import failures
 from flyte_nb.worker.call import call
 from flyte_nb.worker.host import HostData
 from flyte_nb.worker.interrupts import Interrupts
 from flyte_nb.worker.load import load
-from flyte_nb.worker.pipe import Pipe, PipeClosed, TooLarge
 
 if TYPE_CHECKING:
     from flyte_nb.sdk.execution_context import ExecutionContext

@@ -35,7 +35,8 @@ def _beside(name: str) -> Any:
 
 
 if TYPE_CHECKING or __name__ != "__main__":
-    from flyte_nb.worker import frames, seeds
+    from flyte_nb.pipe import sockets
+    from flyte_nb.worker import seeds
 else:  # the host's flyte_nb is not to be found
     frames, seeds = _beside("frames"), _beside("seeds")
 
@@ -83,11 +84,11 @@ class Zygote:
 
     def run(self) -> None:
         """Load what the host says, and fork until it closes the socket."""
-        first = frames.receive(self._control)
+        first = sockets.receive(self._control)
         if first is None:
             return
         why = self._load(first[0]) or _unfit()
-        frames.send(self._control, {"kind": "unfit", "why": why} if why else {"kind": "ready"})
+        sockets.send(self._control, {"kind": "unfit", "why": why} if why else {"kind": "ready"})
         if why:
             return
         _settle()
@@ -133,7 +134,7 @@ class Zygote:
                 self._bury(fork)
         if self._control.fileno() not in ready:
             return True
-        frame = frames.receive(self._control)
+        frame = sockets.receive(self._control)
         if frame is None:
             return False
         message = frame[0]
@@ -169,7 +170,7 @@ class Zygote:
         fds = [fd for own in ends for fd in (own.outside.fileno(), own.end_fd)]
         try:
             spares = {"kind": "spares", "pids": pids, "started_s": started_s}
-            frames.send(self._control, spares, fds)
+            sockets.send(self._control, spares, fds)
         except OSError:  # the host is gone, as the control's end is about to say
             return
         finally:
@@ -191,7 +192,7 @@ class Zygote:
             os.close(each.told_fd)
             if each is not own:
                 each.inside.close()
-        frame = frames.receive(own.inside)
+        frame = sockets.receive(own.inside)
         if frame is None:
             os._exit(0)  # there is no attempt for it
         own.inside.close()
@@ -235,8 +236,8 @@ def _rehearse(main: Any, folder: str) -> None:
     here, there = socket.socketpair()
     with here, there:
         for _ in range(_REHEARSALS):
-            frames.send(here, {})
-            frames.receive(there)
+            sockets.send(here, {})
+            sockets.receive(there)
     try:
         main.rehearse(folder)
     except Exception:  # noqa: BLE001 - rings of older releases have none; attempts do without

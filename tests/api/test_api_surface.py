@@ -70,7 +70,7 @@ def test_everything_that_is_there_is_published():
 def test_every_public_name_of_the_package_is_found_and_listed():
     assert sorted(flyte_nb.__all__) == dir(flyte_nb)
     for name in flyte_nb.__all__:
-        if not flyte_nb._HOMES.get(name, "").startswith("flyte_nb.session"):
+        if not flyte_nb._HOMES.get(name, "").startswith("flyte_nb.session.session"):
             assert getattr(flyte_nb, name) is not None
     stub = Path(flyte_nb.__file__).with_suffix(".pyi").read_text()
     assert [name for name in flyte_nb.__all__ if name not in stub] == []
@@ -86,13 +86,13 @@ def test_loading_the_extension_hands_over_a_way_to_connect(monkeypatch):
     import types
 
     handed = []
-    extension = types.ModuleType("flyte_nb.notebook.extension")
+    extension = types.ModuleType("flyte_nb.notebook.shell.extension")
     extension.load = lambda ip, connect: handed.append((ip, connect))  # type: ignore[attr-defined]
-    session = types.ModuleType("flyte_nb.session")
+    session = types.ModuleType("flyte_nb.session.session")
     session.connect = lambda **options: options  # type: ignore[attr-defined]
     session.default_session = lambda: "the one that holds"  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "flyte_nb.notebook.extension", extension)
-    monkeypatch.setitem(sys.modules, "flyte_nb.session", session)
+    monkeypatch.setitem(sys.modules, "flyte_nb.notebook.shell.extension", extension)
+    monkeypatch.setitem(sys.modules, "flyte_nb.session.session", session)
     flyte_nb.load_ipython_extension("shell")
     assert handed[0][0] == "shell"
     assert handed[0][1](project="p") == {"project": "p"}

@@ -13,7 +13,7 @@ import pytest
 
 from flyte_nb import task, workflow
 from flyte_nb.api.identifiers import Scope
-from flyte_nb.client.compiling import compile_entity
+from flyte_nb.drafting.compiling import compile_entity
 from flyte_nb.types.registry import default_registry
 from flyte_nb.wire.specs import workflow_spec_to_idl
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from flyte_nb.graph.elements import TASK, Graph, GraphEdge, GraphNode
 from flyte_nb.graph.layout import layered
 from flyte_nb.graph.svg import svg
-from flyte_nb.graph.values import TASK, Graph, GraphEdge, GraphNode
 
 pytestmark = pytest.mark.skipif(shutil.which("dot") is None, reason="dot is not installed")
 

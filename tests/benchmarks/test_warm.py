@@ -15,6 +15,7 @@ from flyte_nb.api.literals import Literal
 from flyte_nb.bundle.command import task_args
 from flyte_nb.bundle.pack import pack
 from flyte_nb.bundle.stage import stage
+from flyte_nb.pipe.pipe import Pipe
 from flyte_nb.propeller import records as r
 from flyte_nb.propeller.engine import Engine, Launch
 from flyte_nb.propeller.executors.warm import WarmExecutor
@@ -28,7 +29,6 @@ from flyte_nb.testing.cells import Cells
 from flyte_nb.testing.closures import chain, integers, task
 from flyte_nb.testing.recorders import JournalRecorder
 from flyte_nb.wire.literals import literal_map_to_bytes
-from flyte_nb.worker.pipe import Pipe
 
 pytestmark = pytest.mark.skipif(not is_possible(), reason="forks cannot be trusted here")
 

@@ -11,9 +11,9 @@ sys.path.append(str(Path(__file__).parent))  # for `page`
 
 from page import chromium_or_skip, open_graph, traits
 
+from flyte_nb.graph.elements import TASK, Graph, GraphEdge, GraphNode
 from flyte_nb.graph.layout import layered
 from flyte_nb.graph.svg import svg
-from flyte_nb.graph.values import TASK, Graph, GraphEdge, GraphNode
 
 AT_REST = '<div class="at" style="width:900px"><p>at rest</p></div>'
 

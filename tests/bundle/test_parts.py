@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 
 from flyte_nb.api.errors import BundleError, ChecksumMismatch
 from flyte_nb.api.identifiers import Scope
-from flyte_nb.bundle import parts
+from flyte_nb.bundle import package_parts
 from flyte_nb.bundle.fetch import fetch, read_index
 from flyte_nb.bundle.inventory import collect, inventory, plan, verify
 from flyte_nb.bundle.pack import pack
-from flyte_nb.bundle.parts import WHOLE_BYTES, zipped
+from flyte_nb.bundle.package_parts import WHOLE_BYTES, zipped
 from flyte_nb.bundle.stage import stage
 from flyte_nb.bundle.zips import deterministic_zip
 from flyte_nb.storage.directory import DirectoryStaging
 from flyte_nb.storage.memory import MemoryStore
 from flyte_nb.testing.cells import Cells
-from flyte_nb.worker.parts import united
+from flyte_nb.worker.package_parts import united
 
 ROOT = "memory://bundles"
 LINES = "".join(f"def f{n}(a, b):\n    return a * {n} + b\n" for n in range(60))
@@ -102,8 +102,8 @@ def test_code_does_not_send_the_data_beside_it_again():
 
 
 def test_parts_are_few_however_large_a_package_is(monkeypatch):
-    monkeypatch.setattr(parts, "_CODE", parts._CODE._replace(aimed_bytes=100))
-    monkeypatch.setattr(parts, "_DATA", parts._DATA._replace(aimed_bytes=100))
+    monkeypatch.setattr(package_parts, "_CODE", package_parts._CODE._replace(aimed_bytes=100))
+    monkeypatch.setattr(package_parts, "_DATA", package_parts._DATA._replace(aimed_bytes=100))
     files = {**large(), **{f"pkg/{n}.json": b"[]" * 900 for n in range(200)}}
     assert len(zipped(files).parts) == 20
 
@@ -116,9 +116,9 @@ NAMES = st.text(st.sampled_from("abé/."), min_size=1, max_size=12)
 def test_the_worker_makes_of_the_parts_what_the_whole_zip_would_be(tmp_path_factory, files):
     files = {f"pkg/{name}": data for name, data in files.items()} | {"pkg/__init__.py": b""}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "WHOLE_BYTES", 0)
-        patch.setattr(parts, "_CODE", parts._Deal(50, 8))
-        patch.setattr(parts, "_DATA", parts._Deal(50, 4))
+        patch.setattr(package_parts, "WHOLE_BYTES", 0)
+        patch.setattr(package_parts, "_CODE", package_parts._Deal(50, 8))
+        patch.setattr(package_parts, "_DATA", package_parts._Deal(50, 4))
         zips = zipped(files).parts
     archive = zipfile.ZipFile(one_zip(zips, tmp_path_factory.mktemp("parts")))
     assert archive.testzip() is None

@@ -5,8 +5,8 @@ import workflow_making as w
 from flyteidl.core import dynamic_job_pb2, literals_pb2, types_pb2
 
 from flyte_nb.api.errors import CompileFailed
+from flyte_nb.api.nodes import START_NODE
 from flyte_nb.compiler import check_inputs, compile_dynamic, dynamic_identifier
-from flyte_nb.compiler.problems import START_NODE
 
 INC = w.task("inc", {"n": w.INT}, {"o0": w.INT})
 PARENT = w.task("dyn", {"n": w.INT}, {"o0": w.listed(w.INT)})

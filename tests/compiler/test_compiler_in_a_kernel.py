@@ -2,7 +2,7 @@
 
 import pytest
 
-from flyte_nb import headless
+from flyte_nb.unattended import headless
 
 nbformat = pytest.importorskip("nbformat", reason="notebooks need nbformat")
 pytest.importorskip("nbclient", reason="notebooks are executed by nbclient")

@@ -8,9 +8,9 @@ from flyteidl.core import identifier_pb2, interface_pb2, literals_pb2, tasks_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flyte_nb.api.nodes import fixed_length_id
 from flyte_nb.compiler.digests import digest
 from flyte_nb.propeller.cache import key as cache_key
-from flyte_nb.propeller.names import fixed_length_id
 
 TASK = tasks_pb2.TaskTemplate(
     id=identifier_pb2.Identifier(

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from well_formed import ALL_TASKS, INPUTS, SUB, TASKS, compiled, workflows
 
 from flyte_nb.api.errors import CompileFailed
+from flyte_nb.api.nodes import END_NODE, START_NODE
 from flyte_nb.api.problems import Problem
 from flyte_nb.compiler import compile_task, compile_workflow, flyte_error_text
-from flyte_nb.compiler.problems import END_NODE, START_NODE
 
 
 def broken(template):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from flyte_nb import headless
+from flyte_nb.unattended import headless
 
 nbformat = pytest.importorskip("nbformat", reason="notebooks need nbformat")
 

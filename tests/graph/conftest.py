@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flyte_nb.graph.values import (
+from flyte_nb.graph.elements import (
     ARRAY,
     BRANCH,
     CASE,

@@ -6,10 +6,10 @@ import re
 from flyteidl.core import compiler_pb2
 
 from flyte_nb.graph.changes import counts, diff
+from flyte_nb.graph.elements import CHANGED, NEW, REMOVED, Graph
 from flyte_nb.graph.layout import layered
 from flyte_nb.graph.opening import openable, opened
 from flyte_nb.graph.svg import svg
-from flyte_nb.graph.values import CHANGED, NEW, REMOVED, Graph
 
 Closure = compiler_pb2.CompiledWorkflowClosure
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from flyte_nb.graph.collapse import collapsed
-from flyte_nb.graph.values import GROUP, INPUTS, START, Graph, GraphEdge, GraphNode
+from flyte_nb.graph.elements import GROUP, INPUTS, START, Graph, GraphEdge, GraphNode
 
 
 def test_a_graph_within_the_limit_is_left_alone(dag: "Callable[..., Graph]") -> None:

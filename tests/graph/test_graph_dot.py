@@ -4,8 +4,8 @@ import pytest
 
 from flyte_nb.api.errors import UsageError
 from flyte_nb.graph.dot import dot_layout, is_available
+from flyte_nb.graph.elements import Graph, GraphEdge, GraphNode
 from flyte_nb.graph.svg import svg
-from flyte_nb.graph.values import Graph, GraphEdge, GraphNode
 
 needs_dot = pytest.mark.skipif(not is_available(), reason="graphviz is not installed")
 

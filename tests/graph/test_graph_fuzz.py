@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flyte_nb.graph.changes import diff
+from flyte_nb.graph.elements import Graph
 from flyte_nb.graph.html import figure
 from flyte_nb.graph.layout import layered
 from flyte_nb.graph.model import graph_of
@@ -15,7 +16,6 @@ from flyte_nb.graph.sources import dot_source, mermaid_source
 from flyte_nb.graph.svg import svg
 from flyte_nb.graph.text import tree
 from flyte_nb.graph.typed import typed
-from flyte_nb.graph.values import Graph
 
 ids = st.sampled_from(
     ["n0", "n1", "n2", "n0~", "n1+", "n0/n1", "start-node", "end-node", "", "\x00☃"]

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from flyte_nb.api.problems import Problem
+from flyte_nb.graph.elements import Graph, GraphEdge, GraphNode
 from flyte_nb.graph.html import describe, figure
 from flyte_nb.graph.layout import layered
-from flyte_nb.graph.values import Graph, GraphEdge, GraphNode
 
 
 def picture(html: str) -> str:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flyte_nb.graph.elements import CASE, TASK, Graph, GraphEdge, GraphNode
 from flyte_nb.graph.layout import NODE_HEIGHT, Layout, layered, node_width
-from flyte_nb.graph.values import CASE, TASK, Graph, GraphEdge, GraphNode
 
 Point = tuple[float, float]
 Line = tuple[str, str, list[Point]]

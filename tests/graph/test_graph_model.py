@@ -25,10 +25,10 @@ from flyte_nb.api.specs import (
     WorkflowTemplate,
 )
 from flyte_nb.graph.conditions import duration_text, primitive_text
+from flyte_nb.graph.elements import END, START, Graph
 from flyte_nb.graph.layout import layered
 from flyte_nb.graph.model import graph_of, graph_of_template
 from flyte_nb.graph.svg import svg
-from flyte_nb.graph.values import END, START, Graph
 
 
 def closure(path: Path) -> compiler_pb2.CompiledWorkflowClosure:

@@ -8,11 +8,11 @@ from flyteidl.core import compiler_pb2, workflow_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flyte_nb.graph.elements import ARRAY, END, START, TASK, WORKFLOW, Graph, GraphEdge, GraphNode
 from flyte_nb.graph.layout import Layout, layered
 from flyte_nb.graph.model import graph_of
 from flyte_nb.graph.opening import MAX_NODES, below, openable, opened
 from flyte_nb.graph.svg import svg
-from flyte_nb.graph.values import ARRAY, END, START, TASK, WORKFLOW, Graph, GraphEdge, GraphNode
 
 
 def nested_closure() -> compiler_pb2.CompiledWorkflowClosure:

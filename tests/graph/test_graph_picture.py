@@ -13,11 +13,7 @@ from hypothesis import strategies as st
 
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.problems import Problem
-from flyte_nb.graph.picture import GraphPicture
-from flyte_nb.graph.pins import pinned
-from flyte_nb.graph.sources import dot_source, mermaid_source
-from flyte_nb.graph.typed import typed
-from flyte_nb.graph.values import (
+from flyte_nb.graph.elements import (
     CASE,
     END,
     START,
@@ -28,6 +24,10 @@ from flyte_nb.graph.values import (
     GraphEdge,
     GraphNode,
 )
+from flyte_nb.graph.picture import GraphPicture
+from flyte_nb.graph.pins import pinned
+from flyte_nb.graph.sources import dot_source, mermaid_source
+from flyte_nb.graph.typed import typed
 
 GOLDENS = Path(__file__).parent / "goldens"
 

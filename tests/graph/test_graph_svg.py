@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flyte_nb.api.problems import Problem
+from flyte_nb.graph.elements import GROUP, TASK, Graph, GraphEdge, GraphNode
 from flyte_nb.graph.layout import SUBTITLE_SIZE, TITLE_SIZE, layered
 from flyte_nb.graph.metrics import text_width
 from flyte_nb.graph.palette import MARK_PATHS, PHASE_STYLES
 from flyte_nb.graph.svg import group_phase, marks, svg
 from flyte_nb.graph.svg_style import THEMES
-from flyte_nb.graph.values import GROUP, TASK, Graph, GraphEdge, GraphNode
 
 GOLDENS = Path(__file__).parent / "goldens"
 NS = "{http://www.w3.org/2000/svg}"

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from flyte_nb.api.problems import Problem
+from flyte_nb.graph.elements import Frame, Graph, GraphEdge, GraphNode
 from flyte_nb.graph.text import tree
-from flyte_nb.graph.values import Frame, Graph, GraphEdge, GraphNode
 
 
 def test_the_tree_says_phases_and_what_else_a_node_waits_for(churn: Graph) -> None:

@@ -228,7 +228,7 @@ def test_a_wrong_workflow_is_told_by_cell_and_variable_and_nothing_is_registered
     for word in words:
         assert word in said
     assert "no launch plan" in notebook.fails(
-        f"from flyte_nb.session import default_session\ndefault_session().fetch_launch_plan('{name}')"
+        f"from flyte_nb.session.session import default_session\ndefault_session().fetch_launch_plan('{name}')"
     )
 
 
@@ -271,7 +271,7 @@ def test_outputs_that_do_not_fit_are_told_here_and_there(notebook, annotation, v
 
 def test_a_missing_or_changed_member_fails_the_run_and_registering_again_mends_it(notebook):
     launch = (
-        "from flyte_nb.session import default_session\n"
+        "from flyte_nb.session.session import default_session\n"
         "ran = default_session().launch('sums', {'n': 2})\nran.wait(timeout=240)"
     )
     notebook.run(DEFINE.replace("@task", COLD))
@@ -454,7 +454,7 @@ def test_a_full_disk_is_told_before_anything_starts_and_room_mends_it(notebook):
         assert "No space left on device" in said
         assert "Make room there" in said
         assert "no task" in notebook.fails(
-            "from flyte_nb.session import default_session\ndefault_session().fetch_task('fresh')"
+            "from flyte_nb.session.session import default_session\ndefault_session().fetch_task('fresh')"
         )
     finally:
         notebook.run("file._write_beside = was")

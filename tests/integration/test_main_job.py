@@ -18,7 +18,7 @@ from flyte_nb.api.errors import (
     RemoteError,
     UsageError,
 )
-from flyte_nb.client.views import CHANGED, FAILED, NEW, UNCHANGED
+from flyte_nb.registering.views import CHANGED, FAILED, NEW, UNCHANGED
 
 _CELLS = itertools.count(1)
 

@@ -16,7 +16,7 @@ class Notebook:
     def __init__(self, shell: Any, **options: Any) -> None:
         import fakes
 
-        from flyte_nb.notebook import extension
+        from flyte_nb.notebook.shell import extension
 
         self.shell = shell
         self.connector = fakes.Connector(**options)
@@ -84,7 +84,7 @@ def notebook(shell: Any) -> "Iterator[Any]":
         return made[-1]
 
     yield make
-    from flyte_nb.notebook import extension
+    from flyte_nb.notebook.shell import extension
 
     extension.unload(shell)
     shell.display_pub.publish = publish

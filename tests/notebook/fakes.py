@@ -14,17 +14,9 @@ from typing import Any, NamedTuple
 from flyte_nb.api.errors import ErrorInfo, ExecutionFailed, RemoteError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, WORKFLOW, ExecutionId, Identifier, Scope
 from flyte_nb.bundle.pack import Packer
-from flyte_nb.client.bundle_view import Bundle, BundlePart, TaskBundle
-from flyte_nb.client.views import (
-    CHANGED,
-    NEW,
-    UNCHANGED,
-    AttemptView,
-    ExecutionView,
-    NodeView,
-    RegisteredEntity,
-    Registration,
-)
+from flyte_nb.executions.views import AttemptView, ExecutionView, NodeView
+from flyte_nb.registering.bundle_view import Bundle, BundlePart, TaskBundle
+from flyte_nb.registering.views import CHANGED, NEW, UNCHANGED, RegisteredEntity, Registration
 from flyte_nb.types.registry import Registry
 
 START = datetime(2026, 11, 22, 14, 2, 11, tzinfo=timezone.utc)
@@ -362,13 +354,13 @@ class FakeSession:
 
     def compile(self, entity: Any) -> Any:
         if self._real_compiler:
-            from flyte_nb.client.compiling import compile_entity
+            from flyte_nb.drafting.compiling import compile_entity
 
             return compile_entity(entity, self.scope, self.registry)
         return compile_with(entity, self.registry, self.scope)
 
     def compile_all(self, *entities: Any) -> Any:
-        from flyte_nb.client.reports import compile_all
+        from flyte_nb.drafting.reports import compile_all
 
         return compile_all(entities, self.scope, self.registry)
 

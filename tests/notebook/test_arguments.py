@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from flyte_nb.api.errors import UsageError
 from flyte_nb.notebook.arguments import COMMANDS, EXAMPLES, overview, parse
-from flyte_nb.notebook.magics import handlers
+from flyte_nb.notebook.shell.magics import handlers
 
 
 def test_every_command_has_a_handler_and_every_handler_a_command():

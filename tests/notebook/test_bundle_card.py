@@ -3,8 +3,8 @@
 import pytest
 
 from flyte_nb.api.specs import Location
-from flyte_nb.client.bundle_view import Bundle, BundleMember, BundlePart, TaskBundle
 from flyte_nb.notebook.cards import bundle as card_of
+from flyte_nb.registering.bundle_view import Bundle, BundleMember, BundlePart, TaskBundle
 
 FIT = TaskBundle(
     "nb.fit",

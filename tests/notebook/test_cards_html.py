@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyte_nb.notebook import theme
-from flyte_nb.notebook.html import Safe, checked_style, element, join, text, with_code
+from flyte_nb.notebook.paper import theme
+from flyte_nb.notebook.paper.html import Safe, checked_style, element, join, text, with_code
 
 
 def test_text_is_escaped_and_built_html_is_not() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flyte_nb.notebook.cards.units import ago, between, duration, moment, plural, size
-from flyte_nb.notebook.cards.values import formatted, mapping, plain
+from flyte_nb.notebook.cards.value_html import formatted, mapping, plain
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -12,21 +12,20 @@ from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.identifiers import ExecutionId, Identifier, Scope
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import Location
-from flyte_nb.client.views import (
+from flyte_nb.executions.views import AttemptView, ExecutionView, NodeView
+from flyte_nb.graph.elements import TASK, Graph, GraphEdge, GraphNode
+from flyte_nb.notebook.cards import errors, execution, executions, pieces, registration
+from flyte_nb.notebook.cards.nodes import said
+from flyte_nb.notebook.looking import card as compiled
+from flyte_nb.notebook.paper.html import ATTRIBUTES, STYLES, TAGS, Safe, text
+from flyte_nb.registering.views import (
     CHANGED,
     FAILED,
     NEW,
     UNCHANGED,
-    AttemptView,
-    ExecutionView,
-    NodeView,
     RegisteredEntity,
     Registration,
 )
-from flyte_nb.graph.values import TASK, Graph, GraphEdge, GraphNode
-from flyte_nb.notebook.cards import compiled, errors, execution, executions, parts, registration
-from flyte_nb.notebook.cards.nodes import said
-from flyte_nb.notebook.html import ATTRIBUTES, STYLES, TAGS, Safe, text
 
 START = datetime(2026, 11, 22, 13, 40, 2, tzinfo=timezone.utc)
 MESSAGE = """Trace:
@@ -412,7 +411,7 @@ def test_a_right_workflow_is_its_graph(graph: Graph) -> None:
 
 
 def test_a_message_has_a_title_and_a_hint() -> None:
-    card = parts.message("Not connected", "Nobody answers.", hint="Try `%flyte connect`.")
+    card = pieces.message("Not connected", "Nobody answers.", hint="Try `%flyte connect`.")
     survives(card)
     assert words(card) == "Not connected Nobody answers. Try %flyte connect ."
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flyte_nb.api.specs import Location
-from flyte_nb.notebook.cells import CellRegistry, names_bound, stale_entities
+from flyte_nb.notebook.kernel.cells import CellRegistry, names_bound, stale_entities
 
 
 def _registry(*cells: "tuple[str, str]") -> CellRegistry:

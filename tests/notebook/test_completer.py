@@ -3,7 +3,7 @@
 import pytest
 from IPython.core.completer import provisionalcompleter
 
-from flyte_nb.notebook.completer import candidates
+from flyte_nb.notebook.shell.completer import candidates
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from flyteidl.core import compiler_pb2
 
 from flyte_nb.api.problems import Problem
 from flyte_nb.graph.model import graph_of
-from flyte_nb.notebook.cards import parts
+from flyte_nb.notebook.cards import pieces
 from flyte_nb.notebook.commands.graphing import subject_of
-from flyte_nb.notebook.details import Details, Places
-from flyte_nb.notebook.exploring import Seen, Subject
+from flyte_nb.notebook.looking.details import Details, Places
+from flyte_nb.notebook.looking.exploring import Seen, Subject
 
 NESTED = """\
 from flyte_nb import task, workflow
@@ -137,9 +137,9 @@ def test_a_wide_workflow_collapses_and_its_groups_open(nested):
 
 def test_what_stands_above_a_problem_is_not_said_again():
     said = Problem("MismatchingTypes", "fit.depth: Expected int, got str.", "n1", "depth")
-    assert parts.said_of(said) == "Expected int, got str."
+    assert pieces.said_of(said) == "Expected int, got str."
     for message in ("depth: what", "The input depth of fit is missing.", "It is fit.depth: no"):
-        assert parts.said_of(said._replace(message=message)) == message
+        assert pieces.said_of(said._replace(message=message)) == message
 
 
 def test_of_a_workflow_without_nodes_there_is_nothing_to_click_on(nested):

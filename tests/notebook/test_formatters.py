@@ -70,7 +70,7 @@ def test_a_display_never_raises(pipeline, monkeypatch):
 
 
 def test_without_the_extension_a_repr_is_text(pipeline, shell):
-    from flyte_nb.notebook import extension
+    from flyte_nb.notebook.shell import extension
 
     workflow = pipeline.run("pipeline")
     extension.unload(shell)
@@ -86,7 +86,7 @@ def test_without_the_extension_a_repr_is_text(pipeline, shell):
 def test_every_type_that_is_named_exists(name):
     from importlib import import_module
 
-    from flyte_nb.notebook.formatters import BY_TYPE
+    from flyte_nb.notebook.shell.formatters import BY_TYPE
 
     (module,) = [module for module, kind in BY_TYPE if kind == name]
     assert isinstance(getattr(import_module(module), name), type)

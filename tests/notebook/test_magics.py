@@ -6,7 +6,7 @@ import traceback
 import pytest
 
 from flyte_nb.api.errors import RegistrationFailed, RemoteError, UsageError
-from flyte_nb.notebook import extension
+from flyte_nb.notebook.shell import extension
 
 _PIPELINE_WITHOUT_FIT = """
 from flyte_nb import task

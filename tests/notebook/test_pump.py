@@ -9,7 +9,7 @@ from fakes import FakeExecution, succeeding
 
 from flyte_nb.api.errors import RemoteError
 from flyte_nb.api.identifiers import ExecutionId, Identifier
-from flyte_nb.client.views import ExecutionView
+from flyte_nb.executions.views import ExecutionView
 from flyte_nb.notebook.live.pump import Pump
 
 NAMES = {"n0": "churn.load", "n1": "churn.fit"}

@@ -242,7 +242,7 @@ def test_without_cell_ids_a_value_is_shown_as_ever(made):
 
 
 def test_unloading_gives_the_display_hook_back(made):
-    from flyte_nb.notebook import extension
+    from flyte_nb.notebook.shell import extension
 
     assert "compute_format_data" in vars(made.shell.displayhook)
     extension.unload(made.shell)

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.identifiers import ExecutionId, Identifier
-from flyte_nb.client.pictures import paths_of
-from flyte_nb.client.views import AttemptView, ExecutionView, NodeView
+from flyte_nb.executions.paths import paths_of
+from flyte_nb.executions.views import AttemptView, ExecutionView, NodeView
 from flyte_nb.notebook.live import fragments
 from flyte_nb.notebook.live.states import (
     NodeState,

@@ -8,12 +8,12 @@ from fakes import FakeExecution, Step, plan, succeeding
 
 from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.identifiers import ExecutionId, Identifier
-from flyte_nb.graph.values import Graph, GraphEdge, GraphNode
-from flyte_nb.notebook.details import Details, Places
-from flyte_nb.notebook.exploring import Subject
+from flyte_nb.graph.elements import Graph, GraphEdge, GraphNode
 from flyte_nb.notebook.live import graph_widget
 from flyte_nb.notebook.live.question import Question
 from flyte_nb.notebook.live.tracker import Surroundings, Tracker
+from flyte_nb.notebook.looking.details import Details, Places
+from flyte_nb.notebook.looking.exploring import Subject
 
 PATIENCE_S = 60
 NAMES = {"n0": "churn.load", "n1": "churn.fit"}

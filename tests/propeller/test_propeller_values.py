@@ -14,18 +14,19 @@ from hypothesis import strategies as st
 
 from flyte_nb.api.errors import ErrorInfo, StorageError, TaskFailed
 from flyte_nb.api.identifiers import ExecutionId, Identifier
+from flyte_nb.api.nodes import fixed_length_id, unique_node_id
 from flyte_nb.propeller import records as r
 from flyte_nb.propeller.cache import MemoryCatalog, StoreCatalog
 from flyte_nb.propeller.cache import key as cache_key
 from flyte_nb.propeller.conditions import choose
 from flyte_nb.propeller.durations import go_duration, rfc3339
 from flyte_nb.propeller.executors.templates import fill, wants_task_template
+from flyte_nb.propeller.literal_store import Values
 from flyte_nb.propeller.machine import Machine
-from flyte_nb.propeller.names import fixed_length_id, raw_folder, unique_node_id
+from flyte_nb.propeller.names import raw_folder
 from flyte_nb.propeller.plan import BranchPlan, plan_of
 from flyte_nb.propeller.ports import Attempt, AttemptKey
 from flyte_nb.propeller.resolve import Unresolved, at_path, inputs_of, literal_of
-from flyte_nb.propeller.values import Values
 from flyte_nb.storage.memory import MemoryStore
 from flyte_nb.testing.closures import closure, integers, literal, node, task, workflow
 from flyte_nb.testing.propeller_conformance import CatalogConformance, key, some_records

@@ -294,7 +294,7 @@ def test_the_host_loads_no_protobuf_no_grpc_and_no_fsspec(cold):
     command = cold.command(staged, {}, cold.output())
     code = (
         "import sys, json\n"
-        "from flyte_nb.cli import main\n"
+        "from flyte_nb.__main__ import main\n"
         f"status = main({command[3:]!r})\n"
         "print(json.dumps([status, sorted(sys.modules)]))"
     )

@@ -86,7 +86,7 @@ def test_a_worker_has_the_ring_the_standard_library_and_nothing_else(bench, empt
     known = {*sys.stdlib_module_names, "flyte_nb", "__main__", "sitecustomize", "usercustomize"}
     assert {name.partition(".")[0] for name in modules} - known == set()
     rooms = {name.split(".")[1] for name in modules if name.startswith("flyte_nb.")}
-    assert rooms <= {"api", "types", "sdk", "worker"}
+    assert rooms <= {"api", "types", "sdk", "pipe", "worker"}
     ring, *rest = path
     assert "/ring-" in ring
     standard = os.path.dirname(sysconfig.get_path("stdlib"))

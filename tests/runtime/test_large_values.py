@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from flyte_nb.worker.pipe import MOST_BYTES
+from flyte_nb.pipe.pipe import MOST_BYTES
 
 BYTES = int(os.environ.get("FLYTE_NB_TEST_LARGE_BYTES") or MOST_BYTES + (16 << 20))
 ROOM = 100 << 20

@@ -11,11 +11,11 @@ import psutil
 import pytest
 
 from flyte_nb.api.errors import BundleError
+from flyte_nb.pipe.sockets import _arrived, receive, send
 from flyte_nb.runtime.warm.crew import Crew
 from flyte_nb.runtime.warm.host import WarmHost
 from flyte_nb.runtime.warm.link import is_possible
 from flyte_nb.runtime.warm.zygotes import Key, Unfit, Zygotes, _Place
-from flyte_nb.worker.frames import _arrived, receive, send
 
 HEAD = "from flyte_nb import task\n"
 

@@ -6,7 +6,7 @@ AuthMetadataService answers without a token, as in FlyteAdmin: clients ask it ho
 from flyteidl.admin import version_pb2
 from flyteidl.service import auth_pb2, identity_pb2
 
-from flyte_nb.admin.parts import Parts, Rpcs
+from flyte_nb.admin.service_parts import Parts, Rpcs
 from flyte_nb.api.version import __version__
 
 

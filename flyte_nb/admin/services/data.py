@@ -16,8 +16,8 @@ from flyteidl.core import identifier_pb2, literals_pb2
 from flyteidl.service import dataproxy_pb2
 from google.protobuf.message import DecodeError
 
-from flyte_nb.admin.parts import Parts, Rpcs
 from flyte_nb.admin.refused import Refused, invalid
+from flyte_nb.admin.service_parts import Parts, Rpcs
 from flyte_nb.admin.services.download_locations import DownloadLocations
 from flyte_nb.admin.store.runs import Runs
 from flyte_nb.api.errors import StorageError

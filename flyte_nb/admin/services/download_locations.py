@@ -8,8 +8,8 @@ from flyteidl.core import identifier_pb2
 from flyteidl.service import dataproxy_pb2
 
 from flyte_nb.admin import moments
-from flyte_nb.admin.parts import Parts, Rpcs
 from flyte_nb.admin.refused import Refused, invalid
+from flyte_nb.admin.service_parts import Parts, Rpcs
 from flyte_nb.admin.services.upload_locations import expires_in_s
 from flyte_nb.admin.store.runs import Runs
 from flyte_nb.admin.uploads import Uploads

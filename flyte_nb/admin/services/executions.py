@@ -12,8 +12,8 @@ from flyteidl.core import identifier_pb2, literals_pb2
 from flyte_nb.admin import moments
 from flyte_nb.admin.closures import EXECUTION_PHASES, TERMINAL_EXECUTION
 from flyte_nb.admin.events import Run, SqliteRecorder, failed
-from flyte_nb.admin.parts import Parts, Rpcs
 from flyte_nb.admin.refused import Refused, invalid, missing, precondition
+from flyte_nb.admin.service_parts import Parts, Rpcs
 from flyte_nb.admin.services.launching import Plan, Planning, check_request, merged_inputs, new_name
 from flyte_nb.admin.services.rules import check_fields, check_limit
 from flyte_nb.admin.store.filters import Condition, order_by, parse_filters

@@ -10,8 +10,8 @@ from flyteidl.core import identifier_pb2, interface_pb2, literals_pb2, types_pb2
 
 from flyte_nb.admin import cron, moments
 from flyte_nb.admin.compiling import castable, mismatch
-from flyte_nb.admin.parts import Parts, Rpcs
 from flyte_nb.admin.refused import Refused, invalid, missing
+from flyte_nb.admin.service_parts import Parts, Rpcs
 from flyte_nb.admin.services.rules import (
     check_fields,
     check_identifier,

@@ -13,8 +13,8 @@ from flyteidl.core import identifier_pb2, interface_pb2, literals_pb2
 from flyteidl.core import workflow_pb2 as core_workflow_pb2
 
 from flyte_nb.admin.compiling import mismatch
-from flyte_nb.admin.parts import Parts
 from flyte_nb.admin.refused import Refused, invalid, missing
+from flyte_nb.admin.service_parts import Parts
 from flyte_nb.admin.services.launch_plans import LaunchPlans, expected_inputs, interface_of
 from flyte_nb.admin.services.named_entities import NamedEntities
 from flyte_nb.admin.services.rules import (

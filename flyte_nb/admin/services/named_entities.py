@@ -7,8 +7,8 @@ from flyteidl.admin import common_pb2
 from flyteidl.core import identifier_pb2
 
 from flyte_nb.admin import moments
-from flyte_nb.admin.parts import Parts, Rpcs
 from flyte_nb.admin.refused import entry_not_found, invalid, invalid_value, missing
+from flyte_nb.admin.service_parts import Parts, Rpcs
 from flyte_nb.admin.services.rules import check_fields, check_limit
 from flyte_nb.admin.store.filters import order_by, parse_filters
 from flyte_nb.admin.store.listing import next_token, offset_of

@@ -6,8 +6,8 @@ Source: flyteadmin/pkg/manager/impl/{node,task}_execution_manager.go.
 from flyteidl.admin import node_execution_pb2, task_execution_pb2
 from flyteidl.core import identifier_pb2
 
-from flyte_nb.admin.parts import Parts, Rpcs
 from flyte_nb.admin.refused import Refused, missing
+from flyte_nb.admin.service_parts import Parts, Rpcs
 from flyte_nb.admin.services.rules import check_fields, check_limit
 from flyte_nb.admin.store.filters import Condition, order_by, parse_filters
 from flyte_nb.admin.store.listing import equals, message_list, offset_of, page

@@ -3,8 +3,8 @@
 from flyteidl.admin import project_pb2
 
 from flyte_nb.admin import moments
-from flyte_nb.admin.parts import Parts, Rpcs
 from flyte_nb.admin.refused import missing
+from flyte_nb.admin.service_parts import Parts, Rpcs
 from flyte_nb.admin.services.rules import check_project
 from flyte_nb.admin.store.filters import Condition, order_by, parse_filters
 from flyte_nb.admin.store.listing import offset_of, page

@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 from flyteidl.admin import common_pb2
 
-from flyte_nb.admin.parts import Rpcs
 from flyte_nb.admin.refused import invalid, missing
+from flyte_nb.admin.service_parts import Rpcs
 from flyte_nb.admin.services.rules import check_fields, check_identifier, check_limit
 from flyte_nb.admin.store.entities import Entities
 from flyte_nb.admin.store.filters import order_by, parse_filters

@@ -8,8 +8,8 @@ from flyteidl.core import identifier_pb2, tasks_pb2
 
 from flyte_nb.admin import moments
 from flyte_nb.admin.compiling import compiled_task
-from flyte_nb.admin.parts import Parts, Rpcs
 from flyte_nb.admin.refused import invalid, missing
+from flyte_nb.admin.service_parts import Parts, Rpcs
 from flyte_nb.admin.services.rules import check_identifier, check_project_and_domain
 from flyte_nb.admin.services.versions import content_digest, same_or_different
 from flyte_nb.compiler.flyte_text import go_text

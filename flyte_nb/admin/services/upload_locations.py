@@ -10,8 +10,8 @@ from typing import Any
 from flyteidl.service import dataproxy_pb2
 
 from flyte_nb.admin import moments
-from flyte_nb.admin.parts import Parts, Rpcs
 from flyte_nb.admin.refused import exists, invalid
+from flyte_nb.admin.service_parts import Parts, Rpcs
 from flyte_nb.admin.uploads import Uploads
 
 _MAX_EXPIRES_S = 3600

@@ -8,8 +8,8 @@ from flyteidl.core import compiler_pb2, identifier_pb2
 
 from flyte_nb.admin import moments
 from flyte_nb.admin.compiling import compiled_workflow
-from flyte_nb.admin.parts import Parts, Rpcs
 from flyte_nb.admin.refused import missing
+from flyte_nb.admin.service_parts import Parts, Rpcs
 from flyte_nb.admin.services.rules import check_identifier, check_project_and_domain
 from flyte_nb.admin.services.versions import content_digest, same_or_different
 

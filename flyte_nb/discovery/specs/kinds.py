@@ -13,8 +13,8 @@ from flyteidl.core import workflow_pb2 as core_workflow_pb2
 from flyteidl.core.identifier_pb2 import Identifier, ResourceType
 
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW
-from flyte_nb.client.specs.values import uncompiled
 from flyte_nb.discovery.specs.messages import nearest
+from flyte_nb.discovery.specs.spec import uncompiled
 from flyte_nb.discovery.specs.text import Table, Word
 
 Found = tuple[str, Identifier, Any]

@@ -8,10 +8,10 @@ from flyte_nb.api.errors import CompileFailed
 from flyte_nb.api.identifiers import WORKFLOW, Identifier
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import Location
-from flyte_nb.client.specs.values import Spec
 from flyte_nb.discovery.specs import kinds, messages, text
 from flyte_nb.discovery.specs.binary import binary_message
 from flyte_nb.discovery.specs.files import BINARY, TEXT, File, files, unreadable
+from flyte_nb.discovery.specs.spec import Spec
 
 _MOST_PROBLEMS = 10_000  # of all files; who has more reads no more
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
-from flyte_nb.client.bundle_view import Bundle, BundlePart, TaskBundle
-from flyte_nb.client.views import CHANGED, FAILED, NEW, UNCHANGED
 from flyte_nb.graph.palette import PhaseStyle
-from flyte_nb.notebook import theme
-from flyte_nb.notebook.cards import parts, units
-from flyte_nb.notebook.html import Child, Safe, element, with_code
+from flyte_nb.notebook.cards import pieces, units
+from flyte_nb.notebook.paper import theme
+from flyte_nb.notebook.paper.html import Child, Safe, element, with_code
+from flyte_nb.registering.bundle_view import Bundle, BundlePart, TaskBundle
+from flyte_nb.registering.views import CHANGED, FAILED, NEW, UNCHANGED
 
 Humanize = Callable[[str], str]
 
@@ -30,13 +30,13 @@ def card(bundle: Bundle, *, where: str = "", humanize: Humanize = str) -> Safe:
     """
     tasks = bundle.tasks
     if not tasks:
-        return parts.card(
-            parts.head("Bundle", where), element("div", "No task travels.", style=theme.BODY)
+        return pieces.card(
+            pieces.head("Bundle", where), element("div", "No task travels.", style=theme.BODY)
         )
-    return parts.card(
-        parts.head("Bundle", where, element("span", _total(bundle), style=theme.SOFT)),
+    return pieces.card(
+        pieces.head("Bundle", where, element("span", _total(bundle), style=theme.SOFT)),
         *(_task(task, humanize, is_open=len(tasks) == 1) for task in tasks),
-        parts.notes([bundle.note] if bundle.note else []),
+        pieces.notes([bundle.note] if bundle.note else []),
     )
 
 
@@ -76,11 +76,11 @@ def _task_lines(task: TaskBundle, humanize: Humanize) -> "list[str]":
 def _task(task: TaskBundle, humanize: Humanize, *, is_open: bool) -> Safe:
     style = _style(task.state)
     if task.problem:
-        said = parts.panel(style, with_code(humanize(task.problem), theme.CODE))
-        return parts.section(task.name, element("div", said, style=theme.BODY), is_open=True)
-    return parts.section(
+        said = pieces.panel(style, with_code(humanize(task.problem), theme.CODE))
+        return pieces.section(task.name, element("div", said, style=theme.BODY), is_open=True)
+    return pieces.section(
         task.name,
-        parts.table(
+        pieces.table(
             ("what travels", "size", "why", "since the last registration"),
             [_row(part, humanize) for part in task.parts],
             right=(1,),
@@ -98,7 +98,7 @@ def _row(part: BundlePart, humanize: Humanize) -> "list[Child]":
         element("span", element("span", f"{part.kind} ", style=theme.SOFT), name),
         units.size(part.size_bytes),
         element("span", _why(part, humanize), style=theme.SOFT),
-        parts.pill(_style(part.state)),
+        pieces.pill(_style(part.state)),
     ]
 
 
@@ -112,9 +112,9 @@ def _members(task: TaskBundle) -> Safe:
         ]
         for member in task.members
     ]
-    return parts.section(
+    return pieces.section(
         "Stored as",
-        parts.table(("member", "kind", "size", ""), rows, right=(2,)),
+        pieces.table(("member", "kind", "size", ""), rows, right=(2,)),
         note=units.plural(len(task.members), "member"),
     )
 

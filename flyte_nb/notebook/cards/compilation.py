@@ -3,11 +3,11 @@
 from collections.abc import Callable, Collection, Sequence
 
 from flyte_nb.api.problems import Problem, as_text
-from flyte_nb.client.reports import BLOCKED, OK, WRONG, CompiledEntity, Report
+from flyte_nb.drafting.reports import BLOCKED, OK, WRONG, CompiledEntity, Report
 from flyte_nb.graph.palette import PHASE_STYLES, PhaseStyle
-from flyte_nb.notebook import theme
-from flyte_nb.notebook.cards import parts, units
-from flyte_nb.notebook.html import Child, Safe, element
+from flyte_nb.notebook.cards import pieces, units
+from flyte_nb.notebook.paper import theme
+from flyte_nb.notebook.paper.html import Child, Safe, element
 
 STALE = "stale"
 _WHOLE = "white-space:nowrap"
@@ -41,12 +41,12 @@ def card(
     states = [_state(one, stale) for one in report.entities]
     problems = [_spoken(problem) for problem in report.all_problems]
     pills = [
-        parts.pill(style, f"{states.count(state)} {style.word}")
+        pieces.pill(style, f"{states.count(state)} {style.word}")
         for state, style in _STYLES.items()
         if state in states and state != WRONG
     ]
     if problems:
-        pills.insert(0, parts.pill(_STYLES[WRONG], units.plural(len(problems), "problem")))
+        pills.insert(0, pieces.pill(_STYLES[WRONG], units.plural(len(problems), "problem")))
     rows = [
         _row(one, stale, humanize)
         for wanted in _STYLES
@@ -55,17 +55,17 @@ def card(
     ]
     listed = None
     if problems:
-        panel = parts.panel(theme.FAILED, parts.problems(problems, humanize=humanize))
+        panel = pieces.panel(theme.FAILED, pieces.problems(problems, humanize=humanize))
         listed = element("div", panel, style=f"border-top:{theme.LINE};padding:10px 14px")
     foot = element(
         "div", _total(report), style=f"border-top:{theme.LINE};padding:5px 14px;{theme.QUIET}"
     )
-    return parts.card(
-        parts.head("Compile", where, *pills),
-        parts.table(("entity", "kind", "state", "nodes", "defined in"), rows, right=(3,)),
+    return pieces.card(
+        pieces.head("Compile", where, *pills),
+        pieces.table(("entity", "kind", "state", "nodes", "defined in"), rows, right=(3,)),
         listed,
         foot,
-        parts.notes(notes),
+        pieces.notes(notes),
     )
 
 
@@ -100,7 +100,7 @@ def _row(
     return [
         element("span", one.id.name, style=theme.LONG),
         element("span", _kind(one), style=_WHOLE),
-        parts.pill(style, _said(one, stale)),
+        pieces.pill(style, _said(one, stale)),
         str(one.nodes) if one.nodes else "–",
         element("span", place, style=f"{theme.SOFT};{_WHOLE}"),
     ]

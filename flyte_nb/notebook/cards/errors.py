@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from flyte_nb.api.errors import SYSTEM, ErrorInfo
-from flyte_nb.client.views import ExecutionView, NodeView
+from flyte_nb.executions.views import ExecutionView, NodeView
 from flyte_nb.graph.palette import PHASE_STYLES
-from flyte_nb.notebook import theme
-from flyte_nb.notebook.cards import parts
-from flyte_nb.notebook.html import Safe, element, with_code
+from flyte_nb.notebook.cards import pieces
+from flyte_nb.notebook.paper import theme
+from flyte_nb.notebook.paper.html import Safe, element, with_code
 
 _MAX_MESSAGE = 1200  # characters that are shown; the rest folds
 _RETRIED = re.compile(r"^\[\d+/\d+\] currentAttempt done\. Last Error: [A-Z]+::")
@@ -75,11 +75,11 @@ def panel(
     code = element("span", error.code, style=f"{theme.MONO};{theme.SOFT}") if error.code else None
     done = element("div", with_code(advice, theme.CODE), " ", style=theme.SOFT) if advice else None
     whole = (
-        parts.section("the whole message", element("pre", said, style=theme.BLOCK))
+        pieces.section("the whole message", element("pre", said, style=theme.BLOCK))
         if long
         else None
     )
-    return parts.panel(PHASE_STYLES["FAILED"], head, trace, done, code, whole)
+    return pieces.panel(PHASE_STYLES["FAILED"], head, trace, done, code, whole)
 
 
 def _trace(message: Told) -> "Safe | None":

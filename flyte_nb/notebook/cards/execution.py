@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from flyte_nb.api.errors import ErrorInfo
-from flyte_nb.client.views import ExecutionView, NodeView
+from flyte_nb.executions.views import ExecutionView, NodeView
+from flyte_nb.graph.elements import Graph
 from flyte_nb.graph.html import figure
 from flyte_nb.graph.palette import PHASE_STYLES, PhaseStyle, display_phase, style_of
 from flyte_nb.graph.text import tree
-from flyte_nb.graph.values import Graph
-from flyte_nb.notebook import theme
-from flyte_nb.notebook.cards import errors, parts, timeline, units
+from flyte_nb.notebook.cards import errors, pieces, timeline, units
 from flyte_nb.notebook.cards.nodes import drawn_nodes, nodes_table, said, title_of
-from flyte_nb.notebook.html import Child, Safe, element
+from flyte_nb.notebook.paper import theme
+from flyte_nb.notebook.paper.html import Child, Safe, element
 
 _BAR_ORDER = ("SUCCEEDED", "CACHED", "RECOVERED", "SKIPPED", "FAILED", "TIMED_OUT", "ABORTED")
 _MAX_LOG = 20_000  # characters of the logs that stay in the notebook
@@ -41,17 +41,17 @@ def card(
         humanize: replaces file names of cells.
     """
     titles = {node.id: node.title for node in graph.nodes} if graph is not None else {}
-    nodes = parts.section(
+    nodes = pieces.section(
         "Nodes", nodes_table(view, titles, now), note=str(len(view.nodes)) if view.nodes else ""
     )
-    return parts.card(
+    return pieces.card(
         _head(view, graph, now),
-        parts.bar(_shares(view, graph)),
+        pieces.bar(_shares(view, graph)),
         _errors(view, titles, humanize),
         _picture(view, graph, now),
         _values("Outputs", outputs, is_open=True),
         _values("Inputs", inputs, is_open=not outputs),
-        parts.section("Timeline", timeline.timeline(view, titles, now), is_open=graph is None)
+        pieces.section("Timeline", timeline.timeline(view, titles, now), is_open=graph is None)
         if view.nodes
         else None,
         nodes if view.nodes else None,
@@ -101,12 +101,12 @@ def _head(view: ExecutionView, graph: "Graph | None", now: "datetime | None") ->
     done = sum(node.phase in ("SUCCEEDED", "RECOVERED") for node in _top(view))
     count = f"{done} of {units.plural(_total(view, graph), 'node')}"
     mono = f"{theme.MONO};{theme.SOFT}"
-    return parts.head(
+    return pieces.head(
         view.workflow.name,
         f"{view.id.name} · {units.moment(_start(view))}",
         element("span", count, style=theme.SOFT),
         pills=(
-            parts.phase_pill(view.phase),
+            pieces.phase_pill(view.phase),
             element("span", units.duration(took), style=mono) if took is not None else None,
         ),
     )
@@ -157,7 +157,7 @@ def _errors(
     if view.phase in ("ABORTED", "ABORTING"):
         cause = view.abort_cause or (view.error.message if view.error else "") or "no cause given"
         shown.append(
-            parts.panel(PHASE_STYLES["ABORTED"], element("b", "terminated"), f" · {cause}")
+            pieces.panel(PHASE_STYLES["ABORTED"], element("b", "terminated"), f" · {cause}")
         )
     if not shown:
         return None
@@ -193,7 +193,7 @@ def _values(title: str, values: "Mapping[str, Safe] | None", *, is_open: bool) -
         for name, value in values.items()
     ]
     table = element("table", element("tbody", *rows), style=theme.TABLE)
-    return parts.section(title, table, is_open=is_open)
+    return pieces.section(title, table, is_open=is_open)
 
 
 def _logs(logs: str) -> "Safe | None":
@@ -204,4 +204,6 @@ def _logs(logs: str) -> "Safe | None":
     lines = shown.rstrip("\n")
     note = "the end" if cut else units.plural(lines.count("\n") + 1, "line")
     block = element("pre", lines, style=theme.BLOCK)
-    return parts.section("Logs", element("div", block, style="padding:0 14px 12px 14px"), note=note)
+    return pieces.section(
+        "Logs", element("div", block, style="padding:0 14px 12px 14px"), note=note
+    )

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from flyte_nb.api.errors import ErrorInfo
-from flyte_nb.client.views import ExecutionView
+from flyte_nb.executions.views import ExecutionView
 from flyte_nb.graph.palette import style_of
-from flyte_nb.notebook import theme
-from flyte_nb.notebook.cards import parts, units
+from flyte_nb.notebook.cards import pieces, units
 from flyte_nb.notebook.cards.errors import told
-from flyte_nb.notebook.html import Child, Safe, element
+from flyte_nb.notebook.paper import theme
+from flyte_nb.notebook.paper.html import Child, Safe, element
 
 _MAX_ERROR = 160  # characters of an error in a row
 
@@ -35,12 +35,12 @@ def card(
             " starts something.",
             style=f"border-top:{theme.LINE};{theme.BODY}",
         )
-        return parts.card(parts.head("Executions", where), empty)
+        return pieces.card(pieces.head("Executions", where), empty)
     heads = ("execution", "workflow", "phase", "started", "took", "")
     rows = [_row(view, now) for view in views]
-    return parts.card(
-        parts.head("Executions", where),
-        parts.table(heads, rows, right=(4,)),
+    return pieces.card(
+        pieces.head("Executions", where),
+        pieces.table(heads, rows, right=(4,)),
     )
 
 
@@ -63,7 +63,7 @@ def _row(view: ExecutionView, now: "datetime | None") -> "list[Child]":
     return [
         element("span", view.id.name, style=theme.MONO),
         element("span", view.workflow.name or view.entity.name, style=theme.LONG),
-        parts.phase_pill(view.phase),
+        pieces.phase_pill(view.phase),
         element("span", when, title=units.moment(started), style="white-space:nowrap"),
         _took(view, now),
         element("span", note, style=theme.QUIET),

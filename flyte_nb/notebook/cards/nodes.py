@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from flyte_nb.client.views import TERMINAL_PHASES, AttemptView, ExecutionView, NodeView
+from flyte_nb.executions.views import TERMINAL_PHASES, AttemptView, ExecutionView, NodeView
 from flyte_nb.graph.palette import display_phase
-from flyte_nb.notebook import theme
-from flyte_nb.notebook.cards import parts, units
-from flyte_nb.notebook.html import Child, Safe, element, join
+from flyte_nb.notebook.cards import pieces, units
+from flyte_nb.notebook.paper import theme
+from flyte_nb.notebook.paper.html import Child, Safe, element, join
 
 _MAX_ROWS = 300  # more nobody reads; the table says how many it leaves out
 
@@ -68,7 +68,7 @@ def nodes_table(
         for column in range(len(heads))
         if column < 4 or any(row[column] != "–" for row in rows)
     ]
-    table = parts.table(
+    table = pieces.table(
         [heads[column] for column in used],
         [[row[column] for column in used] for row in rows],
         right=[place for place, column in enumerate(used) if 2 <= column <= 5],
@@ -87,7 +87,7 @@ def _row(node: NodeView, titles: "Mapping[str, str]", now: "datetime | None") ->
             element("span", f"  {node.node_id}", style=f"{theme.MONO};{theme.SOFT}"),
             style=f"{theme.LONG};padding-left:16px" if node.parent_id else theme.LONG,
         ),
-        parts.phase_pill(display_phase(node.phase, node.cache_status)),
+        pieces.phase_pill(display_phase(node.phase, node.cache_status)),
         "–" if seconds is None else units.duration(seconds),
         str(len(node.attempts)) if node.attempts else "–",
         _cpu(node),

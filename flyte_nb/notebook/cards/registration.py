@@ -4,7 +4,11 @@ from collections.abc import Callable, Sequence
 
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.problems import Problem, as_text
-from flyte_nb.client.views import (
+from flyte_nb.graph.palette import PhaseStyle
+from flyte_nb.notebook.cards import pieces, units
+from flyte_nb.notebook.paper import theme
+from flyte_nb.notebook.paper.html import Child, Safe, element, join, with_code
+from flyte_nb.registering.views import (
     CHANGED,
     FAILED,
     NEW,
@@ -12,10 +16,6 @@ from flyte_nb.client.views import (
     RegisteredEntity,
     Registration,
 )
-from flyte_nb.graph.palette import PhaseStyle
-from flyte_nb.notebook import theme
-from flyte_nb.notebook.cards import parts, units
-from flyte_nb.notebook.html import Child, Safe, element, join, with_code
 
 _STYLES = {
     NEW: theme.NEW,
@@ -50,17 +50,17 @@ def card(
     entities = registration.entities
     title = "Registering" if running else "Would register" if dry_run else "Register"
     found = [problem for entity in entities for problem in entity.problems]
-    return parts.card(
-        parts.head(title, _where(scope, label), *_counts(entities)),
-        parts.bar((share, style) for share, style in _shares(entities)),
-        parts.table(
+    return pieces.card(
+        pieces.head(title, _where(scope, label), *_counts(entities)),
+        pieces.bar((share, style) for share, style in _shares(entities)),
+        pieces.table(
             ("entity", "kind", "state", "why", "uploaded"), _rows(entities, humanize), right=(4,)
         )
         if entities
         else element("div", "Nothing to register.", style=theme.BODY),
         _failures(found, humanize),
         _foot(registration, dry_run) if entities and not running else None,
-        parts.notes(notes),
+        pieces.notes(notes),
     )
 
 
@@ -95,7 +95,7 @@ def _counts(entities: "Sequence[RegisteredEntity]") -> "list[Safe]":
     for state, style in _STYLES.items():
         count = sum(entity.state == state for entity in entities)
         if count:
-            pills.append(parts.pill(style, f"{count} {style.word}"))
+            pills.append(pieces.pill(style, f"{count} {style.word}"))
     return pills
 
 
@@ -145,7 +145,7 @@ def _row(alike: "list[RegisteredEntity]", humanize: "Callable[[str], str]") -> "
     return [
         element("span", names, style=theme.LONG if len(alike) == 1 else ""),
         _kind(first),
-        parts.pill(style),
+        pieces.pill(style),
         why,
         units.size(sent) if sent or is_task else "–",
     ]
@@ -154,7 +154,7 @@ def _row(alike: "list[RegisteredEntity]", humanize: "Callable[[str], str]") -> "
 def _failures(found: "Sequence[Problem]", humanize: "Callable[[str], str]") -> "Safe | None":
     if not found:
         return None
-    listed = parts.panel(theme.FAILED, parts.problems(found, humanize=humanize))
+    listed = pieces.panel(theme.FAILED, pieces.problems(found, humanize=humanize))
     return element("div", listed, style=f"border-top:{theme.LINE};padding:10px 14px")
 
 

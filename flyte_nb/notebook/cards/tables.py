@@ -4,8 +4,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from flyte_nb.notebook import theme
-from flyte_nb.notebook.html import Safe, element, join
+from flyte_nb.notebook.paper import theme
+from flyte_nb.notebook.paper.html import Safe, element, join
 
 TABLE = "border-collapse:collapse;width:auto;margin:0;font-size:12px;border:none"
 CELL = (

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from flyte_nb.client.views import TERMINAL_PHASES, AttemptView, ExecutionView, NodeView
+from flyte_nb.executions.views import TERMINAL_PHASES, AttemptView, ExecutionView, NodeView
 from flyte_nb.graph.palette import display_phase, style_of
-from flyte_nb.notebook import theme
-from flyte_nb.notebook.cards import parts, units
+from flyte_nb.notebook.cards import pieces, units
 from flyte_nb.notebook.cards.nodes import title_of, took
-from flyte_nb.notebook.html import Safe, element, join
+from flyte_nb.notebook.paper import theme
+from flyte_nb.notebook.paper.html import Safe, element, join
 
 _MAX_ROWS = 200
 _LEAST = 0.4  # percent of the width that a bar has at least, so that it is seen
@@ -67,7 +67,7 @@ def _row(
     seconds = took(node, now)
     return element(
         "tr",
-        element("td", parts.marked(style), f" {title}", style=_NAME, title=title),
+        element("td", pieces.marked(style), f" {title}", style=_NAME, title=title),
         element("td", lane, style=_LANE),
         element(
             "td",

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timezone
 
-from flyte_nb.graph.values import CASE, INPUTS, OUTPUTS, Graph
+from flyte_nb.graph.elements import CASE, INPUTS, OUTPUTS, Graph
 
 
 def size(count: int) -> str:

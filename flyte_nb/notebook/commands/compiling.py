@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from flyte_nb.api.problems import Problem
-from flyte_nb.client.reports import CompiledEntity, Report
+from flyte_nb.drafting.reports import CompiledEntity, Report
 from flyte_nb.notebook.arguments import Arguments
 from flyte_nb.notebook.commands import registering
-from flyte_nb.notebook.kernel import Kernel
-from flyte_nb.notebook.staleness import Held
+from flyte_nb.notebook.kernel.kernel import Kernel
+from flyte_nb.notebook.kernel.staleness import Held
 
 
 class Compilation:

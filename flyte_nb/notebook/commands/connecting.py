@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from flyte_nb.notebook import rest
+from flyte_nb.notebook import at_rest
 from flyte_nb.notebook.arguments import COMMANDS, Arguments, command
-from flyte_nb.notebook.kernel import Kernel
+from flyte_nb.notebook.kernel.kernel import Kernel
 
 
 def connect(kernel: Kernel, arguments: Arguments) -> None:
@@ -13,16 +13,16 @@ def connect(kernel: Kernel, arguments: Arguments) -> None:
         name.replace("-", "_"): value for name, value in arguments.options.items()
     }
     session = kernel.connect(**options)
-    kernel.output().show(rest.status(session.label, session.scope, session.status()))
+    kernel.output().show(at_rest.status(session.label, session.scope, session.status()))
 
 
 def status(kernel: Kernel, arguments: Arguments) -> None:
     """Show where we are connected, and how it is there."""
     session = kernel.session
-    kernel.output().show(rest.status(session.label, session.scope, session.status()))
+    kernel.output().show(at_rest.status(session.label, session.scope, session.status()))
 
 
 def help_(kernel: Kernel, arguments: Arguments) -> None:
     """Show the commands, or one of them."""
     name = arguments.first().removeprefix("%")
-    kernel.output().show(rest.help_page((command(name),) if name else COMMANDS))
+    kernel.output().show(at_rest.help_page((command(name),) if name else COMMANDS))

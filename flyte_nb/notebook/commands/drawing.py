@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from flyte_nb.api.errors import FlyteNbError
-from flyte_nb.client.views import ExecutionView
+from flyte_nb.executions.views import ExecutionView
+from flyte_nb.graph.elements import Graph, GraphNode
 from flyte_nb.graph.model import graph_of
-from flyte_nb.graph.values import Graph, GraphNode
-from flyte_nb.notebook import rest
-from flyte_nb.notebook.details import Details, Places
-from flyte_nb.notebook.exploring import Subject
-from flyte_nb.notebook.kernel import Kernel
-from flyte_nb.notebook.ports import ExecutionPort
+from flyte_nb.notebook import at_rest
+from flyte_nb.notebook.kernel.kernel import Kernel
+from flyte_nb.notebook.kernel.ports import ExecutionPort
+from flyte_nb.notebook.looking.details import Details, Places
+from flyte_nb.notebook.looking.exploring import Subject
 
 
 def subject_for(kernel: Kernel, view: ExecutionView) -> Subject:
@@ -39,7 +39,7 @@ def execution_at_rest(
     inputs = _tried(execution.inputs)
     outputs = _tried(execution.outputs) if view.phase == "SUCCEEDED" else {}
     logs = _tried(execution.logs)
-    return rest.execution(
+    return at_rest.execution(
         view,
         graph,
         inputs=inputs if isinstance(inputs, Mapping) else {},

@@ -10,14 +10,14 @@ from flyte_nb.graph.layout import Engine, layered
 from flyte_nb.graph.model import graph_of
 from flyte_nb.graph.opening import found
 from flyte_nb.graph.picture import ENGINES, GraphPicture
-from flyte_nb.notebook import rest
+from flyte_nb.notebook import at_rest
 from flyte_nb.notebook.arguments import Arguments
 from flyte_nb.notebook.commands import registering
-from flyte_nb.notebook.comparing import compared
-from flyte_nb.notebook.details import Details, Places, as_written
-from flyte_nb.notebook.exploring import Seen, Subject, graph_of_compiled
-from flyte_nb.notebook.kernel import Kernel
-from flyte_nb.notebook.ports import CompiledPort
+from flyte_nb.notebook.kernel.kernel import Kernel
+from flyte_nb.notebook.kernel.ports import CompiledPort
+from flyte_nb.notebook.looking.comparing import compared
+from flyte_nb.notebook.looking.details import Details, Places, as_written
+from flyte_nb.notebook.looking.exploring import Seen, Subject, graph_of_compiled
 
 
 def graph(kernel: Kernel, arguments: Arguments) -> None:
@@ -36,7 +36,7 @@ def graph(kernel: Kernel, arguments: Arguments) -> None:
             subject = compared(kernel.session, entity, subject)
         picture = GraphPicture(subject.drawn(seen), problems=subject.problems, engine=engine)
         path = picture.save(arguments.options["save"])
-        kernel.output().show(rest.note(f"The graph of {subject.name} is in `{path}`."))
+        kernel.output().show(at_rest.note(f"The graph of {subject.name} is in `{path}`."))
         return
     show(kernel, entity, subject, seen)
 
@@ -49,8 +49,8 @@ def show(kernel: Kernel, entity: Any, subject: Subject, seen: Seen) -> None:
     output = kernel.output()
     following = _Following(kernel, entity, subject)
 
-    def at_rest(subject: Subject, seen: Seen, anchor: str) -> "Mapping[str, Any]":
-        return rest.explored(subject, seen, notes=registering.notes(kernel), anchor=anchor)
+    def static(subject: Subject, seen: Seen, anchor: str) -> "Mapping[str, Any]":
+        return at_rest.explored(subject, seen, notes=registering.notes(kernel), anchor=anchor)
 
     from flyte_nb.notebook.live import graph_widget
 
@@ -61,7 +61,7 @@ def show(kernel: Kernel, entity: Any, subject: Subject, seen: Seen) -> None:
         explorer = Explorer(
             subject,
             seen,
-            at_rest=at_rest,
+            at_rest=static,
             replace=output.show,
             compare=following.compared,
             key=cell.cell_id if cell else "",
@@ -72,10 +72,10 @@ def show(kernel: Kernel, entity: Any, subject: Subject, seen: Seen) -> None:
             explorer.change(subject)
             return explorer.at_rest() if is_other else None
     else:
-        output.show(at_rest(following.compared(subject) if seen.diff else subject, seen, ""))
+        output.show(static(following.compared(subject) if seen.diff else subject, seen, ""))
 
         def draw(subject: Subject, is_other: bool) -> "Mapping[str, Any] | None":
-            return at_rest(subject, Seen(types=seen.types), "") if is_other else None
+            return static(subject, Seen(types=seen.types), "") if is_other else None
 
     if cell is not None and cell.can_be_redrawn and following.variable:
         kernel.redraws.keep(

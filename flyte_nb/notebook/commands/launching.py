@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from flyte_nb.api.errors import UsageError
-from flyte_nb.notebook import rest
+from flyte_nb.notebook import at_rest
 from flyte_nb.notebook.arguments import Arguments
 from flyte_nb.notebook.commands import watching
-from flyte_nb.notebook.failures import Interrupted
 from flyte_nb.notebook.form.fields import Field, fields_of, unknown_inputs
 from flyte_nb.notebook.form.reading import Unreadable
-from flyte_nb.notebook.kernel import Kernel
-from flyte_nb.notebook.ports import ExecutionPort
+from flyte_nb.notebook.kernel.failures import Interrupted
+from flyte_nb.notebook.kernel.kernel import Kernel
+from flyte_nb.notebook.kernel.ports import ExecutionPort
 
 
 def launch(kernel: Kernel, arguments: Arguments) -> "ExecutionPort | None":
@@ -127,4 +127,4 @@ def _show_form(
         given=arguments.inputs,
     )
     shown.append(form)
-    output.show(rest.with_fallback(form.widget, rest.form_at_rest(title, fields)))
+    output.show(at_rest.with_fallback(form.widget, at_rest.form_at_rest(title, fields)))

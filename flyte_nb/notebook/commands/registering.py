@@ -9,12 +9,12 @@ from flyte_nb.api.identifiers import MAIN_MODULE
 from flyte_nb.api.ports import Entity
 from flyte_nb.api.problems import Problem
 from flyte_nb.bundle.stage import Progress
-from flyte_nb.client.views import RegisteredEntity, Registration
-from flyte_nb.notebook import rest
+from flyte_nb.notebook import at_rest
 from flyte_nb.notebook.arguments import Arguments
-from flyte_nb.notebook.failures import Interrupted
-from flyte_nb.notebook.kernel import Kernel, Output
-from flyte_nb.notebook.staleness import Held
+from flyte_nb.notebook.kernel.failures import Interrupted
+from flyte_nb.notebook.kernel.kernel import Kernel, Output
+from flyte_nb.notebook.kernel.staleness import Held
+from flyte_nb.registering.views import RegisteredEntity, Registration
 
 _REDRAW_S = 0.1
 
@@ -103,12 +103,12 @@ class Panel:
         """Say that it has begun: packing takes a moment before the first entity is done."""
         noun = "entity" if count == 1 else "entities"
         self._said = f"Registering {count} {noun} …"
-        self._output.show(rest.note(self._said))
+        self._output.show(at_rest.note(self._said))
 
     def uploading(self, now: Progress) -> None:
         """How much of the bundles is where it belongs; nothing is said of what takes no time."""
         if not self._entities and self._is_due():
-            self._output.show(rest.uploading(self._said, now.done_bytes, now.total_bytes))
+            self._output.show(at_rest.uploading(self._said, now.done_bytes, now.total_bytes))
 
     def __call__(self, entity: RegisteredEntity) -> None:
         """One more entity is done."""
@@ -133,7 +133,7 @@ class Panel:
             elapsed = time.monotonic() - self._began
             self._show(Registration(tuple(self._entities.values()), 0, 0, elapsed), running=False)
         else:
-            self._output.show(rest.note(otherwise, notes(self._kernel)))
+            self._output.show(at_rest.note(otherwise, notes(self._kernel)))
 
     def done(self, outcome: Registration) -> None:
         """Show the outcome, and what the cells have to say about it."""
@@ -142,7 +142,7 @@ class Panel:
     def _show(self, registration: Registration, *, running: bool) -> None:
         session = self._kernel.session
         self._output.show(
-            rest.registration(
+            at_rest.registration(
                 registration,
                 scope=session.scope,
                 label=session.label,

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from flyte_nb.api.errors import UsageError
-from flyte_nb.client.execution import failure_of
-from flyte_nb.client.views import ExecutionView
-from flyte_nb.notebook import rest
+from flyte_nb.executions.execution import failure_of
+from flyte_nb.executions.views import ExecutionView
+from flyte_nb.notebook import at_rest
 from flyte_nb.notebook.arguments import Arguments
 from flyte_nb.notebook.commands import drawing
-from flyte_nb.notebook.failures import Interrupted
-from flyte_nb.notebook.kernel import Kernel, Output
-from flyte_nb.notebook.ports import ExecutionPort
+from flyte_nb.notebook.kernel.failures import Interrupted
+from flyte_nb.notebook.kernel.kernel import Kernel, Output
+from flyte_nb.notebook.kernel.ports import ExecutionPort
 
 
 class Frame(Protocol):
@@ -64,7 +64,7 @@ def show(
     kernel.last_execution = first.id.name
     subject = drawing.subject_for(kernel, first)
 
-    def at_rest(view: ExecutionView) -> "Mapping[str, Any]":
+    def static(view: ExecutionView) -> "Mapping[str, Any]":
         return drawing.execution_at_rest(kernel, execution, view, subject.graph)
 
     def replace(bundle: "Mapping[str, Any]") -> None:
@@ -73,7 +73,7 @@ def show(
             frame.close()
 
     if first.is_terminal:
-        replace(at_rest(first))
+        replace(static(first))
         return None
     from flyte_nb.notebook.live.tracker import Surroundings, Tracker
 
@@ -81,10 +81,10 @@ def show(
         execution,
         first,
         subject,
-        Surroundings(at_rest, replace, kernel.cells.humanize, rest.value),
+        Surroundings(static, replace, kernel.cells.humanize, at_rest.value),
     )
     if frame is None:
-        output.show(rest.with_fallback(tracker.widget, at_rest(first)))
+        output.show(at_rest.with_fallback(tracker.widget, static(first)))
     else:
         frame.hold(tracker.widget)
     kernel.follow(tracker)
@@ -97,7 +97,7 @@ def executions(kernel: Kernel, arguments: Arguments) -> None:
     limit = arguments.number("limit", 20) or 20
     session = kernel.session
     views = session.executions(limit)
-    kernel.output().show(rest.executions(views, scope=session.scope, label=session.label))
+    kernel.output().show(at_rest.executions(views, scope=session.scope, label=session.label))
 
 
 def logs(kernel: Kernel, arguments: Arguments) -> None:
@@ -140,12 +140,12 @@ def terminate(kernel: Kernel, arguments: Arguments) -> None:
     view = execution.view()
     output = kernel.output()
     if view.is_terminal:
-        output.show(rest.note(f"{view.id.name} has already ended: {view.phase.lower()}."))
+        output.show(at_rest.note(f"{view.id.name} has already ended: {view.phase.lower()}."))
         return
     cause = arguments.options.get("cause", "terminated from the notebook")
     if arguments.switch("yes"):
         execution.terminate(cause)
-        output.show(rest.note(f"{view.id.name} is being terminated."))
+        output.show(at_rest.note(f"{view.id.name} is being terminated."))
         return
     from flyte_nb.notebook.live.question import Question
 
@@ -154,7 +154,7 @@ def terminate(kernel: Kernel, arguments: Arguments) -> None:
         f"Terminate {subject}? Tasks that run are killed; what has ended is kept.",
         yes=("Terminate", lambda: execution.terminate(cause), f"{subject} is being terminated."),
         no=("Keep it running", f"{subject} goes on."),
-        say=lambda text: output.show(rest.note(text)),
+        say=lambda text: output.show(at_rest.note(text)),
     )
     advice = f"%flyte terminate {view.id.name} --yes terminates without a question."
-    output.show(rest.with_fallback(question.widget, rest.note(advice)))
+    output.show(at_rest.with_fallback(question.widget, at_rest.note(advice)))

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flyte_nb.api.errors import FlyteNbError, UsageError
-from flyte_nb.notebook.exploring import Seen, Subject, Wish
 from flyte_nb.notebook.live.graph_widget import graph_widget, looks, show, traits
+from flyte_nb.notebook.looking.exploring import Seen, Subject, Wish
 
 AtRest = Callable[[Subject, Seen, str], "Mapping[str, Any]"]
 """What lies in the output, with the class by which the script finds the picture."""

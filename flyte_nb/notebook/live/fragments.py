@@ -8,7 +8,7 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-from flyte_nb.client.views import TERMINAL_PHASES, AttemptView, ExecutionView, NodeView
+from flyte_nb.executions.views import TERMINAL_PHASES, AttemptView, ExecutionView, NodeView
 from flyte_nb.graph.palette import display_phase, style_of
 from flyte_nb.notebook.live.states import clock, counted, spoken_duration
 

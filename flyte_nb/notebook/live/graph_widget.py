@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from flyte_nb.graph.svg import marks, svg
-from flyte_nb.notebook.exploring import Picture, Seen, Subject, Wish
 from flyte_nb.notebook.live.states import NodeState
 from flyte_nb.notebook.live.style import graph_rules
+from flyte_nb.notebook.looking.exploring import Picture, Seen, Subject, Wish
 
 _SETTLE_S = 3.0
 """So long after the start whole states are sent: a page loads the script later than the widget,

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from flyte_nb.api.errors import FlyteNbError
-from flyte_nb.client.views import ExecutionView
-from flyte_nb.notebook.ports import ExecutionPort
+from flyte_nb.executions.views import ExecutionView
+from flyte_nb.notebook.kernel.ports import ExecutionPort
 
 _LOG = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from flyte_nb.client.views import TERMINAL_PHASES, ExecutionView, NodeView
+from flyte_nb.executions.views import TERMINAL_PHASES, ExecutionView, NodeView
 from flyte_nb.graph.palette import display_phase
 
 _STARTED = frozenset({"RUNNING", "DYNAMIC_RUNNING", "SUCCEEDING", "FAILING"})

@@ -13,19 +13,19 @@ from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import FlyteNbError
-from flyte_nb.client.pictures import paths_of
-from flyte_nb.client.views import ExecutionView, NodeView
+from flyte_nb.executions.paths import paths_of
+from flyte_nb.executions.views import ExecutionView, NodeView
+from flyte_nb.graph.elements import GROUP, INPUTS, OUTPUTS, Graph
 from flyte_nb.graph.svg import group_phase
-from flyte_nb.graph.values import GROUP, INPUTS, OUTPUTS, Graph
 from flyte_nb.notebook.cards import errors, units
-from flyte_nb.notebook.cards.values import plain
-from flyte_nb.notebook.exploring import Subject
+from flyte_nb.notebook.cards.value_html import plain
+from flyte_nb.notebook.kernel.ports import ExecutionPort
 from flyte_nb.notebook.live import fragments
 from flyte_nb.notebook.live.graph_widget import graph_view
 from flyte_nb.notebook.live.pump import Pump
 from flyte_nb.notebook.live.states import NodeState, delta, most_telling, node_states
 from flyte_nb.notebook.live.style import style_sheet
-from flyte_nb.notebook.ports import ExecutionPort
+from flyte_nb.notebook.looking.exploring import Subject
 from flyte_nb.notebook.toolkit import close_all, widgets
 
 _DETAILS_EVERY_S = 1.0

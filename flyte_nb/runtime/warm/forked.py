@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from signal import SIGKILL
 from typing import Any
 
-from flyte_nb.worker.frames import send
+from flyte_nb.pipe.sockets import send
 
 
 class ForkedChild:

@@ -1,6 +1,6 @@
 """The warm host's process: attempts come over a socket, and each is carried out in a thread.
 
-A frame (see `flyte_nb/worker/frames.py`) is one of `attempt`, with the descriptors of its standard
+A frame (see `flyte_nb/pipe/sockets.py`) is one of `attempt`, with the descriptors of its standard
 output, its standard error and, where there is one, its lock; and `signal`. Back come `ended`, and
 `cold` for an attempt that has to be run cold, because this process will not.
 """
@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 from flyte_nb.api.errors import ErrorInfo, FlyteNbError
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.bundle.fetch import Fetched
+from flyte_nb.pipe.pipe import Pipe
+from flyte_nb.pipe.sockets import receive, send
 from flyte_nb.runtime.attempt import Attempt
 from flyte_nb.runtime.host import carry_out, conclude, unforeseen
 from flyte_nb.runtime.options import Options, parse
@@ -30,8 +32,6 @@ from flyte_nb.runtime.warm.forked import ForkedChild
 from flyte_nb.runtime.warm.zygotes import Key, Unfit, Zygote, Zygotes
 from flyte_nb.storage import open_stores, variables_of_stores
 from flyte_nb.storage.work_folders import sweep
-from flyte_nb.worker.frames import receive, send
-from flyte_nb.worker.pipe import Pipe
 
 _TICK_MS = 5000
 """How often idle zygotes are looked for."""

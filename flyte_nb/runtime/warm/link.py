@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from flyte_nb.worker.frames import receive, send
+from flyte_nb.pipe.sockets import receive, send
 
 WARM_VARIABLE = "FLYTE_NB_WARM"
 """`0` in the environment of the backend, of an execution or of a task runs it cold."""

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.bundle.fetch import Fetched, fetch
+from flyte_nb.pipe.sockets import receive, send
 from flyte_nb.runtime import spawn
 from flyte_nb.runtime.attempt import load_message
 from flyte_nb.runtime.environments import interpreter_for
 from flyte_nb.runtime.warm.forked import ForkedChild
 from flyte_nb.storage.work_folders import WorkFolder, remove
-from flyte_nb.worker.frames import receive, send
 
 KEPT = 8
 """So many are kept at most, beside those that are at work."""

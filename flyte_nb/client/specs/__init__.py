@@ -1,1 +1,0 @@
-"""Specs without an SDK: flyteidl messages as entities, made ready to be compiled and registered."""

@@ -1,0 +1,64 @@
+"""A spec as an entity: what a file says, before anything in it is resolved."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from flyte_nb.api.identifiers import Identifier
+from flyte_nb.api.nodes import ADDED_NODES
+from flyte_nb.api.specs import Location
+
+
+class Spec(NamedTuple):
+    """One task, workflow or launch plan that somebody wrote as a flyteidl message.
+
+    It is what registrars give for spec files (`api.ports.Entity`); `session.register` and `compile`
+    take it like an entity of the SDK.
+    """
+
+    id: Identifier
+    """As written: project, domain and version may be empty or placeholders."""
+    message: Any
+    """flyteidl's `TaskSpec`, `WorkflowSpec` or `LaunchPlanSpec`; never changed."""
+    location: Location
+    """The file, and the line where the document begins."""
+    node_lines: "Mapping[str, int]" = {}  # noqa: RUF012 - never mutated
+    """Of a workflow in a text file: the line of each node."""
+
+    @property
+    def resource_type(self) -> str:
+        """`task`, `workflow` or `launch_plan`."""
+        return self.id.resource_type
+
+    @property
+    def module(self) -> str:
+        """Empty: the name of a spec says everything."""
+        return ""
+
+    @property
+    def short_name(self) -> str:
+        """The full name."""
+        return self.id.name
+
+    @property
+    def fixed_name(self) -> str:
+        """The full name, which no module precedes."""
+        return self.id.name
+
+    def versioned(self, version: str) -> "Spec":
+        """The spec with this version, unless it says one itself."""
+        said = self.id.version
+        if not version or (said and "{{" not in said):
+            return self
+        return self._replace(id=self.id._replace(version=version))
+
+
+def uncompiled(template: Any) -> Any:
+    """A compiled workflow's template without the start and end node that the compiler added."""
+    kept = [node for node in template.nodes if node.id not in ADDED_NODES]
+    if len(kept) == len(template.nodes):
+        return template
+    bare = type(template)()
+    bare.CopyFrom(template)
+    del bare.nodes[:]
+    bare.nodes.extend(kept)
+    return bare

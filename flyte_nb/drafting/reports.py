@@ -1,0 +1,210 @@
+"""Everything compiled at once: each entity with its problems, and one verdict. Nothing is sent."""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from flyte_nb.api.errors import CodecError, CompileFailed
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
+from flyte_nb.api.nodes import ADDED_NODES
+from flyte_nb.api.ports import DataAccess
+from flyte_nb.api.problems import Problem
+from flyte_nb.api.specs import Location
+from flyte_nb.compiler.digests import digest
+from flyte_nb.discovery.specs.spec import Spec
+from flyte_nb.drafting.drafts import Draft, Drafts
+from flyte_nb.drafting.specs.drafting import Lookup, spec_drafts
+from flyte_nb.types.registry import Registry
+
+OK, WRONG, BLOCKED = "ok", "problems", "blocked"
+
+
+class CompiledEntity(NamedTuple):
+    """One entity as it compiled."""
+
+    draft: Draft
+    state: str
+    """`ok`, `problems`, or `blocked`: nothing is wrong with it, but with what it uses."""
+
+    @property
+    def id(self) -> Identifier:
+        """Its identifier; of what is not packed yet, the version means nothing."""
+        return self.draft.id
+
+    @property
+    def problems(self) -> "tuple[Problem, ...]":
+        """Its own problems."""
+        return self.draft.problems
+
+    @property
+    def location(self) -> "Location | None":
+        """Where it was written."""
+        entity = self.draft.entity
+        return getattr(getattr(entity, "workflow", entity), "location", None)
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes a workflow has; 0 for anything else."""
+        draft = self.draft
+        if draft.id.resource_type != WORKFLOW:
+            return 0
+        if draft.closure is not None:
+            return sum(node.id not in ADDED_NODES for node in draft.closure.primary.template.nodes)
+        if draft.message is not None:
+            return len(draft.message.template.nodes)
+        return len(getattr(draft.spec, "nodes", ()))
+
+    @property
+    def digest(self) -> str:
+        """Flyte's digest of it as compiled (pbhash, in hex); empty unless it is `ok`."""
+        draft = self.draft
+        if self.state != OK:
+            return ""
+        if draft.id.resource_type == TASK:
+            message = draft.message.template
+        else:
+            message = draft.closure if draft.closure is not None else draft.message
+        try:
+            return digest(message).hex()
+        except CodecError:
+            return ""
+
+
+class Report(NamedTuple):
+    """What came of compiling some entities and all they use."""
+
+    entities: "tuple[CompiledEntity, ...]"
+    """In an order in which they could be registered."""
+    problems: "tuple[Problem, ...]"
+    """What is wrong with none of them alone: unreadable files, circles, names used twice."""
+    elapsed_s: float
+
+    @property
+    def all_problems(self) -> "tuple[Problem, ...]":
+        """Every problem, those of the entities after the others."""
+        own = (problem for entity in self.entities for problem in entity.problems)
+        return (*self.problems, *own)
+
+    @property
+    def ok(self) -> bool:
+        """Whether there are no problems."""
+        return not self.all_problems
+
+
+def compile_all(
+    entities: "Iterable[Any]",
+    scope: Scope,
+    registry: Registry,
+    *,
+    data: "DataAccess | None" = None,
+    lookup: "Lookup | None" = None,
+    problems: "Sequence[Problem]" = (),
+) -> Report:
+    """Compile entities of the SDK and specs together, and all they use.
+
+    Args:
+        entities: tasks, workflows, launch plans; and `Spec` values.
+        scope: where they are named.
+        registry: the types.
+        data: where constants that need a file are put.
+        lookup: finds registered entities that specs refer to; without it such a reference is a
+            problem.
+        problems: what is known to be wrong before, e.g. with files.
+    """
+    started = time.perf_counter()
+    given = list(entities)
+    specs = [entity for entity in given if isinstance(entity, Spec)]
+    known = list(problems)
+    drafts = _sdk_drafts(
+        [e for e in given if not isinstance(e, Spec)], scope, registry, data, known
+    )
+    unread = {problem.entity for problem in problems if problem.entity}
+    drafts += spec_drafts(specs, scope, among=drafts, lookup=lookup, unread=unread)
+    made = tuple(CompiledEntity(draft, _state(draft)) for draft in drafts)
+    told = [problem for problem in known if not any(problem in one.problems for one in made)]
+    return Report(made, tuple(told), time.perf_counter() - started)
+
+
+def document_of(report: Report, *, with_digests: bool = True) -> "dict[str, Any]":
+    """The report as JSON data: the format of `flyte-nb compile --output json`.
+
+    `entities`: `resource_type`, `project`, `domain`, `name`, `version`, `state` (`ok`, `problems`,
+    `blocked`), `nodes`, `digest`, `file`, `line`. `problems`: `entity`, `code`, `message`, `node_id`,
+    `variable`, `hint`, `flyte_text`, `file`, `line`. `counts`: `entities`, `ok`, `problems`. Fields
+    are only ever added; `format` counts up if that should not be enough.
+
+    Args:
+        report: what is told.
+        with_digests: whether a machine reads it; digests of megabytes take seconds, and people skip them.
+    """
+    entities = [
+        {**one.id._asdict(), "state": one.state, "nodes": one.nodes,
+         "digest": one.digest if with_digests else "", **_place(one.location)}
+        for one in report.entities
+    ]  # fmt: skip
+    problems = [problem_document(problem) for problem in report.all_problems]
+    counts = {
+        "entities": len(entities),
+        "ok": sum(one.state == OK for one in report.entities),
+        "problems": len(problems),
+    }
+    return {
+        "format": 1,
+        "ok": report.ok,
+        "counts": counts,
+        "entities": entities,
+        "problems": problems,
+        "elapsed_s": round(report.elapsed_s, 6),
+    }
+
+
+def problem_document(problem: Problem) -> "dict[str, Any]":
+    """A problem as JSON data: its fields, with `file` and `line` in place of the location."""
+    fields = problem._asdict()
+    place = _place(fields.pop("location"))
+    return {**fields, **place}
+
+
+def _place(location: "Location | None") -> "dict[str, Any]":
+    if location is None:
+        return {"file": "", "line": 0}
+    return {"file": location.filename, "line": location.line}
+
+
+def _state(draft: Draft) -> str:
+    if draft.problems:
+        return WRONG
+    return OK if draft.message is not None else BLOCKED
+
+
+def _sdk_drafts(
+    entities: "list[Any]",
+    scope: Scope,
+    registry: Registry,
+    data: "DataAccess | None",
+    problems: "list[Problem]",
+) -> "list[Draft]":
+    """Drafts of all together; where that is impossible, why, and each for itself."""
+    try:
+        return _named_ones(Drafts(scope, registry, data=data).of(entities), entities)
+    except CompileFailed as error:
+        problems.extend(error.problems)
+    drafts: dict[tuple[str, str], Draft] = {}
+    for entity in entities:
+        try:
+            alone = Drafts(scope, registry, data=data).of([entity])
+        except CompileFailed:
+            continue
+        for draft in _named_ones(alone, entities):
+            drafts.setdefault(draft.key, draft)
+    return list(drafts.values())
+
+
+def _named_ones(drafts: "list[Draft]", entities: "list[Any]") -> "list[Draft]":
+    """Without the launch plans that every workflow gets by itself."""
+    own = {id(entity) for entity in entities}
+    return [
+        draft
+        for draft in drafts
+        if draft.id.resource_type != LAUNCH_PLAN or id(draft.entity) in own
+    ]

@@ -1,0 +1,237 @@
+"""flyteidl's Execution, NodeExecution and TaskExecution messages put together to one view.
+
+`Assembly` takes messages in any order, whole and repeatedly, and gives the view as it stands. A message
+that is older than what is known (a list answered late) changes nothing.
+"""
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from flyteidl.admin.execution_pb2 import Execution
+from flyteidl.admin.node_execution_pb2 import NodeExecution
+from flyteidl.admin.task_execution_pb2 import TaskExecution
+from flyteidl.core.catalog_pb2 import CatalogCacheStatus
+from flyteidl.core.execution_pb2 import NodeExecution as NodePhases
+from flyteidl.core.execution_pb2 import TaskExecution as TaskPhases
+from flyteidl.core.execution_pb2 import WorkflowExecution as WorkflowPhases
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from flyte_nb.api.errors import ErrorInfo
+from flyte_nb.api.nodes import ADDED_NODES
+from flyte_nb.compiler.outline import Outline
+from flyte_nb.executions.node_ids import parent_of
+from flyte_nb.executions.views import TERMINAL_PHASES, AttemptView, ExecutionView, LogLink, NodeView
+from flyte_nb.wire.identifiers import execution_id_from_idl, identifier_from_idl
+
+
+class Assembly:
+    """All that is known of one execution. Not thread-safe: it belongs to one watcher."""
+
+    def __init__(self, outline: "Outline | None" = None) -> None:
+        self._outline = outline if outline is not None else Outline()
+        self._execution: Execution | None = None
+        self._nodes: dict[str, NodeExecution] = {}
+        self._tasks: dict[str, dict[tuple[int, str], TaskExecution]] = {}
+        self._parents: dict[str, str] = {}
+        self._views: dict[str, NodeView] = {}
+
+    def describe(self, outline: Outline) -> None:
+        """Use this outline from now on."""
+        self._outline = outline
+        self._views.clear()
+
+    def apply(self, message: "Execution | NodeExecution | TaskExecution") -> None:
+        """Take in one message."""
+        if isinstance(message, Execution):
+            if not _is_older(message, self._execution):
+                self._execution = message
+        elif isinstance(message, NodeExecution):
+            self._apply_node(message)
+        else:
+            self._apply_task(message)
+
+    def place(self, node_id: str, parent_id: str) -> None:
+        """Record a node's parent as FlyteAdmin's list says it."""
+        if self._parents.get(node_id) != parent_id:
+            self._parents[node_id] = parent_id
+            self._views.pop(node_id, None)
+
+    def view(self, serial: int) -> "ExecutionView | None":
+        """The execution as it stands; `None` before its own message has come."""
+        execution = self._execution
+        if execution is None:
+            return None
+        closure = execution.closure
+        started = _moment(closure, "started_at")
+        phase = WorkflowPhases.Phase.Name(closure.phase)
+        error = None
+        if closure.WhichOneof("output_result") == "error":
+            error = error_info(closure.error)
+        nodes = tuple(self._node_view(node_id) for node_id in self._nodes)
+        return ExecutionView(
+            id=execution_id_from_idl(execution.id),
+            entity=identifier_from_idl(execution.spec.launch_plan),
+            workflow=identifier_from_idl(closure.workflow_id),
+            phase=phase,
+            created_at=_moment(closure, "created_at") or datetime.fromtimestamp(0, timezone.utc),
+            started_at=started,
+            ended_at=_ended(closure, phase, started),
+            error=error,
+            abort_cause=_abort_cause(closure),
+            nodes=nodes,
+            total_nodes=max(self._outline.total, len(nodes)),
+            serial=serial,
+        )
+
+    def attempts_wanted(self) -> "list[str]":
+        """Ids of task nodes whose attempts are not known to have ended."""
+        wanted = []
+        for node_id, node in self._nodes.items():
+            tasks = self._tasks.get(node_id, {})
+            phase = NodePhases.Phase.Name(node.closure.phase)
+            cached = self._node_view(node_id).cache_status == "CACHE_HIT"
+            if node.metadata.is_parent_node or cached or phase in ("QUEUED", "SKIPPED"):
+                continue
+            settled = phase in TERMINAL_PHASES and all(
+                TaskPhases.Phase.Name(task.closure.phase) in TERMINAL_PHASES
+                for task in tasks.values()
+            )
+            if not tasks or not settled:
+                wanted.append(node_id)
+        return wanted
+
+    def parents(self) -> "list[str]":
+        """Ids of nodes that have children."""
+        return [name for name, node in self._nodes.items() if node.metadata.is_parent_node]
+
+    def node(self, node_id: str) -> "NodeExecution | None":
+        """The last message about that node."""
+        return self._nodes.get(node_id)
+
+    def _apply_node(self, message: NodeExecution) -> None:
+        node_id = message.id.node_id
+        spec_node_id = message.metadata.spec_node_id or node_id
+        if spec_node_id in ADDED_NODES or node_id in ADDED_NODES:
+            return
+        if _is_older(message, self._nodes.get(node_id)):
+            return
+        self._nodes[node_id] = message
+        self._views.pop(node_id, None)
+
+    def _apply_task(self, message: TaskExecution) -> None:
+        node_id = message.id.node_execution_id.node_id
+        attempts = self._tasks.setdefault(node_id, {})
+        key = (message.id.retry_attempt, message.id.task_id.name)
+        if not _is_older(message, attempts.get(key)):
+            attempts[key] = message
+            self._views.pop(node_id, None)
+
+    def _node_view(self, node_id: str) -> NodeView:
+        view = self._views.get(node_id)
+        if view is None:
+            view = self._views[node_id] = self._make_node_view(node_id)
+        return view
+
+    def _make_node_view(self, node_id: str) -> NodeView:
+        node = self._nodes[node_id]
+        closure = node.closure
+        outline = self._outline.of(self._path(node_id))
+        phase = NodePhases.Phase.Name(closure.phase)
+        started = _moment(closure, "started_at")
+        cache_status = ""
+        if closure.WhichOneof("target_metadata") == "task_node_metadata":
+            cache_status = CatalogCacheStatus.Name(closure.task_node_metadata.cache_status)
+        child = None
+        if closure.WhichOneof("target_metadata") == "workflow_node_metadata":
+            child = execution_id_from_idl(closure.workflow_node_metadata.executionId)
+        failed = closure.WhichOneof("output_result") == "error"
+        attempts = sorted(self._tasks.get(node_id, {}).items(), key=lambda item: item[0])
+        return NodeView(
+            node_id=node_id,
+            spec_node_id=node.metadata.spec_node_id or node_id,
+            name=outline.name,
+            phase=phase,
+            kind=outline.kind,
+            started_at=started,
+            ended_at=_ended(closure, phase, started),
+            cache_status="" if cache_status == "CACHE_DISABLED" else cache_status,
+            error=error_info(closure.error) if failed else None,
+            attempts=tuple(attempt_view(task) for _, task in attempts),
+            parent_id=self._parent(node_id),
+            child_execution=child,
+        )
+
+    def _parent(self, node_id: str) -> str:
+        known = self._parents.get(node_id)
+        if known is None:
+            spec_node_id = self._nodes[node_id].metadata.spec_node_id or node_id
+            known = self._parents[node_id] = parent_of(node_id, spec_node_id, self.parents())
+        return known
+
+    def _path(self, node_id: str) -> "tuple[str, ...]":
+        path: list[str] = []
+        while node_id in self._nodes and len(path) < 64:
+            path.insert(0, self._nodes[node_id].metadata.spec_node_id or node_id)
+            parent = self._parent(node_id)
+            if not parent or parent == node_id:
+                break
+            node_id = parent
+        return tuple(path)
+
+
+def attempt_view(task: TaskExecution) -> AttemptView:
+    """One attempt as a person sees it."""
+    closure = task.closure
+    phase = TaskPhases.Phase.Name(closure.phase)
+    started = _moment(closure, "started_at")
+    failed = closure.WhichOneof("output_result") == "error"
+    numbers = closure.custom_info.fields
+    return AttemptView(
+        attempt=task.id.retry_attempt,
+        phase=phase,
+        started_at=started,
+        ended_at=_ended(closure, phase, started),
+        error=error_info(closure.error) if failed else None,
+        logs=tuple(LogLink(log.name, log.uri) for log in closure.logs),
+        cpu_s=numbers["cpu_s"].number_value if "cpu_s" in numbers else None,
+        max_rss_bytes=(
+            int(numbers["max_rss_bytes"].number_value) if "max_rss_bytes" in numbers else None
+        ),
+        reason=closure.reason,
+    )
+
+
+def error_info(error: Any) -> ErrorInfo:
+    """A flyteidl `core.ExecutionError` as a value."""
+    return ErrorInfo(error.code, error.message, type(error).ErrorKind.Name(error.kind))
+
+
+def _abort_cause(closure: Any) -> str:
+    which = closure.WhichOneof("output_result")
+    if which == "abort_metadata":
+        return str(closure.abort_metadata.cause)
+    return str(closure.abort_cause) if which == "abort_cause" else ""
+
+
+def _moment(closure: Any, field: str) -> "datetime | None":
+    if not closure.HasField(field):
+        return None
+    stamp: Timestamp = getattr(closure, field)
+    return stamp.ToDatetime(tzinfo=timezone.utc)
+
+
+def _ended(closure: Any, phase: str, started: "datetime | None") -> "datetime | None":
+    if phase not in TERMINAL_PHASES:
+        return None
+    if started is not None and closure.HasField("duration"):
+        length: timedelta = closure.duration.ToTimedelta()
+        return started + length
+    return _moment(closure, "updated_at")
+
+
+def _is_older(message: Any, known: Any) -> bool:
+    """Whether `message` was written before what is known; the whole of an ended thing stays."""
+    if known is None or not known.closure.HasField("updated_at"):
+        return False
+    new, old = message.closure.updated_at, known.closure.updated_at
+    return (new.seconds, new.nanos) < (old.seconds, old.nanos)

@@ -1,0 +1,333 @@
+"""One execution: what it does now, what came of it, and the way to end it."""
+
+import asyncio
+import itertools
+import threading
+import time
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from flyteidl.admin.execution_pb2 import (
+    ExecutionTerminateRequest,
+    WorkflowExecutionGetDataRequest,
+)
+from flyteidl.admin.node_execution_pb2 import (
+    NodeExecutionGetDataRequest,
+    NodeExecutionGetRequest,
+)
+from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
+from flyteidl.core.identifier_pb2 import NodeExecutionIdentifier
+from flyteidl.core.literals_pb2 import LiteralMap
+
+from flyte_nb.api.errors import ErrorInfo, ExecutionFailed, RemoteError, StorageError, UsageError
+from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.api.literal_types import LiteralType
+from flyte_nb.client import fetching
+from flyte_nb.client.admin_client import AdminClient
+from flyte_nb.client.data import KernelData
+from flyte_nb.compiler.outline import Outline
+from flyte_nb.executions.assembly import Assembly
+from flyte_nb.executions.following import Follower
+from flyte_nb.executions.polling import refresh
+from flyte_nb.executions.python_values import python_values
+from flyte_nb.executions.views import ExecutionView, NodeView
+from flyte_nb.types.registry import Registry
+from flyte_nb.wire.identifiers import execution_id_to_idl
+
+
+class Context(NamedTuple):
+    """What executions of one session share."""
+
+    client: AdminClient
+    registry: Registry
+    data: KernelData
+
+
+class Execution:
+    """An execution on FlyteAdmin. All methods are synchronous; `await execution` waits too."""
+
+    def __init__(
+        self,
+        id: ExecutionId,
+        context: Context,
+        *,
+        input_codecs: "Mapping[str, Any] | None" = None,
+        output_codecs: "Mapping[str, Any] | None" = None,
+    ) -> None:
+        """One execution by id; nothing is read yet.
+
+        Args:
+            id: Its project, domain and name.
+            context: The session's client, types and data access.
+            input_codecs: How the author's own types are read, where the author is here.
+            output_codecs: The same for the outputs.
+        """
+        self.id = id
+        self._context = context
+        self._codecs = (input_codecs or {}, output_codecs or {})
+        self._serials = itertools.count(1)
+        self._closure: CompiledWorkflowClosure | None = None
+        self._last: ExecutionView | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name in project and domain."""
+        return self.id.name
+
+    def __repr__(self) -> str:
+        phase = f", {self._last.phase}" if self._last is not None else ""
+        return f"<execution {self.id.name} in {self.id.project}/{self.id.domain}{phase}>"
+
+    def view(self) -> ExecutionView:
+        """The execution as it stands, with its nodes.
+
+        Raises:
+            RemoteError: NOT_FOUND when there is no such execution, and other refusals.
+        """
+        if self._last is not None and self._last.is_terminal:
+            return self._last
+        assembly = Assembly()
+        own = refresh(self._context.client, self.id, assembly, threading.Lock())
+        assembly.describe(self._outline(own.closure.workflow_id))
+        return self._remember(assembly.view(next(self._serials)))
+
+    def watch(self) -> "Iterator[ExecutionView]":
+        """A view now and after every change; ends after the terminal one.
+
+        Leaving the loop early stops the watching and leaves the execution alone.
+
+        Raises:
+            RemoteError: FlyteAdmin refused, or stayed away for a minute.
+        """
+        return self._watch(None, threading.Event())
+
+    def wait(self, timeout: "float | None" = None) -> ExecutionView:
+        """Wait until the execution has ended; return its last view.
+
+        Args:
+            timeout: Seconds to wait at most; `None` waits as long as it takes.
+
+        Raises:
+            ExecutionFailed: it ended in anything but SUCCEEDED; the message is the task's own error.
+            TimeoutError: it has not ended in time; it goes on.
+            RemoteError: FlyteAdmin refused, or stayed away for a minute.
+        """
+        return self._wait(timeout, threading.Event())
+
+    def __await__(self) -> "Generator[Any, None, ExecutionView]":
+        return self._wait_in_thread().__await__()
+
+    def outputs(self) -> "dict[str, Any]":
+        """The outputs by name, as Python values.
+
+        Raises:
+            ExecutionFailed: it failed, so there are none.
+            UsageError: it has not ended yet.
+        """
+        view = self.view()
+        if not view.is_terminal:
+            raise UsageError(
+                f"{self.name} is {view.phase}: it has no outputs yet. Call wait() first."
+            )
+        if view.phase != "SUCCEEDED":
+            raise failure_of(view)
+        answer = self._data()
+        message = self._whole(answer.full_outputs, answer.outputs.url)
+        types = self._types("outputs", view)
+        return self._python(message, self._codecs[1], types)
+
+    def inputs(self) -> "dict[str, Any]":
+        """The inputs by name, as Python values; defaults included."""
+        answer = self._data()
+        message = self._whole(answer.full_inputs, answer.inputs.url)
+        return self._python(message, self._codecs[0], self._types("inputs", self._last))
+
+    def node_data(self, node_id: str) -> "tuple[dict[str, Any], dict[str, Any]]":
+        """Inputs and outputs of one node, by name; outputs are empty while there are none."""
+        identifier = NodeExecutionIdentifier(
+            execution_id=execution_id_to_idl(self.id), node_id=node_id
+        )
+        answer = self._context.client.call(
+            "GetNodeExecutionData",
+            NodeExecutionGetDataRequest(id=identifier),
+            doing=f"Reading node {node_id}",
+        )
+        inputs, outputs = answer.full_inputs, answer.full_outputs
+        if not inputs.literals or not outputs.literals:
+            node = self._context.client.call(
+                "GetNodeExecution", NodeExecutionGetRequest(id=identifier)
+            )
+            inputs = self._whole(inputs, node.input_uri)
+            outputs = self._whole(outputs, node.closure.output_uri)
+        return self._python(inputs, {}, {}), self._python(outputs, {}, {})
+
+    def logs(self, node_id: "str | None" = None, attempt: "int | None" = None) -> str:
+        """What the attempts printed: of all nodes, of one node, or of one attempt, counted from 0.
+
+        A log that lies on a web page elsewhere is named by its address.
+        """
+        parts = []
+        for node in self.view().nodes:
+            if node_id is not None and node_id not in (node.node_id, node.name):
+                continue
+            for one in node.attempts:
+                if attempt is not None and one.attempt != attempt:
+                    continue
+                for link in one.logs:
+                    title = f"{node.node_id} {node.name}, attempt {one.attempt + 1}"
+                    if len(one.logs) > 1:
+                        title += f", {link.name}"
+                    parts.append((title, self._log(link.uri)))
+        if len(parts) == 1:
+            return parts[0][1]
+        return "\n".join(f"--- {title}\n{text}" for title, text in parts)
+
+    def terminate(self, cause: str = "") -> None:
+        """Ask for the execution to be aborted. Nothing happens when it has ended already.
+
+        Raises:
+            RemoteError: NOT_FOUND when there is no such execution, and other refusals.
+        """
+        request = ExecutionTerminateRequest(id=execution_id_to_idl(self.id), cause=cause)
+        try:
+            self._context.client.call(
+                "TerminateExecution", request, doing=f"Terminating {self.name}", idempotent=True
+            )
+        except RemoteError as error:
+            if error.code != "FAILED_PRECONDITION":
+                raise
+
+    async def _wait_in_thread(self) -> ExecutionView:
+        stop = threading.Event()
+        try:
+            return await asyncio.to_thread(self._wait, None, stop)
+        except asyncio.CancelledError:
+            raise asyncio.CancelledError(self._not_waited_for()) from None
+        finally:
+            stop.set()  # a cancelled await ends its thread
+
+    def _wait(self, timeout: "float | None", stop: threading.Event) -> ExecutionView:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        view = None
+        try:
+            for view in self._watch(deadline, stop):  # noqa: B007 - the last one counts
+                pass
+        except TimeoutError:
+            phase = self._last.phase if self._last is not None else "not seen yet"
+            raise TimeoutError(
+                f"{self.name} has not ended after {timeout:g} s (it is {phase}). It goes on;"
+                " wait() again, or terminate()."
+            ) from None
+        if view is None or not view.is_terminal:
+            raise RemoteError(f"Watching {self.name} was stopped.", code="CANCELLED")
+        if view.phase != "SUCCEEDED":
+            raise failure_of(view)
+        return view
+
+    def _not_waited_for(self) -> str:
+        return (
+            f"{self.name} is not waited for any longer. It goes on: wait() again, follow it with"
+            f" %flyte watch {self.name}, or end it with terminate()."
+        )
+
+    def _watch(self, deadline: "float | None", stop: threading.Event) -> "Iterator[ExecutionView]":
+        if self._last is not None and self._last.is_terminal:
+            yield self._last
+            return
+        follower = Follower(self._context.client, self.id, self._outline)
+        try:
+            follower.start()
+            for view in follower.views(self._serials, deadline, stop):
+                yield self._remember(view)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(self._not_waited_for()) from None
+        finally:
+            follower.close()
+
+    def _remember(self, view: "ExecutionView | None") -> ExecutionView:
+        if view is None:
+            raise RemoteError(f"There is no execution {self.name}.", code="NOT_FOUND")
+        self._last = view
+        return view
+
+    def _outline(self, workflow: Any) -> Outline:
+        return Outline(self._compiled(workflow))
+
+    def _compiled(self, workflow: Any) -> "CompiledWorkflowClosure | None":
+        if self._closure is None:
+            self._closure = fetching.closure_of(self._context.client, workflow)
+        return self._closure
+
+    def _types(self, side: str, view: "ExecutionView | None") -> "Mapping[str, LiteralType]":
+        view = view if view is not None else self.view()
+        closure = self._compiled(fetching.identifier_to_message(view.workflow))
+        if closure is None:
+            return {}
+        interface = fetching.interface_of(closure.primary.template)
+        variables = interface.inputs if side == "inputs" else interface.outputs
+        return {name: variable.type for name, variable in variables.items()}
+
+    def _data(self) -> Any:
+        return self._context.client.call(
+            "GetExecutionData",
+            WorkflowExecutionGetDataRequest(id=execution_id_to_idl(self.id)),
+            doing=f"Reading the data of {self.name}",
+        )
+
+    def _whole(self, message: LiteralMap, uri: str) -> LiteralMap:
+        """FlyteAdmin leaves out what is over 2 MB; it lies in the store."""
+        if message.literals or not uri:
+            return message
+        try:
+            return LiteralMap.FromString(self._context.data.read(uri))
+        except StorageError:
+            return message  # nothing was written there: the task has no inputs or outputs
+
+    def _python(
+        self, message: LiteralMap, codecs: "Mapping[str, Any]", types: "Mapping[str, LiteralType]"
+    ) -> "dict[str, Any]":
+        context = self._context
+        return python_values(
+            message, context.registry, context.data, codecs=codecs, interface=types
+        )
+
+    def _log(self, uri: str) -> str:
+        if uri.startswith(("http://", "https://")):
+            return uri
+        try:
+            return self._context.data.read(uri).decode("utf-8", "replace")
+        except StorageError as error:
+            return f"(the log at {uri} cannot be read: {error})"
+
+
+def failure_of(view: ExecutionView) -> ExecutionFailed:
+    """The error of an execution that did not succeed: the failed task's own, where there is one."""
+    node = _culprit(view)
+    attempts = [item.error for item in node.attempts if item.error is not None] if node else []
+    info = attempts[-1] if attempts else (node.error if node and node.error else view.error)
+    short = view.entity.name.rpartition(".")[2] or view.id.name
+    if info is None:
+        cause = f": {view.abort_cause}" if view.abort_cause else ""
+        info = ErrorInfo(view.phase, f"The execution is {view.phase}{cause}")
+    where = f" in node {node.node_id} ({node.name})" if node is not None else ""
+    return ExecutionFailed(
+        f"{short} ({view.id.name}) {_said(view.phase)}{where}: {info.message}",
+        info=info,
+        node_id=node.node_id if node is not None else "",
+        name=view.id.name,
+    )
+
+
+def _said(phase: str) -> str:
+    return {"FAILED": "failed", "ABORTED": "was aborted", "TIMED_OUT": "timed out"}.get(
+        phase, f"ended {phase}"
+    )
+
+
+def _culprit(view: ExecutionView) -> "NodeView | None":
+    """The node where it began: failed, and no node below it failed."""
+    failed = [node for node in view.nodes if node.phase in ("FAILED", "TIMED_OUT")]
+    parents = {node.parent_id for node in failed}
+    leaves = [node for node in failed if node.node_id not in parents]
+    leaves.sort(key=lambda node: (node.ended_at is None, node.ended_at))
+    return leaves[0] if leaves else None

@@ -1,0 +1,84 @@
+"""What FlyteAdmin says of itself, and its latest executions."""
+
+from typing import Any, Protocol
+
+from flyteidl.admin.common_pb2 import NamedEntityIdentifier, ResourceListRequest, Sort
+from flyteidl.admin.version_pb2 import GetVersionRequest
+
+from flyte_nb.api.errors import RemoteError
+from flyte_nb.client.admin_client import AdminClient
+from flyte_nb.executions.assembly import Assembly
+from flyte_nb.executions.views import ExecutionView
+
+
+def executions(client: AdminClient, project: str, domain: str, limit: int) -> "list[ExecutionView]":
+    """The newest executions first. Error messages are cut short by FlyteAdmin's list.
+
+    Raises:
+        RemoteError: FlyteAdmin refused.
+    """
+    page = client.call(
+        "ListExecutions",
+        ResourceListRequest(
+            id=NamedEntityIdentifier(project=project, domain=domain),
+            limit=limit,
+            sort_by=Sort(key="created_at", direction=Sort.DESCENDING),
+        ),
+        doing="Listing executions",
+    )
+    views = []
+    for message in page.executions:
+        assembly = Assembly()
+        assembly.apply(message)
+        view = assembly.view(0)
+        if view is not None:
+            views.append(view)
+    return views
+
+
+def health(client: AdminClient) -> "dict[str, Any]":
+    """Whether FlyteAdmin answers, with its version, or the error."""
+    try:
+        answer = client.call("GetVersion", GetVersionRequest())
+    except RemoteError as error:
+        return {"answers": False, "error": error.message}
+    return {"answers": True, "version": answer.control_plane_version.Version}
+
+
+class _Connected(Protocol):
+    """What a session says of itself."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def notebook(self) -> Any: ...
+
+    endpoint: str
+    project: str
+    domain: str
+    client: AdminClient
+
+
+def status(session: _Connected, backend: Any, config: Any) -> "dict[str, Any]":
+    """Where a session goes, and whether somebody answers there.
+
+    Args:
+        session: Which one.
+        backend: The local backend, once it is known.
+        config: What a cluster was configured by.
+    """
+    known: dict[str, Any] = {
+        "backend": session.label,
+        "endpoint": session.endpoint,
+        "project": session.project,
+        "domain": session.domain,
+        "notebook": session.notebook.name,
+        "named_by": session.notebook.source,
+        **health(session.client),
+    }
+    if backend is not None:
+        known |= {"home": str(backend.home), "pid": backend.pid}
+        known["config_file"] = str(backend.config_file)
+    if config is not None:
+        known["configured_by"] = config.source
+    return known

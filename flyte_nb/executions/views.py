@@ -1,0 +1,78 @@
+"""What a person sees of executions, as values. Displays, widgets and commands show these."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from flyte_nb.api.errors import ErrorInfo
+from flyte_nb.api.identifiers import ExecutionId, Identifier
+
+TERMINAL_PHASES = frozenset({"SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT", "SKIPPED", "RECOVERED"})
+"""Phases that do not change any more, of executions, nodes and attempts alike."""
+
+
+class LogLink(NamedTuple):
+    """Where an attempt's log lies; `uri` is `file://…` on the local backend, a web page elsewhere."""
+
+    name: str
+    uri: str
+
+
+class AttemptView(NamedTuple):
+    """One attempt at a task (flyteidl `TaskExecution`)."""
+
+    attempt: int
+    """Counted from 0, as in flyteidl."""
+    phase: str
+    started_at: "datetime | None" = None
+    ended_at: "datetime | None" = None
+    error: "ErrorInfo | None" = None
+    logs: "tuple[LogLink, ...]" = ()
+    cpu_s: "float | None" = None
+    """Processor seconds used, where the backend knows."""
+    max_rss_bytes: "int | None" = None
+    reason: str = ""
+
+
+class NodeView(NamedTuple):
+    """One node of a run (flyteidl `NodeExecution`). Times are UTC."""
+
+    node_id: str
+    """Unique in the execution, e.g. `n0-0-dn1`."""
+    spec_node_id: str
+    """Its id in the workflow's template, e.g. `n0`."""
+    name: str
+    phase: str
+    """As in flyteidl: `QUEUED`, `RUNNING`, `SUCCEEDED`, …"""
+    kind: str = "task"
+    started_at: "datetime | None" = None
+    ended_at: "datetime | None" = None
+    cache_status: str = ""
+    """Empty, or flyteidl's `CACHE_HIT`, `CACHE_MISS`, `CACHE_POPULATED`, …"""
+    error: "ErrorInfo | None" = None
+    attempts: "tuple[AttemptView, ...]" = ()
+    parent_id: str = ""
+    child_execution: "ExecutionId | None" = None
+
+
+class ExecutionView(NamedTuple):
+    """One execution at one moment. A later view of the same execution has a higher `serial`."""
+
+    id: ExecutionId
+    entity: Identifier
+    """The launch plan or task that was launched."""
+    workflow: Identifier
+    phase: str
+    created_at: datetime
+    started_at: "datetime | None" = None
+    ended_at: "datetime | None" = None
+    error: "ErrorInfo | None" = None
+    abort_cause: str = ""
+    nodes: "tuple[NodeView, ...]" = ()
+    """In the order in which they were recorded; without start and end node."""
+    total_nodes: int = 0
+    serial: int = 0
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the execution has ended."""
+        return self.phase in TERMINAL_PHASES

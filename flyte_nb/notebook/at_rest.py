@@ -1,0 +1,304 @@
+"""What rests in a notebook: a mime bundle of static HTML and text for every noun that is shown.
+
+The cards make the HTML; here is only which card a noun has, and what its text is.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from flyte_nb.api.errors import CompileFailed, RegistrationFailed
+from flyte_nb.api.identifiers import Scope
+from flyte_nb.executions.views import ExecutionView
+from flyte_nb.graph.elements import Graph
+from flyte_nb.graph.html import figure
+from flyte_nb.graph.palette import style_of
+from flyte_nb.notebook.arguments import Command
+from flyte_nb.notebook.cards import bundle as bundle_card
+from flyte_nb.notebook.cards import compilation as compilation_card
+from flyte_nb.notebook.cards import execution as execution_card
+from flyte_nb.notebook.cards import executions as executions_card
+from flyte_nb.notebook.cards import pieces, units, value_html
+from flyte_nb.notebook.cards import registration as registration_card
+from flyte_nb.notebook.kernel.cells import CellRegistry
+from flyte_nb.notebook.looking import card as compiled_card
+from flyte_nb.notebook.looking.exploring import Seen, Subject, graph_of_compiled, placed
+from flyte_nb.notebook.paper import theme
+from flyte_nb.notebook.paper.html import Safe, element, with_code
+from flyte_nb.registering.bundle_view import Bundle as BundleView
+from flyte_nb.registering.views import Registration
+
+Humanize = Callable[[str], str]
+Bundle = dict[str, Any]
+
+_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def with_fallback(widget: Any, at_rest: "Mapping[str, Any]") -> Bundle:
+    """The widget's bundle, with static HTML and text for where no widget can be shown."""
+    made = widget._repr_mimebundle_()
+    own = made[0] if isinstance(made, tuple) else made
+    return {**at_rest, _VIEW: own[_VIEW]}
+
+
+def registration(
+    registration: Registration,
+    *,
+    scope: Scope,
+    label: str,
+    running: bool = False,
+    dry_run: bool = False,
+    notes: "Sequence[str]" = (),
+    humanize: Humanize = str,
+) -> Bundle:
+    """A registration, finished or going on."""
+    card = registration_card.card(
+        registration,
+        scope=scope,
+        label=label,
+        running=running,
+        dry_run=dry_run,
+        notes=notes,
+        humanize=humanize,
+    )
+    return _bundle(
+        card,
+        "\n".join([registration_card.text(registration, running=running, dry_run=dry_run), *notes]),
+    )
+
+
+def bundle(view: BundleView, *, label: str, humanize: Humanize) -> Bundle:
+    """What travels with tasks; `label` is what it was compared with."""
+    return _bundle(
+        bundle_card.card(view, where=label, humanize=humanize),
+        bundle_card.text(view, humanize=humanize),
+    )
+
+
+def execution(
+    view: ExecutionView,
+    graph: Graph,
+    *,
+    inputs: "Mapping[str, Any]",
+    outputs: "Mapping[str, Any]",
+    logs: str,
+    humanize: Humanize,
+) -> Bundle:
+    """An execution with everything that is known of it."""
+    card = execution_card.card(
+        view,
+        graph,
+        inputs={name: value(one) for name, one in inputs.items()},
+        outputs={name: value(one) for name, one in outputs.items()},
+        logs=humanize(logs),
+        now=datetime.now(timezone.utc),
+        humanize=humanize,
+    )
+    return _bundle(card, humanize(execution_card.text(view, graph)))
+
+
+def launched(view: ExecutionView) -> Bundle:
+    """An execution that goes on."""
+    card = pieces.card(
+        pieces.head(
+            view.workflow.name,
+            view.id.name,
+            element("span", with_code("`%flyte watch` follows it", theme.CODE), style=theme.QUIET),
+            pills=(pieces.phase_pill(view.phase),),
+        )
+    )
+    word = style_of(view.phase).word
+    return _bundle(card, f"{view.workflow.name} {view.id.name} {word}; %flyte watch follows it")
+
+
+def executions(views: "Sequence[ExecutionView]", *, scope: Scope, label: str) -> Bundle:
+    """The newest executions."""
+    where = f"{scope.project} / {scope.domain} · {label}"
+    now = datetime.now(timezone.utc)
+    return _bundle(
+        executions_card.card(views, where=where, now=now), executions_card.text(views, now=now)
+    )
+
+
+def compiled(compiled: Any, humanize: Humanize, notes: "Sequence[str]" = ()) -> Bundle:
+    """A workflow's graph, or its problems on the graph."""
+    graph = graph_of_compiled(compiled)
+    problems = placed(compiled.problems, compiled.name, graph)
+    card = compiled_card.card(compiled.name, graph, problems, notes=notes, humanize=humanize)
+    return _bundle(card, humanize(compiled_card.text(graph, problems)))
+
+
+def explored(
+    subject: Subject, seen: Seen, *, notes: "Sequence[str]" = (), anchor: str = ""
+) -> Bundle:
+    """A workflow's graph as somebody opened it; a script finds it by the class `anchor`."""
+    picture = subject.picture(seen)
+    drawn = figure(picture.layout, **picture.marks)
+    if subject.compared:  # within what the script hides: it says so itself
+        drawn += element("div", subject.compared, style=theme.QUIET)
+    card = compiled_card.card(
+        subject.name,
+        subject.graph,
+        subject.problems,
+        picture=drawn,
+        notes=notes,
+        humanize=subject.humanize,
+        anchor=anchor,
+    )
+    return _bundle(card, subject.humanize(compiled_card.opened_text(subject, picture.graph)))
+
+
+def task(name: str, signature: Any, options: "Sequence[str]", *, doc: str, place: str) -> Bundle:
+    """A task's signature: its inputs and outputs with their types.
+
+    Args:
+        name: The full name.
+        signature: An `sdk.signature.TaskSignature`.
+        options: What was asked for, e.g. `2 retries`.
+        doc: The first line of its docstring.
+        place: Where it is defined, e.g. `cell [7]`.
+    """
+    from flyte_nb.types.codec import spell
+
+    rows = []
+    for var, codec in signature.input_codecs.items():
+        default = f"= {signature.defaults[var]!r}" if var in signature.defaults else "required"
+        rows.append(("input", var, spell(codec.python_type), default))
+    for var, codec in signature.output_codecs.items():
+        rows.append(("output", var, spell(codec.python_type), ""))
+    table = [
+        (
+            element("span", side, style=theme.SOFT),
+            element("b", var),
+            element("code", kind, style=theme.CODE),
+            element("span", note, style=theme.SOFT),
+        )
+        for side, var, kind, note in rows
+    ]
+    said = " · ".join(options)
+    card = pieces.card(
+        pieces.head(name, " · ".join(filter(None, ("task", place))), *((said,) if said else ())),
+        element("div", doc, style="padding:0 14px 9px 14px") if doc else None,
+        pieces.table(("", "", "", ""), table),
+    )
+    lines = [f"{side} {var}: {kind} {note}".rstrip() for side, var, kind, note in rows]
+    return _bundle(card, "\n".join([f"task {name}", *(f"  {line}" for line in lines)]))
+
+
+def failure(error: Exception, *, text: str, cells: CellRegistry) -> Bundle:
+    """In place of a display that could not be made: why not. `text` is the value's repr."""
+    problems = getattr(error, "problems", ())
+    if problems and isinstance(error, (CompileFailed, RegistrationFailed)):
+        body = pieces.problems(problems, humanize=cells.humanize)
+    else:
+        body = element("div", cells.humanize(str(error)), style="white-space:pre-wrap")
+    failed = style_of("FAILED")
+    card = pieces.card(
+        pieces.head(text, pills=(pieces.pill(failed, type(error).__name__),)),
+        element("div", pieces.panel(failed, body), style="padding:0 14px 11px 14px"),
+    )
+    return _bundle(card, f"{text}\n{type(error).__name__}: {cells.humanize(str(error))}")
+
+
+def status(label: str, scope: Scope, facts: "Mapping[str, Any]") -> Bundle:
+    """Where we are connected, and how it is there."""
+    answers = facts.get("answers", True)
+    shown = {name.replace("_", " "): str(fact) for name, fact in facts.items() if name != "answers"}
+    rows = [
+        (element("span", name, style=theme.SOFT), element("span", fact, style=theme.MONO))
+        for name, fact in shown.items()
+        if fact
+    ]
+    place = f"{scope.main_module} → {scope.project} / {scope.domain}"
+    failed = theme.FAILED._replace(word="does not answer")
+    pill = pieces.pill(theme.NEW, "connected") if answers else pieces.pill(failed)
+    card = pieces.card(
+        pieces.head(label, place, pills=(pill,)),
+        pieces.table(("", ""), rows),
+    )
+    lines = [f"{name}: {fact}" for name, fact in shown.items()]
+    return _bundle(card, "\n".join([f"{label}: {place}", *lines]))
+
+
+def help_page(commands: "Sequence[Command]") -> Bundle:
+    """The commands; of a single one, its flags too."""
+    rows = [(element("code", row.usage, style=theme.CODE), row.help) for row in commands]
+    if len(commands) == 1:
+        rows += [
+            (element("code", f"{o.flag} {o.takes}".strip(), style=theme.CODE), o.help)
+            for o in commands[0].options
+        ]
+    foot = with_code(
+        "A cell that begins with `%%task name(x: int) -> y: float` is a task: it sees `x` and sets `y`.",
+        theme.CODE,
+    )
+    card = pieces.card(
+        pieces.head("%flyte", "register, launch and watch from the notebook"),
+        pieces.table(("", ""), rows),
+        element("div", foot, style=f"{theme.SECTION};{theme.BODY}") if len(commands) > 1 else None,
+    )
+    lines = [f"{row.usage}\n    {row.help}" for row in commands]
+    lines += (
+        [f"    {o.flag} {o.takes}  {o.help}" for o in commands[0].options[:]]
+        if (len(commands) == 1)
+        else []
+    )
+    return _bundle(card, "\n".join(lines))
+
+
+def form_at_rest(title: str, fields: "Sequence[Any]") -> Bundle:
+    """What a launch form is for those who cannot have it: its fields as a table."""
+    rows = [
+        (
+            element("b", field.name),
+            element("code", field.caption, style=theme.CODE),
+            element("span", field.initial(), style=theme.MONO),
+        )
+        for field in fields
+    ]
+    advice = with_code(
+        "Run the cell again for the form, or give the inputs in the line.", theme.CODE
+    )
+    card = pieces.card(
+        pieces.head(f"Launch {title}"),
+        pieces.table(("input", "type", "default"), rows) if rows else None,
+        element("div", advice, style=f"{theme.BODY};{theme.QUIET}"),
+    )
+    lines = [f"  {field.name}: {field.caption}" for field in fields]
+    return _bundle(card, "\n".join([f"Launch {title}", *lines]))
+
+
+def note(text: str, notes: "Sequence[str]" = ()) -> Bundle:
+    """A line of text, and remarks below it; `backticks` mark code."""
+    said = element("div", with_code(text, theme.CODE), style=theme.BODY)
+    return _bundle(
+        pieces.card(said, pieces.notes(notes)), "\n".join((text, *notes)).replace("`", "")
+    )
+
+
+def compilation(
+    compilation: Any, where: str, humanize: Humanize, notes: "Sequence[str]" = ()
+) -> Bundle:
+    """What the notebook defines, compiled: each entity's state, and every problem."""
+    stale = compilation.stale
+    card = compilation_card.card(
+        compilation.report, stale, where=where, notes=notes, humanize=humanize
+    )
+    text = compilation_card.text(compilation.report, stale)
+    return _bundle(card, humanize("\n".join((text, *notes)).replace("`", "")))
+
+
+def uploading(said: str, done: int, total: int) -> Bundle:
+    """What goes on, with a bar of the bytes that are uploaded, or were there before."""
+    text = f"{said} uploading: {units.size(done)} of {units.size(total)}"
+    bar = pieces.bar([(done / max(total, 1), theme.NEW)])
+    return _bundle(pieces.card(bar, element("div", text, style=theme.BODY)), text)
+
+
+def value(value: Any) -> Safe:
+    """A Python value as HTML."""
+    return value_html.formatted(value)
+
+
+def _bundle(html: str, text: str) -> Bundle:
+    return {"text/html": str(html), "text/plain": text}

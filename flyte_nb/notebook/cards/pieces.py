@@ -1,0 +1,167 @@
+"""What cards are made of: frame, head, pills, tables, folding sections, panels of problems."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from flyte_nb.api.problems import Problem
+from flyte_nb.graph.palette import PhaseStyle, style_of
+from flyte_nb.notebook.paper import theme
+from flyte_nb.notebook.paper.html import Child, Safe, element, join, with_code
+
+Humanize = Callable[[str], str]
+"""Replaces the file names of cells by `cell [7]`; see `CellRegistry.humanize`."""
+
+
+def card(*children: Child) -> Safe:
+    """The frame around everything."""
+    return element("div", *children, style=theme.CARD)
+
+
+def head(title: str, note: str = "", *right: Child, pills: "Sequence[Child]" = ()) -> Safe:
+    """The first line: what it is, where it is, how it stands; `right` keeps to the right."""
+    return element(
+        "div",
+        element("span", title, style=theme.TITLE),
+        element("span", note, style=f"{theme.MONO};{theme.SOFT}") if note else None,
+        *pills,
+        element("span", style=theme.GROW) if right else None,
+        *right,
+        style=theme.HEAD,
+    )
+
+
+def pill(style: PhaseStyle, words: str = "") -> Safe:
+    """Mark and word in the colours of a phase."""
+    return element("span", marked(style), " ", words or style.word, style=theme.pill(style))
+
+
+def phase_pill(phase: str) -> Safe:
+    """The pill of a phase."""
+    return pill(style_of(phase))
+
+
+def marked(style: PhaseStyle) -> Safe:
+    """The mark alone."""
+    return element("span", style.mark, style=theme.mark(style), title=style.word)
+
+
+def bar(parts: "Iterable[tuple[float, PhaseStyle]]") -> Safe:
+    """A thin stacked bar; each part is (share of the whole from 0 to 1, style)."""
+    pieces = [
+        element(
+            "div",
+            style=f"width:{100 * share:.2f}%;height:4px;background-color:{style.mid}",
+            title=style.word,
+        )
+        for share, style in parts
+        if share > 0
+    ]
+    return element("div", *pieces, style=f"display:flex;height:4px;{theme.SUNK}")
+
+
+def table(
+    heads: "Sequence[str]", rows: "Iterable[Sequence[Child]]", *, right: "Sequence[int]" = ()
+) -> Safe:
+    """A table; columns in `right` hold numbers. Without any head there is no head line."""
+
+    def styled(base: str, column: int) -> str:
+        return f"{base};{theme.RIGHT}" if column in right else base
+
+    head_cells = [
+        element("th", name, style=styled(theme.HEADING, column), scope="col")
+        for column, name in enumerate(heads)
+    ]
+    body = [
+        element(
+            "tr",
+            *(
+                element("td", cell, style=styled(theme.CELL, column))
+                for column, cell in enumerate(row)
+            ),
+            style=theme.ROW,
+        )
+        for row in rows
+    ]
+    head_row = element("tr", *head_cells, style=theme.ROW) if any(heads) else None
+    return element(
+        "table",
+        element("thead", head_row) if head_row else None,
+        element("tbody", *body),
+        style=theme.TABLE,
+    )
+
+
+def section(title: str, *children: Child, note: str = "", is_open: bool = False) -> Safe:
+    """A part that folds. It works without scripts, by keyboard, and in exports."""
+    said = element("span", f" {note}", style=f"{theme.QUIET};font-weight:400") if note else None
+    return element(
+        "details",
+        element("summary", title, said, style=theme.SUMMARY),
+        *children,
+        style=theme.SECTION,
+        open=is_open,
+    )
+
+
+def panel(style: PhaseStyle, *children: Child) -> Safe:
+    """A panel with a coloured edge."""
+    return element("div", *children, style=theme.panel(style))
+
+
+def notes(lines: "Iterable[str]") -> "Safe | None":
+    """Remarks below a card's content; `backticks` mark code."""
+    said = [element("div", with_code(line, theme.CODE)) for line in lines]
+    if not said:
+        return None
+    return element("div", *said, style=f"border-top:{theme.LINE};padding:7px 14px;font-size:12px")
+
+
+def problems(
+    found: "Sequence[Problem]",
+    *,
+    humanize: Humanize,
+    titles: "Mapping[str, str] | None" = None,
+) -> Safe:
+    """Problems with their numbers, as they stand on the graph; `titles` names its nodes."""
+    return join(
+        element(
+            "div",
+            _problem_head(number, problem, humanize, titles or {}),
+            element("div", with_code(humanize(said_of(problem)), theme.CODE)),
+            element("div", with_code(humanize(problem.hint), theme.CODE)) if problem.hint else None,
+            style="margin:0 0 12px 0" if number < len(found) else "margin:0",
+        )
+        for number, problem in enumerate(found, start=1)
+    )
+
+
+def said_of(problem: Problem) -> str:
+    """The message without the `fit.depth: ` that stands above it already."""
+    place, _, rest = problem.message.partition(": ")
+    told = problem.variable and place.endswith(f".{problem.variable}") and " " not in place
+    return rest if rest and told else problem.message
+
+
+def _problem_head(
+    number: int, problem: Problem, humanize: Humanize, titles: "Mapping[str, str]"
+) -> Safe:
+    """`1 · train.depth   cell [7], line 3`."""
+    subject = titles.get(problem.node_id, problem.node_id) or problem.entity.rpartition(".")[2]
+    place = ".".join(part for part in (subject, problem.variable) if part) or problem.code
+    where = ""
+    if problem.location is not None:
+        where = humanize(f"{problem.location.filename}:{problem.location.line}")
+    return element(
+        "div",
+        element("b", f"{number} · {place}"),
+        element("span", f"  {where}", style=f"{theme.MONO};{theme.SOFT}") if where else None,
+    )
+
+
+def message(title: str, text: str, style: "PhaseStyle | None" = None, hint: str = "") -> Safe:
+    """A card with one thing to say."""
+    said: list[Child] = [element("div", with_code(text, theme.CODE), style="white-space:pre-wrap")]
+    if hint:
+        said.append(element("div", with_code(hint, theme.CODE), style=theme.SOFT))
+    body = panel(style, *said) if style is not None else join(said)
+    pills = (pill(style),) if style is not None else ()
+    return card(head(title, pills=pills), element("div", body, style="padding:0 14px 11px 14px"))

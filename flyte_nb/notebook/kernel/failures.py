@@ -1,0 +1,155 @@
+"""How our errors look under a cell: what is wrong, where in the notebook, what to do; no frames of ours."""
+
+import traceback
+from asyncio import CancelledError
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from flyte_nb.api.errors import (
+    CompileFailed,
+    ExecutionFailed,
+    FlyteNbError,
+    RegistrationFailed,
+    UsageError,
+)
+from flyte_nb.api.problems import Problem
+from flyte_nb.notebook.cards.errors import told
+from flyte_nb.notebook.kernel.cells import CellRegistry
+from flyte_nb.worker.failures import is_ours
+
+_RED, _BOLD, _DIM, _PLAIN = "\x1b[31m", "\x1b[1m", "\x1b[2m", "\x1b[0m"
+
+
+class BrokenCell(FlyteNbError):
+    """A `%%task` cell that is no Python. Looks like Python's own syntax error."""
+
+    def __init__(self, error: SyntaxError) -> None:
+        super().__init__(error.msg)
+        self.error = error
+
+
+class Interrupted(FlyteNbError):
+    """The person interrupted the kernel; the message says what was done and what goes on."""
+
+
+OURS = (FlyteNbError, UsageError)
+"""What is shown without a traceback."""
+
+STOPPED = (KeyboardInterrupt, TimeoutError, CancelledError)
+"""What ends a call of ours from outside; shown the same way when it went through our frames."""
+
+
+def install(shell: Any, cells: CellRegistry) -> "Callable[[], None]":
+    """Show our errors this way in this shell; the result undoes it."""
+    before = shell.custom_exceptions, shell.CustomTB
+
+    def show(
+        shell: Any,
+        kind: "type[BaseException]",
+        error: BaseException,
+        frames: "TracebackType | None",
+        tb_offset: "int | None" = None,
+    ) -> "list[str]":
+        if isinstance(error, STOPPED) and not _is_in_ours(frames):
+            shell.showtraceback((kind, error, frames), tb_offset=tb_offset)
+            return []
+        lines = rendered(error, frames, cells)
+        if isinstance(error, BrokenCell):
+            kind = SyntaxError
+        shell._last_traceback = lines
+        shell._showtraceback(kind, error, lines)
+        return lines
+
+    shell.set_custom_exc((*OURS, *STOPPED), show)
+
+    def undo() -> None:
+        shell.custom_exceptions, shell.CustomTB = before
+
+    return undo
+
+
+def rendered(
+    error: BaseException, frames: "TracebackType | None", cells: CellRegistry
+) -> "list[str]":
+    """The lines for a terminal or an error output, with ANSI colours."""
+    if isinstance(error, BrokenCell):
+        return _syntax_error(error.error, cells)
+    if isinstance(error, ExecutionFailed) and "Message:" in error.info.message:
+        return _task_error(error, cells)
+    if isinstance(error, STOPPED):
+        return _stopped(error, frames, cells)
+    problems = getattr(error, "problems", ())
+    title, _, rest = cells.humanize(str(error)).partition("\n")
+    if problems and isinstance(error, (CompileFailed, RegistrationFailed)):
+        rest = "\n".join(problem_lines(problems, cells))
+    lines = [f"{_RED}{_BOLD}{type(error).__name__}{_PLAIN}: {title}"]
+    lines += rest.splitlines() if rest else []
+    place = _last_place(frames, cells)
+    if place:
+        lines.append(f"{_DIM}{place}{_PLAIN}")
+    return lines
+
+
+def problem_lines(problems: "tuple[Problem, ...]", cells: CellRegistry) -> "list[str]":
+    """One numbered line a problem: where, what, what to do, in which cell."""
+    lines = []
+    for number, problem in enumerate(problems, start=1):
+        subject = ".".join(part for part in (problem.node_id, problem.variable) if part)
+        place = cells.place(problem.location)
+        lines.append(
+            f"{number}. "
+            + (f"{_BOLD}{subject}{_PLAIN} " if subject else "")
+            + cells.humanize(problem.message)
+            + (f" {problem.hint}" if problem.hint else "")
+            + (f" {_DIM}({place}){_PLAIN}" if place else "")
+        )
+    return lines
+
+
+def _syntax_error(error: SyntaxError, cells: CellRegistry) -> "list[str]":
+    """The cell and line, the text with a caret below it, the message."""
+    label = cells.label(error.filename or "") or "the cell"
+    lines = [f"{label}, line {error.lineno}"]
+    text = (error.text or "").rstrip("\n")
+    if text:
+        bare = text.lstrip()
+        at = max(0, (error.offset or 1) - 1 - (len(text) - len(bare)))
+        lines += [f"    {bare}", f"    {' ' * at}{_BOLD}^{_PLAIN}"]
+    return [*lines, f"{_RED}{_BOLD}SyntaxError{_PLAIN}: {error.msg}"]
+
+
+def _task_error(error: ExecutionFailed, cells: CellRegistry) -> "list[str]":
+    """What failed and why, then the author's frames: those of another process, in cells."""
+    what = error.message.partition(": Trace:")[0]
+    said = told(cells.humanize(error.info.message))
+    title = f"{_RED}{_BOLD}{type(error).__name__}{_PLAIN}: {what}"
+    return [title, *said.trace.splitlines(), f"{_BOLD}{said.said}{_PLAIN}"]
+
+
+def _stopped(
+    error: BaseException, frames: "TracebackType | None", cells: CellRegistry
+) -> "list[str]":
+    """What was stopped and what goes on, then every line of the author's that it was in."""
+    title = cells.humanize(str(error)) or "It was interrupted."
+    lines = [f"{_RED}{_BOLD}{type(error).__name__}{_PLAIN}: {title}"]
+    return [*lines, *(f"{_DIM}{place}{_PLAIN}" for place in _places(frames, cells))]
+
+
+def _is_in_ours(frames: "TracebackType | None") -> bool:
+    return any(is_ours(frame.f_code.co_filename) for frame, _ in traceback.walk_tb(frames))
+
+
+def _last_place(frames: "TracebackType | None", cells: CellRegistry) -> str:
+    """Where in the author's code it was raised: the innermost frame of a cell, with its line."""
+    return (_places(frames, cells) or [""])[-1]
+
+
+def _places(frames: "TracebackType | None", cells: CellRegistry) -> "list[str]":
+    """The frames in cells, outermost first."""
+    found = []
+    for frame in traceback.extract_tb(frames):
+        label = cells.label(frame.filename)
+        if label and not (frame.line or "").startswith("get_ipython()"):
+            found.append(f"{label}, line {frame.lineno}: {(frame.line or '').strip()}")
+    return found

@@ -1,0 +1,160 @@
+"""What the notebook needs from a session and an execution. It is given both; it never imports them.
+
+The session that fulfils these is made in `flyte_nb.session.session`, one floor up; tests give a fake.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from flyte_nb.api.identifiers import Scope
+from flyte_nb.api.problems import Problem
+from flyte_nb.api.specs import TypedInterface
+from flyte_nb.drafting.reports import Report
+from flyte_nb.executions.views import ExecutionView
+from flyte_nb.registering.bundle_view import Bundle
+from flyte_nb.registering.views import RegisteredEntity, Registration
+
+
+class ExecutionPort(Protocol):
+    """One execution that can be followed, read and ended."""
+
+    def view(self) -> ExecutionView:
+        """The execution as it stands."""
+        ...
+
+    def watch(self) -> Iterator[ExecutionView]:
+        """A view now and after every change; ends after the terminal one."""
+        ...
+
+    def inputs(self) -> Mapping[str, Any]:
+        """The execution's inputs by name, as Python values."""
+        ...
+
+    def outputs(self) -> Any:
+        """The execution's outputs, as Python values."""
+        ...
+
+    def node_data(self, node_id: str) -> "tuple[Mapping[str, Any], Mapping[str, Any]]":
+        """Inputs and outputs of one node, by name."""
+        ...
+
+    def logs(self, node_id: "str | None" = None, attempt: "int | None" = None) -> str:
+        """What the attempts printed: all of them, or those of one node, or one attempt."""
+        ...
+
+    def terminate(self, cause: str) -> None:
+        """Ask the backend to abort the execution."""
+        ...
+
+
+class CompiledPort(Protocol):
+    """A workflow that was compiled, or the reasons why it was not."""
+
+    @property
+    def name(self) -> str:
+        """The entity's full name."""
+        ...
+
+    @property
+    def closure(self) -> Any:
+        """The `CompiledWorkflowClosure`, or `None` when it did not compile."""
+        ...
+
+    @property
+    def template(self) -> Any:
+        """The `api.specs.WorkflowTemplate` as far as it could be traced."""
+        ...
+
+    @property
+    def problems(self) -> "tuple[Problem, ...]":
+        """Everything that is wrong, all at once."""
+        ...
+
+    @property
+    def drafts(self) -> "tuple[Any, ...]":
+        """It and all it uses (`client.drafts.Draft`), as far as they could be made."""
+        ...
+
+
+Progress = Callable[["RegisteredEntity"], None]
+"""Called with each entity as soon as its fate is known."""
+
+
+class SessionPort(Protocol):
+    """A connection with a project, a domain and a place where entities are named."""
+
+    @property
+    def scope(self) -> Scope:
+        """Project, domain, and what this notebook is called."""
+        ...
+
+    @property
+    def registry(self) -> Any:
+        """The `types` registry."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """What a person calls the other side: `local backend`, or an address."""
+        ...
+
+    def register(
+        self, *entities: Any, on_progress: "Progress | None" = None, dry_run: bool = False
+    ) -> Registration:
+        """Register these and all they refer to; an entity's fate is told as it is known."""
+        ...
+
+    def bundle(self, *entities: Any) -> Bundle:
+        """What travels with the tasks that these use, and why; sends nothing."""
+        ...
+
+    def launch(
+        self,
+        entity: Any,
+        inputs: "Mapping[str, Any]",
+        *,
+        version: "str | None" = None,
+        execution_name: "str | None" = None,
+    ) -> ExecutionPort:
+        """Start an execution of an entity of this notebook, or of a registered name."""
+        ...
+
+    def execution(self, name: str) -> ExecutionPort:
+        """The execution of that name."""
+        ...
+
+    def executions(self, limit: int = 20) -> "Sequence[ExecutionView]":
+        """The newest executions, newest first."""
+        ...
+
+    def fetch_workflow(self, name: str, version: "str | None" = None) -> Any:
+        """A registered workflow (`client.fetching.Registered`)."""
+        ...
+
+    def compile(self, entity: Any) -> CompiledPort:
+        """Compile without registering; every problem at once."""
+        ...
+
+    def compile_all(self, *entities: Any) -> Report:
+        """Compile several together; each with its problems."""
+        ...
+
+    def interface(self, entity: Any) -> "tuple[TypedInterface, Mapping[str, Any]]":
+        """The interface of a registered entity, and the defaults of its inputs."""
+        ...
+
+    def renamed(self) -> "str | None":
+        """The notebook's new name, when its file was renamed while the kernel ran."""
+        ...
+
+    def answers(self) -> bool:
+        """Whether somebody can be asked without anything being started for it."""
+        ...
+
+    def status(self) -> "Mapping[str, Any]":
+        """Facts about the connection, by name."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection; what runs there goes on."""
+        ...

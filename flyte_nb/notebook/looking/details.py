@@ -1,0 +1,327 @@
+"""What there is to know of a node that somebody points at, as plain values. Pure.
+
+Read from the compiled closure, so that the inner nodes of sub-workflows have theirs too; of a workflow that
+does not compile, from what was written. The notebook adds the places.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from flyteidl.admin.task_pb2 import TaskSpec
+from flyteidl.admin.workflow_pb2 import WorkflowSpec
+from flyteidl.core import compiler_pb2, literals_pb2, tasks_pb2, workflow_pb2
+
+from flyte_nb.api import specs
+from flyte_nb.api.errors import FlyteNbError
+from flyte_nb.api.specs import Location
+from flyte_nb.graph.compiled import cases_of
+from flyte_nb.graph.conditions import duration_text, scalar_text
+from flyte_nb.graph.elements import INPUTS, OUTPUTS, START, Graph, GraphNode
+from flyte_nb.graph.interfaces import Interfaces, Words, key_of
+from flyte_nb.wire.specs import workflow_spec_to_idl
+
+Row = tuple[str, str]
+Variable = tuple[str, str, str]
+"""Name, type, and where it comes from."""
+
+_UNVERSIONED = "unregistered"
+_ONLY = "o0"  # what the only output of a function is called when nobody named it
+_KINDS = {
+    "task": "task",
+    "workflow": "sub-workflow",
+    "launch_plan": "launch plan",
+    "array": "map of",
+    "branch": "branch",
+    "gate": "gate",
+    "group": "group",
+    "inputs": "what the workflow is given",
+    "outputs": "what the workflow gives",
+}
+_MAX_TEXT = 160  # characters of a value
+_MAX_MEMBERS = 12
+_MAX_PARTS = 6  # of a list that is bound piece by piece
+_MAX_DEPTH = 4
+
+_Node = workflow_pb2.Node
+
+
+class Facts(NamedTuple):
+    """One node's details, in the order in which they are read."""
+
+    title: str
+    what: str
+    """Kind and full name, e.g. `task churn.fit`."""
+    rows: "tuple[Row, ...]" = ()
+    inputs: "tuple[Variable, ...]" = ()
+    outputs: "tuple[Variable, ...]" = ()
+
+
+class Places(NamedTuple):
+    """Where things stand in the notebook."""
+
+    calls: "Mapping[tuple[str, str], Location]"
+    """By workflow's full name and node id."""
+    definitions: "Mapping[str, Location]"
+    """By the full name of a task or workflow."""
+    spoken: "Callable[[Location | None], str]"
+    """A location as a person says it, e.g. `cell [7], line 3`."""
+
+
+class Details:
+    """The details of one workflow's nodes, also of those in what it opens to."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        closure: "compiler_pb2.CompiledWorkflowClosure | None",
+        places: Places,
+        *,
+        compiles: bool = True,
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            graph: The workflow's graph, with nothing open.
+            closure: What it was compiled to, or would be as far as it is right (`as_written`).
+            places: Where it is written.
+            compiles: Whether it compiles.
+        """
+        self._graph = graph
+        self._places = places
+        self.compiles = compiles and closure is not None
+        self.closure = closure or compiler_pb2.CompiledWorkflowClosure()
+        self._interfaces = Interfaces(self.closure)
+        self._tasks = {key_of(task.template.id): task.template for task in self.closure.tasks}
+        self._subs = {key_of(sub.template.id): sub.template for sub in self.closure.sub_workflows}
+        self._levels: dict[str, _Level] = {}
+        self._known: dict[GraphNode, Facts] = {}
+
+    def of(self, node: GraphNode) -> Facts:
+        """The details of a node of the graph, or of what it opens to; its id is its path."""
+        facts = self._known.get(node)
+        if facts is None:
+            facts = self._known[node] = self._gathered(node)
+        return facts
+
+    def _gathered(self, node: GraphNode) -> Facts:
+        parent, _, inner = node.id.rpartition("/")
+        level = self._level(parent)
+        what = " ".join(filter(None, (_KINDS.get(node.kind, node.kind), node.name)))
+        if node.kind in (INPUTS, OUTPUTS):
+            words = level.inputs if node.kind == INPUTS else level.outputs
+            return Facts(node.title, what, (), (), _plain(words))
+        if node.members:
+            names = [level.titles.get(m.rpartition("/")[2], m) for m in node.members]
+            rest = f" and {len(names) - _MAX_MEMBERS} more" if len(names) > _MAX_MEMBERS else ""
+            said = ", ".join(names[:_MAX_MEMBERS]) + rest
+            return Facts(node.title, what, (("nodes", f"{len(names)}: {said}"),))
+        message = level.nodes.get(inner)
+        place = self._places.spoken(self._places.calls.get((level.name, inner)))
+        if message is None:
+            return Facts(node.title, what, self._placed(node, place))
+        takes, gives = self._interfaces.of(message)
+        return Facts(
+            node.title,
+            what,
+            (*self._placed(node, place), *self._options(message), ("node", node.id)),
+            tuple(_given(message, takes, level.titles, "not given" if self.compiles else "")),
+            _plain(gives),
+        )
+
+    def words(self, node: GraphNode) -> str:
+        """What a search finds the node by, in lower case: names, types, kind."""
+        facts = self.of(node)
+        types = [f"{name} {word}" for name, word, _ in (*facts.inputs, *facts.outputs)]
+        return " ".join([facts.title, facts.what, node.subtitle, node.id, *types]).lower()
+
+    def _placed(self, node: GraphNode, place: str) -> "tuple[Row, ...]":
+        defined = self._places.spoken(self._places.definitions.get(node.name))
+        rows = (("called in", place), ("defined in", defined))
+        return tuple((name, text) for name, text in rows if text)
+
+    def _options(self, node: _Node) -> "Iterator[Row]":
+        which = node.WhichOneof("target")
+        if which == "branch_node":
+            yield from _cases(node.branch_node.if_else)
+        elif which == "gate_node":
+            yield from _gate(node.gate_node)
+        elif which == "array_node":
+            yield from self._options(node.array_node.node)
+        elif which == "workflow_node":
+            reference = node.workflow_node.WhichOneof("reference")
+            if reference:
+                yield from _version(getattr(node.workflow_node, reference).version)
+        elif which == "task_node":
+            yield from _version(node.task_node.reference_id.version)
+            task = self._tasks.get(key_of(node.task_node.reference_id), tasks_pb2.TaskTemplate())
+            yield from _task_options(node, task)
+
+    def _level(self, path: str) -> "_Level":
+        """The graph and the nodes of what the node at `path` opens to; of the workflow for ''."""
+        found = self._levels.get(path)
+        if found is None:
+            found = self._levels[path] = self._read(path)
+        return found
+
+    def _read(self, path: str) -> "_Level":
+        if not path:
+            return self._workflow(self._graph, self.closure.primary.template)
+        parent, _, inner = path.rpartition("/")
+        above = self._level(parent)
+        opener = above.graph.node(inner)
+        graph = self._graph.within.get(opener.opens if opener else "", Graph("", (), ()))
+        message = above.nodes.get(inner, _Node())
+        if message.WhichOneof("target") == "array_node":
+            item = message.array_node.node
+            takes, gives = self._interfaces.of(item)
+            return _Level(graph, graph.name, {item.id: item}, takes, gives)
+        reference = message.workflow_node.sub_workflow_ref
+        template = self._subs.get(key_of(reference), workflow_pb2.WorkflowTemplate())
+        return self._workflow(graph, template)
+
+    def _workflow(self, graph: Graph, template: workflow_pb2.WorkflowTemplate) -> "_Level":
+        nodes: dict[str, _Node] = {}
+        waiting = [*template.nodes]
+        if template.HasField("failure_node"):
+            waiting.append(template.failure_node)
+        while waiting:
+            node = waiting.pop()
+            nodes[node.id] = node
+            if node.WhichOneof("target") == "branch_node":
+                waiting += [case for _, case in cases_of(node.branch_node.if_else)]
+        interface = template.interface
+        takes, gives = (self._interfaces.words(v) for v in (interface.inputs, interface.outputs))
+        return _Level(graph, template.id.name or graph.name, nodes, takes, gives)
+
+
+def as_written(
+    template: specs.WorkflowTemplate, used: "Iterable[Any]"
+) -> "compiler_pb2.CompiledWorkflowClosure | None":
+    """A closure of what was written, right or wrong: never to be sent, only to be looked at.
+
+    Args:
+        template: The workflow.
+        used: flyteidl's specs of what it uses, as far as they are right.
+    """
+    closure = compiler_pb2.CompiledWorkflowClosure()
+    try:
+        closure.primary.template.CopyFrom(workflow_spec_to_idl(template).template)
+    except FlyteNbError:
+        return None  # not even this much of it can be written down
+    for message in used:
+        if isinstance(message, TaskSpec):
+            closure.tasks.add().template.CopyFrom(message.template)
+        elif isinstance(message, WorkflowSpec):
+            closure.sub_workflows.add().template.CopyFrom(message.template)
+    return closure
+
+
+class _Level:
+    """One workflow of the closure."""
+
+    def __init__(
+        self, graph: Graph, name: str, nodes: "dict[str, _Node]", inputs: Words, outputs: Words
+    ) -> None:
+        self.graph, self.name, self.nodes = graph, name, nodes
+        self.inputs, self.outputs = inputs, outputs
+        self.titles = {node.id: node.title for node in graph.nodes}
+
+
+def _plain(words: Words) -> "tuple[Variable, ...]":
+    return tuple((name, words[name], "") for name in sorted(words))
+
+
+def _given(
+    node: _Node, takes: Words, titles: "Mapping[str, str]", otherwise: str
+) -> "Iterator[Variable]":
+    given = {binding.var: _said(binding.binding, titles) for binding in node.inputs}
+    for name in sorted({*takes, *given}):  # maps of protobuf come in any order
+        yield name, takes.get(name, ""), given.get(name, otherwise)
+
+
+def _said(data: literals_pb2.BindingData, titles: "Mapping[str, str]", depth: int = 0) -> str:
+    """Where a value comes from: `← load.rows`, `= 3`, `[← a.o0, ← b.o0]`."""
+    kind = data.WhichOneof("value")
+    if kind == "promise":
+        source = data.promise.node_id
+        name = "the workflow's input" if source in ("", START) else titles.get(source, source)
+        path = "".join(
+            f".{part.string_value}"
+            if part.WhichOneof("value") == "string_value"
+            else f"[{part.int_value}]"
+            for part in data.promise.attr_path
+        )
+        joint = " " if source in ("", START) else "."
+        var = "" if data.promise.var == _ONLY and joint == "." else joint + data.promise.var
+        return f"← {name}{var}{path}"
+    if kind == "scalar":
+        return _cut(f"= {scalar_text(data.scalar) or data.scalar.WhichOneof('value') or '?'}")
+    if kind in ("collection", "map") and depth < _MAX_DEPTH:
+        if kind == "collection":
+            parts = [_said(item, titles, depth + 1) for item in data.collection.bindings]
+        else:
+            inner = data.map.bindings
+            parts = [f"{key}: {_said(inner[key], titles, depth + 1)}" for key in sorted(inner)]
+        more = f", and {len(parts) - _MAX_PARTS} more" if len(parts) > _MAX_PARTS else ""
+        listed = ", ".join(part.removeprefix("= ") for part in parts[:_MAX_PARTS]) + more
+        return _cut(f"[{listed}]" if kind == "collection" else f"{{{listed}}}")
+    return "= …" if kind else ""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…"
+
+
+def _version(version: str) -> "Iterator[Row]":
+    if version and version != _UNVERSIONED:
+        yield "version", version
+
+
+def _cases(block: workflow_pb2.IfElseBlock) -> "Iterator[Row]":
+    for condition, node in cases_of(block):
+        yield condition, f"→ {node.metadata.name or node.id}"
+    if block.WhichOneof("default") == "error":
+        yield "else", f"fails: {block.error.message}"
+
+
+def _gate(gate: workflow_pb2.GateNode) -> "Iterator[Row]":
+    which = gate.WhichOneof("condition")
+    if which == "sleep":
+        yield "sleeps", duration_text(gate.sleep.duration)
+    elif which == "signal":
+        yield "waits for", f"a value, signal {gate.signal.signal_id}"
+    elif which == "approve":
+        yield "waits for", f"approval, signal {gate.approve.signal_id}"
+
+
+def _task_options(node: _Node, task: tasks_pb2.TaskTemplate) -> "Iterator[Row]":
+    """What was asked for, the node's own wish before the task's."""
+    if task.type not in ("", "python-task"):
+        yield "task type", task.type
+    own, metadata = node.metadata, task.metadata
+    retries = own.retries.retries or metadata.retries.retries
+    if retries:
+        yield "retries", str(retries)
+    if own.cacheable or metadata.discoverable:
+        version = own.cache_version or metadata.discovery_version
+        yield "cache", f"version {version}" if version else "on"
+    for timeout in (own.timeout, metadata.timeout):
+        if timeout.seconds or timeout.nanos:
+            yield "timeout", duration_text(timeout)
+            break
+    if own.interruptible or metadata.interruptible:
+        yield "interruptible", "yes"
+    resources = node.task_node.overrides.resources
+    if not (resources.requests or resources.limits):
+        resources = task.container.resources
+    for title, entries in (("requests", resources.requests), ("limits", resources.limits)):
+        if entries:
+            yield title, ", ".join(f"{_resource(e.name)} {e.value}" for e in entries)
+    if task.container.image not in ("", _UNVERSIONED):
+        yield "image", task.container.image
+
+
+def _resource(number: int) -> str:
+    """`cpu`; of one that this release does not know, its number."""
+    known = tasks_pb2.Resources.ResourceName.DESCRIPTOR.values_by_number.get(number)
+    return known.name.lower() if known is not None else str(number)

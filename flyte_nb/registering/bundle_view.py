@@ -1,0 +1,245 @@
+"""What would travel with tasks, part by part: sizes, why, and what changed since they were registered."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from flyte_nb.api import index as index_of
+from flyte_nb.api.errors import BundleError, RemoteError, StorageError
+from flyte_nb.api.identifiers import TASK, Identifier
+from flyte_nb.api.ports import BlobStore
+from flyte_nb.api.specs import Location
+from flyte_nb.bundle.fetch import read_index
+from flyte_nb.bundle.members import Contents
+from flyte_nb.bundle.pack import Captured, PackedTask, Packer
+from flyte_nb.bundle.reach import called_inside
+from flyte_nb.client.admin_client import AdminClient
+from flyte_nb.registering import registered
+from flyte_nb.registering.reasons import registered_parts, registered_python
+from flyte_nb.registering.register import Place
+from flyte_nb.registering.views import CHANGED, FAILED, NEW, UNCHANGED
+from flyte_nb.sdk.closure import reachable
+
+UNKNOWN = "unknown"
+"""The state of what cannot be compared: FlyteAdmin does not answer, or it was registered otherwise."""
+
+_REASONS = {
+    "function": "the task itself",
+    "default": "default of a parameter",
+    "captured": "captured variable",
+}
+
+
+class BundlePart(NamedTuple):
+    """One thing that a task depends on and takes along."""
+
+    name: str
+    kind: str
+    """`function`, `helper`, `task`, `class`, `global`, `captured`, `default` or `module`."""
+    size_bytes: int
+    why: str
+    """What brought it, in words."""
+    place: "Location | None"
+    state: str
+    """`new`, `changed`, `unchanged` or `unknown`, against what is registered."""
+
+
+class BundleMember(NamedTuple):
+    """One stored object."""
+
+    name: str
+    kind: str
+    """`ring`, `task`, `buffer` or `module`."""
+    size_bytes: int
+    is_there: "bool | None"
+    """Whether it is stored already; `None` when that is not known."""
+
+
+class TaskBundle(NamedTuple):
+    """What travels with one task."""
+
+    name: str
+    state: str
+    """`new`, `changed`, `unchanged`, `unknown`; `failed` when it cannot be packed."""
+    parts: "tuple[BundlePart, ...]" = ()
+    """Largest first."""
+    gone: "tuple[str, ...]" = ()
+    """Parts that it depended on when it was registered, and does not any more."""
+    members: "tuple[BundleMember, ...]" = ()
+    requirements: "tuple[str, ...]" = ()
+    inner: "tuple[str, ...]" = ()
+    """Of a dynamic task: the tasks that its body can call."""
+    python: str = ""
+    fingerprint: str = ""
+    warnings: "tuple[str, ...]" = ()
+    problem: str = ""
+    """Why it cannot be packed."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that a run of it fetches."""
+        return sum(member.size_bytes for member in self.members)
+
+    @property
+    def to_upload(self) -> "tuple[BundleMember, ...]":
+        """Members that are not known to be stored."""
+        return tuple(member for member in self.members if not member.is_there)
+
+
+class Bundle(NamedTuple):
+    """What travels with some tasks."""
+
+    tasks: "tuple[TaskBundle, ...]"
+    note: str = ""
+    """Why nothing could be compared; empty when it was."""
+
+    @property
+    def upload_bytes(self) -> int:
+        """Bytes that registering would upload at most, indexes aside; what tasks share counts once."""
+        return sum(
+            {
+                (member.name, member.size_bytes): member.size_bytes
+                for task in self.tasks
+                for member in task.to_upload
+            }.values()
+        )
+
+
+def bundle_view(
+    client: AdminClient, place: Place, entities: "Iterable[Any]", store: BlobStore
+) -> Bundle:
+    """What travels with the tasks that `entities` reach; nothing is sent.
+
+    Args:
+        client: the FlyteAdmin to compare with.
+        place: scope, types and the author's folders.
+        entities: tasks, workflows, launch plans.
+        store: reads registered indexes, where this process may.
+
+    Raises:
+        CompileFailed: workflows use each other in a circle, or two entities share a name.
+        StorageError: it cannot be asked what is stored already.
+    """
+    found = reachable(entities, place.registry, place.scope, inside=called_inside)
+    packer = Packer(scope=place.scope, registry=place.registry, local_roots=place.local_roots)
+    packed = {
+        place.scope.full_name(task.module, task.short_name): _packed(packer, task)
+        for task in found
+        if task.resource_type == TASK and hasattr(task, "function")
+    }
+    ids = [Identifier(TASK, place.scope.project, place.scope.domain, name) for name in packed]
+    try:
+        before, note = registered.latest(client, ids), ""
+    except RemoteError as error:
+        before, note = {}, f"Nothing was compared with what is registered: {error.message}"
+    comparison = _Comparison(store, place.bundles, has_answer=not note)
+    tasks = [
+        comparison.failed(name, one)
+        if isinstance(one, BundleError)
+        else comparison.task(one, before.get((TASK, name)))
+        for name, one in packed.items()
+    ]
+    return Bundle(tuple(tasks), note)
+
+
+def _packed(packer: Packer, task: Any) -> "PackedTask | BundleError":
+    try:
+        return packer.pack(task)
+    except BundleError as error:
+        return error
+
+
+class _Comparison:
+    """Packed tasks against what is registered and stored."""
+
+    def __init__(self, store: BlobStore, bundles: str, *, has_answer: bool) -> None:
+        self._store = store
+        self._bundles = bundles
+        self._has_answer = has_answer
+        self._stored: dict[str, bool] = {}
+
+    def failed(self, name: str, error: BundleError) -> TaskBundle:
+        return TaskBundle(name, FAILED, problem=f"{error.message} {error.hint}".strip())
+
+    def task(self, packed: PackedTask, before: Any) -> TaskBundle:
+        known = registered_parts(before) if before is not None else None
+        parts = [self._part(packed, item, before, known) for item in packed.captured]
+        contents = Contents(packed)
+        there = self._there(contents, before)
+        needed = {item.text for one in (packed, *packed.inner) for item in one.requirements}
+        return TaskBundle(
+            name=packed.name,
+            state=self._state(packed, before, known),
+            parts=tuple(parts),
+            gone=tuple(key for key in known or {} if key not in packed.parts),
+            members=tuple(
+                BundleMember(item.name, item.kind, item.size, there.get(item.sha256))
+                for item in contents
+            ),
+            requirements=tuple(sorted(needed)),
+            inner=tuple(one.name for one in packed.inner),
+            python=packed.python,
+            fingerprint=packed.fingerprint,
+            warnings=(*packed.warnings, *_other_python(packed, before)),
+        )
+
+    def _state(self, packed: PackedTask, before: Any, known: "Mapping[str, str] | None") -> str:
+        if before is None:
+            return NEW if self._has_answer else UNKNOWN
+        if known is None:
+            return UNKNOWN
+        return UNCHANGED if known == packed.parts else CHANGED
+
+    def _part(
+        self,
+        packed: PackedTask,
+        item: Captured,
+        before: Any,
+        known: "Mapping[str, str] | None",
+    ) -> BundlePart:
+        if before is None:
+            state = NEW if self._has_answer else UNKNOWN
+        elif known is None:
+            state = UNKNOWN
+        elif item.key not in known:
+            state = NEW
+        else:
+            state = UNCHANGED if known[item.key] == packed.parts[item.key] else CHANGED
+        return BundlePart(item.name, item.kind, item.size_bytes, _why(item), item.place, state)
+
+    def _there(self, contents: Contents, before: Any) -> "dict[str, bool | None]":
+        """Which members are stored already, by digest."""
+        if self._bundles:
+            return {item.sha256: self._is_stored(item.place, item.size) for item in contents}
+        if before is None:
+            return {}
+        for argument in before.closure.compiled_task.template.container.args:
+            if index_of.digest_in_name(argument):
+                try:
+                    index = read_index(argument, self._store)
+                except (BundleError, StorageError):
+                    return {}
+                stored = {entry.sha256 for entry in index.entries}
+                return {item.sha256: item.sha256 in stored for item in contents}
+        return {}
+
+    def _is_stored(self, place: str, size: int) -> bool:
+        if place not in self._stored:
+            self._stored[place] = self._store.size(f"{self._bundles}/{place}") == size
+        return self._stored[place]
+
+
+def _other_python(packed: PackedTask, before: Any) -> "tuple[str, ...]":
+    known = registered_python(before) if before is not None else ""
+    if not known or known == packed.python:
+        return ()
+    return (
+        f"{packed.name} was registered by Python {known}; registered by this one it runs on Python"
+        f" {packed.python}, so its image has to have that.",
+    )
+
+
+def _why(item: Captured) -> str:
+    if not item.user:
+        return _REASONS.get(item.kind, "used by the task")
+    verb = {"module": "imported by", "class": "used by", "helper": "called by"}.get(item.kind)
+    return f"{verb or 'used by'} {item.user}"

@@ -1,0 +1,90 @@
+"""Entities as spec files, numbered as `pyflyte serialize` does: for flytectl, and for `flyte-nb register`.
+
+What a task's container loads is staged first; the files only name it. Equal code gives equal files.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from flyteidl.admin.launch_plan_pb2 import LaunchPlan
+
+from flyte_nb.api.errors import CompileFailed
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier
+from flyte_nb.bundle.stage import stage
+from flyte_nb.drafting.drafts import Draft, all_problems, with_index
+from flyte_nb.drafting.specs.naming import references_of
+from flyte_nb.registering.register import Place, drafts_for
+from flyte_nb.wire.identifiers import identifier_from_idl, identifier_to_idl
+
+_NUMBERS = {TASK: 1, WORKFLOW: 2, LAUNCH_PLAN: 3}
+
+
+class SpecFile(NamedTuple):
+    """One file to be."""
+
+    id: Identifier
+    number: int
+    """1 a `TaskSpec`, 2 a `WorkflowSpec`, 3 a `LaunchPlan`."""
+    data: bytes
+
+
+def serialize(
+    place: Place,
+    entities: "Iterable[Any]",
+    area: Any,
+    *,
+    version: str = "",
+    is_placed: bool = False,
+) -> "list[SpecFile]":
+    """The entities and all they use as messages, in an order in which they can be registered.
+
+    Args:
+        place: names, types, image and folders.
+        entities: of the SDK, and specs.
+        area: where bundles are staged (`StagingArea`); it must be reachable from where tasks run.
+        version: of everything; by default each has the version of its content.
+        is_placed: whether the files name project and domain; otherwise who registers them does.
+
+    Raises:
+        CompileFailed: something does not compile, or cannot be packed; nothing was staged.
+        StorageError: a bundle cannot be staged.
+    """
+    drafts = drafts_for(place, entities)
+    problems = all_problems(drafts)
+    if problems:
+        raise CompileFailed("Nothing was serialized: these problems come first.", problems)
+    own = {draft.id for draft in drafts}
+
+    def renamed(id: Identifier) -> Identifier:
+        if version and id in own:
+            id = id._replace(version=version)
+        if not is_placed and (id.project, id.domain) == (place.scope.project, place.scope.domain):
+            id = id._replace(project="", domain="")
+        return id
+
+    packed = {
+        task.name: task._replace(launch_plans=tuple(map(renamed, task.launch_plans)))
+        for task in (draft.packed for draft in drafts)
+        if task is not None
+    }
+    staged = {item.task_name: item.index_uri for item in stage(list(packed.values()), area)}
+    return [
+        _file(with_index(draft, staged[draft.packed.name]) if draft.packed else draft, renamed)
+        for draft in drafts
+    ]
+
+
+def _file(draft: Draft, renamed: "Callable[[Identifier], Identifier]") -> SpecFile:
+    message = type(draft.message)()
+    message.CopyFrom(draft.message)
+    for reference in references_of(message):
+        reference.message.CopyFrom(identifier_to_idl(renamed(reference.id)))
+    for sub in getattr(message, "sub_workflows", ()):
+        sub.id.CopyFrom(identifier_to_idl(renamed(identifier_from_idl(sub.id))))
+    id = renamed(draft.id)
+    kind = draft.id.resource_type
+    if kind == LAUNCH_PLAN:
+        message = LaunchPlan(id=identifier_to_idl(id), spec=message)
+    else:
+        message.template.id.CopyFrom(identifier_to_idl(id))
+    return SpecFile(id, _NUMBERS[kind], message.SerializeToString(deterministic=True))

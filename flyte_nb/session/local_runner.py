@@ -1,0 +1,157 @@
+"""`wf(n=3)` and `fit(rows)` here and now: the same engine and the same literals as everywhere.
+
+A cell that was run again counts at the next call. Where every name in a workflow's body holds what
+nobody can change from within (tasks, plain values), looking at the names is enough; else the workflow is
+traced anew at every call, and compiled anew when the trace differs.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from flyte_nb.api.errors import CompileFailed, TaskFailed
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
+from flyte_nb.client.data import KernelData
+from flyte_nb.drafting.compiling import compile_entity
+from flyte_nb.drafting.names_held import Names, held_names, same_names
+from flyte_nb.drafting.versions import UNVERSIONED
+from flyte_nb.executions.inputs import to_literals
+from flyte_nb.propeller.run import run_local
+from flyte_nb.sdk.frame import entity_name
+from flyte_nb.sdk.outputs import unpack
+from flyte_nb.types.registry import Registry
+from flyte_nb.wire.literals import literal_map_from_idl, literal_map_to_idl
+from flyte_nb.worker.call import call
+
+
+class _Known(NamedTuple):
+    """A workflow that was compiled, and what it was compiled from."""
+
+    names: "Names | None"
+    templates: "tuple[Any, ...]"
+    readings: "tuple[Any, ...]"
+    closure: Any
+    tasks: "dict[Identifier, Any]"
+
+
+class LocalRunner:
+    """A `Runner` for calls in a kernel. Thread-safe."""
+
+    def __init__(self, registry: Registry, scope: "Callable[[], Scope]", data: KernelData) -> None:
+        """What runs share.
+
+        Args:
+            registry: The types.
+            scope: Where entities are named now.
+            data: Where values that are files lie while the kernel lives.
+        """
+        self._registry = registry
+        self._scope = scope
+        self.data = data
+        """Where values that are files lie while the kernel lives."""
+        self._known: dict[str, _Known] = {}
+        self._lock = threading.Lock()
+
+    def run(self, entity: Any, inputs: "dict[str, Any]") -> Any:
+        """Run a task or a workflow with Python inputs; return what its function would return.
+
+        Raises:
+            CompileFailed: the definition has problems, or an input does not fit; it names every one.
+            ExecutionFailed: a task of a workflow failed; raised from the task's own exception.
+            Exception: whatever a task raises that is called by itself.
+        """
+        __tracebackhide__ = True
+        if entity.resource_type == LAUNCH_PLAN:
+            return self.run(entity.workflow, {**inputs, **entity.fixed_inputs})
+        signature = entity.signature(self._registry)
+        literals = to_literals(
+            inputs,
+            entity=entity.short_name,
+            inputs=signature.interface.inputs,
+            codecs=signature.input_codecs,
+            optional=frozenset(signature.defaults),
+            data=self.data,
+        )
+        if entity.resource_type == TASK:
+            outputs = self._call(entity, literals)
+        else:
+            known = self._compiled(entity)
+            message = run_local(
+                known.closure,
+                literal_map_to_idl(literals),
+                known.tasks,
+                self._registry,
+                data=self.data,
+            )
+            outputs = literal_map_from_idl(message)
+        values = {
+            name: codec.decode(outputs[name], self.data)
+            for name, codec in signature.output_codecs.items()
+        }
+        return unpack(values, signature)
+
+    def _call(self, task: Any, literals: "dict[str, Any]") -> "dict[str, Any]":
+        __tracebackhide__ = True
+        try:
+            return call(task, literals, self._registry, self.data)
+        except TaskFailed as failure:
+            cause = failure.__cause__
+            if cause is not None and failure.info.origin == "USER":
+                raise cause from None  # what the author's function raised, with its own lines
+            raise
+
+    def _compiled(self, workflow: Any) -> _Known:
+        scope = self._scope()
+        name = entity_name(workflow, scope)
+        names = held_names(workflow)
+        with self._lock:
+            known = self._known.get(name)
+        if known is not None and same_names(known.names, names):
+            fresh = (task.read(self._registry) for task in known.tasks.values())
+            if all(one is other for one, other in zip(known.readings, fresh, strict=True)):
+                return known
+        templates, tasks = self._trace(workflow, scope)
+        readings = tuple(task.read(self._registry) for task in tasks.values())
+        if (
+            known is not None
+            and known.templates == templates
+            and list(known.tasks.values()) == list(tasks.values())
+            and all(one is other for one, other in zip(known.readings, readings, strict=True))
+        ):
+            known = known._replace(names=names)
+            with self._lock:
+                self._known[name] = known
+            return known
+        compiled = compile_entity(workflow, scope, self._registry, data=self.data)
+        if compiled.problems or compiled.closure is None:
+            raise CompileFailed(f"{workflow.short_name} cannot run.", compiled.problems)
+        known = _Known(names, templates, readings, compiled.closure, tasks)
+        with self._lock:
+            self._known[name] = known
+        return known
+
+    def _trace(
+        self, workflow: Any, scope: Scope
+    ) -> "tuple[tuple[Any, ...], dict[Identifier, Any]]":
+        """Templates of the workflow and of those inside, and the tasks they run."""
+        templates = []
+        tasks: dict[Identifier, Any] = {}
+        seen: set[int] = set()
+        waiting = [workflow]
+        while waiting:
+            entity = waiting.pop()
+            if id(entity) in seen:
+                continue
+            seen.add(id(entity))
+            if entity.resource_type == TASK:
+                name = entity_name(entity, scope)
+                tasks[Identifier(TASK, scope.project, scope.domain, name, UNVERSIONED)] = entity
+            elif entity.resource_type == WORKFLOW:
+                trace = entity.trace(
+                    self._registry, scope, lambda below: UNVERSIONED, data=self.data
+                )
+                templates.append(trace.template)
+                waiting.extend(trace.entities)
+            else:
+                waiting.append(entity.workflow)
+        return tuple(templates), tasks

@@ -1,0 +1,178 @@
+"""Graphs of entities: compiled here or fetched, opened, compared and coloured as it was asked for."""
+
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
+
+from flyte_nb.api.errors import RemoteError, UsageError
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW
+from flyte_nb.api.problems import Problem
+from flyte_nb.api.specs import TypedInterface, WorkflowTemplate
+from flyte_nb.client.fetching import Registered
+from flyte_nb.drafting.compiling import Compiled
+from flyte_nb.drafting.drafts import Draft
+from flyte_nb.executions.paths import phases_of
+from flyte_nb.graph.changes import diff as compared
+from flyte_nb.graph.elements import (
+    END,
+    INPUTS,
+    OUTPUTS,
+    START,
+    Graph,
+    GraphEdge,
+    GraphNode,
+)
+from flyte_nb.graph.elements import TASK as TASK_KIND
+from flyte_nb.graph.interfaces import type_word
+from flyte_nb.graph.model import graph_of, graph_of_template
+from flyte_nb.graph.opening import found, openable, opened
+from flyte_nb.graph.picture import Asked, GraphPicture
+from flyte_nb.graph.typed import typed
+from flyte_nb.session.defaults import check_entity
+
+
+class Sees(Protocol):
+    """What of a session is needed to draw: what is defined here, and what is registered."""
+
+    def compile(self, entity: Any) -> Compiled:
+        """As `Session.compile`."""
+        ...
+
+    def fetch_workflow(self, name: str, version: "str | None" = None) -> Registered:
+        """As `Session.fetch_workflow`."""
+        ...
+
+    def versioned(self, entity: Any) -> "list[Draft]":
+        """As `Session.versioned`."""
+        ...
+
+
+class _Found(NamedTuple):
+    """What there is to draw, closed."""
+
+    graph: Graph
+    problems: "tuple[Problem, ...]" = ()
+    closure: "CompiledWorkflowClosure | None" = None
+    name: str = ""
+
+
+def picture(
+    session: Sees,
+    entity: Any,
+    *,
+    engine: str = "layered",
+    open: "Collection[str] | str" = (),
+    depth: "int | None" = 0,
+    types: bool = False,
+    theme: str = "auto",
+    phases: "Mapping[str, str] | None" = None,
+    execution: Any = None,
+    diff: Any = False,
+) -> GraphPicture:
+    """The graph of an entity; for the options see `Workflow.graph`.
+
+    Raises:
+        UsageError: an option that does not exist, nothing that opens under a name, or a comparison
+            with something that does not compile.
+        RemoteError: what is registered cannot be fetched.
+    """
+    asked = {
+        "engine": engine, "open": open, "depth": depth, "types": types, "theme": theme,
+        "phases": phases, "execution": execution, "diff": diff,
+    }  # fmt: skip
+    here = _found(session, entity)
+    graph = here.graph
+    if diff is not False and diff is not None:
+        graph = _compared(session, entity, here, diff)
+    ids = found(graph, [open] if isinstance(open, str) else open) | openable(graph, depth)
+    drawn = opened(graph, ids)
+    if execution is not None:
+        phases = {**phases_of(execution.view().nodes), **(phases or {})}
+    made = GraphPicture(
+        typed(drawn) if types else drawn,
+        problems=here.problems,
+        phases=phases,
+        engine=engine,
+        theme=theme,
+    )
+    made.asked = Asked(entity, asked)
+    return made
+
+
+def _found(session: Sees, entity: Any) -> _Found:
+    if isinstance(entity, str):
+        entity = session.fetch_workflow(entity)
+    if isinstance(entity, Registered) or hasattr(entity, "message"):
+        return _registered(session, entity)
+    check_entity(entity)
+    compiled = session.compile(entity)
+    if compiled.closure is not None and not compiled.problems:
+        return _Found(graph_of(compiled.closure), (), compiled.closure, compiled.name)
+    template = compiled.template
+    if isinstance(template, WorkflowTemplate):
+        subs = {
+            draft.id.name: draft.spec
+            for draft in compiled.drafts
+            if isinstance(draft.spec, WorkflowTemplate)
+        }
+        graph = graph_of_template(template, sub_workflows=subs)
+        return _Found(graph, compiled.problems, None, compiled.name)
+    if template is None:
+        return _Found(Graph(compiled.name, (), ()), compiled.problems, None, compiled.name)
+    graph = _of_task(compiled.name, template.interface)
+    return _Found(graph, compiled.problems, None, compiled.name)
+
+
+def _registered(session: Sees, entity: Registered) -> _Found:
+    if entity.resource_type == LAUNCH_PLAN:
+        workflow = entity.message.spec.workflow_id
+        entity = session.fetch_workflow(workflow.name, workflow.version)
+    if entity.resource_type == TASK:
+        return _Found(_of_task(entity.name, entity.interface), name=entity.name)
+    closure = entity.message.closure.compiled_workflow
+    return _Found(graph_of(closure), (), closure, entity.name)
+
+
+def _of_task(name: str, interface: TypedInterface) -> Graph:
+    """A task between its inputs and its outputs."""
+    title = name.rpartition(".")[2]
+    nodes = [GraphNode("n0", TASK_KIND, title, "", name)]
+    edges = []
+    if inputs := interface.inputs:
+        nodes.insert(0, GraphNode(START, INPUTS, "inputs", ", ".join(inputs)))
+        words = tuple(type_word(variable.type) for variable in inputs.values())
+        pairs = tuple((var, var) for var in inputs)
+        edges.append(GraphEdge(START, "n0", variables=pairs, types=words))
+    if outputs := interface.outputs:
+        nodes.append(GraphNode(END, OUTPUTS, "outputs", ", ".join(outputs)))
+        words = tuple(type_word(variable.type) for variable in outputs.values())
+        pairs = tuple((var, var) for var in outputs)
+        edges.append(GraphEdge("n0", END, variables=pairs, types=words))
+    return Graph(title, tuple(nodes), tuple(edges), name)
+
+
+def _compared(session: Sees, entity: Any, here: _Found, other: Any) -> Graph:
+    """The graph marked against the latest registered version, or against what was given."""
+    if here.closure is None:
+        raise UsageError(
+            f"{here.name} is no workflow that compiles, so there is nothing to compare."
+        )
+    new = here.closure
+    if getattr(entity, "resource_type", "") in (WORKFLOW, LAUNCH_PLAN) and not hasattr(
+        entity, "message"
+    ):
+        whole = [draft for draft in session.versioned(entity) if draft.key == (WORKFLOW, here.name)]
+        new = next((draft.closure for draft in whole if draft.closure is not None), new)
+    if isinstance(other, CompiledWorkflowClosure):
+        return compared(other, new)
+    if hasattr(other, "message"):
+        return compared(other.message.closure.compiled_workflow, new)
+    try:
+        version = None if other is True else str(other)
+        old = session.fetch_workflow(here.name, version)
+    except RemoteError as error:
+        if error.code != "NOT_FOUND":
+            raise
+        return compared(None, new)
+    return compared(old.message.closure.compiled_workflow, new)

@@ -1,0 +1,154 @@
+"""`wf(n=3)` in a kernel: traced at every call, compiled only when something changed."""
+
+import itertools
+import linecache
+
+import pytest
+
+from flyte_nb.api.errors import CompileFailed, ExecutionFailed
+from flyte_nb.api.identifiers import Scope
+from flyte_nb.client.data import SCRATCH, KernelData
+from flyte_nb.sdk import context
+from flyte_nb.session.local_runner import LocalRunner
+from flyte_nb.storage import open_stores
+from flyte_nb.types.registry import default_registry
+
+_CELLS = itertools.count(1)
+
+PIPELINE = """
+from typing import NamedTuple
+from flyte_nb import task, workflow, LaunchPlan
+
+class Pair(NamedTuple):
+    low: int
+    high: int
+
+@task
+def spread(n: int, by: int = 1) -> Pair:
+    return Pair(n - by, n + by)
+
+@task
+def add(a: int, b: int) -> int:
+    return a + b
+
+@workflow
+def inner(n: int) -> int:
+    pair = spread(n=n)
+    return add(a=pair.low, b=pair.high)
+
+@workflow
+def outer(n: int = 3) -> int:
+    return add(a=inner(n=n), b=n)
+
+nightly = LaunchPlan(outer, name="nightly", fixed_inputs={"n": 10})
+"""
+
+
+def run_cell(source, namespace):
+    filename = f"<local cell {next(_CELLS)}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    exec(compile(source, filename, "exec"), namespace)
+    return namespace
+
+
+@pytest.fixture
+def notebook():
+    return run_cell(PIPELINE, {"__name__": "__main__"})
+
+
+@pytest.fixture
+def runner():
+    data = KernelData(open_stores(), folder_uri=SCRATCH)
+    made = LocalRunner(default_registry(), lambda: Scope(main_module="nb"), data)
+    token = context.runner.set(made)
+    yield made
+    context.runner.reset(token)
+    data.close()
+
+
+def test_a_workflow_with_a_workflow_inside_runs_by_the_engine(notebook, runner):
+    assert notebook["outer"](n=5) == 15
+    assert notebook["outer"]() == 9
+
+
+def test_a_launch_plan_runs_with_what_it_fixes(notebook, runner):
+    assert notebook["nightly"]() == 30
+
+
+def test_a_task_alone_gives_what_its_function_would(notebook, runner):
+    pair = notebook["spread"](4, by=2)
+    assert (pair.low, pair.high) == (2, 6)
+    assert isinstance(pair, notebook["Pair"])
+
+
+def test_a_task_alone_raises_its_own_exception(notebook, runner):
+    run_cell("@task\ndef broken(n: int) -> int:\n    raise KeyError(n)\n", notebook)
+    with pytest.raises(KeyError):
+        notebook["broken"](1)
+
+
+def test_a_failed_task_of_a_workflow_names_the_node_and_its_lines(notebook, runner):
+    run_cell(
+        "@task\ndef broken(n: int) -> int:\n    raise KeyError(n)\n"
+        "@workflow\ndef uses(n: int) -> int:\n    return broken(n=n)\n",
+        notebook,
+    )
+    with pytest.raises(ExecutionFailed, match="raise KeyError") as caught:
+        notebook["uses"](n=1)
+    assert caught.value.node_id == "n0"
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_a_redefined_task_counts_at_the_next_call(notebook, runner):
+    assert notebook["outer"](n=1) == 3
+    run_cell("@task\ndef add(a: int, b: int) -> int:\n    return 100\n", notebook)
+    assert notebook["outer"](n=1) == 100
+
+
+def test_nothing_is_compiled_anew_while_nothing_was_redefined(notebook, runner):
+    notebook["outer"](n=1)
+    known = dict(runner._known)
+    notebook["outer"](n=2)
+    assert all(runner._known[name] is value for name, value in known.items())
+
+
+def test_wrong_inputs_and_wrong_definitions_are_told_at_once(notebook, runner):
+    with pytest.raises(CompileFailed, match="Expected int"):
+        notebook["outer"](n="three")
+    run_cell("@workflow\ndef wrong() -> int:\n    return add(a='x', c=1)\n", notebook)
+    with pytest.raises(CompileFailed) as caught:
+        notebook["wrong"]()
+    assert {problem.variable for problem in caught.value.problems} >= {"a", "c"}
+
+
+def test_frames_cross_between_tasks_and_as_constants(notebook, runner):
+    pd = pytest.importorskip("pandas", reason="frames need pandas")
+    run_cell(
+        "import pandas as pd\n"
+        "FRAME = pd.DataFrame({'a': [1, 2]})\n"
+        "@task\ndef double(rows: pd.DataFrame) -> pd.DataFrame:\n    return rows * 2\n"
+        "@workflow\ndef constant() -> pd.DataFrame:\n    return double(rows=FRAME)\n",
+        notebook,
+    )
+    assert list(notebook["constant"]()["a"]) == [2, 4]
+    assert isinstance(notebook["double"](pd.DataFrame({"a": [5]})), pd.DataFrame)
+
+
+def test_a_changed_constant_or_list_of_the_notebook_counts_at_the_next_call(notebook, runner):
+    run_cell(
+        "STEP = 1\nPARTS = [1]\n"
+        "@workflow\ndef constant(n: int) -> int:\n    return add(a=n, b=STEP)\n"
+        "@workflow\ndef listed(n: int) -> int:\n    return add(a=n, b=len(PARTS))\n",
+        notebook,
+    )
+    assert (notebook["constant"](n=1), notebook["listed"](n=1)) == (2, 2)
+    run_cell("STEP = 5\nPARTS.append(2)\n", notebook)
+    assert (notebook["constant"](n=1), notebook["listed"](n=1)) == (6, 3)
+
+
+def test_a_changed_inner_workflow_and_a_new_default_count_at_the_next_call(notebook, runner):
+    assert notebook["outer"](n=1) == 3
+    run_cell("@workflow\ndef inner(n: int) -> int:\n    return add(a=n, b=40)\n", notebook)
+    assert notebook["outer"](n=1) == 42
+    notebook["outer"].function.__defaults__ = (2,)
+    assert notebook["outer"]() == 44
