@@ -13,6 +13,15 @@ from flyteidl.core import execution_pb2 as core_execution_pb2
 from flyte_nb.admin import moments
 from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.identifiers import ExecutionId, Identifier
+from flyte_nb.api.phases import (
+    ABORTED,
+    ABORTING,
+    ENDED_ATTEMPT,
+    ENDED_EXECUTION,
+    ENDED_NODE,
+    RUNNING,
+    SUCCEEDED,
+)
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, WorkflowRecord
 
 # `Any`: flyteidl's stubs say that `Value` gives an int, which they do not take for a phase.
@@ -22,9 +31,6 @@ TASK_PHASES: Any = core_execution_pb2.TaskExecution.Phase
 _CACHE_STATUSES: Any = catalog_pb2.CatalogCacheStatus
 _ERROR_KINDS: Any = core_execution_pb2.ExecutionError.ErrorKind
 
-TERMINAL_EXECUTION = frozenset({"SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT"})
-_TERMINAL_NODE = frozenset({"SUCCEEDED", "FAILED", "ABORTED", "SKIPPED", "TIMED_OUT", "RECOVERED"})
-_TERMINAL_TASK = frozenset({"SUCCEEDED", "FAILED", "ABORTED"})
 _RESOURCE_TYPES = {
     "task": identifier_pb2.TASK,
     "workflow": identifier_pb2.WORKFLOW,
@@ -47,10 +53,10 @@ def apply_workflow(execution: execution_pb2.Execution, record: WorkflowRecord) -
     """
     closure = execution.closure
     phase = EXECUTION_PHASES.Value(record.phase)
-    is_ended = record.phase in TERMINAL_EXECUTION
-    if record.phase == "RUNNING" and not closure.HasField("started_at"):
+    is_ended = record.phase in ENDED_EXECUTION
+    if record.phase == RUNNING and not closure.HasField("started_at"):
         closure.started_at.CopyFrom(moments.stamp(record.at_us))
-    if closure.phase == EXECUTION_PHASES.Value("ABORTING") and not is_ended:
+    if closure.phase == EXECUTION_PHASES.Value(ABORTING) and not is_ended:
         phase = closure.phase
     closure.phase = phase
     closure.updated_at.CopyFrom(moments.stamp(record.at_us))
@@ -58,7 +64,7 @@ def apply_workflow(execution: execution_pb2.Execution, record: WorkflowRecord) -
         closure.duration.CopyFrom(moments.span(record.at_us - moments.stamp_us(closure.started_at)))
     if record.output_uri:
         closure.outputs.uri = record.output_uri
-    elif record.phase in ("ABORTING", "ABORTED"):
+    elif record.phase in (ABORTING, ABORTED):
         if not closure.HasField("abort_metadata"):
             closure.abort_metadata.cause = record.error.message if record.error else ""
     elif record.error is not None:
@@ -82,8 +88,8 @@ def apply_node(
         node.input_uri = record.input_uri
     closure.phase = NODE_PHASES.Value(record.phase)
     closure.updated_at.CopyFrom(moments.stamp(record.at_us))
-    is_ended = record.phase in _TERMINAL_NODE
-    if record.phase == "RUNNING" and not closure.HasField("started_at"):
+    is_ended = record.phase in ENDED_NODE
+    if record.phase == RUNNING and not closure.HasField("started_at"):
         closure.started_at.CopyFrom(moments.stamp(record.at_us))
     if is_ended and closure.HasField("started_at"):
         closure.duration.CopyFrom(moments.span(record.at_us - moments.stamp_us(closure.started_at)))
@@ -115,11 +121,11 @@ def apply_attempt(
         task.input_uri = record.input_uri
     closure.phase = TASK_PHASES.Value(record.phase)
     closure.updated_at.CopyFrom(moments.stamp(record.at_us))
-    if record.phase == "RUNNING" and not closure.HasField("started_at"):
+    if record.phase == RUNNING and not closure.HasField("started_at"):
         closure.started_at.CopyFrom(moments.stamp(record.at_us))
-    if record.phase in _TERMINAL_TASK and closure.HasField("started_at"):
+    if record.phase in ENDED_ATTEMPT and closure.HasField("started_at"):
         closure.duration.CopyFrom(moments.span(record.at_us - moments.stamp_us(closure.started_at)))
-    if record.phase == "SUCCEEDED":
+    if record.phase == SUCCEEDED:
         closure.output_uri = record.output_uri
     elif record.error is not None:
         closure.error.CopyFrom(execution_error(record.error))

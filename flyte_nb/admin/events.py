@@ -18,6 +18,7 @@ from flyte_nb.admin.store.database import Database, Transaction
 from flyte_nb.admin.watch import Change, Feed
 from flyte_nb.api.errors import ErrorInfo, StorageError, UsageError
 from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.api.phases import FAILED
 from flyte_nb.propeller.records import (
     AttemptRecord,
     NodeRecord,
@@ -241,7 +242,7 @@ class Run:
 def failed(at_us: int, code: str, message: str, origin: str) -> list[Record]:
     """The records of an execution that ends before it began."""
     error = ErrorInfo(code=code, message=message, origin=origin)
-    return [WorkflowRecord(at_us, "FAILED", error)]
+    return [WorkflowRecord(at_us, FAILED, error)]
 
 
 def _text(closure: Any, field: str) -> "str | None":

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 from flyteidl.admin import execution_pb2
 from google.protobuf import any_pb2
 
-from flyte_nb.admin.closures import EXECUTION_PHASES, TERMINAL_EXECUTION
+from flyte_nb.admin.closures import EXECUTION_PHASES
 from flyte_nb.admin.refused import Refused, not_found
 from flyte_nb.admin.store.database import Database
 from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.api.phases import ENDED_EXECUTION
 
 WATCH_EXECUTIONS = "/flyte_nb.Watch/Executions"
 MAX_WATCHERS = 128
@@ -176,7 +177,7 @@ class Watch:
             *(Change(NODE_EXECUTION, (node,), blob) for node, blob in nodes),
             *(Change(TASK_EXECUTION, (node, attempt), blob) for node, attempt, blob in tasks),
         ]
-        if phase in TERMINAL_EXECUTION:
+        if phase in ENDED_EXECUTION:
             return serial, [*rest, execution]
         return serial, [execution, *rest]
 
@@ -185,7 +186,7 @@ def _has_ended(changes: "Sequence[Change]") -> bool:
     for change in changes:
         if change.type_url == EXECUTION:
             phase = execution_pb2.Execution.FromString(change.message).closure.phase
-            return EXECUTION_PHASES.Name(phase) in TERMINAL_EXECUTION
+            return EXECUTION_PHASES.Name(phase) in ENDED_EXECUTION
     return False
 
 

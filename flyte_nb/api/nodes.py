@@ -9,6 +9,16 @@ END_NODE = "end-node"
 ADDED_NODES = frozenset({START_NODE, END_NODE})
 """Nodes that no author wrote (flytepropeller/pkg/compiler/common/id_set.go at v1.16.8)."""
 
+# Kinds of nodes: what a node runs. The first six are the targets of flyteidl/core/workflow.proto's `Node`.
+TASK_NODE = "task"
+WORKFLOW_NODE = "workflow"
+LAUNCH_PLAN_NODE = "launch_plan"
+BRANCH_NODE = "branch"
+GATE_NODE = "gate"
+ARRAY_NODE = "array"
+START_KIND = "start"
+END_KIND = "end"
+
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz123456"
 _MAX_NODE_ID = 20
 

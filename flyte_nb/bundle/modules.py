@@ -14,10 +14,10 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
+from flyte_nb.api.ring import RING_PACKAGES
 from flyte_nb.bundle.units import Unit, read_unit
 
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
-_OURS = frozenset({"flyte_nb", "_flyte_nb_cloudpickle"})
 
 _ELSEWHERE_BYTES = 16 << 20
 """A larger package that lies elsewhere is taken for a part of the platform, as Spark's is."""
@@ -56,7 +56,7 @@ class Units:
         return self._is_below(Path(unit.place))
 
     def _place(self, top: str) -> "Path | None":
-        if not self._roots or top in _OURS or top == "__main__":
+        if not self._roots or top in RING_PACKAGES or top == "__main__":
             return None
         loaded = sys.modules.get(top)
         if loaded is not None:

@@ -9,15 +9,13 @@ import sys
 from typing import Any
 
 from flyte_nb.api.identifiers import MAIN_MODULE
+from flyte_nb.api.ring import RING_PACKAGES
 from flyte_nb.bundle.modules import LocalModules, Units
 from flyte_nb.bundle.shaded import cloudpickle
 from flyte_nb.sdk.callee import Callee
-from flyte_nb.worker.failures import CLOUDPICKLE
 
 CACHED = type(functools.lru_cache(lambda: None))
 """What `functools.lru_cache` and `cache` make; pickle knows it by name only."""
-
-_IN_THE_RING = frozenset({"flyte_nb", CLOUDPICKLE})
 
 
 class Known:
@@ -78,7 +76,7 @@ class References:
         top = module.partition(".")[0]
         if top in self._plain:
             return True
-        is_local = top not in _IN_THE_RING and self.local.note(top)
+        is_local = top not in RING_PACKAGES and self.local.note(top)
         known = self._importable.get(module)
         if known is None:
             by_value = module in self._user_by_value or top in self._user_by_value
@@ -112,7 +110,7 @@ class References:
 
 
 def _find(top: str) -> bool:
-    if top in _IN_THE_RING or top in sys.stdlib_module_names or top in sys.builtin_module_names:
+    if top in RING_PACKAGES or top in sys.stdlib_module_names or top in sys.builtin_module_names:
         return True
     return any(
         finder.find_spec(top, None) is not None

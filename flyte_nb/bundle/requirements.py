@@ -14,8 +14,9 @@ import sys
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from flyte_nb.api.ring import RING_PACKAGES
+
 _FOLDER = re.compile(r"(?P<name>.+?)-(?P<version>\d[^-]*)(-py[\d.]+)?\.(dist|egg)-info$")
-_OURS = frozenset({"flyte_nb", "_flyte_nb_cloudpickle"})
 
 
 class Requirement(NamedTuple):
@@ -40,7 +41,11 @@ def requirements(modules: "Iterable[str]") -> "tuple[Requirement, ...]":
     notes: dict[str, str] = {}
     for module in sorted(set(modules)):
         top = module.partition(".")[0]
-        if top in sys.stdlib_module_names or top in sys.builtin_module_names or top in _OURS:
+        if (
+            top in sys.stdlib_module_names
+            or top in sys.builtin_module_names
+            or top in RING_PACKAGES
+        ):
             continue
         for package in _brought(module):
             text, note = _pinned(package)

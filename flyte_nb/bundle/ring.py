@@ -15,11 +15,9 @@ from types import CodeType
 from typing import NamedTuple
 
 import flyte_nb
+from flyte_nb.api.ring import CLOUDPICKLE, RING_FILENAMES, RING_ROOMS
 from flyte_nb.bundle.shaded import source_folder
 from flyte_nb.bundle.zips import deterministic_zip
-from flyte_nb.worker.failures import CLOUDPICKLE, RING_FILENAMES
-
-ROOMS = ("api", "types", "sdk", "pipe", "worker")
 
 _ADAPT = b"\nfrom flyte_nb.worker.shading import adapt as _adapt\n_adapt(cloudpickle)\n"
 _UNCHECKED_HASH = b"\x01\x00\x00\x00"  # PEP 552: trust the compiled file, look at no source
@@ -44,7 +42,7 @@ def _members() -> "dict[str, bytes]":
     package = Path(flyte_nb.__file__).parent
     members: dict[str, bytes] = {}
     _add(members, "flyte_nb/__init__.py", package / "__init__.py")
-    for room in ROOMS:
+    for room in RING_ROOMS:
         for path in (package / room).rglob("*.py"):
             _add(members, f"flyte_nb/{path.relative_to(package).as_posix()}", path)
     for path in source_folder().glob("*.py"):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from flyte_nb.api.errors import BundleError
-from flyte_nb.worker.failures import CLOUDPICKLE
+from flyte_nb.api.ring import CLOUDPICKLE
 from flyte_nb.worker.shading import adapt
 
 _MAIN = f"{CLOUDPICKLE}.cloudpickle"

@@ -18,9 +18,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.nodes import ADDED_NODES
+from flyte_nb.api.phases import ENDED, QUEUED, SKIPPED
 from flyte_nb.compiler.outline import Outline
 from flyte_nb.executions.node_ids import parent_of
-from flyte_nb.executions.views import TERMINAL_PHASES, AttemptView, ExecutionView, LogLink, NodeView
+from flyte_nb.executions.views import AttemptView, ExecutionView, LogLink, NodeView
 from flyte_nb.wire.identifiers import execution_id_from_idl, identifier_from_idl
 
 
@@ -90,11 +91,10 @@ class Assembly:
             tasks = self._tasks.get(node_id, {})
             phase = NodePhases.Phase.Name(node.closure.phase)
             cached = self._node_view(node_id).cache_status == "CACHE_HIT"
-            if node.metadata.is_parent_node or cached or phase in ("QUEUED", "SKIPPED"):
+            if node.metadata.is_parent_node or cached or phase in (QUEUED, SKIPPED):
                 continue
-            settled = phase in TERMINAL_PHASES and all(
-                TaskPhases.Phase.Name(task.closure.phase) in TERMINAL_PHASES
-                for task in tasks.values()
+            settled = phase in ENDED and all(
+                TaskPhases.Phase.Name(task.closure.phase) in ENDED for task in tasks.values()
             )
             if not tasks or not settled:
                 wanted.append(node_id)
@@ -221,7 +221,7 @@ def _moment(closure: Any, field: str) -> "datetime | None":
 
 
 def _ended(closure: Any, phase: str, started: "datetime | None") -> "datetime | None":
-    if phase not in TERMINAL_PHASES:
+    if phase not in ENDED:
         return None
     if started is not None and closure.HasField("duration"):
         length: timedelta = closure.duration.ToTimedelta()

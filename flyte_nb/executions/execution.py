@@ -22,6 +22,7 @@ from flyteidl.core.literals_pb2 import LiteralMap
 from flyte_nb.api.errors import ErrorInfo, ExecutionFailed, RemoteError, StorageError, UsageError
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.literal_types import LiteralType
+from flyte_nb.api.phases import ABORTED, FAILED, SUCCEEDED, TIMED_OUT
 from flyte_nb.client import fetching
 from flyte_nb.client.admin_client import AdminClient
 from flyte_nb.client.data import KernelData
@@ -129,7 +130,7 @@ class Execution:
             raise UsageError(
                 f"{self.name} is {view.phase}: it has no outputs yet. Call wait() first."
             )
-        if view.phase != "SUCCEEDED":
+        if view.phase != SUCCEEDED:
             raise failure_of(view)
         answer = self._data()
         message = self._whole(answer.full_outputs, answer.outputs.url)
@@ -220,7 +221,7 @@ class Execution:
             ) from None
         if view is None or not view.is_terminal:
             raise RemoteError(f"Watching {self.name} was stopped.", code="CANCELLED")
-        if view.phase != "SUCCEEDED":
+        if view.phase != SUCCEEDED:
             raise failure_of(view)
         return view
 
@@ -319,14 +320,14 @@ def failure_of(view: ExecutionView) -> ExecutionFailed:
 
 
 def _said(phase: str) -> str:
-    return {"FAILED": "failed", "ABORTED": "was aborted", "TIMED_OUT": "timed out"}.get(
+    return {FAILED: "failed", ABORTED: "was aborted", TIMED_OUT: "timed out"}.get(
         phase, f"ended {phase}"
     )
 
 
 def _culprit(view: ExecutionView) -> "NodeView | None":
     """The node where it began: failed, and no node below it failed."""
-    failed = [node for node in view.nodes if node.phase in ("FAILED", "TIMED_OUT")]
+    failed = [node for node in view.nodes if node.phase in (FAILED, TIMED_OUT)]
     parents = {node.parent_id for node in failed}
     leaves = [node for node in failed if node.node_id not in parents]
     leaves.sort(key=lambda node: (node.ended_at is None, node.ended_at))

@@ -19,12 +19,13 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 
 from flyte_nb.api.errors import RemoteError
 from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.api.phases import ENDED
 from flyte_nb.client.admin_client import AdminClient
 from flyte_nb.client.remote_errors import remote_error, status_of
 from flyte_nb.compiler.outline import Outline
 from flyte_nb.executions.assembly import Assembly
 from flyte_nb.executions.polling import refresh
-from flyte_nb.executions.views import TERMINAL_PHASES, ExecutionView
+from flyte_nb.executions.views import ExecutionView
 from flyte_nb.wire.identifiers import execution_id_to_idl
 
 WATCH = "/flyte_nb.Watch/Executions"
@@ -207,4 +208,4 @@ class Follower:
     def _is_terminal(self) -> bool:
         with self._condition:
             view = self._assembly.view(0)
-        return view is not None and view.phase in TERMINAL_PHASES
+        return view is not None and view.phase in ENDED

@@ -5,9 +5,7 @@ from typing import NamedTuple
 
 from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.identifiers import ExecutionId, Identifier
-
-TERMINAL_PHASES = frozenset({"SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT", "SKIPPED", "RECOVERED"})
-"""Phases that do not change any more, of executions, nodes and attempts alike."""
+from flyte_nb.api.phases import ENDED
 
 
 class LogLink(NamedTuple):
@@ -75,4 +73,4 @@ class ExecutionView(NamedTuple):
     @property
     def is_terminal(self) -> bool:
         """Whether the execution has ended."""
-        return self.phase in TERMINAL_PHASES
+        return self.phase in ENDED

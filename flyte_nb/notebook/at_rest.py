@@ -9,6 +9,7 @@ from typing import Any
 
 from flyte_nb.api.errors import CompileFailed, RegistrationFailed
 from flyte_nb.api.identifiers import Scope
+from flyte_nb.api.phases import FAILED
 from flyte_nb.executions.views import ExecutionView
 from flyte_nb.graph.elements import Graph
 from flyte_nb.graph.html import figure
@@ -192,7 +193,7 @@ def failure(error: Exception, *, text: str, cells: CellRegistry) -> Bundle:
         body = pieces.problems(problems, humanize=cells.humanize)
     else:
         body = element("div", cells.humanize(str(error)), style="white-space:pre-wrap")
-    failed = style_of("FAILED")
+    failed = style_of(FAILED)
     card = pieces.card(
         pieces.head(text, pills=(pieces.pill(failed, type(error).__name__),)),
         element("div", pieces.panel(failed, body), style="padding:0 14px 11px 14px"),

@@ -12,6 +12,7 @@ from itertools import islice
 
 from flyteidl.core.literals_pb2 import LiteralMap
 
+from flyte_nb.api import nodes, phases
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, StorageError, TaskFailed
 from flyte_nb.propeller import records as r
 from flyte_nb.propeller.conditions import choose
@@ -109,10 +110,10 @@ class Driver:
         for node in list(self.machine.live.values()):
             found = self._executor.adopt(self._attempt(node, LiteralMap()))
             if found is not None:
-                if node.attempt_phase == r.QUEUED:
+                if node.attempt_phase == phases.QUEUED:
                     started = self.machine.started(node, self._time(), found.logs, found.pid)
                     self._add(started)
-            elif node.attempt_phase == r.QUEUED:
+            elif node.attempt_phase == phases.QUEUED:
                 if node not in self._to_start:
                     self._to_start.append(node)
             else:
@@ -120,7 +121,10 @@ class Driver:
 
     def terminate(self, cause: str) -> None:
         """Somebody asked that the execution ends; nothing happens when it has or is about to."""
-        if self.machine.phase not in (r.ABORTING, r.SUCCEEDING) and not self.machine.is_terminal:
+        if (
+            self.machine.phase not in (phases.ABORTING, phases.SUCCEEDING)
+            and not self.machine.is_terminal
+        ):
             self._add(self.machine.abort(self._time(), cause))
 
     def interrupt(self, cause: str) -> None:
@@ -133,7 +137,7 @@ class Driver:
 
     def fail(self, error: ErrorInfo) -> None:
         """The engine cannot go on with this execution."""
-        if self.machine.phase in ("", r.RUNNING):
+        if self.machine.phase in ("", phases.RUNNING):
             self._add(self.machine.fail(self._time(), error))
 
     def abandon(self) -> None:
@@ -252,7 +256,7 @@ class Driver:
             return
         uri = self._layout.inputs(node)
         self._values.put(uri, inputs)
-        if node.plan.kind != r.TASK_NODE:
+        if node.plan.kind != nodes.TASK_NODE:
             self._add(self.machine.queue(node, self._time(), uri))
             self._enter(node)
             return
@@ -270,7 +274,7 @@ class Driver:
     def _enter(self, node: NodeState) -> None:
         """Move on a queued node that runs no task."""
         now = self._time()
-        if node.plan.kind == r.END_NODE:
+        if node.plan.kind == nodes.END_KIND:
             self._add(self.machine.finish(node, now, node.input_uri))
         elif node.plan.branch is None:
             self._add(self.machine.enter(node, now))
@@ -291,7 +295,7 @@ class Driver:
     def _announce(self, node: NodeState) -> None:
         """Record that the next attempt is about to be started."""
         folder = self._layout.folder(node, node.attempts)
-        phase = r.RUNNING if self._executor.in_memory else r.QUEUED
+        phase = phases.RUNNING if self._executor.in_memory else phases.QUEUED
         self._add(self.machine.attempt(node, self._time(), folder, phase))
         self._to_start.append(node)
 
@@ -313,7 +317,7 @@ class Driver:
                 self._lost(node, f"its inputs cannot be read: {error}")
             else:
                 started += 1
-                if node.attempt_phase == r.QUEUED:
+                if node.attempt_phase == phases.QUEUED:
                     self._add(self.machine.started(node, self._time(), found.logs, found.pid))
         return started
 

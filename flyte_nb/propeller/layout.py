@@ -1,7 +1,7 @@
 """Where an execution's values lie in the store, as propeller lays them out (flyte-backend: 4.3)."""
 
 from flyte_nb.api.identifiers import ExecutionId
-from flyte_nb.api.nodes import END_NODE as END
+from flyte_nb.api.nodes import END_NODE
 from flyte_nb.propeller.names import raw_folder
 from flyte_nb.propeller.state import NodeState
 
@@ -28,7 +28,9 @@ class Layout:
 
     def inputs(self, node: NodeState) -> str:
         """`inputs.pb` of the node."""
-        return f"{self.outputs(node)}" if node.plan.id == END else f"{self.data(node)}/{INPUTS}"
+        return (
+            f"{self.outputs(node)}" if node.plan.id == END_NODE else f"{self.data(node)}/{INPUTS}"
+        )
 
     def folder(self, node: NodeState, attempt: int) -> str:
         """Where one attempt writes `outputs.pb` or `error.pb`."""

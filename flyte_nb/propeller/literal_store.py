@@ -4,7 +4,7 @@ from flyteidl.core.literals_pb2 import Literal, LiteralMap
 from google.protobuf.message import DecodeError
 
 from flyte_nb.api.errors import SYSTEM, ErrorInfo, StorageError
-from flyte_nb.api.nodes import START_NODE as START
+from flyte_nb.api.nodes import START_NODE
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.propeller.resolve import Unresolved
 from flyte_nb.propeller.state import NodeState
@@ -57,7 +57,7 @@ class Outputs:
 
     def __call__(self, node_id: str, var: str) -> Literal:
         """The value of that output. Raises `Unresolved` when there is none."""
-        node = self._nodes.get(node_id or START)
+        node = self._nodes.get(node_id or START_NODE)
         if node is None or not node.output_uri:
             raise Unresolved(f"node [{node_id}] has no outputs")
         literals = self._values.get(node.output_uri).literals

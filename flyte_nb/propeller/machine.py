@@ -14,9 +14,9 @@ be read off (`ready`, `entering`, `startable`, `live`, `doomed`) and is part of 
 Source: flytepropeller/pkg/controller/{workflow,nodes} at v1.16.8.
 """
 
+from flyte_nb.api import nodes, phases
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo
-from flyte_nb.api.nodes import END_NODE as END
-from flyte_nb.api.nodes import START_NODE as START
+from flyte_nb.api.nodes import END_NODE, START_NODE
 from flyte_nb.propeller import records as r
 from flyte_nb.propeller.durations import go_duration
 from flyte_nb.propeller.moves import IllegalMove, Moves, budget
@@ -33,32 +33,34 @@ class Machine(Moves):
 
     def begin(self, at_us: int) -> list[Record]:
         """The execution starts."""
-        return self._made(WorkflowRecord(at_us, r.RUNNING))
+        return self._made(WorkflowRecord(at_us, phases.RUNNING))
 
     def queue(
         self, node: NodeState, at_us: int, input_uri: str, cache_status: str = ""
     ) -> list[Record]:
         """The inputs of a node of `ready` or `entering` lie at `input_uri`."""
         return self._made(
-            _node_record(node, at_us, r.QUEUED, input_uri=input_uri, cache_status=cache_status)
+            _node_record(node, at_us, phases.QUEUED, input_uri=input_uri, cache_status=cache_status)
         )
 
     def hit(self, node: NodeState, at_us: int, output_uri: str) -> list[Record]:
         """The outputs of a queued task were found in the catalog."""
         return self._made(
-            _node_record(node, at_us, r.SUCCEEDED, output_uri=output_uri, cache_status=r.CACHE_HIT)
+            _node_record(
+                node, at_us, phases.SUCCEEDED, output_uri=output_uri, cache_status=r.CACHE_HIT
+            )
         )
 
     def attempt(
-        self, node: NodeState, at_us: int, folder: str, phase: str = r.QUEUED
+        self, node: NodeState, at_us: int, folder: str, phase: str = phases.QUEUED
     ) -> list[Record]:
         """The next attempt at a node of `startable` is about to be started; it writes to `folder`.
 
         `phase` is RUNNING where nothing can come between.
         """
         made: list[Record] = []
-        if node.phase == r.QUEUED:
-            running = _node_record(node, at_us, r.RUNNING)
+        if node.phase == phases.QUEUED:
+            running = _node_record(node, at_us, phases.RUNNING)
             self.apply(running)
             made.append(running)
         record = _attempt_record(node, at_us, phase, attempt=node.attempts, output_uri=folder)
@@ -77,7 +79,7 @@ class Machine(Moves):
             _attempt_record(
                 node,
                 at_us,
-                r.RUNNING,
+                phases.RUNNING,
                 output_uri=node.attempt_output_uri,
                 logs=logs,
                 pid=pid,
@@ -99,7 +101,7 @@ class Machine(Moves):
             _attempt_record(
                 node,
                 at_us,
-                r.SUCCEEDED,
+                phases.SUCCEEDED,
                 output_uri=output_uri,
                 cpu_s=cpu_s,
                 max_rss_bytes=max_rss_bytes,
@@ -122,7 +124,7 @@ class Machine(Moves):
             _attempt_record(
                 node,
                 at_us,
-                r.ABORTED if doom else r.FAILED,
+                phases.ABORTED if doom else phases.FAILED,
                 error=ErrorInfo("TaskAborted", "Task Aborted", SYSTEM) if doom else error,
                 reason=doom,
                 cpu_s=cpu_s,
@@ -132,25 +134,25 @@ class Machine(Moves):
 
     def reject(self, node: NodeState, at_us: int, error: ErrorInfo) -> list[Record]:
         """A queued node cannot go on: its inputs, or its condition, cannot be resolved."""
-        return self._made(_node_record(node, at_us, r.FAILED, error=error))
+        return self._made(_node_record(node, at_us, phases.FAILED, error=error))
 
     def enter(self, node: NodeState, at_us: int, branch: int = -1) -> list[Record]:
         """A queued sub-workflow node begins, or a branch node takes the arm with this number."""
-        record = _node_record(node, at_us, r.RUNNING)
+        record = _node_record(node, at_us, phases.RUNNING)
         return self._made(record._replace(branch=branch, is_parent=True))
 
     def finish(self, node: NodeState, at_us: int, output_uri: str) -> list[Record]:
         """The outputs of a queued end node lie at `output_uri`."""
-        return self._made(_node_record(node, at_us, r.SUCCEEDED, output_uri=output_uri))
+        return self._made(_node_record(node, at_us, phases.SUCCEEDED, output_uri=output_uri))
 
     def abort(self, at_us: int, cause: str) -> list[Record]:
         """Somebody asked that the execution ends."""
         error = ErrorInfo("ExecutionAborted", cause, USER)
-        return self._made(WorkflowRecord(at_us, r.ABORTING, error))
+        return self._made(WorkflowRecord(at_us, phases.ABORTING, error))
 
     def fail(self, at_us: int, error: ErrorInfo) -> list[Record]:
         """The engine itself cannot go on with the execution."""
-        return self._made(WorkflowRecord(at_us, r.FAILING, error))
+        return self._made(WorkflowRecord(at_us, phases.FAILING, error))
 
     def settle(self, at_us: int) -> list[Record]:
         """Everything that follows from the state, applied; nothing when called again."""
@@ -181,17 +183,17 @@ class Machine(Moves):
         if node.phase == "":
             if frame.doom or node.waiting:
                 return None
-            if node.plan.kind == r.START_NODE:
+            if node.plan.kind == nodes.START_KIND:
                 uri = frame.parent.input_uri if frame.parent else self.input_uri
-                return _node_record(node, at_us, r.SUCCEEDED, output_uri=uri)
-            return _node_record(node, at_us, r.SKIPPED) if node.tainted else None
+                return _node_record(node, at_us, phases.SUCCEEDED, output_uri=uri)
+            return _node_record(node, at_us, phases.SKIPPED) if node.tainted else None
         if node.phase not in OPEN or node.attempt_phase in OPEN:
             return None
-        if node.attempt_phase == r.SUCCEEDED:
+        if node.attempt_phase == phases.SUCCEEDED:
             return _node_record(
                 node,
                 at_us,
-                r.SUCCEEDED,
+                phases.SUCCEEDED,
                 output_uri=node.attempt_output_uri,
                 cache_status=node.cache_status,
             )
@@ -199,7 +201,7 @@ class Machine(Moves):
             if node.child is not None:
                 return None  # its own run says when it has ended
             error = ErrorInfo("NodeAborted", frame.doom, SYSTEM)
-            return _node_record(node, at_us, r.ABORTED, error=error)
+            return _node_record(node, at_us, phases.ABORTED, error=error)
         if node.attempt_error is not None and node.node_id not in self.startable:
             return _end_of_attempts(node, node.attempt_error, at_us)
         return None
@@ -212,28 +214,28 @@ class Machine(Moves):
             return None if frame.open else self._end_of_doomed(frame, at_us)
         idle = not frame.open and not frame.ready
         if frame.failed is not None and (idle or frame.fail_immediately):
-            return self._becomes(frame, at_us, r.FAILING, frame.failed)
-        start = frame.nodes.get(START)
+            return self._becomes(frame, at_us, phases.FAILING, frame.failed)
+        start = frame.nodes.get(START_NODE)
         if not idle or (start is not None and start.phase == ""):
             return None
-        last = frame.nodes[END] if start else next(iter(frame.nodes.values()))
-        if last.phase != r.SUCCEEDED:
-            return self._becomes(frame, at_us, r.FAILING, _STUCK)
-        if parent is None and self.phase == r.RUNNING:
-            return WorkflowRecord(at_us, r.SUCCEEDING)
+        last = frame.nodes[END_NODE] if start else next(iter(frame.nodes.values()))
+        if last.phase != phases.SUCCEEDED:
+            return self._becomes(frame, at_us, phases.FAILING, _STUCK)
+        if parent is None and self.phase == phases.RUNNING:
+            return WorkflowRecord(at_us, phases.SUCCEEDING)
         if parent is None:
-            return WorkflowRecord(at_us, r.SUCCEEDED, output_uri=last.output_uri)
-        return _node_record(parent, at_us, r.SUCCEEDED, output_uri=last.output_uri)
+            return WorkflowRecord(at_us, phases.SUCCEEDED, output_uri=last.output_uri)
+        return _node_record(parent, at_us, phases.SUCCEEDED, output_uri=last.output_uri)
 
     def _end_of_doomed(self, frame: Frame, at_us: int) -> Record:
         parent = frame.parent
         if parent is None:
-            ending = r.ABORTED if self.phase == r.ABORTING else r.FAILED
+            ending = phases.ABORTED if self.phase == phases.ABORTING else phases.FAILED
             return WorkflowRecord(at_us, ending, self.error)
-        if parent.phase == r.FAILING:
-            return self._becomes(frame, at_us, r.FAILED, parent.error)
+        if parent.phase == phases.FAILING:
+            return self._becomes(frame, at_us, phases.FAILED, parent.error)
         error = ErrorInfo("NodeAborted", frame.doom, SYSTEM)
-        return self._becomes(frame, at_us, r.ABORTED, error)
+        return self._becomes(frame, at_us, phases.ABORTED, error)
 
     def _becomes(self, frame: Frame, at_us: int, phase: str, error: "ErrorInfo | None") -> Record:
         """The record by which whoever runs this frame comes into `phase`."""
@@ -328,13 +330,13 @@ _STUCK = ErrorInfo(
 def _end_of_attempts(node: NodeState, error: ErrorInfo, at_us: int) -> NodeRecord:
     """The record of a node whose last attempt failed with `error` and that gets no further one."""
     if not error.recoverable:
-        return _node_record(node, at_us, r.FAILED, error=error)
+        return _node_record(node, at_us, phases.FAILED, error=error)
     current, most = budget(node, error)
     if current < most:
         limit = go_duration(2 * node.plan.timeout_us)
         expired = ErrorInfo("TimeoutExpired", f"task active timeout [{limit}] expired", USER)
-        return _node_record(node, at_us, r.TIMED_OUT, error=expired)
+        return _node_record(node, at_us, phases.TIMED_OUT, error=expired)
     kind = error.origin or USER
     text = f"[{current}/{most}] currentAttempt done. Last Error: {kind}::{error.message}"
     exhausted = ErrorInfo(f"RetriesExhausted|{error.code}", text, USER)
-    return _node_record(node, at_us, r.FAILED, error=exhausted)
+    return _node_record(node, at_us, phases.FAILED, error=exhausted)

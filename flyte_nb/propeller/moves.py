@@ -7,10 +7,9 @@ the state unchanged, or made. Nothing here makes records: see `machine`.
 from collections import deque
 from collections.abc import Iterator
 
+from flyte_nb.api import nodes, phases
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, FlyteNbError
-from flyte_nb.api.nodes import START_NODE as START
-from flyte_nb.api.nodes import unique_node_id
-from flyte_nb.propeller import records as r
+from flyte_nb.api.nodes import START_NODE, unique_node_id
 from flyte_nb.propeller.plan import NodePlan, Plan, WorkflowPlan
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, Record, WorkflowRecord
 from flyte_nb.propeller.state import OPEN, Frame, NodeState
@@ -56,7 +55,7 @@ class Moves:
     @property
     def is_terminal(self) -> bool:
         """Whether the execution has ended."""
-        return self.phase in r.TERMINAL
+        return self.phase in phases.ENDED_NODE
 
     def doomed(self) -> Iterator[NodeState]:
         """Live nodes that have to be ended."""
@@ -80,17 +79,17 @@ class Moves:
     def _apply_workflow(self, record: WorkflowRecord) -> None:
         if record.phase not in WORKFLOW_MOVES[self.phase]:
             raise _illegal("the execution", self.phase, record.phase)
-        if record.phase in r.TERMINAL and self.root.open:
+        if record.phase in phases.ENDED_NODE and self.root.open:
             raise IllegalMove(f"The execution cannot become {record.phase}: nodes are open.")
         self.phase = record.phase
         if record.error is not None:
             self.error = record.error
-        if record.phase == r.SUCCEEDED:
+        if record.phase == phases.SUCCEEDED:
             self.output_uri = record.output_uri
-        elif record.phase in (r.FAILING, r.ABORTING):
-            self._doom(self.root, USER_ABORT if record.phase == r.ABORTING else AUTO_ABORT)
-        elif record.phase == r.RUNNING:
-            self._unsettled.append(self.root.nodes[START])
+        elif record.phase in (phases.FAILING, phases.ABORTING):
+            self._doom(self.root, USER_ABORT if record.phase == phases.ABORTING else AUTO_ABORT)
+        elif record.phase == phases.RUNNING:
+            self._unsettled.append(self.root.nodes[START_NODE])
         if not self.is_terminal:
             self._unsettled.append(self.root)
 
@@ -102,25 +101,25 @@ class Moves:
         self._check_node(node, record)
         frame = node.frame
         node.phase = phase
-        if before == "" and kind != r.START_NODE:
+        if before == "" and kind != nodes.START_KIND:
             frame.ready -= 1
             self.ready.pop(node.node_id, None)
         self.entering.pop(node.node_id, None)
         frame.open += (phase in OPEN) - (before in OPEN)
         node.error = record.error or node.error
         node.cache_status = record.cache_status or node.cache_status
-        if phase == r.QUEUED:
+        if phase == phases.QUEUED:
             node.input_uri = record.input_uri
-            if kind == r.TASK_NODE:
+            if kind == nodes.TASK_NODE:
                 self.active_tasks += 1
                 self.startable[node.node_id] = node
             else:
                 self.entering[node.node_id] = node
-        elif phase == r.RUNNING and kind != r.TASK_NODE:
+        elif phase == phases.RUNNING and kind != nodes.TASK_NODE:
             self._enter(node, record.branch)
-        elif phase == r.FAILING:
+        elif phase == phases.FAILING:
             self._doom(_child(node), AUTO_ABORT)
-        elif phase in r.TERMINAL:
+        elif phase in phases.ENDED_NODE:
             self._ended(node, before, record)
 
     def _check_node(self, node: NodeState, record: NodeRecord) -> None:
@@ -132,20 +131,25 @@ class Moves:
         elif node.phase == "":
             if node.waiting:
                 why = "others have to end before"
-            elif node.frame.doom or node.tainted != (phase == r.SKIPPED):
+            elif node.frame.doom or node.tainted != (phase == phases.SKIPPED):
                 why = "something before it decided otherwise"
-        elif phase == r.RUNNING:
+        elif phase == phases.RUNNING:
             arms = len(plan.branch.arms) if plan.branch else 0
             if node.frame.doom:
                 why = "it has to end"
-            elif plan.kind != r.TASK_NODE and not -1 < record.branch + (arms == 0) < (arms or 1):
+            elif plan.kind != nodes.TASK_NODE and not -1 < record.branch + (arms == 0) < (
+                arms or 1
+            ):
                 why = f"it has no arm {record.branch}"
-        elif node.child is not None and phase in r.TERMINAL and node.child.open:
+        elif node.child is not None and phase in phases.ENDED_NODE and node.child.open:
             why = "nodes in it are open"
         elif (
-            plan.kind == r.TASK_NODE
-            and node.phase == r.RUNNING
-            and (node.is_live or (phase == r.SUCCEEDED) != (node.attempt_phase == r.SUCCEEDED))
+            plan.kind == nodes.TASK_NODE
+            and node.phase == phases.RUNNING
+            and (
+                node.is_live
+                or (phase == phases.SUCCEEDED) != (node.attempt_phase == phases.SUCCEEDED)
+            )
         ):
             why = f"its attempt is {node.attempt_phase or 'not begun'}"
         if why:
@@ -154,7 +158,7 @@ class Moves:
     def _apply_attempt(self, record: AttemptRecord) -> None:
         node = self._known(record.node_id)
         phase = record.phase
-        if node.plan.kind != r.TASK_NODE or node.phase != r.RUNNING:
+        if node.plan.kind != nodes.TASK_NODE or node.phase != phases.RUNNING:
             raise IllegalMove(f"Node {node.node_id} is not a running task: it has no attempts.")
         if phase not in ATTEMPT_MOVES[node.attempt_phase]:
             raise _illegal(f"the attempt at node {node.node_id}", node.attempt_phase, phase)
@@ -171,14 +175,14 @@ class Moves:
             node.attempt_started_us = 0
             del self.startable[node.node_id]
             self.live[node.node_id] = node
-        if phase == r.RUNNING:
+        if phase == phases.RUNNING:
             node.attempt_started_us = record.at_us
             node.first_started_us = node.first_started_us or record.at_us
-        elif phase != r.QUEUED:
+        elif phase != phases.QUEUED:
             del self.live[node.node_id]
-            if phase == r.SUCCEEDED:
+            if phase == phases.SUCCEEDED:
                 node.cache_status = record.cache_status or node.cache_status
-            elif phase == r.FAILED:
+            elif phase == phases.FAILED:
                 self._attempt_failed(node, record)
             self._unsettled.append(node)
 
@@ -198,7 +202,7 @@ class Moves:
         node.branch = branch
         if node.plan.branch is None:
             node.child = self._frame(node, self.plan.workflows[node.plan.workflow])
-            self._unsettled.append(node.child.nodes[START])
+            self._unsettled.append(node.child.nodes[START_NODE])
         else:
             arm = node.plan.branch.arms[branch][1]
             node.child = self._frame(node, WorkflowPlan({arm.id: arm}), node.frame.scope)
@@ -207,21 +211,21 @@ class Moves:
     def _ended(self, node: NodeState, before: str, record: NodeRecord) -> None:
         frame = node.frame
         node.output_uri = record.output_uri
-        if node.plan.kind == r.START_NODE:
+        if node.plan.kind == nodes.START_KIND:
             for other in frame.nodes.values():
                 if other is not node and not other.waiting:
                     self._arrived(other)
-        elif node.plan.kind == r.TASK_NODE and before:
+        elif node.plan.kind == nodes.TASK_NODE and before:
             self.active_tasks -= 1
             self.startable.pop(node.node_id, None)
-        failed = record.phase in (r.FAILED, r.TIMED_OUT)
+        failed = record.phase in (phases.FAILED, phases.TIMED_OUT)
         if failed:
-            timed_out = record.phase == r.TIMED_OUT
+            timed_out = record.phase == phases.TIMED_OUT
             frame.failed = _TIMEOUT if timed_out else record.error
         for below in node.plan.downstream:
             other = frame.nodes[below]
             other.waiting -= 1
-            other.tainted = other.tainted or failed or record.phase == r.SKIPPED
+            other.tainted = other.tainted or failed or record.phase == phases.SKIPPED
             if not other.waiting:
                 self._arrived(other)
         self._unsettled.append(frame)
@@ -232,10 +236,10 @@ class Moves:
         if frame.doom:
             return
         if node.tainted:
-            if frame.fail_immediately or kind == r.END_NODE:
+            if frame.fail_immediately or kind == nodes.END_KIND:
                 return
             self._unsettled.append(node)
-        elif kind == r.TASK_NODE:
+        elif kind == nodes.TASK_NODE:
             self.ready[node.node_id] = node
         else:
             self.entering[node.node_id] = node
@@ -284,9 +288,9 @@ class Moves:
         )
 
 
-_WITH_ERROR = frozenset({r.FAILING, r.FAILED, r.TIMED_OUT, r.ABORTING})
-_NOT_RUNNING = frozenset({"", r.SUCCEEDED, r.FAILED, r.ABORTED})
-_START_PLAN = NodePlan(START, r.START_NODE, START)
+_WITH_ERROR = frozenset({phases.FAILING, phases.FAILED, phases.TIMED_OUT, phases.ABORTING})
+_NOT_RUNNING = frozenset({"", phases.SUCCEEDED, phases.FAILED, phases.ABORTED})
+_START_PLAN = NodePlan(START_NODE, nodes.START_KIND, START_NODE)
 _TIMEOUT = ErrorInfo("Timeout", "Timeout in node", USER)
 
 

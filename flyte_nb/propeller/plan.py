@@ -18,15 +18,8 @@ from flyteidl.core.workflow_pb2 import BranchNode, Node, WorkflowMetadata
 
 from flyte_nb.api.errors import CompileFailed
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier
-from flyte_nb.api.nodes import END_NODE as END
-from flyte_nb.api.nodes import START_NODE as START
+from flyte_nb.api.nodes import BRANCH_NODE, END_KIND, END_NODE, START_NODE, TASK_NODE, WORKFLOW_NODE
 from flyte_nb.api.problems import Problem
-from flyte_nb.propeller.records import (
-    BRANCH_NODE,
-    END_NODE,
-    TASK_NODE,
-    WORKFLOW_NODE,
-)
 
 
 class NodePlan(NamedTuple):
@@ -150,16 +143,18 @@ class _Maker:
         if template.HasField("failure_node"):
             self.unsupported("failure_node", template.failure_node.id)
         self.connect(compiled)
-        nodes = {node.id: self.node(node) for node in template.nodes if node.id != START}
-        if END not in nodes:
-            self.problem("ValueRequired", "The workflow is not compiled: it has no end node.", END)
+        nodes = {node.id: self.node(node) for node in template.nodes if node.id != START_NODE}
+        if END_NODE not in nodes:
+            self.problem(
+                "ValueRequired", "The workflow is not compiled: it has no end node.", END_NODE
+            )
         fail_immediately = template.metadata.on_failure == WorkflowMetadata.FAIL_IMMEDIATELY
         return WorkflowPlan(nodes, fail_immediately)
 
     def connect(self, compiled: CompiledWorkflow) -> None:
         """Say for each node of the template which ones it waits for, and which wait for it."""
         upstream = {node_id: set(ids.ids) for node_id, ids in compiled.connections.upstream.items()}
-        known = {node.id for node in compiled.template.nodes} - {START}
+        known = {node.id for node in compiled.template.nodes} - {START_NODE}
         self.before = {node_id: upstream.get(node_id, set()) & known for node_id in known}
         for node in compiled.template.nodes:
             if node.HasField("branch_node"):
@@ -180,9 +175,9 @@ class _Maker:
             return self.branch_node(node)
         if target == "workflow_node" and node.workflow_node.HasField("sub_workflow_ref"):
             return self.workflow_node(node)
-        if node.id != END:
+        if node.id != END_NODE:
             self.unsupported("launchplan_ref" if target == "workflow_node" else target, node.id)
-        return self.bare(node, END_NODE)
+        return self.bare(node, END_KIND)
 
     def bare(self, node: Node, kind: str) -> NodePlan:
         id = node.id

@@ -9,27 +9,7 @@ from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.identifiers import ExecutionId, Identifier
-
-# Phases. Workflows, nodes and attempts each use some of them.
-QUEUED = "QUEUED"
-RUNNING = "RUNNING"
-SUCCEEDING = "SUCCEEDING"
-SUCCEEDED = "SUCCEEDED"
-FAILING = "FAILING"
-FAILED = "FAILED"
-ABORTING = "ABORTING"
-ABORTED = "ABORTED"
-SKIPPED = "SKIPPED"
-TIMED_OUT = "TIMED_OUT"
-
-TERMINAL = frozenset({SUCCEEDED, FAILED, ABORTED, SKIPPED, TIMED_OUT})
-
-# Kinds of a node.
-START_NODE = "start"
-END_NODE = "end"
-TASK_NODE = "task"
-WORKFLOW_NODE = "workflow"
-BRANCH_NODE = "branch"
+from flyte_nb.api.nodes import TASK_NODE
 
 # `cache_status`, as flyteidl/core/catalog.proto names it; empty for nodes that run no task.
 CACHE_DISABLED = "CACHE_DISABLED"

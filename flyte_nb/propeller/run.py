@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 from flyteidl.core.literals_pb2 import LiteralMap
 
+from flyte_nb.api import phases
 from flyte_nb.api.errors import SYSTEM, ErrorInfo, ExecutionFailed
 from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.api.ports import DataAccess
-from flyte_nb.propeller import records as r
 from flyte_nb.propeller.driver import Driver
 from flyte_nb.propeller.executors.inprocess import InProcess
 from flyte_nb.propeller.launch import Launch
@@ -79,7 +79,7 @@ def run_local(
         frames = user_frames(error.__traceback__)
         said = str(error) or f"{name} was interrupted. It ran here, and nothing of it goes on."
         raise KeyboardInterrupt(said).with_traceback(frames) from None
-    if driver.machine.phase == r.SUCCEEDED:
+    if driver.machine.phase == phases.SUCCEEDED:
         return values.get(driver.machine.output_uri)
     raise _failure(driver, name) from _without_our_frames(driver.cause)
 
@@ -106,7 +106,7 @@ def _failure(driver: Driver, name: str) -> ExecutionFailed:
     failed = [
         node
         for node in machine.nodes.values()
-        if node.phase in (r.FAILED, r.TIMED_OUT) and node.child is None
+        if node.phase in (phases.FAILED, phases.TIMED_OUT) and node.child is None
     ]
     if not failed:
         return ExecutionFailed(f"{name} failed: {info.message}", info=info, name=name)

@@ -3,8 +3,8 @@
 from typing import Any
 
 from flyte_nb.api.errors import ErrorInfo
+from flyte_nb.api.phases import FAILING, QUEUED, RUNNING
 from flyte_nb.propeller.plan import NodePlan, WorkflowPlan
-from flyte_nb.propeller.records import FAILING, QUEUED, RUNNING
 
 OPEN = frozenset({QUEUED, RUNNING, FAILING})
 """Phases of what was begun and has not ended."""

@@ -5,22 +5,18 @@ Diagrams are made from these (`mermaid`).
 
 from collections.abc import Mapping
 
-from flyte_nb.propeller.records import (
+from flyte_nb.api.nodes import BRANCH_NODE, END_KIND, START_KIND, TASK_NODE, WORKFLOW_NODE
+from flyte_nb.api.phases import (
     ABORTED,
     ABORTING,
-    BRANCH_NODE,
-    END_NODE,
     FAILED,
     FAILING,
     QUEUED,
     RUNNING,
     SKIPPED,
-    START_NODE,
     SUCCEEDED,
     SUCCEEDING,
-    TASK_NODE,
     TIMED_OUT,
-    WORKFLOW_NODE,
 )
 
 Moves = Mapping[str, frozenset[str]]
@@ -61,8 +57,8 @@ _PARENT: Moves = {
 }
 
 NODE_MOVES: Mapping[str, Moves] = {
-    START_NODE: {"": frozenset({SUCCEEDED}), SUCCEEDED: _END},
-    END_NODE: {
+    START_KIND: {"": frozenset({SUCCEEDED}), SUCCEEDED: _END},
+    END_KIND: {
         "": frozenset({QUEUED}),
         QUEUED: frozenset({SUCCEEDED, FAILED, ABORTED}),
         SUCCEEDED: _END,

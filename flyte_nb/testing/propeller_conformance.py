@@ -12,6 +12,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from flyte_nb.api import phases
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo
 from flyte_nb.api.identifiers import TASK, ExecutionId, Identifier
 from flyte_nb.propeller import records as r
@@ -240,15 +241,23 @@ def some_records() -> list[Record]:
     child = ExecutionId("flytesnacks", "development", "child")
     logs = (("log", "file:///log.txt"), ("other", "https://example.org"))
     return [
-        WorkflowRecord(1, r.RUNNING),
-        NodeRecord(2, "n0", "n0", r.QUEUED, "fit", input_uri="s3://in", cache_status=r.CACHE_MISS),
-        NodeRecord(3, "n1", "n1", r.RUNNING, "sub", "workflow", is_parent=True, branch=1),
-        NodeRecord(4, "n1-0-n0", "n0", r.FAILED, "x", parent_id="n1", error=lost),
-        NodeRecord(5, "n2", "n2", r.SUCCEEDED, "lp", output_uri="s3://o", child_execution=child),
-        AttemptRecord(6, "n0", 0, r.QUEUED, task, 0, "s3://in", "s3://folder", task_type="python"),
-        AttemptRecord(7, "n0", 0, r.RUNNING, task, 1, logs=logs, pid=4711, reason="because"),
-        AttemptRecord(8, "n0", 0, r.FAILED, task, error=error, cpu_s=0.25, max_rss_bytes=1 << 30),
-        AttemptRecord(9, "n0", 1, r.SUCCEEDED, task, cache_status=r.CACHE_POPULATED),
-        WorkflowRecord(10, r.FAILED, error),
-        WorkflowRecord(11, r.SUCCEEDED, output_uri="s3://outputs.pb"),
+        WorkflowRecord(1, phases.RUNNING),
+        NodeRecord(
+            2, "n0", "n0", phases.QUEUED, "fit", input_uri="s3://in", cache_status=r.CACHE_MISS
+        ),
+        NodeRecord(3, "n1", "n1", phases.RUNNING, "sub", "workflow", is_parent=True, branch=1),
+        NodeRecord(4, "n1-0-n0", "n0", phases.FAILED, "x", parent_id="n1", error=lost),
+        NodeRecord(
+            5, "n2", "n2", phases.SUCCEEDED, "lp", output_uri="s3://o", child_execution=child
+        ),
+        AttemptRecord(
+            6, "n0", 0, phases.QUEUED, task, 0, "s3://in", "s3://folder", task_type="python"
+        ),
+        AttemptRecord(7, "n0", 0, phases.RUNNING, task, 1, logs=logs, pid=4711, reason="because"),
+        AttemptRecord(
+            8, "n0", 0, phases.FAILED, task, error=error, cpu_s=0.25, max_rss_bytes=1 << 30
+        ),
+        AttemptRecord(9, "n0", 1, phases.SUCCEEDED, task, cache_status=r.CACHE_POPULATED),
+        WorkflowRecord(10, phases.FAILED, error),
+        WorkflowRecord(11, phases.SUCCEEDED, output_uri="s3://outputs.pb"),
     ]

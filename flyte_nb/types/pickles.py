@@ -10,6 +10,7 @@ from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literal_types import BlobType, LiteralType
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
+from flyte_nb.api.ring import CLOUDPICKLE
 from flyte_nb.types.codec import Codec, mismatch, no_data, spell
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 _FORMAT = "PythonPickle"
-_SHADED = "_flyte_nb_cloudpickle"
-"""The private name under which cloudpickle travels with the ring."""
 
 
 class PickleCodec(Codec):
@@ -126,7 +125,7 @@ def _unpickled(file: "BinaryIO") -> Any:
 
         def find_class(self, module: str, name: str) -> Any:
             top, dot, rest = module.partition(".")
-            if top in (_SHADED, "cloudpickle"):
+            if top in (CLOUDPICKLE, "cloudpickle"):
                 module = cloudpickle.__name__ + dot + rest
             return super().find_class(module, name)
 
@@ -135,7 +134,7 @@ def _unpickled(file: "BinaryIO") -> Any:
 
 def _cloudpickle() -> Any:
     try:
-        return import_module(_SHADED)
+        return import_module(CLOUDPICKLE)
     except ModuleNotFoundError:
         pass
     try:

@@ -17,17 +17,12 @@ from flyte_nb.api.errors import (
     StorageError,
     TaskFailed,
 )
+from flyte_nb.api.ring import CLOUDPICKLE, RING_FILENAMES
 from flyte_nb.worker.interrupts import TaskInterrupted
 
 if TYPE_CHECKING:
     from traceback import TracebackException
     from types import TracebackType
-
-RING_FILENAMES = "<flyte_nb>/"
-"""File names of the ring's compiled modules begin so; never shown."""
-
-CLOUDPICKLE = "_flyte_nb_cloudpickle"
-"""Private module name of the cloudpickle that travels in the ring."""
 
 _BOOTSTRAP = "flyte_nb/worker/bootstrap.py"
 

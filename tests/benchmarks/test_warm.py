@@ -10,13 +10,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from flyte_nb.api import phases
 from flyte_nb.api.identifiers import ExecutionId, Scope
 from flyte_nb.api.literals import Literal
 from flyte_nb.bundle.command import task_args
 from flyte_nb.bundle.pack import pack
 from flyte_nb.bundle.stage import stage
 from flyte_nb.pipe.pipe import Pipe
-from flyte_nb.propeller import records as r
 from flyte_nb.propeller.engine import Engine, Launch
 from flyte_nb.propeller.executors.warm import WarmExecutor
 from flyte_nb.runtime.attempt import load_message
@@ -202,7 +202,7 @@ def test_from_ready_to_the_recorded_end_through_the_engine(compare, tmp_path):
         id = ExecutionId("flytesnacks", "development", f"e{next(names)}")
         engine.launch(Launch(id, chain(length, template), integers(x=0)))
         assert engine.wait(id, 120)
-        assert recorder.history(id)[-1].phase == r.SUCCEEDED
+        assert recorder.history(id)[-1].phase == phases.SUCCEEDED
 
     try:
         compare.absolute("a task of a chain, warm", run, bar_us=10_000, per=length, rounds=3)

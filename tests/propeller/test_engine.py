@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from flyte_nb.api import phases
 from flyte_nb.api.errors import CompileFailed, StorageError, UsageError
 from flyte_nb.api.identifiers import ExecutionId
-from flyte_nb.propeller import records as r
 from flyte_nb.propeller.cache import StoreCatalog
 from flyte_nb.propeller.engine import Engine, Launch
 from flyte_nb.propeller.executors.process import ProcessExecutor
@@ -159,7 +159,7 @@ def test_no_more_attempts_live_than_allowed(tmp_path, scripts, limit):
     live = most = 0
     for record in history:
         if isinstance(record, AttemptRecord):
-            live += {r.QUEUED: 1, r.RUNNING: 0}.get(record.phase, -1)
+            live += {phases.QUEUED: 1, phases.RUNNING: 0}.get(record.phase, -1)
             most = max(most, live)
     assert most == 1
     assert backend.last().phase == "SUCCEEDED"
@@ -454,9 +454,9 @@ def test_a_backend_killed_at_any_moment_loses_nothing_and_never_runs_two_attempt
     recorded = {
         x.output_uri.removeprefix("file://")
         for x in history
-        if isinstance(x, AttemptRecord) and x.phase == r.QUEUED
+        if isinstance(x, AttemptRecord) and x.phase == phases.QUEUED
     }
     assert set(begun) <= recorded, "an attempt ran that was never recorded"
     assert len(begun) == len(set(begun)), "an attempt was run twice"
-    phases = [x.phase for x in history if isinstance(x, NodeRecord) and x.node_id == "n1"]
-    assert phases == ["QUEUED", "RUNNING", "SUCCEEDED"]
+    seen = [x.phase for x in history if isinstance(x, NodeRecord) and x.node_id == "n1"]
+    assert seen == ["QUEUED", "RUNNING", "SUCCEEDED"]

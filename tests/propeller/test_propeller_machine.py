@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flyte_nb.api import nodes, phases
 from flyte_nb.api.errors import SYSTEM, USER, CompileFailed, ErrorInfo
 from flyte_nb.propeller import records as r
 from flyte_nb.propeller.machine import IllegalMove, Machine
@@ -49,9 +50,9 @@ class Play:
         node = machine.nodes[node_id]
         if node.phase == "":
             self.do("queue", node, self.at(), f"s://{node_id}/inputs")
-        if node.plan.kind == r.END_NODE:
+        if node.plan.kind == nodes.END_KIND:
             return self.do("finish", node, self.at(), "s://outputs")
-        if node.plan.kind == r.WORKFLOW_NODE:
+        if node.plan.kind == nodes.WORKFLOW_NODE:
             return self.do("enter", node, self.at())
         self.do("attempt", node, self.at(), f"s://{node_id}/{node.attempts}")
         self.do("started", node, self.at())
@@ -374,11 +375,11 @@ def step(play: Play, choose) -> None:
         if n.phase == "":
             moves.append(("queue", n))
         else:
-            moves.append(("finish" if n.plan.kind == r.END_NODE else "enter", n))
+            moves.append(("finish" if n.plan.kind == nodes.END_KIND else "enter", n))
             moves.append(("reject", n))
     moves += [("attempt", n) for n in machine.startable.values()]
     for n in machine.live.values():
-        if n.attempt_phase == r.QUEUED:
+        if n.attempt_phase == phases.QUEUED:
             moves.append(("started", n))
         moves += [("succeeded", n), ("failed", n)]
     if machine.phase == "":
@@ -410,24 +411,24 @@ def check(records, plan) -> None:
         assert len(record) == len(record._fields), "a field of the record was left out"
         if isinstance(record, AttemptRecord):
             assert record.node_id not in ended
-            if record.phase == r.QUEUED:
+            if record.phase == phases.QUEUED:
                 assert record.node_id not in live, "two live attempts of one node"
                 live[record.node_id] = record.attempt
-            elif record.phase != r.RUNNING:
+            elif record.phase != phases.RUNNING:
                 assert live.pop(record.node_id) == record.attempt
-            if record.phase == r.FAILED:
+            if record.phase == phases.FAILED:
                 lost[record.node_id, record.error.origin] += 1
-        elif isinstance(record, NodeRecord) and record.phase in r.TERMINAL:
+        elif isinstance(record, NodeRecord) and record.phase in phases.ENDED_NODE:
             assert record.node_id not in ended
             assert record.node_id not in live
             ended.add(record.node_id)
     assert not live
     assert all(count <= (4 if origin == SYSTEM else 3) for (_, origin), count in lost.items())
-    assert [x.phase for x in records if isinstance(x, WorkflowRecord)][-1] in r.TERMINAL
-    phases = {x.node_id: x.phase for x in records if isinstance(x, NodeRecord)}
+    assert [x.phase for x in records if isinstance(x, WorkflowRecord)][-1] in phases.ENDED_NODE
+    last = {x.node_id: x.phase for x in records if isinstance(x, NodeRecord)}
     if records[-1].phase == "SUCCEEDED":
-        assert set(phases.values()) == {"SUCCEEDED"}
-    assert not {"QUEUED", "RUNNING", "FAILING"} & set(phases.values())
+        assert set(last.values()) == {"SUCCEEDED"}
+    assert not {"QUEUED", "RUNNING", "FAILING"} & set(last.values())
 
 
 @settings(max_examples=150, deadline=None)
@@ -474,7 +475,7 @@ def test_after_any_prefix_of_the_records_the_execution_can_go_on_to_an_end(drawn
     check(second.records, plan)
 
 
-PHASES = sorted({"", *WORKFLOW_MOVES, *NODE_MOVES[r.TASK_NODE]} - {""})
+PHASES = sorted({"", *WORKFLOW_MOVES, *NODE_MOVES[nodes.TASK_NODE]} - {""})
 
 
 @settings(max_examples=200, deadline=None)

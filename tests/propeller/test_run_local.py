@@ -8,8 +8,8 @@ from flyteidl.core.literals_pb2 import LiteralMap
 from google.protobuf import json_format
 
 from flyte_nb import task, workflow  # noqa: F401 - `workflow` by the name authors know
+from flyte_nb.api import phases
 from flyte_nb.api.errors import ExecutionFailed, RecoverableError
-from flyte_nb.propeller import records as r
 from flyte_nb.propeller.cache import MemoryCatalog
 from flyte_nb.propeller.executors.inprocess import InProcess
 from flyte_nb.propeller.plan import identifier
@@ -199,7 +199,7 @@ def test_a_discoverable_task_runs_once_for_equal_inputs():
     ends = [
         x
         for x in seen
-        if isinstance(x, NodeRecord) and x.node_id == "n0" and x.phase == r.SUCCEEDED
+        if isinstance(x, NodeRecord) and x.node_id == "n0" and x.phase == phases.SUCCEEDED
     ]
     assert [x.cache_status for x in ends] == ["CACHE_POPULATED", "CACHE_HIT", "CACHE_POPULATED"]
     again = closures.task("add", ["x"], cache_version="2")

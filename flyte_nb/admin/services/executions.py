@@ -10,7 +10,7 @@ from flyteidl.admin import event_pb2, execution_pb2, launch_plan_pb2, workflow_p
 from flyteidl.core import identifier_pb2, literals_pb2
 
 from flyte_nb.admin import moments
-from flyte_nb.admin.closures import EXECUTION_PHASES, TERMINAL_EXECUTION
+from flyte_nb.admin.closures import EXECUTION_PHASES
 from flyte_nb.admin.events import Run, SqliteRecorder, failed
 from flyte_nb.admin.refused import Refused, invalid, missing, precondition
 from flyte_nb.admin.service_parts import Parts, Rpcs
@@ -23,10 +23,11 @@ from flyte_nb.admin.store.runs import Runs
 from flyte_nb.admin.watch import Feed
 from flyte_nb.api.errors import CompileFailed, FlyteNbError
 from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.api.phases import ABORTING, ENDED_EXECUTION
 from flyte_nb.propeller.engine import Launch
 
 _LOG = logging.getLogger(__name__)
-_ABORTING = EXECUTION_PHASES.Value("ABORTING")
+_ABORTING = EXECUTION_PHASES.Value(ABORTING)
 _MAX_LISTED_ERROR = 100
 
 
@@ -267,7 +268,7 @@ class Executions:
         with self._parts.database.write() as transaction:
             run = Run(transaction, id)
             closure = run.execution.closure
-            if EXECUTION_PHASES.Name(closure.phase) in TERMINAL_EXECUTION:
+            if EXECUTION_PHASES.Name(closure.phase) in ENDED_EXECUTION:
                 raise _already_ended(EXECUTION_PHASES.Name(closure.phase))
             closure.phase = _ABORTING
             closure.abort_metadata.cause = request.cause

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from flyte_nb.api.errors import SYSTEM, ErrorInfo
+from flyte_nb.api.phases import FAILED
 from flyte_nb.executions.views import ExecutionView, NodeView
 from flyte_nb.graph.palette import PHASE_STYLES
 from flyte_nb.notebook.cards import pieces
@@ -79,7 +80,7 @@ def panel(
         if long
         else None
     )
-    return pieces.panel(PHASE_STYLES["FAILED"], head, trace, done, code, whole)
+    return pieces.panel(PHASE_STYLES[FAILED], head, trace, done, code, whole)
 
 
 def _trace(message: Told) -> "Safe | None":

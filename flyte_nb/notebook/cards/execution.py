@@ -4,6 +4,19 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from flyte_nb.api.errors import ErrorInfo
+from flyte_nb.api.phases import (
+    ABORTED,
+    ABORTING,
+    DYNAMIC_RUNNING,
+    FAILED,
+    FAILING,
+    RECOVERED,
+    RUNNING,
+    SKIPPED,
+    SUCCEEDED,
+    SUCCEEDING,
+    TIMED_OUT,
+)
 from flyte_nb.executions.views import ExecutionView, NodeView
 from flyte_nb.graph.elements import Graph
 from flyte_nb.graph.html import figure
@@ -14,7 +27,7 @@ from flyte_nb.notebook.cards.nodes import drawn_nodes, nodes_table, said, title_
 from flyte_nb.notebook.paper import theme
 from flyte_nb.notebook.paper.html import Child, Safe, element
 
-_BAR_ORDER = ("SUCCEEDED", "CACHED", "RECOVERED", "SKIPPED", "FAILED", "TIMED_OUT", "ABORTED")
+_BAR_ORDER = (SUCCEEDED, "CACHED", RECOVERED, SKIPPED, FAILED, TIMED_OUT, ABORTED)
 _MAX_LOG = 20_000  # characters of the logs that stay in the notebook
 _MAX_ERRORS = 5
 
@@ -98,7 +111,7 @@ def _total(view: ExecutionView, graph: "Graph | None") -> int:
 
 def _head(view: ExecutionView, graph: "Graph | None", now: "datetime | None") -> Safe:
     took = units.between(_start(view), view.ended_at or (None if view.is_terminal else now))
-    done = sum(node.phase in ("SUCCEEDED", "RECOVERED") for node in _top(view))
+    done = sum(node.phase in (SUCCEEDED, RECOVERED) for node in _top(view))
     count = f"{done} of {units.plural(_total(view, graph), 'node')}"
     mono = f"{theme.MONO};{theme.SOFT}"
     return pieces.head(
@@ -123,7 +136,7 @@ def _shares(view: ExecutionView, graph: "Graph | None") -> "list[tuple[float, Ph
     return [(counts[phase] / whole, PHASE_STYLES[phase]) for phase in (*known, *rest)]
 
 
-_RUNNING = ("RUNNING", "DYNAMIC_RUNNING", "SUCCEEDING", "FAILING", "ABORTING")
+_RUNNING = (RUNNING, DYNAMIC_RUNNING, SUCCEEDING, FAILING, ABORTING)
 
 
 def _failed(view: ExecutionView) -> "list[tuple[NodeView | None, ErrorInfo]]":
@@ -131,10 +144,10 @@ def _failed(view: ExecutionView) -> "list[tuple[NodeView | None, ErrorInfo]]":
     found: list[tuple[NodeView | None, ErrorInfo]] = []
     parents = {node.parent_id for node in view.nodes if node.error is not None}
     for node in view.nodes:
-        failed = node.phase in ("FAILED", "TIMED_OUT", "FAILING")
+        failed = node.phase in (FAILED, TIMED_OUT, FAILING)
         if failed and node.error is not None and node.node_id not in parents:
             found.append((node, node.error))
-    if not found and view.error is not None and view.phase != "ABORTED":
+    if not found and view.error is not None and view.phase != ABORTED:
         found.append((None, view.error))
     return found
 
@@ -154,11 +167,9 @@ def _errors(
     ]
     if len(failed) > _MAX_ERRORS:
         shown.append(element("div", f"and {len(failed) - _MAX_ERRORS} more", style=theme.QUIET))
-    if view.phase in ("ABORTED", "ABORTING"):
+    if view.phase in (ABORTED, ABORTING):
         cause = view.abort_cause or (view.error.message if view.error else "") or "no cause given"
-        shown.append(
-            pieces.panel(PHASE_STYLES["ABORTED"], element("b", "terminated"), f" · {cause}")
-        )
+        shown.append(pieces.panel(PHASE_STYLES[ABORTED], element("b", "terminated"), f" · {cause}"))
     if not shown:
         return None
     return element(

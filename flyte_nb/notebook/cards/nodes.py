@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from flyte_nb.executions.views import TERMINAL_PHASES, AttemptView, ExecutionView, NodeView
+from flyte_nb.api.phases import ENDED, FAILED, TIMED_OUT
+from flyte_nb.executions.views import AttemptView, ExecutionView, NodeView
 from flyte_nb.graph.palette import display_phase
 from flyte_nb.notebook.cards import pieces, units
 from flyte_nb.notebook.paper import theme
@@ -38,7 +39,7 @@ def drawn_nodes(view: ExecutionView) -> "dict[str, NodeView]":
 
 def took(node: "NodeView | AttemptView", now: "datetime | None" = None) -> "float | None":
     """Seconds it took, or takes so far; `None` when it has not started or that is not known."""
-    end = node.ended_at or (None if node.phase in TERMINAL_PHASES else now)
+    end = node.ended_at or (None if node.phase in ENDED else now)
     return units.between(node.started_at, end)
 
 
@@ -47,7 +48,7 @@ def said(node: NodeView, now: "datetime | None" = None) -> str:
     if display_phase(node.phase, node.cache_status) == "CACHED":
         return "from cache"
     shown = []
-    if node.error is not None and node.phase in ("FAILED", "TIMED_OUT"):
+    if node.error is not None and node.phase in (FAILED, TIMED_OUT):
         shown.append(node.error.code.rpartition(":")[2])
     seconds = took(node, now)
     if seconds is not None:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from flyte_nb.executions.views import TERMINAL_PHASES, AttemptView, ExecutionView, NodeView
+from flyte_nb.api.phases import ENDED
+from flyte_nb.executions.views import AttemptView, ExecutionView, NodeView
 from flyte_nb.graph.palette import display_phase, style_of
 from flyte_nb.notebook.cards import pieces, units
 from flyte_nb.notebook.cards.nodes import title_of, took
@@ -89,7 +90,7 @@ def _bar(
     if start is None:
         return None
     length = took(part, now)
-    if length is None and part.phase not in TERMINAL_PHASES:
+    if length is None and part.phase not in ENDED:
         length = span - start
     left = min(100 - _LEAST, max(0.0, 100 * start / span))
     width = min(100 - left, max(_LEAST, 100 * (length or 0.0) / span))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flyte_nb.api.errors import FlyteNbError
+from flyte_nb.api.phases import SUCCEEDED
 from flyte_nb.executions.views import ExecutionView
 from flyte_nb.graph.elements import Graph, GraphNode
 from flyte_nb.graph.model import graph_of
@@ -37,7 +38,7 @@ def execution_at_rest(
 ) -> "Mapping[str, Any]":
     """What stays of an execution: graph, timeline, nodes, values and the end of the logs."""
     inputs = _tried(execution.inputs)
-    outputs = _tried(execution.outputs) if view.phase == "SUCCEEDED" else {}
+    outputs = _tried(execution.outputs) if view.phase == SUCCEEDED else {}
     logs = _tried(execution.logs)
     return at_rest.execution(
         view,

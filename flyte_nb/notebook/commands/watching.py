@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from flyte_nb.api.errors import UsageError
+from flyte_nb.api.phases import SUCCEEDED
 from flyte_nb.executions.execution import failure_of
 from flyte_nb.executions.views import ExecutionView
 from flyte_nb.notebook import at_rest
@@ -45,7 +46,7 @@ def watch(kernel: Kernel, arguments: Arguments) -> None:
             tracker.join(timeout_s=10)
     except KeyboardInterrupt:
         raise Interrupted("Not waited for any longer.", hint="The run goes on.") from None
-    if last.phase != "SUCCEEDED":
+    if last.phase != SUCCEEDED:
         raise failure_of(last)
 
 

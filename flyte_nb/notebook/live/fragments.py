@@ -8,7 +8,20 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-from flyte_nb.executions.views import TERMINAL_PHASES, AttemptView, ExecutionView, NodeView
+from flyte_nb.api.phases import (
+    ABORTED,
+    ABORTING,
+    DYNAMIC_RUNNING,
+    ENDED,
+    FAILED,
+    FAILING,
+    RECOVERED,
+    RUNNING,
+    SUCCEEDED,
+    SUCCEEDING,
+    TIMED_OUT,
+)
+from flyte_nb.executions.views import AttemptView, ExecutionView, NodeView
 from flyte_nb.graph.palette import display_phase, style_of
 from flyte_nb.notebook.live.states import clock, counted, spoken_duration
 
@@ -16,17 +29,17 @@ Titles = Mapping[str, str]
 """Names of top-level nodes by their id in the template."""
 
 _GROUPS = {
-    "SUCCEEDED": "succeeded",
+    SUCCEEDED: "succeeded",
     "CACHED": "cached",
-    "RECOVERED": "cached",
-    "RUNNING": "running",
-    "DYNAMIC_RUNNING": "running",
-    "SUCCEEDING": "running",
-    "FAILED": "failed",
-    "FAILING": "failed",
-    "TIMED_OUT": "failed",
-    "ABORTED": "aborted",
-    "ABORTING": "aborted",
+    RECOVERED: "cached",
+    RUNNING: "running",
+    DYNAMIC_RUNNING: "running",
+    SUCCEEDING: "running",
+    FAILED: "failed",
+    FAILING: "failed",
+    TIMED_OUT: "failed",
+    ABORTED: "aborted",
+    ABORTING: "aborted",
     "RETRYABLE_FAILED": "aborted",
     "PAUSED": "paused",
 }
@@ -184,7 +197,7 @@ def _timeline_bar(
         return ""
     phase = node_phase(part) if isinstance(part, NodeView) else part.phase
     left = max(0.0, (part.started_at - started).total_seconds() / span)
-    end = part.ended_at or (part.started_at if part.phase in TERMINAL_PHASES else now)
+    end = part.ended_at or (part.started_at if part.phase in ENDED else now)
     width = max(0.004, (end - part.started_at).total_seconds() / span)
     left = min(left, 0.996)
     return (
@@ -196,7 +209,7 @@ def _timeline_bar(
 def _duration(node: NodeView, now: datetime) -> str:
     if node.started_at is None:
         return "–"
-    if node.phase not in TERMINAL_PHASES:
+    if node.phase not in ENDED:
         return clock((now - node.started_at).total_seconds())
     return spoken_duration(((node.ended_at or node.started_at) - node.started_at).total_seconds())
 

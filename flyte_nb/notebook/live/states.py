@@ -4,10 +4,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from flyte_nb.executions.views import TERMINAL_PHASES, ExecutionView, NodeView
+from flyte_nb.api.phases import (
+    DYNAMIC_RUNNING,
+    ENDED,
+    FAILED,
+    FAILING,
+    QUEUED,
+    RUNNING,
+    SUCCEEDING,
+    TIMED_OUT,
+)
+from flyte_nb.executions.views import ExecutionView, NodeView
 from flyte_nb.graph.palette import display_phase
 
-_STARTED = frozenset({"RUNNING", "DYNAMIC_RUNNING", "SUCCEEDING", "FAILING"})
+_STARTED = frozenset({RUNNING, DYNAMIC_RUNNING, SUCCEEDING, FAILING})
 
 
 class NodeState(NamedTuple):
@@ -58,15 +68,15 @@ def node_states(
             continue
         if states.get(path, _UNKNOWN).phase in _NOT_STARTED and not view.is_terminal:
             said_now = f"waits for {left}" if left else "queued"
-            states[path] = NodeState("QUEUED" if path in states else "UNDEFINED", said_now)
+            states[path] = NodeState(QUEUED if path in states else "UNDEFINED", said_now)
         elif path not in states and view.is_terminal:
             states[path] = NodeState("UNDEFINED", "did not run")
     return states
 
 
-_ENDED = TERMINAL_PHASES | {"CACHED"}
+_ENDED = ENDED | {"CACHED"}
 _UNKNOWN = NodeState("UNDEFINED", "")
-_NOT_STARTED = frozenset({"UNDEFINED", "QUEUED", "INITIALIZING", "WAITING_FOR_RESOURCES"})
+_NOT_STARTED = frozenset({"UNDEFINED", QUEUED, "INITIALIZING", "WAITING_FOR_RESOURCES"})
 
 
 def delta(
@@ -92,7 +102,7 @@ def said(node: NodeView, now: datetime) -> str:
         parts.append(clock(seconds) if running else spoken_duration(seconds))
     if len(node.attempts) > 1:
         parts.append(f"attempt {len(node.attempts)}")
-    if node.error is not None and node.phase in ("FAILED", "TIMED_OUT"):
+    if node.error is not None and node.phase in (FAILED, TIMED_OUT):
         parts.append(node.error.code.rpartition(":")[2])
     return " · ".join(parts)
 
@@ -115,14 +125,14 @@ def spoken_duration(seconds: float) -> str:
 
 def counted(view: ExecutionView, total: int) -> str:
     """E.g. `3 of 6 nodes`."""
-    ended = sum(1 for node in view.nodes if not node.parent_id and node.phase in TERMINAL_PHASES)
+    ended = sum(1 for node in view.nodes if not node.parent_id and node.phase in ENDED)
     return f"{ended} of {max(total, ended)} nodes"
 
 
 def most_telling(view: ExecutionView) -> "NodeView | None":
     """The node a person wants to see first: one that failed, else runs, else ended last."""
     top = [node for node in view.nodes if not node.parent_id]
-    for phases in (frozenset({"FAILED", "TIMED_OUT", "FAILING"}), _STARTED, TERMINAL_PHASES):
+    for phases in (frozenset({FAILED, TIMED_OUT, FAILING}), _STARTED, ENDED):
         found = [node for node in top if node.phase in phases]
         if found:
             return found[-1]

@@ -6,6 +6,7 @@ notebook that nobody trusted keeps no style sheet.
 
 from pathlib import Path
 
+from flyte_nb.api.phases import ABORTED, FAILED, QUEUED, RUNNING, SUCCEEDED
 from flyte_nb.graph.palette import DARK, LIGHT, PHASE_STYLES, Theme
 
 _DARK_PAGES = ('[data-jp-theme-light="false"]', ".vscode-dark", '[data-theme="dark"]')
@@ -42,7 +43,7 @@ def _variables(theme: Theme, *, dark: bool) -> str:
         "font": "var(--jp-ui-font-family,system-ui,sans-serif)",
         "mono": "var(--jp-code-font-family,ui-monospace,Menlo,monospace)",
     }
-    for phase in ("SUCCEEDED", "RUNNING", "FAILED", "QUEUED", "CACHED", "ABORTED", "PAUSED"):
+    for phase in (SUCCEEDED, RUNNING, FAILED, QUEUED, "CACHED", ABORTED, "PAUSED"):
         style = PHASE_STYLES[phase]
         tone = style.dark if dark else style.light
         named[phase.lower()] = tone.ink

@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import FlyteNbError
+from flyte_nb.api.phases import FAILED, FAILING, RECOVERED, SUCCEEDED, TIMED_OUT
 from flyte_nb.executions.paths import paths_of
 from flyte_nb.executions.views import ExecutionView, NodeView
 from flyte_nb.graph.elements import GROUP, INPUTS, OUTPUTS, Graph
@@ -180,7 +181,7 @@ class Tracker:
                 humanize=self._around.humanize,
             )
             for node in view.nodes
-            if node.error is not None and node.phase in ("FAILED", "TIMED_OUT", "FAILING")
+            if node.error is not None and node.phase in (FAILED, TIMED_OUT, FAILING)
         ]
         return f"<div class='fnb-pad'>{''.join(boxes[:3])}</div>" if boxes else ""
 
@@ -341,7 +342,7 @@ def _add_groups(states: "dict[str, NodeState]", graph: Graph) -> None:
     for node in (*graph.nodes, *(frame.node for frame in graph.frames)):
         if node.members:
             phases = [states[m].phase if m in states else "" for m in node.members]
-            done = sum(1 for phase in phases if phase in ("SUCCEEDED", "CACHED", "RECOVERED"))
+            done = sum(1 for phase in phases if phase in (SUCCEEDED, "CACHED", RECOVERED))
             states[node.id] = NodeState(group_phase(phases), f"{done} of {len(phases)} done")
 
 

@@ -1,0 +1,31 @@
+"""Phases of executions, nodes and attempts (flyteidl/core/execution.proto), and which of them are ends.
+
+Workflows, nodes and attempts each use some of these names. The names, not flyteidl's numbers, are used
+everywhere but on the wire.
+"""
+
+UNDEFINED = "UNDEFINED"
+QUEUED = "QUEUED"
+RUNNING = "RUNNING"
+DYNAMIC_RUNNING = "DYNAMIC_RUNNING"
+SUCCEEDING = "SUCCEEDING"
+SUCCEEDED = "SUCCEEDED"
+FAILING = "FAILING"
+FAILED = "FAILED"
+ABORTING = "ABORTING"
+ABORTED = "ABORTED"
+SKIPPED = "SKIPPED"
+TIMED_OUT = "TIMED_OUT"
+RECOVERED = "RECOVERED"
+
+ENDED_EXECUTION = frozenset({SUCCEEDED, FAILED, ABORTED, TIMED_OUT})
+"""An execution in one of these changes no more (flyteadmin/pkg/common/executions.go at v1.16.8)."""
+
+ENDED_NODE = frozenset({SUCCEEDED, FAILED, ABORTED, SKIPPED, TIMED_OUT, RECOVERED})
+"""A node execution in one of these changes no more."""
+
+ENDED_ATTEMPT = frozenset({SUCCEEDED, FAILED, ABORTED})
+"""A task execution in one of these changes no more."""
+
+ENDED = ENDED_EXECUTION | ENDED_NODE | ENDED_ATTEMPT
+"""For code that shows executions, nodes and attempts alike."""

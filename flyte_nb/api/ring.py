@@ -1,0 +1,13 @@
+"""Names of the travelling ring: the rooms that every bundle carries, and what they are called there."""
+
+RING_ROOMS = ("api", "types", "sdk", "pipe", "worker")
+"""Rooms of flyte_nb in the ring; they use the standard library only."""
+
+CLOUDPICKLE = "_flyte_nb_cloudpickle"
+"""The name under which cloudpickle travels, so that the user's own copy stays untouched."""
+
+RING_PACKAGES = frozenset({"flyte_nb", CLOUDPICKLE})
+"""Top-level packages of the ring. They never count as the author's modules or requirements."""
+
+RING_FILENAMES = "<flyte_nb>/"
+"""How file names begin in code that was compiled for the ring; tracebacks leave such frames out."""
