@@ -23,10 +23,11 @@ _FORK_SAFE_THREADS = ("jemalloc_bg_thd",)  # its library stops and starts it aro
 _REHEARSALS = 16  # after so many calls Python has specialised a function
 
 
-def _beside(name: str) -> Any:
-    """The module in the file next to this one; under no name, for the user's code may have any."""
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{name}.py")
-    spec = importlib.util.spec_from_file_location(f"flyte_nb.worker.{name}", path)
+def _loaded(room: str, name: str) -> Any:
+    """Load a module of flyte_nb from its file, under no name: the user's code may have any name."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    path = os.path.join(package, room, f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"flyte_nb.{room}.{name}", path)
     if spec is None or spec.loader is None:
         raise ImportError(path)
     module = importlib.util.module_from_spec(spec)
@@ -38,7 +39,7 @@ if TYPE_CHECKING or __name__ != "__main__":
     from flyte_nb.pipe import sockets
     from flyte_nb.worker import seeds
 else:  # the host's flyte_nb is not to be found
-    frames, seeds = _beside("frames"), _beside("seeds")
+    sockets, seeds = _loaded("pipe", "sockets"), _loaded("worker", "seeds")
 
 
 class _Fork(NamedTuple):
