@@ -13,7 +13,7 @@ from flyteidl.core import types_pb2
 from flyte_nb.compiler import json_schemas
 from flyte_nb.compiler.flyte_text import MAX_LENGTH, go_text, type_text
 from flyte_nb.compiler.problems import cut
-from flyte_nb.wire.structs import struct_from_bytes
+from flyte_nb.wire.structs import struct_from_idl
 from flyte_nb.wire.types import spoken
 
 # SchemaColumnType -> SimpleType: the six kinds have other numbers in the two enums.
@@ -89,7 +89,7 @@ class Type:
         """Of a dataclass or model, when it says one."""
         if not self.message.HasField("metadata"):
             return None
-        return struct_from_bytes(self.message.metadata.SerializeToString())
+        return struct_from_idl(self.message.metadata)
 
     @cached_property
     def columns(self) -> "dict[str, Type]":

@@ -14,7 +14,7 @@ from flyte_nb.api.errors import CodecError, CompileFailed
 from flyte_nb.compiler import reports
 from flyte_nb.compiler.problems import Collector, Enough, cut
 from flyte_nb.compiler.quantities import is_quantity
-from flyte_nb.wire.structs import struct_from_bytes
+from flyte_nb.wire.structs import struct_from_idl
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -99,7 +99,7 @@ def _check_pod(pod: tasks_pb2.K8sPod, errors: Collector) -> None:
         errors.add(reports.invalid_value("root", "k8s pod spec", message, hint))
         return
     try:
-        spec = struct_from_bytes(pod.pod_spec.SerializeToString())
+        spec = struct_from_idl(pod.pod_spec)
     except CodecError as error:
         errors.add(
             reports.invalid_value("root", "k8s pod spec", f"The pod spec is damaged: {error}")

@@ -26,7 +26,7 @@ from flyte_nb.runtime.process import Worker, failure_in
 from flyte_nb.runtime.results import write_deck, write_futures, write_outputs
 from flyte_nb.runtime.services import Services
 from flyte_nb.wire.encoding import Unsendable
-from flyte_nb.wire.literals import literal_map_from_bytes
+from flyte_nb.wire.literal_bytes import literal_map_from_bytes
 
 if TYPE_CHECKING:
     from flyte_nb.runtime.environments import Interpreter

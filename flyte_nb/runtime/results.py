@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import BlobStore
-from flyte_nb.wire.literals import literal_map_to_bytes
+from flyte_nb.wire.literal_bytes import literal_map_to_bytes
 
 OUTPUTS = "outputs.pb"
 FUTURES = "futures.pb"

@@ -4,7 +4,7 @@ In bytes, one element is five nested headers around a few bytes of value:
 `0a len | 0a len | 0a len | field value`, i.e. collection.literals, literal.scalar,
 scalar.primitive, and the primitive itself. While an element is shorter than 128 bytes each header
 is two bytes, so that columns can be written and read by offset, without a message object each.
-What does not look like that is left to the general reader in `literals.py`.
+What does not look like that is left to flyteidl, in `literals.py`.
 """
 
 import functools
@@ -18,7 +18,6 @@ from flyte_nb.api.errors import CodecError
 from flyte_nb.wire.encoding import (
     double,
     field,
-    fields,
     read_varint,
     signed,
     to_signed,
@@ -100,16 +99,28 @@ def column_from_bytes(data: bytes) -> "tuple[str, list[Any]] | None":
     return None if values is None else (kind, values)
 
 
-def micros_from_bytes(data: bytes) -> int:
-    """Microseconds in a `Timestamp` or `Duration`; what is finer is cut off, towards the past."""
-    seconds = nanos = 0
-    for number, _, part in fields(data):
-        if isinstance(part, int):
-            if number == 1:
-                seconds = to_signed(part)
-            elif number == 2:
-                nanos = to_signed(part)
-    return seconds * MICROS + nanos // 1000
+def map_entries(data: bytes) -> "list[tuple[str, bytes]] | None":
+    """Return the entries of a `LiteralMap` in order, each with the bytes of its `Literal`.
+
+    `None` says nothing about the message: it may be written in another way that protobuf allows.
+    """
+    entries = []
+    at, end = 0, len(data)
+    try:
+        while at < end:
+            size, start = read_varint(data, at + 1)
+            stop = start + size
+            size, key = read_varint(data, start + 1)
+            length, value = read_varint(data, key + size + 1)
+            if (data[at], data[start], data[key + size]) != (0x0A, 0x0A, 0x12):
+                return None
+            if value + length != stop or stop > end:
+                return None
+            entries.append((data[key : key + size].decode("utf-8"), data[value:stop]))
+            at = stop
+    except (CodecError, IndexError, UnicodeDecodeError):
+        return None
+    return entries
 
 
 def _time_to_bytes(seconds: int, nanos: int) -> bytes:

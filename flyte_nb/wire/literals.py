@@ -1,320 +1,282 @@
-"""`api` literals <-> flyteidl/core/literals.proto, as bytes (for files) and as messages.
+"""`api` literals <-> flyteidl/core/literals.proto as messages.
 
-`flyte-nb execute` imports this module alone: protobuf and msgpack load only when they are needed.
+Long lists of scalars are written and read by `columns`: a message object an element would cost 5 to 46
+times as much. Everything else goes through flyteidl's own classes.
 
-What `api` cannot hold is handled so: a literal that lies elsewhere (`offloaded_metadata`) is read
-through the caller's `fetch`, or refused; a legacy schema becomes a structured dataset; nanoseconds
-are cut to microseconds; msgpack that is not plain data stays `BINARY`; `Literal.metadata` is dropped.
+What `api` cannot hold is handled so: a literal that is stored elsewhere (`offloaded_metadata`) is read
+through the caller's `fetch`, or refused; a legacy schema becomes a structured dataset; nanoseconds are cut
+to microseconds; msgpack that is not plain data stays `BINARY`; `Literal.metadata` is dropped.
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import msgpack
+from flyteidl.core import literals_pb2
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError, EncodeError
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from flyte_nb.api import literals as v
 from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literals import Literal
-from flyte_nb.wire.columns import (
-    column_from_bytes,
-    column_to_bytes,
-    micros_from_bytes,
-    primitive_to_bytes,
+from flyte_nb.wire.columns import MICROS, column_from_bytes, column_to_bytes, primitive_to_bytes
+from flyte_nb.wire.encoding import Unsendable, utf8
+from flyte_nb.wire.structs import fill_struct, struct_from_idl
+from flyte_nb.wire.types import (
+    blob_type_from_idl,
+    dataset_type_from_idl,
+    fill_blob_type,
+    fill_dataset_type,
+    fill_type,
+    schema_type_from_idl,
+    type_from_idl,
 )
-from flyte_nb.wire.encoding import (
-    BYTES,
-    Unsendable,
-    field,
-    fields,
-    map_entry,
-    message_fields,
-    text,
-    to_double,
-    to_signed,
-    to_text,
-    utf8,
-)
-from flyte_nb.wire.structs import struct_from_bytes, struct_to_bytes
-from flyte_nb.wire.type_bytes import (
-    blob_type_from_bytes,
-    blob_type_to_bytes,
-    dataset_type_from_bytes,
-    dataset_type_to_bytes,
-    schema_type_from_bytes,
-    type_from_bytes,
-    type_to_bytes,
-)
-
-if TYPE_CHECKING:
-    from flyteidl.core import literals_pb2
 
 MSGPACK = "msgpack"
 """`Binary.tag` of msgpack data, as flytekit writes it."""
 
 Fetch = Callable[[str], bytes]
-"""Reads the object at a URI: how a literal that lies elsewhere is brought in."""
+"""Reads the object at a URI: how a literal that is stored elsewhere is brought in."""
+
+_PRIMITIVES = {
+    "integer": v.INTEGER,
+    "float_value": v.FLOAT,
+    "string_value": v.STRING,
+    "boolean": v.BOOLEAN,
+}
+"""Kinds whose value is the field's own, by the field's name."""
+
+_NESTED = frozenset({v.COLLECTION, v.MAP, v.UNION, v.GENERIC})
 
 
-def literal_to_bytes(literal: Literal) -> bytes:
-    """The `Literal` message.
+def literal_to_idl(literal: Literal) -> literals_pb2.Literal:
+    """Return the literal as flyteidl's message.
 
     Raises:
         CodecError: with the place in the value, when something in it cannot be sent.
     """
-    kind, value, digest = literal
-    if kind == v.COLLECTION:
-        out = field(b"\x12", _collection_to_bytes(value))
-    elif kind == v.COLUMN:
-        out = field(b"\x12", column_to_bytes(value[0], value[1]))
-    elif kind == v.MAP:
-        out = field(b"\x1a", literal_map_to_bytes(value))
-    else:
-        out = field(b"\x0a", scalar_to_bytes(literal))
-    return out + text(b"\x22", digest) if digest else out
+    message = literals_pb2.Literal()
+    try:
+        _fill(message, literal)
+        # protobuf refuses to read messages that are nested 100 deep, and says so only to the reader.
+        if literal.kind in _NESTED:
+            literals_pb2.Literal.FromString(message.SerializeToString())
+    except (DecodeError, EncodeError, RecursionError):
+        raise too_deep() from None
+    return message
 
 
-def literal_from_bytes(data: bytes, fetch: "Fetch | None" = None) -> Literal:
-    """The literal in a `Literal` message.
+def literal_from_idl(message: literals_pb2.Literal, fetch: "Fetch | None" = None) -> Literal:
+    """Return the literal in flyteidl's message.
 
     Args:
-        data: the message.
-        fetch: reads a literal that lies elsewhere; without it such a literal is refused.
+        message: Never changed.
+        fetch: Reads a literal that is stored elsewhere; without it such a literal is refused.
 
     Raises:
         CodecError: when it is damaged, has no value, or one that `api` cannot hold.
     """
     try:
-        return _literal(data, fetch)
+        return _read(message, fetch)
     except RecursionError:
-        raise _too_deep() from None
+        raise too_deep() from None
 
 
-def literal_map_to_bytes(literals: "Mapping[str, Literal]") -> bytes:
-    """The `LiteralMap` message, entries in the mapping's order (`inputs.pb`, `outputs.pb`)."""
-    out = []
+def literal_map_to_idl(literals: "Mapping[str, Literal]") -> literals_pb2.LiteralMap:
+    """Return the literals as flyteidl's message; see `literal_to_idl`."""
+    message = literals_pb2.LiteralMap()
     for name, literal in literals.items():
         try:
-            entry = field(b"\x0a", utf8(name)) + field(b"\x12", literal_to_bytes(literal))
+            utf8(name)
+            message.literals[name].CopyFrom(literal_to_idl(literal))
         except CodecError as error:
             raise error.below(f".{name}") from None
-        out.append(field(b"\x0a", entry))
-    return b"".join(out)
-
-
-def literal_map_from_bytes(data: bytes, fetch: "Fetch | None" = None) -> "dict[str, Literal]":
-    """The literals of a `LiteralMap` by name; see `literal_from_bytes`."""
-    try:
-        return _map(data, fetch)
-    except RecursionError:
-        raise _too_deep() from None
-
-
-def literal_to_idl(literal: Literal) -> "literals_pb2.Literal":
-    """The literal as flyteidl's message; see `literal_to_bytes`."""
-    from flyteidl.core import literals_pb2
-    from google.protobuf.message import DecodeError
-
-    try:
-        return literals_pb2.Literal.FromString(literal_to_bytes(literal))
-    except (DecodeError, RecursionError):
-        raise _too_deep() from None
-
-
-def literal_from_idl(message: "literals_pb2.Literal", fetch: "Fetch | None" = None) -> Literal:
-    """The literal in flyteidl's message; see `literal_from_bytes`."""
-    return literal_from_bytes(message.SerializeToString(), fetch)
-
-
-def literal_map_to_idl(literals: "Mapping[str, Literal]") -> "literals_pb2.LiteralMap":
-    """The literals as flyteidl's message; see `literal_map_to_bytes`."""
-    from flyteidl.core import literals_pb2
-    from google.protobuf.message import DecodeError
-
-    try:
-        return literals_pb2.LiteralMap.FromString(literal_map_to_bytes(literals))
-    except (DecodeError, RecursionError):
-        raise _too_deep() from None
+    return message
 
 
 def literal_map_from_idl(
-    message: "literals_pb2.LiteralMap", fetch: "Fetch | None" = None
+    message: literals_pb2.LiteralMap, fetch: "Fetch | None" = None
 ) -> "dict[str, Literal]":
-    """The literals of flyteidl's message by name, sorted; see `literal_from_bytes`."""
-    return literal_map_from_bytes(message.SerializeToString(deterministic=True), fetch)
-
-
-def scalar_to_bytes(literal: Literal) -> bytes:
-    """The `Scalar` message of a literal that is neither a list nor a map."""
-    kind, value, _ = literal
-    if kind in v.SCALAR_KINDS:
-        return field(b"\x0a", primitive_to_bytes(kind, value))
-    if kind == v.NONE:
-        return b"\x2a\x00"
-    if kind == v.STRUCT:
-        return field(b"\x1a", field(b"\x0a", _pack(value)) + field(b"\x12", b"msgpack"))
-    if kind == v.UNION:
-        inner, type = value
-        payload = field(b"\x0a", literal_to_bytes(inner)) + field(b"\x12", type_to_bytes(type))
-        return field(b"\x4a", payload)
-    if kind == v.BLOB:
-        uri, blob = value
-        metadata = field(b"\x0a", field(b"\x0a", blob_type_to_bytes(blob)))
-        return field(b"\x12", metadata + text(b"\x1a", uri))
-    if kind == v.STRUCTURED_DATASET:
-        uri, dataset = value
-        metadata = field(b"\x12", field(b"\x0a", dataset_type_to_bytes(dataset)))
-        return field(b"\x42", text(b"\x0a", uri) + metadata)
-    if kind == v.GENERIC:
-        return field(b"\x3a", struct_to_bytes(value))
-    if kind == v.BINARY:
-        raw, tag = value
-        return field(b"\x1a", (field(b"\x0a", raw) if raw else b"") + text(b"\x12", tag))
-    if kind == v.ERROR:
-        message, node_id = value
-        return field(b"\x32", text(b"\x0a", node_id) + text(b"\x12", message))
-    raise CodecError(f"There is no kind of literal called {kind!r}.")
-
-
-def _collection_to_bytes(items: "list[Literal]") -> bytes:
-    out = []
-    for index, item in enumerate(items):
-        try:
-            out.append(field(b"\x0a", literal_to_bytes(item)))
-        except CodecError as error:
-            raise error.below(f"[{index}]") from None
-    return b"".join(out)
-
-
-def _literal(data: bytes, fetch: "Fetch | None") -> Literal:
-    kind, payload, digest = 0, b"", ""
-    for number, _, part in fields(data):
-        if not isinstance(part, bytes):
-            continue
-        if number in (1, 2, 3, 8):
-            payload = payload + part if number == kind else part
-            kind = number
-        elif number == 4:
-            digest = to_text(part)
-    if kind == 1:
-        kind_name, value = _scalar(payload, fetch)
-    elif kind == 2:
-        kind_name, value = _collection(payload, fetch)
-    elif kind == 3:
-        kind_name, value = v.MAP, _map(payload, fetch)
-    elif kind == 8:
-        inner = _offloaded(payload, fetch)
-        return inner if inner.hash or not digest else inner._replace(hash=digest)
-    else:
-        raise CodecError("The literal has no value.")
-    return Literal(kind_name, value, digest)
-
-
-def _map(data: bytes, fetch: "Fetch | None") -> "dict[str, Literal]":
+    """Return the literals of flyteidl's message by name, sorted; see `literal_from_idl`."""
     found = {}
-    for number, wire_type, part in fields(data):
-        if number == 1 and wire_type == BYTES and isinstance(part, bytes):
-            name, payload = map_entry(part)
-            try:
-                found[name] = _literal(payload, fetch)
-            except CodecError as error:
-                raise error.below(f".{name}") from None
+    for name in sorted(message.literals):
+        try:
+            found[name] = literal_from_idl(message.literals[name], fetch)
+        except CodecError as error:
+            raise error.below(f".{name}") from None
     return found
 
 
-def _collection(data: bytes, fetch: "Fetch | None") -> "tuple[str, Any]":
-    column = column_from_bytes(data)
-    if column is not None:
-        return v.COLUMN, column
-    items: list[Literal] = []
-    for number, wire_type, part in fields(data):
-        if number == 1 and wire_type == BYTES and isinstance(part, bytes):
+def too_deep() -> CodecError:
+    """Return the error for a value that protobuf could not read again."""
+    return CodecError(
+        "The value is nested too deeply to be sent.",
+        hint="protobuf reads about 30 levels of lists or dicts; flatten it, or pickle it.",
+    )
+
+
+def _fill(message: literals_pb2.Literal, literal: Literal) -> None:
+    kind, value, digest = literal
+    if kind == v.COLLECTION:
+        message.collection.SetInParent()
+        for index, item in enumerate(value):
             try:
-                items.append(_literal(part, fetch))
+                _fill(message.collection.literals.add(), item)
             except CodecError as error:
-                raise error.below(f"[{len(items)}]") from None
+                raise error.below(f"[{index}]") from None
+    elif kind == v.COLUMN:
+        message.collection.SetInParent()
+        message.collection.MergeFromString(column_to_bytes(value[0], value[1]))
+    elif kind == v.MAP:
+        message.map.SetInParent()
+        for key, item in value.items():
+            try:
+                utf8(key)
+                _fill(message.map.literals[key], item)
+            except CodecError as error:
+                raise error.below(f".{key}") from None
+    else:
+        _fill_scalar(message.scalar, literal)
+    if digest:
+        utf8(digest)
+        message.hash = digest
+
+
+def _fill_scalar(scalar: literals_pb2.Scalar, literal: Literal) -> None:
+    kind, value, _ = literal
+    if kind in v.SCALAR_KINDS:
+        scalar.primitive.MergeFromString(primitive_to_bytes(kind, value))
+    elif kind == v.NONE:
+        scalar.none_type.SetInParent()
+    elif kind == v.STRUCT:
+        scalar.binary.value, scalar.binary.tag = _pack(value), MSGPACK
+    elif kind == v.UNION:
+        inner, type = value
+        _fill(scalar.union.value, inner)
+        fill_type(scalar.union.type, type)
+    elif kind == v.BLOB:
+        uri, blob = value
+        utf8(uri)
+        scalar.blob.uri = uri
+        fill_blob_type(scalar.blob.metadata.type, blob)
+    elif kind == v.STRUCTURED_DATASET:
+        uri, dataset = value
+        utf8(uri)
+        scalar.structured_dataset.uri = uri
+        fill_dataset_type(scalar.structured_dataset.metadata.structured_dataset_type, dataset)
+    elif kind == v.GENERIC:
+        fill_struct(scalar.generic, value)
+    elif kind == v.BINARY:
+        scalar.binary.SetInParent()
+        scalar.binary.value, scalar.binary.tag = value
+    elif kind == v.ERROR:
+        scalar.error.SetInParent()
+        scalar.error.message, scalar.error.failed_node_id = value
+    else:
+        raise CodecError(f"There is no kind of literal called {kind!r}.")
+
+
+def _read(message: literals_pb2.Literal, fetch: "Fetch | None") -> Literal:
+    kind = message.WhichOneof("value")
+    if kind == "scalar":
+        name, value = _scalar(message.scalar, fetch)
+    elif kind == "collection":
+        name, value = _collection(message.collection, fetch)
+    elif kind == "map":
+        name, value = v.MAP, _map(message.map, fetch)
+    elif kind == "offloaded_metadata":
+        inner = _offloaded(message.offloaded_metadata.uri, fetch)
+        return inner if inner.hash or not message.hash else inner._replace(hash=message.hash)
+    else:
+        raise CodecError("The literal has no value.")
+    return Literal(name, value, message.hash)
+
+
+def _map(message: literals_pb2.LiteralMap, fetch: "Fetch | None") -> "dict[str, Literal]":
+    found = {}
+    for key in sorted(message.literals):
+        try:
+            found[key] = _read(message.literals[key], fetch)
+        except CodecError as error:
+            raise error.below(f".{key}") from None
+    return found
+
+
+def _collection(
+    message: literals_pb2.LiteralCollection, fetch: "Fetch | None"
+) -> "tuple[str, Any]":
+    first = message.literals[0] if message.literals else None
+    if first is not None and first.scalar.HasField("primitive"):
+        column = column_from_bytes(message.SerializeToString())
+        if column is not None:
+            return v.COLUMN, column
+    items: list[Literal] = []
+    for item in message.literals:
+        try:
+            items.append(_read(item, fetch))
+        except CodecError as error:
+            raise error.below(f"[{len(items)}]") from None
     kinds = {item.kind for item in items}
     if len(kinds) == 1 and kinds <= v.SCALAR_KINDS and not any(item.hash for item in items):
         return v.COLUMN, (items[0].kind, [item.value for item in items])
     return v.COLLECTION, items
 
 
-def _scalar(data: bytes, fetch: "Fetch | None") -> "tuple[str, Any]":
-    kind, payload = 0, b""
-    for number, _, part in fields(data):
-        if number < 10 and isinstance(part, bytes):
-            payload = payload + part if number == kind else part
-            kind = number
-    if kind == 1:
-        return _primitive(payload)
-    if kind == 5:
+def _scalar(scalar: literals_pb2.Scalar, fetch: "Fetch | None") -> "tuple[str, Any]":
+    kind = scalar.WhichOneof("value")
+    if kind == "primitive":
+        return _primitive(scalar.primitive)
+    if kind == "none_type":
         return v.NONE, None
-    if kind == 3:
-        return _binary(payload)
-    if kind == 9:
-        union = message_fields(payload)
-        inner = _literal(union.get(1, b""), fetch)
-        return v.UNION, (inner, type_from_bytes(union.get(2, b"")))
-    if kind == 2:
-        blob = message_fields(payload)
-        type = blob_type_from_bytes(message_fields(blob.get(1, b"")).get(1, b""))
-        return v.BLOB, (to_text(blob.get(3, b"")), type)
-    if kind == 8:
-        dataset = message_fields(payload)
-        columns = dataset_type_from_bytes(message_fields(dataset.get(2, b"")).get(1, b""))
-        return v.STRUCTURED_DATASET, (to_text(dataset.get(1, b"")), columns)
-    if kind == 7:
-        return v.GENERIC, struct_from_bytes(payload)
-    if kind == 6:
-        error = message_fields(payload)
-        return v.ERROR, (to_text(error.get(2, b"")), to_text(error.get(1, b"")))
-    if kind == 4:
-        schema = message_fields(payload)
-        legacy = schema_type_from_bytes(schema.get(3, b""))._replace(format="parquet")
-        return v.STRUCTURED_DATASET, (to_text(schema.get(1, b"")), legacy)
+    if kind == "binary":
+        return _binary(scalar.binary)
+    if kind == "union":
+        return v.UNION, (_read(scalar.union.value, fetch), type_from_idl(scalar.union.type))
+    if kind == "blob":
+        return v.BLOB, (scalar.blob.uri, blob_type_from_idl(scalar.blob.metadata.type))
+    if kind == "structured_dataset":
+        dataset = scalar.structured_dataset
+        type = dataset_type_from_idl(dataset.metadata.structured_dataset_type)
+        return v.STRUCTURED_DATASET, (dataset.uri, type)
+    if kind == "generic":
+        return v.GENERIC, struct_from_idl(scalar.generic)
+    if kind == "error":
+        return v.ERROR, (scalar.error.message, scalar.error.failed_node_id)
+    if kind == "schema":
+        legacy = schema_type_from_idl(scalar.schema.type)._replace(format="parquet")
+        return v.STRUCTURED_DATASET, (scalar.schema.uri, legacy)
     raise CodecError("The scalar has no value.")
 
 
-def _primitive(data: bytes) -> "tuple[str, Any]":
-    kind = 0
-    payload: int | bytes = 0
-    for number, _, part in fields(data):
-        if 0 < number < 7:
-            same = number == kind and isinstance(payload, bytes) and isinstance(part, bytes)
-            # Only messages are merged; of a text or number the last one counts.
-            payload = payload + part if same and number > 4 else part  # type: ignore[operator]
-            kind = number
-    if isinstance(payload, int):
-        if kind == 1:
-            return v.INTEGER, to_signed(payload)
-        if kind == 4:
-            return v.BOOLEAN, payload != 0
-    elif kind == 2 and len(payload) == 8:
-        return v.FLOAT, to_double(payload)
-    elif kind == 3:
-        return v.STRING, to_text(payload)
-    elif kind == 5:
-        return v.DATETIME, micros_from_bytes(payload)
-    elif kind == 6:
-        return v.DURATION, micros_from_bytes(payload)
+def _primitive(primitive: literals_pb2.Primitive) -> "tuple[str, Any]":
+    field = primitive.WhichOneof("value") or ""
+    if field in _PRIMITIVES:
+        return _PRIMITIVES[field], getattr(primitive, field)
+    if field == "datetime":
+        return v.DATETIME, _micros(primitive.datetime)
+    if field == "duration":
+        return v.DURATION, _micros(primitive.duration)
     raise CodecError("The primitive has no value.")
 
 
-def _binary(data: bytes) -> "tuple[str, Any]":
-    binary = message_fields(data)
-    raw, tag = binary.get(1, b""), to_text(binary.get(2, b""))
-    if tag == MSGPACK:
-        import msgpack
+def _micros(message: "Timestamp | Duration") -> int:
+    """Return the microseconds in a time; what is finer is cut off, towards the past."""
+    return message.seconds * MICROS + message.nanos // 1000
 
+
+def _binary(binary: literals_pb2.Binary) -> "tuple[str, Any]":
+    if binary.tag == MSGPACK:
         try:
-            value = msgpack.unpackb(raw, strict_map_key=False)  # type: ignore[attr-defined,no-untyped-call]  # msgpack has no types
+            value = msgpack.unpackb(binary.value, strict_map_key=False)  # type: ignore[attr-defined,no-untyped-call]  # msgpack has no types
         except (ValueError, TypeError, msgpack.UnpackException):
-            return v.BINARY, (raw, tag)
+            return v.BINARY, (binary.value, binary.tag)
         if _is_plain(value):
             return v.STRUCT, value
-    return v.BINARY, (raw, tag)
+    return v.BINARY, (binary.value, binary.tag)
 
 
 def _pack(value: Any) -> bytes:
-    import msgpack
-
     try:
         packed: bytes = msgpack.packb(value)  # type: ignore[no-untyped-call]  # msgpack has no types
     except (TypeError, ValueError, OverflowError) as error:
@@ -326,7 +288,7 @@ def _pack(value: Any) -> bytes:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether JSON can hold it (bytes, timestamps and extension types it cannot)."""
+    """Return whether JSON can hold it (bytes, timestamps and extension types it cannot)."""
     stack = [value]
     while stack:
         item = stack.pop()
@@ -340,18 +302,25 @@ def _is_plain(value: Any) -> bool:
     return True
 
 
-def _offloaded(data: bytes, fetch: "Fetch | None") -> Literal:
-    uri = to_text(message_fields(data).get(1, b""))
+def _offloaded(uri: str, fetch: "Fetch | None") -> Literal:
     if fetch is None:
         raise CodecError(
-            f"The value is too large for the message; it lies at {uri}.",
+            f"The value is too large for the message; it is stored at {uri}.",
             hint="Read that object: it is a flyteidl Literal.",
         )
-    return _literal(fetch(uri), fetch)
+    return _read(decoded(literals_pb2.Literal, fetch(uri)), fetch)
 
 
-def _too_deep() -> CodecError:
-    return CodecError(
-        "The value is nested too deeply to be sent.",
-        hint="protobuf reads about 30 levels of lists or dicts; flatten it, or pickle it.",
-    )
+def decoded(kind: Any, data: bytes) -> Any:
+    """Return the message of class `kind` in `data`.
+
+    Raises:
+        CodecError: when `data` is no such message, or one that is nested more than 100 deep.
+    """
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        raise CodecError(
+            f"The bytes are not a protobuf message of the kind {kind.DESCRIPTOR.full_name}: {error}.",
+            hint="The file may be cut short, or be something else, or be nested too deeply.",
+        ) from None

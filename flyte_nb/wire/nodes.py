@@ -26,9 +26,10 @@ from flyte_nb.api.specs import (
     TaskNode,
     WorkflowNode,
 )
+from flyte_nb.wire.columns import primitive_to_bytes
 from flyte_nb.wire.encoding import field, signed, text, utf8
 from flyte_nb.wire.identifiers import identifier_to_idl
-from flyte_nb.wire.literals import scalar_to_bytes
+from flyte_nb.wire.literals import literal_to_idl
 
 Target = TaskNode | WorkflowNode | LaunchPlanNode | ArrayNode
 
@@ -174,7 +175,10 @@ class NodeWriter:
             return self._data(BindingCollection(tuple(value)))
         if kind == v.MAP:
             return self._data(BindingMap(value))
-        return field(b"\x0a", scalar_to_bytes(literal))
+        if kind in v.SCALAR_KINDS:
+            return field(b"\x0a", field(b"\x0a", primitive_to_bytes(kind, value)))
+        scalar = literal_to_idl(literal).scalar
+        return field(b"\x0a", scalar.SerializeToString(deterministic=True))
 
 
 def _metadata_to_idl(metadata: NodeMetadata) -> workflow_pb2.NodeMetadata:

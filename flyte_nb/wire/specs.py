@@ -33,7 +33,7 @@ from flyte_nb.wire.identifiers import (
 )
 from flyte_nb.wire.literals import literal_to_idl
 from flyte_nb.wire.nodes import CONTAINER_ORDER, NodeWriter, duration_to_idl, resources_to_idl
-from flyte_nb.wire.structs import struct_to_bytes
+from flyte_nb.wire.structs import fill_struct
 from flyte_nb.wire.types import interface_to_idl, variable_to_idl
 
 __all__ = [
@@ -93,7 +93,7 @@ def task_spec_to_idl(template: TaskTemplate) -> task_pb2.TaskSpec:
     _metadata(message.metadata, template.metadata)
     message.interface.CopyFrom(interface_to_idl(template.interface))
     if template.custom:
-        message.custom.MergeFromString(struct_to_bytes(template.custom))
+        fill_struct(message.custom, template.custom)
     if template.container is not None:
         _container(message.container, template.container)
     for secret in template.secrets:

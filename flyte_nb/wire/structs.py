@@ -1,87 +1,71 @@
-"""Plain JSON data <-> `google.protobuf.Struct` as bytes (google/protobuf/struct.proto)."""
+"""Plain JSON data <-> google/protobuf/struct.proto `Struct`.
+
+protobuf's own `Struct.update` and `MessageToDict` do not say where in the data a fault is, and turn every
+whole number into a float; that is why the two walks below exist.
+"""
 
 from typing import Any
 
+from google.protobuf.struct_pb2 import NULL_VALUE, Struct, Value
+
 from flyte_nb.api.errors import CodecError
-from flyte_nb.wire.encoding import BYTES, double, field, fields, map_entry, to_double, to_text, utf8
+from flyte_nb.wire.encoding import double, utf8
 
 
-def struct_to_bytes(data: "dict[str, Any]") -> bytes:
-    """The `Struct` with these fields, keys sorted (equal data gives equal bytes).
+def fill_struct(message: Struct, data: "dict[str, Any]") -> None:
+    """Set the fields of `message` from `data`; an empty `message` becomes present in its parent.
 
     Raises:
-        CodecError: for a key that is not text or a value that JSON cannot hold.
+        CodecError: with its place, for a key that is not text or a value that JSON cannot hold.
     """
-    out = []
-    try:
-        keys = sorted(data)
-    except TypeError as error:
-        raise CodecError(f"A Struct's keys must be text: {error}.") from None
-    for key in keys:
+    message.SetInParent()
+    for key, value in data.items():
         try:
-            entry = field(b"\x0a", utf8(key)) + field(b"\x12", _value_to_bytes(data[key]))
+            utf8(key)
+            _fill_value(message.fields[key], value)
         except CodecError as error:
             raise error.below(f".{key}") from None
-        out.append(field(b"\x0a", entry))
-    return b"".join(out)
 
 
-def struct_from_bytes(data: bytes) -> "dict[str, Any]":
-    """The fields of a `Struct`. Numbers without a fraction come back as int, as protojson does."""
-    found: dict[str, Any] = {}
-    for number, wire_type, part in fields(data):
-        if number == 1 and wire_type == BYTES and isinstance(part, bytes):
-            key, value = map_entry(part)
-            found[key] = _value_from_bytes(value)
-    return found
+def struct_from_idl(message: Struct) -> "dict[str, Any]":
+    """Return the fields of a `Struct`, sorted by name. Whole numbers come back as int, as protojson does."""
+    return {key: _value_from_idl(message.fields[key]) for key in sorted(message.fields)}
 
 
-def _value_to_bytes(value: Any) -> bytes:
+def _fill_value(message: Value, value: Any) -> None:
     if isinstance(value, str):
-        return field(b"\x1a", utf8(value))
-    if value is None:
-        return b"\x08\x00"
-    if value is True or value is False:
-        return b"\x20\x01" if value else b"\x20\x00"
-    if isinstance(value, (int, float)):
-        return b"\x11" + double(value)
-    if isinstance(value, dict):
-        return field(b"\x2a", struct_to_bytes(value))
-    if isinstance(value, (list, tuple)):
-        items = []
+        utf8(value)
+        message.string_value = value
+    elif value is None:
+        message.null_value = NULL_VALUE
+    elif isinstance(value, bool):
+        message.bool_value = value
+    elif isinstance(value, (int, float)):
+        double(value)
+        message.number_value = value
+    elif isinstance(value, dict):
+        fill_struct(message.struct_value, value)
+    elif isinstance(value, (list, tuple)):
+        message.list_value.SetInParent()
         for index, item in enumerate(value):
             try:
-                items.append(field(b"\x0a", _value_to_bytes(item)))
+                _fill_value(message.list_value.values.add(), item)
             except CodecError as error:
                 raise error.below(f"[{index}]") from None
-        return field(b"\x32", b"".join(items))
-    raise CodecError(
-        f"{type(value).__name__} is not JSON data.",
-        hint="A Struct holds None, bool, numbers, text, lists and dicts.",
-    )
+    else:
+        raise CodecError(
+            f"{type(value).__name__} is not JSON data.",
+            hint="A Struct holds None, bool, numbers, text, lists and dicts.",
+        )
 
 
-def _value_from_bytes(data: bytes) -> Any:
-    found: Any = None
-    for number, wire_type, part in fields(data):
-        if isinstance(part, int):
-            if number == 4:
-                found = part != 0
-            elif number == 1:
-                found = None
-        elif number == 2:
-            amount = to_double(part) if len(part) == 8 else 0.0
-            found = int(amount) if amount.is_integer() else amount
-        elif wire_type != BYTES:
-            continue
-        elif number == 3:
-            found = to_text(part)
-        elif number == 5:
-            found = struct_from_bytes(part)
-        elif number == 6:
-            found = [
-                _value_from_bytes(item)
-                for index, _, item in fields(part)
-                if index == 1 and isinstance(item, bytes)
-            ]
-    return found
+def _value_from_idl(message: Value) -> Any:
+    kind = message.WhichOneof("kind")
+    if kind == "number_value":
+        number = message.number_value
+        return int(number) if number.is_integer() else number
+    if kind == "struct_value":
+        return struct_from_idl(message.struct_value)
+    if kind == "list_value":
+        return [_value_from_idl(item) for item in message.list_value.values]
+    return None if kind in (None, "null_value") else getattr(message, kind)

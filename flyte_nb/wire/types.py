@@ -1,90 +1,249 @@
-"""`api` types and interfaces <-> flyteidl's messages; and a message's type as a person would say it."""
+"""`api` types and interfaces <-> flyteidl's messages; and a message's type as a person would say it.
+
+An external schema of a structured dataset (Arrow bytes) is the one thing that is not carried.
+"""
 
 from flyteidl.core import interface_pb2, types_pb2
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, EncodeError
 
-from flyte_nb.api import literal_types
+from flyte_nb.api import literal_types as t
 from flyte_nb.api.errors import CodecError
-from flyte_nb.api.literal_types import LiteralType
+from flyte_nb.api.literal_types import BlobType, LiteralType, StructuredDatasetType
 from flyte_nb.api.specs import TypedInterface, Variable
-from flyte_nb.wire.type_bytes import type_from_bytes, type_to_bytes
+from flyte_nb.wire.encoding import utf8
+from flyte_nb.wire.structs import fill_struct, struct_from_idl
+
+_SIMPLE = (
+    t.NONE, t.INTEGER, t.FLOAT, t.STRING, t.BOOLEAN,
+    t.DATETIME, t.DURATION, t.BINARY, t.ERROR, t.STRUCT,
+)  # fmt: skip
+"""By number of the enum `SimpleType`."""
+_SIMPLE_NUMBERS = {name: number for number, name in enumerate(_SIMPLE)}
+
+_COLUMN_TYPES = (t.INTEGER, t.FLOAT, t.STRING, t.BOOLEAN, t.DATETIME, t.DURATION)
+"""By number of the enum `SchemaType.SchemaColumn.SchemaColumnType`."""
+
+_DIMENSIONALITIES = (t.SINGLE, t.MULTIPART)
+"""By number of the enum `BlobType.BlobDimensionality`."""
 
 
 def type_to_idl(type: LiteralType) -> types_pb2.LiteralType:
-    """The type as flyteidl's message.
+    """Return the type as flyteidl's message.
 
     Raises:
         CodecError: for a kind or a value that flyteidl does not know, or a very deep type.
     """
     message = types_pb2.LiteralType()
-    _merge_type(message, type)
+    fill_type(message, type)
     return message
 
 
+def fill_type(message: types_pb2.LiteralType, type: LiteralType) -> None:
+    """Set an empty `message` to the type; see `type_to_idl` for what it raises."""
+    try:
+        _fill(message, type)
+        # protobuf refuses to read messages that are nested 100 deep, and says so only to the reader.
+        if type.kind not in (t.SIMPLE, t.BLOB, t.ENUM):
+            types_pb2.LiteralType.FromString(message.SerializeToString())
+    except (DecodeError, EncodeError, RecursionError):
+        raise _too_deep() from None
+
+
 def type_from_idl(message: types_pb2.LiteralType) -> LiteralType:
-    """The type in flyteidl's message.
+    """Return the type in flyteidl's message.
 
     Raises:
         CodecError: when the message says no type, or one that this release does not know.
     """
     try:
-        return type_from_bytes(message.SerializeToString(deterministic=True))
+        return _read(message)
     except RecursionError:
         raise _too_deep() from None
 
 
+def fill_blob_type(message: types_pb2.BlobType, type: BlobType) -> None:
+    """Set an empty `message` to the type.
+
+    Raises:
+        CodecError: when its dimensionality is neither `single` nor `multipart`.
+    """
+    if type.dimensionality not in _DIMENSIONALITIES:
+        raise CodecError(f"A blob is 'single' or 'multipart', not {type.dimensionality!r}.")
+    message.SetInParent()
+    message.format = type.format
+    message.dimensionality = _DIMENSIONALITIES.index(type.dimensionality)  # type: ignore[assignment]  # the enum's number
+
+
+def blob_type_from_idl(message: types_pb2.BlobType) -> BlobType:
+    """Return the type in flyteidl's message; `CodecError` for a dimensionality nobody knows."""
+    if message.dimensionality >= len(_DIMENSIONALITIES):
+        raise _unknown(f"blob dimensionality {message.dimensionality}")
+    return BlobType(message.format, _DIMENSIONALITIES[message.dimensionality])
+
+
+def fill_dataset_type(
+    message: types_pb2.StructuredDatasetType, type: StructuredDatasetType
+) -> None:
+    """Set an empty `message` to the type; see `type_to_idl` for what it raises."""
+    message.SetInParent()
+    message.format = type.format
+    for name, column_type in type.columns:
+        utf8(name)
+        column = message.columns.add(name=name)
+        _fill(column.literal_type, column_type)
+
+
+def dataset_type_from_idl(message: types_pb2.StructuredDatasetType) -> StructuredDatasetType:
+    """Return the type in flyteidl's message; see `type_from_idl` for what it raises."""
+    columns = tuple((column.name, _read(column.literal_type)) for column in message.columns)
+    return StructuredDatasetType(columns, message.format)
+
+
+def schema_type_from_idl(message: types_pb2.SchemaType) -> StructuredDatasetType:
+    """Return the columns of a (legacy) `SchemaType`, as a structured dataset's."""
+    columns = []
+    for column in message.columns:
+        if column.type >= len(_COLUMN_TYPES):
+            raise _unknown(f"schema column type number {column.type}")
+        columns.append((column.name, t.simple(_COLUMN_TYPES[column.type])))
+    return StructuredDatasetType(tuple(columns))
+
+
 def interface_to_idl(interface: TypedInterface) -> interface_pb2.TypedInterface:
-    """The interface as flyteidl's message; see `type_to_idl`. Its maps have no order."""
+    """Return the interface as flyteidl's message; see `type_to_idl`. Its maps have no order."""
     message = interface_pb2.TypedInterface()
     # SetInParent: flytekit always sends both maps, empty or not.
     message.inputs.SetInParent()
     message.outputs.SetInParent()
-    _merge_variables(message.inputs, interface.inputs)
-    _merge_variables(message.outputs, interface.outputs)
+    _fill_variables(message.inputs, interface.inputs)
+    _fill_variables(message.outputs, interface.outputs)
     return message
 
 
 def interface_from_idl(message: interface_pb2.TypedInterface) -> TypedInterface:
-    """The interface in flyteidl's message, variables sorted by name (the message has no order)."""
+    """Return the interface in flyteidl's message, variables sorted by name (the message has no order)."""
     return TypedInterface(_variables(message.inputs), _variables(message.outputs))
 
 
 def variable_to_idl(variable: Variable) -> interface_pb2.Variable:
-    """The variable as flyteidl's message; see `type_to_idl`."""
+    """Return the variable as flyteidl's message; see `type_to_idl`."""
     message = interface_pb2.Variable(description=variable.description)
-    _merge_type(message.type, variable.type)
+    fill_type(message.type, variable.type)
     return message
 
 
 def variable_from_idl(message: interface_pb2.Variable) -> Variable:
-    """The variable in flyteidl's message; see `type_from_idl`."""
+    """Return the variable in flyteidl's message; see `type_from_idl`."""
     return Variable(type_from_idl(message.type), message.description)
 
 
 def spoken(message: types_pb2.LiteralType) -> str:
-    """The message's type as one would write it in Python, e.g. `list[int]`; never raises.
+    """Return the message's type as one would write it in Python, e.g. `list[int]`; never raises.
 
     Schemas and structured datasets have no Python spelling of their own: `dataset`.
     """
     try:
-        return literal_types.describe(type_from_idl(message))
+        return t.describe(type_from_idl(message))
     except (CodecError, RecursionError):
         return "an unknown type"
 
 
-def _merge_type(message: types_pb2.LiteralType, type: LiteralType) -> None:
-    try:
-        message.MergeFromString(type_to_bytes(type))
-    except (DecodeError, RecursionError):
-        raise _too_deep() from None
+def _fill(message: types_pb2.LiteralType, type: LiteralType) -> None:
+    kind, value, metadata, annotation, tag, members = type
+    if kind == t.SIMPLE and value in _SIMPLE_NUMBERS:
+        message.simple = _SIMPLE_NUMBERS[value]  # type: ignore[assignment]  # the enum's number
+    elif kind == t.COLLECTION:
+        _fill(message.collection_type, value)
+    elif kind == t.MAP:
+        _fill(message.map_value_type, value)
+    elif kind == t.BLOB:
+        fill_blob_type(message.blob, value)
+    elif kind == t.ENUM:
+        message.enum_type.SetInParent()
+        for item in value:
+            utf8(item)
+            message.enum_type.values.append(item)
+    elif kind == t.STRUCTURED_DATASET:
+        fill_dataset_type(message.structured_dataset_type, value)
+    elif kind == t.UNION:
+        message.union_type.SetInParent()
+        for variant in value:
+            _fill(message.union_type.variants.add(), variant)
+    elif kind == t.SCHEMA:
+        _fill_schema(message.schema, value)
+    else:
+        raise CodecError(f"Flyte has no type {kind!r} {value!r}.")
+    if metadata is not None:
+        fill_struct(message.metadata, metadata)
+    if annotation is not None:
+        fill_struct(message.annotation.annotations, annotation)
+    if tag or members is not None:
+        message.structure.SetInParent()
+        message.structure.tag = tag
+        for name, member in (members or {}).items():
+            utf8(name)
+            _fill(message.structure.dataclass_type[name], member)
 
 
-def _merge_variables(message: interface_pb2.VariableMap, variables: "dict[str, Variable]") -> None:
+def _fill_schema(message: types_pb2.SchemaType, type: StructuredDatasetType) -> None:
+    message.SetInParent()
+    for name, column in type.columns:
+        if column.kind != t.SIMPLE or column.value not in _COLUMN_TYPES:
+            raise CodecError(f"The schema column {name!r} cannot be {t.describe(column)}.")
+        utf8(name)
+        number = _COLUMN_TYPES.index(column.value)
+        message.columns.add(name=name, type=number)
+
+
+def _read(message: types_pb2.LiteralType) -> LiteralType:
+    structure = message.structure if message.HasField("structure") else None
+    members = None
+    if structure is not None and structure.dataclass_type:
+        members = {
+            name: _read(structure.dataclass_type[name]) for name in sorted(structure.dataclass_type)
+        }
+    return LiteralType(
+        *_kind_and_value(message),
+        metadata=struct_from_idl(message.metadata) if message.HasField("metadata") else None,
+        annotation=(
+            struct_from_idl(message.annotation.annotations)
+            if message.HasField("annotation")
+            else None
+        ),
+        tag=structure.tag if structure is not None else "",
+        dataclass_type=members,
+    )
+
+
+def _kind_and_value(message: types_pb2.LiteralType) -> "tuple[str, object]":
+    kind = message.WhichOneof("type")
+    if kind == "simple":
+        if message.simple >= len(_SIMPLE):
+            raise _unknown(f"simple type number {message.simple}")
+        return t.SIMPLE, _SIMPLE[message.simple]
+    if kind == "collection_type":
+        return t.COLLECTION, _read(message.collection_type)
+    if kind == "map_value_type":
+        return t.MAP, _read(message.map_value_type)
+    if kind == "blob":
+        return t.BLOB, blob_type_from_idl(message.blob)
+    if kind == "enum_type":
+        return t.ENUM, tuple(message.enum_type.values)
+    if kind == "structured_dataset_type":
+        return t.STRUCTURED_DATASET, dataset_type_from_idl(message.structured_dataset_type)
+    if kind == "union_type":
+        return t.UNION, tuple(_read(variant) for variant in message.union_type.variants)
+    if kind == "schema":
+        return t.SCHEMA, schema_type_from_idl(message.schema)
+    raise _unknown("a type that is not set")
+
+
+def _fill_variables(message: interface_pb2.VariableMap, variables: "dict[str, Variable]") -> None:
     for name, variable in variables.items():
         entry = message.variables[name]
         entry.description = variable.description
         try:
-            _merge_type(entry.type, variable.type)
+            fill_type(entry.type, variable.type)
         except CodecError as error:
             raise error.below(f".{name}") from None
 
@@ -97,6 +256,13 @@ def _variables(message: interface_pb2.VariableMap) -> "dict[str, Variable]":
         except CodecError as error:
             raise error.below(f".{name}") from None
     return found
+
+
+def _unknown(what: str) -> CodecError:
+    return CodecError(
+        f"The message has {what}, which this release does not know.",
+        hint="Upgrade flyte-nb if a newer Flyte made it.",
+    )
 
 
 def _too_deep() -> CodecError:

@@ -18,7 +18,7 @@ from flyte_nb.bundle.stage import stage
 from flyte_nb.storage import open_stores
 from flyte_nb.storage.directory import DirectoryStaging
 from flyte_nb.testing.cells import Cells
-from flyte_nb.wire.literals import literal_map_from_bytes, literal_map_to_bytes
+from flyte_nb.wire.literal_bytes import literal_map_from_bytes, literal_map_to_bytes
 
 pytest.importorskip("flytekit", reason="the peer is not installed here")
 

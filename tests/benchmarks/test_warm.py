@@ -28,7 +28,7 @@ from flyte_nb.storage.directory import DirectoryStaging
 from flyte_nb.testing.cells import Cells
 from flyte_nb.testing.closures import chain, integers, task
 from flyte_nb.testing.recorders import JournalRecorder
-from flyte_nb.wire.literals import literal_map_to_bytes
+from flyte_nb.wire.literal_bytes import literal_map_to_bytes
 
 pytestmark = pytest.mark.skipif(not is_possible(), reason="forks cannot be trusted here")
 

@@ -18,7 +18,7 @@ from flyte_nb.storage.directory import DirectoryStaging
 from flyte_nb.testing.cells import Cells
 from flyte_nb.types.registry import default_registry
 from flyte_nb.wire.errors import error_document_from_bytes
-from flyte_nb.wire.literals import literal_map_from_bytes, literal_map_to_bytes
+from flyte_nb.wire.literal_bytes import literal_map_from_bytes, literal_map_to_bytes
 
 
 class Outcome:

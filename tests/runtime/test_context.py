@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from flyte_nb.wire.errors import error_document_from_bytes
-from flyte_nb.wire.literals import literal_map_from_bytes
+from flyte_nb.wire.literal_bytes import literal_map_from_bytes
 
 HEAD = (
     "import os, time\nfrom flyte_nb import Deck, DeckField, IgnoreOutputs, current_context, task\n"

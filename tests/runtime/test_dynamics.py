@@ -13,7 +13,7 @@ from flyte_nb.compiler import compile_dynamic, dynamic_identifier
 from flyte_nb.sdk.specs import task_template
 from flyte_nb.wire.errors import error_document_from_bytes
 from flyte_nb.wire.identifiers import identifier_from_idl
-from flyte_nb.wire.literals import literal_map_from_bytes
+from flyte_nb.wire.literal_bytes import literal_map_from_bytes
 from flyte_nb.wire.specs import task_spec_to_idl
 
 SOURCE = (

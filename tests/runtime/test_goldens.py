@@ -11,7 +11,7 @@ import pytest
 from flyte_nb.api import index as index_of
 from flyte_nb.runtime.warm.link import WarmAttempt, is_possible
 from flyte_nb.wire.errors import error_document_from_bytes
-from flyte_nb.wire.literals import literal_map_from_bytes
+from flyte_nb.wire.literal_bytes import literal_map_from_bytes
 
 GOLDENS = Path(__file__).parent / "goldens"
 HERE = f"py{sys.version_info[0]}{sys.version_info[1]}"

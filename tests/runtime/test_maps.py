@@ -10,7 +10,7 @@ from flyte_nb.api.identifiers import Scope
 from flyte_nb.bundle.command import task_args
 from flyte_nb.sdk.specs import task_template
 from flyte_nb.wire.errors import error_document_from_bytes
-from flyte_nb.wire.literals import literal_map_from_bytes
+from flyte_nb.wire.literal_bytes import literal_map_from_bytes
 
 SOURCE = (
     "from flyte_nb import task\n"

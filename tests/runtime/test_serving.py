@@ -11,7 +11,7 @@ from flyte_nb.api.version import PROTOCOL
 from flyte_nb.runtime.attempt import Attempt
 from flyte_nb.runtime.options import Options
 from flyte_nb.storage.memory import MemoryStore
-from flyte_nb.wire.literals import literal_map_from_bytes, literal_map_to_bytes
+from flyte_nb.wire.literal_bytes import literal_map_from_bytes, literal_map_to_bytes
 
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 

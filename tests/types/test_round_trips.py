@@ -18,7 +18,7 @@ from flyte_nb.api.literals import Literal, from_plain, to_plain
 from flyte_nb.types import msgpack
 from flyte_nb.types.files import FlyteDirectory, FlyteFile
 from flyte_nb.types.registry import default_registry
-from flyte_nb.wire.literals import literal_from_bytes, literal_to_bytes
+from flyte_nb.wire.literal_bytes import literal_from_bytes, literal_to_bytes
 
 UTC = datetime.timezone.utc
 

@@ -15,14 +15,16 @@ from flyte_nb.api import literals as v
 from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literal_types import BlobType, LiteralType, StructuredDatasetType
 from flyte_nb.api.literals import Literal
-from flyte_nb.wire.literals import (
+from flyte_nb.wire.literal_bytes import (
     literal_from_bytes,
-    literal_from_idl,
     literal_map_from_bytes,
-    literal_map_from_idl,
     literal_map_to_bytes,
-    literal_map_to_idl,
     literal_to_bytes,
+)
+from flyte_nb.wire.literals import (
+    literal_from_idl,
+    literal_map_from_idl,
+    literal_map_to_idl,
     literal_to_idl,
 )
 from flyte_nb.wire.types import type_from_idl, type_to_idl
@@ -359,11 +361,15 @@ def _length(data: bytes) -> bytes:
     return varint(len(data)) + data
 
 
-def test_reading_literals_loads_neither_protobuf_nor_msgpack():
-    code = (
-        "import sys; from flyte_nb.wire import literals as w; from flyte_nb.api import literals as v;"
-        "w.literal_map_from_bytes(w.literal_map_to_bytes({'n': v.Literal(v.COLUMN, (v.INTEGER, [1, 2]))}));"
-        "print(sorted({m.split('.')[0] for m in sys.modules} & {'google', 'flyteidl', 'msgpack', 'grpc'}))"
-    )
+def test_scalars_and_lists_of_them_load_neither_protobuf_nor_msgpack():
+    code = """
+import sys
+from flyte_nb.api import literals as v
+from flyte_nb.wire import literal_bytes as w
+
+given = {"n": v.Literal(v.COLUMN, (v.INTEGER, [1, 2])), "m": v.Literal(v.FLOAT, 0.5)}
+assert w.literal_map_from_bytes(w.literal_map_to_bytes(given)) == given
+print(sorted({m.split(".")[0] for m in sys.modules} & {"google", "flyteidl", "msgpack", "grpc"}))
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

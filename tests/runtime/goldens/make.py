@@ -19,7 +19,7 @@ from flyte_nb.bundle.stage import stage
 from flyte_nb.storage.directory import DirectoryStaging
 from flyte_nb.storage.memory import MemoryStore
 from flyte_nb.testing.cells import Cells
-from flyte_nb.wire.literals import literal_map_to_bytes
+from flyte_nb.wire.literal_bytes import literal_map_to_bytes
 
 ROOT = "file:///golden"
 
