@@ -11,8 +11,7 @@ from flyteidl.core import catalog_pb2, identifier_pb2
 from flyteidl.core import execution_pb2 as core_execution_pb2
 
 from flyte_nb.admin import moments
-from flyte_nb.api.errors import ErrorInfo
-from flyte_nb.api.identifiers import ExecutionId, Identifier
+from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.phases import (
     ABORTED,
     ABORTING,
@@ -23,26 +22,14 @@ from flyte_nb.api.phases import (
     SUCCEEDED,
 )
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, WorkflowRecord
+from flyte_nb.wire.errors import execution_error_to_idl
+from flyte_nb.wire.identifiers import execution_id_to_idl, identifier_to_idl
 
 # `Any`: flyteidl's stubs say that `Value` gives an int, which they do not take for a phase.
 EXECUTION_PHASES: Any = core_execution_pb2.WorkflowExecution.Phase
 NODE_PHASES: Any = core_execution_pb2.NodeExecution.Phase
 TASK_PHASES: Any = core_execution_pb2.TaskExecution.Phase
 _CACHE_STATUSES: Any = catalog_pb2.CatalogCacheStatus
-_ERROR_KINDS: Any = core_execution_pb2.ExecutionError.ErrorKind
-
-_RESOURCE_TYPES = {
-    "task": identifier_pb2.TASK,
-    "workflow": identifier_pb2.WORKFLOW,
-    "launch_plan": identifier_pb2.LAUNCH_PLAN,
-}
-
-
-def execution_id(id: ExecutionId) -> identifier_pb2.WorkflowExecutionIdentifier:
-    """The id as flyteidl has it."""
-    return identifier_pb2.WorkflowExecutionIdentifier(
-        project=id.project, domain=id.domain, name=id.name
-    )
 
 
 def apply_workflow(execution: execution_pb2.Execution, record: WorkflowRecord) -> None:
@@ -68,7 +55,7 @@ def apply_workflow(execution: execution_pb2.Execution, record: WorkflowRecord) -
         if not closure.HasField("abort_metadata"):
             closure.abort_metadata.cause = record.error.message if record.error else ""
     elif record.error is not None:
-        closure.error.CopyFrom(execution_error(record.error))
+        closure.error.CopyFrom(execution_error_to_idl(record.error))
 
 
 def apply_node(
@@ -78,7 +65,7 @@ def apply_node(
     closure = node.closure
     if not node.HasField("id"):
         node.id.node_id = record.node_id
-        node.id.execution_id.CopyFrom(execution_id(execution))
+        node.id.execution_id.CopyFrom(execution_id_to_idl(execution))
         closure.created_at.CopyFrom(moments.stamp(record.at_us))
     node.metadata.spec_node_id = record.spec_node_id
     node.metadata.is_parent_node = record.is_parent
@@ -96,9 +83,11 @@ def apply_node(
     if record.output_uri:
         closure.output_uri = record.output_uri
     elif record.error is not None:
-        closure.error.CopyFrom(execution_error(record.error))
+        closure.error.CopyFrom(execution_error_to_idl(record.error))
     if record.child_execution is not None:
-        closure.workflow_node_metadata.executionId.CopyFrom(execution_id(record.child_execution))
+        closure.workflow_node_metadata.executionId.CopyFrom(
+            execution_id_to_idl(record.child_execution)
+        )
     elif record.cache_status:
         closure.task_node_metadata.cache_status = _CACHE_STATUSES.Value(record.cache_status)
 
@@ -128,7 +117,7 @@ def apply_attempt(
     if record.phase == SUCCEEDED:
         closure.output_uri = record.output_uri
     elif record.error is not None:
-        closure.error.CopyFrom(execution_error(record.error))
+        closure.error.CopyFrom(execution_error_to_idl(record.error))
     known = {log.name for log in closure.logs}
     for name, uri in record.logs:
         if name not in known:
@@ -147,28 +136,9 @@ def task_execution_id(
 ) -> identifier_pb2.TaskExecutionIdentifier:
     """The attempt's id as flyteidl has it."""
     return identifier_pb2.TaskExecutionIdentifier(
-        task_id=identifier(record.task_id),
+        task_id=identifier_to_idl(record.task_id),
         node_execution_id=identifier_pb2.NodeExecutionIdentifier(
-            node_id=record.node_id, execution_id=execution_id(execution)
+            node_id=record.node_id, execution_id=execution_id_to_idl(execution)
         ),
         retry_attempt=record.attempt,
-    )
-
-
-def identifier(id: Identifier) -> identifier_pb2.Identifier:
-    """The id as flyteidl has it."""
-    return identifier_pb2.Identifier(
-        resource_type=_RESOURCE_TYPES[id.resource_type],
-        project=id.project,
-        domain=id.domain,
-        name=id.name,
-        version=id.version,
-    )
-
-
-def execution_error(info: ErrorInfo) -> core_execution_pb2.ExecutionError:
-    """The error as flyteidl has it."""
-    kind = info.origin if info.origin in _ERROR_KINDS.keys() else "UNKNOWN"  # noqa: SIM118 - not a dict
-    return core_execution_pb2.ExecutionError(
-        code=info.code, message=info.message, kind=_ERROR_KINDS.Value(kind)
     )

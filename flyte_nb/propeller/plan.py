@@ -6,7 +6,6 @@ Pure; made once a launch. It must not know phases, values or where anything is s
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from flyteidl.core import identifier_pb2
 from flyteidl.core.compiler_pb2 import CompiledWorkflow, CompiledWorkflowClosure
 from flyteidl.core.condition_pb2 import BooleanExpression
 from flyteidl.core.identifier_pb2 import Identifier as IdentifierMessage
@@ -17,9 +16,10 @@ from flyteidl.core.types_pb2 import NONE, LiteralType
 from flyteidl.core.workflow_pb2 import BranchNode, Node, WorkflowMetadata
 
 from flyte_nb.api.errors import CompileFailed
-from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier
+from flyte_nb.api.identifiers import TASK, WORKFLOW, Identifier
 from flyte_nb.api.nodes import BRANCH_NODE, END_KIND, END_NODE, START_NODE, TASK_NODE, WORKFLOW_NODE
 from flyte_nb.api.problems import Problem
+from flyte_nb.wire.identifiers import identifier_from_idl
 
 
 class NodePlan(NamedTuple):
@@ -88,20 +88,7 @@ def plan_of(closure: CompiledWorkflowClosure) -> Plan:
         raise CompileFailed(
             f"The workflow {template_id.name} cannot be run by this engine.", maker.problems
         )
-    return Plan(workflows, identifier(template_id))
-
-
-def identifier(message: IdentifierMessage) -> Identifier:
-    """A task's or workflow's identifier as the `api` has it."""
-    kind = _RESOURCE_TYPES.get(message.resource_type, "")
-    return Identifier(kind, message.project, message.domain, message.name, message.version)
-
-
-_RESOURCE_TYPES = {
-    identifier_pb2.TASK: TASK,
-    identifier_pb2.WORKFLOW: WORKFLOW,
-    identifier_pb2.LAUNCH_PLAN: LAUNCH_PLAN,
-}
+    return Plan(workflows, identifier_from_idl(template_id, WORKFLOW))
 
 
 _UNSUPPORTED = {
@@ -269,7 +256,7 @@ def _facts(task: TaskTemplate) -> _TaskFacts:
     metadata = task.metadata
     return _TaskFacts(
         task,
-        identifier(task.id),
+        identifier_from_idl(task.id, TASK),
         metadata.retries.retries,
         metadata.timeout.ToMicroseconds(),
         metadata.discoverable,

@@ -15,7 +15,7 @@ _RESOURCE_NAMES = {number: name for name, number in _RESOURCE_TYPES.items()}
 
 
 def identifier_to_idl(identifier: Identifier) -> identifier_pb2.Identifier:
-    """The identifier as flyteidl's message; `CodecError` for an unknown resource type."""
+    """Return the identifier as flyteidl's message; `CodecError` for an unknown resource type."""
     resource_type = _RESOURCE_TYPES.get(identifier.resource_type)
     if resource_type is None:
         raise CodecError(f"{identifier.resource_type!r} is no task, workflow or launch plan.")
@@ -28,9 +28,19 @@ def identifier_to_idl(identifier: Identifier) -> identifier_pb2.Identifier:
     )
 
 
-def identifier_from_idl(message: identifier_pb2.Identifier) -> Identifier:
-    """The identifier in flyteidl's message; `CodecError` for an unknown resource type."""
-    name = _RESOURCE_NAMES.get(message.resource_type)
+def identifier_from_idl(
+    message: identifier_pb2.Identifier, otherwise: "str | None" = None
+) -> Identifier:
+    """Return the identifier in flyteidl's message.
+
+    Args:
+        message: Never changed.
+        otherwise: The resource type of a message that says none, as some clients write references.
+
+    Raises:
+        CodecError: for an unknown resource type.
+    """
+    name = _RESOURCE_NAMES.get(message.resource_type, otherwise)
     if name is None:
         raise CodecError(
             f"Resource type number {message.resource_type} is no task, workflow or launch plan."
@@ -39,12 +49,12 @@ def identifier_from_idl(message: identifier_pb2.Identifier) -> Identifier:
 
 
 def execution_id_to_idl(execution: ExecutionId) -> identifier_pb2.WorkflowExecutionIdentifier:
-    """The execution's name as flyteidl's message."""
+    """Return the execution's name as flyteidl's message."""
     return identifier_pb2.WorkflowExecutionIdentifier(
         project=execution.project, domain=execution.domain, name=execution.name
     )
 
 
 def execution_id_from_idl(message: identifier_pb2.WorkflowExecutionIdentifier) -> ExecutionId:
-    """The execution's name in flyteidl's message."""
+    """Return the execution's name in flyteidl's message."""
     return ExecutionId(message.project, message.domain, message.name)

@@ -3,11 +3,12 @@
 import pytest
 
 from flyte_nb import task
-from flyte_nb.propeller.plan import identifier, plan_of
+from flyte_nb.propeller.plan import plan_of
 from flyte_nb.propeller.run import run_local
 from flyte_nb.testing import closures
 from flyte_nb.testing.closures import chain, integer, integers
 from flyte_nb.types.registry import default_registry
+from flyte_nb.wire.identifiers import identifier_from_idl
 
 flytekit = pytest.importorskip("flytekit", reason="the peer is not installed here")
 
@@ -34,7 +35,7 @@ def flytekit_chain(x: int) -> int:
 def test_a_chain_in_place(compare):
     template = closures.task("increment", ["x"])
     plan = plan_of(chain(LENGTH, template))  # flytekit's workflow is compiled once, too
-    tasks = {identifier(template.id): increment}
+    tasks = {identifier_from_idl(template.id): increment}
     registry = default_registry()
 
     def ours() -> None:

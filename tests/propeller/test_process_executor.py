@@ -14,7 +14,6 @@ from flyte_nb.api.errors import SYSTEM, USER, TaskFailed
 from flyte_nb.propeller.executors.attempt_folder import TAG, AttemptFolder, lives
 from flyte_nb.propeller.executors.process import ProcessExecutor
 from flyte_nb.propeller.executors.reaper import Exit, wait_for
-from flyte_nb.propeller.plan import identifier
 from flyte_nb.propeller.ports import Attempt, AttemptKey
 from flyte_nb.storage import open_stores
 from flyte_nb.testing.closures import integers, task
@@ -26,6 +25,7 @@ from flyte_nb.testing.propeller_conformance import (
     key,
     wait_until,
 )
+from flyte_nb.wire.identifiers import identifier_from_idl
 
 
 class TestProcessExecutorConforms(ExecutorConformance):
@@ -46,7 +46,7 @@ def an_attempt(path: Path, template, number: int = 0, **options) -> Attempt:
     folder = (path / "data" / "n0" / str(number)).as_uri()
     return Attempt(
         key("e", number),
-        identifier(template.id),
+        identifier_from_idl(template.id),
         template,
         options.pop("inputs", integers()),
         (path / "data" / "n0" / "inputs.pb").as_uri(),

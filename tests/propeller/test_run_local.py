@@ -12,7 +12,6 @@ from flyte_nb.api import phases
 from flyte_nb.api.errors import ExecutionFailed, RecoverableError
 from flyte_nb.propeller.cache import MemoryCatalog
 from flyte_nb.propeller.executors.inprocess import InProcess
-from flyte_nb.propeller.plan import identifier
 from flyte_nb.propeller.ports import Attempt
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, WorkflowRecord
 from flyte_nb.propeller.run import run_local
@@ -20,6 +19,7 @@ from flyte_nb.testing import closures
 from flyte_nb.testing.closures import chain, closure, integer, integers, node
 from flyte_nb.testing.propeller_conformance import ERROR, ExecutorConformance, key
 from flyte_nb.types.registry import default_registry
+from flyte_nb.wire.identifiers import identifier_from_idl
 
 
 @task
@@ -39,7 +39,7 @@ def forty_two() -> int:
 
 ADD = closures.task("add", ["x"])
 FAIL = closures.task("fail", ["x"], retries=3)
-TASKS = {identifier(ADD.id): add, identifier(FAIL.id): fail}
+TASKS = {identifier_from_idl(ADD.id): add, identifier_from_idl(FAIL.id): fail}
 
 
 class TestInProcessConforms(ExecutorConformance):
@@ -47,14 +47,16 @@ class TestInProcessConforms(ExecutorConformance):
     survives = False
 
     def make(self):
-        tasks = {identifier(ADD.id): forty_two, identifier(FAIL.id): fail}
+        tasks = {identifier_from_idl(ADD.id): forty_two, identifier_from_idl(FAIL.id): fail}
         return InProcess(tasks, default_registry())
 
     def attempt(self, behaviour, number=0):
         failing = behaviour == ERROR
         template = FAIL if failing else ADD
         inputs = integers(x=7) if failing else integers()
-        return Attempt(key("e", number), identifier(template.id), template, inputs, "", "memory:/")
+        return Attempt(
+            key("e", number), identifier_from_idl(template.id), template, inputs, "", "memory:/"
+        )
 
 
 def run(made, inputs=None, tasks=TASKS, **options):
@@ -104,7 +106,7 @@ def test_a_recoverable_error_is_retried_and_told_when_it_was_the_last():
         return x
 
     made = closure(closures.workflow("w", [node("n0", FAIL, {"x": 7})], {"o0": "n0"}), [FAIL])
-    assert integer(run(made, tasks={identifier(FAIL.id): flaky})) == 7
+    assert integer(run(made, tasks={identifier_from_idl(FAIL.id): flaky})) == 7
     assert len(tries) == 3
     tries.clear()
     once = closures.task("fail", ["x"])
@@ -112,7 +114,7 @@ def test_a_recoverable_error_is_retried_and_told_when_it_was_the_last():
     with pytest.raises(
         ExecutionFailed, match=r"\[1/1\] currentAttempt done. Last Error: USER::"
     ) as caught:
-        run(made, tasks={identifier(FAIL.id): flaky})
+        run(made, tasks={identifier_from_idl(FAIL.id): flaky})
     assert caught.value.info.code == "RetriesExhausted|USER:Recoverable"
     assert isinstance(caught.value.__cause__, RecoverableError)
 
@@ -124,7 +126,12 @@ def test_an_interrupt_in_user_code_ends_the_run_and_is_recorded():
 
     seen = []
     with pytest.raises(KeyboardInterrupt):
-        run(chain(2, ADD), integers(x=1), {identifier(ADD.id): interrupted}, on_records=seen.extend)
+        run(
+            chain(2, ADD),
+            integers(x=1),
+            {identifier_from_idl(ADD.id): interrupted},
+            on_records=seen.extend,
+        )
     assert seen[-1].phase == "ABORTED"
     assert {x.node_id: x.phase for x in seen if isinstance(x, NodeRecord)}["n0"] == "ABORTED"
 
@@ -157,7 +164,7 @@ def test_branches_run_in_place_one_inside_the_other():
         return n * n
 
     functions = {"double": double, "square": square}
-    ids = [identifier(compiled.template.id) for compiled in made.tasks]
+    ids = [identifier_from_idl(compiled.template.id) for compiled in made.tasks]
     tasks = {id: functions[id.name.rpartition(".")[2]] for id in ids}
 
     def result(value):
@@ -190,7 +197,7 @@ def test_a_discoverable_task_runs_once_for_equal_inputs():
         return x + 1
 
     cached = closures.task("add", ["x"], cache_version="1")
-    tasks = {identifier(cached.id): counted}
+    tasks = {identifier_from_idl(cached.id): counted}
     catalog = MemoryCatalog()
     seen = []
     for x in (1, 1, 2):

@@ -19,7 +19,6 @@ from flyte_nb.bundle.stage import stage
 from flyte_nb.propeller.executors.attempt_folder import AttemptFolder, is_same, lives
 from flyte_nb.propeller.executors.process import ProcessExecutor
 from flyte_nb.propeller.executors.warm import LOG, WarmExecutor
-from flyte_nb.propeller.plan import identifier
 from flyte_nb.propeller.ports import Attempt
 from flyte_nb.runtime.warm.link import is_possible
 from flyte_nb.storage import open_stores
@@ -34,6 +33,7 @@ from flyte_nb.testing.propeller_conformance import (
     key,
     wait_until,
 )
+from flyte_nb.wire.identifiers import identifier_from_idl
 from flyte_nb.wire.literals import literal_map_from_idl
 
 pytestmark = pytest.mark.skipif(not is_possible(), reason="forks cannot be trusted here")
@@ -69,7 +69,7 @@ class Shop:
         template = self.template(source, **options)
         return Attempt(
             key("e", number),
-            identifier(template.id),
+            identifier_from_idl(template.id),
             template,
             integers(),
             (self.path / "inputs.pb").as_uri(),

@@ -7,16 +7,15 @@ flyteplugins/go/tasks/pluginmachinery/ioutils/remote_file_output_reader.go at v1
 import signal
 from typing import NamedTuple
 
-from flyteidl.core import execution_pb2
-from flyteidl.core.errors_pb2 import ContainerError, ErrorDocument
 from flyteidl.core.literals_pb2 import LiteralMap
 from google.protobuf.message import DecodeError
 
-from flyte_nb.api.errors import SYSTEM, UNKNOWN, USER, ErrorInfo, StorageError
+from flyte_nb.api.errors import SYSTEM, USER, CodecError, ErrorInfo, StorageError
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.propeller.layout import OUTPUTS
 from flyte_nb.propeller.ports import Attempt
 from flyte_nb.storage.file import is_full
+from flyte_nb.wire.errors import error_document_from_bytes
 
 ERROR = "error.pb"
 FUTURES = "futures.pb"
@@ -104,22 +103,12 @@ def _read(store: BlobStore, uri: str, most: "int | None" = None) -> "bytes | Non
 
 def _error_in(data: bytes, prefix: str) -> ErrorInfo:
     try:
-        error = ErrorDocument.FromString(data).error
-    except DecodeError as damage:
-        text = f"The attempt failed, and its {prefix}/{ERROR} is damaged: {damage}."
+        error = error_document_from_bytes(data)
+    except CodecError as damage:
+        text = f"The attempt failed, and its {prefix}/{ERROR} is damaged: {damage}"
         return ErrorInfo("SYSTEM:ErrorNotReadable", text, SYSTEM, recoverable=True)
-    return ErrorInfo(
-        error.code or "UnknownError",
-        error.message,
-        _ORIGINS.get(error.origin, UNKNOWN),
-        error.kind == ContainerError.RECOVERABLE,
-    )
+    return error._replace(code=error.code or "UnknownError")
 
-
-_ORIGINS = {
-    execution_pb2.ExecutionError.USER: USER,
-    execution_pb2.ExecutionError.SYSTEM: SYSTEM,
-}
 
 _NO_DYNAMIC = ErrorInfo(
     "UnsupportedNode",
