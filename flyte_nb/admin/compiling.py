@@ -7,10 +7,10 @@ from flyteidl.core import compiler_pb2, identifier_pb2, literals_pb2, tasks_pb2,
 
 from flyte_nb.admin.refused import invalid
 from flyte_nb.api.errors import CompileFailed
-from flyte_nb.compiler.casting import TooIntricate, TypeTable
+from flyte_nb.compiler.casting import TooComplex, TypeTable
+from flyte_nb.compiler.collector import flyte_error_text
 from flyte_nb.compiler.flyte_text import go_text
 from flyte_nb.compiler.inference import type_of_literal
-from flyte_nb.compiler.problems import flyte_error_text
 from flyte_nb.compiler.program import LaunchPlanInterface, identifier_text
 from flyte_nb.compiler.tasks import compile_task
 from flyte_nb.compiler.workflows import compile_workflow, requirements
@@ -71,7 +71,7 @@ def castable(upstream: types_pb2.LiteralType, downstream: types_pb2.LiteralType)
     table = TypeTable()
     try:
         return table.castable(table.of(upstream), table.of(downstream))
-    except TooIntricate:
+    except TooComplex:
         return False
 
 
@@ -91,6 +91,6 @@ def mismatch(
         )
     try:
         fits = table.castable(actual, table.of(expected))
-    except TooIntricate:
+    except TooComplex:
         fits = False
     return None if fits else go_text(actual.message)

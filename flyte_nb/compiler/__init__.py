@@ -1,12 +1,17 @@
-"""Flyte's workflow compiler on flyteidl messages: specs in, closure or every problem out.
+"""Compile Flyte workflows: flyteidl specs in, the compiled closure or every problem at once out.
 
-Rules and results are those of flytepropeller/pkg/compiler at v1.16.8.
+The room works on flyteidl messages, as FlytePropeller's compiler does, so that no field of another
+client's spec is lost. Rules and results are those of flytepropeller/pkg/compiler at v1.16.8.
+
+It is pure: it reads no file, no clock and no random number, and it imports only `api` and `wire`.
+Start reading at `workflows.py` (`compile_workflow`), then `nodes.py`, `bindings.py` and
+`casting.py`. The theory of operation is in `docs/compiler.md`.
 """
 
+from flyte_nb.compiler.collector import flyte_error_text
 from flyte_nb.compiler.dynamic import compile_dynamic, dynamic_identifier
 from flyte_nb.compiler.inputs import check_inputs
 from flyte_nb.compiler.launchable import check_launchable, check_options
-from flyte_nb.compiler.problems import flyte_error_text
 from flyte_nb.compiler.program import LaunchPlanInterface, identifier_text
 from flyte_nb.compiler.requirements import Requirements
 from flyte_nb.compiler.tasks import compile_task

@@ -1,8 +1,9 @@
-"""Digests of messages, as FlyteAdmin and FlytePropeller compute them.
+"""Compute digests of messages exactly as FlyteAdmin and FlytePropeller do.
 
-A digest is Ben Laurie's objecthash over the message's protojson. Here the message is walked
-directly, and no JSON is written: each value's hash is that of its JSON form. In protojson field
-names are camelCase, defaults are left out, 64-bit integers and bytes are text, enums are names.
+A digest is Ben Laurie's objecthash over the message's JSON form (protojson): camelCase field names,
+no default values, 64-bit integers and bytes as text, enums by name. This module walks the message
+and hashes each value as its JSON form would be hashed, without writing JSON. `tests/compiler`
+checks the walk against the JSON itself.
 
 Source: flytestdlib/pbhash/pbhash.go at v1.16.8; github.com/benlaurie/objecthash.
 """
@@ -13,14 +14,19 @@ import struct
 from base64 import standard_b64encode, urlsafe_b64encode
 from collections.abc import Iterable
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeAlias
 
-from google.protobuf import json_format
+from google.protobuf import json_format, struct_pb2
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from flyte_nb.api.errors import CodecError
 
+# protobuf's reflection gives a field's value as it is; its stubs have no better type.
+FieldValue: TypeAlias = Any
+
+# objecthash puts one letter for the kind in front of what it hashes: n null, b boolean, u text, f float,
+# l list, d dict.
 _NULL = sha256(b"n").digest()
 _TRUE = sha256(b"b1").digest()
 _FALSE = sha256(b"b0").digest()
@@ -33,6 +39,7 @@ _AS_NUMBER = frozenset(
         FieldDescriptor.CPPTYPE_DOUBLE,
     }
 )
+# Messages that protojson does not write as an object of their fields.
 _TIMES = ("google.protobuf.Timestamp", "google.protobuf.Duration")
 _WRAPPERS = frozenset(
     f"google.protobuf.{name}Value"
@@ -41,10 +48,15 @@ _WRAPPERS = frozenset(
 
 
 def digest(message: Message) -> bytes:
-    """The message's digest, 32 bytes; equal messages have equal digests, whatever their maps' order.
+    """Return the message's digest, 32 bytes.
+
+    Messages with equal contents have equal digests, also when their maps were filled in another
+    order.
 
     Raises:
-        CodecError: when protojson cannot say the message: a time out of range, an unknown `Any`.
+        CodecError: when protojson cannot write the message: a time out of range, an unknown `Any`,
+            or
+            too many levels of messages.
     """
     try:
         return _message(message)
@@ -55,18 +67,23 @@ def digest(message: Message) -> bytes:
 
 
 def digest_text(message: Message) -> str:
-    """The digest in URL-safe base64 without padding, as cache keys have it; see `digest`."""
+    """Return the digest in URL-safe base64 without padding, as Flyte's cache keys have it.
+
+    Raises:
+        CodecError: as `digest`.
+    """
     return urlsafe_b64encode(digest(message)).rstrip(b"=").decode("ascii")
 
 
-def digest_of_json(value: Any) -> bytes:
-    """The objecthash of plain JSON data; every number counts as a float.
+def digest_of_json(value: object) -> bytes:
+    """Return the objecthash of JSON data; every number counts as a float.
 
     Raises:
-        CodecError: for what is not JSON data.
+        CodecError: when a value is not JSON data.
     """
     if value is None:
         return _NULL
+    # Before the numbers: a Python bool is an int.
     if isinstance(value, bool):
         return _TRUE if value else _FALSE
     if isinstance(value, str):
@@ -81,6 +98,7 @@ def digest_of_json(value: Any) -> bytes:
 
 
 def _message(message: Message) -> bytes:
+    """Return the hash of a message as a JSON object of its fields."""
     name = message.DESCRIPTOR.full_name
     if name.startswith("google.protobuf."):
         return _well_known(name, message)
@@ -89,7 +107,8 @@ def _message(message: Message) -> bytes:
     )
 
 
-def _well_known(name: str, message: Any) -> bytes:
+def _well_known(name: str, message: FieldValue) -> bytes:
+    """Return the hash of one of protobuf's own types, which have JSON forms of their own."""
     if name in _TIMES:
         return sha256(b"u" + message.ToJsonString().encode("utf-8")).digest()
     if name in _WRAPPERS:
@@ -100,15 +119,18 @@ def _well_known(name: str, message: Any) -> bytes:
         return _list(map(_value, message.values))
     if name == "google.protobuf.Value":
         return _value(message)
+    # `Any`, `FieldMask` and the like are rare enough to go through JSON.
     return digest_of_json(json_format.MessageToDict(message))
 
 
-def _struct(message: Any) -> bytes:
+def _struct(message: struct_pb2.Struct) -> bytes:
+    """Return the hash of a protobuf Struct as a JSON object."""
     return _dict([(_text(key), _value(value)) for key, value in message.fields.items()])
 
 
-def _value(value: Any) -> bytes:
-    # A struct may have a million of them, so the kinds are asked for directly, the frequent ones first.
+def _value(value: struct_pb2.Value) -> bytes:
+    """Return the hash of one value of a protobuf Struct."""
+    # A struct may have a million values, so the kinds are told apart here, the frequent ones first.
     kind = value.WhichOneof("kind")
     if kind == "string_value":
         return sha256(b"u" + value.string_value.encode("utf-8")).digest()
@@ -123,9 +145,11 @@ def _value(value: Any) -> bytes:
     return _NULL
 
 
-def _field(field: FieldDescriptor, value: Any) -> bytes:
+def _field(field: FieldDescriptor, value: FieldValue) -> bytes:
+    """Return the hash of a field: one value, a list, or a map."""
     if not field.is_repeated:
         return _one(field, value)
+    # A map is a repeated message with a `map_entry` option; Python shows it as a dict.
     kind = field.message_type
     if kind is not None and kind.GetOptions().map_entry:
         item = kind.fields_by_name["value"]
@@ -133,11 +157,13 @@ def _field(field: FieldDescriptor, value: Any) -> bytes:
     return _list(_one(field, item) for item in value)
 
 
-def _one(field: FieldDescriptor, value: Any) -> bytes:
+def _one(field: FieldDescriptor, value: FieldValue) -> bytes:
+    """Return the hash of a single value of the field."""
     return _message(value) if field.message_type is not None else _scalar(field, value)
 
 
-def _scalar(field: FieldDescriptor, value: Any) -> bytes:
+def _scalar(field: FieldDescriptor, value: FieldValue) -> bytes:
+    """Return the hash of a value that is not a message, by its JSON form."""
     if isinstance(value, str):
         return sha256(b"u" + value.encode("utf-8")).digest()
     if isinstance(value, bool):
@@ -148,33 +174,41 @@ def _scalar(field: FieldDescriptor, value: Any) -> bytes:
     if kind in _AS_TEXT:
         return sha256(b"u%d" % value).digest()
     if field.enum_type is not None:
+        # A number that this release has no name for is written as a number.
         member = field.enum_type.values_by_number.get(value)
         return _text(member.name) if member is not None else _number(float(value))
     if kind in _AS_NUMBER:
         return _number(float(value))
+    # What is left are 32-bit floats.
     return _number(_shortest(value))
 
 
-def _key(name: Any) -> str:
-    # Keys of maps are text in JSON, also booleans.
+def _key(name: "str | int | bool") -> str:
+    """Return a map's key as JSON writes it: text, booleans in lower case."""
     return str(name).lower() if isinstance(name, bool) else str(name)
 
 
 def _dict(entries: "Iterable[tuple[bytes, bytes]]") -> bytes:
+    """Return the hash of a JSON object from pairs of the hashes of names and values."""
+    # Sorted by the hash of the name, as objecthash defines it, so the order of the fields does not
+    # count.
     return sha256(b"d" + b"".join([name + value for name, value in sorted(entries)])).digest()
 
 
 def _list(items: "Iterable[bytes]") -> bytes:
+    """Return the hash of a JSON list from the hashes of its items."""
     return sha256(b"l" + b"".join(items)).digest()
 
 
 @functools.lru_cache(maxsize=2048)
 def _text(text: str) -> bytes:
+    """Return the hash of a JSON string. Kept for the field names, which recur in every message."""
     return sha256(b"u" + text.encode("utf-8")).digest()
 
 
 @functools.lru_cache(maxsize=512)
 def _number(number: float) -> bytes:
+    """Return the hash of a JSON number."""
     if math.isnan(number):
         return _text("NaN")  # JSON has no such number; protojson writes text
     if math.isinf(number):
@@ -183,9 +217,14 @@ def _number(number: float) -> bytes:
 
 
 def _normalized(number: float) -> str:
-    """Sign, exponent and the bits of a fraction in (½, 1], e.g. 3.0 → `+2:011`."""
+    """Return a float as objecthash writes it: sign, exponent, and the bits of a fraction in (½, 1].
+
+    For example, 3.0 is `+2:011`.
+    """
     if number == 0:
         return "+0:"
+    # `frexp` gives a fraction in [½, 1). objecthash wants (½, 1], so exactly ½ becomes 1 with the
+    # next lower exponent.
     fraction, exponent = math.frexp(abs(number))
     if fraction == 0.5:
         fraction, exponent = 1.0, exponent - 1
@@ -194,10 +233,12 @@ def _normalized(number: float) -> str:
 
 
 def _shortest(number: float) -> float:
-    """The shortest decimal that reads as this 32-bit float: what JSON says of it."""
+    """Return the shortest decimal that reads as this 32-bit float, which is what JSON writes for it."""
     if math.isnan(number) or math.isinf(number):
         return number
     wanted = struct.pack("<f", number)
+    # `g` drops trailing zeros, so six digits stand for every shorter decimal too. Nine significant
+    # digits are always enough for 32 bits.
     for digits in range(6, 9):
         short = float(f"{number:.{digits}g}")
         if struct.pack("<f", short) == wanted:

@@ -1,4 +1,4 @@
-"""What a `@dynamic` task wrote (`futures.pb`) -> a compiled closure.
+"""Compile what a `@dynamic` task wrote (`futures.pb`) into a closure of its own.
 
 Source: flytepropeller/pkg/controller/nodes/dynamic/dynamic_workflow.go at v1.16.8.
 """
@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError, EncodeError
 
 from flyte_nb.api.errors import CompileFailed
 from flyte_nb.api.problems import Problem
-from flyte_nb.compiler import reports
+from flyte_nb.compiler import shape_problems
 from flyte_nb.compiler.program import LaunchPlanInterface, key
 from flyte_nb.compiler.tasks import compile_task
 from flyte_nb.compiler.workflows import compile_workflow
@@ -25,7 +25,14 @@ from flyte_nb.compiler.workflows import compile_workflow
 def dynamic_identifier(
     project: str, domain: str, node_id: str, version: str
 ) -> identifier_pb2.Identifier:
-    """The id of the workflow that a dynamic node becomes; Flyte's version is ten random characters."""
+    """Return the id of the workflow that a dynamic node becomes.
+
+    Args:
+        project: of the execution.
+        domain: of the execution.
+        node_id: the dynamic node.
+        version: tells apart what several attempts wrote; Flyte takes ten random characters.
+    """
     return identifier_pb2.Identifier(
         resource_type=identifier_pb2.WORKFLOW,
         project=project,
@@ -40,7 +47,7 @@ def dynamic_template(
     task: tasks_pb2.TaskTemplate,
     identifier: identifier_pb2.Identifier,
 ) -> workflow_pb2.WorkflowTemplate:
-    """The workflow that the spec describes. It takes nothing and makes what the dynamic task makes."""
+    """Return the workflow that the spec describes: no inputs, and the outputs of the dynamic task."""
     template = workflow_pb2.WorkflowTemplate(id=identifier)
     template.interface.outputs.CopyFrom(task.interface.outputs)
     template.nodes.extend(spec.nodes)
@@ -54,28 +61,29 @@ def compile_dynamic(
     identifier: identifier_pb2.Identifier,
     launch_plans: "Mapping[str, LaunchPlanInterface] | None" = None,
 ) -> compiler_pb2.CompiledWorkflowClosure:
-    """The closure of a dynamic node's own workflow.
+    """Return the closure of the workflow that a dynamic task wrote.
 
     Args:
         spec: what the task wrote.
-        task: the dynamic task; its outputs are the workflow's, and its container's `config` is
-            handed down to the tasks inside.
-        identifier: see `dynamic_identifier`.
+        task: the dynamic task. The workflow has its outputs, and the `config` of its container is
+            passed on to the tasks inside.
+        identifier: the workflow's id; see `dynamic_identifier`.
         launch_plans: as for `compile_workflow`.
 
     Raises:
-        CompileFailed: with every problem of its tasks, or else of its workflow.
+        CompileFailed: with every problem of the tasks, or else every problem of the workflow.
     """
     problems: list[Problem] = []
     compiled: dict[bytes, compiler_pb2.CompiledTask] = {}
     try:
         template = dynamic_template(spec, task, identifier)
+        # A spec may have a task several times; the closure has it once.
         for inner in spec.tasks:
             reference = key(inner.id)
             if reference not in compiled:
                 compiled[reference] = _compiled(inner, task, problems)
     except (DecodeError, EncodeError):
-        problems.append(reports.too_deep("dynamic workflow"))
+        problems.append(shape_problems.too_deep("dynamic workflow"))
     if problems:
         raise CompileFailed(f"{identifier.name} does not compile.", problems)
     return compile_workflow(template, spec.subworkflows, compiled.values(), launch_plans)
@@ -84,11 +92,13 @@ def compile_dynamic(
 def _compiled(
     inner: tasks_pb2.TaskTemplate, task: tasks_pb2.TaskTemplate, problems: "list[Problem]"
 ) -> compiler_pb2.CompiledTask:
+    """Return the compiled task, or an empty one when it does not compile; then the problems were added."""
     try:
         compiled = compile_task(inner)
     except CompileFailed as failed:
         problems.extend(failed.problems)
         return compiler_pb2.CompiledTask()
+    # Flyte runs the inner tasks with the configuration of the dynamic task's container.
     if compiled.template.HasField("container") and task.HasField("container"):
         compiled.template.container.config.extend(task.container.config)
     return compiled

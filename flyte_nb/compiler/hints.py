@@ -1,56 +1,65 @@
-"""The nearest thing that would work, when a type does not fit another."""
+"""Suggest what would work when a value of one type is given where another type is expected."""
 
 from flyteidl.core import types_pb2
 
-from flyte_nb.compiler.casting import TooIntricate, Type, TypeTable
+from flyte_nb.compiler.casting import TooComplex, Type, TypeTable
 
 
 def mismatch_hint(given: "Type | None", wanted: Type) -> str:
-    """What to do about a value of type `given` where `wanted` is expected."""
+    """Return advice about a value of type `given` where `wanted` is expected, or an empty text."""
     if given is None:
         return ""
+    # Kept for each pair of types: a wrong type is usually given at many places, and a hint compares
+    # types.
     known = given.table.hints
     if (given, wanted) not in known:
         try:
             known[given, wanted] = _hint(given, wanted)
-        except TooIntricate:
+        except TooComplex:
+            # The steps are used up, so the compilation ends soon. The problem itself still counts.
             known[given, wanted] = ""
     return known[given, wanted]
 
 
 def _hint(given: Type, wanted: Type) -> str:
+    """Return the advice of the first rule that applies."""
+    # The order is from the most specific rule to the most general one.
     for rule in (_none, _number, _element, _list_of_it, _optional, _variants, _dataset, _struct):
         hint = rule(given.table, given, wanted)
         if hint:
             return hint
-    return f"Annotate one side as the other, or convert it in a task: {wanted.spoken}."
+    return f"Annotate both sides with the same type, or convert the value to {wanted.readable} in a task."
 
 
 def _none(table: TypeTable, given: Type, wanted: Type) -> str:
+    """Advise on None where a value is expected."""
     if not given.is_none:
         return ""
-    return f"Annotate the input as Optional[{wanted.spoken}], or return a value."
+    return f"Annotate the input as Optional[{wanted.readable}], or return a value."
 
 
 def _number(table: TypeTable, given: Type, wanted: Type) -> str:
+    """Advise on an int for a float, or a float for an int."""
     numbers = {types_pb2.INTEGER: "int", types_pb2.FLOAT: "float"}
     one = numbers.get(given.message.simple) if given.kind == "simple" else None
     other = numbers.get(wanted.message.simple) if wanted.kind == "simple" else None
     if not one or not other:
         return ""
     example = "1.0 instead of 1" if other == "float" else "1 instead of 1.0"
-    return f"Flyte converts no numbers: write {example}, or annotate the input as {one}."
+    return f"Flyte does not convert numbers: write {example}, or annotate the input as {one}."
 
 
 def _element(table: TypeTable, given: Type, wanted: Type) -> str:
+    """Advise on a list or dict where one of its elements is expected."""
     if given.inner is None or not table.castable(given.inner, wanted):
         return ""
     if given.kind == "collection_type":
-        return "Pick one item, e.g. result[0], or run the task for each item by map_task."
+        return "Pick one item, e.g. result[0], or run the task for each item with map_task."
     return 'Pick one value, e.g. result["key"].'
 
 
 def _list_of_it(table: TypeTable, given: Type, wanted: Type) -> str:
+    """Advise on a single value where a list or dict of it is expected."""
     if wanted.inner is None or not table.castable(given, wanted.inner):
         return ""
     if wanted.kind == "collection_type":
@@ -59,6 +68,7 @@ def _list_of_it(table: TypeTable, given: Type, wanted: Type) -> str:
 
 
 def _optional(table: TypeTable, given: Type, wanted: Type) -> str:
+    """Advise on a value that may be None where None is not accepted."""
     others = [variant for variant in given.variants if not variant.is_none]
     if len(others) == len(given.variants) or not others:
         return ""
@@ -68,13 +78,15 @@ def _optional(table: TypeTable, given: Type, wanted: Type) -> str:
 
 
 def _variants(table: TypeTable, given: Type, wanted: Type) -> str:
+    """Advise on a value that fits no variant, or several, of the expected union."""
     fitting = [variant for variant in wanted.variants if table.castable(given, variant)]
     if len(fitting) > 1:
-        return "More than one variant of the union would take it; annotate a narrower type."
-    return f"Give one of: {wanted.spoken}." if wanted.variants else ""
+        return "More than one variant of the union accepts the value; annotate a narrower type."
+    return f"Give one of: {wanted.readable}." if wanted.variants else ""
 
 
 def _dataset(table: TypeTable, given: Type, wanted: Type) -> str:
+    """Advise on a dataset whose columns or format differ."""
     kinds = ("schema", "structured_dataset_type")
     if given.kind not in kinds or wanted.kind not in kinds:
         return ""
@@ -89,6 +101,7 @@ def _dataset(table: TypeTable, given: Type, wanted: Type) -> str:
 
 
 def _struct(table: TypeTable, given: Type, wanted: Type) -> str:
+    """Advise on two dataclasses whose fields differ."""
     both = (given.message.simple, wanted.message.simple)
     if both != (types_pb2.STRUCT, types_pb2.STRUCT):
         return ""
@@ -97,4 +110,4 @@ def _struct(table: TypeTable, given: Type, wanted: Type) -> str:
     missing = sorted(set(need) - set(have))
     if missing:
         return f"The value lacks these fields: {', '.join(missing[:8])}."
-    return "The two classes have fields of other types."
+    return "The two classes have fields of the same names but different types."

@@ -1,4 +1,4 @@
-"""Do these values start this workflow? What propeller checks before it runs one.
+"""Check the inputs of an execution against the workflow's interface, as propeller does before it starts.
 
 Source: flytepropeller/pkg/compiler/transformers/k8s/inputs.go at v1.16.8.
 """
@@ -8,27 +8,32 @@ from google.protobuf.message import DecodeError, EncodeError
 
 from flyte_nb.api.nodes import START_NODE
 from flyte_nb.api.problems import Problem
-from flyte_nb.compiler import reports, type_reports
-from flyte_nb.compiler.casting import TooIntricate, TypeTable
+from flyte_nb.compiler import shape_problems, type_problems
+from flyte_nb.compiler.casting import TooComplex, TypeTable
+from flyte_nb.compiler.collector import Collector, TooManyProblems
 from flyte_nb.compiler.inference import type_of_literal
-from flyte_nb.compiler.problems import Collector, Enough
 
 
 def check_inputs(
     interface: interface_pb2.TypedInterface, inputs: literals_pb2.LiteralMap
 ) -> "tuple[Problem, ...]":
-    """Everything that keeps a workflow with this interface from starting with these inputs.
+    """Return every reason why a workflow with this interface cannot start with these inputs.
 
-    Every input must be there: a launch plan's defaults have been filled in by now.
+    Args:
+        interface: the workflow's.
+        inputs: a value for every input; the caller has filled in the launch plan's defaults.
+
+    Returns:
+        The problems; empty when the workflow can start.
     """
     errors = Collector()
     try:
         _check(interface, inputs, errors)
     except (RecursionError, EncodeError, DecodeError):
-        errors.add(reports.too_deep("input"))
-    except TooIntricate:
-        errors.add(reports.too_intricate())
-    except Enough:
+        errors.add(shape_problems.too_deep("input"))
+    except TooComplex:
+        errors.add(shape_problems.too_complex())
+    except TooManyProblems:
         pass
     return errors.problems
 
@@ -36,25 +41,29 @@ def check_inputs(
 def _check(
     interface: interface_pb2.TypedInterface, inputs: literals_pb2.LiteralMap, errors: Collector
 ) -> None:
+    """Add the problems of the given inputs, then those of the missing ones, to `errors`."""
     table = TypeTable()
     expected = interface.inputs.variables
     for name in sorted(inputs.literals):
         if name not in expected:
             known = errors.names(expected)
-            problem = reports.input_not_found(START_NODE, name, "The workflow", known)
+            # Flyte reports these on no node at all, so its text has empty brackets.
+            problem = shape_problems.input_not_found(START_NODE, name, "The workflow", known)
             errors.add(problem._replace(flyte_text=f"Variable [{name}] not found on node []."))
             continue
         type = type_of_literal(table, inputs.literals[name])
         wanted = table.of(expected[name].type)
         if type is None:
-            errors.add(type_reports.unknown_literal(START_NODE, name))
+            errors.add(type_problems.unknown_literal(START_NODE, name))
         elif not table.castable(type, wanted):
-            # Flyte's text has the two types the other way round here.
-            text = type_reports.value_mismatch(START_NODE, name, wanted, type).flyte_text
-            problem = type_reports.value_mismatch(START_NODE, name, type, wanted)
+            # In its text Flyte exchanges the two types here. Its text is quoted as it is; ours is right.
+            text = type_problems.value_mismatch(START_NODE, name, wanted, type).flyte_text
+            problem = type_problems.value_mismatch(START_NODE, name, type, wanted)
             errors.add(problem._replace(flyte_text=text))
     for name in sorted(expected):
         if name not in inputs.literals:
             errors.add(
-                reports.not_bound(START_NODE, name, table.of(expected[name].type), "The workflow")
+                shape_problems.not_bound(
+                    START_NODE, name, table.of(expected[name].type), "The workflow"
+                )
             )

@@ -1,42 +1,52 @@
-"""May a value of one JSON schema be used where another is expected? For dataclasses and models.
+"""Decide whether a value of one JSON schema may be used where another one is expected.
 
-Flyte compares with gitlab.com/yvesf/json-schema-compare (a900c04201f7): the downstream schema must
-be a part of the upstream one: each of its fields is there, with the same type. What that library
-says it does not implement (`additionalProperties`, `patternProperties`, …) Flyte ignores, and so
-does this; but not within `anyOf`, `allOf`, `oneOf` and `if`, where nothing that says such a thing fits.
+This is the rule for dataclasses and models. Flyte compares with the library
+gitlab.com/yvesf/json-schema-compare (a900c04201f7): the expected ("downstream") schema must be a
+subset of the given ("upstream") one: each of its fields is there, with the same type.
+
+The library lists keywords that it does not implement (`additionalProperties`, `patternProperties`,
+…). Flyte ignores them, and so does this module, except inside `anyOf`, `allOf`, `oneOf` and `if`,
+where a schema with such a keyword fits nothing.
+
 Source: flytepropeller/pkg/compiler/validators/typing.go `isSuperTypeInJSON`.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 _DRAFTS = ("draft-04", "draft-06", "draft-07")
 
-Schema = dict[str, Any]
+Schema = dict[str, object]
 
 _ANYTHING, _TRUE, _FALSE = Schema(), Schema(), Schema()
-"""What stands for `true`, for `false` and for what is no schema: nothing of them is compared."""
+"""Stand for the schema `true`, the schema `false`, and a value that is not a schema. They are told apart
+by identity; none of them has a keyword to compare."""
 
 
 def fits(upstream: Schema, downstream: Schema, step: "Callable[[], None]" = lambda: None) -> bool:
-    """Whether a value described by `upstream` can be read as `downstream`.
+    """Return whether a value described by `upstream` can be read as `downstream`.
 
-    `step` is called for every pair of parts that is compared; it may raise to end it.
+    Args:
+        upstream: the schema of the value.
+        downstream: the schema that is expected.
+        step: called for every pair of parts that is compared; it may raise to end the comparison.
     """
     if upstream == downstream:
         return True
     if not (_readable(upstream) and _readable(downstream)):
         return False
-    return _Comparison(downstream, upstream, step).part(downstream, upstream)
+    return _SchemaComparison(downstream, upstream, step).part(downstream, upstream)
 
 
 def _readable(schema: Schema) -> bool:
-    # The library knows drafts 4 to 7; of another one it cannot load the meta schema, and gives up.
+    """Return whether the library can read this version of JSON schema."""
+    # It knows drafts 4 to 7. For any other it cannot load the meta schema, and Flyte refuses the value.
     draft = schema.get("$schema", "")
     return not draft or any(known in str(draft) for known in _DRAFTS)
 
 
-class _Comparison:
+class _SchemaComparison:
+    """One comparison of two schemas, with the pairs of parts that were compared before."""
+
     def __init__(
         self, subset_root: Schema, superset_root: Schema, step: "Callable[[], None]"
     ) -> None:
@@ -45,21 +55,27 @@ class _Comparison:
         self._step = step
         self._open: set[tuple[int, int, bool]] = set()
         self._assumed = 0
-        """How often a pair was met within itself, and so was taken to fit."""
+        """How often a pair was found inside itself and therefore assumed to fit."""
         self._known: dict[tuple[int, int, bool], bool] = {}
-        """What is certain; definitions that many refer to are compared once."""
+        """Results that rest on no assumption. Definitions with many references are compared once."""
 
-    def part(self, subset: Any, superset: Any, strict: bool = False) -> bool:
-        """Whether `subset` is a part of `superset`; a recursive schema is a part as far as seen.
+    def part(self, subset: object, superset: object, strict: bool = False) -> bool:
+        """Return whether `subset` is a subset of `superset`.
 
-        `strict` when nothing may be said that is not compared.
+        Args:
+            subset: a part of the expected schema.
+            superset: the part of the given schema at the same place.
+            strict: whether a keyword that is not compared makes the answer no.
         """
         subset = _resolved(subset, self._subset_root)
         superset = _resolved(superset, self._superset_root)
         if subset is None or superset is None:
             return False  # a reference to nowhere: the schema does not compile
+        # `true` and `false` equal only themselves where every keyword counts.
         if strict and _always(subset) is not _always(superset):
             return False
+        # Schemas may refer to themselves (a tree of nodes). A pair that is being compared already
+        # is assumed to fit: were it not to, the outer comparison of the same pair finds that out.
         pair = (id(subset), id(superset), strict)
         if pair in self._open:
             self._assumed += 1
@@ -71,13 +87,17 @@ class _Comparison:
         assumed = self._assumed
         found = all(self._checks(subset, superset, strict))
         self._open.discard(pair)
+        # A "yes" that was reached with an assumption holds only as long as the assumption does, so it is
+        # not kept. A "no" is always certain.
         if not found or assumed == self._assumed:
             self._known[pair] = found
         return found
 
     def _checks(self, subset: Schema, superset: Schema, strict: bool) -> "Iterator[bool]":
+        """Yield the outcome of each comparison of two resolved schemas; all must be true."""
         types, other = _types(subset), _types(superset)
         yield types <= other
+        # A schema without a type describes objects, for the library.
         yield all(name in types or (name == "object" and not types) for name in other)
         if strict:
             yield not (_says_more(subset, types) or _says_more(superset, types))
@@ -94,12 +114,14 @@ class _Comparison:
         if "const" in subset:
             yield "const" in superset and subset["const"] == superset["const"]
 
-    def _combined_part(self, subset: "list[Any]", superset: "list[Any]") -> bool:
+    def _combined_part(self, subset: "list[object]", superset: "list[object]") -> bool:
+        """Compare `allOf`, `anyOf` or `oneOf`: each given schema must contain one of the expected ones."""
         if bool(subset) != bool(superset):
             return False
         return all(any(self.part(mine, theirs, True) for mine in subset) for theirs in superset)
 
     def _object_part(self, subset: Schema, superset: Schema, strict: bool) -> bool:
+        """Compare objects: required fields, sizes, conditions, and each expected field."""
         if not set(_texts(subset, "required")) <= set(_texts(superset, "required")):
             return False
         if not (
@@ -119,11 +141,13 @@ class _Comparison:
         )
 
     def _array_part(self, subset: Schema, superset: Schema, strict: bool) -> bool:
+        """Compare arrays: sizes, uniqueness, and the schema of the items or of each position."""
         if not (_at_least(subset, superset, "minItems") and _at_most(subset, superset, "maxItems")):
             return False
         if subset.get("uniqueItems") and not superset.get("uniqueItems"):
             return False
         items, others = subset.get("items"), superset.get("items")
+        # An expected array without `items` takes any items.
         if items is None:
             return True
         if isinstance(items, list) and isinstance(others, list):
@@ -136,18 +160,18 @@ class _Comparison:
 
 
 def _conditions(schema: Schema) -> Schema:
-    """Its `if`, `then` and `else`; nothing where there is no `if`, or only an `if`."""
+    """Return `if`, `then` and `else` of a schema; nothing without `if`, or with `if` alone."""
     found = {word: schema[word] for word in ("if", "then", "else") if schema.get(word) is not None}
     return found if "if" in found and len(found) > 1 else {}
 
 
 def _always(schema: Schema) -> "bool | None":
-    """Whether the schema was `true` or `false`."""
+    """Return `True` or `False` for the schemas `true` and `false`, and `None` for any other."""
     return True if schema is _TRUE else False if schema is _FALSE else None
 
 
 def _says_more(schema: Schema, types: "set[str]") -> bool:
-    """Whether it says, of the types that are compared, what is not."""
+    """Return whether the schema has keywords for the compared types that are not compared."""
     if "number" in types:
         multiple = schema.get("multipleOf", 1)
         exact = isinstance(multiple, (int, float)) and multiple % 1 == 0
@@ -164,6 +188,8 @@ def _says_more(schema: Schema, types: "set[str]") -> bool:
 
 
 def _string_part(subset: Schema, superset: Schema) -> bool:
+    """Compare strings: format, values, pattern and length."""
+    # A date and a plain text are both strings; the format tells them apart.
     if subset.get("format", "") != superset.get("format", ""):
         return False
     if "enum" in subset:
@@ -176,6 +202,7 @@ def _string_part(subset: Schema, superset: Schema) -> bool:
 
 
 def _number_part(subset: Schema, superset: Schema) -> bool:
+    """Compare numbers: multiples and bounds."""
     multiple, other = subset.get("multipleOf"), superset.get("multipleOf")
     if multiple is not None or other is not None:
         if not (isinstance(multiple, (int, float)) and isinstance(other, (int, float))):
@@ -186,6 +213,7 @@ def _number_part(subset: Schema, superset: Schema) -> bool:
 
 
 def _at_least(subset: Schema, superset: Schema, word: str) -> bool:
+    """Return whether the superset's bound `word` is at least the subset's; without one, any will do."""
     mine, theirs = subset.get(word), superset.get(word)
     if not isinstance(mine, (int, float)):
         return True
@@ -193,6 +221,7 @@ def _at_least(subset: Schema, superset: Schema, word: str) -> bool:
 
 
 def _at_most(subset: Schema, superset: Schema, word: str) -> bool:
+    """Return whether the superset's bound `word` is at most the subset's; without one, any will do."""
     mine, theirs = subset.get(word), superset.get(word)
     if not isinstance(mine, (int, float)):
         return True
@@ -200,25 +229,31 @@ def _at_most(subset: Schema, superset: Schema, word: str) -> bool:
 
 
 def _types(schema: Schema) -> "set[str]":
+    """Return the values of `type`, which may be one text or a list."""
     types = schema.get("type")
     return {types} if isinstance(types, str) else set(_texts(schema, "type"))
 
 
-def _list(schema: Schema, word: str) -> "list[Any]":
+def _list(schema: Schema, word: str) -> "list[object]":
+    """Return the list under this keyword, or an empty one when there is no list."""
     found = schema.get(word)
     return found if isinstance(found, list) else []
 
 
 def _texts(schema: Schema, word: str) -> "list[str]":
+    """Return the texts in the list under this keyword."""
     return [item for item in _list(schema, word) if isinstance(item, str)]
 
 
 def _dict(schema: Schema, word: str) -> Schema:
+    """Return the object under this keyword, or an empty one when there is no object."""
     found = schema.get(word)
     return found if isinstance(found, dict) else {}
 
 
-def _resolved(schema: Any, root: Schema) -> "Schema | None":
+def _resolved(schema: object, root: Schema) -> "Schema | None":
+    """Return the schema with `$ref` followed; `None` for a reference to nowhere."""
+    # References may form a ring; 64 of them in a row are taken for one.
     for _ in range(64):
         if not isinstance(schema, dict):
             return _TRUE if schema is True else _FALSE if schema is False else _ANYTHING
@@ -231,10 +266,11 @@ def _resolved(schema: Any, root: Schema) -> "Schema | None":
     return None
 
 
-def _pointed(reference: str, root: Schema) -> Any:
+def _pointed(reference: str, root: Schema) -> object:
+    """Return the part of the schema that a JSON pointer (RFC 6901) refers to, or `None`."""
     if not reference.startswith("#"):
         return None
-    found: Any = root
+    found: object = root
     for step in reference[1:].split("/"):
         if step:
             step = step.replace("~1", "/").replace("~0", "~")

@@ -1,6 +1,7 @@
-"""Would a cluster start what it compiled? What it only notices when a workflow is launched.
+"""Check whether a cluster would start a workflow that it compiled.
 
-FlyteAdmin registers these workflows and refuses to launch them, so they are told before.
+FlyteAdmin registers some workflows that propeller then refuses to run. This module finds them
+before they are registered.
 
 Source: flytepropeller/pkg/compiler/transformers/k8s/node.go and workflow.go at v1.16.8.
 """
@@ -12,16 +13,16 @@ from google.protobuf import duration_pb2
 
 from flyte_nb.api.nodes import END_NODE, START_NODE
 from flyte_nb.api.problems import Problem
+from flyte_nb.compiler.collector import Collector, TooManyProblems
 from flyte_nb.compiler.flyte_text import go_text
-from flyte_nb.compiler.problems import Collector, Enough
 from flyte_nb.compiler.quantities import is_quantity
 
 _SECONDS_OF_GO = 2**63 // 10**9
-"""A duration is an int64 of nanoseconds there."""
+"""The longest duration that Go can hold, in seconds: it counts nanoseconds in an int64."""
 
 
 def check_launchable(closure: compiler_pb2.CompiledWorkflowClosure) -> "tuple[Problem, ...]":
-    """Everything that keeps a compiled workflow from being launched with whatever inputs."""
+    """Return every reason why a compiled workflow cannot be launched, whatever its inputs are."""
     errors = Collector()
     try:
         for compiled in (closure.primary, *closure.sub_workflows):
@@ -30,26 +31,29 @@ def check_launchable(closure: compiler_pb2.CompiledWorkflowClosure) -> "tuple[Pr
             _check_ids(compiled.template, errors)
         errors.entity = closure.primary.template.id.name
         if not closure.primary.connections.downstream[START_NODE].ids:
+            # An author's node with the id of the start or the end is not connected to anything.
             errors.add(_no_entry(go_text(closure.primary.template.id)))
-    except Enough:
+    except TooManyProblems:
         pass
     return errors.problems
 
 
 def check_options(template: workflow_pb2.WorkflowTemplate) -> "tuple[Problem, ...]":
-    """What can be told of it already when the workflow does not compile."""
+    """Return the problems of the nodes' own options, which can be checked before the workflow compiles."""
     errors = Collector(template.id.name)
     try:
         _check_options(template, errors)
-    except Enough:
+    except TooManyProblems:
         pass
     return errors.problems
 
 
 def _check_options(template: workflow_pb2.WorkflowTemplate, errors: Collector) -> None:
+    """Report resources and timeouts of nodes that cannot be read."""
     nodes = _own_nodes(template)
     if template.HasField("failure_node"):
         nodes.append(template.failure_node)
+    # An array's inner node carries the options of the mapped task.
     for node, place in _walk(nodes, into_arrays=True):
         if node.WhichOneof("target") == "task_node":
             _check_overrides(node.task_node.overrides.resources, place, errors)
@@ -58,7 +62,10 @@ def _check_options(template: workflow_pb2.WorkflowTemplate, errors: Collector) -
 
 
 def _check_ids(template: workflow_pb2.WorkflowTemplate, errors: Collector) -> None:
-    # The failure node stands apart: its id is nobody else's business.
+    """Report different nodes with the same id."""
+    # Propeller keeps the nodes of a workflow, those inside its branches included, in one map by id. The
+    # failure node is not in it, so its id may be that of another node. Equal nodes may share an id too:
+    # a node that is used in two places is put into the map twice, unchanged.
     known: dict[str, workflow_pb2.Node] = {}
     for node, _ in _walk(_own_nodes(template), into_arrays=False):
         other = known.setdefault(node.id, node)
@@ -67,13 +74,20 @@ def _check_ids(template: workflow_pb2.WorkflowTemplate, errors: Collector) -> No
 
 
 def _own_nodes(template: workflow_pb2.WorkflowTemplate) -> "list[workflow_pb2.Node]":
+    """Return the nodes that the author wrote: all but the start and the end."""
     return [node for node in template.nodes if node.id not in (START_NODE, END_NODE)]
 
 
 def _walk(
     waiting: "list[workflow_pb2.Node]", *, into_arrays: bool
 ) -> "Iterator[tuple[workflow_pb2.Node, str]]":
-    """These nodes and those in them, each with its id; what an array runs has the array's."""
+    """Yield these nodes and the nodes inside them, each with the id to report it by.
+
+    Args:
+        waiting: the nodes to begin with.
+        into_arrays: whether to yield the node that an array runs; it is reported by the array's id.
+    """
+    # A stack instead of recursion: branches may be nested deeply.
     places = [(node, node.id) for node in waiting]
     while places:
         node, place = places.pop()
@@ -90,6 +104,7 @@ def _walk(
 
 
 def _check_overrides(resources: tasks_pb2.Resources, place: str, errors: Collector) -> None:
+    """Report every request or limit of a node's own that Kubernetes cannot read."""
     names = tasks_pb2.Resources.ResourceName.DESCRIPTOR.values_by_number
     for entry in (*resources.requests, *resources.limits):
         if not is_quantity(entry.value):
@@ -98,6 +113,7 @@ def _check_overrides(resources: tasks_pb2.Resources, place: str, errors: Collect
 
 
 def _is_duration(duration: duration_pb2.Duration) -> bool:
+    """Return whether Go can read the duration: within 292 years, with seconds and nanos of one sign."""
     seconds, nanos = duration.seconds, duration.nanos
     if abs(seconds) > _SECONDS_OF_GO or abs(nanos) >= 10**9:
         return False
@@ -105,40 +121,40 @@ def _is_duration(duration: duration_pb2.Duration) -> bool:
 
 
 def _no_entry(graph_id: str) -> Problem:
-    """A workflow of which no node starts, as each is called like the start or the end."""
+    """Return the problem of a workflow in which no node can start."""
     return Problem(
         "NoEntryNodeFound",
         "No node of the workflow ever starts.",
-        hint=f"Call the nodes neither {START_NODE} nor end-node.",
+        hint=f"Give the nodes ids other than {START_NODE!r} and {END_NODE!r}.",
         flyte_text=f"Can't find a node to start executing Workflow [{graph_id}].",
     )
 
 
 def _ids_collide(node_id: str) -> Problem:
-    """Two nodes inside of branches that have one id and differ."""
+    """Return the problem of two different nodes with the same id."""
     return Problem(
         "ValueCollision",
         f"Two different nodes have the id {node_id!r}.",
         node_id,
-        hint="Give one of them another id, by with_overrides(node_name=…).",
+        hint="Give one of them another id with with_overrides(node_name=…).",
         flyte_text=f"Node is expected to be unique. {node_id} already exists.",
     )
 
 
 def _unreadable_timeout(node_id: str) -> Problem:
-    """A node's timeout that is no duration."""
+    """Return the problem of a node's timeout that Go cannot read."""
     return Problem(
         "SyntaxError",
-        "Its timeout is no duration that Flyte can read.",
+        "Its timeout is not a duration that Flyte can read.",
         node_id,
         "timeout",
-        "Give a positive time of less than 292 years.",
+        "Set a positive timeout of less than 292 years.",
         flyte_text="Failed to parse element [node:metadata:timeout].",
     )
 
 
 def _unreadable_override(node_id: str, resource: str, quantity: str) -> Problem:
-    """A node's own request or limit that Kubernetes cannot read."""
+    """Return the problem of a node's own request or limit that Kubernetes cannot read."""
     return Problem(
         "WorkflowBuildError",
         f"{resource} is {quantity!r}, which Kubernetes cannot read.",

@@ -1,6 +1,7 @@
-"""What a run's nodes are called and what kind they are: read off the compiled workflow, once.
+"""Read the names and kinds of all nodes off a compiled workflow.
 
-A `NodeExecution` names only its node's id in the template; the rest is in the closure.
+A `NodeExecution` carries only the node's id in the template; everything else is in the closure.
+This module is what a view of a run uses to say what its nodes are called.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,27 +11,39 @@ from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 from flyteidl.core.identifier_pb2 import Identifier
 from flyteidl.core.workflow_pb2 import Node, WorkflowTemplate
 
-from flyte_nb.api.nodes import ADDED_NODES
+from flyte_nb.api.nodes import (
+    ADDED_NODES,
+    ARRAY_NODE,
+    BRANCH_NODE,
+    GATE_NODE,
+    LAUNCH_PLAN_NODE,
+    TASK_NODE,
+    WORKFLOW_NODE,
+)
 
 _KINDS = {
-    "task_node": "task",
-    "workflow_node": "workflow",
-    "branch_node": "branch",
-    "gate_node": "gate",
-    "array_node": "array",
+    "task_node": TASK_NODE,
+    "workflow_node": WORKFLOW_NODE,
+    "branch_node": BRANCH_NODE,
+    "gate_node": GATE_NODE,
+    "array_node": ARRAY_NODE,
 }
 
 
+_MAX_DEPTH = 64
+"""Levels of sub-workflows that are read."""
+
+
 class NodeOutline(NamedTuple):
-    """One node as the author sees it."""
+    """The name and the kind of one node, as the author sees it."""
 
     name: str
     kind: str
-    """`task`, `workflow`, `launch_plan`, `branch`, `gate` or `array`."""
+    """One of the kinds of nodes in `api/nodes.py`, e.g. `TASK_NODE`."""
 
 
 class Outline:
-    """Names and kinds of every node of a workflow, by the way that leads to it."""
+    """The names and kinds of all nodes of a workflow, by the path of ids that leads to each."""
 
     def __init__(self, closure: "CompiledWorkflowClosure | None" = None) -> None:
         self._nodes: dict[tuple[str, ...], NodeOutline] = {}
@@ -41,13 +54,14 @@ class Outline:
 
     @property
     def total(self) -> int:
-        """How many nodes a run has, as far as the template tells; start and end not counted."""
+        """Return how many nodes the template has, sub-workflows included, start and end nodes excluded."""
         return len(self._nodes)
 
     def of(self, path: "tuple[str, ...]") -> NodeOutline:
-        """The node at `path`: ids in the template, outermost first, e.g. `("n0", "n1")`."""
+        """Return the node at a path of ids in the templates, outermost first, e.g. `("n0", "n1")`."""
+        # Nodes that a dynamic task adds while it runs are not in the closure.
         known = self._nodes.get(path)
-        return known if known is not None else NodeOutline(path[-1], "task")
+        return known if known is not None else NodeOutline(path[-1], TASK_NODE)
 
     def _add(
         self,
@@ -55,27 +69,30 @@ class Outline:
         subs: "dict[bytes, WorkflowTemplate]",
         above: "tuple[str, ...]",
     ) -> None:
+        """Add the nodes of a template, and those of its sub-workflows below their path."""
         for node in flat(template.nodes):
+            # The compiler added these two; an author does not count them.
             if node.id in ADDED_NODES:
                 continue
             path = (*above, node.id)
             self._nodes[path] = NodeOutline(node.metadata.name or node.id, kind_of(node))
             if node.workflow_node.HasField("sub_workflow_ref"):
                 sub = subs.get(_key(node.workflow_node.sub_workflow_ref))
-                if sub is not None and len(path) < 64:  # a closure from outside may be cyclic
+                # Another client's closure may contain itself, so the depth is limited.
+                if sub is not None and len(path) < _MAX_DEPTH:
                     self._add(sub, subs, path)
 
 
 def kind_of(node: Node) -> str:
-    """The node's kind in one word."""
+    """Return the node's kind, one of those in `api/nodes.py`."""
     target = node.WhichOneof("target") or ""
     if target == "workflow_node" and node.workflow_node.HasField("launchplan_ref"):
-        return "launch_plan"
-    return _KINDS.get(target, "task")
+        return LAUNCH_PLAN_NODE
+    return _KINDS.get(target, TASK_NODE)
 
 
 def flat(nodes: "Iterable[Node]") -> "Iterator[Node]":
-    """The nodes and those inside of branches."""
+    """Yield these nodes, each followed by the nodes inside it when it is a branch."""
     for node in nodes:
         yield node
         if node.HasField("branch_node"):

@@ -1,35 +1,36 @@
-"""What one compilation knows from outside: tasks, launch plans and sub-workflows by id; and types."""
+"""Look up what a workflow refers to, by id: the interfaces of tasks, launch plans and sub-workflows."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from flyteidl.core import compiler_pb2, identifier_pb2, interface_pb2, tasks_pb2, workflow_pb2
 
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW
 from flyte_nb.compiler.casting import Type, TypeTable
 
 
 class LaunchPlanInterface(NamedTuple):
-    """What a launch plan takes and gives (`LaunchPlanClosure.expected_inputs`, `expected_outputs`)."""
+    """The inputs and outputs of a launch plan (`LaunchPlanClosure.expected_inputs`, `expected_outputs`)."""
 
     expected_inputs: interface_pb2.ParameterMap
     expected_outputs: interface_pb2.VariableMap
 
 
 class Interface(NamedTuple):
-    """Types by variable."""
+    """The types of a node's inputs and outputs, by the variable's name."""
 
     inputs: "dict[str, Type]"
     outputs: "dict[str, Type]"
     broken: "tuple[str, ...]" = ()
-    """Fields that Flyte requires of an interface and that are missing: `paramName`, `param.Type`."""
+    """Names of required fields that the interface lacks, in Flyte's spelling: `paramName`, `param.Type`."""
     required: "frozenset[str]" = frozenset()
-    """Inputs that must get a value."""
+    """Names of the inputs that must get a value."""
 
 
 def interface_of(
     inputs: "dict[str, Type]", outputs: "dict[str, Type]", broken: "Iterable[str]" = ()
 ) -> Interface:
-    """The interface; an input that may be None needs no value."""
+    """Return the interface with these variables; inputs whose type allows None need no value."""
     required = frozenset(name for name, type in inputs.items() if not type.is_optional)
     return Interface(inputs, outputs, tuple(broken), required)
 
@@ -37,19 +38,22 @@ def interface_of(
 NO_INTERFACE = Interface({}, {})
 
 
-class Plan(NamedTuple):
-    """What a launch plan takes and makes."""
+class LaunchPlanTypes(NamedTuple):
+    """The types of a launch plan's parameters and outputs."""
 
     parameters: "dict[str, Type]"
     required: "frozenset[str]"
-    """Parameters without a default."""
+    """Names of the parameters that have no default."""
     broken: "Mapping[str, str]"
-    """Fields that Flyte requires of a parameter and that are missing, by its name."""
+    """The required field that a parameter lacks, by the parameter's name."""
     outputs: Interface
 
 
 class Program:
-    """Everything by id. `tasks` and `workflows` are the copies that become part of the closure."""
+    """Everything that one compilation knows from outside, by id, with the table of its types.
+
+    `tasks` and `workflows` are the copies inside the closure; the compiler changes them in place.
+    """
 
     def __init__(
         self,
@@ -66,20 +70,23 @@ class Program:
             for reference, workflow in self.workflows.items()
             if not workflow.template.HasField("interface")
         )
-        """Sub-workflows that say no interface: they may not be used (though a primary one may)."""
+        """Keys of the sub-workflows without an interface. No node may run them; only a primary
+        workflow may have none."""
+        # An interface is read when the first node asks for it, and then kept: many nodes run the
+        # same task.
         self._tasks: dict[bytes, Interface] = {}
         self._workflows: dict[bytes, Interface] = {}
-        self._launch_plans: dict[bytes, Plan] = {}
+        self._launch_plans: dict[bytes, LaunchPlanTypes] = {}
 
     def task_interface(self, reference: bytes) -> "Interface | None":
-        """The task's interface; `None` when there is no such task."""
+        """Return the task's interface, or `None` when the task is not known."""
         found = self._tasks.get(reference)
         if found is None and reference in self.tasks:
             found = self._tasks[reference] = self._of_task(self.tasks[reference])
         return found
 
     def workflow_interface(self, reference: bytes) -> "Interface | None":
-        """The sub-workflow's interface; `None` when there is no such workflow."""
+        """Return the sub-workflow's interface, or `None` when the workflow is not known."""
         found = self._workflows.get(reference)
         if found is None and reference in self.workflows:
             template = self.workflows[reference].template
@@ -87,11 +94,13 @@ class Program:
         return found
 
     def of_workflow(self, template: workflow_pb2.WorkflowTemplate) -> Interface:
-        """The interface of a workflow; an absent one is empty."""
+        """Return the interface of a workflow's template; a missing interface counts as an empty one."""
         return self._of_message(template.interface)
 
-    def launch_plan(self, identifier: identifier_pb2.Identifier, reference: bytes) -> "Plan | None":
-        """Parameters and outputs of a launch plan; `None` when there is no such plan."""
+    def launch_plan(
+        self, identifier: identifier_pb2.Identifier, reference: bytes
+    ) -> "LaunchPlanTypes | None":
+        """Return the types of a launch plan, or `None` when the launch plan is not known."""
         found = self._launch_plans.get(reference)
         if found is None:
             plan = self.launch_plans.get(identifier_text(identifier))
@@ -102,13 +111,15 @@ class Program:
             broken: dict[str, str] = {}
             for name, parameter in plan.expected_inputs.parameters.items():
                 types[name] = self.types.of(parameter.var.type)
+                # A parameter is required only if it says so: neither an unset `behavior` nor
+                # `required: false` makes it required.
                 if parameter.WhichOneof("behavior") == "required" and parameter.required:
                     required.add(name)
                 if not parameter.var.HasField("type"):
                     broken[name] = "param.Type"
                 elif not name:
                     broken[name] = "paramName"
-            found = Plan(types, frozenset(required), broken, outputs)
+            found = LaunchPlanTypes(types, frozenset(required), broken, outputs)
             self._launch_plans[reference] = found
         return found
 
@@ -118,7 +129,8 @@ class Program:
         return self._of_message(template.interface)
 
     def _of_message(self, message: interface_pb2.TypedInterface) -> Interface:
-        # Flyte fills in the maps that are missing, also in what it hands back.
+        """Return the interface of the message, and fill in its maps where they are missing."""
+        # Flyte fills in missing maps, and the filled-in message is part of the closure it returns.
         message.inputs.SetInParent()
         message.outputs.SetInParent()
         broken: list[str] = []
@@ -141,20 +153,22 @@ class Program:
 
 
 def key(identifier: identifier_pb2.Identifier) -> bytes:
-    """The identifier as a key: equal ids, with every field, have equal keys."""
+    """Return the identifier as bytes that are equal for equal identifiers, with every field."""
+    # Bytes and not a tuple of the five fields: this also covers `org` and fields that a later Flyte
+    # adds.
     return identifier.SerializeToString(deterministic=True)
 
 
 def identifier_text(identifier: identifier_pb2.Identifier) -> str:
-    """`launch_plan:project:domain:name:version`, as `str(api Identifier)`."""
+    """Return `launch_plan:project:domain:name:version`, the same text as `str()` of the `api` Identifier."""
     kind = _NOUNS.get(identifier.resource_type, "unspecified")
     parts = (identifier.project, identifier.domain, identifier.name, identifier.version)
     return ":".join((kind, *parts))
 
 
 _NOUNS = {
-    identifier_pb2.TASK: "task",
-    identifier_pb2.WORKFLOW: "workflow",
-    identifier_pb2.LAUNCH_PLAN: "launch_plan",
+    identifier_pb2.TASK: TASK,
+    identifier_pb2.WORKFLOW: WORKFLOW,
+    identifier_pb2.LAUNCH_PLAN: LAUNCH_PLAN,
     identifier_pb2.DATASET: "dataset",
 }

@@ -1,4 +1,4 @@
-"""Kubernetes quantities: `500m`, `1Gi`, `2e3`.
+"""Recognize Kubernetes quantities: `500m`, `1Gi`, `2e3`.
 
 Source: k8s.io/apimachinery/pkg/api/resource `ParseQuantity`: a sign, digits with at most one point,
 and a suffix: binary (Ki … Ei), decimal (n u m k M G T P E) or an exponent.
@@ -12,5 +12,5 @@ _QUANTITY = re.compile(
 
 
 def is_quantity(text: str) -> bool:
-    """Whether Kubernetes reads `text` as an amount."""
+    """Return whether Kubernetes can read `text` as an amount."""
     return _QUANTITY.fullmatch(text) is not None

@@ -1,38 +1,50 @@
-"""Does every node start some time? Cycles, and nodes that no way leads to.
+"""Check that every node starts at some time: find cycles, and nodes that cannot be reached.
 
-Source: flytepropeller/pkg/compiler/utils.go `detectCycle` at v1.16.8; here without recursion, each
-node once, neighbours in order of their ids.
+Source: flytepropeller/pkg/compiler/utils.go `detectCycle` at v1.16.8. Flyte recurses; this walk
+keeps its own stack, visits each node once, and takes neighbours in the order of their ids.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 
 from flyte_nb.api.nodes import END_NODE, START_NODE
-from flyte_nb.compiler import reports
-from flyte_nb.compiler.building import NodeState
-from flyte_nb.compiler.problems import Collector
+from flyte_nb.compiler import shape_problems
+from flyte_nb.compiler.builder import CheckedNode
+from flyte_nb.compiler.collector import Collector
 
 Edges = Mapping[str, "list[str]"]
-"""Ids by id, each list sorted."""
+"""The ids of each node's neighbours, sorted, by the node's id."""
 
 
-def check_reachable(nodes: "Mapping[str, NodeState]", downstream: Edges, errors: Collector) -> None:
-    """Report a cycle that the start leads into, or else the nodes that it does not lead to."""
+def check_reachable(
+    nodes: "Mapping[str, CheckedNode]", downstream: Edges, errors: Collector
+) -> None:
+    """Report a cycle that the start node leads into, or else the nodes that cannot be reached from it."""
     visited: set[str] = set()
     path = find_cycle(START_NODE, downstream, visited)
     if path:
-        errors.add(reports.cycle(path))
+        errors.add(shape_problems.cycle(path))
         return
+    # The end node is left out: when it cannot be reached, some other node cannot either.
     lost = sorted(set(nodes) - visited - {END_NODE})
     if lost:
         broken = [node for node in lost if nodes[node].interface is None]
-        errors.add(reports.unreachable(lost, _ring_among(lost, downstream), broken))
+        errors.add(shape_problems.unreachable(lost, _ring_among(lost, downstream), broken))
 
 
 def find_cycle(start: str, downstream: Edges, visited: "set[str]") -> "list[str]":
-    """The way from `start` to the first node met twice on it, that node at the end; or nothing.
+    """Return the path from `start` to the first node that is met twice, or an empty list.
 
-    `visited` collects every node that was seen.
+    Args:
+        start: where the walk begins.
+        downstream: the edges.
+        visited: collects every node that the walk has seen; nodes in it are not walked again.
+
+    Returns:
+        Ids from `start` on; the last one is the node that already stands earlier in the path.
     """
+    # `path` is the stack of the walk, and `pending` has the neighbours that are left for each of
+    # its nodes. A neighbour that is on the path closes a cycle; one that is only visited was walked
+    # before.
     path = [start]
     on_path = {start}
     visited.add(start)
@@ -53,6 +65,7 @@ def find_cycle(start: str, downstream: Edges, visited: "set[str]") -> "list[str]
 
 
 def _ring_among(nodes: "Iterable[str]", downstream: Edges) -> "list[str]":
+    """Return the first cycle that runs through these nodes, its first id repeated at the end, or nothing."""
     visited: set[str] = set()
     for node in nodes:
         path = find_cycle(node, downstream, visited) if node not in visited else []

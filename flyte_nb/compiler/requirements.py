@@ -1,7 +1,7 @@
-"""What a workflow refers to: tasks, launch plans and sub-workflows, and whether they are there.
+"""Find what a workflow refers to: tasks, launch plans and sub-workflows, and which of them are missing.
 
-Source: flytepropeller/pkg/compiler/requirements.go at v1.16.8. Where Flyte recurses without end (a
-workflow that contains itself), this reports a cycle.
+Source: flytepropeller/pkg/compiler/requirements.go at v1.16.8. Flyte recurses without end into a
+workflow that contains itself; this module reports a cycle instead.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,53 +9,64 @@ from typing import NamedTuple
 
 from flyteidl.core import identifier_pb2, workflow_pb2
 
-from flyte_nb.compiler import reports
-from flyte_nb.compiler.building import NodeState
-from flyte_nb.compiler.problems import MAX_ID, Collector
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW
+from flyte_nb.compiler import shape_problems
+from flyte_nb.compiler.builder import CheckedNode
+from flyte_nb.compiler.collector import MAX_ID, Collector
 from flyte_nb.compiler.program import key
 
 Identifier = identifier_pb2.Identifier
 
 
 class Use(NamedTuple):
-    """One reference, at the node that has it."""
+    """A reference, with the node and the workflow that have it."""
 
     identifier: Identifier
     node_id: str
     entity: str
+    """The name of the workflow that the node belongs to."""
 
 
 class Requirements(NamedTuple):
-    """What is referred to, each once, sorted by id as Flyte sorts it."""
+    """What a workflow refers to: each entity once, in the order in which Flyte sorts identifiers."""
 
     tasks: "tuple[Use, ...]"
     launch_plans: "tuple[Use, ...]"
     workflows: "tuple[Use, ...]"
-    """Sub-workflows, those first that others need."""
+    """Sub-workflows; one that another one runs comes before that other one."""
 
 
-class Reading(NamedTuple):
-    """A workflow whose nodes have been read, each once."""
+class ReadWorkflow(NamedTuple):
+    """A workflow template together with its nodes, read once."""
 
     template: workflow_pb2.WorkflowTemplate
-    nodes: "tuple[NodeState, ...]"
+    nodes: "tuple[CheckedNode, ...]"
 
 
-def read(template: workflow_pb2.WorkflowTemplate) -> Reading:
-    """The workflow with its nodes."""
-    return Reading(template, tuple(map(NodeState, template.nodes)))
+def read_workflow(template: workflow_pb2.WorkflowTemplate) -> ReadWorkflow:
+    """Return the workflow with its nodes."""
+    return ReadWorkflow(template, tuple(map(CheckedNode, template.nodes)))
 
 
 def find_requirements(
-    primary: Reading, workflows: "Mapping[bytes, Reading]", errors: Collector
+    primary: ReadWorkflow, workflows: "Mapping[bytes, ReadWorkflow]", errors: Collector
 ) -> Requirements:
-    """Everything that `primary` refers to, sub-workflows followed; missing ones are reported."""
+    """Return everything that `primary` refers to, directly or through sub-workflows.
+
+    Missing sub-workflows, and sub-workflows that contain themselves, are added to `errors`.
+
+    Args:
+        primary: the workflow that is compiled.
+        workflows: the sub-workflows that were given, by their key.
+        errors: collects the problems.
+    """
     template = primary.template
     tasks: dict[bytes, Use] = {}
     launch_plans: dict[bytes, Use] = {}
     done: dict[bytes, Use] = {}
     root = Use(template.id, "", template.id.name)
-    # Depth first without recursion: workflows may be nested a thousand levels deep.
+    # A depth-first walk with a stack of its own: workflows may be nested a thousand levels deep, more
+    # than Python's recursion limit allows. Each entry is a workflow whose references are being read.
     path: list[tuple[bytes, Use, Iterator[tuple[str, bytes, Use]]]] = []
     path.append((key(template.id), root, _uses(primary)))
     open_keys = {path[0][0]}
@@ -66,30 +77,31 @@ def find_requirements(
         if step is None:
             path.pop()
             open_keys.discard(current)
+            # A workflow is done after everything inside it, so `done` has inner workflows first.
             if path:
                 done[current] = use
             continue
         noun, reference, found = step
-        if noun == "task":
+        if noun == TASK:
             tasks.setdefault(reference, found)
-        elif noun == "launch_plan":
+        elif noun == LAUNCH_PLAN:
             launch_plans.setdefault(reference, found)
         elif reference in done:
             continue
         elif reference not in workflows:
             errors.add(
-                reports.workflow_not_found(
+                shape_problems.workflow_not_found(
                     found.node_id, found.identifier, found.identifier.name, "sub-workflow"
                 )._replace(entity=found.entity)
             )
         elif reference in open_keys:
             if current in closing:
-                continue  # one ring through each workflow is enough to mend it
+                continue  # one cycle for each workflow is enough to fix it
             closing.add(current)
             start = [entry[0] for entry in path].index(reference)
             names = [entry[1].identifier.name for entry in path[start:]]
             errors.add(
-                reports.cycle([*names, names[0]], workflows=True)._replace(
+                shape_problems.cycle([*names, names[0]], workflows=True)._replace(
                     node_id=found.node_id, entity=found.entity
                 )
             )
@@ -99,10 +111,10 @@ def find_requirements(
     return Requirements(_sorted(tasks), _sorted(launch_plans), tuple(done.values()))
 
 
-def _uses(workflow: Reading) -> "Iterator[tuple[str, bytes, Use]]":
-    """What the workflow's own nodes refer to, each once: the noun, the id as a key, and the use.
+def _uses(workflow: ReadWorkflow) -> "Iterator[tuple[str, bytes, Use]]":
+    """Yield what the workflow's own nodes refer to, each once: the kind, the key, and the use.
 
-    Nouns are `task`, `launch_plan` and `workflow`.
+    The kind is `TASK`, `LAUNCH_PLAN` or `WORKFLOW` of `api/identifiers.py`.
     """
     seen: set[bytes] = set()
     inner: list[tuple[workflow_pb2.Node, str]] = []
@@ -111,9 +123,10 @@ def _uses(workflow: Reading) -> "Iterator[tuple[str, bytes, Use]]":
         reference = node.reference
         if reference is None:
             inner.append((node.message, node.id))
-        elif reference not in seen:  # nearly all of them
+        elif reference not in seen:
+            # Nearly every node runs a task, so tasks are handled here, without the general walk below.
             seen.add(reference)
-            yield "task", reference, Use(node.message.task_node.reference_id, node.id, name)
+            yield TASK, reference, Use(node.message.task_node.reference_id, node.id, name)
     if workflow.template.HasField("failure_node"):
         failure = workflow.template.failure_node
         inner.append((failure, failure.id))
@@ -127,21 +140,28 @@ def _uses(workflow: Reading) -> "Iterator[tuple[str, bytes, Use]]":
 def references(
     inner: "list[tuple[workflow_pb2.Node, str]]",
 ) -> "Iterator[tuple[str, Identifier, str]]":
-    """What these nodes and the nodes inside of them refer to; `inner` is used up."""
+    """Yield what these nodes and the nodes inside them refer to: the kind, the id, and the node's id.
+
+    Args:
+        inner: pairs of a node and the id to report it by; the list is emptied.
+    """
     while inner:
         node, node_id = inner.pop()
         kind = node.WhichOneof("target")
         if kind == "task_node":
             if node.task_node.HasField("reference_id"):
-                yield "task", node.task_node.reference_id, node_id
+                yield TASK, node.task_node.reference_id, node_id
         elif kind == "workflow_node":
             target = node.workflow_node.WhichOneof("reference")
             if target == "launchplan_ref":
-                yield "launch_plan", node.workflow_node.launchplan_ref, node_id
+                yield LAUNCH_PLAN, node.workflow_node.launchplan_ref, node_id
             elif target == "sub_workflow_ref":
-                yield "workflow", node.workflow_node.sub_workflow_ref, node_id
+                yield WORKFLOW, node.workflow_node.sub_workflow_ref, node_id
         elif kind == "branch_node":
             block = node.branch_node.if_else
+            # A node inside a branch is reported by the id that it gets when it is compiled,
+            # `n0-n0`. The cut keeps nested branches of long ids from growing with the square of
+            # their depth.
             cases = [block.case.then_node, *(other.then_node for other in block.other)]
             if block.WhichOneof("default") == "else_node":
                 cases.append(block.else_node)
@@ -151,10 +171,12 @@ def references(
 
 
 def _sorted(found: "dict[bytes, Use]") -> "tuple[Use, ...]":
+    """Return the uses in Flyte's order."""
     return tuple(sorted(found.values(), key=_order))
 
 
 def _order(use: Use) -> "tuple[int, str, str, str, str]":
+    """Return the sort key of a use: resource type, project, domain, name, version."""
     identifier = use.identifier
     return (
         identifier.resource_type,

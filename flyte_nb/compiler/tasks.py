@@ -1,35 +1,35 @@
-"""Task templates -> compiled tasks.
+"""Compile task templates: check what a cluster would refuse, and return the compiled task.
 
 Source: flytepropeller/pkg/compiler/task_compiler.go at v1.16.8.
 """
 
 import re
 from collections.abc import Iterable
-from typing import Any
 
 from flyteidl.core import compiler_pb2, tasks_pb2
 from google.protobuf.message import DecodeError, EncodeError
 
 from flyte_nb.api.errors import CodecError, CompileFailed
-from flyte_nb.compiler import reports
-from flyte_nb.compiler.problems import Collector, Enough, cut
+from flyte_nb.compiler import shape_problems
+from flyte_nb.compiler.collector import Collector, TooManyProblems, cut
 from flyte_nb.compiler.quantities import is_quantity
 from flyte_nb.wire.structs import struct_from_idl
 
+# RFC 1123, section 2.1, as Kubernetes applies it to the names of containers.
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def compile_task(template: tasks_pb2.TaskTemplate) -> compiler_pb2.CompiledTask:
-    """The compiled task: a copy of the template, when it is sound.
+    """Return the compiled task, which holds a copy of the template.
 
     Raises:
-        CompileFailed: with every problem that was found.
+        CompileFailed: when anything is wrong; it has every problem that was found.
     """
     errors = Collector(template.id.name)
     compiled = compiler_pb2.CompiledTask()
     try:
         if not template.HasField("id"):
-            errors.add(reports.value_required("root", "Id", "The task has no id."))
+            errors.add(shape_problems.value_required("root", "Id", "The task has no id."))
         target = template.WhichOneof("target")
         if target == "container":
             _check_container(template, errors)
@@ -37,8 +37,8 @@ def compile_task(template: tasks_pb2.TaskTemplate) -> compiler_pb2.CompiledTask:
             _check_pod(template.k8s_pod, errors)
         compiled.template.MergeFromString(template.SerializeToString())
     except (RecursionError, EncodeError, DecodeError):
-        errors.add(reports.too_deep("task"))
-    except Enough:
+        errors.add(shape_problems.too_deep("task"))
+    except TooManyProblems:
         pass
     if errors.count:
         name = cut(template.id.name, 200) or "The task"
@@ -48,11 +48,13 @@ def compile_task(template: tasks_pb2.TaskTemplate) -> compiler_pb2.CompiledTask:
 
 
 def _check_container(template: tasks_pb2.TaskTemplate, errors: Collector) -> None:
+    """Report a container that lacks a command or an image, and resources that cannot be read."""
     container = template.container
     has_variables = template.interface.inputs.variables or template.interface.outputs.variables
+    # A task without inputs and outputs may run what the image itself starts.
     if has_variables and not container.command and not container.args:
         errors.add(
-            reports.value_required(
+            shape_problems.value_required(
                 "container",
                 "command",
                 "The container runs no command.",
@@ -61,7 +63,7 @@ def _check_container(template: tasks_pb2.TaskTemplate, errors: Collector) -> Non
         )
     if not container.image:
         errors.add(
-            reports.value_required(
+            shape_problems.value_required(
                 "container",
                 "image",
                 "The container has no image.",
@@ -75,13 +77,15 @@ def _check_container(template: tasks_pb2.TaskTemplate, errors: Collector) -> Non
 def _check_resources(
     entries: "Iterable[tasks_pb2.Resources.ResourceEntry]", noun: str, errors: Collector
 ) -> None:
+    """Report every request or limit (`noun`) that Kubernetes cannot read."""
     for entry in entries:
         if is_quantity(entry.value):
             continue
+        # An unknown number comes from a later Flyte and is written as it is.
         names = tasks_pb2.Resources.ResourceName.DESCRIPTOR.values_by_number
         name = names[entry.name].name if entry.name in names else str(entry.name)
         errors.add(
-            reports.unrecognized_value(
+            shape_problems.unrecognized_value(
                 f"resources.{name}",
                 entry.value,
                 f"The {noun} for {name.lower()} is {entry.value!r}, which Kubernetes cannot read.",
@@ -91,29 +95,32 @@ def _check_resources(
 
 
 def _check_pod(pod: tasks_pb2.K8sPod, errors: Collector) -> None:
+    """Report a pod without a readable spec, and containers whose names Kubernetes refuses."""
     if not pod.HasField("pod_spec"):
         message, hint = (
             "The pod has no spec.",
-            "Give it a container, named as the task's primary one.",
+            "Give it a container with the name of the task's primary container.",
         )
-        errors.add(reports.invalid_value("root", "k8s pod spec", message, hint))
+        errors.add(shape_problems.invalid_value("root", "k8s pod spec", message, hint))
         return
     try:
         spec = struct_from_idl(pod.pod_spec)
     except CodecError as error:
         errors.add(
-            reports.invalid_value("root", "k8s pod spec", f"The pod spec is damaged: {error}")
+            shape_problems.invalid_value(
+                "root", "k8s pod spec", f"The pod spec cannot be decoded: {error}"
+            )
         )
         return
     containers = spec.get("containers") or []
     wrong = _pod_mistake(containers)
     if wrong:
         errors.add(
-            reports.invalid_value(
+            shape_problems.invalid_value(
                 "root",
                 "k8s pod spec",
-                f"The pod spec is not one: {wrong}.",
-                "See Kubernetes' PodSpec.",
+                f"The pod spec is not valid: {wrong}.",
+                "Write it as Kubernetes' PodSpec describes.",
             )
         )
         return
@@ -121,7 +128,7 @@ def _check_pod(pod: tasks_pb2.K8sPod, errors: Collector) -> None:
         name = container.get("name") or ""
         if not _DNS_LABEL.fullmatch(name):
             errors.add(
-                reports.invalid_value(
+                shape_problems.invalid_value(
                     "root",
                     "k8s pod spec container name",
                     f"A container of the pod is called {name!r}.",
@@ -130,12 +137,12 @@ def _check_pod(pod: tasks_pb2.K8sPod, errors: Collector) -> None:
             )
 
 
-def _pod_mistake(containers: Any) -> str:
-    """What keeps these from being a pod's containers; only what names need is looked at."""
+def _pod_mistake(containers: object) -> str:
+    """Return why these cannot be a pod's containers, or an empty text; only what names need is checked."""
     if not isinstance(containers, list):
-        return "`containers` is no list"
+        return "`containers` is not a list"
     if not all(isinstance(container, dict) for container in containers):
-        return "a container is no object"
+        return "a container is not an object"
     if not all(isinstance(container.get("name") or "", str) for container in containers):
-        return "a container's name is no text"
+        return "a container's name is not a string"
     return ""

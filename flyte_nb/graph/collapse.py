@@ -1,21 +1,24 @@
-"""Large graphs, made readable: what repeats and what merely follows becomes one pile of cards."""
+"""Make large graphs readable: nodes that repeat, and nodes that only follow each other, become groups."""
 
 from flyte_nb.graph.elements import CHANGED, GROUP, INPUTS, OUTPUTS, Graph, GraphEdge, GraphNode
 
 LIMIT = 300
-"""Nodes from which a graph is collapsed by itself."""
+"""A graph with more nodes is collapsed without being asked to."""
 
 _MIN_MEMBERS = 3
+"""Fewer nodes take no more room than a group of them."""
 
 
 def collapsed(graph: Graph, *, limit: int = LIMIT) -> Graph:
-    """The graph, or, when it has more than `limit` nodes, one with groups in it.
+    """Return the graph, with groups in it when it has more than `limit` nodes.
 
-    First nodes that run the same thing between the same neighbours become one group (a wide fan), then
-    nodes that follow each other with nothing else between them (a long chain), and so on while that
-    helps. A graph that has neither stays as it is. The group that begins with `n4` has the id `n4+`.
+    First, nodes that run the same thing between the same neighbours become one group (a wide fan).
+    Then nodes that follow each other with nothing else between them do (a long chain). Both steps
+    repeat while they help. A graph with neither stays as it is. The group that begins with `n4` has
+    the id `n4+`.
     """
     seen = len(graph.nodes) + 1
+    # A fan of chains becomes a fan of groups in the first round and one group in the second.
     while limit < len(graph.nodes) < seen:
         seen = len(graph.nodes)
         graph = _join(graph, _siblings(graph))
@@ -25,6 +28,7 @@ def collapsed(graph: Graph, *, limit: int = LIMIT) -> Graph:
 
 
 def _neighbours(graph: Graph) -> "tuple[dict[str, list[str]], dict[str, list[str]]]":
+    """Return the ids before each node and the ids after it."""
     before: dict[str, list[str]] = {node.id: [] for node in graph.nodes}
     after: dict[str, list[str]] = {node.id: [] for node in graph.nodes}
     for edge in graph.edges:
@@ -35,19 +39,23 @@ def _neighbours(graph: Graph) -> "tuple[dict[str, list[str]], dict[str, list[str
 
 
 def _siblings(graph: Graph) -> "list[list[str]]":
+    """Return lists of nodes that run the same thing and have the same neighbours."""
     before, after = _neighbours(graph)
     alike: dict[tuple[object, ...], list[str]] = {}
     for node in graph.nodes:
         if node.kind in (INPUTS, OUTPUTS):
             continue
+        # Nodes with different marks are not grouped: the group could not show both.
         what = f"{node.name or node.kind} {node.mark}"
         where = (tuple(sorted(before[node.id])), tuple(sorted(after[node.id])))
+        # Nodes without any neighbour have nothing in common but that.
         if any(where):
             alike.setdefault((what, *where), []).append(node.id)
     return [ids for ids in alike.values() if len(ids) >= _MIN_MEMBERS]
 
 
 def _chains(graph: Graph) -> "list[list[str]]":
+    """Return lists of nodes that follow each other, with no other arrow into or out of the list."""
     before, after = _neighbours(graph)
     fixed = {node.id for node in graph.nodes if node.kind in (INPUTS, OUTPUTS)}
     chains = []
@@ -75,7 +83,7 @@ def _chains(graph: Graph) -> "list[list[str]]":
 
 
 def _join(graph: Graph, groups: "list[list[str]]") -> Graph:
-    """Each list of ids becomes one node, at the place of the first."""
+    """Return the graph with each list of ids replaced by one node, in the place of the first."""
     nodes = {node.id: node for node in graph.nodes}
     made = {group[0]: _group([nodes[member] for member in group]) for group in groups}
     stands_for = {member: made[group[0]].id for group in groups for member in group}
@@ -95,8 +103,10 @@ def _join(graph: Graph, groups: "list[list[str]]") -> Graph:
 
 
 def _group(nodes: "list[GraphNode]") -> GraphNode:
+    """Return the node that stands for these nodes."""
     members: list[str] = []
     for node in nodes:
+        # A group of groups lists the nodes themselves, so opening it shows nodes.
         members += node.members or (node.id,)
     first, last = nodes[0].title.partition(" · ")[0], nodes[-1].title.partition(" · ")[0]
     same = len({node.name for node in nodes}) == 1 and nodes[0].name

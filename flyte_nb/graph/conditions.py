@@ -1,14 +1,15 @@
-"""A branch's conditions as a person would write them: `x > 0.1 and x < 1`."""
+"""Write conditions, constants and durations as a person would: `x > 0.1 and x < 1`, `1 h 30 min`."""
 
 from flyteidl.core import condition_pb2, literals_pb2
 from google.protobuf import duration_pb2
 
+# `ComparisonExpression.Operator` of flyteidl/core/condition.proto, by number.
 _OPERATORS = {0: "==", 1: "!=", 2: ">", 3: ">=", 4: "<", 5: "<="}
 _MAX_DEPTH = 8
 
 
 def condition_text(expression: condition_pb2.BooleanExpression, depth: int = 0) -> str:
-    """The expression in Python's words; deeper than `_MAX_DEPTH` it is cut with an ellipsis.
+    """Return the expression as Python writes it; deeper than `_MAX_DEPTH` it is cut with an ellipsis.
 
     Source: flyteidl/core/condition.proto.
     """
@@ -27,6 +28,7 @@ def condition_text(expression: condition_pb2.BooleanExpression, depth: int = 0) 
         for side in (conjunction.left_expression, conjunction.right_expression):
             text = condition_text(side, depth + 1)
             nested = side.WhichOneof("expr") == "conjunction"
+            # Parentheses only where `and` meets `or`: a chain of one operator reads better without.
             differs = nested and side.conjunction.operator != conjunction.operator
             sides.append(f"({text})" if differs else text)
         return f"{sides[0]} {word} {sides[1]}"
@@ -34,6 +36,7 @@ def condition_text(expression: condition_pb2.BooleanExpression, depth: int = 0) 
 
 
 def _operand(operand: condition_pb2.Operand) -> str:
+    """Return one side of a comparison."""
     kind = operand.WhichOneof("val")
     if kind == "primitive":
         return primitive_text(operand.primitive)
@@ -44,7 +47,7 @@ def _operand(operand: condition_pb2.Operand) -> str:
 
 
 def scalar_text(scalar: literals_pb2.Scalar, depth: int = 0) -> str:
-    """A primitive scalar as Python writes it; empty for anything larger."""
+    """Return a primitive scalar as Python writes it; an empty text for anything larger."""
     kind = scalar.WhichOneof("value")
     if kind == "primitive":
         return primitive_text(scalar.primitive)
@@ -57,7 +60,7 @@ def scalar_text(scalar: literals_pb2.Scalar, depth: int = 0) -> str:
 
 
 def primitive_text(primitive: literals_pb2.Primitive) -> str:
-    """A primitive as Python writes it; times as ISO 8601."""
+    """Return a primitive as Python writes it; times as ISO 8601."""
     kind = primitive.WhichOneof("value")
     if kind == "string_value":
         return repr(primitive.string_value)
@@ -70,7 +73,8 @@ def primitive_text(primitive: literals_pb2.Primitive) -> str:
     if kind == "datetime":
         try:
             return f"{primitive.datetime.ToJsonString()}"
-        except ValueError:  # no year has it
+        except ValueError:
+            # Outside of the years 1 to 9999, which is all that ISO 8601 and protobuf's JSON can write.
             return f"{primitive.datetime.seconds} s after 1970"
     if kind == "duration":
         return duration_text(primitive.duration)
@@ -78,7 +82,7 @@ def primitive_text(primitive: literals_pb2.Primitive) -> str:
 
 
 def duration_text(duration: duration_pb2.Duration) -> str:
-    """A time as a person says it, of any size: `500 ms`, `1.5 s`, `1 h 30 min`, `2 d`."""
+    """Return a duration of any size as a person writes it: `500 ms`, `1.5 s`, `1 h 30 min`, `2 d`."""
     seconds = abs(duration.seconds + duration.nanos / 1e9)
     sign = "-" if duration.seconds < 0 or duration.nanos < 0 else ""
     if seconds < 1:
@@ -91,4 +95,5 @@ def duration_text(duration: duration_pb2.Duration) -> str:
         count, rest = divmod(rest, size)
         if count:
             parts.append(f"{count:,} {unit}")
+    # Two units are precise enough to read.
     return sign + " ".join(parts[:2])

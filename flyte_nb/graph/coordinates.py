@@ -1,17 +1,24 @@
-"""How high each vertex stands in its column: near its neighbours, straight where it can be.
+"""Choose the height of each vertex in its column: near its neighbours, and in line with them if possible.
 
-Third step of the layered layout. Columns are walked to and fro; each vertex wants the mean height of
-its neighbours, and the column as a whole takes the heights nearest to those wishes (least squares) that
-keep the order and the distances: isotonic regression by pooling, which is exact and linear.
+Third step of the layered layout. The order of each column is settled; this step decides how far
+apart its vertices are. Columns are walked forward and backward. Each vertex wishes for the mean
+height of its neighbours, and the column takes the heights that are nearest to all wishes (least
+squares) and still keep the order and the distances. That is isotonic regression, which pooling
+adjacent violators solves exactly and in linear time (Ayer et al. 1955).
+
+Subtracting from each height the smallest sum of sizes and gaps above it (`steps`) turns "keep the
+distances" into "do not decrease": so the regression needs to know nothing of sizes.
 """
 
 from itertools import pairwise
 
 from flyte_nb.graph.ordering import Columns
 
-_STRAIGHT = 12.0  # weight of a dummy: a long arrow should not wave
-_LARGE = 1500  # vertices from which three walks are enough; nobody sees more in such a picture
-_SNAP = 7.0  # px under which a bend is a blemish rather than information
+_STRAIGHT = 12.0  # the weight of a dummy beside a node's 1.0, which keeps long arrows straight
+_LARGE = (
+    1500  # vertices from which three walks must do: more walks change nothing that is visible there
+)
+_SNAP = 7.0  # px under which a bend looks like a mistake
 
 
 def heights(
@@ -23,15 +30,15 @@ def heights(
     gap: float,
     line_gap: float,
 ) -> "list[float]":
-    """The height at which the arrows of every vertex come and go, in px from the top of the highest.
+    """Return the height of every vertex's arrows, in px from the top of the highest vertex.
 
     Args:
         graph: the vertices and their neighbours.
-        columns: their order, from top to bottom.
+        columns: the vertices of each column, from top to bottom.
         above: px that each vertex reaches above its arrows; 0 for a dummy.
-        below: the same downwards.
+        below: px that each vertex reaches below its arrows; 0 for a dummy.
         gap: px between two nodes.
-        line_gap: px between an arrow and what is above or below.
+        line_gap: px between an arrow and what is above or below it.
     """
     centre = [0.0] * len(above)
     weight = [1.0 if size else _STRAIGHT for size in above]
@@ -39,6 +46,8 @@ def heights(
     for column in columns:
         steps = [0.0]
         for upper, lower in pairwise(column):
+            # At first every column is packed tightly around height 0. `steps` has the distance of
+            # each vertex from the first one of its column in that packing.
             free = gap if above[upper] and above[lower] else line_gap
             steps.append(steps[-1] + below[upper] + above[lower] + free)
         offsets.append(steps)
@@ -58,12 +67,15 @@ def heights(
         (both, forth),
         (both, back),
     )
+    # First by the neighbours behind, then by those ahead, then by both. The last walks settle what
+    # the others left apart.
     for neighbours, walk in walks if len(above) < _LARGE else walks[:3]:
         for column, steps in walk:
             _place(column, steps, neighbours, centre, weight)
     _straighten(graph, forth, centre, above)
     for column, steps in forth:
         _gather(column, steps, both, centre)
+    # The picture begins at the highest edge of any vertex.
     top = min((middle - size for middle, size in zip(centre, above, strict=True)), default=0.0)
     return [round(value - top, 1) for value in centre]
 
@@ -75,9 +87,18 @@ def _place(
     centre: "list[float]",
     weight: "list[float]",
 ) -> None:
-    """Move one column to the heights nearest to its wishes that keep order and distance."""
+    """Move the vertices of one column to the heights nearest to their wishes.
+
+    Args:
+        column: the vertices from top to bottom.
+        steps: the least distance of each vertex from the first one.
+        neighbours: the vertices whose mean height each vertex wishes for.
+        centre: the height of each vertex; changed in place.
+        weight: how much each vertex's wish counts.
+    """
     at = centre.__getitem__
-    # Pools of vertices that touch: (weighted sum of wishes, weight, number of vertices).
+    # Pooling adjacent violators. A pool is a run of vertices that touch each other and move as one; it
+    # stands at the weighted mean of its members' wishes. Three lists instead of objects, for speed.
     sums: list[float] = []
     weights: list[float] = []
     sizes: list[int] = []
@@ -91,6 +112,8 @@ def _place(
             wish = centre[vertex]
         own = weight[vertex]
         total, size = (wish - step) * own, 1
+        # The pool above wants to be lower than this one: they would collide, so they move as one
+        # from now on. The comparison of the two means is multiplied out, to avoid dividing.
         while sums and sums[-1] * own >= total * weights[-1]:
             total += sums.pop()
             own += weights.pop()
@@ -100,6 +123,7 @@ def _place(
         sizes.append(size)
     index = 0
     for total, own, size in zip(sums, weights, sizes, strict=True):
+        # The mean wish of the pool, plus the packed distance of each member.
         base = total / own
         for _ in range(size):
             centre[column[index]] = base + steps[index]
@@ -112,7 +136,7 @@ def _straighten(
     centre: "list[float]",
     size: "list[float]",
 ) -> None:
-    """Take out bends of a few px, and line up single chains, where there is room."""
+    """Remove bends of a few px, and put single chains in line, where there is room."""
     for column, steps in forth[1:]:
         last = len(column) - 1
         for index, vertex in enumerate(column):
@@ -120,6 +144,8 @@ def _straighten(
             if len(near) != 1:
                 continue
             wish = centre[near[0]]
+            # A larger bend is only removed from a chain, or from a long arrow's dummy, which
+            # nothing else refers to.
             single = len(graph.successors[near[0]]) == 1 or not size[vertex]
             if wish == centre[vertex] or (abs(wish - centre[vertex]) > _SNAP and not single):
                 continue
@@ -128,6 +154,7 @@ def _straighten(
                 above = centre[column[index - 1]] + steps[index] - steps[index - 1]
             if index < last:
                 below = centre[column[index + 1]] - steps[index + 1] + steps[index]
+            # Only if the vertex keeps its distance to both neighbours in the column.
             if (above is None or wish >= above) and (below is None or wish <= below):
                 centre[vertex] = wish
 
@@ -138,7 +165,8 @@ def _gather(
     neighbours: "list[list[int]]",
     centre: "list[float]",
 ) -> None:
-    """Vertices that nothing pulls anywhere stand close to the others of their column."""
+    """Move vertices without neighbours close to the others of their column."""
+    # Nothing pulls these vertices, so `_place` left them wherever the first packing put them.
     bound = [index for index, vertex in enumerate(column) if neighbours[vertex]]
     if not bound:
         return

@@ -1,16 +1,17 @@
-"""The other engine: graphviz's `dot`, through the `graphviz` package, when both are installed.
+"""Lay graphs out with graphviz's `dot`, where the `graphviz` package and the program are installed.
 
-Slower than our own and not needed, but its routes are spline-fitted. It fills the same `Layout`, so that
-the picture is written by the same writer.
+This engine is slower than the built-in one and nothing needs it, but its routes are fitted splines.
+It returns the same `Layout`, so the same writer draws the picture.
 """
 
 import json
 import shutil
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 from flyte_nb.api.errors import UsageError
-from flyte_nb.graph.elements import END, START, Graph, GraphEdge
+from flyte_nb.api.nodes import END_NODE, START_NODE
+from flyte_nb.graph.elements import Graph, GraphEdge
 from flyte_nb.graph.metrics import fit
 from flyte_nb.graph.places import (
     FRAME_PAD,
@@ -26,27 +27,52 @@ from flyte_nb.graph.places import (
     node_width,
 )
 
-_FRAME_LABEL = 22  # font size of a blank label: it makes room for a frame's title
-_INCH = 72.0  # dot's points in an inch; a point is a px here
+_FRAME_LABEL = 22  # font size of a blank label, which makes room for a frame's title
+_INCH = 72.0  # dot's points in an inch; a point becomes a px
+
+
+class _DotThing(TypedDict, total=False):
+    """A node or a cluster in dot's JSON; numbers are texts there."""
+
+    name: str
+    pos: str
+    width: str
+    bb: str
+
+
+class _DotEdge(TypedDict):
+    """An edge in dot's JSON."""
+
+    id: str
+    pos: str
+
+
+class _DotAnswer(TypedDict, total=False):
+    """The graph in dot's JSON, as far as it is read here."""
+
+    bb: str
+    objects: "list[_DotThing]"
+    edges: "list[_DotEdge]"
 
 
 def is_available() -> bool:
-    """Whether `dot` can be used here."""
+    """Return whether `dot` can be used here."""
     if shutil.which("dot") is None:
         return False
     try:
-        import graphviz  # noqa: F401 - an optional extra
+        # Imported here because it is an optional library.
+        import graphviz  # noqa: F401
     except ImportError:
         return False
     return True
 
 
 def dot_layout(graph: Graph, *, subtitles: "Mapping[str, str] | None" = None) -> Layout:
-    """Lay the graph out with `dot`.
+    """Return the graph laid out with `dot`.
 
     Args:
-        graph: right or wrong.
-        subtitles: second lines by node id; room is made for them.
+        graph: valid or invalid; with frames, where something is open.
+        subtitles: second lines by node id; nodes become wide enough for them.
 
     Raises:
         UsageError: when graphviz is not installed, or `dot` fails.
@@ -54,9 +80,9 @@ def dot_layout(graph: Graph, *, subtitles: "Mapping[str, str] | None" = None) ->
     if not is_available():
         raise UsageError(
             "The dot engine needs Graphviz: `pip install graphviz` and the `dot` program."
-            " The built-in layout needs nothing."
+            " The built-in engine, `layered`, needs neither."
         )
-    drawn = _Drawn(graph)
+    drawn = _DotSource(graph)
     answer = _run(drawn.source(subtitles or {}))
     _, _, width, height = map(float, answer["bb"].split(","))
     nodes: list[PlacedNode] = []
@@ -73,8 +99,8 @@ def dot_layout(graph: Graph, *, subtitles: "Mapping[str, str] | None" = None) ->
     return Layout(graph, tuple(nodes), tuple(routes), *size, frames=tuple(frames))
 
 
-class _Drawn:
-    """The graph in DOT; nodes, frames and edges are numbers, so that no name needs quoting."""
+class _DotSource:
+    """The graph in DOT. Nodes, frames and edges are written by number, so no name needs quoting."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
@@ -85,6 +111,11 @@ class _Drawn:
         self.edges = [e for e in graph.edges if e.source in self.number and e.target in self.number]
 
     def source(self, subtitles: "Mapping[str, str]") -> str:
+        """Return the text for `dot`.
+
+        Args:
+            subtitles: second lines by node id.
+        """
         lines = [
             "digraph{rankdir=LR;nodesep=0.28;ranksep=0.6;compound=true;"
             f'fontsize={_FRAME_LABEL};node[shape=box,fixedsize=true,label=""]'
@@ -100,7 +131,8 @@ class _Drawn:
                 continue
             number = self.number[thing]
             if thing in self._frames:
-                # The point is there for frames that are empty, and for arrows to the frame itself.
+                # In DOT an edge cannot end at a cluster. The invisible point stands for the frame, and
+                # keeps a frame without members.
                 lines.append(f'subgraph cluster_{number}{{label=" ";margin={FRAME_PAD}')
                 lines.append(f"f{number}[shape=point,width=0.01,style=invis]")
                 waiting += [None, *reversed(self._frames[thing].members)]
@@ -114,17 +146,18 @@ class _Drawn:
         return "\n".join([*lines, "}"])
 
     def _edge(self, number: int, edge: GraphEdge) -> str:
+        """Return an edge; its label is not written, but the edge gets room for it."""
         room = ",minlen=2" if edge.label else ""
         if edge.source == edge.target:
             ends = f"{self.number[edge.source]}->{self.number[edge.target]}"
         else:
-            source, out = self._end(edge.source, END, "ltail", ":e")
-            target, into = self._end(edge.target, START, "lhead", ":w")
+            source, out = self._end(edge.source, END_NODE, "ltail", ":e")
+            target, into = self._end(edge.target, START_NODE, "lhead", ":w")
             ends, room = f"{source}->{target}", room + out + into
         return f'{ends}[id="{number}"{room},arrowhead=none]'
 
     def _end(self, id: str, port: str, clip: str, side: str) -> "tuple[str, str]":
-        """What an edge's end is called, and how it is clipped; a frame's is its port."""
+        """Return the name of an edge's end, and the attribute that clips it; a frame's end is its port."""
         number = self.number[id]
         if id not in self._frames:
             return f"{number}{side}", ""
@@ -133,17 +166,25 @@ class _Drawn:
         return name, f",{clip}=cluster_{number}"
 
 
-def _run(source: str) -> Any:
+def _run(source: str) -> _DotAnswer:
+    """Return what `dot` makes of the source.
+
+    Raises:
+        UsageError: when `dot` fails.
+    """
+    # Imported here because it is an optional library.
     import graphviz
 
     try:
         text = graphviz.Source(source).pipe(format="json", encoding="utf-8", quiet=True)
     except (graphviz.ExecutableNotFound, graphviz.CalledProcessError) as error:
         raise UsageError(f"dot could not lay the graph out: {error}") from error
-    return json.loads(text)
+    answer: _DotAnswer = json.loads(text)
+    return answer
 
 
-def _placed(graph: Graph, thing: "Mapping[str, Any]", height: float) -> PlacedNode:
+def _placed(graph: Graph, thing: _DotThing, height: float) -> PlacedNode:
+    """Return a node with its place; dot's y axis points up and its `pos` is the middle."""
     x, y = map(float, thing["pos"].split(","))
     node = graph.nodes[int(thing["name"])]
     width = float(thing["width"]) * _INCH
@@ -157,7 +198,8 @@ def _placed(graph: Graph, thing: "Mapping[str, Any]", height: float) -> PlacedNo
     )
 
 
-def _framed(graph: Graph, thing: "Mapping[str, Any]", height: float) -> PlacedFrame:
+def _framed(graph: Graph, thing: _DotThing, height: float) -> PlacedFrame:
+    """Return a frame with its place."""
     left, bottom, right, top = map(float, thing["bb"].split(","))
     number = int(thing["name"].removeprefix("cluster_"))
     return PlacedFrame(
@@ -169,13 +211,15 @@ def _framed(graph: Graph, thing: "Mapping[str, Any]", height: float) -> PlacedFr
     )
 
 
-def _route(edge: GraphEdge, thing: "Mapping[str, Any]", height: float) -> Route:
+def _route(edge: GraphEdge, thing: _DotEdge, height: float) -> Route:
+    """Return an edge as an SVG path, with the direction of its end."""
     points = [
         (round(MARGIN + float(x), 1), round(MARGIN + height - float(y), 1))
         for x, y in (
             pair.split(",")[-2:] for pair in thing["pos"].split() if not pair.startswith("s,")
         )
     ]
+    # dot puts the tip of the arrowhead first, marked with `e`; the head is drawn by `svg.py`.
     if thing["pos"].startswith("e,"):
         points = points[1:]
     start, rest = points[0], points[1:]

@@ -1,8 +1,8 @@
-"""The graph at rest: HTML that survives an untrusted notebook, an export and a reload.
+"""Write the graph as static HTML that survives an untrusted notebook, an export and a reload.
 
-JupyterLab strips inline `<svg>`, `<style>` and `<script>` from notebooks it does not trust, and keeps an
-`<img>` with a data URI, inline styles and `<details>`. So the picture is an image with a description,
-and the same facts follow as a table for those who cannot see it.
+JupyterLab removes inline `<svg>`, `<style>` and `<script>` from notebooks it does not trust, and
+keeps `<img>` with a data URI, inline styles and `<details>`. So the picture is an image with a
+description, and a table with the same facts follows for readers who cannot see it.
 """
 
 from base64 import b64encode
@@ -20,8 +20,10 @@ from flyte_nb.graph.svg import svg
 
 _MAX_ALT = 400  # characters; longer descriptions are cut, the table has everything
 _MAX_ROWS = 300
-_SMALLEST = 0.62  # of its natural size, before it scrolls: 12 px text stays readable
-_TALLEST = 900  # px, before it scrolls: what follows in the notebook stays within reach
+_SMALLEST = (
+    0.62  # share of its natural width below which it scrolls, so that 12 px text stays readable
+)
+_TALLEST = 900  # px of height above which it scrolls, so that the next cell is not far away
 
 _CELL = "padding:3px 14px 3px 0;text-align:left;vertical-align:top;border:none"
 
@@ -35,11 +37,12 @@ def figure(
     theme: str = "auto",
     details: bool = True,
 ) -> str:
-    """The graph as HTML.
+    """Return the graph as HTML.
 
     Args:
-        graph: what to draw; a `Layout` is drawn as it is, a large `Graph` with nothing open is
-            collapsed first.
+        graph: what to draw. A `Layout` is drawn as it is; a large `Graph` with nothing open is
+            collapsed
+            first.
         phases: as `svg` takes them.
         problems: as `svg` takes them.
         subtitles: as `svg` takes them.
@@ -55,6 +58,7 @@ def figure(
     picture = svg(layout, phases=phases, problems=problems, subtitles=subtitles, theme=theme)
     data = b64encode(picture.encode("utf-8")).decode("ascii")
     whole = graph.graph if isinstance(graph, Layout) else graph
+    # A wide picture shrinks with the cell down to this width, and then scrolls.
     smallest = min(layout.width, max(280.0, layout.width * _SMALLEST))
     image = (
         f'<img alt="{escape(describe(whole, phases, problems), quote=True)}"'
@@ -73,7 +77,7 @@ def describe(
     phases: "Mapping[str, str] | None" = None,
     problems: "Sequence[Problem]" = (),
 ) -> str:
-    """One sentence that says what the picture shows."""
+    """Return one sentence that says what the picture shows, for its `alt` text."""
     nodes = [node for node in graph.nodes if node.kind not in (INPUTS, OUTPUTS)]
     count = f"{graph.title}: {len(nodes)} node{'' if len(nodes) == 1 else 's'}"
     if graph.frames:
@@ -93,6 +97,7 @@ def describe(
 
 
 def _table(graph: Graph, phases: "Mapping[str, str]", subtitles: "Mapping[str, str]") -> str:
+    """Return the nodes as a table, folded away in `<details>`."""
     listed = list(_in_order(graph))
     titles = {node.id: node.title for node, _ in listed}
     after: dict[str, list[str]] = {}
@@ -114,6 +119,7 @@ def _table(graph: Graph, phases: "Mapping[str, str]", subtitles: "Mapping[str, s
         cells = [title, node.name or node.kind.replace("_", " "), state, note, change]
         rows.append([*cells, ", ".join(after.get(node.id, ()))])
     heads = ["node", "runs", "phase", "", "change", "after"]
+    # Columns without any content are left out.
     used = [column for column in range(len(heads)) if any(row[column] for row in rows)]
     head = "".join(f'<th style="{_CELL}">{heads[column]}</th>' for column in used)
     body = "".join(
@@ -130,7 +136,7 @@ def _table(graph: Graph, phases: "Mapping[str, str]", subtitles: "Mapping[str, s
 
 
 def _in_order(graph: Graph) -> "Iterator[tuple[GraphNode, int]]":
-    """Every node and every open one with its depth, each open one before what is in it."""
+    """Yield every node and every open node with its depth; an open node comes before its contents."""
     levels = levels_of(graph)
     waiting = [(thing, 0) for thing in reversed(levels[""].things)]
     while waiting:

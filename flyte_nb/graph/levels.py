@@ -1,6 +1,7 @@
-"""One level of a graph: what stands directly in the workflow, or directly in one frame.
+"""Split a graph into levels, and bring one level into columns.
 
-Splitting a graph into its levels, and bringing one level into columns, in coordinates of its own.
+A level is what stands directly in the workflow, or directly in one frame. Each is laid out by
+itself, in coordinates of its own.
 """
 
 from collections.abc import Mapping
@@ -14,34 +15,34 @@ from flyte_nb.graph.places import LABEL_SIZE, MAX_LABEL
 from flyte_nb.graph.ranking import adjacency, back_edges, ranks
 from flyte_nb.graph.routes import Grid
 
-_GAP = 20
-_LINE_GAP = 17
+_GAP = 20  # px between two nodes of a column
+_LINE_GAP = 17  # px between an arrow that passes a column and what is beside it
 _MAX_ALONE = 4  # nodes without arrows that may stand above each other
-_COLUMN_GAP = 46
-_MAX_COLUMN_GAP = 120
+_COLUMN_GAP = 46  # px between two columns, where the arrows are level
+_MAX_COLUMN_GAP = 120  # px, where they are steep
 
 
 class Box(NamedTuple):
-    """How much room something needs, in px; arrows come and go at the height that parts it."""
+    """The room that a thing needs, in px; its arrows come and go between `above` and `below`."""
 
     width: float
     above: float
     below: float
     fills: bool = True
-    """Whether it may be as wide as its column."""
+    """Whether it is widened to the width of its column. Nodes are; frames and ports are not."""
 
 
 class Level(NamedTuple):
-    """What stands directly in one frame."""
+    """The nodes, frames and arrows directly inside one frame, or directly in the workflow."""
 
     things: "list[GraphNode]"
-    """Nodes, and what became a frame."""
+    """Nodes, and the nodes that became frames."""
     arrows: "list[tuple[GraphEdge, int, int]]"
-    """Edges, with the numbers of the things that they lead from and to."""
+    """Edges, each with the index in `things` of its source and of its target."""
 
 
 class Arrangement(NamedTuple):
-    """A level in columns. Heights are counted from the top, lefts from the left of its first thing."""
+    """A level in columns. Heights are px from the top, and lefts are px from the level's left edge."""
 
     level: Level
     boxes: "list[Box]"
@@ -49,23 +50,24 @@ class Arrangement(NamedTuple):
     """The column of each thing."""
     columns: Columns
     centre: "list[float]"
-    """The height of each thing's arrows, then of each dummy."""
+    """The height of each thing's arrows, then the height of each dummy."""
     grid: Grid
     back: "set[tuple[int, int]]"
-    """Arrows that are drawn against the order."""
+    """Arrows that lead from right to left, because they close a cycle."""
     width: float
     height: float
     crossings: int
 
 
 def levels_of(graph: Graph) -> "dict[str, Level]":
-    """The levels by the frame's id, outer ones first; the key of the whole is empty.
+    """Return the levels by the id of their frame, outer ones first; the key of the outermost is empty.
 
-    An edge belongs to the innermost level that holds both of its ends; where one of them stands deeper,
-    it leads to the frame around that.
+    An edge belongs to the innermost level that contains both of its ends. Where an end is deeper,
+    the edge leads to the frame around it.
     """
     above: dict[str, str] = {}
     for frame in graph.frames:
+        # The frame around each thing. Things that are in no frame are not in this dict.
         above.update(dict.fromkeys(frame.members, frame.node.id))
     number: dict[str, int] = {}
     levels = {"": Level([], [])}
@@ -87,12 +89,14 @@ def levels_of(graph: Graph) -> "dict[str, Level]":
 
 
 def _in_order(graph: Graph) -> "list[GraphNode]":
-    """Nodes and frames, a frame where the first node in it stands."""
+    """Return nodes and frames in the order of the graph, a frame where its first node stands."""
     if not graph.frames:
         return list(graph.nodes)
     frames = {frame.node.id: frame for frame in graph.frames}
     first = {node.id: index for index, node in enumerate(graph.nodes)}
     for frame in reversed(graph.frames):
+        # Inner frames come last in `graph.frames`, so going backwards finds their places before
+        # those of the frames around them.
         inner = [first[member] for member in frame.members if member in first]
         first[frame.node.id] = min(inner, default=len(graph.nodes))
     things = [*graph.nodes, *(frame.node for frame in frames.values())]
@@ -100,20 +104,23 @@ def _in_order(graph: Graph) -> "list[GraphNode]":
 
 
 def _lifted(source: str, target: str, above: "Mapping[str, str]") -> "tuple[str, str, str]":
-    """(innermost level of both, what the edge leads from and to there)."""
+    """Return the innermost level that contains both ends, and the ends as things of that level."""
 
-    def way(thing: str) -> "list[str]":
+    def path_out(thing: str) -> "list[str]":
+        """Return the thing, the frames around it from the inside out, and the outermost level."""
         steps = [thing]
         while steps[-1] in above:
             steps.append(above[steps[-1]])
         return [*steps, ""]
 
-    outer = {step: index for index, step in enumerate(way(target))}
-    steps = way(source)
+    # Walk outwards from both ends; the first frame (or the outermost level) on both ways is the
+    # level.
+    outer = {step: index for index, step in enumerate(path_out(target))}
+    steps = path_out(source)
     meeting = next(index for index, step in enumerate(steps) if step in outer)
     level = steps[meeting]
-    targets = way(target)
-    # An edge between a frame and something in it leads around inside of that thing's level.
+    targets = path_out(target)
+    # An edge between a frame and something inside it becomes an arrow from the frame to itself.
     return (
         (level, steps[meeting - 1], targets[outer[level] - 1])
         if meeting and outer[level]
@@ -124,30 +131,37 @@ def _lifted(source: str, target: str, above: "Mapping[str, str]") -> "tuple[str,
 def arrange(
     level: Level, boxes: "list[Box]", ports: "tuple[int | None, int | None]"
 ) -> Arrangement:
-    """Bring a level into columns.
+    """Return a level in columns.
 
     Args:
-        level: right or wrong.
+        level: valid or invalid.
         boxes: the room that each thing needs.
-        ports: the numbers of the things where arrows enter and leave a frame; they stand alone in the
-            first and the last column, at one height.
+        ports: the indices of the things where arrows enter and leave a frame, or `None`. They stand
+            alone
+            in the first and the last column, at the same height.
     """
     pairs = [(source, target) for _, source, target in level.arrows if source != target]
     entry, exit = ports
-    # In a wrong workflow arrows may lead into the entry, or out of the exit; nothing stands beyond those.
+    # In an invalid workflow arrows may lead into the entry or out of the exit. They are turned around,
+    # since nothing may stand outside of the ports.
     turned = {(s, t) for s, t in pairs if ports != (None, None) and (t == entry or s == exit)}
     onward = [(t, s) if (s, t) in turned else (s, t) for s, t in pairs]
     back = turned | (back_edges(len(boxes), onward) - {(t, s) for s, t in turned})
+    # From here on the graph has no cycle: every back edge is turned around.
     forward = list(dict.fromkeys((t, s) if (s, t) in back else (s, t) for s, t in pairs))
+    # Each step hands its result to the next one: ranks, dummies, order, heights, and last the
+    # columns' x.
     rank = ranks(*adjacency(len(boxes), forward))
     _spread(rank, forward)
     _outermost(rank, ports)
     columns = with_dummies(forward, rank)
     order, crossings = ordered(columns)
+    # A dummy is a line: it has no height of its own.
     dummies = [0.0] * (len(columns.successors) - len(boxes))
     above = [box.above for box in boxes] + dummies
     below = [box.below for box in boxes] + dummies
     centre = heights(columns, order, above, below, gap=_GAP, line_gap=_LINE_GAP)
+    # Then a frame that only passes a value through draws one straight line.
     if entry is not None and exit is not None:
         centre[exit] = centre[entry]
     grid = _grid(level, boxes, rank, centre, order)
@@ -157,8 +171,10 @@ def arrange(
 
 
 def _outermost(rank: "list[int]", ports: "tuple[int | None, int | None]") -> None:
+    """Move the entry to a first column of its own, and the exit to a last one."""
     entry, exit = ports
     if entry is not None and rank.count(rank[entry]) > 1:
+        # Everything moves one column to the right to make room for the entry.
         rank[:] = [column + 1 for column in rank]
         rank[entry] = 0
     if exit is not None and (rank[exit] < max(rank) or rank.count(rank[exit]) > 1):
@@ -166,10 +182,11 @@ def _outermost(rank: "list[int]", ports: "tuple[int | None, int | None]") -> Non
 
 
 def _spread(rank: "list[int]", edges: "list[tuple[int, int]]") -> None:
-    """Nodes without any arrow stand in a block, instead of one tall column."""
+    """Arrange nodes without any arrow in a block; by their rank alone they would form one tall column."""
     joined = {node for edge in edges for node in edge}
     alone = [node for node in range(len(rank)) if node not in joined]
     if len(alone) > _MAX_ALONE:
+        # Twice as many rows as columns, because nodes are wider than high.
         rows = max(_MAX_ALONE, round((len(alone) * 2) ** 0.5))
         for number, node in enumerate(alone):
             rank[node] = number // rows
@@ -182,7 +199,7 @@ def _grid(
     centre: "list[float]",
     order: "list[list[int]]",
 ) -> Grid:
-    """Where columns stand: gaps from how steep arrows are and what is written on them."""
+    """Return the columns' places; gaps grow with the steepness of their arrows and the labels on them."""
     width = [0.0] * len(order)
     fill = [0.0] * len(order)
     for column, box in zip(rank, boxes, strict=True):
@@ -196,6 +213,7 @@ def _grid(
         column = max(rank[source], rank[target])
         if edge.label:
             room = min(MAX_LABEL, text_width(edge.label, LABEL_SIZE)) + 14
+            # A label stands at the end of the gap in front of its arrow's head.
             tail[column] = max(tail[column], room)
         if abs(rank[source] - rank[target]) == 1:
             rise = abs(centre[source] - centre[target])

@@ -1,7 +1,7 @@
-"""How wide a text is drawn, so that a title never leaves its node. Estimates, on the safe side.
+"""Estimate how wide a text is drawn, never too narrow, so that a title never leaves its node.
 
-The widths are those of DejaVu Sans, one of the widest faces a `system-ui` stack ends at; Segoe UI,
-San Francisco, Roboto and Helvetica are narrower, so a text that fits here fits there.
+The widths are those of DejaVu Sans, one of the widest fonts that `system-ui` may stand for. Segoe
+UI, San Francisco, Roboto and Helvetica are narrower, so a text that fits here fits there.
 """
 
 import unicodedata
@@ -19,24 +19,25 @@ _ASCII = bytes(
     )
 )  # fmt: skip
 
-# By code point, in 1/250 of an em, so that it fits a byte. A control character is drawn as U+FFFD.
+# Widths by code point in 1/250 of an em, so that each fits a byte and a text's bytes can be summed up. A
+# control character is drawn as U+FFFD, which is wide.
 _WIDTHS = bytes([255] * 32) + _ASCII + bytes([255])
-_WIDE = 1.0
-_USUAL = 0.66
+_WIDE = 1.0  # em, of East Asian letters
+_USUAL = 0.66  # em, of other letters outside of ASCII
 ELLIPSIS = "…"
 
 
 def text_width(text: str, size: float) -> float:
-    """The width of `text` at a font size of `size` px, in px; bold is about 1.08 times as wide."""
+    """Return the width of `text` at a font size of `size` px, in px; bold is about 1.08 times as wide."""
     if text.isascii():
         return sum(map(_WIDTHS.__getitem__, text.encode("ascii"))) * size * 0.004
     return sum(map(_glyph, text)) * size
 
 
 def fit(text: str, size: float, room: float) -> str:
-    """`text`, or as much of its start as fits `room` px, with an ellipsis.
+    """Return `text`, or as much of its start as fits into `room` px, with an ellipsis.
 
-    A text that is cut is never cut inside a combined character's marks.
+    A letter is never separated from its combining marks.
     """
     if text_width(text, size) <= room:
         return text
@@ -47,12 +48,14 @@ def fit(text: str, size: float, room: float) -> str:
         if left < 0:
             break
         taken.append(character)
+    # A separator or a lone mark in front of the ellipsis looks like a mistake.
     while taken and (taken[-1] in " ·.,_-" or unicodedata.combining(taken[-1])):
         taken.pop()
     return "".join(taken) + ELLIPSIS
 
 
 def _glyph(character: str) -> float:
+    """Return the width of one character, in em."""
     code = ord(character)
     if code < 128:
         return _WIDTHS[code] * 0.004

@@ -1,4 +1,4 @@
-"""Workflows as graphs: read from a compiled closure, or from a template that may not compile."""
+"""Gather the names that other rooms need: what a graph is, and the two readers that make one."""
 
 from flyte_nb.graph.compiled import graph_of
 from flyte_nb.graph.elements import Graph, GraphEdge, GraphNode

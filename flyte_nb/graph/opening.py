@@ -1,50 +1,53 @@
-"""What opens and closes: sub-workflows, maps, and the groups that large graphs are collapsed to.
+"""Open and close nodes: sub-workflows, maps, and the groups of collapsed graphs.
 
     graph = graph_of(closure)              every level, each once, closed
-    drawn = opened(graph, {"n1", "n1/n4"}) what is drawn when these are open
+    drawn = opened(graph, {"n1", "n1/n4"}) what is drawn when these nodes are open
 
-`graph` never changes; the picture is a function of it and of a set of ids. `opened` gives a flat `Graph`:
-an open node is a `Frame` in `frames`, what is in it are nodes with paths for ids (see `values`). Its arrows
-lead to and from the frame; inside of it, `n1/start-node` and `n1/end-node` are the places on the frame's
-left and right edge where they go on. Both layout engines draw frames, and in the SVG a frame is
-`<g id="node-n1" class="f" data-phase="…">`, recoloured like any node.
+`graph` never changes; the picture is a function of it and of a set of ids. `opened` returns a flat
+`Graph`: an open node is a `GraphFrame` in `frames`, and its contents are nodes with paths as ids
+(see `elements`). Arrows lead to and from the frame. Inside, `n1/start-node` and `n1/end-node` are
+the ports on the frame's left and right edge where they continue. Both layout engines draw frames.
+In the SVG a frame is `<g id="node-n1" class="f" data-phase="…">`, and is recoloured like any node.
 
-What can be opened says `GraphNode.can_open`; what is open, `Graph.frames`. Ids that are unknown, or not
-on the page because something around them is closed, are ignored, so that a set may be kept while other
-things open and close. Opening is idempotent, and the order does not matter.
+`GraphNode.can_open` says what can be opened, and `Graph.frames` what is open. Ids that are unknown,
+or inside a closed node, are ignored, so a view may keep a set of ids while other nodes open and
+close. Opening is idempotent, and the order of the ids does not matter.
 """
 
 from collections.abc import Collection, Iterator
 
 from flyte_nb.api.errors import UsageError
 from flyte_nb.graph.collapse import LIMIT, collapsed
-from flyte_nb.graph.elements import Frame, Graph, GraphEdge, GraphNode
+from flyte_nb.graph.elements import Graph, GraphEdge, GraphFrame, GraphNode
 
 MAX_DEPTH = 40
-"""Levels of frames in frames that are opened."""
+"""Levels of frames inside frames that are opened."""
 MAX_NODES = 5_000
-"""Nodes that are drawn; what would be more stays closed."""
+"""Nodes that are drawn; a node whose contents would exceed this stays closed."""
 
 
 def opened(graph: Graph, open: "Collection[str]" = (), *, limit: int = LIMIT) -> Graph:
-    """The graph to draw when the nodes with these ids are open.
+    """Return the graph to draw when the nodes with these ids are open.
 
     Args:
-        graph: as `graph_of` gave it.
+        graph: as `graph_of` returned it.
         open: ids of nodes and groups, e.g. `{"n1", "n1/n0", "n4+"}`.
-        limit: each level with more nodes than that is collapsed (see `collapse.collapsed`).
+        limit: a level with more nodes is collapsed (see `collapse.collapsed`).
+
+    Raises:
+        ValueError: when `graph` is the result of `opened`.
     """
     if graph.frames:
-        raise ValueError("this graph is open already; give the one that graph_of made")
-    return _Opening(graph, frozenset(open), limit).graph()
+        raise ValueError("this graph has open nodes already; pass the graph that graph_of returned")
+    return _GraphOpening(graph, frozenset(open), limit).graph()
 
 
 def openable(graph: Graph, depth: "int | None" = None) -> "frozenset[str]":
-    """Ids to give to `opened`, so that every sub-workflow and map down to that depth is open.
+    """Return the ids of every sub-workflow and map down to a depth, to be passed to `opened`.
 
     Args:
-        graph: as `graph_of` gave it.
-        depth: levels; 0 for none, `None` for all, as far as `MAX_DEPTH` and `MAX_NODES` go.
+        graph: as `graph_of` returned it.
+        depth: levels; 0 for none, `None` for all, as far as `MAX_DEPTH` and `MAX_NODES` allow.
     """
     deepest = MAX_DEPTH if depth is None else min(depth, MAX_DEPTH)
     found: list[str] = []
@@ -65,14 +68,16 @@ def openable(graph: Graph, depth: "int | None" = None) -> "frozenset[str]":
 
 
 def found(graph: Graph, names: "Collection[str]") -> "frozenset[str]":
-    """Ids to give to `opened`, so that what is called that is open, and everything around it.
+    """Return the ids that open the nodes with these names, and everything around them.
 
     Args:
-        graph: as `graph_of` gave it.
-        names: ids (`n1/n0`, `n4+`), or what nodes, or the functions they run, are called; `all`.
+        graph: as `graph_of` returned it.
+        names: ids (`n1/n0`, `n4+`), titles of nodes, or names of the functions they run; `all` for
+            every
+            node that opens.
 
     Raises:
-        UsageError: nothing that opens has one of the names.
+        UsageError: when no node that can be opened has one of the names.
     """
     every = openable(graph)
     if "all" in names:
@@ -87,8 +92,11 @@ def found(graph: Graph, names: "Collection[str]") -> "frozenset[str]":
         paths = [name] if name.endswith("+") else called.get(name)
         if not paths:
             known = sorted({_at(graph, path).title for path in every})
-            can = ", ".join(known[:20]) or "nothing"
-            raise UsageError(f"There is no {name!r} that opens. What opens here: {can}.")
+            can = ", ".join(known[:20]) or "none"
+            raise UsageError(
+                f"No node that can be opened is called {name!r}. Nodes that can be opened: {can}."
+            )
+        # A node is only on the page when everything around it is open.
         for path in paths:
             steps = path.split("/")
             ids.update("/".join(steps[: count + 1]) for count in range(len(steps)))
@@ -96,7 +104,7 @@ def found(graph: Graph, names: "Collection[str]") -> "frozenset[str]":
 
 
 def _at(graph: Graph, path: str) -> GraphNode:
-    """The node at a path that `openable` gave."""
+    """Return the node at a path that `openable` returned."""
     *outer, last = path.split("/")
     level = graph
     for step in outer:
@@ -105,24 +113,28 @@ def _at(graph: Graph, path: str) -> GraphNode:
 
 
 def below(path: str, open: "Collection[str]") -> "frozenset[str]":
-    """Those of the ids that lie in the node with that path: what to forget when it closes for good."""
+    """Return the ids inside the node at that path: what to forget when it closes for good."""
     return frozenset(id for id in open if id.startswith(f"{path}/"))
 
 
-class _Opening:
-    """One graph while it is put together."""
+class _GraphOpening:
+    """Build the graph with open nodes, level by level."""
 
     def __init__(self, graph: Graph, open: "frozenset[str]", limit: int) -> None:
         self._whole = graph
         self._open = open
         self._limit = limit
+        # Counted down while nodes are added, because a graph that doubles at every level would
+        # never end.
         self._room = MAX_NODES - len(graph.nodes)
         self._nodes: list[GraphNode] = []
         self._edges: list[GraphEdge] = []
-        self._frames: list[Frame] = []
+        self._frames: list[GraphFrame] = []
 
     def graph(self) -> Graph:
+        """Return the graph with frames; the collapsed graph when nothing is open."""
         whole = self._whole
+        # Each level is collapsed by itself, so an open sub-workflow may have groups of its own.
         small = collapsed(whole, limit=self._limit)
         if not self._open:
             return small
@@ -137,16 +149,26 @@ class _Opening:
         )
 
     def _level(self, level: Graph, small: Graph, prefix: str, depth: int) -> "tuple[str, ...]":
-        """Add one level; return the ids of what stands directly in it."""
+        """Add one level, and return the ids of what stands directly in it.
+
+        Args:
+            level: all its nodes.
+            small: the level collapsed, whose groups may be open.
+            prefix: the path of the frame around it, with a slash at its end.
+            depth: how many frames are around it.
+        """
         nodes = {node.id: node for node in level.nodes}
         for node in small.nodes:
             if node.members and prefix + node.id in self._open and self._fits(len(node.members)):
                 self._frame(node, prefix)
+                # The frame is listed before its contents; its members are filled in afterwards.
                 at = len(self._frames) - 1
                 members = tuple(
                     self._thing(nodes[member], prefix, depth + 1) for member in node.members
                 )
                 self._frames[at] = self._frames[at]._replace(members=members)
+                # Only the edges among the members: those to the outside lead to the frame, and are
+                # in `small`.
                 inside = frozenset(node.members)
                 self._connect(
                     (e for e in level.edges if e.source in inside and e.target in inside), prefix
@@ -157,7 +179,7 @@ class _Opening:
         return tuple(prefix + node.id for node in small.nodes)
 
     def _thing(self, node: GraphNode, prefix: str, depth: int) -> str:
-        """Add a node, or the frame that it opens to."""
+        """Add a node, or the frame that it opens to, and return its path."""
         path = prefix + node.id
         inner = self._whole.within.get(node.opens)
         if inner is None or not node.id or path not in self._open or depth >= MAX_DEPTH:
@@ -174,15 +196,18 @@ class _Opening:
         return path
 
     def _frame(self, node: GraphNode, prefix: str) -> None:
-        self._frames.append(Frame(_moved(node, prefix), ()))
+        """Add an empty frame."""
+        self._frames.append(GraphFrame(_moved(node, prefix), ()))
 
     def _fits(self, count: int) -> bool:
+        """Return whether so many more nodes may be drawn, and reserve the room for them."""
         if count > self._room:
             return False
         self._room -= count
         return True
 
     def _connect(self, edges: "Iterator[GraphEdge] | tuple[GraphEdge, ...]", prefix: str) -> None:
+        """Add edges, with paths for ids."""
         self._edges += [
             edge._replace(source=prefix + edge.source, target=prefix + edge.target)
             if prefix
@@ -192,6 +217,7 @@ class _Opening:
 
 
 def _moved(node: GraphNode, prefix: str) -> GraphNode:
+    """Return the node with a path for its id and for those of its members."""
     if not prefix:
         return node
     members = tuple(prefix + member for member in node.members)

@@ -1,10 +1,14 @@
-"""In which order the nodes of a column stand, so that few arrows cross.
+"""Choose the order of the nodes in each column, so that few arrows cross.
 
-Second step of the layered layout. An arrow over several columns runs through one dummy in each column
-between; where many leave one source (or reach one target) they share their dummies and are drawn as one
-line that forks. Then, to and fro: columns are sorted by the mean position of their neighbours
-(barycentre), and neighbours in a column change places while that takes crossings away. The best order
-seen is kept. Everything is counted, nothing is random: the same graph gives the same order.
+Second step of the layered layout. An arrow over several columns runs through one dummy in each
+column between them, so that all arrows of the result lead from one column to the next. Where many
+long arrows leave one source, or reach one target, they share their dummies and are drawn as one
+line that forks.
+
+Then the columns are walked forward and backward. A column is sorted by the mean position of its
+neighbours in the column before (barycentre), and neighbours within a column change places while
+that removes crossings. The best order that was seen is kept. Nothing is random: the same graph
+always gets the same order.
 """
 
 from bisect import bisect_right
@@ -12,18 +16,20 @@ from collections import deque
 from itertools import pairwise
 from typing import NamedTuple
 
+# How much work an order is worth. The numbers were chosen so that the crossings stay within a quarter of
+# dot's (`tests/graph/test_graph_layout.py`) and the time within its bar (`tests/benchmarks/test_graph.py`).
 _SMALL = 120  # vertices
-_DENSE = 2  # vertices a node, from which a graph is dense: most of its arrows are long
+_DENSE = 2  # vertices for each node, above which a graph is dense: most of its arrows are long
 _DENSE_NODES = 250
-_PATIENCE = 6  # rounds that may bring nothing
+_PATIENCE = 6  # rounds without improvement after which the search ends
 _MAX_WEIGHT = 4
-_PASSES = 4  # of swapping neighbours, in each round
-_LARGE = 1500  # vertices from which a round, and a pass at the end, cost more than they bring
-_BUNDLE = 8  # long arrows of one node from which they share a line
+_PASSES = 4  # passes of swapping neighbours, in each round
+_LARGE = 1500  # vertices above which a second round and more passes cost more than they improve
+_BUNDLE = 8  # long arrows of one node from which on they share a line
 
 
 class Columns(NamedTuple):
-    """Vertices are numbered: the nodes first, then the dummies."""
+    """A graph in columns, whose edges all lead to the next column. Nodes are numbered first, then dummies."""
 
     columns: "list[list[int]]"
     """Vertices of each column, from top to bottom."""
@@ -36,11 +42,16 @@ class Columns(NamedTuple):
     nodes: int
     """How many of the vertices are nodes."""
     heavy: "dict[tuple[int, int], int]"
-    """How many arrows run between two neighbours, where they are several."""
+    """How many arrows share the line between two neighbours, where there are several."""
 
 
 def with_dummies(edges: "list[tuple[int, int]]", rank: "list[int]") -> Columns:
-    """The graph with arrows that go from one column to the next only, columns not yet in order."""
+    """Return the graph with a dummy in every column that a long arrow passes; columns are in no order yet.
+
+    Args:
+        edges: pairs of nodes; each leads to a later column.
+        rank: the column of each node.
+    """
     count = len(rank)
     columns: list[list[int]] = [[] for _ in range(max(rank, default=-1) + 1)]
     for node, column in enumerate(rank):
@@ -52,6 +63,7 @@ def with_dummies(edges: "list[tuple[int, int]]", rank: "list[int]") -> Columns:
         if rank[target] - rank[source] > 1:
             leaving[source] += 1
             arriving[target] += 1
+    # Dummies by (shared at the source or at the target, the node or the arrow itself, column).
     shared: dict[tuple[bool, int | tuple[int, int], int], int] = {}
     linked: dict[tuple[int, int], int] = {}
     chains: dict[tuple[int, int], list[int]] = {}
@@ -60,6 +72,7 @@ def with_dummies(edges: "list[tuple[int, int]]", rank: "list[int]") -> Columns:
             successors[source].append(target)
             predecessors[target].append(source)
             continue
+        # Long arrows share dummies at that end where more of them meet.
         by_source = leaving[source] >= arriving[target]
         end: int | tuple[int, int] = source if by_source else target
         if max(leaving[source], arriving[target]) < _BUNDLE:
@@ -74,6 +87,8 @@ def with_dummies(edges: "list[tuple[int, int]]", rank: "list[int]") -> Columns:
                 predecessors.append([])
                 columns[column].append(dummy)
             chain.append(dummy)
+        # Neighbours are linked once, however many arrows share the link; `heavy` remembers their
+        # number.
         path = [source, *chain, target]
         for link in pairwise(path):
             arrows = linked[link] = linked.get(link, 0) + 1
@@ -85,12 +100,15 @@ def with_dummies(edges: "list[tuple[int, int]]", rank: "list[int]") -> Columns:
 
 
 def ordered(graph: Columns) -> "tuple[list[list[int]], int]":
-    """(the columns in a good order, the number of crossings)."""
+    """Return the columns in a good order, and the number of crossings."""
     graph = _weighted(graph)
     effort = _effort(graph)
     position = [0.0] * len(graph.successors)
     best, fewest = _search(_breadth_first(graph), graph, position, effort.rounds)
+    # A second search begins with the order of a walk from the right. In dense graphs it often ends in
+    # another, better local optimum.
     if fewest and effort.twice:
+        # A walk from the right is the same walk over the mirrored graph.
         backwards = Columns(
             graph.columns[::-1], graph.predecessors, graph.successors, {}, graph.nodes, {}
         )
@@ -99,6 +117,7 @@ def ordered(graph: Columns) -> "tuple[list[list[int]], int]":
             best, fewest = other, crossings
     if not fewest:
         return best, 0
+    # A last swap without ties can only remove crossings.
     for column in best:
         _number(column, position)
     _swap(best, graph, position, passes=effort.last, ties=False)
@@ -108,7 +127,14 @@ def ordered(graph: Columns) -> "tuple[list[list[int]], int]":
 def _search(
     columns: "list[list[int]]", graph: Columns, position: "list[float]", rounds: int
 ) -> "tuple[list[list[int]], int]":
-    """The best order that is found from this first one, and its crossings."""
+    """Return the best order found from a first one, and its crossings.
+
+    Args:
+        columns: the first order; changed in place.
+        graph: the vertices and their neighbours.
+        position: the place of each vertex in its column; changed in place.
+        rounds: how often to walk over all columns.
+    """
     for column in columns:
         _number(column, position)
     best, fewest = [list(column) for column in columns], _crossings(columns, graph, position)
@@ -116,7 +142,8 @@ def _search(
     for number in range(rounds):
         if not fewest or not patience:
             break
-        # Equal ones change places in two rounds of four: that gets the search out of ties.
+        # In two rounds of four, vertices also change places when that neither adds nor removes
+        # crossings. Otherwise the search would stop at the first plateau.
         ties = number % 4 < 2
         if number % 2 == 0:
             _sweep(columns, graph.predecessors, position, flip=ties)
@@ -135,17 +162,19 @@ class _Effort(NamedTuple):
 
     rounds: int
     last: int
-    """Passes of swapping neighbours in the end."""
+    """Passes of swapping neighbours at the end."""
     twice: bool = False
-    """Whether to look from a second first order as well."""
+    """Whether to search from a second order as well."""
 
 
 def _weighted(graph: Columns) -> Columns:
-    """The graph with a line that is several arrows as several neighbours: crossing it costs more."""
+    """Return the graph with shared lines as several neighbours, so that crossing one costs more."""
     if not graph.heavy:
         return graph
     successors = [list(near) for near in graph.successors]
     predecessors = [list(near) for near in graph.predecessors]
+    # Repeating a neighbour counts its crossings several times. Limited, because counting costs
+    # time.
     for (source, target), arrows in graph.heavy.items():
         again = min(arrows, _MAX_WEIGHT) - 1
         successors[source] += [target] * again
@@ -154,8 +183,10 @@ def _weighted(graph: Columns) -> Columns:
 
 
 def _effort(graph: Columns) -> _Effort:
-    """What is worth its time: much for small graphs, most for those that are dense too."""
+    """Return the effort for this graph: much for small graphs, most for small dense ones."""
     vertices = len(graph.successors)
+    # More rounds pay where many arrows are long; sparse graphs are nearly untangled by the first
+    # order.
     if graph.nodes <= _DENSE_NODES and vertices > _DENSE * graph.nodes:
         return _Effort(rounds=20, last=8, twice=True)
     if vertices <= _SMALL:
@@ -164,7 +195,7 @@ def _effort(graph: Columns) -> _Effort:
 
 
 def _breadth_first(graph: Columns) -> "list[list[int]]":
-    """A first order: as a breadth-first walk meets the vertices, which keeps together what belongs so."""
+    """Return a first order: that of a breadth-first walk, which keeps connected vertices close together."""
     column_of = [0] * len(graph.successors)
     for index, column in enumerate(graph.columns):
         for vertex in column:
@@ -188,6 +219,7 @@ def _breadth_first(graph: Columns) -> "list[list[int]]":
 
 
 def _number(column: "list[int]", position: "list[float]") -> None:
+    """Set the position of each vertex of a column to its index."""
     for index, vertex in enumerate(column):
         position[vertex] = index
 
@@ -199,7 +231,14 @@ def _sweep(
     *,
     flip: bool,
 ) -> None:
-    """Sort each column by the mean position of its neighbours in the one before."""
+    """Sort each column by the mean position of its neighbours in the column before.
+
+    Args:
+        columns: from the one that stays as it is onwards.
+        neighbours: the neighbours of each vertex in the column before.
+        position: changed in place.
+        flip: whether vertices with equal means change places.
+    """
     at = position.__getitem__
     for column in columns[1:]:
         mean = {}
@@ -211,6 +250,7 @@ def _sweep(
                 mean[vertex] = position[near[0]]
             else:
                 mean[vertex] = sum(map(at, near)) / len(near)
+        # Sorting is stable, so reversing first reverses the order of equal ones.
         if flip:
             column.reverse()
         column.sort(key=mean.__getitem__)
@@ -219,11 +259,12 @@ def _sweep(
 
 
 def _crossings(columns: "list[list[int]]", graph: Columns, position: "list[float]") -> int:
+    """Return the number of crossings between all columns."""
     return sum(between(column, graph.successors, position) for column in columns[:-1])
 
 
 def between(column: "list[int]", successors: "list[list[int]]", position: "list[float]") -> int:
-    """Crossings of the arrows that leave one column: inversions among the places they end at."""
+    """Return how many arrows that leave one column cross: the inversions among the places they end at."""
     at = position.__getitem__
     ends: list[float] = []
     for vertex in column:
@@ -232,6 +273,8 @@ def between(column: "list[int]", successors: "list[list[int]]", position: "list[
             ends.append(position[near[0]])
         elif near:
             ends.extend(sorted(map(at, near)))
+    # Arrows are taken in the order of their sources. Each crosses the earlier ones that end below it.
+    # `passed` is kept sorted, so counting them is a binary search (Barth, Jünger, Mutzel 2002).
     crossings = 0
     passed: list[float] = []
     for end in ends:
@@ -252,12 +295,20 @@ def _swap(
     passes: int,
     ties: bool,
 ) -> None:
-    """Swap neighbours in a column while that takes crossings away.
+    """Swap neighbours in a column while that removes crossings.
 
-    After the first pass only columns are looked at again in which, or beside which, something moved.
+    After the first pass, only columns in which or beside which something moved are looked at again.
+
+    Args:
+        columns: changed in place.
+        graph: the vertices and their neighbours.
+        position: changed in place.
+        passes: how often at most.
+        ties: whether to swap also when that neither adds nor removes crossings.
     """
     due: list[int] = list(range(len(columns)))
     for _ in range(passes):
+        # Positions only change within a column, so only its neighbours' gains can change.
         moved = [index for index in due if _swap_column(columns[index], graph, position, ties)]
         if not moved:
             return
@@ -266,13 +317,16 @@ def _swap(
 
 
 def _swap_column(column: "list[int]", graph: Columns, position: "list[float]", ties: bool) -> bool:
-    # What the neighbours' places are does not change while this column is looked at.
+    """Swap neighbours in one column, and return whether that removed crossings."""
+    # Positions in the other columns do not change while this column is sorted, so they are read once.
     before = [[position[near] for near in graph.predecessors[vertex]] for vertex in column]
     after = [[position[near] for near in graph.successors[vertex]] for vertex in column]
     gained = False
     upper_before, upper_after = before[0], after[0]
     for index in range(1, len(column)):
         lower_before, lower_after = before[index], after[index]
+        # Crossings of this pair's arrows before a swap, minus those after it. The two loops are the same
+        # and written out: this is the innermost loop of the layout.
         gain = 0
         for first in upper_before:
             for second in lower_before:

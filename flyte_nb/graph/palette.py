@@ -1,23 +1,26 @@
-"""How phases look: one mark, one word and one colour each, for graphs, cards and widgets alike.
+"""Define how phases and changes look: one mark, one word and one colour each, in graphs, cards and widgets.
 
-A phase is never told by its colour alone: every one has a mark of its own shape and a word. Text
-colours reach a contrast of 4.5 on their fill and on the page in both themes, strokes and the
-mid-tones 3.0 (WCAG 2.2, 1.4.3 and 1.4.11); `tests/graph` computes it from this file.
+A phase is never shown by its colour alone: it also has a mark of its own shape and a word. Text has
+a contrast of at least 4.5 on its fill and on the page in both themes, and strokes and mid-tones of
+at least 3.0 (WCAG 2.2, 1.4.3 and 1.4.11). `tests/graph/test_graph_palette.py` computes this from
+the values here.
 
-Mid-tones are for places that cannot know the theme (a card in a notebook nobody trusted, an `<img>`):
-they are told apart on white and on JupyterLab's dark page alike, and never carry text.
+Mid-tones are for places that cannot know the theme (a card in an untrusted notebook, an `<img>`).
+They can be told apart on white and on JupyterLab's dark page, and are never used for text.
 """
 
 from typing import NamedTuple
 
+from flyte_nb.graph.elements import CHANGED, NEW, REMOVED
+
 
 class Tone(NamedTuple):
-    """Colours of one phase in one theme, as `#rrggbb`."""
+    """The colours of one phase in one theme, as `#rrggbb`."""
 
     ink: str
     """Text and strokes."""
     fill: str
-    """What the text stands on."""
+    """The background of the text."""
 
 
 class PhaseStyle(NamedTuple):
@@ -30,7 +33,7 @@ class PhaseStyle(NamedTuple):
     light: Tone
     dark: Tone
     mid: str
-    """Reads on white and on black, for strokes, bars and marks; not for text."""
+    """A colour that is visible on white and on black, for strokes, bars and marks; not for text."""
     shape: str
     """Key of `MARK_PATHS`."""
     dash: str = ""
@@ -40,7 +43,7 @@ class PhaseStyle(NamedTuple):
 
 
 class Theme(NamedTuple):
-    """Colours that no phase owns, as `#rrggbb`."""
+    """The colours that belong to no phase, as `#rrggbb`."""
 
     page: str
     card: str
@@ -121,7 +124,7 @@ PHASE_STYLES = {
 
 
 class ChangeStyle(NamedTuple):
-    """How a node or an arrow is shown that differs from what is registered."""
+    """How a node or an arrow that differs from the registered one is shown."""
 
     mark: str
     word: str
@@ -133,29 +136,34 @@ class ChangeStyle(NamedTuple):
 
 
 CHANGE_STYLES = {
-    "new": ChangeStyle("+", "new", *_OK[:2], path="M-3.5 0H3.5M0-3.5V3.5"),
-    "changed": ChangeStyle("~", "changed", *_RUN[:2], path="M-4 1C-2.8-2 -1.2-2 0 0S2.8 2 4-1"),
-    "removed": ChangeStyle("−", "removed", *_ABORT[:2], path="M-3.5 0H3.5", dash="3 4"),
+    NEW: ChangeStyle("+", "new", *_OK[:2], path="M-3.5 0H3.5M0-3.5V3.5"),
+    CHANGED: ChangeStyle("~", "changed", *_RUN[:2], path="M-4 1C-2.8-2 -1.2-2 0 0S2.8 2 4-1"),
+    REMOVED: ChangeStyle("−", "removed", *_ABORT[:2], path="M-3.5 0H3.5", dash="3 4"),
 }
-"""By the marks of `values`: `new`, `changed`, `removed`."""
+"""By the marks of `elements`: `NEW`, `CHANGED`, `REMOVED`."""
 
 _HITS = frozenset({"CACHE_HIT", "CACHE_LOOKUP_HIT"})
 
 
 def style_of(phase: str) -> PhaseStyle:
-    """The style of that phase; of an unknown one, that of `UNDEFINED`."""
+    """Return the style of a phase; an unknown phase looks like `UNDEFINED`."""
     return PHASE_STYLES.get(phase) or PHASE_STYLES["UNDEFINED"]
 
 
 def display_phase(phase: str, cache_status: str = "") -> str:
-    """The key of `PHASE_STYLES` for a node: a success that came from the cache is `CACHED`."""
+    """Return the key of `PHASE_STYLES` for a node; a success that came from the cache is `CACHED`.
+
+    Args:
+        phase: flyteidl's name of the phase.
+        cache_status: flyteidl's name of the cache status, if there is one.
+    """
     if phase == "SUCCEEDED" and cache_status in _HITS:
         return "CACHED"
     return phase if phase in PHASE_STYLES else "UNDEFINED"
 
 
 def contrast(first: str, second: str) -> float:
-    """The contrast ratio of two `#rrggbb` colours, 1.0 to 21.0.
+    """Return the contrast ratio of two `#rrggbb` colours, 1.0 to 21.0.
 
     Source: WCAG 2.2, definition of "contrast ratio".
     """
@@ -164,6 +172,7 @@ def contrast(first: str, second: str) -> float:
 
 
 def _luminance(color: str) -> float:
+    """Return the relative luminance of a colour, 0 to 1 (WCAG 2.2)."""
     channels = (int(color[start : start + 2], 16) / 255 for start in (1, 3, 5))
     red, green, blue = (
         value / 12.92 if value <= 0.03928 else ((value + 0.055) / 1.055) ** 2.4

@@ -1,4 +1,4 @@
-"""A graph as PNG, without a system package: drawn by resvg, which is a wheel."""
+"""Draw a graph as PNG with resvg, which is installed as a wheel and needs no system package."""
 
 import importlib.util
 from pathlib import Path
@@ -7,31 +7,33 @@ from flyte_nb.api.errors import UsageError
 from flyte_nb.graph.palette import DARK, LIGHT
 
 MAX_PIXELS = 100_000_000
+"""Pixels of the largest picture: 400 MB while it is drawn."""
 
 
 def png(svg: str, width: float, height: float, *, scale: float = 2.0, dark: bool = False) -> bytes:
-    """The drawing as PNG on the page's colour.
+    """Return the drawing as PNG, on the page's colour.
 
     Args:
-        svg: of `svg.svg`, in the theme `light` or `dark`.
+        svg: as `svg.svg` returns it, in the theme `light` or `dark`.
         width: of the drawing, in px.
-        height: the same.
+        height: of the drawing, in px.
         scale: pixels for a px.
         dark: whether the page is dark.
 
     Raises:
-        UsageError: resvg is not installed, or the picture would have more than `MAX_PIXELS`.
+        UsageError: when resvg is not installed, or the picture would have more than `MAX_PIXELS`.
     """
     if not 0 < scale * scale * width * height <= MAX_PIXELS:
         raise UsageError(
-            f"scale={scale!r} makes no picture of {width:.0f} × {height:.0f} px: it may have up to"
-            f" {MAX_PIXELS:,} pixels. Take a smaller scale, or SVG."
+            f"A picture of {width:.0f} × {height:.0f} px cannot be drawn at scale={scale!r}: it must have"
+            f" between 1 and {MAX_PIXELS:,} pixels. Use another scale, or SVG."
         )
     if importlib.util.find_spec("resvg_py") is None:
         raise UsageError(
-            "A PNG is drawn by resvg, which is not installed here: `pip install resvg-py`."
-            " SVG and HTML need nothing."
+            "PNG needs resvg, which is not installed here: `pip install resvg-py`."
+            " SVG and HTML need no package."
         )
+    # Imported here because it is an optional library.
     import resvg_py
 
     drawn = resvg_py.svg_to_bytes(
@@ -46,7 +48,10 @@ def png(svg: str, width: float, height: float, *, scale: float = 2.0, dark: bool
 
 
 def _fonts() -> "list[str]":
-    """DejaVu Sans as matplotlib ships it: for machines without any font, where no text would be seen."""
+    """Return the files of DejaVu Sans that matplotlib ships, for machines without any font.
+
+    Without a font resvg leaves out all text.
+    """
     found = importlib.util.find_spec("matplotlib")
     folders = found.submodule_search_locations if found is not None else None
     fonts = [

@@ -1,15 +1,13 @@
-"""Which column each node stands in: cycles broken, longest path, then drawn together.
+"""Choose the column of each node: break cycles, take longest paths, then shorten arrows.
 
-First step of the layered layout (Sugiyama, Tagawa, Toda 1981). Works on node indices 0…n-1.
+First step of the layered layout (Sugiyama, Tagawa, Toda 1981). Nodes are indices 0 … n-1.
 """
-
-Adjacency = "list[list[int]]"
 
 
 def adjacency(
     count: int, edges: "list[tuple[int, int]]"
 ) -> "tuple[list[list[int]], list[list[int]]]":
-    """(successors, predecessors) by node."""
+    """Return the successors and the predecessors of each node."""
     successors: list[list[int]] = [[] for _ in range(count)]
     predecessors: list[list[int]] = [[] for _ in range(count)]
     for source, target in edges:
@@ -19,15 +17,18 @@ def adjacency(
 
 
 def back_edges(count: int, edges: "list[tuple[int, int]]") -> "set[tuple[int, int]]":
-    """Edges whose reversal leaves no cycle: those that a depth-first walk meets going back.
+    """Return edges whose reversal leaves no cycle: those that a depth-first walk meets going back.
 
-    Empty for every workflow that compiles. No recursion: a chain may be as long as it likes.
+    There are none in a workflow that compiles.
     """
     successors, predecessors = adjacency(count, edges)
     if _has_no_cycle(successors, predecessors):
         return set()
+    # A stack instead of recursion: a chain may be longer than Python's recursion limit.
     state = bytearray(count)  # 0 not seen, 1 on the path, 2 done
     back: set[tuple[int, int]] = set()
+    # The walk begins at nodes without predecessors, so that an arrow counts as "back" where a
+    # reader would say so too. Nodes on a cycle that no such node leads to come afterwards.
     starts = [node for node in range(count) if not predecessors[node]]
     for start in [*starts, *range(count)]:
         if state[start]:
@@ -50,11 +51,12 @@ def back_edges(count: int, edges: "list[tuple[int, int]]") -> "set[tuple[int, in
 
 
 def _has_no_cycle(successors: "list[list[int]]", predecessors: "list[list[int]]") -> bool:
+    """Return whether the graph has no cycle."""
     return len(topological(successors, predecessors)) == len(successors)
 
 
 def topological(successors: "list[list[int]]", predecessors: "list[list[int]]") -> "list[int]":
-    """Nodes, each after its predecessors; those on and behind a cycle are missing."""
+    """Return the nodes, each after its predecessors; those on and behind a cycle are missing."""
     missing = [len(sources) for sources in predecessors]
     order = [node for node, count in enumerate(missing) if not count]
     for node in order:  # grows while it is walked
@@ -66,14 +68,16 @@ def topological(successors: "list[list[int]]", predecessors: "list[list[int]]") 
 
 
 def ranks(successors: "list[list[int]]", predecessors: "list[list[int]]") -> "list[int]":
-    """The column of each node of an acyclic graph, from 0.
+    """Return the column of each node of an acyclic graph, from 0.
 
-    Longest path from the sources; then nodes with more arrows to the right than from the left move
-    right as far as they can, which shortens arrows (what dot's network simplex does exactly).
+    Each node gets the length of the longest path that leads to it. Then nodes with more arrows to
+    the right than from the left move right as far as they can, which shortens arrows. dot solves
+    this exactly, by a network simplex; two rounds come close and are linear.
     """
     order = topological(successors, predecessors)
     rank = [0] * len(successors)
     for node in order:
+        # Longest path: in topological order, each node is final when it is reached.
         column = rank[node] + 1
         for child in successors[node]:
             if rank[child] < column:
@@ -93,9 +97,12 @@ def _pull_right(
     successors: "list[list[int]]",
     predecessors: "list[list[int]]",
 ) -> bool:
+    """Move nodes with more successors than predecessors right; return whether any moved."""
     moved = False
     for node in reversed(order):
         targets = successors[node]
+        # Moving right makes the arrows to successors shorter and those from predecessors longer, so
+        # it pays when there are more successors. The same in mirror image in `_pull_left`.
         if targets and len(targets) > len(predecessors[node]):
             column = min([rank[child] for child in targets]) - 1
             if column > rank[node]:
@@ -110,6 +117,7 @@ def _pull_left(
     successors: "list[list[int]]",
     predecessors: "list[list[int]]",
 ) -> bool:
+    """Move nodes with more predecessors than successors left; return whether any moved."""
     moved = False
     for node in order:
         sources = predecessors[node]

@@ -1,7 +1,8 @@
-"""How a node and a frame are drawn: an outline that tells the kind, a mark, a title, a second line."""
+"""Draw a node or a frame: an outline that shows the kind, a mark, a title and a second line."""
 
 from collections.abc import Mapping, Sequence
 
+from flyte_nb.api.nodes import ARRAY_NODE, BRANCH_NODE, GATE_NODE, LAUNCH_PLAN_NODE, WORKFLOW_NODE
 from flyte_nb.graph import elements
 from flyte_nb.graph.metrics import fit, text_width
 from flyte_nb.graph.palette import CHANGE_STYLES, MARK_PATHS, PHASE_STYLES
@@ -33,9 +34,20 @@ def node_shape(
     live: bool,
     opens: bool,
 ) -> str:
-    """A node with its texts; see `svg` for what its parts are called."""
+    """Return a node with its texts, as SVG; `svg.py` describes its parts.
+
+    Args:
+        placed: the node and its box.
+        phase: a key of `PHASE_STYLES`, or empty.
+        subtitle: the second line; when empty, the phase's word or the node's own second line.
+        numbers: the numbers of its problems.
+        live: whether the drawing will be recoloured, so that room for a mark is needed in any case.
+        opens: whether the glyph that opens the node is drawn.
+    """
     node, x, y, width, height = placed
     interface = node.kind in (elements.INPUTS, elements.OUTPUTS)
+    # The interface has no phase. In a live graph every other node may get one, so the mark's place
+    # is kept free.
     marked = (bool(phase) or live) and not interface
     style = PHASE_STYLES.get(phase) if marked else None
     if not subtitle:
@@ -76,7 +88,7 @@ def frame_shape(
     live: bool,
     opens: bool,
 ) -> str:
-    """An open node: its title above what is in it."""
+    """Return an open node as SVG, with its title above its contents; arguments as for `node_shape`."""
     frame, x, y, width, height = placed
     node = frame.node
     marked = bool(phase) or live
@@ -86,6 +98,7 @@ def frame_shape(
         subtitle = style.word if style and phase != PROBLEM else node.subtitle
     left = TEXT_LEFT + (MARK_ROOM if marked else 0)
     right = width - TEXT_LEFT - (16 if opens else 0)
+    # Title and second text share one line; the second text gets at most 60 % of it.
     said = fit(subtitle, SUBTITLE_SIZE, (right - left) * 0.6)
     title = fit(node.title, TITLE_SIZE, right - left - 10 - text_width(said, SUBTITLE_SIZE))
     parts = [
@@ -109,7 +122,7 @@ def frame_shape(
 
 
 def port_shape(placed: PlacedNode) -> str:
-    """Where arrows pass through a frame's edge."""
+    """Return the dot where arrows pass through a frame's edge, as SVG."""
     node, x, y, width, height = placed
     return (
         f'<g id="node-{_text(node.id)}" class="n io port"'
@@ -119,14 +132,14 @@ def port_shape(placed: PlacedNode) -> str:
 
 
 def _glyph(path: str, x: float, y: float) -> str:
-    """What opens and closes, to click on."""
+    """Return the glyph that opens or closes a node when it is clicked."""
     return (
         f'<g class="o" transform="translate({x:g} {y:g})"><circle r="6.5"/><path d="{path}"/></g>'
     )
 
 
 def _tip(node: elements.GraphNode, phase: str, subtitle: str) -> str:
-    """What hovering says: everything that may have been cut."""
+    """Return the text shown on hovering: everything that may have been cut."""
     parts = [node.title, PHASE_STYLES[phase].word if phase in PHASE_STYLES else "", subtitle]
     parts.append(node.name if node.name != node.title else "")
     if node.mark:
@@ -136,14 +149,16 @@ def _tip(node: elements.GraphNode, phase: str, subtitle: str) -> str:
 
 
 def _marked(node: elements.GraphNode) -> str:
+    """Return the class for a node's change."""
     return f" c-{node.mark}" if node.mark else ""
 
 
 def _badges(numbers: "Sequence[int]", mark: str, width: float) -> str:
-    """On the node's right upper corner: its problems' numbers, and what has become of it."""
+    """Return the badges on the upper right corner: the numbers of problems, and what has changed."""
     parts, right = "", width + 4
-    if numbers:  # as in the list beside the graph
+    if numbers:
         said = ",".join(map(str, numbers[:3])) + ("…" if len(numbers) > 3 else "")
+        # The change stands to the left of the problem's numbers.
         parts, right = _badge(said, "k", right)
     if mark:
         style = CHANGE_STYLES[mark]
@@ -152,7 +167,7 @@ def _badges(numbers: "Sequence[int]", mark: str, width: float) -> str:
 
 
 def _badge(said: str, kind: str, right: float) -> "tuple[str, float]":
-    """(a pill with its right edge at `right`, its left edge)."""
+    """Return a pill with its right edge at `right`, and its left edge."""
     room = max(16.0, text_width(said, _BADGE_SIZE) * 1.1 + 8)
     x = right - room
     drawn = (
@@ -163,30 +178,30 @@ def _badge(said: str, kind: str, right: float) -> "tuple[str, float]":
 
 
 def _box(kind: str, width: float, height: float) -> str:
-    """The outline, which tells the node's kind."""
+    """Return the outline, which shows the node's kind."""
     w, h = f"{width:g}", f"{height:g}"
     box = f'<rect class="b" width="{w}" height="{h}" rx="7"/>'
-    if kind == elements.WORKFLOW:  # a frame in a frame
+    if kind == WORKFLOW_NODE:  # a frame in a frame
         return (
             box
             + f'<rect class="i" x="3" y="3" width="{width - 6:g}" height="{height - 6:g}" rx="5"/>'
         )
-    if kind in (elements.ARRAY, elements.GROUP):  # a pile of cards
+    if kind in (ARRAY_NODE, elements.GROUP):  # a pile of cards
         return (
             f'<path class="b" d="M6-4H{width - 3:g}a7 7 0 0 1 7 7V{height - 6:g}"/>'
             f'<path class="i" d="M3-2H{width - 5:g}a7 7 0 0 1 7 7V{height - 3:g}"/>{box}'
         )
-    if kind == elements.LAUNCH_PLAN:  # pointed to where it leads
+    if kind == LAUNCH_PLAN_NODE:  # pointed to where it leads
         return (
             f'<path class="b" d="M7 0H{width - 12:g}L{w} {height / 2:g}L{width - 12:g} {h}H7'
             f'a7 7 0 0 1-7-7V7a7 7 0 0 1 7-7Z"/>'
         )
-    if kind == elements.BRANCH:  # pointed at both ends
+    if kind == BRANCH_NODE:  # pointed at both ends
         return (
             f'<path class="b" d="M10 0H{width - 10:g}L{w} {height / 2:g}L{width - 10:g} {h}H10'
             f'L0 {height / 2:g}Z"/>'
         )
-    if kind == elements.GATE:  # cut corners
+    if kind == GATE_NODE:  # cut corners
         return (
             f'<path class="b" d="M10 0H{width - 10:g}L{w} 10V{height - 10:g}L{width - 10:g} {h}H10'
             f'L0 {height - 10:g}V10Z"/>'

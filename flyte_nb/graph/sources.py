@@ -1,46 +1,50 @@
-"""The graph in other languages: DOT for Graphviz, Mermaid for GitHub, GitLab and JupyterLab's Markdown.
+"""Write the graph in other languages: DOT for Graphviz, Mermaid for GitHub, GitLab and JupyterLab.
 
 Nodes are written by number, so that no id can break a language; titles are quoted.
 """
 
+from flyte_nb.api.nodes import (
+    ARRAY_NODE,
+    BRANCH_NODE,
+    END_NODE,
+    GATE_NODE,
+    LAUNCH_PLAN_NODE,
+    START_NODE,
+    WORKFLOW_NODE,
+)
 from flyte_nb.graph.elements import (
-    ARRAY,
-    BRANCH,
     CASE,
     FAILURE,
-    GATE,
     GROUP,
     INPUTS,
-    LAUNCH_PLAN,
     ORDER,
     OUTPUTS,
-    WORKFLOW,
-    Frame,
     Graph,
     GraphEdge,
+    GraphFrame,
     GraphNode,
 )
 from flyte_nb.graph.places import FRAME_PAD
 from flyte_nb.graph.xml import possible
 
 _DOT_SHAPES = {
-    WORKFLOW: "shape=box,peripheries=2",
-    ARRAY: "shape=box3d",
+    WORKFLOW_NODE: "shape=box,peripheries=2",
+    ARRAY_NODE: "shape=box3d",
     GROUP: "shape=box3d",
-    LAUNCH_PLAN: "shape=cds",
-    BRANCH: "shape=diamond",
-    GATE: "shape=octagon",
+    LAUNCH_PLAN_NODE: "shape=cds",
+    BRANCH_NODE: "shape=diamond",
+    GATE_NODE: "shape=octagon",
     INPUTS: "shape=box,style=rounded",
     OUTPUTS: "shape=box,style=rounded",
 }
 _DOT_EDGES = {ORDER: "style=dotted", FAILURE: "style=dashed"}
 _MERMAID_SHAPES = {
-    WORKFLOW: '[["{}"]]',
-    ARRAY: '[/"{}"\\]',
+    WORKFLOW_NODE: '[["{}"]]',
+    ARRAY_NODE: '[/"{}"\\]',
     GROUP: '[["{}"]]',
-    LAUNCH_PLAN: '>"{}"]',
-    BRANCH: '{{"{}"}}',
-    GATE: '{{{{"{}"}}}}',
+    LAUNCH_PLAN_NODE: '>"{}"]',
+    BRANCH_NODE: '{{"{}"}}',
+    GATE_NODE: '{{{{"{}"}}}}',
     INPUTS: '(["{}"])',
     OUTPUTS: '(["{}"])',
 }
@@ -49,20 +53,20 @@ _PORT = "●"
 
 
 def dot_source(graph: Graph) -> str:
-    """The graph in DOT, with titles and shapes; open nodes are clusters."""
+    """Return the graph in DOT, with titles and shapes; open nodes are clusters."""
     return _Dot(graph).text()
 
 
 def mermaid_source(graph: Graph) -> str:
-    """The graph as a Mermaid flowchart; open nodes are subgraphs.
+    """Return the graph as a Mermaid flowchart; open nodes are subgraphs.
 
-    Put it between three backquotes and the word `mermaid` in Markdown.
+    In Markdown, put it into a fenced code block with the language `mermaid`.
     """
     return _Mermaid(graph).text()
 
 
 class _Writer:
-    """What both languages have in common: numbers for ids, and frames in frames."""
+    """The common part of both languages: ids as numbers, and frames inside frames."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
@@ -73,6 +77,7 @@ class _Writer:
         self._lines: list[str] = []
 
     def _contents(self) -> None:
+        """Write all nodes and frames, each frame around its contents, then all edges."""
         inside = {member for frame in self._graph.frames for member in frame.members}
         waiting: list[tuple[str | None, int]] = [
             (thing, 1) for thing in reversed([*self._nodes, *self._frames]) if thing not in inside
@@ -80,7 +85,8 @@ class _Writer:
         while waiting:
             thing, depth = waiting.pop()
             indent = "  " * depth
-            if thing is None:  # the end of a frame
+            # `None` stands for the end of a frame.
+            if thing is None:
                 self._lines.append(f"{indent}{self._closing}")
             elif thing in self._frames:
                 self._lines.append(indent + self._opening(self._frames[thing]))
@@ -94,20 +100,26 @@ class _Writer:
 
     _closing = ""
 
-    def _opening(self, frame: Frame) -> str:
+    def _opening(self, frame: GraphFrame) -> str:
+        """Return the line that begins a frame."""
         raise NotImplementedError
 
     def _node(self, node: GraphNode) -> str:
+        """Return the line of a node."""
         raise NotImplementedError
 
     def _edge(self, edge: GraphEdge) -> str:
+        """Return the line of an edge."""
         raise NotImplementedError
 
 
 class _Dot(_Writer):
+    """Write DOT."""
+
     _closing = "}"
 
     def text(self) -> str:
+        """Return the whole graph."""
         self._lines = [
             f"digraph {_dot(self._graph.title)} {{",
             "  rankdir=LR; compound=true; fontname=Helvetica;",
@@ -117,16 +129,17 @@ class _Dot(_Writer):
         self._contents()
         return "\n".join([*self._lines, "}", ""])
 
-    def _opening(self, frame: Frame) -> str:
+    def _opening(self, frame: GraphFrame) -> str:
         number = self._number[frame.node.id]
-        label = _dot(*_said(frame.node))
+        label = _dot(*_title_lines(frame.node))
         margin = f"margin={FRAME_PAD}; style=rounded;"
-        # An arrow can only lead to a node; one that leads to the frame ends at its edge.
+        # In DOT an arrow can only lead to a node. One to the frame leads to a node inside and is clipped
+        # at the frame's edge; a frame without nodes gets an invisible one.
         anchor = "" if self._anchor(frame) else f" a{number} [shape=point, style=invis];"
         return f"subgraph cluster_{number} {{ label={label}; {margin}{anchor}"
 
-    def _anchor(self, frame: "Frame | None") -> "str | None":
-        """A node that lies in the frame, at any depth."""
+    def _anchor(self, frame: "GraphFrame | None") -> "str | None":
+        """Return a node inside the frame, at any depth, or `None`."""
         seen: set[str] = set()
         while frame is not None and frame.node.id not in seen:
             seen.add(frame.node.id)
@@ -143,7 +156,9 @@ class _Dot(_Writer):
             return f"n{number} [shape=point, width=0.06];"
         shape = _DOT_SHAPES.get(node.kind, "")
         mark = f", xlabel={_dot(node.mark)}" if node.mark else ""
-        return f"n{number} [label={_dot(*_said(node))}{', ' + shape if shape else ''}{mark}];"
+        return (
+            f"n{number} [label={_dot(*_title_lines(node))}{', ' + shape if shape else ''}{mark}];"
+        )
 
     def _edge(self, edge: GraphEdge) -> str:
         options = [_DOT_EDGES[edge.kind]] if edge.kind in _DOT_EDGES else []
@@ -156,7 +171,8 @@ class _Dot(_Writer):
             if frame is None:
                 ends.append(f"n{number}")
                 continue
-            port = f"{end}/{'end-node' if clip == 'ltail' else 'start-node'}"
+            # With ports inside the frame the arrow ends at the port; it needs no clipping then.
+            port = f"{end}/{END_NODE if clip == 'ltail' else START_NODE}"
             if port in self._nodes:
                 ends.append(f"n{self._number[port]}")
             else:
@@ -166,26 +182,29 @@ class _Dot(_Writer):
 
 
 class _Mermaid(_Writer):
+    """Write Mermaid."""
+
     _closing = "end"
 
     def text(self) -> str:
+        """Return the whole graph."""
         self._lines = ["flowchart LR"]
         self._contents()
         return "\n".join([*self._lines, ""])
 
-    def _opening(self, frame: Frame) -> str:
-        return f'subgraph n{self._number[frame.node.id]}["{_mermaid(*_said(frame.node))}"]'
+    def _opening(self, frame: GraphFrame) -> str:
+        return f'subgraph n{self._number[frame.node.id]}["{_mermaid(*_title_lines(frame.node))}"]'
 
     def _node(self, node: GraphNode) -> str:
         number = self._number[node.id]
         if node.is_port:
             return f'n{number}(("{_PORT}"))'
         shape = _MERMAID_SHAPES.get(node.kind, '["{}"]')
-        return f"n{number}{shape.format(_mermaid(*_said(node), node.mark))}"
+        return f"n{number}{shape.format(_mermaid(*_title_lines(node), node.mark))}"
 
     def _edge(self, edge: GraphEdge) -> str:
         ends = []
-        for end, port in ((edge.source, "end-node"), (edge.target, "start-node")):
+        for end, port in ((edge.source, END_NODE), (edge.target, START_NODE)):
             inner = f"{end}/{port}"
             thing = inner if end in self._frames and inner in self._nodes else end
             ends.append(f"n{self._number[thing]}")
@@ -194,23 +213,24 @@ class _Mermaid(_Writer):
         return f"{ends[0]} {arrow}{f'|{chr(34)}{label}{chr(34)}|' if label else ''} {ends[1]}"
 
 
-def _said(node: GraphNode) -> "tuple[str, str]":
+def _title_lines(node: GraphNode) -> "tuple[str, str]":
+    """Return the title and the second line."""
     return node.title, node.subtitle
 
 
 def _dot(*lines: str) -> str:
-    """Lines as a quoted string."""
+    """Return the lines as a quoted text of DOT."""
     said = "\n".join(possible(line) for line in lines if line)
     return '"' + said.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
 def _mermaid(*lines: str) -> str:
-    """Lines as what stands between quotes."""
+    """Return the lines as a text that can stand between quotes."""
     return "<br/>".join(_mermaid_line(line) for line in lines if line)
 
 
 def _mermaid_line(line: str) -> str:
-    """Whatever could mean something to Mermaid, Markdown or HTML is written as an entity."""
+    """Return the line with everything that could mean something to Mermaid, Markdown or HTML as an entity."""
     return "".join(
         c if c.isalnum() or c in _MERMAID_PLAIN or ord(c) > 0x9F else f"#{ord(c)};"
         for c in " ".join(possible(line).split())

@@ -1,16 +1,17 @@
-"""The one writer of SVG: a layout, phases and problems in; text out. Same input, same bytes.
+"""Write SVG: a layout, phases and problems in, text out. The same input gives the same bytes.
 
-Every node is `<g id="node-<id>" data-phase="…">` with its box (`.b`), its mark (`.m`), its title and its
-second line (`.s`); a script recolours by setting `data-phase` and the mark's `d` (see
-`palette.MARK_PATHS`), and never lays out again. Arrows carry `data-s` and `data-t`.
+Every node is `<g id="node-<id>" data-phase="…">` with its box (`.b`), its mark (`.m`), its title
+and its second line (`.s`). A script recolours a node by setting `data-phase` and the mark's `d`
+(see `palette.MARK_PATHS`); that never needs another layout. Arrows carry `data-s` and `data-t`.
 
-A frame is written the same way, with the class `f` in place of `n`. The places on its edge where arrows go
-on have the class `port` and never a phase. In a live graph what opens has `data-open="0"`, what is open
-`data-open="1"`, and both the glyph `.o` to click on.
+A frame is written the same way, with the class `f` in place of `n`. Ports on its edge have the
+class `port` and no phase. In a live graph a node that can be opened has `data-open="0"`, an open
+one `data-open="1"`, and both have the glyph `.o` to click on.
 """
 
 from collections.abc import Mapping, Sequence
 
+from flyte_nb.api.nodes import END_NODE
 from flyte_nb.api.problems import Problem
 from flyte_nb.graph import elements
 from flyte_nb.graph.metrics import text_width
@@ -21,7 +22,7 @@ from flyte_nb.graph.shapes import PROBLEM, frame_shape, node_shape, port_shape
 from flyte_nb.graph.svg_style import ROOT, THEMES, style_sheet
 from flyte_nb.graph.xml import text as _text
 
-_EXIT = f"/{elements.END}"
+_EXIT = f"/{END_NODE}"
 _LIVE = frozenset({"RUNNING", "DYNAMIC_RUNNING", "SUCCEEDING"})
 _BAD = frozenset({"FAILED", "FAILING", "TIMED_OUT", PROBLEM})
 
@@ -36,28 +37,33 @@ def svg(
     live: bool = False,
     opens: bool = False,
 ) -> str:
-    """The graph as an SVG document.
+    """Return the graph as an SVG document.
 
     Args:
         layout: where everything is.
-        phases: keys of `PHASE_STYLES` by node id; a node without one is drawn neutrally.
-        problems: drawn on their node with their number, counted from 1, and on the arrow of their
+        phases: keys of `PHASE_STYLES` by node id; a node without one is drawn in neutral colours.
+        problems: drawn with their number, counted from 1, on their node and on the arrow of their
             variable.
-        subtitles: the second line by node id; default: the phase's word, else what the node is.
+        subtitles: the second line by node id; default: the phase's word, else the node's own second
+            line.
         theme: `light`, `dark`, `auto` (follows the system; for an `<img>`) or `page` (follows the
-            notebook's theme; only where the SVG stands in the page itself).
-        live: whether it will be recoloured: then every node has a mark and a second line, and the
-            style sheet knows all phases.
-        opens: whether what opens and closes can be clicked on; so it is in a live graph.
+            notebook's
+            theme; only for an SVG inside the page itself).
+        live: whether it will be recoloured. Then every node has a mark and a second line, and the
+            style
+            sheet has all phases.
+        opens: whether nodes can be opened and closed by a click; always so in a live graph.
 
     Raises:
         ValueError: when `theme` is none of the four.
     """
     if theme not in THEMES:
-        raise ValueError(f"theme is {theme!r}; it is one of {', '.join(THEMES)}")
+        raise ValueError(f"theme={theme!r} is not known: write one of {', '.join(THEMES)}")
     phases, subtitles = phases or {}, subtitles or {}
     numbers, variables = pinned(layout.graph, problems)
     shown = _shown(layout, phases, numbers)
+    # Only the phases that occur are in the style sheet, which otherwise would be larger than most
+    # graphs. A problem may be drawn without being a phase.
     used = None if live else [*shown.values(), *_BAD]
     opens = opens or live
     frames = opens or bool(layout.frames)
@@ -65,6 +71,7 @@ def svg(
     said = {node_id: ", ".join(dict.fromkeys(filter(None, v))) for node_id, v in variables.items()}
     said.update({node_id: text for node_id, text in subtitles.items() if text})
     how = {"live": live, "opens": opens}
+    # Later parts are drawn over earlier ones: frames, then arrows, then labels, then nodes.
     parts = [_head(layout, sheet)]
     for frame in layout.frames:
         phase = shown.get(frame.frame.node.id, "")
@@ -83,6 +90,7 @@ def svg(
 
 
 def _head(layout: Layout, sheet: str) -> str:
+    """Return the beginning of the document."""
     width, height = f"{layout.width:g}", f"{layout.height:g}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="{ROOT}" width="{width}" height="{height}"'
@@ -92,19 +100,19 @@ def _head(layout: Layout, sheet: str) -> str:
 
 
 def _changes(graph: elements.Graph) -> bool:
-    """Whether the graph says what differs from another one."""
+    """Return whether the graph is marked with its differences from another one."""
     return any(node.mark for node in graph.nodes) or any(edge.mark for edge in graph.edges)
 
 
 def marks() -> "dict[str, tuple[str, str]]":
-    """(path of the mark, word) by phase: what a script needs to recolour a live graph."""
+    """Return the path of the mark and the word of each phase, which a script needs for recolouring."""
     return {phase: (MARK_PATHS[style.shape], style.word) for phase, style in PHASE_STYLES.items()}
 
 
 def _shown(
     layout: Layout, phases: "Mapping[str, str]", numbers: "Mapping[str, list[int]]"
 ) -> "dict[str, str]":
-    """The phase each node is drawn with."""
+    """Return the phase with which each node is drawn."""
     shown = {}
     nodes = [placed.node for placed in layout.nodes]
     for node in (*nodes, *(placed.frame.node for placed in layout.frames)):
@@ -118,7 +126,8 @@ def _shown(
 
 
 def group_phase(phases: "Sequence[str]") -> str:
-    """The phase of a group: what needs attention first, else what all have in common."""
+    """Return the phase of a group: what needs attention first, else what all members share."""
+    # In the order of urgency; a single failure among thousands of elements must be visible.
     for phase in ("FAILED", "TIMED_OUT", "FAILING", "ABORTED", "PAUSED", "RUNNING"):
         if phase in phases:
             return phase
@@ -134,11 +143,13 @@ def _edge(
     *,
     live: bool,
 ) -> str:
+    """Return an arrow with its head, its state and its mark."""
     edge = route.edge
     target = shown.get(edge.target, "")
     state = ""
     if edge.source == edge.target or route.tip[2] == -1.0:
         state = " bad"  # it closes a cycle
+    # An arrow is marked when it carries a variable that has a problem at its target.
     elif edge.target in variables:
         wrong = variables[edge.target]
         state = " bad" if any(to in wrong for _, to in edge.variables) else ""
@@ -148,18 +159,21 @@ def _edge(
         state += f" c-{edge.mark}"
     kind = f" {edge.kind}" if edge.kind in (elements.ORDER, elements.FAILURE) else ""
     x, y, dx, dy = route.tip
-    # An open head in the line's own stroke; two strokes from the tip, so that dashes begin there.
+    # The head is open and part of the line's own path. It is two strokes from the tip, so that the
+    # dashes of both begin there.
     if edge.target.endswith(_EXIT):
-        head = ""  # it goes on outside of the frame
+        head = ""  # the arrow continues outside of the frame
     elif dx == 1.0:
         head = f"M{x:g} {y:g}l-6-3.6M{x:g} {y:g}l-6 3.6"
     else:
+        # Not horizontal: the head is turned into the direction of the line.
         along, across = (-6 * dx, -6 * dy), (-3.6 * dy, 3.6 * dx)
         head = "".join(
             f"M{x:g} {y:g}l{along[0] + side * across[0]:.4g} {along[1] + side * across[1]:.4g}"
             for side in (1, -1)
         )
-    tip = _carries(edge) if live else ""  # an image at rest says nothing when hovered
+    # Browsers show no titles inside an `<img>`, so a static picture does not get them.
+    tip = _carries(edge) if live else ""
     end = f">{tip}</path>" if tip else "/>"
     if edge.mark and dx == 1.0:
         sign = CHANGE_STYLES[edge.mark].path
@@ -171,12 +185,13 @@ def _edge(
 
 
 def _carries(edge: elements.GraphEdge) -> str:
-    """What hovering over an arrow says: `o0 → rows`, a line a variable."""
+    """Return the text shown on hovering over an arrow: `o0 → rows`, one line for each variable."""
     said = "\n".join(f"{var} → {to}" for var, to in edge.variables)
     return f"<title>{_text(said)}</title>" if said else ""
 
 
 def _label(route: Route, at: "tuple[float, float]") -> str:
+    """Return an arrow's label on a small background."""
     x, y = at
     width = text_width(route.label, LABEL_SIZE) + 10
     return (

@@ -1,7 +1,7 @@
-"""The style sheet of a graph: phases as attribute selectors, so that recolouring is one attribute.
+"""Write the style sheet of a graph: phases are attribute selectors, so recolouring sets one attribute.
 
-A node is `<g class="n" data-phase="RUNNING">`; an arrow has the class `live` or `bad`. The sheet is
-scoped by the class `fnb-graph` of the `<svg>`, so that it can stand in a page.
+A node is `<g class="n" data-phase="RUNNING">`; an arrow has the class `live` or `bad`. Every rule
+is limited to the class `fnb-graph` of the `<svg>`, so that the sheet can be a part of a page.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,8 +11,8 @@ from flyte_nb.graph.palette import CHANGE_STYLES, DARK, LIGHT, PHASE_STYLES, Pha
 ROOT = "fnb-graph"
 THEMES = ("light", "dark", "auto", "page")
 
-# Ancestors by which notebook front ends say that their theme is dark. In one selector: a browser tries
-# every rule on every node that is recoloured.
+# Attributes and classes by which JupyterLab, VS Code and others mark a dark page. They are in one selector
+# because a browser tries every rule on every node that is recoloured.
 _DARK_PAGE = ':is([data-jp-theme-light="false"],.vscode-dark,[data-theme="dark"])'
 _FONT = 'system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif'
 
@@ -59,14 +59,15 @@ def style_sheet(
     frames: bool = False,
     changes: bool = False,
 ) -> str:
-    """The CSS for a theme.
+    """Return the CSS for a theme.
 
     Args:
-        theme: `light`; `dark`; `auto`, which follows the system's preference; or `page`, which follows
-            the notebook it stands in (JupyterLab, Notebook, VS Code), for graphs inlined in a page.
-        phases: which phases can occur; `None` for all, as a live graph needs.
+        theme: `light`; `dark`; `auto`, which follows the system's preference; or `page`, which
+            follows the
+            notebook it is in (JupyterLab, Notebook, VS Code).
+        phases: the phases that can occur; `None` for all, as a live graph needs.
         frames: whether something is open, or can be opened on the page.
-        changes: whether the graph says what differs from another one.
+        changes: whether the graph is marked with its differences from another one.
     """
     styles = _styles(phases)
     shapes = _SHAPES + (_FRAMES if frames else "") + (_CHANGES if changes else "")
@@ -87,11 +88,13 @@ def style_sheet(
 
 
 def _change_colors(root: str, *, dark: bool) -> str:
+    """Return the colours of marked nodes and arrows."""
     rules = []
     for mark, style in CHANGE_STYLES.items():
         tone = style.dark if dark else style.light
         ink, paper = tone.ink, (DARK if dark else LIGHT).card
-        plain = f'.c-{mark}[data-phase=""]>.b'  # a phase, or a problem, is shown before a change
+        # Only without a phase: a phase or a problem is more important than a change.
+        plain = f'.c-{mark}[data-phase=""]>.b'
         rules.append(f"{root} {plain},{root} .e.c-{mark},{root} .g.c-{mark}{{stroke:{ink}}}")
         rules.append(f"{root} .n{plain}{{fill:{tone.fill}}}{root} rect.c-{mark}{{fill:{ink}}}")
         rules.append(f"{root} text.c-{mark}{{fill:{paper}}}")
@@ -99,13 +102,14 @@ def _change_colors(root: str, *, dark: bool) -> str:
 
 
 def _styles(phases: "Iterable[str] | None") -> "Mapping[str, PhaseStyle]":
+    """Return the styles of these phases; of all for `None`."""
     if phases is None:
         return PHASE_STYLES
     return {phase: PHASE_STYLES[phase] for phase in sorted(set(phases)) if phase in PHASE_STYLES}
 
 
 def _shared(styles: "Mapping[str, PhaseStyle]") -> str:
-    """What phases have in both themes: dashes and widths."""
+    """Return what phases have in both themes: dashes and widths."""
     rules = []
     for phase, style in styles.items():
         dash = f"stroke-dasharray:{style.dash}" if style.dash else ""
@@ -119,6 +123,7 @@ def _shared(styles: "Mapping[str, PhaseStyle]") -> str:
 def _colors(
     page: str, theme: Theme, styles: "Mapping[str, PhaseStyle]", *, dark: bool, frames: bool
 ) -> str:
+    """Return the colours of one theme."""
     root = f"{page}.{ROOT}"
     bad = _tone(PHASE_STYLES["PROBLEM"], dark=dark)
     live = _tone(PHASE_STYLES["RUNNING"], dark=dark)
@@ -151,6 +156,7 @@ def _colors(
 def _by_tone(
     styles: "Mapping[str, PhaseStyle]", *, dark: bool
 ) -> "dict[tuple[str, str], list[str]]":
+    """Return the phases that share colours, by these colours, so that each rule is written once."""
     groups: dict[tuple[str, str], list[str]] = {}
     for phase, style in styles.items():
         groups.setdefault(_tone(style, dark=dark), []).append(phase)
@@ -158,9 +164,11 @@ def _by_tone(
 
 
 def _select(root: str, phases: "list[str]", part: str) -> str:
+    """Return the selector of a part of the nodes in these phases."""
     return ",".join(f"{root} [data-phase={phase}]>{part}" for phase in phases)
 
 
 def _tone(style: PhaseStyle, *, dark: bool) -> "tuple[str, str]":
+    """Return the colours of a phase in one theme."""
     tone = style.dark if dark else style.light
     return tone.ink, tone.fill

@@ -1,4 +1,4 @@
-"""The graph as text, for terminals, `text/plain` and readers who cannot see the picture."""
+"""Write the graph as text, for terminals, `text/plain` and readers who cannot see the picture."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from flyte_nb.graph.pins import pinned
 from flyte_nb.graph.ranking import adjacency, back_edges, ranks, topological
 
 _MAX_LINES = 200
-_MAX_DEPTH = 24  # levels that are indented; deeper ones stay at that indentation
+_MAX_DEPTH = 24  # levels of indentation; deeper nodes are indented no further
 
 
 def tree(
@@ -18,11 +18,11 @@ def tree(
     phases: "Mapping[str, str] | None" = None,
     problems: "Sequence[Problem]" = (),
 ) -> str:
-    """The graph as an indented tree, one node a line, problems numbered at the end.
+    """Return the graph as an indented tree, one node on a line, with numbered problems at the end.
 
-    Every node stands once, below the last of the nodes it waits for; the others follow it after `←`.
-    A chain stays on one level. What is in an open node, which has a `▾`, stands below it behind `│`.
-    At most 200 nodes are listed.
+    Every node appears once, below the last of the nodes it waits for; the others follow it after
+    `←`. The nodes of a chain have the same indentation. An open node has a `▾`, and its contents
+    are below it, behind `│`. At most 200 nodes are listed.
     """
     numbers = pinned(graph, problems).numbers
     levels = levels_of(graph)
@@ -42,6 +42,7 @@ def tree(
                 line += "  ← " + ", ".join(said[:6]) + (" …" if len(said) > 6 else "")
             lines.append(indent + line)
         children = skeleton.children[index]
+        # Only a fork indents: a chain of a hundred tasks stays readable.
         same = len(children) == 1 or node.is_port or len(indent) >= 2 * _MAX_DEPTH
         deeper = indent if same else f"{indent}  "
         stack.extend((key, child, deeper) for child in reversed(children))
@@ -49,6 +50,7 @@ def tree(
             inner = f"{indent}│ "
             stack.extend((node.id, root, inner) for root in reversed(skeletons[node.id].roots))
     ports = sum(1 for node in graph.nodes if node.is_port)
+    # The first line is the title.
     hidden = len(graph.nodes) - ports + len(graph.frames) - (len(lines) - 1)
     if hidden > 0:
         lines.append(f"  … and {hidden:,} more")
@@ -58,7 +60,7 @@ def tree(
 
 
 class _Skeleton:
-    """One parent a node, so that a level can be printed as a tree."""
+    """A level as a tree: one parent for each node."""
 
     def __init__(self, level: Level) -> None:
         count = len(level.things)
@@ -70,6 +72,8 @@ class _Skeleton:
         self.children: list[list[int]] = [[] for _ in range(count)]
         self.others: list[list[int]] = [[] for _ in range(count)]
         self.roots: list[int] = []
+        # The parent is the last predecessor in the layout, so a node is listed when all it waits
+        # for is above it.
         for node in topological(successors, predecessors):
             sources = sorted(predecessors[node], key=lambda parent: (rank[parent], parent))
             if sources:
@@ -80,6 +84,7 @@ class _Skeleton:
 
 
 def _line(node: GraphNode, phases: "Mapping[str, str]", numbers: "Mapping[str, list[int]]") -> str:
+    """Return the line of a node: its mark, its problems or its phase, its title."""
     if node.kind in (INPUTS, OUTPUTS):
         return f"{node.title}: {node.subtitle}"
     parts = [CHANGE_STYLES[node.mark].mark] if node.mark else []

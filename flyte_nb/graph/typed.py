@@ -1,13 +1,13 @@
-"""Types on arrows, when they are asked for: what comes in, written once in front of each node."""
+"""Label arrows with the types they carry, once in front of each node."""
 
 from flyte_nb.graph.elements import Graph, GraphEdge
 
 
 def typed(graph: Graph) -> Graph:
-    """The graph with labels that say what each node takes: `list[int]`, or `rows: dataset, depth: int`.
+    """Return the graph with labels for what each node takes: `list[int]`, or `rows: dataset, depth: int`.
 
-    All arrows into a node end at one place, so one label stands there for all of them. A branch's
-    conditions stay. Types that are not known are left out.
+    All arrows into a node end at the same place, so one label there is enough for all of them. A
+    branch's conditions stay. Unknown types are left out.
     """
     into: dict[str, list[GraphEdge]] = {}
     for edge in graph.edges:
@@ -16,7 +16,8 @@ def typed(graph: Graph) -> Graph:
     said: dict[tuple[str, str], str] = {}
     for target, edges in into.items():
         pairs = [
-            *dict.fromkeys(  # a list that is gathered from many nodes is said once
+            # A list whose items come from many nodes is one input, and is written once.
+            *dict.fromkeys(
                 (to, word)
                 for edge in edges
                 for (_, to), word in zip(edge.variables, edge.types, strict=True)

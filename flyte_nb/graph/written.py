@@ -1,30 +1,30 @@
-"""Graphs of workflows as they were written, right or wrong."""
+"""Read the graph of a workflow template as its author wrote it, valid or not.
+
+A workflow that does not compile has no closure; this is how its picture is drawn, with its problems
+on it.
+"""
 
 from collections.abc import Iterator, Mapping
 
 from flyte_nb.api import literals as lit
 from flyte_nb.api import specs
-from flyte_nb.graph.building import Drawing, map_subtitle, short_name
-from flyte_nb.graph.elements import (
-    ARRAY,
-    DATA,
-    END,
-    FAILURE,
-    LAUNCH_PLAN,
-    ORDER,
-    START,
-    TASK,
-    WORKFLOW,
-    Graph,
-    GraphNode,
+from flyte_nb.api.nodes import (
+    ARRAY_NODE,
+    END_NODE,
+    LAUNCH_PLAN_NODE,
+    START_NODE,
+    TASK_NODE,
+    WORKFLOW_NODE,
 )
+from flyte_nb.graph.drawing import Drawing, map_subtitle, short_name
+from flyte_nb.graph.elements import DATA, FAILURE, ORDER, Graph, GraphNode
 
 _KINDS: "dict[type, str]" = {
-    specs.WorkflowNode: WORKFLOW,
-    specs.LaunchPlanNode: LAUNCH_PLAN,
-    specs.ArrayNode: ARRAY,
+    specs.WorkflowNode: WORKFLOW_NODE,
+    specs.LaunchPlanNode: LAUNCH_PLAN_NODE,
+    specs.ArrayNode: ARRAY_NODE,
 }
-_SUBTITLES = {TASK: "", WORKFLOW: "sub-workflow", LAUNCH_PLAN: "launch plan"}
+_SUBTITLES = {TASK_NODE: "", WORKFLOW_NODE: "sub-workflow", LAUNCH_PLAN_NODE: "launch plan"}
 
 
 def graph_of_template(
@@ -33,12 +33,13 @@ def graph_of_template(
     *,
     sub_workflows: "Mapping[str, specs.WorkflowTemplate] | None" = None,
 ) -> Graph:
-    """A workflow as it was written, right or wrong.
+    """Return the graph of a template.
 
     Args:
-        template: may have cycles, missing nodes and bindings of the wrong type.
-        names: titles by node id, where they should not be the last part of the target's name.
-        sub_workflows: templates by full name of what its nodes run, at any depth; those can be opened.
+        template: it may have cycles, missing nodes and bindings of wrong types.
+        names: titles by node id, where they should differ from the last part of the target's name.
+        sub_workflows: templates of what nodes run, at any depth, by full name. Those nodes can be
+            opened.
     """
     subs = sub_workflows or {}
     top = _read(template, names or {}, subs)
@@ -57,6 +58,7 @@ def _read(
     names: "Mapping[str, str]",
     subs: "Mapping[str, specs.WorkflowTemplate]",
 ) -> Graph:
+    """Return the graph of one template, without what it opens to."""
     drawing = Drawing(short_name(template.id.name), template.id.name)
     for node in template.nodes:
         _add(drawing, node, names, subs)
@@ -64,7 +66,7 @@ def _read(
         _add(drawing, template.failure_node, names, subs, failure=True)
     for binding in template.outputs:
         for source, var in _references(binding.data):
-            drawing.edge(source or START, END, var=var, to=binding.var)
+            drawing.edge(source or START_NODE, END_NODE, var=var, to=binding.var)
     drawing.interface(list(template.interface.inputs), list(template.interface.outputs))
     return drawing.graph()
 
@@ -77,12 +79,14 @@ def _add(
     *,
     failure: bool = False,
 ) -> None:
-    kind = _KINDS.get(type(node.target), TASK)
+    """Add a node and the arrows of its bindings."""
+    kind = _KINDS.get(type(node.target), TASK_NODE)
     name = node.target.reference.name
     title = names.get(node.id) or short_name(node.metadata.name or name) or node.id
     subtitle = "runs on failure" if failure else _subtitle(node, kind)
-    opens = name if kind == WORKFLOW and name in subs else ""
+    opens = name if kind == WORKFLOW_NODE and name in subs else ""
     drawing.nodes.append(GraphNode(node.id, kind, title, subtitle, name, (), opens))
+    # Constants only help to tell equal titles apart; they are no arrows.
     given = drawing.literals[node.id] = {}
     for binding in node.bindings:
         if isinstance(binding.data, lit.Literal):
@@ -91,12 +95,13 @@ def _add(
             continue
         for source, var in _references(binding.data):
             arrow = FAILURE if failure else DATA
-            drawing.edge(source or START, node.id, kind=arrow, var=var, to=binding.var)
+            drawing.edge(source or START_NODE, node.id, kind=arrow, var=var, to=binding.var)
     for source in node.upstream_node_ids:
         drawing.edge(source, node.id, kind=ORDER)
 
 
 def _subtitle(node: specs.Node, kind: str) -> str:
+    """Return the second line of a node."""
     if not isinstance(node.target, specs.ArrayNode):
         return _SUBTITLES[kind]
     target = node.target
@@ -105,11 +110,13 @@ def _subtitle(node: specs.Node, kind: str) -> str:
         for binding in node.bindings
         if (length := _length(binding.data)) is not None
     }
+    # A number of successes is not shown: without the length of the list it says little.
     ratio = 1.0 if target.min_successes is not None else target.min_success_ratio
     return map_subtitle(lengths, target.bound_inputs, target.parallelism or 0, ratio)
 
 
 def _length(data: specs.BindingData) -> "int | None":
+    """Return the length of a list that is written in the workflow; `None` for anything else."""
     if isinstance(data, specs.BindingCollection):
         return len(data.items)
     if isinstance(data, lit.Literal) and data.kind == lit.COLLECTION:
@@ -118,6 +125,7 @@ def _length(data: specs.BindingData) -> "int | None":
 
 
 def _references(data: specs.BindingData) -> "Iterator[tuple[str, str]]":
+    """Yield the node id and the variable of every promise in a binding."""
     waiting: list[specs.BindingData] = [data]
     while waiting:
         item = waiting.pop()
@@ -130,6 +138,7 @@ def _references(data: specs.BindingData) -> "Iterator[tuple[str, str]]":
 
 
 def _scalar(literal: lit.Literal) -> str:
+    """Return a constant as text; empty for anything larger than a scalar."""
     if literal.kind == lit.UNION:
         return _scalar(literal.value[0])
     if literal.kind == lit.FLOAT:

@@ -7,6 +7,7 @@ from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 
 from flyte_nb.api.errors import RemoteError, UsageError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW
+from flyte_nb.api.nodes import END_NODE, START_NODE, TASK_NODE
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import TypedInterface, WorkflowTemplate
 from flyte_nb.client.fetching import Registered
@@ -14,20 +15,11 @@ from flyte_nb.drafting.compiling import Compiled
 from flyte_nb.drafting.drafts import Draft
 from flyte_nb.executions.paths import phases_of
 from flyte_nb.graph.changes import diff as compared
-from flyte_nb.graph.elements import (
-    END,
-    INPUTS,
-    OUTPUTS,
-    START,
-    Graph,
-    GraphEdge,
-    GraphNode,
-)
-from flyte_nb.graph.elements import TASK as TASK_KIND
-from flyte_nb.graph.interfaces import type_word
+from flyte_nb.graph.elements import INPUTS, OUTPUTS, Graph, GraphEdge, GraphNode
 from flyte_nb.graph.model import graph_of, graph_of_template
 from flyte_nb.graph.opening import found, openable, opened
-from flyte_nb.graph.picture import Asked, GraphPicture
+from flyte_nb.graph.picture import GraphPicture, PictureRequest
+from flyte_nb.graph.type_words import type_word
 from flyte_nb.graph.typed import typed
 from flyte_nb.session.defaults import check_entity
 
@@ -96,7 +88,7 @@ def picture(
         engine=engine,
         theme=theme,
     )
-    made.asked = Asked(entity, asked)
+    made.asked = PictureRequest(entity, asked)
     return made
 
 
@@ -137,18 +129,18 @@ def _registered(session: Sees, entity: Registered) -> _Found:
 def _of_task(name: str, interface: TypedInterface) -> Graph:
     """A task between its inputs and its outputs."""
     title = name.rpartition(".")[2]
-    nodes = [GraphNode("n0", TASK_KIND, title, "", name)]
+    nodes = [GraphNode("n0", TASK_NODE, title, "", name)]
     edges = []
     if inputs := interface.inputs:
-        nodes.insert(0, GraphNode(START, INPUTS, "inputs", ", ".join(inputs)))
+        nodes.insert(0, GraphNode(START_NODE, INPUTS, "inputs", ", ".join(inputs)))
         words = tuple(type_word(variable.type) for variable in inputs.values())
         pairs = tuple((var, var) for var in inputs)
-        edges.append(GraphEdge(START, "n0", variables=pairs, types=words))
+        edges.append(GraphEdge(START_NODE, "n0", variables=pairs, types=words))
     if outputs := interface.outputs:
-        nodes.append(GraphNode(END, OUTPUTS, "outputs", ", ".join(outputs)))
+        nodes.append(GraphNode(END_NODE, OUTPUTS, "outputs", ", ".join(outputs)))
         words = tuple(type_word(variable.type) for variable in outputs.values())
         pairs = tuple((var, var) for var in outputs)
-        edges.append(GraphEdge("n0", END, variables=pairs, types=words))
+        edges.append(GraphEdge("n0", END_NODE, variables=pairs, types=words))
     return Graph(title, tuple(nodes), tuple(edges), name)
 
 

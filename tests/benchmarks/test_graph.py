@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from flyte_nb.graph.elements import TASK, Graph, GraphEdge, GraphNode
+from flyte_nb.api.nodes import TASK_NODE
+from flyte_nb.graph.elements import Graph, GraphEdge, GraphNode
 from flyte_nb.graph.layout import layered
 from flyte_nb.graph.svg import svg
 
@@ -78,7 +79,8 @@ def make_graph(kind: str, count: int, seed: int = 3) -> Graph:
     return Graph(
         kind,
         tuple(
-            GraphNode(f"n{i}", TASK, f"task_{i}", "", f"my.module.task_{i}") for i in range(count)
+            GraphNode(f"n{i}", TASK_NODE, f"task_{i}", "", f"my.module.task_{i}")
+            for i in range(count)
         ),
         tuple(GraphEdge(f"n{a}", f"n{b}") for a, b in sorted(edges)),
     )

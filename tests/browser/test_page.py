@@ -11,7 +11,8 @@ sys.path.append(str(Path(__file__).parent))  # for `page`
 
 from page import chromium_or_skip, open_graph, traits
 
-from flyte_nb.graph.elements import TASK, Graph, GraphEdge, GraphNode
+from flyte_nb.api.nodes import TASK_NODE
+from flyte_nb.graph.elements import Graph, GraphEdge, GraphNode
 from flyte_nb.graph.layout import layered
 from flyte_nb.graph.svg import svg
 
@@ -25,7 +26,7 @@ def browser() -> "Iterator[Any]":
 
 def fan(width: int) -> "dict[str, Any]":
     """One node, and so many that follow it."""
-    nodes = [GraphNode(f"n{i}", TASK, f"fit {i}") for i in range(width + 1)]
+    nodes = [GraphNode(f"n{i}", TASK_NODE, f"fit {i}") for i in range(width + 1)]
     edges = [GraphEdge("n0", node.id) for node in nodes[1:]]
     graph = Graph("wf", tuple(nodes), tuple(edges))
     facts = {

@@ -1,4 +1,4 @@
-"""Single changes that make a well-formed workflow wrong, each with the code it is refused with."""
+"""Changes that make a well-formed workflow wrong, each with the code that it is refused with."""
 
 import workflow_making as w
 from well_formed import TASKS

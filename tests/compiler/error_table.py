@@ -93,8 +93,8 @@ TABLE = [
     (wf(w.node("n0", INC, n=1), outputs={"o": w.INT}), "ParameterNotBound", "end-node", "Parameter not bound [o].", "output 'o' (int) gets no value"),  # noqa: E501
     (wf(BAD_ALIAS), "ParameterNotBound", "n0", "Parameter not bound [a].", "an output 'o1'"),
     (wf(ALIASED), "DuplicateAlias", "n0", "Duplicate alias [b] found. An output alias can only be used once in the Workflow.", "two aliases"),  # noqa: E501
-    (wf(TWICE), "ParameterBoundMoreThanOnce", "n0", "Input [n] is bound more than once.", "given twice"),
-    (wf(w.node("n0", INC, n=1, m=2)), "VariableNameNotFound", "n0", "Variable [m] not found on node [n0].", "no input 'm'; it takes n"),  # noqa: E501
+    (wf(TWICE), "ParameterBoundMoreThanOnce", "n0", "Input [n] is bound more than once.", "given two values"),
+    (wf(w.node("n0", INC, n=1, m=2)), "VariableNameNotFound", "n0", "Variable [m] not found on node [n0].", "no input 'm'; its inputs are n"),  # noqa: E501
     (wf(w.node("n0", INC, n=w.promise("o1", "n1")), w.node("n1", INC, n=1)), "VariableNameNotFound", "n1", "Variable [o1] not found on node [n1].", "no output 'o1'; its outputs are o0"),  # noqa: E501
     (wf(w.node("n0", INC, n=w.promise("k"))), "VariableNameNotFound", "start-node", "Variable [k] not found on node [start-node].", "The workflow has no input 'k'"),  # noqa: E501
     (wf(w.node("n0", INC, n=w.promise("o0", "n7"))), "NodeReferenceNotFound", "n7", "Referenced node [n7] not found.", "'n7'"),  # noqa: E501
@@ -108,15 +108,15 @@ TABLE = [
     (wf(w.node("n0", EITHER, u=["a"])), "IncompatibleBindingUnionValue", "n0", "which does not match any of the variants.", "fits none"),  # noqa: E501
     (wf(w.node("n0", INC, n=w.promise("rovs", "n1", "x")), w.node("n1", DATA)), "VariableNameNotFound", "n1", "Variable [rovs]", "o0"),  # noqa: E501
     (wf(w.node("n0", INC, n=w.promise("o0", "n1", "rovs")), w.node("n1", DATA)), "FieldNotFound", "n0", "doesn't have field [rovs].", "no field 'rovs'; it has name, rows"),  # noqa: E501
-    (wf(w.node("n0", INC, n=w.promise("o-0", "n1")), w.node("n1", SAY)), "SyntaxError", "n0", "Failed to parse element [o-0].", "no name"),  # noqa: E501
+    (wf(w.node("n0", INC, n=w.promise("o-0", "n1")), w.node("n1", SAY)), "SyntaxError", "n0", "Failed to parse element [o-0].", "not a name"),  # noqa: E501
     (wf(w.node("n0", INC, n=w.promise("[0].o0", "n1")), w.node("n1", SAY)), "MismatchingTypes", "n0", "The output variable '[0].o0'", "is str"),  # noqa: E501
-    (wf(w.node("n0", BLOBS, b=NO_BLOB)), "UnrecognizedValue", "n0", "Unrecognized value [*core.Scalar_Blob].", "no known type"),  # noqa: E501
+    (wf(w.node("n0", BLOBS, b=NO_BLOB)), "UnrecognizedValue", "n0", "Unrecognized value [*core.Scalar_Blob].", "is not known"),  # noqa: E501
     (wf(*CYCLE), "CycleDetected", "start-node", "A cycle has been detected while traversing the Workflow [start-node>n0>n1>n0].", "n0 → n1 → n0"),  # noqa: E501
     (wf(*RING), "UnreachableNodes", "start-node", "The Workflow contain unreachable nodes [n0,n1].", "wait for each other"),  # noqa: E501
     (wf(w.node("n0", INC, n=1), w.node("n1", INC, n=1, after=["ghost"])), "UnreachableNodes", "start-node", "The Workflow contain unreachable nodes [n1].", "never start: n1"),  # noqa: E501
     (wf(branch([(None, w.node("n0", INC, n=1))])), "BranchNodeHasNoCondition", "n0", "One of the branches on the node doesn't have a condition.", "no condition"),  # noqa: E501
     (wf(branch([(HALF_CONJUNCTION, w.node("n0", INC, n=1))])), "BranchNodeHasNoCondition", "n0", "One of the branches", "no condition"),  # noqa: E501
-    (wf(branch(otherwise=None)), "BranchNodeHasNoDefault", "n0", "Branch Node must have either the else case set or a default error.", "no condition holds"),  # noqa: E501
+    (wf(branch(otherwise=None)), "BranchNodeHasNoDefault", "n0", "Branch Node must have either the else case set or a default error.", "none of its conditions is true"),  # noqa: E501
     (wf(branch([(POINT, w.node("n0", INC, n=1)), (POINT, None)])), "BranchNodeIdNotFound", "n0", "BranchNode not assigned", "runs nothing"),  # noqa: E501
     (wf(branch([(POINT, w.node("n0", INC, n=1)), (POINT, None)])), "ValueRequired", "n0", "Value required [IfElse.Case.ThenNode].", "runs nothing"),  # noqa: E501
     (wf(branch([(POINT, None)])), "ValueRequired", "n0", "Value required [Branch.IfElse.Case.ThenNode].", "no first case"),  # noqa: E501
@@ -125,7 +125,7 @@ TABLE = [
     (wf(branch([(NO_EXPRESSION, w.node("n0", INC, n=1))])), "ValueRequired", "n0", "Value required [Expr].", "compares nothing"),  # noqa: E501
     (wf(branch([(NONE_CONDITION, w.node("n0", INC, n=1))])), "ValueRequired", "n0", "Value required [RightValue.Val].", "not None"),  # noqa: E501
     (wf(branch([(HALF_CONDITION, w.node("n0", INC, n=1))])), "ValueRequired", "n0", "Value required [RightValue].", "missing"),  # noqa: E501
-    (wf(branch([(w.comparison("k", 1), w.node("n0", INC, n=1))])), "VariableNameNotFound", "n0", "Variable [k] not found on node [n0].", "no input 'k'; it takes n"),  # noqa: E501
+    (wf(branch([(w.comparison("k", 1), w.node("n0", INC, n=1))])), "VariableNameNotFound", "n0", "Variable [k] not found on node [n0].", "no input 'k'; its inputs are n"),  # noqa: E501
     (wf(branch([(w.comparison("n", "a"), w.node("n0", INC, n=1))])), "MismatchingTypes", "n0", "Variable [RightValue] (type [simple:STRING]) doesn't match expected type [simple:INTEGER].", "compares int with str"),  # noqa: E501
     (wf(branch(otherwise=w.node("n1", SAY))), "MismatchingTypes", "n0-n1", "Variable [o0] (type [simple:INTEGER]) doesn't match expected type [simple:STRING].", "'o0' is str"),  # noqa: E501
     (wf(branch([(POINT, w.node("n0", INC, n="x"))])), "MismatchingTypes", "n0-n0", "Variable [n] (type [simple:STRING])", "'n' is int"),  # noqa: E501

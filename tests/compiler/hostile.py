@@ -1,4 +1,4 @@
-"""Specs of a given size that are made to cost: each is wrong, or right, in as many places as fit."""
+"""Specs of a given size that are made to cost time: each is wrong, or right, in as many places as fit."""
 
 import workflow_making as w
 from flyteidl.core import tasks_pb2, types_pb2, workflow_pb2
@@ -33,7 +33,7 @@ def optional_inputs_left_out(size):
 
 
 def wide_unions(size):
-    """A union that is compared with another of which it has no variant."""
+    """A union compared with another one that shares no variant with it."""
     count = size // 40
     one, other = (w.union(*[w.enum(f"{name}{i}") for i in range(count)]) for name in "ab")
     task = w.task("take", {"u": other}, {})
@@ -41,7 +41,7 @@ def wide_unions(size):
 
 
 def lists_for_wide_unions(size):
-    """A long list that fits each variant but for its last item."""
+    """A long list of which only the last item does not fit the variants."""
     half = size // 2
     variants = [w.listed(w.union(w.INT, w.enum(f"v{i}"))) for i in range(half // 50)]
     task = w.task("take", {"u": w.union(*variants)}, {})
@@ -131,7 +131,7 @@ def a_complete_graph(size):
 
 
 def doubled_schemas(size):
-    """Definitions that each refer to the next one twice: two to the power of their number of ways."""
+    """Definitions that each refer to the next one twice: n of them have 2^n paths."""
     definitions = {
         f"d{i}": {"allOf": [{"$ref": f"#/d/d{i + 1}"}, {"$ref": f"#/d/d{i + 1}"}]}
         for i in range(min(200, size // 60))

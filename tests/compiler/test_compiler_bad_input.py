@@ -1,4 +1,4 @@
-"""Bad input gives problems, or compiles: never an exception from inside, never without bounds."""
+"""Bad input gives problems or compiles, within bounds of time and size, and never an internal exception."""
 
 import hostile
 import pytest
@@ -12,7 +12,7 @@ INC = hostile.INC
 
 
 def outcome(template, tasks=(), subs=()):
-    """Every problem; the task checks are asked too."""
+    """Return every problem of a workflow and of its tasks."""
     found = []
     try:
         given = [compiler_pb2.CompiledTask(template=task) for task in tasks]
@@ -55,18 +55,18 @@ def test_a_hostile_spec_is_answered_within_bounds(make):
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_what_is_right_compiles_however_large_and_what_is_wrong_has_its_code(make, codes):
+def test_a_large_valid_spec_compiles_and_a_large_invalid_one_has_its_code(make, codes):
     assert {problem.code for problem in outcome(*make(200_000))} == codes
 
 
-def test_of_too_many_problems_the_last_one_says_so():
+def test_too_many_problems_end_with_a_problem_that_says_so():
     found = outcome(*hostile.wrong_everywhere(1_500_000))
     assert len(found) == 10_001
     assert found[-1].message == "There are more problems than these 10000."
     assert flyte_error_text(found).startswith("Collected Errors: ")
 
 
-def test_of_nodes_with_one_id_the_first_counts():
+def test_the_first_of_several_nodes_with_the_same_id_is_used():
     first, second = w.node("n0", INC, n=1), w.node("n0", INC, n=2)
     closure = w.compiled(w.workflow([first, second, w.node("n1", INC, n=3)]), [INC])
     nodes = closure.primary.template.nodes
@@ -112,7 +112,7 @@ def test_names_may_be_any_unicode(name):
 
 
 def _grown(grow, depth):
-    """A workflow whose message is grown in place: a value cannot be copied when it is so deep."""
+    """Return a workflow whose message was grown in place: such a deep value cannot be copied."""
     template = w.workflow([w.node("n0", INC, n=1)])
     place = template.nodes[0]
     grow(place, depth)
@@ -154,7 +154,7 @@ def _arrays(node, depth):
 
 
 @pytest.mark.parametrize("grow", [_bindings, _conditions, _branches, _unions, _arrays])
-def test_what_is_nested_a_thousand_levels_deep_is_refused(grow):
+def test_a_message_nested_a_thousand_levels_deep_is_refused(grow):
     template = _grown(grow, 1000)
     found = outcome(template, [INC])
     assert [problem.code for problem in found] == ["InvalidValue"]
@@ -163,7 +163,7 @@ def test_what_is_nested_a_thousand_levels_deep_is_refused(grow):
 
 @pytest.mark.parametrize("grow", [_bindings, _conditions, _branches, _unions, _arrays])
 @pytest.mark.parametrize("depth", [1, 8, 15, 20, 30, 45])
-def test_what_can_just_be_sent_gives_problems_or_compiles(grow, depth):
+def test_a_message_at_the_nesting_limit_gives_problems_or_compiles(grow, depth):
     outcome(_grown(grow, depth), [INC])
 
 
@@ -176,7 +176,7 @@ def test_an_interface_nested_a_thousand_levels_deep_is_refused():
     assert [problem.code for problem in outcome(template, [INC])] == ["InvalidValue"]
 
 
-def test_sub_workflows_that_call_each_other_are_told_once_for_each():
+def test_sub_workflows_that_call_each_other_are_reported_once_each():
     names = [f"s{i}" for i in range(300)]
     shells = [w.workflow([], name=name) for name in names]
     subs = [w.workflow([w.node(f"n{j}", each) for j, each in enumerate(shells)], name=name)
@@ -193,7 +193,7 @@ UNKNOWN = workflow_pb2.Node(id="n0")
 UNKNOWN.MergeFromString(b"\xfa\x3f\x02\x08\x01")  # a target of a later Flyte: field 1023
 
 
-def test_what_a_later_flyte_added_is_kept_and_told_where_it_matters():
+def test_fields_of_a_later_flyte_are_kept_and_reported_where_they_matter():
     found = w.problems(w.workflow([UNKNOWN]))
     assert [problem.flyte_text for problem in found] == ["Value required [Target]."]
     node = w.node("n0", INC, n=1)

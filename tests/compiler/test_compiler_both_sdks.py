@@ -43,13 +43,13 @@ class Split(NamedTuple):
 
 
 def top_level(function):
-    """flytekit leaves out the enclosing function's name; so let there be none."""
+    """Remove the enclosing function's name, which flytekit leaves out."""
     function.__qualname__ = function.__name__
     return function
 
 
 def declare(sdk):
-    """The same code with either SDK; returns the workflow."""
+    """Write the same code with either SDK and return the workflow."""
     task, workflow = sdk.task, sdk.workflow
 
     @task(retries=2, cache=True, cache_version="1", timeout=timedelta(minutes=1))
@@ -101,7 +101,7 @@ def declare(sdk):
 
 
 def declare_maps(sdk):
-    """Maps and a dynamic task with either SDK."""
+    """Write maps and a dynamic task with either SDK and return the workflow."""
     task, workflow, map_task, dynamic = sdk.task, sdk.workflow, sdk.map_task, sdk.dynamic
 
     @task(retries=2, cache=True, cache_version="1")
@@ -140,7 +140,7 @@ def declare_maps(sdk):
 
 
 def normal(message):
-    """Without what must differ, and what differs without a difference.
+    """Return the closure without what must differ, and without differences that mean nothing.
 
     flytekit repeats a task's retries, timeout and interruptible in each of its nodes; a node that
     says nothing has the task's own anyway.
@@ -155,7 +155,7 @@ def normal(message):
 
 
 def _normal_map(node):
-    """Names, and what the sub-node of flytekit's repeats of its task."""
+    """Remove names, and what flytekit's sub-node repeats of its task."""
     if node.HasField("array_node"):
         inner = node.array_node.node
         node.metadata.name = inner.id = inner.metadata.name = "map"
@@ -219,7 +219,7 @@ def theirs(entity):
 
 
 @pytest.mark.parametrize("written", [declare, declare_maps])
-def test_both_sdks_say_the_same(written):
+def test_both_sdks_compile_to_equal_closures(written):
     our_spec, our_closure = ours(written(flyte_nb))
     their_spec, their_closure = theirs(written(flytekit))
     assert normal(our_spec) == normal(their_spec)

@@ -1,4 +1,4 @@
-"""What fits what: the table of flytepropeller/pkg/compiler/validators/typing_test.go at v1.16.8."""
+"""Which type fits which: the table of flytepropeller/pkg/compiler/validators/typing_test.go at v1.16.8."""
 
 import pytest
 import workflow_making as w
@@ -118,14 +118,14 @@ CASES = [
 @pytest.mark.parametrize(
     ("upstream", "downstream", "expected"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
 )
-def test_castable(upstream, downstream, expected):
+def test_a_type_fits_another_as_in_flytes_table(upstream, downstream, expected):
     table = TypeTable()
     assert table.castable(table.of(upstream), table.of(downstream)) is expected
 
 
 OBJECT = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 CLOSED = {**OBJECT, "additionalProperties": False}
-"""As SDKs of Flyte write dataclasses."""
+"""A dataclass's schema as Flyte's SDKs write it."""
 SCHEMAS = [
     ("equal", OBJECT, OBJECT, True),
     ("unknown draft", {**OBJECT, "$schema": "https://x/2020-12"}, OBJECT, False),
@@ -187,11 +187,11 @@ SCHEMAS = [
 @pytest.mark.parametrize(
     ("upstream", "downstream", "expected"), [c[1:] for c in SCHEMAS], ids=[c[0] for c in SCHEMAS]
 )
-def test_json_schemas(upstream, downstream, expected):
+def test_a_json_schema_fits_another_as_in_flyte(upstream, downstream, expected):
     assert fits(upstream, downstream) is expected
 
 
-def test_a_recursive_schema_ends():
+def test_comparing_recursive_schemas_ends():
     tree = {"type": "object", "properties": {"left": {"$ref": "#"}}}
     assert fits(tree, {**tree, "title": "Tree"})
 
@@ -239,7 +239,7 @@ def test_deeply_nested_unions_are_decided_at_once():
     assert table.castable(table.of(one), table.of(other)) in (True, False)
 
 
-def test_a_value_that_says_its_kind_alone_fits_nothing():
+def test_a_value_without_a_type_fits_nothing():
     for kind, type in (
         ("structured_dataset", w.dataset()),
         ("schema", w.schema()),

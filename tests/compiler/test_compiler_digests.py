@@ -1,4 +1,4 @@
-"""Digests: Flyte's own vectors, and that the walk and the JSON agree."""
+"""Digests equal Flyte's own vectors, and the walk over the message agrees with its JSON."""
 
 import json
 import math
@@ -132,7 +132,7 @@ def test_normalized_floats_are_exact(number):
     assert (scaled if sign == "+" else -scaled) == number
 
 
-def test_what_json_cannot_say_is_a_codec_error():
+def test_a_value_without_a_json_form_is_a_codec_error():
     with pytest.raises(CodecError):
         digest(timestamp_pb2.Timestamp(seconds=10**15))
     plan = launch_plan_pb2.LaunchPlan()

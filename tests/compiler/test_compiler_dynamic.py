@@ -37,7 +37,7 @@ def test_a_dynamic_spec_compiles_to_a_workflow_of_its_own():
     assert [entry.key for entry in closure.tasks[0].template.container.config] == ["k"]
 
 
-def test_a_dynamic_spec_tells_every_problem_of_its_tasks_and_nodes():
+def test_a_dynamic_spec_reports_every_problem_of_its_tasks_and_nodes():
     faulty = spec(w.node("dn0", INC, n="x"))
     with pytest.raises(CompileFailed) as caught:
         compile_dynamic(faulty, PARENT, ID)
@@ -128,7 +128,7 @@ def test_inputs_are_checked_by_their_inferred_types(value, type, code):
     assert all(problem.node_id == START_NODE for problem in found)
 
 
-def test_unknown_and_missing_inputs_are_told_at_once():
+def test_unknown_and_missing_inputs_are_reported_together():
     inputs = literals_pb2.LiteralMap(literals={"y": literal(1)})
     found = check_inputs(w.interface({"x": w.INT}), inputs)
     assert [(problem.code, problem.variable) for problem in found] == [

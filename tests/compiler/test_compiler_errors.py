@@ -1,4 +1,4 @@
-"""The error table, code by code: Flyte's code, node and text, and what we say to a person."""
+"""The error table, code by code: Flyte's code, node and text, and our message."""
 
 import pytest
 import workflow_making as w
@@ -16,11 +16,11 @@ from flyte_nb.compiler import (
     identifier_text,
     requirements,
 )
-from flyte_nb.compiler.problems import flyte_node_id, named
+from flyte_nb.compiler.collector import flyte_node_id, named
 
 
 def one(template, code, subs=(), plans=None, text=""):
-    """The only problem of that code and text."""
+    """Return the only problem with this code and text."""
     found = w.problems(template, TASKS, subs, plans)
     found = [p for p in found if p.code == code and text in p.flyte_text]
     assert len(found) == 1, w.problems(template, TASKS, subs, plans)
@@ -44,9 +44,9 @@ def test_the_error_table(template, code, flyte_node, text, ours):
     )
 
 
-def test_whoever_wrote_it_is_told_what_to_do():
-    """Every row but those that only follow from another problem has a hint."""
-    follow_ups = {"So 'n' gets no value.", "So these nodes never start"}
+def test_every_problem_has_a_hint_unless_it_follows_from_another_one():
+    """Rows that only follow from another problem are left out: their cause has the hint."""
+    follow_ups = {"As a result, 'n' gets no value.", "As a result, these nodes never start"}
     for template, code, _, text, _ in TABLE:
         problem = one(template, code, text=text)
         if not any(problem.message.startswith(start) for start in follow_ups):
@@ -91,15 +91,17 @@ MAPPED.array_node.node.CopyFrom(_override("lots"))
 LAUNCHING = [
     (_override("much"), "WorkflowBuildError", "", "Failed to parse resource as a valid quantity.", "cpu is 'much'"),  # noqa: E501
     (MAPPED, "WorkflowBuildError", "", "Failed to parse resource as a valid quantity.", "cpu is 'lots'"),
-    (SLOW, "SyntaxError", "n0", "Failed to parse element [node:metadata:timeout].", "no duration"),
-    (ODD, "SyntaxError", "n0", "Failed to parse element [node:metadata:timeout].", "no duration"),
+    (SLOW, "SyntaxError", "n0", "Failed to parse element [node:metadata:timeout].", "not a duration"),
+    (ODD, "SyntaxError", "n0", "Failed to parse element [node:metadata:timeout].", "not a duration"),
     (SAME_IDS, "ValueCollision", "n0-a", "Node is expected to be unique. n0-a already exists.", "n0-a"),
     (w.node("end-node"), "NoEntryNodeFound", None, "Can't find a node to start executing Workflow [", "No node"),  # noqa: E501
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("node", "code", "flyte_node", "text", "ours"), LAUNCHING, ids=[f"{i}-{row[1]}" for i, row in enumerate(LAUNCHING)])  # fmt: skip  # noqa: E501
-def test_what_a_cluster_notices_when_it_launches_is_told_before(node, code, flyte_node, text, ours):
+def test_problems_that_a_cluster_finds_at_launch_are_found_before(
+    node, code, flyte_node, text, ours
+):
     closure = w.compiled(wf(node), TASKS)
     (problem,) = check_launchable(closure)
     assert problem.code == code
@@ -110,7 +112,7 @@ def test_what_a_cluster_notices_when_it_launches_is_told_before(node, code, flyt
         assert flyte_node_id(problem) == flyte_node
 
 
-def test_what_can_be_launched_has_no_such_problem():
+def test_a_launchable_workflow_has_no_launch_problems():
     equal = branch([(POINT, w.node("a", INC, n=1)), (POINT, w.node("a", INC, n=1))])
     fast = _override("500m")
     fast.metadata.timeout.seconds = 60
@@ -118,7 +120,7 @@ def test_what_can_be_launched_has_no_such_problem():
         assert check_launchable(w.compiled(wf(node), TASKS)) == ()
 
 
-def test_what_an_array_or_a_failure_node_runs_is_looked_at_too():
+def test_launch_checks_include_arrays_and_failure_nodes():
     mapped = w.node("n0", n=1)
     mapped.array_node.node.CopyFrom(SLOW)
     (problem,) = check_launchable(w.compiled(wf(mapped), TASKS))
@@ -135,7 +137,7 @@ def test_a_failure_node_may_have_the_id_of_another_node():
     assert check_launchable(w.compiled(template, TASKS)) == ()
 
 
-def test_every_output_in_which_two_cases_differ_is_told():
+def test_every_output_in_which_two_cases_differ_is_reported():
     first = w.task("first", {}, {"a": w.INT, "b": w.INT})
     second = w.task("second", {}, {"a": w.STR, "b": w.STR})
     cases = branch([(POINT, w.node("n0", first))], otherwise=w.node("n1", second))
@@ -143,7 +145,7 @@ def test_every_output_in_which_two_cases_differ_is_told():
     assert [problem.variable for problem in found] == ["a", "b"]
 
 
-def test_a_sub_workflow_that_nobody_runs_is_handed_back_as_it_was():
+def test_an_unused_sub_workflow_is_returned_unchanged():
     used, other = (wf(w.node("n0", INC, n=1), name=name) for name in ("used", "other"))
     closure = w.compiled(wf(w.node("n0", used, n=1)), TASKS, [other, used])
     assert closure.sub_workflows[0].template == other
@@ -219,7 +221,7 @@ def test_a_sub_workflow_without_an_interface_is_refused():
     assert problem.flyte_text == "Value required [WorkflowNode.Template.Interface]."
 
 
-def test_a_problem_inside_a_sub_workflow_says_whose_it_is():
+def test_a_problem_inside_a_sub_workflow_names_the_sub_workflow():
     sub = wf(w.node("n0", INC, n="x"), name="sub")
     problem = one(
         wf(w.node("n0", sub, n=1), w.node("n1", sub, n=1)), "MismatchingTypes", subs=[sub]
@@ -274,10 +276,12 @@ def test_a_workflow_may_launch_itself():
     assert w.codes(template, plans={identifier_text(itself): empty}) == []
 
 
-def test_a_branch_sees_only_what_precedes_it():
+def test_a_branch_can_only_use_earlier_results():
     condition = branch([(POINT, w.node("n0", INC, n=1))], n=w.promise("o0", "n1"))
     problem = one(wf(condition, w.node("n1", INC, n=1)), "NodeReferenceNotFound")
-    assert problem.hint == "Put n1 before n0: a condition or approval only sees what precedes it."
+    assert (
+        problem.hint == "Call n1 before n0: a condition or approval can only use earlier results."
+    )
     assert w.codes(wf(w.node("n1", INC, n=1), condition), TASKS) == []
 
 
@@ -300,10 +304,10 @@ def test_a_branch_sees_only_what_precedes_it():
         (w.task("t", {"t": w.dataset(("a", w.INT), ("b", w.INT))}), {"t": w.promise("t")}, "missing: b"),
         (w.task("t", {"t": w.dataset(format="csv")}), {"t": w.promise("t")}, "formats"),
         (w.task("t", {"t": w.dataclass(a=w.INT, b=w.INT)}), {"t": w.promise("c")}, "lacks these fields: b"),
-        (w.task("t", {"t": w.STR}), {"t": 1}, "Annotate one side"),
+        (w.task("t", {"t": w.STR}), {"t": 1}, "Annotate both sides"),
     ],
 )  # fmt: skip
-def test_the_nearest_thing_that_works_is_told(runs, inputs, hint):
+def test_the_hint_suggests_what_would_work(runs, inputs, hint):
     types = {
         "xs": w.listed(w.INT), "d": w.mapped(w.INT), "o": w.union(w.INT, w.NONE),
         "t": w.dataset(("a", w.INT), format="parquet"), "c": w.dataclass(a=w.INT),
@@ -324,7 +328,7 @@ def test_flytes_text_counts_each_error_once_and_sorts_by_code():
     )
 
 
-def test_names_for_sentences():
+def test_long_lists_of_names_are_shortened():
     assert named(["a", "b"]) == "a, b"
     assert named([str(number) for number in range(10)]) == "0, 1, 2, 3, 4, 5, 6, 7 and 2 more"
 
@@ -344,7 +348,7 @@ def test_names_for_sentences():
         (lambda t: t.k8s_pod.pod_spec.update({"containers": [{}]}), "InvalidValue", "Invalid value [k8s pod spec container name]."),  # noqa: E501
     ],
 )  # fmt: skip
-def test_task_checks(change, code, text):
+def test_a_wrong_task_is_refused_with_its_code(change, code, text):
     template = w.task("t", {"n": w.INT})
     change(template)
     with pytest.raises(CompileFailed) as caught:
@@ -384,7 +388,7 @@ def test_control_characters_are_quoted_as_flyte_quotes_them():
     assert r'name:"a\t\x00\x7f\u0085\""' in problem.flyte_text
 
 
-def test_flyte_has_launch_plans_that_are_not_known_on_its_start():
+def test_flyte_reports_an_unknown_launch_plan_on_its_start_node():
     plan = w.identifier("lp", identifier_pb2.UNSPECIFIED)
     (problem,) = w.problems(wf(w.node("n0", plan)))
     assert (problem.node_id, flyte_node_id(problem)) == ("n0", "start-node")

@@ -169,7 +169,7 @@ def guarded(n: int) -> int:
 
 
 def serialized(entity):
-    """Specs by kind, from flytekit."""
+    """Return the specs of an entity by kind, serialized by flytekit."""
     registry: OrderedDict = OrderedDict()
     get_serializable(registry, SETTINGS, entity)
     messages = [model.to_flyte_idl() for model in registry.values() if model is not None]

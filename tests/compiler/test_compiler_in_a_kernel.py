@@ -1,4 +1,4 @@
-"""What an author sees who wrote something wrong: the cell, the line, the types, and what would work."""
+"""An author of a wrong workflow sees the cell, the line, the types, and what would work."""
 
 import pytest
 
@@ -38,24 +38,24 @@ def line_of(code):
     return CELLS[2].splitlines().index(next(x for x in CELLS[2].splitlines() if code in x)) + 1
 
 
-def test_a_wrong_workflow_names_its_cell_and_lines_whoever_found_it(tmp_path):
+def test_problems_of_the_trace_and_of_the_compiler_name_their_cell_and_line(tmp_path):
     cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
     outcome = headless.execute(nbformat.v4.new_notebook(cells=cells), folder=tmp_path, name="my")
     assert not outcome.error
     (text,) = headless.texts(outcome.notebook.cells[-1])
     lines = text.splitlines()
 
-    def told(*parts):
+    def line_with(*parts):
         found = [line for line in lines if all(part in line for part in parts)]
         assert len(found) == 1, text
         return found[0]
 
     # By the trace: names and constants.
-    assert f"(cell [3], line {line_of('y=rate')})" in told("half has no input y")
-    assert f"(cell [3], line {line_of('no')})" in told("Expected float, got str 'no'")
+    assert f"(cell [3], line {line_of('y=rate')})" in line_with("half has no input y")
+    assert f"(cell [3], line {line_of('no')})" in line_with("Expected float, got str 'no'")
     # By the compiler: types of results, and what a cluster would only say when it launches.
-    mismatch = told("'x' is float, but load.o1 is str")
+    mismatch = line_with("'x' is float, but load.o1 is str")
     assert f"(cell [3], line {line_of('x=name')})" in mismatch
     assert "o0 of the same node would fit" in mismatch
-    quantity = told("cpu is 'much', which Kubernetes cannot read", "500m")
+    quantity = line_with("cpu is 'much', which Kubernetes cannot read", "500m")
     assert f"(cell [3], line {line_of('much')})" in quantity

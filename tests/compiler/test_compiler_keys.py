@@ -1,4 +1,4 @@
-"""What is made of digests: cache keys and node ids, by Flyte's own vectors; and what digests leave out.
+"""Cache keys and node ids equal Flyte's own vectors, and digests ignore what they must ignore.
 
 Vectors: datacatalog_test.go, transformer_test.go and encoder_test.go at v1.16.8.
 """
@@ -40,7 +40,7 @@ NOTHING = literals_pb2.LiteralMap()
         (TASK, TWO, "1.0.0-GKw-c0Pw-GKw-c0Pw", "GQid5LjHbakcW68DS3P2jp80QLbiF0olFHF2hTh5bg8"),
     ],
 )
-def test_a_cache_key_is_the_one_of_flytes_catalog(task, inputs, version, tag):
+def test_a_cache_key_equals_the_key_of_flytes_catalog(task, inputs, version, tag):
     expected = f"project/domain/flyte_task-name/{version}/flyte_cached-{tag}"
     assert cache_key(task, "1.0.0", inputs) == expected
 
@@ -66,7 +66,7 @@ def test_an_id_is_encoded_as_in_flyte(text, length, id):
 @given(
     st.dictionaries(st.text(max_size=5), st.integers(-(2**63), 2**63 - 1), max_size=6), st.data()
 )
-def test_the_order_of_a_map_does_not_count(values, data):
+def test_the_order_of_a_map_does_not_change_the_digest(values, data):
     one, other = literals_pb2.LiteralMap(), literals_pb2.LiteralMap()
     for name, value in values.items():
         one.literals[name].scalar.primitive.integer = value
@@ -76,7 +76,7 @@ def test_the_order_of_a_map_does_not_count(values, data):
 
 
 @given(st.text(max_size=8), st.text(max_size=8))
-def test_equal_text_alone_has_equal_digests(one, other):
+def test_texts_have_equal_digests_only_when_they_are_equal(one, other):
     def literal(text):
         message = literals_pb2.Literal()
         message.scalar.primitive.string_value = text
@@ -85,7 +85,7 @@ def test_equal_text_alone_has_equal_digests(one, other):
     assert (digest(literal(one)) == digest(literal(other))) is (one == other)
 
 
-def test_what_is_unset_equals_its_default_but_not_an_empty_message_or_a_choice():
+def test_an_unset_field_digests_like_its_default_but_not_like_an_empty_message_or_a_set_oneof():
     unset, default = interface_pb2.Variable(), interface_pb2.Variable(description="")
     assert digest(unset) == digest(default)
     there = interface_pb2.Variable()

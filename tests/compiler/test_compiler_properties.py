@@ -1,4 +1,4 @@
-"""Whatever is well formed compiles; one breakage gives its own code; nothing gives an exception."""
+"""Well-formed workflows compile, one breakage gives its own code, and nothing gives another exception."""
 
 import workflow_making as w
 from breakages import BREAKAGES
@@ -90,7 +90,7 @@ def test_a_node_that_waits_for_itself_or_a_later_one_is_refused(template, data):
 
 
 def outcome(compile, *arguments):
-    """The result, or the problems."""
+    """Return the closure, or the problems."""
     try:
         return compile(*arguments), ()
     except CompileFailed as failed:
@@ -122,7 +122,7 @@ def test_a_message_with_changed_bytes_gives_problems_or_compiles(template, data)
 
 
 def _messages(descriptor, depth=0):
-    """Any message of this kind, hardly ever a sensible one."""
+    """Generate any message of this kind, hardly ever a sensible one."""
     fields = {}
     for field in descriptor.fields:
         fields[field.name] = field
@@ -239,13 +239,13 @@ def test_ten_thousand_nodes_in_a_chain_need_no_stack():
     assert len(compiled(_chain(10_000)).primary.template.nodes) == 10_002
 
 
-def test_a_cycle_through_ten_thousand_nodes_is_told():
+def test_a_cycle_through_ten_thousand_nodes_is_reported():
     template = _chain(10_000)
     template.nodes[0].upstream_node_ids.append("n9999")
     assert broken(template) == {"UnreachableNodes"}
 
 
-def test_a_large_faulty_workflow_tells_every_problem():
+def test_a_large_faulty_workflow_reports_every_problem():
     nodes = [w.node(f"n{i}", TASKS["int_of_int"], x="no") for i in range(3000)]
     _, problems = outcome(compiled, w.workflow(nodes))
     assert len(problems) == 3000

@@ -31,7 +31,7 @@ def _parse(path: Path, message):
 
 
 def _configured(template):
-    """Flyte's test gives every container these entries before it compiles."""
+    """Add the entries that Flyte's own test adds to every container before it compiles."""
     if template.HasField("container"):
         for number in (1, 2, 3):
             template.container.config.add(key=f"testKey{number}", value=f"testValue{number}")
@@ -101,7 +101,7 @@ def test_every_workflow_input_compiles_also_those_without_a_result(snacks_tasks)
 
 
 def _launch_plan(identifier):
-    """The interface as admin makes it: the workflow's, with the plan's defaults and fixed inputs."""
+    """Return a launch plan's interface as FlyteAdmin makes it: with the plan's defaults and fixed inputs."""
     for path in (VECTORS / "snacks-core" / "input").glob("*_3.pb"):
         plan = launch_plan_pb2.LaunchPlan.FromString(path.read_bytes())
         if plan.id.name == identifier.name:

@@ -24,9 +24,9 @@ TASKS = {
     for taker in TYPES
 }
 MAPPED = w.task("mapped", {"x": w.listed(w.INT), "k": w.INT}, {"o0": w.listed(w.INT)})
-"""A map's task as SDKs register it: its interface is the lifted one."""
+"""A mapped task as SDKs register it: with lists in its interface."""
 SOME = w.task("some", {"x": w.listed(w.INT)}, {"o0": w.listed(w.union(w.INT, w.NONE))})
-"""The same, when some elements may fail."""
+"""The same for a map whose elements may fail."""
 CLEAN = w.task("clean", {"in_int": w.INT, "err": w.union(w.STR, w.NONE)}, {})
 ALL_TASKS = [compile_task(task) for task in (*TASKS.values(), MAPPED, SOME, CLEAN)]
 SUB = w.workflow(
@@ -151,5 +151,5 @@ def workflows(draw, max_nodes=8):
 
 
 def compiled(template):
-    """The closure, with all that such a workflow may refer to."""
+    """Compile a workflow with everything that it may refer to."""
     return compile_workflow(template, [SUB, OUTER_SUB], ALL_TASKS, PLANS)

@@ -115,7 +115,7 @@ def promise(var, node_id="", *path):
 
 
 def value(plain):
-    """The binding of a Python value: int, float, str, bool, None, list or dict; or of a binding."""
+    """Return the binding of an int, float, str, bool, None, list or dict; a binding is returned as it is."""
     if isinstance(plain, literals_pb2.BindingData):
         return plain
     data = literals_pb2.BindingData()
@@ -169,7 +169,7 @@ def comparison(var, constant):
 
 
 def branch(id, cases, otherwise, **inputs):
-    """`cases`: pairs of a condition (or None) and a node (or None); `otherwise`: a node, text or None."""
+    """Return a branch. `cases`: pairs of condition and node, or None; `otherwise`: a node, text or None."""
     message = node(id, **inputs)
     block = message.branch_node.if_else
     for index, (condition, then) in enumerate(cases):
@@ -188,7 +188,7 @@ def branch(id, cases, otherwise, **inputs):
 
 
 def workflow(nodes, inputs=None, outputs=None, returns=None, *, name="wf"):
-    """`outputs`: types by name; `returns`: what each is bound to."""
+    """Return a workflow. `outputs`: types by name; `returns`: what each output is bound to."""
     return workflow_pb2.WorkflowTemplate(
         id=identifier(name),
         interface=interface(inputs, outputs),
@@ -202,7 +202,7 @@ def compiled(template, tasks=(), subs=(), plans=None):
 
 
 def problems(template, tasks=(), subs=(), plans=None):
-    """What the compiler says against it; nothing when it compiles."""
+    """Return the compiler's problems; none when the workflow compiles."""
     try:
         compiled(template, tasks, subs, plans)
     except CompileFailed as failed:

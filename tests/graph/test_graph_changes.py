@@ -1,4 +1,4 @@
-"""What differs from what is registered: matched by what nodes are, not by ids that move."""
+"""Two closures are compared by what their nodes are, not by ids, which move."""
 
 import copy
 import re
@@ -15,7 +15,7 @@ Closure = compiler_pb2.CompiledWorkflowClosure
 
 
 def pipeline(*steps: "tuple[str, dict[str, object]]", version: str = "v1") -> Closure:
-    """A workflow of tasks; an int is a constant, a text `n0.o0` a promise."""
+    """Return a workflow of tasks. An int is a constant, a text like `n0.o0` a promise."""
     closure = Closure()
     template = closure.primary.template
     template.id.name = "m.pipeline"
@@ -52,13 +52,13 @@ def test_equal_closures_have_no_marks() -> None:
     assert edge_marks(graph) == {}
 
 
-def test_without_anything_registered_all_is_new() -> None:
+def test_everything_is_new_when_nothing_is_registered() -> None:
     graph = diff(None, OLD)
     assert counts(graph) == {NEW: 3, CHANGED: 0, REMOVED: 0}
     assert set(edge_marks(graph).values()) == {NEW}
 
 
-def test_a_node_put_in_between_is_all_that_is_new() -> None:
+def test_an_inserted_node_is_the_only_new_one() -> None:
     new = pipeline(
         ("load", {}),
         ("clean", {"rows": "n0.o0"}),
@@ -70,7 +70,7 @@ def test_a_node_put_in_between_is_all_that_is_new() -> None:
     assert edge_marks(graph) == {"n0 n1": NEW, "n1 n2": NEW, "n0 n2": REMOVED}
 
 
-def test_another_call_of_the_same_task_in_front_moves_ids_and_changes_nothing_else() -> None:
+def test_an_earlier_call_of_the_same_task_moves_ids_and_changes_nothing_else() -> None:
     old = pipeline(("train", {"depth": 3}), ("train", {"depth": 5}))
     new = pipeline(("train", {"depth": 1}), ("train", {"depth": 3}), ("train", {"depth": 5}))
     assert marks(diff(old, new)) == {"n0": (NEW, "")}
@@ -95,10 +95,10 @@ def test_options_and_order_are_changes() -> None:
     new.primary.template.nodes[0].metadata.retries.retries = 3
     new.primary.template.nodes[2].upstream_node_ids.append("n0")
     found = marks(diff(OLD, new))
-    assert found == {"n0": (CHANGED, "options"), "n2": (CHANGED, "what it waits for")}
+    assert found == {"n0": (CHANGED, "options"), "n2": (CHANGED, "upstream nodes")}
 
 
-def test_what_is_gone_stands_there_as_a_ghost_with_its_arrows() -> None:
+def test_a_removed_node_is_drawn_as_a_ghost_with_its_arrows() -> None:
     new = pipeline(("load", {}), ("score", {"model": "n0.o0"}))
     graph = diff(OLD, new)
     assert marks(graph) == {"n1": (CHANGED, "input model"), "n1~": (REMOVED, "")}
@@ -116,9 +116,9 @@ def nested(depth: int, version: str = "v1") -> Closure:
     return closure
 
 
-def test_a_change_inside_of_a_sub_workflow_is_seen_closed_and_open() -> None:
+def test_a_change_inside_a_sub_workflow_is_seen_closed_and_open() -> None:
     graph = diff(nested(3), nested(4, "v2"))
-    assert marks(graph) == {"n0": (CHANGED, "another version, what is in it")}
+    assert marks(graph) == {"n0": (CHANGED, "another version, contents")}
     drawn = opened(graph, openable(graph))
     assert marks(drawn) == {"n0/n0": (CHANGED, "input depth")}
     assert drawn.frames[0].node.mark == CHANGED
@@ -130,7 +130,7 @@ def test_workflows_that_run_themselves_can_be_compared() -> None:
     again.workflow_node.sub_workflow_ref.CopyFrom(old.sub_workflows[0].template.id)
     new = copy.deepcopy(old)
     new.sub_workflows[0].template.nodes[0].metadata.name = "other"
-    assert marks(diff(old, new))["n0"] == (CHANGED, "what is in it")
+    assert marks(diff(old, new))["n0"] == (CHANGED, "contents")
     assert marks(diff(old, old)) == {}
 
 

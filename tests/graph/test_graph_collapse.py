@@ -1,9 +1,10 @@
-"""Large graphs become readable ones."""
+"""Large graphs are collapsed to readable ones."""
 
 from collections.abc import Callable
 
+from flyte_nb.api.nodes import START_NODE
 from flyte_nb.graph.collapse import collapsed
-from flyte_nb.graph.elements import GROUP, INPUTS, START, Graph, GraphEdge, GraphNode
+from flyte_nb.graph.elements import GROUP, INPUTS, Graph, GraphEdge, GraphNode
 
 
 def test_a_graph_within_the_limit_is_left_alone(dag: "Callable[..., Graph]") -> None:
@@ -11,7 +12,7 @@ def test_a_graph_within_the_limit_is_left_alone(dag: "Callable[..., Graph]") -> 
     assert collapsed(graph) is graph
 
 
-def test_a_wide_fan_of_one_task_becomes_a_pile() -> None:
+def test_a_wide_fan_of_one_task_becomes_a_group() -> None:
     middle = tuple(GraphNode(f"n{i}", "task", f"score · {i}", "", "m.score") for i in range(1, 400))
     ends = (GraphNode("n0", "task", "split"), GraphNode("n400", "task", "merge"))
     edges = tuple(
@@ -31,10 +32,12 @@ def test_a_long_chain_becomes_its_first_and_last(dag: "Callable[..., Graph]") ->
     assert small.nodes[0].subtitle == "301 nodes"
 
 
-def test_inputs_and_outputs_are_never_swallowed(dag: "Callable[..., Graph]") -> None:
+def test_inputs_and_outputs_are_never_grouped(dag: "Callable[..., Graph]") -> None:
     chain = dag("chain", 400)
-    start = GraphNode(START, INPUTS, "inputs", "x")
-    small = collapsed(Graph("g", (start, *chain.nodes), (GraphEdge(START, "n0"), *chain.edges)))
+    start = GraphNode(START_NODE, INPUTS, "inputs", "x")
+    small = collapsed(
+        Graph("g", (start, *chain.nodes), (GraphEdge(START_NODE, "n0"), *chain.edges))
+    )
     assert [node.kind for node in small.nodes] == [INPUTS, GROUP]
 
 
@@ -45,7 +48,7 @@ def test_every_node_is_still_in_the_graph(dag: "Callable[..., Graph]") -> None:
     assert sorted(members) == sorted(node.id for node in graph.nodes)
 
 
-def test_a_ring_of_nodes_is_collapsed_without_end() -> None:
+def test_collapsing_a_ring_of_nodes_ends() -> None:
     nodes = tuple(GraphNode(f"n{i}", "task", f"t{i}") for i in range(400))
     edges = tuple(GraphEdge(f"n{i}", f"n{(i + 1) % 400}") for i in range(400))
     small = collapsed(Graph("g", nodes, edges))

@@ -1,4 +1,4 @@
-"""The dot engine fills the same port."""
+"""The dot engine returns the same kind of layout as the built-in one."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def test_dot_places_every_node_and_routes_every_edge(kinds: Graph) -> None:
 
 
 @needs_dot
-def test_dot_takes_names_that_would_break_its_language() -> None:
+def test_dot_draws_names_that_would_break_its_language() -> None:
     nodes = (GraphNode('a"]; b', "task", '"];'), GraphNode("a->b", "task", "{}|"))
     layout = dot_layout(Graph('"', nodes, (GraphEdge('a"]; b', "a->b"), GraphEdge("a->b", "a->b"))))
     assert len(layout.nodes) == 2

@@ -1,4 +1,4 @@
-"""Whatever a closure says, it is drawn: never an exception from inside, never without end."""
+"""Any closure is drawn, in finite time and without an internal exception."""
 
 import xml.etree.ElementTree as ET
 
@@ -75,7 +75,7 @@ def closures(draw: st.DrawFn) -> compiler_pb2.CompiledWorkflowClosure:
 
 
 def drawn(graph: Graph) -> None:
-    """Drawn in every form."""
+    """Draw the graph in every form."""
     layout = layered(typed(graph))
     ET.fromstring(svg(layout, live=True))
     figure(graph)

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flyte_nb.graph.elements import CASE, TASK, Graph, GraphEdge, GraphNode
+from flyte_nb.api.nodes import TASK_NODE
+from flyte_nb.graph.elements import CASE, Graph, GraphEdge, GraphNode
 from flyte_nb.graph.layout import NODE_HEIGHT, Layout, layered, node_width
 
 Point = tuple[float, float]
@@ -19,7 +20,7 @@ Line = tuple[str, str, list[Point]]
 
 
 def _graph(count: int, pairs: "list[tuple[int, int]]") -> Graph:
-    nodes = tuple(GraphNode(f"n{i}", TASK, f"t{i}") for i in range(count))
+    nodes = tuple(GraphNode(f"n{i}", TASK_NODE, f"t{i}") for i in range(count))
     return Graph("g", nodes, tuple(GraphEdge(f"n{a}", f"n{b}") for a, b in pairs))
 
 
@@ -34,7 +35,7 @@ any_graph = st.integers(0, 14).flatmap(
 
 @given(any_graph)
 @settings(max_examples=200)
-def test_any_graph_right_or_wrong_is_laid_out(graph: Graph) -> None:
+def test_any_graph_valid_or_invalid_is_laid_out(graph: Graph) -> None:
     layout = layered(graph)
     assert [placed.node for placed in layout.nodes] == list(graph.nodes)
     known = {node.id for node in graph.nodes}
@@ -81,7 +82,7 @@ def test_a_gathering_node_stands_in_the_middle_of_a_fan(dag: "Callable[..., Grap
     assert heights[-1] == pytest.approx(middle, abs=0.2)
 
 
-def test_a_node_that_nothing_pulls_stands_close_to_the_others() -> None:
+def test_a_node_without_arrows_stands_close_to_the_others() -> None:
     layout = layered(_graph(7, [(0, 3), (1, 3), (1, 4), (3, 5), (4, 5), (3, 6)]))  # n2 is alone
     first = sorted(placed.y for placed in layout.nodes if placed.x == layout.nodes[2].x)
     assert max(b - a for a, b in itertools.pairwise(first)) <= NODE_HEIGHT + 40
@@ -109,7 +110,7 @@ def test_the_arrow_that_closes_a_cycle_is_drawn_backwards() -> None:
 
 
 def test_a_condition_has_room_in_front_of_its_node() -> None:
-    nodes = (GraphNode("a", TASK, "a"), GraphNode("b", TASK, "b"))
+    nodes = (GraphNode("a", TASK_NODE, "a"), GraphNode("b", TASK_NODE, "b"))
     label = "rows > 100000 and threshold < 0.5 and something else that never ends"
     bare = layered(Graph("g", nodes, (GraphEdge("a", "b"),)))
     layout = layered(Graph("g", nodes, (GraphEdge("a", "b", CASE, label),)))
@@ -119,8 +120,8 @@ def test_a_condition_has_room_in_front_of_its_node() -> None:
     assert layout.routes[0].label_at[0] < layout.nodes[1].x
 
 
-def test_second_lines_that_are_known_get_room() -> None:
-    node = GraphNode("a", TASK, "a")
+def test_a_node_is_wide_enough_for_a_known_second_line() -> None:
+    node = GraphNode("a", TASK_NODE, "a")
     graph = Graph("g", (node,), ())
     said = "ModuleNotFoundError · attempt 3"
     assert layered(graph, subtitles={"a": said}).nodes[0].width > layered(graph).nodes[0].width

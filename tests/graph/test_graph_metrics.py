@@ -1,4 +1,4 @@
-"""Text widths are on the safe side."""
+"""Estimated text widths are never too small."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Workflows are read as they are meant: from what the compiler made, and from what an author wrote."""
+"""Graphs are read correctly, from compiled closures and from templates as they were written."""
 
 import json
 from pathlib import Path
@@ -10,6 +10,7 @@ from google.protobuf import duration_pb2, json_format
 from flyte_nb.api import literals as lit
 from flyte_nb.api.identifiers import Identifier
 from flyte_nb.api.literal_types import INTEGER, simple
+from flyte_nb.api.nodes import END_NODE, START_NODE
 from flyte_nb.api.specs import (
     Binding,
     BindingCollection,
@@ -25,7 +26,7 @@ from flyte_nb.api.specs import (
     WorkflowTemplate,
 )
 from flyte_nb.graph.conditions import duration_text, primitive_text
-from flyte_nb.graph.elements import END, START, Graph
+from flyte_nb.graph.elements import Graph
 from flyte_nb.graph.layout import layered
 from flyte_nb.graph.model import graph_of, graph_of_template
 from flyte_nb.graph.svg import svg
@@ -54,25 +55,28 @@ def test_every_compiled_vector_can_be_drawn(vectors: Path) -> None:
         message = closure(path)
         graph = graph_of(message)
         drawn = {node.id for node in graph.nodes}
-        assert {node.id for node in message.primary.template.nodes} - drawn <= {START, END}
+        assert {node.id for node in message.primary.template.nodes} - drawn <= {
+            START_NODE,
+            END_NODE,
+        }
         assert svg(layered(graph)).endswith("</svg>")
 
 
 def test_a_branch_shows_its_cases_with_their_conditions(vectors: Path) -> None:
     graph = graph_of(closure(vectors / "branch/compiled/success_8_nested.json"))
     titles = {node.id: node.title for node in graph.nodes}
-    assert titles[START] == "inputs"
+    assert titles[START_NODE] == "inputs"
     assert titles["n0"] == "fractions"
     assert ("n0", "n0-n0", "my_input > 0.1 and my_input < 1") in arrows(graph)
     assert ("n0-n0", "n0-n0-n0", "my_input < 0.5") in arrows(graph)
     inner = next(node for node in graph.nodes if node.id == "n0-n0")
     assert inner.subtitle == "else fails"
     # What a branch gives comes out of its cases.
-    assert ("n0-n0-n0", END, "data") in arrows(graph)
-    assert ("n0", END, "data") not in arrows(graph)
+    assert ("n0-n0-n0", END_NODE, "data") in arrows(graph)
+    assert ("n0", END_NODE, "data") not in arrows(graph)
 
 
-def test_sub_workflows_and_launch_plans_are_of_their_own_kind() -> None:
+def test_sub_workflows_and_launch_plans_have_kinds_of_their_own() -> None:
     compiled = compiler_pb2.CompiledWorkflow()
     inner, launched = compiled.template.nodes.add(id="n0"), compiled.template.nodes.add(id="n1")
     inner.workflow_node.sub_workflow_ref.name = "m.inner"
@@ -94,7 +98,7 @@ def test_gates_arrays_and_failure_nodes_say_what_they_do() -> None:
     nap.gate_node.sleep.duration.seconds = 30
     ask = template.nodes.add(id="n2")
     ask.gate_node.signal.output_variable_name = "limit"
-    many = template.nodes.add(id="n3", upstream_node_ids=["n0", START])
+    many = template.nodes.add(id="n3", upstream_node_ids=["n0", START_NODE])
     many.array_node.parallelism = 4
     many.array_node.min_success_ratio = 0.9
     many.array_node.node.task_node.reference_id.name = "m.score"
@@ -112,7 +116,7 @@ def test_gates_arrays_and_failure_nodes_say_what_they_do() -> None:
     assert arrows(graph) == [("n0", "n3", "order")]
 
 
-def test_a_branch_in_a_branch_without_end_is_cut() -> None:
+def test_endlessly_nested_branches_are_cut() -> None:
     compiled = compiler_pb2.CompiledWorkflow()
     node = compiled.template.nodes.add(id="n0")
     for level in range(60):
@@ -143,7 +147,7 @@ def integer(value: int) -> lit.Literal:
     return lit.Literal(lit.INTEGER, value)
 
 
-def test_promises_become_arrows_however_deep_they_lie() -> None:
+def test_promises_at_any_depth_become_arrows() -> None:
     deep = BindingCollection((BindingMap({"a": OutputReference("n0", "o0")}), integer(1)))
     graph = graph_of_template(
         template(
@@ -155,7 +159,11 @@ def test_promises_become_arrows_however_deep_they_lie() -> None:
     )
     assert graph.title == "pipeline"
     assert [node.title for node in graph.nodes] == ["inputs", "load", "fit", "outputs"]
-    assert arrows(graph) == [(START, "n0", "data"), ("n0", "n1", "data"), ("n1", END, "data")]
+    assert arrows(graph) == [
+        (START_NODE, "n0", "data"),
+        ("n0", "n1", "data"),
+        ("n1", END_NODE, "data"),
+    ]
     assert graph.edges[1].variables == (("o0", "rows"),)
 
 
@@ -164,7 +172,7 @@ def test_a_workflow_without_inputs_and_outputs_shows_neither() -> None:
     assert [node.id for node in graph.nodes] == ["n0"]
 
 
-def test_calls_of_one_task_are_told_apart_by_a_value_they_are_given() -> None:
+def test_calls_of_one_task_are_distinguished_by_an_argument() -> None:
     graph = graph_of_template(
         template(
             *(
@@ -180,7 +188,7 @@ def test_calls_of_one_task_are_told_apart_by_a_value_they_are_given() -> None:
     assert [node.title for node in graph.nodes] == ["train · 3", "train · 5", "train · 8"]
 
 
-def test_calls_that_no_value_tells_apart_have_their_id() -> None:
+def test_calls_with_equal_arguments_are_distinguished_by_their_ids() -> None:
     graph = graph_of_template(
         template(*(Node(f"n{i}", task("train"), (Binding("depth", integer(3)),)) for i in range(2)))
     )
@@ -213,8 +221,8 @@ def test_order_without_data_is_an_arrow_of_its_own_kind() -> None:
 
 
 @pytest.mark.parametrize("ids", [("n0", "n0"), ("missing", "n1"), ("n1", "n0")])
-def test_a_wrong_workflow_is_drawn_all_the_same(ids: "tuple[str, str]") -> None:
-    """Arrows to itself, to nowhere and in circles."""
+def test_an_invalid_workflow_is_drawn_anyway(ids: "tuple[str, str]") -> None:
+    """Arrows lead from a node to itself, to unknown nodes and in cycles."""
     graph = graph_of_template(
         template(
             Node("n0", task("a"), (Binding("x", OutputReference(ids[0], "o0")),)),
@@ -237,11 +245,11 @@ def test_a_wrong_workflow_is_drawn_all_the_same(ids: "tuple[str, str]") -> None:
         (2**63 - 1, 0, "106,751,991,167,300 d 15 h"),
     ],
 )
-def test_times_are_said_as_a_person_says_them(seconds: int, nanos: int, said: str) -> None:
+def test_durations_are_written_as_a_person_writes_them(seconds: int, nanos: int, said: str) -> None:
     assert duration_text(duration_pb2.Duration(seconds=seconds, nanos=nanos)) == said
 
 
-def test_a_moment_that_no_calendar_has_is_said_all_the_same() -> None:
+def test_a_time_outside_the_calendar_is_written_in_seconds() -> None:
     primitive = literals_pb2.Primitive()
     primitive.datetime.seconds = 2**62
     assert primitive_text(primitive) == f"{2**62} s after 1970"

@@ -1,4 +1,4 @@
-"""What opens and closes: pure, by paths, and always back to the same graph."""
+"""Nodes open and close by path, and closing gives the same graph again."""
 
 import itertools
 from collections.abc import Callable
@@ -8,7 +8,8 @@ from flyteidl.core import compiler_pb2, workflow_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyte_nb.graph.elements import ARRAY, END, START, TASK, WORKFLOW, Graph, GraphEdge, GraphNode
+from flyte_nb.api.nodes import ARRAY_NODE, END_NODE, START_NODE, TASK_NODE, WORKFLOW_NODE
+from flyte_nb.graph.elements import Graph, GraphEdge, GraphNode
 from flyte_nb.graph.layout import Layout, layered
 from flyte_nb.graph.model import graph_of
 from flyte_nb.graph.opening import MAX_NODES, below, openable, opened
@@ -63,9 +64,13 @@ def test_nothing_is_open_at_first() -> None:
 def test_an_open_sub_workflow_is_a_frame_around_nodes_with_paths() -> None:
     graph = graph_of(nested_closure())
     drawn = opened(graph, {"n1"})
-    assert ids(drawn) == [START, "n0", "n1/start-node", "n1/n0", "n1/n1", "n1/end-node"]
+    assert ids(drawn) == [START_NODE, "n0", "n1/start-node", "n1/n0", "n1/n1", "n1/end-node"]
     (frame,) = drawn.frames
-    assert (frame.node.id, frame.node.title, frame.node.kind) == ("n1", "middle · n1", WORKFLOW)
+    assert (frame.node.id, frame.node.title, frame.node.kind) == (
+        "n1",
+        "middle · n1",
+        WORKFLOW_NODE,
+    )
     assert frame.members == ("n1/start-node", "n1/n0", "n1/n1", "n1/end-node")
     pairs = [(edge.source, edge.target) for edge in drawn.edges]
     assert ("n0", "n1") in pairs
@@ -80,11 +85,11 @@ def test_maps_and_sub_workflows_open_at_any_depth() -> None:
     drawn = opened(graph, openable(graph))
     assert {"n0/n0/n0", "n0/n1/n0", "n1/n1/n0"} <= set(ids(drawn))
     kinds = {frame.node.id: frame.node.kind for frame in drawn.frames}
-    assert kinds["n0/n0"] == ARRAY
+    assert kinds["n0/n0"] == ARRAY_NODE
     assert drawn.node("n0/n1/n0").title == "last"
 
 
-def test_what_is_unknown_or_inside_of_something_closed_is_ignored() -> None:
+def test_ids_that_are_unknown_or_inside_a_closed_node_are_ignored() -> None:
     graph = graph_of(nested_closure())
     assert opened(graph, {"n0/n1", "nowhere", "n0/n1/n0"}) == opened(graph, ())
     assert below("n0", {"n0", "n0/n1", "n01", "n1/n0"}) == {"n0/n1"}
@@ -104,12 +109,14 @@ def test_a_graph_that_doubles_at_every_level_is_opened_within_bounds() -> None:
     within = {
         str(level): Graph(
             "g",
-            tuple(GraphNode(f"n{i}", WORKFLOW, "w", "", "", (), str(level + 1)) for i in range(2)),
+            tuple(
+                GraphNode(f"n{i}", WORKFLOW_NODE, "w", "", "", (), str(level + 1)) for i in range(2)
+            ),
             (),
         )
         for level in range(39)
     }
-    top = Graph("g", (GraphNode("n", WORKFLOW, "w", "", "", (), "0"),), (), "", (), within)
+    top = Graph("g", (GraphNode("n", WORKFLOW_NODE, "w", "", "", (), "0"),), (), "", (), within)
     everything = openable(top)
     assert len(everything) <= MAX_NODES
     assert len(opened(top, everything).nodes) <= MAX_NODES
@@ -117,7 +124,7 @@ def test_a_graph_that_doubles_at_every_level_is_opened_within_bounds() -> None:
 
 def test_an_opened_graph_cannot_be_opened_again() -> None:
     drawn = opened(graph_of(nested_closure()), {"n0"})
-    with pytest.raises(ValueError, match="open already"):
+    with pytest.raises(ValueError, match="open nodes already"):
         opened(drawn, {"n1"})
 
 
@@ -142,7 +149,7 @@ def test_frames_hold_exactly_their_members(open: "set[str]") -> None:
 
 
 def check_frames(layout: Layout) -> None:
-    """Members lie inside of their frame, everything else outside of it; nothing overlaps."""
+    """Check that members are inside their frame, everything else is outside, and nothing overlaps."""
     boxes = {p.node.id: p[1:] for p in layout.nodes if not p.node.is_port}
     boxes |= {p.frame.node.id: p[1:] for p in layout.frames}
     inside = {p.frame.node.id: set(p.frame.members) for p in layout.frames}
@@ -163,10 +170,12 @@ def check_frames(layout: Layout) -> None:
         if placed.node.is_port:
             frame = next(f for f in layout.frames if placed.node.id in f.frame.members)
             middle = placed.x + placed.width / 2
-            edge = frame.x if placed.node.id.endswith(START) else frame.x + frame.width
+            edge = frame.x if placed.node.id.endswith(START_NODE) else frame.x + frame.width
             assert middle == pytest.approx(edge, abs=0.2)
     assert all(p.x >= 0 and p.x + p.width <= layout.width for p in layout.frames)
-    assert not any(edge.target == END for edge in layout.graph.edges if edge.source == END)
+    assert not any(
+        edge.target == END_NODE for edge in layout.graph.edges if edge.source == END_NODE
+    )
     assert all(p.node.kind for p in layout.nodes)
 
 
@@ -184,10 +193,10 @@ def test_arrows_meet_frames_at_their_ports() -> None:
 def test_a_node_beside_a_frame_keeps_its_width() -> None:
     inner = Graph(
         "g",
-        tuple(GraphNode(f"n{i}", TASK, "t") for i in range(4)),
+        tuple(GraphNode(f"n{i}", TASK_NODE, "t") for i in range(4)),
         tuple(GraphEdge(f"n{i}", f"n{i + 1}") for i in range(3)),
     )
-    nodes = (GraphNode("a", WORKFLOW, "w", "", "", (), "k"), GraphNode("b", TASK, "t"))
+    nodes = (GraphNode("a", WORKFLOW_NODE, "w", "", "", (), "k"), GraphNode("b", TASK_NODE, "t"))
     layout = layered(opened(Graph("g", nodes, (), "", (), {"k": inner}), {"a"}))
     placed = {p.node.id: p for p in layout.nodes}
     assert placed["b"].width == placed["a/n0"].width

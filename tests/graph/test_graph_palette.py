@@ -1,4 +1,4 @@
-"""Phases can be told apart by everybody, on every page."""
+"""Everybody can tell phases apart, on light and dark pages."""
 
 import pytest
 
@@ -50,7 +50,7 @@ def test_outlines_have_a_contrast_of_at_least_3(phase: str, theme: Theme, name: 
 
 
 @pytest.mark.parametrize("phase", sorted(PHASE_STYLES))
-def test_mid_tones_are_seen_on_white_and_on_jupyterlabs_dark_page(phase: str) -> None:
+def test_mid_tones_are_visible_on_white_and_on_jupyterlabs_dark_page(phase: str) -> None:
     mid = PHASE_STYLES[phase].mid
     assert contrast(mid, "#ffffff") >= 3.0
     assert contrast(mid, "#111111") >= 3.0

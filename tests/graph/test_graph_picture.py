@@ -1,4 +1,4 @@
-"""A picture in every form: files by their suffix, whole or not at all."""
+"""A picture is given in every format, and a file is written whole or not at all."""
 
 import importlib.util
 import re
@@ -12,18 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flyte_nb.api.errors import UsageError
+from flyte_nb.api.nodes import END_NODE, START_NODE, TASK_NODE, WORKFLOW_NODE
 from flyte_nb.api.problems import Problem
-from flyte_nb.graph.elements import (
-    CASE,
-    END,
-    START,
-    TASK,
-    WORKFLOW,
-    Frame,
-    Graph,
-    GraphEdge,
-    GraphNode,
-)
+from flyte_nb.graph.elements import CASE, Graph, GraphEdge, GraphFrame, GraphNode
 from flyte_nb.graph.picture import GraphPicture
 from flyte_nb.graph.pins import pinned
 from flyte_nb.graph.sources import dot_source, mermaid_source
@@ -36,19 +27,20 @@ GOLDENS = Path(__file__).parent / "goldens"
 def framed() -> Graph:
     """A sub-workflow that is open, with a task before and behind."""
     inner = (
-        GraphNode(f"n1/{START}", "inputs", "inputs", "x"),
-        GraphNode("n1/n0", TASK, 'say "hi" & <bye>'),
-        GraphNode(f"n1/{END}", "outputs", "outputs", "o0"),
+        GraphNode(f"n1/{START_NODE}", "inputs", "inputs", "x"),
+        GraphNode("n1/n0", TASK_NODE, 'say "hi" & <bye>'),
+        GraphNode(f"n1/{END_NODE}", "outputs", "outputs", "o0"),
     )
-    nodes = (GraphNode("n0", TASK, "load"), *inner, GraphNode("n2", TASK, "save"))
+    nodes = (GraphNode("n0", TASK_NODE, "load"), *inner, GraphNode("n2", TASK_NODE, "save"))
     edges = (
         GraphEdge("n0", "n1", variables=(("o0", "x"),), types=("list[int]",)),
-        GraphEdge(f"n1/{START}", "n1/n0"),
-        GraphEdge("n1/n0", f"n1/{END}"),
+        GraphEdge(f"n1/{START_NODE}", "n1/n0"),
+        GraphEdge("n1/n0", f"n1/{END_NODE}"),
         GraphEdge("n1", "n2", CASE, "x > 3"),
     )
-    frame = Frame(
-        GraphNode("n1", WORKFLOW, "clean", "sub-workflow", "m.clean"), tuple(n.id for n in inner)
+    frame = GraphFrame(
+        GraphNode("n1", WORKFLOW_NODE, "clean", "sub-workflow", "m.clean"),
+        tuple(n.id for n in inner),
     )
     return Graph("pipeline", nodes, edges, "m.pipeline", (frame,))
 
@@ -63,7 +55,7 @@ def test_sources_are_the_golden_ones(
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".html", ".dot", ".gv", ".mmd", ".txt", ".SVG"])
-def test_a_file_has_the_form_its_name_says(suffix: str, churn: Graph, tmp_path: Path) -> None:
+def test_a_file_has_the_format_of_its_suffix(suffix: str, churn: Graph, tmp_path: Path) -> None:
     picture = GraphPicture(churn)
     path = picture.save(tmp_path / "new" / f"graph{suffix}")
     text = path.read_text(encoding="utf-8")
@@ -79,10 +71,10 @@ def test_a_file_has_the_form_its_name_says(suffix: str, churn: Graph, tmp_path: 
     assert [item.name for item in path.parent.iterdir()] == [path.name]
 
 
-def test_a_name_without_a_form_is_refused_with_those_there_are(
+def test_a_file_name_without_a_known_suffix_is_refused_with_the_known_ones(
     churn: Graph, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match=r"'graph\.pdf' says no form.*\.svg, \.png"):
+    with pytest.raises(UsageError, match=r"'graph\.pdf' is not a known format.*\.svg, \.png"):
         GraphPicture(churn).save(tmp_path / "graph.pdf")
     assert list(tmp_path.iterdir()) == []
 
@@ -94,7 +86,7 @@ def test_a_file_that_cannot_be_written_is_a_clear_error(churn: Graph, tmp_path: 
 
 
 def test_an_unknown_engine_or_theme_is_refused(churn: Graph) -> None:
-    with pytest.raises(UsageError, match="engine='neato': write 'layered' or 'dot'"):
+    with pytest.raises(UsageError, match="engine='neato' is not known: write 'layered' or 'dot'"):
         GraphPicture(churn, engine="neato")
     with pytest.raises(UsageError, match="theme='sepia'"):
         GraphPicture(churn, theme="sepia")
@@ -106,9 +98,9 @@ def test_a_png_has_its_scale_and_a_limit(churn: Graph) -> None:
     drawn = picture.png(scale=1.5)
     assert drawn.startswith(b"\x89PNG")
     assert int.from_bytes(drawn[16:20], "big") == round(picture.layout.width * 1.5)
-    with pytest.raises(UsageError, match="Take a smaller scale"):
+    with pytest.raises(UsageError, match="Use another scale"):
         picture.png(scale=1e6)
-    with pytest.raises(UsageError, match="smaller scale"):
+    with pytest.raises(UsageError, match="Use another scale"):
         picture.png(scale=0)
 
 
@@ -124,7 +116,7 @@ def test_a_notebook_gets_an_image_and_a_tree(churn: Graph) -> None:
 @pytest.mark.skipif(shutil.which("dot") is None, reason="dot is not installed")
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_dot_reads_any_name(title: str, label: str) -> None:
-    nodes = (GraphNode(title, TASK, title), GraphNode(f"{title}+", TASK, label))
+    nodes = (GraphNode(title, TASK_NODE, title), GraphNode(f"{title}+", TASK_NODE, label))
     source = dot_source(Graph(title, nodes, (GraphEdge(title, f"{title}+", CASE, label),)))
     done = subprocess.run(["dot", "-Tplain"], input=source.encode(), capture_output=True)
     assert done.returncode == 0, done.stderr
@@ -133,7 +125,7 @@ def test_dot_reads_any_name(title: str, label: str) -> None:
 
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_no_name_leaves_its_quotes_in_mermaid(title: str, label: str) -> None:
-    nodes = (GraphNode("a", TASK, title), GraphNode("b", WORKFLOW, label))
+    nodes = (GraphNode("a", TASK_NODE, title), GraphNode("b", WORKFLOW_NODE, label))
     graph = Graph(title, nodes, (GraphEdge("a", "b", CASE, label),))
     lines = mermaid_source(graph).splitlines()
     assert len(lines) == 4
@@ -144,7 +136,7 @@ def test_no_name_leaves_its_quotes_in_mermaid(title: str, label: str) -> None:
 
 
 def test_types_stand_once_in_front_of_each_node() -> None:
-    nodes = tuple(GraphNode(name, TASK, name) for name in "abc")
+    nodes = tuple(GraphNode(name, TASK_NODE, name) for name in "abc")
     edges = (
         GraphEdge("a", "c", variables=(("o0", "rows"),), types=("dataset",)),
         GraphEdge("b", "c", variables=(("o0", "depth"), ("o1", "x")), types=("int", "")),
@@ -154,17 +146,20 @@ def test_types_stand_once_in_front_of_each_node() -> None:
     assert [edge.label for edge in graph.edges] == ["rows: dataset, depth: int", "", "list[int]"]
 
 
-def test_a_problem_is_shown_where_it_is_or_on_what_is_closed_around_it(framed: Graph) -> None:
+def test_a_problem_is_shown_on_its_node_or_on_the_closed_node_around_it(framed: Graph) -> None:
     problems = (
         Problem("X", "of the workflow", "n2", "x", entity="m.pipeline"),
         Problem("X", "of the sub-workflow", "n0", "y", entity="m.clean"),
         Problem("X", "of nobody here", "n0", entity="m.other"),
     )
     assert pinned(framed, problems).numbers == {"n2": [1], "n1/n0": [2]}
-    inner = Graph("clean", (GraphNode("n0", TASK, "t", "", "m.deep"),), (), "m.clean")
+    inner = Graph("clean", (GraphNode("n0", TASK_NODE, "t", "", "m.deep"),), (), "m.clean")
     closed = Graph(
         "pipeline",
-        (GraphNode("n1", WORKFLOW, "clean", "", "m.clean", (), "k"), GraphNode("n2", TASK, "save")),
+        (
+            GraphNode("n1", WORKFLOW_NODE, "clean", "", "m.clean", (), "k"),
+            GraphNode("n2", TASK_NODE, "save"),
+        ),
         (),
         "m.pipeline",
         (),

@@ -1,4 +1,4 @@
-"""The SVG: well formed whatever the names, recolourable, and the same every time."""
+"""The SVG is well formed for any name, can be recoloured, and is the same every time."""
 
 import itertools
 import os
@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flyte_nb.api.nodes import TASK_NODE
 from flyte_nb.api.problems import Problem
-from flyte_nb.graph.elements import GROUP, TASK, Graph, GraphEdge, GraphNode
+from flyte_nb.graph.elements import GROUP, Graph, GraphEdge, GraphNode
 from flyte_nb.graph.layout import SUBTITLE_SIZE, TITLE_SIZE, layered
 from flyte_nb.graph.metrics import text_width
 from flyte_nb.graph.palette import MARK_PATHS, PHASE_STYLES
@@ -65,7 +66,7 @@ def test_the_drawing_is_the_golden_one(
         )
 
 
-def test_a_node_says_its_phase_by_attribute_mark_and_word(churn: Graph) -> None:
+def test_a_node_shows_its_phase_by_attribute_mark_and_word(churn: Graph) -> None:
     found = groups(svg(layered(churn), phases=PHASES))
     for node_id, phase in PHASES.items():
         group = found[f"node-{node_id}"]
@@ -131,7 +132,7 @@ def test_the_page_theme_follows_the_notebook_and_auto_the_system(churn: Graph) -
 
 
 def test_an_unknown_theme_is_refused(churn: Graph) -> None:
-    with pytest.raises(ValueError, match="theme is 'sepia'; it is one of light"):
+    with pytest.raises(ValueError, match="theme='sepia' is not known: write one of light"):
         svg(layered(churn), theme="sepia")
 
 
@@ -143,7 +144,7 @@ def test_any_name_gives_a_well_formed_document(
     rows: "list[tuple[str, str, str, str]]", title: str
 ) -> None:
     nodes = tuple(
-        GraphNode(f"{i}{row[0]}", TASK, row[1], row[2], row[3]) for i, row in enumerate(rows)
+        GraphNode(f"{i}{row[0]}", TASK_NODE, row[1], row[2], row[3]) for i, row in enumerate(rows)
     )
     pairs = itertools.pairwise(nodes)
     edges = tuple(GraphEdge(a.id, b.id, "case", b.title) for a, b in pairs)
@@ -155,7 +156,7 @@ def test_any_name_gives_a_well_formed_document(
 
 @given(st.lists(st.tuples(names, names), min_size=1, max_size=3), st.sampled_from(["", "RUNNING"]))
 def test_no_title_leaves_its_node(rows: "list[tuple[str, str]]", phase: str) -> None:
-    nodes = tuple(GraphNode(f"n{i}", TASK, title, sub) for i, (title, sub) in enumerate(rows))
+    nodes = tuple(GraphNode(f"n{i}", TASK_NODE, title, sub) for i, (title, sub) in enumerate(rows))
     layout = layered(Graph("g", nodes, ()))
     phases = {node.id: phase for node in nodes} if phase else {}
     for placed, group in zip(
@@ -170,19 +171,19 @@ def test_no_title_leaves_its_node(rows: "list[tuple[str, str]]", phase: str) -> 
 
 def test_a_node_takes_at_most_half_a_kilobyte() -> None:
     nodes = tuple(
-        GraphNode(f"n{i}", TASK, f"task_{i}", "", f"my.module.task_{i}") for i in range(500)
+        GraphNode(f"n{i}", TASK_NODE, f"task_{i}", "", f"my.module.task_{i}") for i in range(500)
     )
     edges = tuple(GraphEdge(f"n{i // 2}", f"n{i}") for i in range(1, 500))
     assert len(svg(layered(Graph("g", nodes, edges)))) / 500 <= 500
 
 
-def test_hovering_over_a_live_arrow_says_what_it_carries(wrong: Graph) -> None:
+def test_hovering_over_a_live_arrow_shows_what_it_carries(wrong: Graph) -> None:
     assert "<title>o0 → model</title></path>" in svg(layered(wrong), live=True)
     assert "o0 → model" not in svg(layered(wrong))
 
 
 def test_an_arrow_that_closes_a_cycle_is_drawn_as_wrong() -> None:
-    nodes = (GraphNode("a", TASK, "a"), GraphNode("b", TASK, "b"))
+    nodes = (GraphNode("a", TASK_NODE, "a"), GraphNode("b", TASK_NODE, "b"))
     pairs = ("ab", "ba", "aa")
     drawing = svg(layered(Graph("g", nodes, tuple(GraphEdge(*pair) for pair in pairs))))
     assert drawing.count('class="e bad"') == 2

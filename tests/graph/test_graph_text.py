@@ -1,13 +1,13 @@
-"""The graph as text."""
+"""The graph is written as a readable tree."""
 
 from collections.abc import Callable
 
 from flyte_nb.api.problems import Problem
-from flyte_nb.graph.elements import Frame, Graph, GraphEdge, GraphNode
+from flyte_nb.graph.elements import Graph, GraphEdge, GraphFrame, GraphNode
 from flyte_nb.graph.text import tree
 
 
-def test_the_tree_says_phases_and_what_else_a_node_waits_for(churn: Graph) -> None:
+def test_the_tree_shows_phases_and_the_other_nodes_that_a_node_waits_for(churn: Graph) -> None:
     phases = {"n0": "SUCCEEDED", "n1": "SUCCEEDED", "n2": "RUNNING", "n5": "QUEUED"}
     assert tree(churn, phases) == "\n".join(
         [
@@ -43,13 +43,13 @@ def test_a_cycle_is_listed_once() -> None:
     assert tree(Graph("g", nodes, edges)) == "g\n  a\n  b\n  c"
 
 
-def test_a_very_long_list_is_cut_and_says_so(dag: "Callable[..., Graph]") -> None:
+def test_a_very_long_tree_is_cut_and_says_so(dag: "Callable[..., Graph]") -> None:
     lines = tree(dag("layered", 2000)).splitlines()
     assert len(lines) == 202
     assert lines[-1] == "  … and 1,800 more"
 
 
-def test_what_is_in_an_open_node_stands_behind_a_line() -> None:
+def test_the_contents_of_an_open_node_stand_behind_a_line() -> None:
     inner = (
         GraphNode("n1/start-node", "inputs", "inputs", "x"),
         GraphNode("n1/n0", "task", "parse"),
@@ -60,7 +60,9 @@ def test_what_is_in_an_open_node_stands_behind_a_line() -> None:
         GraphEdge(*pair.split())
         for pair in ("n0 n1", "n1/start-node n1/n0", "n1/n0 n1/n1", "n1 n2", "n0 n2")
     )
-    frame = Frame(GraphNode("n1", "workflow", "clean", "sub-workflow"), tuple(n.id for n in inner))
+    frame = GraphFrame(
+        GraphNode("n1", "workflow", "clean", "sub-workflow"), tuple(n.id for n in inner)
+    )
     graph = Graph("pipeline", nodes, edges, "m.pipeline", (frame,))
     assert tree(graph, {"n1/n1": "RUNNING"}) == "\n".join(
         [

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.identifiers import ExecutionId, Identifier, Scope
+from flyte_nb.api.nodes import TASK_NODE
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import Location
 from flyte_nb.executions.views import AttemptView, ExecutionView, NodeView
-from flyte_nb.graph.elements import TASK, Graph, GraphEdge, GraphNode
+from flyte_nb.graph.elements import Graph, GraphEdge, GraphNode
 from flyte_nb.notebook.cards import errors, execution, executions, pieces, registration
 from flyte_nb.notebook.cards.nodes import said
 from flyte_nb.notebook.looking import card as compiled
@@ -102,7 +103,7 @@ def survives(html: str) -> None:
 @pytest.fixture
 def graph() -> Graph:
     titles = ("load", "split", "train · 3", "train · 5")
-    nodes = tuple(GraphNode(f"n{i}", TASK, title) for i, title in enumerate(titles))
+    nodes = tuple(GraphNode(f"n{i}", TASK_NODE, title) for i, title in enumerate(titles))
     edges = tuple(GraphEdge(*pair.split()) for pair in ("n0 n1", "n1 n2", "n1 n3"))
     return Graph("pipeline", nodes, edges)
 
@@ -442,7 +443,7 @@ def test_no_name_breaks_out_of_a_card(first: str, second: str, third: str, fourt
     view = ExecutionView(
         ExecutionId(first, second, third), who, who, "FAILED", START, error=error, nodes=(node,)
     )
-    drawn = Graph(first, (GraphNode("n0", TASK, second, third, fourth),), ())
+    drawn = Graph(first, (GraphNode("n0", TASK_NODE, second, third, fourth),), ())
     values: dict[str, Safe] = {first: text(second)}
     survives(execution.card(view, drawn, inputs=values, logs=third))
     survives(executions.card([view], where=fourth))

@@ -92,7 +92,7 @@ def test_a_wrong_workflow_lists_its_problems_and_does_not_fail_the_cell(train):
 
 def test_a_task_has_no_graph_and_an_engine_has_a_name(train):
     assert "a task has no graph" in str(train.fails("%flyte graph load"))
-    assert "What opens here: search." in str(train.fails("%flyte graph train --open load"))
+    assert "Nodes that can be opened: search." in str(train.fails("%flyte graph train --open load"))
     error = train.fails("%flyte graph train --engine neato")
     assert isinstance(error, UsageError)
     assert "layered or dot" in str(error)
@@ -144,7 +144,9 @@ def test_a_graph_is_written_to_a_file_as_it_is_asked_for(train, tmp_path):
     assert 'id="node-n1/n0"' in drawn
     assert "list[int]" in drawn
     assert "train.svg" in train.shown()
-    assert "says no form" in str(train.fails(f"%flyte graph train --save {tmp_path / 'train.doc'}"))
+    assert "is not a known format" in str(
+        train.fails(f"%flyte graph train --save {tmp_path / 'train.doc'}")
+    )
     assert not (tmp_path / "train.doc").exists()
 
 

@@ -58,7 +58,7 @@ def test_what_is_to_be_open_is_named_by_function_id_or_depth() -> None:
     for options in ({"open": "inner"}, {"open": ["n0"]}, {"depth": 1}, {"open": "all"}):
         drawn = picture(Here(), outer, **options).graph
         assert [frame.node.id for frame in drawn.frames] == ["n0"]
-    with pytest.raises(UsageError, match=r"no 'nope' that opens\. What opens here: inner"):
+    with pytest.raises(UsageError, match=r"called 'nope'\. Nodes that can be opened: inner"):
         picture(Here(), outer, open="nope")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.specs import Location, WorkflowTemplate
 from flyte_nb.graph import dot
-from flyte_nb.graph.layout import Engine, layered
+from flyte_nb.graph.layout import LayoutEngine, layered
 from flyte_nb.graph.model import graph_of
 from flyte_nb.graph.opening import found
 from flyte_nb.graph.picture import ENGINES, GraphPicture
@@ -122,7 +122,7 @@ def _workflow(entity: Any) -> Any:
     return entity if kind == "workflow" else None
 
 
-def subject_of(kernel: Kernel, entity: Any, *, engine: Engine = layered) -> Subject:
+def subject_of(kernel: Kernel, entity: Any, *, engine: LayoutEngine = layered) -> Subject:
     """What there is to see of a workflow of this notebook, or of a registered name."""
     session = kernel.session
     humanize = kernel.cells.humanize
@@ -175,7 +175,7 @@ def _chosen(kernel: Kernel, name: str) -> Any:
     return workflows[-1]
 
 
-def _engine(name: str) -> Engine:
+def _engine(name: str) -> LayoutEngine:
     if name not in ENGINES:
         raise UsageError(f"There is no engine {name!r}; write {' or '.join(ENGINES)}.")
     if name == "dot" and not dot.is_available():

@@ -13,11 +13,12 @@ from flyteidl.core import compiler_pb2, literals_pb2, tasks_pb2, workflow_pb2
 
 from flyte_nb.api import specs
 from flyte_nb.api.errors import FlyteNbError
+from flyte_nb.api.nodes import START_NODE
 from flyte_nb.api.specs import Location
 from flyte_nb.graph.compiled import cases_of
 from flyte_nb.graph.conditions import duration_text, scalar_text
-from flyte_nb.graph.elements import INPUTS, OUTPUTS, START, Graph, GraphNode
-from flyte_nb.graph.interfaces import Interfaces, Words, key_of
+from flyte_nb.graph.elements import INPUTS, OUTPUTS, Graph, GraphNode
+from flyte_nb.graph.type_words import Interfaces, Words, key_of
 from flyte_nb.wire.specs import workflow_spec_to_idl
 
 Row = tuple[str, str]
@@ -244,14 +245,14 @@ def _said(data: literals_pb2.BindingData, titles: "Mapping[str, str]", depth: in
     kind = data.WhichOneof("value")
     if kind == "promise":
         source = data.promise.node_id
-        name = "the workflow's input" if source in ("", START) else titles.get(source, source)
+        name = "the workflow's input" if source in ("", START_NODE) else titles.get(source, source)
         path = "".join(
             f".{part.string_value}"
             if part.WhichOneof("value") == "string_value"
             else f"[{part.int_value}]"
             for part in data.promise.attr_path
         )
-        joint = " " if source in ("", START) else "."
+        joint = " " if source in ("", START_NODE) else "."
         var = "" if data.promise.var == _ONLY and joint == "." else joint + data.promise.var
         return f"← {name}{var}{path}"
     if kind == "scalar":

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import WorkflowTemplate
 from flyte_nb.graph.elements import INPUTS, OUTPUTS, Graph, GraphNode
-from flyte_nb.graph.layout import Engine, Layout, layered
+from flyte_nb.graph.layout import Layout, LayoutEngine, layered
 from flyte_nb.graph.model import graph_of, graph_of_template
 from flyte_nb.graph.opening import below, openable, opened
 from flyte_nb.graph.palette import CHANGE_STYLES
@@ -71,7 +71,7 @@ class Subject:
         problems: "Sequence[Problem]" = (),
         *,
         humanize: "Callable[[str], str]" = str,
-        engine: Engine = layered,
+        engine: LayoutEngine = layered,
         compared: str = "",
     ) -> None:
         """Nothing is laid out yet.

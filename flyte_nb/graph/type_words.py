@@ -1,4 +1,4 @@
-"""What nodes take and give, in words: `list[int]`, `TrainConfig`, `dataset`. For types on edges."""
+"""Put the inputs and outputs of nodes into words: `list[int]`, `TrainConfig`, `dataset`."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from flyte_nb.api.literal_types import LiteralType
 from flyte_nb.wire.types import type_from_idl
 
 Words = Mapping[str, str]
-"""A type's word by variable."""
+"""The type of each variable in words, by the variable's name."""
 
 _MAX_DEPTH = 12
 _MAX_MAPS = 50  # maps in maps
@@ -19,7 +19,7 @@ _CLASS = re.compile(r"<class '([\w.<>]+)'>|([\w.]+)")
 
 
 class Interfaces:
-    """The interfaces of everything that a closure's nodes run. Each is put in words once."""
+    """The interfaces of everything that a closure's nodes run, in words; each is read once."""
 
     def __init__(self, closure: compiler_pb2.CompiledWorkflowClosure) -> None:
         self._messages = {
@@ -31,7 +31,7 @@ class Interfaces:
         self._types: dict[bytes, str] = {}
 
     def of(self, node: workflow_pb2.Node) -> "tuple[Words, Words]":
-        """(inputs, outputs) of what the node runs; empty where the closure does not say."""
+        """Return the inputs and outputs of what the node runs; empty where the closure lacks it."""
         maps = 0
         while node.WhichOneof("target") == "array_node" and maps < _MAX_MAPS:
             node, maps = node.array_node.node, maps + 1
@@ -46,31 +46,34 @@ class Interfaces:
             found = ({}, {}) if message is None else self._both(message)
             self._spoken[key] = found
         inputs, outputs = found
+        # The inner task's outputs are those of one element; each map around it makes lists of them.
         for _ in range(maps):
             outputs = {var: f"list[{word}]" for var, word in outputs.items()}
         return inputs, outputs
 
     def words(self, variables: interface_pb2.VariableMap) -> "dict[str, str]":
-        """The words of these variables."""
+        """Return the types of these variables in words."""
         return {var: self._word(item.type) for var, item in variables.variables.items()}
 
     def _both(self, interface: interface_pb2.TypedInterface) -> "tuple[Words, Words]":
+        """Return the inputs and outputs of an interface in words."""
         return self.words(interface.inputs), self.words(interface.outputs)
 
     def _word(self, message: types_pb2.LiteralType) -> str:
+        """Return a type in words; an empty text for a type that this release does not know."""
         key = message.SerializeToString()
         word = self._types.get(key)
         if word is None:
             try:
                 word = type_word(type_from_idl(message))
             except (CodecError, RecursionError):
-                word = ""  # no type, or one that this release does not know
+                word = ""
             self._types[key] = word
         return word
 
 
 def type_word(type: LiteralType, depth: int = 0) -> str:
-    """The type as a person would write it: Python's words, a dataclass and a class by its name."""
+    """Return the type as a person would write it: as in Python, dataclasses and classes by their names."""
     if depth > _MAX_DEPTH:
         return "…"
     if type.kind == literal_types.COLLECTION:
@@ -82,9 +85,12 @@ def type_word(type: LiteralType, depth: int = 0) -> str:
     if type.kind == literal_types.ENUM:
         return " | ".join(map(repr, type.value))
     metadata = type.metadata or {}
+    # SDKs put a dataclass's name into its JSON schema, as the title or as the last part of a
+    # reference.
     named = metadata.get("title") or str(metadata.get("$ref", "")).rpartition("/")[2]
     if isinstance(named, str) and named and type.kind == literal_types.SIMPLE:
         return named
+    # The class of a pickled value: `<class 'module.Name'>`, or a dotted name such as `typing.Any`.
     of_class = _CLASS.match(str(metadata.get("python_class_name", "")))
     if of_class:
         return (of_class[1] or of_class[2]).rpartition(".")[2]
@@ -92,13 +98,13 @@ def type_word(type: LiteralType, depth: int = 0) -> str:
 
 
 def key_of(identifier: identifier_pb2.Identifier) -> str:
-    """An identifier as text; equal for equal ones."""
+    """Return an identifier as text that is equal for equal identifiers."""
     fields = ("resource_type", "project", "domain", "name", "version")
     return ":".join(str(getattr(identifier, field)) for field in fields)
 
 
 def reference_of(node: workflow_pb2.Node) -> "identifier_pb2.Identifier | None":
-    """What the node runs, of a map what it maps; `None` of branches and gates."""
+    """Return the identifier of what the node runs or maps; `None` for branches and gates."""
     for _ in range(_MAX_MAPS):
         if node.WhichOneof("target") != "array_node":
             break

@@ -1,4 +1,6 @@
-"""Problems of values and types: what was given, what is expected, and what would work.
+"""Make the problems of values and types: what was given, what is expected, and what would work.
+
+Each function returns one kind of problem; see `shape_problems.py` for its parts.
 
 Source of codes and texts: flytepropeller/pkg/compiler/errors/compiler_errors.go at v1.16.8.
 """
@@ -7,16 +9,17 @@ from collections.abc import Sequence
 
 from google.protobuf.message import Message
 
+from flyte_nb.api.nodes import END_NODE
 from flyte_nb.api.problems import Problem
 from flyte_nb.compiler.casting import Type
+from flyte_nb.compiler.collector import named
 from flyte_nb.compiler.flyte_text import go_text, type_text
 from flyte_nb.compiler.hints import mismatch_hint
-from flyte_nb.compiler.problems import named
-from flyte_nb.compiler.reports import closest
+from flyte_nb.compiler.shape_problems import closest
 
 
 def value_mismatch(node_id: str, name: str, actual: "Type | None", expected: Type) -> Problem:
-    """A plain value of another type than the input's."""
+    """Return the problem of a constant whose type does not fit the input."""
     return _mismatch(
         node_id,
         name,
@@ -33,9 +36,14 @@ def promise_mismatch(
     sink: "tuple[str, Type]",
     others: "Sequence[str]",
 ) -> Problem:
-    """A node's result of another type than the input's; source and sink as Flyte names them.
+    """Return the problem of an output whose type does not fit the input that it is bound to.
 
-    `others` are results of the same node that would fit.
+    Args:
+        node_id: the node with the input.
+        name: the input.
+        source: the output as Flyte names it, and its type.
+        sink: the input as Flyte names it, and its type.
+        others: outputs of the same node that would fit.
     """
     problem = _mismatch(
         node_id,
@@ -54,15 +62,15 @@ def promise_mismatch(
 def mismatching_bindings(
     node_id: str, name: str, expected: Type, received: "str | Message"
 ) -> Problem:
-    """A list or dict where something else is expected."""
+    """Return the problem of a list or dict where something else is expected."""
     given = received if isinstance(received, str) else go_text(received)
     what = "nothing" if not given else "a list or dict"
     return Problem(
         "MismatchingBindings",
-        f"{name!r} is {expected.spoken}, but {what} is given.",
+        f"{name!r} is {expected.readable}, but {what} is given.",
         node_id,
         name,
-        f"Give one {expected.spoken}.",
+        f"Pass one {expected.readable}.",
         flyte_text=f"Input [{name}] on node [{node_id}] expects bindings of type"
         f" [{expected.whole_text}].  Received [{given}]",
     )
@@ -71,7 +79,7 @@ def mismatching_bindings(
 def field_not_found(
     node_id: str, var: str, type: Type, name: str, known: "Sequence[str] | None"
 ) -> Problem:
-    """`promise.name` where the dataclass has no such field."""
+    """Return the problem of `promise.name` where the dataclass has no such field."""
     has = f"; it has {named(known)}" if known else ""
     return Problem(
         "FieldNotFound",
@@ -86,7 +94,7 @@ def field_not_found(
 def illegal_enum_value(
     node_id: str, name: str, value: str, expected: Type, known: "Sequence[str] | None"
 ) -> Problem:
-    """A text that is none of the enum's values."""
+    """Return the problem of a text that is not one of the enum's values."""
     allowed = expected.message.enum_type.values
     of = f"; it is one of {named([repr(item) for item in allowed[:9]])}" if known else ""
     return Problem(
@@ -103,14 +111,14 @@ def illegal_enum_value(
 def ambiguous_union(
     node_id: str, name: str, expected: Type, binding: Message, matches: "tuple[Type, Type]"
 ) -> Problem:
-    """A list or dict that two variants of a union could take."""
-    first, second = (match.spoken for match in matches)
+    """Return the problem of a list or dict that fits two variants of a union."""
+    first, second = (match.readable for match in matches)
     return Problem(
         "AmbiguousBindingUnionValue",
-        f"{name!r} is {expected.spoken}; both {first} and {second} would take this value.",
+        f"{name!r} is {expected.readable}; both {first} and {second} accept this value.",
         node_id,
         name,
-        "Make it in a task that returns the one you mean.",
+        "Make the value in a task whose return type is the variant you mean.",
         flyte_text=f"Input [{name}] on node [{node_id}] expects bindings of union type"
         f" [{expected.whole_text}].  Received [{go_text(binding)}] which is ambiguous as both"
         f" variants [{matches[0].whole_text}] and [{matches[1].whole_text}] match.",
@@ -118,13 +126,13 @@ def ambiguous_union(
 
 
 def incompatible_union(node_id: str, name: str, expected: Type, binding: Message) -> Problem:
-    """A list or dict that no variant of a union takes."""
+    """Return the problem of a list or dict that fits no variant of a union."""
     return Problem(
         "IncompatibleBindingUnionValue",
-        f"{name!r} is {expected.spoken}; the value that is given fits none of these.",
+        f"{name!r} is {expected.readable}; the given value fits none of these.",
         node_id,
         name,
-        f"Give exactly one of these: {expected.spoken}.",
+        f"Pass exactly one of these: {expected.readable}.",
         flyte_text=f"Input [{name}] on node [{node_id}] expects bindings of union type"
         f" [{expected.whole_text}].  Received [{go_text(binding)}] which does not match any"
         " of the variants.",
@@ -132,13 +140,13 @@ def incompatible_union(node_id: str, name: str, expected: Type, binding: Message
 
 
 def condition_mismatch(node_id: str, right: Type, left: Type) -> Problem:
-    """A comparison of two types."""
+    """Return the problem of a comparison between two types."""
     return Problem(
         "MismatchingTypes",
-        f"The condition compares {left.spoken} with {right.spoken}.",
+        f"The condition compares {left.readable} with {right.readable}.",
         node_id,
         "RightValue",
-        f"Compare with {left.spoken}; nothing is converted.",
+        f"Compare with {left.readable}; Flyte converts nothing.",
         flyte_text=f"Variable [RightValue] (type [{_text(right)}]) doesn't match expected type"
         f" [{_text(left)}].",
     )
@@ -147,15 +155,17 @@ def condition_mismatch(node_id: str, right: Type, left: Type) -> Problem:
 def _mismatch(
     node_id: str, name: str, actual: "Type | None", expected: Type, text: str, maker: str = ""
 ) -> Problem:
-    given = actual.spoken if actual is not None else "nothing"
-    wanted = expected.spoken
+    """Return the problem of a value of one type where another is expected, with a hint."""
+    given = actual.readable if actual is not None else "nothing"
+    wanted = expected.readable
+    # Two types may read alike and differ in how they are stored: then their tags tell them apart.
     if given == wanted and actual is not None:
         given, wanted = (
             f"{given} ({actual.tag or actual.kind})",
             f"{wanted} ({expected.tag or expected.kind})",
         )
     source = f"{maker} is {given}" if maker else f"the value is {given}"
-    subject = f"The workflow's output {name!r}" if node_id == "end-node" else repr(name)
+    subject = f"The workflow's output {name!r}" if node_id == END_NODE else repr(name)
     return Problem(
         "MismatchingTypes",
         f"{subject} is {wanted}, but {source}.",
@@ -167,17 +177,18 @@ def _mismatch(
 
 
 def _text(type: "Type | None") -> str:
+    """Return the type as Flyte quotes it."""
     return type.text if type is not None else type_text(None)
 
 
 def unknown_literal(node_id: str, name: str) -> Problem:
-    """A value that says nothing of its type."""
+    """Return the problem of an input whose literal has no type that this release knows."""
     return Problem(
         "InvalidLiteralType",
-        f"The value of {name!r} has no type that is known here.",
+        f"The type of the value of {name!r} is not known to this release.",
         node_id,
         name,
-        "Upgrade what reads it, if a newer Flyte made it.",
+        "If a newer Flyte made the value, upgrade flyte_nb.",
         flyte_text=f"Failed to validate literal type for [{name}] with err: got unknown literal"
         " type: [<nil>].\nSuggested solution: Please update all your Flyte deployment images to the"
         " latest version and try again",

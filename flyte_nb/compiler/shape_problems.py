@@ -1,6 +1,8 @@
-"""Problems of a workflow's shape: Flyte's code and text, and ours for the person who wrote it.
+"""Make the problems of a workflow's shape: Flyte's code and text, and ours for the author.
 
-Problems of values and types are in `type_reports.py`.
+Each function returns one kind of problem. `message` and `hint` are ours; `flyte_text` is the text
+of Flyte's compiler, word for word, because other clients parse it. Problems of values and types are
+in `type_problems.py`.
 
 Source of codes and texts: flytepropeller/pkg/compiler/errors/compiler_errors.go at v1.16.8.
 """
@@ -13,17 +15,17 @@ from google.protobuf.message import Message
 from flyte_nb.api.nodes import END_NODE, START_NODE
 from flyte_nb.api.problems import Problem
 from flyte_nb.compiler.casting import Type
+from flyte_nb.compiler.collector import MAX_ID, named
 from flyte_nb.compiler.flyte_text import go_text
-from flyte_nb.compiler.problems import MAX_ID, named
 
 
 def value_required(node_id: str, field: str, message: str = "", hint: str = "") -> Problem:
-    """A field that must be set is not."""
+    """Return the problem of a required field that is not set."""
     return Problem(
         "ValueRequired",
         message or f"`{field}` is missing.",
         node_id,
-        hint=hint or _WHAT_TO_SET.get(field, f"Set `{field}` in the spec; SDKs of Flyte do."),
+        hint=hint or _WHAT_TO_SET.get(field, f"Set `{field}` in the spec; Flyte's SDKs set it."),
         flyte_text=f"Value required [{field}].",
     )
 
@@ -39,24 +41,24 @@ _WHAT_TO_SET = {
     "Expr": _COMPARE,
     "LeftValue": _COMPARE,
     "RightValue": _COMPARE,
-    "GateNode.Signal.Type": "Say what it waits for, e.g. expected_type=bool.",
+    "GateNode.Signal.Type": "Declare the type it waits for, e.g. expected_type=bool.",
     "Id": "Give every node an id of its own, e.g. n0.",
     "Target": "Let it run a task, a workflow, a launch plan, a condition, a gate or a map.",
     "paramName": "Name every input and output.",
     "param.Type": "Annotate every input and output with its type.",
 }
-"""What to do about a required field, where more can be said than to set it."""
+"""Hints for required fields that an author does not set by their name."""
 
 
 def invalid_value(node_id: str, field: str, message: str, hint: str = "") -> Problem:
-    """A field holds something that cannot be."""
+    """Return the problem of a field with a value that is not allowed."""
     return Problem(
         "InvalidValue", message, node_id, hint=hint, flyte_text=f"Invalid value [{field}]."
     )
 
 
 def unrecognized_value(node_id: str, value: str, message: str, hint: str = "") -> Problem:
-    """A value out of its range."""
+    """Return the problem of a value outside of its range."""
     return Problem(
         "UnrecognizedValue",
         message,
@@ -67,7 +69,7 @@ def unrecognized_value(node_id: str, value: str, message: str, hint: str = "") -
 
 
 def no_nodes(graph_id: str) -> Problem:
-    """A workflow that does nothing."""
+    """Return the problem of a workflow without nodes."""
     return Problem(
         "NoNodesFound",
         "The workflow calls nothing.",
@@ -77,7 +79,7 @@ def no_nodes(graph_id: str) -> Problem:
 
 
 def duplicate_workflow(identifier: Message, name: str) -> Problem:
-    """Two sub-workflows of one id."""
+    """Return the problem of two sub-workflows with the same id."""
     return Problem(
         "DuplicateId",
         f"The sub-workflow {name} is given twice.",
@@ -88,7 +90,7 @@ def duplicate_workflow(identifier: Message, name: str) -> Problem:
 
 
 def task_not_found(node_id: str, identifier: Message, name: str) -> Problem:
-    """A node runs a task that was not given."""
+    """Return the problem of a node that runs a task which was not given."""
     return Problem(
         "TaskReferenceNotFound",
         f"The task {name} is not known.",
@@ -99,7 +101,7 @@ def task_not_found(node_id: str, identifier: Message, name: str) -> Problem:
 
 
 def workflow_not_found(node_id: str, identifier: Message, name: str, noun: str) -> Problem:
-    """A node refers to a sub-workflow or launch plan that was not given."""
+    """Return the problem of a node that runs a sub-workflow or launch plan (`noun`) which was not given."""
     return Problem(
         "WorkflowReferenceNotFound",
         f"The {noun} {name} is not known.",
@@ -110,10 +112,10 @@ def workflow_not_found(node_id: str, identifier: Message, name: str, noun: str) 
 
 
 def workflow_not_given(node_id: str) -> Problem:
-    """A workflow node that names neither a launch plan nor a sub-workflow."""
+    """Return the problem of a workflow node that names neither a launch plan nor a sub-workflow."""
     return Problem(
         "WorkflowReferenceNotFound",
-        "The node says neither which workflow nor which launch plan it runs.",
+        "The node names neither a sub-workflow nor a launch plan to run.",
         node_id,
         hint="Set `workflow_node.launchplan_ref` or `workflow_node.sub_workflow_ref`.",
         flyte_text="Referenced Workflow [<nil>/<nil>] not found.",
@@ -121,33 +123,31 @@ def workflow_not_given(node_id: str) -> Problem:
 
 
 def unknown_scalar(node_id: str, variable: str, kind: str) -> Problem:
-    """A constant that says nothing of its type."""
+    """Return the problem of a constant from which no type can be inferred."""
     return unrecognized_value(
         node_id,
         f"*core.Scalar_{kind.title()}",
-        f"{variable!r} has a value of no known type.",
-        "Give a plain value, or what a task returns.",
+        f"The type of the value of {variable!r} is not known.",
+        "Pass a plain value, or the result of a task.",
     )._replace(variable=variable)
 
 
 def id_too_long(node_id: str) -> Problem:
-    """A node's id that no cluster can store."""
+    """Return the problem of a node's id that no cluster can store."""
     return invalid_value(
         node_id,
         "Id",
         f"The node's id has {len(node_id)} characters; at most {MAX_ID} can be stored.",
-        "Give it a shorter one, by with_overrides(node_name=…).",
+        "Give it a shorter one with with_overrides(node_name=…).",
     )
 
 
 def node_not_found(
     node_id: str, variable: str, missing: str, known: "Sequence[str] | None", later: bool
 ) -> Problem:
-    """A promise of a node that is not there (yet)."""
+    """Return the problem of a promise of a node that does not exist, or comes `later` in the workflow."""
     if later:
-        hint = (
-            f"Put {missing} before {node_id}: a condition or approval only sees what precedes it."
-        )
+        hint = f"Call {missing} before {node_id}: a condition or approval can only use earlier results."
     else:
         others = [each for each in known or () if each not in (node_id, START_NODE, END_NODE)]
         hint = closest(missing, others, "Use an input of the workflow, or call a task before it.")
@@ -163,7 +163,7 @@ def node_not_found(
 
 
 def output_not_found(node_id: str, name: str, label: str, known: "Sequence[str] | None") -> Problem:
-    """A promise of a variable that the node does not make."""
+    """Return the problem of a promise of an output that the node does not have."""
     if node_id == START_NODE:
         has = _has(known, "the workflow's inputs are", "it has no inputs")
         message = f"The workflow has no input {name!r}{has}."
@@ -175,16 +175,16 @@ def output_not_found(node_id: str, name: str, label: str, known: "Sequence[str] 
         message,
         node_id,
         name,
-        closest(name, known, "Let it return a value first."),
+        closest(name, known, "Return a value from it."),
         flyte_text=f"Variable [{name}] not found on node [{node_id}].",
     )
 
 
 def input_not_found(node_id: str, name: str, label: str, known: "Sequence[str] | None") -> Problem:
-    """A binding, or a condition's operand, for an input that the node does not have."""
+    """Return the problem of a binding, or a condition's operand, for an input that the node does not have."""
     return Problem(
         "VariableNameNotFound",
-        f"{label} has no input {name!r}{_has(known, 'it takes', 'it takes nothing')}.",
+        f"{label} has no input {name!r}{_has(known, 'its inputs are', 'it has no inputs')}.",
         node_id,
         name,
         closest(name, known, "Leave the value out."),
@@ -193,9 +193,9 @@ def input_not_found(node_id: str, name: str, label: str, known: "Sequence[str] |
 
 
 def not_bound(node_id: str, name: str, type: "Type | None", label: str) -> Problem:
-    """A required input without a value."""
-    said = f" ({type.spoken})" if type is not None else ""
-    if node_id == "end-node":
+    """Return the problem of a required input without a value."""
+    said = f" ({type.readable})" if type is not None else ""
+    if node_id == END_NODE:
         message, hint = f"The workflow's output {name!r}{said} gets no value.", "Return it."
     else:
         message = f"{label} gets no value for its input {name!r}{said}."
@@ -211,10 +211,10 @@ def not_bound(node_id: str, name: str, type: "Type | None", label: str) -> Probl
 
 
 def still_not_bound(node_id: str, name: str) -> Problem:
-    """What follows from another problem with the same binding."""
+    """Return the problem that follows from another problem with the same binding."""
     return Problem(
         "ParameterNotBound",
-        f"So {name!r} gets no value.",
+        f"As a result, {name!r} gets no value.",
         node_id,
         name,
         flyte_text=f"Parameter not bound [{name}].",
@@ -222,35 +222,35 @@ def still_not_bound(node_id: str, name: str) -> Problem:
 
 
 def bound_twice(node_id: str, name: str) -> Problem:
-    """Two bindings for one input."""
+    """Return the problem of two bindings for one input."""
     return Problem(
         "ParameterBoundMoreThanOnce",
-        f"{name!r} is given twice.",
+        f"{name!r} is given two values.",
         node_id,
         name,
-        "Keep one of the values.",
+        "Remove one of the values.",
         flyte_text=f"Input [{name}] is bound more than once.",
     )
 
 
 def duplicate_alias(node_id: str, alias: str) -> Problem:
-    """One output with two aliases."""
+    """Return the problem of an output with two aliases."""
     return Problem(
         "DuplicateAlias",
         f"The output has two aliases; the second is {alias!r}.",
         node_id,
         alias,
-        "Keep one.",
+        "Remove one of them.",
         flyte_text=f"Duplicate alias [{alias}] found. An output alias can only be used once in the"
         " Workflow.",
     )
 
 
 def syntax_error(node_id: str, variable: str, name: str) -> Problem:
-    """A variable name that Flyte cannot read."""
+    """Return the problem of a variable's name that Flyte cannot read."""
     return Problem(
         "SyntaxError",
-        f"{name!r} is no name that Flyte can read.",
+        f"{name!r} is not a name that Flyte can read.",
         node_id,
         variable,
         "Use ASCII letters, digits and underscores.",
@@ -259,7 +259,7 @@ def syntax_error(node_id: str, variable: str, name: str) -> Problem:
 
 
 def branch_without_condition(node_id: str) -> Problem:
-    """A case that says no condition."""
+    """Return the problem of a branch's case without a condition."""
     return Problem(
         "BranchNodeHasNoCondition",
         "One of the cases has no condition.",
@@ -270,21 +270,21 @@ def branch_without_condition(node_id: str) -> Problem:
 
 
 def branch_without_node(node_id: str) -> Problem:
-    """A case that runs nothing."""
+    """Return the problem of a branch's case that runs nothing."""
     return Problem(
         "BranchNodeIdNotFound",
         "One of the cases runs nothing.",
         node_id,
-        hint="Call a task or workflow in its then().",
+        hint="Call a task or a workflow in its then().",
         flyte_text="BranchNode not assigned",
     )
 
 
 def branch_without_default(node_id: str) -> Problem:
-    """Neither an else nor an error."""
+    """Return the problem of a branch with neither an else case nor an error."""
     return Problem(
         "BranchNodeHasNoDefault",
-        "Nothing is said for the case that no condition holds.",
+        "The branch does not say what happens when none of its conditions is true.",
         node_id,
         hint="End it with else_().then(…) or else_().fail(…).",
         flyte_text="Branch Node must have either the else case set or a default error.",
@@ -292,36 +292,47 @@ def branch_without_default(node_id: str) -> Problem:
 
 
 def gate_without_condition(node_id: str) -> Problem:
-    """A gate that waits for nothing."""
+    """Return the problem of a gate that waits for nothing."""
     return Problem(
         "NoConditionFound",
         "The gate waits for nothing.",
         node_id,
-        hint="Make it a signal, an approval or a sleep.",
+        hint="Make it wait for an input, an approval or a time.",
         flyte_text=f"Can't find any condition in gate node [{node_id}].",
     )
 
 
 def cycle(path: "Sequence[str]", workflows: bool = False) -> Problem:
-    """Nodes (or sub-workflows) that wait for each other, from the start to the repeated one."""
+    """Return the problem of nodes that wait for each other, or sub-workflows that contain each other.
+
+    Args:
+        path: ids or names from the start to the repeated one.
+        workflows: whether these are sub-workflows.
+    """
     ring = path[path.index(path[-1]) :] if path else []
     noun = "sub-workflows contain" if workflows else "nodes wait for"
     return Problem(
         "CycleDetected",
         f"These {noun} each other: {_ring(ring)}.",
         "" if workflows else (ring[0] if ring else ""),
-        hint="Use a launch plan to start itself anew." if workflows else "Remove one of the edges.",
+        hint="Start the workflow again through a launch plan."
+        if workflows
+        else "Remove one of the edges.",
         flyte_text=f"A cycle has been detected while traversing the Workflow [{'>'.join(path)}].",
     )
 
 
 def unreachable(nodes: "Sequence[str]", ring: "Sequence[str]", broken: "Sequence[str]") -> Problem:
-    """Nodes that no way from the start leads to.
+    """Return the problem of nodes that no path from the start leads to.
 
-    `ring` has those that wait for each other, `broken` those with problems of their own.
+    Args:
+        nodes: all of them.
+        ring: those among them that wait for each other.
+        broken: those among them that have problems of their own.
     """
+    # The unreachable nodes follow from something else that is reported, so that is where to look.
     if broken:
-        message, hint = f"So these nodes never start: {named(nodes)}.", ""
+        message, hint = f"As a result, these nodes never start: {named(nodes)}.", ""
     elif ring:
         message = f"These nodes wait for each other, so none starts: {_ring(ring)}."
         hint = "Remove one of the edges."
@@ -338,38 +349,47 @@ def unreachable(nodes: "Sequence[str]", ring: "Sequence[str]", broken: "Sequence
 
 
 def too_deep(what: str) -> Problem:
-    """A message that nobody could send: nested more deeply than protobuf reads."""
+    """Return the problem of a message that is nested more deeply than protobuf can read."""
     return Problem(
         "InvalidValue",
         f"The {what} is nested more deeply than protobuf can send (100 messages).",
-        hint="Put inner branches or lists into sub-workflows or tasks.",
+        hint="Move inner branches or lists into sub-workflows or tasks.",
         flyte_text=f"Invalid value [{what}].",
     )
 
 
-def too_intricate() -> Problem:
-    """Types that would take minutes to compare, as no author writes them."""
+def too_complex() -> Problem:
+    """Return the problem of types that would take minutes to compare; no author writes such types."""
     return Problem(
         "InvalidValue",
-        "Its types and values are too intricate to be compared.",
+        "Its types and values take too long to compare.",
         hint="Use unions with fewer variants, and pass large constants as files.",
         flyte_text="Invalid value [workflow].",
     )
 
 
 def _ring(ids: "Sequence[str]") -> str:
+    """Return the ids of a cycle for a sentence; long ones are shortened in the middle."""
     shown = ids if len(ids) <= 12 else [*ids[:6], f"({len(ids) - 12} more)", *ids[-6:]]
     return " → ".join(shown)
 
 
 def _has(known: "Sequence[str] | None", some: str, none: str) -> str:
+    """Return the end of a sentence: which names there are; nothing when they were not collected."""
     if known is None:
         return ""
     return f"; {some} {named(known)}" if known else f"; {none}"
 
 
 def closest(name: str, known: "Sequence[str] | None", none: str = "") -> str:
-    """`Did you mean 'depth'?`, else what there is, or `none`; nothing when nobody looked."""
+    """Return the hint `Did you mean 'depth'?`, else which names there are.
+
+    Args:
+        name: what the author wrote.
+        known: the names that would be right; `None` when they were not collected.
+        none: the hint when there is no right name.
+    """
+    # Cut, because comparing two texts takes time by the product of their lengths.
     spelled = {item[:200].casefold(): item for item in known or ()}
     match = difflib.get_close_matches(name[:200].casefold(), spelled, n=1)
     if match:

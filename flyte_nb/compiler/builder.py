@@ -1,4 +1,4 @@
-"""One workflow while it is compiled: its nodes, its edges, and what was found wrong."""
+"""Hold the state of one workflow while it is compiled: its nodes, its edges, and its problems."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,15 +6,15 @@ from flyteidl.core import compiler_pb2, workflow_pb2
 
 from flyte_nb.api.nodes import START_NODE
 from flyte_nb.compiler.casting import Type
-from flyte_nb.compiler.problems import Collector, cut
+from flyte_nb.compiler.collector import Collector, cut
 from flyte_nb.compiler.program import Interface, Program, key
 
 BOTH, UPSTREAM = 0, 1
-"""Directions in which a binding adds edges: both maps, or the upstream map alone."""
+"""Where a binding adds its edges: to both maps of the closure, or to the upstream map alone."""
 
 
-class NodeState:
-    """One node and what is known of it."""
+class CheckedNode:
+    """A node of the workflow being compiled, with what the compiler has found out about it."""
 
     __slots__ = (
         "alias_count",
@@ -30,43 +30,46 @@ class NodeState:
 
     def __init__(self, message: workflow_pb2.Node) -> None:
         self.message = message
+        # A copy of the message's id: reading a field of a protobuf message costs a call, and the id
+        # is read often.
         self.id = message.id
         self.kind: str = message.WhichOneof("target") or ""
         self.reference: bytes | None = None
-        """Of a task node: the task's key; `None` when it names no task."""
+        """The key of the task that a task node runs; `None` for other nodes, and when it names no task."""
         if self.kind == "task_node":
             task = message.task_node
             if task.HasField("reference_id"):
                 self.reference = key(task.reference_id)
         self.interface: Interface | None = None
+        """`None` until `find_interface` succeeded; a node with a problem keeps `None`."""
         self.outputs: dict[str, Type] = {}
-        """Output types by the names that others use: aliases applied."""
+        """Types of the outputs, by the names that other nodes use for them (aliases are applied)."""
         self.alias_count = 0
-        """How many problems its aliases have."""
-        self.inner: Sequence[NodeState] = ()
-        """Nodes inside it: a branch's, in order of the cases; an array's one."""
+        """How many problems its output aliases have."""
+        self.inner: Sequence[CheckedNode] = ()
+        """Nodes inside this one: a branch's cases in their order, or the one node that an array runs."""
         self.waits: Sequence[str] = ()
-        """The declared upstream ids, sorted, once it was checked."""
+        """The upstream ids that the spec declares, sorted; filled in when the node is checked."""
 
     def rename(self, id: str) -> None:
-        """Give it another id."""
+        """Give the node another id, in the message too."""
         self.id = id
         self.message.id = id
 
     @property
     def label(self) -> str:
-        """How to speak of it: `n0 (fit)`."""
+        """Return the node's id with its title, for a sentence: `n0 (fit)`."""
         title = cut(self.message.metadata.name, 80)
         return f"{self.id} ({title})" if title and title != self.id else self.id
 
     def variable(self, name: str) -> str:
-        """The variable as Flyte's texts name it: `<node name>.<variable>`."""
+        """Return a variable of the node as Flyte's error texts name it: `<node name>.<variable>`."""
         named = self.message.HasField("metadata")
         return f"{self.message.metadata.name}.{name}" if named else name
 
 
 class Builder:
-    """Collects the nodes and edges of one workflow. `compiled` is filled in place."""
+    """Collect the nodes and edges of one workflow, and write them into `compiled`."""
 
     def __init__(
         self, compiled: compiler_pb2.CompiledWorkflow, program: Program, errors: Collector
@@ -77,16 +80,24 @@ class Builder:
         self.types = program.types
         self.errors = errors
         self.interface = Interface({}, {})
-        self.nodes: dict[str, NodeState] = {}
-        """Nodes that may be referred to, by id: those before and including the one at hand."""
+        self.nodes: dict[str, CheckedNode] = {}
+        """The nodes read so far, by id. Conditions and approvals may only refer to these."""
         self.all_ids: frozenset[str] = frozenset()
-        """Ids of all nodes of the template."""
+        """Ids of all nodes of the template, also of those not read yet."""
         self.upstream: dict[str, list[str]] = {}
         self.downstream: dict[str, list[str]] = {}
-        """Ids by id; repeated and in no order until `sort_edges`."""
+        """Edges as lists of ids by node id; unsorted and with repetitions until `sort_edges`."""
 
     def add_edges(self, makers: "Iterable[str]", node_id: str, direction: int = BOTH) -> None:
-        """Let `node_id` wait for `makers`, of which there is at least one."""
+        """Make `node_id` wait for `makers`.
+
+        Args:
+            makers: ids of the nodes that must run before, at least one; an empty id is the start
+                node.
+            node_id: the node that waits.
+            direction: `BOTH` or `UPSTREAM`.
+        """
+        # Written out rather than with `setdefault`: this runs for every binding of every node.
         waits = self.upstream.get(node_id)
         if waits is None:
             waits = self.upstream[node_id] = []
@@ -101,14 +112,14 @@ class Builder:
                     serves.append(node_id)
 
     def sort_edges(self) -> None:
-        """Bring each node's edges in order, each once."""
+        """Sort the ids of every node's edges and remove repetitions."""
         for edges in (self.upstream, self.downstream):
             for node_id, others in edges.items():
                 if len(others) > 1:
                     edges[node_id] = sorted(set(others))
 
     def write_connections(self) -> None:
-        """Put the sorted edges into the compiled workflow."""
+        """Write the edges into the compiled workflow's `connections`; call `sort_edges` first."""
         connections = self.compiled.connections
         connections.SetInParent()
         for edges, lists in (
