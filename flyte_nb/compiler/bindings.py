@@ -74,7 +74,7 @@ def bind(
             checker.makers.clear()
     if params is not None and node.interface is not None:
         required = node.interface.required
-        # PictureRequest as a set comparison first: nearly always nothing is missing, and sorting costs more.
+        # Asked as a set comparison first: nearly always nothing is missing, and sorting costs more.
         if not required <= provided:
             for name in sorted(required - provided):
                 errors.add(shape_problems.not_bound(node.id, name, params[name], node.label))

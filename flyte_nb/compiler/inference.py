@@ -94,11 +94,11 @@ def _type_of_items(table: TypeTable, items: "Iterable[literals_pb2.Literal]") ->
         if item.WhichOneof("value") == "collection" and not item.collection.literals:
             # `[[], [1]]` is a list of lists of int: an empty list has no say while another item has.
             empty = True
-            nothing = type
+            type_when_empty = type
             continue
         found[type] = None
     if not found:
-        return nothing if empty else table.none
+        return type_when_empty if empty else table.none
     types = [type for type in found if type is not None]
     if len(found) == 1:
         return types[0] if types else None

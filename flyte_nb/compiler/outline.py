@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
-from flyteidl.core.identifier_pb2 import Identifier
 from flyteidl.core.workflow_pb2 import Node, WorkflowTemplate
 
 from flyte_nb.api.nodes import (
@@ -20,6 +19,7 @@ from flyte_nb.api.nodes import (
     TASK_NODE,
     WORKFLOW_NODE,
 )
+from flyte_nb.compiler.program import key
 
 _KINDS = {
     "task_node": TASK_NODE,
@@ -49,7 +49,7 @@ class Outline:
         self._nodes: dict[tuple[str, ...], NodeOutline] = {}
         if closure is None:
             return
-        subs = {_key(sub.template.id): sub.template for sub in closure.sub_workflows}
+        subs = {key(sub.template.id): sub.template for sub in closure.sub_workflows}
         self._add(closure.primary.template, subs, ())
 
     @property
@@ -77,7 +77,7 @@ class Outline:
             path = (*above, node.id)
             self._nodes[path] = NodeOutline(node.metadata.name or node.id, kind_of(node))
             if node.workflow_node.HasField("sub_workflow_ref"):
-                sub = subs.get(_key(node.workflow_node.sub_workflow_ref))
+                sub = subs.get(key(node.workflow_node.sub_workflow_ref))
                 # Another client's closure may contain itself, so the depth is limited.
                 if sub is not None and len(path) < _MAX_DEPTH:
                     self._add(sub, subs, path)
@@ -101,7 +101,3 @@ def flat(nodes: "Iterable[Node]") -> "Iterator[Node]":
             if arms.HasField("else_node"):
                 inner.append(arms.else_node)
             yield from flat(inner)
-
-
-def _key(identifier: Identifier) -> bytes:
-    return identifier.SerializeToString(deterministic=True)

@@ -124,6 +124,7 @@ class Program:
         return found
 
     def _of_task(self, template: tasks_pb2.TaskTemplate) -> Interface:
+        """Return the interface of a task's template; a missing interface counts as an empty one."""
         if not template.HasField("interface"):
             return NO_INTERFACE
         return self._of_message(template.interface)
@@ -141,6 +142,7 @@ class Program:
     def _variables(
         self, message: interface_pb2.VariableMap, broken: "list[str]"
     ) -> "dict[str, Type]":
+        """Return the types of the variables by name, sorted; add the names of missing fields to `broken`."""
         found = {}
         of = self.types.of
         for name, variable in sorted(message.variables.items()):

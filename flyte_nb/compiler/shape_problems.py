@@ -194,11 +194,11 @@ def input_not_found(node_id: str, name: str, label: str, known: "Sequence[str] |
 
 def not_bound(node_id: str, name: str, type: "Type | None", label: str) -> Problem:
     """Return the problem of a required input without a value."""
-    said = f" ({type.readable})" if type is not None else ""
+    of_type = f" ({type.readable})" if type is not None else ""
     if node_id == END_NODE:
-        message, hint = f"The workflow's output {name!r}{said} gets no value.", "Return it."
+        message, hint = f"The workflow's output {name!r}{of_type} gets no value.", "Return it."
     else:
-        message = f"{label} gets no value for its input {name!r}{said}."
+        message = f"{label} gets no value for its input {name!r}{of_type}."
         hint = f"Pass {name}=…, or give it a default."
     return Problem(
         "ParameterNotBound",

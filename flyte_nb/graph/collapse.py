@@ -62,6 +62,7 @@ def _chains(graph: Graph) -> "list[list[str]]":
     taken: set[str] = set()
 
     def follows(first: str, second: str) -> bool:
+        """Return whether `second` follows `first`, and neither has another neighbour between them."""
         return (
             after[first] == [second] and before[second] == [first] and second not in fixed | taken
         )

@@ -19,8 +19,8 @@ from flyte_nb.api.nodes import (
     WORKFLOW_NODE,
 )
 from flyte_nb.graph.conditions import condition_text, duration_text, scalar_text
-from flyte_nb.graph.drawing import Drawing, map_subtitle, short_name
 from flyte_nb.graph.elements import CASE, DATA, FAILURE, ORDER, Graph, GraphNode
+from flyte_nb.graph.graph_builder import GraphBuilder, map_subtitle, short_name
 from flyte_nb.graph.type_words import Interfaces, Words, key_of
 
 _MAX_NESTING = 50  # branches inside branches; an SDK writes one level for each nested `conditional`
@@ -83,14 +83,14 @@ class _LevelReader:
     def __init__(self, closure: _ClosureReader, key: str) -> None:
         self._closure = closure
         self._key = key
-        self._drawing = Drawing("")
+        self._builder = GraphBuilder("")
         self._nodes: dict[str, _Node] = {}
         self._inputs: Words = {}
 
     def workflow(self, template: workflow_pb2.WorkflowTemplate) -> Graph:
         """Return the graph of a workflow, without what it opens to."""
-        drawing = self._drawing
-        drawing.title, drawing.name = short_name(template.id.name), template.id.name
+        builder = self._builder
+        builder.title, builder.name = short_name(template.id.name), template.id.name
         self._inputs = self._closure.interfaces.words(template.interface.inputs)
         nodes = [node for node in template.nodes if node.id not in (START_NODE, END_NODE)]
         for node in nodes:
@@ -98,28 +98,28 @@ class _LevelReader:
         # After all nodes were added: a promise may refer to any of them.
         for node in nodes:
             self._edges(node)
-            # Every promise is an upstream node too. `Drawing.edge` merges the two, and data is the
+            # Every promise is an upstream node too. `GraphBuilder.edge` merges the two, and data is the
             # stronger kind.
             for source in node.upstream_node_ids:
                 if source != START_NODE:
-                    drawing.edge(source, node.id, kind=ORDER)
+                    builder.edge(source, node.id, kind=ORDER)
         if template.HasField("failure_node"):
             self._failure(template.failure_node)
         for binding in template.outputs:
             self._bind(binding, END_NODE)
         interface = template.interface
-        drawing.interface(sorted(interface.inputs.variables), sorted(interface.outputs.variables))
-        return drawing.graph()
+        builder.interface(sorted(interface.inputs.variables), sorted(interface.outputs.variables))
+        return builder.graph()
 
     def mapped(self, node: _Node) -> Graph:
         """Return the graph of what one element of a map runs, between the map's inputs and outputs."""
-        drawing = self._drawing
+        builder = self._builder
         inner = node.array_node.node
         self._add(inner)
-        drawing.title = drawing.nodes[0].title
+        builder.title = builder.nodes[0].title
         inputs, outputs = self._closure.interfaces.of(inner)
         for binding in node.inputs:
-            drawing.edge(
+            builder.edge(
                 START_NODE,
                 inner.id,
                 var=binding.var,
@@ -127,9 +127,9 @@ class _LevelReader:
                 type=inputs.get(binding.var, ""),
             )
         for var, word in outputs.items():
-            drawing.edge(inner.id, END_NODE, var=var, to=var, type=word)
-        drawing.interface([binding.var for binding in node.inputs], list(outputs))
-        return drawing.graph()
+            builder.edge(inner.id, END_NODE, var=var, to=var, type=word)
+        builder.interface([binding.var for binding in node.inputs], list(outputs))
+        return builder.graph()
 
     def _add(self, node: _Node, depth: int = 0) -> "list[str]":
         """Add a node and, for a branch, its cases; return the ids of the nodes that make its outputs."""
@@ -137,10 +137,10 @@ class _LevelReader:
         title = short_name(node.metadata.name or name) or node.id
         if kind == BRANCH_NODE and depth < _MAX_NESTING:
             return self._branch(node, title, depth)
-        drawing = self._drawing
+        builder = self._builder
         self._nodes[node.id] = node
-        drawing.nodes.append(GraphNode(node.id, kind, title, subtitle, name, (), self._opens(node)))
-        drawing.literals[node.id] = {
+        builder.nodes.append(GraphNode(node.id, kind, title, subtitle, name, (), self._opens(node)))
+        builder.literals[node.id] = {
             binding.var: text for binding in node.inputs if (text := _scalar_of(binding.binding))
         }
         return [node.id]
@@ -159,22 +159,22 @@ class _LevelReader:
 
     def _branch(self, node: _Node, title: str, depth: int) -> "list[str]":
         """Add a branch and its cases; return the ids of the nodes that make its outputs."""
-        drawing = self._drawing
+        builder = self._builder
         block = node.branch_node.if_else
         fails = block.WhichOneof("default") == "error"
         subtitle = "else fails" if fails else "branch"
-        drawing.nodes.append(GraphNode(node.id, BRANCH_NODE, title, subtitle))
+        builder.nodes.append(GraphNode(node.id, BRANCH_NODE, title, subtitle))
         ends: list[str] = []
         for label, case in cases_of(block):
             ends += self._add(case, depth + 1)
-            drawing.edge(node.id, case.id, kind=CASE, label=label)
+            builder.edge(node.id, case.id, kind=CASE, label=label)
             # An arrow from the branch leads to every case. So the inputs of a case are drawn into the
             # branch itself, and the picture has one arrow where it would have one for each case.
             for binding in case.inputs:
                 for source, var, _ in _promises(binding.binding):
                     if source and source != START_NODE:
-                        drawing.edge(source, node.id, var=var, to=binding.var)
-        drawing.ends[node.id] = ends
+                        builder.edge(source, node.id, var=var, to=binding.var)
+        builder.ends[node.id] = ends
         return ends
 
     def _edges(self, node: _Node, kind: str = DATA) -> None:
@@ -188,7 +188,7 @@ class _LevelReader:
             # The type of a whole output is the output's. Of a field or an item only the input's
             # type is known.
             word = self._gives(source, var) if whole else self._takes(target, binding.var)
-            self._drawing.edge(
+            self._builder.edge(
                 source or START_NODE, target, kind=kind, var=var, to=binding.var, type=word
             )
 
@@ -197,7 +197,7 @@ class _LevelReader:
         if source in ("", START_NODE):
             return self._inputs.get(var, "")
         # Every case of a branch makes the same types, so the first one speaks for all.
-        ends = self._drawing.ends.get(source)
+        ends = self._builder.ends.get(source)
         node = self._nodes.get(ends[0] if ends else source)
         return "" if node is None else self._closure.interfaces.of(node)[1].get(var, "")
 
@@ -209,8 +209,8 @@ class _LevelReader:
     def _failure(self, node: _Node) -> None:
         """Add the failure node."""
         self._add(node)
-        drawing = self._drawing
-        drawing.nodes[-1] = drawing.nodes[-1]._replace(subtitle="runs on failure")
+        builder = self._builder
+        builder.nodes[-1] = builder.nodes[-1]._replace(subtitle="runs on failure")
         self._edges(node, FAILURE)
 
 

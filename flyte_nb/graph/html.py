@@ -83,16 +83,16 @@ def describe(
     if graph.frames:
         count += f", {len(graph.frames)} of its parts open"
     wrong = pinned(graph, problems).numbers
-    said = []
+    facts = []
     for node in nodes:
         title = f"{node.title} {CHANGE_STYLES[node.mark].word}" if node.mark else node.title
         if node.id in wrong:
-            said.append(f"{title} has a problem")
+            facts.append(f"{title} has a problem")
         elif phases and node.id in phases:
-            said.append(f"{title} {PHASE_STYLES[display_phase(phases[node.id])].word}")
+            facts.append(f"{title} {PHASE_STYLES[display_phase(phases[node.id])].word}")
         else:
-            said.append(title)
-    text = f"{count}: {', '.join(said)}" if said else count
+            facts.append(title)
+    text = f"{count}: {', '.join(facts)}" if facts else count
     return text if len(text) <= _MAX_ALT else text[: _MAX_ALT - 1] + "…"
 
 
@@ -102,9 +102,11 @@ def _table(graph: Graph, phases: "Mapping[str, str]", subtitles: "Mapping[str, s
     titles = {node.id: node.title for node, _ in listed}
     after: dict[str, list[str]] = {}
     for edge in graph.edges:
-        said = titles.get(edge.source, "") + (f" if {edge.label}" if edge.kind == CASE else "")
+        predecessor = titles.get(edge.source, "") + (
+            f" if {edge.label}" if edge.kind == CASE else ""
+        )
         if edge.source in titles and edge.mark != REMOVED:
-            after.setdefault(edge.target, []).append(said)
+            after.setdefault(edge.target, []).append(predecessor)
     rows = []
     for node, depth in listed[:_MAX_ROWS]:
         phase = phases.get(node.id, "")

@@ -176,9 +176,9 @@ def _weighted(graph: Columns) -> Columns:
     # Repeating a neighbour counts its crossings several times. Limited, because counting costs
     # time.
     for (source, target), arrows in graph.heavy.items():
-        again = min(arrows, _MAX_WEIGHT) - 1
-        successors[source] += [target] * again
-        predecessors[target] += [source] * again
+        more = min(arrows, _MAX_WEIGHT) - 1
+        successors[source] += [target] * more
+        predecessors[target] += [source] * more
     return graph._replace(successors=successors, predecessors=predecessors)
 
 

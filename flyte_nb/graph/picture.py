@@ -74,7 +74,8 @@ class GraphPicture:
         return f"<graph of {self.graph.title}: {count} node{'' if count == 1 else 's'}>"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> "dict[str, str]":
-        # IPython calls this, and filters what it returns itself.
+        """Return the picture for a notebook, and the tree for a terminal; IPython calls this."""
+        # `include` and `exclude` may be ignored: IPython filters the result itself.
         return {"text/html": self.html, "text/plain": self.text}
 
     @cached_property

@@ -93,5 +93,5 @@ def node_width(node: GraphNode, subtitle: str = "") -> float:
 
 def frame_title_width(node: GraphNode) -> float:
     """Return the width in px that a frame's title needs, with its mark, second text and glyph."""
-    said = text_width(node.title, TITLE_SIZE) * 1.08 + text_width(node.subtitle, SUBTITLE_SIZE)
-    return min(2 * _MAX_WIDTH, said + MARK_ROOM + 2 * TEXT_LEFT + 24)
+    texts = text_width(node.title, TITLE_SIZE) * 1.08 + text_width(node.subtitle, SUBTITLE_SIZE)
+    return min(2 * _MAX_WIDTH, texts + MARK_ROOM + 2 * TEXT_LEFT + 24)

@@ -99,8 +99,8 @@ def frame_shape(
     left = TEXT_LEFT + (MARK_ROOM if marked else 0)
     right = width - TEXT_LEFT - (16 if opens else 0)
     # Title and second text share one line; the second text gets at most 60 % of it.
-    said = fit(subtitle, SUBTITLE_SIZE, (right - left) * 0.6)
-    title = fit(node.title, TITLE_SIZE, right - left - 10 - text_width(said, SUBTITLE_SIZE))
+    label = fit(subtitle, SUBTITLE_SIZE, (right - left) * 0.6)
+    title = fit(node.title, TITLE_SIZE, right - left - 10 - text_width(label, SUBTITLE_SIZE))
     parts = [
         f'<g id="node-{_text(node.id)}" class="f{_marked(node)}" data-phase="{phase}"'
         f'{_OPEN if opens else ""} transform="translate({x:g} {y:g})">'
@@ -111,8 +111,8 @@ def frame_shape(
         mark = MARK_PATHS[style.shape] if style else ""
         parts.append(f'<path class="m" transform="translate(18 14)" d="{mark}"/>')
     parts.append(f'<text x="{left}" y="18">{_text(title)}</text>')
-    if said or marked:
-        parts.append(f'<text class="s end" x="{right:g}" y="18">{_text(said)}</text>')
+    if label or marked:
+        parts.append(f'<text class="s end" x="{right:g}" y="18">{_text(label)}</text>')
     if opens:
         parts.append(_glyph(_MINUS, width - 14, 14))
     if node.id in numbers or node.mark:
@@ -157,22 +157,22 @@ def _badges(numbers: "Sequence[int]", mark: str, width: float) -> str:
     """Return the badges on the upper right corner: the numbers of problems, and what has changed."""
     parts, right = "", width + 4
     if numbers:
-        said = ",".join(map(str, numbers[:3])) + ("…" if len(numbers) > 3 else "")
+        label = ",".join(map(str, numbers[:3])) + ("…" if len(numbers) > 3 else "")
         # The change stands to the left of the problem's numbers.
-        parts, right = _badge(said, "k", right)
+        parts, right = _badge(label, "k", right)
     if mark:
         style = CHANGE_STYLES[mark]
         parts += _badge(f"{style.mark} {style.word}", f"c c-{mark}", right)[0]
     return parts
 
 
-def _badge(said: str, kind: str, right: float) -> "tuple[str, float]":
+def _badge(label: str, kind: str, right: float) -> "tuple[str, float]":
     """Return a pill with its right edge at `right`, and its left edge."""
-    room = max(16.0, text_width(said, _BADGE_SIZE) * 1.1 + 8)
+    room = max(16.0, text_width(label, _BADGE_SIZE) * 1.1 + 8)
     x = right - room
     drawn = (
         f'<rect class="{kind}" x="{x:g}" y="-7" width="{room:g}" height="16" rx="8"/>'
-        f'<text class="{kind}" x="{x + room / 2:g}" y="4.5">{said}</text>'
+        f'<text class="{kind}" x="{x + room / 2:g}" y="4.5">{label}</text>'
     )
     return drawn, x - 3
 

@@ -130,6 +130,7 @@ class _Dot(_Writer):
         return "\n".join([*self._lines, "}", ""])
 
     def _opening(self, frame: GraphFrame) -> str:
+        """Return the line that begins a cluster."""
         number = self._number[frame.node.id]
         label = _dot(*_title_lines(frame.node))
         margin = f"margin={FRAME_PAD}; style=rounded;"
@@ -151,6 +152,7 @@ class _Dot(_Writer):
         return None
 
     def _node(self, node: GraphNode) -> str:
+        """Return the line of a node, with its shape."""
         number = self._number[node.id]
         if node.is_port:
             return f"n{number} [shape=point, width=0.06];"
@@ -161,6 +163,7 @@ class _Dot(_Writer):
         )
 
     def _edge(self, edge: GraphEdge) -> str:
+        """Return the line of an edge, with its style and label."""
         options = [_DOT_EDGES[edge.kind]] if edge.kind in _DOT_EDGES else []
         if edge.label or edge.mark:
             options.append(f"label={_dot(edge.label, edge.mark)}")
@@ -193,9 +196,11 @@ class _Mermaid(_Writer):
         return "\n".join([*self._lines, ""])
 
     def _opening(self, frame: GraphFrame) -> str:
+        """Return the line that begins a subgraph."""
         return f'subgraph n{self._number[frame.node.id]}["{_mermaid(*_title_lines(frame.node))}"]'
 
     def _node(self, node: GraphNode) -> str:
+        """Return the line of a node, with its shape."""
         number = self._number[node.id]
         if node.is_port:
             return f'n{number}(("{_PORT}"))'
@@ -203,6 +208,7 @@ class _Mermaid(_Writer):
         return f"n{number}{shape.format(_mermaid(*_title_lines(node), node.mark))}"
 
     def _edge(self, edge: GraphEdge) -> str:
+        """Return the line of an edge, with its label."""
         ends = []
         for end, port in ((edge.source, END_NODE), (edge.target, START_NODE)):
             inner = f"{end}/{port}"
@@ -220,8 +226,8 @@ def _title_lines(node: GraphNode) -> "tuple[str, str]":
 
 def _dot(*lines: str) -> str:
     """Return the lines as a quoted text of DOT."""
-    said = "\n".join(possible(line) for line in lines if line)
-    return '"' + said.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    joined = "\n".join(possible(line) for line in lines if line)
+    return '"' + joined.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
 def _mermaid(*lines: str) -> str:

@@ -68,8 +68,10 @@ def svg(
     opens = opens or live
     frames = opens or bool(layout.frames)
     sheet = style_sheet(theme, used, frames=frames, changes=_changes(layout.graph))
-    said = {node_id: ", ".join(dict.fromkeys(filter(None, v))) for node_id, v in variables.items()}
-    said.update({node_id: text for node_id, text in subtitles.items() if text})
+    second_lines = {
+        node_id: ", ".join(dict.fromkeys(filter(None, v))) for node_id, v in variables.items()
+    }
+    second_lines.update({node_id: text for node_id, text in subtitles.items() if text})
     how = {"live": live, "opens": opens}
     # Later parts are drawn over earlier ones: frames, then arrows, then labels, then nodes.
     parts = [_head(layout, sheet)]
@@ -84,7 +86,7 @@ def svg(
             parts.append(port_shape(placed))
             continue
         pins = numbers.get(id, ())
-        parts.append(node_shape(placed, shown.get(id, ""), said.get(id, ""), pins, **how))
+        parts.append(node_shape(placed, shown.get(id, ""), second_lines.get(id, ""), pins, **how))
     parts.append("</svg>")
     return "".join(parts)
 
@@ -186,8 +188,8 @@ def _edge(
 
 def _carries(edge: elements.GraphEdge) -> str:
     """Return the text shown on hovering over an arrow: `o0 → rows`, one line for each variable."""
-    said = "\n".join(f"{var} → {to}" for var, to in edge.variables)
-    return f"<title>{_text(said)}</title>" if said else ""
+    lines = "\n".join(f"{var} → {to}" for var, to in edge.variables)
+    return f"<title>{_text(lines)}</title>" if lines else ""
 
 
 def _label(route: Route, at: "tuple[float, float]") -> str:

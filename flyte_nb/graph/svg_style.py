@@ -73,6 +73,7 @@ def style_sheet(
     shapes = _SHAPES + (_FRAMES if frames else "") + (_CHANGES if changes else "")
 
     def colors(page: str, *, dark: bool) -> str:
+        """Return the colours of one theme, for pages that match the selector `page`."""
         found = _colors(page, DARK if dark else LIGHT, styles, dark=dark, frames=frames)
         return found + (_change_colors(f"{page}.{ROOT}", dark=dark) if changes else "")
 

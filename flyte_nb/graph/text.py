@@ -37,9 +37,9 @@ def tree(
             mark = "▾ " if node.id and node.id in levels else ""
             line = mark + _line(node, phases or {}, numbers)
             also = [things[other] for other in skeleton.others[index]]
-            said = [other.title for other in also if not other.is_port]
-            if said:
-                line += "  ← " + ", ".join(said[:6]) + (" …" if len(said) > 6 else "")
+            titles = [other.title for other in also if not other.is_port]
+            if titles:
+                line += "  ← " + ", ".join(titles[:6]) + (" …" if len(titles) > 6 else "")
             lines.append(indent + line)
         children = skeleton.children[index]
         # Only a fork indents: a chain of a hundred tasks stays readable.

@@ -13,7 +13,7 @@ def typed(graph: Graph) -> Graph:
     for edge in graph.edges:
         if any(edge.types):
             into.setdefault(edge.target, []).append(edge)
-    said: dict[tuple[str, str], str] = {}
+    labels: dict[tuple[str, str], str] = {}
     for target, edges in into.items():
         pairs = [
             # A list whose items come from many nodes is one input, and is written once.
@@ -25,10 +25,10 @@ def typed(graph: Graph) -> Graph:
             )
         ]
         label = pairs[0][1] if len(pairs) == 1 else ", ".join(f"{to}: {word}" for to, word in pairs)
-        said[edges[0].source, target] = label
+        labels[edges[0].source, target] = label
     return graph._replace(
         edges=tuple(
-            edge if edge.label else edge._replace(label=said.get((edge.source, edge.target), ""))
+            edge if edge.label else edge._replace(label=labels.get((edge.source, edge.target), ""))
             for edge in graph.edges
         )
     )

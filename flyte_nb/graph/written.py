@@ -16,8 +16,8 @@ from flyte_nb.api.nodes import (
     TASK_NODE,
     WORKFLOW_NODE,
 )
-from flyte_nb.graph.drawing import Drawing, map_subtitle, short_name
 from flyte_nb.graph.elements import DATA, FAILURE, ORDER, Graph, GraphNode
+from flyte_nb.graph.graph_builder import GraphBuilder, map_subtitle, short_name
 
 _KINDS: "dict[type, str]" = {
     specs.WorkflowNode: WORKFLOW_NODE,
@@ -59,20 +59,20 @@ def _read(
     subs: "Mapping[str, specs.WorkflowTemplate]",
 ) -> Graph:
     """Return the graph of one template, without what it opens to."""
-    drawing = Drawing(short_name(template.id.name), template.id.name)
+    builder = GraphBuilder(short_name(template.id.name), template.id.name)
     for node in template.nodes:
-        _add(drawing, node, names, subs)
+        _add(builder, node, names, subs)
     if template.failure_node is not None:
-        _add(drawing, template.failure_node, names, subs, failure=True)
+        _add(builder, template.failure_node, names, subs, failure=True)
     for binding in template.outputs:
         for source, var in _references(binding.data):
-            drawing.edge(source or START_NODE, END_NODE, var=var, to=binding.var)
-    drawing.interface(list(template.interface.inputs), list(template.interface.outputs))
-    return drawing.graph()
+            builder.edge(source or START_NODE, END_NODE, var=var, to=binding.var)
+    builder.interface(list(template.interface.inputs), list(template.interface.outputs))
+    return builder.graph()
 
 
 def _add(
-    drawing: Drawing,
+    builder: GraphBuilder,
     node: specs.Node,
     names: "Mapping[str, str]",
     subs: "Mapping[str, specs.WorkflowTemplate]",
@@ -85,9 +85,9 @@ def _add(
     title = names.get(node.id) or short_name(node.metadata.name or name) or node.id
     subtitle = "runs on failure" if failure else _subtitle(node, kind)
     opens = name if kind == WORKFLOW_NODE and name in subs else ""
-    drawing.nodes.append(GraphNode(node.id, kind, title, subtitle, name, (), opens))
+    builder.nodes.append(GraphNode(node.id, kind, title, subtitle, name, (), opens))
     # Constants only help to tell equal titles apart; they are no arrows.
-    given = drawing.literals[node.id] = {}
+    given = builder.literals[node.id] = {}
     for binding in node.bindings:
         if isinstance(binding.data, lit.Literal):
             if text := _scalar(binding.data):
@@ -95,9 +95,9 @@ def _add(
             continue
         for source, var in _references(binding.data):
             arrow = FAILURE if failure else DATA
-            drawing.edge(source or START_NODE, node.id, kind=arrow, var=var, to=binding.var)
+            builder.edge(source or START_NODE, node.id, kind=arrow, var=var, to=binding.var)
     for source in node.upstream_node_ids:
-        drawing.edge(source, node.id, kind=ORDER)
+        builder.edge(source, node.id, kind=ORDER)
 
 
 def _subtitle(node: specs.Node, kind: str) -> str:

@@ -188,7 +188,7 @@ class Engine:
         try:
             driver.adopt()
         except OSError as error:
-            # Not to be left alone: an attempt of it may live. PictureRequest for again until it can be said.
+            # Not to be left alone: an attempt of it may live. Asked for again until it can be said.
             _log.warning("%s: cannot take over its attempts, trying again: %s", driver.id, error)
             self._unadopted.append(driver)
 

@@ -269,7 +269,7 @@ def test_a_uv_that_does_not_end_is_ended_and_leaves_nothing(place):
     )
 
     def needed():
-        """PictureRequest each time before the clock is looked at."""
+        """Asked each time before the clock is looked at."""
         wait_until(lambda: list(place.root.glob("environments/*/half")), "uv's first steps")
         return False
 

@@ -19,7 +19,7 @@ from flyte_nb.api.specs import (
     WorkflowNode,
 )
 from flyte_nb.sdk.options import Cache
-from flyte_nb.sdk.options import Resources as PictureRequest
+from flyte_nb.sdk.options import Resources as Asked
 from flyte_nb.sdk.task import task
 from flyte_nb.sdk.workflow import Trace, Workflow, workflow
 from flyte_nb.types.registry import Registry, default_registry
@@ -284,7 +284,7 @@ def test_overrides_add_up_and_belong_to_one_call():
     @workflow
     def wf(n: int) -> int:
         a = inc(a=n).with_overrides(retries=3, node_name="First step")
-        a.with_overrides(timeout=60, cache=Cache(version="1"), requests=PictureRequest(cpu="1"))
+        a.with_overrides(timeout=60, cache=Cache(version="1"), requests=Asked(cpu="1"))
         return inc(a=a)
 
     first, second = clean(wf).template.nodes

@@ -10,7 +10,7 @@ from flyte_nb.notebook.toolkit import widgets
 
 
 class Question:
-    """PictureRequest once; the first answer counts, whichever thread it comes in."""
+    """Asked once; the first answer counts, whichever thread it comes in."""
 
     def __init__(
         self,

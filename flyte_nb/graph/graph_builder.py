@@ -23,7 +23,7 @@ _MAX_SUFFIX = 18  # characters of a value that may be a part of a title
 _STRENGTH = {ORDER: 0, DATA: 1, FAILURE: 2, CASE: 3}
 
 
-class Drawing:
+class GraphBuilder:
     """A graph while it is built. Two edges between the same nodes become one that carries both."""
 
     def __init__(self, title: str, name: str = "") -> None:
@@ -98,7 +98,7 @@ def distinguished(
 
     Args:
         nodes: all nodes of a graph.
-        literals: the constants of each node; see `Drawing.literals`.
+        literals: the constants of each node; see `GraphBuilder.literals`.
     """
     nodes = list(nodes)
     by_title: dict[str, list[int]] = {}
