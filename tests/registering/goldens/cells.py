@@ -13,13 +13,18 @@ from golden_package.flows import scale, scale_night
 
 from flyte_nb import (
     Cache,
+    Deck,
     DeckField,
+    FlyteDirectory,
     FlyteFile,
+    IgnoreOutputs,
     LaunchPlan,
     Resources,
     Secret,
     TaskMetadata,
+    UsageError,
     WorkflowFailurePolicy,
+    current_context,
     dynamic,
     map_task,
     task,
@@ -205,6 +210,31 @@ def spread(n: int) -> int:
 def starts(n: int) -> list[int]:
     nightly(text="dynamic")
     return map_task(part)(n=list(range(n)), factor=[1] * n, name=["x"] * n)
+
+
+SIZES = Resources(cpu="1", mem=("1Gi", "2Gi"))
+SECRET = Secret("db", "password")
+CACHING = Cache(version="c", ignored_inputs=("n",))
+OPTIONS = TaskMetadata(retries=1)
+ENTITIES = [inc, optioned, inner, over_parts, bound_parts, nightly, plain_plan, spread, scale]
+
+
+@task(enable_deck=True)
+def refers(n: int) -> str:
+    """The names of classes and functions of ours that a task uses are part of its version."""
+    if n > 10:
+        raise IgnoreOutputs(f"{SIZES}{SECRET}{CACHING}{OPTIONS}")
+    deck = Deck("seen", f"{DeckField.INPUT}{WorkflowFailurePolicy.FAIL_IMMEDIATELY}")
+    makers = [task, workflow, dynamic, map_task, LaunchPlan, FlyteFile, FlyteDirectory, UsageError]
+    current_context().default_deck.append(f"{makers}{[each.short_name for each in ENTITIES]}")
+    return deck.html
+
+
+@dynamic
+def captures(n: int) -> list[Optional[int]]:
+    inner(n=n)
+    bound_parts(n=[n], name=["a"])
+    return over_parts(n=[n], factor=[n], name=["b"])
 
 
 @workflow
