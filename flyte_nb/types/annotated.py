@@ -8,10 +8,10 @@ from flyte_nb.types.codec import Codec
 from flyte_nb.types.frames import FrameCodec
 
 if TYPE_CHECKING:
-    from flyte_nb.types.registry import Registry
+    from flyte_nb.types.lookup import CodecLookup
 
 
-def annotated_codec(python_type: Any, registry: "Registry") -> Codec:
+def annotated_codec(python_type: Any, registry: "CodecLookup") -> Codec:
     """The codec of the annotated type; a dict of columns beside a DataFrame or Table is its schema.
 
     Raises:

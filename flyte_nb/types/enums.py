@@ -13,7 +13,7 @@ from flyte_nb.types.codec import Codec, mismatch, redefined, show, spell
 from flyte_nb.types.scalars import ScalarCodec
 
 if TYPE_CHECKING:
-    from flyte_nb.types.registry import Registry
+    from flyte_nb.types.lookup import CodecLookup
 
 
 class EnumCodec(Codec):
@@ -117,7 +117,7 @@ def enum_codec(python_type: Any) -> Codec:
     return EnumCodec(python_type)
 
 
-def choice_codec(python_type: Any, registry: "Registry") -> Codec:
+def choice_codec(python_type: Any, registry: "CodecLookup") -> Codec:
     """The codec of `typing.Literal[…]`.
 
     Raises:

@@ -14,7 +14,7 @@ from flyte_nb.types.containers import msgpack_struct
 from flyte_nb.types.structs import part_codec, plain_struct, struct_literal
 
 if TYPE_CHECKING:
-    from flyte_nb.types.registry import Registry
+    from flyte_nb.types.lookup import CodecLookup
 
 
 class _Field(NamedTuple):
@@ -109,7 +109,7 @@ class DataclassCodec(Codec):
         return bool(value.__dataclass_fields__.keys() == names)
 
 
-def dataclass_codec(python_type: Any, registry: "Registry") -> "Codec | None":
+def dataclass_codec(python_type: Any, registry: "CodecLookup") -> "Codec | None":
     """The codec of a dataclass; `None` when one of its fields cannot be plain data.
 
     A dataclass that holds itself has no type in Flyte either, and gets `None`; so does one with an
@@ -150,7 +150,7 @@ def _hints(python_type: Any) -> "dict[str, Any]":
         ) from None
 
 
-def _field_type(annotation: Any, registry: "Registry") -> "LiteralType | None":
+def _field_type(annotation: Any, registry: "CodecLookup") -> "LiteralType | None":
     """The field's type as an input would have it; `None` where flytekit has none either."""
     try:
         return registry.quiet.codec(annotation).literal_type

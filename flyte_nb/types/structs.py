@@ -21,7 +21,7 @@ from flyte_nb.types.containers import ListCodec, msgpack_struct
 from flyte_nb.types.scalars import item_of
 
 if TYPE_CHECKING:
-    from flyte_nb.types.registry import Registry
+    from flyte_nb.types.lookup import CodecLookup
 
 _MSGPACK = "msgpack"
 _DEEPEST = 100  # protobuf reads no deeper either
@@ -200,7 +200,7 @@ class AnyList(Codec):
         return {"type": "array"}
 
 
-def struct_codec(python_type: Any, registry: "Registry") -> Codec:
+def struct_codec(python_type: Any, registry: "CodecLookup") -> Codec:
     """The codec of `dict` and of `dict[K, V]` whose keys are not text."""
     arguments = typing.get_args(python_type)
     if len(arguments) != 2 or any(isinstance(part, typing.TypeVar) for part in arguments):
@@ -209,7 +209,7 @@ def struct_codec(python_type: Any, registry: "Registry") -> Codec:
     return StructCodec(python_type, key, item)
 
 
-def part_codec(python_type: Any, registry: "Registry") -> Codec:
+def part_codec(python_type: Any, registry: "CodecLookup") -> Codec:
     """The codec of a field of a dataclass, or of a key or value of a struct.
 
     Raises:

@@ -12,7 +12,7 @@ from flyte_nb.api.ports import DataAccess
 from flyte_nb.types.codec import Codec, NeedsStore, mismatch, unexpected
 
 if TYPE_CHECKING:
-    from flyte_nb.types.registry import Registry
+    from flyte_nb.types.lookup import CodecLookup
 
 
 class UnionCodec(Codec):
@@ -95,7 +95,7 @@ class UnionCodec(Codec):
         return same + [index for index in tagged if index not in same]
 
 
-def union_codec(python_type: Any, registry: "Registry") -> Codec:
+def union_codec(python_type: Any, registry: "CodecLookup") -> Codec:
     """The codec of `Union[…]`, `Optional[…]` or `A | B`."""
     return UnionCodec(
         python_type, [registry.codec(variant) for variant in typing.get_args(python_type)]
