@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from flyte_nb.api.ports import Runner
 
 if TYPE_CHECKING:
-    from flyte_nb.sdk.execution_context import ExecutionContext
     from flyte_nb.sdk.frame import Frame
 
 frame: "ContextVar[Frame | None]" = ContextVar("flyte_nb.frame", default=None)
@@ -15,20 +14,6 @@ frame: "ContextVar[Frame | None]" = ContextVar("flyte_nb.frame", default=None)
 
 runner: "ContextVar[Runner | None]" = ContextVar("flyte_nb.runner", default=None)
 """Who carries out a call; `None` asks the default session."""
-
-
-class DirectRunner:
-    """Calls the function, and nothing else: what a call means inside of a task.
-
-    `context` is what `current_context()` answers there.
-    """
-
-    def __init__(self, context: "ExecutionContext | None" = None) -> None:
-        self.context = context
-
-    def run(self, entity: Any, inputs: "dict[str, Any]") -> Any:
-        """The function's own return value."""
-        return entity.function(**inputs)
 
 
 def run(entity: Any, inputs: "dict[str, Any]") -> Any:

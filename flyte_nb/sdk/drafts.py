@@ -17,6 +17,7 @@ from flyte_nb.api.specs import (
     Node,
     NodeMetadata,
     OutputReference,
+    Target,
     TaskNode,
     WorkflowNode,
 )
@@ -24,8 +25,6 @@ from flyte_nb.types.codec import Codec
 
 if TYPE_CHECKING:
     from flyte_nb.sdk.signature import Reading
-
-Target = TaskNode | WorkflowNode | LaunchPlanNode | ArrayNode
 
 
 class Plan(NamedTuple):

@@ -1,4 +1,8 @@
-"""`current_context()`: what a task can know about the run that it is part of."""
+"""`current_context()`: what a task can know about the run that it is part of, and `Deck`, which adds to it.
+
+Both are in one module because each makes the other: a new deck asks for the current context, and the context
+makes its default deck.
+"""
 
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -6,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.identifiers import TASK, WORKFLOW, ExecutionId, Identifier
 from flyte_nb.sdk import context
+from flyte_nb.sdk.secrets import Secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -14,79 +19,65 @@ if TYPE_CHECKING:
 
     from flyte_nb.api.ports import AttemptFiles
     from flyte_nb.sdk.checkpoint import Checkpoint
-    from flyte_nb.sdk.deck import Deck
-
-_SECRETS_FOLDER = "/etc/secrets"
 
 
-class Secrets:
-    """The secrets that the task asked for, looked up as flytekit does.
+class Deck:
+    """A named page of HTML in the report of the attempt that runs.
 
-    First the variable `_FSEC_<GROUP>_<VERSION>_<KEY>`, then the file `<folder>/<group>/<version>/<key>`;
-    `FLYTE_SECRETS_ENV_PREFIX`, `…_DEFAULT_DIR` and `…_FILE_PREFIX` change where that is. On a person's
-    own machine (`is_local`) the variable counts without its prefix too.
+    The report is `deck.html` beside the attempt's outputs, of tasks with `enable_deck=True`; it is
+    written when the attempt ends, also when it fails, and whenever `Deck.publish()` is called.
+
+    Args:
+        name: what the page is called; a later one of the same name takes its place.
+        html: its content, trusted as it is: whoever sees the report runs it.
+        auto_add_to_deck: whether it is part of the report.
+
+    Raises:
+        UsageError: when `html` is no text.
     """
 
-    def __init__(self, env: "Mapping[str, str]", *, is_local: bool = False) -> None:
-        self._env = env
-        self._is_local = is_local
+    # Versions of tasks that make decks hold the name of this class with that of its module.
+    __module__ = "flyte_nb.sdk.deck"
 
-    def __getattr__(self, group: str) -> "SecretGroup":
-        """`secrets.group.key` is `secrets.get("group", "key")`, as flytekit spells it."""
-        if group.startswith("_"):
-            raise AttributeError(group)
-        return SecretGroup(self, group)
+    def __init__(self, name: str, html: str = "", auto_add_to_deck: bool = True) -> None:
+        self._name = name
+        self._html = _text(html or "")
+        if auto_add_to_deck:
+            current_context().decks.append(self)
 
-    def get(self, group: str = "", key: str = "", group_version: str = "") -> str:
-        """The secret's value.
+    @property
+    def name(self) -> str:
+        """What the page is called."""
+        return self._name
+
+    @property
+    def html(self) -> str:
+        """Its content."""
+        return self._html
+
+    def append(self, html: str) -> "Deck":
+        """Add to the page.
 
         Raises:
-            UsageError: when it is neither in the environment nor in a file.
+            UsageError: when `html` is no text.
         """
-        names = self._names(group, key, group_version)
-        for name in names:
-            if name in self._env:
-                return self._env[name].strip()
-        path = self.file(group, key, group_version)
-        try:
-            with open(path, encoding="utf-8") as file:
-                return file.read().strip()
-        except OSError:
-            looked = " or ".join(f"the variable {name}" for name in names)
-            raise UsageError(
-                f"There is no secret {group or '(no group)'}/{key}: looked for {looked}, and for the"
-                f" file {path}. Ask for it with"
-                f" @task(secret_requests=[Secret(group={group!r}, key={key!r})])."
-            ) from None
+        self._html = f"{self._html}\n{_text(html)}"
+        return self
 
-    def file(self, group: str = "", key: str = "", group_version: str = "") -> str:
-        """The path where the secret is mounted, if it is mounted as a file."""
-        folder = self._env.get("FLYTE_SECRETS_DEFAULT_DIR", _SECRETS_FOLDER)
-        parts = [part.lower() for part in (group, group_version, key) if part]
-        if not parts:
-            raise UsageError("Say which secret: write secrets.get(group, key).")
-        parts[-1] = self._env.get("FLYTE_SECRETS_FILE_PREFIX", "") + parts[-1]
-        return os.path.join(folder, *parts)
+    def _repr_html_(self) -> str:
+        return self._html
 
-    def _names(self, group: str, key: str, group_version: str) -> "list[str]":
-        prefix = self._env.get("FLYTE_SECRETS_ENV_PREFIX", "_FSEC_")
-        name = "_".join(part.upper() for part in (group, group_version, key) if part)
-        if self._is_local:
-            return [prefix + name, name]
-        return [prefix + name]
+    def __repr__(self) -> str:
+        return f"<deck {self._name!r}, {len(self._html)} characters>"
 
+    @staticmethod
+    def publish() -> None:
+        """Write the report as it is now, while the task goes on; outside of a run nothing happens.
 
-class SecretGroup:
-    """The secrets of one group by their keys."""
-
-    def __init__(self, secrets: Secrets, group: str) -> None:
-        self._secrets = secrets
-        self._group = group
-
-    def __getattr__(self, key: str) -> str:
-        if key.startswith("_"):
-            raise AttributeError(key)
-        return self._secrets.get(self._group, key)
+        Raises:
+            StorageError: when it cannot be stored.
+        """
+        current_context().publish_decks()
 
 
 class ExecutionContext(NamedTuple):
@@ -115,8 +106,6 @@ class ExecutionContext(NamedTuple):
     @property
     def default_deck(self) -> "Deck":
         """The page called `default`, made when it is first asked for."""
-        from flyte_nb.sdk.deck import Deck
-
         for deck in self.decks:
             if deck.name == "default":
                 return deck
@@ -146,21 +135,37 @@ class ExecutionContext(NamedTuple):
         return logging.getLogger("flyte_nb.task")
 
 
+class DirectRunner:
+    """Calls the function, and nothing else: what a call means inside of a task."""
+
+    def __init__(self, context: "ExecutionContext | None" = None) -> None:
+        self._context = context
+
+    @property
+    def context(self) -> ExecutionContext:
+        """What `current_context()` answers there, made when it is first asked for."""
+        if self._context is None:
+            self._context = self._made()
+        return self._context
+
+    def run(self, entity: Any, inputs: "dict[str, Any]") -> Any:
+        """Return what the entity's function returns."""
+        return entity.function(**inputs)
+
+    def _made(self) -> ExecutionContext:
+        return context_from(os.environ)
+
+
 def current_context() -> ExecutionContext:
     """The run that the calling task is part of; outside of a run, a local stand-in.
 
     Source: the variables that FlytePropeller sets for a task's container, e.g.
     `FLYTE_INTERNAL_EXECUTION_ID`.
     """
-    runner: Any = context.runner.get()
-    known: Any = getattr(runner, "context", None)
-    if known is not None:
-        found: ExecutionContext = known
-        return found
-    made = context_from(os.environ)
-    if isinstance(runner, context.DirectRunner):
-        runner.context = made  # one call's decks are one report
-    return made
+    runner = context.runner.get()
+    if isinstance(runner, DirectRunner):
+        return runner.context  # one call's decks are one report
+    return context_from(os.environ)
 
 
 def context_from(
@@ -220,3 +225,12 @@ def _workflow(spelled: str) -> "Identifier | None":
     project, _, rest = spelled.partition(":")
     domain, _, name = rest.partition(":")
     return Identifier(WORKFLOW, project, domain, name) if name else None
+
+
+def _text(html: Any) -> str:
+    if not isinstance(html, str):
+        raise UsageError(
+            f"A deck takes HTML as text, got {type(html).__name__}. Of a figure or a frame, take what"
+            " its to_html() gives."
+        )
+    return html

@@ -1,12 +1,9 @@
 """Values for the options of tasks: resources, secrets, caching. Names as in flytekit."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flyte_nb.api import specs
 from flyte_nb.api.errors import UsageError
-
-if TYPE_CHECKING:
-    from flyte_nb.sdk.task import TaskOptions
 
 _QUANTITIES = ("cpu", "mem", "gpu", "ephemeral_storage")
 
@@ -134,18 +131,9 @@ class TaskMetadata(_Value):
         self.timeout = timeout or 0
         self.pod_template_name = pod_template_name or ""
 
-    def over(self, options: "TaskOptions") -> "TaskOptions":
-        """The task's options with these in their place.
-
-        Raises:
-            UsageError: when one has a value that cannot be meant.
-        """
-        from flyte_nb.sdk.task import recorded_options
-
-        given = dict(zip(self.__slots__, self._fields(), strict=True))
-        recorded = recorded_options("TaskMetadata", given)
-        given["timeout_s"] = given.pop("timeout")
-        return options._replace(**{name: getattr(recorded, name) for name in given})
+    def given(self) -> "dict[str, Any]":
+        """The options by name, as `@task` takes them."""
+        return dict(zip(self.__slots__, self._fields(), strict=True))
 
 
 def requests_and_limits(

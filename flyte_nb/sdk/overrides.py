@@ -4,9 +4,8 @@ import re
 from typing import Any
 
 from flyte_nb.api.errors import UsageError
-from flyte_nb.api.specs import ArrayNode, NodeMetadata, Resources, TaskNode
+from flyte_nb.api.specs import ArrayNode, NodeMetadata, Resources, Target, TaskNode
 from flyte_nb.sdk.checks import check, seconds
-from flyte_nb.sdk.drafts import Target
 
 _KNOWN = (
     "cache",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from flyte_nb.api.problems import Problem
-    from flyte_nb.sdk.options import Cache, Resources, Secret
+    from flyte_nb.sdk.options import Cache, Resources, Secret, TaskMetadata
     from flyte_nb.types.registry import Registry
 
 
@@ -165,8 +165,21 @@ def recorded_options(spelled: str, given: "dict[str, Any]") -> TaskOptions:
             " `uv pip compile --generate-hashes requirements.in -o requirements.lock` makes it."
         )
     for name in ("cache_ignore_input_vars", "output_names", "deck_fields"):
-        known[name] = tuple(known.get(name, getattr(_PLAIN, name)))
+        if name in known:
+            known[name] = tuple(known[name])
     return TaskOptions(**known)
+
+
+def with_metadata(options: TaskOptions, metadata: "TaskMetadata") -> TaskOptions:
+    """Return the options with those of `metadata` in their place.
+
+    Raises:
+        UsageError: one has a value that cannot be meant.
+    """
+    given = metadata.given()
+    recorded = recorded_options("TaskMetadata", given)._asdict()
+    given["timeout_s"] = given.pop("timeout")
+    return options._replace(**{name: recorded[name] for name in given})
 
 
 def _apply_cache(known: "dict[str, Any]") -> None:

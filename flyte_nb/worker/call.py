@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import CodecError, CompileFailed, TaskFailed
 from flyte_nb.sdk import context, outputs
+from flyte_nb.sdk.execution_context import DirectRunner
 from flyte_nb.worker import failures
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def carried_out(
         TaskFailed: for everything that it raises but an interrupt of the process.
     """
     __tracebackhide__ = True
-    token = context.runner.set(runner or context.DirectRunner())
+    token = context.runner.set(runner or DirectRunner())
     try:
         return function(**arguments)
     except KeyboardInterrupt:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flyte_nb.api.errors import ErrorInfo, IgnoreOutputs, TaskFailed
 from flyte_nb.api.literals import from_plain, to_plain
 from flyte_nb.pipe.pipe import Pipe, PipeClosed, TooLarge
-from flyte_nb.sdk.context import DirectRunner
+from flyte_nb.sdk.execution_context import DirectRunner, ExecutionContext, context_from
 from flyte_nb.worker import failures
 from flyte_nb.worker.call import call
 from flyte_nb.worker.host import HostData
@@ -16,7 +16,6 @@ from flyte_nb.worker.interrupts import Interrupts
 from flyte_nb.worker.load import load
 
 if TYPE_CHECKING:
-    from flyte_nb.sdk.execution_context import ExecutionContext
     from flyte_nb.worker.report import Report
 
 _REHEARSALS = 16
@@ -141,29 +140,23 @@ class _AttemptRunner(DirectRunner):
     """Answers `current_context()`; what it says is made when somebody asks."""
 
     def __init__(self, execution: "dict[str, Any]", folder: str, files: HostData) -> None:
+        super().__init__()
         self._execution = execution
         self._folder = folder
         self._files = files
-        self._context: ExecutionContext | None = None
         self.report: Report | None = None
         """Of a task that has one."""
 
-    @property
-    def context(self) -> "ExecutionContext":  # type: ignore[override]
-        """The run that this attempt is part of."""
-        if self._context is None:
-            from flyte_nb.sdk.execution_context import context_from
-
-            working = os.path.join(self._folder, "work")
-            os.makedirs(working, exist_ok=True)
-            self._context = context_from(
-                os.environ,
-                working_directory=working,
-                raw_output_prefix=str(self._execution.get("raw_output_prefix", "")),
-                files=self._files,
-                publish=self.report.html if self.report is not None else None,
-            )
-        return self._context
+    def _made(self) -> ExecutionContext:
+        working = os.path.join(self._folder, "work")
+        os.makedirs(working, exist_ok=True)
+        return context_from(
+            os.environ,
+            working_directory=working,
+            raw_output_prefix=str(self._execution.get("raw_output_prefix", "")),
+            files=self._files,
+            publish=self.report.html if self.report is not None else None,
+        )
 
 
 def _as_main(task: Any) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flyte_nb.sdk.deck import Deck, DeckField
 
 if TYPE_CHECKING:
-    from flyte_nb.sdk.context import DirectRunner
+    from flyte_nb.sdk.execution_context import DirectRunner
     from flyte_nb.sdk.task import Task
 
 _MOST_CHARACTERS = 5000
@@ -76,8 +76,7 @@ class Report:
             for field, make in makers.items()
             if field in self._task.options.deck_fields
         ]
-        context = self._runner.context
-        written = context.decks if context is not None else []
+        written = self._runner.context.decks
         return page(self._task.short_name, [*written, *own])
 
     def _source(self) -> str:

@@ -5,7 +5,8 @@ import pytest
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.sdk import context
-from flyte_nb.sdk.execution_context import Secrets, context_from, current_context
+from flyte_nb.sdk.execution_context import DirectRunner, context_from, current_context
+from flyte_nb.sdk.secrets import Secrets
 
 ENV = {
     "FLYTE_INTERNAL_EXECUTION_PROJECT": "p",
@@ -32,7 +33,7 @@ def test_outside_of_a_run_there_is_a_local_stand_in():
 
 def test_inside_of_a_run_the_runners_context_counts(tmp_path):
     made = context_from(ENV, working_directory=str(tmp_path))
-    token = context.runner.set(context.DirectRunner(made))
+    token = context.runner.set(DirectRunner(made))
     try:
         assert current_context() is made
     finally:

@@ -11,6 +11,7 @@ from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.specs import ArrayNode, TaskNode
 from flyte_nb.sdk import context
 from flyte_nb.sdk.closure import reachable
+from flyte_nb.sdk.execution_context import DirectRunner
 from flyte_nb.sdk.specs import task_template
 from flyte_nb.types.registry import default_registry
 
@@ -47,7 +48,7 @@ def once(n: int) -> int:
 
 @pytest.fixture(autouse=True)
 def direct():
-    token = context.runner.set(context.DirectRunner())
+    token = context.runner.set(DirectRunner())
     yield
     context.runner.reset(token)
 

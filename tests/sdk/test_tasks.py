@@ -16,6 +16,7 @@ from flyte_nb.api.identifiers import Identifier, Scope
 from flyte_nb.api.specs import Container, SecretRequest, TaskMetadata
 from flyte_nb.api.specs import Resources as Quantities
 from flyte_nb.sdk import context
+from flyte_nb.sdk.execution_context import DirectRunner
 from flyte_nb.sdk.options import Cache, Resources, Secret
 from flyte_nb.sdk.outputs import pack, unpack
 from flyte_nb.sdk.specs import task_template
@@ -404,7 +405,7 @@ def test_a_wrong_call_is_refused_before_anything_runs(record, call, message):
 
 
 def test_inside_of_a_task_a_call_is_just_the_function():
-    token = context.runner.set(context.DirectRunner())
+    token = context.runner.set(DirectRunner())
     try:
         assert task(double)(4) == 8
     finally:

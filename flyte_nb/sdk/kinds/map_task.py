@@ -7,7 +7,7 @@ from flyte_nb.api.errors import UsageError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW
 from flyte_nb.sdk import context
 from flyte_nb.sdk.callee import Callee
-from flyte_nb.sdk.task import Task, TaskOptions
+from flyte_nb.sdk.task import Task, TaskOptions, with_metadata
 
 if TYPE_CHECKING:
     from flyte_nb.api.identifiers import Identifier
@@ -182,7 +182,7 @@ def map_task(
             f" {_instead(target)}"
         )
     _check(concurrency, min_successes, min_success_ratio)
-    options = target.options if metadata is None else metadata.over(target.options)
+    options = target.options if metadata is None else with_metadata(target.options, metadata)
     return MapTask(
         target,
         options,

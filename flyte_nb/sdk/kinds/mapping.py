@@ -1,6 +1,6 @@
 """What a map task's signature is, and how its elements run here."""
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, Protocol
 
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.problems import Problem
@@ -11,11 +11,43 @@ from flyte_nb.types.containers import ListCodec
 from flyte_nb.types.unions import UnionCodec
 
 if TYPE_CHECKING:
-    from flyte_nb.sdk.kinds.map_task import MapTask
+    from flyte_nb.api.specs import Location
+    from flyte_nb.sdk.task import Task
     from flyte_nb.types.registry import Registry
 
 
-def lift(mapped: "MapTask", reading: Reading, registry: "Registry") -> Reading:
+class Allowance(Protocol):
+    """How many elements have to succeed."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all have to."""
+        ...
+
+    def needed(self, count: int) -> int:
+        """Return how many of `count` elements have to."""
+        ...
+
+
+class Mapped(Protocol):
+    """What is asked here of a map task."""
+
+    original: "Task"
+    bound: "dict[str, Any]"
+    shown_name: str
+
+    @property
+    def tolerance(self) -> Allowance:
+        """How many elements have to succeed."""
+        ...
+
+    @property
+    def location(self) -> "Location":
+        """Where the mapped task is defined."""
+        ...
+
+
+def lift(mapped: Mapped, reading: Reading, registry: "Registry") -> Reading:
     """The signature over lists of a task whose own is `reading`.
 
     A list input has no default: the element's own does not say how many elements there are.
@@ -68,7 +100,7 @@ def lift(mapped: "MapTask", reading: Reading, registry: "Registry") -> Reading:
     return reading._replace(signature=lifted, problems=tuple(problems))
 
 
-def run_elements(mapped: "MapTask", given: "dict[str, Any]") -> "list[Any] | None":
+def run_elements(mapped: Mapped, given: "dict[str, Any]") -> "list[Any] | None":
     """Run the elements one after the other; their outputs, with `None` where one failed.
 
     Raises:
@@ -95,7 +127,7 @@ def run_elements(mapped: "MapTask", given: "dict[str, Any]") -> "list[Any] | Non
     return outputs if _returns(mapped) else None
 
 
-def _count(mapped: "MapTask", lists: "dict[str, Any]") -> int:
+def _count(mapped: Mapped, lists: "dict[str, Any]") -> int:
     lengths: dict[str, int] = {}
     for name, value in lists.items():
         if not isinstance(value, (list, tuple)):
@@ -113,7 +145,7 @@ def _count(mapped: "MapTask", lists: "dict[str, Any]") -> int:
     return next(iter(lengths.values()), 1)
 
 
-def _name_element(mapped: "MapTask", index: int, count: int, error: Exception) -> None:
+def _name_element(mapped: Mapped, index: int, count: int, error: Exception) -> None:
     note = f"This was element {index} of {count} of {mapped.shown_name}()."
     if hasattr(error, "add_note"):
         error.add_note(note)
@@ -121,10 +153,10 @@ def _name_element(mapped: "MapTask", index: int, count: int, error: Exception) -
         error.__notes__ = [*getattr(error, "__notes__", ()), note]  # type: ignore[attr-defined]
 
 
-def _returns(mapped: "MapTask") -> bool:
+def _returns(mapped: Mapped) -> bool:
     from flyte_nb.sdk.hints import hints_of, undecorated
 
-    hints = hints_of(undecorated(mapped.function))
+    hints = hints_of(undecorated(mapped.original.function))
     return hints.types.get("return") not in (None, type(None)) or "return" in hints.failures
 
 
