@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from flyte_nb.api.specs import Location
+
 GRACE_S = 24 * 3600.0
 """Nobody who cleans up a staging area removes what was written (or used) within this time; and who uses
 again what lies there for half of it makes it young. So what a registration found there stays until its
@@ -138,6 +140,16 @@ class Entity(Protocol):
         """Its name in that module."""
         ...
 
+    @property
+    def fixed_name(self) -> str:
+        """A full name that does not follow from module and short name; empty when it has none."""
+        ...
+
+    @property
+    def location(self) -> Location:
+        """Where its author wrote it."""
+        ...
+
 
 class Registrar(Protocol):
     """Finds entities to register (flytekit-java's `Registrar<K, T>`)."""
@@ -150,6 +162,6 @@ class Registrar(Protocol):
 class Runner(Protocol):
     """Who carries out a call of an entity outside of a workflow's body."""
 
-    def run(self, entity: Any, inputs: "dict[str, Any]") -> Any:
+    def run(self, entity: Entity, inputs: "dict[str, Any]") -> Any:
         """Run `entity` with Python inputs; return its Python output (a tuple for several)."""
         ...

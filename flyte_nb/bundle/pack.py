@@ -13,7 +13,7 @@ from flyte_nb.bundle.fingerprint import Fingerprinter, Part
 from flyte_nb.bundle.locks import read_lock
 from flyte_nb.bundle.modules import Units
 from flyte_nb.bundle.pickler import Pickled, dump
-from flyte_nb.bundle.reach import called_inside, is_dynamic, reach
+from flyte_nb.bundle.reach import called_inside, reach
 from flyte_nb.bundle.references import Known, References
 from flyte_nb.bundle.remarks import DATA_KINDS, place_of, remarks
 from flyte_nb.bundle.requirements import Requirement, requirements
@@ -22,7 +22,9 @@ from flyte_nb.bundle.sources import spoken_place
 from flyte_nb.bundle.units import Unit
 from flyte_nb.bundle.unpicklable import explain
 from flyte_nb.sdk.callee import Callee
+from flyte_nb.sdk.entity import Definition
 from flyte_nb.sdk.task import Task
+from flyte_nb.sdk.workflow import Workflow
 from flyte_nb.types.registry import Registry
 
 LIMIT_BYTES = 1 << 30
@@ -142,27 +144,26 @@ class Packer:
         Raises:
             BundleError: when something in it cannot travel.
         """
-        if not is_dynamic(task):
+        if not task.is_dynamic:
             return self._pack(task, ())
         called = reach(task, self._traced)
         tasks = [item for item in called if isinstance(item, Task)]
         inner = [self._pack(item, called_inside(item, self._traced)) for item in tasks]
         return self._pack(task, called)._replace(inner=tuple(inner))
 
-    def _traced(self, workflow: Any) -> "Sequence[Any]":
+    def _traced(self, workflow: Workflow) -> "Sequence[Definition]":
         if self._registry is None:
             return ()
-        found: Sequence[Any] = workflow.trace(self._registry, self._scope).entities
-        return found
+        return workflow.trace(self._registry, self._scope).entities
 
-    def _pack(self, task: Task, called: "Sequence[Any]") -> PackedTask:
+    def _pack(self, task: Task, called: "Sequence[Definition]") -> PackedTask:
         """The task alone, made once: maps over it, and dynamic tasks that call it, take it along too."""
         known = self._packed_tasks.get(id(task))
         if known is None:
             known = self._packed_tasks[id(task)] = (task, self._pack_anew(task, called))
         return known[1]
 
-    def _pack_anew(self, task: Task, called: "Sequence[Any]") -> PackedTask:
+    def _pack_anew(self, task: Task, called: "Sequence[Definition]") -> PackedTask:
         references = References(self._units, self._known)
         fingerprinter = Fingerprinter(references, self._digests)
         lock = b""
@@ -174,7 +175,7 @@ class Packer:
             for item in called:  # it becomes a node whose options come from here, and nowhere else
                 if isinstance(item, Callee):
                     fingerprinter.note("options of", f"{item.short_name}()", list(item.options))
-            pickled = dump(task, references, fingerprinter, with_options=is_dynamic(task))
+            pickled = dump(task, references, fingerprinter, with_options=task.is_dynamic)
         except BundleError:
             raise
         except Exception as error:

@@ -12,28 +12,26 @@ from collections.abc import Callable, Iterable, Iterator
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW
 from flyte_nb.bundle import code as code_of
+from flyte_nb.sdk.callee import Callee
+from flyte_nb.sdk.entity import Definition
+from flyte_nb.sdk.launch_plan import LaunchPlan
+from flyte_nb.sdk.task import AnyTask
+from flyte_nb.sdk.workflow import Workflow
 
 _DEEPEST = 8  # containers and objects inside of each other
 _WIDEST = 10_000  # members of one container
-_KINDS = frozenset({TASK, WORKFLOW, LAUNCH_PLAN})
-Traced = Callable[[Any], Iterable[Any]]
+Traced = Callable[[Workflow], Iterable[Definition]]
 """What a workflow's nodes refer to, as tracing finds it; its body may have made it: a map, a launch plan."""
 
 _PLAIN = (int, float, str, bytes, bytearray, complex, type(None), BuiltinFunctionType)
 
 
-def is_dynamic(entity: Any) -> bool:
-    """Whether the entity is a task whose body makes nodes."""
-    return bool(getattr(entity, "is_dynamic", False))
-
-
-def _untraced(workflow: Any) -> "Iterable[Any]":
+def _untraced(workflow: Workflow) -> "Iterable[Definition]":
     return ()
 
 
-def reach(entity: Any, traced: Traced = _untraced) -> "list[Any]":
+def reach(entity: Definition, traced: Traced = _untraced) -> "list[Definition]":
     """The entities that `entity` can call, in the order in which they are met; without itself.
 
     Only bodies that make nodes are looked into: a plain task that calls another one calls its
@@ -44,30 +42,32 @@ def reach(entity: Any, traced: Traced = _untraced) -> "list[Any]":
     return [found for found in walk.found if found is not entity]
 
 
-def called_inside(entity: Any, traced: Traced = _untraced) -> "list[Any]":
+def called_inside(entity: Definition, traced: Traced = _untraced) -> "list[Definition]":
     """What the body of a dynamic task can call; nothing for any other entity."""
-    return reach(entity, traced) if is_dynamic(entity) else []
+    return reach(entity, traced) if entity.is_dynamic else []
 
 
 class _Walk:
     def __init__(self, traced: Traced) -> None:
         self._traced = traced
-        self.found: list[Any] = []
+        self.found: list[Definition] = []
         self._seen: dict[int, Any] = {}  # holds what it has seen: an id means nothing after a death
 
-    def enter(self, entity: Any) -> None:
+    def enter(self, entity: Definition) -> None:
         """Look into the body of a dynamic task or a workflow, and behind a launch plan."""
         if self._is_known(entity):
             return
         self.found.append(entity)
-        if entity.resource_type == LAUNCH_PLAN:
+        if isinstance(entity, LaunchPlan):
             self.visit(entity.workflow, 0)
-        elif entity.resource_type == WORKFLOW or is_dynamic(entity):
-            self.visit(getattr(entity, "function", None), 0)
-        if entity.resource_type == WORKFLOW:
+        elif isinstance(entity, Callee) and (isinstance(entity, Workflow) or entity.is_dynamic):
+            self.visit(entity.function, 0)
+        if isinstance(entity, Workflow):
             for below in self._traced(entity):
                 self.enter(below)
-        for name, value in vars(entity).items():  # e.g. the task of a map
+        if isinstance(entity, AnyTask):
+            self.visit(entity.original, _DEEPEST - 1)  # of a map, the task that is mapped
+        for name, value in vars(entity).items():  # e.g. the inputs that a map binds
             if name != "function" and not name.startswith("_"):
                 self.visit(value, _DEEPEST - 1)
 
@@ -75,7 +75,7 @@ class _Walk:
         """Find entities in any value."""
         if isinstance(value, _PLAIN) or depth > _DEEPEST:
             return
-        if getattr(type(value), "resource_type", None) in _KINDS:
+        if isinstance(value, Definition):
             self.enter(value)
             return
         if self._is_known(value):
@@ -149,4 +149,4 @@ def _is_ours(kind: type) -> bool:
     return str(getattr(kind, "__module__", "")).partition(".")[0] == "flyte_nb"
 
 
-__all__ = ["called_inside", "is_dynamic", "reach"]
+__all__ = ["called_inside", "reach"]

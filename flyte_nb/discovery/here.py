@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flyte_nb.api.identifiers import Scope
+from flyte_nb.api.ports import Entity
 from flyte_nb.discovery.modules import entry_point_registrars, import_roots
 from flyte_nb.discovery.names import NotebookName, notebook_name, renamed
 from flyte_nb.discovery.notebook import Missing, NotebookRegistrar
@@ -62,9 +63,9 @@ class Here:
         with self._lock:
             self._settled = name.source != "default"
 
-    def load(self) -> "list[Any]":
+    def load(self) -> "list[Entity]":
         """What is defined now, and what installed registrars find. Raises `UsageError`."""
-        found: list[Any] = list(self._registrar.load(self._env))
+        found: list[Entity] = list(self._registrar.load(self._env))
         for registrar in entry_point_registrars():
             found.extend(registrar.load(self._env))
         return found
@@ -78,7 +79,7 @@ class Here:
         """The notebook's new name when its file was renamed meanwhile, else `None`."""
         return renamed(self.notebook, self._namespace, cwd=self._cwd())
 
-    def roots(self, entities: "Sequence[Any]") -> "list[Path]":
+    def roots(self, entities: "Sequence[Entity]") -> "list[Path]":
         """Folders whose modules travel: the notebook's own, and those of the entities' modules."""
         path = Path(self.notebook.path) if self.notebook.path else None
         beside = path.parent if path is not None and path.is_absolute() else self._cwd()

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.ports import Entity, Registrar
+from flyte_nb.sdk.entity import Definition
 from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.task import Task
 from flyte_nb.sdk.workflow import Workflow
@@ -36,7 +36,7 @@ class ModuleRegistrar:
         Raises:
             UsageError: a module cannot be found or does not import; the message has the reason.
         """
-        found: dict[int, Any] = {}
+        found: dict[int, Entity] = {}
         for name in self._modules:
             for module in _with_submodules(_import(name)):
                 for entity in entities_of(module):
@@ -44,7 +44,7 @@ class ModuleRegistrar:
         return list(found.values())
 
 
-def entities_of(module: ModuleType) -> "Iterable[Any]":
+def entities_of(module: ModuleType) -> "Iterable[Definition]":
     """Tasks, workflows and launch plans that are defined in `module`, in order."""
     for value in list(vars(module).values()):
         if isinstance(value, (Task, Workflow, LaunchPlan)) and value.module == module.__name__:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from flyte_nb.api.identifiers import MAIN_MODULE
-from flyte_nb.api.ports import Entity
+from flyte_nb.sdk.entity import Definition
 from flyte_nb.sdk.launch_plan import LaunchPlan
-from flyte_nb.sdk.task import Task
+from flyte_nb.sdk.task import AnyTask, Task
 from flyte_nb.sdk.workflow import Workflow
 
 _KINDS = (Task, Workflow, LaunchPlan)
@@ -41,13 +41,13 @@ class NotebookRegistrar:
         self._user_ns = user_ns
         self._seen: dict[tuple[str, str], None] = {}
 
-    def load(self, env: "Mapping[str, str]") -> "list[Entity]":
+    def load(self, env: "Mapping[str, str]") -> "list[Definition]":
         """Every task, workflow and launch plan of `__main__` that has a name now, each once.
 
         In the order of their definitions. Of several objects with the same own name (an old one kept
         under another variable) the one that its own name holds counts, else the newest.
         """
-        found: dict[tuple[str, str], Any] = {}
+        found: dict[tuple[str, str], Definition] = {}
         for variable, value in list(self._user_ns.items()):
             if not isinstance(value, _KINDS) or variable.startswith("_"):
                 continue  # `_`, `__`, `_5`: what cells displayed
@@ -62,7 +62,7 @@ class NotebookRegistrar:
         self._seen.update(dict.fromkeys(found))
         return list(found.values())
 
-    def missing(self, entities: "list[Entity]") -> "list[Missing]":
+    def missing(self, entities: "list[Definition]") -> "list[Missing]":
         """What was defined before and is not any more, and what is used without being defined.
 
         Args:
@@ -71,12 +71,13 @@ class NotebookRegistrar:
         defined = {(entity.resource_type, entity.short_name): entity for entity in self.load({})}
         gone = []
         for entity in entities:
-            entity = getattr(entity, "original", entity)  # of a map, the task that is mapped
+            if isinstance(entity, AnyTask):
+                entity = entity.original  # of a map, the task that is mapped
             key = (entity.resource_type, entity.short_name)
             if (
                 entity.module == MAIN_MODULE
                 and key not in defined
-                and entity.resource_type != "launch_plan"
+                and not isinstance(entity, LaunchPlan)
             ):
                 gone.append(Missing(*key, used_by=_user_of(entity, list(defined.values()))))
         told = {(item.resource_type, item.short_name) for item in gone}
@@ -84,15 +85,9 @@ class NotebookRegistrar:
         return gone
 
 
-def _user_of(entity: Entity, defined: "list[Entity]") -> str:
+def _user_of(entity: Definition, defined: "list[Definition]") -> str:
     """A defined workflow whose body names `entity`; a guess by name, good enough for a hint."""
     for item in defined:
-        function = getattr(item, "function", None)
-        code = getattr(function, "__code__", None)
-        if (
-            item.resource_type == "workflow"
-            and code is not None
-            and entity.short_name in code.co_names
-        ):
+        if isinstance(item, Workflow) and entity.short_name in item.code.co_names:
             return item.short_name
     return "a workflow"

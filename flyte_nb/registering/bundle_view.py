@@ -18,6 +18,9 @@ from flyte_nb.registering.reasons import registered_parts, registered_python
 from flyte_nb.registering.register import Place
 from flyte_nb.registering.views import CHANGED, FAILED, NEW, UNCHANGED
 from flyte_nb.sdk.closure import reachable
+from flyte_nb.sdk.drafts import entity_name
+from flyte_nb.sdk.entity import Definition
+from flyte_nb.sdk.task import AnyTask, Task
 
 UNKNOWN = "unknown"
 """The state of what cannot be compared: FlyteAdmin does not answer, or it was registered otherwise."""
@@ -105,7 +108,7 @@ class Bundle(NamedTuple):
 
 
 def bundle_view(
-    client: AdminClient, place: Place, entities: "Iterable[Any]", store: BlobStore
+    client: AdminClient, place: Place, entities: "Iterable[Definition]", store: BlobStore
 ) -> Bundle:
     """What travels with the tasks that `entities` reach; nothing is sent.
 
@@ -121,12 +124,19 @@ def bundle_view(
     """
     found = reachable(entities, place.registry, place.scope, inside=called_inside)
     packer = Packer(scope=place.scope, registry=place.registry, local_roots=place.local_roots)
-    packed = {
-        place.scope.full_name(task.module, task.short_name): _packed(packer, task)
-        for task in found
-        if task.resource_type == TASK and hasattr(task, "function")
-    }
-    ids = [Identifier(TASK, place.scope.project, place.scope.domain, name) for name in packed]
+    # A task and the maps over it are one bundle; it is registered under the name of each.
+    names: dict[str, list[str]] = {}
+    packed: dict[str, PackedTask | BundleError] = {}
+    for task in found:
+        if isinstance(task, AnyTask):
+            own = entity_name(task.original, place.scope)
+            if own not in packed:
+                packed[own] = _packed(packer, task.original)
+            names.setdefault(own, [own]).append(entity_name(task, place.scope))
+    ids = [
+        Identifier(TASK, place.scope.project, place.scope.domain, name)
+        for name in dict.fromkeys(name for several in names.values() for name in several)
+    ]
     try:
         before, note = registered.latest(client, ids), ""
     except RemoteError as error:
@@ -135,13 +145,15 @@ def bundle_view(
     tasks = [
         comparison.failed(name, one)
         if isinstance(one, BundleError)
-        else comparison.task(one, before.get((TASK, name)))
+        else comparison.task(
+            one, next((before[TASK, each] for each in names[name] if (TASK, each) in before), None)
+        )
         for name, one in packed.items()
     ]
     return Bundle(tuple(tasks), note)
 
 
-def _packed(packer: Packer, task: Any) -> "PackedTask | BundleError":
+def _packed(packer: Packer, task: Task) -> "PackedTask | BundleError":
     try:
         return packer.pack(task)
     except BundleError as error:

@@ -5,37 +5,36 @@ from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from flyte_nb.api.errors import CompileFailed, UsageError
-from flyte_nb.api.problems import Problem
+from flyte_nb.api.errors import UsageError
 from flyte_nb.api.specs import Location
 from flyte_nb.sdk import context
+from flyte_nb.sdk.entity import Definition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from flyte_nb.sdk.signature import Reading, TaskSignature
+    from types import CodeType
+
+    from flyte_nb.sdk.signature import Reading
     from flyte_nb.types.registry import Registry
 
 
-class Callee:
+class Callee(Definition):
     """A function that is an entity. Calling it in a traced workflow makes a node, elsewhere it runs."""
-
-    resource_type = ""
-    _noun = ""
 
     def __init__(self, function: "Callable[..., Any]", options: Any) -> None:
         if isinstance(function, Callee):
             raise UsageError(
-                f"{function.short_name} is a {function._noun} already; remove @{self._noun} before it."
+                f"{function.short_name} is a {function.noun} already; remove @{self.noun} before it."
             )
         if not hasattr(function, "__code__") and not hasattr(function, "__wrapped__"):
             raise UsageError(
-                f"@{self._noun} stands before a function, not before {function!r}."
+                f"@{self.noun} stands before a function, not before {function!r}."
                 " Write a def that calls it."
             )
         self.function = function
         self.options = options
-        self.module: str = function.__module__
-        self.short_name: str = function.__qualname__.replace("<locals>.", "")
+        self.module = function.__module__
+        self.short_name = function.__qualname__.replace("<locals>.", "")
         # What help(), tab completion and functools.wraps look for.
         self.__name__ = function.__name__
         self.__qualname__ = function.__qualname__
@@ -98,7 +97,7 @@ class Callee:
         )
 
     def __repr__(self) -> str:
-        return f"<{self._noun} {self.module}.{self.short_name}>"
+        return f"<{self.noun} {self.module}.{self.short_name}>"
 
     def __getstate__(self) -> "dict[str, Any]":
         return {"function": self.function, "options": self.options}
@@ -107,12 +106,22 @@ class Callee:
         Callee.__init__(self, state["function"], state["options"])
 
     @property
-    def location(self) -> Location:
-        """Where the author defined it."""
+    def output_names(self) -> "tuple[str, ...]":
+        """Names of the outputs where the signature cannot say them."""
+        return ()
+
+    @property
+    def code(self) -> "CodeType":
+        """The code of what the author wrote, through decorators that used `functools.wraps`."""
         from flyte_nb.sdk.hints import undecorated
 
-        code = undecorated(self.function).__code__
-        return Location(code.co_filename, code.co_firstlineno)
+        code: CodeType = undecorated(self.function).__code__
+        return code
+
+    @property
+    def location(self) -> Location:
+        """Where the author defined it."""
+        return Location(self.code.co_filename, self.code.co_firstlineno)
 
     def read(self, registry: "Registry") -> "Reading":
         """The signature as far as it can be read, and its problems.
@@ -132,29 +141,12 @@ class Callee:
         reader = SignatureReader(
             self.function,
             registry,
-            noun=self._noun,
-            output_names=getattr(self.options, "output_names", ()),
+            noun=self.noun,
+            output_names=self.output_names,
         )
         reading = reader.read()
         self._reading = (registry, reading)
         return reading
-
-    def signature(self, registry: "Registry") -> "TaskSignature":
-        """The typed interface and its codecs.
-
-        Raises:
-            CompileFailed: when the signature has problems; it names every one.
-        """
-        reading = self.read(registry)
-        if reading.problems:
-            raise CompileFailed(
-                f"The {self._noun} {self.short_name} cannot be used.", reading.problems
-            )
-        return reading.signature
-
-    def problems(self, registry: "Registry") -> "tuple[Problem, ...]":
-        """Everything that is wrong with the signature."""
-        return self.read(registry).problems
 
     def _globals(self) -> "dict[str, Any]":
         from flyte_nb.sdk.hints import undecorated

@@ -1,28 +1,31 @@
 """Everything that has to be registered for some entities, in the order in which it can be."""
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flyte_nb.api.errors import CompileFailed
-from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Scope
+from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.problems import Problem
-from flyte_nb.sdk.drafts import entity_name, is_same
+from flyte_nb.sdk.drafts import entity_name
+from flyte_nb.sdk.launch_plan import LaunchPlan
+from flyte_nb.sdk.task import AnyTask
+from flyte_nb.sdk.workflow import Workflow
 
 if TYPE_CHECKING:
-    from flyte_nb.api.ports import Entity
+    from flyte_nb.sdk.entity import Definition
     from flyte_nb.sdk.workflow import Trace
     from flyte_nb.types.registry import Registry
 
 
 def reachable(
-    entities: "Iterable[Entity]",
+    entities: "Iterable[Definition]",
     registry: "Registry",
     scope: Scope,
     *,
-    trace: "Callable[[Any], Trace] | None" = None,
-    inside: "Callable[[Any], Iterable[Entity]] | None" = None,
+    trace: "Callable[[Workflow], Trace] | None" = None,
+    inside: "Callable[[AnyTask], Iterable[Definition]] | None" = None,
     launched: bool = True,
-) -> "list[Entity]":
+) -> "list[Definition]":
     """The entities and all they refer to, each once: tasks, then workflows and launch plans.
 
     A workflow comes after the workflows and launch plans that it uses, and a launch plan after its
@@ -56,29 +59,29 @@ class _Walk:
     def __init__(
         self,
         scope: Scope,
-        trace: "Callable[[Any], Trace]",
-        inside: "Callable[[Any], Iterable[Entity]]",
+        trace: "Callable[[Workflow], Trace]",
+        inside: "Callable[[AnyTask], Iterable[Definition]]",
         launched: bool,
     ) -> None:
         self._scope = scope
         self._trace = trace
         self._inside = inside
         self._launched = launched
-        self._named: dict[tuple[str, str], Any] = {}
-        self._open: list[Any] = []
-        self._later: list[Any] = []
-        self.tasks: list[Entity] = []
-        self.others: list[Entity] = []
+        self._named: dict[tuple[str, str], Definition] = {}
+        self._open: list[Definition] = []
+        self._later: list[Definition] = []
+        self.tasks: list[Definition] = []
+        self.others: list[Definition] = []
         self.problems: list[Problem] = []
 
-    def go(self, entities: "Iterable[Any]") -> None:
+    def go(self, entities: "Iterable[Definition]") -> None:
         """Visit them all, and then what the tasks among them call."""
         for entity in entities:
             self.visit(entity)
         while self._later:
             self.visit(self._later.pop(0))
 
-    def visit(self, entity: Any) -> None:
+    def visit(self, entity: "Definition") -> None:
         name = entity_name(entity, self._scope)
         known = self._named.get((entity.resource_type, name))
         if known is entity:
@@ -89,8 +92,8 @@ class _Walk:
             self._note_clash(known, entity, name)
             return
         self._named[entity.resource_type, name] = entity
-        if entity.resource_type == TASK:
-            for below in getattr(entity, "node_dependency_hints", ()):
+        if isinstance(entity, AnyTask):
+            for below in entity.node_dependency_hints:
                 self.visit(below)
             self.tasks.append(entity)
             # Afterwards: what its body calls is met when it runs, and may be what it is a part of.
@@ -102,14 +105,14 @@ class _Walk:
         self._open.pop()
         self.others.append(entity)
 
-    def _below(self, entity: Any) -> "tuple[Entity, ...]":
-        if entity.resource_type == WORKFLOW:
-            entities: tuple[Entity, ...] = self._trace(entity).entities
-            return entities
-        is_wanted = self._launched and entity.resource_type == LAUNCH_PLAN
-        return (entity.workflow,) if is_wanted else ()
+    def _below(self, entity: "Definition") -> "tuple[Definition, ...]":
+        if isinstance(entity, Workflow):
+            return self._trace(entity).entities
+        if isinstance(entity, LaunchPlan) and self._launched:
+            return (entity.workflow,)
+        return ()
 
-    def _note_circle(self, entity: Any) -> None:
+    def _note_circle(self, entity: "Definition") -> None:
         start = next(index for index, item in enumerate(self._open) if item is entity)
         way = " → ".join(item.short_name for item in [*self._open[start:], entity])
         self.problems.append(
@@ -117,20 +120,20 @@ class _Walk:
                 "CycleDetected",
                 f"Workflows use each other in a circle: {way}.",
                 hint="Take one of the calls out; a workflow cannot contain itself.",
-                location=getattr(entity, "location", None),
+                location=entity.location,
                 entity=entity.short_name,
             )
         )
 
-    def _note_clash(self, known: Any, entity: Any, name: str) -> None:
-        if is_same(known, entity):
+    def _note_clash(self, known: "Definition", entity: "Definition", name: str) -> None:
+        if known.is_same(entity):
             return
         self.problems.append(
             Problem(
                 "DuplicateName",
                 f"Two different definitions are called {name}.",
                 hint="Run the cells that use the older one anew, or give one another name.",
-                location=getattr(entity, "location", None),
+                location=entity.location,
                 entity=name,
             )
         )

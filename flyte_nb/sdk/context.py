@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flyte_nb.api.ports import Runner
 
 if TYPE_CHECKING:
+    from flyte_nb.sdk.entity import Definition
     from flyte_nb.sdk.frame import Frame
 
 frame: "ContextVar[Frame | None]" = ContextVar("flyte_nb.frame", default=None)
@@ -16,7 +17,7 @@ runner: "ContextVar[Runner | None]" = ContextVar("flyte_nb.runner", default=None
 """Who carries out a call; `None` asks the default session."""
 
 
-def run(entity: Any, inputs: "dict[str, Any]") -> Any:
+def run(entity: "Definition", inputs: "dict[str, Any]") -> Any:
     """Carry out a call of `entity` outside of any traced workflow."""
     __tracebackhide__ = True
     chosen = runner.get()
@@ -26,7 +27,7 @@ def run(entity: Any, inputs: "dict[str, Any]") -> Any:
     return chosen.run(entity, inputs)
 
 
-def graph(entity: Any, **options: Any) -> Any:
+def graph(entity: "Definition", **options: Any) -> Any:
     """The graph of `entity`, by the default session."""
     # By name, as above.
     return import_module("flyte_nb").default_session().graph(entity, **options)

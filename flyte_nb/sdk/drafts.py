@@ -3,34 +3,32 @@
 from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
+from flyte_nb.api.identifiers import LAUNCH_PLAN, Identifier, Scope
+from flyte_nb.api.literal_types import LiteralType
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import Entity
 from flyte_nb.api.specs import (
-    ArrayNode,
     Binding,
     BindingCollection,
     BindingData,
     BindingMap,
-    LaunchPlanNode,
     Location,
     Node,
     NodeMetadata,
     OutputReference,
     Target,
-    TaskNode,
-    WorkflowNode,
 )
 from flyte_nb.types.codec import Codec
 
 if TYPE_CHECKING:
+    from flyte_nb.sdk.entity import Definition
     from flyte_nb.sdk.signature import Reading
 
 
 class Plan(NamedTuple):
     """What all calls of one entity have in common."""
 
-    entity: Entity
+    entity: "Definition"
     name: str
     target: Target
     metadata: NodeMetadata
@@ -39,7 +37,7 @@ class Plan(NamedTuple):
     positional: "tuple[str, ...]"
     required: "frozenset[str]"
     defaults: "dict[str, Any]"
-    outputs: "tuple[tuple[str, Any, str], ...]"
+    outputs: "tuple[tuple[str, LiteralType | None, str], ...]"
     """Name, type and label of each."""
     single: bool
     default_literals: "dict[str, Literal]"
@@ -170,32 +168,22 @@ def with_ids(data: BindingData, ids: "list[str]") -> BindingData:
     return data
 
 
-def entity_name(entity: Any, scope: Scope) -> str:
+def entity_name(entity: Entity, scope: Scope) -> str:
     """The entity's registered name in `scope`."""
-    fixed = getattr(entity, "fixed_name", "")
-    return fixed or scope.full_name(entity.module, entity.short_name)
+    return entity.fixed_name or scope.full_name(entity.module, entity.short_name)
 
 
-def is_same(one: Any, other: Any) -> bool:
-    """Whether two objects are one entity: maps and launch plans are often made where they are used."""
-    if one is other:
-        return True
-    compare = getattr(one, "is_same", None)
-    return compare is not None and bool(compare(other))
-
-
-def identify(entity: Any, scope: Scope, version: str = "") -> Identifier:
+def identify(entity: Entity, scope: Scope, version: str = "") -> Identifier:
     """The entity's identifier in `scope`."""
     return Identifier(
         entity.resource_type, scope.project, scope.domain, entity_name(entity, scope), version
     )
 
 
-def plan_of(entity: Any, identifier: Identifier, reading: "Reading") -> Plan:
+def plan_of(entity: "Definition", identifier: Identifier, reading: "Reading") -> Plan:
     """What all calls of `entity` have in common."""
     signature = reading.signature
-    name = getattr(entity, "shown_name", entity.short_name).rpartition(".")[2]
-    bound = getattr(entity, "bound_inputs", {})
+    name, bound = entity.shown_name, entity.fixed_inputs
     inputs = tuple(
         (each, codec) for each, codec in sorted(signature.input_codecs.items()) if each not in bound
     )
@@ -210,7 +198,7 @@ def plan_of(entity: Any, identifier: Identifier, reading: "Reading") -> Plan:
     return Plan(
         entity=entity,
         name=name,
-        target=_target(entity, identifier),
+        target=entity.target(identifier),
         metadata=NodeMetadata(name),
         inputs=inputs,
         positional=tuple(each for each in signature.positional if each not in bound),
@@ -221,15 +209,3 @@ def plan_of(entity: Any, identifier: Identifier, reading: "Reading") -> Plan:
         default_literals={},
         unreadable=reading.unreadable,
     )
-
-
-def _target(entity: Any, identifier: Identifier) -> Target:
-    array_node = getattr(entity, "array_node", None)
-    if array_node is not None:
-        target: ArrayNode = array_node(identifier)
-        return target
-    if identifier.resource_type == TASK:
-        return TaskNode(identifier)
-    if identifier.resource_type == WORKFLOW:
-        return WorkflowNode(identifier)
-    return LaunchPlanNode(identifier)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flyte_nb.api.errors import CompileFailed
-from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Scope
+from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import (
     Container,
@@ -17,10 +17,14 @@ from flyte_nb.sdk.closure import reachable
 from flyte_nb.sdk.drafts import entity_name, finished
 from flyte_nb.sdk.finishing import bind_outputs, check_ids
 from flyte_nb.sdk.frame import Frame
+from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.specs import task_template
+from flyte_nb.sdk.task import AnyTask
+from flyte_nb.sdk.workflow import Trace, Workflow
 
 if TYPE_CHECKING:
     from flyte_nb.api.ports import DataAccess
+    from flyte_nb.sdk.entity import Definition
     from flyte_nb.sdk.kinds.dynamic import DynamicTask
     from flyte_nb.types.registry import Registry
 
@@ -107,11 +111,11 @@ class _Below:
         self.mapped: dict[str, tuple[str, tuple[str, ...]]] = {}
         self.problems: list[Problem] = []
 
-    def collect(self, entities: "tuple[Any, ...]") -> None:
+    def collect(self, entities: "tuple[Definition, ...]") -> None:
         """Note what the entities are made of, and what is wrong with it."""
-        traces: dict[int, Any] = {}
+        traces: dict[int, Trace] = {}
 
-        def trace(workflow: Any) -> Any:
+        def trace(workflow: Workflow) -> Trace:
             found = workflow.trace(
                 self._registry, self._scope, lambda entity: self._version, data=self._data
             )
@@ -120,17 +124,17 @@ class _Below:
 
         # What a launch plan launches is an execution of its own, and no part of this one.
         for entity in reachable(entities, self._registry, self._scope, trace=trace, launched=False):
-            if entity.resource_type == TASK:
+            if isinstance(entity, AnyTask):
                 self._task(entity)
-            elif entity.resource_type == WORKFLOW:
+            elif isinstance(entity, Workflow):
                 made = traces[id(entity)]
                 self.problems.extend(made.problems)
                 id_ = made.template.id._replace(version=self._version)
                 self.workflows.append(made.template._replace(id=id_))
-            elif entity.resource_type == LAUNCH_PLAN:
+            elif isinstance(entity, LaunchPlan):
                 self._launch_plan(entity)
 
-    def _task(self, task: Any) -> None:
+    def _task(self, task: AnyTask) -> None:
         problems = task.problems(self._registry)
         if problems:
             self.problems.extend(problems)
@@ -147,7 +151,7 @@ class _Below:
             original = entity_name(task.original, self._scope)
             self.mapped[template.id.name] = (original, task.list_inputs(self._registry))
 
-    def _launch_plan(self, launch_plan: Any) -> None:
+    def _launch_plan(self, launch_plan: LaunchPlan) -> None:
         signature = launch_plan.signature(self._registry)
         interface = signature.interface
         inputs = {

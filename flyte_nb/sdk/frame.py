@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flyte_nb.api.errors import CodecError
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.literals import Literal
-from flyte_nb.api.ports import DataAccess, Entity
+from flyte_nb.api.ports import DataAccess
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import (
     Binding,
@@ -21,13 +21,14 @@ from flyte_nb.api.specs import (
     OutputReference,
 )
 from flyte_nb.sdk.binding import bind_arguments
-from flyte_nb.sdk.drafts import Draft, Lines, Plan, identify, is_same, plan_of
+from flyte_nb.sdk.drafts import Draft, Lines, Plan, identify, plan_of
 from flyte_nb.sdk.drafts import entity_name as entity_name
 from flyte_nb.sdk.promise import Outputs, Promise
 from flyte_nb.types.codec import Codec, spell
 from flyte_nb.types.containers import ListCodec, MapCodec
 
 if TYPE_CHECKING:
+    from flyte_nb.sdk.entity import Definition
     from flyte_nb.types.registry import Registry
 
 _ABSENT = object()
@@ -41,7 +42,7 @@ class Frame:
         name: str,
         registry: "Registry",
         scope: Scope,
-        version_of: "Callable[[Entity], str]",
+        version_of: "Callable[[Definition], str]",
         data: "DataAccess | None" = None,
     ) -> None:
         self.name = name
@@ -53,17 +54,21 @@ class Frame:
         self.problems: list[Problem] = []
         self._plans: dict[int, Plan] = {}
         self._named: dict[tuple[str, str], Plan] = {}
-        self._same: list[Any] = []
+        self._same: list[Definition] = []
         """Entities that stand for one that was met before; an id means nothing after a death."""
 
     @property
-    def entities(self) -> "tuple[Entity, ...]":
+    def entities(self) -> "tuple[Definition, ...]":
         """What the workflow refers to, each once, in the order of first use."""
         plans = {id(plan): plan for plan in self._plans.values()}
         return tuple(plan.entity for plan in plans.values())
 
     def call(
-        self, entity: Any, args: "tuple[Any, ...]", kwargs: "dict[str, Any]", caller: FrameType
+        self,
+        entity: "Definition",
+        args: "tuple[Any, ...]",
+        kwargs: "dict[str, Any]",
+        caller: FrameType,
     ) -> Any:
         """Make a node of a call of `entity`; the value stands for its outputs."""
         plan = self._plans.get(id(entity)) or self._plan(entity, caller)
@@ -220,10 +225,10 @@ class Frame:
             plan.default_literals[name] = data
         return data
 
-    def _plan(self, entity: Any, caller: FrameType) -> Plan:
+    def _plan(self, entity: "Definition", caller: FrameType) -> Plan:
         key = (entity.resource_type, entity_name(entity, self.scope))
         named = self._named.get(key)
-        if named is not None and is_same(named.entity, entity):
+        if named is not None and named.entity.is_same(entity):
             self._same.append(entity)
             self._plans[id(entity)] = named
             return named

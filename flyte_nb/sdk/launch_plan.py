@@ -3,18 +3,22 @@
 import sys
 from typing import TYPE_CHECKING, Any
 
-from flyte_nb.api.errors import CodecError, CompileFailed, UsageError
+from flyte_nb.api.errors import CodecError, UsageError
 from flyte_nb.api.identifiers import LAUNCH_PLAN
 from flyte_nb.api.problems import Problem
 from flyte_nb.sdk import context
+from flyte_nb.sdk.entity import Definition
 
 if TYPE_CHECKING:
-    from flyte_nb.sdk.signature import Reading, TaskSignature
+    from flyte_nb.api.identifiers import Identifier
+    from flyte_nb.api.specs import Location, Target
+    from flyte_nb.sdk.signature import Reading
     from flyte_nb.sdk.workflow import Workflow
+    from flyte_nb.types.codec import Codec
     from flyte_nb.types.registry import Registry
 
 
-class LaunchPlan:
+class LaunchPlan(Definition):
     """A workflow with defaults and fixed inputs of its own.
 
     Args:
@@ -32,6 +36,7 @@ class LaunchPlan:
     """
 
     resource_type = LAUNCH_PLAN
+    noun = "launch plan"
 
     def __init__(
         self,
@@ -88,9 +93,15 @@ class LaunchPlan:
         return cls(workflow)
 
     @property
-    def bound_inputs(self) -> "dict[str, Any]":
-        """Inputs that a call cannot give, because they are fixed."""
-        return self.fixed_inputs
+    def location(self) -> "Location":
+        """Where its workflow is defined."""
+        return self.workflow.location
+
+    def target(self, reference: "Identifier") -> "Target":
+        """Return what a node runs that calls this launch plan."""
+        from flyte_nb.api.specs import LaunchPlanNode
+
+        return LaunchPlanNode(reference)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """A node of its own in a workflow that is traced; elsewhere a run of the workflow.
@@ -122,13 +133,22 @@ class LaunchPlan:
             f"<launch plan {self.short_name} of {self.workflow.module}.{self.workflow.short_name}>"
         )
 
-    def is_same(self, other: Any) -> bool:
+    def is_same(self, other: Definition) -> bool:
         """Whether `other` launches the same workflow in the same way."""
-        fields = ("default_inputs", "fixed_inputs", "labels", "annotations", "max_parallelism")
         return (
             isinstance(other, LaunchPlan)
             and other.workflow is self.workflow
-            and all(getattr(self, name) == getattr(other, name) for name in fields)
+            and other._changes() == self._changes()
+        )
+
+    def _changes(self) -> "tuple[Any, ...]":
+        """What it says beside the workflow and the name."""
+        return (
+            self.default_inputs,
+            self.fixed_inputs,
+            self.labels,
+            self.annotations,
+            self.max_parallelism,
         )
 
     def read(self, registry: "Registry") -> "Reading":
@@ -146,20 +166,9 @@ class LaunchPlan:
             signature=signature._replace(defaults=defaults), problems=tuple(problems)
         )
 
-    def signature(self, registry: "Registry") -> "TaskSignature":
-        """The workflow's signature with this plan's defaults.
-
-        Raises:
-            CompileFailed: when the workflow's signature, a default or a fixed input has problems.
-        """
-        reading = self.read(registry)
-        if reading.problems:
-            raise CompileFailed(
-                f"The launch plan {self.short_name} cannot be used.", reading.problems
-            )
-        return reading.signature
-
-    def _check(self, name: str, value: Any, codec: Any, registry: "Registry") -> "Problem | None":
+    def _check(
+        self, name: str, value: Any, codec: "Codec | None", registry: "Registry"
+    ) -> "Problem | None":
         from flyte_nb.types.codec import NeedsStore
 
         location = self.workflow.location

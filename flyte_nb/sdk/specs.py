@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, Identifier, Scope
 from flyte_nb.api.specs import Container, LaunchPlanSpec, Parameter, TaskMetadata, TaskTemplate
 from flyte_nb.sdk.docstrings import clean
 from flyte_nb.sdk.drafts import entity_name, identify
+from flyte_nb.sdk.launch_plan import LaunchPlan
 
 if TYPE_CHECKING:
-    from flyte_nb.api.ports import DataAccess, Entity
-    from flyte_nb.sdk.kinds.map_task import MapTask
-    from flyte_nb.sdk.launch_plan import LaunchPlan
-    from flyte_nb.sdk.task import Task
+    from flyte_nb.api.ports import DataAccess
+    from flyte_nb.sdk.entity import Definition
+    from flyte_nb.sdk.task import AnyTask
     from flyte_nb.sdk.workflow import Trace, Workflow
     from flyte_nb.types.registry import Registry
 
@@ -24,7 +24,7 @@ MAP_TYPE_VERSION = 1
 
 
 def task_template(
-    task: "Task | MapTask",
+    task: "AnyTask",
     scope: Scope,
     registry: "Registry",
     *,
@@ -80,7 +80,7 @@ def workflow_template(
     registry: "Registry",
     *,
     version: str = "",
-    version_of: "Callable[[Entity], str]" = lambda entity: "",
+    version_of: "Callable[[Definition], str]" = lambda entity: "",
     data: "DataAccess | None" = None,
 ) -> "Trace":
     """The workflow as it is registered, traced, with `version` in its identifier."""
@@ -98,18 +98,13 @@ def launch_plan_spec(
     workflow_version: str = "",
     data: "DataAccess | None" = None,
 ) -> LaunchPlanSpec:
-    """A launch plan as it is registered; of a workflow its default one, which has its name.
+    """Return a launch plan as it is registered; of a workflow its default one, which has its name.
 
     Raises:
         CompileFailed: when the signature of the workflow, or a default or fixed input has problems.
         CodecError: when a default has to be stored and there is no `data`.
     """
-    if entity.resource_type == WORKFLOW:
-        from flyte_nb.sdk.launch_plan import LaunchPlan
-
-        launch_plan = LaunchPlan(entity)  # type: ignore[arg-type]  # it is a Workflow by its resource type
-    else:
-        launch_plan = entity  # type: ignore[assignment]  # and here a LaunchPlan
+    launch_plan = entity if isinstance(entity, LaunchPlan) else LaunchPlan(entity)
     workflow = launch_plan.workflow
     signature = launch_plan.signature(registry)
     fixed = {
@@ -137,7 +132,7 @@ def launch_plan_spec(
     )
 
 
-def _container(task: "Task | MapTask", container: Container) -> Container:
+def _container(task: "AnyTask", container: Container) -> Container:
     options = task.options
     image = options.container_image or container.image
     named = dict(container.env)

@@ -11,7 +11,9 @@ from flyte_nb.sdk.callee import Callee
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from flyte_nb.api.identifiers import Identifier
     from flyte_nb.api.problems import Problem
+    from flyte_nb.api.specs import Target
     from flyte_nb.sdk.options import Cache, Resources, Secret, TaskMetadata
     from flyte_nb.types.registry import Registry
 
@@ -43,23 +45,40 @@ class TaskOptions(NamedTuple):
     """Pages that the report has by itself (`DeckField`)."""
 
 
-class Task(Callee):
-    """A task. `.function` is what the author wrote."""
+class AnyTask(Callee):
+    """What a node can run as one task: a function, or a map over one."""
 
     resource_type = TASK
-    _noun = "task"
     options: TaskOptions
-    is_dynamic = False
-    """Whether calls in its body become nodes where it runs; what it can call travels with it then."""
 
     @property
     def original(self) -> "Task":
         """The task whose function a container of this one runs: itself; of a map, what is mapped."""
-        return self
+        raise NotImplementedError
+
+    @property
+    def output_names(self) -> "tuple[str, ...]":
+        """Names of the outputs where the signature cannot say them."""
+        return self.options.output_names
 
     def list_inputs(self, registry: "Registry") -> "tuple[str, ...]":
         """The inputs of which each attempt takes one item: none, for a task runs once."""
         return ()
+
+    def target(self, reference: "Identifier") -> "Target":
+        """Return what a node runs that calls this task."""
+        return specs.TaskNode(reference)
+
+
+class Task(AnyTask):
+    """A task. `.function` is what the author wrote."""
+
+    noun = "task"
+
+    @property
+    def original(self) -> "Task":
+        """The task whose function a container of this one runs: itself."""
+        return self
 
 
 @overload

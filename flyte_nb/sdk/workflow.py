@@ -11,9 +11,11 @@ from flyte_nb.sdk.callee import Callee
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from flyte_nb.api.ports import DataAccess, Entity
+    from flyte_nb.api.identifiers import Identifier
+    from flyte_nb.api.ports import DataAccess
     from flyte_nb.api.problems import Problem
-    from flyte_nb.api.specs import Location, WorkflowTemplate
+    from flyte_nb.api.specs import Location, Target, WorkflowTemplate
+    from flyte_nb.sdk.entity import Definition
     from flyte_nb.sdk.frame import Frame
     from flyte_nb.sdk.signature import TaskSignature
     from flyte_nb.types.registry import Registry
@@ -38,7 +40,7 @@ class Trace(NamedTuple):
     """A workflow put together: its template, what it refers to, and everything that is wrong."""
 
     template: "WorkflowTemplate"
-    entities: "tuple[Entity, ...]"
+    entities: "tuple[Definition, ...]"
     """Tasks, workflows and launch plans that its nodes refer to, each once."""
     problems: "tuple[Problem, ...]"
 
@@ -47,14 +49,20 @@ class Workflow(Callee):
     """A workflow. `.function` is what the author wrote."""
 
     resource_type = WORKFLOW
-    _noun = "workflow"
+    noun = "workflow"
     options: WorkflowOptions
+
+    def target(self, reference: "Identifier") -> "Target":
+        """Return what a node runs that calls this workflow."""
+        from flyte_nb.api.specs import WorkflowNode
+
+        return WorkflowNode(reference)
 
     def trace(
         self,
         registry: "Registry",
         scope: Scope,
-        version_of: "Callable[[Entity], str]" = lambda entity: "",
+        version_of: "Callable[[Definition], str]" = lambda entity: "",
         *,
         data: "DataAccess | None" = None,
     ) -> Trace:

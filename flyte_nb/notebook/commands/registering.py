@@ -72,7 +72,7 @@ def _own(kernel: Kernel, name: str) -> Entity:
 
 def _defined_now(kernel: Kernel) -> "list[Entity]":
     """What the notebook defines, without what its cells do not define any more."""
-    entities: list[Entity] = kernel.registrar.load({})
+    entities: list[Entity] = list(kernel.registrar.load({}))
     gone = {
         removed.name for removed in kernel.cells.removed([entity.short_name for entity in entities])
     }

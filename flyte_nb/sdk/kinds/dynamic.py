@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from flyte_nb.sdk.entity import Definition
 from flyte_nb.sdk.task import Task, TaskOptions, recorded_options
 
 
@@ -13,14 +14,14 @@ class DynamicTask(Task):
     the run shows that it calls them, e.g. launch plans.
     """
 
-    _noun = "dynamic task"
+    noun = "dynamic task"
     is_dynamic = True
 
     def __init__(
         self,
         function: "Callable[..., Any]",
         options: TaskOptions,
-        node_dependency_hints: "Iterable[Any]" = (),
+        node_dependency_hints: "Iterable[Definition]" = (),
     ) -> None:
         super().__init__(function, options)
         self.node_dependency_hints = tuple(node_dependency_hints)

@@ -4,17 +4,15 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import UsageError
-from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW
 from flyte_nb.sdk import context
-from flyte_nb.sdk.callee import Callee
-from flyte_nb.sdk.task import Task, TaskOptions, with_metadata
+from flyte_nb.sdk.entity import Definition
+from flyte_nb.sdk.task import AnyTask, Task, TaskOptions, with_metadata
 
 if TYPE_CHECKING:
     from flyte_nb.api.identifiers import Identifier
-    from flyte_nb.api.problems import Problem
-    from flyte_nb.api.specs import ArrayNode
+    from flyte_nb.api.specs import Target
     from flyte_nb.sdk.options import TaskMetadata
-    from flyte_nb.sdk.signature import Reading, TaskSignature
+    from flyte_nb.sdk.signature import Reading
     from flyte_nb.types.registry import Registry
 
 
@@ -37,16 +35,13 @@ class Tolerance:
         return -int(-self.min_success_ratio * count // 1)  # rounded up, as propeller does
 
 
-class MapTask(Callee):
+class MapTask(AnyTask):
     """A task over lists: each input that is not bound takes a list, the output is a list.
 
     `original` is the task that is mapped, `bound` holds the values of bound inputs by name.
     """
 
-    resource_type = TASK
-    _noun = "map task"
-    is_dynamic = False
-    options: TaskOptions
+    noun = "map task"
 
     def __init__(
         self,
@@ -59,15 +54,24 @@ class MapTask(Callee):
         run_all_sub_nodes: bool = False,
     ) -> None:
         super().__init__(original.function, options)
-        self.original = original
+        self._original = original
         self.bound = bound
         self.concurrency = concurrency
         self.tolerance = tolerance
         self.run_all_sub_nodes = run_all_sub_nodes
         self.module = original.module
         self.short_name = _name(original, bound, concurrency, tolerance)
-        self.shown_name = f"map_{original.__name__}"
         self._lifted: tuple[Reading, Reading] | None = None
+
+    @property
+    def original(self) -> Task:
+        """The task that is mapped."""
+        return self._original
+
+    @property
+    def shown_name(self) -> str:
+        """What a node of it is called."""
+        return f"map_{self._original.__name__}"
 
     def __reduce__(self) -> "tuple[Any, ...]":
         chosen = (self.bound, self.concurrency, self.tolerance)
@@ -92,7 +96,7 @@ class MapTask(Callee):
 
         return run_elements(self, self.complete(args, given))
 
-    def is_same(self, other: Any) -> bool:
+    def is_same(self, other: Definition) -> bool:
         """Whether `other` maps the same task in the same way, whatever values its bound inputs have.
 
         Maps are often made where they are used; equal ones are one entity.
@@ -110,8 +114,8 @@ class MapTask(Callee):
         names = self.original.read(registry).signature.input_codecs
         return tuple(name for name in names if name not in self.bound)
 
-    def array_node(self, reference: "Identifier") -> "ArrayNode":
-        """What a node of this task runs."""
+    def target(self, reference: "Identifier") -> "Target":
+        """Return what a node runs that calls this map."""
         from flyte_nb.api.specs import ArrayNode, NodeMetadata
 
         return ArrayNode(
@@ -133,14 +137,6 @@ class MapTask(Callee):
 
             known = self._lifted = (reading, lift(self, reading, registry))
         return known[1]
-
-    def signature(self, registry: "Registry") -> "TaskSignature":
-        """The lifted interface and its codecs; see `Callee.signature`."""
-        return super().signature(registry)
-
-    def problems(self, registry: "Registry") -> "tuple[Problem, ...]":
-        """Everything that is wrong with the signature."""
-        return self.read(registry).problems
 
 
 def map_task(
@@ -231,13 +227,14 @@ def _name(
 
 
 def _what(target: Any) -> str:
-    noun = getattr(target, "_noun", "") or getattr(target, "resource_type", "").replace("_", " ")
-    return f"a {noun}" if noun else f"of type {type(target).__name__}"
+    if isinstance(target, Definition):
+        return f"a {target.noun}"
+    return f"of type {type(target).__name__}"
 
 
 def _instead(target: Any) -> str:
     """What to do in place of mapping something that is no plain task."""
-    if getattr(target, "resource_type", "") in (LAUNCH_PLAN, WORKFLOW):
+    if isinstance(target, Definition) and not isinstance(target, AnyTask):
         return (
             "Call it in a loop in a @dynamic, which makes a node of each call:"
             " return [it(n=n) for n in ns]. Or map over a task in it."

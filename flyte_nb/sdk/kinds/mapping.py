@@ -32,9 +32,17 @@ class Allowance(Protocol):
 class Mapped(Protocol):
     """What is asked here of a map task."""
 
-    original: "Task"
     bound: "dict[str, Any]"
-    shown_name: str
+
+    @property
+    def original(self) -> "Task":
+        """The task that is mapped."""
+        ...
+
+    @property
+    def shown_name(self) -> str:
+        """What messages call the map."""
+        ...
 
     @property
     def tolerance(self) -> Allowance:

@@ -1,0 +1,80 @@
+"""`Definition`: everything that the code asks of a task, a workflow or a launch plan, whichever it is."""
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from flyte_nb.api.errors import CompileFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flyte_nb.api.identifiers import Identifier
+    from flyte_nb.api.problems import Problem
+    from flyte_nb.api.specs import Location, Target
+    from flyte_nb.sdk.signature import Reading, TaskSignature
+    from flyte_nb.types.registry import Registry
+
+
+class Definition:
+    """A task, workflow or launch plan as its author defined it: an `api.ports.Entity` of this SDK.
+
+    A kind of entity says here what is special about it, so that nobody has to ask whether it has an
+    attribute. What only tasks, only workflows or only launch plans have is in `AnyTask`, `Workflow` and
+    `LaunchPlan`; `isinstance` with these tells them apart.
+    """
+
+    resource_type: str = ""
+    """`task`, `workflow` or `launch_plan`."""
+    noun: str = ""
+    """What a message calls it, e.g. `map task`."""
+    module: str
+    """The module that defines it; `__main__` in a notebook."""
+    short_name: str
+    """Its name in that module."""
+    fixed_name: str = ""
+    """A full name that does not follow from module and short name; empty when it has none."""
+    fixed_inputs: "Mapping[str, Any]" = MappingProxyType({})
+    """Inputs that no call can give, with their values."""
+    is_dynamic: bool = False
+    """Whether calls in its body become nodes where it runs; what it can call travels with it then."""
+    node_dependency_hints: "tuple[Definition, ...]" = ()
+    """What its author wants to be registered before it, though no node refers to it."""
+
+    @property
+    def shown_name(self) -> str:
+        """What a node of it is called in graphs and messages."""
+        return self.short_name.rpartition(".")[2]
+
+    @property
+    def location(self) -> "Location":
+        """Where the author defined it; of a launch plan, where its workflow is defined."""
+        raise NotImplementedError
+
+    def read(self, registry: "Registry") -> "Reading":
+        """Return the signature as far as it can be read, and its problems."""
+        raise NotImplementedError
+
+    def target(self, reference: "Identifier") -> "Target":
+        """Return what a node runs that calls this, registered as `reference`."""
+        raise NotImplementedError
+
+    def signature(self, registry: "Registry") -> "TaskSignature":
+        """Return the typed interface and its codecs.
+
+        Raises:
+            CompileFailed: the signature has problems; it names every one.
+        """
+        reading = self.read(registry)
+        if reading.problems:
+            raise CompileFailed(
+                f"The {self.noun} {self.short_name} cannot be used.", reading.problems
+            )
+        return reading.signature
+
+    def problems(self, registry: "Registry") -> "tuple[Problem, ...]":
+        """Return everything that is wrong with the signature."""
+        return self.read(registry).problems
+
+    def is_same(self, other: "Definition") -> bool:
+        """Whether both are one entity: maps and launch plans are often made where they are used."""
+        return other is self
