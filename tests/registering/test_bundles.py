@@ -78,6 +78,17 @@ def test_what_changed_since_the_registration_is_told_part_by_part(fresh_session)
     assert {part.name: part.state for part in task.parts}["rows"] == "changed"
 
 
+def test_a_task_and_the_maps_over_it_are_one_bundle(fresh_session):
+    session, cells = fresh_session, Cells()
+    cells.run(
+        "from flyte_nb import map_task, task\n@task\ndef mapped(n: int) -> int:\n    return n\n"
+        "over = map_task(mapped)\nfew = map_task(mapped, concurrency=2)"
+    )
+    session.register(cells["over"])
+    [task] = session.bundle(cells["over"], cells["few"], cells["mapped"]).tasks
+    assert (task.name, task.state, task.to_upload) == ("fresh.mapped", "unchanged", ())
+
+
 def test_one_that_cannot_be_packed_does_not_hide_the_others(session):
     cells = Cells()
     cells.run(SOURCE)
