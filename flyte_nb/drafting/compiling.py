@@ -1,25 +1,26 @@
 """An entity compiled to be looked at: its graph, or every reason why there is none."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 
 from flyte_nb.api.errors import CompileFailed
-from flyte_nb.api.identifiers import LAUNCH_PLAN, WORKFLOW, Scope
-from flyte_nb.api.ports import DataAccess
+from flyte_nb.api.identifiers import Scope
+from flyte_nb.api.ports import DataAccess, Entity
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import TaskTemplate, WorkflowTemplate
-from flyte_nb.discovery.specs.spec import Spec
-from flyte_nb.drafting.drafts import Draft, Drafts
-from flyte_nb.drafting.specs.drafting import spec_drafts
-from flyte_nb.sdk.frame import entity_name
+from flyte_nb.drafting.draft import Draft
+from flyte_nb.drafting.drafts import Drafts
+from flyte_nb.sdk.drafts import identify
+from flyte_nb.sdk.launch_plan import LaunchPlan
+from flyte_nb.sdk.workflow import Workflow
 from flyte_nb.types.registry import Registry
 
 
 class Compiled(NamedTuple):
     """A task or workflow as the compiler sees it. A launch plan is shown as its workflow."""
 
-    entity: Any
+    entity: Entity
     name: str
     """The full name."""
     template: "WorkflowTemplate | TaskTemplate | None"
@@ -38,7 +39,7 @@ class Compiled(NamedTuple):
 
 
 def compile_entity(
-    entity: Any, scope: Scope, registry: Registry, *, data: "DataAccess | None" = None
+    entity: Entity, scope: Scope, registry: Registry, *, data: "DataAccess | None" = None
 ) -> Compiled:
     """Compile `entity` and what it uses; never raises for what an author can do wrong.
 
@@ -48,20 +49,15 @@ def compile_entity(
         registry: The types.
         data: Where constants that need a file are put.
     """
-    if isinstance(entity, Spec):
-        (draft,) = spec_drafts([entity], scope)
-        return Compiled(entity, draft.id.name, None, draft.closure, draft.problems, (draft,))
-    if entity.resource_type == LAUNCH_PLAN:
-        plan, entity = entity, entity.workflow
-        extra: tuple[Problem, ...] = plan.read(registry).problems
-    else:
-        extra = ()
-    name = entity_name(entity, scope)
+    extra: tuple[Problem, ...] = ()
+    if isinstance(entity, LaunchPlan):
+        extra, entity = entity.read(registry).problems, entity.workflow
+    name = identify(entity, scope).name
     try:
         drafts = Drafts(scope, registry, data=data).of([entity], launch_plans=False)
     except CompileFailed as error:
         template = None
-        if entity.resource_type == WORKFLOW:
+        if isinstance(entity, Workflow):
             template = entity.trace(registry, scope, data=data).template
         return Compiled(entity, name, template, None, (*error.problems, *extra))
     own = next(item for item in drafts if item.key == (entity.resource_type, name))

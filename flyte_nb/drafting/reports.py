@@ -4,16 +4,16 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from flyte_nb.api.errors import CodecError, CompileFailed
+from flyte_nb.api.errors import CodecError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
 from flyte_nb.api.nodes import ADDED_NODES
-from flyte_nb.api.ports import DataAccess
+from flyte_nb.api.ports import DataAccess, Entity
 from flyte_nb.api.problems import Problem
-from flyte_nb.api.specs import Location
+from flyte_nb.api.specs import Location, WorkflowTemplate
 from flyte_nb.compiler.digests import digest
 from flyte_nb.discovery.specs.spec import Spec
-from flyte_nb.drafting.drafts import Draft, Drafts
-from flyte_nb.drafting.specs.drafting import Lookup, spec_drafts
+from flyte_nb.drafting.draft import Draft, Lookup
+from flyte_nb.drafting.drafts import Drafts
 from flyte_nb.types.registry import Registry
 
 OK, WRONG, BLOCKED = "ok", "problems", "blocked"
@@ -37,10 +37,9 @@ class CompiledEntity(NamedTuple):
         return self.draft.problems
 
     @property
-    def location(self) -> "Location | None":
+    def location(self) -> Location:
         """Where it was written."""
-        entity = self.draft.entity
-        return getattr(getattr(entity, "workflow", entity), "location", None)
+        return self.draft.entity.location
 
     @property
     def nodes(self) -> int:
@@ -52,7 +51,7 @@ class CompiledEntity(NamedTuple):
             return sum(node.id not in ADDED_NODES for node in draft.closure.primary.template.nodes)
         if draft.message is not None:
             return len(draft.message.template.nodes)
-        return len(getattr(draft.spec, "nodes", ()))
+        return len(draft.spec.nodes) if isinstance(draft.spec, WorkflowTemplate) else 0
 
     @property
     def digest(self) -> str:
@@ -92,7 +91,7 @@ class Report(NamedTuple):
 
 
 def compile_all(
-    entities: "Iterable[Any]",
+    entities: "Iterable[Entity]",
     scope: Scope,
     registry: Registry,
     *,
@@ -113,16 +112,28 @@ def compile_all(
     """
     started = time.perf_counter()
     given = list(entities)
-    specs = [entity for entity in given if isinstance(entity, Spec)]
-    known = list(problems)
-    drafts = _sdk_drafts(
-        [e for e in given if not isinstance(e, Spec)], scope, registry, data, known
-    )
     unread = {problem.entity for problem in problems if problem.entity}
-    drafts += spec_drafts(specs, scope, among=drafts, lookup=lookup, unread=unread)
-    made = tuple(CompiledEntity(draft, _state(draft)) for draft in drafts)
-    told = [problem for problem in known if not any(problem in one.problems for one in made)]
-    return Report(made, tuple(told), time.perf_counter() - started)
+    lane = Drafts(scope, registry, data=data, lookup=lookup, unread=unread)
+    drafts, together = lane.of_each(given)
+    asked = {id(entity) for entity in given}
+    made = tuple(
+        CompiledEntity(draft, _state(draft)) for draft in drafts if _is_shown(draft, asked)
+    )
+    other = [
+        problem
+        for problem in (*problems, *together)
+        if not any(problem in one.problems for one in made)
+    ]
+    return Report(made, tuple(other), time.perf_counter() - started)
+
+
+def _is_shown(draft: Draft, asked: "set[int]") -> bool:
+    """Whether it was asked for, or is used: not the launch plans that every workflow gets by itself."""
+    return (
+        draft.id.resource_type != LAUNCH_PLAN
+        or isinstance(draft.entity, Spec)
+        or id(draft.entity) in asked
+    )
 
 
 def document_of(report: Report, *, with_digests: bool = True) -> "dict[str, Any]":
@@ -175,36 +186,3 @@ def _state(draft: Draft) -> str:
     if draft.problems:
         return WRONG
     return OK if draft.message is not None else BLOCKED
-
-
-def _sdk_drafts(
-    entities: "list[Any]",
-    scope: Scope,
-    registry: Registry,
-    data: "DataAccess | None",
-    problems: "list[Problem]",
-) -> "list[Draft]":
-    """Drafts of all together; where that is impossible, why, and each for itself."""
-    try:
-        return _named_ones(Drafts(scope, registry, data=data).of(entities), entities)
-    except CompileFailed as error:
-        problems.extend(error.problems)
-    drafts: dict[tuple[str, str], Draft] = {}
-    for entity in entities:
-        try:
-            alone = Drafts(scope, registry, data=data).of([entity])
-        except CompileFailed:
-            continue
-        for draft in _named_ones(alone, entities):
-            drafts.setdefault(draft.key, draft)
-    return list(drafts.values())
-
-
-def _named_ones(drafts: "list[Draft]", entities: "list[Any]") -> "list[Draft]":
-    """Without the launch plans that every workflow gets by itself."""
-    own = {id(entity) for entity in entities}
-    return [
-        draft
-        for draft in drafts
-        if draft.id.resource_type != LAUNCH_PLAN or id(draft.entity) in own
-    ]

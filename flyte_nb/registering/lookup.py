@@ -8,7 +8,7 @@ from flyteidl.admin.common_pb2 import ObjectGetRequest
 from flyte_nb.api.errors import RemoteError
 from flyte_nb.api.identifiers import WORKFLOW, Identifier
 from flyte_nb.client.admin_client import AdminClient
-from flyte_nb.drafting.specs.drafting import Lookup
+from flyte_nb.drafting.draft import Lookup
 from flyte_nb.registering import registered
 
 Key = TypeVar("Key")

@@ -11,7 +11,7 @@ from flyte_nb.api.identifiers import TASK, WORKFLOW
 from flyte_nb.api.nodes import ADDED_NODES
 from flyte_nb.api.version import __version__
 from flyte_nb.compiler.outline import flat
-from flyte_nb.drafting.drafts import Draft
+from flyte_nb.drafting.draft import Draft
 from flyte_nb.drafting.versions import CUSTOM_KEY, python_minor
 
 FIRST_TIME = "first time"

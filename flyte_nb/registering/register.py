@@ -16,17 +16,13 @@ from flyteidl.admin.workflow_pb2 import WorkflowCreateRequest
 
 from flyte_nb.api.errors import CompileFailed, RegistrationFailed, RemoteError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
-from flyte_nb.api.ports import DataAccess, StagingArea
+from flyte_nb.api.ports import DataAccess, Entity, StagingArea
 from flyte_nb.api.problems import Problem
-from flyte_nb.api.references import references_of
-from flyte_nb.api.specs import WorkflowTemplate
 from flyte_nb.bundle.pack import Packer
 from flyte_nb.bundle.stage import planned_index, stage
 from flyte_nb.client.admin_client import AdminClient
-from flyte_nb.discovery.specs.spec import Spec
-from flyte_nb.drafting.drafts import Draft, Drafts, all_problems, with_index
-from flyte_nb.drafting.specs.drafting import Lookup, spec_drafts
-from flyte_nb.drafting.specs.naming import used_by
+from flyte_nb.drafting.draft import Draft, Lookup, all_problems, with_index
+from flyte_nb.drafting.drafts import Drafts
 from flyte_nb.registering import registered
 from flyte_nb.registering.lookup import by_place, lookup_in
 from flyte_nb.registering.reasons import MENDED, SAME, SAME_CONTENT, why
@@ -75,7 +71,7 @@ class Place(NamedTuple):
 def register(
     client: AdminClient,
     place: Place,
-    entities: "Iterable[Any]",
+    entities: "Iterable[Entity]",
     *,
     on_progress: "Progress | None" = None,
     dry_run: bool = False,
@@ -107,21 +103,23 @@ def register(
 
 
 def drafts_for(
-    place: Place, entities: "Iterable[Any]", lookup: "Lookup | None" = None
+    place: Place, entities: "Iterable[Entity]", lookup: "Lookup | None" = None
 ) -> "list[Draft]":
     """Entities of the SDK, packed, and specs, with all they use, as they would be registered at `place`.
 
     Raises:
         CompileFailed: workflows use each other in a circle, or two entities share a name.
     """
-    given = list(entities)
     packer = Packer(scope=place.scope, registry=place.registry, local_roots=place.local_roots)
-    drafts = Drafts(
-        place.scope, place.registry, image=place.image, data=place.data, pack=packer.pack
+    lane = Drafts(
+        place.scope,
+        place.registry,
+        image=place.image,
+        data=place.data,
+        pack=packer.pack,
+        lookup=lookup,
     )
-    made = drafts.of([entity for entity in given if not isinstance(entity, Spec)])
-    specs = [entity for entity in given if isinstance(entity, Spec)]
-    return made + spec_drafts(specs, place.scope, among=made, lookup=lookup)
+    return lane.of(entities)
 
 
 class _Run:
@@ -136,7 +134,7 @@ class _Run:
         self._fates: dict[tuple[str, str], RegisteredEntity] = {}
         self._order: list[tuple[str, str]] = []
 
-    def go(self, entities: "list[Any]", dry_run: bool) -> Registration:
+    def go(self, entities: "list[Entity]", dry_run: bool) -> Registration:
         drafts = self._draft(entities)
         self._order = [draft.key for draft in drafts]
         problems = all_problems(drafts)
@@ -183,7 +181,7 @@ class _Run:
             size = sent.get(draft.packed.name, ("", 0))[1] if draft.packed else 0
             self._settle(draft, UNCHANGED, f"{same}; {MENDED}" if size else same, uploaded=size)
 
-    def _draft(self, entities: "list[Any]") -> "list[Draft]":
+    def _draft(self, entities: "list[Entity]") -> "list[Draft]":
         try:
             return drafts_for(self._place, entities, lookup_in(self._client))
         except CompileFailed as error:
@@ -310,15 +308,9 @@ def _batches(drafts: "Sequence[Draft]") -> "Iterable[list[Draft]]":
 
 
 def _depends_on(draft: Draft, ids: "set[Identifier]") -> bool:
-    if not ids or draft.id.resource_type == TASK:
+    if not ids:
         return False
-    if isinstance(draft.entity, Spec):
-        return any(id in ids for id in used_by(draft.message))
-    if draft.id.resource_type == LAUNCH_PLAN:
-        return getattr(draft.spec, "workflow_id", None) in ids
-    if not isinstance(draft.spec, WorkflowTemplate):
-        return False
-    return any(reference in ids for reference in references_of(draft.spec))
+    return any(reference in ids for reference in draft.references)
 
 
 def _refusal(draft: Draft, answer: Any) -> "Problem | None":

@@ -4,14 +4,16 @@ What a task's container loads is staged first; the files only name it. Equal cod
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flyteidl.admin.launch_plan_pb2 import LaunchPlan
+from flyteidl.admin.workflow_pb2 import WorkflowSpec
 
 from flyte_nb.api.errors import CompileFailed
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier
+from flyte_nb.api.ports import Entity, StagingArea
 from flyte_nb.bundle.stage import stage
-from flyte_nb.drafting.drafts import Draft, all_problems, with_index
+from flyte_nb.drafting.draft import Draft, all_problems, with_index
 from flyte_nb.drafting.specs.naming import references_of
 from flyte_nb.registering.register import Place, drafts_for
 from flyte_nb.wire.identifiers import identifier_from_idl, identifier_to_idl
@@ -30,8 +32,8 @@ class SpecFile(NamedTuple):
 
 def serialize(
     place: Place,
-    entities: "Iterable[Any]",
-    area: Any,
+    entities: "Iterable[Entity]",
+    area: StagingArea,
     *,
     version: str = "",
     is_placed: bool = False,
@@ -79,8 +81,9 @@ def _file(draft: Draft, renamed: "Callable[[Identifier], Identifier]") -> SpecFi
     message.CopyFrom(draft.message)
     for reference in references_of(message):
         reference.message.CopyFrom(identifier_to_idl(renamed(reference.id)))
-    for sub in getattr(message, "sub_workflows", ()):
-        sub.id.CopyFrom(identifier_to_idl(renamed(identifier_from_idl(sub.id))))
+    if isinstance(message, WorkflowSpec):
+        for sub in message.sub_workflows:
+            sub.id.CopyFrom(identifier_to_idl(renamed(identifier_from_idl(sub.id))))
     id = renamed(draft.id)
     kind = draft.id.resource_type
     if kind == LAUNCH_PLAN:

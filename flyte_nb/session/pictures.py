@@ -12,7 +12,7 @@ from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import TypedInterface, WorkflowTemplate
 from flyte_nb.client.fetching import Registered
 from flyte_nb.drafting.compiling import Compiled
-from flyte_nb.drafting.drafts import Draft
+from flyte_nb.drafting.draft import Draft
 from flyte_nb.executions.paths import phases_of
 from flyte_nb.graph.changes import diff as compared
 from flyte_nb.graph.elements import INPUTS, OUTPUTS, Graph, GraphEdge, GraphNode

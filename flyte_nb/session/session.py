@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from flyte_nb.discovery.names import NotebookName
     from flyte_nb.discovery.notebook import Missing
     from flyte_nb.drafting.compiling import Compiled
-    from flyte_nb.drafting.drafts import Draft
+    from flyte_nb.drafting.draft import Draft
     from flyte_nb.drafting.reports import Report
     from flyte_nb.executions.execution import Context, Execution
     from flyte_nb.executions.views import ExecutionView

@@ -16,7 +16,6 @@ from flyte_nb.discovery.specs.registrar import read_specs
 from flyte_nb.drafting.drafts import Drafts
 from flyte_nb.drafting.reports import compile_all, document_of
 from flyte_nb.drafting.specs import drafting
-from flyte_nb.drafting.specs.drafting import spec_drafts
 from flyte_nb.types.registry import default_registry
 
 SCOPE = Scope("shop", "production", "")
@@ -63,6 +62,10 @@ def specs(tmp_path):
     return specs
 
 
+def drafts_of(specs, scope, *, lookup=None):
+    return Drafts(scope, default_registry(), lookup=lookup).of(specs)
+
+
 def problems_of(drafts):
     return [(item.entity, item.node_id, item.code) for draft in drafts for item in draft.problems]
 
@@ -75,7 +78,7 @@ def test_everything_is_named_versioned_by_content_and_put_in_order(specs):
         a_workflow("inner", node("n0", "task:t")),
         a_task("t"),
     ]
-    drafts = spec_drafts(specs(*documents), SCOPE)
+    drafts = drafts_of(specs(*documents), SCOPE)
     assert problems_of(drafts) == []
     order = [(draft.id.resource_type, draft.id.name) for draft in drafts]
     assert order.index(("task", "t")) < order.index(("workflow", "inner"))
@@ -87,10 +90,10 @@ def test_everything_is_named_versioned_by_content_and_put_in_order(specs):
     assert [sub.id.version for sub in outer.message.sub_workflows] == [inner.version]
     assert outer.message.template.nodes[0].workflow_node.sub_workflow_ref.version == inner.version
     assert outer.closure is not None
-    again = spec_drafts(reversed(specs(*documents)), SCOPE)
+    again = drafts_of(reversed(specs(*documents)), SCOPE)
     assert {draft.id for draft in again} == {draft.id for draft in drafts}
     documents[4]["container"]["image"] = "y"
-    changed = {draft.key: draft.id.version for draft in spec_drafts(specs(*documents), SCOPE)}
+    changed = {draft.key: draft.id.version for draft in drafts_of(specs(*documents), SCOPE)}
     assert all(changed[draft.key] != draft.id.version for draft in drafts)  # all depend on it
 
 
@@ -103,7 +106,7 @@ def test_placeholders_and_given_versions_are_filled_in_as_flytectl_does(specs):
         a_task("t", id={"name": "t", **registration}),
         a_workflow("w", node("n0", "task:t", **reference), id={"name": "w", "version": "v7"}),
     )
-    (t, w) = spec_drafts([spec.versioned("v1") for spec in found], SCOPE)
+    (t, w) = drafts_of([spec.versioned("v1") for spec in found], SCOPE)
     assert t.id == Identifier("task", "shop", "production", "t", "v1")
     assert w.id.version == "v7"
     assert (t.pinned, w.pinned) == (True, True)
@@ -114,7 +117,7 @@ def test_placeholders_and_given_versions_are_filled_in_as_flytectl_does(specs):
 
 
 def test_references_that_lead_nowhere_are_told_where_they_stand_with_the_nearest_name(specs):
-    drafts = spec_drafts(
+    drafts = drafts_of(
         specs(
             a_task("make_rows"),
             a_workflow(
@@ -137,7 +140,7 @@ def test_references_that_lead_nowhere_are_told_where_they_stand_with_the_nearest
 
 def test_only_the_first_of_very_many_lost_references_are_told_a_nearest_name(specs):
     nodes = [node(f"n{index}", f"task:make_rows{index}") for index in range(60)]
-    drafts = spec_drafts(specs(a_task("make_rows"), a_workflow("w", *nodes)), SCOPE)
+    drafts = drafts_of(specs(a_task("make_rows"), a_workflow("w", *nodes)), SCOPE)
     hints = [problem.hint for draft in drafts for problem in draft.problems]
     assert len(hints) == 60
     assert hints.count("Did you mean 'make_rows'?") == 50
@@ -149,7 +152,7 @@ def test_a_circle_is_told_once_and_what_uses_it_is_not_blamed(specs):
         a_workflow("b", node("n0", "workflow:a")),
         a_workflow("c", node("n0", "workflow:a")),
     )
-    drafts = spec_drafts(found, SCOPE)
+    drafts = drafts_of(found, SCOPE)
     assert [code for _, _, code in problems_of(drafts)] == ["CycleDetected"]
     assert not any(draft.is_whole for draft in drafts)
 
@@ -161,7 +164,7 @@ def test_a_ring_of_three_and_many_circles_are_told_once_each(specs):
         for n in range(20)
         for a, b in ("xy", "yx")
     ]
-    drafts = spec_drafts(specs(*ring, *pairs), SCOPE)
+    drafts = drafts_of(specs(*ring, *pairs), SCOPE)
     told = problems_of(drafts)
     assert [code for _, _, code in told] == ["CycleDetected"] * 21
     first = next(problem for draft in drafts for problem in draft.problems)
@@ -170,7 +173,7 @@ def test_a_ring_of_three_and_many_circles_are_told_once_each(specs):
 
 def test_a_launch_plan_is_checked_against_its_workflow(specs):
     text = {"scalar": {"primitive": {"string_value": "x"}}}
-    drafts = spec_drafts(
+    drafts = drafts_of(
         specs(
             a_task("t"),
             a_workflow("w", node("n0", "task:t")),
@@ -193,14 +196,14 @@ def test_a_launch_plan_is_checked_against_its_workflow(specs):
 
 def test_what_flyteadmin_or_a_container_would_refuse_is_told(specs):
     fast = {"image": "x", "args": ["pyflyte-fast-execute", "{{ .remote_package_path }}"]}
-    drafts = spec_drafts(specs(a_task("t", type="", container=fast)), SCOPE)
+    drafts = drafts_of(specs(a_task("t", type="", container=fast)), SCOPE)
     assert [problem.code for problem in drafts[0].problems] == ["ValueRequired", "NeedsSource"]
 
 
 def test_what_a_cluster_would_not_launch_is_told(specs):
     late = node("n0", "task:t")
     late["metadata"] = {"timeout": "9999999999s"}
-    assert problems_of(spec_drafts(specs(a_task("t"), a_workflow("w", late)), SCOPE)) == [
+    assert problems_of(drafts_of(specs(a_task("t"), a_workflow("w", late)), SCOPE)) == [
         ("w", "n0", "SyntaxError")
     ]
 
@@ -209,7 +212,7 @@ def test_what_is_registered_is_looked_up_once_and_only_when_nothing_nearer_has_i
     asked = []
     there = Task(id={"resource_type": "TASK", "project": "shop", "domain": "production", "name": "far",
                      "version": "v3"})  # fmt: skip
-    near, *_ = spec_drafts(specs(a_task("far")), SCOPE)
+    near, *_ = drafts_of(specs(a_task("far")), SCOPE)
     there.closure.compiled_task.template.CopyFrom(near.message.template)
     there.closure.compiled_task.template.id.CopyFrom(there.id)
     sub = Workflow(id={"resource_type": "WORKFLOW", "project": "shop", "domain": "production",
@@ -238,11 +241,11 @@ def test_what_is_registered_is_looked_up_once_and_only_when_nothing_nearer_has_i
             node("n3", "launch_plan:plan"), node("n4", "task:nowhere"),
         ),
     )  # fmt: skip
-    drafts = spec_drafts(found, SCOPE, lookup=lookup)
+    drafts = drafts_of(found, SCOPE, lookup=lookup)
     assert len(asked) == 1
     assert [id.name for id in asked[0]] == ["plan", "far", "nowhere", "sub"]
     assert problems_of(drafts) == [("w", "n4", "TaskReferenceNotFound")]
-    whole = spec_drafts(
+    whole = drafts_of(
         [found[0], found[1]._replace(message=_without_last_node(found[1].message))],
         SCOPE, lookup=lookup,
     )[-1]  # fmt: skip
@@ -250,7 +253,7 @@ def test_what_is_registered_is_looked_up_once_and_only_when_nothing_nearer_has_i
     assert [node.id for node in whole.message.sub_workflows[0].nodes] == ["n0"]
     assert whole.message.template.nodes[1].task_node.reference_id.version == "v3"
     asked.clear()
-    spec_drafts(found[:1], SCOPE, lookup=lookup)
+    drafts_of(found[:1], SCOPE, lookup=lookup)
     assert asked == []
 
 
@@ -289,8 +292,7 @@ def test_specs_may_use_what_modules_define_beside_them(specs):
     registry = default_registry()
     name = f"{double.module}.double"
     found = specs(a_workflow("w", node("n0", f"task:{name}")))
-    made = Drafts(SCOPE, registry).of([double])
-    assert problems_of(spec_drafts(found, SCOPE, among=made)) == []
+    assert problems_of(Drafts(SCOPE, registry).of([double, *found])) == []
     report = compile_all([twice, *found], SCOPE, registry)
     assert report.ok
     assert [(one.id.name, one.nodes) for one in report.entities][1:] == [
@@ -395,7 +397,7 @@ def test_what_specs_bring_along_is_bounded_in_all_and_told_once(specs, monkeypat
     chain = [a_workflow("w0", node("n0", "task:t"))]
     chain += [a_workflow(f"w{n}", node("n0", f"workflow:w{n - 1}")) for n in range(1, 12)]
     monkeypatch.setattr(drafting, "_MOST_BROUGHT", 40)
-    drafts = spec_drafts(specs(a_task("t"), *chain), SCOPE)
+    drafts = drafts_of(specs(a_task("t"), *chain), SCOPE)
     assert problems_of(drafts) == [("w9", "", "TooManySubWorkflows")]  # 1 + 2 + … + 9 > 40
     assert [draft.id.name for draft in drafts if not draft.is_whole] == ["w9", "w10", "w11"]
 
@@ -409,7 +411,7 @@ def test_of_embedded_sub_workflows_the_one_of_the_wanted_version_is_taken(specs)
     outer = {"template": a_workflow("outer", *nodes), "sub_workflows": subs}
     for part in (outer["template"], *subs):
         part.pop("kind")
-    drafts = spec_drafts(specs(a_task("t"), a_task("u"), outer), SCOPE)
+    drafts = drafts_of(specs(a_task("t"), a_task("u"), outer), SCOPE)
     assert problems_of(drafts) == []
     [used] = [draft.message.template.nodes for draft in drafts if draft.closure]
     assert [each.workflow_node.sub_workflow_ref.version for each in used] == ["v2", "v1"]
@@ -418,7 +420,7 @@ def test_of_embedded_sub_workflows_the_one_of_the_wanted_version_is_taken(specs)
 def test_hints_say_what_to_write_in_a_spec_and_lost_nodes_are_told(specs):
     bare = {**node("n0", "task:t"), "inputs": []}
     twins = node("n1", "task:t"), node("n1", "task:t")
-    drafts = spec_drafts(specs(a_task("t"), a_workflow("w", bare), a_workflow("v", *twins)), SCOPE)
+    drafts = drafts_of(specs(a_task("t"), a_workflow("w", bare), a_workflow("v", *twins)), SCOPE)
     assert problems_of(drafts) == [("w", "n0", "ParameterNotBound"), ("v", "n1", "DuplicateId")]
     hints = [problem.hint for draft in drafts for problem in draft.problems]
     assert hints[0] == "Add it to the node's inputs: {var: …, binding: …}."

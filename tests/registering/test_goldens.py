@@ -25,7 +25,7 @@ from flyte_nb.api.identifiers import Scope
 from flyte_nb.bundle.stage import stage
 from flyte_nb.client.data import KernelData
 from flyte_nb.discovery.specs.registrar import read_specs
-from flyte_nb.drafting.drafts import all_problems, with_index
+from flyte_nb.drafting.draft import all_problems, with_index
 from flyte_nb.drafting.reports import compile_all
 from flyte_nb.registering.places import Baked
 from flyte_nb.registering.register import Place, drafts_for

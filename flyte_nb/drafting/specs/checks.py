@@ -12,7 +12,8 @@ from flyteidl.core import interface_pb2, literals_pb2
 
 from flyte_nb.api.problems import Problem
 from flyte_nb.compiler import check_inputs
-from flyte_nb.drafting.specs.naming import Entry, Name, Reference
+from flyte_nb.drafting.draft import Name
+from flyte_nb.drafting.specs.naming import Entry, Reference
 
 _NOT_GIVEN = "ParameterNotBound"
 _IN_SPECS = {

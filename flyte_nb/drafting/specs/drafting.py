@@ -1,127 +1,88 @@
-"""Specs made ready: names filled in, references resolved, compiled; every problem they have.
+"""Specs made ready: names filled in, references resolved, compiled; every problem they have."""
 
-References are resolved among the specs first, then among other drafts that are made with them, then,
-when there is somebody to ask, among what is registered.
-"""
-
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
-from flyteidl.core import interface_pb2
-from flyteidl.core.compiler_pb2 import CompiledTask, CompiledWorkflowClosure
-
-from flyte_nb.api.errors import CompileFailed
-from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Scope
 from flyte_nb.api.problems import Problem
-from flyte_nb.compiler import (
-    LaunchPlanInterface,
-    check_launchable,
-    check_options,
-    compile_task,
-    compile_workflow,
-)
 from flyte_nb.discovery.specs.spec import Spec
-from flyte_nb.drafting.drafts import Draft
+from flyte_nb.drafting.draft import Draft, Lookup, Name
+from flyte_nb.drafting.made import Made
 from flyte_nb.drafting.specs.checks import (
-    expected_inputs,
     in_terms_of_specs,
     launch_plan_problems,
     missing,
     task_problems,
     workflow_problems,
 )
-from flyte_nb.drafting.specs.naming import Entry, Name, Reference, in_order, used_by
+from flyte_nb.drafting.specs.naming import Entry, Reference, in_order, used_by
 from flyte_nb.wire.identifiers import identifier_from_idl
-
-Lookup = Callable[[Sequence[Identifier]], Mapping[Identifier, Any]]
-"""The registered `Task`, `Workflow` or `LaunchPlan` of each id; the newest where the version is empty."""
 
 _MAX_HINTS = 50  # of one spec
 _MAX_TOLD = 1_000  # lost references of one spec
 _MOST_BROUGHT = 50_000  # sub-workflows in all: deep ones lie in each that is above them
 
 
-def spec_drafts(
-    specs: "Iterable[Spec]",
-    scope: Scope,
-    *,
-    among: "Sequence[Draft]" = (),
-    lookup: "Lookup | None" = None,
-    unread: "Container[str]" = (),
-) -> "list[Draft]":
-    """The specs as they would be registered, in an order in which they can be.
+class Specs:
+    """Makes drafts of specs, each after what it refers to.
 
-    Args:
-        specs: each name once.
-        scope: project and domain for ids that name none.
-        among: drafts of other entities that specs may refer to.
-        lookup: finds what is registered; without it such a reference is a problem.
-        unread: names of specs that are there and could not be read; who refers to one is not whole,
-            and is not told that it is missing.
+    References are resolved among the specs first, then among the drafts that are made already, then, when
+    there is somebody to ask, among what is registered.
     """
-    entries: dict[Name, Entry] = {}
-    for spec in specs:
-        entry = Entry(spec, scope)
-        entries[entry.name] = entry
-    return _Drafting(entries, among, lookup, unread).drafts()
 
-
-class _Drafting:
     def __init__(
-        self,
-        entries: "dict[Name, Entry]",
-        among: "Sequence[Draft]",
-        lookup: "Lookup | None",
-        unread: "Container[str]",
+        self, scope: Scope, made: Made, lookup: "Lookup | None", unread: "Container[str]"
     ) -> None:
-        self._entries = entries
+        """What all specs share.
+
+        Args:
+            scope: Project and domain for ids that name none.
+            made: The drafts that specs may refer to; those of the specs are added.
+            lookup: Finds what is registered; without it such a reference is a problem.
+            unread: Names of specs that are there and could not be read; what refers to one is not whole,
+                and has no problem of its own for it.
+        """
+        self._scope = scope
+        self._made = made
+        self._lookup = lookup
         self._unread = unread
+        self._entries: dict[Name, Entry] = {}
         self._problems: dict[Name, list[Problem]] = {}
         self._brought = 0
-        self._done: dict[Name, Draft] = {draft.id[:4]: draft for draft in among}
-        self._has_lookup = lookup is not None
-        self._registered: Mapping[Identifier, Any] = {}
-        if lookup is not None:
+
+    def make(self, specs: "Iterable[Spec]") -> None:
+        """Add a draft of each spec, in an order in which they can be registered."""
+        for spec in specs:
+            entry = Entry(spec, self._scope)
+            self._entries[entry.name] = entry
+        if self._lookup is not None:
             wanted = {
                 reference.id: None
-                for entry in entries.values()
+                for entry in self._entries.values()
                 for reference in entry.references
                 if not self._is_local(entry, reference)
             }
-            self._registered = lookup(list(wanted)) if wanted else {}
-
-    def drafts(self) -> "list[Draft]":
-        """Every entry as a draft."""
-        order = in_order(self._entries, self._problems)
-        made = []
-        for entry in order:
-            found = self._problems.setdefault(entry.name, [])
-            is_resolved = self._resolve(entry, found)
+            self._made.registered = self._lookup(list(wanted)) if wanted else {}
+        for entry in in_order(self._entries, self._problems):
+            problems = self._problems.setdefault(entry.name, [])
+            is_resolved = self._resolve(entry, problems)
             entry.settle()
             make = {TASK: self._task, WORKFLOW: self._workflow, LAUNCH_PLAN: self._launch_plan}
             if is_resolved:
-                draft = make[entry.id.resource_type](entry, found)
-            else:  # without what it refers to, the compiler would tell that once more
-                draft = _draft(entry, found, whole=False)
-            self._done[entry.name] = draft
-            made.append(draft)
-        return made
+                draft = make[entry.id.resource_type](entry, problems)
+            else:  # without what it refers to, the compiler would report that once more
+                draft = _draft(entry, problems, whole=False)
+            self._made.add(draft)
 
     def _is_local(self, entry: Entry, reference: Reference) -> bool:
         return (
             entry.embedded(reference) is not None
-            or self._defined(reference) is not None
+            or self._made.find(reference.id) is not None
             or (
                 reference.name in self._entries
                 and reference.message.version in ("", self._entries[reference.name].id.version)
             )
         )
-
-    def _defined(self, reference: Reference) -> "Draft | None":
-        draft = self._done.get(reference.name)
-        if draft is not None and reference.message.version in ("", draft.id.version):
-            return draft
-        return None
 
     def _resolve(self, entry: Entry, problems: "list[Problem]") -> bool:
         """Give each reference its version, and the spec the sub-workflows that it needs.
@@ -133,8 +94,8 @@ class _Drafting:
         local = []
         for reference in entry.references:
             sub = entry.embedded(reference)
-            draft = self._defined(reference)
-            known = self._registered.get(reference.id)
+            draft = self._made.find(reference.id)
+            known = self._made.registered.get(reference.id)
             runs_inside = reference.noun == WORKFLOW and entry.id.resource_type == WORKFLOW
             if sub is not None:
                 local.append((reference, sub))
@@ -159,9 +120,11 @@ class _Drafting:
             if key not in told and not self._is_local(entry, reference):  # else: told as a circle
                 told.add(key)
                 # A look for what is near costs time, and nobody reads the hundredth.
-                names = [*self._entries, *self._done] if len(told) <= _MAX_HINTS else ()
+                names = [*self._entries, *self._made.named] if len(told) <= _MAX_HINTS else ()
                 if len(told) <= _MAX_TOLD:
-                    problems.append(missing(entry, reference, names, asked=self._has_lookup))
+                    problems.append(
+                        missing(entry, reference, names, asked=self._lookup is not None)
+                    )
                 elif len(told) == _MAX_TOLD + 1:
                     problems.append(
                         Problem("TooManyProblems", "There are more problems than these.")
@@ -190,83 +153,31 @@ class _Drafting:
 
     def _task(self, entry: Entry, problems: "list[Problem]") -> Draft:
         problems.extend(task_problems(entry))
-        try:
-            compile_task(entry.message.template)
-        except CompileFailed as error:
-            problems.extend(error.problems)
+        problems.extend(self._made.check_task(entry.id, entry.message))
         return _draft(entry, problems)
 
     def _workflow(self, entry: Entry, problems: "list[Problem]") -> Draft:
         problems.extend(workflow_problems(entry.message.template))
-        below = [draft for draft in map(self._defined, entry.references) if draft is not None]
-        if problems or not all(draft.is_whole for draft in below):
-            return _draft(entry, problems, whole=False)  # what is wrong below is told there
-        closure: CompiledWorkflowClosure | None = None
-        try:
-            closure = compile_workflow(
-                entry.message.template,
-                list(entry.message.sub_workflows),
-                self._tasks(entry),
-                self._launch_plans(entry),
-            )
-            problems.extend(check_launchable(closure))
-        except CompileFailed as error:
-            problems.extend((*error.problems, *check_options(entry.message.template)))
-        return _draft(entry, problems)._replace(closure=None if problems else closure)
-
-    def _tasks(self, entry: Entry) -> "list[CompiledTask]":
-        """The tasks that run in it, at any depth: sub-workflows were brought along with theirs."""
-        found: dict[Identifier, Any] = {}
-        for id in used_by(entry.message):
-            if id.resource_type != TASK:
-                continue
-            draft = self._done.get(id[:4])
-            if draft is not None and draft.id == id:
-                found[id] = draft.message.template
-            elif (known := self._known(id)) is not None:
-                found[id] = known.closure.compiled_task.template
-        return [CompiledTask(template=found[id]) for id in sorted(found)]
-
-    def _launch_plans(self, entry: Entry) -> "dict[str, LaunchPlanInterface]":
-        found = {}
-        for id in used_by(entry.message):
-            if id.resource_type != LAUNCH_PLAN:
-                continue
-            draft = self._done.get(id[:4])
-            if draft is not None and draft.id == id:
-                interface = self._interface_of(draft.message.workflow_id)
-                if interface is not None:
-                    found[str(id)] = LaunchPlanInterface(
-                        expected_inputs(interface, draft.message), interface.outputs
-                    )
-            elif (known := self._known(id)) is not None:
-                found[str(id)] = LaunchPlanInterface(
-                    known.closure.expected_inputs, known.closure.expected_outputs
-                )
-        return found
+        if problems or not self._is_whole_below(entry):
+            return _draft(entry, problems, whole=False)  # the problem is with what is below
+        uses = tuple(dict.fromkeys(used_by(entry.message)))
+        closure, compiled = self._made.check_workflow(entry.message, uses)
+        problems.extend(compiled)
+        return _draft(entry, problems)._replace(
+            closure=None if problems else closure, references=uses
+        )
 
     def _launch_plan(self, entry: Entry, problems: "list[Problem]") -> Draft:
-        interface = self._interface_of(entry.message.workflow_id)
+        workflow = identifier_from_idl(entry.message.workflow_id)
+        interface = self._made.interface_of(workflow)
         if interface is not None:
             problems.extend(launch_plan_problems(entry.message, interface))
-        below = self._defined(entry.references[0])
-        return _draft(entry, problems, whole=below is None or below.is_whole)
+        whole = self._is_whole_below(entry)
+        return _draft(entry, problems, whole=whole)._replace(references=(workflow,))
 
-    def _interface_of(self, workflow_id: Any) -> "interface_pb2.TypedInterface | None":
-        id = identifier_from_idl(workflow_id)
-        draft = self._done.get(id[:4])
-        if draft is not None and draft.id == id and draft.message is not None:
-            found: interface_pb2.TypedInterface = draft.message.template.interface
-            return found
-        known = self._known(id)
-        return known.closure.compiled_workflow.primary.template.interface if known else None
-
-    def _known(self, id: Identifier) -> Any:
-        """What is registered under that id."""
-        if id in self._registered:
-            return self._registered[id]
-        newest = self._registered.get(id._replace(version=""))
-        return newest if newest is not None and newest.id.version == id.version else None
+    def _is_whole_below(self, entry: Entry) -> bool:
+        below = (self._made.find(reference.id) for reference in entry.references)
+        return all(draft is None or draft.is_whole for draft in below)
 
 
 def _draft(entry: Entry, problems: "Sequence[Problem]", *, whole: bool = True) -> Draft:
@@ -283,4 +194,6 @@ def _draft(entry: Entry, problems: "Sequence[Problem]", *, whole: bool = True) -
             )
         )
     message = entry.message if whole and not placed else None
-    return Draft(spec, entry.id, tuple(placed), None, message, pinned=entry.pinned)
+    return Draft(
+        entity=spec, id=entry.id, problems=tuple(placed), message=message, pinned=entry.pinned
+    )

@@ -16,14 +16,12 @@ from flyte_nb.api.problems import Problem
 from flyte_nb.compiler.digests import digest as message_digest
 from flyte_nb.compiler.requirements import references
 from flyte_nb.discovery.specs.spec import Spec, uncompiled
+from flyte_nb.drafting.draft import Name
 from flyte_nb.drafting.versions import digest
 from flyte_nb.wire.identifiers import identifier_from_idl, identifier_to_idl
 
 _PLACEHOLDER = re.compile(r"\{\{\s*\.?registration\.(project|domain|version)\s*\}\}")
 _FAST = re.compile(r"\{\{\s*\.(remote_package_path|dest_dir)\s*\}\}")
-
-Name = tuple[str, str, str, str]
-"""Resource type, project, domain and name."""
 
 
 class Reference(NamedTuple):
