@@ -121,6 +121,15 @@ class StagingArea(Protocol):
         """
         ...
 
+    @property
+    def is_local(self) -> bool:
+        """Whether objects go to a disk of this machine, where threads cost more than they save."""
+        ...
+
+    def settle(self) -> None:
+        """Store again what somebody removed while it was staged; called when all indexes are there."""
+        ...
+
 
 class Entity(Protocol):
     """What a registrar finds: a task, workflow or launch plan of the SDK, or a spec from a file."""

@@ -101,9 +101,7 @@ def stage(
     for task, data, (uri, sent) in zip(packed, indexes, placed, strict=True):
         staged.append(Staged(task.name, uri, sent + own[task.name]))
         meter.count(len(data), sent)
-    settle = getattr(area, "settle", None)
-    if settle is not None:
-        retrying(settle)
+    retrying(area.settle)
     return staged
 
 
@@ -119,7 +117,7 @@ def _all(
     put: "Callable[[_T], tuple[str, int]]", items: "Sequence[_T]", area: StagingArea
 ) -> "Iterator[tuple[str, int]]":
     """Side by side; one after the other on a local disk, where waiting is not what takes time."""
-    if getattr(area, "is_local", False):
+    if area.is_local:
         return map(put, items)
     return side_by_side(put, items, threads=_PARALLEL)
 

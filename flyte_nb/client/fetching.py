@@ -15,10 +15,13 @@ from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 
 from flyte_nb.api.errors import RemoteError, UsageError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
-from flyte_nb.api.ports import DataAccess
+from flyte_nb.api.ports import DataAccess, Entity
 from flyte_nb.api.specs import TypedInterface, Variable
 from flyte_nb.client.admin_client import AdminClient
-from flyte_nb.sdk.frame import entity_name
+from flyte_nb.discovery.entities import check_entity
+from flyte_nb.sdk.drafts import entity_name
+from flyte_nb.sdk.entity import Definition
+from flyte_nb.types.codec import Codec
 from flyte_nb.types.registry import Registry
 from flyte_nb.wire.identifiers import identifier_from_idl, identifier_to_idl
 from flyte_nb.wire.literals import literal_from_idl
@@ -59,6 +62,10 @@ class Registered(NamedTuple):
     def version(self) -> str:
         """The version."""
         return self.id.version
+
+
+Launchable = str | Registered | Entity
+"""A name, what `fetch` gave, or an entity of this kernel."""
 
 
 def fetch(
@@ -153,7 +160,7 @@ def registered(message: Any) -> Registered:
 
 
 def find_launchable(
-    client: AdminClient, scope: Scope, entity: Any, version: "str | None"
+    client: AdminClient, scope: Scope, entity: "Launchable", version: "str | None"
 ) -> Registered:
     """What of a name, an entity or something fetched can be launched: a launch plan, else a task.
 
@@ -165,6 +172,7 @@ def find_launchable(
 
     Raises:
         RemoteError: NOT_FOUND when there is neither.
+        UsageError: it is nothing that can be launched.
     """
     if isinstance(entity, Registered):
         if version is None and entity.resource_type != WORKFLOW:
@@ -173,6 +181,7 @@ def find_launchable(
     elif isinstance(entity, str):
         name, resource_type = entity, ""
     else:
+        check_entity(entity)
         name, resource_type = entity_name(entity, scope), entity.resource_type
     if resource_type == TASK:
         return fetch(client, scope, TASK, name, version)
@@ -197,16 +206,18 @@ def with_defaults(
     }
 
 
-def defined_interface(entity: Any, registry: Registry) -> "tuple[TypedInterface, dict[str, Any]]":
+def defined_interface(
+    entity: Definition, registry: Registry
+) -> "tuple[TypedInterface, dict[str, Any]]":
     """The same of an entity of this kernel; what a launch plan fixed is no input of it."""
     signature = entity.signature(registry)
-    fixed = getattr(entity, "fixed_inputs", {})
-    inputs = {n: item for n, item in signature.interface.inputs.items() if n not in fixed}
+    every = signature.interface.inputs
+    inputs = {name: item for name, item in every.items() if name not in entity.fixed_inputs}
     defaults = {name: value for name, value in signature.defaults.items() if name in inputs}
     return signature.interface._replace(inputs=inputs), defaults
 
 
-def codecs_of(found: Registered, registry: Registry) -> "dict[str, Any]":
+def codecs_of(found: Registered, registry: Registry) -> "dict[str, Codec]":
     """A codec for each input, by the registered types."""
     return {
         name: registry.codec(registry.guess(variable.type))

@@ -121,6 +121,14 @@ class UploadStaging:
         folder, _, last = name.rpartition("/")
         return self._uploads.put_once(f"{self._root}/{folder}".rstrip("/"), last, data)
 
+    @property
+    def is_local(self) -> bool:
+        """Never: each object is sent over the network."""
+        return False
+
+    def settle(self) -> None:
+        """Do nothing: who cleans up cannot remove objects through FlyteAdmin."""
+
 
 def _md5(data: Source) -> bytes:
     if not isinstance(data, Path):

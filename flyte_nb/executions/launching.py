@@ -17,7 +17,9 @@ from flyte_nb.client.fetching import Registered, codecs_of
 from flyte_nb.executions.execution import Context, Execution
 from flyte_nb.executions.inputs import to_literals
 from flyte_nb.registering.views import Registration
-from flyte_nb.sdk.frame import entity_name
+from flyte_nb.sdk.drafts import entity_name
+from flyte_nb.sdk.entity import Definition
+from flyte_nb.types.codec import Codec
 from flyte_nb.wire.identifiers import execution_id_from_idl, identifier_to_idl
 from flyte_nb.wire.literals import literal_map_to_idl
 
@@ -26,7 +28,7 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 def start_defined(
     context: Context,
-    entity: Any,
+    entity: Definition,
     inputs: "Mapping[str, Any]",
     *,
     scope: Scope,
@@ -44,7 +46,6 @@ def start_defined(
     """
     signature = entity.signature(context.registry)
     given = dict(inputs)
-    fixed = frozenset(getattr(entity, "fixed_inputs", {}))
     if entity.resource_type == TASK:
         given = {**signature.defaults, **given}  # a task has no launch plan to keep its defaults
     literals = to_literals(
@@ -53,7 +54,7 @@ def start_defined(
         inputs=signature.interface.inputs,
         codecs=signature.input_codecs,
         optional=frozenset(signature.defaults),
-        fixed=fixed,
+        fixed=frozenset(entity.fixed_inputs),
         data=context.data,
     )
     target = _target(entity, register(), scope)
@@ -97,8 +98,8 @@ def launch(
     inputs: "Mapping[str, Literal]",
     *,
     name: "str | None" = None,
-    input_codecs: "Mapping[str, Any] | None" = None,
-    output_codecs: "Mapping[str, Any] | None" = None,
+    input_codecs: "Mapping[str, Codec] | None" = None,
+    output_codecs: "Mapping[str, Codec] | None" = None,
 ) -> Execution:
     """Create an execution of a registered launch plan or task.
 
@@ -150,7 +151,7 @@ def made_up_name() -> str:
     return "f" + "".join(secrets.choice(_ALPHABET) for _ in range(19))
 
 
-def _target(entity: Any, registration: Registration, scope: Scope) -> Identifier:
+def _target(entity: Definition, registration: Registration, scope: Scope) -> Identifier:
     wanted = TASK if entity.resource_type == TASK else LAUNCH_PLAN
     full_name = entity_name(entity, scope)
     for item in registration.entities:

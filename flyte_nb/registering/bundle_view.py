@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from flyte_nb.api import index as index_of
 from flyte_nb.api.errors import BundleError, RemoteError, StorageError
 from flyte_nb.api.identifiers import TASK, Identifier
-from flyte_nb.api.ports import BlobStore
+from flyte_nb.api.ports import BlobStore, Entity
 from flyte_nb.api.specs import Location
 from flyte_nb.bundle.fetch import read_index
 from flyte_nb.bundle.members import Contents
@@ -108,21 +108,22 @@ class Bundle(NamedTuple):
 
 
 def bundle_view(
-    client: AdminClient, place: Place, entities: "Iterable[Definition]", store: BlobStore
+    client: AdminClient, place: Place, entities: "Iterable[Entity]", store: BlobStore
 ) -> Bundle:
     """What travels with the tasks that `entities` reach; nothing is sent.
 
     Args:
         client: the FlyteAdmin to compare with.
         place: scope, types and the author's folders.
-        entities: tasks, workflows, launch plans.
+        entities: tasks, workflows, launch plans; specs may be among them, which bring no code.
         store: reads registered indexes, where this process may.
 
     Raises:
         CompileFailed: workflows use each other in a circle, or two entities share a name.
         StorageError: it cannot be asked what is stored already.
     """
-    found = reachable(entities, place.registry, place.scope, inside=called_inside)
+    defined = [entity for entity in entities if isinstance(entity, Definition)]
+    found = reachable(defined, place.registry, place.scope, inside=called_inside)
     packer = Packer(scope=place.scope, registry=place.registry, local_roots=place.local_roots)
     # A task and the maps over it are one bundle; it is registered under the name of each.
     names: dict[str, list[str]] = {}

@@ -19,7 +19,7 @@ from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Sc
 from flyte_nb.api.ports import DataAccess, Entity, StagingArea
 from flyte_nb.api.problems import Problem
 from flyte_nb.bundle.pack import Packer
-from flyte_nb.bundle.stage import planned_index, stage
+from flyte_nb.bundle.stage import Progress, planned_index, stage
 from flyte_nb.client.admin_client import AdminClient
 from flyte_nb.drafting.draft import Draft, Lookup, all_problems, with_index
 from flyte_nb.drafting.drafts import Drafts
@@ -37,9 +37,11 @@ from flyte_nb.registering.views import (
 from flyte_nb.types.registry import Registry
 from flyte_nb.wire.identifiers import identifier_to_idl
 
-Progress = Callable[[RegisteredEntity], None]
-"""Told of each entity as soon as its fate is known. One that has a method `uploading` is also told of
-each object that is uploaded, by `bundle.stage.Progress`."""
+EntityListener = Callable[[RegisteredEntity], None]
+"""Called with each entity as soon as its fate is known."""
+
+UploadListener = Callable[[Progress], None]
+"""Called with how far the uploads are, at their beginning and whenever one more object is there."""
 
 Outlook = dict[tuple[str, str], tuple[str, str]]
 """State and reason, in words, of what will be registered, by resource type and name."""
@@ -73,7 +75,8 @@ def register(
     place: Place,
     entities: "Iterable[Entity]",
     *,
-    on_progress: "Progress | None" = None,
+    on_progress: "EntityListener | None" = None,
+    on_upload: "UploadListener | None" = None,
     dry_run: bool = False,
 ) -> Registration:
     """Register the entities and all they refer to; say what was new, changed and unchanged, and why.
@@ -82,7 +85,8 @@ def register(
         client: The FlyteAdmin.
         place: Scope, types, image and staging.
         entities: Tasks, workflows, launch plans.
-        on_progress: Told of each entity when its fate is known, and of uploads if it listens.
+        on_progress: Called with each entity when its fate is known.
+        on_upload: Called with how far the uploads are.
         dry_run: Only say what would be done. Problems are in the answer, and not raised.
 
     Raises:
@@ -92,7 +96,7 @@ def register(
         StorageError: the bundle cannot be staged.
         KeyboardInterrupt: the person interrupted; what is registered by then is whole.
     """
-    run = _Run(client.metered(), place, on_progress)
+    run = _Run(client.metered(), place, on_progress, on_upload)
     try:
         return run.go(list(entities), dry_run)
     except KeyboardInterrupt:
@@ -125,11 +129,17 @@ def drafts_for(
 class _Run:
     """One registration."""
 
-    def __init__(self, client: AdminClient, place: Place, on_progress: "Progress | None") -> None:
+    def __init__(
+        self,
+        client: AdminClient,
+        place: Place,
+        on_progress: "EntityListener | None",
+        on_upload: "UploadListener | None",
+    ) -> None:
         self._client = client
         self._place = place
         self._tell = on_progress or (lambda entity: None)
-        self._tell_upload = getattr(on_progress, "uploading", None)
+        self._on_upload = on_upload
         self._started = time.perf_counter()
         self._fates: dict[tuple[str, str], RegisteredEntity] = {}
         self._order: list[tuple[str, str]] = []
@@ -251,7 +261,7 @@ class _Run:
         if not packed:
             return {}
         area = self._place.staging(self._client)
-        staged = stage(list(packed.values()), area, on_progress=self._tell_upload)
+        staged = stage(list(packed.values()), area, on_progress=self._on_upload)
         return {item.task_name: (item.index_uri, item.sent_bytes) for item in staged}
 
     def _settle(

@@ -4,8 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from flyte_nb.api.errors import UsageError
-from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Scope
+from flyte_nb.api.identifiers import Scope
 from flyte_nb.types.registry import Registry, default_registry
 
 if TYPE_CHECKING:
@@ -36,13 +35,3 @@ def new_runner(registry: Registry, scope: "Callable[[], Scope]") -> "LocalRunner
     from flyte_nb.storage import open_stores
 
     return LocalRunner(registry, scope, KernelData(open_stores(), folder_uri=SCRATCH))
-
-
-def check_entity(*entities: Any) -> None:
-    """Raise `UsageError` for what is no task, workflow or launch plan."""
-    for entity in entities:
-        if getattr(entity, "resource_type", None) not in (TASK, WORKFLOW, LAUNCH_PLAN):
-            raise UsageError(
-                f"{entity!r} is no task, workflow or launch plan."
-                " Pass what @task or @workflow made."
-            )

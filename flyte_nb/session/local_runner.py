@@ -9,16 +9,26 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
+
 from flyte_nb.api.errors import CompileFailed, TaskFailed
-from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
+from flyte_nb.api.identifiers import Identifier, Scope
+from flyte_nb.api.literals import Literal
+from flyte_nb.api.ports import Entity
+from flyte_nb.api.specs import WorkflowTemplate
 from flyte_nb.client.data import KernelData
 from flyte_nb.drafting.compiling import compile_entity
 from flyte_nb.drafting.names_held import Names, held_names, same_names
 from flyte_nb.drafting.versions import UNVERSIONED
 from flyte_nb.executions.inputs import to_literals
 from flyte_nb.propeller.run import run_local
-from flyte_nb.sdk.frame import entity_name
+from flyte_nb.sdk.drafts import entity_name, identify
+from flyte_nb.sdk.entity import Definition
+from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.outputs import unpack
+from flyte_nb.sdk.signature import Reading
+from flyte_nb.sdk.task import AnyTask
+from flyte_nb.sdk.workflow import Workflow
 from flyte_nb.types.registry import Registry
 from flyte_nb.wire.literals import literal_map_from_idl, literal_map_to_idl
 from flyte_nb.worker.call import call
@@ -28,10 +38,10 @@ class _Known(NamedTuple):
     """A workflow that was compiled, and what it was compiled from."""
 
     names: "Names | None"
-    templates: "tuple[Any, ...]"
-    readings: "tuple[Any, ...]"
-    closure: Any
-    tasks: "dict[Identifier, Any]"
+    templates: "tuple[WorkflowTemplate, ...]"
+    readings: "tuple[Reading, ...]"
+    closure: CompiledWorkflowClosure
+    tasks: "dict[Identifier, AnyTask]"
 
 
 class LocalRunner:
@@ -52,7 +62,7 @@ class LocalRunner:
         self._known: dict[str, _Known] = {}
         self._lock = threading.Lock()
 
-    def run(self, entity: Any, inputs: "dict[str, Any]") -> Any:
+    def run(self, entity: Entity, inputs: "dict[str, Any]") -> Any:
         """Run a task or a workflow with Python inputs; return what its function would return.
 
         Raises:
@@ -61,8 +71,9 @@ class LocalRunner:
             Exception: whatever a task raises that is called by itself.
         """
         __tracebackhide__ = True
-        if entity.resource_type == LAUNCH_PLAN:
+        if isinstance(entity, LaunchPlan):
             return self.run(entity.workflow, {**inputs, **entity.fixed_inputs})
+        assert isinstance(entity, (AnyTask, Workflow))
         signature = entity.signature(self._registry)
         literals = to_literals(
             inputs,
@@ -72,7 +83,7 @@ class LocalRunner:
             optional=frozenset(signature.defaults),
             data=self.data,
         )
-        if entity.resource_type == TASK:
+        if isinstance(entity, AnyTask):
             outputs = self._call(entity, literals)
         else:
             known = self._compiled(entity)
@@ -90,7 +101,7 @@ class LocalRunner:
         }
         return unpack(values, signature)
 
-    def _call(self, task: Any, literals: "dict[str, Any]") -> "dict[str, Any]":
+    def _call(self, task: AnyTask, literals: "dict[str, Literal]") -> "dict[str, Literal]":
         __tracebackhide__ = True
         try:
             return call(task, literals, self._registry, self.data)
@@ -100,7 +111,7 @@ class LocalRunner:
                 raise cause from None  # what the author's function raised, with its own lines
             raise
 
-    def _compiled(self, workflow: Any) -> _Known:
+    def _compiled(self, workflow: Workflow) -> _Known:
         scope = self._scope()
         name = entity_name(workflow, scope)
         names = held_names(workflow)
@@ -131,27 +142,26 @@ class LocalRunner:
         return known
 
     def _trace(
-        self, workflow: Any, scope: Scope
-    ) -> "tuple[tuple[Any, ...], dict[Identifier, Any]]":
+        self, workflow: Workflow, scope: Scope
+    ) -> "tuple[tuple[WorkflowTemplate, ...], dict[Identifier, AnyTask]]":
         """Templates of the workflow and of those inside, and the tasks they run."""
         templates = []
-        tasks: dict[Identifier, Any] = {}
+        tasks: dict[Identifier, AnyTask] = {}
         seen: set[int] = set()
-        waiting = [workflow]
+        waiting: list[Definition] = [workflow]
         while waiting:
             entity = waiting.pop()
             if id(entity) in seen:
                 continue
             seen.add(id(entity))
-            if entity.resource_type == TASK:
-                name = entity_name(entity, scope)
-                tasks[Identifier(TASK, scope.project, scope.domain, name, UNVERSIONED)] = entity
-            elif entity.resource_type == WORKFLOW:
+            if isinstance(entity, AnyTask):
+                tasks[identify(entity, scope, UNVERSIONED)] = entity
+            elif isinstance(entity, Workflow):
                 trace = entity.trace(
                     self._registry, scope, lambda below: UNVERSIONED, data=self.data
                 )
                 templates.append(trace.template)
                 waiting.extend(trace.entities)
-            else:
+            elif isinstance(entity, LaunchPlan):
                 waiting.append(entity.workflow)
         return tuple(templates), tasks

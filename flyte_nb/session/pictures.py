@@ -1,18 +1,22 @@
 """Graphs of entities: compiled here or fetched, opened, compared and coloured as it was asked for."""
 
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 
 from flyte_nb.api.errors import RemoteError, UsageError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW
 from flyte_nb.api.nodes import END_NODE, START_NODE, TASK_NODE
+from flyte_nb.api.ports import Entity
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import TypedInterface, WorkflowTemplate
-from flyte_nb.client.fetching import Registered
+from flyte_nb.client.fetching import Launchable, Registered, interface_of
+from flyte_nb.discovery.entities import check_entity
+from flyte_nb.discovery.specs.spec import Spec
 from flyte_nb.drafting.compiling import Compiled
 from flyte_nb.drafting.draft import Draft
+from flyte_nb.executions.execution import Execution
 from flyte_nb.executions.paths import phases_of
 from flyte_nb.graph.changes import diff as compared
 from flyte_nb.graph.elements import INPUTS, OUTPUTS, Graph, GraphEdge, GraphNode
@@ -21,13 +25,13 @@ from flyte_nb.graph.opening import found, openable, opened
 from flyte_nb.graph.picture import GraphPicture, PictureRequest
 from flyte_nb.graph.type_words import type_word
 from flyte_nb.graph.typed import typed
-from flyte_nb.session.defaults import check_entity
+from flyte_nb.sdk.entity import Definition
 
 
 class Sees(Protocol):
     """What of a session is needed to draw: what is defined here, and what is registered."""
 
-    def compile(self, entity: Any) -> Compiled:
+    def compile(self, entity: Entity) -> Compiled:
         """As `Session.compile`."""
         ...
 
@@ -35,7 +39,7 @@ class Sees(Protocol):
         """As `Session.fetch_workflow`."""
         ...
 
-    def versioned(self, entity: Any) -> "list[Draft]":
+    def versioned(self, entity: Entity) -> "list[Draft]":
         """As `Session.versioned`."""
         ...
 
@@ -51,7 +55,7 @@ class _Found(NamedTuple):
 
 def picture(
     session: Sees,
-    entity: Any,
+    entity: Launchable,
     *,
     engine: str = "layered",
     open: "Collection[str] | str" = (),
@@ -59,8 +63,8 @@ def picture(
     types: bool = False,
     theme: str = "auto",
     phases: "Mapping[str, str] | None" = None,
-    execution: Any = None,
-    diff: Any = False,
+    execution: "Execution | None" = None,
+    diff: "bool | str | Registered | CompiledWorkflowClosure | None" = False,
 ) -> GraphPicture:
     """The graph of an entity; for the options see `Workflow.graph`.
 
@@ -92,15 +96,18 @@ def picture(
     return made
 
 
-def _found(session: Sees, entity: Any) -> _Found:
+def _found(session: Sees, entity: Launchable) -> _Found:
     if isinstance(entity, str):
         entity = session.fetch_workflow(entity)
-    if isinstance(entity, Registered) or hasattr(entity, "message"):
+    if isinstance(entity, Registered):
         return _registered(session, entity)
     check_entity(entity)
     compiled = session.compile(entity)
     if compiled.closure is not None and not compiled.problems:
         return _Found(graph_of(compiled.closure), (), compiled.closure, compiled.name)
+    if isinstance(entity, Spec) and entity.resource_type == TASK:
+        interface = interface_of(entity.message.template)
+        return _Found(_of_task(compiled.name, interface), compiled.problems, None, compiled.name)
     template = compiled.template
     if isinstance(template, WorkflowTemplate):
         subs = {
@@ -144,21 +151,24 @@ def _of_task(name: str, interface: TypedInterface) -> Graph:
     return Graph(title, tuple(nodes), tuple(edges), name)
 
 
-def _compared(session: Sees, entity: Any, here: _Found, other: Any) -> Graph:
+def _compared(
+    session: Sees,
+    entity: Launchable,
+    here: _Found,
+    other: "bool | str | Registered | CompiledWorkflowClosure",
+) -> Graph:
     """The graph marked against the latest registered version, or against what was given."""
     if here.closure is None:
         raise UsageError(
             f"{here.name} is no workflow that compiles, so there is nothing to compare."
         )
     new = here.closure
-    if getattr(entity, "resource_type", "") in (WORKFLOW, LAUNCH_PLAN) and not hasattr(
-        entity, "message"
-    ):
+    if isinstance(entity, Definition):
         whole = [draft for draft in session.versioned(entity) if draft.key == (WORKFLOW, here.name)]
         new = next((draft.closure for draft in whole if draft.closure is not None), new)
     if isinstance(other, CompiledWorkflowClosure):
         return compared(other, new)
-    if hasattr(other, "message"):
+    if isinstance(other, Registered):
         return compared(other.message.closure.compiled_workflow, new)
     try:
         version = None if other is True else str(other)

@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING, Any
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, ExecutionId, Scope
 from flyte_nb.api.specs import TypedInterface
-from flyte_nb.session.defaults import Defaults, check_entity, new_runner
+from flyte_nb.discovery.entities import check_entity
+from flyte_nb.sdk.entity import Definition
+from flyte_nb.session.defaults import Defaults, new_runner
 from flyte_nb.storage import open_stores
 from flyte_nb.types.registry import Registry
 
 if TYPE_CHECKING:
     from flyte_nb.admin.daemon import BackendInfo
+    from flyte_nb.api.ports import Entity
     from flyte_nb.client.channel import Target
     from flyte_nb.client.config import Config
-    from flyte_nb.client.fetching import Registered
+    from flyte_nb.client.fetching import Launchable, Registered
     from flyte_nb.discovery.here import Here
     from flyte_nb.discovery.names import NotebookName
     from flyte_nb.discovery.notebook import Missing
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from flyte_nb.graph.picture import GraphPicture
     from flyte_nb.registering.bundle_view import Bundle
     from flyte_nb.registering.places import Baked
-    from flyte_nb.registering.register import Place, Progress
+    from flyte_nb.registering.register import EntityListener, Place, UploadListener
     from flyte_nb.registering.staged import StagedBundles
     from flyte_nb.registering.views import Registration
     from flyte_nb.session.local_runner import LocalRunner
@@ -108,13 +111,18 @@ class Session:
             return self._runner
 
     def register(
-        self, *entities: Any, on_progress: "Progress | None" = None, dry_run: bool = False
+        self,
+        *entities: "Entity",
+        on_progress: "EntityListener | None" = None,
+        on_upload: "UploadListener | None" = None,
+        dry_run: bool = False,
     ) -> "Registration":
         """Register entities and all they use; without arguments, everything the notebook defines.
 
         Args:
             *entities: Tasks, workflows, launch plans.
-            on_progress: Told of each entity (`RegisteredEntity`) when its fate is known.
+            on_progress: Called with each entity (`RegisteredEntity`) when its fate is known.
+            on_upload: Called with how far the uploads are (`Progress`), whenever one more object is there.
             dry_run: Only say what would be done.
 
         Raises:
@@ -130,9 +138,16 @@ class Session:
         check_entity(*chosen)
         self._here.settle()
         place = self._place(chosen)
-        return register(self.client, place, chosen, on_progress=on_progress, dry_run=dry_run)
+        return register(
+            self.client,
+            place,
+            chosen,
+            on_progress=on_progress,
+            on_upload=on_upload,
+            dry_run=dry_run,
+        )
 
-    def discover(self) -> "list[Any]":
+    def discover(self) -> "list[Entity]":
         """What the notebook (or the script) defines now, and what installed registrars find."""
         return self._here.load()
 
@@ -146,7 +161,7 @@ class Session:
 
     def launch(
         self,
-        entity: Any,
+        entity: "Launchable",
         inputs: "Mapping[str, Any] | None" = None,
         *,
         version: "str | None" = None,
@@ -171,18 +186,17 @@ class Session:
 
         given = dict(inputs or {})
         context = self._shared()
-        if isinstance(entity, str) or version is not None or hasattr(entity, "message"):
-            found = find_launchable(self.client, self.scope, entity, version)
-            return start_registered(context, found, given, name=execution_name)
-        check_entity(entity)
-        return start_defined(
-            context,
-            entity,
-            given,
-            scope=self.scope,
-            register=lambda: self.register(entity),
-            name=execution_name,
-        )
+        if version is None and isinstance(entity, Definition):
+            return start_defined(
+                context,
+                entity,
+                given,
+                scope=self.scope,
+                register=lambda: self.register(entity),
+                name=execution_name,
+            )
+        found = find_launchable(self.client, self.scope, entity, version)
+        return start_registered(context, found, given, name=execution_name)
 
     def execution(self, name: str) -> "Execution":
         """An execution by name, or by `project:domain:name`; nothing is read yet."""
@@ -211,14 +225,14 @@ class Session:
         """A registered launch plan; the latest version when none is given. Raises `RemoteError`."""
         return self._fetch(LAUNCH_PLAN, name, version)
 
-    def compile(self, entity: Any) -> "Compiled":
+    def compile(self, entity: "Entity") -> "Compiled":
         """The entity as the compiler sees it: its closure, or every problem. Sends nothing."""
         from flyte_nb.drafting.compiling import compile_entity
 
         check_entity(entity)
         return compile_entity(entity, self.scope, self.registry, data=self.runner.data)
 
-    def graph(self, entity: Any, **options: Any) -> "GraphPicture":
+    def graph(self, entity: "Launchable", **options: Any) -> "GraphPicture":
         """The graph of an entity, of what `fetch_*` gave, or of a registered workflow's name.
 
         Takes the options of `Workflow.graph`, and raises what that does.
@@ -227,30 +241,29 @@ class Session:
 
         return picture(self, entity, **options)
 
-    def versioned(self, entity: Any) -> "list[Draft]":
+    def versioned(self, entity: "Entity") -> "list[Draft]":
         """The entity and all it uses as they would be registered. Sends nothing."""
         from flyte_nb.registering.register import drafts_for
 
         return drafts_for(self._place([entity]), [entity])
 
-    def compile_all(self, *entities: Any) -> "Report":
+    def compile_all(self, *entities: "Entity") -> "Report":
         """Several compiled together, with all they use; specs may be among them. Sends nothing."""
         from flyte_nb.drafting.reports import compile_all
 
         check_entity(*entities)
         return compile_all(entities, self.scope, self.registry, data=self.runner.data)
 
-    def interface(self, entity: Any) -> "tuple[TypedInterface, dict[str, Any]]":
+    def interface(self, entity: "Launchable") -> "tuple[TypedInterface, dict[str, Any]]":
         """Inputs and outputs of an entity or a registered name, and the inputs' defaults."""
         from flyte_nb.client.fetching import defined_interface, find_launchable, with_defaults
 
-        if isinstance(entity, str) or hasattr(entity, "message"):
-            found = find_launchable(self.client, self.scope, entity, None)
-            return with_defaults(found, self.registry, self._shared().data)
-        check_entity(entity)
-        return defined_interface(entity, self.registry)
+        if isinstance(entity, Definition):
+            return defined_interface(entity, self.registry)
+        found = find_launchable(self.client, self.scope, entity, None)
+        return with_defaults(found, self.registry, self._shared().data)
 
-    def bundle(self, *entities: Any) -> "Bundle":
+    def bundle(self, *entities: "Entity") -> "Bundle":
         """What travels with the tasks that the entities use (default: all), and why. Sends nothing."""
         from flyte_nb.registering.bundle_view import bundle_view
 
@@ -303,7 +316,7 @@ class Session:
                 self._context = Context(self.client, self.registry, data)
             return self._context
 
-    def _place(self, entities: "list[Any]") -> "Place":
+    def _place(self, entities: "list[Entity]") -> "Place":
         from flyte_nb.registering.places import place_for
 
         data, roots = self._shared().data, self._here.roots(entities)

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from flyte_nb.api.literals import Literal
     from flyte_nb.api.ports import DataAccess, Runner
     from flyte_nb.sdk.signature import TaskSignature
-    from flyte_nb.sdk.task import Task
+    from flyte_nb.sdk.task import AnyTask
     from flyte_nb.types.registry import Registry
 
 
 def call(
-    task: "Task",
+    task: "AnyTask",
     inputs: "dict[str, Literal]",
     registry: "Registry",
     data: "DataAccess | None" = None,
@@ -47,7 +47,7 @@ def call(
     return encode(task, signature, returned, data)
 
 
-def signature_of(task: "Task", registry: "Registry") -> "TaskSignature":
+def signature_of(task: "AnyTask", registry: "Registry") -> "TaskSignature":
     """The task's signature.
 
     Raises:
@@ -80,7 +80,7 @@ def carried_out(
 
 
 def decode(
-    task: "Task",
+    task: "AnyTask",
     signature: "TaskSignature",
     inputs: "dict[str, Literal]",
     data: "DataAccess | None",
@@ -112,7 +112,7 @@ def decode(
 
 
 def encode(
-    task: "Task", signature: "TaskSignature", returned: Any, data: "DataAccess | None"
+    task: "AnyTask", signature: "TaskSignature", returned: Any, data: "DataAccess | None"
 ) -> "dict[str, Literal]":
     """The outputs by variable.
 
@@ -137,5 +137,5 @@ def encode(
     return literals
 
 
-def _name(task: "Task") -> str:
+def _name(task: "AnyTask") -> str:
     return f"{task.short_name}()"

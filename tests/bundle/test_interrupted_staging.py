@@ -123,6 +123,11 @@ class Stuck:
         self.released.wait(240)
         return f"stuck://{name}", len(data)
 
+    is_local = False
+
+    def settle(self):
+        """Nothing is removed meanwhile."""
+
 
 def test_an_interrupt_waits_for_no_upload_and_leaves_no_index(packed):
     area = Stuck()

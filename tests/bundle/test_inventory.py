@@ -136,6 +136,9 @@ class _WithoutIndex:
             return f"{ROOT}/{name}", 0
         return self._area.stage(name, data, sha256=sha256)
 
+    def settle(self):
+        self._area.settle()
+
 
 def test_a_member_that_a_new_index_names_meanwhile_stays(store, staged, tasks):
     planned = plan(inventory(store, ROOT), staged[1:], now_s=LATER)

@@ -46,6 +46,11 @@ class Recording:
             raise error
         return self._area.stage(name, data, sha256=sha256)
 
+    is_local = False
+
+    def settle(self):
+        self._area.settle()
+
 
 @pytest.fixture
 def store():

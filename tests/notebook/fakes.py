@@ -273,7 +273,7 @@ class FakeSession:
         return Bundle(tuple(tasks))
 
     def register(
-        self, *entities: Any, on_progress: Any = None, dry_run: bool = False
+        self, *entities: Any, on_progress: Any = None, on_upload: Any = None, dry_run: bool = False
     ) -> Registration:
         if self._real_compiler:  # as the real one: with all they use
             entities = tuple(d.entity for e in entities for d in self.compile(e).drafts)

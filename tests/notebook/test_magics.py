@@ -58,7 +58,7 @@ def test_a_class_that_was_defined_again_is_pointed_out_with_the_cell_to_run(note
 
 
 def test_a_failed_registration_fails_the_cell_and_keeps_the_panel(pipeline, monkeypatch):
-    def refuse(*entities, on_progress=None, dry_run=False):
+    def refuse(*entities, on_progress=None, on_upload=None, dry_run=False):
         raise RemoteError("No such project.", code="NOT_FOUND")
 
     monkeypatch.setattr(pipeline.session, "register", refuse)
@@ -72,8 +72,8 @@ def test_a_long_upload_shows_how_far_it_is(pipeline, monkeypatch):
     monkeypatch.setattr(registering, "_REDRAW_S", 0)
     shown = []
 
-    def upload(*entities, on_progress=None, dry_run=False):
-        on_progress.uploading(Progress(12_000_000, 130_000_000, 12_000_000))
+    def upload(*entities, on_progress=None, on_upload=None, dry_run=False):
+        on_upload(Progress(12_000_000, 130_000_000, 12_000_000))
         shown.append(pipeline.shown())
         raise RemoteError("No such project.", code="NOT_FOUND")
 
@@ -85,7 +85,7 @@ def test_a_long_upload_shows_how_far_it_is(pipeline, monkeypatch):
 def test_an_outcome_with_failures_fails_the_cell(pipeline, monkeypatch):
     register = pipeline.session.register
 
-    def half(*entities, on_progress=None, dry_run=False):
+    def half(*entities, on_progress=None, on_upload=None, dry_run=False):
         outcome = register(*entities, on_progress=on_progress)
         bad = outcome.entities[0]._replace(state="failed", why="refused")
         return outcome._replace(entities=(bad, *outcome.entities[1:]))
@@ -266,7 +266,7 @@ def test_loading_twice_replaces_and_unloading_takes_everything_away(shell, noteb
 def test_an_interrupt_while_registering_says_what_was_done(pipeline, monkeypatch):
     register = pipeline.session.register
 
-    def interrupted(*entities, on_progress=None, dry_run=False):
+    def interrupted(*entities, on_progress=None, on_upload=None, dry_run=False):
         register(entities[0], on_progress=on_progress)
         raise KeyboardInterrupt
 

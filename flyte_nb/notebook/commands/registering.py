@@ -32,7 +32,9 @@ def register(kernel: Kernel, arguments: Arguments) -> None:
     panel = Panel(kernel, kernel.output(), dry_run=dry_run)
     try:
         panel.begin(len(entities))
-        outcome = session.register(*entities, on_progress=panel, dry_run=dry_run)
+        outcome = session.register(
+            *entities, on_progress=panel.settled, on_upload=panel.uploading, dry_run=dry_run
+        )
     except FlyteNbError:
         panel.broken_off()
         raise
@@ -110,8 +112,8 @@ class Panel:
         if not self._entities and self._is_due():
             self._output.show(at_rest.uploading(self._said, now.done_bytes, now.total_bytes))
 
-    def __call__(self, entity: RegisteredEntity) -> None:
-        """One more entity is done."""
+    def settled(self, entity: RegisteredEntity) -> None:
+        """Show one more entity that is done."""
         self._entities[entity.id] = entity
         if self._is_due():
             elapsed = self._drawn - self._began

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from flyte_nb.api.identifiers import Scope
+from flyte_nb.api.ports import Entity
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import TypedInterface
+from flyte_nb.bundle.stage import Progress
 from flyte_nb.drafting.reports import Report
 from flyte_nb.executions.views import ExecutionView
 from flyte_nb.registering.bundle_view import Bundle
@@ -76,10 +78,6 @@ class CompiledPort(Protocol):
         ...
 
 
-Progress = Callable[["RegisteredEntity"], None]
-"""Called with each entity as soon as its fate is known."""
-
-
 class SessionPort(Protocol):
     """A connection with a project, a domain and a place where entities are named."""
 
@@ -99,7 +97,11 @@ class SessionPort(Protocol):
         ...
 
     def register(
-        self, *entities: Any, on_progress: "Progress | None" = None, dry_run: bool = False
+        self,
+        *entities: Entity,
+        on_progress: "Callable[[RegisteredEntity], None] | None" = None,
+        on_upload: "Callable[[Progress], None] | None" = None,
+        dry_run: bool = False,
     ) -> Registration:
         """Register these and all they refer to; an entity's fate is told as it is known."""
         ...
