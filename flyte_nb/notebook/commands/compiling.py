@@ -8,6 +8,8 @@ from flyte_nb.notebook.arguments import Arguments
 from flyte_nb.notebook.commands import registering
 from flyte_nb.notebook.kernel.kernel import Kernel
 from flyte_nb.notebook.kernel.staleness import Held
+from flyte_nb.sdk.entity import Definition
+from flyte_nb.sdk.task import AnyTask
 
 
 class Compilation:
@@ -88,6 +90,11 @@ def _stale(kernel: Kernel, report: Report, held: "Sequence[Held]") -> "frozenset
     for one in report.entities:  # what is used comes first
         entity = one.draft.entity
         below = kernel.uses(f"{one.id.resource_type}:{one.id.name}", entity)
-        if any(id(getattr(used, "original", used)) in stale for used in below):
+        if any(id(_original(used)) in stale for used in below):
             stale.add(id(entity))
     return frozenset(stale)
+
+
+def _original(entity: Definition) -> Definition:
+    """Of a map, the task that is mapped."""
+    return entity.original if isinstance(entity, AnyTask) else entity

@@ -18,6 +18,9 @@ from flyte_nb.notebook.kernel.ports import CompiledPort
 from flyte_nb.notebook.looking.comparing import compared
 from flyte_nb.notebook.looking.details import Details, Places, as_written
 from flyte_nb.notebook.looking.exploring import Seen, Subject, graph_of_compiled
+from flyte_nb.sdk.entity import Definition
+from flyte_nb.sdk.launch_plan import LaunchPlan
+from flyte_nb.sdk.workflow import Workflow
 
 
 def graph(kernel: Kernel, arguments: Arguments) -> None:
@@ -114,15 +117,16 @@ class _Following:
         return draw(now, is_other)
 
 
-def _workflow(entity: Any) -> Any:
+def _workflow(entity: "Definition | str | None") -> "Workflow | None":
     """The workflow that is drawn for an entity; a task has none."""
-    kind = getattr(entity, "resource_type", "")
-    if kind == "launch_plan":
+    if isinstance(entity, LaunchPlan):
         return entity.workflow
-    return entity if kind == "workflow" else None
+    return entity if isinstance(entity, Workflow) else None
 
 
-def subject_of(kernel: Kernel, entity: Any, *, engine: LayoutEngine = layered) -> Subject:
+def subject_of(
+    kernel: Kernel, entity: "Workflow | str", *, engine: LayoutEngine = layered
+) -> Subject:
     """What there is to see of a workflow of this notebook, or of a registered name."""
     session = kernel.session
     humanize = kernel.cells.humanize
@@ -147,12 +151,10 @@ def _places(kernel: Kernel, compiled: CompiledPort) -> Places:
     """Where nodes are called and what they run is defined."""
     calls: dict[tuple[str, str], Location] = {}
     definitions: dict[str, Location] = {}
-    templates = [compiled.template]
+    templates: list[object] = [compiled.template]
     for draft in compiled.drafts:
         templates.append(draft.spec)
-        location = getattr(draft.entity, "location", None)
-        if location is not None:
-            definitions[draft.id.name] = location
+        definitions[draft.id.name] = draft.entity.location
     for template in templates:
         if isinstance(template, WorkflowTemplate):
             for node in template.nodes:
@@ -161,15 +163,17 @@ def _places(kernel: Kernel, compiled: CompiledPort) -> Places:
     return Places(calls, definitions, kernel.cells.place)
 
 
-def _chosen(kernel: Kernel, name: str) -> Any:
+def _chosen(kernel: Kernel, name: str) -> "Workflow | str":
     """The workflow of that name; without a name the one that was defined last."""
     if name:
         entity = kernel.entity(name)
-        kind = getattr(entity, "resource_type", "")
-        if kind == "task":
+        if isinstance(entity, str):
+            return entity
+        workflow = _workflow(entity)
+        if workflow is None:
             raise UsageError(f"{name} is a task, and a task has no graph. Name a workflow.")
-        return _workflow(entity) or entity
-    workflows = [value for value in kernel.entities().values() if value.resource_type == "workflow"]
+        return workflow
+    workflows = [value for value in kernel.entities().values() if isinstance(value, Workflow)]
     if not workflows:
         raise UsageError("The notebook defines no workflow yet. Put @workflow on a function.")
     return workflows[-1]

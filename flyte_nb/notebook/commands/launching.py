@@ -12,6 +12,7 @@ from flyte_nb.notebook.form.reading import Unreadable
 from flyte_nb.notebook.kernel.failures import Interrupted
 from flyte_nb.notebook.kernel.kernel import Kernel
 from flyte_nb.notebook.kernel.ports import ExecutionPort
+from flyte_nb.sdk.workflow import Workflow
 
 
 def launch(kernel: Kernel, arguments: Arguments) -> "ExecutionPort | None":
@@ -42,11 +43,7 @@ def launch(kernel: Kernel, arguments: Arguments) -> "ExecutionPort | None":
 
 
 def _only_workflow(kernel: Kernel) -> str:
-    workflows = [
-        name
-        for name, e in kernel.entities().items()
-        if getattr(e, "resource_type", "") == "workflow"
-    ]
+    workflows = [name for name, e in kernel.entities().items() if isinstance(e, Workflow)]
     if len(workflows) == 1:
         return workflows[0]
     known = ", ".join(workflows) or "none yet"

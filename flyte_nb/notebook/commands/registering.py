@@ -68,8 +68,7 @@ def _own(kernel: Kernel, name: str) -> Entity:
     entity = kernel.entity(name)
     if isinstance(entity, str):
         raise UsageError(f"{name!r} is not defined in this notebook, so it cannot be registered.")
-    own: Entity = entity
-    return own
+    return entity
 
 
 def _defined_now(kernel: Kernel) -> "list[Entity]":
@@ -208,8 +207,7 @@ def held_note(kernel: Kernel, held: Held) -> str:
 
 
 def _label(kernel: Kernel, entity: Entity) -> str:
-    location = getattr(getattr(entity, "workflow", entity), "location", None)
-    return kernel.cells.label(location.filename) if location is not None else ""
+    return kernel.cells.label(entity.location.filename)
 
 
 def _again(kernel: Kernel, name: str) -> str:

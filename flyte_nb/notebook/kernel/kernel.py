@@ -7,17 +7,19 @@ here draws; nothing here knows a command.
 import difflib
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 from flyte_nb.api.errors import UsageError
-from flyte_nb.api.identifiers import MAIN_MODULE
+from flyte_nb.api.ports import Entity
 from flyte_nb.discovery.notebook import NotebookRegistrar
 from flyte_nb.notebook.kernel.cells import CellRegistry, Stale, stale_entities
 from flyte_nb.notebook.kernel.ports import ExecutionPort, SessionPort
 from flyte_nb.notebook.kernel.redrawing import Redraws
 from flyte_nb.notebook.kernel.staleness import Held, Uses, held
-
-_ENTITY_KINDS = frozenset({"task", "workflow", "launch_plan"})
+from flyte_nb.sdk.callee import Callee
+from flyte_nb.sdk.drafts import entity_name
+from flyte_nb.sdk.entity import Definition
+from flyte_nb.sdk.workflow import Workflow
 
 
 class Live(Protocol):
@@ -104,9 +106,9 @@ class Kernel:
                 view.close()
         self._live.clear()
 
-    def entities(self) -> "dict[str, Any]":
+    def entities(self) -> "dict[str, Definition]":
         """The notebook's tasks, workflows and launch plans by variable, in the order of definition."""
-        found: dict[str, Any] = {}
+        found: dict[str, Definition] = {}
         seen: set[int] = set()
         for name, value in list(self.namespace.items()):
             if not name.startswith("_") and is_entity(value) and id(value) not in seen:
@@ -114,7 +116,7 @@ class Kernel:
                 found[name] = value
         return found
 
-    def entity(self, name: str) -> Any:
+    def entity(self, name: str) -> "Definition | str":
         """What a person calls `name`: a variable, a function's name, or a full registered name.
 
         Returns:
@@ -128,11 +130,10 @@ class Kernel:
         if name in entities:
             return entities[name]
         for value in entities.values():
-            short = getattr(value, "short_name", "")
-            module = getattr(value, "module", MAIN_MODULE)
-            if name == short or (short and name.endswith(f".{short}") and self._is(value, name)):
+            short = value.short_name
+            if name == short or (name.endswith(f".{short}") and self._is(value, name)):
                 return value
-            if name == f"{module}.{short}":
+            if name == f"{value.module}.{short}":
                 return value
         if "." in name:
             return name
@@ -148,12 +149,11 @@ class Kernel:
             f"There is no task or workflow {name!r} in this notebook; it has: {known}.{advice}"
         )
 
-    def full_name(self, entity: Any) -> str:
+    def full_name(self, entity: Entity) -> str:
         """What an entity of this notebook is registered as."""
-        fixed: str = getattr(entity, "fixed_name", "")
-        return fixed or self.session.scope.full_name(entity.module, entity.short_name)
+        return entity_name(entity, self.session.scope)
 
-    def _is(self, value: Any, full_name: str) -> bool:
+    def _is(self, value: Definition, full_name: str) -> bool:
         return self.full_name(value) == full_name
 
     def execution(self, name: str = "") -> ExecutionPort:
@@ -178,8 +178,10 @@ class Kernel:
     def stale(self, names: "Iterable[str]") -> "tuple[Stale, ...]":
         """Which of these entities speak of a class that was defined again since."""
         entities = self.entities()
+        known = {name: entities[name] for name in names if name in entities}
         functions = {
-            name: getattr(entities[name], "function", None) for name in names if name in entities
+            name: entity.function if isinstance(entity, Callee) else None
+            for name, entity in known.items()
         }
         return stale_entities(functions, self.namespace)
 
@@ -187,20 +189,16 @@ class Kernel:
         """Which entities still use an object that was defined again since."""
         return held(self.entities(), self.namespace, self.uses)
 
-    def uses(self, name: str, entity: Any) -> "tuple[Any, ...]":
+    def uses(self, name: str, entity: Entity) -> "tuple[Definition, ...]":
         """What an entity refers to directly; `name` is what it is remembered by."""
         session = self.session
 
-        def trace(workflow: Any) -> "tuple[Any, ...]":
-            found: tuple[Any, ...] = workflow.trace(session.registry, session.scope).entities
-            return found
+        def trace(workflow: Workflow) -> "tuple[Definition, ...]":
+            return workflow.trace(session.registry, session.scope).entities
 
         return self._uses.of(name, entity, trace)
 
 
-def is_entity(value: Any) -> bool:
-    """Whether the value is a task, a workflow or a launch plan of ours."""
-    return (
-        type(value).__module__.startswith("flyte_nb.")
-        and getattr(value, "resource_type", None) in _ENTITY_KINDS
-    )
+def is_entity(value: object) -> "TypeGuard[Definition]":
+    """Whether the value is a task, a workflow or a launch plan."""
+    return isinstance(value, Definition)

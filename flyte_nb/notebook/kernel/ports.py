@@ -4,17 +4,24 @@ The session that fulfils these is made in `flyte_nb.session.session`, one floor 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.ports import Entity
 from flyte_nb.api.problems import Problem
-from flyte_nb.api.specs import TypedInterface
+from flyte_nb.api.specs import TaskTemplate, TypedInterface, WorkflowTemplate
 from flyte_nb.bundle.stage import Progress
+from flyte_nb.drafting.draft import Draft
 from flyte_nb.drafting.reports import Report
 from flyte_nb.executions.views import ExecutionView
 from flyte_nb.registering.bundle_view import Bundle
 from flyte_nb.registering.views import RegisteredEntity, Registration
+from flyte_nb.types.registry import Registry
+
+if TYPE_CHECKING:
+    from flyte_nb.client.fetching import Launchable, Registered  # which loads gRPC
 
 
 class ExecutionPort(Protocol):
@@ -58,12 +65,12 @@ class CompiledPort(Protocol):
         ...
 
     @property
-    def closure(self) -> Any:
+    def closure(self) -> "CompiledWorkflowClosure | None":
         """The `CompiledWorkflowClosure`, or `None` when it did not compile."""
         ...
 
     @property
-    def template(self) -> Any:
+    def template(self) -> "WorkflowTemplate | TaskTemplate | None":
         """The `api.specs.WorkflowTemplate` as far as it could be traced."""
         ...
 
@@ -73,8 +80,8 @@ class CompiledPort(Protocol):
         ...
 
     @property
-    def drafts(self) -> "tuple[Any, ...]":
-        """It and all it uses (`client.drafts.Draft`), as far as they could be made."""
+    def drafts(self) -> "tuple[Draft, ...]":
+        """It and all it uses, as far as they could be made."""
         ...
 
 
@@ -87,8 +94,8 @@ class SessionPort(Protocol):
         ...
 
     @property
-    def registry(self) -> Any:
-        """The `types` registry."""
+    def registry(self) -> Registry:
+        """The types."""
         ...
 
     @property
@@ -106,13 +113,13 @@ class SessionPort(Protocol):
         """Register these and all they refer to; an entity's fate is told as it is known."""
         ...
 
-    def bundle(self, *entities: Any) -> Bundle:
+    def bundle(self, *entities: Entity) -> Bundle:
         """What travels with the tasks that these use, and why; sends nothing."""
         ...
 
     def launch(
         self,
-        entity: Any,
+        entity: "Launchable",
         inputs: "Mapping[str, Any]",
         *,
         version: "str | None" = None,
@@ -129,19 +136,19 @@ class SessionPort(Protocol):
         """The newest executions, newest first."""
         ...
 
-    def fetch_workflow(self, name: str, version: "str | None" = None) -> Any:
+    def fetch_workflow(self, name: str, version: "str | None" = None) -> "Registered":
         """A registered workflow (`client.fetching.Registered`)."""
         ...
 
-    def compile(self, entity: Any) -> CompiledPort:
+    def compile(self, entity: Entity) -> CompiledPort:
         """Compile without registering; every problem at once."""
         ...
 
-    def compile_all(self, *entities: Any) -> Report:
+    def compile_all(self, *entities: Entity) -> Report:
         """Compile several together; each with its problems."""
         ...
 
-    def interface(self, entity: Any) -> "tuple[TypedInterface, Mapping[str, Any]]":
+    def interface(self, entity: "Launchable") -> "tuple[TypedInterface, Mapping[str, Any]]":
         """The interface of a registered entity, and the defaults of its inputs."""
         ...
 

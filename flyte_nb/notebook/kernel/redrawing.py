@@ -14,7 +14,10 @@ from flyte_nb.drafting.names_held import held_names, same_names
 from flyte_nb.notebook.kernel.staleness import globals_of
 from flyte_nb.notebook.paper import theme
 from flyte_nb.notebook.paper.html import element
+from flyte_nb.sdk.entity import Definition
 from flyte_nb.sdk.hints import undecorated
+from flyte_nb.sdk.launch_plan import LaunchPlan
+from flyte_nb.sdk.workflow import Workflow
 
 _MOST = 24  # displays that are kept up to date; older ones stay as they are
 
@@ -27,7 +30,7 @@ class Shown(NamedTuple):
 
     cell_id: str
     state: State
-    current: "Callable[[], Mapping[str, Any]]"
+    current: "Callable[[], Mapping[str, Definition]]"
     """What its variables hold now."""
     draw: "Callable[[], Mapping[str, Any] | None]"
     """Its mime bundle as of now; `None` leaves it as it is."""
@@ -43,7 +46,7 @@ class Redraws:
     def keep(
         self,
         cell_id: str,
-        current: "Callable[[], Mapping[str, Any]]",
+        current: "Callable[[], Mapping[str, Definition]]",
         draw: "Callable[[], Mapping[str, Any] | None]",
         show: "Callable[[Mapping[str, Any]], None]",
     ) -> None:
@@ -67,15 +70,15 @@ class Redraws:
                 each.show(_with_reason(bundle, label))
 
 
-def _state(entities: "Mapping[str, Any]") -> State:
+def _state(entities: "Mapping[str, Definition]") -> State:
     """Cheap to make: no body is traced."""
     return {name: (entity, *_names(entity)) for name, entity in entities.items()}
 
 
-def _names(entity: Any) -> "tuple[Any, ...]":
-    if entity.resource_type == "task":
+def _names(entity: Definition) -> "tuple[Any, ...]":
+    workflow = entity.workflow if isinstance(entity, LaunchPlan) else entity
+    if not isinstance(workflow, Workflow):
         return ()
-    workflow = getattr(entity, "workflow", entity)
     names = held_names(workflow)
     if names is not None:
         return names

@@ -11,9 +11,14 @@ from functools import partial
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
-from flyte_nb.api.identifiers import LAUNCH_PLAN, MAIN_MODULE, WORKFLOW
+from flyte_nb.api.identifiers import MAIN_MODULE
+from flyte_nb.api.ports import Entity
 from flyte_nb.drafting.names_held import held_names, same_names
+from flyte_nb.sdk.callee import Callee
+from flyte_nb.sdk.entity import Definition
 from flyte_nb.sdk.kinds.map_task import MapTask
+from flyte_nb.sdk.launch_plan import LaunchPlan
+from flyte_nb.sdk.workflow import Workflow
 
 _MOST_VALUES = 2_000  # that are looked at for one holder
 _MISSING = object()
@@ -24,10 +29,10 @@ class Held(NamedTuple):
 
     user: str
     """The variable that holds the entity."""
-    user_entity: Any
-    old: Any
+    user_entity: Definition
+    old: Definition
     """What it still uses."""
-    new: Any
+    new: Definition
     """What has that name now."""
     holder: str
     """The variable that holds `old`; the user's own, when it is in its closure or defaults."""
@@ -37,17 +42,17 @@ class Uses:
     """What workflows refer to; each is traced again only when a name in it may mean something else."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[tuple[Any, ...] | None, tuple[Any, ...]]] = {}
+        self._known: dict[str, tuple[tuple[Any, ...] | None, tuple[Definition, ...]]] = {}
 
     def of(
-        self, name: str, entity: Any, trace: "Callable[[Any], tuple[Any, ...]]"
-    ) -> "tuple[Any, ...]":
+        self, name: str, entity: Entity, trace: "Callable[[Workflow], tuple[Definition, ...]]"
+    ) -> "tuple[Definition, ...]":
         """The entities that `entity`, which the variable `name` holds, refers to directly."""
-        if entity.resource_type == LAUNCH_PLAN:
+        if isinstance(entity, LaunchPlan):
             return (entity.workflow,)
         if isinstance(entity, MapTask):
             return (entity.original,)
-        if entity.resource_type != WORKFLOW:
+        if not isinstance(entity, Workflow):
             return ()
         names = held_names(entity)
         known = self._known.get(name)
@@ -59,9 +64,9 @@ class Uses:
 
 
 def held(
-    entities: "Mapping[str, Any]",
+    entities: "Mapping[str, Definition]",
     namespace: "Mapping[str, Any]",
-    uses: "Callable[[str, Any], Iterable[Any]]",
+    uses: "Callable[[str, Definition], Iterable[Definition]]",
 ) -> "tuple[Held, ...]":
     """Every entity that refers to an object which its name does not mean any more.
 
@@ -80,27 +85,27 @@ def held(
     return tuple(found)
 
 
-def now(entity: Any, namespace: "Mapping[str, Any]") -> Any:
+def now(entity: Definition, namespace: "Mapping[str, Any]") -> "Definition | None":
     """What the entity's own name means now: itself, another one, or `None` when it is no entity."""
     if entity.module == MAIN_MODULE:
         value = namespace.get(entity.short_name, _MISSING)
-        if entity.resource_type == LAUNCH_PLAN and value is _MISSING:
+        if isinstance(entity, LaunchPlan) and value is _MISSING:
             value = _launch_plan(entity, namespace)
     else:
         value = getattr(sys.modules.get(entity.module), entity.short_name, _MISSING)
-    is_same_kind = getattr(value, "resource_type", "") == entity.resource_type
-    if not is_same_kind or value.module != entity.module:
+    if not isinstance(value, Definition) or value.resource_type != entity.resource_type:
         return None
-    return value if value.short_name == entity.short_name else None
+    is_named_so = (value.module, value.short_name) == (entity.module, entity.short_name)
+    return value if is_named_so else None
 
 
-def _launch_plan(entity: Any, namespace: "Mapping[str, Any]") -> Any:
+def _launch_plan(entity: LaunchPlan, namespace: "Mapping[str, Any]") -> LaunchPlan:
     """A launch plan's name is no variable's: the one that has it now, unless several have."""
     named = [
         value
         for variable, value in list(namespace.items())
         if not variable.startswith("_")
-        and type(value) is type(entity)
+        and isinstance(value, LaunchPlan)
         and value.short_name == entity.short_name
     ]
     if any(value is entity for value in named) or len(named) != 1:
@@ -108,9 +113,9 @@ def _launch_plan(entity: Any, namespace: "Mapping[str, Any]") -> Any:
     return named[0]
 
 
-def _holder(entity: Any, target: Any) -> str:
+def _holder(entity: Definition, target: Definition) -> str:
     """The variable by which `entity` reaches `target`; empty when it holds it itself."""
-    if entity.resource_type == LAUNCH_PLAN:
+    if not isinstance(entity, Callee):
         return ""
     waiting: list[tuple[str, Any]] = [("", entity.function)]
     seen: set[int] = set()
@@ -119,7 +124,7 @@ def _holder(entity: Any, target: Any) -> str:
         if id(value) in seen:
             continue
         seen.add(id(value))
-        if value is target or getattr(value, "original", None) is target:  # or a map over it
+        if value is target or (isinstance(value, MapTask) and value.original is target):
             return owner
         if isinstance(value, FunctionType):
             waiting += [(owner, item) for item in _captured(value)]
@@ -163,7 +168,7 @@ def _inside(value: Any) -> "Iterator[Any]":
         yield from value
     elif isinstance(value, dict):
         yield from value.values()
-    elif getattr(value, "resource_type", None) is not None:
+    elif isinstance(value, Definition):
         return  # another entity: what it holds is its own affair
     elif isinstance(value, partial):
         yield from (value.func, *value.args, *value.keywords.values())

@@ -11,6 +11,9 @@ from typing import Any
 from flyte_nb.api.errors import FlyteNbError, UsageError
 from flyte_nb.notebook import arguments as args
 from flyte_nb.notebook.kernel.kernel import Kernel
+from flyte_nb.sdk.callee import Callee
+from flyte_nb.sdk.hints import parameters_of, undecorated
+from flyte_nb.sdk.launch_plan import LaunchPlan
 
 _LINE = re.compile(r"^\s*(?:\w+\s*=\s*)?%flyte(?:\s+(?P<rest>.*))?$")
 
@@ -70,11 +73,11 @@ def _arguments(
 
 def _inputs(kernel: Kernel, name: str) -> "Iterable[str]":
     entity = kernel.entities().get(name)
-    function = getattr(entity, "function", None)
-    code = getattr(function, "__code__", None)
-    if code is None:
+    callee = entity.workflow if isinstance(entity, LaunchPlan) else entity
+    if entity is None or not isinstance(callee, Callee):
         return ()
-    return [f"{name}=" for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]]
+    names = parameters_of(undecorated(callee.function)).names
+    return [f"{each}=" for each in names if each not in entity.fixed_inputs]
 
 
 def _executions(kernel: Kernel) -> "Iterable[str]":
