@@ -259,13 +259,13 @@ def _captured(fingerprinter: Fingerprinter, parts: "list[Part]") -> "tuple[Captu
         user = fingerprinter.parts.get(part.user)
         found.append(
             Captured(
-                part.name,
-                part.size_bytes,
-                part.kind,
-                part.kind in DATA_KINDS and named_like_a_secret(part.name),
-                part.key,
-                user.name if user is not None else "",
-                place_of(part, fingerprinter),
+                name=part.name,
+                size_bytes=part.size_bytes,
+                kind=part.kind,
+                secret_like=part.kind in DATA_KINDS and named_like_a_secret(part.name),
+                key=part.key,
+                user=user.name if user is not None else "",
+                place=place_of(part, fingerprinter),
             )
         )
     return tuple(sorted(found, key=lambda item: (-item.size_bytes, item.name)))

@@ -59,16 +59,22 @@ def compile_entity(
         template = None
         if isinstance(entity, Workflow):
             template = entity.trace(registry, scope, data=data).template
-        return Compiled(entity, name, template, None, (*error.problems, *extra))
+        return Compiled(
+            entity=entity,
+            name=name,
+            template=template,
+            closure=None,
+            problems=(*error.problems, *extra),
+        )
     own = next(item for item in drafts if item.key == (entity.resource_type, name))
     problems = list(own.problems)
     problems.extend(problem for draft in drafts if draft is not own for problem in draft.problems)
     problems.extend(problem for problem in extra if problem not in problems)
     return Compiled(
-        entity,
-        name,
-        own.spec if isinstance(own.spec, (WorkflowTemplate, TaskTemplate)) else None,
-        own.closure if not problems else None,
-        tuple(problems),
-        tuple(drafts),
+        entity=entity,
+        name=name,
+        template=own.spec if isinstance(own.spec, (WorkflowTemplate, TaskTemplate)) else None,
+        closure=own.closure if not problems else None,
+        problems=tuple(problems),
+        drafts=tuple(drafts),
     )

@@ -47,7 +47,9 @@ class Drafts:
             unread: Names of specs that are there and could not be read. What refers to one is not whole,
                 and has no problem of its own for it.
         """
-        self._settings = Settings(scope, registry, image or UNVERSIONED, data, pack)
+        self._settings = Settings(
+            scope=scope, registry=registry, image=image or UNVERSIONED, data=data, pack=pack
+        )
         self._lookup = lookup
         self._unread = unread
         self._made = Made()

@@ -185,7 +185,12 @@ class _Comparison:
             parts=tuple(parts),
             gone=tuple(key for key in known or {} if key not in packed.parts),
             members=tuple(
-                BundleMember(item.name, item.kind, item.size, there.get(item.sha256))
+                BundleMember(
+                    name=item.name,
+                    kind=item.kind,
+                    size_bytes=item.size,
+                    is_there=there.get(item.sha256),
+                )
                 for item in contents
             ),
             requirements=tuple(sorted(needed)),
@@ -217,7 +222,14 @@ class _Comparison:
             state = NEW
         else:
             state = UNCHANGED if known[item.key] == packed.parts[item.key] else CHANGED
-        return BundlePart(item.name, item.kind, item.size_bytes, _why(item), item.place, state)
+        return BundlePart(
+            name=item.name,
+            kind=item.kind,
+            size_bytes=item.size_bytes,
+            why=_why(item),
+            place=item.place,
+            state=state,
+        )
 
     def _there(self, contents: Contents, before: Any) -> "dict[str, bool | None]":
         """Which members are stored already, by digest."""

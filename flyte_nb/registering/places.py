@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.identifiers import Scope
+from flyte_nb.api.ports import StagingArea
 from flyte_nb.api.version import __version__
 from flyte_nb.client.admin_client import AdminClient
 from flyte_nb.client.data import KernelData
@@ -79,7 +80,7 @@ def place_for(
     folder = _staging(env) or root
     bundles = f"{folder}/bundles" if folder else ""
 
-    def staging(client: AdminClient) -> Any:
+    def staging(client: AdminClient) -> StagingArea:
         if bundles:
             return DirectoryStaging(bundles, open_stores(), seen=data.seen)
         return UploadStaging(Uploads(client, project=scope.project, domain=scope.domain))
@@ -88,7 +89,15 @@ def place_for(
         python=python_minor(), version=__version__
     )
     here = bundles if bundles.startswith("file://") else ""
-    return Place(scope, registry, image, staging, data=data, local_roots=tuple(roots), bundles=here)
+    return Place(
+        scope=scope,
+        registry=registry,
+        image=image,
+        staging=staging,
+        data=data,
+        local_roots=tuple(roots),
+        bundles=here,
+    )
 
 
 class Baked(NamedTuple):

@@ -275,11 +275,11 @@ class _Run:
     ) -> None:
         packed = draft.packed
         entity = RegisteredEntity(
-            draft.id,
-            state,
-            reason,
-            uploaded,
-            tuple(problems),
+            id=draft.id,
+            state=state,
+            why=reason,
+            uploaded_bytes=uploaded,
+            problems=tuple(problems),
             warnings=tuple(packed.warnings) if packed is not None else (),
             captured=tuple(packed.captured) if packed is not None else (),
         )
@@ -289,7 +289,7 @@ class _Run:
     def _registration(self) -> Registration:
         entities = tuple(self._fates[key] for key in self._order if key in self._fates)
         return Registration(
-            entities,
+            entities=entities,
             uploaded_bytes=sum(entity.uploaded_bytes for entity in entities),
             rpcs=self._client.rpcs,
             elapsed_s=time.perf_counter() - self._started,

@@ -195,28 +195,28 @@ def context_from(
 
         working_directory = tempfile.gettempdir()
     return ExecutionContext(
-        ExecutionId(
-            env.get("FLYTE_INTERNAL_EXECUTION_PROJECT", ""),
-            env.get("FLYTE_INTERNAL_EXECUTION_DOMAIN", ""),
-            name or "local",
+        execution_id=ExecutionId(
+            project=env.get("FLYTE_INTERNAL_EXECUTION_PROJECT", ""),
+            domain=env.get("FLYTE_INTERNAL_EXECUTION_DOMAIN", ""),
+            name=name or "local",
         ),
-        Identifier(
-            TASK,
-            env.get("FLYTE_INTERNAL_TASK_PROJECT", ""),
-            env.get("FLYTE_INTERNAL_TASK_DOMAIN", ""),
-            env.get("FLYTE_INTERNAL_TASK_NAME", ""),
-            env.get("FLYTE_INTERNAL_TASK_VERSION", ""),
+        task_id=Identifier(
+            resource_type=TASK,
+            project=env.get("FLYTE_INTERNAL_TASK_PROJECT", ""),
+            domain=env.get("FLYTE_INTERNAL_TASK_DOMAIN", ""),
+            name=env.get("FLYTE_INTERNAL_TASK_NAME", ""),
+            version=env.get("FLYTE_INTERNAL_TASK_VERSION", ""),
         ),
-        working_directory,
-        raw_output_prefix,
-        Secrets(env, is_local=not name),
-        datetime.now(timezone.utc),
-        int(env.get("FLYTE_ATTEMPT_NUMBER") or 0),
-        _workflow(env.get("FLYTE_INTERNAL_EXECUTION_WORKFLOW", "")),
-        Checkpoint(files, working_directory),
-        [],
-        files,
-        publish,
+        working_directory=working_directory,
+        raw_output_prefix=raw_output_prefix,
+        secrets=Secrets(env, is_local=not name),
+        execution_date=datetime.now(timezone.utc),
+        attempt=int(env.get("FLYTE_ATTEMPT_NUMBER") or 0),
+        workflow_id=_workflow(env.get("FLYTE_INTERNAL_EXECUTION_WORKFLOW", "")),
+        checkpoint=Checkpoint(files, working_directory),
+        decks=[],
+        files=files,
+        publish=publish,
     )
 
 

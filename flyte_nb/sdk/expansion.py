@@ -161,9 +161,9 @@ class _Below:
         }
         self.launch_plans.append(
             StartedLaunchPlan(
-                entity_name(launch_plan, self._scope),
-                interface._replace(inputs=inputs),
-                tuple(name for name in inputs if name not in signature.defaults),
+                name=entity_name(launch_plan, self._scope),
+                interface=interface._replace(inputs=inputs),
+                required=tuple(name for name in inputs if name not in signature.defaults),
             )
         )
 

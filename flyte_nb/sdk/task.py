@@ -241,6 +241,11 @@ def _secrets(secrets: Any) -> "tuple[specs.SecretRequest, ...]":
         if not isinstance(secret, Secret):
             raise UsageError(f"secret_requests: {secret!r}: write Secret(group=…, key=…).")
     return tuple(
-        specs.SecretRequest(each.group, each.key, each.group_version, each.mount_requirement)
+        specs.SecretRequest(
+            group=each.group,
+            key=each.key,
+            group_version=each.group_version,
+            mount_requirement=each.mount_requirement,
+        )
         for each in secrets
     )

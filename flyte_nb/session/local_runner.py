@@ -136,7 +136,13 @@ class LocalRunner:
         compiled = compile_entity(workflow, scope, self._registry, data=self.data)
         if compiled.problems or compiled.closure is None:
             raise CompileFailed(f"{workflow.short_name} cannot run.", compiled.problems)
-        known = _Known(names, templates, readings, compiled.closure, tasks)
+        known = _Known(
+            names=names,
+            templates=templates,
+            readings=readings,
+            closure=compiled.closure,
+            tasks=tasks,
+        )
         with self._lock:
             self._known[name] = known
         return known

@@ -104,10 +104,12 @@ def _found(session: Sees, entity: Launchable) -> _Found:
     check_entity(entity)
     compiled = session.compile(entity)
     if compiled.closure is not None and not compiled.problems:
-        return _Found(graph_of(compiled.closure), (), compiled.closure, compiled.name)
+        return _Found(graph_of(compiled.closure), closure=compiled.closure, name=compiled.name)
     if isinstance(entity, Spec) and entity.resource_type == TASK:
         interface = interface_of(entity.message.template)
-        return _Found(_of_task(compiled.name, interface), compiled.problems, None, compiled.name)
+        return _Found(
+            _of_task(compiled.name, interface), problems=compiled.problems, name=compiled.name
+        )
     template = compiled.template
     if isinstance(template, WorkflowTemplate):
         subs = {
@@ -116,11 +118,11 @@ def _found(session: Sees, entity: Launchable) -> _Found:
             if isinstance(draft.spec, WorkflowTemplate)
         }
         graph = graph_of_template(template, sub_workflows=subs)
-        return _Found(graph, compiled.problems, None, compiled.name)
+        return _Found(graph, problems=compiled.problems, name=compiled.name)
     if template is None:
-        return _Found(Graph(compiled.name, (), ()), compiled.problems, None, compiled.name)
+        return _Found(Graph(compiled.name, (), ()), problems=compiled.problems, name=compiled.name)
     graph = _of_task(compiled.name, template.interface)
-    return _Found(graph, compiled.problems, None, compiled.name)
+    return _Found(graph, problems=compiled.problems, name=compiled.name)
 
 
 def _registered(session: Sees, entity: Registered) -> _Found:
@@ -130,7 +132,7 @@ def _registered(session: Sees, entity: Registered) -> _Found:
     if entity.resource_type == TASK:
         return _Found(_of_task(entity.name, entity.interface), name=entity.name)
     closure = entity.message.closure.compiled_workflow
-    return _Found(graph_of(closure), (), closure, entity.name)
+    return _Found(graph_of(closure), closure=closure, name=entity.name)
 
 
 def _of_task(name: str, interface: TypedInterface) -> Graph:

@@ -3,6 +3,9 @@
 import pytest
 from IPython.core.completer import provisionalcompleter
 
+from flyte_nb.api.identifiers import Identifier
+from flyte_nb.api.specs import TypedInterface
+from flyte_nb.client.fetching import Registered
 from flyte_nb.notebook.shell.completer import candidates
 
 
@@ -31,6 +34,27 @@ def test_what_fits_is_offered(pipeline, line, fragment, offered):
 @pytest.mark.parametrize("line", ["flyte re", "%flyter re", "x = 1", "%flyte", "print('%flyte re"])
 def test_other_lines_are_left_alone(pipeline, line):
     assert candidates(pipeline.kernel, line) is None
+
+
+def test_a_decorated_task_offers_the_inputs_that_its_author_wrote(pipeline):
+    pipeline.run(
+        "import functools\nfrom flyte_nb import LaunchPlan, task\n"
+        "def counted(function):\n"
+        "    @functools.wraps(function)\n    def wrapper(*args, **kwargs): return function(*args)\n"
+        "    return wrapper\n"
+        "@task\n@counted\ndef decorated(rows: int, depth: int = 1) -> int:\n    return rows\n"
+        "night = LaunchPlan(pipeline, name='night', fixed_inputs={'n': 1})"
+    )
+    assert candidates(pipeline.kernel, "%flyte launch decorated ") == ("", ["rows=", "depth="])
+    assert candidates(pipeline.kernel, "%flyte launch night ") == ("", [])
+
+
+def test_what_was_fetched_is_no_definition_of_the_notebook(pipeline):
+    id = Identifier("workflow", "p", "d", "other.fetched", "v")
+    found = Registered(id, TypedInterface({}, {}), {}, None)
+    pipeline.shell.user_ns["fetched"] = found
+    assert "fetched" not in pipeline.kernel.entities()
+    assert pipeline.kernel.held() == ()
 
 
 def test_completing_never_connects(pipeline):

@@ -1,12 +1,14 @@
 """Pictures of entities: phases by path, tasks between inputs and outputs, clear refusals."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flyte_nb import task, workflow
+from flyte_nb import LaunchPlan, task, workflow
 from flyte_nb.api.errors import RemoteError, UsageError
 from flyte_nb.api.identifiers import Scope
+from flyte_nb.discovery.specs.registrar import read_specs
 from flyte_nb.drafting.compiling import Compiled, compile_entity
 from flyte_nb.executions.paths import phases_of
 from flyte_nb.executions.views import NodeView
@@ -28,6 +30,25 @@ def inner(url: str) -> int:
 @workflow
 def outer(url: str) -> int:
     return inner(url=url)
+
+
+SPECS = """
+kind: Task
+id: {name: files.count}
+type: raw-container
+interface:
+  inputs: {variables: {n: {type: {simple: INTEGER}}}}
+  outputs: {variables: {o0: {type: {simple: INTEGER}}}}
+container: {image: x, command: [count]}
+---
+kind: Workflow
+id: {name: files.flow}
+nodes: [{id: n0, task_node: {reference_id: {name: files.gone}}}]
+---
+kind: LaunchPlan
+id: {name: files.plan}
+workflow_id: {name: files.gone}
+"""
 
 
 class Here:
@@ -93,6 +114,17 @@ def test_compared_with_nothing_all_is_new_and_a_task_cannot_be_compared() -> Non
         picture(Here(), load, diff=True)
 
 
-def test_what_is_no_entity_is_refused() -> None:
+@pytest.mark.parametrize("value", [3, LaunchPlan, Here()])
+def test_what_is_no_entity_is_refused(value: Any) -> None:
     with pytest.raises(UsageError, match="is no task, workflow or launch plan"):
-        picture(Here(), 3)
+        picture(Here(), value)
+
+
+def test_a_spec_from_a_file_has_a_graph(tmp_path: Path) -> None:
+    path = tmp_path / "specs.yaml"
+    path.write_text(SPECS)
+    counted, flow, plan = read_specs([str(path)]).specs
+    titles = [node.title for node in picture(Here(), counted).graph.nodes]
+    assert titles == ["inputs", "count", "outputs"]
+    assert picture(Here(), flow).problems[0].code == "TaskReferenceNotFound"
+    assert picture(Here(), plan).problems[0].code == "WorkflowReferenceNotFound"

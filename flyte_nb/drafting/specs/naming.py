@@ -61,8 +61,9 @@ class Entry:
         """Whether the version was given, and does not follow from the content."""
         self.id = Identifier(spec.resource_type, own.project, own.domain, own.name, own.version)
         self._embedded: dict[Name, dict[str, Any]] = {}
-        self._own_subs = len(getattr(self.message, "sub_workflows", ()))
-        for sub in getattr(self.message, "sub_workflows", ()):
+        subs = self.message.sub_workflows if spec.resource_type == WORKFLOW else ()
+        self._own_subs = len(subs)
+        for sub in subs:
             _fill(sub.id, WORKFLOW, scope)
             id = identifier_from_idl(sub.id)
             self._embedded.setdefault(id[:4], {}).setdefault(id.version, sub)
@@ -78,10 +79,8 @@ class Entry:
     @property
     def needs_source(self) -> bool:
         """Whether it was made for fast registration, which uploads code beside it."""
-        template = getattr(self.message, "template", None)
         return self.id.resource_type == TASK and any(
-            _FAST.search(word)
-            for word in template.container.args  # type: ignore[union-attr]
+            _FAST.search(word) for word in self.message.template.container.args
         )
 
     def embedded(self, reference: Reference) -> Any:

@@ -81,7 +81,8 @@ def held(
             old = used.original if isinstance(used, MapTask) else used
             new = now(old, namespace)
             if new is not None and new is not old:
-                found.append(Held(name, entity, old, new, _holder(entity, old) or name))
+                holder = _holder(entity, old) or name
+                found.append(Held(user=name, user_entity=entity, old=old, new=new, holder=holder))
     return tuple(found)
 
 
