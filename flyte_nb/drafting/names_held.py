@@ -23,7 +23,7 @@ def held_names(workflow: Workflow) -> "tuple[Any, ...] | None":
     """
     found: list[Any] = []
     seen: set[int] = set()
-    waiting: list[Any] = [workflow]
+    waiting: list[Task | Workflow | LaunchPlan] = [workflow]
     while waiting:
         entity = waiting.pop()
         if id(entity) in seen:

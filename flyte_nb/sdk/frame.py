@@ -261,7 +261,7 @@ def _has_promise(value: Any) -> bool:
 def _item_codec(codec: Codec, kind: type) -> Codec:
     """The codec of the parts of a list or dict that holds promises."""
     wanted = MapCodec if kind is dict else ListCodec
-    for variant in getattr(codec, "variants", (codec,)):
+    for variant in codec.variants:
         if isinstance(variant, wanted):
             return variant.item
     raise CodecError(

@@ -46,6 +46,11 @@ class Codec:
         self.python_type = python_type
         self.literal_type = literal_type
 
+    @property
+    def variants(self) -> "tuple[Codec, ...]":
+        """The codecs of which one takes the value: those of a union's types, else this alone."""
+        return (self,)
+
     def encode(self, value: Any, data: "DataAccess | None") -> Literal:
         """The value as a literal; files that it needs are uploaded through `data`.
 

@@ -24,23 +24,27 @@ class UnionCodec(Codec):
         self._types = [_tagged(variant) for variant in variants]
         union = LiteralType(literal_types.UNION, tuple(self._types))
         super().__init__(python_type, union)
-        self.variants = variants
+        self._variants = tuple(variants)
         self.packs = all(variant.packs for variant in variants)
         self.imports = tuple(name for variant in variants for name in variant.imports)
+
+    @property
+    def variants(self) -> "tuple[Codec, ...]":
+        return self._variants
 
     def encode(self, value: Any, data: "DataAccess | None") -> Literal:
         index, encoded = self._first("encode", value, data)
         return Literal(literals.UNION, (encoded, self._types[index]))
 
     def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
-        inner, order = literal, list(range(len(self.variants)))
+        inner, order = literal, list(range(len(self._variants)))
         if literal.kind == literals.UNION:
             inner, stored = literal.value
             if stored.tag:
                 order = self._candidates(stored)
         for index in order:
             try:
-                return self.variants[index].decode(inner, data)
+                return self._variants[index].decode(inner, data)
             except CodecError:
                 continue
         raise unexpected(self, inner)
@@ -50,8 +54,8 @@ class UnionCodec(Codec):
 
     def unpack(self, plain: Any, data: "DataAccess | None") -> Any:
         # Exact types first: 1 is an int for int | float, in whichever order they stand.
-        exact = [variant for variant in self.variants if variant.accepts_exactly(plain)]
-        for variant in [*exact, *self.variants]:
+        exact = [variant for variant in self._variants if variant.accepts_exactly(plain)]
+        for variant in [*exact, *self._variants]:
             try:
                 return variant.unpack(plain, data)
             except CodecError:
@@ -59,27 +63,27 @@ class UnionCodec(Codec):
         raise mismatch(self, plain)
 
     def schema(self) -> "dict[str, Any]":
-        return {"anyOf": [variant.schema() for variant in self.variants]}
+        return {"anyOf": [variant.schema() for variant in self._variants]}
 
     def nearest(self, value: Any) -> Any:
-        for variant in self.variants:
+        for variant in self._variants:
             near = variant.nearest(value)
             if near is not None:
                 return near
         return None
 
     def accepts_exactly(self, value: Any) -> bool:
-        return any(variant.accepts_exactly(value) for variant in self.variants)
+        return any(variant.accepts_exactly(value) for variant in self._variants)
 
     def _first(self, method: str, value: Any, data: "DataAccess | None") -> "tuple[int, Any]":
         """The first variant that takes the value, and what it made of it."""
-        order = [i for i, variant in enumerate(self.variants) if variant.accepts_exactly(value)]
-        rest = [i for i in range(len(self.variants)) if i not in order]
-        rest.sort(key=lambda index: self.variants[index].transformer == "FlytePickle")
+        order = [i for i, variant in enumerate(self._variants) if variant.accepts_exactly(value)]
+        rest = [i for i in range(len(self._variants)) if i not in order]
+        rest.sort(key=lambda index: self._variants[index].transformer == "FlytePickle")
         homeless: NeedsStore | None = None
         for index in order + rest:
             try:
-                return index, getattr(self.variants[index], method)(value, data)
+                return index, getattr(self._variants[index], method)(value, data)
             except NeedsStore as error:
                 homeless = homeless or error
             except CodecError:

@@ -16,6 +16,7 @@ from flyte_nb.worker.interrupts import Interrupts
 from flyte_nb.worker.load import load
 
 if TYPE_CHECKING:
+    from flyte_nb.sdk.task import Task
     from flyte_nb.worker.report import Report
 
 _REHEARSALS = 16
@@ -159,13 +160,15 @@ class _AttemptRunner(DirectRunner):
         )
 
 
-def _as_main(task: Any) -> None:
+def _as_main(task: "Task") -> None:
     """Make what the notebook defined findable as `__main__.<name>`.
 
     So `pickle` and `multiprocessing` inside a task find the notebook's functions and classes, as
     they do in the notebook.
     """
-    namespace = getattr(getattr(task, "function", None), "__globals__", {})
+    namespace: dict[str, Any] = getattr(
+        task.function, "__globals__", {}
+    )  # any callable may be wrapped
     if namespace.get("__name__") != "__main__":
         return
     main = sys.modules["__main__"]

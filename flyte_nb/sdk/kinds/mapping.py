@@ -175,12 +175,11 @@ def _list_of(codec: Codec) -> ListCodec:
 
 def _optional(codec: Codec, registry: "Registry") -> Codec:
     nothing = registry.codec(type(None))
-    variants = getattr(codec, "variants", [codec])
-    if any(variant.literal_type == nothing.literal_type for variant in variants):
+    if any(variant.literal_type == nothing.literal_type for variant in codec.variants):
         return codec
     python_type: Any = codec.python_type
     optional = Optional[python_type]  # noqa: UP045 - `|` does not take every annotation
-    return UnionCodec(optional, [*variants, nothing])
+    return UnionCodec(optional, [*codec.variants, nothing])
 
 
 def _variables(own: "dict[str, Variable]", codecs: "dict[str, Codec]") -> "dict[str, Variable]":
