@@ -9,7 +9,7 @@ from flyte_nb.commands.targets import load, sorted_out
 from flyte_nb.commands.terminal import DONE, FAILED, out, session_of, show
 
 if TYPE_CHECKING:
-    from flyte_nb.registering.views import Registration
+    from flyte_nb.registering.views import RegisteredEntity, Registration
 
 
 def register(options: argparse.Namespace) -> int:
@@ -42,7 +42,7 @@ def register(options: argparse.Namespace) -> int:
     return worst
 
 
-def _print_entity(entity: Any) -> None:
+def _print_entity(entity: "RegisteredEntity") -> None:
     out(f"{entity.state:<10}{entity.id.resource_type:<12}{entity.id.name}  ({entity.why})")
     for warning in entity.warnings:
         out(f"          warning: {warning}")

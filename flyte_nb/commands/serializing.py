@@ -13,6 +13,7 @@ from typing import Any
 
 from flyte_nb.api.errors import CompileFailed, UsageError
 from flyte_nb.api.identifiers import Scope
+from flyte_nb.api.ports import Entity
 from flyte_nb.commands.files import file_name, write_atomically
 from flyte_nb.commands.targets import load, sorted_out
 from flyte_nb.commands.terminal import DONE, FAILED, out, scope_of, show
@@ -65,7 +66,7 @@ def _staging(options: argparse.Namespace, where: Path) -> str:
 
 
 def _write(
-    entities: "Sequence[Any]", scope: Scope, roots: "Sequence[Path]", wanted: "dict[str, Any]"
+    entities: "Sequence[Entity]", scope: Scope, roots: "Sequence[Path]", wanted: "dict[str, Any]"
 ) -> "list[str]":
     from flyte_nb.client.data import KernelData
     from flyte_nb.registering.places import STAGING, place_for

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import UsageError
+from flyte_nb.api.ports import Entity
 from flyte_nb.api.problems import Problem
 from flyte_nb.commands.terminal import DONE, FAILED, WRONG
 
@@ -30,7 +31,7 @@ class Targets(NamedTuple):
 class Found(NamedTuple):
     """What modules and spec files define, and what is wrong with the targets and the files."""
 
-    entities: "tuple[Any, ...]"
+    entities: "tuple[Entity, ...]"
     problems: "tuple[Problem, ...]"
 
 

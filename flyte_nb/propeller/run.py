@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 from flyteidl.core.literals_pb2 import LiteralMap
@@ -19,6 +19,7 @@ from flyte_nb.propeller.literal_store import Values
 from flyte_nb.propeller.plan import Plan, plan_of
 from flyte_nb.propeller.ports import Catalog
 from flyte_nb.propeller.records import Record
+from flyte_nb.sdk.task import AnyTask
 from flyte_nb.worker.failures import user_frames
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 def run_local(
     closure: "CompiledWorkflowClosure | Plan",
     inputs: LiteralMap,
-    tasks: Mapping[Identifier, Any],
+    tasks: Mapping[Identifier, AnyTask],
     registry: "Registry",
     *,
     data: "DataAccess | None" = None,

@@ -25,7 +25,7 @@ from flyte_nb.sdk.workflow import Trace, Workflow
 if TYPE_CHECKING:
     from flyte_nb.api.ports import DataAccess
     from flyte_nb.sdk.entity import Definition
-    from flyte_nb.sdk.kinds.dynamic import DynamicTask
+    from flyte_nb.sdk.task import Task
     from flyte_nb.types.registry import Registry
 
 PREFIX = "d"
@@ -45,7 +45,7 @@ class Expansion(NamedTuple):
 
 
 def expand(
-    task: "DynamicTask",
+    task: "Task",
     arguments: "dict[str, Any]",
     registry: "Registry",
     scope: Scope,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from flyte_nb.api.literals import Literal
     from flyte_nb.api.ports import DataAccess, Runner
-    from flyte_nb.sdk.kinds.dynamic import DynamicTask
+    from flyte_nb.sdk.task import Task
     from flyte_nb.types.registry import Registry
 
 UNVERSIONED = "dynamic"
@@ -23,7 +23,7 @@ UNVERSIONED = "dynamic"
 
 
 def answer(
-    task: "DynamicTask",
+    task: "Task",
     inputs: "dict[str, Literal]",
     registry: "Registry",
     data: "DataAccess",
@@ -68,7 +68,7 @@ def answer(
     return message
 
 
-def _scope(task: "DynamicTask", name: str, env: "Mapping[str, str]") -> Scope:
+def _scope(task: "Task", name: str, env: "Mapping[str, str]") -> Scope:
     """Where the task is registered; what it calls is registered beside it."""
     usual = Scope()
     main_module = usual.main_module

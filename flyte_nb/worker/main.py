@@ -100,7 +100,7 @@ def _attempt(pipe: Pipe, interrupts: Interrupts) -> "dict[str, Any]":
         return {"kind": "failed", "error": list(info)}
 
 
-def _call(task: Any, message: "dict[str, Any]", data: HostData, folder: str) -> "dict[str, Any]":
+def _call(task: "Task", message: "dict[str, Any]", data: HostData, folder: str) -> "dict[str, Any]":
     from flyte_nb.types.registry import default_registry
 
     # The kernel has warned about pickled types; a task's log need not say it again.

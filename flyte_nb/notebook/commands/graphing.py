@@ -44,7 +44,7 @@ def graph(kernel: Kernel, arguments: Arguments) -> None:
     show(kernel, entity, subject, seen)
 
 
-def show(kernel: Kernel, entity: Any, subject: Subject, seen: Seen) -> None:
+def show(kernel: Kernel, entity: "Workflow | str", subject: Subject, seen: Seen) -> None:
     """Put the graph below the running cell: it answers where a script can be on the page.
 
     When a cell changes what a workflow of this notebook is, its graph is drawn again.
@@ -89,7 +89,7 @@ def show(kernel: Kernel, entity: Any, subject: Subject, seen: Seen) -> None:
 class _Following:
     """A workflow that is shown, and what its variable means now."""
 
-    def __init__(self, kernel: Kernel, entity: Any, subject: Subject) -> None:
+    def __init__(self, kernel: Kernel, entity: "Workflow | str", subject: Subject) -> None:
         self._kernel, self._entity, self._subject = kernel, entity, subject
         named = [name for name, value in kernel.entities().items() if _workflow(value) is entity]
         self.variable = named[0] if named else ""

@@ -12,6 +12,7 @@ from flyte_nb.notebook.form.reading import Unreadable
 from flyte_nb.notebook.kernel.failures import Interrupted
 from flyte_nb.notebook.kernel.kernel import Kernel
 from flyte_nb.notebook.kernel.ports import ExecutionPort
+from flyte_nb.sdk.entity import Definition
 from flyte_nb.sdk.workflow import Workflow
 
 
@@ -50,7 +51,7 @@ def _only_workflow(kernel: Kernel) -> str:
     raise UsageError(f"Which workflow? The notebook defines: {known}. %flyte launch NAME.")
 
 
-def _fields(kernel: Kernel, entity: Any) -> "tuple[Field, ...]":
+def _fields(kernel: Kernel, entity: "Definition | str") -> "tuple[Field, ...]":
     registry = kernel.session.registry
     if isinstance(entity, str):
         interface, defaults = kernel.session.interface(entity)
@@ -80,7 +81,7 @@ def _values(
 
 
 def _launch(
-    kernel: Kernel, entity: Any, values: "Mapping[str, Any]", arguments: Arguments
+    kernel: Kernel, entity: "Definition | str", values: "Mapping[str, Any]", arguments: Arguments
 ) -> ExecutionPort:
     try:
         execution = kernel.session.launch(
@@ -99,7 +100,11 @@ def _launch(
 
 
 def _show_form(
-    kernel: Kernel, name: str, entity: Any, fields: "tuple[Field, ...]", arguments: Arguments
+    kernel: Kernel,
+    name: str,
+    entity: "Definition | str",
+    fields: "tuple[Field, ...]",
+    arguments: Arguments,
 ) -> None:
     from flyte_nb.notebook.form.view import LaunchForm
 
@@ -110,11 +115,7 @@ def _show_form(
         execution = _launch(kernel, entity, values, arguments)
         watching.show(kernel, execution, output, frame=shown[0])
 
-    title = (
-        name
-        if isinstance(entity, str)
-        else kernel.session.scope.full_name(entity.module, entity.short_name)
-    )
+    title = name if isinstance(entity, str) else kernel.full_name(entity)
     form = LaunchForm(
         title,
         arguments.options.get("version", ""),

@@ -1,7 +1,6 @@
 """A workflow beside what is registered under its name: what is new, what changed, what is gone."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from flyte_nb.api.errors import RemoteError, UsageError
 from flyte_nb.drafting.versions import UNVERSIONED
@@ -11,9 +10,10 @@ from flyte_nb.graph.palette import CHANGE_STYLES
 from flyte_nb.notebook.kernel.ports import SessionPort
 from flyte_nb.notebook.looking.exploring import Subject
 from flyte_nb.registering.views import CHANGED as CHANGED_STATE
+from flyte_nb.sdk.workflow import Workflow
 
 
-def compared(session: SessionPort, entity: Any, subject: Subject) -> Subject:
+def compared(session: SessionPort, entity: "Workflow | str", subject: Subject) -> Subject:
     """The subject with marks and ghosts, by the latest version that is registered.
 
     The graphs are compared node by node; whether the code of a task is another one says its

@@ -6,32 +6,36 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flyte_nb.api.errors import CompileFailed, FlyteNbError, UsageError
+from flyte_nb.api.ports import Entity
 from flyte_nb.notebook import at_rest
 from flyte_nb.notebook.commands import registering
 from flyte_nb.notebook.kernel.kernel import Kernel
+from flyte_nb.notebook.kernel.ports import CompiledPort
+from flyte_nb.sdk.launch_plan import LaunchPlan
+from flyte_nb.sdk.task import AnyTask, TaskOptions
+from flyte_nb.sdk.workflow import Workflow
 
 _LOG = logging.getLogger(__name__)
 
 Bundle = Callable[[Kernel, Any], "Mapping[str, Any]"]
 
 
-def _task(kernel: Kernel, task: Any) -> "Mapping[str, Any]":
+def _task(kernel: Kernel, task: AnyTask) -> "Mapping[str, Any]":
     registry = kernel.session.registry
     problems = task.problems(registry)
     if problems:
         raise CompileFailed(f"{task.short_name} cannot be used yet:", problems)
-    function = task.function
-    doc = inspect.getdoc(function) or ""
+    doc = inspect.getdoc(task.function) or ""
     return at_rest.task(
         kernel.session.scope.full_name(task.module, task.short_name),
         task.signature(registry),
         _options(task.options),
         doc=doc.partition("\n")[0],
-        place=kernel.cells.label(function.__code__.co_filename),
+        place=kernel.cells.label(task.location.filename),
     )
 
 
-def _options(options: Any) -> "list[str]":
+def _options(options: TaskOptions) -> "list[str]":
     """What the author asked for beyond the defaults, in words."""
     said = []
     if options.retries:
@@ -46,17 +50,17 @@ def _options(options: Any) -> "list[str]":
     return said
 
 
-def _workflow(kernel: Kernel, workflow: Any) -> "Mapping[str, Any]":
+def _workflow(kernel: Kernel, workflow: Workflow) -> "Mapping[str, Any]":
     return _compiled(kernel, kernel.session.compile(workflow), (workflow,))
 
 
-def _launch_plan(kernel: Kernel, launch_plan: Any) -> "Mapping[str, Any]":
+def _launch_plan(kernel: Kernel, launch_plan: LaunchPlan) -> "Mapping[str, Any]":
     workflow = launch_plan.workflow
     return _compiled(kernel, kernel.session.compile(workflow), (launch_plan, workflow))
 
 
 def _compiled(
-    kernel: Kernel, compiled: Any, entities: "tuple[Any, ...]" = ()
+    kernel: Kernel, compiled: CompiledPort, entities: "tuple[Entity, ...]" = ()
 ) -> "Mapping[str, Any]":
     about = [*entities, *(draft.entity for draft in compiled.drafts)]
     return at_rest.compiled(compiled, kernel.cells.humanize, registering.notes(kernel, about))

@@ -1,7 +1,7 @@
 """Runs tasks by calling them: in this process, in the caller's thread, one after the other."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flyteidl.core.literals_pb2 import LiteralMap
 
@@ -11,6 +11,7 @@ from flyte_nb.api.identifiers import Identifier
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.propeller.ports import Attempt, AttemptKey, Report, Started
+from flyte_nb.sdk.task import AnyTask
 from flyte_nb.wire.literals import literal_map_from_idl, literal_map_to_idl
 from flyte_nb.worker.call import call
 
@@ -30,7 +31,7 @@ class InProcess:
 
     def __init__(
         self,
-        tasks: Mapping[Identifier, Any],
+        tasks: Mapping[Identifier, AnyTask],
         registry: "Registry",
         data: "DataAccess | None" = None,
     ) -> None:
