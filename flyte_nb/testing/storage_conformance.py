@@ -206,6 +206,14 @@ class StagingAreaConformance:
         """Content-addressed."""
         assert _stage(area, b"one")[0] != _stage(area, b"two")[0]
 
+    def test_settling_leaves_what_was_staged(self, area: StagingArea, reader: BlobStore) -> None:
+        """It is called when all indexes are there, and may be called again."""
+        uri, _ = _stage(area, b"settled")
+        area.settle()
+        area.settle()
+        assert reader.read(uri) == b"settled"
+        assert isinstance(area.is_local, bool)
+
     def test_an_index_keeps_its_name(self, area: StagingArea, reader: BlobStore) -> None:
         """Its name pins its digest, so the last part of the URI has to stay."""
         data = b"{}"
