@@ -199,7 +199,9 @@ def test_a_session_belongs_to_the_kernel(tmp_path):
     cells = Cells()
     cells.namespace["session"] = flyte_nb.connect(config)
     cells.run(HEAD + "@task\ndef f() -> str:\n    return str(session.label)\n")
-    with pytest.raises(BundleError, match=r"it is a flyte_nb\.session\.session\.Session.*Leave it out"):
+    with pytest.raises(
+        BundleError, match=r"it is a flyte_nb\.session\.session\.Session.*Leave it out"
+    ):
         pack(cells["f"], scope=Scope())
 
 

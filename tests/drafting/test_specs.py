@@ -301,6 +301,38 @@ def test_specs_may_use_what_modules_define_beside_them(specs):
     ]
 
 
+def test_specs_may_use_the_default_launch_plans_of_what_is_defined_beside_them(specs):
+    name = f"{twice.module}.twice"
+    found = specs(a_workflow("w", node("n0", f"launch_plan:{name}")))
+    report = compile_all([twice, *found], SCOPE, default_registry())
+    assert report.all_problems == ()
+    shown = [(one.id.resource_type, one.id.name) for one in report.entities]
+    assert ("launch_plan", name) not in shown  # nobody asked for it
+
+
+def test_a_spec_with_the_name_of_an_entity_of_the_sdk_hides_nothing(specs):
+    name = f"{double.module}.double"
+    found = specs(a_task(name))
+    drafts = drafts_of([double, *found], SCOPE)
+    assert [(draft.id.name, draft.entity) for draft in drafts] == [(name, double), (name, found[0])]
+
+
+def test_a_draft_says_what_has_to_be_registered_before_it(specs):
+    found = specs(
+        a_task("t"),
+        a_workflow("w", node("n0", "task:t")),
+        a_workflow("v", node("n0", "workflow:w")),
+        a_plan("p", "v"),
+    )
+    drafts = {draft.id.name: draft for draft in drafts_of([twice, *found], SCOPE)}
+    ids = {name: draft.id for name, draft in drafts.items()}
+    assert set(drafts["v"].references) == {ids["w"], ids["t"]}
+    assert drafts["p"].references == (ids["v"],)
+    own = drafts_of([twice], SCOPE)
+    task_id, workflow_id = own[0].id, own[1].id
+    assert [draft.references for draft in own] == [(), (task_id,), (workflow_id,)]
+
+
 def test_the_report_as_json_has_every_field_and_digests_follow_the_content(specs):
     found = specs(a_task("t"), a_workflow("w", node("n0", "task:x")))
     document = document_of(compile_all(found, SCOPE, default_registry()))
