@@ -3,6 +3,9 @@
 Only checks; what runs schedules is not part of this room. Source: robfig/cron v3 `ParseStandard`.
 """
 
+from flyte_nb.propeller.durations import go_nanoseconds
+
+_MAX_LENGTH = 1000
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
 _FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
@@ -19,6 +22,8 @@ _DESCRIPTORS = frozenset(
 
 def problem(expression: str) -> str:
     """What is wrong with `expression`; empty when nothing is."""
+    if len(expression) > _MAX_LENGTH:
+        return f"it has {len(expression)} characters, and {_MAX_LENGTH} are the most that are read"
     text = expression
     if text.startswith(("TZ=", "CRON_TZ=")):
         _, _, text = text.partition(" ")
@@ -26,8 +31,12 @@ def problem(expression: str) -> str:
     if not text:
         return "empty spec string"
     if text.startswith("@"):
-        if text in _DESCRIPTORS or text.startswith("@every "):
+        if text in _DESCRIPTORS:
             return ""
+        if text.startswith("@every "):
+            length = text.removeprefix("@every ")
+            is_length = go_nanoseconds(length, plain_seconds=False) is not None
+            return "" if is_length else f"failed to parse duration {text}"
         return f"unrecognized descriptor: {text}"
     fields = text.split()
     if len(fields) != len(_FIELDS):
@@ -42,13 +51,13 @@ def problem(expression: str) -> str:
 
 def _part_problem(part: str, low: int, high: int, words: "dict[str, int]") -> str:
     range_text, slash, step = part.partition("/")
-    if slash and not (step.isdecimal() and int(step) > 0):
+    if slash and not (_is_number(step) and int(step) > 0):
         return "step should be a positive number"
     if range_text in ("*", "?"):
         return ""
     ends = []
     for end in range_text.split("-"):
-        number = words.get(end.lower(), int(end) if end.isdecimal() else None)
+        number = words.get(end.lower(), int(end) if _is_number(end) else None)
         if number is None:
             return f"failed to parse number {end!r}"
         ends.append(number)
@@ -61,3 +70,7 @@ def _part_problem(part: str, low: int, high: int, words: "dict[str, int]") -> st
     if ends[0] > ends[-1]:
         return f"beginning of range ({ends[0]}) beyond end of range ({ends[-1]})"
     return ""
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()  # digits of other scripts are no numbers to Go

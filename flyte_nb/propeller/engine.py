@@ -23,6 +23,9 @@ _log = logging.getLogger(__name__)
 _MAX_CRASHES = 5
 """Unexpected failures after which an execution is left alone until the backend starts again."""
 
+_MAX_PAUSE_S = 3600.0
+"""A task may have a timeout of a million years, and no thread can wait so long."""
+
 
 class Engine:
     """Runs executions until they end; survives `kill -9` by its recorder's history.
@@ -226,7 +229,7 @@ class Engine:
             return 1.0
         if not times:
             return None
-        return max(0.001, (min(times) - self._clock()) / 1e6)
+        return min(_MAX_PAUSE_S, max(0.001, (min(times) - self._clock()) / 1e6))
 
 
 def system_clock() -> int:

@@ -14,6 +14,7 @@ from flyteidl.core.literals_pb2 import Binding, Literal
 from flyteidl.core.tasks_pb2 import TaskTemplate
 from flyteidl.core.types_pb2 import NONE, LiteralType
 from flyteidl.core.workflow_pb2 import BranchNode, Node, WorkflowMetadata
+from google.protobuf.duration_pb2 import Duration
 
 from flyte_nb.api.errors import CompileFailed
 from flyte_nb.api.identifiers import TASK, WORKFLOW, Identifier
@@ -189,7 +190,7 @@ class _Maker:
         id, metadata = node.id, node.metadata
         timeout_us, discoverable = facts.timeout_us, facts.discoverable
         if metadata.HasField("timeout"):
-            timeout_us = metadata.timeout.ToMicroseconds()
+            timeout_us = _timeout_us(metadata.timeout)
         if metadata.HasField("cacheable"):
             discoverable = metadata.cacheable
         return NodePlan(
@@ -258,11 +259,16 @@ def _facts(task: TaskTemplate) -> _TaskFacts:
         task,
         identifier_from_idl(task.id, TASK),
         metadata.retries.retries,
-        metadata.timeout.ToMicroseconds(),
+        _timeout_us(metadata.timeout),
         metadata.discoverable,
         metadata.discovery_version,
         _optionals(task.interface),
     )
+
+
+def _timeout_us(timeout: Duration) -> int:
+    """Return the timeout in microseconds; 0, which means none, where it is negative."""
+    return max(0, int(timeout.seconds) * 1_000_000 + int(timeout.nanos) // 1000)
 
 
 def _optionals(interface: TypedInterface) -> tuple[tuple[str, Literal], ...]:

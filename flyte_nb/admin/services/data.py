@@ -23,9 +23,11 @@ from flyte_nb.admin.store.runs import Runs
 from flyte_nb.api.errors import StorageError
 
 _MAX_WHOLE_BYTES = 2 * 1024 * 1024
+_MAX_URL = 2000
 _FLYTE_URL = re.compile(
-    r"^flyte://v1/(?P<project>[\w-]+)/(?P<domain>[\w-]+)/(?P<name>[\w-]+)/(?P<node>[\w-]+)"
-    r"(?:/(?P<attempt>\d+))?/(?P<side>[iod])(?:/(?P<variable>[\w-]+))?$"
+    r"flyte://v1/(?P<project>[\w-]+)/(?P<domain>[\w-]+)/(?P<name>[\w-]+)/(?P<node>[\w-]+)"
+    r"(?:/(?P<attempt>\d{1,9}))?/(?P<side>[iod])(?:/(?P<variable>[\w-]+))?",
+    re.ASCII,
 )
 
 
@@ -93,9 +95,10 @@ class Data:
 
     def _of_url(self, request: dataproxy_pb2.GetDataRequest) -> dataproxy_pb2.GetDataResponse:
         """The literals that a `flyte://` url names. Raises `Refused`."""
-        match = _FLYTE_URL.match(request.flyte_url)
+        url = request.flyte_url
+        match = _FLYTE_URL.fullmatch(url) if len(url) <= _MAX_URL else None
         if match is None:
-            raise invalid(f"failed to parse [{request.flyte_url}]")
+            raise invalid(f"failed to parse [{url[:_MAX_URL]}]")
         node_id = identifier_pb2.NodeExecutionIdentifier(
             node_id=match["node"],
             execution_id=identifier_pb2.WorkflowExecutionIdentifier(

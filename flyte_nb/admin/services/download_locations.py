@@ -8,6 +8,7 @@ from flyteidl.core import identifier_pb2
 from flyteidl.service import dataproxy_pb2
 
 from flyte_nb.admin import moments
+from flyte_nb.admin.enums import enum_text
 from flyte_nb.admin.refused import Refused, invalid
 from flyte_nb.admin.service_parts import Parts, Rpcs
 from flyte_nb.admin.services.upload_locations import expires_in_s
@@ -62,7 +63,7 @@ class DownloadLocations:
         if request.artifact_type != dataproxy_pb2.ARTIFACT_TYPE_DECK:
             raise invalid(
                 f"error while validating request. Error: invalid artifact type"
-                f" [{dataproxy_pb2.ArtifactType.Name(request.artifact_type)}]"
+                f" [{enum_text(dataproxy_pb2.ArtifactType, request.artifact_type)}]"
             )
         if not request.HasField("node_execution_id"):
             raise invalid("error while validating request. Error: source is required. Provided nil")

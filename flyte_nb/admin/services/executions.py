@@ -11,6 +11,7 @@ from flyteidl.core import identifier_pb2, literals_pb2
 
 from flyte_nb.admin import moments
 from flyte_nb.admin.closures import EXECUTION_PHASES
+from flyte_nb.admin.enums import check_enum
 from flyte_nb.admin.events import Run, SqliteRecorder, failed
 from flyte_nb.admin.refused import Refused, invalid, missing, precondition
 from flyte_nb.admin.service_parts import Parts, Rpcs
@@ -244,6 +245,7 @@ class Executions:
         self, request: execution_pb2.ExecutionUpdateRequest
     ) -> execution_pb2.ExecutionUpdateResponse:
         _check_id(request)
+        check_enum(execution_pb2.ExecutionState, request.state, "state")
         self._runs.get(request.id)
         at_us = self._parts.clock()
         with self._parts.database.write() as transaction:

@@ -13,6 +13,7 @@ from flyteidl.core import identifier_pb2, interface_pb2, literals_pb2
 from flyteidl.core import workflow_pb2 as core_workflow_pb2
 
 from flyte_nb.admin.compiling import mismatch
+from flyte_nb.admin.enums import enum_text
 from flyte_nb.admin.refused import Refused, invalid, missing
 from flyte_nb.admin.service_parts import Parts
 from flyte_nb.admin.services.launch_plans import LaunchPlans, expected_inputs, interface_of
@@ -49,7 +50,7 @@ def check_request(parts: Parts, request: execution_pb2.ExecutionCreateRequest) -
     """The request is complete and well formed. Raises `Refused`."""
     check_fields(request, "project", "domain")
     if request.name:
-        check_execution_name(request.name.lower())
+        check_execution_name(request.name)
     check_project_and_domain(parts.projects, request.project, request.domain)
     if not request.HasField("spec"):
         raise missing("spec")
@@ -58,7 +59,7 @@ def check_request(parts: Parts, request: execution_pb2.ExecutionCreateRequest) -
     reference = request.spec.launch_plan
     check_fields(reference, "project", "domain", "name", "version")
     if reference.resource_type not in _LAUNCHABLE:
-        name = identifier_pb2.ResourceType.Name(reference.resource_type)
+        name = enum_text(identifier_pb2.ResourceType, reference.resource_type)
         raise invalid(
             f"Invalid reference entity resource type [{name}],"
             " only [map[TASK:<nil> LAUNCH_PLAN:<nil>]] allowed"
@@ -221,4 +222,5 @@ def _generated(
 
 def _node_id(task_name: str) -> str:
     kept = task_name[-_MAX_NODE_ID:]
-    return "".join(letter for letter in kept if letter == "-" or letter.isalnum())
+    # ASCII alone, as Flyte has it: the id is also the name of a folder.
+    return "".join(one for one in kept if one == "-" or (one.isascii() and one.isalnum()))

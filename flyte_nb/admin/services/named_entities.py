@@ -7,6 +7,7 @@ from flyteidl.admin import common_pb2
 from flyteidl.core import identifier_pb2
 
 from flyte_nb.admin import moments
+from flyte_nb.admin.enums import check_enum, enum_text
 from flyte_nb.admin.refused import entry_not_found, invalid, invalid_value, missing
 from flyte_nb.admin.service_parts import Parts, Rpcs
 from flyte_nb.admin.services.rules import check_fields, check_limit
@@ -92,6 +93,7 @@ class NamedEntities:
         self, request: common_pb2.NamedEntityUpdateRequest
     ) -> common_pb2.NamedEntityUpdateResponse:
         """Set description and state of a name that exists. Raises `Refused`."""
+        check_enum(common_pb2.NamedEntityState, request.metadata.state, "state")
         self._get(
             common_pb2.NamedEntityGetRequest(resource_type=request.resource_type, id=request.id)
         )
@@ -129,7 +131,7 @@ def _table(resource_type: identifier_pb2.ResourceType) -> str:
     if table is None:
         raise invalid(
             "Cannot list entity names for resource type:"
-            f" {identifier_pb2.ResourceType.Name(resource_type)}"
+            f" {enum_text(identifier_pb2.ResourceType, resource_type)}"
         )
     return table
 

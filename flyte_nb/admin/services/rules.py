@@ -10,14 +10,15 @@ from typing import Any
 from flyteidl.admin import common_pb2, project_pb2
 from flyteidl.core import identifier_pb2, literals_pb2
 
+from flyte_nb.admin.enums import check_enum, enum_text
 from flyte_nb.admin.refused import invalid, invalid_value, missing
 from flyte_nb.admin.store.projects import DOMAINS, Projects
 from flyte_nb.compiler.flyte_text import go_text
 
-_QUALIFIED = re.compile(r"^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$")
-_SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
-_DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
-_EXECUTION_NAME = re.compile(r"^[a-z][a-z\-0-9]*$")
+_QUALIFIED = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_EXECUTION_NAME = re.compile(r"[a-z][a-z\-0-9]*")
 _MAX_LABELS = 16
 _TERMINAL_EXECUTION_PHASES = frozenset({4, 6, 7, 8})
 
@@ -29,10 +30,13 @@ def check_identifier(
     if not is_set:
         raise missing("id")
     if identifier.resource_type != expected:
-        names = identifier_pb2.ResourceType
+        sent, wanted = (
+            enum_text(identifier_pb2.ResourceType, number).lower()
+            for number in (identifier.resource_type, expected)
+        )
         raise invalid(
-            f"unexpected resource type {names.Name(identifier.resource_type).lower()} for"
-            f" identifier [{go_text(identifier)}], expected {names.Name(expected).lower()} instead"
+            f"unexpected resource type {sent} for identifier [{go_text(identifier)}],"
+            f" expected {wanted} instead"
         )
     check_fields(identifier, "project", "domain", "name", "version")
 
@@ -72,7 +76,7 @@ def check_labels(labels: Mapping[str, str]) -> None:
         problems = _key_problems(key)
         if problems:
             raise invalid(f"invalid label key [{key}]: [{' '.join(problems)}]")
-        if value and (len(value) > 63 or not _QUALIFIED.match(value)):
+        if value and (len(value) > 63 or not _QUALIFIED.fullmatch(value)):
             raise invalid(
                 f"invalid label value [{value}]: [a valid label must be an empty string or consist of"
                 " alphanumeric characters, '-', '_' or '.', at most 63 of them]"
@@ -82,13 +86,13 @@ def check_labels(labels: Mapping[str, str]) -> None:
 def _key_problems(key: str) -> list[str]:
     prefix, slash, name = key.rpartition("/")
     problems = []
-    if slash and (not prefix or len(prefix) > 253 or not _SUBDOMAIN.match(prefix)):
+    if slash and (not prefix or len(prefix) > 253 or not _SUBDOMAIN.fullmatch(prefix)):
         problems.append("prefix part must be a lowercase RFC 1123 subdomain")
     if not name:
         problems.append("name part must be non-empty")
     elif len(name) > 63:
         problems.append("name part must be no more than 63 characters")
-    if name and not _QUALIFIED.match(name):
+    if name and not _QUALIFIED.fullmatch(name):
         problems.append(
             "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and"
             " end with an alphanumeric character"
@@ -121,12 +125,16 @@ def check_literals(literals: "Mapping[str, literals_pb2.Literal]", field: str) -
 
 
 def check_execution_name(name: str, field: str = "name") -> None:
-    """A name that an execution may have."""
+    """Check that an execution may have this name.
+
+    FlyteAdmin lets capitals through, and Kubernetes refuses them then. Here they are refused at
+    once: where a file system does not tell cases apart, two executions would share one folder.
+    """
     if len(name) > 63:
         raise invalid(f"size of {field} exceeded length 63 : {name}")
-    if not _EXECUTION_NAME.match(name):
+    if not _EXECUTION_NAME.fullmatch(name):
         raise invalid(
-            f"invalid {field} format: {name}, does not match regex '{_EXECUTION_NAME.pattern}'"
+            f"invalid {field} format: {name}, does not match regex '^{_EXECUTION_NAME.pattern}$'"
         )
 
 
@@ -134,8 +142,9 @@ def check_project(project: project_pb2.Project) -> None:
     """A project that may be registered or updated."""
     if not project.id:
         raise missing("project_id")
+    check_enum(project_pb2.Project.ProjectState, project.state, "state")
     check_labels(project.labels.values)
-    if len(project.id) > 63 or not _DNS_LABEL.match(project.id):
+    if len(project.id) > 63 or not _DNS_LABEL.fullmatch(project.id):
         raise invalid(
             f"invalid project id [{project.id}]: [a lowercase RFC 1123 label must consist of lower"
             " case alphanumeric characters or '-', and must start and end with an alphanumeric"

@@ -1,6 +1,5 @@
 """CreateTask. Source: flyteadmin/pkg/manager/impl/{task_manager,validation/task_validator}.go."""
 
-import re
 from decimal import Decimal
 
 from flyteidl.admin import task_pb2
@@ -8,32 +7,13 @@ from flyteidl.core import identifier_pb2, tasks_pb2
 
 from flyte_nb.admin import moments
 from flyte_nb.admin.compiling import compiled_task
+from flyte_nb.admin.enums import enum_text
 from flyte_nb.admin.refused import invalid, missing
 from flyte_nb.admin.service_parts import Parts, Rpcs
 from flyte_nb.admin.services.rules import check_identifier, check_project_and_domain
 from flyte_nb.admin.services.versions import content_digest, same_or_different
 from flyte_nb.compiler.flyte_text import go_text
-
-_QUANTITY = re.compile(
-    r"^([+-]?[0-9]*\.?[0-9]+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|n|u|[eE][+-]?[0-9]+)?$"
-)
-_SCALES = {
-    "n": Decimal("1e-9"),
-    "u": Decimal("1e-6"),
-    "m": Decimal("1e-3"),
-    "k": Decimal(10**3),
-    "M": Decimal(10**6),
-    "G": Decimal(10**9),
-    "T": Decimal(10**12),
-    "P": Decimal(10**15),
-    "E": Decimal(10**18),
-    "Ki": Decimal(2**10),
-    "Mi": Decimal(2**20),
-    "Gi": Decimal(2**30),
-    "Ti": Decimal(2**40),
-    "Pi": Decimal(2**50),
-    "Ei": Decimal(2**60),
-}
+from flyte_nb.compiler.quantities import amount
 
 
 class Tasks:
@@ -117,7 +97,7 @@ def _check_container(task: identifier_pb2.Identifier, container: tasks_pb2.Conta
     for name, requested in _quantities(task, container.resources.requests, "request").items():
         limit = limits.get(name)
         if limit is not None and requested > limit:
-            words = tasks_pb2.Resources.ResourceName.Name(name)
+            words = enum_text(tasks_pb2.Resources.ResourceName, name)
             raise invalid(
                 f"Requested {words} default [{requested}] is greater than the limit [{limit}]."
                 " Please fix your configuration"
@@ -129,18 +109,16 @@ def _quantities(
 ) -> "dict[int, Decimal]":
     found: dict[int, Decimal] = {}
     for entry in entries:  # type: ignore[attr-defined]  # a repeated field
-        name = tasks_pb2.Resources.ResourceName.Name(entry.name)
+        name = enum_text(tasks_pb2.Resources.ResourceName, entry.name)
         if entry.name in found:
             raise invalid(f"can't specify {name} {what} for task [{go_text(task)}] multiple times")
-        match = _QUANTITY.match(entry.value)
-        if match is None:
+        value = amount(entry.value)
+        if value is None:
             raise invalid(
-                f"Parsing of {name} {what} failed for value {entry.value} - reason quantities must"
+                f"Parsing of {name} {what} failed for value {entry.value[:200]} - reason quantities must"
                 " match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'."
                 " Please follow K8s conventions for resources"
                 " https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/"
             )
-        number, unit = match.groups()
-        scale = _SCALES.get(unit) if unit else Decimal(1)
-        found[entry.name] = Decimal(number) * (Decimal(f"1{unit}") if scale is None else scale)
+        found[entry.name] = value
     return found

@@ -4,16 +4,24 @@
 Source: flyteadmin/pkg/manager/impl/util/filters.go, flyteadmin/pkg/common/{filters,sorting}.go.
 """
 
-import re
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from flyteidl.admin import common_pb2
 
-from flyte_nb.admin.refused import Refused, invalid, invalid_value
+from flyte_nb.admin.refused import invalid, invalid_value
 from flyte_nb.admin.store.resources import FOREIGN_CODES, RESOURCES, Resource
+from flyte_nb.propeller.durations import go_nanoseconds
 
-_EXPRESSION = re.compile(r"(.+)\((.+),\s?(.+)\)")
+MAX_EXPRESSIONS = 100
+"""SQLite refuses conditions that are nested 1000 deep, and every expression nests one deeper."""
+
+MAX_VALUES = 10_000
+"""Values of all expressions of one call. SQLite takes 32,766 of them, older releases fewer."""
+
+MAX_PATTERN = 10_000
+"""Characters of a `contains` or `not_like`: SQLite refuses longer patterns than 50,000 bytes."""
+
 _SINGLE = {
     "contains": "LIKE",
     "not_like": "NOT LIKE",
@@ -24,17 +32,8 @@ _SINGLE = {
     "eq": "=",
     "ne": "<>",
 }
+_PATTERNS = frozenset({"contains", "not_like"})
 _REPEATED = {"value_in": "IN", "value_not_in": "NOT IN"}
-_DURATION = re.compile(r"([0-9]*\.?[0-9]+)(ns|us|µs|ms|s|m|h)")
-_NANOSECONDS = {
-    "ns": 1,
-    "us": 10**3,
-    "µs": 10**3,
-    "ms": 10**6,
-    "s": 10**9,
-    "m": 60 * 10**9,
-    "h": 3600 * 10**9,
-}
 
 
 class Condition(NamedTuple):
@@ -48,13 +47,24 @@ class Condition(NamedTuple):
 
 
 def parse_filters(text: str, resource: Resource) -> list[Condition]:
-    """The conditions that `text` asks for, on rows of `resource`; none when it is empty.
+    """Return the conditions that `text` asks for, on rows of `resource`; none when it is empty.
 
     Raises:
-        Refused: `INVALID_ARGUMENT`, when the text is not of the grammar or names no such column.
+        Refused: `INVALID_ARGUMENT`, when the text is not of the grammar, names no such column, or
+            asks for more than the database can answer.
     """
     if not text:
         return []
+    expressions = text.count("+") + 1
+    if expressions > MAX_EXPRESSIONS:
+        raise invalid(
+            f"invalid value for filters: {expressions} expressions; send at most {MAX_EXPRESSIONS}"
+        )
+    values = text.count(";") + expressions
+    if values > MAX_VALUES:
+        raise invalid(
+            f"invalid value for filters: {values} values; send at most {MAX_VALUES} in one call"
+        )
     return [_parse_expression(expression, resource) for expression in text.split("+")]
 
 
@@ -73,10 +83,10 @@ def order_by(sort: common_pb2.Sort, resource: Resource, default: str = "id ASC")
 
 
 def _parse_expression(expression: str, primary: Resource) -> Condition:
-    match = _EXPRESSION.search(expression)
-    if match is None:
+    parts = split_expression(expression)
+    if parts is None:
         raise invalid_value("filters")
-    function, field, text = match.groups()
+    function, field, text = parts
     prefix, resource, field = _resolve(field, primary)
     column = "key" if prefix == "admin_tag" and field == "name" else field
     if primary.is_run and resource.is_run and field in ("project", "domain", "name"):
@@ -94,9 +104,37 @@ def _parse_expression(expression: str, primary: Resource) -> Condition:
         raise invalid(f"unrecognized filter function: {function}")
     if len(values) != 1:
         raise invalid(f"invalid single value filter expression: {function}")
+    if function in _PATTERNS and len(str(values[0])) > MAX_PATTERN:
+        raise invalid(
+            f"invalid value for filters: {function} takes at most {MAX_PATTERN} characters"
+        )
     if function == "contains":
         values = (f"%{values[0]}%",)
     return Condition(f"{name} {_SINGLE[function]} ?", values, prefix, own)
+
+
+def split_expression(text: str) -> "tuple[str, str, str] | None":
+    r"""Split `function(field, value)` into its three parts; return `None` when it is nothing of the kind.
+
+    Finds what Flyte's pattern `(.+)\((.+),\s?(.+)\)` finds on one line: the last parenthesis that
+    closes, the last comma before it, the last parenthesis that opens before that. Python's own
+    engine tries every combination of them, which takes minutes for 400 characters.
+    """
+    if "\n" in text:
+        return None
+    close = text.rfind(")")
+    comma = text.rfind(",", 0, max(close - 1, 0))
+    opening = text.rfind("(", 1, max(comma - 1, 0))
+    if opening < 0:
+        return None
+    value = text[comma + 1 : close]
+    if len(value) > 1 and value[0] in _SPACE:
+        value = value[1:]
+    return text[:opening], text[opening + 1 : comma], value
+
+
+_SPACE = " \t\r\f"
+"""What Go takes for a space, on one line."""
 
 
 def _resolve(field: str, primary: Resource) -> tuple[str, Resource, str]:
@@ -130,30 +168,22 @@ def _time(text: str) -> str:
     """A time as the tables hold it. What is no time is compared as it stands, as SQL would."""
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=timezone.utc)
+        return time_text(moment)
+    except (ValueError, OverflowError):  # the latter where UTC would be before year 1 or after 9999
         return text
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    return time_text(moment)
 
 
 def time_text(moment: datetime) -> str:
     """A time as the tables hold it: UTC, microseconds, sortable as text."""
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Not `strftime`, which writes the year 999 with three digits on Linux.
+    return moment.astimezone(timezone.utc).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def _nanoseconds(text: str) -> int:
-    """Seconds, or a duration in Go's spelling (`1h30m`), in nanoseconds."""
-    try:
-        return int(float(text) * 10**9)
-    except ValueError:
-        pass
-    parts = _DURATION.findall(text.lstrip("-"))
-    if not parts or "".join(number + unit for number, unit in parts) != text.lstrip("-"):
-        raise _no_duration(text)
-    total = sum(int(float(number) * _NANOSECONDS[unit]) for number, unit in parts)
-    return -total if text.startswith("-") else total
-
-
-def _no_duration(text: str) -> Refused:
-    return invalid(f"Failed to parse duration [{text}]")
+    """Return seconds, or a duration in Go's spelling (`1h30m`), in nanoseconds."""
+    nanoseconds = go_nanoseconds(text)
+    if nanoseconds is None:
+        raise invalid(f"Failed to parse duration [{text}]")
+    return nanoseconds

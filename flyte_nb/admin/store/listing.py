@@ -1,5 +1,6 @@
 """Lists: a page of rows by conditions, and the token that asks for the next one."""
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -7,6 +8,11 @@ from flyte_nb.admin.refused import invalid
 from flyte_nb.admin.store.database import Database, Row
 from flyte_nb.admin.store.filters import Condition
 from flyte_nb.admin.store.resources import RESOURCES, Resource
+
+_OFFSET = re.compile(r"\+?[0-9]{1,18}")
+"""A number that SQLite can hold; Python alone would also read `1_000`, and digits of any script."""
+
+_SHOWN = 200
 
 
 class Page(NamedTuple):
@@ -17,16 +23,12 @@ class Page(NamedTuple):
 
 
 def offset_of(token: str, rpc: str) -> int:
-    """The offset that a page token stands for; `rpc` is named when it stands for none."""
+    """Return the offset that a page token stands for; `rpc` is named when it stands for none."""
     if not token:
         return 0
-    try:
-        offset = int(token)
-    except ValueError:
-        offset = -1
-    if offset < 0:
-        raise invalid(f"invalid pagination token {token} for {rpc}")
-    return offset
+    if _OFFSET.fullmatch(token) is None:
+        raise invalid(f"invalid pagination token {token[:_SHOWN]} for {rpc}")
+    return int(token)
 
 
 def next_token(offset: int, count: int, limit: int) -> str:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Iterable
 
 from flyteidl.core.literals_pb2 import Literal, Primitive
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from flyte_nb.api.errors import USER, ErrorInfo, TaskFailed
 from flyte_nb.propeller.durations import go_duration, rfc3339
@@ -14,7 +16,8 @@ from flyte_nb.propeller.ports import Attempt
 
 TASK_TEMPLATE = "task.pb"
 
-_INPUT_VALUE = re.compile(r"\{\{\s*[.$]inputs\.(?P<name>[^}\s]+)\s*\}\}", re.IGNORECASE)
+# A name has no `{`; if it might, a text of many `{{.inputs.` would be read to its end for each of them.
+_INPUT_VALUE = re.compile(r"\{\{\s*[.$]inputs\.(?P<name>[^{}\s]+)\s*\}\}", re.IGNORECASE)
 _PLACE = re.compile(r"\{\{\s*[.$](?P<name>[a-z]+)\s*\}\}", re.IGNORECASE)
 _NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9A-Z]+")
 
@@ -93,10 +96,18 @@ def _primitive(primitive: Primitive) -> str:
             else str(int(primitive.float_value))
         )
     if kind == "datetime":
-        return rfc3339(primitive.datetime.ToMicroseconds())
+        try:
+            return rfc3339(_microseconds(primitive.datetime))
+        except OverflowError:
+            raise _bad_template("a datetime is not between the years 1 and 9999") from None
     if kind == "duration":
-        return go_duration(primitive.duration.ToMicroseconds())
+        return go_duration(_microseconds(primitive.duration))
     return str(getattr(primitive, kind)) if kind else ""
+
+
+def _microseconds(value: "Timestamp | Duration") -> int:
+    # Not `ToMicroseconds`, which raises for what no calendar has.
+    return int(value.seconds) * 1_000_000 + int(value.nanos) // 1000
 
 
 def _unique_key(attempt: Attempt) -> str:
