@@ -1,8 +1,9 @@
 """From gRPC's wire to the services and back: which call is whose, who may call, and how it fails.
 
 Which calls exist, and with which messages, is read from flyteidl's own descriptors. A service
-answers with a message, or with bytes that lie ready. Whatever fails gets a status and a text; no
-call ever ends UNKNOWN, which makes flytekit start a browser login.
+answers with a message, or with bytes that are ready to be sent. Whatever fails gets a status and a
+text: INTERNAL only for faults of the backend's own, never UNKNOWN, which makes flytekit start a
+browser login.
 """
 
 import hmac
@@ -14,12 +15,12 @@ from typing import Any, NamedTuple, NoReturn
 
 import grpc
 from flyteidl.service import admin_pb2, auth_pb2, dataproxy_pb2, identity_pb2
-from google.protobuf import any_pb2, message_factory
-from google.protobuf.message import Message
-from google.rpc import status_pb2
+from google.protobuf import message_factory
+from google.protobuf.message import DecodeError, Message
 
-from flyte_nb.admin.refused import MAX_TEXT_BYTES, Refused
-from flyte_nb.admin.service_parts import Rpc
+from flyte_nb.admin.answers import answer, as_metadata, room_of
+from flyte_nb.admin.refused import Refused, invalid
+from flyte_nb.admin.service_parts import Noted, Rpc
 from flyte_nb.api.errors import FlyteNbError
 
 _LOG = logging.getLogger(__name__)
@@ -38,6 +39,12 @@ _SERVICES = (
     (identity_pb2, "IdentityService"),
     (auth_pb2, "AuthMetadataService"),
 )
+_TOKEN_KEYS = frozenset({"authorization", "flyte-authorization"})
+"""Metadata that may hold the token: gRPC's usual name, and FlyteAdmin's default."""
+
+NOTICE_KEY = "flyte-nb-notice"
+"""Trailing metadata of a call that was carried out: what its caller should know all the same."""
+
 _OPEN_SERVICES = frozenset({"AuthMetadataService"})
 _CREATIONS = frozenset({"CreateTask", "CreateWorkflow", "CreateLaunchPlan"})
 
@@ -89,9 +96,12 @@ class Handlers(grpc.GenericRpcHandler):
         token_hint: str,
         creators: "ThreadPoolExecutor | None" = None,
     ) -> None:
-        self._expected = f"Bearer {token}".encode()
+        self._expected = token.encode()
         self._open = {path for path, method in methods.items() if method.is_open}
-        self._handlers = {path: _unary(method, creators) for path, method in methods.items()}
+        self._handlers = {
+            path: _unread(method) if method.is_open else _unary(method, creators)
+            for path, method in methods.items()
+        }
         for path, (request, stream) in streams.items():
             self._handlers[path] = _stream(request, stream)
         self._missing = _refusing(
@@ -100,15 +110,20 @@ class Handlers(grpc.GenericRpcHandler):
         self._wrong = _refusing(f"The call's token is not this backend's. {token_hint}")
 
     def service(self, details: Any) -> Handler:
-        """The handler for one call; `None` is answered with UNIMPLEMENTED."""
+        """Return the handler for one call; `None` is answered with UNIMPLEMENTED."""
         handler = self._handlers.get(details.method)
         if handler is None or details.method in self._open:
             return handler
-        for key, value in details.invocation_metadata:
-            if key == "authorization":
-                given = value.encode() if isinstance(value, str) else value
-                return handler if hmac.compare_digest(given, self._expected) else self._wrong
-        return self._missing
+        given = [value for key, value in details.invocation_metadata if key in _TOKEN_KEYS]
+        if not given:
+            return self._missing
+        # Beside a proxy's own `authorization` the token comes in the other one.
+        return handler if any(map(self._is_token, given)) else self._wrong
+
+    def _is_token(self, value: "str | bytes") -> bool:
+        given = value.encode("utf-8", "replace") if isinstance(value, str) else value
+        scheme, _, token = given.partition(b" ")
+        return scheme.lower() == b"bearer" and hmac.compare_digest(token, self._expected)
 
 
 def failure(error: BaseException) -> Refused:
@@ -121,6 +136,12 @@ def failure(error: BaseException) -> Refused:
             f"The disk that holds the local backend's folder is full ({error})."
             " Free some space, then try again; nothing was changed.",
         )
+    if isinstance(error, sqlite3.DatabaseError) and _is_damaged(error):
+        return Refused(
+            "DATA_LOSS",
+            f"The local backend's database is damaged ({error}). Stop the backend with"
+            " `flyte-nb down`; its next start says what can be done.",
+        )
     text = str(error) or type(error).__name__
     if not isinstance(error, FlyteNbError):
         text = f"{type(error).__name__}: {text}"
@@ -131,29 +152,71 @@ def _is_full(error: BaseException) -> bool:
     return "full" in str(error) or getattr(error, "errno", None) == 28  # ENOSPC
 
 
-def _unary(method: Method, creators: "ThreadPoolExecutor | None") -> Handler:
-    rpc = method.rpc
+def _is_damaged(error: BaseException) -> bool:
+    return "malformed" in str(error) or "not a database" in str(error)
 
-    def handle(request: Message, context: Context) -> Any:
+
+class _Undecodable(NamedTuple):
+    """Takes the place of a request whose bytes are none; gRPC would call that INTERNAL."""
+
+    why: str
+
+
+def _parser(request: type[Message]) -> "Callable[[bytes], Message | _Undecodable]":
+    def parse(data: bytes) -> "Message | _Undecodable":
         try:
-            return rpc(request)
-        except Exception as error:  # noqa: BLE001 - the outermost frame of a call
-            refused = failure(error)
-            if refused.code == "INTERNAL":
-                _LOG.exception("%s failed", method.path)
-        return _abort(context, refused)
+            return request.FromString(data)
+        except (DecodeError, ValueError, RecursionError) as error:
+            return _Undecodable(
+                f"The request's bytes are no {request.DESCRIPTOR.full_name}: {error}"
+            )
+
+    return parse
+
+
+def _unary(method: Method, creators: "ThreadPoolExecutor | None") -> Handler:
+    def handle(request: "Message | _Undecodable", context: Context) -> Any:
+        return _carried_out(method, request, context)
 
     if method.path.rpartition("/")[2] in _CREATIONS:
         # grpcio's own way to a pool for one call; a release without it uses the server's.
         handle.experimental_thread_pool = creators  # type: ignore[attr-defined]
     return _grpc.unary_unary_rpc_method_handler(
-        handle, request_deserializer=method.request.FromString, response_serializer=_serialized
+        handle, request_deserializer=_parser(method.request), response_serializer=_serialized
     )
 
 
+def _unread(method: Method) -> Handler:
+    """Answer a call that anybody may make, without waiting for a request: it would say nothing."""
+
+    def handle(requests: Iterator[bytes], context: Context) -> Any:
+        return _carried_out(method, method.request(), context)
+
+    return _grpc.stream_unary_rpc_method_handler(handle, response_serializer=_serialized)
+
+
+def _carried_out(method: Method, request: "Message | _Undecodable", context: Context) -> Any:
+    try:
+        if isinstance(request, _Undecodable):
+            raise invalid(request.why)
+        answered = method.rpc(request)
+        if isinstance(answered, Noted):
+            notice = as_metadata(answered.notice)
+            context.set_trailing_metadata(((NOTICE_KEY, notice),))
+            return answered.answer
+        return answered
+    except Exception as error:  # noqa: BLE001 - the outermost frame of a call
+        refused = failure(error)
+        if refused.code == "INTERNAL":
+            _LOG.exception("%s failed", method.path)
+    return _abort(context, refused)
+
+
 def _stream(request: type[Message], stream: Stream) -> Handler:
-    def handle(message: Message, context: Context) -> Iterator[bytes]:
+    def handle(message: "Message | _Undecodable", context: Context) -> Iterator[bytes]:
         try:
+            if isinstance(message, _Undecodable):
+                raise invalid(message.why)
             yield from stream(message, context)
         except Exception as error:  # noqa: BLE001 - the outermost frame of a call
             refused = failure(error)
@@ -162,35 +225,28 @@ def _stream(request: type[Message], stream: Stream) -> Handler:
             _abort(context, refused)
 
     return _grpc.unary_stream_rpc_method_handler(
-        handle, request_deserializer=request.FromString, response_serializer=_serialized
+        handle, request_deserializer=_parser(request), response_serializer=_serialized
     )
 
 
 def _refusing(text: str) -> Handler:
-    def handle(request: bytes, context: Context) -> NoReturn:
-        context.abort(grpc.StatusCode.UNAUTHENTICATED, text)
-        raise AssertionError("abort raises")
+    """Refuse a call without reading its request: to gRPC it is a stream, read by who asks for it."""
 
-    return _grpc.unary_unary_rpc_method_handler(handle)
+    def handle(requests: Iterator[bytes], context: Context) -> NoReturn:
+        _abort(context, Refused("UNAUTHENTICATED", text))
+
+    return _grpc.stream_unary_rpc_method_handler(handle)
 
 
 def _abort(context: Context, refused: Refused) -> NoReturn:
     code = grpc.StatusCode[refused.code]
-    text = _cut(refused.message)
-    if text == refused.message and refused.detail is not None:
-        detail = any_pb2.Any()
-        detail.Pack(refused.detail)
-        status = status_pb2.Status(code=code.value[0], message=text, details=[detail])
-        context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
-    context.abort(code, text)
+    room = room_of(context.invocation_metadata())
+    sent = answer(refused, code.value[0], room)
+    if len(sent.text) < len(refused.message):
+        _LOG.info("a call was refused, %s: %s", code.name, refused.message)
+    context.set_trailing_metadata(sent.metadata)
+    context.abort(code, sent.text)
     raise AssertionError("abort raises")
-
-
-def _cut(text: str) -> str:
-    encoded = text.encode()
-    return (
-        text if len(encoded) <= MAX_TEXT_BYTES else encoded[:MAX_TEXT_BYTES].decode(errors="ignore")
-    )
 
 
 def _serialized(answer: "Message | bytes") -> bytes:

@@ -10,7 +10,16 @@ from flyte_nb.admin.store.entities import Entities
 from flyte_nb.admin.store.projects import Projects
 from flyte_nb.api.ports import BlobStore
 
-Rpc = Callable[[Any], "Message | bytes"]
+
+class Noted(NamedTuple):
+    """An answer, and what the caller should know about it though nothing was refused."""
+
+    answer: Message
+    notice: str
+    """One or more sentences for a person."""
+
+
+Rpc = Callable[[Any], "Message | bytes | Noted"]
 """One call: a flyteidl request in, the answer out, as a message or already serialized."""
 
 Rpcs = Mapping[str, Rpc]

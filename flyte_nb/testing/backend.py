@@ -19,6 +19,7 @@ from google.protobuf import message_factory
 
 from flyte_nb.admin.home import Home
 from flyte_nb.admin.server import Backend, EngineFactory
+from flyte_nb.admin.service_parts import Noted
 from flyte_nb.api.errors import RemoteError
 
 _SERVICES = (
@@ -70,6 +71,8 @@ def in_process_calls(backend: Backend) -> Calls:
                 raise RemoteError("Method not found!", code="UNIMPLEMENTED")
             # A service may change what it is given, as it would its own parsed copy.
             answer = backend.rpcs[name](request_class.FromString(request.SerializeToString()))
+            if isinstance(answer, Noted):
+                answer = answer.answer
             blob = answer if isinstance(answer, bytes) else answer.SerializeToString()
             return answer_class.FromString(blob)
 

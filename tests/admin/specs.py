@@ -91,6 +91,13 @@ def launch_plan_request(name="flows.chain", version="v1", workflow="flows.chain"
     return request
 
 
+def launch_plan_update(name, *, active, version="v1"):
+    state = launch_plan_pb2.ACTIVE if active else launch_plan_pb2.INACTIVE
+    return launch_plan_pb2.LaunchPlanUpdateRequest(
+        id=id_of("LAUNCH_PLAN", name, version), state=state
+    )
+
+
 def execution_request(name="", launch_plan="flows.chain", kind="LAUNCH_PLAN", **inputs):
     request = execution_pb2.ExecutionCreateRequest(project=PROJECT, domain=DOMAIN, name=name)
     request.spec.launch_plan.CopyFrom(id_of(kind, launch_plan))

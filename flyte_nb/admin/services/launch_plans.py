@@ -3,6 +3,7 @@
 Source: flyteadmin/pkg/manager/impl/{launch_plan_manager,validation/launch_plan_validator}.go.
 """
 
+import logging
 from collections.abc import Mapping
 
 from flyteidl.admin import launch_plan_pb2, workflow_pb2
@@ -11,7 +12,7 @@ from flyteidl.core import identifier_pb2, interface_pb2, literals_pb2, types_pb2
 from flyte_nb.admin import cron, moments
 from flyte_nb.admin.compiling import castable, mismatch
 from flyte_nb.admin.refused import Refused, invalid, missing
-from flyte_nb.admin.service_parts import Parts, Rpcs
+from flyte_nb.admin.service_parts import Noted, Parts, Rpcs
 from flyte_nb.admin.services.rules import (
     check_fields,
     check_identifier,
@@ -29,6 +30,7 @@ from flyte_nb.admin.store.listing import equals, message_list, offset_of
 from flyte_nb.compiler.digests import digest
 from flyte_nb.compiler.flyte_text import go_text
 
+_LOG = logging.getLogger(__name__)
 _ACTIVE = launch_plan_pb2.ACTIVE
 _INACTIVE = launch_plan_pb2.INACTIVE
 
@@ -103,13 +105,13 @@ class LaunchPlans:
 
     def _update(
         self, request: launch_plan_pb2.LaunchPlanUpdateRequest
-    ) -> launch_plan_pb2.LaunchPlanUpdateResponse:
+    ) -> "launch_plan_pb2.LaunchPlanUpdateResponse | Noted":
         if request.state not in (_ACTIVE, _INACTIVE):
             raise invalid(
                 f"Unrecognized launch plan state {request.state} for update for launch plan"
                 f" [{go_text(request.id)}]"
             )
-        self._parts.launch_plans.get(request.id)
+        found = self._parts.launch_plans.get(request.id)
         with self._parts.database.write() as transaction:
             if request.state == _ACTIVE:
                 active = transaction.one(
@@ -122,6 +124,10 @@ class LaunchPlans:
             stored = self._parts.launch_plans.find_in(transaction, request.id)
             if stored is not None:
                 self._switch(transaction, stored.row_id, stored.message, request.state)
+        notice = _schedule_notice(found) if request.state == _ACTIVE else ""
+        if notice:
+            _LOG.warning("%s", notice)
+            return Noted(launch_plan_pb2.LaunchPlanUpdateResponse(), notice)
         return launch_plan_pb2.LaunchPlanUpdateResponse()
 
     def _switch(self, transaction: Transaction, row_id: int, message: bytes, state: int) -> None:
@@ -314,6 +320,18 @@ def _check_schedule(
         problem = cron.problem(expression)
         if problem:
             raise invalid(f"Invalid cron expression: {problem}")
+
+
+def _schedule_notice(stored: Stored) -> str:
+    """Say that nothing will come of a launch plan's schedule; empty when it has none."""
+    plan = launch_plan_pb2.LaunchPlan.FromString(stored.message)
+    if _schedule_type(plan.spec) == "NONE":
+        return ""
+    return (
+        f"The launch plan {plan.id.name} (version {plan.id.version}) is active now, but its schedule"
+        " starts nothing: the local backend has no scheduler yet. Launch it yourself, or register it"
+        " on a Flyte cluster."
+    )
 
 
 def _schedule_type(spec: launch_plan_pb2.LaunchPlanSpec) -> str:

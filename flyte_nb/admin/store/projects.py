@@ -40,10 +40,7 @@ class Projects:
         """Store a new project. Raises `Refused` `ALREADY_EXISTS`."""
         with self._database.write() as transaction:
             if transaction.one("SELECT 1 FROM projects WHERE identifier = ?", (project.id,)):
-                raise exists(
-                    "value with matching already exists (duplicate key value violates unique"
-                    f" constraint: project {project.id})"
-                )
+                raise exists(f"A project with the id {project.id} already exists.")
             transaction.insert(
                 "projects",
                 {

@@ -51,8 +51,8 @@ class Runs:
         """Store a new execution. Raises `Refused` `ALREADY_EXISTS`."""
         if transaction.one(f"SELECT 1 FROM executions WHERE {_OF}", id) is not None:
             raise exists(
-                "value with matching already exists (duplicate key value violates unique constraint:"
-                f" execution {id})"
+                f"An execution named {id.name} already exists in {id.project}/{id.domain}."
+                " Choose another name, or give none, and the backend makes one up."
             )
         return transaction.insert(
             "executions",
