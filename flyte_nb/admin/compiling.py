@@ -5,6 +5,7 @@ from collections.abc import Callable
 from flyteidl.admin import launch_plan_pb2, workflow_pb2
 from flyteidl.core import compiler_pb2, identifier_pb2, literals_pb2, tasks_pb2, types_pb2
 
+from flyte_nb.admin.node_ids import check_node_ids
 from flyte_nb.admin.refused import invalid
 from flyte_nb.api.errors import CompileFailed
 from flyte_nb.compiler.casting import TooComplex, TypeTable
@@ -47,7 +48,7 @@ def compiled_workflow(
             identifier_text(use.identifier): launch_plan_of(use.identifier)
             for use in needed.launch_plans
         }
-        return compile_workflow(
+        closure = compile_workflow(
             spec.template,
             spec.sub_workflows,
             [task for task in tasks if task is not None],
@@ -59,6 +60,8 @@ def compiled_workflow(
                 if plan is not None
             },
         )
+        check_node_ids(closure)
+        return closure
     except CompileFailed as failed:
         raise invalid(
             f"failed to compile workflow for [{go_text(request.id)}] with err:"

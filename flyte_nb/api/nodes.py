@@ -49,3 +49,26 @@ def unique_node_id(parent_id: str, parent_attempt: int, node_id: str) -> str:
     """
     joined = f"{parent_id}-{parent_attempt}-{node_id}" if parent_id else node_id
     return fixed_length_id(joined, _MAX_NODE_ID)
+
+
+def further_node_id(parent_id: str, parent_attempt: int, node_id: str, number: int) -> str:
+    """Return another id for a node whose `unique_node_id` another node has; `number` counts from 1.
+
+    A name of the author's can look like an id that is made up, and hashes of 32 bits are equal by
+    chance for two of some ten thousand nodes.
+    """
+    joined = f"{parent_id}-{parent_attempt}-{node_id}#{number}"
+    return fixed_length_id(joined.rjust(_MAX_NODE_ID + 1), _MAX_NODE_ID)
+
+
+MAX_NODE_ID = 200
+"""Characters of a node's id in a template: it is the name of a folder, and most disks allow 255 bytes."""
+
+
+def is_node_id(text: str) -> bool:
+    """Return whether a node may have this id: letters, digits, `-` and `_`, the first of them no sign.
+
+    It becomes a part of the paths below which the node's values are stored.
+    """
+    plain = text.replace("-", "").replace("_", "")
+    return len(text) <= MAX_NODE_ID and text[:1].isalnum() and plain.isalnum() and text.isascii()

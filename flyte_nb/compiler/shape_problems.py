@@ -89,6 +89,17 @@ def duplicate_workflow(identifier: Message, name: str) -> Problem:
     )
 
 
+def inner_id(node_id: str, outer: str) -> Problem:
+    """A node whose id a run makes up for a node inside of another one."""
+    return Problem(
+        "DuplicateId",
+        f"The id {node_id} is also that of a node inside of {outer}, when the workflow runs.",
+        node_id,
+        hint="Give the node another id, e.g. another with_overrides(node_name=…).",
+        flyte_text="Trying to insert two nodes with the same id.",
+    )
+
+
 def task_not_found(node_id: str, identifier: Message, name: str) -> Problem:
     """Return the problem of a node that runs a task which was not given."""
     return Problem(

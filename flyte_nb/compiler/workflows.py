@@ -17,6 +17,7 @@ from flyte_nb.compiler.builder import BOTH, UPSTREAM, Builder, CheckedNode
 from flyte_nb.compiler.casting import TooComplex
 from flyte_nb.compiler.collector import Collector, TooManyProblems, cut
 from flyte_nb.compiler.flyte_text import go_text
+from flyte_nb.compiler.inner_ids import check_inner_ids
 from flyte_nb.compiler.interfaces import check_interface
 from flyte_nb.compiler.nodes import add_node_edges, check_node
 from flyte_nb.compiler.program import (
@@ -154,11 +155,13 @@ def _compile(
     _check_requirements(needed, program, errors)
     if errors.count:
         return
+    check_inner_ids(primary, workflows, errors)
     # Inner workflows come first, and each is compiled once, so that compiling one never recurses into
     # another.
     used = {key(use.identifier): use for use in needed.workflows}
     for reference, use in used.items():
         errors.entity = use.identifier.name
+        check_inner_ids(workflows[reference], workflows, errors)
         _compile_one(program.workflows[reference], workflows[reference], program, errors)
     errors.entity = closure.primary.template.id.name
     _compile_one(closure.primary, primary, program, errors)

@@ -50,7 +50,7 @@ class Engine:
             recorder: Where changes are kept.
             executor: Who runs attempts; the engine closes it.
             store: Where inputs and outputs lie.
-            data_root: URI below which `metadata/propeller/<project>-<domain>-<execution>/…` is written.
+            data_root: URI below which `metadata/<project>/<domain>/<execution>/…` is written.
             catalog: Results of discoverable tasks; `None` means nothing is cached.
             clock: The time; `None` means the system's.
         """
@@ -78,7 +78,7 @@ class Engine:
             CompileFailed: when the closure has something this engine cannot run; every reason is in it.
             UsageError: when an execution of this id is running here, or the engine is closed.
         """
-        self._take(self._driver(launch), resumed=False)
+        self._take(self._driver(launch, self._layout(launch)), resumed=False)
 
     def resume(self, launch: Launch) -> None:
         """Go on with an execution after a restart: replay its history, adopt what still runs.
@@ -86,8 +86,13 @@ class Engine:
         An execution without history starts anew; one that has ended is left alone. Raises as `launch`,
         and `IllegalMove` when the history is not one of this closure.
         """
-        driver = self._driver(launch)
-        driver.replay(self._recorder.history(launch.id))
+        history = self._recorder.history(launch.id)
+        layout = self._layout(launch)
+        former = self._layout(launch, former=True)
+        if history and self._store.size(former.input_uri) is not None:
+            layout = former
+        driver = self._driver(launch, layout)
+        driver.replay(history)
         if not driver.machine.is_terminal:
             self._take(driver, resumed=True)
 
@@ -121,11 +126,14 @@ class Engine:
         self._thread.join()
         self._executor.close()
 
-    def _driver(self, launch: Launch) -> Driver:
+    def _layout(self, launch: Launch, *, former: bool = False) -> Layout:
+        return Layout(self._data_root, launch.id, launch.raw_output_prefix, former=former)
+
+    def _driver(self, launch: Launch, layout: Layout) -> Driver:
         return Driver(
             launch,
             plan_of(launch.closure),
-            Layout(self._data_root, launch.id, launch.raw_output_prefix),
+            layout,
             Values(self._store),
             recorder=self._recorder,
             executor=self._executor,

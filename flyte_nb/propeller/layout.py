@@ -1,4 +1,9 @@
-"""Where an execution's values lie in the store, as propeller lays them out (flyte-backend: 4.3)."""
+"""Where an execution's values are in the store.
+
+Below an execution's own folder they are laid out as propeller lays them out (flyte-backend: 4.3).
+Project, domain and name are folders of their own: joined by `-`, as propeller joins them, they are
+the same for project `p` with an execution `development-x` as for `p-development` with `x`.
+"""
 
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.nodes import END_NODE
@@ -12,11 +17,23 @@ OUTPUTS = "outputs.pb"
 class Layout:
     """URIs of one execution's inputs, outputs and folders."""
 
-    def __init__(self, data_root: str, id: ExecutionId, raw_output_prefix: str = "") -> None:
+    def __init__(
+        self, data_root: str, id: ExecutionId, raw_output_prefix: str = "", *, former: bool = False
+    ) -> None:
+        """Take the place of one execution; nothing is read or written.
+
+        Args:
+            data_root: URI below which everything is.
+            id: The execution.
+            raw_output_prefix: Where tasks put files; empty means `<data_root>/raw`.
+            former: Whether it is an execution of a release that joined the id's parts by `-`.
+        """
         root = data_root.rstrip("/")
-        self.root = f"{root}/metadata/propeller/{id.project}-{id.domain}-{id.name}"
+        self.root = f"{root}/metadata/{id.project}/{id.domain}/{id.name}/propeller"
+        if former:
+            self.root = f"{root}/metadata/propeller/{id.project}-{id.domain}-{id.name}"
         self.raw = raw_output_prefix or f"{root}/raw"
-        self.name = id.name
+        self.id = id
         self.input_uri = f"{self.root}/start-node/data/0/{OUTPUTS}"
         """The workflow's inputs, as the outputs of its start node."""
 
@@ -42,4 +59,4 @@ class Layout:
 
     def raw_folder(self, node: NodeState, attempt: int) -> str:
         """Where one attempt puts the files that its values refer to."""
-        return raw_folder(self.raw, self.name, node.node_id, attempt)
+        return raw_folder(self.raw, self.id, node.node_id, attempt)

@@ -6,10 +6,11 @@ the state unchanged, or made. Nothing here makes records: see `machine`.
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import count
 
 from flyte_nb.api import nodes, phases
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, FlyteNbError
-from flyte_nb.api.nodes import START_NODE, unique_node_id
+from flyte_nb.api.nodes import START_NODE, further_node_id, unique_node_id
 from flyte_nb.propeller.plan import NodePlan, Plan, WorkflowPlan
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, Record, WorkflowRecord
 from flyte_nb.propeller.state import OPEN, Frame, NodeState
@@ -267,10 +268,18 @@ class Moves:
         nodes = plan.nodes.values() if scope else (_START_PLAN, *plan.nodes.values())
         parent_id = parent.node_id if parent else ""
         for node_plan in nodes:
-            node = NodeState(node_plan, frame, unique_node_id(parent_id, 0, node_plan.id))
+            node_id = unique_node_id(parent_id, 0, node_plan.id)
+            if node_id in self.nodes:
+                node_id = self._further_id(parent_id, node_plan.id)
+            node = NodeState(node_plan, frame, node_id)
             frame.nodes[node_plan.id] = node
             self.nodes[node.node_id] = node
         return frame
+
+    def _further_id(self, parent_id: str, template_id: str) -> str:
+        """Return an id that no other node of this execution has, the same at every replay."""
+        further = (further_node_id(parent_id, 0, template_id, number) for number in count(1))
+        return next(node_id for node_id in further if node_id not in self.nodes)
 
     def _known(self, node_id: str) -> NodeState:
         node = self.nodes.get(node_id)

@@ -1,6 +1,7 @@
 """Where the engine puts files, named as propeller names them."""
 
-from flyte_nb.api.nodes import fixed_length_id, fnv32a
+from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.api.nodes import fnv32a
 
 
 def shard(text: str) -> str:
@@ -10,7 +11,11 @@ def shard(text: str) -> str:
     return digits[first] + digits[second]
 
 
-def raw_folder(prefix: str, execution: str, node_id: str, attempt: int) -> str:
-    """Where one attempt puts files: `<prefix>/<2 digits>/<execution>-<node>-<attempt>`."""
-    name = fixed_length_id(f"{execution}-{node_id}-{attempt}", 50)
-    return f"{prefix.rstrip('/')}/{shard(name)}/{name}"
+def raw_folder(prefix: str, execution: ExecutionId, node_id: str, attempt: int) -> str:
+    """Return where one attempt puts files: `<prefix>/<2 digits>/<project>/<domain>/<name>/<node>/<attempt>`.
+
+    Propeller joins name, node and attempt by `-` and leaves the project out, so that two attempts
+    may write to one folder there.
+    """
+    place = "/".join((*execution, node_id, str(attempt)))
+    return f"{prefix.rstrip('/')}/{shard(place)}/{place}"

@@ -44,7 +44,7 @@ def bind_outputs(
 
 
 def check_ids(frame: "Frame") -> None:
-    """Note nodes that an author gave one and the same id."""
+    """Note nodes that an author gave one and the same id, or one that a dynamic task's nodes get."""
     if not any(draft.fixed_id for draft in frame.drafts):
         return
     seen = set()
@@ -57,3 +57,17 @@ def check_ids(frame: "Frame") -> None:
                 hint="Give node_name another value.",
             )
         seen.add(draft.id)
+    dynamic = [
+        draft.id for draft in frame.drafts if getattr(draft.plan.entity, "is_dynamic", False)
+    ]
+    for draft in frame.drafts:
+        # A run calls the nodes of a dynamic task n0 `n0-<attempt>-<their id>`.
+        for outer in dynamic:
+            attempt, dash, rest = draft.fixed_id.removeprefix(f"{outer}-").partition("-")
+            if draft.fixed_id.startswith(f"{outer}-") and attempt.isdecimal() and dash and rest:
+                frame.problem(
+                    "DuplicateNodeId",
+                    f"The id {draft.id} can be that of a node inside of {outer}, when it runs.",
+                    draft=draft,
+                    hint="Give node_name another value.",
+                )

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from flyte_nb.api.errors import UsageError
+from flyte_nb.api.nodes import ADDED_NODES, MAX_NODE_ID
 from flyte_nb.api.specs import ArrayNode, NodeMetadata, Resources, Target, TaskNode
 from flyte_nb.sdk.checks import check, seconds
 
@@ -48,11 +49,18 @@ def node_id_of(name: str) -> str:
     """A node's id from a name of the author's: lower case, with - between words (a DNS label).
 
     Raises:
-        UsageError: when there is no letter or digit of ASCII in it.
+        UsageError: when there is no letter or digit of ASCII in it, when it is too long, or when
+            every workflow has a node of that id.
     """
     node_id = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     if not node_id:
         raise UsageError(f"node_name={name!r}: write letters or digits, e.g. node_name='first'.")
+    if node_id in ADDED_NODES:
+        raise UsageError(f"node_name={name!r}: every workflow has a node {node_id} of its own.")
+    if len(node_id) > MAX_NODE_ID:
+        raise UsageError(
+            f"node_name={name[:40]!r}…: it has {len(node_id)} characters; use at most {MAX_NODE_ID}."
+        )
     return node_id
 
 

@@ -16,6 +16,7 @@ from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.propeller.cache import StoreCatalog
 from flyte_nb.propeller.engine import Engine, Launch
 from flyte_nb.propeller.executors.process import ProcessExecutor
+from flyte_nb.propeller.layout import Layout
 from flyte_nb.propeller.machine import Machine
 from flyte_nb.propeller.plan import plan_of
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, WorkflowRecord
@@ -106,7 +107,7 @@ def test_a_workflow_runs_and_leaves_its_values_where_flyte_leaves_them(backend, 
     backend.run(made, integers(x=1))
     assert backend.last().phase == "SUCCEEDED"
     assert integer(backend.outputs()) == 42
-    root = backend.path / "metadata" / "propeller" / "flytesnacks-development-e"
+    root = backend.path / "metadata" / "flytesnacks" / "development" / "e" / "propeller"
     found = {str(path.relative_to(root)) for path in root.rglob("*.pb")}
     assert found == {
         "start-node/data/0/outputs.pb",
@@ -460,3 +461,42 @@ def test_a_backend_killed_at_any_moment_loses_nothing_and_never_runs_two_attempt
     assert len(begun) == len(set(begun)), "an attempt was run twice"
     seen = [x.phase for x in history if isinstance(x, NodeRecord) and x.node_id == "n1"]
     assert seen == ["QUEUED", "RUNNING", "SUCCEEDED"]
+
+
+def test_a_node_named_as_an_inner_one_will_be_named_runs_beside_it(backend, scripts):
+    t = scripts.task("t", scripts.outputs, inputs=["x"])
+    inner = workflow("inner", [node("n0", t, {"x": ".x"})], {"o0": "n0"}, inputs=["x"])
+    nodes = [node("n0", inner, {"x": ".x"}), node("n0-0-n0", t, {"x": ".x"})]
+    made = closure(workflow("w", nodes, {"o0": "n0-0-n0"}, inputs=["x"]), [t], [inner])
+    history = backend.run(made, integers(x=1))
+    assert backend.last().phase == "SUCCEEDED"
+    ids = {node_id for node_id, _, phase in attempts(history) if phase == "SUCCEEDED"}
+    assert len(ids) == 2
+    assert "n0-0-n0" in ids
+
+
+def test_a_timeout_longer_than_a_thread_can_wait_does_not_end_the_engine(backend, scripts):
+    t = scripts.task("t", scripts.outputs, inputs=["x"])
+    t.metadata.timeout.seconds = 2**62
+    made = closure(workflow("w", [node("n0", t, {"x": ".x"})], {"o0": "n0"}, inputs=["x"]), [t])
+    backend.run(made, integers(x=1))
+    assert backend.last().phase == "SUCCEEDED"
+
+
+def test_an_execution_of_a_release_with_other_folders_goes_on_where_its_values_are(
+    tmp_path, scripts
+):
+    t = scripts.task("t", scripts.outputs, inputs=["x"])
+    made = closure(workflow("w", [node("n0", t, {"x": ".x"})], {"o0": "n0"}, inputs=["x"]), [t])
+    recorder = MemoryRecorder()
+    recorder.record(ID, [WorkflowRecord(1, "RUNNING")])
+    former = Layout(tmp_path.as_uri(), ID, former=True)
+    open_stores().write(former.input_uri, integers(x=1).SerializeToString())
+    backend = Backend(tmp_path, recorder=recorder)
+    try:
+        backend.engine.resume(Launch(ID, made, integers(x=1)))
+        backend.end()
+        assert backend.last().phase == "SUCCEEDED"
+        assert former.root in backend.last().output_uri
+    finally:
+        backend.engine.close()

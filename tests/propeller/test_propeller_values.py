@@ -1,6 +1,7 @@
 """Values and texts of the engine: bindings, conditions, ids, durations, templates, cache keys, records."""
 
 import json
+import re
 from pathlib import Path
 
 import msgpack
@@ -109,7 +110,8 @@ def test_nodes_below_a_parent_carry_its_id_and_attempt():
 
 
 def test_raw_data_is_spread_over_prefixes():
-    assert raw_folder("s3://b/", "abc", "n0", 0) == "s3://b/op/abc-n0-0"
+    place = raw_folder("s3://b/", ExecutionId("p", "development", "abc"), "n0", 0)
+    assert re.fullmatch("s3://b/[0-9a-z]{2}/p/development/abc/n0/0", place)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from flyte_nb.api.specs import (
     TaskNode,
     WorkflowNode,
 )
+from flyte_nb.sdk.kinds.dynamic import dynamic
 from flyte_nb.sdk.options import Cache
 from flyte_nb.sdk.options import Resources as Asked
 from flyte_nb.sdk.task import task
@@ -599,3 +600,36 @@ def test_node_places_in_a_long_body_are_right():
     exec(source, namespace)
     nodes = clean(namespace["wf"]).template.nodes
     assert [node.location.line for node in nodes if node.location] == list(range(4, 604))
+
+
+@pytest.mark.parametrize("name", ["start-node", "End Node", "x" * 201])
+def test_a_name_that_no_node_can_have_is_refused_where_it_is_written(name):
+    @workflow
+    def wf(n: int) -> None:
+        inc(a=n).with_overrides(node_name=name)
+
+    (problem,) = trace(wf).problems
+    assert "node_name=" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("name", "codes"),
+    [
+        ("n0-0-dn0", ["DuplicateNodeId"]),
+        ("n0-12-x", ["DuplicateNodeId"]),
+        ("n0-x-y", []),
+        ("n0-1", []),
+        ("n1-0-dn0", []),
+    ],
+)
+def test_a_name_that_a_dynamic_tasks_nodes_may_get_is_refused(name, codes):
+    @dynamic
+    def many(n: int) -> int:
+        return inc(a=n)
+
+    @workflow
+    def wf(n: int) -> None:
+        many(n=n)
+        inc(a=n).with_overrides(node_name=name)
+
+    assert [problem.code for problem in trace(wf).problems] == codes

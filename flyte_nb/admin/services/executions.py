@@ -13,6 +13,7 @@ from flyte_nb.admin import moments
 from flyte_nb.admin.closures import EXECUTION_PHASES
 from flyte_nb.admin.enums import check_enum
 from flyte_nb.admin.events import Run, SqliteRecorder, failed
+from flyte_nb.admin.node_ids import check_node_ids
 from flyte_nb.admin.refused import Refused, invalid, missing, precondition
 from flyte_nb.admin.service_parts import Parts, Rpcs
 from flyte_nb.admin.services.launching import Plan, Planning, check_request, merged_inputs, new_name
@@ -158,6 +159,8 @@ class Executions:
         workflow = workflow_pb2.Workflow.FromString(
             self._parts.workflows.message(execution.closure.workflow_id)
         )
+        # Registered by a release that took any id, it may still be launched.
+        check_node_ids(workflow.closure.compiled_workflow)
         plan = self._plan_spec(execution.spec.launch_plan)
         spec = execution.spec
         prefix = (

@@ -20,6 +20,8 @@ _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _EXECUTION_NAME = re.compile(r"[a-z][a-z\-0-9]*")
 _MAX_LABELS = 16
+RESERVED = frozenset({"metadata", "raw", "catalog"})
+"""Folders beside which the projects' own folders are: no project may have one of their names."""
 _TERMINAL_EXECUTION_PHASES = frozenset({4, 6, 7, 8})
 
 
@@ -138,6 +140,15 @@ def check_execution_name(name: str, field: str = "name") -> None:
         )
 
 
+def check_folder(name: str, field: str) -> None:
+    """Check a project or domain of an upload, which need not be registered: it becomes a folder."""
+    if len(name) > 63 or not _DNS_LABEL.fullmatch(name) or name in RESERVED:
+        raise invalid(
+            f"invalid {field} [{name[:63]}]: it must consist of lower case letters, digits or '-',"
+            f" and be none of {', '.join(sorted(RESERVED))}"
+        )
+
+
 def check_project(project: project_pb2.Project) -> None:
     """A project that may be registered or updated."""
     if not project.id:
@@ -149,6 +160,11 @@ def check_project(project: project_pb2.Project) -> None:
             f"invalid project id [{project.id}]: [a lowercase RFC 1123 label must consist of lower"
             " case alphanumeric characters or '-', and must start and end with an alphanumeric"
             " character]"
+        )
+    if project.id in RESERVED:
+        raise invalid(
+            f"invalid project id [{project.id}]: the local backend has a folder of that name for"
+            " itself; choose another id"
         )
     for text, field, most in (
         (project.name, "project_name", 64),

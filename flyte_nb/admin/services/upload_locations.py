@@ -12,11 +12,18 @@ from flyteidl.service import dataproxy_pb2
 from flyte_nb.admin import moments
 from flyte_nb.admin.refused import exists, invalid
 from flyte_nb.admin.service_parts import Parts, Rpcs
+from flyte_nb.admin.services.rules import check_folder
 from flyte_nb.admin.uploads import Uploads
 
 _MAX_EXPIRES_S = 3600
 _NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _NAME_LENGTH = 20
+_MD5_BYTES = 16
+_PARTS = 4
+"""Project, domain, root and file name; `.` would be none."""
+_MAX_NAME = 255
+"""Bytes of one part of a path, as nearly every file system has it."""
+_MAX_PATH = 4000
 
 
 class UploadLocations:
@@ -38,8 +45,14 @@ class UploadLocations:
             raise invalid("project and domain are required parameters")
         if not request.content_md5 and not request.filename_root:
             raise invalid("content_md5 or filename_root is a required parameter")
+        check_folder(request.project, "project")
+        check_folder(request.domain, "domain")
+        if request.content_md5 and len(request.content_md5) != _MD5_BYTES:
+            raise invalid(f"content_md5 must have {_MD5_BYTES} bytes")
         path = self._path(request)
         target = self._folder / path
+        if target.is_dir():
+            raise invalid(f"filename [{path}] is a folder")
         if request.filename and request.filename_root and target.exists():
             self._check_rewrite(target, request.content_md5)
             os.utime(target)  # who asks uses it again: nobody who cleans up takes it away now
@@ -63,6 +76,12 @@ class UploadLocations:
         # Nothing is written outside of the folder, whatever names were sent.
         if path.is_absolute() or ".." in path.parts or "\\" in str(path) or "\0" in str(path):
             raise invalid(f"filename [{path}] must stay below its project's folder")
+        if len(path.parts) < _PARTS:
+            raise invalid("filename_root and filename must name something")
+        if len(os.fsencode(self._folder / path)) > _MAX_PATH or any(
+            len(part.encode()) > _MAX_NAME for part in path.parts
+        ):
+            raise invalid(f"filename is too long: {_MAX_NAME} bytes a part, {_MAX_PATH} in all")
         return str(path)
 
     def _check_rewrite(self, target: Path, content_md5: bytes) -> None:

@@ -39,9 +39,18 @@ class ProcessId(NamedTuple):
 class AttemptFolder:
     """Paths and facts of one attempt. Creating the value touches nothing."""
 
-    def __init__(self, home: Path, key: AttemptKey) -> None:
+    def __init__(self, home: Path, key: AttemptKey, *, former: bool = False) -> None:
+        """Take the place of one attempt.
+
+        Args:
+            home: The folder of all attempts.
+            key: The attempt.
+            former: Whether a release started it that joined the execution's parts by `-`, so that
+                two executions could share a folder.
+        """
         id = key.execution
-        self.path = home / f"{id.project}-{id.domain}-{id.name}" / f"{key.node_id}-{key.attempt}"
+        parts = (f"{id.project}-{id.domain}-{id.name}",) if former else id
+        self.path = home.joinpath(*parts, f"{key.node_id}-{key.attempt}")
         self.lock = self.path / "lock"
         self.log = self.path / "log.txt"
         self.work = self.path / "work"

@@ -91,6 +91,9 @@ class ProcessExecutor:
     def adopt(self, attempt: Attempt) -> "Started | None":
         """Take over an attempt that an earlier process of ours may have started."""
         folder = AttemptFolder(self._home, attempt.key)
+        if not folder.path.exists():
+            former = AttemptFolder(self._home, attempt.key, former=True)
+            folder = former if former.is_locked() else folder
         if folder.is_locked():
             return self._watch(Watched(attempt, folder))
         if not folder.path.exists():
