@@ -8,10 +8,12 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 from flyte_nb.admin.daemon import own_start_time
-from flyte_nb.admin.home import Home, Serving
+from flyte_nb.admin.home import Home, Serving, private
 from flyte_nb.admin.locks import FileLock
+from flyte_nb.admin.own_process import log_standard_streams
 from flyte_nb.admin.server import Backend
 from flyte_nb.api.errors import BackendError
 from flyte_nb.api.version import __version__
@@ -34,7 +36,7 @@ def main(arguments: "list[str] | None" = None) -> int:
     if options.detach:
         _detach()
     try:
-        _serve(Home(options.home), options.ready_fd)
+        _serve(Home(options.home), options.ready_fd, detached=options.detach)
     except BackendError as error:
         _LOG.error("%s", error)
         if options.ready_fd is not None:
@@ -45,7 +47,7 @@ def main(arguments: "list[str] | None" = None) -> int:
     return 0
 
 
-def _serve(home: Home, ready: "int | None") -> None:
+def _serve(home: Home, ready: "int | None", *, detached: bool) -> None:
     home.prepare()
     _log_to(home)
     told_to_end = _signals()
@@ -64,6 +66,8 @@ def _serve(home: Home, ready: "int | None") -> None:
             else:
                 sys.stdout.write(f"{backend.endpoint}\n")
                 sys.stdout.flush()
+            if detached:
+                log_standard_streams()
             os.read(told_to_end, 1)
             _LOG.info("stopping")
         finally:
@@ -114,10 +118,15 @@ def _say(descriptor: int, answer: "dict[str, str]") -> None:
         file.write(json.dumps(answer).encode() + b"\n")
 
 
+class _PrivateFileHandler(logging.handlers.RotatingFileHandler):
+    """A log that nobody else may read."""
+
+    def _open(self) -> Any:
+        return open(self.baseFilename, self.mode, encoding=self.encoding, opener=private)
+
+
 def _log_to(home: Home) -> None:
-    handler = logging.handlers.RotatingFileHandler(
-        home.log_file, maxBytes=_LOG_BYTES, backupCount=_LOG_FILES - 1
-    )
+    handler = _PrivateFileHandler(home.log_file, maxBytes=_LOG_BYTES, backupCount=_LOG_FILES - 1)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger("flyte_nb")
     root.addHandler(handler)

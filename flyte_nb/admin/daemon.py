@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import psutil
 
-from flyte_nb.admin.home import Home, Serving
+from flyte_nb.admin.home import Home, Serving, private
 from flyte_nb.admin.locks import FileLock
 from flyte_nb.api.errors import BackendError
 
@@ -157,7 +157,7 @@ def _start(place: Home, timeout_s: float) -> BackendInfo:
     """Start the process, and wait until it says that it serves, or why it does not."""
     reading, writing = os.pipe()
     try:
-        with open(place.start_log_file, "wb") as log:
+        with open(place.start_log_file, "wb", opener=private) as log:
             process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "flyte_nb.admin"),

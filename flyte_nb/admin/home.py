@@ -74,9 +74,7 @@ class Home:
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._check_owner()
-            self.folder.chmod(0o700)
-            self.objects.mkdir(exist_ok=True)
-            self.attempts.mkdir(exist_ok=True)
+            self._keep_private()
             with FileLock(self.token_lock) as lock:
                 lock.acquire(_TOKEN_TIMEOUT_S)  # of two that make one, the first would be lost
                 self._keep_token()
@@ -84,6 +82,23 @@ class Home:
             raise explained(
                 error, f"The local backend's folder {self.folder} cannot be used"
             ) from error
+
+    def _keep_private(self) -> None:
+        """Let nobody else read what is here: also not what an earlier release or an editor wrote.
+
+        What is below the folders of objects and attempts is as private as these folders are.
+        """
+        self.folder.chmod(0o700)
+        for folder in (self.objects, self.attempts):
+            folder.mkdir(exist_ok=True, mode=0o700)
+            folder.chmod(0o700)
+        # SQLite gives its files beside the database the mode of the database.
+        os.close(os.open(self.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        for path in self.folder.iterdir():
+            if path == self.token_file:
+                continue  # one that others were able to read is replaced
+            if stat.S_ISREG(path.lstat().st_mode) and stat.S_IMODE(path.lstat().st_mode) & 0o077:
+                path.chmod(0o600)
 
     def token(self) -> str:
         """The token that callers need.
@@ -138,7 +153,8 @@ class Home:
     def _write(self, path: Path, text: str) -> None:
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
-            partial.write_text(text)
+            with open(partial, "w", opener=private) as file:
+                file.write(text)
             os.replace(partial, path)
         except OSError as error:
             partial.unlink(missing_ok=True)
@@ -169,6 +185,11 @@ class Home:
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(_TOKEN_BYTES))
         os.replace(partial, self.token_file)
+
+
+def private(path: str, flags: int) -> int:
+    """Open a file that nobody else may read; for `open(opener=…)`."""
+    return os.open(path, flags, 0o600)
 
 
 def _default_folder() -> Path:

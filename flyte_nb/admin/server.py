@@ -15,6 +15,7 @@ from flyteidl.admin import execution_pb2, project_pb2
 from flyte_nb.admin import moments
 from flyte_nb.admin.events import SqliteRecorder
 from flyte_nb.admin.home import Home
+from flyte_nb.admin.own_process import allow_open_files
 from flyte_nb.admin.rpc import Handlers, Method, unary_methods
 from flyte_nb.admin.service_parts import Parts, Rpc, Service
 from flyte_nb.admin.services.about import About
@@ -60,7 +61,13 @@ _OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 5000),
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.keepalive_permit_without_calls", 1),
+    # A connection that says nothing is closed soon.
+    ("grpc.server_handshake_timeout_ms", 5_000),
 )
+_SPARE_FILES = 512
+"""Open files that connections leave for the database, the tasks and the objects, if there are so many."""
+
+_SCARCE_FILES = 4_096
 
 EngineFactory = Callable[[Recorder, BlobStore, Home], Any]
 """Makes the engine: given its memory, its store and the home folder."""
@@ -198,7 +205,7 @@ class Backend:
             " token was changed while the backend ran, stop it with `flyte-nb down` and try again.",
             creators,
         )
-        server = _grpc.server(pool, options=_OPTIONS)
+        server = _grpc.server(pool, options=(*_OPTIONS, *_connection_limits(allow_open_files())))
         server.add_generic_rpc_handlers((handlers,))
         for candidate in dict.fromkeys((port, 0)):
             self.port = _bound(server, candidate)
@@ -225,6 +232,18 @@ def process_engine(recorder: Recorder, blobs: BlobStore, home: Home) -> Any:
         blobs,
         home.storage_root,
         catalog=StoreCatalog(blobs, f"{home.storage_root}/catalog"),
+    )
+
+
+def _connection_limits(files: int) -> tuple[tuple[str, int], ...]:
+    """Return gRPC's options for a process that may have so many open files.
+
+    A channel without calls is closed after a while, and opens again with its next call.
+    """
+    is_scarce = files < _SCARCE_FILES
+    return (
+        ("grpc.max_allowed_incoming_connections", max(files // 2, files - _SPARE_FILES)),
+        ("grpc.max_connection_idle_ms", 10_000 if is_scarce else 120_000),
     )
 
 

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import logging
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -15,15 +16,16 @@ import threading
 import time
 from contextlib import suppress
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from flyte_nb.admin.home import private
+from flyte_nb.admin.http_server import BoundedHandler, BoundedHttpServer
 
 _LOG = logging.getLogger(__name__)
 _CHUNK_BYTES = 1 << 20
 _ROUTES = {"PUT": "/upload/", "GET": "/download/"}
-_SOCKET_TIMEOUT_S = 60
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 class Uploads:
@@ -71,8 +73,7 @@ class _Server:
 
     def __init__(self, folder: Path, key: bytes) -> None:
         handler = type("_BoundHandler", (_Handler,), {"folder": folder, "key": key})
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._http.daemon_threads = True
+        self._http = BoundedHttpServer(("127.0.0.1", 0), handler)
         self.port: int = self._http.server_address[1]
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="flyte-nb-uploads", daemon=True)
@@ -91,13 +92,11 @@ class _Server:
         self._http.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(BoundedHandler):
     folder: Path
     key: bytes
-    protocol_version = "HTTP/1.1"
-    timeout = _SOCKET_TIMEOUT_S
 
-    def do_PUT(self) -> None:
+    def do_PUT(self) -> None:  # noqa: N802 - the standard library calls it so
         """Take one file."""
         try:
             status, text = self._take()
@@ -108,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
             status, text = HTTPStatus.INSUFFICIENT_STORAGE, f"The file cannot be written: {error}."
         self._say(status, text)
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the standard library calls it so
         """Give one file."""
         path, _, refused = self._signed("GET")
         if refused is not None:
@@ -124,14 +123,11 @@ class _Handler(BaseHTTPRequestHandler):
                 shutil.copyfileobj(file, self.wfile, _CHUNK_BYTES)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             self._say(HTTPStatus.NOT_FOUND, "There is no such object.")
-
-    def handle(self) -> None:
-        """Serve one client, who may leave in the middle."""
-        try:
-            super().handle()
-        except (ConnectionError, TimeoutError) as error:
-            self.close_connection = True
-            _LOG.info("a client left in the middle of a file: %s", error)
+        except (ConnectionError, TimeoutError):
+            raise
+        except OSError as error:
+            _LOG.warning("a download failed: %s", error)
+            self._say(HTTPStatus.INTERNAL_SERVER_ERROR, f"The object cannot be read: {error}.")
 
     def _say(self, status: HTTPStatus, text: str) -> None:
         body = text.encode()
@@ -144,11 +140,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _signed(self, verb: str) -> "tuple[str, str, tuple[HTTPStatus, str] | None]":
         """Path and MD5 of the URL, or why it is refused."""
-        parts = urlsplit(self.path)
+        try:
+            parts = urlsplit(self.path)
+        except ValueError as error:
+            return "", "", (HTTPStatus.BAD_REQUEST, f"The URL cannot be read: {error}.")
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         path = unquote(parts.path.removeprefix(_ROUTES[verb]))
         md5, expires = query.get("md5", ""), query.get("expires", "")
-        if not parts.path.startswith(_ROUTES[verb]) or not expires.isdecimal():
+        if not parts.path.startswith(_ROUTES[verb]) or not _NUMBER.fullmatch(expires):
             return path, md5, (HTTPStatus.NOT_FOUND, "Nothing lies here.")
         signature = _signature(self.key, verb, path, md5, int(expires))
         said = query.get("signature", "")
@@ -166,8 +165,10 @@ class _Handler(BaseHTTPRequestHandler):
         if refused is not None:
             return refused
         length = self.headers.get("Content-Length", "")
-        if not length.isdecimal():
+        if not length:
             return HTTPStatus.LENGTH_REQUIRED, "Content-Length is missing."
+        if not _NUMBER.fullmatch(length):
+            return HTTPStatus.BAD_REQUEST, "Content-Length is no number of bytes."
         announced = self.headers.get("Content-MD5", md5)
         if md5 and announced != md5:
             return HTTPStatus.BAD_REQUEST, "Content-MD5 is not the one the location was made for."
@@ -179,7 +180,7 @@ class _Handler(BaseHTTPRequestHandler):
         partial = target.with_name(f".{secrets.token_hex(8)}.partial")
         try:
             digest = hashlib.md5(usedforsecurity=False)
-            with partial.open("xb") as file:
+            with open(partial, "xb", opener=private) as file:
                 left = length
                 while left:
                     chunk = self.rfile.read(min(left, _CHUNK_BYTES))
@@ -196,10 +197,6 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             partial.unlink(missing_ok=True)
         return HTTPStatus.OK, ""
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Requests go to the log, not to stderr; without the query, which has the signature."""
-        _LOG.debug("%s %s", self.command, urlsplit(self.path).path)
 
 
 def _signature(key: bytes, verb: str, path: str, md5: str, expires_at: int) -> str:

@@ -15,7 +15,7 @@ import grpc
 import psutil
 import pytest
 import yaml
-from flyteidl.admin import project_pb2
+from flyteidl.admin import common_pb2, project_pb2
 
 from flyte_nb.admin import daemon
 from flyte_nb.admin.home import Home
@@ -70,10 +70,34 @@ def test_two_that_start_at_once_get_one_backend(folder):
     assert len(set(found)) == 1
 
 
-def test_the_folder_is_private_and_so_is_the_token(folder):
-    daemon.ensure(folder)
+def resource_list():
+    request = common_pb2.ResourceListRequest(limit=1)
+    request.id.project, request.id.domain = "flytesnacks", "development"
+    return request
+
+
+def test_a_backend_writes_what_is_printed_to_its_log_that_rotates(folder):
+    """gRPC's own library prints a line for each connection that it cannot accept."""
+    found = daemon.ensure(folder)
+    standard = [os.readlink(f"/proc/{found.pid}/fd/{number}") for number in (1, 2)]
+    assert all(target.startswith("pipe:") for target in standard)
+    with open(f"/proc/{found.pid}/fd/2", "wb", buffering=0) as printed:
+        printed.write(b"a line from a library\n")
+    wait_until(lambda: "a line from a library" in (folder / "backend.log").read_text(), "the line")
+    assert (folder / "start.log").read_bytes() == b""
+
+
+def test_the_folder_is_private_and_so_is_all_in_it(folder):
+    folder.mkdir()
+    (folder / "objects").mkdir(mode=0o755)
+    (folder / "backend.log").touch(mode=0o644)  # as an earlier release left them
+    found = daemon.ensure(folder)
+    with grpc_calls(found.endpoint, found.token) as admin:
+        admin.ListTasks(resource_list())
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert stat.S_IMODE((folder / "token").stat().st_mode) == 0o600
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    assert {name for name, mode in modes.items() if mode & 0o077} == set()
+    assert {"metastore.db", "metastore.db-wal", "config.yaml", "backend.json"} <= modes.keys()
 
 
 def test_after_kill_9_the_next_start_keeps_the_port_the_token_and_the_data(folder):

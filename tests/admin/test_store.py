@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from flyte_nb.admin import cron
 from flyte_nb.admin.moments import now_us, stamp, stamp_us, text
 from flyte_nb.admin.refused import Refused
+from flyte_nb.admin.rpc import failure
 from flyte_nb.admin.store.cache import BytesCache
 from flyte_nb.admin.store.database import Database
 from flyte_nb.admin.store.filters import parse_filters
 from flyte_nb.admin.store.listing import message_list
 from flyte_nb.admin.store.resources import EXECUTION, RESOURCES, TASK
 from flyte_nb.admin.store.schema import MIGRATIONS
-from flyte_nb.api.errors import RemoteError, StorageError
+from flyte_nb.api.errors import BackendError, RemoteError, StorageError
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.propeller.records import NodeRecord
 from flyte_nb.testing.backend import in_process_calls
@@ -246,3 +247,48 @@ def test_a_standard_cron_expression_has_no_problem(expression):
 )
 def test_a_wrong_cron_expression_is_told_what_is_wrong(expression, words):
     assert words in cron.problem(expression)
+
+
+# --- after an unclean end -------------------------------------------------------------------
+
+
+@pytest.fixture
+def damaged(tmp_path):
+    """A database of which an index says other things than its table."""
+    path = tmp_path / "metastore.db"
+    database = Database(path)
+    with database.write() as transaction:
+        for number in range(500):
+            row = {"created_at": "", "updated_at": "", "identifier": f"p{number}", "name": "n"}
+            transaction.insert("projects", {**row, "description": "", "labels": b"", "state": 0})
+    database.close()
+    whole = path.read_bytes()
+    assert whole.count(b"p321") == 2  # in the table and in its index
+    place = whole.rindex(b"p321")
+    path.write_bytes(whole[:place] + b"p32!" + whole[place + 4 :])
+    return path
+
+
+def test_a_database_is_read_through_after_an_unclean_end(damaged):
+    damaged.with_name("metastore.db-wal").touch()
+    with pytest.raises(BackendError) as caught:
+        Database(damaged)
+    assert "is damaged since its last end" in str(caught.value)
+    assert "Move" in caught.value.hint
+    assert ".recover" in caught.value.hint
+
+
+def test_a_clean_end_leaves_no_mark_and_a_kill_does(tmp_path):
+    path = tmp_path / "metastore.db"
+    Database(path).close()
+    assert not path.with_name("metastore.db-wal").exists()
+    left = Database(path)
+    assert path.with_name("metastore.db-wal").exists()
+    Database(path).close()  # sound, so it opens
+    left.close()
+
+
+def test_damage_that_a_call_meets_is_data_loss():
+    refused = failure(sqlite3.DatabaseError("database disk image is malformed"))
+    assert refused.code == "DATA_LOSS"
+    assert "flyte-nb down" in refused.message

@@ -228,7 +228,7 @@ def test_a_signature_that_is_no_ascii_is_refused_as_any_other(uploads, capfd, si
 def test_a_client_that_leaves_in_the_middle_leaves_a_line_in_the_log(
     uploads, tmp_path, capfd, caplog, verb
 ):
-    caplog.set_level("INFO", "flyte_nb.admin.uploads")
+    caplog.set_level("INFO", "flyte_nb.admin")
     with (tmp_path / "large").open("wb") as file:
         file.truncate(64 << 20)  # more than the buffers between the two hold
     if verb == "PUT":
@@ -246,3 +246,81 @@ def test_a_client_that_leaves_in_the_middle_leaves_a_line_in_the_log(
     assert capfd.readouterr().err == ""
     assert not (tmp_path / "other").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["large"]
+
+
+# --- what is no request ---------------------------------------------------------------------
+
+
+def raw(port, data):
+    """Send bytes as they are; the answer's first line."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+    return answer.partition(b"\r\n")[0].decode()
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"nonsense\r\n\r\n", "400"),
+        (b"GET\r\n\r\n", "400"),
+        (b"GET / HTTP/9.x\r\n\r\n", "400"),
+        (b"GET / HTTP/" + b"9" * 5000 + b".1\r\n\r\n", "400"),
+        (b"\xff\xfe\x00 \x01 \x02\r\n\r\n", "400"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "505"),
+        (b"POST /upload/x HTTP/1.1\r\n\r\n", "501"),
+        (b"GET http://[ HTTP/1.1\r\n\r\n", "400"),
+        (b"PUT //[::1 HTTP/1.1\r\n\r\n", "404"),
+        (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", "414"),
+        (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", "404"),
+        (b"GET / HTTP/1.1\r\nx: " + b"a" * 70_000 + b"\r\n\r\n", "431"),
+        (b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 200 + b"\r\n", "431"),
+        (b"GET /download/x?expires=" + b"9" * 5000 + b" HTTP/1.1\r\n\r\n", "404"),
+        (b"GET /download/x?expires=\xb2 HTTP/1.1\r\n\r\n", "404"),
+        (b"GET /download/x?expires=9&signature=%ff HTTP/1.1\r\n\r\n", "403"),
+        (b"PUT /upload/%00?expires=9&md5=&signature=x HTTP/1.1\r\n\r\n", "403"),
+    ],
+)
+def test_a_malformed_request_is_answered_and_nothing_is_printed(
+    files_server, request_bytes, status, capfd, caplog
+):
+    port, _ = files_server
+    assert raw(port, request_bytes).split()[1] == status
+    assert capfd.readouterr().err == ""
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("length", ["-1", "1e3", "9" * 5000, "²", "0x10", " "])
+def test_a_length_that_is_no_number_is_answered(files_server, length):
+    port, uploads = files_server
+    url = urlsplit(uploads.location("a/b", md5="", expires_at=2**40))
+    head = f"PUT {url.path}?{url.query} HTTP/1.1\r\nContent-Length: {length}\r\n\r\n"
+    assert raw(port, head.encode("latin-1")).split()[1] in ("400", "411")
+
+
+@pytest.mark.timeout(120)
+def test_connections_that_say_nothing_keep_nobody_out(files_server):
+    port, uploads = files_server
+    before = threading.active_count()
+    idle = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(300)]
+    try:
+        url = uploads.location("a/b", md5="", expires_at=2**40)
+        assert put(url, b"hello")[0] == 200
+        wait_until(lambda: threading.active_count() - before < 100, "threads end")
+    finally:
+        for connection in idle:
+            connection.close()
+
+
+@pytest.fixture
+def files_server(tmp_path):
+    """The port of a file server, and what makes locations there."""
+    uploads = Uploads(tmp_path)
+    try:
+        port = urlsplit(uploads.location("x", md5="", expires_at=1)).port
+        yield port, uploads
+    finally:
+        uploads.close()

@@ -19,6 +19,8 @@ from flyte_nb.api.errors import BackendError
 
 Row = Sequence[Any]
 
+_MAX_FOUND = 5
+
 
 class Transaction:
     """One transaction that writes; handed out by `Database.write`."""
@@ -78,8 +80,12 @@ class Database:
         self._lock = threading.Lock()
         self._readers: deque[sqlite3.Connection] = deque()
         self._closed = False
+        # SQLite removes this file when its last connection is closed: whoever left it was killed.
+        ended_uncleanly = path.with_name(f"{path.name}-wal").exists()
         try:
             self._writer = self._connect()
+            if ended_uncleanly:
+                self._check()
             self._migrate()
         except sqlite3.Error as error:
             raise BackendError(
@@ -96,6 +102,20 @@ class Database:
         # PostgreSQL's LIKE, which clients' filters were written for, tells cases apart.
         connection.execute("PRAGMA case_sensitive_like = ON")
         return connection
+
+    def _check(self) -> None:
+        """Read the whole database once, its indexes too.
+
+        Raises:
+            BackendError: when it is damaged: what is found then would be wrong without a word.
+        """
+        found = [row[0] for row in self._writer.execute(f"PRAGMA integrity_check({_MAX_FOUND})")]
+        if found != ["ok"]:
+            raise BackendError(
+                f"The local backend's database {self._path} is damaged since its last end, which was"
+                f" a kill or a crash of the machine: {'; '.join(found)}.",
+                hint=_advice(sqlite3.DatabaseError("malformed"), self._path),
+            )
 
     def _migrate(self) -> None:
         (schema,) = self._writer.execute("PRAGMA user_version").fetchone()
@@ -175,5 +195,9 @@ def _advice(error: sqlite3.Error, path: Path) -> str:
     if "full" in text:
         return f"Free some space on the disk that holds {path.parent}, then try again."
     if "malformed" in text or "not a database" in text:
-        return f"Move {path} away to begin with an empty one, or put back a copy."
+        return (
+            f"Move {path}, with its -wal and -shm, away to begin with an empty one, or put back a"
+            f" copy. `sqlite3 {path.name} .recover` may save what can be read of it. Objects are not"
+            " lost by that, and notebooks register again what they define."
+        )
     return f"Check that you may write to {path.parent}, or set FLYTE_NB_HOME to another folder."

@@ -1,0 +1,56 @@
+"""What the backend's process asks of the system for itself: open files, and where its words go."""
+
+import contextlib
+import logging
+import os
+import resource
+import threading
+
+_LOG = logging.getLogger(__name__)
+_OPEN_FILES = 16_384
+_LINE_BYTES = 4_096
+
+
+def allow_open_files() -> int:
+    """Raise the limit of open files as far as is useful and allowed; return what it is now.
+
+    Each connection is an open file. With the usual 1024, a thousand idle ones leave none for the
+    database and the tasks.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return _OPEN_FILES if soft == resource.RLIM_INFINITY else soft
+    for limit in (wanted, 10_240):  # macOS grants no more than the latter, whatever it says
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+            return limit
+    return soft
+
+
+def log_standard_streams() -> None:
+    """Send what is written to stdout and stderr from now on to the log, which rotates.
+
+    gRPC's own library writes there, a line a second when it cannot accept a connection, and Python
+    its tracebacks. A file that nobody rotates would grow as long as that lasts.
+    """
+    reading, writing = os.pipe()
+    for standard in (1, 2):
+        os.dup2(writing, standard)
+    os.close(writing)
+    thread = threading.Thread(
+        target=_log_lines, args=(reading,), name="flyte-nb-stderr", daemon=True
+    )
+    thread.start()
+
+
+def _log_lines(descriptor: int) -> None:
+    with os.fdopen(descriptor, "rb", buffering=0) as stream:
+        rest = b""
+        while chunk := stream.read(_LINE_BYTES):
+            *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) > _LINE_BYTES:
+                lines, rest = [*lines, rest], b""
+            for line in lines:
+                if line.strip():
+                    _LOG.warning("%s", line.decode(errors="replace").rstrip())
