@@ -12,12 +12,10 @@ from google.protobuf import any_pb2
 from google.rpc import status_pb2
 
 from flyte_nb.admin.refused import MAX_TEXT_BYTES, Refused
+from flyte_nb.api.call_metadata import ERROR_BYTES_KEY
 
 ROOM_BYTES = 7_600
 """For text and details together: 8192 less what gRPC itself puts beside them."""
-
-WHOLE_KEY = "flyte-nb-error-bytes"
-"""Metadata of a call: how many bytes of trailing metadata this client takes, in decimal digits."""
 
 _MAX_ROOM_BYTES = 3 * MAX_TEXT_BYTES + 8_192
 _FIELD_BYTES = 64
@@ -58,7 +56,12 @@ def answer(refused: Refused, code: int, room: int = ROOM_BYTES) -> Answer:
 def room_of(metadata: "Iterable[tuple[str, Any]]") -> int:
     """Return how much trailing metadata a client takes: what it says in its call, else what all take."""
     for key, value in metadata:
-        if key == WHOLE_KEY and isinstance(value, str) and len(value) < 10 and value.isdecimal():
+        if (
+            key == ERROR_BYTES_KEY
+            and isinstance(value, str)
+            and len(value) < 10
+            and value.isdecimal()
+        ):
             return min(max(int(value), ROOM_BYTES), _MAX_ROOM_BYTES)
     return ROOM_BYTES
 

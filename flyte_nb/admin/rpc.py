@@ -21,6 +21,7 @@ from google.protobuf.message import DecodeError, Message
 from flyte_nb.admin.answers import answer, as_metadata, room_of
 from flyte_nb.admin.refused import Refused, invalid
 from flyte_nb.admin.service_parts import Noted, Rpc
+from flyte_nb.api.call_metadata import NOTICE_KEY
 from flyte_nb.api.errors import FlyteNbError
 
 _LOG = logging.getLogger(__name__)
@@ -41,9 +42,6 @@ _SERVICES = (
 )
 _TOKEN_KEYS = frozenset({"authorization", "flyte-authorization"})
 """Metadata that may hold the token: gRPC's usual name, and FlyteAdmin's default."""
-
-NOTICE_KEY = "flyte-nb-notice"
-"""Trailing metadata of a call that was carried out: what its caller should know all the same."""
 
 _OPEN_SERVICES = frozenset({"AuthMetadataService"})
 _CREATIONS = frozenset({"CreateTask", "CreateWorkflow", "CreateLaunchPlan"})

@@ -15,10 +15,14 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from flyte_nb.api.call_metadata import ERROR_BYTES_KEY
 from flyte_nb.api.errors import RemoteError, UsageError
 from flyte_nb.client.config import CLIENT_SECRET, EXTERNAL_COMMAND, Config
 
 Metadata = tuple[tuple[str, str], ...]
+
+ERROR_BYTES = 30 * 1024
+"""How long an error's text and details may be for us; gRPC's own limit is 8 KiB."""
 
 _COMMAND_TIMEOUT_S = 120.0  # a person may have to answer a prompt of the command's
 _TOKEN_TIMEOUT_S = 30.0
@@ -67,7 +71,9 @@ class Credentials:
             return changed
 
     def _as_metadata(self, token: str) -> Metadata:
-        return ((self._header, f"Bearer {token}"),) if token else ()
+        if not token:
+            return ()
+        return ((self._header, f"Bearer {token}"), (ERROR_BYTES_KEY, str(ERROR_BYTES)))
 
 
 def fixed_token(token: str) -> Credentials:

@@ -17,7 +17,7 @@ from flyteidl.service.auth_pb2 import OAuth2MetadataRequest
 
 from flyte_nb.api.errors import RemoteError, UsageError
 from flyte_nb.api.version import __version__
-from flyte_nb.client.auth import Credentials
+from flyte_nb.client.auth import ERROR_BYTES, Credentials
 from flyte_nb.client.config import Config, is_loopback
 from flyte_nb.client.remote_errors import remote_error
 
@@ -70,7 +70,7 @@ def open_channel(config: Config) -> Channel:
     options: list[tuple[str, str | int]] = [
         ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
-        ("grpc.max_metadata_size", 32 * 1024),
+        ("grpc.max_metadata_size", ERROR_BYTES + 2048),
         ("grpc.primary_user_agent", f"flyte-nb/{__version__}"),
         # After a restart of the backend nobody should wait for gRPC's usual second and more.
         ("grpc.initial_reconnect_backoff_ms", 100),

@@ -33,5 +33,5 @@ def amount(text: str) -> "Decimal | None":
         exponent = int(unit[1:])
         return number.scaleb(exponent) if abs(exponent) <= _MAX_EXPONENT else None
     if unit[1:] == "i":
-        return number * 2 ** (10 * ("KMGTPE".index(unit[0]) + 1))
+        return number * Decimal(2 ** (10 * ("KMGTPE".index(unit[0]) + 1)))
     return number.scaleb(_POWERS[unit]) if unit else number

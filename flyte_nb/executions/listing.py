@@ -3,6 +3,7 @@
 from typing import Any, Protocol
 
 from flyteidl.admin.common_pb2 import NamedEntityIdentifier, ResourceListRequest, Sort
+from flyteidl.admin.launch_plan_pb2 import ACTIVE
 from flyteidl.admin.version_pb2 import GetVersionRequest
 
 from flyte_nb.api.errors import RemoteError
@@ -45,6 +46,30 @@ def health(client: AdminClient) -> "dict[str, Any]":
     return {"answers": True, "version": answer.control_plane_version.Version}
 
 
+def schedules(client: AdminClient, project: str, domain: str) -> "dict[str, Any]":
+    """Name the schedules that are active at the local backend, which starts none of them yet."""
+    request = ResourceListRequest(
+        id=NamedEntityIdentifier(project=project, domain=domain),
+        limit=_MAX_SCHEDULES,
+        filters=f"eq(state,{ACTIVE})+value_in(schedule_type,CRON;RATE)",
+    )
+    try:
+        page = client.call("ListLaunchPlans", request, doing="Listing schedules")
+    except RemoteError as error:
+        return {"schedules": error.message}
+    names = ", ".join(plan.id.name for plan in page.launch_plans)
+    more = " and others" if page.token else ""
+    if not names:
+        return {}
+    return {
+        "schedules": f"active, but nothing starts: {names}{more}. The local backend has no scheduler"
+        " yet; launch them yourself, or register them on a Flyte cluster."
+    }
+
+
+_MAX_SCHEDULES = 5
+
+
 class _Connected(Protocol):
     """What a session says of itself."""
 
@@ -76,6 +101,8 @@ def status(session: _Connected, backend: Any, config: Any) -> "dict[str, Any]":
         "named_by": session.notebook.source,
         **health(session.client),
     }
+    if backend is not None and known["answers"]:
+        known |= schedules(session.client, session.project, session.domain)
     if backend is not None:
         known |= {"home": str(backend.home), "pid": backend.pid}
         known["config_file"] = str(backend.config_file)

@@ -5,7 +5,7 @@ import logging
 from flyteidl.core.literals_pb2 import LiteralMap
 from google.protobuf.message import DecodeError
 
-from flyte_nb.api.errors import StorageError
+from flyte_nb.api.errors import CodecError, StorageError
 from flyte_nb.propeller import records as r
 from flyte_nb.propeller.cache import key
 from flyte_nb.propeller.launch import Launch
@@ -33,7 +33,7 @@ class Results:
         try:
             found = self._catalog.get(key(task, node.plan.discovery_version, inputs))
             return r.CACHE_MISS, None if found is None else LiteralMap.FromString(found)
-        except (StorageError, DecodeError) as error:
+        except (StorageError, DecodeError, CodecError) as error:  # the last for odd inputs
             _log.warning("%s: the catalog cannot be read: %s", self._id, error)
             return r.CACHE_LOOKUP_FAILURE, None
 
@@ -45,7 +45,7 @@ class Results:
         try:
             data = outputs.SerializeToString(deterministic=True)
             self._catalog.put(key(task, node.plan.discovery_version, inputs), data)
-        except StorageError as error:
+        except (StorageError, CodecError) as error:
             _log.warning("%s: the catalog cannot be written: %s", self._id, error)
             return r.CACHE_PUT_FAILURE
         return r.CACHE_POPULATED

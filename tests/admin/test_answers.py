@@ -10,9 +10,9 @@ from google.rpc import status_pb2
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from flyte_nb.admin.answers import ROOM_BYTES, WHOLE_KEY, answer, as_metadata, room_of
+from flyte_nb.admin.answers import ROOM_BYTES, answer, as_metadata, room_of
 from flyte_nb.admin.refused import Refused
-from flyte_nb.admin.rpc import NOTICE_KEY
+from flyte_nb.api.call_metadata import ERROR_BYTES_KEY, NOTICE_KEY
 
 CREATE_TASK = "/flyteidl.service.AdminService/CreateTask"
 GET_CLIENT_CONFIG = "/flyteidl.service.AuthMetadataService/GetPublicClientConfig"
@@ -109,7 +109,7 @@ def test_a_client_that_takes_more_gets_more_and_the_log_has_all(
         changed.id.version = "v" * 12_000
         changed.spec.template.custom["text"] = "c" * 12_000
         short = refusal_of(stub.CreateTask, changed, metadata=bearer)
-        more = (*bearer, (WHOLE_KEY, "32000"))
+        more = (*bearer, (ERROR_BYTES_KEY, "32000"))
         whole = refusal_of(stub.CreateTask, changed, metadata=more)
     assert len(short.details()) < 8_000 < 12_000 < len(whole.details())
     assert "c" * 12_000 in whole.details()
@@ -118,7 +118,7 @@ def test_a_client_that_takes_more_gets_more_and_the_log_has_all(
 
 @pytest.mark.parametrize("said", ["", "1", "-5", "9" * 12, "many", "٣"])
 def test_a_room_that_makes_no_sense_is_every_clients(said):
-    assert room_of([(WHOLE_KEY, said), ("other", "1")]) == ROOM_BYTES
+    assert room_of([(ERROR_BYTES_KEY, said), ("other", "1")]) == ROOM_BYTES
 
 
 @given(st.text(max_size=100))

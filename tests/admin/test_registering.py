@@ -1,8 +1,9 @@
 """Tasks, workflows and launch plans: registered, read, listed; the same in process and by gRPC."""
 
 import pytest
-from flyteidl.admin import common_pb2, launch_plan_pb2
+from flyteidl.admin import common_pb2, execution_pb2, launch_plan_pb2, project_pb2
 from flyteidl.core import identifier_pb2
+from flyteidl.service import dataproxy_pb2
 
 from flyte_nb.api.errors import RemoteError
 
@@ -336,3 +337,61 @@ def test_a_name_keeps_a_description_and_a_state(registered, specs):
     assert not registered.ListNamedEntities(active).entities
     get.id.name = "nobody"
     assert refusal(registered.GetNamedEntity, get) == ("NOT_FOUND", "entry not found")
+
+
+def test_what_differs_is_shown_also_where_json_has_no_word_for_it(admin, specs):
+    request = specs.task_request()
+    request.spec.template.custom["rate"] = float("inf")
+    admin.CreateTask(request)
+    request.spec.template.custom["rate"] = float("nan")
+    request.spec.template.metadata.timeout.seconds = 2**62
+    with pytest.raises(RemoteError, match="with different structure already exists") as caught:
+        admin.CreateTask(request)
+    assert caught.value.code == "INVALID_ARGUMENT"
+    assert "inf" in str(caught.value)
+    assert "/metadata/timeout" in str(caught.value)
+
+
+def test_numbers_of_enums_without_a_name_are_the_clients_fault(admin, specs):
+    def codes():
+        for call, request in unnamed(specs):
+            with pytest.raises(RemoteError) as caught:
+                getattr(admin, call)(request)
+            yield call, caught.value.code
+
+    assert {code for _, code in codes()} == {"INVALID_ARGUMENT"}
+
+
+def unnamed(specs):
+    get = specs.get_request("WORKFLOW", "flows.chain")
+    get.id.resource_type = 77
+    yield "GetWorkflow", get
+    execution = specs.execution_request("", n=1)
+    execution.spec.launch_plan.resource_type = 77
+    yield "CreateExecution", execution
+    task = specs.task_request()
+    for _ in range(2):
+        task.spec.template.container.resources.limits.add(name=77, value="1")
+    yield "CreateTask", task
+    yield "UpdateProject", project_pb2.Project(id=specs.PROJECT, state=77)
+    yield (
+        "ListNamedEntities",
+        common_pb2.NamedEntityListRequest(
+            project=specs.PROJECT, domain=specs.DOMAIN, limit=1, resource_type=77
+        ),
+    )
+    yield (
+        "UpdateExecution",
+        execution_pb2.ExecutionUpdateRequest(id=specs.execution_get("run-1").id, state=77),
+    )
+    yield "CreateDownloadLink", dataproxy_pb2.CreateDownloadLinkRequest(artifact_type=77)
+
+
+def test_a_time_that_no_calendar_has_is_refused_with_the_launch_plan(registered, specs):
+    odd = specs.launch_plan_request(version="v3")
+    odd.spec.MergeFromString(
+        b"\x82\x01\x11\x12\x0f\n\r\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x10\x03"
+    )
+    with pytest.raises(RemoteError, match="invalid launch plan") as caught:
+        registered.CreateLaunchPlan(odd)
+    assert caught.value.code == "INVALID_ARGUMENT"

@@ -27,6 +27,7 @@ from flyte_nb.admin.store.database import Transaction
 from flyte_nb.admin.store.entities import Stored
 from flyte_nb.admin.store.filters import order_by
 from flyte_nb.admin.store.listing import equals, message_list, offset_of
+from flyte_nb.api.errors import CodecError
 from flyte_nb.compiler.digests import digest
 from flyte_nb.compiler.flyte_text import go_text
 
@@ -70,7 +71,7 @@ class LaunchPlans:
             request.id.name,
             stored=launch_plan_pb2.LaunchPlan.FromString(stored.message).spec,
             sent=spec,
-            is_same=stored.digest == digest(_as_digested(request, interface)),
+            is_same=stored.digest == _digest(_as_digested(request, interface)),
         )
 
     def store(
@@ -82,7 +83,7 @@ class LaunchPlans:
         """Keep a launch plan that was checked; the stored version when the id is taken."""
         plan = _as_digested(request, interface)
         at_us = self._parts.clock()
-        plan_digest = digest(plan)
+        plan_digest = _digest(plan)
         plan.closure.state = _INACTIVE
         plan.closure.created_at.CopyFrom(moments.stamp(at_us))
         plan.closure.updated_at.CopyFrom(moments.stamp(at_us))
@@ -190,6 +191,13 @@ def _as_digested(
             expected_inputs=request.spec.default_inputs, expected_outputs=interface.outputs
         ),
     )
+
+
+def _digest(plan: launch_plan_pb2.LaunchPlan) -> bytes:
+    try:
+        return digest(plan)
+    except CodecError as error:  # times that no calendar has, and the like
+        raise invalid(f"invalid launch plan [{go_text(plan.id)}]: {error.message}") from error
 
 
 def _check_spec(

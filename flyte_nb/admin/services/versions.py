@@ -41,13 +41,34 @@ def same_or_different(
 def differences(old: Message, new: Message) -> list[str]:
     """Each value that both messages have and that differs, as FlyteAdmin shows it."""
     found: list[str] = []
-    _compare(
-        json_format.MessageToDict(old, preserving_proto_field_name=True),
-        json_format.MessageToDict(new, preserving_proto_field_name=True),
-        "",
-        found,
-    )
+    try:
+        one, other = (
+            json_format.MessageToDict(message, preserving_proto_field_name=True)
+            for message in (old, new)
+        )
+    except (json_format.Error, ValueError, TypeError):
+        # JSON has no infinity, no year 10,000, and nothing for an `Any` of an unknown type.
+        one, other = _plain(old), _plain(new)
+    _compare(one, other, "", found)
     return found[:_MAX_DIFFERENCES]
+
+
+def _plain(message: Message) -> "dict[str, Any]":
+    """Return the message's fields as plain values, field by field, whatever they hold."""
+    found: dict[str, Any] = {}
+    for field, value in message.ListFields():
+        if not field.message_type:
+            found[field.name] = list(value) if field.is_repeated else value
+        elif not field.is_repeated:
+            found[field.name] = _plain(value)
+        elif field.message_type.GetOptions().map_entry:
+            is_message = field.message_type.fields_by_name["value"].message_type is not None
+            found[field.name] = {
+                str(key): _plain(value[key]) if is_message else value[key] for key in value
+            }
+        else:
+            found[field.name] = [_plain(item) for item in value]
+    return found
 
 
 def _compare(old: Any, new: Any, path: str, found: list[str]) -> None:
