@@ -43,6 +43,9 @@ _SERVICES = (
 _TOKEN_KEYS = frozenset({"authorization", "flyte-authorization"})
 """Metadata that may hold the token: gRPC's usual name, and FlyteAdmin's default."""
 
+_MAX_LOGGED = 1_000_000
+"""Characters of a refusal in the log: it rotates after some millions."""
+
 _OPEN_SERVICES = frozenset({"AuthMetadataService"})
 _CREATIONS = frozenset({"CreateTask", "CreateWorkflow", "CreateLaunchPlan"})
 
@@ -241,7 +244,7 @@ def _abort(context: Context, refused: Refused) -> NoReturn:
     room = room_of(context.invocation_metadata())
     sent = answer(refused, code.value[0], room)
     if len(sent.text) < len(refused.message):
-        _LOG.info("a call was refused, %s: %s", code.name, refused.message)
+        _LOG.info("a call was refused, %s: %s", code.name, refused.message[:_MAX_LOGGED])
     context.set_trailing_metadata(sent.metadata)
     context.abort(code, sent.text)
     raise AssertionError("abort raises")
