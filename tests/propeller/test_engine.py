@@ -12,13 +12,15 @@ import pytest
 
 from flyte_nb.api import phases
 from flyte_nb.api.errors import CompileFailed, StorageError, UsageError
-from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.propeller.cache import StoreCatalog
 from flyte_nb.propeller.engine import Engine, Launch
+from flyte_nb.propeller.executors.attempt_folder import AttemptFolder
 from flyte_nb.propeller.executors.process import ProcessExecutor
 from flyte_nb.propeller.layout import Layout
 from flyte_nb.propeller.machine import Machine
 from flyte_nb.propeller.plan import plan_of
+from flyte_nb.propeller.ports import Attempt, AttemptKey
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, WorkflowRecord
 from flyte_nb.storage import open_stores
 from flyte_nb.testing.closures import closure, integer, integers, node, task, workflow
@@ -359,8 +361,9 @@ import sys
 from pathlib import Path
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 from flyteidl.core.literals_pb2 import LiteralMap
-from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.propeller.engine import Engine, Launch
+from flyte_nb.propeller.executors.attempt_folder import AttemptFolder
 from flyte_nb.propeller.executors.process import ProcessExecutor
 from flyte_nb.storage import open_stores
 from flyte_nb.testing.recorders import JournalRecorder
@@ -500,3 +503,24 @@ def test_an_execution_of_a_release_with_other_folders_goes_on_where_its_values_a
         assert former.root in backend.last().output_uri
     finally:
         backend.engine.close()
+
+
+def test_an_attempt_that_a_release_with_other_folders_started_is_taken_over(tmp_path):
+    attempt = Attempt(
+        AttemptKey(ID, "n0", 0),
+        Identifier("task", ID.project, ID.domain, "t", "v1"),
+        task("t"),
+        integers(),
+        "/in/inputs.pb",
+        str(tmp_path / "out"),
+    )
+    former = AttemptFolder(tmp_path, attempt.key, former=True)
+    former.create()
+    executor = ProcessExecutor(tmp_path, open_stores(), slots=1, grace_s=0.2)
+    assert executor.adopt(attempt) is None  # nobody holds its lock
+    lock = former.take_lock()
+    try:
+        assert executor.adopt(attempt) is not None
+    finally:
+        os.close(lock)
+        executor.close()

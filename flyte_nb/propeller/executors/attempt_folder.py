@@ -49,7 +49,11 @@ class AttemptFolder:
                 two executions could share a folder.
         """
         id = key.execution
-        parts = (f"{id.project}-{id.domain}-{id.name}",) if former else id
+        # With a dot, which neither part can have: the warm host starts in `home`, and a folder that
+        # is named as a package would be taken for it where the package is not installed.
+        parts = (f"{id.project}.{id.domain}", id.name)
+        if former:
+            parts = (f"{id.project}-{id.domain}-{id.name}", "")
         self.path = home.joinpath(*parts, f"{key.node_id}-{key.attempt}")
         self.lock = self.path / "lock"
         self.log = self.path / "log.txt"
