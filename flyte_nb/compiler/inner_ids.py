@@ -12,7 +12,7 @@ from flyte_nb.compiler import shape_problems
 from flyte_nb.compiler.builder import CheckedNode
 from flyte_nb.compiler.collector import Collector
 from flyte_nb.compiler.program import key
-from flyte_nb.compiler.requirements import Reading
+from flyte_nb.compiler.requirements import ReadWorkflow
 
 _ATTEMPT = re.compile(r"-[0-9]{1,9}-")
 _ELEMENT = re.compile(r"n[0-9]+")
@@ -20,7 +20,7 @@ _MAX_DEPTH = 50
 
 
 def check_inner_ids(
-    reading: Reading, workflows: "Mapping[bytes, Reading]", errors: Collector
+    reading: ReadWorkflow, workflows: "Mapping[bytes, ReadWorkflow]", errors: Collector
 ) -> None:
     """Report each node whose id is made up for a node inside of one beside it."""
     suspects = [node for node in reading.nodes if "-" in node.id]
@@ -34,7 +34,7 @@ def check_inner_ids(
 
 
 def _outer(
-    node_id: str, beside: "Mapping[str, CheckedNode]", workflows: "Mapping[bytes, Reading]"
+    node_id: str, beside: "Mapping[str, CheckedNode]", workflows: "Mapping[bytes, ReadWorkflow]"
 ) -> str:
     """Return the id of the node inside of which `node_id` is made up; empty when there is none."""
     for end in _dashes(node_id):
@@ -50,7 +50,7 @@ def _outer(
     return ""
 
 
-def _is_inside(rest: str, parent: CheckedNode, workflows: "Mapping[bytes, Reading]") -> bool:
+def _is_inside(rest: str, parent: CheckedNode, workflows: "Mapping[bytes, ReadWorkflow]") -> bool:
     """Return whether `-<attempt>-<id>` follows on the id of `parent` for some node below it."""
     for _ in range(_MAX_DEPTH):
         match = _ATTEMPT.match(rest)

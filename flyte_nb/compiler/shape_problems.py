@@ -90,7 +90,7 @@ def duplicate_workflow(identifier: Message, name: str) -> Problem:
 
 
 def inner_id(node_id: str, outer: str) -> Problem:
-    """A node whose id a run makes up for a node inside of another one."""
+    """Return the problem of a node whose id a run makes up for a node inside of another one."""
     return Problem(
         "DuplicateId",
         f"The id {node_id} is also that of a node inside of {outer}, when the workflow runs.",

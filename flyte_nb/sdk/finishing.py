@@ -57,9 +57,7 @@ def check_ids(frame: "Frame") -> None:
                 hint="Give node_name another value.",
             )
         seen.add(draft.id)
-    dynamic = [
-        draft.id for draft in frame.drafts if getattr(draft.plan.entity, "is_dynamic", False)
-    ]
+    dynamic = [draft.id for draft in frame.drafts if draft.plan.entity.is_dynamic]
     for draft in frame.drafts:
         # A run calls the nodes of a dynamic task n0 `n0-<attempt>-<their id>`.
         for outer in dynamic:
