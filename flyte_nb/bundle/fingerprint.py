@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from flyte_nb.bundle import code as code_of
 from flyte_nb.bundle import generics
+from flyte_nb.bundle.calls import imported_by_name, unpickles
 from flyte_nb.bundle.canonical import (
     NAMED,
     Named,
@@ -83,6 +84,8 @@ class Fingerprinter:
         self._waiting: list[Callable[[], None]] = []
         self._user = ""
         """Key of the part that is looked at."""
+        self._unpickles = False
+        """Whether something reads pickles: their classes may be of any module that the notebook has."""
         self.functions: dict[str, FunctionType] = {}
         """The functions among the parts, by key."""
         self.values: dict[str, Any] = {}
@@ -109,6 +112,11 @@ class Fingerprinter:
             shown = f"{type(task.function).__qualname__} around {function.__qualname__}()"
             self._part(task.function, "helper", shown, lambda: [task.function])
         self._work()
+        if self._unpickles or any(unit.unpickles for unit in self._references.local.noted()):
+            self._user = next(iter(self.parts))
+            for module in sorted(_named_in(function.__globals__)):
+                if self._references.local.note(module.partition(".")[0]):
+                    self._module(module)
 
     def note(self, kind: str, name: str, value: Any) -> None:
         """Add a plain value that counts."""
@@ -319,7 +327,12 @@ class Fingerprinter:
         self._waiting.append(done)
 
     def _depend(self, function: FunctionType, *, globals_only: bool = False) -> None:
-        for top in sorted(code_of.imported_names(function.__code__)):
+        by_name, perhaps = imported_by_name(function)
+        for top in sorted(perhaps):
+            if self._references.local.note(top):
+                self._module(top)
+        self._unpickles = self._unpickles or unpickles(function)
+        for top in sorted(code_of.imported_names(function.__code__) | by_name):
             if self._references.importable(top):
                 self._module(top)
             else:
@@ -385,6 +398,18 @@ class Fingerprinter:
 
 
 _DESCRIPTORS = frozenset({"getset_descriptor", "member_descriptor"})
+
+
+def _named_in(namespace: "dict[str, Any]") -> "set[str]":
+    """Modules that a notebook has, and those that its functions, classes and objects come from."""
+    found = set()
+    for name, value in list(namespace.items()):
+        if not name.startswith("_"):
+            named = isinstance(value, (type, FunctionType))
+            home = value if named else type(value)
+            module = value.__name__ if isinstance(value, ModuleType) else home.__module__
+            found.add(str(module))
+    return found
 
 
 def _innermost(entity: Callee) -> FunctionType:

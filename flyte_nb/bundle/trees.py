@@ -6,6 +6,7 @@ keeps it, and never of one that was edited in place.
 """
 
 import os
+from collections.abc import Sequence
 from functools import partial
 from operator import attrgetter
 from typing import NamedTuple
@@ -99,6 +100,23 @@ def walk(top: str, place: str) -> Tree:
             ):  # else a link that leads back: watched, for it may lead elsewhere
                 files.append(File(prefix + name, entry.path, stamp[0]))
     return _tree(files, folders)
+
+
+def listed_tree(path: str, files: "Sequence[File]") -> Tree:
+    """Some files of the folder `path`, which count together with everything that it lists."""
+    stamps = [_stamp(os.stat(file.path)) for file in files]
+    names = [os.path.relpath(file.path, path) for file in files]
+    return _tree(list(files), [_Folder(path, os.listdir(path), names, stamps)])
+
+
+def joined(tree: Tree, others: "Sequence[Tree]") -> Tree:
+    """A tree with the files of all of them."""
+    trees = (tree, *others)
+    return Tree(
+        tuple(file for each in trees for file in each.files),
+        tuple(folder for each in trees for folder in each.folders),
+        max(each.newest_ns for each in trees),
+    )
 
 
 def _tree(files: "list[File]", folders: "list[_Folder]") -> Tree:

@@ -5,24 +5,24 @@ so lately that its stamp could not tell.
 """
 
 import functools
-import re
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from flyte_nb.api.errors import BundleError
+from flyte_nb.bundle.beside import Beside
+from flyte_nb.bundle.calls import unpickles_in
 from flyte_nb.bundle.package_parts import Zip, zipped
 from flyte_nb.bundle.secrets import secrets_in
-from flyte_nb.bundle.trees import File, Tree, walk
+from flyte_nb.bundle.trees import Tree, joined, listed_tree, walk
+from flyte_nb.worker.imports import imported_by
 
 DATA_BYTES = 1 << 20
 """A larger file that is not Python does not travel with its package."""
 
 _BINARY = (".so", ".pyd", ".dylib")
-_IMPORTS = re.compile(
-    rb"(?:^|[;:])[ \t]*(?:from[ \t]+(\w+)[\w.]*[ \t]+import\b|import[ \t]+([^\n#;]+))"
-)
 
 
 class Unit(NamedTuple):
@@ -43,6 +43,8 @@ class Unit(NamedTuple):
     """Files that seem to hold secrets, with the kinds of those."""
     place: str = ""
     """Where it lies."""
+    unpickles: bool = False
+    """Whether its files read pickles, which may need modules that they do not name."""
 
     @property
     def size_bytes(self) -> int:
@@ -64,8 +66,8 @@ def read_unit(top: str, place: Path, *, clock: "Callable[[], int]" = time.time_n
         return last[1]
     try:
         tree = walk(top, str(place))
+        unit, tree = _read(top, place, tree)
         is_settled = tree.is_settled(clock())
-        unit = _read(top, place, tree.files)
     except OSError as error:
         raise BundleError(
             f"The local module {top!r} cannot be read: {error}.",
@@ -86,35 +88,66 @@ def _kept(top: str, place: Path) -> _Kept:
     return _Kept()
 
 
-def _read(top: str, place: Path, files: "tuple[File, ...]") -> Unit:
-    members: dict[str, bytes] = {}
-    left_out, binaries, secrets = [], [], []
-    imports: set[str] = set()
-    for name, path, size in files:
-        if name.endswith(_BINARY):
-            binaries.append(name)
-            continue
-        is_python = name.endswith(".py")
-        if not is_python and size > DATA_BYTES:
-            left_out.append(name)
-            continue
-        with open(path, "rb", buffering=0) as file:
-            data = members[name] = file.readall()
-        if is_python:
-            imports |= imported_by(data)
-        kinds = secrets_in(data)
-        if kinds:
-            secrets.append((name, kinds))
+def _read(top: str, place: Path, tree: Tree) -> "tuple[Unit, Tree]":
+    """The unit, and its tree with the files beside it that it names."""
+    reading = _Reading()
+    beside = Beside(str(place.parent))
+    for name, path, size in tree.files:
+        source = reading.take(name, path, size)
+        if source is not None:
+            stem = os.path.basename(name).removesuffix(".py")
+            beside.look(source, stem, in_package="/" in name)
+    own = {file.name for file in tree.files}
+    more = [file for name, file in sorted(beside.files.items()) if name not in own]
+    for name, path, size in more:
+        reading.take(name, path, size)
+    if more:
+        tree = joined(tree, [listed_tree(str(place.parent), more), *beside.trees])
+    members = reading.members
     members.update(_namespaces(members))
-    return Unit(
+    unit = Unit(
         top,
         *zipped(members),
-        tuple(sorted(imports - {top})),
-        tuple(sorted(left_out)),
-        tuple(sorted(binaries)),
-        tuple(sorted(secrets)),
+        tuple(sorted(reading.imports - {top})),
+        tuple(sorted([*reading.left_out, *beside.left_out])),
+        tuple(sorted(reading.binaries)),
+        tuple(sorted(reading.secrets)),
         str(place),
+        unpickles=reading.unpickles,
     )
+    return unit, tree
+
+
+class _Reading:
+    """Files as they are read, and what they say."""
+
+    def __init__(self) -> None:
+        self.members: dict[str, bytes] = {}
+        self.left_out: list[str] = []
+        self.binaries: list[str] = []
+        self.secrets: list[tuple[str, tuple[str, ...]]] = []
+        self.imports: set[str] = set()
+        self.unpickles = False
+
+    def take(self, name: str, path: str, size: int) -> "bytes | None":
+        """Read one file that travels; its source when it is Python."""
+        if name.endswith(_BINARY):
+            self.binaries.append(name)
+            return None
+        is_python = name.endswith(".py")
+        if not is_python and size > DATA_BYTES:
+            self.left_out.append(name)
+            return None
+        with open(path, "rb", buffering=0) as file:
+            data = self.members[name] = file.readall()
+        kinds = secrets_in(data)
+        if kinds:
+            self.secrets.append((name, kinds))
+        if not is_python:
+            return None
+        self.imports |= imported_by(data)
+        self.unpickles = self.unpickles or unpickles_in(data)
+        return data
 
 
 def _namespaces(members: "dict[str, bytes]") -> "dict[str, bytes]":
@@ -125,34 +158,3 @@ def _namespaces(members: "dict[str, bytes]") -> "dict[str, bytes]":
 
 def _slashes(name: str) -> "list[int]":
     return [at for at, letter in enumerate(name) if letter == "/"]
-
-
-def imported_by(source: bytes) -> "set[str]":
-    """Top-level names that the source imports.
-
-    By pattern, for parsing costs a second for a thousand files, and line by line around the word, for
-    searching every line costs 80 ms. It also finds what stands in a docstring; at worst a module
-    beside the notebook travels that nobody needs.
-    """
-    names: set[str] = set()
-    at = source.find(b"import")
-    if at < 0:
-        return names
-    if b"\\\n" in source:
-        source = source.replace(b"\\\n", b" ")
-        at = source.find(b"import")
-    while at >= 0:
-        start = source.rfind(b"\n", 0, at) + 1
-        end = source.find(b"\n", at)
-        line = source[start:] if end < 0 else source[start:end]
-        for from_name, listed in _IMPORTS.findall(line):
-            names |= _tops(from_name, listed)
-        at = source.find(b"import", end) if end >= 0 else -1
-    return names
-
-
-def _tops(from_name: bytes, listed: bytes) -> "set[str]":
-    if from_name:
-        return {from_name.decode("utf-8", "replace")}
-    items = [item.split()[0].partition(b".")[0] for item in listed.split(b",") if item.strip()]
-    return {item.decode("utf-8", "replace") for item in items}

@@ -102,6 +102,10 @@ class Attempt:
         )
         if fetched.lock:
             self._move(fetched)
+        if fetched.modules:
+            from flyte_nb.bundle.unpack import unpacked  # which most attempts need not pay for
+
+            fetched = unpacked(fetched, self._folder)
         return fetched
 
     def _move(self, fetched: Fetched) -> None:

@@ -46,22 +46,28 @@ class WorkFolder:
 def remove(path: str) -> None:
     """Remove a tree, as far as possible."""
     try:
+        _remove(path)
+    except OSError:
+        return
+
+
+def _remove(path: str) -> None:
+    try:
         with os.scandir(path) as entries:
             found = list(entries)
     except OSError:
         found = []
     for entry in found:  # one that cannot be removed keeps none of the others
+        drop = _remove if entry.is_dir(follow_symlinks=False) else os.unlink
         try:
-            if entry.is_dir(follow_symlinks=False):
-                remove(entry.path)
-            else:
-                os.unlink(entry.path)
+            try:
+                drop(entry.path)
+            except PermissionError:  # the folder is read-only, as one with unpacked modules is
+                os.chmod(path, 0o700)
+                drop(entry.path)
         except OSError:
             continue
-    try:
-        os.rmdir(path)
-    except OSError:
-        return
+    os.rmdir(path)
 
 
 def sweep() -> None:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 _BOOTSTRAP = "flyte_nb/worker/bootstrap.py"
 
-_MEMBER = r"^.*[\\/]flyte-nb-work-\d+-[0-9a-f]+[\\/][^\\/]+\.zip[\\/]"
-"""Where a module of a bundle lies while its task runs: in a zip of the attempt's folder."""
+_MEMBER = r"^.*[\\/]flyte-nb-work-\d+-[0-9a-f]+[\\/](?:modules(?:-\d+)?|[^\\/]+\.zip)[\\/]"
+"""Where a bundle's module is while its task runs: below the host's folder, or in a zip of an older host."""
 
 _MAX_MESSAGE = 100_000  # characters; gRPC refuses metadata and propeller cuts messages far below
 

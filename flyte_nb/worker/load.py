@@ -29,7 +29,8 @@ def load(
         payload: path of the pickle.
         buffers: paths of its out-of-band buffers. They are mapped, not read; a task may change an
             array, and the file stays as it is.
-        modules: zips of local modules, which become importable. Several of one package are its parts.
+        modules: folders with local modules, which become importable. An older host names zips, of
+            which several may be the parts of one package.
         python: the `major.minor` that wrote the pickle; another one is refused before it is read.
 
     Raises:
@@ -77,13 +78,22 @@ def remember_sources(sources: "Mapping[str, tuple[tuple[int, str], ...]]") -> No
         linecache.cache[filename] = (size, None, lines, filename)
 
 
+def let_children_import(modules: "Sequence[str]") -> None:
+    """Let the Python programs that the task starts find its local modules too."""
+    folders = os.pathsep.join(path for path in modules if os.path.isdir(path))
+    others = os.environ.get("PYTHONPATH", "")
+    if folders and not f"{others}{os.pathsep}".startswith(f"{folders}{os.pathsep}"):
+        os.environ["PYTHONPATH"] = f"{folders}{os.pathsep}{others}" if others else folders
+
+
 def _importable(modules: "Sequence[str]") -> "list[str]":
-    if len(modules) < 2:
+    zips = [path for path in modules if not os.path.isdir(path)]
+    if len(zips) < 2:
         return list(modules)
     from flyte_nb.worker.package_parts import united
 
     try:
-        return united(modules)
+        return united(zips)
     except FlyteNbError as error:
         raise TaskFailed(failures.classify(error)) from error
 

@@ -13,7 +13,7 @@ from flyte_nb.worker import failures
 from flyte_nb.worker.call import call
 from flyte_nb.worker.host import HostData
 from flyte_nb.worker.interrupts import Interrupts
-from flyte_nb.worker.load import load
+from flyte_nb.worker.load import let_children_import, load
 
 if TYPE_CHECKING:
     from flyte_nb.sdk.task import Task
@@ -80,6 +80,7 @@ def _attempt(pipe: Pipe, interrupts: Interrupts) -> "dict[str, Any]":
         task = load(
             message["payload"], message["buffers"], message["modules"], python=message["python"]
         )
+        let_children_import(message["modules"])
         _as_main(task)
         with interrupts:
             message = pipe.receive()

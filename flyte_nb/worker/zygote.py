@@ -102,9 +102,7 @@ class Zygote:
             _end_group(pid)
         for pid in self._forks:
             os.waitpid(pid, 0)
-        import shutil  # which no attempt needs
-
-        shutil.rmtree(self._folder, ignore_errors=True)
+        _remove(self._folder)
 
     def _load(self, message: "dict[str, Any]") -> str:
         """Why it cannot be loaded, or nothing."""
@@ -277,6 +275,15 @@ def _unfit() -> str:
             names.append(file.read().strip())
     others = [name for name in names if name not in _FORK_SAFE_THREADS]
     return f"it runs {len(others)} threads" if len(others) > 1 else ""
+
+
+def _remove(folder: str) -> None:
+    """Remove the folder, with the read-only ones in it that have the task's modules."""
+    import shutil  # which no attempt needs
+
+    for path, *_ in os.walk(folder):
+        os.chmod(path, 0o700)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _settle() -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.bundle.fetch import Fetched, fetch
+from flyte_nb.bundle.unpack import unpacked
 from flyte_nb.pipe.sockets import receive, send
 from flyte_nb.runtime import spawn
 from flyte_nb.runtime.attempt import load_message
@@ -71,7 +72,8 @@ class Zygote:
         self._work.hold()
         self._folder = self._work.path
         try:
-            self.fetched = fetch(key.index_uri, key.task, store, self._folder)
+            fetched = fetch(key.index_uri, key.task, store, self._folder)
+            self.fetched = unpacked(fetched, self._folder)
             self._start(dict(key.environ), self.fetched, load_s)
         except BaseException:
             self.close()

@@ -1,0 +1,158 @@
+"""What functions call by the names of modules: imports of constants, and readers of pickles.
+
+Read from the instructions, and only where the names in the code let one expect something: to take a
+function apart costs as much as to pickle it.
+"""
+
+import dis
+import importlib
+import pkgutil
+import re
+import runpy
+from collections.abc import Iterator, Mapping
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+_IMPORTERS = frozenset({"import_module", "__import__", "run_module"})
+_FINDERS = frozenset({"find_spec", "get_data", "files"})
+"""They also name modules, and so may other functions that are called so."""
+_FUNCTIONS = (importlib.import_module, importlib.__import__, runpy.run_module, pkgutil.get_data)
+_BETWEEN = frozenset({"PUSH_NULL", "CACHE", "PRECALL", "NOP", "EXTENDED_ARG"})
+
+_PICKLES = frozenset({"pickle", "_pickle", "cloudpickle", "dill", "joblib", "torch"})
+_VERBS = frozenset({"load", "loads", "Unpickler"})
+_ALONE = "read_pickle"
+"""Reads a pickle, whatever it belongs to."""
+
+_IN_SOURCE = re.compile(
+    rb"\b(?:pickle|cloudpickle|dill|joblib|torch)\s*\.\s*(?:loads?|Unpickler)\s*\("
+    rb"|\bshelve\s*\.\s*open\s*\(|\bread_pickle\s*\("
+    rb"|\bfrom\s+(?:pickle|cloudpickle|dill|joblib|torch)\s+import\b[^\n]*\bload"
+)
+
+
+def imported_by_name(function: FunctionType) -> "tuple[set[str], set[str]]":
+    """Top-level names of modules that the function imports by a constant; and of those it may import.
+
+    The second are arguments of functions that are called as those that look for a module.
+    """
+    surely: set[str] = set()
+    perhaps: set[str] = set()
+    namespace = function.__globals__
+    for code in _codes(function.__code__):
+        if not _may_import(code, namespace):
+            continue
+        steps = [step for step in dis.get_instructions(code) if step.opname not in _BETWEEN]
+        for number, step in enumerate(steps):
+            into = surely if _is_importer(step, namespace) else perhaps
+            if into is surely or _is_called(step, _FINDERS):
+                name = _constant(steps[number + 1 : number + 3], namespace)
+                if name.isidentifier():
+                    into.add(name)
+    return surely, perhaps
+
+
+def unpickles(function: FunctionType) -> bool:
+    """Whether the function calls what reads pickles."""
+    namespace = function.__globals__
+    for code in _codes(function.__code__):
+        if _ALONE in code.co_names:
+            return True
+        if any(_reads(namespace.get(name)) for name in code.co_names):
+            return True
+        if code.co_names and not {*_VERBS, "open"}.isdisjoint(code.co_names):
+            if _has_reader(code, namespace):
+                return True
+    return False
+
+
+def unpickles_in(source: bytes) -> bool:
+    """Whether the source of a module calls what reads pickles."""
+    return (b"load" in source or b"pickle" in source or b"shelve" in source) and (
+        _IN_SOURCE.search(source) is not None
+    )
+
+
+def _may_import(code: CodeType, namespace: "Mapping[str, Any]") -> bool:
+    names = code.co_names
+    return not (_IMPORTERS | _FINDERS).isdisjoint(names) or any(
+        _is_one_of(namespace.get(name), _FUNCTIONS) for name in names
+    )
+
+
+def _is_importer(step: "dis.Instruction", namespace: "Mapping[str, Any]") -> bool:
+    if _is_called(step, _IMPORTERS):
+        return True
+    return step.opname in ("LOAD_GLOBAL", "LOAD_NAME") and _is_one_of(
+        namespace.get(str(step.argval)), _FUNCTIONS
+    )
+
+
+def _is_called(step: "dis.Instruction", names: "frozenset[str]") -> bool:
+    return step.opname.startswith("LOAD_") and step.argval in names
+
+
+def _is_one_of(value: Any, functions: "tuple[Any, ...]") -> bool:
+    return any(value is function for function in functions)
+
+
+def _constant(steps: "list[dis.Instruction]", namespace: "Mapping[str, Any]") -> str:
+    """The top-level name that is given first; of a relative one, that of the package after it."""
+    for step in steps:
+        value = step.argval
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            value = namespace.get(str(value))
+        elif step.opname != "LOAD_CONST":
+            return ""
+        if not isinstance(value, str):
+            return ""
+        if not value.startswith("."):
+            return value.partition(".")[0]
+    return ""
+
+
+def _reads(value: Any) -> bool:
+    """Whether it is what `from pickle import load` brings, under whichever name."""
+    module = getattr(value, "__module__", None)
+    return (
+        isinstance(module, str)
+        and module.partition(".")[0] in _PICKLES
+        and getattr(value, "__name__", "") in _VERBS
+    )
+
+
+def _has_reader(code: CodeType, namespace: "Mapping[str, Any]") -> bool:
+    """Whether the code has `pickle.load`, `from pickle import load`, `shelve.open`, or the like."""
+    libraries: dict[str, str] = {}
+    """Names here of modules that the code itself imports."""
+    imported = ""
+    steps = [step for step in dis.get_instructions(code) if step.opname not in _BETWEEN]
+    for before, step in zip(steps, steps[1:], strict=False):
+        if before.opname == "IMPORT_NAME":
+            imported = str(before.argval).partition(".")[0]
+            if step.opname.startswith("STORE_"):
+                libraries[_names(step)[0]] = imported
+        if step.opname == "IMPORT_FROM" and imported in _PICKLES and step.argval in _VERBS:
+            return True
+        if step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+            name = _names(before)[-1]
+            value = namespace.get(name)
+            known = value.__name__ if isinstance(value, ModuleType) else ""
+            library = libraries.get(name, known).partition(".")[0]
+            if library == "shelve" and step.argval == "open":
+                return True
+            if library in _PICKLES and step.argval in _VERBS:
+                return True
+    return False
+
+
+def _names(step: "dis.Instruction") -> "tuple[str, ...]":
+    """What the instruction names: since Python 3.13 one may name two variables."""
+    return step.argval if isinstance(step.argval, tuple) and step.argval else (str(step.argval),)
+
+
+def _codes(code: CodeType) -> "Iterator[CodeType]":
+    yield code
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            yield from _codes(const)
