@@ -27,6 +27,18 @@ class DataAccess(Protocol):
         ...
 
 
+class ModuleAccess(Protocol):
+    """What a `DataAccess` may have besides: the author's own modules, which pickled values need."""
+
+    def own_modules(self, tops: "Iterable[str]") -> "Mapping[str, bytes]":
+        """Files by path of those top-level modules that are the author's own, and of what they import."""
+        ...
+
+    def adopt_modules(self, folder: str) -> None:
+        """Make the modules in a local folder importable, after all others."""
+        ...
+
+
 class Stat(NamedTuple):
     """What a store knows of an object without reading it."""
 

@@ -6,6 +6,7 @@ function apart costs as much as to pickle it.
 
 import dis
 import importlib
+import itertools
 import pkgutil
 import re
 import runpy
@@ -60,9 +61,9 @@ def unpickles(function: FunctionType) -> bool:
             return True
         if any(_reads(namespace.get(name)) for name in code.co_names):
             return True
-        if code.co_names and not {*_VERBS, "open"}.isdisjoint(code.co_names):
-            if _has_reader(code, namespace):
-                return True
+        may_read = not {*_VERBS, "open"}.isdisjoint(code.co_names)
+        if may_read and _has_reader(code, namespace):
+            return True
     return False
 
 
@@ -127,7 +128,7 @@ def _has_reader(code: CodeType, namespace: "Mapping[str, Any]") -> bool:
     """Names here of modules that the code itself imports."""
     imported = ""
     steps = [step for step in dis.get_instructions(code) if step.opname not in _BETWEEN]
-    for before, step in zip(steps, steps[1:], strict=False):
+    for before, step in itertools.pairwise(steps):
         if before.opname == "IMPORT_NAME":
             imported = str(before.argval).partition(".")[0]
             if step.opname.startswith("STORE_"):

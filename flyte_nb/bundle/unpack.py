@@ -7,7 +7,7 @@ library only. Source of the format: PKWARE APPNOTE 6.3.3, sections 4.3.7, 4.3.12
 
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from flyte_nb.api.errors import BundleError
@@ -125,7 +125,9 @@ def _entries(data: bytes, path: str) -> "Iterator[_Entry]":
         if magic != b"PK\5\6" or at + size + _END.size != len(data):
             raise ValueError("it has no directory at its end")
         for _ in range(count):
-            magic, method, checksum, packed, length, *lengths, offset = _LISTED.unpack_from(data, at)
+            magic, method, checksum, packed, length, *lengths, offset = _LISTED.unpack_from(
+                data, at
+            )
             if magic != b"PK\1\2" or method != _STORED or packed != length:
                 raise ValueError("its directory is damaged")
             begin = at + _LISTED.size

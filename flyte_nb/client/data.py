@@ -7,18 +7,18 @@ asked of FlyteAdmin. Uploads are content-addressed: the same file is sent once.
 
 import hashlib
 import os
-import shutil
-import tempfile
+import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from flyte_nb.api.errors import RemoteError, StorageError, UsageError
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.bundle.retrying import Retrying, Sleep
+from flyte_nb.storage.work_folders import WorkFolder, sweep
 
 if TYPE_CHECKING:
     from flyte_nb.client.uploads import Uploads  # loads gRPC, which a local run does not need
@@ -40,6 +40,7 @@ class KernelData:
         *,
         folder_uri: str = "",
         uploads: "Uploads | None" = None,
+        roots: "Callable[[], Sequence[Path]]" = tuple,
         sleep: Sleep = time.sleep,
     ) -> None:
         """What to reach.
@@ -50,15 +51,18 @@ class KernelData:
                 kernel; empty when that folder is not on this machine.
             uploads: Used when `folder_uri` is empty, and for what `store` cannot read; `None` when
                 there is no FlyteAdmin.
+            roots: Folders, as they are now, whose modules come with pickled values that need them.
             sleep: Waits between attempts at a transient fault.
         """
         self._store = store
+        self._roots = roots
         self._folder = folder_uri.rstrip("/")
         self._uploads = uploads
         self._sleep = sleep
         self.seen: dict[str, str] = {}
         """Stamps of staged objects that this kernel has seen to be whole (`DirectoryStaging`)."""
-        self._scratch: str | None = None
+        self._scratch: WorkFolder | None = None
+        self._adopted: list[Path] = []
         self._removal: weakref.finalize[..., KernelData] | None = None
         self._lock = threading.Lock()
         self._count = 0
@@ -103,14 +107,28 @@ class KernelData:
         """A fresh local path to write to; a fresh folder when there is no `suffix`."""
         with self._lock:
             if self._scratch is None:
-                self._scratch = tempfile.mkdtemp(prefix="flyte-nb-")
+                self._scratch = _new_folder()
                 # Goes with the kernel at the latest.
-                self._removal = weakref.finalize(self, shutil.rmtree, self._scratch, True)
+                self._removal = weakref.finalize(self, _end, self._scratch, os.getpid())
             self._count += 1
-            path = os.path.join(self._scratch, f"{self._count}{suffix}")
+            path = os.path.join(self._scratch.path, f"{self._count}{suffix}")
         if not suffix:
             os.mkdir(path)
         return path
+
+    def own_modules(self, tops: "Iterable[str]") -> "dict[str, bytes]":
+        """Files of the author's own modules among `tops`; see `api.ports.ModuleAccess`."""
+        roots = [*self._roots(), *self._adopted]
+        if not roots:
+            return {}
+        from flyte_nb.client.own_modules import files_in_kernel  # loads what packs tasks
+
+        return files_in_kernel(tops, roots)
+
+    def adopt_modules(self, folder: str) -> None:
+        """Make the modules in the folder importable, after all others."""
+        sys.path.append(folder)
+        self._adopted.append(Path(folder))
 
     def close(self) -> None:
         """Remove everything that was downloaded or written to scratch."""
@@ -176,6 +194,21 @@ class KernelData:
 
     def _retried(self, act: "Callable[[], _T]") -> _T:
         return Retrying(self._sleep)(act)
+
+
+def _new_folder() -> WorkFolder:
+    """A folder of this kernel's; those of kernels that were killed are removed."""
+    sweep()
+    folder = WorkFolder()
+    folder.hold()
+    return folder
+
+
+def _end(folder: WorkFolder, owner: int) -> None:
+    if (
+        os.getpid() == owner
+    ):  # a process that the kernel forked does not remove what is the kernel's
+        folder.remove()
 
 
 def _sha256(path: Path) -> str:

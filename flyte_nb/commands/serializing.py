@@ -76,7 +76,8 @@ def _write(
     from flyte_nb.types.registry import default_registry
 
     env = {**os.environ, STAGING: wanted["staging"]}
-    data = KernelData(open_stores(), folder_uri=f"{wanted['staging']}/uploads")
+    folder = f"{wanted['staging']}/uploads"
+    data = KernelData(open_stores(), folder_uri=folder, roots=lambda: roots)
     place = place_for(scope, default_registry(), env, data, root="", roots=roots)
     files = serialized(
         place,

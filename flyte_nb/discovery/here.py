@@ -79,7 +79,7 @@ class Here:
         """The notebook's new name when its file was renamed meanwhile, else `None`."""
         return renamed(self.notebook, self._namespace, cwd=self._cwd())
 
-    def roots(self, entities: "Sequence[Entity]") -> "list[Path]":
+    def roots(self, entities: "Sequence[Entity]" = ()) -> "list[Path]":
         """Folders whose modules travel: the notebook's own, and those of the entities' modules."""
         path = Path(self.notebook.path) if self.notebook.path else None
         beside = path.parent if path is not None and path.is_absolute() else self._cwd()

@@ -1,6 +1,6 @@
 """Where a session puts bundles and files: the local backend's folder, else FlyteAdmin's storage."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +28,13 @@ STAGING = "FLYTE_NB_STAGING"
 
 
 def data_for(
-    client: AdminClient, project: str, domain: str, *, root: str, env: "Mapping[str, str]"
+    client: AdminClient,
+    project: str,
+    domain: str,
+    *,
+    root: str,
+    env: "Mapping[str, str]",
+    roots: "Callable[[], Sequence[Path]]" = tuple,
 ) -> KernelData:
     """How the kernel moves files.
 
@@ -38,11 +44,15 @@ def data_for(
         domain: The same.
         root: URI of the local backend's object folder; empty when it is not on this machine.
         env: `FLYTE_NB_STAGING` takes the place of both.
+        roots: Folders, as they are now, whose modules come with pickled values that need them.
     """
     uploads = Uploads(client, project=project, domain=domain)
     folder = _staging(env) or root
     return KernelData(
-        open_stores(), folder_uri=f"{folder}/uploads" if folder else "", uploads=uploads
+        open_stores(),
+        folder_uri=f"{folder}/uploads" if folder else "",
+        uploads=uploads,
+        roots=roots,
     )
 
 

@@ -312,7 +312,8 @@ class Session:
         with self._lock:
             if self._context is None:
                 root = self._backend.storage_root if self._backend is not None else ""
-                data = data_for(self.client, self.project, self.domain, root=root, env=os.environ)
+                at = self.client, self.project, self.domain
+                data = data_for(*at, root=root, env=os.environ, roots=self._here.roots)
                 self._context = Context(self.client, self.registry, data)
             return self._context
 

@@ -36,7 +36,7 @@ class FileFormat:
         return FileFormat, (self.name,)
 
 
-class _Stored(os.PathLike):  # type: ignore[type-arg]  # os.PathLike[str] cannot be subclassed in 3.10
+class Stored(os.PathLike):  # type: ignore[type-arg]  # os.PathLike[str] cannot be subclassed in 3.10
     """Something that lies at a URI or a local path, and is downloaded when its path is asked for."""
 
     def __init__(self, path: "str | os.PathLike[str]") -> None:
@@ -86,6 +86,11 @@ class _Stored(os.PathLike):  # type: ignore[type-arg]  # os.PathLike[str] cannot
             hint="Pass it to a task; there it is downloaded when it is opened.",
         )
 
+    def reach_by(self, data: DataAccess) -> None:
+        """Download through `data` when somebody asks for the path."""
+        if self.uri and not self._path:
+            self._download = _Download(data, self.uri)
+
     def __fspath__(self) -> str:
         return self.path
 
@@ -105,7 +110,7 @@ class _Stored(os.PathLike):  # type: ignore[type-arg]  # os.PathLike[str] cannot
         return {"uri": self.uri, "_path": "" if self.uri else self._path, "_download": None}
 
 
-class FlyteFile(_Stored):
+class FlyteFile(Stored):
     """A file. Give it a local path to have it uploaded, or a URI to refer to what is stored there.
 
     It is an `os.PathLike`: `open(file)`, `pandas.read_csv(file)` download it when needed.
@@ -117,7 +122,7 @@ class FlyteFile(_Stored):
         return open(self.path, mode, **options)
 
 
-class FlyteDirectory(_Stored):
+class FlyteDirectory(Stored):
     """A folder. Give it a local path to have it uploaded, or a URI to refer to what is stored there.
 
     It is an `os.PathLike`: `os.listdir(folder)` downloads it when needed.
@@ -133,7 +138,7 @@ class FileCodec(Codec):
 
     packs = True
 
-    def __init__(self, python_type: Any, made: "type[_Stored]", blob: BlobType) -> None:
+    def __init__(self, python_type: Any, made: "type[Stored]", blob: BlobType) -> None:
         self._made = made
         self._blob = blob
         self._noun = "file" if blob.dimensionality == SINGLE else "folder"
@@ -180,16 +185,16 @@ class FileCodec(Codec):
     def accepts_exactly(self, value: Any) -> bool:
         return type(value) is self._made
 
-    def _at(self, uri: str, data: "DataAccess | None") -> _Stored:
+    def _at(self, uri: str, data: "DataAccess | None") -> Stored:
         found = self._made(uri)
         if data is not None:
             found._path = ""
             found.uri = uri
-            found._download = _Download(data, uri)
+            found.reach_by(data)
         return found
 
     def _uri(self, value: Any, data: "DataAccess | None") -> str:
-        if isinstance(value, _Stored):
+        if isinstance(value, Stored):
             if type(value) is not self._made:
                 raise mismatch(self, value)
             if value.uri:
@@ -209,6 +214,16 @@ class FileCodec(Codec):
             raise no_data(self)
         name = os.path.basename(os.path.normpath(path))
         return data.upload(os.path.abspath(path), name=name)
+
+
+def local_copy(uri: str, data: "DataAccess | None" = None) -> Any:
+    """Return a `pathlib.Path` of a local copy: what a path in a pickled value is read as.
+
+    Append-only, for values name this function.
+    """
+    from pathlib import Path
+
+    return Path(FlyteFile(uri).path if data is None else data.download(uri))
 
 
 class _Download:

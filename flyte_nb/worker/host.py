@@ -2,18 +2,29 @@
 
 import _thread
 import os
+import sys
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from flyte_nb.api.errors import StorageError
 from flyte_nb.pipe.pipe import Pipe
 from flyte_nb.worker.interrupts import Interrupts
+from flyte_nb.worker.load import let_children_import
 
 
 class HostData:
     """`DataAccess` and `AttemptFiles` over the pipe; safe from several threads of the user's."""
 
-    def __init__(self, pipe: Pipe, interrupts: Interrupts) -> None:
+    def __init__(self, pipe: Pipe, interrupts: Interrupts, modules: "Sequence[str]" = ()) -> None:
+        """Use a pipe.
+
+        Args:
+            pipe: to the host.
+            interrupts: wait while a message is under way.
+            modules: the folders with the task's local modules.
+        """
         self._pipe = pipe
+        self._modules = [path for path in modules if os.path.isdir(path)]
         self._interrupts = interrupts
         self._lock = _thread.allocate_lock()
         self._count = 0
@@ -64,6 +75,20 @@ class HostData:
         with self._lock:
             self._count += 1
             return os.path.join(self._pipe.folder, f"scratch-{os.getpid()}-{self._count}{suffix}")
+
+    def own_modules(self, tops: "Iterable[str]") -> "dict[str, bytes]":
+        """Files of the author's own modules among `tops`; see `api.ports.ModuleAccess`."""
+        if not self._modules:
+            return {}
+        from flyte_nb.worker.own_modules import files_of  # for values of the author's own classes
+
+        return files_of(tops, self._modules)
+
+    def adopt_modules(self, folder: str) -> None:
+        """Make the modules in the folder importable, here and for programs that the task starts."""
+        sys.path.append(folder)
+        self._modules.append(folder)
+        let_children_import(self._modules)
 
     def _ask(self, message: "dict[str, Any]", field: str) -> str:
         if os.getpid() != self._process:

@@ -80,11 +80,13 @@ def _attempt(pipe: Pipe, interrupts: Interrupts) -> "dict[str, Any]":
         task = load(
             message["payload"], message["buffers"], message["modules"], python=message["python"]
         )
-        let_children_import(message["modules"])
+        modules = message["modules"]
+        let_children_import(modules)
         _as_main(task)
         with interrupts:
             message = pipe.receive()
-        answer = _call(task, message, HostData(pipe, interrupts), pipe.folder)
+        data = HostData(pipe, interrupts, modules)
+        answer = _call(task, message, data, pipe.folder)
         interrupts.stop()
         return answer
     except PipeClosed:

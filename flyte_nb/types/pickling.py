@@ -1,0 +1,245 @@
+"""Write and read the pickle of a value, with the files that it refers to and the modules that it needs."""
+
+import copyreg
+import functools
+import os
+import pathlib
+import sys
+from importlib import import_module
+from types import CodeType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from flyte_nb.api.errors import CodecError, FlyteNbError
+from flyte_nb.types.codec import spell
+from flyte_nb.types.companions import companions, meet_companions
+from flyte_nb.types.files import FlyteDirectory, Stored, local_copy
+
+if TYPE_CHECKING:
+    from pickle import PickleBuffer
+    from typing import BinaryIO
+
+    from flyte_nb.api.ports import DataAccess
+
+_SHADED = "_flyte_nb_cloudpickle"
+"""The private name under which cloudpickle travels with the ring."""
+
+_PATHS = (pathlib.PosixPath, pathlib.WindowsPath)
+_DEEPEST = 6  # containers inside of each other that are looked into
+_WIDEST = 10_000  # members of one container
+
+
+def dump(value: Any, path: str, data: "DataAccess") -> str:
+    """Write the pickle of `value` to a new file; its MD5.
+
+    Files in the value are uploaded meanwhile, and the reader gets them from there.
+
+    Raises:
+        CodecError: when it cannot be pickled, or refers to a file that is not there.
+        OSError: when the file cannot be written.
+    """
+    _refuse_folders(value, "", 0)
+    with open(path, "wb") as file:
+        written = _Digesting(file)
+        try:
+            pickler = _pickler_class(cloudpickle())(written, data)
+            pickler.dump(value)
+        except FlyteNbError:
+            raise
+        except Exception as error:  # pickling runs code of any class
+            if written.broken is error:
+                raise
+            raise CodecError(
+                f"{spell(type(value))} cannot be pickled: {type(error).__name__}: {error}.",
+                hint="Return the plain data in it, or write it to a file and return a FlyteFile.",
+            ) from error
+        written.write(companions(pickler.modules(), data))
+    return written.hexdigest()
+
+
+def load(file: "BinaryIO", python_type: Any, data: "DataAccess") -> Any:
+    """Read the value in an open file.
+
+    Raises:
+        CodecError: when it cannot be read here.
+    """
+    try:
+        meet_companions(file, data)
+        return _unpickled(file, data)
+    except FlyteNbError:
+        raise
+    except ModuleNotFoundError as error:
+        raise _module_missing(str(error.name), python_type) from error
+    except Exception as error:  # unpickling runs code of any class
+        raise CodecError(
+            f"A pickled {spell(python_type)} cannot be read by Python"
+            f" {sys.version_info[0]}.{sys.version_info[1]}: {type(error).__name__}: {error}.",
+            hint="Read it with the Python and the package versions that wrote it.",
+        ) from error
+
+
+class _Digesting:
+    """Passes on what is written, and keeps its MD5: the pickle of a large value is never in memory."""
+
+    def __init__(self, file: "BinaryIO") -> None:
+        import hashlib
+
+        self._file = file
+        self._digest = hashlib.md5(usedforsecurity=False)
+        self.broken: OSError | None = None
+        """Why the file could not be written."""
+
+    def write(self, data: "bytes | memoryview | PickleBuffer") -> int:
+        self._digest.update(data)
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.broken = error
+            raise
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
+
+
+@functools.cache
+def _pickler_class(cloudpickle: Any) -> Any:
+    """A class over cloudpickle's pickler. A kernel may have the ring's copy later than the user's."""
+
+    class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
+        """Notes the modules that a value needs, and uploads the files that it refers to."""
+
+        def __init__(self, file: _Digesting, data: "DataAccess") -> None:
+            super().__init__(file)
+            self._data = data
+            self._kinds: set[type] = set()
+            self._named: set[str] = set()
+
+        def reducer_override(self, value: Any) -> Any:
+            kind = type(value)
+            self._kinds.add(kind)
+            if kind is FunctionType or isinstance(value, type):
+                self._named.add(str(value.__module__))
+                if kind is FunctionType and value.__module__ == "__main__":
+                    self._named.update(_names(value.__code__))
+            elif kind in _PATHS:
+                if value.is_file():
+                    return local_copy, (_uploaded(str(value), value, self._data),)
+            elif isinstance(value, Stored):
+                if not value.uri:
+                    state = {"uri": _uploaded(value.path, value, self._data), "_path": ""}
+                    made: Any = copyreg.__newobj__  # type: ignore[attr-defined]
+                    return made, (kind,), {**state, "_download": None}
+            elif isinstance(value, ModuleType):
+                self._named.add(value.__name__)
+            return super().reducer_override(value)
+
+        def modules(self) -> "set[str]":
+            """Names of modules, and others, that reading the value may need."""
+            return self._named | {str(kind.__module__) for kind in self._kinds}
+
+    return ValuePickler
+
+
+def _names(code: CodeType) -> "set[str]":
+    """Names in a function that travels with the value: it may import them when it is called."""
+    found = set(code.co_names)
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            found |= _names(const)
+    return found
+
+
+def _uploaded(path: str, value: Any, data: "DataAccess") -> str:
+    """Where the file (or the folder of a FlyteDirectory) is now.
+
+    Raises:
+        CodecError: when it is not there.
+    """
+    is_folder = isinstance(value, FlyteDirectory)
+    if not (os.path.isdir(path) if is_folder else os.path.isfile(path)):
+        noun = "folder" if is_folder else "file"
+        raise CodecError(
+            f"The value holds {value!r}, and there is no {noun} at {path!r}.",
+            hint=f"Write the path of a {noun} that exists, or a URI with its scheme.",
+        )
+    path = os.path.abspath(path)
+    return data.upload(path, name=os.path.basename(path))
+
+
+def _refuse_folders(value: Any, place: str, depth: int) -> None:
+    """Raise `CodecError` for a path of a folder: its reader would find nothing there."""
+    kind = type(value)
+    if kind in _PATHS:
+        if value.is_dir():
+            where = f" at {place}" if place else ""
+            raise CodecError(
+                f"The path {str(value)!r}{where} is a folder of this machine, which whoever reads the"
+                " value may not have.",
+                hint="Write FlyteDirectory(…) to send what is in the folder, or str(…) to send its name.",
+            )
+    elif depth < _DEEPEST and kind is dict:
+        for key, item in list(value.items())[:_WIDEST]:
+            _refuse_folders(item, f"{place}[{key!r}]", depth + 1)
+    elif depth < _DEEPEST and kind in (list, tuple):
+        for number, item in enumerate(value[:_WIDEST]):
+            _refuse_folders(item, f"{place}[{number}]", depth + 1)
+
+
+def _unpickled(file: "BinaryIO", data: "DataAccess") -> Any:
+    import pickle
+
+    found = cloudpickle()
+
+    class Unpickler(pickle.Unpickler):
+        """Finds cloudpickle's own functions under whichever of its two names it has here."""
+
+        holds_files = False
+
+        def find_class(self, module: str, name: str) -> Any:
+            top, dot, rest = module.partition(".")
+            if top in (_SHADED, "cloudpickle"):
+                module = found.__name__ + dot + rest
+            value = super().find_class(module, name)
+            if value is local_copy:
+                return functools.partial(local_copy, data=data)
+            if isinstance(value, type) and issubclass(value, Stored):
+                self.holds_files = True
+            return value
+
+    unpickler = Unpickler(file)
+    value = unpickler.load()
+    if unpickler.holds_files:
+        for part in _remembered(unpickler):
+            if isinstance(part, Stored):
+                part.reach_by(data)
+    return value
+
+
+def _remembered(unpickler: Any) -> "list[Any]":
+    """The objects that were read, which the reader of pickles remembers by number."""
+    return list(unpickler.memo.copy().values())
+
+
+def _module_missing(name: str, python_type: Any) -> CodecError:
+    return CodecError(
+        f"A pickled {spell(python_type)} needs the module {name!r}, which is not to be found here, and did"
+        " not come with the value.",
+        hint="If it is an installed package, add it to the task's image or environment. If it is a file"
+        f" beside the notebook, write `import {name.partition('.')[0]}` in the task, and register again.",
+    )
+
+
+def cloudpickle() -> Any:
+    """The cloudpickle that is here: the ring's own, else the installed one.
+
+    Raises:
+        CodecError: when there is none.
+    """
+    for name in (_SHADED, "cloudpickle"):
+        try:
+            return import_module(name)
+        except ModuleNotFoundError:
+            continue
+    raise CodecError(
+        "This value has to be pickled, and cloudpickle is not installed here.",
+        hint="Install cloudpickle.",
+    )
