@@ -2,6 +2,7 @@
 
 import abc
 import builtins
+import contextlib
 import dis
 import functools
 import sys
@@ -13,7 +14,10 @@ from flyte_nb.bundle.shaded import cloudpickle
 
 _IMPORT_NAME = dis.opmap["IMPORT_NAME"]
 _WRITES = "STORE_GLOBAL"
-_OF_IPYTHON = frozenset({"display", "get_ipython", "__IPYTHON__"})
+_OF_IPYTHON = frozenset({"get_ipython", "__IPYTHON__"})
+"""Built-in names of a notebook that nothing stands for where a task runs."""
+_REPLACED = frozenset({"open", "exit", "quit"})
+"""Built-in functions in whose place IPython puts its own into a notebook's names."""
 _GLOBALS = frozenset(dis.opmap[f"{verb}_GLOBAL"] for verb in ("LOAD", "STORE", "DELETE"))
 
 _dispatcher: Any = functools.singledispatch(lambda value: None)
@@ -52,7 +56,17 @@ def used_globals(function: FunctionType) -> "dict[str, Any]":
         if isinstance(annotation, str):
             names = {**names, **dict.fromkeys(_names_in(annotation))}
     known = function.__globals__
-    return {name: known[name] for name in names if name in known}
+    return {
+        name: known[name]
+        for name in names
+        if name in known and not (name in _REPLACED and _is_of_ipython(known[name]))
+    }
+
+
+def _is_of_ipython(value: Any) -> bool:
+    """Whether IPython or its kernel made the function or object: a task has Python's own in its place."""
+    namespace = getattr(value, "__globals__", {"__name__": type(value).__module__})
+    return str(namespace.get("__name__")).startswith(("IPython.", "ipykernel."))
 
 
 def undefined_names(functions: "Iterable[FunctionType]") -> "dict[str, FunctionType]":
@@ -110,6 +124,69 @@ def around_method(descriptor: Any) -> "tuple[Any, dict[str, Any]]":
     return descriptor.func, {
         name: value for name, value in vars(descriptor).items() if name in kept
     }
+
+
+_DESCRIPTORS: "tuple[type[Any], ...]" = (property, staticmethod, classmethod, *WITHOUT_LOCKS)
+
+
+class Descriptor(NamedTuple):
+    """What an object of a subclass of a built-in descriptor is made of."""
+
+    base: "type[Any]"
+    """The built-in one."""
+    arguments: "tuple[Any, ...]"
+    """What that is made of."""
+    attributes: "dict[str, Any]"
+    """What the subclass added."""
+
+
+def derived_descriptor(value: Any) -> "Descriptor | None":
+    """What `value` is made of when it is of a subclass of `property`, `staticmethod` or the like."""
+    base = next((kind for kind in _DESCRIPTORS if isinstance(value, kind)), None)
+    if base is None or type(value) is base:
+        return None
+    if base is property:
+        arguments: tuple[Any, ...] = (value.fget, value.fset, value.fdel)
+    elif base in WITHOUT_LOCKS:
+        arguments = (value.func,)
+    else:
+        arguments = (value.__func__,)
+    own = {name: item for name, item in _own_attributes(value).items() if name not in _LOCKS}
+    wrapped = getattr(arguments[0], "__dict__", {})
+    copied = ("__module__", "__name__", "__qualname__", "__annotations__", "__wrapped__", "func")
+    own = {
+        name: item
+        for name, item in own.items()
+        if name not in copied and not (name in wrapped and wrapped[name] is item)
+    }
+    return Descriptor(base, arguments, own)
+
+
+_LOCKS = frozenset({"lock", "_method_cache"})
+
+
+def _own_attributes(value: Any) -> "dict[str, Any]":
+    found = dict(getattr(value, "__dict__", {}))
+    for kind in type(value).__mro__:
+        slots = vars(kind).get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else tuple(slots):
+            if name not in ("__dict__", "__weakref__") and hasattr(value, name):
+                found[name] = getattr(value, name)
+    return found
+
+
+CONTEXT_MANAGERS = (
+    type(contextlib.contextmanager(lambda: iter(()))()),
+    contextlib._AsyncGeneratorContextManager,
+)
+"""What a function of `contextlib.contextmanager` returns; it also decorates functions."""
+
+
+def context_manager(value: Any) -> "tuple[Any, ...] | None":
+    """The function and the arguments that made one of `CONTEXT_MANAGERS`; `None` when it was entered."""
+    if type(value) not in CONTEXT_MANAGERS or not hasattr(value, "func"):
+        return None
+    return value.func, value.args, value.kwds
 
 
 def registered(cls: type) -> "list[type]":

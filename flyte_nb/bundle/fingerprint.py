@@ -179,6 +179,12 @@ class Fingerprinter:
             return ["code", *code_content(value)]
         if isinstance(value, generics.KINDS):
             return self._generic(value)
+        derived = code_of.derived_descriptor(value)
+        if derived is not None:
+            return ["descriptor", type(value), *derived]
+        made_by = code_of.context_manager(value)
+        if made_by is not None:
+            return ["context manager", type(value).__name__, *made_by]
         if type(value) in code_of.WITHOUT_LOCKS:
             return ["descriptor", type(value).__name__, *code_of.around_method(value)]
         if type(value).__name__ == "Decorator" and type(value).__module__.startswith("pydantic."):

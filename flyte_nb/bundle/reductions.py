@@ -8,6 +8,7 @@ rebuilt by `flyte_nb.worker.rebuild`, so that cloudpickle itself is needed for c
 import io
 import pickle
 import sys
+from importlib import import_module
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any, TypeVar
 
@@ -57,8 +58,8 @@ class Reductions:
         self._with_options = with_options
         self._base = cloudpickle()
         self._namespaces: dict[int, dict[str, Any]] = {}
-        self._classes: dict[str, type] = {}
-        """Classes that have a name by their content, by that name."""
+        self._classes: dict[str, Any] = {}
+        """Classes and type variables that have a name by their content, by that name."""
 
     def table(self) -> "dict[type, Any]":
         """Reductions by exact type."""
@@ -88,7 +89,18 @@ class Reductions:
             type(value), type
         ):  # Python 3.10 also takes list[int] for an instance of type
             return self._class(value)
-        return NotImplemented
+        return self._rare(value)
+
+    def _rare(self, value: Any) -> Any:
+        if isinstance(value, ModuleType):
+            return NotImplemented if type(value) is ModuleType else self._other_module(value)
+        derived = code_of.derived_descriptor(value)
+        if derived is not None:
+            made = (type(value), derived.base, derived.arguments)
+            state = derived.attributes
+            return rebuild.descriptor, made, state, None, None, rebuild.fill_descriptor
+        made_by = code_of.context_manager(value)
+        return NotImplemented if made_by is None else (type(value), made_by)
 
     def _entity(self, entity: Callee) -> Any:
         path = self._references.entity_path(entity)
@@ -154,6 +166,16 @@ class Reductions:
             return rebuild.module, (module.__name__,)
         return self._base._module_reduce(module)
 
+    def _other_module(self, module: ModuleType) -> Any:
+        """A module of a class of its own, as those of `six.moves` are: by its name, or not at all."""
+        name = module.__name__
+        if self._references.importable(name) and _is_found(name, module):
+            return rebuild.module, (name,)
+        raise TypeError(
+            f"cannot pickle the module {name!r}: it is an object of the class"
+            f" {type(module).__module__}.{type(module).__qualname__}, and no import finds it by this name"
+        )
+
     def _class(self, cls: type) -> Any:
         base = self._base
         reduced = base._class_reduce(cls)
@@ -172,7 +194,9 @@ class Reductions:
 
     def _class_name(self, cls: type) -> str:
         """Follows from its content. Equal classes are still several, as what a function made twice."""
-        digest = self._fingerprinter.class_digest(cls)[:32]
+        return self._distinct(cls, self._fingerprinter.class_digest(cls)[:32])
+
+    def _distinct(self, cls: Any, digest: str) -> str:
         name, number = digest, 1
         while self._classes.setdefault(name, cls) is not cls:
             number += 1
@@ -190,8 +214,11 @@ class Reductions:
         return generics.reduction(value) if found is None else (rebuild.attribute, found)
 
     def _type_variable(self, variable: TypeVar) -> Any:
-        digest = self._fingerprinter.measure([variable.__name__, str(variable.__bound__)]).digest
-        self._name_class(variable, digest[:32])
+        said = [variable.__name__, str(variable.__bound__)]
+        if variable.__constraints__ or variable.__covariant__ or variable.__contravariant__:
+            said += [str(variable.__constraints__), str(variable)]
+        digest = self._fingerprinter.measure(said).digest
+        self._name_class(variable, self._distinct(variable, digest[:32]))
         return self._base._typevar_reduce(variable)
 
     def _name_class(self, cls: Any, name: str) -> None:
@@ -203,6 +230,13 @@ class Reductions:
         self._base._DYNAMIC_CLASS_TRACKER_BY_CLASS[cls] = name
         self._base._DYNAMIC_CLASS_TRACKER_BY_ID[name] = cls
         self._base._FLYTE_NB_FILLED.add(cls)
+
+
+def _is_found(name: str, module: ModuleType) -> bool:
+    try:
+        return import_module(name) is module
+    except Exception:  # noqa: BLE001 - importing runs code of any module
+        return False
 
 
 def _said(options: TaskOptions) -> "dict[str, Any]":

@@ -12,6 +12,7 @@ from typing import Any
 from flyte_nb.api.specs import Location
 from flyte_nb.bundle import code as code_of
 from flyte_nb.bundle.fingerprint import Fingerprinter, Part
+from flyte_nb.bundle.module_state import settings
 from flyte_nb.bundle.modules import Units
 from flyte_nb.bundle.requirements import Requirement
 from flyte_nb.bundle.secrets import named_like_a_secret, secrets_in
@@ -50,6 +51,7 @@ def remarks(
         *_of_data(task, fingerprinter),
         *_of_contents(task, fingerprinter, payload),
         *_of_modules(task, units, shipped),
+        *_of_module_state(task, fingerprinter, shipped),
         *_of_needs(task, fingerprinter, units, needed),
     )
 
@@ -168,6 +170,17 @@ def _of_modules(task: str, units: Units, shipped: "Sequence[Unit]") -> "Iterator
                 f"The module {unit.name!r} is not beside the notebook, and not an installed package:"
                 f" it travels with {task} as it lies in {unit.place}."
             )
+
+
+def _of_module_state(
+    task: str, fingerprinter: Fingerprinter, shipped: "Sequence[Unit]"
+) -> "Iterator[str]":
+    for setting in settings(fingerprinter.functions.values(), shipped):
+        place = f" ({setting.place})" if setting.place else ""
+        yield (
+            f"{setting.path} was set in the notebook{place}. That does not travel: where {task} runs, it is"
+            f" what {setting.home} makes it. Set it there, or inside of the task."
+        )
 
 
 def _of_needs(

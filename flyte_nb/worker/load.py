@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import ErrorInfo, FlyteNbError, TaskFailed
 from flyte_nb.worker import failures
+from flyte_nb.worker.notebook_names import add_notebook_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +40,7 @@ def load(
     here = f"{sys.version_info[0]}.{sys.version_info[1]}"
     if python and python != here:
         raise TaskFailed(_other_python(python, here))
+    add_notebook_names()
     # After the ring, which is first: a module of the user's never stands for one of ours.
     sys.path[1:1] = _importable(modules)
     with open(payload, "rb") as file:

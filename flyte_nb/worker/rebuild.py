@@ -119,3 +119,19 @@ def fill_dispatcher(made: Any, state: "tuple[list[tuple[type, Any]], dict[str, A
         made.register(cls, chosen)
     update_wrapper(made, dict(choices)[object])
     made.__dict__.update(attributes)
+
+
+def descriptor(cls: Any, base: Any, arguments: "tuple[Any, ...]") -> Any:
+    """An object of `cls`, a subclass of `property`, `staticmethod` or the like, which is `base`."""
+    made = base.__new__(cls)
+    base.__init__(made, *arguments)
+    return made
+
+
+def fill_descriptor(made: Any, attributes: "dict[str, Any]") -> None:
+    """Give `made` what its class added."""
+    for name, value in attributes.items():
+        try:
+            object.__setattr__(made, name, value)
+        except AttributeError:  # what the built-in class itself keeps
+            continue

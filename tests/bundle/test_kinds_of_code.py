@@ -12,6 +12,7 @@ from flyte_nb.bundle.pack import pack
 from flyte_nb.bundle.ring import ring
 from flyte_nb.bundle.unpicklable import Unpicklable
 from flyte_nb.testing.cells import Cells
+from flyte_nb.worker.load import loads
 
 WORKER = """
 import json, sys
@@ -79,6 +80,43 @@ RUNS = {
         "def make():\n    seen = []\n    return seen.append, lambda: len(seen)\nput, count = make()\n",
         "[put(1), put(2), count()]", [None, None, 2],
     ),
+    "subclasses of built-in descriptors": (
+        "import abc, functools\n"
+        "class Noted(property):\n    def __init__(self, get, note=''):\n"
+        "        super().__init__(get)\n        self.note = note\n"
+        "class Slow(functools.cached_property):\n    unit = 's'\n"
+        "class Plain(staticmethod): pass\nclass Klass(classmethod): pass\n"
+        "class Slotted(property):\n    __slots__ = ('extra', '__dict__')\n"
+        "class A:\n"
+        "    n = Noted(lambda self: 1, note='seen')\n"
+        "    @Slow\n    def slow(self): return [2]\n"
+        "    @Plain\n    def plain(): return 3\n"
+        "    @Klass\n    def klass(cls): return cls.__name__\n"
+        "    slot = Slotted(lambda self: 5)\n"
+        "    @abc.abstractproperty\n    def old(self): return 6\n"
+        "A.__dict__['slot'].extra = 'more'\n",
+        "[A().n, vars(A)['n'].note, A().slow, vars(A)['slow'].unit, A.plain(), A().klass(),"
+        " A().slot, vars(A)['slot'].extra, type(vars(A)['n']).__name__, A().old]",
+        [1, "seen", [2], "s", 3, "A", 5, "more", "Noted", 6],
+    ),
+    "context managers as decorators": (
+        "from contextlib import contextmanager, asynccontextmanager\nseen = []\n"
+        "@contextmanager\ndef noted(what, again=1):\n"
+        "    seen.append(what * again)\n    yield\n    seen.append('end')\n"
+        "@noted('a', again=2)\ndef inner(x): return x + 1\n"
+        "class B:\n    @noted('b')\n    def m(self): return 'm'\n"
+        "@asynccontextmanager\nasync def later():\n    yield\n"
+        "@later()\nasync def g(): return 7\n",
+        "[inner(1), inner(2), B().m(), __import__('asyncio').run(g()), seen]",
+        [2, 3, "m", 7, ["aa", "end", "aa", "end", "b", "end"]],
+    ),
+    "type variables that differ in what they allow": (
+        "import typing\nA = typing.TypeVar('T', int, str)\nB = typing.TypeVar('T', bytes, float)\n"
+        "C = typing.TypeVar('T', covariant=True)\nD = typing.TypeVar('T')\nE = typing.TypeVar('T')\n"
+        "def allowed(): return [[c.__name__ for c in v.__constraints__] for v in (A, B, C, D)]\n",
+        "[*allowed(), C.__covariant__, D.__covariant__, D is E]",
+        [["int", "str"], ["bytes", "float"], [], [], True, False, False],
+    ),
     "a global that is written": (
         "n = 1\ndef bump():\n    global n, more\n    n += 1\n    more = 5\n", "[bump(), n, more]",
         [None, 2, 5],
@@ -139,3 +177,72 @@ def notebook(definitions, expression):
 
 def task(expression):
     return f"@task\ndef f() -> list:\n    return {expression}\n"
+
+
+def loaded(cells, expression):
+    """What the task gives when it was packed and loaded here."""
+    return loads(pack(cells["f"], scope=Scope()).payload).function()
+
+
+def test_modules_of_classes_of_their_own_arrive_by_their_names(tmp_path, monkeypatch):
+    cells = notebook("from six.moves import urllib\nimport six.moves\n", "[urllib, six.moves]")
+    import six
+
+    assert loaded(cells, "")[1] is six.moves
+    assert loaded(cells, "")[0].parse.quote("a b") == "a%20b"
+    assert "module six" not in str(pack(cells["f"], scope=Scope()).warnings)
+
+
+def test_a_module_that_no_import_finds_is_refused_by_its_own_name():
+    cells = notebook(
+        "import types\nclass Made(types.ModuleType): pass\nmade = Made('unit_by_hand')\n", "made.x"
+    )
+    with pytest.raises(Unpicklable, match=r"the global 'made'.*the module 'unit_by_hand'.*Made"):
+        pack(cells["f"], scope=Scope())
+
+
+def test_a_context_manager_that_was_entered_is_refused_by_name():
+    cells = notebook(
+        "import contextlib\n@contextlib.contextmanager\ndef c():\n    yield\n"
+        "used = c()\nused.__enter__()\n",
+        "used",
+    )
+    with pytest.raises(Unpicklable, match="the global 'used'"):
+        pack(cells["f"], scope=Scope())
+
+
+@pytest.fixture
+def shell():
+    """A notebook's shell, with the names that IPython adds."""
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell(user_module=types.ModuleType("__main__"))
+    shell.user_ns["__name__"] = "__main__"
+    yield shell
+    shell.history_manager.end_session()
+
+
+def test_what_a_notebook_puts_in_place_of_builtins_is_pythons_own_in_a_task(shell, tmp_path):
+    source = (
+        "from flyte_nb import task\n"
+        "@task\ndef f(path: str) -> str:\n"
+        "    display(path)\n    with open(path) as file:\n        return file.read()\n"
+    )
+    cells = Cells()
+    cells.run(source)
+    cells.namespace["open"] = shell.user_ns["open"]  # as IPython has it
+    packed = pack(cells["f"], scope=Scope())
+    plain = Cells()
+    plain.run(source)
+    assert packed.fingerprint == pack(plain["f"], scope=Scope()).fingerprint
+    assert b"IPython" not in packed.payload
+    assert not any("ipython" in item.text for item in packed.requirements)
+    (tmp_path / "x").write_text("hello")
+    with shell.builtin_trap:
+        assert not any("display" in text for text in pack(cells["f"], scope=Scope()).warnings)
+
+
+def test_leaving_by_name_is_pythons_own(shell):
+    cells = notebook("", "exit(3)")
+    cells.namespace["exit"] = shell.user_ns["exit"]
+    assert b"IPython" not in pack(cells["f"], scope=Scope()).payload

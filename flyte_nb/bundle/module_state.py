@@ -1,0 +1,327 @@
+"""Module state that a notebook has set, and that a task does not see: it imports the module anew.
+
+Found in two ways: cells that assign to an attribute of a module, and variables of the author's own
+modules that differ from what their source says. What is set is named, and never shown: it may be a secret.
+"""
+
+import ast
+import dis
+import functools
+import linecache
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, NamedTuple
+
+from flyte_nb.bundle.sources import spoken_place
+from flyte_nb.bundle.units import Unit
+
+_SETS = re.compile(r"^[^#\n]*\w\s*\.\s*\w+[^#\n]*(?:=|\()|\bsetattr\s*\(|\bdel\b", re.MULTILINE)
+_CHANGING = frozenset(
+    {
+        *("append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse"),
+        *("add", "discard", "update", "setdefault", "popitem"),
+    }
+)
+"""Methods that change a list, a dict or a set."""
+
+_ASSIGNED = re.compile(rb"^([A-Za-z_]\w*)[ \t]*(?::[^=\n]+)?=[ \t]*([^=\n].*)$", re.MULTILINE)
+_UNPREDICTABLE = re.compile(rb"\bglobals\s*\(|\bvars\s*\(|\bexec\s*\(|import\s*\*|sys\.modules")
+_LARGEST_BYTES = 1 << 20
+_MISSING = object()
+
+
+class Setting(NamedTuple):
+    """An attribute that the notebook set."""
+
+    path: str
+    """As one writes it: `setts.DEBUG`."""
+    home: str
+    """The module's file, or its name where it has none."""
+    place: str = ""
+    """The cell and the line, where they are known."""
+
+
+class _Assignment(NamedTuple):
+    """A statement of a cell that assigns to an attribute, or changes one in place."""
+
+    names: "tuple[str, ...]"
+    line: int
+    in_place: bool = False
+    value: Any = _MISSING
+    """What is assigned, when it is a constant: a module that was loaded again may have another one."""
+
+
+def settings(functions: "Iterable[FunctionType]", shipped: "Sequence[Unit]") -> "list[Setting]":
+    """What the notebook set in modules that these functions, and the modules shipped, may look at.
+
+    Args:
+        functions: a task's own.
+        shipped: the author's own modules that travel with it.
+    """
+    several = list(functions)
+    tops = {unit.name for unit in shipped}
+    found: dict[str, Setting] = {}
+    for setting in _set_in_cells(several, tops):
+        found.setdefault(setting.path, setting)
+    for module in list(sys.modules.values()):
+        name = getattr(module, "__name__", "")
+        if isinstance(name, str) and name.partition(".")[0] in tops:
+            for setting in _differing(module):
+                found.setdefault(setting.path, setting)
+    if not found:
+        return []
+    written = {name for function in several for name in _written(function.__code__)}
+    return [setting for setting in found.values() if setting.path.rpartition(".")[2] not in written]
+
+
+def _set_in_cells(functions: "list[FunctionType]", tops: "set[str]") -> "Iterator[Setting]":
+    namespaces = list({id(each.__globals__): each.__globals__ for each in functions}.values())
+    named = {name for function in functions for name in _names(function.__code__)}
+    for filename, entry in list(linecache.cache.items()):
+        if len(entry) < 4 or not _is_cell(filename):  # type: ignore[arg-type]
+            continue
+        for each in _assignments("".join(entry[2])):  # type: ignore[misc]
+            for namespace in namespaces:
+                setting = _meant(each, namespace, tops, named)
+                if setting is not None:
+                    yield setting._replace(place=spoken_place(filename, each.line))
+                    break
+
+
+def _is_cell(filename: str) -> bool:
+    return "ipykernel_" in filename or filename.startswith("<") or not os.path.isfile(filename)
+
+
+@functools.lru_cache(maxsize=4096)
+def _assignments(source: str) -> "tuple[_Assignment, ...]":
+    """Assignments to attributes that a cell carries out itself; not those of functions in it."""
+    if not _SETS.search(source):
+        return ()
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):  # magics are Python only when they are run
+        return ()
+    return tuple(_of_statements(tree.body))
+
+
+def _of_statements(statements: "Sequence[ast.stmt]") -> "Iterator[_Assignment]":
+    for statement in statements:
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            continue
+        for field in ("body", "orelse", "finalbody"):
+            yield from _of_statements(getattr(statement, field, ()))
+        for handler in getattr(statement, "handlers", ()):
+            yield from _of_statements(handler.body)
+        for target in _targets(statement):
+            in_place = isinstance(target, ast.Subscript)
+            while isinstance(target, ast.Subscript):
+                target = target.value
+            names = _chain(target)
+            if len(names) > 1:
+                value = _MISSING if in_place else _constant(getattr(statement, "value", None))
+                if isinstance(statement, ast.AugAssign):
+                    value = _MISSING
+                yield _Assignment(names, statement.lineno, in_place, value)
+        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+            yield from _of_call(statement.value)
+
+
+def _constant(node: "ast.expr | None") -> Any:
+    try:
+        return _MISSING if node is None else ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return _MISSING
+
+
+def _targets(statement: ast.stmt) -> "Iterator[ast.expr]":
+    if isinstance(statement, (ast.Assign, ast.Delete)):
+        for target in statement.targets:
+            yield from target.elts if isinstance(target, (ast.Tuple, ast.List)) else (target,)
+    elif isinstance(statement, (ast.AugAssign, ast.AnnAssign, ast.For)):
+        yield statement.target
+
+
+def _of_call(call: ast.Call) -> "Iterator[_Assignment]":
+    if isinstance(call.func, ast.Name) and call.func.id == "setattr" and len(call.args) == 3:
+        name = call.args[1]
+        if isinstance(name, ast.Constant) and isinstance(name.value, str):
+            names = (*_chain(call.args[0]), name.value)
+            yield _Assignment(names, call.lineno, value=_constant(call.args[2]))
+    elif isinstance(call.func, ast.Attribute) and call.func.attr in _CHANGING:
+        names = _chain(call.func.value)
+        if len(names) > 1:
+            yield _Assignment(names, call.lineno, True)
+
+
+def _chain(node: ast.expr) -> "tuple[str, ...]":
+    """The names of `a.b.c`; nothing for any other expression."""
+    names: list[str] = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    return (node.id, *reversed(names)) if isinstance(node, ast.Name) else ()
+
+
+def _meant(
+    assignment: _Assignment, namespace: "dict[str, Any]", tops: "set[str]", named: "set[str]"
+) -> "Setting | None":
+    """What the statement set, when that is in a module that counts for the task."""
+    root, *rest = assignment.names
+    home: Any = namespace.get(root)
+    now = _value_of(home, rest)
+    if isinstance(home, (type, FunctionType)):  # an attribute of a class that a module defines
+        shown = [home.__module__, home.__qualname__]
+        home = sys.modules.get(str(home.__module__))
+    elif isinstance(home, ModuleType):
+        shown = [home.__name__]
+    if not isinstance(home, ModuleType) or home.__name__ == "__main__" or not rest:
+        return None
+    while len(rest) > 1 and isinstance(inner := vars(home).get(rest[0]), ModuleType):
+        home, shown, rest = inner, [inner.__name__], rest[1:]
+    is_own = home.__name__.partition(".")[0] in tops
+    # What is installed has settings for the notebook's display, too: the task has to name this one.
+    if not is_own and (root not in named or rest[0] not in named):
+        return None
+    if assignment.in_place and not isinstance(now, (dict, list, set)):
+        return None
+    if assignment.value is not _MISSING and not _is_same(assignment.value, now):
+        return None
+    is_variable = is_own and len(shown) == 1 and len(rest) == 1
+    if is_variable and _is_same(_said(home).literals.get(rest[0], _MISSING), now):
+        return None
+    return Setting(".".join([*shown, *rest]), _home(home))
+
+
+def _value_of(value: Any, names: "Sequence[str]") -> Any:
+    """The attribute of an attribute of `value`, as it is now."""
+    for name in names:
+        try:
+            value = getattr(value, name)
+        except Exception:  # noqa: BLE001 - the attribute's own code
+            return _MISSING
+    return value
+
+
+def _is_same(said: Any, value: Any) -> bool:
+    """Whether the constant is the value."""
+    return type(said) is type(value) and bool(said == value)
+
+
+def _differing(module: ModuleType) -> "Iterator[Setting]":
+    """Variables of one of the author's own modules that its source says otherwise, or not at all."""
+    said = _said(module)
+    for name, value in list(vars(module).items()):
+        if not name.isidentifier() or name.startswith("__"):
+            continue
+        if isinstance(value, (FunctionType, type)) and value.__module__ == "__main__":
+            is_set = True
+        elif name in said.literals:
+            there = said.literals[name]
+            is_set = not _is_same(there, value) and not said.varies(name)
+        else:
+            is_set = said.is_whole and name not in said.words and not isinstance(value, ModuleType)
+        if is_set:
+            yield Setting(f"{module.__name__}.{name}", _home(module))
+
+
+class _Said:
+    """What the source of a module says of its variables."""
+
+    def __init__(self, source: bytes) -> None:
+        self._source = source
+        self.is_whole = bool(source) and not _UNPREDICTABLE.search(source)
+        """Whether every variable that it has is named in the source."""
+        self.words = {word.decode() for word in re.findall(rb"[A-Za-z_]\w*", source)}
+        self.literals: dict[str, Any] = {}
+        """Variables that are assigned once, and a constant."""
+        assigned = _ASSIGNED.findall(source)
+        names = [name for name, _ in assigned]
+        for name, text in assigned:
+            if names.count(name) == 1:
+                literal = _literal(text)
+                if literal is not _MISSING:
+                    self.literals[name.decode()] = literal
+
+    def varies(self, name: str) -> bool:
+        """Whether the variable may have another value than the constant without anybody setting it."""
+        literal, word = self.literals[name], re.escape(name.encode())
+        if isinstance(literal, (list, dict, set)):
+            inside = rb"\b" + word + rb"\s*(?:\[[^\]\n]*\]\s*[-+|&]?=[^=]|\.\w+\()"
+            if re.search(inside, self._source):
+                return True
+        is_global = re.search(rb"\bglobal\b[^\n]*\b" + word + rb"\b", self._source) is not None
+        if is_global and (name.startswith("_") or literal is None):
+            return True
+        return self._assigned.count(name) != 1
+
+    @functools.cached_property
+    def _assigned(self) -> "list[str]":
+        """Variables by every assignment outside of functions: one in an `if` may come after the constant."""
+        try:
+            return list(_stored(ast.parse(self._source).body))
+        except (SyntaxError, ValueError, RecursionError):
+            return []
+
+
+def _literal(text: bytes) -> Any:
+    try:
+        return ast.literal_eval(text.decode().strip())
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return _MISSING
+
+
+def _stored(nodes: "Iterable[ast.AST]") -> "Iterator[str]":
+    for node in nodes:
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield from _stored(ast.iter_child_nodes(node))
+
+
+def _said(module: ModuleType) -> _Said:
+    path = getattr(module, "__file__", None)
+    try:
+        if not isinstance(path, str) or not path.endswith(".py"):
+            return _read("", 0, 0)
+        about = os.stat(path)
+    except OSError:
+        return _read("", 0, 0)
+    return _read(path, about.st_mtime_ns, about.st_size)
+
+
+@functools.lru_cache(maxsize=1024)
+def _read(path: str, changed_ns: int, size: int) -> _Said:
+    if not path or size > _LARGEST_BYTES:
+        return _Said(b"")
+    try:
+        with open(path, "rb") as file:
+            return _Said(file.read())
+    except (OSError, UnicodeDecodeError):
+        return _Said(b"")
+
+
+def _home(module: ModuleType) -> str:
+    path = getattr(module, "__file__", None)
+    return os.path.basename(path) if isinstance(path, str) else module.__name__
+
+
+def _names(code: CodeType) -> "Iterator[str]":
+    yield from code.co_names
+    yield from code.co_varnames  # of a module that the function itself imports
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            yield from _names(const)
+
+
+def _written(code: CodeType) -> "Iterator[str]":
+    """Attributes that the code, or code in it, assigns."""
+    if code.co_names:
+        for step in dis.get_instructions(code):
+            if step.opname == "STORE_ATTR":
+                yield str(step.argval)
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            yield from _written(const)
