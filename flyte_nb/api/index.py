@@ -21,6 +21,11 @@ MODULE = "module"  # zip of a local module, or of a part of a large package
 
 _KINDS = frozenset({RING, TASK, BUFFER, MODULE, LOCK})
 _HEX = frozenset("0123456789abcdef")
+_LARGEST = 1 << 62
+"""No store has an object of so many bytes."""
+_SHOWN = 200  # characters of what is wrong
+_DAMAGE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+"""What reading a document raises that is no index."""
 
 
 class IndexEntry(NamedTuple):
@@ -71,13 +76,14 @@ class Index(NamedTuple):
     """Of a dynamic task: the launch plans that its body can start, as they were registered with it. Empty
     project and domain are those of the task."""
 
-    def entry(self, name: str) -> IndexEntry:
-        """The member of that name; `BundleError` when the index has none."""
+    def entry(self, name: str, kind: str = "") -> IndexEntry:
+        """The member of that name (and kind); `BundleError` when the index has none."""
         for entry in self.entries:
-            if entry.name == name:
+            if entry.name == name and kind in ("", entry.kind):
                 return entry
+        noun = f"{kind} " if kind else ""
         raise BundleError(
-            f"The index has no member {name!r}.",
+            f"The index has no {noun}member {name!r}.",
             code="SYSTEM:BundleMemberMissing",
             hint="Register again to stage the bundle anew.",
         )
@@ -116,23 +122,25 @@ def loads(data: bytes) -> Index:
             )
         return Index(
             sdk_version=_text(document["sdk_version"]),
-            protocol=int(document["protocol"]),
+            protocol=_whole(document["protocol"]),
             python=_text(document["python"]),
-            requirements=tuple(_text(item) for item in document["requirements"]),
-            entries=tuple(_entry(item) for item in document["entries"]),
+            requirements=_texts(document["requirements"]),
+            entries=tuple(_entry(item) for item in _list(document["entries"])),
             tasks={
-                name: TaskEntry(
+                _text(name): TaskEntry(
                     payload=_text(task["payload"]),
-                    buffers=tuple(_text(item) for item in task["buffers"]),
-                    modules=tuple(_text(item) for item in task["modules"]),
+                    buffers=_texts(task["buffers"]),
+                    modules=_texts(task["modules"]),
                     fingerprint=_text(task.get("fingerprint", "")),
                     lock=_text(task.get("lock", "")),
                 )
                 for name, task in document["tasks"].items()
             },
-            launch_plans=tuple(_launch_plan(*item) for item in document.get("launch_plans", ())),
+            launch_plans=tuple(
+                _launch_plan(*item) for item in _list(document.get("launch_plans", []))
+            ),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except _DAMAGE as error:
         raise BundleError(
             f"The bundle's index is damaged: {type(error).__name__}: {error}.",
             code="SYSTEM:BundleIndexDamaged",
@@ -184,7 +192,7 @@ def _entry(document: "dict[str, Any]") -> IndexEntry:
         sha256=_text(document["sha256"]),
         kind=_text(document["kind"]),
     )
-    if type(entry.size) is not int or entry.size < 0:
+    if not 0 <= _whole(entry.size) < _LARGEST:
         raise ValueError(f"size of {entry.name!r} is {entry.size!r}")
     if not _is_sha256(entry.sha256):
         raise ValueError(f"sha256 of {entry.name!r} is {entry.sha256!r}")
@@ -195,7 +203,26 @@ def _entry(document: "dict[str, Any]") -> IndexEntry:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"expected text, got {value!r}")
+        raise TypeError(f"expected text, got {value!r}"[:_SHOWN])
+    value.encode()  # half of a surrogate pair can neither be written nor shown
+    if "\0" in value:
+        raise ValueError(f"expected text without zeros, got {value!r}"[:_SHOWN])
+    return value
+
+
+def _texts(value: Any) -> "tuple[str, ...]":
+    return tuple(_text(item) for item in _list(value))
+
+
+def _list(value: Any) -> "list[Any]":
+    if not isinstance(value, list):
+        raise TypeError(f"expected a list, got {value!r}"[:_SHOWN])
+    return value
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError(f"expected a whole number, got {value!r}"[:_SHOWN])
     return value
 
 

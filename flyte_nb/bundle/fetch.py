@@ -7,9 +7,10 @@ written. Part of the lean runtime: standard library only, and no threads for fil
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flyte_nb.api import index as index_of
 from flyte_nb.api.errors import BundleError, ChecksumMismatch, StorageError
@@ -76,9 +77,7 @@ def fetch(
             code="SYSTEM:BundleTaskMissing",
             hint="Register again; the template and the bundle do not belong together.",
         )
-    wanted = [_ring(index), *(index.entry(n) for n in (task.payload, *task.buffers, *task.modules))]
-    if task.lock:
-        wanted.append(index.entry(task.lock))
+    wanted = _wanted(index, task)
     paths = []
     for path in _bring(wanted, store, folder, Retrying(sleep)):
         paths.append(path)
@@ -129,6 +128,19 @@ def read_index(index_uri: str, store: BlobStore, *, sleep: Sleep = time.sleep) -
     return index
 
 
+def _wanted(index: Index, task: TaskEntry) -> "list[IndexEntry]":
+    """The members that the task needs, in the order of `Fetched`; `BundleError` when one is missing."""
+    named = [(index_of.TASK, task.payload)]
+    named += [(index_of.BUFFER, name) for name in task.buffers]
+    named += [(index_of.MODULE, name) for name in task.modules]
+    if task.lock:
+        named.append((index_of.LOCK, task.lock))
+    by_name: dict[tuple[str, str], IndexEntry] = {}
+    for entry in index.entries:
+        by_name.setdefault((entry.kind, entry.name), entry)
+    return [_ring(index), *(by_name.get(each) or index.entry(each[1], each[0]) for each in named)]
+
+
 def _ring(index: Index) -> IndexEntry:
     for entry in index.entries:
         if entry.kind == index_of.RING:
@@ -144,15 +156,40 @@ class _Part(NamedTuple):
     entry: IndexEntry
     offset: int
     length: int
+    is_last: bool
 
 
-def _parts(entry: IndexEntry) -> "list[_Part]":
-    """What to ask for: the last part asks for one byte more, to see that the member ends there."""
-    length = _LOCAL_PART_BYTES if _is_local(entry.uri) else _PART_BYTES
-    offsets = range(0, max(entry.size, 1), length)
-    last = offsets[-1]
-    whole = [_Part(entry, offset, length) for offset in offsets[:-1]]
-    return [*whole, _Part(entry, last, entry.size - last + 1)]
+class _Parts(Sequence[_Part]):
+    """What to ask for, in order; made when it is asked for, for an index may claim any size.
+
+    A member's last part asks for one byte more, to see that the member ends there.
+    """
+
+    def __init__(self, entries: "Iterable[IndexEntry]") -> None:
+        self._entries = list(entries)
+        self._ends: list[int] = []
+        """By entry: how many parts there are up to its end."""
+        count = 0
+        for entry in self._entries:
+            count += len(range(0, max(entry.size, 1), _part_bytes(entry)))
+            self._ends.append(count)
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, number: Any) -> Any:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        at = bisect_right(self._ends, number)
+        entry, length = self._entries[at], _part_bytes(self._entries[at])
+        offset = (number - (self._ends[at - 1] if at else 0)) * length
+        if number + 1 < self._ends[at]:
+            return _Part(entry, offset, length, False)
+        return _Part(entry, offset, entry.size - offset + 1, True)
+
+
+def _part_bytes(entry: IndexEntry) -> int:
+    return _LOCAL_PART_BYTES if _is_local(entry.uri) else _PART_BYTES
 
 
 def _bring(
@@ -160,7 +197,7 @@ def _bring(
 ) -> "Iterator[str]":
     """Local paths of the members, each given when it is verified."""
     read = partial(_read, store, retrying)
-    parts = [part for entry in entries for part in _parts(entry)]
+    parts = _Parts(entries)
     blocks: Iterator[bytes]
     if len(parts) == 1 or all(_is_local(entry.uri) for entry in entries):
         blocks = map(read, parts)
@@ -170,13 +207,15 @@ def _bring(
         blocks = side_by_side(read, parts)
     for entry in entries:
         path = _path(folder, entry)
-        actual = _write(path, entry, blocks)
+        actual, left = _write(path, entry, blocks)
         if actual != entry.sha256:  # once more: a cache or a line may have failed
-            actual = _write(path, entry, map(read, _parts(entry)))
+            actual, _ = _write(path, entry, map(read, _Parts([entry])))
             if actual != entry.sha256:
                 raise ChecksumMismatch(
                     entry.name, expected=entry.sha256, actual=actual, uri=entry.uri
                 )
+            for _ in range(left):  # it has the size that the index claims, so these are not many
+                next(blocks)
         yield path
 
 
@@ -200,19 +239,26 @@ def _read(store: BlobStore, retrying: Retrying, part: _Part) -> bytes:
         ) from error
 
 
-def _write(path: str, entry: IndexEntry, blocks: "Iterator[bytes]") -> str:
-    """Write one member's parts to `path`; the sha256 of what lies there, or what is wrong with it."""
+def _write(path: str, entry: IndexEntry, blocks: "Iterator[bytes]") -> "tuple[str, int]":
+    """Write one member's parts to `path`, as far as the member goes.
+
+    Returns the sha256 of what was written, or what is wrong with it, and how many parts were not taken.
+    """
     digest = hashlib.sha256()
-    size = 0
+    size = taken = 0
+    parts = _Parts([entry])
     try:
         with open(path, "wb", buffering=0) as file:
-            for part in _parts(entry):
+            for part in parts:
                 block = next(blocks)
+                taken += 1
                 size += len(block)
                 view = memoryview(block)[: part.length]
                 digest.update(view)
                 while view:
                     view = view[file.write(view) :]
+                if len(block) < part.length and not part.is_last:
+                    break  # it ends here, whatever the index claims
     except OSError as error:
         from flyte_nb.worker.failures import not_written
 
@@ -220,8 +266,8 @@ def _write(path: str, entry: IndexEntry, blocks: "Iterator[bytes]") -> str:
         raise not_written(what, path, error) from error
     if size != entry.size:
         length = f"more than {entry.size}" if size > entry.size else str(size)
-        return f"<{length} bytes in place of {entry.size}>"
-    return digest.hexdigest()
+        return f"<{length} bytes in place of {entry.size}>", len(parts) - taken
+    return digest.hexdigest(), 0
 
 
 def _small(store: BlobStore, uri: str) -> bytes:

@@ -70,6 +70,12 @@ def file_system(scheme: str, **more: Any) -> Any:
             uri=f"{scheme}://",
             hint="Is the scheme spelled right? file, s3, gs, abfs and what fsspec knows can be used.",
         ) from error
+    except Exception as error:  # the code of any file system, which may want more than a scheme
+        raise StorageError(
+            f"{scheme}:// cannot be opened: {type(error).__name__}: {error}.",
+            uri=f"{scheme}://",
+            hint="Use a store that is opened by its scheme alone: file, s3, gs or abfs.",
+        ) from error
 
 
 def options(extra: "str | None", env: "Mapping[str, str]") -> "dict[str, Any]":

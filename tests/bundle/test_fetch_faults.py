@@ -1,12 +1,16 @@
 """Whatever a store does, nothing unverified is handed on: a retry that succeeds, or a code of its own."""
 
 import hashlib
+import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from flyte_nb.api import index as index_of
 from flyte_nb.api.errors import BundleError, ChecksumMismatch, StorageError
@@ -14,6 +18,7 @@ from flyte_nb.api.index import Index, IndexEntry, TaskEntry
 from flyte_nb.api.version import PROTOCOL, __version__
 from flyte_nb.bundle.fetch import fetch, read_index
 from flyte_nb.bundle.retrying import Retrying
+from flyte_nb.storage import open_stores
 from flyte_nb.storage.memory import MemoryStore
 from flyte_nb.testing.faults import FaultyStore
 
@@ -247,3 +252,125 @@ def test_the_ring_is_told_before_the_rest_is_there(bundle, get, tmp_path):
     [(ring, files)] = told
     assert Path(ring).read_bytes() == MEMBERS[index_of.RING]
     assert files == 1
+
+
+def staged_index(bundle, document):
+    """The location of an index with any content, beside the bundle's members."""
+    data = document if isinstance(document, bytes) else json.dumps(document).encode()
+    uri = f"memory://staging/{index_of.index_name(data)}"
+    bundle.store.write(uri, data)
+    return uri
+
+
+def document_of(bundle):
+    return json.loads(bundle.store.read(bundle.index_uri))
+
+
+@pytest.mark.parametrize("kind", MEMBERS)
+@pytest.mark.parametrize("size", [10**9, 10**18, 2**62 - 1])
+def test_a_claimed_size_costs_neither_time_nor_memory(bundle, get, kind, size):
+    document = document_of(bundle)
+    [entry] = [entry for entry in document["entries"] if entry["kind"] == kind]
+    entry["size"] = size
+    with pytest.raises(ChecksumMismatch, match=f"bytes in place of {size}"):
+        get(bundle._replace(index_uri=staged_index(bundle, document)))
+
+
+def test_a_member_that_was_cut_short_once_does_not_disturb_the_others(get):
+    large = os.urandom(3 * LARGE + 5)
+    made = make({index_of.TASK: large, index_of.BUFFER: large[::-1]})
+    calls = []
+
+    class CutsOnce(FaultyStore):
+        def read_part(self, uri, offset, length):
+            data = super().read_part(uri, offset, length)
+            if uri == made.uri(index_of.TASK) and offset == LARGE and not calls:
+                calls.append(uri)
+                return data[:10]
+            return data
+
+    found = get(made, CutsOnce(made.store))
+    assert (found[index_of.TASK], found[index_of.BUFFER]) == (large, large[::-1])
+    assert calls
+
+
+def test_a_member_of_another_kind_is_refused(bundle, get):
+    document = document_of(bundle)
+    document["tasks"]["t"]["payload"] = index_of.BUFFER
+    with pytest.raises(BundleError, match="no task member 'buffer'"):
+        get(bundle._replace(index_uri=staged_index(bundle, document)))
+
+
+HOSTILE = [
+    b"[" * 100_000,
+    b"{" * 3,
+    b"null",
+    b"\xff\xfe",
+    b'{"format": 1}',
+    b'{"format": 1e999}',
+]
+
+
+@pytest.mark.parametrize("data", HOSTILE)
+def test_what_is_no_index_is_told_as_a_damaged_one(bundle, data):
+    with pytest.raises(BundleError):
+        read_index(staged_index(bundle, data), bundle.store)
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from(["", "a\0b", "\ud800", "ring", "task", "t", "memory://", "xyz://x", "http:"])
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=4,
+)
+
+
+def places_in(document, path=()):
+    """Every place in a document, as the keys that lead there."""
+    inside = document.items() if isinstance(document, dict) else enumerate(document)
+    for key, value in inside:
+        yield (*path, key)
+        if isinstance(value, (dict, list)):
+            yield from places_in(value, (*path, key))
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_stands_in_an_index_it_is_an_error_of_ours(tmp_path_factory, data):
+    bundle = make()
+    document = document_of(bundle)
+    for path in data.draw(st.lists(st.sampled_from(list(places_in(document))), max_size=3)):
+        at = document
+        try:
+            for key in path[:-1]:
+                at = at[key]
+            at[path[-1]] = data.draw(JSON)
+        except (KeyError, TypeError, IndexError):  # what lay there was changed before
+            continue
+    uri = staged_index(bundle, document)
+    folder = str(tmp_path_factory.mktemp("hostile"))
+    with suppress(BundleError, StorageError):
+        fetch(uri, "t", bundle.store, folder, sleep=lambda seconds: None)
+
+
+PLACES = [
+    *("xyz://x", "http:", "", "://", "/", "/dev/null", "file:///etc", "//", "../x", "x" * 5000),
+    *("ftp://127.0.0.1:1/x", "reference://x", "zip://x", "file://host/x", "simplecache::http://x"),
+]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # fsspec's own
+@pytest.mark.parametrize("place", PLACES)
+def test_wherever_an_index_says_that_members_lie_it_is_an_error_of_ours(bundle, tmp_path, place):
+    document = document_of(bundle)
+    for entry in document["entries"]:
+        entry["uri"] = place
+    data = json.dumps(document).encode()
+    path = tmp_path / index_of.index_name(data)
+    path.write_bytes(data)
+    with pytest.raises((BundleError, StorageError)):
+        fetch(path.as_uri(), "t", open_stores(), str(tmp_path), sleep=lambda seconds: None)

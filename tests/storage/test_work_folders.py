@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from flyte_nb.storage import work_folders
+from flyte_nb.client.data import SCRATCH, KernelData
+from flyte_nb.storage import open_stores, work_folders
 from flyte_nb.storage.work_folders import WorkFolder, remove, sweep
 
 
@@ -99,3 +100,35 @@ def test_one_file_that_cannot_be_removed_keeps_none_of_the_others(root, monkeypa
 def test_a_root_that_is_not_there_is_swept_in_silence(monkeypatch):
     monkeypatch.setenv("TMPDIR", "/no/such/folder")
     sweep()
+
+
+def test_the_scratch_of_a_killed_kernel_goes_when_the_next_one_needs_some(root):
+    code = (
+        "from flyte_nb.client.data import SCRATCH, KernelData\n"
+        "from flyte_nb.storage import open_stores\n"
+        "data = KernelData(open_stores(), folder_uri=SCRATCH)\n"
+        "open(data.scratch('.txt'), 'w').close()\nprint(flush=True); input()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        process.stdout.readline()
+        [left] = root.iterdir()
+        _age(left)
+        process.kill()
+    data = KernelData(open_stores(), folder_uri=SCRATCH)
+    path = data.scratch(".txt")
+    assert not left.exists()
+    assert [str(folder) for folder in root.iterdir()] == [os.path.dirname(path)]
+    data.close()
+    assert list(root.iterdir()) == []
+
+
+def test_read_only_folders_are_removed_too(root):
+    (root / "tree" / "modules" / "pkg").mkdir(parents=True)
+    (root / "tree" / "modules" / "pkg" / "m.py").touch(0o444)
+    for path in ("tree/modules/pkg", "tree/modules"):
+        (root / path).chmod(0o555)
+    remove(str(root / "tree"))
+    assert list(root.iterdir()) == []
