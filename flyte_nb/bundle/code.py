@@ -16,6 +16,8 @@ _IMPORT_NAME = dis.opmap["IMPORT_NAME"]
 _WRITES = "STORE_GLOBAL"
 _OF_IPYTHON = frozenset({"get_ipython", "__IPYTHON__"})
 """Built-in names of a notebook that nothing stands for where a task runs."""
+_EVERYWHERE = frozenset({"display"})
+"""Those that a worker has too (`worker/notebook_names.py`)."""
 _REPLACED = frozenset({"open", "exit", "quit"})
 """Built-in functions in whose place IPython puts its own into a notebook's names."""
 _GLOBALS = frozenset(dis.opmap[f"{verb}_GLOBAL"] for verb in ("LOAD", "STORE", "DELETE"))
@@ -78,7 +80,7 @@ def undefined_names(functions: "Iterable[FunctionType]") -> "dict[str, FunctionT
     several = [function for function in functions if _uses_globals(function.__code__)]
     for function in several:
         for name in cloudpickle()._extract_code_globals(function.__code__):
-            known = name in function.__globals__ or hasattr(builtins, name)
+            known = name in function.__globals__ or hasattr(builtins, name) or name in _EVERYWHERE
             if not known or name in _OF_IPYTHON - function.__globals__.keys():
                 found.setdefault(name, function)
     if found:

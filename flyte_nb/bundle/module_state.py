@@ -54,41 +54,71 @@ class _Assignment(NamedTuple):
     """What is assigned, when it is a constant: a module that was loaded again may have another one."""
 
 
-def settings(functions: "Iterable[FunctionType]", shipped: "Sequence[Unit]") -> "list[Setting]":
-    """What the notebook set in modules that these functions, and the modules shipped, may look at.
+class ModuleState:
+    """What the notebook set in modules, for the tasks of one packing: a module is looked at once."""
 
-    Args:
-        functions: a task's own.
-        shipped: the author's own modules that travel with it.
-    """
-    several = list(functions)
-    tops = {unit.name for unit in shipped}
-    found: dict[str, Setting] = {}
-    for setting in _set_in_cells(several, tops):
-        found.setdefault(setting.path, setting)
-    for module in list(sys.modules.values()):
-        name = getattr(module, "__name__", "")
-        if isinstance(name, str) and name.partition(".")[0] in tops:
-            for setting in _differing(module):
-                found.setdefault(setting.path, setting)
-    if not found:
-        return []
-    written = {name for function in several for name in _written(function.__code__)}
-    return [setting for setting in found.values() if setting.path.rpartition(".")[2] not in written]
+    def __init__(self) -> None:
+        self._differing: dict[str, list[Setting]] = {}
+        """By the top-level names of the author's own modules."""
+
+    def settings(
+        self, functions: "Iterable[FunctionType]", shipped: "Sequence[Unit]"
+    ) -> "list[Setting]":
+        """Return what was set in modules that a task looks at.
+
+        Args:
+            functions: the task's own.
+            shipped: the author's own modules that travel with it.
+        """
+        several = list(functions)
+        tops = {unit.name for unit in shipped}
+        found: dict[str, Setting] = {}
+        for setting in _set_in_cells(several, tops):
+            found.setdefault(setting.path, setting)
+        for setting in (each for top in sorted(tops) for each in self._differing_in(top)):
+            found.setdefault(setting.path, setting)
+        if not found:
+            return []
+        written = {name for function in several for name in _written(function.__code__)}
+        return [each for each in found.values() if each.path.rpartition(".")[2] not in written]
+
+    def _differing_in(self, top: str) -> "list[Setting]":
+        if top not in self._differing:
+            loaded = [
+                module
+                for name, module in list(sys.modules.items())
+                if name == top or name.startswith(f"{top}.")
+            ]
+            self._differing[top] = [each for module in loaded for each in _differing(module)]
+        return self._differing[top]
 
 
 def _set_in_cells(functions: "list[FunctionType]", tops: "set[str]") -> "Iterator[Setting]":
+    assignments = _in_cells(tuple(linecache.cache))
+    if not assignments:
+        return
     namespaces = list({id(each.__globals__): each.__globals__ for each in functions}.values())
     named = {name for function in functions for name in _names(function.__code__)}
+    for filename, each in assignments:
+        for namespace in namespaces:
+            setting = _meant(each, namespace, tops, named)
+            if setting is not None:
+                yield setting._replace(place=spoken_place(filename, each.line))
+                break
+
+
+@functools.lru_cache(maxsize=1)
+def _in_cells(filenames: "tuple[str, ...]") -> "tuple[tuple[str, _Assignment], ...]":
+    """The assignments of all cells, with the file names of these.
+
+    Remembered while the known sources stay the same, for all tasks of a registration ask. A kernel gives
+    every cell a name of its own.
+    """
+    found = []
     for filename, entry in list(linecache.cache.items()):
-        if len(entry) < 4 or not _is_cell(filename):  # type: ignore[arg-type]
-            continue
-        for each in _assignments("".join(entry[2])):  # type: ignore[misc]
-            for namespace in namespaces:
-                setting = _meant(each, namespace, tops, named)
-                if setting is not None:
-                    yield setting._replace(place=spoken_place(filename, each.line))
-                    break
+        if len(entry) >= 4 and _is_cell(filename):  # else it is a file's, which nobody has read
+            found += [(filename, each) for each in _assignments("".join(entry[2]))]
+    return tuple(found)
 
 
 def _is_cell(filename: str) -> bool:

@@ -11,6 +11,7 @@ from flyte_nb.api.identifiers import Identifier, Scope
 from flyte_nb.api.specs import Location
 from flyte_nb.bundle.fingerprint import Fingerprinter, Part
 from flyte_nb.bundle.locks import read_lock
+from flyte_nb.bundle.module_state import ModuleState
 from flyte_nb.bundle.modules import Units
 from flyte_nb.bundle.pickler import Pickled, dump
 from flyte_nb.bundle.reach import called_inside, reach
@@ -136,6 +137,7 @@ class Packer:
         self._roots = tuple(local_roots)
         self._known = Known()
         self._digests = _BufferDigests()
+        self._state = ModuleState()
         self._packed_tasks: dict[int, tuple[Task, PackedTask]] = {}
 
     def pack(self, task: Task) -> PackedTask:
@@ -212,6 +214,7 @@ class Packer:
                 self._units,
                 units,
                 needed,
+                self._state,
             ),
             parts={part.key: part.digest for part in parts},
             python=f"{sys.version_info[0]}.{sys.version_info[1]}",

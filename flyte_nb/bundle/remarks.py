@@ -12,7 +12,7 @@ from typing import Any
 from flyte_nb.api.specs import Location
 from flyte_nb.bundle import code as code_of
 from flyte_nb.bundle.fingerprint import Fingerprinter, Part
-from flyte_nb.bundle.module_state import settings
+from flyte_nb.bundle.module_state import ModuleState
 from flyte_nb.bundle.modules import Units
 from flyte_nb.bundle.requirements import Requirement
 from flyte_nb.bundle.secrets import named_like_a_secret, secrets_in
@@ -35,6 +35,7 @@ def remarks(
     units: Units,
     shipped: "Sequence[Unit]",
     needed: "Sequence[Requirement]",
+    state: ModuleState,
 ) -> "tuple[str, ...]":
     """Everything worth a look in one task, in sentences.
 
@@ -45,13 +46,14 @@ def remarks(
         units: the author's own modules, shipped or not.
         shipped: those that travel with it.
         needed: the packages that it imports.
+        state: what the notebook set in modules.
     """
     return (
         *_of_names(task, fingerprinter),
         *_of_data(task, fingerprinter),
         *_of_contents(task, fingerprinter, payload),
         *_of_modules(task, units, shipped),
-        *_of_module_state(task, fingerprinter, shipped),
+        *_of_module_state(task, fingerprinter, shipped, state),
         *_of_needs(task, fingerprinter, units, needed),
     )
 
@@ -173,9 +175,9 @@ def _of_modules(task: str, units: Units, shipped: "Sequence[Unit]") -> "Iterator
 
 
 def _of_module_state(
-    task: str, fingerprinter: Fingerprinter, shipped: "Sequence[Unit]"
+    task: str, fingerprinter: Fingerprinter, shipped: "Sequence[Unit]", state: ModuleState
 ) -> "Iterator[str]":
-    for setting in settings(fingerprinter.functions.values(), shipped):
+    for setting in state.settings(fingerprinter.functions.values(), shipped):
         place = f" ({setting.place})" if setting.place else ""
         yield (
             f"{setting.path} was set in the notebook{place}. That does not travel: where {task} runs, it is"

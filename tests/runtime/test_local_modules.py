@@ -259,3 +259,12 @@ def test_the_readers_own_module_stands_before_one_that_comes_with_a_value(bench,
         "import lm_trans, lm_util\n@task\ndef f(v: Any) -> str:\n    return lm_trans and v.of(7)\n"
     )
     assert run(bench, trans, source, {"v": literal}).outputs["o0"].value == "own"
+
+
+def test_display_shows_values_in_the_log(bench, book):
+    source = (
+        "class Rich:\n    def __repr__(self): return '<rich>'\n"
+        "    def _repr_html_(self): return '<b>rich</b>'\n"
+        "@task\ndef f():\n    handle = display([1], 'text', Rich(), display_id='x')\n    handle.update(2)\n"
+    )
+    assert run(bench, book, source).stdout == "[1]\ntext\n<rich>\n2\n"
