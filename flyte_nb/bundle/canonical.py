@@ -13,6 +13,17 @@ from flyte_nb.sdk.callee import Callee
 NAMED = (FunctionType, Callee, ModuleType, type)
 """What is a part of its own, so that what refers to it only has its name."""
 
+_VOLATILE = frozenset(
+    {
+        "__weakref__", "__dict__", "__module__", "__firstlineno__", "__static_attributes__",
+        "__annotate_func__", "__annotations_cache__", "_abc_impl", "__abstractmethods__",
+        "__protocol_attrs__", "__non_callable_proto_members__", "__callable_proto_members_only__",
+        "_value2member_map_", "__signature__", "__pydantic_core_schema__", "__pydantic_validator__",
+        "__pydantic_serializer__", "__pydantic_setattr_handlers__", "__pydantic_complete__",
+    }
+)  # fmt: skip
+_DESCRIPTORS = frozenset({"getset_descriptor", "member_descriptor"})
+
 _ATOMS = frozenset(
     {int, float, str, bytes, bool, complex, type(None), list, tuple, dict, bytearray}
 )
@@ -84,6 +95,19 @@ def function_content(function: FunctionType, *kinds: str) -> Any:
         sorted(names, key=lambda each: each[:2]),
         {name: value for name, value in vars(function).items() if name not in hidden},
     ]
+
+
+def class_content(cls: type) -> Any:
+    """What makes a class itself; what its methods refer to is only named."""
+    members = {
+        name: value
+        for name, value in sorted(vars(cls).items())
+        if name not in _VOLATILE and type(value).__name__ not in _DESCRIPTORS
+    }
+    if not members.get("__annotations__"):  # asking a class for them leaves none behind
+        members.pop("__annotations__", None)
+    registered = [Named(each) for each in code_of.registered(cls)]
+    return [cls.__qualname__, type(cls), list(cls.__bases__), members, registered]
 
 
 def code_content(code: CodeType) -> "tuple[Any, ...]":

@@ -65,6 +65,18 @@ def used_globals(function: FunctionType) -> "dict[str, Any]":
     }
 
 
+def modules_named_in(namespace: "dict[str, Any]") -> "set[str]":
+    """Modules that a notebook has, and those that its functions, classes and objects come from."""
+    found = set()
+    for name, value in list(namespace.items()):
+        if not name.startswith("_"):
+            named = isinstance(value, (type, FunctionType))
+            home = value if named else type(value)
+            module = value.__name__ if isinstance(value, ModuleType) else home.__module__
+            found.add(str(module))
+    return found
+
+
 def _is_of_ipython(value: Any) -> bool:
     """Whether IPython or its kernel made the function or object: a task has Python's own in its place."""
     namespace = getattr(value, "__globals__", {"__name__": type(value).__module__})

@@ -20,6 +20,7 @@ from flyte_nb.bundle.canonical import (
     Named,
     Sink,
     canonical_pickler,
+    class_content,
     code_content,
     function_content,
 )
@@ -27,15 +28,6 @@ from flyte_nb.bundle.references import CACHED, References
 from flyte_nb.sdk.callee import Callee
 from flyte_nb.sdk.kinds.map_task import MapTask
 
-_VOLATILE = frozenset(
-    {
-        "__weakref__", "__dict__", "__module__", "__firstlineno__", "__static_attributes__",
-        "__annotate_func__", "__annotations_cache__", "_abc_impl", "__abstractmethods__",
-        "__protocol_attrs__", "__non_callable_proto_members__", "__callable_proto_members_only__",
-        "_value2member_map_", "__signature__", "__pydantic_core_schema__", "__pydantic_validator__",
-        "__pydantic_serializer__", "__pydantic_setattr_handlers__", "__pydantic_complete__",
-    }
-)  # fmt: skip
 _ALL = ("global", "captured", "default")
 _SHORT = 16  # hex digits of a part's fingerprint
 
@@ -114,7 +106,7 @@ class Fingerprinter:
         self._work()
         if self._unpickles or any(unit.unpickles for unit in self._references.local.noted()):
             self._user = next(iter(self.parts))
-            for module in sorted(_named_in(function.__globals__)):
+            for module in sorted(code_of.modules_named_in(function.__globals__)):
                 if self._references.local.note(module.partition(".")[0]):
                     self._module(module)
 
@@ -275,19 +267,8 @@ class Fingerprinter:
         name = cls.__qualname__
         return [
             "class",
-            self._part(cls, "class", name, lambda: self._class_content(cls), inline=True),
+            self._part(cls, "class", name, lambda: class_content(cls), inline=True),
         ]
-
-    def _class_content(self, cls: type) -> Any:
-        members = {
-            name: value
-            for name, value in sorted(vars(cls).items())
-            if name not in _VOLATILE and type(value).__name__ not in _DESCRIPTORS
-        }
-        if not members.get("__annotations__"):  # asking a class for them leaves none behind
-            members.pop("__annotations__", None)
-        registered = [Named(each) for each in code_of.registered(cls)]
-        return [cls.__qualname__, type(cls), list(cls.__bases__), members, registered]
 
     def _part(
         self,
@@ -401,21 +382,6 @@ class Fingerprinter:
         while f"{key} ({number})" in self.parts:
             number += 1
         return f"{key} ({number})"
-
-
-_DESCRIPTORS = frozenset({"getset_descriptor", "member_descriptor"})
-
-
-def _named_in(namespace: "dict[str, Any]") -> "set[str]":
-    """Modules that a notebook has, and those that its functions, classes and objects come from."""
-    found = set()
-    for name, value in list(namespace.items()):
-        if not name.startswith("_"):
-            named = isinstance(value, (type, FunctionType))
-            home = value if named else type(value)
-            module = value.__name__ if isinstance(value, ModuleType) else home.__module__
-            found.add(str(module))
-    return found
 
 
 def _innermost(entity: Callee) -> FunctionType:

@@ -311,8 +311,8 @@ class Session:
 
         with self._lock:
             if self._context is None:
-                root = self._backend.storage_root if self._backend is not None else ""
                 at = self.client, self.project, self.domain
+                root = self._backend.storage_root if self._backend is not None else ""
                 data = data_for(*at, root=root, env=os.environ, roots=self._here.roots)
                 self._context = Context(self.client, self.registry, data)
             return self._context
