@@ -21,6 +21,8 @@ _END = struct.Struct("<4sHHHHIIH")
 _LISTED = struct.Struct("<4s6xH4xIIIHHH8xI")
 _LOCAL_BYTES = 30
 _STORED = 0
+_DEEPEST = 100  # folders inside of each other; no package has so many
+_SHOWN = 100  # characters of a bad name
 
 
 def unpacked(fetched: Fetched, folder: str) -> Fetched:
@@ -153,6 +155,7 @@ def _content(view: memoryview, offset: int, length: int) -> memoryview:
 def _checked(name: str) -> str:
     """The name, which stays below the folder that it is unpacked to."""
     parts = name.removesuffix("/").split("/")
-    if "\0" in name or any(part in ("", ".", "..") for part in parts):
-        raise ValueError(f"it names the file {name!r}")
+    is_bad = any(part in ("", ".", "..") for part in parts) or "\0" in name
+    if is_bad or len(parts) > _DEEPEST:
+        raise ValueError(f"it names the file {name[:_SHOWN]!r}")
     return name

@@ -10,6 +10,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import CodecError, FlyteNbError
+from flyte_nb.api.ring import CLOUDPICKLE
 from flyte_nb.types.codec import spell
 from flyte_nb.types.companions import companions, meet_companions
 from flyte_nb.types.files import FlyteDirectory, Stored, local_copy
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     from flyte_nb.api.ports import DataAccess
 
-_SHADED = "_flyte_nb_cloudpickle"
-"""The private name under which cloudpickle travels with the ring."""
 
 _PATHS = (pathlib.PosixPath, pathlib.WindowsPath)
 _DEEPEST = 6  # containers inside of each other that are looked into
@@ -196,7 +195,7 @@ def _unpickled(file: "BinaryIO", data: "DataAccess") -> Any:
 
         def find_class(self, module: str, name: str) -> Any:
             top, dot, rest = module.partition(".")
-            if top in (_SHADED, "cloudpickle"):
+            if top in (CLOUDPICKLE, "cloudpickle"):
                 module = found.__name__ + dot + rest
             value = super().find_class(module, name)
             if value is local_copy:
@@ -234,7 +233,7 @@ def cloudpickle() -> Any:
     Raises:
         CodecError: when there is none.
     """
-    for name in (_SHADED, "cloudpickle"):
+    for name in (CLOUDPICKLE, "cloudpickle"):
         try:
             return import_module(name)
         except ModuleNotFoundError:
