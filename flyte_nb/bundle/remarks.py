@@ -6,6 +6,7 @@ Only said, never refused; and of a secret never more than its kind.
 import io
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import CodeType
 from typing import Any
 
@@ -18,9 +19,13 @@ from flyte_nb.bundle.requirements import Requirement
 from flyte_nb.bundle.secrets import named_like_a_secret, secrets_in
 from flyte_nb.bundle.sources import spoken_place
 from flyte_nb.bundle.units import Unit
+from flyte_nb.types.files import Stored
 
 LARGE_BYTES = 1 << 20
 """A captured value over this size is warned about."""
+
+_DEEPEST = 3  # containers inside of each other that are looked into for files
+_WIDEST = 100  # members of one container
 
 _HISTORY = re.compile(r"In|Out|_{1,3}|_i{1,3}|_i?\d+|_[iod]h")
 """Variables of IPython's, e.g. `_`, `_12`, `_i`, `_oh`."""
@@ -51,6 +56,7 @@ def remarks(
     return (
         *_of_names(task, fingerprinter),
         *_of_data(task, fingerprinter),
+        *_of_files(task, fingerprinter),
         *_of_contents(task, fingerprinter, payload),
         *_of_modules(task, units, shipped),
         *_of_module_state(task, fingerprinter, shipped, state),
@@ -99,6 +105,28 @@ def _of_data(task: str, fingerprinter: Fingerprinter) -> "Iterator[str]":
                 f"The {_called(part)} looks like a secret, and would be stored in clear text with"
                 f" {task}. Use secret_requests=[Secret(…)] in its place."
             )
+
+
+def _of_files(task: str, fingerprinter: Fingerprinter) -> "Iterator[str]":
+    for part in fingerprinter.parts.values():
+        for path in sorted(set(_local_files(fingerprinter.values.get(part.key), 0))):
+            yield (
+                f"The {_called(part)} refers to {path!r}{_used(part, fingerprinter)}, which lies on this"
+                f" machine and does not travel with {task}. Pass it as a FlyteFile or FlyteDirectory input."
+            )
+
+
+def _local_files(value: Any, depth: int) -> "Iterator[str]":
+    """Paths of files (and of the folders of FlyteDirectories) in plain containers."""
+    if isinstance(value, Stored):
+        if not value.uri:
+            yield value.path
+    elif isinstance(value, Path):
+        if value.is_file():
+            yield str(value)
+    elif depth < _DEEPEST and type(value) in (dict, list, tuple):
+        for item in list(value.values() if isinstance(value, dict) else value)[:_WIDEST]:
+            yield from _local_files(item, depth + 1)
 
 
 def _of_contents(task: str, fingerprinter: Fingerprinter, payload: bytes) -> "Iterator[str]":

@@ -363,6 +363,21 @@ def test_a_name_that_nobody_defines_is_told_with_its_line(source, name, line, mo
     assert f"line {line})" in warning
 
 
+def test_files_of_this_machine_that_a_task_holds_on_to_are_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("")
+    packed = _pack(
+        "from pathlib import Path\nfrom flyte_nb import FlyteFile\n"
+        "rows = {'all': [FlyteFile('b.csv')]}\nhere, there = Path('a.csv'), Path('nowhere.csv')\n"
+        "stored = FlyteFile('s3://bucket/c.csv')\n"
+        "@task\ndef f() -> str:\n    return str([rows, here, there, stored])\n"
+    )
+    one, other = packed.warnings
+    assert "The global 'here' refers to 'a.csv'" in one + other
+    assert "The global 'rows' refers to 'b.csv'" in one + other
+    assert "FlyteFile or FlyteDirectory input" in one
+
+
 def test_display_is_known_where_tasks_run_too():
     assert _pack("@task\ndef f() -> None:\n    display(3)\n").warnings == ()
 
