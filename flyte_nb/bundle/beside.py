@@ -9,10 +9,12 @@ import glob
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 from flyte_nb.bundle.trees import File, Tree, walk
 
 MOST_BYTES = 16 << 20
+MOST_FILES = 5_000
 """A folder with more is taken for data, which does not travel."""
 
 _LONGEST = 200
@@ -66,13 +68,26 @@ class Beside:
         if os.path.isfile(path):
             self.files.setdefault(name, File(name, path, os.stat(path).st_size))
         elif os.path.isdir(path):
-            tree = walk(name, path)
-            if sum(file.size for file in tree.files) > MOST_BYTES:
+            if not _is_small(path):
                 self.left_out.append(f"{name}/")
                 return
+            tree = walk(name, path)
             self.trees.append(tree)
             for file in tree.files:
                 self.files.setdefault(file.name, file)
+
+
+def _is_small(path: str) -> bool:
+    """Whether a folder is no larger than what may travel; of a large one not everything is looked at."""
+    count = size = 0
+    for parent, _, names in os.walk(path):
+        for name in names:
+            with suppress(OSError):  # a link that leads nowhere
+                size += os.stat(os.path.join(parent, name)).st_size
+            count += 1
+            if count > MOST_FILES or size > MOST_BYTES:
+                return False
+    return True
 
 
 def _is_no_data(name: str) -> bool:

@@ -180,7 +180,13 @@ def _texts_of(const: Any) -> "Iterator[bytes]":
 def _of_modules(task: str, units: Units, shipped: "Sequence[Unit]") -> "Iterator[str]":
     for unit in shipped:
         for path in unit.left_out:
-            yield f"{path} is over 1 MB and no Python file; it does not travel with {unit.name!r}."
+            is_folder = path.endswith("/")
+            why = (
+                "has over 16 MB, or over 5,000 files"
+                if is_folder
+                else "is over 1 MB and no Python file"
+            )
+            yield f"{path} {why}; it does not travel with {unit.name!r}."
         if unit.binaries:
             yield (
                 f"{unit.binaries[0]} is compiled and does not travel with {unit.name!r}. Install the"

@@ -1,5 +1,6 @@
 """From a verified payload to a task. Nothing here runs before the host has verified every byte."""
 
+import builtins
 import linecache
 import mmap
 import os
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import ErrorInfo, FlyteNbError, TaskFailed
 from flyte_nb.worker import failures
-from flyte_nb.worker.notebook_names import add_notebook_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,7 +40,8 @@ def load(
     here = f"{sys.version_info[0]}.{sys.version_info[1]}"
     if python and python != here:
         raise TaskFailed(_other_python(python, here))
-    add_notebook_names()
+    if not hasattr(builtins, "display"):
+        builtins.display = _display  # type: ignore[attr-defined]
     # After the ring, which is first: a module of the user's never stands for one of ours.
     sys.path[1:1] = _importable(modules)
     with open(payload, "rb") as file:
@@ -78,6 +79,13 @@ def remember_sources(sources: "Mapping[str, tuple[tuple[int, str], ...]]") -> No
             lines[first - 1 :] = text.splitlines(keepends=True)
         size = sum(map(len, lines))
         linecache.cache[filename] = (size, None, lines, filename)
+
+
+def _display(*values: Any, **options: Any) -> Any:
+    """`display` of a notebook, loaded when a task calls it."""
+    from flyte_nb.worker.notebook_names import display
+
+    return display(*values, **options)
 
 
 def let_children_import(modules: "Sequence[str]") -> None:

@@ -1,14 +1,7 @@
-"""What a notebook adds to Python's built-in names, where a task runs."""
+"""`display` of a notebook, where a task runs: there is a log to show values in."""
 
-import builtins
 import sys
 from typing import Any
-
-
-def add_notebook_names() -> None:
-    """Add `display` to the built-in names, where nobody did."""
-    if not hasattr(builtins, "display"):
-        builtins.display = display  # type: ignore[attr-defined]
 
 
 def display(*values: Any, raw: bool = False, display_id: Any = None, **options: Any) -> Any:

@@ -90,8 +90,9 @@ def test_a_module_that_does_not_ask_for_its_place_is_the_zip_that_it_was(book):
     assert names_in(read_unit("unit", book / "unit.py")) == ["unit.py"]
 
 
-def test_a_large_folder_is_data_and_is_said_to_stay(book, monkeypatch):
-    monkeypatch.setattr(beside, "MOST_BYTES", 10)
+@pytest.mark.parametrize("limit", ["MOST_BYTES", "MOST_FILES"])
+def test_a_large_folder_is_data_and_is_said_to_stay(book, monkeypatch, limit):
+    monkeypatch.setattr(beside, limit, 2)
     (book / "unit.py").write_text("X = [__file__, 'sql']\n")
     unit = read_unit("unit", book / "unit.py")
     assert (names_in(unit), unit.left_out) == (["unit.py"], ("sql/",))

@@ -268,3 +268,24 @@ def test_display_shows_values_in_the_log(bench, book):
         "@task\ndef f():\n    handle = display([1], 'text', Rich(), display_id='x')\n    handle.update(2)\n"
     )
     assert run(bench, book, source).stdout == "[1]\ntext\n<rich>\n2\n"
+
+
+def test_a_kernel_without_the_module_reads_a_value_that_brings_it(trans, kernel, cold, tmp_path):
+    codec = cold.registry.codec(object)
+    literal = codec.encode(importlib.import_module("lm_trans").Scaler(6), kernel)
+    for name in ("lm_trans", "lm_util"):
+        del sys.modules[name]
+    known = list(sys.path)
+    sys.path.remove(str(trans.folder))
+    other = KernelData(open_stores())
+    try:
+        value = codec.decode(literal, other)
+        assert value.of(7) == 42
+        assert not sys.modules["lm_trans"].__file__.startswith(str(trans.folder))
+        again = codec.encode(value, KernelData(open_stores(), folder_uri=tmp_path.as_uri()))
+        assert again.kind == literals.BLOB
+    finally:
+        sys.path[:] = known
+        for name in ("lm_trans", "lm_util"):
+            sys.modules.pop(name, None)
+        other.close()
