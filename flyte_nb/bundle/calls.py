@@ -25,6 +25,8 @@ _VERBS = frozenset({"load", "loads", "Unpickler"})
 _ALONE = "read_pickle"
 """Reads a pickle, whatever it belongs to."""
 
+READERS = frozenset({*_PICKLES, "shelve", "pandas"})
+"""Who calls what reads pickles imports one of these."""
 _IN_SOURCE = re.compile(
     rb"\b(?:pickle|cloudpickle|dill|joblib|torch)\s*\.\s*(?:loads?|Unpickler)\s*\("
     rb"|\bshelve\s*\.\s*open\s*\(|\bread_pickle\s*\("
@@ -69,9 +71,7 @@ def unpickles(function: FunctionType) -> bool:
 
 def unpickles_in(source: bytes) -> bool:
     """Whether the source of a module calls what reads pickles."""
-    return (b"load" in source or b"pickle" in source or b"shelve" in source) and (
-        _IN_SOURCE.search(source) is not None
-    )
+    return _IN_SOURCE.search(source) is not None
 
 
 def _may_import(code: CodeType, namespace: "Mapping[str, Any]") -> bool:

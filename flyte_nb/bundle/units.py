@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from flyte_nb.api.errors import BundleError
 from flyte_nb.bundle.beside import Beside
-from flyte_nb.bundle.calls import unpickles_in
+from flyte_nb.bundle.calls import READERS, unpickles_in
 from flyte_nb.bundle.package_parts import Zip, zipped
 from flyte_nb.bundle.secrets import secrets_in
 from flyte_nb.bundle.trees import Tree, joined, listed_tree, walk
@@ -94,7 +94,7 @@ def _read(top: str, place: Path, tree: Tree) -> "tuple[Unit, Tree]":
     beside = Beside(str(place.parent))
     for name, path, size in tree.files:
         source = reading.take(name, path, size)
-        if source is not None:
+        if source is not None and b"__file__" in source:
             stem = os.path.basename(name).removesuffix(".py")
             beside.look(source, stem, in_package="/" in name)
     own = {file.name for file in tree.files}
@@ -145,8 +145,11 @@ class _Reading:
             self.secrets.append((name, kinds))
         if not is_python:
             return None
-        self.imports |= imported_by(data)
-        self.unpickles = self.unpickles or unpickles_in(data)
+        imports = imported_by(data)
+        if imports:
+            self.imports |= imports
+            if not (self.unpickles or READERS.isdisjoint(imports)):
+                self.unpickles = unpickles_in(data)
         return data
 
 

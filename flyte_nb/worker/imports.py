@@ -7,6 +7,7 @@ _IMPORTS = re.compile(
 )
 _BY_NAME = re.compile(rb"(?:\bimport_module|\b__import__|\brun_module)\(\s*['\"](\w+)")
 """Calls that import the module that a constant names."""
+_IMPORTS_BY_NAME = re.compile(rb"importlib|import_module|__import__|runpy")
 
 
 def imported_by(source: bytes) -> "set[str]":
@@ -17,9 +18,8 @@ def imported_by(source: bytes) -> "set[str]":
     beside the notebook travels that nobody needs.
     """
     names: set[str] = set()
+    by_name = False
     at = source.find(b"import")
-    if b"import" in source or b"run_module" in source:
-        names |= {name.decode("utf-8", "replace") for name in _BY_NAME.findall(source)}
     if at < 0:
         return names
     if b"\\\n" in source:
@@ -31,7 +31,10 @@ def imported_by(source: bytes) -> "set[str]":
         line = source[start:] if end < 0 else source[start:end]
         for from_name, listed in _IMPORTS.findall(line):
             names |= _tops(from_name, listed)
+        by_name = by_name or _IMPORTS_BY_NAME.search(line) is not None
         at = source.find(b"import", end) if end >= 0 else -1
+    if by_name:  # else nobody need search all of it
+        names |= {name.decode("utf-8", "replace") for name in _BY_NAME.findall(source)}
     return names
 
 

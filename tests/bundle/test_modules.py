@@ -25,6 +25,11 @@ IMPORTS = [
     ("important = 1\nfrom_a = 2", set()),
     ("import a  # not b", {"a"}),
     ("", set()),
+    ("import importlib\nx = importlib.import_module('a.b')", {"importlib", "a"}),
+    ("from importlib import import_module\nx = import_module(\n    'a')", {"importlib", "a"}),
+    ("x = __import__('a')", {"a"}),
+    ("import runpy\nrunpy.run_module('a.b')", {"runpy", "a"}),
+    ("import importlib\nx = importlib.import_module(name)", {"importlib"}),
 ]
 
 

@@ -108,7 +108,7 @@ def test_a_failure_shows_a_modules_lines_by_its_path_below_the_notebook(bench, b
     assert "raise ValueError('no')" in done.error.message
 
 
-def test_modules_that_are_imported_by_a_constant_name_travel(bench, book):
+def test_modules_that_are_imported_by_a_constant_name_travel(cold, book):
     book("lm_named.py", "K = 'named'\n")
     book("lm_named2.py", "K = 'two'\n")
     book(
@@ -119,7 +119,7 @@ def test_modules_that_are_imported_by_a_constant_name_travel(bench, book):
         "import importlib, lm_loader\n@task\ndef f() -> str:\n"
         "    return importlib.import_module('lm_named').K + lm_loader.get()\n"
     )
-    assert run(bench, book, source).outputs["o0"].value == "namedtwo"
+    assert run(cold, book, source).outputs["o0"].value == "namedtwo"
 
 
 TRANS = (
@@ -147,17 +147,17 @@ def test_a_task_reads_a_value_whose_class_is_in_a_module_that_it_does_not_import
     assert run(bench, trans, "", {"v": passed}).outputs["o0"].value == 42
 
 
-def test_a_function_of_the_notebook_in_a_value_brings_the_modules_it_imports(bench, trans):
+def test_a_function_of_the_notebook_in_a_value_brings_the_modules_it_imports(cold, trans):
     source = (
         "@task\ndef make() -> Any:\n    import lm_trans\n    return act\n"
         "def act(x):\n    import lm_trans\n    return lm_trans.Scaler(2).of(x)\n"
         "@task\ndef f(v: Any) -> int:\n    return v(21)\n"
     )
-    made = run(bench, trans, source, name="make").outputs["o0"]
-    assert run(bench, trans, "", {"v": made}).outputs["o0"].value == 42
+    made = run(cold, trans, source, name="make").outputs["o0"]
+    assert run(cold, trans, "", {"v": made}).outputs["o0"].value == 42
 
 
-def test_a_task_that_unpickles_a_file_has_the_notebooks_modules(bench, trans):
+def test_a_task_that_unpickles_a_file_has_the_notebooks_modules(cold, trans):
     source = (
         "import lm_trans, pickle\n"
         "@task\ndef make() -> FlyteFile:\n"
@@ -166,17 +166,17 @@ def test_a_task_that_unpickles_a_file_has_the_notebooks_modules(bench, trans):
         "@task\ndef f(v: FlyteFile) -> int:\n"
         "    with v.open('rb') as file: return pickle.load(file).of(7)\n"
     )
-    made = run(bench, trans, source, name="make").outputs["o0"]
-    assert run(bench, trans, "", {"v": made}).outputs["o0"].value == 42
+    made = run(cold, trans, source, name="make").outputs["o0"]
+    assert run(cold, trans, "", {"v": made}).outputs["o0"].value == 42
 
 
-def test_a_value_that_needs_what_is_nowhere_says_what_to_import(bench, trans, monkeypatch):
+def test_a_value_that_needs_what_is_nowhere_says_what_to_import(cold, trans, monkeypatch):
     value = trans.folder / "value.pkl"
     value.write_bytes(b"clm_nowhere\nThing\n.")
     literal = literals.Literal(
-        literals.BLOB, (value.as_uri(), bench.registry.codec(object).literal_type.value)
+        literals.BLOB, (value.as_uri(), cold.registry.codec(object).literal_type.value)
     )
-    error = run(bench, trans, "@task\ndef f(v: Any) -> int:\n    return 1\n", {"v": literal}).error
+    error = run(cold, trans, "@task\ndef f(v: Any) -> int:\n    return 1\n", {"v": literal}).error
     assert error.code == "USER:InputTypeMismatch"
     assert "needs the module 'lm_nowhere'" in error.message
     assert "write `import lm_nowhere` in the task" in error.message
@@ -212,20 +212,20 @@ def kernel(tmp_path, book):
     data.close()
 
 
-def test_a_launchs_input_brings_the_module_of_its_class(bench, trans, kernel):
+def test_a_launchs_input_brings_the_module_of_its_class(cold, trans, kernel):
     module = importlib.import_module("lm_trans")
-    literal = bench.registry.codec(object).encode(module.Scaler(6), kernel)
+    literal = cold.registry.codec(object).encode(module.Scaler(6), kernel)
     source = "@task\ndef f(v: Any) -> int:\n    return v.of(7)\n"
-    assert run(bench, trans, source, {"v": literal}).outputs["o0"].value == 42
+    assert run(cold, trans, source, {"v": literal}).outputs["o0"].value == 42
 
 
-def test_a_path_as_a_launchs_input_is_uploaded(bench, book, kernel):
+def test_a_path_as_a_launchs_input_is_uploaded(cold, book, kernel):
     book("words.txt", "hello")
     given = {"v": book.folder / "words.txt"}
-    literals = {name: bench.registry.codec(Path).encode(it, kernel) for name, it in given.items()}
+    literals = {name: cold.registry.codec(Path).encode(it, kernel) for name, it in given.items()}
     given["v"].unlink()
     source = "from pathlib import Path\n@task\ndef f(v: Path) -> str:\n    return v.read_text() + v.name\n"
-    assert run(bench, book, source, literals).outputs["o0"].value == "hellowords.txt"
+    assert run(cold, book, source, literals).outputs["o0"].value == "hellowords.txt"
 
 
 def test_files_that_are_not_there_and_folders_are_refused_by_name(book, kernel, cold):
@@ -251,14 +251,14 @@ def test_a_value_of_installed_classes_is_its_plain_pickle(trans, kernel, cold):
     assert data == cloudpickle.dumps({"at": Path("nowhere"), "n": 1})
 
 
-def test_the_readers_own_module_stands_before_one_that_comes_with_a_value(bench, trans, kernel):
+def test_the_readers_own_module_stands_before_one_that_comes_with_a_value(cold, trans, kernel):
     module = importlib.import_module("lm_trans")
-    literal = bench.registry.codec(object).encode(module.Scaler(6), kernel)
+    literal = cold.registry.codec(object).encode(module.Scaler(6), kernel)
     trans("lm_util.py", "def times(a, b): return 'own'\n")
     source = (
         "import lm_trans, lm_util\n@task\ndef f(v: Any) -> str:\n    return lm_trans and v.of(7)\n"
     )
-    assert run(bench, trans, source, {"v": literal}).outputs["o0"].value == "own"
+    assert run(cold, trans, source, {"v": literal}).outputs["o0"].value == "own"
 
 
 def test_display_shows_values_in_the_log(bench, book):
