@@ -229,6 +229,12 @@ def _read(store: BlobStore, retrying: Retrying, part: _Part) -> bytes:
     entry = part.entry
     try:
         return retrying(lambda: store.read_part(entry.uri, part.offset, part.length))
+    except ValueError as error:  # of a place that no path can be
+        raise BundleError(
+            f"The bundle member {entry.name!r} cannot be read at {entry.uri!r}: {error}.",
+            code="SYSTEM:BundleIndexDamaged",
+            hint="Register again to stage the bundle anew.",
+        ) from error
     except StorageError as error:
         if not error.missing:
             raise

@@ -358,7 +358,21 @@ def test_whatever_stands_in_an_index_it_is_an_error_of_ours(tmp_path_factory, da
 
 
 PLACES = [
-    *("xyz://x", "http:", "", "://", "/", "/dev/null", "file:///etc", "//", "../x", "x" * 5000),
+    *(
+        "a\0b",
+        "file:///a\0b",
+        "s3\0://x",
+        "xyz://x",
+        "http:",
+        "",
+        "://",
+        "/",
+        "/dev/null",
+        "file:///etc",
+        "//",
+        "../x",
+        "x" * 5000,
+    ),
     *("ftp://127.0.0.1:1/x", "reference://x", "zip://x", "file://host/x", "simplecache::http://x"),
 ]
 
