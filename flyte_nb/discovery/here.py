@@ -2,11 +2,12 @@
 
 import linecache
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from flyte_nb.api.identifiers import Scope
+from flyte_nb.api.errors import UsageError
+from flyte_nb.api.identifiers import MAIN_MODULE, Scope
 from flyte_nb.api.ports import Entity
 from flyte_nb.discovery.modules import entry_point_registrars, import_roots
 from flyte_nb.discovery.names import NotebookName, notebook_name, renamed
@@ -46,20 +47,29 @@ class Here:
 
     @property
     def notebook(self) -> NotebookName:
-        """The notebook's name. What only the cells tell may still change while more of them run."""
+        """The notebook's name. As long as it depends on the cells, it may change while more of them run."""
         with self._lock:
             cells = len(self._namespace.get("In", ())) + len(linecache.cache)
-            certain = self._name is not None and self._name.source not in ("default", "the cells")
-            if self._name is None or not (certain or self._settled or cells == self._cells):
+            kept = self._name is not None and (
+                self._settled or self._name.is_certain or cells == self._cells
+            )
+            if self._name is None or not kept:
                 self._cells = cells
                 self._name = notebook_name(
                     self._env, self._namespace, cwd=self._cwd(), given=self._given_name
                 )
             return self._name
 
-    def settle(self) -> None:
-        """Keep the name from now on, because something is registered under it."""
+    def settle(self, entities: "Iterable[Any]" = ()) -> None:
+        """Keep the name from now on, because these entities are registered under it.
+
+        Raises:
+            UsageError: the name is part of theirs, and several notebooks may be this one.
+        """
         name = self.notebook
+        named_by_it = any(getattr(entity, "module", "") == MAIN_MODULE for entity in entities)
+        if name.doubt and named_by_it:
+            raise UsageError(name.doubt)
         with self._lock:
             self._settled = name.source != "default"
 
@@ -81,6 +91,10 @@ class Here:
 
     def roots(self, entities: "Sequence[Entity]" = ()) -> "list[Path]":
         """Folders whose modules travel: the notebook's own, and those of the entities' modules."""
-        path = Path(self.notebook.path) if self.notebook.path else None
-        beside = path.parent if path is not None and path.is_absolute() else self._cwd()
-        return [beside, *import_roots(entities)]
+        named = self.notebook
+        path = Path(named.path) if named.path else None
+        here = self._cwd()
+        beside = path.parent if path is not None and path.is_absolute() else here
+        # papermill runs a notebook elsewhere than in its folder, and modules are found there then.
+        both = [here, beside] if named.source == "papermill" and beside != here else [beside]
+        return [*both, *import_roots(entities)]

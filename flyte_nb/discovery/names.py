@@ -1,37 +1,86 @@
 """The notebook's name, the same in every front end and runner; entities are named after it.
 
-JupyterLab and Notebook tell the kernel by `JPY_SESSION_NAME`, VS Code by a variable, papermill by a
-parameter, our own commands by `FLYTE_NB_NOTEBOOK`. nbclient and nbval tell nothing; there the notebook
-is the file in the working directory whose cells are the ones that ran.
+JupyterLab and Notebook give it in `JPY_SESSION_NAME`, VS Code in a variable, our own commands in
+`FLYTE_NB_NOTEBOOK`, and papermill in a parameter where it was asked to. Else the arguments of the
+program that started the kernel name its input, or papermill noted it in the file that it writes. Where
+none of them does, it is the one file in the working directory that has every cell which ran.
 """
 
-import json
-import linecache
 import re
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import psutil
+
+from flyte_nb.discovery import cell_files
+from flyte_nb.discovery.ancestors import Ancestor, ancestors, is_inherited, up_to_kernel
+from flyte_nb.discovery.cell_files import executed_cells
+from flyte_nb.discovery.runners import SUFFIX, asked, located
 
 DEFAULT = "notebook"
 VARIABLE = "FLYTE_NB_NOTEBOOK"
 """Set by our own commands when they execute a notebook."""
 
+_SESSION = "JPY_SESSION_NAME"
 _FOREIGN = re.compile(r"[^\w\-]+")
-_MAGIC = re.compile(r"^\s*[%!?]|\?\s*$|=\s*[%!]", re.MULTILINE)
-_CELL_FILE = re.compile(r"[/\\\\]ipykernel_\d+[/\\\\]|^<ipython-input-")
-_LARGEST_BYTES = 64 << 20  # a bigger .ipynb holds somebody's pictures, and reading it takes long
+
+_ARGUMENTS = "the arguments of "
+
+FRONT_ENDS = frozenset({"JupyterLab", "VS Code"})
+"""Sources that a person sees the name in."""
 
 
 class NotebookName(NamedTuple):
-    """A notebook's name, and who said it."""
+    """A notebook's name, and where it is from."""
 
     name: str
     """Fit to stand before `.function`: letters, digits, `_` and `-`."""
     source: str
-    """`given`, `our command`, `JupyterLab`, `VS Code`, `papermill`, `the cells`, `the script`, `default`."""
+    """`given`, `our command`, `JupyterLab`, `VS Code`, `papermill`, `nbconvert`, `jupyter execute`,
+    `the arguments of PROGRAM`, `the cells`, `the script`, `default`."""
     path: str = ""
     """The file, as far as it is known."""
+    candidates: "tuple[str, ...]" = ()
+    """Files that fit equally well, so that none was taken; then the name is the default one."""
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether cells that run later cannot change it."""
+        return self.source not in ("default", "the cells") and not self.source.startswith(
+            _ARGUMENTS
+        )
+
+    @property
+    def said(self) -> str:
+        """A sentence for a person: the name, and where it is from. Empty for a front end's name."""
+        if self.source in FRONT_ENDS or not self.name:
+            return ""
+        file = re.split(r"[/\\]", self.path)[-1] or self.name
+        reason = {
+            "given": "as %flyte connect --name or flyte_nb.connect(name=…) says",
+            "our command": "the notebook that flyte-nb executes",
+            "the cells": f"{file} is the only notebook here that has the cells which ran",
+            "the script": f"the script is {file}",
+            "default": "nothing here says what this notebook is called;"
+            " %flyte connect --name NAME names it",
+        }.get(self.source, f"{file} is the input of {self.source}")
+        if self.source.startswith(_ARGUMENTS):
+            reason = f"{file} is one of {self.source}"
+        return f"Entities are named {self.name}.…: {reason}."
+
+    @property
+    def doubt(self) -> str:
+        """What to say when the notebook cannot be told from others; else empty."""
+        if not self.candidates:
+            return ""
+        listed = ", ".join(Path(path).name for path in self.candidates)
+        first = tidy(_stem(self.candidates[0]))
+        return (
+            f"This notebook's name is not known: {listed} have the cells that ran, and each of them"
+            f" may be it. Nothing was registered. Name it: %flyte connect --name {first} (in Python:"
+            f" flyte_nb.connect(name={first!r}))."
+        )
 
 
 def notebook_name(
@@ -40,131 +89,106 @@ def notebook_name(
     *,
     cwd: Path,
     given: "str | None" = None,
+    above: "Callable[[], Sequence[Ancestor]]" = ancestors,
 ) -> NotebookName:
-    """What the notebook is called.
+    """Return what the notebook is called.
 
     Args:
         env: The kernel's environment.
         user_ns: The notebook's variables.
         cwd: The kernel's working directory.
         given: What the person said (`%flyte connect --name`); wins. Empty: there is no notebook.
+        above: Returns the processes that started this one.
     """
     if given is not None:
         return NotebookName(tidy(given) if given else "", "given")
-    told = (
-        (env.get(VARIABLE, ""), "our command"),
-        (_notebook_path(env.get("JPY_SESSION_NAME", "")), "JupyterLab"),
-        (str(user_ns.get("__vsc_ipynb_file__") or ""), "VS Code"),
-        (str(user_ns.get("PAPERMILL_INPUT_PATH") or ""), "papermill"),
-    )
-    for path, source in told:
-        if path:
-            return NotebookName(tidy(Path(path).stem), source, path)
-    found = by_cells(executed_cells(user_ns), cwd)
-    if found is not None:
-        return NotebookName(tidy(found.stem), "the cells", str(found))
+    processes = tuple(above())
+    command = env.get(VARIABLE, "")
+    if command and not is_inherited(VARIABLE, command, processes):
+        return _named(command, "our command")
     script = user_ns.get("__file__")
     if isinstance(script, str) and "get_ipython" not in user_ns:
-        return NotebookName(tidy(Path(script).stem), "the script", script)
-    return NotebookName(DEFAULT, "default")
+        return _named(script, "the script")
+    session = env.get(_SESSION, "")
+    # Consoles have session names too; only a notebook's ends in `.ipynb`.
+    if session.endswith(SUFFIX) and not is_inherited(_SESSION, session, processes):
+        return _named(session, "JupyterLab")
+    for variable, source in (
+        ("__vsc_ipynb_file__", "VS Code"),
+        ("PAPERMILL_INPUT_PATH", "papermill"),
+    ):
+        path = str(user_ns.get(variable) or "")
+        if path:
+            return _named(located(path, cwd) if source == "papermill" else path, source)
+    executed = executed_cells(user_ns)
+    return _of_runner(processes, executed) or _of_files(executed, cwd)
 
 
 def tidy(name: str) -> str:
-    """The name as it can stand in an entity's name, e.g. `my_notebook` for `my notebook.v2`."""
+    """Return the name as it can stand in an entity's name, e.g. `my_notebook` for `my notebook.v2`."""
     return _FOREIGN.sub("_", name.strip()).strip("_") or DEFAULT
 
 
 def renamed(known: NotebookName, user_ns: "Mapping[str, Any]", *, cwd: Path) -> "str | None":
-    """The notebook's new name, when its file was renamed while the kernel ran; else `None`."""
-    if known.source not in ("JupyterLab", "VS Code", "the cells") or not known.path:
+    """Return the notebook's new name when its file was renamed while the kernel ran, else `None`."""
+    if known.source not in (*FRONT_ENDS, "the cells") or not known.path:
         return None
     file = Path(known.path)
     if not file.is_absolute():
         file = cwd / file.name  # JPY_SESSION_NAME may be relative to the server's root
     if file.exists():
         return None
-    found = by_cells(executed_cells(user_ns), cwd)
+    found = cell_files.most_alike(executed_cells(user_ns), cwd)
     return tidy(found.stem) if found is not None and tidy(found.stem) != known.name else None
 
 
-def executed_cells(
-    user_ns: "Mapping[str, Any]", lines: "Mapping[str, Any] | None" = None
-) -> "list[str]":
-    """Sources of the cells that ran in this kernel, in order, as far as somebody kept them.
-
-    Args:
-        user_ns: Has IPython's input history, except under nbval, which runs cells without one.
-        lines: What tracebacks are drawn from (`linecache.cache`), where IPython puts each cell; its
-            magics are calls there.
-    """
-    cells = []
-    number = 1
-    while isinstance(user_ns.get(f"_i{number}"), str):
-        cells.append(user_ns[f"_i{number}"])
-        number += 1
-    if not cells and isinstance(user_ns.get("In"), list):
-        cells = [cell for cell in user_ns["In"] if isinstance(cell, str) and cell]
-    if not cells:
-        known = linecache.cache if lines is None else lines
-        cells = [
-            "".join(entry[2])
-            for name, entry in list(known.items())
-            if _CELL_FILE.search(name) and len(entry) > 2
-        ]
-    return [cell.strip() for cell in cells if cell.strip()]
+def _of_runner(processes: "Sequence[Ancestor]", executed: "Sequence[str]") -> "NotebookName | None":
+    """Return the name of the notebook that a program was started with, if one was."""
+    for process in up_to_kernel(processes):
+        found = asked(process.arguments, process.folder)
+        if found is None:
+            continue
+        source = found.program if found.is_known else f"{_ARGUMENTS}{found.program}"
+        paths: Sequence[str] = found.notebooks
+        if len(paths) > 1 or not found.is_known:
+            files = [cell_files.read(Path(path)) for path in paths]
+            paths = [str(file.path) for file in files if file.has_all(executed)]
+        if paths:
+            return _one_of(paths, source)
+        if found.is_known:
+            return _one_of(found.notebooks, source)
+    return None
 
 
-def by_cells(executed: "Sequence[str]", folder: Path) -> "Path | None":
-    """The notebook in `folder` that has the most of the executed cells; `None` when none has any.
-
-    Of copies that fit equally well the first by name is taken, so that the answer stays the same.
-    """
+def _of_files(executed: "Sequence[str]", cwd: Path) -> NotebookName:
+    """Return the name of the notebook file that has the cells, if there is one."""
     if not executed:
-        return None
-    wanted = set(executed)
-    best: tuple[tuple[int, bool], Path] | None = None
-    for path in sorted(_notebooks(folder)):
-        sources = cell_sources(path)
-        sources += [_without_magics(source) for source in sources]
-        fits = len(wanted.intersection(sources))
-        score = (fits, executed[-1] in sources)
-        if fits and (best is None or score > best[0]):
-            best = (score, path)
-    return best[1] if best is not None else None
+        return NotebookName(DEFAULT, "default")
+    writing = cell_files.being_written(executed, cwd, _started())
+    if writing:
+        return _one_of([located(file.original, cwd) for file in writing], "papermill")
+    fits = cell_files.fitting(executed, cwd)
+    return _one_of([file.original for file in fits], "the cells")
 
 
-def cell_sources(path: Path) -> "list[str]":
-    """Sources of the code cells of a notebook file; empty when it is not one."""
-    try:
-        if path.stat().st_size > _LARGEST_BYTES:
-            return []
-        document = json.loads(path.read_text(encoding="utf-8"))
-        cells = document["cells"]
-        sources = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    texts = ["".join(source) if isinstance(source, list) else str(source) for source in sources]
-    return [text.strip() for text in texts if text.strip()]
+def _one_of(paths: "Sequence[str]", source: str) -> NotebookName:
+    """Return the name that the paths have in common; with several names, none is taken."""
+    by_name = {tidy(_stem(path)): path for path in reversed(paths)}
+    if len(by_name) == 1:
+        return _named(next(iter(by_name.values())), source)
+    return NotebookName(DEFAULT, "default", candidates=tuple(sorted(by_name.values())))
 
 
-def _without_magics(source: str) -> str:
-    """The cell as IPython compiles it; as it is where there is no IPython or no magic."""
-    ipython = sys.modules.get("IPython.core.inputtransformer2")
-    if ipython is None or not _MAGIC.search(source):
-        return source
-    try:
-        return str(ipython.TransformerManager().transform_cell(source)).strip()
-    except SyntaxError:
-        return source
+def _named(path: str, source: str) -> NotebookName:
+    return NotebookName(tidy(_stem(path)), source, path)
 
 
-def _notebooks(folder: Path) -> "Iterable[Path]":
-    try:
-        return [path for path in folder.glob("*.ipynb") if path.is_file()]
-    except OSError:
-        return []
+def _stem(path: str) -> str:
+    """Return the name of a file, or the last part of a URL, without its suffix."""
+    bare = path.partition("?")[0] if "://" in path else path
+    return Path(re.split(r"[/\\]", bare)[-1]).stem
 
 
-def _notebook_path(session: str) -> str:
-    """Consoles have session names too; only a notebook's ends in `.ipynb`."""
-    return session if session.endswith(".ipynb") else ""
+def _started() -> float:
+    """Return when this process started, less what clocks of file systems may be behind."""
+    return float(psutil.Process().create_time()) - 2.0

@@ -128,7 +128,7 @@ class Session:
         Raises:
             RegistrationFailed: something does not compile, cannot be packed, or was refused.
             RemoteError: FlyteAdmin cannot be reached.
-            UsageError: there is nothing to register.
+            UsageError: there is nothing to register, or several notebooks may be this one.
         """
         from flyte_nb.registering.register import register
 
@@ -136,7 +136,7 @@ class Session:
         if not chosen:
             raise UsageError("Nothing to register: define a task or workflow here, or pass one.")
         check_entity(*chosen)
-        self._here.settle()
+        self._here.settle(chosen)
         place = self._place(chosen)
         return register(
             self.client,

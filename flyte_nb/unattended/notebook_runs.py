@@ -42,6 +42,7 @@ def register_notebook(path: Path, *, dry_run: bool = False, say: "Callable[[str]
     ]
     if not lines:
         raise UsageError(f"{path} defines no task or workflow.")
+    say(f"{path}: its entities are named {tidy(path.stem)}.…")
     for line in lines:
         state, resource_type, _, _, name, _, why = json.loads(line)
         say(f"{state:<10}{resource_type:<12}{name}  ({why})")

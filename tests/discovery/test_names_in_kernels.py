@@ -1,5 +1,6 @@
 """The same notebook file has the same name under each runner, in real kernels."""
 
+import shutil
 import subprocess
 import sys
 
@@ -55,6 +56,42 @@ def test_under_nbval(notebook):
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "command"),
+    [
+        ("nbconvert", ["nbconvert", "--to", "notebook", "--execute", "--output", "out"]),
+        ("nbclient", ["jupyter", "execute", "--output=out"]),
+        ("papermill", ["papermill", "-k", "python3"]),
+    ],
+)
+def test_under_a_runner_with_copies_beside_it(notebook, module, command):
+    pytest.importorskip(module, reason="it is the runner")
+    shutil.copy(notebook, notebook.with_name("a copy.ipynb"))
+    written = ["out.ipynb"] if module == "papermill" else []
+    subprocess.run(
+        [sys.executable, "-m", *command, notebook.name, *written],
+        cwd=notebook.parent,
+        capture_output=True,
+        check=True,
+    )
+    assert named(headless.read(notebook.with_name("out.ipynb"))) == ["'my_train'"]
+
+
+def test_under_papermill_in_a_notebook_the_child_has_its_own_name(notebook, tmp_path):
+    pytest.importorskip("papermill", reason="it is the runner")
+    source = (
+        "import papermill\n"
+        f"papermill.execute_notebook({notebook.name!r}, 'sub/out.ipynb', kernel_name='python3',"
+        " progress_bar=False)"
+    )
+    (tmp_path / "sub").mkdir()
+    shutil.copy(notebook, notebook.with_name("a copy.ipynb"))
+    parent = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    outcome = headless.execute(parent, folder=tmp_path, name="parent")
+    assert outcome.error == ""
+    assert named(headless.read(tmp_path / "sub" / "out.ipynb")) == ["'my_train'"]
 
 
 def test_under_our_own_commands(notebook):

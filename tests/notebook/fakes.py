@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from flyte_nb.api.errors import ErrorInfo, ExecutionFailed, RemoteError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, WORKFLOW, ExecutionId, Identifier, Scope
 from flyte_nb.bundle.pack import Packer
+from flyte_nb.discovery.names import NotebookName
 from flyte_nb.executions.views import AttemptView, ExecutionView, NodeView
 from flyte_nb.registering.bundle_view import Bundle, BundlePart, TaskBundle
 from flyte_nb.registering.views import CHANGED, NEW, UNCHANGED, RegisteredEntity, Registration
@@ -241,6 +242,7 @@ class FakeSession:
         )
         self.registry = Registry(warn_pickled=False)
         self.label = "local backend"
+        self.named_by = "JupyterLab"
         self.closed = False
         self.up = True
         self.registered: dict[str, str] = {}
@@ -253,6 +255,12 @@ class FakeSession:
     @property
     def runner(self) -> Any:
         return None
+
+    @property
+    def notebook(self) -> NotebookName:
+        return NotebookName(
+            self.scope.main_module, self.named_by, f"{self.scope.main_module}.ipynb"
+        )
 
     def full_name(self, entity: Any) -> str:
         return self.scope.full_name(entity.module, entity.short_name)

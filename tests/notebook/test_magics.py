@@ -28,6 +28,16 @@ def test_a_dry_run_registers_nothing(pipeline):
     assert pipeline.session.registered == {}
 
 
+def test_registering_says_the_notebooks_name_unless_the_front_end_shows_it(pipeline):
+    pipeline.run("%flyte register")
+    assert "Entities are named" not in pipeline.shown()
+    pipeline.session.named_by = "papermill"
+    pipeline.run("%flyte register")
+    said = "Entities are named churn.…: churn.ipynb is the input of papermill."
+    assert said in pipeline.shown()
+    assert said in pipeline.html()
+
+
 def test_only_what_is_named_is_registered(pipeline):
     pipeline.run("%flyte register load")
     assert list(pipeline.session.registered) == ["churn.load"]

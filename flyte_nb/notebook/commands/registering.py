@@ -149,10 +149,16 @@ class Panel:
                 label=session.label,
                 running=running,
                 dry_run=self._dry_run,
-                notes=() if running else notes(self._kernel),
+                notes=() if running else registration_notes(self._kernel),
                 humanize=self._kernel.cells.humanize,
             )
         )
+
+
+def registration_notes(kernel: Kernel) -> "tuple[str, ...]":
+    """Return what to say below a registration: the notebook's name, unless the front end shows it."""
+    said = kernel.session.notebook.said
+    return (*((said,) if said else ()), *notes(kernel))
 
 
 def notes(kernel: Kernel, about: "Collection[Any] | None" = None) -> "tuple[str, ...]":

@@ -156,6 +156,11 @@ class SessionPort(Protocol):
         """The notebook's new name, when its file was renamed while the kernel ran."""
         ...
 
+    @property
+    def notebook(self) -> Any:
+        """The notebook's name, and where it is from (`discovery.names.NotebookName`)."""
+        ...
+
     def answers(self) -> bool:
         """Whether somebody can be asked without anything being started for it."""
         ...

@@ -76,8 +76,13 @@ def _compilation(kernel: Kernel, compilation: Any) -> "Mapping[str, Any]":
 
 def _registration(kernel: Kernel, registration: Any) -> "Mapping[str, Any]":
     session = kernel.session
+    named = session.notebook.said
     return at_rest.registration(
-        registration, scope=session.scope, label=session.label, humanize=kernel.cells.humanize
+        registration,
+        scope=session.scope,
+        label=session.label,
+        notes=(named,) if named else (),
+        humanize=kernel.cells.humanize,
     )
 
 
