@@ -4,26 +4,19 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from flyte_nb.api.errors import UsageError
+from flyte_nb.api.errors import CompileFailed, UsageError
+from flyte_nb.api.problems import Problem
 from flyte_nb.commands.terminal import DONE, out, session_of, show
 
 if TYPE_CHECKING:
     from flyte_nb.executions.views import ExecutionView
+    from flyte_nb.session.session import Session
 
 
 def launch(options: argparse.Namespace) -> int:
     """Launch a registered launch plan or task."""
-    from flyte_nb.executions.inputs import from_text
-
     session = session_of(options)
-    interface, _ = session.interface(options.name)
-    inputs: dict[str, Any] = {}
-    for pair in options.inputs:
-        name, equals, text = pair.partition("=")
-        if not equals:
-            raise UsageError(f"{pair!r} is no input. Write name=value, e.g. depth=3.")
-        variable = interface.inputs.get(name)
-        inputs[name] = from_text(text, variable.type) if variable is not None else text
+    inputs = _read_inputs(options, session)
     execution = session.launch(
         options.name, inputs, version=options.version, execution_name=options.execution_name
     )
@@ -33,6 +26,45 @@ def launch(options: argparse.Namespace) -> int:
     if options.output == "text":
         out(execution.name)
     return _follow(options, execution)
+
+
+def _read_inputs(options: argparse.Namespace, session: "Session") -> "dict[str, Any]":
+    """Return the inputs by name, read as in a magic's line.
+
+    Raises:
+        UsageError: an argument is no input, or an input is given twice.
+        CompileFailed: texts are no values of their types; `problems` has every one.
+    """
+    from flyte_nb.executions.inputs import wrong_names
+    from flyte_nb.executions.reading import Unreadable
+    from flyte_nb.executions.written import value_of
+
+    interface, defaults = session.interface(options.name)
+    inputs: dict[str, Any] = {}
+    problems = []
+    for pair in options.inputs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise UsageError(f"{pair!r} is no input. Write name=value, e.g. depth=3.")
+        if name in inputs:
+            raise UsageError(f"The input {name} is given twice.")
+        inputs[name] = text
+        variable = interface.inputs.get(name)
+        if variable is None:
+            continue  # the launch names every unknown input
+        try:
+            inputs[name] = value_of(
+                text, session.registry.codec(session.registry.guess(variable.type))
+            )
+        except Unreadable as error:
+            said = f"The input {name} {error}."
+            problems.append(Problem("ValueDoesNotFit", said, variable=name, entity=options.name))
+    if problems:
+        problems += wrong_names(
+            inputs, entity=options.name, inputs=interface.inputs, optional=defaults
+        )
+        raise CompileFailed(f"{options.name} cannot be launched with these inputs.", problems)
+    return inputs
 
 
 def watch(options: argparse.Namespace) -> int:

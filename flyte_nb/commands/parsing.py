@@ -193,7 +193,7 @@ def _add_running(add: Add) -> None:
     launching = add(launch)
     launching.add_argument("name", help="a registered launch plan or task")
     launching.add_argument(
-        "inputs", nargs="*", metavar="name=value", help="inputs; lists, maps and structs as JSON"
+        "inputs", nargs="*", metavar="name=value", help="inputs, as Python or JSON or as text"
     )
     launching.add_argument("--version", help="of what is launched (default: the latest)")
     launching.add_argument(

@@ -83,7 +83,7 @@ def _bare(program: str) -> str:
 
 def _positionals(words: "Sequence[str]", flags: "frozenset[str]") -> "list[str]":
     """Return the arguments of a traitlets application that are no option and no option's value."""
-    found = []
+    found: list[str] = []
     takes_value = False
     for index, word in enumerate(words):
         if word == "--":

@@ -1,10 +1,14 @@
 """The commands of `%flyte` as a table: parsing, help and tab completion read the same rows."""
 
-import shlex
+import difflib
+import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from flyte_nb.api.errors import UsageError
+from flyte_nb.executions.notation import NoNotation, end_of_value, is_quoted
+from flyte_nb.executions.written import Names
 
 TEXT = "TEXT"
 NUMBER = "N"
@@ -58,6 +62,19 @@ class Arguments(NamedTuple):
     options: "Mapping[str, str]"
     """Given flags without their dashes; a switch has the value `yes`."""
     inputs: "Mapping[str, str]"
+    """By name, the text without its quotes."""
+    written: "Mapping[str, str]" = MappingProxyType({})
+    """By name, the text as it stands in the line; `executions.written` reads it."""
+    names: Names = Names()
+    """What the texts can refer to."""
+
+    def within(self, names: Names) -> "Arguments":
+        """Return the arguments with `{name}` and `$name` replaced in all that is no input."""
+        return self._replace(
+            positionals=tuple(map(names.expand, self.positionals)),
+            options={flag: names.expand(value) for flag, value in self.options.items()},
+            names=names,
+        )
 
     def first(self) -> str:
         """The first argument by place, or an empty text."""
@@ -182,41 +199,80 @@ def command(name: str) -> Command:
     for row in COMMANDS:
         if row.name == name:
             return row
-    import difflib
-
     near = difflib.get_close_matches(name, [row.name for row in COMMANDS], n=1)
     advice = f"Did you mean %flyte {near[0]}?" if near else "%flyte help lists them."
     raise UsageError(f"%flyte has no command {name!r}. {advice}")
 
 
 def parse(line: str) -> Arguments:
-    """The line after `%flyte`.
+    """The line after `%flyte`. A comment and a `;` at its end are no arguments.
 
     Raises:
-        UsageError: An unknown command or flag, a flag without its value, or too many arguments.
+        UsageError: An unknown command or flag, a flag without its value, an input that is given twice,
+            or too many arguments.
     """
-    try:
-        tokens = shlex.split(line)
-    except ValueError as error:
-        raise UsageError(f"The line cannot be read: {error}. Is a quote left open?") from None
-    row = command(tokens.pop(0) if tokens else "help")
+    tokens = _tokens(line)
+    row = command(unquoted(tokens.pop(0)) if tokens else "help")
     positionals: list[str] = []
     options: dict[str, str] = {}
-    inputs: dict[str, str] = {}
+    written: dict[str, str] = {}
     while tokens:
         token = tokens.pop(0)
+        named = _INPUT.match(token)
         if token in ("--help", "-h", "?"):
             return Arguments(command("help"), (row.name,), {}, {})
         if token.startswith("--"):
             name, value = _option(row, token, tokens)
             options[name] = value
-        elif row.takes_inputs and "=" in token and token.partition("=")[0].isidentifier():
-            key, _, value = token.partition("=")
-            inputs[key] = value
+        elif row.takes_inputs and named is not None:
+            name = named[1]
+            if name in written:
+                raise UsageError(f"The input {name} is given twice.")
+            written[name] = token[named.end() :]
         else:
-            positionals.append(token)
+            positionals.append(unquoted(token))
     _check_count(row, positionals)
-    return Arguments(row, tuple(positionals), options, inputs)
+    inputs = {name: unquoted(text) for name, text in written.items()}
+    return Arguments(row, tuple(positionals), options, inputs, written)
+
+
+_INPUT = re.compile(r"([^\W\d]\w*)=")
+_BEFORE_VALUE = re.compile(r"--[\w-]+=|[^\W\d]\w*=")
+_ESCAPED = re.compile(r"\\([\\'\"])")
+
+
+def _tokens(line: str) -> "list[str]":
+    """Return what stands in the line, apart by white space outside of quotes and brackets."""
+    found: list[str] = []
+    at = 0
+    while at < len(line):
+        if line[at].isspace():
+            at += 1
+            continue
+        if line[at] == "#":
+            break
+        before = _BEFORE_VALUE.match(line, at)
+        try:
+            end = end_of_value(line, before.end() if before is not None else at)
+        except NoNotation:
+            raise UsageError(
+                f"The line cannot be read from {line[at:]!r} on. Is a quote left open?"
+            ) from None
+        found.append(line[at:end])
+        at = end
+    while found and found[-1].endswith(";"):
+        found[-1] = found[-1].rstrip(";")
+        if not found[-1]:
+            found.pop()
+    return found
+
+
+def unquoted(text: str) -> str:
+    """Return what is in the quotes, if the whole text is in quotes; backslashes there are kept."""
+    if not is_quoted(text) or text[:1] not in ("'", '"'):
+        return text
+    quotes = 3 if text[:3] in ("'''", '"""') and len(text) >= 6 else 1
+    return _ESCAPED.sub(r"\1", text[quotes:-quotes])
 
 
 def _option(row: Command, token: str, rest: "list[str]") -> "tuple[str, str]":
@@ -231,7 +287,7 @@ def _option(row: Command, token: str, rest: "list[str]") -> "tuple[str, str]":
                 if not rest or rest[0].startswith("--"):
                     raise UsageError(f"{flag} needs a value: {flag} {option.takes}.")
                 value = rest.pop(0)
-            return flag[2:], value
+            return flag[2:], unquoted(value)
     known = ", ".join(option.flag for option in row.options) or "no flags"
     advice = f" Inputs are written without dashes: {flag[2:]}=…" if row.takes_inputs else ""
     raise UsageError(f"%flyte {row.name} has no flag {flag}; it knows {known}.{advice}")

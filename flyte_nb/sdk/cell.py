@@ -48,12 +48,13 @@ def parse(line: str, *, filename: str = "<cell>") -> CellSignature:
     """Read `name(a: T, b: T = 1) -> x: float, y: dict with cache=True`.
 
     Args:
-        line: what stands after `%%task`.
+        line: what stands after `%%task`; a comment or `;` at its end says nothing.
         filename: the cell's, for errors.
 
     Raises:
         SyntaxError: when it is no signature; with the column, and what to write.
     """
+    line = _without_comment(line)
     found = _NAME.match(line)
     if found is None:
         raise _wrong(f"Give the task a name: {_EXAMPLE}.", line, 0, filename)
@@ -141,6 +142,18 @@ def define(
     made: Task = task(**options)(function)
     namespace[signature.name] = made
     return made
+
+
+def _without_comment(line: str) -> str:
+    """Return the line up to its comment, and without a `;` at the end."""
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(line).readline):
+            if token.type == tokenize.COMMENT:
+                line = line[: token.start[1]]
+                break
+    except (tokenize.TokenError, SyntaxError):
+        return line  # who reads the tokens says what is wrong
+    return line.rstrip().removesuffix(";")
 
 
 def _tokens(line: str, start: int, filename: str) -> "list[tokenize.TokenInfo]":

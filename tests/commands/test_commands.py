@@ -167,6 +167,8 @@ def test_a_wrong_input_names_it(command, pipeline):
     assert "cli_pipeline.wf.n" in err
     assert "cli_pipeline.wf.m" in err
     assert command("launch", "cli_pipeline.wf", "n")[0] == 2
+    _, _, err = command("launch", "cli_pipeline.wf", "n=1", "n=2")
+    assert "The input n is given twice" in err
 
 
 def test_status_starts_nothing(capsys, tmp_path):

@@ -23,6 +23,41 @@ def test_inputs_flags_and_arguments_are_told_apart():
     assert got.options == {"version": "v1", "execution-name": "mine"}
 
 
+@pytest.mark.parametrize(
+    ("line", "positionals"),
+    [
+        ("register;", ()),
+        ("register train ;", ("train",)),
+        ("register train  # and nothing else", ("train",)),
+        ("register train #;", ("train",)),
+        ("# nothing", ()),
+        (r"register C:\data\x", (r"C:\data\x",)),
+        ("register 'a b' \"c#d\" it's", ("a b", "c#d", "it's")),
+    ],
+)
+def test_a_comment_and_a_semicolon_at_the_end_are_no_arguments(line, positionals):
+    assert parse(line).positionals == positionals
+
+
+def test_a_value_is_kept_as_it_is_written_up_to_the_next_space_outside_of_brackets():
+    line = r"""launch x a=[1, "]"] b={'k': (1, 2)} c=<C.RED: 'a b'> d=it's e=f(1, "a") g=\d+\s h= i=[1"""
+    assert dict(parse(line).written) == {
+        "a": '[1, "]"]',
+        "b": "{'k': (1, 2)}",
+        "c": "<C.RED: 'a b'>",
+        "d": "it's",
+        "e": 'f(1, "a")',
+        "g": r"\d+\s",
+        "h": "",
+        "i": "[1",
+    }
+
+
+def test_flags_take_a_value_in_quotes():
+    got = parse("""terminate f3 --cause "it's late; stop # now" --yes""")
+    assert got.options == {"cause": "it's late; stop # now", "yes": "yes"}
+
+
 @pytest.mark.parametrize("asking", ["--help", "-h", "train ?", "--version v1 --help"])
 def test_help_is_asked_for_at_any_command(asking):
     got = parse(f"launch {asking}")
@@ -51,6 +86,7 @@ def test_an_empty_line_asks_for_help():
         ("connect --project", "--project needs a value"),
         ("watch --wait=3", "takes no value"),
         ("launch x y='3", "Is a quote left open"),
+        ("launch x y=1 y=2", "The input y is given twice"),
         ("status now", "one argument too many"),
     ],
 )

@@ -1,5 +1,6 @@
 """`%flyte` and `%%task` in a shell, over a fake session."""
 
+import datetime
 import inspect
 import traceback
 
@@ -105,6 +106,65 @@ def test_an_outcome_with_failures_fails_the_cell(pipeline, monkeypatch):
     assert isinstance(error, RegistrationFailed)
     assert "refused" in str(error)
     assert "✕ churn.load" in pipeline.shown()
+
+
+TYPED = """
+import datetime
+import typing
+from flyte_nb import task, workflow
+@task
+def count(xs: list[str]) -> int:
+    return len(xs)
+@workflow
+def typed(
+    xs: list[str],
+    d: dict[str, int],
+    text: str = "",
+    since: typing.Optional[datetime.timedelta] = None,
+) -> int:
+    return count(xs=xs)
+names = ["a,b", "c d"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "inputs"),
+    [
+        ('xs=["a,b","c"] d={"a":1}', {"xs": ["a,b", "c"], "d": {"a": 1}}),
+        (
+            r"xs=[] d={} text=\d+\s since=90s;",
+            {"xs": [], "d": {}, "text": r"\d+\s", "since": datetime.timedelta(seconds=90)},
+        ),
+        ("xs={names} d={} text=a#b ;  # why", {"xs": ["a,b", "c d"], "d": {}, "text": "a#b"}),
+        ("xs=$names d={} text='x;  # y'", {"xs": ["a,b", "c d"], "d": {}, "text": "x;  # y"}),
+    ],
+)
+def test_values_on_the_line_arrive_as_they_are(notebook, line, inputs):
+    nb = notebook()
+    nb.run(TYPED)
+    run = nb.run(f"run = %flyte launch typed {line}\nrun")
+    assert run.inputs() == inputs
+
+
+def test_names_of_a_function_that_runs_the_magic_are_known(notebook):
+    nb = notebook()
+    nb.run(TYPED)
+    source = "def go(words, what):\n    return get_ipython().run_line_magic('flyte', {line!r})"
+    nb.run(source.format(line="launch {what} xs={words} d={}"))
+    assert nb.run("go(['x y'], 'typed')").inputs() == {"xs": ["x y"], "d": {}}
+
+
+def test_the_form_shows_what_the_line_gave(notebook):
+    nb = notebook()
+    nb.run(TYPED)
+    nb.run("%flyte launch typed --form xs={names} text='a b'  # to be looked at")
+    assert "text" in nb.html()
+
+
+def test_a_comment_and_braces_in_the_line_of_a_task_cell_are_pythons(notebook):
+    nb = notebook()
+    nb.run('%%task pick(n: int, by: dict = {"a":1}) -> one: int;  # of them\none = by["a"]')
+    assert nb.run("pick(n=1)") == 1
 
 
 def test_launching_with_inputs_returns_the_execution(pipeline):

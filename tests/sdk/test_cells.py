@@ -44,6 +44,8 @@ def test_a_line_has_a_name_parameters_outputs_and_options():
             (CellOutput("y", "int", 29),),
         ),
         ("f(a: dict = {'k': (1, 2)})", "a: dict = {'k': (1, 2)}", ()),
+        ("f(a: str = '#') -> x: int  # why", "a: str = '#'", (CellOutput("x", "int", 19),)),
+        ("f -> x: int;", "", (CellOutput("x", "int", 5),)),
     ],
 )
 def test_lines_are_read_with_their_brackets_and_texts(line, parameters, outputs):

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from flyte_nb.api.errors import UsageError
+from flyte_nb.executions.reading import Unreadable
 from flyte_nb.notebook import at_rest
 from flyte_nb.notebook.arguments import Arguments
 from flyte_nb.notebook.commands import watching
 from flyte_nb.notebook.form.fields import Field, fields_of, unknown_inputs
-from flyte_nb.notebook.form.reading import Unreadable
 from flyte_nb.notebook.kernel.failures import Interrupted
 from flyte_nb.notebook.kernel.kernel import Kernel
 from flyte_nb.notebook.kernel.ports import ExecutionPort
@@ -39,7 +39,7 @@ def launch(kernel: Kernel, arguments: Arguments) -> "ExecutionPort | None":
         raise UsageError(
             f"{name} needs {', '.join(missing)}. Give {missing[0]}=…, or add --form to fill them in."
         )
-    values = _values(fields, arguments.inputs, kernel.namespace)
+    values = _values(fields, arguments)
     return _launch(kernel, entity, values, arguments)
 
 
@@ -64,15 +64,13 @@ def _fields(kernel: Kernel, entity: "Definition | str") -> "tuple[Field, ...]":
     return fields_of(signature.interface, signature.input_codecs, signature.defaults)
 
 
-def _values(
-    fields: "tuple[Field, ...]", given: "Mapping[str, str]", namespace: "Mapping[str, Any]"
-) -> "dict[str, Any]":
+def _values(fields: "tuple[Field, ...]", arguments: Arguments) -> "dict[str, Any]":
     values = {}
     wrong = []
     for field in fields:
-        if field.name in given:
+        if field.name in arguments.written:
             try:
-                values[field.name] = field.value(given[field.name], namespace)
+                values[field.name] = field.given(arguments.written[field.name], arguments.names)
             except Unreadable as error:
                 wrong.append(f"{field.name} ({field.spelled}): {error}")
     if wrong:
@@ -122,7 +120,11 @@ def _show_form(
         fields,
         namespace=lambda: kernel.namespace,
         launch=launched,
-        given=arguments.inputs,
+        given={
+            field.name: field.text_of(arguments.written[field.name], arguments.names)
+            for field in fields
+            if field.name in arguments.written
+        },
     )
     shown.append(form)
     output.show(at_rest.with_fallback(form.widget, at_rest.form_at_rest(title, fields)))

@@ -8,11 +8,11 @@ from flyte_nb.api import literal_types as lt
 from flyte_nb.api.errors import CodecError, StorageError
 from flyte_nb.api.literal_types import LiteralType, describe
 from flyte_nb.api.specs import TypedInterface
-from flyte_nb.notebook.form.reading import Unreadable, is_simple, read, write
+from flyte_nb.executions.made import FRAMES
+from flyte_nb.executions.reading import Unreadable, is_simple, read, write
+from flyte_nb.executions.written import Names, frame_from, value_of
 
 TEXT, CHOICE, SWITCH, AREA, VARIABLE = "text", "choice", "switch", "area", "variable"
-
-_BY_NAME = frozenset({lt.STRUCTURED_DATASET, lt.SCHEMA})
 
 
 class Field(NamedTuple):
@@ -36,7 +36,7 @@ class Field(NamedTuple):
             return CHOICE
         if is_simple(type, lt.BOOLEAN):
             return SWITCH
-        if type.kind in _BY_NAME or not _typeable(type):
+        if type.kind in FRAMES or not _typeable(type):
             return VARIABLE
         plain = type.kind == lt.COLLECTION and type.value.kind in (lt.SIMPLE, lt.ENUM)
         structured = type.kind in (lt.COLLECTION, lt.MAP) or is_simple(type, lt.STRUCT)
@@ -75,7 +75,7 @@ class Field(NamedTuple):
     def placeholder(self) -> str:
         """What an empty field says."""
         if self.kind == VARIABLE:
-            frame = self._bare_type.kind in _BY_NAME
+            frame = self._bare_type.kind in FRAMES
             return "a frame in the notebook, a path or a URI" if frame else "the name of a variable"
         hints = {
             lt.DATETIME: "2026-11-01 09:30 UTC",
@@ -119,11 +119,30 @@ class Field(NamedTuple):
         except CodecError as error:
             raise Unreadable(str(error)) from None
 
+    def given(self, written: str, names: Names) -> Any:
+        """Return the input's value for what is written after `name=`.
+
+        Raises:
+            Unreadable: The text fits neither the type nor a variable; says why.
+        """
+        if not written.strip() and self.required and not is_simple(self.type, lt.STRING):
+            raise Unreadable("is required")
+        return value_of(written, self.codec, names)
+
+    def text_of(self, written: str, names: Names) -> str:
+        """Return what the form's field shows for what is written after `name=`."""
+        try:
+            value = self.given(written, names)
+            text = write(self.codec.encode(value, None), self.type)
+        except (Unreadable, CodecError, StorageError):
+            return written
+        return text or written
+
     def _variable(self, name: str, namespace: "Mapping[str, Any]") -> Any:
         if name in namespace:
             return self._checked(namespace[name]) if self._cheap_check else namespace[name]
-        if self._bare_type.kind in _BY_NAME and _looks_like_place(name):
-            return _frame_from(name)
+        if self._bare_type.kind in FRAMES and _looks_like_place(name):
+            return frame_from(name)
         raise Unreadable(
             f"there is no variable {name!r} in the notebook"
             if name.isidentifier()
@@ -133,7 +152,7 @@ class Field(NamedTuple):
     @property
     def _cheap_check(self) -> bool:
         """Whether encoding a value needs no store, so that it may be tried while typing."""
-        return self._bare_type.kind not in _BY_NAME and self._bare_type.kind != lt.BLOB
+        return self._bare_type.kind not in FRAMES and self._bare_type.kind != lt.BLOB
 
     def _checked(self, value: Any) -> Any:
         try:
@@ -199,17 +218,3 @@ def _typeable(type: LiteralType) -> bool:
 
 def _looks_like_place(text: str) -> bool:
     return "/" in text or "." in text
-
-
-def _frame_from(path: str) -> Any:
-    from pathlib import Path
-
-    if "://" not in path and not Path(path).expanduser().exists():
-        raise Unreadable(f"there is no file {path!r}")
-    try:
-        import pandas as pd
-    except ImportError:
-        raise Unreadable("a path needs pandas; install it, or name a variable") from None
-    if Path(path).suffix.lower() in (".csv", ".tsv"):
-        return pd.read_csv(path, sep="\t" if path.lower().endswith(".tsv") else ",")
-    return pd.read_parquet(path)

@@ -1,9 +1,10 @@
 """`%flyte` and `%%task`: each dispatches to a function that anything else could call as well."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flyte_nb.notebook.arguments import Arguments, overview, parse
+from flyte_nb.notebook.interpolation import names_in
 from flyte_nb.notebook.kernel.kernel import Kernel
 from flyte_nb.notebook.shell.task_cell import define
 
@@ -42,8 +43,8 @@ def register(kernel: Kernel) -> "Callable[[], None]":
     """Add the magics to the kernel's shell; the result takes them away."""
     commands = handlers()
 
-    def flyte(line: str) -> Any:
-        arguments = parse(line)
+    def flyte(line: str, local_ns: "Mapping[str, Any] | None" = None) -> Any:
+        arguments = parse(line).within(names_in(kernel.namespace, local_ns))
         return commands[arguments.command.name](kernel, arguments)
 
     flyte.__doc__ = (  # what `%flyte?` shows
@@ -63,6 +64,11 @@ def register(kernel: Kernel) -> "Callable[[], None]":
         __tracebackhide__ = True
         define(kernel, line, cell)
 
+    from IPython.core.magic import needs_local_scope, no_var_expand
+
+    no_var_expand(flyte)
+    no_var_expand(task)
+    needs_local_scope(flyte)
     shell = kernel.shell
     shell.register_magic_function(flyte, "line", "flyte")
     shell.register_magic_function(task, "cell", "task")

@@ -69,11 +69,11 @@ def from_data(data: Any, type: LiteralType, place: str = "") -> Literal:
         return _collection(data, type, place)
     if type.kind == lt.MAP:
         if not isinstance(data, Mapping):
-            raise Unreadable(_at(place, f"is not a mapping: {_quoted(data)}"))
+            raise Unreadable(at_place(place, f"is not a mapping: {quoted(data)}"))
         return Literal(
             li.MAP,
             {
-                str(key): from_data(value, type.value, _below(place, f"{key!r}"))
+                str(key): from_data(value, type.value, below_place(place, f"{key!r}"))
                 for key, value in data.items()
             },
         )
@@ -81,15 +81,15 @@ def from_data(data: Any, type: LiteralType, place: str = "") -> Literal:
         return _union_of(lambda variant: from_data(data, variant, place), data is None, type)
     if is_simple(type, lt.STRUCT):
         if not isinstance(data, Mapping):
-            raise Unreadable(_at(place, f"is not a mapping: {_quoted(data)}"))
+            raise Unreadable(at_place(place, f"is not a mapping: {quoted(data)}"))
         return Literal(li.STRUCT, _json_like(data))
     if isinstance(data, bool) and not is_simple(type, lt.BOOLEAN):
-        raise Unreadable(_at(place, f"is not {_article(type)}: {_quoted(data)}"))
+        raise Unreadable(at_place(place, f"is not {_article(type)}: {quoted(data)}"))
     text = data.isoformat() if isinstance(data, datetime) else _as_text(data)
     try:
         return read(text, type)
     except Unreadable as error:
-        raise Unreadable(_at(place, str(error))) from None
+        raise Unreadable(at_place(place, str(error))) from None
 
 
 def write(literal: Literal, type: LiteralType) -> str:
@@ -131,7 +131,7 @@ def _integer(text: str) -> Literal:
     try:
         value = int(text.strip())
     except ValueError:
-        raise Unreadable(f"is not an int: {_quoted(text)}") from None
+        raise Unreadable(f"is not an int: {quoted(text)}") from None
     if not -(2**63) <= value < 2**63:
         raise Unreadable(f"does not fit 64 bits: {value}")
     return Literal(li.INTEGER, value)
@@ -141,7 +141,7 @@ def _float(text: str) -> Literal:
     try:
         return Literal(li.FLOAT, float(text.strip()))
     except ValueError:
-        raise Unreadable(f"is not a float: {_quoted(text)}") from None
+        raise Unreadable(f"is not a float: {quoted(text)}") from None
 
 
 def _boolean(text: str) -> Literal:
@@ -150,7 +150,7 @@ def _boolean(text: str) -> Literal:
         return Literal(li.BOOLEAN, True)
     if spoken in ("false", "no", "off", "0"):
         return Literal(li.BOOLEAN, False)
-    raise Unreadable(f"is neither true nor false: {_quoted(text)}")
+    raise Unreadable(f"is neither true nor false: {quoted(text)}")
 
 
 def _datetime(text: str) -> Literal:
@@ -159,7 +159,7 @@ def _datetime(text: str) -> Literal:
         value = datetime.fromisoformat(spoken)
     except ValueError:
         raise Unreadable(
-            f"is not a date and time: {_quoted(text)}; write 2026-11-01 09:30, in UTC"
+            f"is not a date and time: {quoted(text)}; write 2026-11-01 09:30, in UTC"
         ) from None
     if value.tzinfo is None:
         value = value.replace(tzinfo=timezone.utc)
@@ -168,24 +168,44 @@ def _datetime(text: str) -> Literal:
 
 def _duration(text: str) -> Literal:
     spoken = text.strip().lower()
-    clock = re.fullmatch(r"(-)?(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)", spoken)
-    if clock:
-        sign, hours, minutes, seconds = clock.groups()
-        total = timedelta(hours=int(hours or 0), minutes=int(minutes), seconds=float(seconds))
-        return Literal(li.DURATION, (-total if sign else total) // _MICROSECOND)
-    parts = re.findall(r"(\d+(?:\.\d+)?)\s*(d|h|ms|m|s|us)?", spoken)
-    if not parts or not re.fullmatch(r"(\s*\d+(?:\.\d+)?\s*(d|h|ms|m|s|us)?)+", spoken):
-        raise Unreadable(f"is not a duration: {_quoted(text)}; write 90s, 1h30m or 1:30:00")
+    try:
+        total = _clock(spoken)
+        if total is None:
+            total = _units(spoken)
+    except (OverflowError, ValueError):
+        raise Unreadable(f"is longer than a duration can be: {quoted(text)}") from None
+    if total is None:
+        raise Unreadable(f"is not a duration: {quoted(text)}; write 90s, 1h30m or 1:30:00")
+    return Literal(li.DURATION, total // _MICROSECOND)
+
+
+def _clock(spoken: str) -> "timedelta | None":
+    """Return `1:30:00`, also with days before it, as `str` writes a timedelta."""
+    found = re.fullmatch(
+        r"(?:([-+]?\d+) days?,? *)?([-+])?(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)", spoken
+    )
+    if found is None:
+        return None
+    days, sign, hours, minutes, seconds = found.groups()
+    clock = timedelta(hours=int(hours or 0), minutes=int(minutes), seconds=float(seconds))
+    return timedelta(days=int(days or 0)) + (-clock if sign == "-" else clock)
+
+
+def _units(spoken: str) -> "timedelta | None":
+    """Return `90s`, `1h30m`, `-1.5 d`; a number alone is seconds."""
+    found = re.fullmatch(r"([-+])?((?:\s*\d+(?:\.\d+)?\s*(?:d|h|ms|m|s|us)?)+)", spoken)
+    if found is None:
+        return None
     names = {"d": "days", "h": "hours", "m": "minutes", "ms": "milliseconds", "us": "microseconds"}
     total = timedelta()
-    for number, unit in parts:
+    for number, unit in re.findall(r"(\d+(?:\.\d+)?)\s*(d|h|ms|m|s|us)?", found[2]):
         total += timedelta(**{names.get(unit, "seconds"): float(number)})
-    return Literal(li.DURATION, total // _MICROSECOND)
+    return -total if found[1] == "-" else total
 
 
 def _none(text: str) -> Literal:
     if text.strip() not in ("", "None", "null", "~"):
-        raise Unreadable(f"is not None: {_quoted(text)}")
+        raise Unreadable(f"is not None: {quoted(text)}")
     return NOTHING
 
 
@@ -220,9 +240,9 @@ _COLUMNS = {
 
 def _collection(data: Any, type: LiteralType, place: str) -> Literal:
     if isinstance(data, str) or not isinstance(data, Sequence):
-        raise Unreadable(_at(place, f"is not a list: {_quoted(data)}"))
+        raise Unreadable(at_place(place, f"is not a list: {quoted(data)}"))
     items = [
-        from_data(item, type.value, _below(place, f"item {number}"))
+        from_data(item, type.value, below_place(place, f"item {number}"))
         for number, item in enumerate(data, start=1)
     ]
     if type.value.kind == lt.SIMPLE and type.value.value in _COLUMNS:
@@ -327,7 +347,8 @@ def _required(text: str, what: str) -> str:
     return text.strip()
 
 
-def _quoted(value: Any) -> str:
+def quoted(value: Any) -> str:
+    """Return the value in quotes for a message, shortened."""
     text = str(value)
     return f"“{text if len(text) <= 40 else text[:39] + '…'}”"
 
@@ -337,9 +358,11 @@ def _article(type: LiteralType) -> str:
     return f"an {spoken}" if spoken[:1] in "aeiou" else f"a {spoken}"
 
 
-def _at(place: str, message: str) -> str:
+def at_place(place: str, message: str) -> str:
+    """Return the message with the place before it, if there is one."""
     return f"{place} {message}" if place else message
 
 
-def _below(place: str, step: str) -> str:
+def below_place(place: str, step: str) -> str:
+    """Return the place of a part."""
     return f"{place}, {step}" if place else step
