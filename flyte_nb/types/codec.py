@@ -106,9 +106,8 @@ def mismatch(codec: Codec, value: Any) -> CodecError:
             f"{spell(codec.python_type)} was defined anew in between: run the cells of the tasks that"
             " name it again, and make the value anew."
         )
-    return CodecError(
-        f"Expected {spell(codec.python_type)}, got {spell(type(value))} {show(value)}.", hint=hint
-    )
+    got = "None" if value is None else f"{spell(type(value))} {show(value)}"
+    return CodecError(f"Expected {spell(codec.python_type)}, got {got}.", hint=hint)
 
 
 def redefined(python_type: Any, value: Any) -> bool:

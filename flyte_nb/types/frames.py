@@ -12,8 +12,11 @@ from flyte_nb.api.literal_types import LiteralType, StructuredDatasetType
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.types.codec import Codec, mismatch, no_data, spell
+from flyte_nb.types.frame_checks import HINT, check, culprits
 
 _PARQUET = "parquet"
+_ARROWS = (ValueError, TypeError, ArithmeticError, NotImplementedError, KeyError)
+"""What pyarrow's errors are to Python."""
 _PART = "00000"  # a dataset is a folder; flytekit calls its one file so
 
 
@@ -49,10 +52,10 @@ class FrameCodec(Codec):
             self.write(value, os.path.join(folder, _PART))
         except ImportError as error:
             raise _no_parquet(self.python_type) from error
-        except (ValueError, TypeError) as error:  # pyarrow's own errors are both
+        except _ARROWS as error:
+            said = culprits(value) or str(error).rstrip(".")
             raise CodecError(
-                f"The {spell(self.python_type)} cannot be written as parquet: {error}.",
-                hint="Name columns with text and give each one type, or declare Any to pickle it.",
+                f"The {spell(self.python_type)} cannot be written as parquet: {said}.", hint=HINT
             ) from error
         return Literal(literals.STRUCTURED_DATASET, (data.upload(folder), self._stored))
 
@@ -67,11 +70,12 @@ class FrameCodec(Codec):
                 f"The dataset at {uri} is stored as {dataset.format}; parquet can be read here.",
                 hint="Store it as parquet, or take it as a FlyteFile.",
             )
+        path = data.download(uri)
         try:
-            return self.read(data.download(uri))
+            return self.read(path)
         except ImportError as error:
             raise _no_parquet(self.python_type) from error
-        except ValueError as error:
+        except (*_ARROWS, OSError) as error:
             raise CodecError(f"The dataset at {uri} cannot be read as parquet: {error}.") from error
 
     def with_columns(self, columns: "tuple[tuple[str, LiteralType], ...]") -> "FrameCodec":
@@ -86,6 +90,7 @@ class PandasCodec(FrameCodec):
     """pandas.DataFrame."""
 
     def write(self, value: Any, path: str) -> None:
+        check(value)
         value.to_parquet(path)
 
     def read(self, path: str) -> Any:

@@ -9,7 +9,7 @@ from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literal_types import LiteralType
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
-from flyte_nb.types.codec import Codec, mismatch, spell
+from flyte_nb.types.codec import Codec, NeedsStore, mismatch, spell
 from flyte_nb.types.containers import msgpack_struct
 from flyte_nb.types.structs import part_codec, plain_struct, struct_literal
 
@@ -83,11 +83,19 @@ class DataclassCodec(Codec):
     def schema(self) -> "dict[str, Any]":
         missing = sys.modules["dataclasses"].MISSING
         properties = {}
+        wrong: list[tuple[_Field, CodecError]] = []
         for field in self._fields:
             described = field.codec.schema()
             if field.default is not missing:
-                described["default"] = _plain_default(field)
+                try:
+                    described["default"] = _plain_default(field)
+                except NeedsStore:
+                    pass  # a file on this machine, which is uploaded when the default is used
+                except CodecError as error:
+                    wrong.append((field, error))
             properties[field.name] = described
+        if wrong:
+            raise _wrong_defaults(self.python_type, wrong)
         schema: dict[str, Any] = {
             "type": "object",
             "title": self.python_type.__name__,
@@ -156,6 +164,27 @@ def _field_type(annotation: Any, registry: "CodecLookup") -> "LiteralType | None
         return registry.quiet.codec(annotation).literal_type
     except CodecError:
         return None
+
+
+def _wrong_defaults(python_type: Any, wrong: "list[tuple[_Field, CodecError]]") -> CodecError:
+    """Return the error for fields whose defaults their types do not have, with what to write."""
+    names = [field.name for field, _ in wrong]
+    listed = ", ".join(names[:-1]) + (" and " if names[1:] else "") + names[-1]
+    subject, verb = (
+        (f"The fields {listed}", "have") if names[1:] else (f"The field {listed}", "has")
+    )
+    reasons = [f"{field.name}: {error.bare_message.rstrip('.')}" for field, error in wrong]
+    return CodecError(
+        f"{subject} of {spell(python_type)} {verb} a default that does not fit: {'; '.join(reasons)}.",
+        hint=" ".join(_better_default(field, error) for field, error in wrong),
+    )
+
+
+def _better_default(field: _Field, error: CodecError) -> str:
+    spelled = spell(field.codec.python_type)
+    if field.default is None:
+        return f"Write {field.name}: {spelled} | None = None."
+    return error.hint or f"Give {field.name} a default of the type {spelled}."
 
 
 def _plain_default(field: _Field) -> Any:

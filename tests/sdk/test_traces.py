@@ -478,7 +478,7 @@ def test_parts_that_a_value_does_not_have_are_problems():
 @pytest.mark.parametrize(
     ("annotation", "value", "message"),
     [
-        ("int", "None", "Expected int, got None None."),
+        ("int", "None", "Expected int, got None."),
         ("None", "inc(a=n)", "It returns <promise inc(): int>, and its signature has no output."),
         ("tuple[int, int]", "inc(a=n)", "It has 2 outputs, and returns"),
         ("tuple[int, int]", "(1, 2, 3)", "It has 2 outputs, and returns 3 values."),

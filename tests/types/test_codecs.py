@@ -586,3 +586,29 @@ def test_codecs_load_no_library_that_the_user_did_not():
         [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@dataclasses.dataclass
+class WrongDefaults:
+    xs: list[str] = None  # type: ignore[assignment]
+    n: int = "a"  # type: ignore[assignment]
+    right: Optional[int] = None
+
+
+@dataclasses.dataclass
+class WithFile:
+    file: FlyteFile = FlyteFile(__file__)  # noqa: RUF009 - as people write it
+
+
+def test_every_field_whose_default_does_not_fit_is_named_with_what_to_write(registry):
+    with pytest.raises(
+        CodecError, match=r"The fields xs and n of .*WrongDefaults have a default"
+    ) as e:
+        registry.codec(WrongDefaults)
+    assert "xs: Expected list[str], got None; " in e.value.bare_message
+    assert "n: Expected int, got str 'a'." in e.value.bare_message
+    assert e.value.hint == ("Write xs: list[str] | None = None. Give n a default of the type int.")
+
+
+def test_a_default_that_has_to_be_uploaded_first_makes_no_dataclass_unusable(registry):
+    assert "default" not in registry.codec(WithFile).schema()["properties"]["file"]

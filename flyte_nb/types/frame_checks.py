@@ -1,0 +1,191 @@
+"""What parquet cannot hold of a pandas frame, said before it is lost, and in words.
+
+pyarrow writes some columns as something else without an error: a dict gets the keys of all others, a set
+becomes a list, the label `1` becomes `"1"`, a time is cut from a date. Those are refused by name.
+"""
+
+import json
+import warnings
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
+
+from flyte_nb.api.errors import CodecError
+from flyte_nb.types.codec import spell
+
+HINT = (
+    "Name columns with text and give each one type, or declare the frame as Any, which pickles it."
+)
+
+_FAMILIES = {
+    "float": "number",
+    "int": "number",
+    "list": "list",
+    "tuple": "list",
+    "ndarray": "list",
+    "Timestamp": "datetime",
+}
+"""Classes by name that parquet holds side by side; every other class is its own family."""
+_SHOWN = 3
+
+
+def check(frame: Any) -> None:
+    """Check that reading the frame again would give the same values.
+
+    Raises:
+        CodecError: parquet would change some; the message names every column and says how.
+    """
+    wrong = _labels(frame)
+    wrong += [
+        f"the column {label!r} holds {said}"
+        for label, values in _object_columns(frame)
+        for said in [_changed(values)]
+        if said
+    ]
+    if frame.index.nlevels == 1 and _holds_objects(frame.index.dtype):
+        said = _changed(frame.index)
+        wrong += [f"the index holds {said}"] if said else []
+    if frame.attrs:
+        try:
+            json.dumps(frame.attrs)
+        except (TypeError, ValueError) as error:
+            wrong.append(f"its attrs are no JSON ({error})")
+    if wrong:
+        raise CodecError(
+            f"The {spell(type(frame))} cannot be written as parquet as it is: {'; '.join(wrong)}.",
+            hint=HINT,
+        )
+
+
+def culprits(frame: Any) -> str:
+    """Return which columns of a frame or table cannot be written as parquet, and what they hold.
+
+    Asked only after writing it failed; empty when every column can be written alone.
+    """
+    arrow = import_module("pyarrow")
+    found = []
+    for number in range(frame.shape[1]):
+        try:
+            if hasattr(frame, "iloc"):
+                label = frame.columns[number]
+                part = frame.iloc[:, [number]]
+                _written(arrow.Table.from_pandas(part, preserve_index=False))
+            else:
+                label = frame.column_names[number]
+                _written(frame.select([number]))
+        except Exception:  # noqa: BLE001 - whatever pyarrow raises, the column is at fault
+            held = frame.iloc[:, number] if hasattr(frame, "iloc") else frame.field(number).type
+            found.append(f"the column {label!r} holds {_held(held)}")
+    return "; ".join(found)
+
+
+def _written(table: Any) -> None:
+    parquet = import_module("pyarrow.parquet")
+    parquet.write_table(table, import_module("pyarrow").BufferOutputStream())
+
+
+def _labels(frame: Any) -> "list[str]":
+    """Return what happens to the columns' names; only names that are no text can change."""
+    labels = list(frame.columns)
+    if all(type(label) is str for label in labels):
+        twice = sorted({label for label in labels if labels.count(label) > 1})
+        return [f"several columns are called {', '.join(map(repr, twice))}"] if twice else []
+    arrow = import_module("pyarrow")
+    empty = type(frame)(columns=frame.columns)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of names of mixed types, which are refused here
+            read = list(arrow.Table.from_pandas(empty).to_pandas().columns)
+    except Exception:  # noqa: BLE001 - whatever pyarrow and pandas raise
+        return [f"the columns' names are of {_listed(_names(map(type, labels)))}"]
+    changed = [
+        f"the column {before!r} would be called {after!r}"
+        for before, after in zip(labels, read, strict=True)
+        if type(before) is not type(after) or (before != after and before == before)
+    ]
+    return changed[:_SHOWN]
+
+
+def _object_columns(frame: Any) -> "Iterable[tuple[Any, Any]]":
+    for number, dtype in enumerate(frame.dtypes):
+        if _holds_objects(dtype):
+            yield frame.columns[number], frame.iloc[:, number]
+
+
+def _changed(values: "Iterable[Any]") -> str:
+    """Return what in the values parquet would change; empty when nothing."""
+    kept = [value for value in values if not _is_missing(value)]
+    kinds = set(map(type, kept))
+    if kinds & {set, frozenset}:
+        return "sets, which become lists"
+    families = {_family(kind) for kind in kinds}
+    if len(families) > 1:
+        return _listed(_names(kinds))
+    if families == {"datetime"} and len({value.tzinfo is None for value in kept}) > 1:
+        return "times with and without a time zone"
+    if families == {"dict"}:
+        return _changed_dicts(kept)
+    if families == {"list"}:
+        said = _changed(item for value in kept for item in _items(value))
+        return f"lists of {said}" if said else ""
+    return ""
+
+
+def _changed_dicts(values: "list[dict[Any, Any]]") -> str:
+    keys = {frozenset(value) for value in values}
+    if len(keys) > 1:
+        odd = frozenset.union(*keys) - frozenset.intersection(*keys)
+        shown = _listed(sorted(map(repr, odd))[:_SHOWN])
+        return f"dicts with different keys ({shown}), of which each would get all"
+    for key in next(iter(keys), frozenset()):
+        said = _changed(value[key] for value in values)
+        if said:
+            return f"dicts that hold at {key!r} {said}"
+    return ""
+
+
+def _items(value: Any) -> "Iterable[Any]":
+    """Return what is in a list; of an array of numbers nothing has to be looked at."""
+    dtype = getattr(value, "dtype", None)
+    if dtype is None:
+        return value
+    return value if _holds_objects(dtype) and value.ndim == 1 else ()
+
+
+def _holds_objects(dtype: Any) -> bool:
+    return str(dtype) == "object"
+
+
+def _held(values: Any) -> str:
+    """Return what is in a column that cannot be written."""
+    dtype = getattr(values, "dtype", values)
+    if str(dtype) == "category":
+        return f"a category of {_held(values.cat.categories)}"
+    if not _holds_objects(dtype):
+        return f"values of {dtype}"
+    kept = [value for value in values if not _is_missing(value)]
+    if any(isinstance(value, int) and value.bit_length() > 64 for value in kept):
+        return "ints of more than 64 bits"
+    return _changed(kept) or f"values of {_listed(_names(map(type, kept)))}"
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether it is `None`, NaN, `pandas.NA` or `pandas.NaT`, which stand beside anything."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float) and value != value
+
+
+def _family(kind: type) -> str:
+    name = kind.__name__
+    if kind.__module__ == "numpy" and name != "ndarray":
+        name = name.rstrip("0123456789_").removeprefix("u")
+    return _FAMILIES.get(name, name)
+
+
+def _names(kinds: "Iterable[type]") -> "list[str]":
+    return sorted({spell(kind) for kind in kinds})
+
+
+def _listed(names: "list[str]") -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
