@@ -52,10 +52,12 @@ class FlyteNbError(Exception):
 
 class _WithProblems(FlyteNbError):
     def __init__(self, message: str, problems: "Sequence[Problem]") -> None:
-        from flyte_nb.api.problems import as_text
+        from flyte_nb.api.problems import as_text, unique
 
-        super().__init__(f"{message}\n{as_text(problems)}")
-        self.problems = tuple(problems)
+        self.problems = unique(problems)
+        super().__init__(f"{message}\n{as_text(self.problems)}")
+        self.is_shown = False
+        """Whether what is displayed beside the error lists the problems."""
 
 
 class CompileFailed(_WithProblems):

@@ -24,6 +24,11 @@ class Problem(NamedTuple):
     """The description as Flyte's own compiler words it; other clients parse it."""
 
 
+def unique(problems: "Iterable[Problem]") -> "tuple[Problem, ...]":
+    """Return each problem once, in order: a task that several workflows use tells its own to each."""
+    return tuple(dict.fromkeys(problems))
+
+
 def as_text(problems: Iterable[Problem]) -> str:
     """The problems as numbered lines, for `text/plain`, logs and terminals."""
     lines = []

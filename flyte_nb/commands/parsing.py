@@ -18,7 +18,25 @@ from flyte_nb.commands.targets import HELP
 
 Command = Callable[[argparse.Namespace], int]
 Add = Callable[[Command], argparse.ArgumentParser]
-"""Adds a command by its function, whose name and first line it gets."""
+"""Adds a command by its function, whose name it gets."""
+
+_SAID: "dict[Command, str]" = {
+    bundle: "Look after staged bundles: list them, verify their bytes, remove what nobody needs.",
+    compile: "Compile modules, notebooks and specs here; nothing is sent.",
+    down: "Stop the local backend; what runs goes on, and is taken up at the next start.",
+    executions: "List the latest executions.",
+    launch: "Launch a registered launch plan or task.",
+    logs: "Print what an execution's attempts printed.",
+    quickstart: "Open the quickstart notebook, or execute it here.",
+    register: "Register what modules, notebooks or spec files define.",
+    serialize: "Write specs that flytectl and flyte-nb register.",
+    status: "Say what is configured and whether it answers; starts nothing.",
+    terminate: "Abort an execution.",
+    up: "Start the local backend, if it does not run.",
+    version: "Print the release.",
+    watch: "Follow an execution until it has ended.",
+}
+"""What each command does. Not its docstring: `python -OO` has none."""
 
 _START = """\
 start here:
@@ -79,7 +97,7 @@ def parser() -> argparse.ArgumentParser:
     commands = made.add_subparsers(required=True, metavar="COMMAND", title="commands")
 
     def add(command: Command) -> argparse.ArgumentParser:
-        said = (command.__doc__ or "").splitlines()[0]
+        said = _SAID[command]
         examples = _EXAMPLES.get(command, ())
         added = commands.add_parser(
             command.__name__,

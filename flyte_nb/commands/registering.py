@@ -43,7 +43,8 @@ def register(options: argparse.Namespace) -> int:
 
 
 def _print_entity(entity: "RegisteredEntity") -> None:
-    out(f"{entity.state:<10}{entity.id.resource_type:<12}{entity.id.name}  ({entity.why})")
+    why = entity.why_beside_problems
+    out(f"{entity.state:<10}{entity.id.resource_type:<12}{entity.id.name}  ({why})")
     for warning in entity.warnings:
         out(f"          warning: {warning}")
 

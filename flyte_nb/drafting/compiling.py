@@ -7,7 +7,7 @@ from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 from flyte_nb.api.errors import CompileFailed
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.ports import DataAccess, Entity
-from flyte_nb.api.problems import Problem
+from flyte_nb.api.problems import Problem, unique
 from flyte_nb.api.specs import TaskTemplate, WorkflowTemplate
 from flyte_nb.drafting.draft import Draft
 from flyte_nb.drafting.drafts import Drafts
@@ -64,17 +64,17 @@ def compile_entity(
             name=name,
             template=template,
             closure=None,
-            problems=(*error.problems, *extra),
+            problems=unique((*error.problems, *extra)),
         )
     own = next(item for item in drafts if item.key == (entity.resource_type, name))
     problems = list(own.problems)
     problems.extend(problem for draft in drafts if draft is not own for problem in draft.problems)
-    problems.extend(problem for problem in extra if problem not in problems)
+    problems.extend(extra)
     return Compiled(
         entity=entity,
         name=name,
         template=own.spec if isinstance(own.spec, (WorkflowTemplate, TaskTemplate)) else None,
         closure=own.closure if not problems else None,
-        problems=tuple(problems),
+        problems=unique(problems),
         drafts=tuple(drafts),
     )

@@ -8,7 +8,7 @@ from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 
 from flyte_nb.api.identifiers import Identifier
 from flyte_nb.api.ports import Entity
-from flyte_nb.api.problems import Problem
+from flyte_nb.api.problems import Problem, unique
 from flyte_nb.api.specs import LaunchPlanSpec, TaskTemplate, WorkflowTemplate
 from flyte_nb.bundle.command import with_index_uri
 from flyte_nb.bundle.pack import PackedTask
@@ -64,6 +64,6 @@ def with_index(draft: Draft, index_uri: str) -> Draft:
     return draft._replace(message=message)
 
 
-def all_problems(drafts: "Sequence[Draft]") -> "list[Problem]":
-    """Return every problem of every draft."""
-    return [problem for draft in drafts for problem in draft.problems]
+def all_problems(drafts: "Sequence[Draft]") -> "tuple[Problem, ...]":
+    """Return every problem of every draft, each once."""
+    return unique(problem for draft in drafts for problem in draft.problems)

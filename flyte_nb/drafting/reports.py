@@ -8,7 +8,7 @@ from flyte_nb.api.errors import CodecError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
 from flyte_nb.api.nodes import ADDED_NODES
 from flyte_nb.api.ports import DataAccess, Entity
-from flyte_nb.api.problems import Problem
+from flyte_nb.api.problems import Problem, unique
 from flyte_nb.api.specs import Location, WorkflowTemplate
 from flyte_nb.compiler.digests import digest
 from flyte_nb.discovery.specs.spec import Spec
@@ -82,7 +82,7 @@ class Report(NamedTuple):
     def all_problems(self) -> "tuple[Problem, ...]":
         """Every problem, those of the entities after the others."""
         own = (problem for entity in self.entities for problem in entity.problems)
-        return (*self.problems, *own)
+        return unique((*self.problems, *own))
 
     @property
     def ok(self) -> bool:

@@ -64,7 +64,14 @@ def registration(
     )
     return _bundle(
         card,
-        "\n".join([registration_card.text(registration, running=running, dry_run=dry_run), *notes]),
+        "\n".join(
+            [
+                registration_card.text(
+                    registration, running=running, dry_run=dry_run, humanize=humanize
+                ),
+                *notes,
+            ]
+        ),
     )
 
 

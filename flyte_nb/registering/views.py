@@ -26,6 +26,14 @@ class RegisteredEntity(NamedTuple):
     captured: "tuple[Any, ...]" = ()
     """What a task's function takes along: `bundle.pack.Captured` values."""
 
+    @property
+    def why_beside_problems(self) -> str:
+        """Why it is in its state, for a row above its problems: what they say is not repeated."""
+        if self.problems and self.why == self.problems[0].message:
+            count = len(self.problems)
+            return "1 problem" if count == 1 else f"{count} problems"
+        return self.why
+
 
 class Registration(NamedTuple):
     """The outcome of one registration, in dependency order."""

@@ -9,6 +9,7 @@ import io
 import re
 import symtable
 import tokenize
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from flyte_nb.sdk.task import Task, task
@@ -110,6 +111,7 @@ def function_source(signature: CellSignature, body: str, *, filename: str = "<ce
     if not tree.body:
         indented.append(_INDENT + "pass")
     names = signature.output_names
+    _refuse_what_no_function_has(tree, body, filename)
     if names:
         _refuse_return(tree, body, filename)
         comma = "," if len(signature.outputs) > 1 and len(names) == 1 else ""
@@ -319,20 +321,58 @@ def _annotation(signature: CellSignature) -> str:
 
 
 def _refuse_return(tree: ast.Module, body: str, filename: str) -> None:
-    waiting: list[ast.AST] = list(tree.body)
+    for node in _own_nodes(tree):
+        if isinstance(node, ast.Return):
+            raise _wrong_node(
+                "The outputs are names that the cell sets; remove the return.", node, body, filename
+            )
+
+
+def _refuse_what_no_function_has(tree: ast.Module, body: str, filename: str) -> None:
+    """Refuse what a notebook's cell may have at its top, and a task's function not."""
+    for node in _own_nodes(tree):
+        if isinstance(node, (ast.Await, ast.AsyncFor, ast.AsyncWith)) or (
+            isinstance(node, ast.comprehension) and node.is_async
+        ):
+            at = node.iter if isinstance(node, ast.comprehension) else node
+            raise _wrong_node(
+                "A task's cell runs without an event loop, so it cannot await by itself. Put it into"
+                " async def main(): …, and write asyncio.run(main()).",
+                at,
+                body,
+                filename,
+            )
+        if isinstance(node, (ast.Yield, ast.YieldFrom)):
+            raise _wrong_node(
+                "A task's cell gives its outputs by name, and yields nothing; collect the values in a"
+                " list.",
+                node,
+                body,
+                filename,
+            )
+        if isinstance(node, ast.ImportFrom) and any(each.name == "*" for each in node.names):
+            raise _wrong_node(
+                f"A task's cell is a function, where Python has no import *. Write import"
+                f" {node.module or '…'}, or name what you need.",
+                node,
+                body,
+                filename,
+            )
+
+
+def _own_nodes(tree: ast.Module) -> "Iterator[ast.AST]":
+    """Yield the parts of the cell's own code, without functions and classes in it, in order."""
+    waiting: list[ast.AST] = list(reversed(tree.body))
     while waiting:
         node = waiting.pop()
-        if isinstance(node, ast.Return):
-            text = _lines(body)[node.lineno - 2]
-            raise _wrong(
-                "The outputs are names that the cell sets; remove the return.",
-                text,
-                node.col_offset,
-                filename,
-                line=node.lineno,
-            )
+        yield node
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
-            waiting.extend(ast.iter_child_nodes(node))
+            waiting.extend(reversed(list(ast.iter_child_nodes(node))))
+
+
+def _wrong_node(message: str, node: "ast.stmt | ast.expr", body: str, filename: str) -> SyntaxError:
+    text = _lines(body)[node.lineno - 2]
+    return _wrong(message, text, node.col_offset, filename, line=node.lineno)
 
 
 def _check_outputs(signature: CellSignature, source: str, filename: str) -> None:

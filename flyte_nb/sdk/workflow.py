@@ -77,6 +77,7 @@ class Workflow(Callee):
             version_of: the version by which an entity is referred to.
             data: where constants that need a file are stored; without it they are problems.
         """
+        from flyte_nb.api.problems import unique
         from flyte_nb.api.specs import WorkflowTemplate
         from flyte_nb.sdk.drafts import entity_name, finished, identify
         from flyte_nb.sdk.finishing import bind_outputs, check_ids
@@ -98,7 +99,7 @@ class Workflow(Callee):
             interruptible=self.options.interruptible,
             description=_description(self),
         )
-        return Trace(template, frame.entities, tuple(frame.problems))
+        return Trace(template, frame.entities, unique(frame.problems))
 
     def _run_body(self, frame: "Frame", signature: "TaskSignature") -> "tuple[Any, bool]":
         from flyte_nb.api.specs import OutputReference

@@ -43,7 +43,13 @@ def call(
     __tracebackhide__ = True  # IPython and pytest leave such frames out of what they show
     signature = signature_of(task, registry)
     arguments = decode(task, signature, inputs, data)
-    returned = carried_out(function or task.function, arguments, runner)
+    try:
+        returned = carried_out(function or task.function, arguments, runner)
+    except TaskFailed as failed:
+        unset = failures.output_not_set(task, failed.__cause__)
+        if unset is not None:
+            raise TaskFailed(unset) from failed.__cause__
+        raise
     return encode(task, signature, returned, data)
 
 

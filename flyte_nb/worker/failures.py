@@ -22,7 +22,9 @@ from flyte_nb.worker.interrupts import TaskInterrupted
 
 if TYPE_CHECKING:
     from traceback import TracebackException
-    from types import TracebackType
+    from types import CodeType, TracebackType
+
+    from flyte_nb.sdk.task import Task
 
 _BOOTSTRAP = "flyte_nb/worker/bootstrap.py"
 
@@ -94,6 +96,47 @@ def output_mismatch(task_name: str, variable: str, error: CodecError) -> ErrorIn
 def output_shape(task_name: str, error: Exception) -> ErrorInfo:
     """What was returned does not have the outputs that the signature names."""
     return ErrorInfo("USER:OutputTypeMismatch", f"{task_name} returned wrongly: {error}", USER)
+
+
+def output_not_set(task: "Task", error: "BaseException | None") -> "ErrorInfo | None":
+    """Return the failure of a `%%task` cell that ended without one of its outputs.
+
+    Python says it of a line that the cell does not have: the `return` that is put below its body.
+    """
+    if not isinstance(error, UnboundLocalError):
+        return None
+    code = getattr(task.function, "__code__", None)
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    if code is None or at is None or at.tb_frame.f_code is not code or code.co_firstlineno != 1:
+        return None
+    lines = [(start, line) for start, _, line in code.co_lines() if line is not None]
+    named = [name for name in task.options.output_names if f"'{name}'" in str(error)]
+    if not named or at.tb_lineno != max(line for _, line in lines):
+        return None
+    places = _assignments(code, named[0])
+    where = (
+        f" It is set in line {' and '.join(map(str, places))} of the cell only." if places else ""
+    )
+    message = (
+        f"{task.short_name}() ended without its output {named[0]}: no line that ran sets it.{where}"
+        f" Set it in every branch, or write {named[0]} = … before them."
+    )
+    return ErrorInfo("USER:OutputNotSet", message, USER)
+
+
+def _assignments(code: "CodeType", name: str) -> "list[int]":
+    """Return the lines in which a function sets a variable."""
+    import dis
+
+    starts = [(start, line) for start, _, line in code.co_lines() if line is not None]
+    lines = set()
+    for step in dis.get_instructions(code):
+        held = step.argval if isinstance(step.argval, tuple) else (step.argval,)
+        if step.opname.startswith("STORE_") and name in held:
+            lines.add(max(start for start in starts if start[0] <= step.offset)[1])
+    return sorted(lines)
 
 
 def not_written(what: str, path: str, error: OSError) -> BundleError:

@@ -160,6 +160,16 @@ def test_every_option_of_every_command_says_what_it_is_for():
         assert name == "execute" or made.description
 
 
+def test_the_help_needs_no_docstrings():
+    done = subprocess.run(
+        [sys.executable, "-OO", "-m", "flyte_nb", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Compile modules, notebooks and specs here" in done.stdout
+
+
 def test_a_wrong_input_names_it(command, pipeline):
     command("register", "cli_pipeline")
     code, _, err = command("launch", "cli_pipeline.wf", "n=two", "m=1")

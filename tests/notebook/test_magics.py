@@ -7,7 +7,12 @@ import traceback
 import pytest
 
 from flyte_nb.api.errors import RegistrationFailed, RemoteError, UsageError
+from flyte_nb.api.identifiers import Identifier
+from flyte_nb.api.problems import Problem
+from flyte_nb.api.specs import Location
+from flyte_nb.notebook.kernel.failures import rendered
 from flyte_nb.notebook.shell import extension
+from flyte_nb.registering.views import RegisteredEntity
 
 _PIPELINE_WITHOUT_FIT = """
 from flyte_nb import task
@@ -22,6 +27,52 @@ def test_registering_shows_what_is_new_and_then_that_nothing_changed(pipeline):
     assert "✓ churn.pipeline  workflow     new        first time" in pipeline.shown()
     pipeline.run("%flyte register")
     assert "= churn.pipeline  workflow     unchanged" in pipeline.shown()
+
+
+def test_a_problem_is_told_once_however_many_workflows_have_it(notebook):
+    nb = notebook(real_compiler=True)
+    nb.run(_WRONG)
+    nb.run("%flyte compile", cell_id="c1")
+    for said in (nb.shown(), nb.html()):
+        assert said.count("tuple cannot travel") == 1
+    error = nb.fails("one(n=1)")
+    assert str(error).count("tuple cannot travel") == 1
+    problems = nb.run("one.trace(__import__('flyte_nb').connect().registry).problems")
+    assert len(problems) == 1
+
+
+_WRONG = """
+from flyte_nb import task, workflow
+@task
+def bad(n: int) -> tuple:
+    return n
+@workflow
+def one(n: int) -> None:
+    bad(n=n)
+    bad(n=n)
+@workflow
+def two(n: int) -> None:
+    one(n=n)
+    bad(n=n)
+"""
+
+
+def test_what_the_panel_lists_is_not_listed_by_the_error_again(pipeline, monkeypatch):
+    def refuse(*entities, on_progress, dry_run):
+        place = Location("<ipython-input-1-abc>", 3)
+        problem = Problem("Refused", "It is wrong.", location=place)
+        name = Identifier("task", "p", "d", "churn.fit")
+        on_progress(RegisteredEntity(name, "failed", "It is wrong.", problems=(problem,)))
+        raise RegistrationFailed("Nothing was registered.", [problem])
+
+    monkeypatch.setattr(pipeline.session, "register", refuse)
+    error = pipeline.fails("%flyte register")
+    assert pipeline.shown().count("It is wrong.") == 1
+    assert "failed     1 problem" in pipeline.shown()
+    assert pipeline.html().count("It is wrong.") == 1
+    lines = "\n".join(rendered(error, None, pipeline.kernel.cells))
+    assert "It is wrong." not in lines
+    assert "The problem is listed above." in lines
 
 
 def test_a_dry_run_registers_nothing(pipeline):

@@ -150,6 +150,12 @@ def test_an_empty_body_is_a_task_that_does_nothing():
         ("f()", "x = 1\n!ls", "A task runs without IPython", 3),
         ("f()", "%time x = 1", "A task runs without IPython", 2),
         ("f()", "x = 1\ny = = 2", "invalid syntax", 3),
+        ("f() -> x: int", "import a\nx = 1 + await a.b()", "cannot await by itself", 3),
+        ("f()", "if 1:\n  async with a: pass", "asyncio.run", 3),
+        ("f()", "async for x in y:\n    pass", "asyncio.run", 2),
+        ("f() -> x: list", "x = [i\n  async for i in y]", "asyncio.run", 3),
+        ("f() -> x: int", "x = yield 3", "yields nothing", 2),
+        ("f()", "from math import *", "Write import math", 2),
     ],
 )
 def test_a_body_that_cannot_be_a_task_is_refused_with_its_line(line, body, message, place):
@@ -157,6 +163,11 @@ def test_a_body_that_cannot_be_a_task_is_refused_with_its_line(line, body, messa
         function_source(parse(line), body, filename="cell-7")
     assert message in refused.value.msg
     assert refused.value.lineno == place
+
+
+def test_functions_in_a_cell_may_await_and_yield():
+    body = "async def g():\n    await h()\ndef k():\n    yield 1\nx = list(k())"
+    assert define(parse("f() -> x: list[int]"), body, namespace()).function() == [1]
 
 
 def test_outputs_may_be_inputs_imports_functions_and_loop_variables():

@@ -4,7 +4,7 @@ import pytest
 
 from flyte_nb.api.errors import BundleError, RecoverableError, StorageError, TaskFailed
 from flyte_nb.api.literals import Literal
-from flyte_nb.sdk import context
+from flyte_nb.sdk import cell, context
 from flyte_nb.testing.cells import Cells
 from flyte_nb.types.registry import default_registry
 from flyte_nb.worker import failures
@@ -91,6 +91,35 @@ def _failure(cells, error):
 def test_exceptions_are_classified_once(cells, error, code, origin, recoverable):
     info = _failure(cells, error)
     assert (info.code, info.origin, info.recoverable) == (code, origin, recoverable)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("if n > 5:\n    note = 'many'", "It is set in line 3 of the cell only."),
+        ("if n > 5:\n    note, k = 'a', 1\nelif n > 4:\n    note = 'b'", "in line 3 and 5 of"),
+        ("note = 'a'\ndel note", "It is set in line 2"),
+        ("for note in range(0): pass\ndef g(): return note", "It is set in line 2"),
+    ],
+)
+def test_an_output_that_no_line_of_a_task_cell_set_is_named_with_the_lines_that_would(body, said):
+    made = cell.define(
+        cell.parse("score(n: int) -> m: int, note: str"), f"{body}\nm = n", {"__name__": "__main__"}
+    )
+    with pytest.raises(TaskFailed) as caught:
+        _call(made, n=1)
+    assert caught.value.info.code == "USER:OutputNotSet"
+    assert "score() ended without its output note: no line that ran sets it." in str(caught.value)
+    assert said in str(caught.value)
+    assert "write note = … before them" in str(caught.value)
+
+
+def test_another_variable_that_is_not_set_stays_pythons_error():
+    body = "if n > 5:\n    k = 1\nm = k"
+    made = cell.define(cell.parse("score(n: int) -> m: int"), body, {"__name__": "__main__"})
+    with pytest.raises(TaskFailed) as caught:
+        _call(made, n=1)
+    assert caught.value.info.code == "USER:UnboundLocalError"
 
 
 def test_an_interrupt_of_the_notebook_stays_one(cells):

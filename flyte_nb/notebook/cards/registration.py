@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from flyte_nb.api.identifiers import Scope
-from flyte_nb.api.problems import Problem, as_text
+from flyte_nb.api.problems import Problem, as_text, unique
 from flyte_nb.graph.palette import PhaseStyle
 from flyte_nb.notebook.cards import pieces, units
 from flyte_nb.notebook.paper import theme
@@ -49,7 +49,7 @@ def card(
     """
     entities = registration.entities
     title = "Registering" if running else "Would register" if dry_run else "Register"
-    found = [problem for entity in entities for problem in entity.problems]
+    found = _problems(entities)
     return pieces.card(
         pieces.head(title, _where(scope, label), *_counts(entities)),
         pieces.bar((share, style) for share, style in _shares(entities)),
@@ -64,7 +64,13 @@ def card(
     )
 
 
-def text(registration: Registration, *, running: bool = False, dry_run: bool = False) -> str:
+def text(
+    registration: Registration,
+    *,
+    running: bool = False,
+    dry_run: bool = False,
+    humanize: "Callable[[str], str]" = str,
+) -> str:
     """The registration as lines, and unless it goes on the total below them."""
     entities = registration.entities
     if not entities:
@@ -72,15 +78,19 @@ def text(registration: Registration, *, running: bool = False, dry_run: bool = F
     width = max(len(entity.id.name) for entity in entities)
     lines = [
         f"{_STYLES[entity.state].mark} {entity.id.name:<{width}}  {_kind(entity):<11}"
-        f"  {entity.state:<9}  {entity.why}"
+        f"  {entity.state:<9}  {humanize(entity.why_beside_problems)}"
         for entity in entities
     ]
-    found = [problem for entity in entities for problem in entity.problems]
+    found = _problems(entities)
     if found:
-        lines.append(as_text(found))
+        lines.append(humanize(as_text(found)))
     if not running:
         lines.append(_total(registration, dry_run))
     return "\n".join(lines)
+
+
+def _problems(entities: "Sequence[RegisteredEntity]") -> "tuple[Problem, ...]":
+    return unique(problem for entity in entities for problem in entity.problems)
 
 
 def _where(scope: "Scope | None", label: str) -> str:
@@ -132,7 +142,7 @@ def _row(alike: "list[RegisteredEntity]", humanize: "Callable[[str], str]") -> "
     first = alike[0]
     style = _STYLES.get(first.state, theme.UNCHANGED)
     names = ", ".join(entity.id.name for entity in alike)
-    why: Safe = with_code(humanize(first.why), theme.CODE)
+    why: Safe = with_code(humanize(first.why_beside_problems), theme.CODE)
     if first.state == UNCHANGED:
         why = element("span", why, style=theme.SOFT)
     elif first.id.version:

@@ -35,8 +35,10 @@ def register(kernel: Kernel, arguments: Arguments) -> None:
         outcome = session.register(
             *entities, on_progress=panel.settled, on_upload=panel.uploading, dry_run=dry_run
         )
-    except FlyteNbError:
+    except FlyteNbError as error:
         panel.broken_off()
+        if isinstance(error, RegistrationFailed):
+            error.is_shown = panel.lists(error.problems)
         raise
     except KeyboardInterrupt:
         panel.broken_off("Interrupted before an answer came; %flyte register tells what is there.")
@@ -46,7 +48,9 @@ def register(kernel: Kernel, arguments: Arguments) -> None:
         ) from None
     panel.done(outcome)
     if not outcome.ok:
-        raise RegistrationFailed("Not everything was registered:", _problems(outcome))
+        failed = RegistrationFailed("Not everything was registered:", _problems(outcome))
+        failed.is_shown = panel.lists(failed.problems)
+        raise failed
 
 
 def chosen_entities(kernel: Kernel, names: "Sequence[str]") -> "list[Entity]":
@@ -136,8 +140,14 @@ class Panel:
         else:
             self._output.show(at_rest.note(otherwise, notes(self._kernel)))
 
+    def lists(self, problems: "Collection[Problem]") -> bool:
+        """Return whether the panel shows all these problems."""
+        shown = {each for entity in self._entities.values() for each in entity.problems}
+        return shown.issuperset(problems)
+
     def done(self, outcome: Registration) -> None:
         """Show the outcome, and what the cells have to say about it."""
+        self._entities = {entity.id: entity for entity in outcome.entities}
         self._show(outcome, running=False)
 
     def _show(self, registration: Registration, *, running: bool) -> None:

@@ -81,8 +81,10 @@ def rendered(
         return _stopped(error, frames, cells)
     problems = getattr(error, "problems", ())
     title, _, rest = cells.humanize(str(error)).partition("\n")
-    if problems and isinstance(error, (CompileFailed, RegistrationFailed)):
-        rest = "\n".join(problem_lines(problems, cells))
+    if isinstance(error, (CompileFailed, RegistrationFailed)) and problems:
+        count = "problem is" if len(problems) == 1 else f"{len(problems)} problems are"
+        listed = problem_lines(problems, cells)
+        rest = f"The {count} listed above." if error.is_shown else "\n".join(listed)
     lines = [f"{_RED}{_BOLD}{type(error).__name__}{_PLAIN}: {title}"]
     lines += rest.splitlines() if rest else []
     place = _last_place(frames, cells)
