@@ -1,7 +1,9 @@
 from flyte_nb.api.errors import IgnoreOutputs as IgnoreOutputs
 from flyte_nb.api.errors import RecoverableError as RecoverableError
 from flyte_nb.api.errors import UsageError as UsageError
+from flyte_nb.api.identifiers import Identifier as Identifier
 from flyte_nb.api.version import __version__ as __version__
+from flyte_nb.discovery.specs.spec import Spec as Spec
 from flyte_nb.sdk.deck import Deck as Deck
 from flyte_nb.sdk.deck import DeckField as DeckField
 from flyte_nb.sdk.execution_context import current_context as current_context

@@ -26,7 +26,7 @@ def compile(options: argparse.Namespace) -> int:
             " session.compile(wf).closure."
         )
     documents = [_of_notebook(path) for path in targets.notebooks]
-    if targets.modules or targets.specs or targets.problems:
+    if targets.has_code or targets.problems:
         documents.append(_of_code(options, targets))
     whole = _joined(documents)
     wrong = [one["message"] for one in whole["problems"] if one["code"] == WRONG_TARGET]

@@ -155,7 +155,12 @@ def _shared() -> "_Parser":
 
 
 def _add_targets(command: argparse.ArgumentParser) -> None:
-    command.add_argument("targets", nargs="+", metavar="TARGET", help=HELP)
+    command.add_argument(
+        "targets",
+        nargs="*",
+        metavar="TARGET",
+        help=f"{HELP}; registrars of installed packages are always asked, too",
+    )
 
 
 def _add_defining(add: Add) -> None:

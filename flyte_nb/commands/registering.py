@@ -29,7 +29,7 @@ def register(options: argparse.Namespace) -> int:
         from flyte_nb.unattended.notebook_runs import register_notebook
 
         worst = max(worst, register_notebook(notebook, dry_run=options.dry_run, say=out))
-    if targets.modules or targets.specs:
+    if targets.has_code:
         told: Callable[..., None] | None = None if options.output == "json" else _print_entity
         session = session_of(options)
         if options.bake is not None:

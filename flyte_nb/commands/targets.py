@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from flyte_nb.api.errors import UsageError
+from flyte_nb.api.errors import CompileFailed, UsageError
 from flyte_nb.api.ports import Entity
 from flyte_nb.api.problems import Problem
 from flyte_nb.commands.terminal import DONE, FAILED, WRONG
@@ -26,6 +26,11 @@ class Targets(NamedTuple):
     specs: "tuple[str, ...]"
     problems: "tuple[Problem, ...]" = ()
     """What is wrong with targets that are none of these; the others are looked at all the same."""
+
+    @property
+    def has_code(self) -> bool:
+        """Whether there is anything but notebooks, whose kernels ask the registrars themselves."""
+        return bool(self.modules or self.specs) or not (self.notebooks or self.problems)
 
 
 class Found(NamedTuple):
@@ -64,7 +69,13 @@ def sorted_out(targets: "Sequence[str]") -> Targets:
 
 
 def load(targets: Targets, *, version: str = "") -> Found:
-    """Import the modules and read the spec files; what does not import is a problem as well."""
+    """Import the modules, read the spec files, and ask the registrars of installed packages.
+
+    What does not import, and a registrar that fails, is a problem as well.
+
+    Raises:
+        UsageError: there is no target, and nothing else either.
+    """
     entities: dict[int, Any] = {}
     problems = [*targets.problems]
     if targets.modules:
@@ -86,7 +97,28 @@ def load(targets: Targets, *, version: str = "") -> Found:
         read = read_specs(targets.specs)
         entities.update((id(spec), spec.versioned(version)) for spec in read.specs)
         problems += read.problems
+    found, failed = _of_registrars(version) if targets.has_code else ([], [])
+    entities.update((id(entity), entity) for entity in found)
+    problems += failed
+    if not (entities or problems or targets.notebooks):
+        raise UsageError("Name a TARGET: no registrar of an installed package finds any entity.")
     return Found(tuple(entities.values()), tuple(problems))
+
+
+def _of_registrars(version: str) -> "tuple[list[Any], list[Problem]]":
+    """Return what the registrars of installed packages find, and what is wrong with them."""
+    from flyte_nb.discovery.modules import entry_point_registrars
+    from flyte_nb.discovery.specs.spec import Spec
+
+    entities: list[Any] = []
+    try:
+        for registrar in entry_point_registrars():
+            entities += registrar.load(os.environ)
+    except CompileFailed as error:
+        return [], list(error.problems)
+    except UsageError as error:
+        return [], [wrong_target(error)]
+    return [each.versioned(version) if isinstance(each, Spec) else each for each in entities], []
 
 
 def wrong_target(error: UsageError) -> Problem:

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any, NamedTuple
 
 from flyteidl.admin.execution_pb2 import (
@@ -42,6 +42,32 @@ class Context(NamedTuple):
     client: AdminClient
     registry: Registry
     data: KernelData
+
+
+class Watching:
+    """What `execution.watch()` gives: an iterator of views. A notebook shows it as a live tracker."""
+
+    def __init__(
+        self, execution: "Execution", views: "Generator[ExecutionView, None, None]"
+    ) -> None:
+        self.execution = execution
+        self._views = views
+
+    def __iter__(self) -> "Watching":
+        return self
+
+    def __next__(self) -> ExecutionView:
+        return next(self._views)
+
+    def __repr__(self) -> str:
+        return (
+            f"<views of {self.execution.name}: a for loop gets one after every change,"
+            f" %flyte watch {self.execution.name} shows them>"
+        )
+
+    def close(self) -> None:
+        """Stop watching; the execution goes on."""
+        self._views.close()
 
 
 class Execution:
@@ -92,7 +118,7 @@ class Execution:
         assembly.describe(self._outline(own.closure.workflow_id))
         return self._remember(assembly.view(next(self._serials)))
 
-    def watch(self) -> "Iterator[ExecutionView]":
+    def watch(self) -> "Watching":
         """A view now and after every change; ends after the terminal one.
 
         Leaving the loop early stops the watching and leaves the execution alone.
@@ -100,7 +126,7 @@ class Execution:
         Raises:
             RemoteError: FlyteAdmin refused, or stayed away for a minute.
         """
-        return self._watch(None, threading.Event())
+        return Watching(self, self._watch(None, threading.Event()))
 
     def wait(self, timeout: "float | None" = None) -> ExecutionView:
         """Wait until the execution has ended; return its last view.
@@ -231,7 +257,9 @@ class Execution:
             f" %flyte watch {self.name}, or end it with terminate()."
         )
 
-    def _watch(self, deadline: "float | None", stop: threading.Event) -> "Iterator[ExecutionView]":
+    def _watch(
+        self, deadline: "float | None", stop: threading.Event
+    ) -> "Generator[ExecutionView, None, None]":
         if self._last is not None and self._last.is_terminal:
             yield self._last
             return

@@ -67,6 +67,15 @@ def is_available() -> bool:
     return True
 
 
+def require_dot() -> None:
+    """Check that `dot` can be used here. Raises `UsageError` with what to install."""
+    if not is_available():
+        raise UsageError(
+            "The dot engine needs Graphviz: `pip install graphviz` and the `dot` program."
+            " The built-in engine, `layered`, needs neither."
+        )
+
+
 def dot_layout(graph: Graph, *, subtitles: "Mapping[str, str] | None" = None) -> Layout:
     """Return the graph laid out with `dot`.
 
@@ -77,11 +86,7 @@ def dot_layout(graph: Graph, *, subtitles: "Mapping[str, str] | None" = None) ->
     Raises:
         UsageError: when graphviz is not installed, or `dot` fails.
     """
-    if not is_available():
-        raise UsageError(
-            "The dot engine needs Graphviz: `pip install graphviz` and the `dot` program."
-            " The built-in engine, `layered`, needs neither."
-        )
+    require_dot()
     drawn = _DotSource(graph)
     answer = _run(drawn.source(subtitles or {}))
     _, _, width, height = map(float, answer["bb"].split(","))
@@ -177,9 +182,11 @@ def _run(source: str) -> _DotAnswer:
 
     try:
         text = graphviz.Source(source).pipe(format="json", encoding="utf-8", quiet=True)
-    except (graphviz.ExecutableNotFound, graphviz.CalledProcessError) as error:
-        raise UsageError(f"dot could not lay the graph out: {error}") from error
-    answer: _DotAnswer = json.loads(text)
+        answer: _DotAnswer = json.loads(text)
+    except (graphviz.ExecutableNotFound, graphviz.CalledProcessError, OSError, ValueError) as error:
+        raise UsageError(
+            f"dot could not lay the graph out: {error} The built-in engine, `layered`, needs no dot."
+        ) from error
     return answer
 
 

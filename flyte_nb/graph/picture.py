@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.files import write_atomically
 from flyte_nb.api.problems import Problem
-from flyte_nb.graph.dot import dot_layout
+from flyte_nb.graph.dot import dot_layout, require_dot
 from flyte_nb.graph.elements import INPUTS, OUTPUTS, Graph
 from flyte_nb.graph.html import figure
 from flyte_nb.graph.layout import layered
@@ -53,7 +53,7 @@ class GraphPicture:
             theme: as `svg.svg` takes it.
 
         Raises:
-            UsageError: when there is no such engine or theme.
+            UsageError: there is no such engine or theme, or Graphviz is asked for and not there.
         """
         if engine not in ENGINES:
             known = " or ".join(map(repr, ENGINES))
@@ -61,6 +61,8 @@ class GraphPicture:
         if theme not in THEMES:
             known = ", ".join(map(repr, THEMES))
             raise UsageError(f"theme={theme!r} is not known: write one of {known}.")
+        if engine == "dot":
+            require_dot()
         self.graph = graph
         self.problems = tuple(problems)
         self.phases = dict(phases or {})
@@ -76,7 +78,10 @@ class GraphPicture:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> "dict[str, str]":
         """Return the picture for a notebook, and the tree for a terminal; IPython calls this."""
         # `include` and `exclude` may be ignored: IPython filters the result itself.
-        return {"text/html": self.html, "text/plain": self.text}
+        try:
+            return {"text/html": self.html, "text/plain": self.text}
+        except UsageError as error:  # dot failed; a display never raises
+            return {"text/plain": f"{self.text}\n\n{error}"}
 
     @cached_property
     def layout(self) -> Layout:

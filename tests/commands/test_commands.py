@@ -123,7 +123,7 @@ def test_what_a_person_does_wrong_is_told_in_a_line(command, arguments, code, sa
         (["launch", "nothing"], 3, "NOT_FOUND", "no launch plan nothing"),
         (["register", "nowhere"], 2, "RegistrationFailed", "Nothing was registered"),
         (["logs", "a:b"], 2, "UsageError", "names no execution"),
-        (["register"], 2, "UsageError", "required: TARGET"),
+        (["register"], 2, "UsageError", "Name a TARGET"),
         (["executions", "--limit", "x"], 2, "UsageError", "--limit"),
         (["regster", "x.yaml"], 2, "UsageError", "regster"),
     ],
@@ -158,6 +158,65 @@ def test_every_option_of_every_command_says_what_it_is_for():
         silent = [each.option_strings or each.dest for each in made._actions if not each.help]
         assert silent == [], name
         assert name == "execute" or made.description
+
+
+REGISTRAR = """
+from flyteidl.admin.launch_plan_pb2 import LaunchPlanSpec
+from flyteidl.admin.task_pb2 import TaskSpec
+from flyteidl.core.tasks_pb2 import TaskTemplate
+from flyteidl.core.identifier_pb2 import Identifier
+
+import flyte_nb
+
+class Mine:
+    def load(self, env):
+        name = env.get("MINE_NAME", "mine.task")
+        template = TaskTemplate(id=Identifier(name=name), type="container")
+        template.container.image = "alpine:3"
+        template.metadata.discoverable = False
+        return [flyte_nb.Spec.of(TaskSpec(template=template))]
+"""
+
+
+@pytest.fixture
+def registrar(tmp_path, monkeypatch):
+    """An installed package that brings a registrar."""
+    (tmp_path / "mine_registrar.py").write_text(REGISTRAR)
+    info = tmp_path / "mine-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[flyte_nb.registrars]\nmine = mine_registrar:Mine\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield info
+    sys.modules.pop("mine_registrar", None)
+
+
+def test_registrars_of_installed_packages_are_asked(command, pipeline, registrar, monkeypatch):
+    monkeypatch.setenv("MINE_NAME", "theirs.task")
+    code, out, err = command("register", "cli_pipeline", "--dry-run", "--version", "v7")
+    assert (code, err) == (0, "")
+    assert "theirs.task" in out
+    assert "cli_pipeline.wf" in out
+    code, out, _ = command("register", "--dry-run")  # no target: only what they find
+    assert code == 0
+    assert "theirs.task" in out
+    assert "cli_pipeline" not in out
+    code, out, _ = command("compile")
+    assert (code, "theirs.task" in out) == (0, True)
+
+
+def test_a_registrar_that_fails_is_named(command, pipeline, registrar):
+    (registrar / "entry_points.txt").write_text("[flyte_nb.registrars]\nmine = mine_registrar:No\n")
+    code, _, err = command("register", "cli_pipeline", "--dry-run")
+    assert code == 2
+    assert "The registrar mine (mine_registrar:No) cannot be loaded" in err
+
+
+@pytest.mark.parametrize("verb", ["register", "compile"])
+def test_without_a_target_and_a_registrar_there_is_nothing_to_do(command, verb):
+    code, _, err = command(verb)
+    assert code == 2
+    assert "Name a TARGET" in err
 
 
 def test_the_help_needs_no_docstrings():

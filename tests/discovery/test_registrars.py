@@ -2,7 +2,10 @@ import sys
 import types
 
 import pytest
+from flyteidl.admin import launch_plan_pb2, task_pb2
+from flyteidl.core import identifier_pb2, tasks_pb2
 
+import flyte_nb
 from flyte_nb import task, workflow
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.identifiers import Scope
@@ -161,3 +164,29 @@ def test_a_package_without_registrars_brings_none():
     assert entry_point_registrars() == []
     assert task is not None
     assert workflow is not None
+
+
+def test_a_registrar_makes_specs_of_flyteidls_messages():
+    task_id = identifier_pb2.Identifier(project="p", name="a.b", version="v1")
+    spec = flyte_nb.Spec.of(task_pb2.TaskSpec(template=tasks_pb2.TaskTemplate(id=task_id)))
+    assert spec.id == flyte_nb.Identifier("task", "p", "", "a.b", "v1")
+    assert (spec.location.filename, spec.resource_type) == (__file__, "task")
+    plan_id = identifier_pb2.Identifier(name="plan")
+    plan = launch_plan_pb2.LaunchPlan(id=plan_id, spec=launch_plan_pb2.LaunchPlanSpec())
+    assert flyte_nb.Spec.of(plan).message == plan.spec
+    named = flyte_nb.Spec.of(plan.spec, id=flyte_nb.Identifier("launch_plan", "", "", "x", ""))
+    assert named.short_name == "x"
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (3, "int is no spec: pass flyteidl's TaskSpec"),
+        (tasks_pb2.TaskTemplate(), "TaskTemplate is no spec"),
+        (launch_plan_pb2.LaunchPlanSpec(), "says no name: pass id="),
+        (task_pb2.TaskSpec(), "says no name"),
+    ],
+)
+def test_what_is_no_spec_is_refused_where_it_is_made(message, said):
+    with pytest.raises(UsageError, match=said):
+        flyte_nb.Spec.of(message)

@@ -85,6 +85,27 @@ def test_a_file_that_cannot_be_written_is_a_clear_error(churn: Graph, tmp_path: 
         GraphPicture(churn).save(tmp_path / "file" / "graph.svg")
 
 
+def test_graphviz_that_is_not_there_is_missed_where_it_is_asked_for(
+    churn: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UsageError, match="The dot engine needs Graphviz"):
+        GraphPicture(churn, engine="dot")
+
+
+@pytest.mark.parametrize("script", ["exit 1", "echo 'no json'"])
+def test_a_dot_that_fails_is_told_below_the_tree_and_raises_nothing(
+    churn: Graph, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str
+) -> None:
+    dot = tmp_path / "dot"
+    dot.write_text(f"#!/bin/sh\n{script}\n")
+    dot.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    shown = GraphPicture(churn, engine="dot")._repr_mimebundle_()
+    assert "dot could not lay the graph out" in shown["text/plain"]
+    assert shown["text/plain"].startswith(GraphPicture(churn).text)
+
+
 def test_an_unknown_engine_or_theme_is_refused(churn: Graph) -> None:
     with pytest.raises(UsageError, match="engine='neato' is not known: write 'layered' or 'dot'"):
         GraphPicture(churn, engine="neato")

@@ -10,6 +10,7 @@ from flyte_nb.api.errors import RegistrationFailed, RemoteError, UsageError
 from flyte_nb.api.identifiers import Identifier
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import Location
+from flyte_nb.executions.execution import Watching
 from flyte_nb.notebook.kernel.failures import rendered
 from flyte_nb.notebook.shell import extension
 from flyte_nb.registering.views import RegisteredEntity
@@ -37,8 +38,6 @@ def test_a_problem_is_told_once_however_many_workflows_have_it(notebook):
         assert said.count("tuple cannot travel") == 1
     error = nb.fails("one(n=1)")
     assert str(error).count("tuple cannot travel") == 1
-    problems = nb.run("one.trace(__import__('flyte_nb').connect().registry).problems")
-    assert len(problems) == 1
 
 
 _WRONG = """
@@ -426,3 +425,22 @@ def test_running_a_cell_again_closes_the_view_of_its_earlier_run(pipeline):
     cells.begin(cell_id="w", number=6, filename="f", source="")
     pipeline.kernel.follow(third)
     assert (first.closed, second.closed, third.closed) == (True, True, False)
+
+
+def test_watch_in_python_shows_the_tracker_and_stays_an_iterator(pipeline, monkeypatch):
+    run = pipeline.run("run = %flyte launch pipeline n=3\nrun")
+    shown = len(pipeline.published)
+    pipeline.shell.user_ns["watching"] = Watching(run, iter(run.watch()))
+    pipeline.run("watching")
+    assert len(pipeline.published) > shown
+    assert "pipeline" in pipeline.shown()
+    while not run.view().is_terminal:
+        run.advance()
+    assert [view.is_terminal for view in pipeline.shell.user_ns["watching"]][-1]
+
+
+def test_what_watch_gives_says_how_it_is_used():
+    run = type("Run", (), {"name": "f3a9c"})()
+    assert repr(Watching(run, iter(()))) == (
+        "<views of f3a9c: a for loop gets one after every change, %flyte watch f3a9c shows them>"
+    )

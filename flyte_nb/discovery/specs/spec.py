@@ -1,9 +1,11 @@
 """A spec as an entity: what a file says, before anything in it is resolved."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from flyte_nb.api.identifiers import Identifier
+from flyte_nb.api.errors import UsageError
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier
 from flyte_nb.api.nodes import ADDED_NODES
 from flyte_nb.api.specs import Location
 
@@ -23,6 +25,38 @@ class Spec(NamedTuple):
     """The file, and the line where the document begins."""
     node_lines: "Mapping[str, int]" = {}  # noqa: RUF012 - never mutated
     """Of a workflow in a text file: the line of each node."""
+
+    @classmethod
+    def of(
+        cls, message: Any, *, id: "Identifier | None" = None, location: "Location | None" = None
+    ) -> "Spec":
+        """Return the spec that a flyteidl message is; for registrars that read formats of their own.
+
+        Args:
+            message: `TaskSpec`, `WorkflowSpec` or `LaunchPlanSpec`, or a `LaunchPlan` with its id.
+            id: What it is called; only a `LaunchPlanSpec` does not say it itself.
+            location: Where it was written, for messages; default: the line of this call.
+
+        Raises:
+            UsageError: the message is none of these, or nothing says its name.
+        """
+        kind = _KINDS.get(getattr(message.DESCRIPTOR, "full_name", "") if _is(message) else "")
+        if kind is None:
+            raise UsageError(
+                f"{type(message).__name__} is no spec: pass flyteidl's TaskSpec, WorkflowSpec,"
+                " LaunchPlanSpec or LaunchPlan."
+            )
+        said = getattr(message, "id", None) or getattr(
+            getattr(message, "template", None), "id", None
+        )
+        if id is None and said is not None:
+            id = Identifier(kind, said.project, said.domain, said.name, said.version)
+        if id is None or not id.name:
+            raise UsageError(f"This {type(message).__name__} says no name: pass id=Identifier(…).")
+        if location is None:
+            frame = sys._getframe(1)
+            location = Location(frame.f_code.co_filename, frame.f_lineno)
+        return cls(id, getattr(message, "spec", message), location)
 
     @property
     def resource_type(self) -> str:
@@ -50,6 +84,18 @@ class Spec(NamedTuple):
         if not version or (said and "{{" not in said):
             return self
         return self._replace(id=self.id._replace(version=version))
+
+
+_KINDS = {
+    "flyteidl.admin.TaskSpec": TASK,
+    "flyteidl.admin.WorkflowSpec": WORKFLOW,
+    "flyteidl.admin.LaunchPlanSpec": LAUNCH_PLAN,
+    "flyteidl.admin.LaunchPlan": LAUNCH_PLAN,
+}
+
+
+def _is(message: Any) -> bool:
+    return hasattr(message, "DESCRIPTOR")
 
 
 def uncompiled(template: Any) -> Any:

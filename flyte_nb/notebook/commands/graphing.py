@@ -182,10 +182,8 @@ def _chosen(kernel: Kernel, name: str) -> "Workflow | str":
 def _engine(name: str) -> LayoutEngine:
     if name not in ENGINES:
         raise UsageError(f"There is no engine {name!r}; write {' or '.join(ENGINES)}.")
-    if name == "dot" and not dot.is_available():
-        raise UsageError(
-            "Graphviz is not installed here: there is no dot. The other engine needs nothing."
-        )
+    if name == "dot":
+        dot.require_dot()
     return ENGINES[name]
 
 

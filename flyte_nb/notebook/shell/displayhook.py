@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import FlyteNbError, UsageError
+from flyte_nb.notebook.commands import watching as commands
 from flyte_nb.notebook.commands.compiling import Compilation, compiled
 from flyte_nb.notebook.kernel.kernel import Kernel, is_entity
 
+_WATCHING = ("flyte_nb.executions.execution", "Watching")
 _PICTURES = "flyte_nb.graph.picture"  # whose values are those of `wf.graph(…)`; loaded by need
 
 
@@ -32,6 +34,8 @@ def install(kernel: Kernel) -> "Callable[[], None]":
 
 def _follow(kernel: Kernel, value: Any, data: "Mapping[str, Any]") -> bool:
     """Publish the bundle of a value that can change, and keep it up to date; whether it was one."""
+    if (type(value).__module__, type(value).__name__) == _WATCHING:
+        return _watch(kernel, value)
     cell = kernel.cells.current
     if cell is None or not cell.can_be_redrawn:
         return False
@@ -57,6 +61,15 @@ def _follow(kernel: Kernel, value: Any, data: "Mapping[str, Any]") -> bool:
     output = kernel.output()
     output.show(data)
     kernel.redraws.keep(cell.cell_id, subject.current, draw, output.show)
+    return True
+
+
+def _watch(kernel: Kernel, watching: Any) -> bool:
+    """Show the live tracker, as `%flyte watch` does; `False` when the execution cannot be read."""
+    try:
+        commands.show(kernel, watching.execution, kernel.output())
+    except (FlyteNbError, UsageError):
+        return False  # the value's own display says why
     return True
 
 

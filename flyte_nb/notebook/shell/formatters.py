@@ -100,6 +100,10 @@ def _execution(kernel: Kernel, execution: Any) -> "Mapping[str, Any]":
     return drawing.execution_at_rest(kernel, execution, view, subject.graph)
 
 
+def _watching(kernel: Kernel, watching: Any) -> "Mapping[str, Any]":
+    return _execution(kernel, watching.execution)
+
+
 def _view(kernel: Kernel, view: Any) -> "Mapping[str, Any]":
     return _execution(kernel, kernel.session.execution(view.id.name))
 
@@ -114,6 +118,7 @@ BY_TYPE: "dict[tuple[str, str], Bundle]" = {
     ("flyte_nb.registering.views", "Registration"): _registration,
     ("flyte_nb.executions.views", "ExecutionView"): _view,
     ("flyte_nb.executions.execution", "Execution"): _execution,
+    ("flyte_nb.executions.execution", "Watching"): _watching,
 }
 
 
