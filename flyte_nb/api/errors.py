@@ -21,6 +21,8 @@ A message says what is wrong, where, and what to do. Fields carry the parts; nob
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from flyte_nb.api.visible import plain
+
 if TYPE_CHECKING:
     from flyte_nb.api.problems import Problem
 
@@ -45,6 +47,7 @@ class FlyteNbError(Exception):
     """Base of all our errors. `hint`, when there is one, says what to do and ends the message."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
+        message = plain(message)  # parts of it are of others, and it ends on a terminal
         super().__init__(f"{message} {hint}" if hint else message)
         self.message = message
         self.hint = hint

@@ -11,7 +11,7 @@ from flyte_nb.api.errors import UsageError
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.problems import Problem
 from flyte_nb.commands.targets import WRONG_TARGET, Targets, load, sorted_out, wrong_target
-from flyte_nb.commands.terminal import DONE, FAILED, WRONG, scope_of, session_of, show
+from flyte_nb.commands.terminal import DONE, FAILED, WRONG, complain, scope_of, session_of, show
 
 _MARK = "flyte-nb-report:"
 _SOURCE = f"from flyte_nb.commands.compiling import print_report as _print\n_print({_MARK!r})\n"
@@ -31,7 +31,7 @@ def compile(options: argparse.Namespace) -> int:
     whole = _joined(documents)
     wrong = [one["message"] for one in whole["problems"] if one["code"] == WRONG_TARGET]
     for message in wrong:
-        sys.stderr.write(f"{message}\n")
+        complain(message)
     if options.output == "json" or whole["entities"] or len(wrong) < len(whole["problems"]):
         show(options, whole, _text(whole))
     return WRONG if wrong else DONE if whole["ok"] else FAILED

@@ -4,6 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from flyte_nb.api import visible
 from flyte_nb.api.errors import CompileFailed, UsageError
 from flyte_nb.api.problems import Problem
 from flyte_nb.commands.terminal import DONE, out, session_of, show
@@ -93,7 +94,8 @@ def terminate(options: argparse.Namespace) -> int:
 def logs(options: argparse.Namespace) -> int:
     """Print what an execution's attempts printed."""
     attempt = None if options.attempt is None else options.attempt - 1
-    sys.stdout.write(session_of(options).execution(options.name).logs(options.node, attempt))
+    text = session_of(options).execution(options.name).logs(options.node, attempt)
+    sys.stdout.write(visible.log(text))
     return DONE
 
 

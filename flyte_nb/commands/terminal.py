@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.identifiers import Scope
+from flyte_nb.api.visible import plain
 
 if TYPE_CHECKING:
     from flyte_nb.session.session import Session
@@ -48,16 +49,21 @@ def show(options: argparse.Namespace, document: Any, text: str) -> None:
 
 
 def out(line: str) -> None:
-    """Print a line at once, also into a pipe."""
-    sys.stdout.write(line + "\n")
+    """Print a line at once, also into a pipe. What is in it of others cannot steer the terminal."""
+    sys.stdout.write(plain(line) + "\n")
     sys.stdout.flush()
+
+
+def complain(line: str) -> None:
+    """Print a line to stderr, as `out` does to stdout."""
+    sys.stderr.write(plain(line) + "\n")
 
 
 def say(error: Exception, code: int, *, as_json: bool = False) -> int:
     """Print an error for people, and as a document for machines; give back the exit code."""
     if as_json:
         out(json.dumps(_error_document(error, code), indent=2, default=str))
-    sys.stderr.write(f"{error or type(error).__name__}\n")
+    complain(str(error) or type(error).__name__)
     return code
 
 

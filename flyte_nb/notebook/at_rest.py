@@ -10,6 +10,7 @@ from typing import Any
 from flyte_nb.api.errors import CompileFailed, RegistrationFailed
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.phases import FAILED
+from flyte_nb.api.visible import plain
 from flyte_nb.executions.views import ExecutionView
 from flyte_nb.graph.elements import Graph
 from flyte_nb.graph.html import figure
@@ -309,4 +310,4 @@ def value(value: Any) -> Safe:
 
 
 def _bundle(html: str, text: str) -> Bundle:
-    return {"text/html": str(html), "text/plain": text}
+    return {"text/html": str(html), "text/plain": plain(text)}

@@ -6,7 +6,13 @@ import traceback
 
 import pytest
 
-from flyte_nb.api.errors import RegistrationFailed, RemoteError, UsageError
+from flyte_nb.api.errors import (
+    ErrorInfo,
+    ExecutionFailed,
+    RegistrationFailed,
+    RemoteError,
+    UsageError,
+)
 from flyte_nb.api.identifiers import Identifier
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import Location
@@ -444,3 +450,32 @@ def test_what_watch_gives_says_how_it_is_used():
     assert repr(Watching(run, iter(()))) == (
         "<views of f3a9c: a for loop gets one after every change, %flyte watch f3a9c shows them>"
     )
+
+
+HOSTILE = "a\x1b]0;title\x07\x1b[2J\x1b[31mred\x1b[0m\rb"
+
+
+def test_a_tasks_error_cannot_steer_what_shows_it(pipeline):
+    message = f"Trace:\n\n    {HOSTILE}\nMessage:\n\n    ValueError: {HOSTILE}"
+    info = ErrorInfo("USER:ValueError", message)
+    error = ExecutionFailed(f"fit failed: {message}", info=info)
+    problem = Problem("X", HOSTILE, node_id=HOSTILE, hint=HOSTILE)
+    shown = [
+        *rendered(error, None, pipeline.kernel.cells),
+        *rendered(RegistrationFailed(HOSTILE, [problem]), None, pipeline.kernel.cells),
+        *rendered(RemoteError(HOSTILE, code="INTERNAL"), None, pipeline.kernel.cells),
+        *rendered(TimeoutError(HOSTILE), None, pipeline.kernel.cells),
+    ]
+    for line in shown:
+        ours = line.replace("\x1b[31m", "").replace("\x1b[1m", "")
+        ours = ours.replace("\x1b[2m", "").replace("\x1b[0m", "")
+        assert ours.replace("\t", "").isprintable()
+    assert any(r"a\x1b]0;title\x07\x1b[2Jred\x0db" in line for line in shown)
+
+
+def test_logs_keep_colours_and_lose_what_steers_a_terminal(pipeline, capsys, monkeypatch):
+    run = pipeline.run("run = %flyte launch pipeline n=3\nrun")
+    monkeypatch.setattr(type(run), "logs", lambda *_: HOSTILE)
+    pipeline.run("%flyte logs")
+    printed = capsys.readouterr().out
+    assert "\\x1b]0;title\\x07\\x1b[2J\x1b[31mred\x1b[0m\rb\x1b[0m\n" in printed

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from flyte_nb.api import visible
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.phases import SUCCEEDED
 from flyte_nb.executions.execution import failure_of
@@ -115,7 +116,7 @@ def logs(kernel: Kernel, arguments: Arguments) -> None:
     tail = arguments.number("tail")
     if tail is not None:
         text = "\n".join(text.splitlines()[-tail:])
-    text = kernel.cells.humanize(text)
+    text = visible.log(kernel.cells.humanize(text))
     sys.stdout.write(text if text.endswith("\n") or not text else f"{text}\n")
     if not text.strip():
         sys.stdout.write("Nothing was printed.\n")

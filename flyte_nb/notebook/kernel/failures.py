@@ -14,6 +14,7 @@ from flyte_nb.api.errors import (
     UsageError,
 )
 from flyte_nb.api.problems import Problem
+from flyte_nb.api.visible import plain
 from flyte_nb.notebook.cards.errors import told
 from flyte_nb.notebook.kernel.cells import CellRegistry
 from flyte_nb.worker.failures import is_ours
@@ -80,7 +81,7 @@ def rendered(
     if isinstance(error, STOPPED):
         return _stopped(error, frames, cells)
     problems = getattr(error, "problems", ())
-    title, _, rest = cells.humanize(str(error)).partition("\n")
+    title, _, rest = _shown(str(error), cells).partition("\n")
     if isinstance(error, (CompileFailed, RegistrationFailed)) and problems:
         count = "problem is" if len(problems) == 1 else f"{len(problems)} problems are"
         listed = problem_lines(problems, cells)
@@ -93,17 +94,22 @@ def rendered(
     return lines
 
 
+def _shown(text: str, cells: CellRegistry) -> str:
+    """Return the text in the words of the notebook; the only colours are those put on here."""
+    return plain(cells.humanize(text))
+
+
 def problem_lines(problems: "tuple[Problem, ...]", cells: CellRegistry) -> "list[str]":
     """One numbered line a problem: where, what, what to do, in which cell."""
     lines = []
     for number, problem in enumerate(problems, start=1):
-        subject = ".".join(part for part in (problem.node_id, problem.variable) if part)
+        subject = plain(".".join(part for part in (problem.node_id, problem.variable) if part))
         place = cells.place(problem.location)
         lines.append(
             f"{number}. "
             + (f"{_BOLD}{subject}{_PLAIN} " if subject else "")
-            + cells.humanize(problem.message)
-            + (f" {problem.hint}" if problem.hint else "")
+            + _shown(problem.message, cells)
+            + (f" {plain(problem.hint)}" if problem.hint else "")
             + (f" {_DIM}({place}){_PLAIN}" if place else "")
         )
     return lines
@@ -113,18 +119,18 @@ def _syntax_error(error: SyntaxError, cells: CellRegistry) -> "list[str]":
     """The cell and line, the text with a caret below it, the message."""
     label = cells.label(error.filename or "") or "the cell"
     lines = [f"{label}, line {error.lineno}"]
-    text = (error.text or "").rstrip("\n")
+    text = plain((error.text or "").rstrip("\n"))
     if text:
         bare = text.lstrip()
         at = max(0, (error.offset or 1) - 1 - (len(text) - len(bare)))
         lines += [f"    {bare}", f"    {' ' * at}{_BOLD}^{_PLAIN}"]
-    return [*lines, f"{_RED}{_BOLD}SyntaxError{_PLAIN}: {error.msg}"]
+    return [*lines, f"{_RED}{_BOLD}SyntaxError{_PLAIN}: {plain(error.msg)}"]
 
 
 def _task_error(error: ExecutionFailed, cells: CellRegistry) -> "list[str]":
     """What failed and why, then the author's frames: those of another process, in cells."""
-    what = error.message.partition(": Trace:")[0]
-    said = told(cells.humanize(error.info.message))
+    what = plain(error.message.partition(": Trace:")[0])
+    said = told(_shown(error.info.message, cells))
     title = f"{_RED}{_BOLD}{type(error).__name__}{_PLAIN}: {what}"
     return [title, *said.trace.splitlines(), f"{_BOLD}{said.said}{_PLAIN}"]
 
@@ -133,7 +139,7 @@ def _stopped(
     error: BaseException, frames: "TracebackType | None", cells: CellRegistry
 ) -> "list[str]":
     """What was stopped and what goes on, then every line of the author's that it was in."""
-    title = cells.humanize(str(error)) or "It was interrupted."
+    title = _shown(str(error), cells) or "It was interrupted."
     lines = [f"{_RED}{_BOLD}{type(error).__name__}{_PLAIN}: {title}"]
     return [*lines, *(f"{_DIM}{place}{_PLAIN}" for place in _places(frames, cells))]
 

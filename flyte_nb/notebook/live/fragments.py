@@ -5,7 +5,6 @@ They stand on the page with `live.style`; nothing of them is kept when the run h
 
 from collections.abc import Mapping
 from datetime import datetime
-from html import escape
 from typing import Any
 
 from flyte_nb.api.phases import (
@@ -24,6 +23,7 @@ from flyte_nb.api.phases import (
 from flyte_nb.executions.views import AttemptView, ExecutionView, NodeView
 from flyte_nb.graph.palette import display_phase, style_of
 from flyte_nb.notebook.live.states import clock, counted, spoken_duration
+from flyte_nb.notebook.paper.html import escaped as escape
 
 Titles = Mapping[str, str]
 """Names of top-level nodes by their id in the template."""

@@ -27,6 +27,7 @@ from flyte_nb.notebook.live.pump import Pump
 from flyte_nb.notebook.live.states import NodeState, delta, most_telling, node_states
 from flyte_nb.notebook.live.style import style_sheet
 from flyte_nb.notebook.looking.exploring import Subject
+from flyte_nb.notebook.paper.html import escaped
 from flyte_nb.notebook.toolkit import close_all, widgets
 
 _DETAILS_EVERY_S = 1.0
@@ -358,7 +359,7 @@ def _log(text: str, empty: str = "") -> str:
     cut = lines[-_MAX_LOG_LINES:]
     if len(lines) > len(cut):
         cut.insert(0, f"… {len(lines) - len(cut)} lines before")
-    shown = html.escape("\n".join(cut))
+    shown = escaped("\n".join(cut))
     if shown:
         return f"<pre>{shown}</pre>"
     return f"<div class='fnb-pad fnb-soft'>{empty}</div>" if empty else ""

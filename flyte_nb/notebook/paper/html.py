@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from html import escape
 from typing import Union
 
+from flyte_nb.api.visible import plain
+
 _TAGS = """
 b br caption code col colgroup dd details div dl dt em i img li ol p pre s small span strong sub
 summary sup table tbody td tfoot th thead tr u ul
@@ -80,9 +82,14 @@ def text(child: Child) -> Safe:
     """A child as HTML: escaped, unless it is `Safe`."""
     if isinstance(child, Safe):
         return child
-    # Lone surrogates (broken file names) and NUL cannot be sent to a page.
-    clean = str(child).replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+    # Lone surrogates (broken file names) and control characters cannot be sent to a page.
+    clean = plain(str(child)).encode("utf-8", "replace").decode("utf-8")
     return Safe(escape(clean, quote=False))
+
+
+def escaped(content: str) -> str:
+    """The text as it stands in HTML, in an attribute too, without colours and control characters."""
+    return escape(plain(content))
 
 
 def with_code(sentence: str, style: str = "") -> Safe:
