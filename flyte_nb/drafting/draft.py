@@ -64,6 +64,6 @@ def with_index(draft: Draft, index_uri: str) -> Draft:
     return draft._replace(message=message)
 
 
-def all_problems(drafts: "Sequence[Draft]") -> "tuple[Problem, ...]":
+def all_problems(drafts: "Sequence[Draft]") -> "list[Problem]":
     """Return every problem of every draft, each once."""
-    return unique(problem for draft in drafts for problem in draft.problems)
+    return list(unique(problem for draft in drafts for problem in draft.problems))

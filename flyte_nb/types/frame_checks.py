@@ -148,8 +148,8 @@ def _items(value: Any) -> "Iterable[Any]":
     """Return what is in a list; of an array of numbers nothing has to be looked at."""
     dtype = getattr(value, "dtype", None)
     if dtype is None:
-        return value
-    return value if _holds_objects(dtype) and value.ndim == 1 else ()
+        return list(value)
+    return list(value) if _holds_objects(dtype) and value.ndim == 1 else ()
 
 
 def _holds_objects(dtype: Any) -> bool:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from traceback import TracebackException
     from types import CodeType, TracebackType
 
-    from flyte_nb.sdk.task import Task
+    from flyte_nb.sdk.task import AnyTask
 
 _BOOTSTRAP = "flyte_nb/worker/bootstrap.py"
 
@@ -98,7 +98,7 @@ def output_shape(task_name: str, error: Exception) -> ErrorInfo:
     return ErrorInfo("USER:OutputTypeMismatch", f"{task_name} returned wrongly: {error}", USER)
 
 
-def output_not_set(task: "Task", error: "BaseException | None") -> "ErrorInfo | None":
+def output_not_set(task: "AnyTask", error: "BaseException | None") -> "ErrorInfo | None":
     """Return the failure of a `%%task` cell that ended without one of its outputs.
 
     Python says it of a line that the cell does not have: the `return` that is put below its body.

@@ -63,7 +63,7 @@ def two(n: int) -> None:
 
 
 def test_what_the_panel_lists_is_not_listed_by_the_error_again(pipeline, monkeypatch):
-    def refuse(*entities, on_progress, dry_run):
+    def refuse(*entities, on_progress, on_upload, dry_run):
         place = Location("<ipython-input-1-abc>", 3)
         problem = Problem("Refused", "It is wrong.", location=place)
         name = Identifier("task", "p", "d", "churn.fit")
