@@ -80,6 +80,8 @@ def run_local(
         frames = user_frames(error.__traceback__)
         said = str(error) or f"{name} was interrupted. It ran here, and nothing of it goes on."
         raise KeyboardInterrupt(said).with_traceback(frames) from None
+    finally:
+        executor.close()
     if driver.machine.phase == phases.SUCCEEDED:
         return values.get(driver.machine.output_uri)
     raise _failure(driver, name) from _without_our_frames(driver.cause)

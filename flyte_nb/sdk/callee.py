@@ -46,6 +46,8 @@ class Callee(Definition):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """A node in a workflow that is traced; elsewhere the value that the default session computes.
 
+        Of an `async def` task, async code gets something to await instead of the value.
+
         Raises:
             UsageError: when arguments are unknown, missing, or too many, outside of a workflow.
         """
@@ -53,7 +55,17 @@ class Callee(Definition):
         frame = context.frame.get()
         if frame is not None:
             return frame.call(self, args, kwargs, sys._getframe(1))
-        return context.run(self, self.complete(args, kwargs))
+        inputs = self.complete(args, kwargs)
+        if self.is_async and _expects_awaitable(sys._getframe(1)):
+            return context.run_async(self, inputs)
+        return context.run(self, inputs)
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the author wrote `async def`."""
+        from flyte_nb.sdk.hints import COROUTINE, undecorated
+
+        return bool(undecorated(self.function).__code__.co_flags & COROUTINE)
 
     def graph(
         self,
@@ -197,3 +209,16 @@ class Callee(Definition):
             raise UsageError(f"{name or self.short_name} was called wrongly.\n{as_text(problems)}")
         every = {**known, **given, **fixed}
         return {each: every[each] for each in parameters.names}
+
+
+def _expects_awaitable(caller: Any) -> bool:
+    """Whether a call of an async task gives something to await, as a call of an async function does.
+
+    At the top of a notebook a loop always runs, so there the calling code decides. In a task a loop
+    runs only for async code, whose plain helper functions pass on what the code awaits.
+    """
+    from flyte_nb.sdk.execution_context import DirectRunner
+    from flyte_nb.sdk.loops import can_await, is_running
+
+    inside = isinstance(context.runner.get(), DirectRunner)
+    return can_await(caller) or (inside and is_running())

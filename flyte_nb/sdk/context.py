@@ -20,11 +20,22 @@ runner: "ContextVar[Runner | None]" = ContextVar("flyte_nb.runner", default=None
 def run(entity: "Definition", inputs: "dict[str, Any]") -> Any:
     """Carry out a call of `entity` outside of any traced workflow."""
     __tracebackhide__ = True
-    chosen = runner.get()
-    if chosen is None:
-        # By name: the session is floors above, and is only there where the whole package is.
-        chosen = import_module("flyte_nb").default_runner()
-    return chosen.run(entity, inputs)
+    return _chosen().run(entity, inputs)
+
+
+async def run_async(entity: "Definition", inputs: "dict[str, Any]") -> Any:
+    """Carry out a call of an async task that async code made, and may wait for together with others."""
+    __tracebackhide__ = True
+    chosen = _chosen()
+    run_async: Any = getattr(chosen, "run_async", None)
+    if run_async is None:
+        return chosen.run(entity, inputs)
+    return await run_async(entity, inputs)
+
+
+def _chosen() -> Any:
+    # By name: the session is floors above, and is only there where the whole package is.
+    return runner.get() or import_module("flyte_nb").default_runner()
 
 
 def graph(entity: "Definition", **options: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.identifiers import TASK, WORKFLOW, ExecutionId, Identifier
 from flyte_nb.sdk import context
+from flyte_nb.sdk.loops import run_to_end
 from flyte_nb.sdk.secrets import Secrets
 
 if TYPE_CHECKING:
@@ -136,7 +137,10 @@ class ExecutionContext(NamedTuple):
 
 
 class DirectRunner:
-    """Calls the function, and nothing else: what a call means inside of a task."""
+    """Calls the function and nothing else: no value is checked or copied.
+
+    A task's own process uses `worker.inner.InnerRunner`, whose calls go through literals.
+    """
 
     def __init__(self, context: "ExecutionContext | None" = None) -> None:
         self._context = context
@@ -149,8 +153,8 @@ class DirectRunner:
         return self._context
 
     def run(self, entity: Any, inputs: "dict[str, Any]") -> Any:
-        """Return what the entity's function returns."""
-        return entity.function(**inputs)
+        """Return what the entity's function returns; a coroutine is run to its end."""
+        return run_to_end(entity.function(**inputs))
 
     def _made(self) -> ExecutionContext:
         return context_from(os.environ)

@@ -18,6 +18,7 @@ from flyte_nb.sdk.drafts import entity_name, finished
 from flyte_nb.sdk.finishing import bind_outputs, check_ids
 from flyte_nb.sdk.frame import Frame
 from flyte_nb.sdk.launch_plan import LaunchPlan
+from flyte_nb.sdk.loops import run_to_end
 from flyte_nb.sdk.specs import task_template
 from flyte_nb.sdk.task import AnyTask
 from flyte_nb.sdk.workflow import Trace, Workflow
@@ -70,7 +71,7 @@ def expand(
     frame = Frame(entity_name(task, scope), registry, scope, lambda entity: version, data)
     token = context.frame.set(frame)
     try:
-        value = task.function(**arguments)
+        value = run_to_end(task.function(**arguments))
     finally:
         context.frame.reset(token)
     if not frame.drafts:
@@ -82,7 +83,7 @@ def expand(
         below.collect(frame.entities)
     except CompileFailed as error:
         below.problems.extend(error.problems)
-    problems = [*map(_renamed, frame.problems), *below.problems]
+    problems = [*map(renamed, frame.problems), *below.problems]
     if problems:
         raise CompileFailed(f"What {task.short_name} puts together does not compile.", problems)
     job = DynamicJob(
@@ -168,8 +169,8 @@ class _Below:
         )
 
 
-def _renamed(problem: Problem) -> Problem:
-    """With the node's final id: in the frame it has none yet."""
+def renamed(problem: Problem) -> Problem:
+    """Return the problem with the node's final id: in the frame it has none yet."""
     if problem.node_id[:1] == "n" and problem.node_id[1:].isdigit():
         return problem._replace(node_id=PREFIX + problem.node_id)
     return problem

@@ -8,6 +8,8 @@ from flyte_nb.api.literal_types import LiteralType, describe
 from flyte_nb.api.specs import OutputReference
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from flyte_nb.sdk.drafts import Draft
 
 
@@ -31,6 +33,11 @@ class Sequenced:
     def runs_before(self, other: Any) -> None:
         """The same as `self >> other`."""
         self >> other
+
+    def __await__(self) -> "Generator[Any, None, Any]":
+        """Return the promise at once, so that `await fit(n=1)` may stand in the body of an async workflow."""
+        return self
+        yield  # what makes this a generator, which `await` asks for
 
     def with_overrides(self, **options: Any) -> Any:
         """Change options for this one call, e.g. `fit(rows=r).with_overrides(retries=3)`.

@@ -8,7 +8,6 @@ from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import Location, TypedInterface, Variable
 from flyte_nb.sdk.hints import (
     ASYNC_GENERATOR,
-    COROUTINE,
     GENERATOR,
     Hints,
     Parameters,
@@ -117,13 +116,7 @@ class SignatureReader:
                 f"{name} is not a name that a {noun} can be found by.",
                 hint="Define it with def.",
             )
-        if flags & (COROUTINE | ASYNC_GENERATOR):
-            self._problem(
-                "AsyncFunction",
-                f"{name} is an async function, and a {noun} is called without an event loop.",
-                hint="Write def; inside, asyncio.run(…) runs a coroutine.",
-            )
-        elif flags & GENERATOR:
+        if flags & (GENERATOR | ASYNC_GENERATOR):
             self._problem(
                 "GeneratorFunction",
                 f"{name} has a yield, so calling it makes a generator and runs nothing.",

@@ -104,6 +104,7 @@ class Workflow(Callee):
     def _run_body(self, frame: "Frame", signature: "TaskSignature") -> "tuple[Any, bool]":
         from flyte_nb.api.specs import OutputReference
         from flyte_nb.sdk.hints import parameters_of, undecorated
+        from flyte_nb.sdk.loops import run_to_end
         from flyte_nb.sdk.promise import Promise
 
         if any(problem.code in _UNCALLABLE for problem in frame.problems):
@@ -117,7 +118,7 @@ class Workflow(Callee):
         }
         token = context.frame.set(frame)
         try:
-            return self.function(**promises), True
+            return run_to_end(self.function(**promises)), True
         except Exception as error:  # noqa: BLE001 - the body is the user's; what it raises is a problem
             self._note_failure(frame, error)
             return None, False
@@ -191,7 +192,7 @@ def workflow(
     return decorate
 
 
-_UNCALLABLE = frozenset({"AsyncFunction", "GeneratorFunction", "PositionalOnlyParameter"})
+_UNCALLABLE = frozenset({"GeneratorFunction", "PositionalOnlyParameter"})
 """Problems of the signature that leave no body to run."""
 
 

@@ -6,17 +6,13 @@ and errors are equal.
 
 from typing import TYPE_CHECKING, Any
 
-from flyte_nb.api.errors import CodecError, CompileFailed, TaskFailed
-from flyte_nb.sdk import context, outputs
-from flyte_nb.sdk.execution_context import DirectRunner
-from flyte_nb.worker import failures
+from flyte_nb.worker.inner import InnerRunner, task_outputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flyte_nb.api.literals import Literal
-    from flyte_nb.api.ports import DataAccess, Runner
-    from flyte_nb.sdk.signature import TaskSignature
+    from flyte_nb.api.ports import DataAccess
     from flyte_nb.sdk.task import AnyTask
     from flyte_nb.types.registry import Registry
 
@@ -27,121 +23,25 @@ def call(
     registry: "Registry",
     data: "DataAccess | None" = None,
     *,
-    runner: "Runner | None" = None,
+    runner: "InnerRunner | None" = None,
     function: "Callable[..., Any] | None" = None,
 ) -> "dict[str, Literal]":
-    """Run `task` on `inputs`; the outputs by variable.
+    """Run `task` on `inputs`; return the outputs by variable.
 
-    Inside, a call of another task or workflow calls its function: there is no engine in an attempt.
-    A `runner` that does so may be given, for its `context` is what `current_context()` answers.
-    A `function` that calls the task's own may be given in its place.
+    Calls in its body go through literals too, see `InnerRunner`. In the body of a dynamic task they
+    give promises, as they do where it is launched.
+
+    Args:
+        task: the task.
+        inputs: its inputs.
+        registry: the types.
+        data: moves files; `None` when there are none.
+        runner: carries out the calls in its body; its `context` is what `current_context()` answers.
+        function: calls the task's own, in its place.
 
     Raises:
         TaskFailed: for everything that goes wrong but an interrupt of the process; `info` is the
             failure as `error.pb` has it.
     """
     __tracebackhide__ = True  # IPython and pytest leave such frames out of what they show
-    signature = signature_of(task, registry)
-    arguments = decode(task, signature, inputs, data)
-    try:
-        returned = carried_out(function or task.function, arguments, runner)
-    except TaskFailed as failed:
-        unset = failures.output_not_set(task, failed.__cause__)
-        if unset is not None:
-            raise TaskFailed(unset) from failed.__cause__
-        raise
-    return encode(task, signature, returned, data)
-
-
-def signature_of(task: "AnyTask", registry: "Registry") -> "TaskSignature":
-    """The task's signature.
-
-    Raises:
-        TaskFailed: when it has problems.
-    """
-    try:
-        return task.signature(registry)
-    except CompileFailed as error:
-        raise TaskFailed(failures.unusable(error)) from error
-
-
-def carried_out(
-    function: "Callable[..., Any]", arguments: "dict[str, Any]", runner: "Runner | None"
-) -> Any:
-    """What the user's function returns, in a context where calls run at once.
-
-    Raises:
-        TaskFailed: for everything that it raises but an interrupt of the process.
-    """
-    __tracebackhide__ = True
-    token = context.runner.set(runner or DirectRunner())
-    try:
-        return function(**arguments)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise TaskFailed(failures.classify(error)) from error
-    finally:
-        context.runner.reset(token)
-
-
-def decode(
-    task: "AnyTask",
-    signature: "TaskSignature",
-    inputs: "dict[str, Literal]",
-    data: "DataAccess | None",
-) -> "dict[str, Any]":
-    """The Python inputs.
-
-    Raises:
-        TaskFailed: when one is missing, unknown or does not fit.
-    """
-    codecs = signature.input_codecs
-    arguments: dict[str, Any] = {}
-    for name, codec in codecs.items():
-        literal = inputs.get(name)
-        if literal is None:
-            if name not in signature.defaults:
-                raise TaskFailed(failures.input_missing(_name(task), name))
-            continue  # the function's own default; binding it here would only copy it
-        try:
-            arguments[name] = codec.decode(literal, data)
-        except CodecError as error:
-            raise TaskFailed(failures.input_mismatch(_name(task), name, error)) from error
-        except Exception as error:
-            raise TaskFailed(failures.classify(error)) from error
-    if len(inputs) > len(arguments):
-        unknown = sorted(set(inputs) - set(codecs))
-        if unknown:
-            raise TaskFailed(failures.input_unknown(_name(task), unknown, list(codecs)))
-    return arguments
-
-
-def encode(
-    task: "AnyTask", signature: "TaskSignature", returned: Any, data: "DataAccess | None"
-) -> "dict[str, Literal]":
-    """The outputs by variable.
-
-    Raises:
-        TaskFailed: when one does not fit, or there are too many or too few.
-    """
-    try:
-        values = outputs.pack(returned, signature)
-    except (CodecError, TypeError, ValueError) as error:
-        raise TaskFailed(failures.output_shape(_name(task), error)) from error
-    literals: dict[str, Literal] = {}
-    for name, codec in signature.output_codecs.items():
-        try:
-            literals[name] = codec.encode(values[name], data)
-        except CodecError as error:
-            raise TaskFailed(failures.output_mismatch(_name(task), name, error)) from error
-        except OSError as error:
-            what = f"output {name!r} of {_name(task)}"
-            raise TaskFailed(failures.no_room(what, error)) from error
-        except Exception as error:
-            raise TaskFailed(failures.classify(error)) from error
-    return literals
-
-
-def _name(task: "AnyTask") -> str:
-    return f"{task.short_name}()"
+    return task_outputs(task, inputs, runner or InnerRunner(registry, data), function)

@@ -8,7 +8,7 @@ from flyte_nb.api.literals import to_plain
 from flyte_nb.api.plain_specs import spec_to_plain
 from flyte_nb.sdk.expansion import Expansion, expand
 from flyte_nb.sdk.specs import task_template
-from flyte_nb.worker.call import carried_out, decode, encode, signature_of
+from flyte_nb.worker.steps import carried_out, decode, encode, signature_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

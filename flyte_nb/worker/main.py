@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 from flyte_nb.api.errors import ErrorInfo, IgnoreOutputs, TaskFailed
 from flyte_nb.api.literals import from_plain, to_plain
 from flyte_nb.pipe.pipe import Pipe, PipeClosed, TooLarge
-from flyte_nb.sdk.execution_context import DirectRunner, ExecutionContext, context_from
+from flyte_nb.sdk.execution_context import ExecutionContext, context_from
 from flyte_nb.worker import failures
 from flyte_nb.worker.call import call
 from flyte_nb.worker.host import HostData
+from flyte_nb.worker.inner import InnerRunner
 from flyte_nb.worker.interrupts import Interrupts
 from flyte_nb.worker.load import let_children_import, load
 
 if TYPE_CHECKING:
     from flyte_nb.sdk.task import Task
+    from flyte_nb.types.registry import Registry
     from flyte_nb.worker.report import Report
 
 _REHEARSALS = 16
@@ -110,7 +112,7 @@ def _call(task: "Task", message: "dict[str, Any]", data: HostData, folder: str) 
     registry = default_registry(warn_pickled=False)
     inputs = {name: from_plain(value) for name, value in message["inputs"].items()}
     execution = message.get("execution", {})
-    runner = _AttemptRunner(execution, folder, data)
+    runner = _AttemptRunner(execution, folder, data, registry)
 
     def answer() -> "dict[str, Any]":
         try:
@@ -140,11 +142,13 @@ def _failed(error: TaskFailed) -> "dict[str, Any]":
     return {"kind": "failed", "error": list(error.info)}
 
 
-class _AttemptRunner(DirectRunner):
-    """Answers `current_context()`; what it says is made when somebody asks."""
+class _AttemptRunner(InnerRunner):
+    """Carries out the calls in this attempt; answers `current_context()` with the platform's words."""
 
-    def __init__(self, execution: "dict[str, Any]", folder: str, files: HostData) -> None:
-        super().__init__()
+    def __init__(
+        self, execution: "dict[str, Any]", folder: str, files: HostData, registry: "Registry"
+    ) -> None:
+        super().__init__(registry, files)
         self._execution = execution
         self._folder = folder
         self._files = files

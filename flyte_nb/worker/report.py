@@ -10,6 +10,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb.sdk.deck import Deck, DeckField
+from flyte_nb.sdk.loops import run_to_end
 
 if TYPE_CHECKING:
     from flyte_nb.sdk.execution_context import DirectRunner
@@ -53,7 +54,7 @@ class Report:
         now = time.perf_counter()
         self._times.append(("reading the inputs", now - self._began))
         try:
-            returned = self._task.function(**arguments)
+            returned = run_to_end(self._task.function(**arguments))
         finally:
             self._began = time.perf_counter()
             self._times.append(("the task's own code", self._began - now))

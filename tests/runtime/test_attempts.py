@@ -252,6 +252,22 @@ def test_a_chained_exception_keeps_its_cause_and_loses_our_frames(bench):
     assert "flyte_nb" not in error.message
 
 
+def test_an_async_task_runs_and_awaits_others_in_its_process(bench):
+    source = HEAD + (
+        "import asyncio\nfrom flyte_nb import FlyteFile, workflow\n"
+        "@task\nasync def double(n: int) -> int:\n    await asyncio.sleep(0)\n    return 2 * n\n"
+        "@task\ndef write(n: int) -> FlyteFile:\n"
+        "    open('out.txt', 'w').write(str(n))\n    return FlyteFile('out.txt')\n"
+        "@workflow\ndef both(n: int) -> int:\n    return double(n=double(n=n))\n"
+        "@task\nasync def f() -> list[int]:\n"
+        "    files = [write(n=1), write(n=2)]\n"
+        "    texts = [open(file).read() for file in files]\n"
+        "    found = await asyncio.gather(*[double(n=int(text)) for text in texts])\n"
+        "    return [*found, both(n=1)]\n"
+    )
+    assert bench.run(source).outputs["o0"].value[1] == [2, 4, 4]
+
+
 def test_a_recoverable_error_may_be_retried(bench):
     source = HEAD + (
         "from flyte_nb.api.errors import RecoverableError\n"

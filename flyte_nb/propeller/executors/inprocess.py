@@ -1,5 +1,6 @@
 """Runs tasks by calling them: in this process, in the caller's thread, one after the other."""
 
+import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,11 @@ from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.propeller.ports import Attempt, AttemptKey, Report, Started
 from flyte_nb.sdk.task import AnyTask
+from flyte_nb.sdk.execution_context import ExecutionContext, context_from
 from flyte_nb.wire.literals import literal_map_from_idl, literal_map_to_idl
 from flyte_nb.worker.call import call
+from flyte_nb.worker.inner import InnerRunner
+from flyte_nb.worker.kept_files import KeptFiles
 
 if TYPE_CHECKING:
     from flyte_nb.types.registry import Registry
@@ -40,6 +44,7 @@ class InProcess:
         self._registry = registry
         self._data = data
         self._reports: list[Report] = []
+        self._files: dict[str, KeptFiles] = {}  # by node
 
     def listen(self, wake: Callable[[], None]) -> None:
         """Nothing happens between `start` and `poll`, so nobody is woken."""
@@ -52,7 +57,9 @@ class InProcess:
             text = f"The task {attempt.task_id.name} is not defined here. Run the cell that defines it."
             raise TaskFailed(ErrorInfo("SYSTEM:TaskNotDefined", text, SYSTEM))
         try:
-            outputs = _to_idl(call(task, _from_idl(attempt.inputs), self._registry, self._data))
+            runner = InnerRunner(self._registry, self._data, lambda: self._context(key))
+            inputs = _from_idl(attempt.inputs)
+            outputs = _to_idl(call(task, inputs, self._registry, self._data, runner=runner))
         except TaskFailed as failure:
             report = Report(key, error=failure.info, cause=failure.__cause__)
         except CodecError as error:
@@ -76,7 +83,15 @@ class InProcess:
         """No effect; see the class."""
 
     def close(self) -> None:
-        """Nothing to stop."""
+        """Remove what attempts saved for the ones after them."""
+        for files in self._files.values():
+            files.close()
+        self._files.clear()
+
+    def _context(self, key: AttemptKey) -> ExecutionContext:
+        """What `current_context()` answers in an attempt; made when it is asked for."""
+        files = self._files.setdefault(key.node_id, KeptFiles())
+        return files.begin(key.attempt, context_from(os.environ))
 
 
 def _from_idl(inputs: LiteralMap) -> dict[str, Literal]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Optional, Protocol
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import TypedInterface, Variable
+from flyte_nb.sdk import context
 from flyte_nb.sdk.signature import NONE, SINGLE, Reading
 from flyte_nb.types.codec import Codec
 from flyte_nb.types.containers import ListCodec
@@ -124,7 +125,8 @@ def run_elements(mapped: Mapped, given: "dict[str, Any]") -> "list[Any] | None":
     for index in range(count):
         element = {name: value[index] for name, value in lists.items()}
         try:
-            outputs.append(mapped.original(**{**given, **element}))
+            inputs = mapped.original.complete((), {**given, **element})
+            outputs.append(context.run(mapped.original, inputs))
         except Exception as error:
             failed += 1
             outputs.append(None)

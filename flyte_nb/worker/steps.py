@@ -1,0 +1,122 @@
+"""The steps of one call of a task: read its signature, decode inputs, run the function, encode outputs.
+
+Each step raises `TaskFailed` with the failure as `error.pb` has it.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from flyte_nb.api.errors import CodecError, CompileFailed, TaskFailed
+from flyte_nb.sdk import context, outputs
+from flyte_nb.sdk.loops import NoLoop, run_to_end
+from flyte_nb.worker import failures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flyte_nb.api.literals import Literal
+    from flyte_nb.api.ports import DataAccess, Runner
+    from flyte_nb.sdk.signature import TaskSignature
+    from flyte_nb.sdk.task import AnyTask
+    from flyte_nb.types.registry import Registry
+
+
+class FunctionFailed(TaskFailed):
+    """The author's own function raised; its exception is `__cause__`."""
+
+
+def signature_of(task: "AnyTask", registry: "Registry") -> "TaskSignature":
+    """The task's signature.
+
+    Raises:
+        TaskFailed: when it has problems.
+    """
+    try:
+        return task.signature(registry)
+    except CompileFailed as error:
+        raise TaskFailed(failures.unusable(error)) from error
+
+
+def carried_out(
+    function: "Callable[..., Any]", arguments: "dict[str, Any]", runner: "Runner"
+) -> Any:
+    """Return what the author's function returns; `runner` carries out the calls that it makes.
+
+    No event loop runs meanwhile, and no workflow is traced, whatever the caller does.
+
+    Raises:
+        FunctionFailed: for everything that it raises but an interrupt of the process.
+    """
+    __tracebackhide__ = True
+    token, frame = context.runner.set(runner), context.frame.set(None)
+    try:
+        with NoLoop():
+            return run_to_end(function(**arguments))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise FunctionFailed(failures.classify(error)) from error
+    finally:
+        context.frame.reset(frame)
+        context.runner.reset(token)
+
+
+def decode(
+    task: "AnyTask",
+    signature: "TaskSignature",
+    inputs: "dict[str, Literal]",
+    data: "DataAccess | None",
+) -> "dict[str, Any]":
+    """The Python inputs.
+
+    Raises:
+        TaskFailed: when one is missing, unknown or does not fit.
+    """
+    codecs = signature.input_codecs
+    arguments: dict[str, Any] = {}
+    for name, codec in codecs.items():
+        literal = inputs.get(name)
+        if literal is None:
+            if name not in signature.defaults:
+                raise TaskFailed(failures.input_missing(_name(task), name))
+            continue  # the function's own default; binding it here would only copy it
+        try:
+            arguments[name] = codec.decode(literal, data)
+        except CodecError as error:
+            raise TaskFailed(failures.input_mismatch(_name(task), name, error)) from error
+        except Exception as error:
+            raise TaskFailed(failures.classify(error)) from error
+    if len(inputs) > len(arguments):
+        unknown = sorted(set(inputs) - set(codecs))
+        if unknown:
+            raise TaskFailed(failures.input_unknown(_name(task), unknown, list(codecs)))
+    return arguments
+
+
+def encode(
+    task: "AnyTask", signature: "TaskSignature", returned: Any, data: "DataAccess | None"
+) -> "dict[str, Literal]":
+    """The outputs by variable.
+
+    Raises:
+        TaskFailed: when one does not fit, or there are too many or too few.
+    """
+    try:
+        values = outputs.pack(returned, signature)
+    except (CodecError, TypeError, ValueError) as error:
+        raise TaskFailed(failures.output_shape(_name(task), error)) from error
+    literals: dict[str, Literal] = {}
+    for name, codec in signature.output_codecs.items():
+        try:
+            literals[name] = codec.encode(values[name], data)
+        except CodecError as error:
+            raise TaskFailed(failures.output_mismatch(_name(task), name, error)) from error
+        except OSError as error:
+            what = f"output {name!r} of {_name(task)}"
+            raise TaskFailed(failures.no_room(what, error)) from error
+        except Exception as error:
+            raise TaskFailed(failures.classify(error)) from error
+    return literals
+
+
+def _name(task: "AnyTask") -> str:
+    return f"{task.short_name}()"
