@@ -7,8 +7,8 @@ import pytest
 from flyte_nb.api.errors import CompileFailed, UsageError
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.client.data import SCRATCH, KernelData
-from flyte_nb.session.local_runner import LocalRunner
 from flyte_nb.sdk import context
+from flyte_nb.session.local_runner import LocalRunner
 from flyte_nb.storage import open_stores
 from flyte_nb.testing.cells import Cells
 from flyte_nb.types.registry import default_registry
