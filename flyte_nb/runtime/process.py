@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, TaskFailed
 from flyte_nb.pipe.pipe import LAST, Pipe, PipeClosed, PipeGarbage
 from flyte_nb.runtime.child import Child
+from flyte_nb.runtime.memory import MemoryWatch, killed
 
 if TYPE_CHECKING:
     from threading import Timer
@@ -48,6 +49,7 @@ class Worker:
         self.has_answered = False
         """Whether it gave its last message, and ends by itself."""
         self._child = child
+        self._memory = MemoryWatch()
         self._grace: Timer | None = None
 
     def send(self, message: "dict[str, Any]") -> None:
@@ -153,14 +155,7 @@ class Worker:
             late = ", and killed before it had ended" if number == SIGKILL else ""
             message = f"The attempt was interrupted by SIGTERM{late}."
             return ErrorInfo("SYSTEM:Interrupted", message, SYSTEM, recoverable=True)
-        message = f"The task's process was killed by {name}."
-        if number == SIGKILL:
-            message += (
-                " Most likely it needed more memory than it may have: raise the memory limit."
-            )
-        elif name in ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE"):
-            message += " A native library that it uses crashed."
-        return ErrorInfo("SYSTEM:WorkerKilled", message, SYSTEM, recoverable=True)
+        return killed("The task's process", number, name, self._memory)
 
     def _last_words(self) -> ErrorInfo:
         try:

@@ -253,6 +253,19 @@ def test_terminating_is_recorded_first_and_an_ended_execution_cannot_be_terminat
     )
 
 
+def test_who_terminates_an_execution_again_does_not_change_its_cause(registered, specs, engine):
+    registered.CreateExecution(specs.execution_request("run-1", n=4))
+    engine.record(run_id(specs, "run-1"), WorkflowRecord(now_us(), "RUNNING"))
+    id = specs.execution_get("run-1").id
+    for cause in ("enough", "enough again"):
+        registered.TerminateExecution(
+            execution_pb2.ExecutionTerminateRequest(id=id, cause=cause)
+        )
+    closure = registered.GetExecution(specs.execution_get("run-1")).closure
+    assert closure.abort_metadata.cause == "enough"
+    assert engine.terminated == [(run_id(specs, "run-1"), "enough")]
+
+
 def test_a_relaunch_is_a_new_execution_with_the_same_inputs(registered, specs, engine):
     registered.CreateExecution(specs.execution_request("run-1", n=4))
     answer = registered.RelaunchExecution(

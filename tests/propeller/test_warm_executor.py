@@ -391,7 +391,7 @@ def test_a_zygote_that_is_killed_takes_its_attempt_along_and_is_replaced(bench):
     zygote, _ = processes_of(pid)
     zygote.kill()
     error = bench.end(attempt).error
-    assert (error.code, error.recoverable) == ("SYSTEM:WorkerKilled", True)
+    assert (error.code, error.recoverable) == ("KilledBySignal", True)
     assert not bench.folder(attempt).is_locked()
     wait_until(lambda: not lives(pid), "its end")
     following = bench.start(HANGING)
@@ -411,7 +411,7 @@ def test_a_warm_host_that_is_killed_takes_its_attempts_along_and_is_replaced(tmp
         zygote, host = processes_of(pid)
         host.kill()
         error = bench.end(attempt).error
-        assert (error.code, error.recoverable) == ("SYSTEM:AttemptLost", True)
+        assert (error.code, error.recoverable) == ("KilledBySignal", True)
         wait_until(lambda: not lives(pid) and not lives(zygote.pid), "their end")
         assert os.listdir(tmp) == []
         one, other = bench.texts(PARENT), bench.texts(PARENT)

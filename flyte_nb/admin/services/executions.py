@@ -275,6 +275,8 @@ class Executions:
             closure = run.execution.closure
             if EXECUTION_PHASES.Name(closure.phase) in ENDED_EXECUTION:
                 raise _already_ended(EXECUTION_PHASES.Name(closure.phase))
+            if closure.phase == _ABORTING:
+                return execution_pb2.ExecutionTerminateResponse()  # who asked first is the cause
             closure.phase = _ABORTING
             closure.abort_metadata.cause = request.cause
             closure.abort_metadata.principal = self._parts.principal

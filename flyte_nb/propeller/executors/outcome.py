@@ -14,6 +14,7 @@ from flyte_nb.api.errors import SYSTEM, USER, CodecError, ErrorInfo, StorageErro
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.propeller.layout import OUTPUTS
 from flyte_nb.propeller.ports import Attempt
+from flyte_nb.runtime.memory import MemoryWatch, killed
 from flyte_nb.storage.file import is_full
 from flyte_nb.wire.errors import error_document_from_bytes
 
@@ -30,6 +31,8 @@ class Ended(NamedTuple):
     exit_code: "int | None" = None
     """As `subprocess` has it: negative is the signal that killed it."""
     log_tail: str = ""
+    memory: "MemoryWatch | None" = None
+    """Counted kills for want of memory since the attempt began."""
 
 
 def outcome(
@@ -72,10 +75,8 @@ def _without_files(ended: Ended, prefix: str) -> ErrorInfo:
         text = "The attempt ended while nobody watched it, and left neither outputs nor an error."
         return ErrorInfo("SYSTEM:AttemptLost", text + tail, SYSTEM, recoverable=True)
     if code < 0:
-        name = _signal_name(-code)
-        hint = " When nobody ended it, the machine was likely out of memory." if code == -9 else ""
-        text = f"The attempt's process was killed by {name} (signal {-code}).{hint}"
-        return ErrorInfo("KilledBySignal", text + tail, USER, recoverable=True)
+        error = killed("The attempt's process", -code, _signal_name(-code), ended.memory)
+        return error._replace(message=error.message + tail)
     if code > 0:
         text = f"The attempt's process ended with exit code {code}, and left no error.pb."
         return ErrorInfo("NonZeroExitCode", text + tail, USER, recoverable=True)

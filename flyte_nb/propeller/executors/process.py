@@ -209,7 +209,7 @@ class ProcessExecutor:
     def _exited(self, watched: Watched, exit: Exit) -> None:
         """From the reaper's thread."""
         attempt = watched.attempt
-        ended = Ended(exit.exit_code, watched.folder.log_tail())
+        ended = Ended(exit.exit_code, watched.folder.log_tail(), watched.memory)
         if watched.error is None:
             outputs, error = outcome(attempt, ended, self._store)
         else:

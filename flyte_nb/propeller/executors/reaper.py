@@ -21,6 +21,7 @@ import psutil
 from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.propeller.executors.attempt_folder import AttemptFolder, end_all, signal_all
 from flyte_nb.propeller.ports import Attempt
+from flyte_nb.runtime.memory import MemoryWatch
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +57,9 @@ class Watched:
         self.away = away
         self.told: Exit | None = None
         """How a process that is told of ended."""
+        self.presumed = Exit()
+        """How it ended when nobody tells."""
+        self.memory = MemoryWatch()
         self.error: ErrorInfo | None = None
         """Why it never ran, when that came out late."""
         self.kill_at: float | None = None  # time.monotonic() at which asking nicely is over
@@ -198,7 +202,7 @@ class Reaper:
                 self._selector.unregister(watched.pidfd)
                 os.close(watched.pidfd)
                 watched.pidfd = -1
-            exit = watched.told or Exit()
+            exit = watched.told or watched.presumed
             if watched.pid is not None:
                 # The child is a zombie until wait4, so its number, the group's, is still its own.
                 with suppress(ProcessLookupError, PermissionError):

@@ -192,5 +192,7 @@ class WarmExecutor(ProcessExecutor):
             self._run_cold(handed)
             return
         os.close(handed.lock)
+        # What kills the warm host kills the attempt, as what kills a host of its own does.
+        handed.watched.presumed = Exit(-SIGKILL)
         signal_all(handed.watched.folder, SIGKILL)
         self._reaper.take_home(handed.watched, None)

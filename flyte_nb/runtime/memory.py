@@ -1,0 +1,90 @@
+"""Whether the system killed a process because memory ran out.
+
+The kernel counts such kills for each control group and for the whole machine (cgroup v2's
+`memory.events`, v1's `memory.oom_control`, `/proc/vmstat`). A count that grew while an attempt ran, and
+an attempt that SIGKILL ended, belong together. Where nothing counts (macOS), nothing is known.
+"""
+
+import os
+import re
+from functools import cache
+from signal import SIGKILL
+
+from flyte_nb.api.errors import USER, ErrorInfo
+
+_COUNT = re.compile(rb"^oom_kill (\d+)$", re.MULTILINE)
+_ADVICE = (
+    "Give the task more memory (@task(limits=Resources(mem=…))), or let it hold less at a time."
+)
+
+
+class MemoryWatch:
+    """Counts the kernel's kills for want of memory from its construction on."""
+
+    def __init__(self, root: str = "/") -> None:
+        """Args: root: where `proc` and `sys` are."""
+        self._paths = _paths(root)
+        self._before = self._counts()
+
+    def has_killed(self) -> bool:
+        """Return whether the kernel has killed a process of this control group, or of this machine."""
+        now = self._counts()
+        return any(now[path] > count for path, count in self._before.items() if path in now)
+
+    def _counts(self) -> "dict[str, int]":
+        found = {}
+        for path in self._paths:
+            try:
+                with open(path, "rb") as file:
+                    count = _COUNT.search(file.read())
+            except OSError:
+                continue
+            if count is not None:
+                found[path] = int(count[1])
+                break  # the nearest one that counts is the one that knows
+        return found
+
+
+def killed(what: str, number: int, name: str, watch: "MemoryWatch | None") -> ErrorInfo:
+    """Return the failure of an attempt that a signal ended, whichever of its processes it met.
+
+    It is the user's kind, as a container's exit is on Flyte: the task's own `retries` decide whether
+    there is another attempt.
+
+    Args:
+        what: the process that was killed, at the beginning of a sentence.
+        number: the signal.
+        name: its name.
+        watch: counted since the attempt began; `None` when nobody did.
+    """
+    if number == SIGKILL and watch is not None and watch.has_killed():
+        text = f"{what} was killed by {name}: the system was out of memory (OOMKilled). {_ADVICE}"
+        return ErrorInfo("OOMKilled", text, USER, recoverable=True)
+    text = f"{what} was killed by {name} (signal {number})."
+    if number == SIGKILL:
+        text += f" When nobody ended it, the machine was likely out of memory. {_ADVICE}"
+    elif name in ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE"):
+        text += " A native library that the task uses crashed."
+    return ErrorInfo("KilledBySignal", text, USER, recoverable=True)
+
+
+@cache
+def _paths(root: str) -> "list[str]":
+    """Files that may count, the nearest first."""
+    proc, groups = os.path.join(root, "proc"), os.path.join(root, "sys/fs/cgroup")
+    found = []
+    try:
+        with open(os.path.join(proc, "self/cgroup"), encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except (OSError, ValueError):
+        lines = []
+    for line in lines:
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0":  # version 2; in a container the path begins at its own group
+            folders = [groups + path, groups]
+            found += [os.path.join(folder, "memory.events") for folder in folders]
+        elif "memory" in controllers.split(","):
+            folders = [f"{groups}/memory{path}", f"{groups}/memory"]
+            found += [os.path.join(folder, "memory.oom_control") for folder in folders]
+    return [*dict.fromkeys(found), os.path.join(proc, "vmstat")]
