@@ -43,6 +43,21 @@ class ErrorInfo(NamedTuple):
     """Whether another attempt may help."""
 
 
+_SHOWN_CHARACTERS = 4000
+"""How much of an error's text is shown to a person at once."""
+
+
+def shortened(text: str, most: int = _SHOWN_CHARACTERS) -> str:
+    """Return the text, or its beginning and its end with a word on what was left out between them."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    left_out = len(text) - 2 * half
+    return (
+        f"{text[:half]}\n… {left_out:,} characters; the task's log has all of it …\n{text[-half:]}"
+    )
+
+
 class FlyteNbError(Exception):
     """Base of all our errors. `hint`, when there is one, says what to do and ends the message."""
 
@@ -141,10 +156,13 @@ class RemoteError(FlyteNbError):
 
 
 class ExecutionFailed(FlyteNbError):
-    """An execution ended in anything but SUCCEEDED. `info` is its error, `node_id` where it began."""
+    """An execution ended in anything but SUCCEEDED. `info` is its error, `node_id` where it began.
+
+    The message is shortened for display; `info.message` has as much as the platform keeps.
+    """
 
     def __init__(self, message: str, *, info: ErrorInfo, node_id: str = "", name: str = "") -> None:
-        super().__init__(message)
+        super().__init__(shortened(message))
         self.info = info
         self.node_id = node_id
         self.name = name

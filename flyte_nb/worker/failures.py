@@ -169,12 +169,29 @@ def describe(error: BaseException) -> str:
 
     The layout is flytekit's, which consoles and people know.
     """
-    trace = user_trace(error)
+    # Both parts keep their place, however long the other is.
+    trace = _cut(user_trace(error), _MAX_MESSAGE // 3)
     kind = type(error).__name__
-    said = _text(error)
+    said = _cut(_text(error), _MAX_MESSAGE // 3)
     text = f"{kind}: {said}" if said else kind
     indented = "\n".join("    " + line for line in trace.splitlines())
     return _cut(f"Trace:\n\n{indented}\nMessage:\n\n    {text}")
+
+
+def whole_text(error: "BaseException | None") -> str:
+    """Return the text of an exception that `describe` cuts, and of those that led to it; else nothing."""
+    texts = []
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        try:
+            text = str(error)
+        except BaseException:  # noqa: BLE001 - a broken __str__, which `describe` tells of
+            text = ""
+        if len(text) > _MAX_MESSAGE // 3:
+            texts.append(f"{type(error).__name__}: {text}\n")
+        error = error.__cause__ or error.__context__
+    return "".join(texts)
 
 
 def user_trace(error: BaseException) -> str:
@@ -232,11 +249,11 @@ def _text(error: BaseException) -> str:
         return f"<its text failed: {type(broken).__name__}>"
 
 
-def _cut(text: str) -> str:
+def _cut(text: str, most: int = _MAX_MESSAGE) -> str:
     """The beginning and the end of what is too long; done early, for what follows makes copies."""
-    if len(text) <= _MAX_MESSAGE:
+    if len(text) <= most:
         return text
-    half = _MAX_MESSAGE // 2
+    half = most // 2
     return f"{text[:half]}\n… {len(text) - 2 * half} characters …\n{text[-half:]}"
 
 

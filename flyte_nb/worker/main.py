@@ -139,6 +139,9 @@ def _call(task: "Task", message: "dict[str, Any]", data: HostData, folder: str) 
 def _failed(error: TaskFailed) -> "dict[str, Any]":
     if isinstance(error.__cause__, IgnoreOutputs):
         return {"kind": "ignored"}
+    whole = failures.whole_text(error.__cause__)
+    if whole:  # what goes to the platform is cut; the log keeps all of it
+        sys.stderr.write(whole)
     return {"kind": "failed", "error": list(error.info)}
 
 

@@ -258,9 +258,7 @@ def test_who_terminates_an_execution_again_does_not_change_its_cause(registered,
     engine.record(run_id(specs, "run-1"), WorkflowRecord(now_us(), "RUNNING"))
     id = specs.execution_get("run-1").id
     for cause in ("enough", "enough again"):
-        registered.TerminateExecution(
-            execution_pb2.ExecutionTerminateRequest(id=id, cause=cause)
-        )
+        registered.TerminateExecution(execution_pb2.ExecutionTerminateRequest(id=id, cause=cause))
     closure = registered.GetExecution(specs.execution_get("run-1")).closure
     assert closure.abort_metadata.cause == "enough"
     assert engine.terminated == [(run_id(specs, "run-1"), "enough")]

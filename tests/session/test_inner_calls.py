@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from flyte_nb.api.errors import CompileFailed, UsageError
+from flyte_nb.api.errors import CompileFailed, ExecutionFailed, UsageError
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.client.data import SCRATCH, KernelData
 from flyte_nb.sdk import context
@@ -254,3 +254,16 @@ def test_a_failing_coroutine_shows_the_authors_lines_and_none_of_the_loops(cells
     assert "asyncio" not in str(caught.value)
     with pytest.raises(KeyError):
         cells["f"]()
+
+
+def test_a_long_message_is_shortened_in_the_cell(cells):
+    cells.run(
+        "@task\ndef f() -> int:\n    raise ValueError('first ' + 'x' * 2_000_000 + ' last')\n"
+    )
+    cells.run("@workflow\ndef w() -> int:\n    return f()\n")
+    with pytest.raises(ExecutionFailed) as caught:
+        cells["w"]()
+    assert len(str(caught.value)) < 5_000
+    assert "the task's log has all of it" in str(caught.value)
+    assert str(caught.value).endswith("last")
+    assert len(caught.value.info.message) > 50_000

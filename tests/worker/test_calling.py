@@ -174,3 +174,16 @@ def test_our_frames_are_told_from_the_users():
     assert failures.is_ours("/else/flyte_nb/worker/bootstrap.py")
     assert not failures.is_ours("<cell 5f3a91c0>")
     assert not failures.is_ours("/home/me/flyte_nb_things/train.py")
+
+
+def test_a_cut_message_keeps_its_trace_and_the_log_gets_all_of_it(cells):
+    text = "first\n" + "x" * 2_000_000 + "\nlast"
+    error = ValueError(text)
+    info = _failure(cells, error)
+    assert len(info.message) < 150_000
+    trace, _, message = info.message.partition("Message:")
+    assert "raise ERROR" in trace
+    assert message.strip().startswith("ValueError: first")
+    assert message.endswith("last")
+    assert failures.whole_text(error) == f"ValueError: {text}\n"
+    assert failures.whole_text(ValueError("short")) == ""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from flyte_nb.api.errors import SYSTEM, ErrorInfo
+from flyte_nb.api.errors import SYSTEM, ErrorInfo, shortened
 from flyte_nb.api.phases import FAILED
 from flyte_nb.executions.views import ExecutionView, NodeView
 from flyte_nb.graph.palette import PHASE_STYLES
@@ -37,7 +37,7 @@ def told(message: str) -> Told:
     message = _RETRIED.sub("", message)
     before, found, after = message.partition("Message:")
     if not found or "Trace:" not in before:
-        return Told(message.strip(), "", "")
+        return Told(shortened(message.strip()), "", "")
     lines = [line for line in before.partition("Trace:")[2].splitlines() if line.strip()]
     lines = [line for line in lines if not line.lstrip().startswith("Traceback (most recent")]
     said = after.strip()
@@ -46,7 +46,8 @@ def told(message: str) -> Told:
     margin = min((len(line) - len(line.lstrip()) for line in lines), default=0)
     lines = [line[margin:] for line in lines]
     frames = [line for line in lines if _is_frame(line)]
-    return Told(said, frames[-1].strip() if frames else "", "\n".join(lines))
+    place = frames[-1].strip() if frames else ""
+    return Told(shortened(said), place, shortened("\n".join(lines)))
 
 
 def _is_frame(line: str) -> bool:

@@ -12,6 +12,7 @@ from flyte_nb.api.errors import (
     FlyteNbError,
     RegistrationFailed,
     UsageError,
+    shortened,
 )
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.visible import plain
@@ -81,7 +82,7 @@ def rendered(
     if isinstance(error, STOPPED):
         return _stopped(error, frames, cells)
     problems = getattr(error, "problems", ())
-    title, _, rest = _shown(str(error), cells).partition("\n")
+    title, _, rest = _shown(shortened(str(error)), cells).partition("\n")
     if isinstance(error, (CompileFailed, RegistrationFailed)) and problems:
         count = "problem is" if len(problems) == 1 else f"{len(problems)} problems are"
         listed = problem_lines(problems, cells)
@@ -139,7 +140,7 @@ def _stopped(
     error: BaseException, frames: "TracebackType | None", cells: CellRegistry
 ) -> "list[str]":
     """What was stopped and what goes on, then every line of the author's that it was in."""
-    title = _shown(str(error), cells) or "It was interrupted."
+    title = _shown(shortened(str(error)), cells) or "It was interrupted."
     lines = [f"{_RED}{_BOLD}{type(error).__name__}{_PLAIN}: {title}"]
     return [*lines, *(f"{_DIM}{place}{_PLAIN}" for place in _places(frames, cells))]
 
