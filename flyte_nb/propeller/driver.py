@@ -15,22 +15,16 @@ from flyteidl.core.literals_pb2 import LiteralMap
 from flyte_nb.api import nodes, phases
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, StorageError, TaskFailed
 from flyte_nb.propeller import records as r
+from flyte_nb.propeller.attempts import attempt_at
 from flyte_nb.propeller.conditions import choose
-from flyte_nb.propeller.launch import DEFAULT_PARALLELISM, Launch, environment
+from flyte_nb.propeller.launch import DEFAULT_PARALLELISM, Launch
 from flyte_nb.propeller.layout import OUTPUTS, Layout
 from flyte_nb.propeller.literal_store import Outputs, Values, unusable
 from flyte_nb.propeller.machine import Machine
 from flyte_nb.propeller.plan import Plan
-from flyte_nb.propeller.ports import (
-    Attempt,
-    AttemptKey,
-    Catalog,
-    Clock,
-    Executor,
-    Recorder,
-    Report,
-)
+from flyte_nb.propeller.ports import Attempt, AttemptKey, Catalog, Clock, Executor, Recorder, Report
 from flyte_nb.propeller.records import Record
+from flyte_nb.propeller.reservations import Reservations, Turns
 from flyte_nb.propeller.resolve import Unresolved, inputs_of
 from flyte_nb.propeller.results import Results
 from flyte_nb.propeller.state import NodeState
@@ -56,6 +50,7 @@ class Driver:
         executor: Executor,
         clock: Clock,
         catalog: "Catalog | None" = None,
+        reservations: "Reservations | None" = None,
     ) -> None:
         """A driver before its first step; `resume` before that when there is a history."""
         self.id = launch.id
@@ -72,6 +67,8 @@ class Driver:
         self._recorder = recorder
         self._executor = executor
         self._results = Results(catalog, launch)
+        self.turns = Turns(reservations or Reservations(), launch.id, self._results, values)
+        """When nodes of tasks with `cache_serialize` may start."""
         self._clock = clock
         self._now_us = 0
         self._pending: list[Record] = []
@@ -108,6 +105,7 @@ class Driver:
         """
         self._add(self.machine.settle(self._time()))
         for node in list(self.machine.live.values()):
+            self.turns.ask(node)
             found = self._executor.adopt(self._attempt(node, LiteralMap()))
             if found is not None:
                 if node.attempt_phase == phases.QUEUED:
@@ -142,6 +140,7 @@ class Driver:
 
     def abandon(self) -> None:
         """Nobody will step any more: end what runs, so that nothing runs unwatched."""
+        self.turns.release_all()
         for node in self.machine.live.values():
             self._executor.kill(AttemptKey(self.id, node.node_id, node.attempt))
 
@@ -153,12 +152,13 @@ class Driver:
         if self.machine.phase == "" and not self._begin():
             return 0
         started = 0
+        self.turns.is_waiting = False
         while True:
+            self.turns.release_ended()
             self._prepare()
             room = slots - started - len(self._to_start)
-            if room > 0 and self.machine.startable:
-                for node in list(islice(self.machine.startable.values(), room)):
-                    self._announce(node)
+            if room > 0 and self.machine.startable and self._announce_some(room):
+                continue  # results of others were found, and more may begin now
             if not self._flush():
                 return started
             self._kill_doomed()
@@ -195,6 +195,7 @@ class Driver:
                 node, now, error, cpu_s=report.cpu_s, max_rss_bytes=report.max_rss_bytes
             )
         self._add(made)
+        self.turns.release_ended()
 
     def _remember(self, node: NodeState, outputs: LiteralMap) -> str:
         if not node.plan.discoverable:
@@ -263,13 +264,11 @@ class Driver:
         status, outputs = r.CACHE_DISABLED, None
         if node.plan.discoverable:
             status, outputs = self._results.find(node, inputs)
-        if outputs is None:
-            self._add(self.machine.queue(node, self._time(), uri, status))
-            return
-        output_uri = self._layout.outputs(node)
-        self._values.put(output_uri, outputs)
+        if outputs is not None:
+            self._values.put(self._layout.outputs(node), outputs)
         self._add(self.machine.queue(node, self._time(), uri, status))
-        self._add(self.machine.hit(node, self._time(), output_uri))
+        if outputs is not None:
+            self._add(self.machine.hit(node, self._time(), self._layout.outputs(node)))
 
     def _enter(self, node: NodeState) -> None:
         """Move on a queued node that runs no task."""
@@ -291,6 +290,21 @@ class Driver:
         self._add(self.machine.reject(node, self._time(), error))
 
     # Attempts
+
+    def _announce_some(self, room: int) -> bool:
+        """Announce attempts at no more than `room` nodes; return whether some turned out to need none."""
+        hits = 0
+        for node, outputs in self.turns.next_ones(self.machine.startable.values(), room):
+            if outputs is None:
+                self._announce(node)
+                continue
+            uri = self._layout.outputs(node)
+            if self._values.try_put(uri, outputs):
+                self._add(self.machine.hit(node, self._time(), uri))
+                hits += 1
+            else:
+                self._announce(node)
+        return hits > 0
 
     def _announce(self, node: NodeState) -> None:
         """Record that the next attempt is about to be started."""
@@ -322,27 +336,8 @@ class Driver:
         return started
 
     def _attempt(self, node: NodeState, inputs: LiteralMap) -> Attempt:
-        task, task_id, number = node.plan.task, node.plan.task_id, node.attempt
-        if task is None or task_id is None:
-            raise ValueError(f"Node {node.node_id} is no task.")
-        key = AttemptKey(self.id, node.node_id, number)
-        if self._executor.in_memory:  # nobody reads the rest, and it costs more than a small task
-            return Attempt(key, task_id, task, inputs, node.input_uri, node.attempt_output_uri)
-        raw = self._layout.raw_folder(node, number)
-        before = self._layout.raw_folder(node, number - 1) if number else ""
-        workflow = self.machine.plan.workflow_id
-        return Attempt(
-            key=key,
-            task_id=task_id,
-            task=task,
-            inputs=inputs,
-            input_uri=node.input_uri,
-            output_prefix=node.attempt_output_uri,
-            raw_output_prefix=raw,
-            checkpoint_uri=f"{raw}/_flytecheckpoints",
-            prev_checkpoint_uri=f"{before}/_flytecheckpoints" if before else "",
-            envs=environment(self._launch, workflow, task, number),
-        )
+        workflow, in_memory = self.machine.plan.workflow_id, self._executor.in_memory
+        return attempt_at(node, inputs, self._launch, self._layout, workflow, in_memory=in_memory)
 
     def _kill_doomed(self) -> None:
         if not self.machine.has_doomed:

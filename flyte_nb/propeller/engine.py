@@ -15,6 +15,7 @@ from flyte_nb.propeller.layout import Layout
 from flyte_nb.propeller.literal_store import Values
 from flyte_nb.propeller.plan import plan_of
 from flyte_nb.propeller.ports import Catalog, Clock, Executor, Recorder
+from flyte_nb.propeller.reservations import Reservations
 
 __all__ = ["Engine", "Launch"]
 
@@ -59,6 +60,7 @@ class Engine:
         self._store = store
         self._data_root = data_root
         self._catalog = catalog
+        self._reservations = Reservations()  # used by the driver thread alone
         self._clock = clock or system_clock
         self._requests: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._wake = threading.Event()
@@ -139,6 +141,7 @@ class Engine:
             executor=self._executor,
             clock=self._clock,
             catalog=self._catalog,
+            reservations=self._reservations,
         )
 
     def _take(self, driver: Driver, *, resumed: bool) -> None:
@@ -227,14 +230,15 @@ class Engine:
         if done:
             with self._ended:
                 for driver in done:
+                    driver.turns.release_all()
                     self._drivers.pop(driver.id, None)
                 self._ended.notify_all()
 
     def _pause_s(self, drivers: list[Driver]) -> "float | None":
         times = [driver.retry_at_us for driver in drivers if driver.retry_at_us]
         times += [limit for driver in drivers if (limit := driver.deadline_us()) is not None]
-        if self._unadopted:
-            return 1.0
+        if self._unadopted or any(driver.turns.is_waiting for driver in drivers):
+            return 1.0  # who waits for another's result asks again, should nobody wake us
         if not times:
             return None
         return min(_MAX_PAUSE_S, max(0.001, (min(times) - self._clock()) / 1e6))

@@ -28,6 +28,14 @@ class Values:
         self._store.write(uri, values.SerializeToString(deterministic=True))
         self.keep(uri, values)
 
+    def try_put(self, uri: str, values: LiteralMap) -> bool:
+        """Write the map; return whether that worked."""
+        try:
+            self.put(uri, values)
+        except StorageError:
+            return False
+        return True
+
     def keep(self, uri: str, values: LiteralMap) -> None:
         """Remember a map that lies at `uri` already."""
         if self._store is None or values.ByteSize() <= _KEPT_BYTES:

@@ -49,6 +49,8 @@ class NodePlan(NamedTuple):
     """For one attempt; 0 means none. All attempts together may take twice that."""
     discoverable: bool = False
     discovery_version: str = ""
+    serializable: bool = False
+    """Whether only one at a time computes a result that others wait for (`cache_serialize`)."""
 
 
 class BranchPlan(NamedTuple):
@@ -110,6 +112,7 @@ class _TaskFacts(NamedTuple):
     timeout_us: int
     discoverable: bool
     discovery_version: str
+    serializable: bool
     optionals: tuple[tuple[str, Literal], ...]
 
 
@@ -189,6 +192,9 @@ class _Maker:
             return self.bare(node, TASK_NODE)
         id, metadata = node.id, node.metadata
         timeout_us, discoverable = facts.timeout_us, facts.discoverable
+        serializable = facts.serializable
+        if metadata.HasField("cache_serializable"):
+            serializable = metadata.cache_serializable
         if metadata.HasField("timeout"):
             timeout_us = _timeout_us(metadata.timeout)
         if metadata.HasField("cacheable"):
@@ -208,6 +214,7 @@ class _Maker:
             timeout_us=timeout_us,
             discoverable=discoverable,
             discovery_version=metadata.cache_version or facts.discovery_version,
+            serializable=discoverable and serializable,
         )
 
     def workflow_node(self, node: Node) -> NodePlan:
@@ -262,6 +269,7 @@ def _facts(task: TaskTemplate) -> _TaskFacts:
         _timeout_us(metadata.timeout),
         metadata.discoverable,
         metadata.discovery_version,
+        metadata.cache_serializable,
         _optionals(task.interface),
     )
 

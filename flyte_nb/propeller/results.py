@@ -23,6 +23,13 @@ class Results:
         self._id = launch.id
         self._overwrite = launch.overwrite_cache
 
+    def key(self, node: NodeState, inputs: LiteralMap) -> str:
+        """Return what the result for these inputs is remembered by; empty when it is not."""
+        task = node.plan.task
+        if self._catalog is None or task is None or not node.plan.discoverable:
+            return ""
+        return key(task, node.plan.discovery_version, inputs)
+
     def find(self, node: NodeState, inputs: LiteralMap) -> tuple[str, "LiteralMap | None"]:
         """What the node's task gave for these inputs before, if that is known."""
         task = node.plan.task

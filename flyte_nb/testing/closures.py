@@ -22,6 +22,7 @@ def task(
     retries: int = 0,
     timeout_s: float = 0.0,
     cache_version: str = "",
+    cache_serialize: bool = False,
     args: Sequence[str] = (),
     command: Sequence[str] = (),
     env: "Mapping[str, str] | None" = None,
@@ -38,6 +39,7 @@ def task(
     template.metadata.timeout.FromMicroseconds(int(timeout_s * 1_000_000))
     template.metadata.discoverable = bool(cache_version)
     template.metadata.discovery_version = cache_version
+    template.metadata.cache_serializable = cache_serialize
     template.container.image = "local"
     template.container.command.extend(command)
     template.container.args.extend(args)

@@ -524,3 +524,116 @@ def test_an_attempt_that_a_release_with_other_folders_started_is_taken_over(tmp_
     finally:
         os.close(lock)
         executor.close()
+
+
+COUNTED = (
+    "note = open(sys.argv[2] + '/' + str(os.getpid()), 'w'); note.close()\n"
+    "while not os.path.exists(sys.argv[2] + '/go'): time.sleep(0.01)\n"
+)
+
+
+def _alone(template, nodes=1):
+    """A workflow of nodes that run one task with equal inputs."""
+    made = [node(f"n{index}", template) for index in range(nodes)]
+    return closure(workflow("w", made, {"o0": "n0"}), [template])
+
+
+def _two_executions(backend, made):
+    """Launch one workflow twice; the first one has begun its task when the second is launched."""
+    ids = [ID._replace(name=name) for name in ("one", "two")]
+    backend.engine.launch(Launch(ids[0], made, integers()))
+    yield ids
+    backend.engine.launch(Launch(ids[1], made, integers()))
+    yield ids
+
+
+def _run_counted(backend, made, folder):
+    launching = _two_executions(backend, made)
+    ids = next(launching)
+    wait_until(lambda: len(os.listdir(folder)) == 1, "the first attempt")
+    next(launching)
+    wait_until(lambda: _phases(backend, ids[1]), "the second one's node")
+    return ids
+
+
+def _phases(backend, id):
+    records = backend.recorder.history(id)
+    return [x.phase for x in records if isinstance(x, NodeRecord) and x.node_id == "n0"]
+
+
+def _statuses(backend, id):
+    records = backend.recorder.history(id)
+    return [x.cache_status for x in records if isinstance(x, NodeRecord) and x.node_id == "n0"][-1]
+
+
+@pytest.fixture
+def counted(tmp_path):
+    folder = tmp_path / "counted"
+    folder.mkdir()
+    return folder
+
+
+def test_a_serialized_task_is_computed_once_and_the_others_wait_for_the_result(
+    backend, scripts, counted
+):
+    template = scripts.task(
+        "t", COUNTED + scripts.outputs, args=[str(counted)], cache_version="1", cache_serialize=True
+    )
+    ids = _run_counted(backend, _alone(template), counted)
+    assert _phases(backend, ids[1]) == ["QUEUED"]
+    (counted / "go").touch()
+    for id in ids:
+        assert backend.engine.wait(id, PATIENCE_S)
+    assert len(os.listdir(counted)) == 2  # one process, and the word to go on
+    assert [_statuses(backend, id) for id in ids] == ["CACHE_POPULATED", "CACHE_HIT"]
+
+
+def test_when_the_one_that_computes_fails_the_next_one_computes(backend, scripts, counted):
+    body = COUNTED + (
+        "if len(os.listdir(sys.argv[2])) > 2:\n    "
+        + scripts.outputs
+        + "else:\n    "
+        + scripts.error
+    )
+    template = scripts.task("t", body, args=[str(counted)], cache_version="1", cache_serialize=True)
+    ids = _run_counted(backend, _alone(template), counted)
+    (counted / "go").touch()
+    for id in ids:
+        assert backend.engine.wait(id, PATIENCE_S)
+    assert [backend.recorder.history(id)[-1].phase for id in ids] == ["FAILED", "SUCCEEDED"]
+    assert len(os.listdir(counted)) == 3
+
+
+def test_an_execution_that_is_ended_leaves_its_reservation_to_the_next(backend, scripts, counted):
+    template = scripts.task(
+        "t", COUNTED + scripts.outputs, args=[str(counted)], cache_version="1", cache_serialize=True
+    )
+    ids = _run_counted(backend, _alone(template), counted)
+    backend.engine.terminate(ids[0], "enough")
+    wait_until(lambda: len(os.listdir(counted)) == 2, "the second attempt")
+    (counted / "go").touch()
+    assert backend.engine.wait(ids[1], PATIENCE_S)
+    assert _statuses(backend, ids[1]) == "CACHE_POPULATED"
+
+
+def test_without_serialize_nobody_waits(backend, scripts, counted):
+    template = scripts.task("t", COUNTED + scripts.outputs, args=[str(counted)], cache_version="1")
+    _run_counted(backend, _alone(template), counted)
+    wait_until(lambda: len(os.listdir(counted)) == 2, "the second attempt")
+    (counted / "go").touch()
+
+
+def test_two_equal_nodes_of_one_execution_compute_once_also_with_one_slot(
+    tmp_path, scripts, counted
+):
+    (counted / "go").touch()
+    template = scripts.task(
+        "t", COUNTED + scripts.outputs, args=[str(counted)], cache_version="1", cache_serialize=True
+    )
+    backend = Backend(tmp_path, slots=1)
+    try:
+        backend.run(_alone(template, nodes=2))
+        assert backend.last().phase == "SUCCEEDED"
+        assert len(os.listdir(counted)) == 2
+    finally:
+        backend.engine.close()

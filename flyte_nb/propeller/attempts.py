@@ -1,0 +1,53 @@
+"""What an executor is given for one attempt at a node."""
+
+from flyteidl.core.literals_pb2 import LiteralMap
+
+from flyte_nb.api.identifiers import Identifier
+from flyte_nb.propeller.launch import Launch, environment
+from flyte_nb.propeller.layout import Layout
+from flyte_nb.propeller.ports import Attempt, AttemptKey
+from flyte_nb.propeller.state import NodeState
+
+
+def attempt_at(
+    node: NodeState,
+    inputs: LiteralMap,
+    launch: Launch,
+    layout: Layout,
+    workflow_id: Identifier,
+    *,
+    in_memory: bool,
+) -> Attempt:
+    """Return the node's present attempt.
+
+    Args:
+        node: A node with an attempt.
+        inputs: Its inputs.
+        launch: The execution.
+        layout: Where the execution's files are.
+        workflow_id: The workflow that is executed.
+        in_memory: Whether the executor needs no places; they cost more than a small task.
+
+    Raises:
+        ValueError: when the node runs no task.
+    """
+    task, task_id, number = node.plan.task, node.plan.task_id, node.attempt
+    if task is None or task_id is None:
+        raise ValueError(f"Node {node.node_id} is no task.")
+    key = AttemptKey(launch.id, node.node_id, number)
+    if in_memory:
+        return Attempt(key, task_id, task, inputs, node.input_uri, node.attempt_output_uri)
+    raw = layout.raw_folder(node, number)
+    before = layout.raw_folder(node, number - 1) if number else ""
+    return Attempt(
+        key=key,
+        task_id=task_id,
+        task=task,
+        inputs=inputs,
+        input_uri=node.input_uri,
+        output_prefix=node.attempt_output_uri,
+        raw_output_prefix=raw,
+        checkpoint_uri=f"{raw}/_flytecheckpoints",
+        prev_checkpoint_uri=f"{before}/_flytecheckpoints" if before else "",
+        envs=environment(launch, workflow_id, task, number),
+    )
