@@ -21,6 +21,9 @@ from flyte_nb.session.session import Session as Session
 from flyte_nb.session.session import connect as connect
 from flyte_nb.session.session import default_runner as default_runner
 from flyte_nb.session.session import default_session as default_session
+from flyte_nb.types.annotations import FlyteAnnotation as FlyteAnnotation
+from flyte_nb.types.annotations import HashMethod as HashMethod
+from flyte_nb.types.annotations import kwtypes as kwtypes
 from flyte_nb.types.codec import PickledTypeWarning as PickledTypeWarning
 from flyte_nb.types.files import FlyteDirectory as FlyteDirectory
 from flyte_nb.types.files import FlyteFile as FlyteFile

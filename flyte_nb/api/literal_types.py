@@ -40,6 +40,10 @@ class StructuredDatasetType(NamedTuple):
 
     columns: "tuple[tuple[str, LiteralType], ...]" = ()
     format: str = ""
+    external_schema_type: str = ""
+    """`arrow` when the next field is filled."""
+    external_schema: str = ""
+    """A schema of another library, as its text."""
 
 
 class LiteralType(NamedTuple):

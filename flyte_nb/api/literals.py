@@ -113,9 +113,11 @@ def type_from_plain(plain: "list[Any]") -> LiteralType:
 
 
 def _dataset_to_plain(dataset: StructuredDatasetType) -> "list[Any]":
-    return [[[name, type_to_plain(type)] for name, type in dataset.columns], dataset.format]
+    plain = [[[name, type_to_plain(type)] for name, type in dataset.columns], dataset.format]
+    outside = [dataset.external_schema_type, dataset.external_schema]
+    return [*plain, *outside] if any(outside) else plain  # older releases read two items only
 
 
 def _dataset_from_plain(plain: "list[Any]") -> StructuredDatasetType:
     columns = tuple((name, type_from_plain(type)) for name, type in plain[0])
-    return StructuredDatasetType(columns, plain[1])
+    return StructuredDatasetType(columns, *plain[1:])

@@ -132,6 +132,7 @@ class NodeMetadata(NamedTuple):
     interruptible: "bool | None" = None
     cacheable: "bool | None" = None
     cache_version: "str | None" = None
+    cache_serializable: "bool | None" = None
 
 
 class TaskNode(NamedTuple):

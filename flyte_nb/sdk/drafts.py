@@ -85,7 +85,7 @@ class Draft:
         """Take other options for this node; they add to what was said before."""
         from flyte_nb.sdk.overrides import checked, node_id_of
 
-        known = checked(options, self.plan.name)
+        known = checked(options, self.plan.name, self.plan.target)
         if "node_name" in known:
             self.fixed_id = node_id_of(known["node_name"])
         self.overrides = {**(self.overrides or {}), **known}

@@ -10,6 +10,7 @@ from flyte_nb.sdk.checks import check, seconds
 
 _KNOWN = (
     "cache",
+    "cache_serialize",
     "cache_version",
     "interruptible",
     "limits",
@@ -21,8 +22,10 @@ _KNOWN = (
     "timeout",
 )
 
+_OF_TASKS = frozenset(_KNOWN) - {"name", "node_name", "interruptible", "retries", "timeout"}
 
-def checked(options: "dict[str, Any]", entity: str) -> "dict[str, Any]":
+
+def checked(options: "dict[str, Any]", entity: str, target: Target) -> "dict[str, Any]":
     """The options as given, when all of them are known and have a value that can be meant.
 
     Raises:
@@ -35,6 +38,19 @@ def checked(options: "dict[str, Any]", entity: str) -> "dict[str, Any]":
             )
     check(options)
     _resources(options)
+    if not isinstance(target, (TaskNode, ArrayNode)):
+        of_tasks = [name for name in options if name in _OF_TASKS]
+        if of_tasks:
+            raise UsageError(
+                f"{entity}(…).with_overrides({of_tasks[0]}=…): that is an option of tasks, and"
+                f" {entity} is none. Write it at the tasks inside."
+            )
+    ignored = getattr(options.get("cache"), "ignored_inputs", ())
+    if ignored:
+        raise UsageError(
+            f"{entity}(…).with_overrides(cache=Cache(ignored_inputs={ignored!r})): one call cannot say"
+            " that; Flyte keeps it with the task. Write it in @task(cache=…)."
+        )
     return options
 
 
@@ -83,9 +99,16 @@ def apply(
             changed["cacheable"] = cache
         else:
             changed["cacheable"] = True
-            changed["cache_version"] = cache.version + cache.salt
+            if cache.serialize:
+                changed["cache_serializable"] = True
+            if (
+                cache.version + cache.salt
+            ):  # else it follows the task's code, as the task's own does
+                changed["cache_version"] = cache.version + cache.salt
     if "cache_version" in options:
         changed["cache_version"] = options["cache_version"]
+    if "cache_serialize" in options:
+        changed["cache_serializable"] = options["cache_serialize"]
     if isinstance(target, (TaskNode, ArrayNode)) and not options.keys().isdisjoint(
         ("requests", "limits", "resources")
     ):

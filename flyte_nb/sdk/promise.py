@@ -44,7 +44,8 @@ class Sequenced:
 
         Args:
             **options: `node_name`, `name`, `retries`, `timeout`, `interruptible`, `cache`,
-                `cache_version`, `requests`, `limits` or `resources`. A later call adds to an earlier one.
+                `cache_version`, `cache_serialize`, `requests`, `limits` or `resources`.
+                A later call adds to an earlier one.
 
         Raises:
             UsageError: when an option is unknown, or this is an input of the workflow.

@@ -204,12 +204,13 @@ def with_metadata(options: TaskOptions, metadata: "TaskMetadata") -> TaskOptions
 def _apply_cache(known: "dict[str, Any]") -> None:
     cache = known.get("cache", False)
     if isinstance(cache, bool):
-        if known.get("cache_version") and not cache:
-            raise UsageError("cache_version is given, and cache is not. Write cache=True.")
+        for name in ("cache_version", "cache_serialize", "cache_ignore_input_vars"):
+            if known.get(name) and not cache:
+                raise UsageError(f"{name} is given, and cache is not. Write cache=True.")
         return
-    if known.get("cache_version") or known.get("cache_serialize"):
+    if any(map(known.get, ("cache_version", "cache_serialize", "cache_ignore_input_vars"))):
         raise UsageError(
-            "Give the version and serialize in Cache(…), or beside cache=True, not both."
+            "Give the version, serialize and ignored inputs in Cache(…), or beside cache=True, not both."
         )
     known["cache"] = True
     known["cache_version"] = cache.version + cache.salt

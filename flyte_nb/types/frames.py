@@ -27,23 +27,34 @@ class FrameCodec(Codec):
     imports = ("pyarrow",)
 
     def __init__(
-        self, python_type: Any, columns: "tuple[tuple[str, LiteralType], ...]" = ()
+        self,
+        python_type: Any,
+        columns: "tuple[tuple[str, LiteralType], ...]" = (),
+        arrow_schema: str = "",
     ) -> None:
-        self._stored = StructuredDatasetType(columns, _PARQUET)
-        dataset = LiteralType(literal_types.STRUCTURED_DATASET, StructuredDatasetType(columns))
-        super().__init__(python_type, dataset)
+        """Args: columns: those that are read. arrow_schema: Arrow's text of the declared schema."""
+        outside = ("arrow", arrow_schema) if arrow_schema else ("", "")
+        self._columns = [name for name, _ in columns]
+        self._stored = StructuredDatasetType(columns, _PARQUET, *outside)
+        declared = StructuredDatasetType(columns, "", *outside)
+        super().__init__(python_type, LiteralType(literal_types.STRUCTURED_DATASET, declared))
 
     def write(self, value: Any, path: str) -> None:
         """Write the table to a new file."""
         raise NotImplementedError
 
-    def read(self, path: str) -> Any:
-        """The table in a file or in the files of a folder."""
+    def read(self, path: str, columns: "list[str] | None") -> Any:
+        """The table in a file or in the files of a folder; only these columns, unless `None`."""
+        raise NotImplementedError
+
+    def names(self, value: Any) -> "list[Any]":
+        """The names of the table's columns."""
         raise NotImplementedError
 
     def encode(self, value: Any, data: "DataAccess | None") -> Literal:
         if not isinstance(value, self.python_type):
             raise mismatch(self, value)
+        self._check_columns(self.names(value) if self._columns else [])
         if data is None:
             raise no_data(self)
         folder = data.scratch()
@@ -72,15 +83,26 @@ class FrameCodec(Codec):
             )
         path = data.download(uri)
         try:
-            return self.read(path)
+            return self.read(path, self._columns or None)
         except ImportError as error:
             raise _no_parquet(self.python_type) from error
         except (*_ARROWS, OSError) as error:
             raise CodecError(f"The dataset at {uri} cannot be read as parquet: {error}.") from error
 
-    def with_columns(self, columns: "tuple[tuple[str, LiteralType], ...]") -> "FrameCodec":
-        """The codec of the same type with its columns declared."""
-        return type(self)(self.python_type, columns)
+    def with_shape(
+        self, columns: "tuple[tuple[str, LiteralType], ...]", arrow_schema: str = ""
+    ) -> "FrameCodec":
+        """The codec of the same type with its columns, or an Arrow schema, declared."""
+        return type(self)(self.python_type, columns, arrow_schema)
+
+    def _check_columns(self, has: "list[Any]") -> None:
+        missing = [name for name in self._columns if name not in has]
+        if missing:
+            raise CodecError(
+                f"The {spell(self.python_type)} lacks the declared columns {', '.join(missing)};"
+                f" it has: {', '.join(map(str, has)) or 'none'}.",
+                hint="Add them, or take them out of the annotation.",
+            )
 
     def accepts_exactly(self, value: Any) -> bool:
         return isinstance(value, self.python_type)
@@ -93,10 +115,13 @@ class PandasCodec(FrameCodec):
         check(value)
         value.to_parquet(path)
 
-    def read(self, path: str) -> Any:
+    def names(self, value: Any) -> "list[Any]":
+        return list(value.columns)
+
+    def read(self, path: str, columns: "list[str] | None") -> Any:
         import pandas
 
-        return pandas.read_parquet(path)
+        return pandas.read_parquet(path, columns=columns)
 
 
 class ArrowCodec(FrameCodec):
@@ -106,9 +131,15 @@ class ArrowCodec(FrameCodec):
         parquet: Any = import_module("pyarrow.parquet")
         parquet.write_table(value, path)
 
-    def read(self, path: str) -> Any:
+    def names(self, value: Any) -> "list[Any]":
+        return list(value.column_names)
+
+    def read(self, path: str, columns: "list[str] | None") -> Any:
         parquet: Any = import_module("pyarrow.parquet")
-        return parquet.read_table(path)
+        table = parquet.read_table(path, columns=columns)
+        if columns is not None:  # Arrow leaves out what is not there
+            self._check_columns(table.column_names)
+        return table
 
 
 def codec_of(base: type) -> "Callable[[Any], Codec]":

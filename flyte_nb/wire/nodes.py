@@ -193,6 +193,8 @@ def _metadata_to_idl(metadata: NodeMetadata) -> workflow_pb2.NodeMetadata:
         message.cacheable = metadata.cacheable
     if metadata.cache_version is not None:
         message.cache_version = metadata.cache_version
+    if metadata.cache_serializable is not None:
+        message.cache_serializable = metadata.cache_serializable
     return message
 
 

@@ -1,7 +1,4 @@
-"""`api` types and interfaces <-> flyteidl's messages; and a message's type as a person would say it.
-
-An external schema of a structured dataset (Arrow bytes) is the one thing that is not carried.
-"""
+"""`api` types and interfaces <-> flyteidl's messages; and a message's type as a person would say it."""
 
 from flyteidl.core import interface_pb2, types_pb2
 from google.protobuf.message import DecodeError, EncodeError
@@ -91,12 +88,17 @@ def fill_dataset_type(
         utf8(name)
         column = message.columns.add(name=name)
         _fill(column.literal_type, column_type)
+    if type.external_schema_type or type.external_schema:
+        message.external_schema_type = type.external_schema_type
+        message.external_schema_bytes = type.external_schema.encode("utf-8", "surrogateescape")
 
 
 def dataset_type_from_idl(message: types_pb2.StructuredDatasetType) -> StructuredDatasetType:
     """Return the type in flyteidl's message; see `type_from_idl` for what it raises."""
     columns = tuple((column.name, _read(column.literal_type)) for column in message.columns)
-    return StructuredDatasetType(columns, message.format)
+    # flyteidl has bytes there; what is no text survives both ways.
+    schema = message.external_schema_bytes.decode("utf-8", "surrogateescape")
+    return StructuredDatasetType(columns, message.format, message.external_schema_type, schema)
 
 
 def schema_type_from_idl(message: types_pb2.SchemaType) -> StructuredDatasetType:

@@ -300,6 +300,48 @@ def test_overrides_add_up_and_belong_to_one_call():
     assert second.metadata == NodeMetadata("inc")
 
 
+def test_a_serialized_cache_of_one_call_is_carried():
+    @workflow
+    def wf(n: int) -> int:
+        a = inc(a=n).with_overrides(cache=Cache(version="2", serialize=True))
+        b = inc(a=a).with_overrides(cache=True, cache_serialize=True)
+        return inc(a=b).with_overrides(cache=Cache())
+
+    first, second, third = (node.metadata for node in clean(wf).template.nodes)
+    assert (first.cacheable, first.cache_version, first.cache_serializable) == (True, "2", True)
+    assert (second.cacheable, second.cache_serializable) == (True, True)
+    # Without a version the task's own counts, which follows its code.
+    assert third == NodeMetadata("inc", cacheable=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"cache": Cache(version="1", ignored_inputs=("a",))}, "Flyte keeps it with the task"),
+        ({"cache_serialize": 1}, "write cache_serialize=True"),
+    ],
+)
+def test_what_one_call_cannot_say_is_refused_where_it_is_written(options, message):
+    @workflow
+    def wf(n: int) -> int:
+        return inc(a=n).with_overrides(**options)
+
+    assert message in wf.trace(default_registry(), SCOPE).problems[0].message
+
+
+@pytest.mark.parametrize("options", [{"cache": True}, {"requests": Asked(cpu="1")}])
+def test_options_of_tasks_are_refused_at_a_workflows_call(options):
+    @workflow
+    def inner(n: int) -> int:
+        return inc(a=n)
+
+    @workflow
+    def wf(n: int) -> int:
+        return inner(n=n).with_overrides(**options)
+
+    assert "option of tasks" in wf.trace(default_registry(), SCOPE).problems[0].message
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
