@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Collection, Mapping
-from types import MappingProxyType
+from types import MappingProxyType, MethodType
 from typing import Any
 
 from flyte_nb.api.errors import UsageError
@@ -26,9 +26,12 @@ class Callee(Definition):
             raise UsageError(
                 f"{function.short_name} is a {function.noun} already; remove @{self.noun} before it."
             )
-        if not hasattr(function, "__code__") and not hasattr(function, "__wrapped__"):
+        is_method = isinstance(function, MethodType)
+        is_wrapper = hasattr(function, "__wrapped__") and callable(function)
+        if is_method or not (hasattr(function, "__code__") or is_wrapper):
+            what = f"the method {function.__qualname__}" if is_method else repr(function)
             raise UsageError(
-                f"@{self.noun} stands before a function, not before {function!r}."
+                f"@{self.noun} stands before a function, not before {what}."
                 " Write a def that calls it."
             )
         self.function = function
@@ -43,7 +46,7 @@ class Callee(Definition):
         self.__wrapped__ = function
         self._reading: tuple[Registry, Reading] | None = None
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """A node in a workflow that is traced; elsewhere the value that the default session computes.
 
         Of an `async def` task, async code gets something to await instead of the value.
@@ -189,9 +192,9 @@ class Callee(Definition):
         """
         from flyte_nb.api.problems import as_text
         from flyte_nb.sdk.binding import bind_arguments
-        from flyte_nb.sdk.hints import parameters_of, undecorated
+        from flyte_nb.sdk.hints import parameters_of
 
-        parameters = parameters_of(undecorated(self.function))
+        parameters = parameters_of(self.function)
         known = {**parameters.defaults, **defaults} if defaults else parameters.defaults
         names, positional = parameters.names, parameters.names[: parameters.positional]
         if fixed:

@@ -47,8 +47,54 @@ def undecorated(function: "Callable[..., Any]") -> Any:
     return function
 
 
+def declared_signature(function: "Callable[..., Any]") -> Any:
+    """Return the `__signature__` that a decorator set, which counts before the code; `None` without one."""
+    seen = 0
+    while seen < 100:
+        found = getattr(function, "__dict__", {}).get("__signature__")
+        if hasattr(found, "parameters"):
+            return found
+        if not hasattr(function, "__wrapped__"):
+            return None
+        function = function.__wrapped__
+        seen += 1
+    return None
+
+
 def parameters_of(function: Any) -> Parameters:
-    """The parameters of a plain function."""
+    """Return the parameters of a function as `inspect.signature` has them, decorators included."""
+    declared = declared_signature(function)
+    if declared is not None:
+        return _declared_parameters(declared)
+    function = undecorated(function)
+    found = _parameters_of_code(function)
+    if type(function) is types.MethodType and found.names:  # its first argument is given already
+        names = found.names[1:]
+        return found._replace(names=names, positional=max(0, found.positional - 1))
+    return found
+
+
+def _declared_parameters(signature: Any) -> Parameters:
+    names, positional, defaults = [], 0, {}
+    only, variadic = [], []
+    for name, parameter in signature.parameters.items():
+        kind = parameter.kind.name
+        if kind == "VAR_POSITIONAL":
+            variadic.append("*" + name)
+            continue
+        if kind == "VAR_KEYWORD":
+            variadic.append("**" + name)
+            continue
+        names.append(name)
+        positional += kind != "KEYWORD_ONLY"
+        if kind == "POSITIONAL_ONLY":
+            only.append(name)
+        if parameter.default is not parameter.empty:
+            defaults[name] = parameter.default
+    return Parameters(tuple(names), positional, defaults, tuple(only), tuple(variadic))
+
+
+def _parameters_of_code(function: Any) -> Parameters:
     code = function.__code__
     positional, keyword_only = code.co_argcount, code.co_kwonlyargcount
     names = code.co_varnames[: positional + keyword_only]
@@ -68,11 +114,18 @@ def parameters_of(function: Any) -> Parameters:
 
 
 def hints_of(function: Any) -> Hints:
-    """The annotations of a plain function; text is looked up in its globals and closure."""
+    """Return the annotations of a function; text is looked up in its globals and closure."""
+    declared, outer = declared_signature(function), function
+    function = undecorated(function)
     known = function.__globals__
     local = _closure(function)
     try:
-        annotations = function.__annotations__
+        if declared is not None:
+            annotations = _declared_annotations(declared)
+            # The decorator may have written some of them, in its own module.
+            known = {**getattr(outer, "__globals__", {}), **known}
+        else:
+            annotations = function.__annotations__
     except NameError as error:  # Python 3.14 evaluates them only now
         return Hints({}, {"return": f"{error}"}, ())
     resolved: dict[str, Any] = {}
@@ -90,6 +143,17 @@ def hints_of(function: Any) -> Hints:
             text = annotation if isinstance(annotation, str) else repr(annotation)
             watched.update((word, known.get(word)) for word in _NAME.findall(text))
     return Hints(resolved, failures, tuple(watched.items()))
+
+
+def _declared_annotations(signature: Any) -> "dict[str, Any]":
+    found = {
+        name: parameter.annotation
+        for name, parameter in signature.parameters.items()
+        if parameter.annotation is not parameter.empty
+    }
+    if signature.return_annotation is not signature.empty:
+        found["return"] = signature.return_annotation
+    return found
 
 
 def resolve(annotation: Any, known: "dict[str, Any]", local: "dict[str, Any]") -> Any:

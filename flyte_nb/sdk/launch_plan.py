@@ -103,7 +103,7 @@ class LaunchPlan(Definition):
 
         return LaunchPlanNode(reference)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """A node of its own in a workflow that is traced; elsewhere a run of the workflow.
 
         Raises:

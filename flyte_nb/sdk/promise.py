@@ -121,12 +121,31 @@ class Outputs(tuple, Sequenced):  # type: ignore[type-arg]
     def __getattr__(self, name: str) -> Promise:
         if name.startswith("_"):
             raise AttributeError(name)
+        return self._named(name)
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return the output with this index, or with this name: `fit(n=1)["loss"]`."""
+        return self._named(key) if isinstance(key, str) else super().__getitem__(key)
+
+    # What a tuple has by these names gives way to an output: nobody counts promises.
+    @property
+    def count(self) -> Any:
+        """The output of that name."""
+        return self._named("count")
+
+    @property
+    def index(self) -> Any:
+        """The output of that name."""
+        return self._named("index")
+
+    def _named(self, name: str) -> Promise:
         names = self._names
-        if name not in names:
-            has = f"It has: {', '.join(names)}." if names else "It has none."
-            raise UsageError(f"{self._label} has no output {name}. {has}")
-        promise: Promise = self[names.index(name)]
-        return promise
+        for position, each in enumerate(names):
+            if each == name:
+                promise: Promise = super().__getitem__(position)
+                return promise
+        has = f"It has: {', '.join(names)}." if names else "It has none."
+        raise UsageError(f"{self._label} has no output {name}. {has}")
 
     def __repr__(self) -> str:
         return f"<outputs of {self._label}: {', '.join(self._names) or 'none'}>"

@@ -1,6 +1,7 @@
 """From a function to the typed interface of a task or workflow, with every problem in it."""
 
 import typing
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import CodecError
@@ -55,6 +56,7 @@ class SignatureReader:
     def __init__(
         self, function: Any, registry: Registry, *, noun: str, output_names: "tuple[str, ...]" = ()
     ) -> None:
+        self._outer = function
         self._function = undecorated(function)
         self._registry = registry
         self._noun = noun
@@ -66,10 +68,11 @@ class SignatureReader:
 
     def read(self) -> Reading:
         """The signature, and everything that is wrong with it."""
-        parameters = parameters_of(self._function)
-        hints = hints_of(self._function)
+        parameters = parameters_of(self._outer)
+        hints = hints_of(self._outer)
         described = _descriptions(self._function.__doc__)
         self._refuse_kinds(parameters)
+        self._refuse_names("input", parameters.names)
         inputs, input_codecs = {}, {}
         for name in parameters.names:
             codec = self._input(name, hints, parameters)
@@ -77,6 +80,7 @@ class SignatureReader:
                 input_codecs[name] = codec
                 inputs[name] = Variable(codec.literal_type, described.get(name, name))
         kind, named, output_class = self._outputs(hints)
+        self._refuse_names("output", [name for name, _ in named])
         outputs, output_codecs = {}, {}
         for name, annotation in named:
             codec = self._codec(annotation, name)
@@ -136,6 +140,16 @@ class SignatureReader:
                 variable=only,
                 hint="Remove the / from the signature.",
             )
+
+    def _refuse_names(self, noun: str, names: "Iterable[str]") -> None:
+        for name in names:
+            if not name.isascii():
+                self._problem(
+                    "UnreadableName",
+                    f"The {noun} {name} of {self._entity} has a name that Flyte cannot read.",
+                    variable=name,
+                    hint="Use ASCII letters, digits and underscores.",
+                )
 
     def _input(self, name: str, hints: Hints, parameters: Parameters) -> "Codec | None":
         if name in hints.failures:

@@ -228,7 +228,18 @@ def _environment(environment: Any) -> "tuple[tuple[str, str], ...]":
             raise UsageError(
                 f"environment: {name!r}: {value!r} is not text. Write {str(name)!r}: {str(value)!r}."
             )
+        if not _is_variable(name) or "\0" in value:
+            raise UsageError(
+                f"environment: {name!r} is no variable that a container can have. Use ASCII letters,"
+                " digits, '_', '-' and '.', not beginning with a digit, and no NUL in its value."
+            )
     return tuple(environment.items())
+
+
+def _is_variable(name: str) -> bool:
+    """Whether Kubernetes takes it (apimachinery's `IsEnvVarName`)."""
+    plain = name.replace("-", "_").replace(".", "_")
+    return plain.isascii() and plain.isidentifier() and name not in (".", "..")
 
 
 def _secrets(secrets: Any) -> "tuple[specs.SecretRequest, ...]":

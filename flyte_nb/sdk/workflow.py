@@ -103,7 +103,7 @@ class Workflow(Callee):
 
     def _run_body(self, frame: "Frame", signature: "TaskSignature") -> "tuple[Any, bool]":
         from flyte_nb.api.specs import OutputReference
-        from flyte_nb.sdk.hints import parameters_of, undecorated
+        from flyte_nb.sdk.hints import parameters_of
         from flyte_nb.sdk.loops import run_to_end
         from flyte_nb.sdk.promise import Promise
 
@@ -114,7 +114,7 @@ class Workflow(Callee):
             name: Promise(
                 None, OutputReference("", name), inputs[name].type if name in inputs else None, name
             )
-            for name in parameters_of(undecorated(self.function)).names
+            for name in parameters_of(self.function).names
         }
         token = context.frame.set(frame)
         try:

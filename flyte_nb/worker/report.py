@@ -48,7 +48,7 @@ class Report:
             sys.stderr.write(f"The deck could not be written: {type(error).__name__}: {error}\n")
             return message
 
-    def function(self, **arguments: Any) -> Any:
+    def function(self, /, **arguments: Any) -> Any:
         """The task's function, with its inputs, outputs and time noted."""
         self._inputs = dict(arguments)
         now = time.perf_counter()

@@ -80,7 +80,7 @@ class MapTask(AnyTask):
     def __repr__(self) -> str:
         return f"<map task over {self.original.module}.{self.original.short_name}>"
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """A node in a workflow that is traced; elsewhere the list of what each element gives.
 
         Raises:

@@ -164,9 +164,9 @@ def _name_element(mapped: Mapped, index: int, count: int, error: Exception) -> N
 
 
 def _returns(mapped: Mapped) -> bool:
-    from flyte_nb.sdk.hints import hints_of, undecorated
+    from flyte_nb.sdk.hints import hints_of
 
-    hints = hints_of(undecorated(mapped.original.function))
+    hints = hints_of(mapped.original.function)
     return hints.types.get("return") not in (None, type(None)) or "return" in hints.failures
 
 
