@@ -21,6 +21,7 @@ from flyte_nb.client.admin_client import AdminClient
 from flyte_nb.discovery.entities import check_entity
 from flyte_nb.sdk.drafts import entity_name
 from flyte_nb.sdk.entity import Definition
+from flyte_nb.types.by_value import codec_for
 from flyte_nb.types.codec import Codec
 from flyte_nb.types.registry import Registry
 from flyte_nb.wire.identifiers import identifier_from_idl, identifier_to_idl
@@ -220,7 +221,7 @@ def defined_interface(
 def codecs_of(found: Registered, registry: Registry) -> "dict[str, Codec]":
     """A codec for each input, by the registered types."""
     return {
-        name: registry.codec(registry.guess(variable.type))
+        name: codec_for(variable.type, registry)
         for name, variable in found.interface.inputs.items()
     }
 

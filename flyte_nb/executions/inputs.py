@@ -9,6 +9,7 @@ from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import Variable
+from flyte_nb.drafting.inferred import check_inferred
 
 
 def to_literals(
@@ -20,6 +21,7 @@ def to_literals(
     optional: "frozenset[str]" = frozenset(),
     fixed: "frozenset[str]" = frozenset(),
     data: "DataAccess | None" = None,
+    launched: bool = False,
 ) -> "dict[str, Literal]":
     """The given values as literals; files and frames are uploaded through `data`.
 
@@ -31,6 +33,7 @@ def to_literals(
         optional: Names that have a default.
         fixed: Names that the launch plan fixes.
         data: Uploads what does not travel inside of a literal.
+        launched: Whether FlyteAdmin has to tell the values' types, which it cannot of some.
 
     Raises:
         CompileFailed: inputs are missing, unknown or of another type; `problems` has every one.
@@ -42,10 +45,14 @@ def to_literals(
             continue
         try:
             literals[name] = codecs[name].encode(given[name], data)
+            if launched:
+                check_inferred(literals[name], variable.type)
         except CodecError as error:
-            near = codecs[name].nearest(given[name])
+            within = error.path[1:]
+            near = None if within else codecs[name].nearest(given[name])
             hint = f"Write {name}={near!r}." if near is not None else error.hint
-            problems.append(_problem(entity, name, error.bare_message, hint, "ValueDoesNotFit"))
+            message = f"{error.bare_message} (at {name}{within})" if within else error.bare_message
+            problems.append(_problem(entity, name, message, hint, "ValueDoesNotFit"))
     if problems:
         raise CompileFailed(f"{entity} cannot be launched with these inputs.", problems)
     return literals

@@ -56,6 +56,7 @@ def start_defined(
         optional=frozenset(signature.defaults),
         fixed=frozenset(entity.fixed_inputs),
         data=context.data,
+        launched=True,
     )
     target = _target(entity, register(), scope)
     return launch(
@@ -88,6 +89,7 @@ def start_registered(
         codecs=codecs,
         optional=frozenset(found.defaults),
         data=context.data,
+        launched=True,
     )
     return launch(context, found.id, literals, name=name, input_codecs=codecs)
 

@@ -1,0 +1,157 @@
+"""Values for an interface that was fetched: read by what they are, for no annotation is there.
+
+The user's own Enum or dataclass fits a registered type when its values do; a class that is made up from
+the registered type would refuse it.
+"""
+
+# ruff: noqa: D102 - `Codec` says what these methods do
+from typing import TYPE_CHECKING, Any
+
+from flyte_nb.api import literal_types as t
+from flyte_nb.api import literals
+from flyte_nb.api.errors import CodecError
+from flyte_nb.api.literal_types import LiteralType, describe
+from flyte_nb.api.literals import Literal
+from flyte_nb.api.ports import DataAccess
+from flyte_nb.types.codec import Codec, NeedsStore, show, spell
+from flyte_nb.types.guess import guess
+from flyte_nb.types.structs import plain_data, struct_literal
+
+if TYPE_CHECKING:
+    from flyte_nb.types.registry import Registry
+
+
+def codec_for(type: LiteralType, registry: "Registry") -> Codec:
+    """Return a codec of whatever Python value fits the registered type.
+
+    Raises:
+        CodecError: when there is no Python type for it here.
+    """
+    python_type = guess(type)
+    codec = registry.quiet.codec(python_type)
+    return ByValue(codec, type, registry) if _is_open(type) else codec
+
+
+def _is_open(type: LiteralType) -> bool:
+    """Whether classes of the user's own may hold such values."""
+    if type.kind in (t.COLLECTION, t.MAP):
+        return _is_open(type.value)
+    if type.kind == t.UNION:
+        return any(map(_is_open, type.value))
+    return type.kind == t.ENUM or (type.kind == t.SIMPLE and type.value == t.STRUCT)
+
+
+class ByValue(Codec):
+    """Writes any value that fits the registered type; reads what a type made up from it would."""
+
+    packs = True
+
+    def __init__(self, guessed: Codec, type: LiteralType, registry: "Registry") -> None:
+        super().__init__(guessed.python_type, type)
+        self._guessed = guessed
+        self._registry = registry
+
+    def encode(self, value: Any, data: "DataAccess | None") -> Literal:
+        kind, inner = self.literal_type.kind, self.literal_type.value
+        if kind == t.ENUM:
+            return Literal(literals.STRING, _choice(value, inner))
+        if kind == t.UNION:
+            return self._variant(value, data)
+        if kind == t.COLLECTION:
+            return Literal(literals.COLLECTION, self._items(value, inner, data))
+        if kind == t.MAP:
+            return Literal(literals.MAP, self._entries(value, inner, data))
+        return self._struct(value, data)
+
+    def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
+        return self._guessed.decode(literal, data)
+
+    def nearest(self, value: Any) -> Any:
+        return None if self.literal_type.kind == t.ENUM else self._guessed.nearest(value)
+
+    def _items(self, value: Any, inner: LiteralType, data: "DataAccess | None") -> "list[Literal]":
+        if not isinstance(value, list):
+            raise _misfit(self.literal_type, value)
+        item = codec_for(inner, self._registry)
+        return [_below(f"[{at}]", item, each, data) for at, each in enumerate(value)]
+
+    def _entries(
+        self, value: Any, inner: LiteralType, data: "DataAccess | None"
+    ) -> "dict[str, Literal]":
+        if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+            raise _misfit(self.literal_type, value)
+        item = codec_for(inner, self._registry)
+        return {key: _below(f"[{key!r}]", item, each, data) for key, each in value.items()}
+
+    def _variant(self, value: Any, data: "DataAccess | None") -> Literal:
+        failures = []
+        for variant in self.literal_type.value:
+            try:
+                found = codec_for(variant, self._registry).encode(value, data)
+            except CodecError as error:
+                failures.append(error)
+                continue
+            return Literal(literals.UNION, (found, variant))
+        # The one that came furthest into the value says most.
+        raise max(failures, key=lambda error: len(error.path))
+
+    def _struct(self, value: Any, data: "DataAccess | None") -> Literal:
+        fields = self.literal_type.dataclass_type
+        if isinstance(value, dict):
+            if fields is not None:
+                self._check_fields(value, fields, set(fields) if _is_strict(self) else set())
+            return struct_literal(plain_data(value))
+        codec = self._registry.quiet.codec(type(value))
+        if codec.literal_type.kind != t.SIMPLE or codec.literal_type.value != t.STRUCT:
+            raise _misfit(self.literal_type, value)
+        if fields is not None:
+            held = {name: getattr(value, name) for name in codec.literal_type.dataclass_type or {}}
+            self._check_fields(held, fields, set(fields))
+        return codec.encode(value, data)
+
+    def _check_fields(
+        self, value: "dict[str, Any]", fields: "dict[str, LiteralType]", wanted: "set[str]"
+    ) -> None:
+        """Look at each field of a dataclass by the type that is registered for it."""
+        required = set((self.literal_type.metadata or {}).get("required", wanted)) & wanted
+        missing = sorted(required - value.keys())
+        unknown = sorted(value.keys() - fields.keys())
+        if missing or unknown:
+            raise CodecError(
+                f"{show(value)} {'lacks ' + ', '.join(missing) if missing else ''}"
+                f"{' and ' if missing and unknown else ''}"
+                f"{'has ' + ', '.join(unknown) + ', which is not registered' if unknown else ''}.",
+                hint=f"Its fields are: {', '.join(fields)}.",
+            )
+        for name, part in value.items():
+            try:
+                _below(f".{name}", codec_for(fields[name], self._registry), part, None)
+            except NeedsStore:
+                continue  # it fits; it is stored with the whole value
+
+
+def _is_strict(codec: ByValue) -> bool:
+    """Whether the registered type says which fields have to be there."""
+    return bool((codec.literal_type.metadata or {}).get("required"))
+
+
+def _below(step: str, codec: Codec, value: Any, data: "DataAccess | None") -> Literal:
+    try:
+        return codec.encode(value, data)
+    except CodecError as error:
+        raise error.below(step) from None
+
+
+def _choice(value: Any, choices: "tuple[str, ...]") -> str:
+    """The text of a member of any Enum, or the text itself."""
+    text = getattr(value, "value", value)
+    if isinstance(text, str) and text in choices:
+        return text
+    raise CodecError(
+        f"{show(value)} is none of the registered values.",
+        hint=f"Write {' or '.join(map(repr, choices))}.",
+    )
+
+
+def _misfit(type: LiteralType, value: Any) -> CodecError:
+    return CodecError(f"Expected {describe(type)}, got {spell(value.__class__)} {show(value)}.")
