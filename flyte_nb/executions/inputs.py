@@ -96,4 +96,6 @@ def _problem(
 
 
 def _article(noun: str) -> str:
+    if noun.startswith("one of "):
+        return noun
     return f"an {noun}" if noun[:1] in "aeiou" else f"a {noun}"
