@@ -177,7 +177,7 @@ def test_a_node_says_what_flytekits_does():
     node = call(
         "n1",
         upstream_node_ids=("n9", "n0", "n9"),
-        metadata=NodeMetadata("fit", 2.5, 3, True, True, "c1"),
+        metadata=NodeMetadata("fit", 2.5, 3, True, True, "c1", True),
         target=specs.TaskNode(TASK_ID, (specs.Resources("1"), specs.Resources("2"))),
         bindings=(
             Binding("z", OutputReference("n0", "o0", ("rows", 1))),
@@ -194,7 +194,7 @@ def test_a_node_says_what_flytekits_does():
             "id": "n1",
             "metadata": {
                 "name": "fit", "timeout": "2.5s", "retries": {"retries": 3}, "interruptible": True,
-                "cacheable": True, "cacheVersion": "c1",
+                "cacheable": True, "cacheVersion": "c1", "cacheSerializable": True,
             },
             "inputs": [
                 {"var": "a", "binding": {"collection": {"bindings": [{"scalar": {"primitive": {"integer": 1}}}]}}},  # noqa: E501
