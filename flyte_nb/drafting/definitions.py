@@ -15,6 +15,7 @@ from flyte_nb.bundle.pack import PackedTask
 from flyte_nb.bundle.reach import called_inside
 from flyte_nb.drafting.checking import join
 from flyte_nb.drafting.draft import Draft
+from flyte_nb.drafting.inferred import untyped_values
 from flyte_nb.drafting.made import Made
 from flyte_nb.drafting.versions import (
     CUSTOM_KEY,
@@ -271,6 +272,10 @@ class Definitions:
         except CodecError as error:
             problem = Problem("ValueDoesNotFit", error.bare_message, hint=error.hint)
             return Draft(launch_plan, id, _named((problem,), id.name))
+        inputs = launch_plan.signature(self._registry).interface.inputs
+        untyped = untyped_values(spec, inputs)
+        if untyped:
+            return Draft(launch_plan, id, _named(untyped, id.name))
         version = launch_plan_version(spec) if self._settings.pack is not None else UNVERSIONED
         spec = spec._replace(id=spec.id._replace(version=version))
         return Draft(

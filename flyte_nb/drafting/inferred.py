@@ -4,7 +4,7 @@ FlyteAdmin reads the type of an input off its value and compares it with the int
 gives it no type for its items, so `[{}, {"a": 1}]` looks to it like a list of two different things.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from flyteidl.core import literals_pb2
 
@@ -12,6 +12,8 @@ from flyte_nb.api import literals
 from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literal_types import LiteralType
 from flyte_nb.api.literals import Literal
+from flyte_nb.api.problems import Problem
+from flyte_nb.api.specs import LaunchPlanSpec, Variable
 from flyte_nb.compiler.casting import TooIntricate, Type, TypeTable
 from flyte_nb.compiler.inference import type_of_literal
 from flyte_nb.wire.literals import literal_to_idl
@@ -35,6 +37,27 @@ def check_inferred(literal: Literal, type: LiteralType) -> None:
     wanted = table.of(type_to_idl(type))
     if not _fits(table, message, wanted):
         raise _blame(table, message, wanted)
+
+
+def untyped_values(spec: LaunchPlanSpec, inputs: "Mapping[str, Variable]") -> "tuple[Problem, ...]":
+    """Return a problem for each default and fixed input of a launch plan that FlyteAdmin cannot type.
+
+    Args:
+        spec: The launch plan.
+        inputs: The inputs of its workflow.
+    """
+    defaults = {name: each.default for name, each in spec.default_inputs.items()}
+    problems = []
+    for name, literal in {**defaults, **spec.fixed_inputs}.items():
+        if literal is None:
+            continue
+        try:
+            check_inferred(literal, inputs[name].type)
+        except CodecError as error:
+            place = f"{name}{error.path[1:]}"
+            message = f"The value of {name}: {error.bare_message} (at {place})"
+            problems.append(Problem("ValueDoesNotFit", message, variable=name, hint=error.hint))
+    return tuple(problems)
 
 
 def _nests(literal: Literal) -> bool:

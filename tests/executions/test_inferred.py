@@ -4,9 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flyte_nb import LaunchPlan, task, workflow
 from flyte_nb.admin.compiling import mismatch
 from flyte_nb.api.errors import CodecError, CompileFailed
+from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.specs import Variable
+from flyte_nb.drafting.drafts import Drafts
 from flyte_nb.drafting.inferred import check_inferred
 from flyte_nb.executions.inputs import to_literals
 from flyte_nb.types.registry import default_registry
@@ -66,3 +69,22 @@ def test_a_launch_is_refused_in_words_of_python_before_anything_is_sent():
     assert to_literals(given, entity="t", inputs=inputs, codecs=codecs)  # it may run here
     with pytest.raises(CompileFailed, match=r"t\.ds: FlyteAdmin cannot infer.*\(at ds\[0\]\)"):
         to_literals(given, entity="t", inputs=inputs, codecs=codecs, launched=True)
+
+
+def test_defaults_and_fixed_inputs_that_cannot_be_typed_are_problems_before_they_are_sent():
+    @task
+    def many(ds: list[dict[str, int]]) -> int:
+        return len(ds)
+
+    @workflow
+    def by_default(ds: list[dict[str, int]] = [{}, {"a": 1}]) -> int:  # noqa: B006
+        return many(ds=ds)
+
+    @workflow
+    def plain(ds: list[dict[str, int]]) -> int:
+        return many(ds=ds)
+
+    fixed = LaunchPlan(plain, name="fixed", fixed_inputs={"ds": [{"a": 1}, {}]})
+    drafts = Drafts(Scope("p", "d", "nb"), REGISTRY).of([by_default, fixed])
+    found = [problem.message for draft in drafts for problem in draft.problems]
+    assert [message.partition("(at ")[2] for message in found] == ["ds[0])", "ds[1])"]

@@ -12,8 +12,8 @@ from flyte_nb.api.identifiers import Identifier
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.propeller.ports import Attempt, AttemptKey, Report, Started
-from flyte_nb.sdk.task import AnyTask
 from flyte_nb.sdk.execution_context import ExecutionContext, context_from
+from flyte_nb.sdk.task import AnyTask
 from flyte_nb.wire.literals import literal_map_from_idl, literal_map_to_idl
 from flyte_nb.worker.call import call
 from flyte_nb.worker.inner import InnerRunner
