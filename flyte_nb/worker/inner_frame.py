@@ -96,31 +96,11 @@ class InnerFrame(Frame):
         return {binding.var: self._literal(binding.data) for binding in bindings}
 
     def _outputs(self, entity: Any, inputs: Literals) -> Literals:
-        """Run the node; a task is tried again as often as its options say."""
         __tracebackhide__ = True
-        retries = entity.options.retries if entity.resource_type == TASK else 0
-        if not retries or entity.original is not entity:  # a map's elements are not tried again
-            return self._runner.outputs(entity, inputs)
-        files = KeptFiles()
-        try:
-            for attempt in range(retries):
-                try:
-                    return self._attempt(files, attempt).outputs(entity, inputs)
-                except TaskFailed as failure:
-                    if not failure.info.recoverable:
-                        raise
-            return self._attempt(files, retries).outputs(entity, inputs)
-        finally:
-            files.close()
-
-    def _attempt(self, files: KeptFiles, number: int) -> InnerRunner:
-        """Who carries out the attempt with this number."""
-        outer = self._runner
-
-        def make_context() -> Any:
-            return files.begin(number, outer.context)
-
-        return InnerRunner(outer.registry, outer.data, make_context)
+        runner = self._runner
+        if entity.resource_type == TASK:
+            runner = _NodeRunner(runner, entity.options.retries)
+        return runner.outputs(entity, inputs)
 
     def _literal(self, data: BindingData) -> Literal:
         if isinstance(data, OutputReference):
@@ -131,3 +111,40 @@ class InnerFrame(Frame):
         if isinstance(data, BindingMap):
             return Literal(MAP, {key: self._literal(item) for key, item in data.items.items()})
         return fresh(data)
+
+
+class _NodeRunner(InnerRunner):
+    """Carries out one node: its task, or each element of its map, is tried again as its options say."""
+
+    def __init__(self, outer: InnerRunner, retries: int) -> None:
+        super().__init__(outer.registry, outer.data)
+        self._outer = outer
+        self._retries = retries
+
+    def outputs(self, entity: Any, inputs: Literals) -> Literals:
+        """Run the task, or the map whose elements come here one by one; see `InnerRunner.outputs`."""
+        __tracebackhide__ = True
+        if entity.original is not entity:
+            return self._map_outputs(entity, inputs)
+        if not self._retries:
+            return self._outer.outputs(entity, inputs)
+        files = KeptFiles()
+        try:
+            for attempt in range(self._retries):
+                try:
+                    return self._attempt(files, attempt).outputs(entity, inputs)
+                except TaskFailed as failure:
+                    if not failure.info.recoverable:
+                        raise
+            return self._attempt(files, self._retries).outputs(entity, inputs)
+        finally:
+            files.close()
+
+    def _attempt(self, files: KeptFiles, number: int) -> InnerRunner:
+        """Who carries out the attempt with this number."""
+        outer = self._outer
+
+        def make_context() -> Any:
+            return files.begin(number, outer.context)
+
+        return InnerRunner(outer.registry, outer.data, make_context)

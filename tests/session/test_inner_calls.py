@@ -16,7 +16,8 @@ from flyte_nb.types.registry import default_registry
 HEAD = """
 import asyncio
 from flyte_nb import (
-    FlyteFile, LaunchPlan, RecoverableError, current_context, dynamic, map_task, task, workflow
+    FlyteFile, LaunchPlan, RecoverableError, TaskMetadata, current_context, dynamic, map_task, task,
+    workflow
 )
 
 @task
@@ -179,16 +180,25 @@ def whole(n: int) -> str:
 @dynamic
 def grown(n: int) -> str:
     return flaky(n=n)
+@dynamic
+def first(n: int) -> str:
+    return map_task(flaky)(n=[n, 0])[0]
+@dynamic
+def fewer(n: int) -> list[str]:
+    return map_task(flaky, metadata=TaskMetadata(retries=1))(n=[n])
 """
 
 
-@pytest.mark.parametrize("how", ["whole", "grown"])
+@pytest.mark.parametrize("how", ["whole", "grown", "first"])
 def test_a_checkpoint_survives_the_retries_of_a_local_run(cells, how):
     cells.run(FLAKY)
     assert cells[how](n=2) == "2 xx"
     assert cells[how](n=0) == "0 "  # and not the run
     with pytest.raises(Exception, match="again"):
         cells[how](n=3)
+    assert cells["fewer"](n=1) == ["1 x"]
+    with pytest.raises(Exception, match="again"):
+        cells["fewer"](n=2)
 
 
 ASYNC = """
