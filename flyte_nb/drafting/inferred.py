@@ -14,7 +14,7 @@ from flyte_nb.api.literal_types import LiteralType
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import LaunchPlanSpec, Variable
-from flyte_nb.compiler.casting import TooIntricate, Type, TypeTable
+from flyte_nb.compiler.casting import TooComplex, Type, TypeTable
 from flyte_nb.compiler.inference import type_of_literal
 from flyte_nb.wire.literals import literal_to_idl
 from flyte_nb.wire.types import type_to_idl
@@ -73,7 +73,7 @@ def _fits(table: TypeTable, literal: literals_pb2.Literal, wanted: "Type | None"
         return False
     try:
         return table.castable(found, wanted)
-    except TooIntricate:
+    except TooComplex:
         return False
 
 
