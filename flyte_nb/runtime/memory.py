@@ -19,7 +19,7 @@ _ADVICE = (
 
 
 class MemoryWatch:
-    """Counts the kernel's kills for want of memory from its construction on."""
+    """Counts the kernel's out-of-memory kills from its construction on."""
 
     def __init__(self, root: str = "/") -> None:
         """Args: root: where `proc` and `sys` are."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from flyte_nb.types.lookup import CodecLookup
 
 _CACHE_KEY = "cache-key-metadata"
-"""Key in a type's annotation by which Flyte tells how structs travel."""
+"""Key in a type's annotation that says how structs are serialized."""
 
 
 def annotated_codec(python_type: Any, registry: "CodecLookup") -> Codec:

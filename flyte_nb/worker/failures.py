@@ -186,7 +186,7 @@ def whole_text(error: "BaseException | None") -> str:
         seen.add(id(error))
         try:
             text = str(error)
-        except BaseException:  # noqa: BLE001 - a broken __str__, which `describe` tells of
+        except BaseException:  # noqa: BLE001 - a broken __str__, which `describe` reports
             text = ""
         if len(text) > _MAX_MESSAGE // 3:
             texts.append(f"{type(error).__name__}: {text}\n")

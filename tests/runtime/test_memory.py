@@ -1,4 +1,4 @@
-"""A kill for want of memory is told as such, by what the kernel counts."""
+"""An out-of-memory kill is reported as one, by what the kernel counts."""
 
 from signal import SIGKILL, SIGSEGV
 

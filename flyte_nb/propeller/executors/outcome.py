@@ -32,7 +32,7 @@ class Ended(NamedTuple):
     """As `subprocess` has it: negative is the signal that killed it."""
     log_tail: str = ""
     memory: "MemoryWatch | None" = None
-    """Counted kills for want of memory since the attempt began."""
+    """Counts the kernel's out-of-memory kills since the attempt began."""
 
 
 def outcome(

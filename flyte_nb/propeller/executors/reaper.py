@@ -58,7 +58,7 @@ class Watched:
         self.told: Exit | None = None
         """How a process that is told of ended."""
         self.presumed = Exit()
-        """How it ended when nobody tells."""
+        """How it ended when no report of its end arrives."""
         self.memory = MemoryWatch()
         self.error: ErrorInfo | None = None
         """Why it never ran, when that came out late."""
