@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flyte_nb.sdk.execution_context import ExecutionContext
     from flyte_nb.sdk.kinds.map_task import MapTask
     from flyte_nb.sdk.launch_plan import LaunchPlan
-    from flyte_nb.sdk.task import Task
+    from flyte_nb.sdk.task import AnyTask
     from flyte_nb.sdk.workflow import Workflow
     from flyte_nb.types.registry import Registry
     from flyte_nb.worker.inner_frame import InnerFrame
@@ -119,10 +119,10 @@ class InnerRunner(DirectRunner):
     def _map_outputs(self, mapped: "MapTask", inputs: Literals) -> Literals:
         from flyte_nb.sdk.kinds.mapping import run_elements
 
-        signature = signature_of(mapped, self.registry)  # type: ignore[arg-type]  # shaped like a task
-        given = decode(mapped, signature, inputs, self.data)  # type: ignore[arg-type]
+        signature = signature_of(mapped, self.registry)
+        given = decode(mapped, signature, inputs, self.data)
         returned = carried_out(lambda: run_elements(mapped, given), {}, self)
-        return encode(mapped, signature, returned, self.data)  # type: ignore[arg-type]
+        return encode(mapped, signature, returned, self.data)
 
     def _encoded(self, entity: Any, inputs: "Mapping[str, Any]") -> Literals:
         """The inputs as literals; all that do not fit are named at once."""
@@ -150,7 +150,7 @@ class InnerRunner(DirectRunner):
 
 
 def task_outputs(
-    task: "Task",
+    task: "AnyTask",
     inputs: Literals,
     runner: InnerRunner,
     function: "Callable[..., Any] | None" = None,
