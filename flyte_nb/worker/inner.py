@@ -8,8 +8,8 @@ promise refuses when it is launched, it refuses here.
 
 from typing import TYPE_CHECKING, Any
 
-from flyte_nb.api.errors import CodecError, CompileFailed
-from flyte_nb.api.identifiers import LAUNCH_PLAN, WORKFLOW
+from flyte_nb.api.errors import CodecError, CompileFailed, TaskFailed
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW
 from flyte_nb.api.literals import Literal
 from flyte_nb.sdk.execution_context import DirectRunner
 from flyte_nb.sdk.outputs import unpack
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from flyte_nb.sdk.workflow import Workflow
     from flyte_nb.types.registry import Registry
     from flyte_nb.worker.inner_frame import InnerFrame
+    from flyte_nb.worker.kept_files import KeptFiles
 
 Literals = dict[str, Literal]
 
@@ -101,6 +102,12 @@ class InnerRunner(DirectRunner):
         if entity.original is not entity:
             return self._map_outputs(entity, inputs)
         return task_outputs(entity, inputs, self)
+
+    def node_outputs(self, entity: Any, inputs: Literals) -> Literals:
+        """Run `entity` as a node of a body: a task is tried again as its options say; see `outputs`."""
+        __tracebackhide__ = True
+        retries = entity.options.retries if entity.resource_type == TASK else 0
+        return (_NodeRunner(self, retries) if retries else self).outputs(entity, inputs)
 
     def _launch_plan_outputs(self, plan: "LaunchPlan", inputs: Literals) -> Literals:
         preset = {**plan.default_inputs, **plan.fixed_inputs}
@@ -184,7 +191,7 @@ def _frame(entity: "Callee", runner: InnerRunner, inputs: Literals) -> "InnerFra
     # Loaded by those who need it: a warm attempt at a plain task pays for every module.
     from flyte_nb.worker.inner_frame import InnerFrame
 
-    return InnerFrame(entity, runner, inputs)
+    return InnerFrame(entity, runner.registry, runner.data, runner.node_outputs, inputs)
 
 
 def _misfit(entity: str, name: str, value: Any, codec: Any, error: CodecError) -> "Problem":
@@ -199,3 +206,40 @@ def _misfit(entity: str, name: str, value: Any, codec: Any, error: CodecError) -
         hint=f"Write {name}={near!r}." if near is not None else error.hint,
         entity=entity,
     )
+
+
+class _NodeRunner(InnerRunner):
+    """Carries out one node: its task, or each element of its map, is tried again as its options say."""
+
+    def __init__(self, outer: InnerRunner, retries: int) -> None:
+        super().__init__(outer.registry, outer.data)
+        self._outer = outer
+        self._retries = retries
+
+    def outputs(self, entity: Any, inputs: Literals) -> Literals:
+        """Run the task, or the map whose elements come here one by one; see `InnerRunner.outputs`."""
+        __tracebackhide__ = True
+        if entity.original is not entity:
+            return self._map_outputs(entity, inputs)
+        from flyte_nb.worker.kept_files import KeptFiles  # only where there are retries
+
+        files = KeptFiles()
+        try:
+            for attempt in range(self._retries):
+                try:
+                    return self._attempt(files, attempt).outputs(entity, inputs)
+                except TaskFailed as failure:
+                    if not failure.info.recoverable:
+                        raise
+            return self._attempt(files, self._retries).outputs(entity, inputs)
+        finally:
+            files.close()
+
+    def _attempt(self, files: "KeptFiles", number: int) -> InnerRunner:
+        """Who carries out the attempt with this number."""
+        outer = self._outer
+
+        def make_context() -> Any:
+            return files.begin(number, outer.context)
+
+        return InnerRunner(outer.registry, outer.data, make_context)

@@ -8,7 +8,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import USER, CompileFailed, ErrorInfo, TaskFailed
-from flyte_nb.api.identifiers import TASK, Scope
+from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.literals import COLLECTION, MAP, Literal
 from flyte_nb.api.specs import BindingCollection, BindingData, BindingMap, OutputReference
 from flyte_nb.sdk import context
@@ -16,25 +16,35 @@ from flyte_nb.sdk.finishing import bind_outputs, check_ids
 from flyte_nb.sdk.frame import Frame
 from flyte_nb.sdk.loops import run_to_end
 from flyte_nb.sdk.promise import Promise
-from flyte_nb.worker.inner import InnerRunner, Literals
-from flyte_nb.worker.kept_files import KeptFiles
 from flyte_nb.worker.paths import at_path, fresh
 from flyte_nb.worker.steps import FunctionFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from flyte_nb.api.ports import DataAccess
     from flyte_nb.sdk.callee import Callee
     from flyte_nb.sdk.signature import TaskSignature
+    from flyte_nb.types.registry import Registry
+
+
+Literals = dict[str, Literal]
 
 
 class InnerFrame(Frame):
     """One body that runs here."""
 
-    def __init__(self, entity: "Callee", runner: InnerRunner, inputs: Literals) -> None:
-        """Args: inputs: of a workflow, what its input promises stand for."""
-        super().__init__(entity.short_name, runner.registry, Scope(), lambda below: "", runner.data)
-        self._runner = runner
+    def __init__(
+        self,
+        entity: "Callee",
+        registry: "Registry",
+        data: "DataAccess | None",
+        carry_out: "Callable[[Any, Literals], Literals]",
+        inputs: Literals,
+    ) -> None:
+        """Args: carry_out: runs a node. inputs: of a workflow, what its input promises stand for."""
+        super().__init__(entity.short_name, registry, Scope(), lambda below: "", data)
+        self._carry_out = carry_out
         self._known: dict[str, Literals] = {"": inputs}
         """Outputs by node; the workflow's inputs under an empty name."""
 
@@ -71,7 +81,7 @@ class InnerFrame(Frame):
             draft = self.drafts[-1]
             inputs = {binding.var: self._literal(binding.data) for binding in draft.bindings}
             try:
-                self._known[draft.node_id] = self._outputs(entity, inputs)
+                self._known[draft.node_id] = self._carry_out(entity, inputs)
             except FunctionFailed as failure:
                 raise failure.__cause__ or failure from None
         return value
@@ -95,13 +105,6 @@ class InnerFrame(Frame):
         )
         return {binding.var: self._literal(binding.data) for binding in bindings}
 
-    def _outputs(self, entity: Any, inputs: Literals) -> Literals:
-        __tracebackhide__ = True
-        runner = self._runner
-        if entity.resource_type == TASK:
-            runner = _NodeRunner(runner, entity.options.retries)
-        return runner.outputs(entity, inputs)
-
     def _literal(self, data: BindingData) -> Literal:
         if isinstance(data, OutputReference):
             found = self._known[data.node_id][data.var]
@@ -111,40 +114,3 @@ class InnerFrame(Frame):
         if isinstance(data, BindingMap):
             return Literal(MAP, {key: self._literal(item) for key, item in data.items.items()})
         return fresh(data)
-
-
-class _NodeRunner(InnerRunner):
-    """Carries out one node: its task, or each element of its map, is tried again as its options say."""
-
-    def __init__(self, outer: InnerRunner, retries: int) -> None:
-        super().__init__(outer.registry, outer.data)
-        self._outer = outer
-        self._retries = retries
-
-    def outputs(self, entity: Any, inputs: Literals) -> Literals:
-        """Run the task, or the map whose elements come here one by one; see `InnerRunner.outputs`."""
-        __tracebackhide__ = True
-        if entity.original is not entity:
-            return self._map_outputs(entity, inputs)
-        if not self._retries:
-            return self._outer.outputs(entity, inputs)
-        files = KeptFiles()
-        try:
-            for attempt in range(self._retries):
-                try:
-                    return self._attempt(files, attempt).outputs(entity, inputs)
-                except TaskFailed as failure:
-                    if not failure.info.recoverable:
-                        raise
-            return self._attempt(files, self._retries).outputs(entity, inputs)
-        finally:
-            files.close()
-
-    def _attempt(self, files: KeptFiles, number: int) -> InnerRunner:
-        """Who carries out the attempt with this number."""
-        outer = self._outer
-
-        def make_context() -> Any:
-            return files.begin(number, outer.context)
-
-        return InnerRunner(outer.registry, outer.data, make_context)
