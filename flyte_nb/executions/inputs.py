@@ -46,7 +46,7 @@ def to_literals(
         try:
             literals[name] = codecs[name].encode(given[name], data)
             if launched:
-                check_inferred(literals[name], variable.type)
+                check_inferred(literals[name], inputs[name].type)
         except CodecError as error:
             within = error.path[1:]
             near = None if within else codecs[name].nearest(given[name])

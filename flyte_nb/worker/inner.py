@@ -13,6 +13,7 @@ from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW
 from flyte_nb.api.literals import Literal
 from flyte_nb.sdk.execution_context import DirectRunner
 from flyte_nb.sdk.outputs import unpack
+from flyte_nb.worker import failures
 from flyte_nb.worker.steps import FunctionFailed, carried_out, decode, encode, signature_of
 
 if TYPE_CHECKING:
@@ -178,7 +179,13 @@ def task_outputs(
     arguments = decode(task, signature, inputs, runner.data)
     body = function or task.function
     if not task.is_dynamic:
-        returned = carried_out(body, arguments, runner)
+        try:
+            returned = carried_out(body, arguments, runner)
+        except FunctionFailed as failed:
+            unset = failures.output_not_set(task, failed.__cause__)
+            if unset is None:
+                raise
+            raise TaskFailed(unset) from failed.__cause__
         return encode(task, signature, returned, runner.data)
     frame = _frame(task, runner, {})
     returned = carried_out(lambda **given: frame.run_body(body, given), arguments, runner)
