@@ -261,7 +261,7 @@ def everything(n: int, file: FlyteFile) -> Scored:
         cache=Cache(version="o"),
         resources=Resources(cpu=("1", "2")),
     )
-    plan = nightly(text="node").with_overrides(cache_version="3")
+    plan = nightly(text="node").with_overrides(node_name="nightly")
     plain = plain_plan(n=n)
     some_parts(n=[1], factor=[2], name=["g"])
     mapped = over_parts(n=[plan, plain, joined], factor=[1, 2, 3], name=["a", "b", "c"])
