@@ -5,23 +5,31 @@ import json
 import logging
 import logging.handlers
 import os
+import select
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from flyte_nb.admin.daemon import own_start_time
+import psutil
+
 from flyte_nb.admin.home import Home, Serving, private
 from flyte_nb.admin.locks import FileLock
 from flyte_nb.admin.own_process import log_standard_streams
 from flyte_nb.admin.server import Backend
 from flyte_nb.api.errors import BackendError
 from flyte_nb.api.version import __version__
+from flyte_nb.propeller.executors.processes import started_s
+from flyte_nb.runtime import signals
+from flyte_nb.runtime.machine import this_machine
 
 _LOG = logging.getLogger("flyte_nb.admin")
 _LOG_BYTES = 5_000_000
 _LOG_FILES = 3
 _TAKE_TIMEOUT_S = 1.0
+_LOOK_S = 0.25
+"""How often the process looks whether the folder is still its own."""
+_LOST = 3
 
 
 def main(arguments: "list[str] | None" = None) -> int:
@@ -33,6 +41,7 @@ def main(arguments: "list[str] | None" = None) -> int:
     )
     parser.add_argument("--detach", action="store_true", help="go to the background at once")
     options = parser.parse_args(arguments)
+    signals.reset()
     if options.detach:
         _detach()
     try:
@@ -56,9 +65,7 @@ def _serve(home: Home, ready: "int | None", *, detached: bool) -> None:
         _take(serving_lock, home)
         backend = Backend(home)
         backend.start(port=former.port if former else 0)
-        serving = Serving(
-            pid=os.getpid(), started_at=own_start_time(), port=backend.port, version=__version__
-        )
+        serving = _this_process(backend.port)
         try:
             home.write_serving(serving)
             if ready is not None:
@@ -68,12 +75,45 @@ def _serve(home: Home, ready: "int | None", *, detached: bool) -> None:
                 sys.stdout.flush()
             if detached:
                 log_standard_streams()
-            os.read(told_to_end, 1)
+            _wait(told_to_end, serving_lock, home)
             _LOG.info("stopping")
         finally:
+            if serving_lock.is_lost():
+                _vanish(home)
             # From here on nobody is sent to this process; the port is kept for the next one.
             home.write_serving(serving._replace(pid=0, started_at=0.0))
             backend.stop()
+
+
+def _this_process(port: int) -> Serving:
+    machine = this_machine()
+    return Serving(
+        pid=os.getpid(),
+        started_at=psutil.Process().create_time(),
+        port=port,
+        version=__version__,
+        host=machine.host,
+        boot=machine.boot,
+        began_s=started_s(os.getpid()),
+        python=sys.executable,
+    )
+
+
+def _wait(told_to_end: int, serving_lock: FileLock, home: Home) -> None:
+    """Return when the process was asked to end; end it when the folder is not its own any more."""
+    while not select.select([told_to_end], [], [], _LOOK_S)[0]:
+        if serving_lock.is_lost():
+            _vanish(home)
+
+
+def _vanish(home: Home) -> NoReturn:
+    """End at once, and write nothing: at these paths there may be another backend's files by now.
+
+    Not in order: closing the database would remove the other one's journal, by its name. Attempts go
+    on; where the folder was moved, the next backend there takes them up.
+    """
+    sys.stderr.write(f"{home.folder} was removed or moved; the backend that served it ends.\n")
+    os._exit(_LOST)
 
 
 def _signals() -> int:

@@ -15,16 +15,17 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil
-
 from flyte_nb.admin.home import Home, Serving, private
 from flyte_nb.admin.locks import FileLock
+from flyte_nb.admin.replacing import is_to_be_replaced, notice
 from flyte_nb.api.errors import BackendError
+from flyte_nb.propeller.executors.processes import is_process
+from flyte_nb.runtime.machine import this_machine
+from flyte_nb.runtime.variables import is_of_a_run
 
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 30.0
 _POLL_S = 0.02
-_SAME_START_S = 0.5
 _LOG_TAIL_BYTES = 2000
 
 
@@ -40,12 +41,15 @@ class BackendInfo(NamedTuple):
     """URI of the folder in which objects lie."""
     config_file: Path
     """For flytekit and flytectl (`FLYTECTL_CONFIG`)."""
+    notice: str = ""
+    """What a person should know of it: it is of another release. Empty when there is nothing."""
 
 
 def ensure(home: "Path | None" = None, *, timeout_s: float = _START_TIMEOUT_S) -> BackendInfo:
     """The backend of that home folder, started if it does not run.
 
-    Any number of callers at once get the same one.
+    Any number of callers at once get the same one. One of an older release is replaced when nothing
+    runs, and one whose Python is gone at once: see `replacing`.
 
     Args:
         home: The folder; `None` means `FLYTE_NB_HOME`, else the platform's user data folder.
@@ -55,13 +59,18 @@ def ensure(home: "Path | None" = None, *, timeout_s: float = _START_TIMEOUT_S) -
         BackendError: when it cannot be started; the message says why and what to do.
     """
     place = Home(home)
-    found = _running(place)
-    if found is not None:
-        return found
+    found = _serving(place)
+    if found is not None and not is_to_be_replaced(place, found):
+        return _info(place, found)
     place.prepare()
     with FileLock(place.starting_lock) as starting:
         starting.acquire(timeout_s)
-        return _running(place) or _start(place, timeout_s)
+        found = _serving(place)
+        if found is not None:
+            if not is_to_be_replaced(place, found):
+                return _info(place, found)
+            stop(place.folder)
+        return _start(place, timeout_s)
 
 
 def status(home: "Path | None" = None) -> "BackendInfo | None":
@@ -97,42 +106,22 @@ def stop(home: "Path | None" = None, *, timeout_s: float = _STOP_TIMEOUT_S) -> b
     return True
 
 
-def own_start_time() -> float:
-    """When this process began, as `Serving.started_at` has it."""
-    return float(psutil.Process().create_time())
-
-
 def _serving(place: Home) -> "Serving | None":
-    if not FileLock(place.serving_lock).is_held_by_somebody():
-        return None
-    serving = place.serving()
-    if serving is None or not _is_alive(serving):
-        # It holds the lock and has not said yet where it listens, or is just ending.
-        return _wait_for_serving(place)
-    return serving
+    """Who serves the folder now, or `None`.
 
-
-def _running(place: Home) -> "BackendInfo | None":
-    serving = _serving(place)
-    if serving is None:
-        return None
-    return BackendInfo(
-        endpoint=f"127.0.0.1:{serving.port}",
-        token=place.token(),
-        home=place.folder,
-        pid=serving.pid,
-        storage_root=place.storage_root,
-        config_file=place.config_file,
-    )
-
-
-def _wait_for_serving(place: Home) -> "Serving | None":
-    end = time.monotonic() + _START_TIMEOUT_S
+    Raises:
+        BackendError: when that is a backend of another machine, or no backend at all.
+    """
     lock = FileLock(place.serving_lock)
+    end = time.monotonic() + _START_TIMEOUT_S
     while lock.is_held_by_somebody():
         serving = place.serving()
-        if serving is not None and _is_alive(serving):
-            return serving
+        if serving is not None and serving.pid:
+            if serving.machine.is_another(this_machine()):
+                raise _elsewhere(place, serving)
+            if is_process(serving.pid, serving.began_s):
+                return serving
+        # The holder has not written yet where it listens, or is just ending.
         if time.monotonic() > end:
             raise BackendError(
                 f"A process holds {place.serving_lock} and is not a backend that answers.",
@@ -142,15 +131,34 @@ def _wait_for_serving(place: Home) -> "Serving | None":
     return None
 
 
-def _is_alive(serving: Serving) -> bool:
-    """Whether that very process lives: the same id may be another process's by now."""
-    try:
-        process = psutil.Process(serving.pid)
-        if process.status() == psutil.STATUS_ZOMBIE:  # killed; its threads may hold the lock yet
-            return False
-        return abs(process.create_time() - serving.started_at) < _SAME_START_S
-    except psutil.Error:
-        return False
+def _elsewhere(place: Home, serving: Serving) -> BackendError:
+    here = this_machine()
+    where = f"the machine {serving.host}"
+    if serving.machine.has_boot_of(here):
+        where = f"another container ({serving.host})"
+    return BackendError(
+        f"The folder {place.folder} is served by a local backend on {where}, process"
+        f" {serving.pid}, and a backend can be reached only from its own machine.",
+        hint="Give this machine a folder of its own, for example"
+        f" FLYTE_NB_HOME={place.folder}-{here.host}; or run `flyte-nb down` there first.",
+    )
+
+
+def _running(place: Home) -> "BackendInfo | None":
+    serving = _serving(place)
+    return None if serving is None else _info(place, serving)
+
+
+def _info(place: Home, serving: Serving) -> BackendInfo:
+    return BackendInfo(
+        endpoint=f"127.0.0.1:{serving.port}",
+        token=place.token(),
+        home=place.folder,
+        pid=serving.pid,
+        storage_root=place.storage_root,
+        config_file=place.config_file,
+        notice=notice(place, serving),
+    )
 
 
 def _start(place: Home, timeout_s: float) -> BackendInfo:
@@ -217,9 +225,12 @@ def _read_answer(descriptor: int, timeout_s: float) -> "dict[str, str] | None":
 
 
 def _environment() -> dict[str, str]:
-    """The process keeps nothing of the notebook's own: neither its tasks' variables nor its threads'."""
-    dropped = ("FLYTE_INTERNAL_", "BATCH_JOB_", "JPY_", "_F_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    """The process keeps nothing of an attempt's or a notebook's own."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not is_of_a_run(name) and not name.startswith("JPY_")
+    }
 
 
 def _tail(path: Path) -> str:

@@ -5,6 +5,8 @@ token             0600; who has it may call
 metastore.db      SQLite
 objects/          everything stored that is not a row
 attempts/         what executors know of running attempts
+lent/             0700; what the launching side lent to an execution, until that ends
+secrets.env       0600; secrets for what others launch: written by the person, never by us
 backend.json      who serves this folder now, and where
 config.yaml       for flytekit and flytectl
 backend.log       rotated
@@ -26,6 +28,7 @@ import yaml
 
 from flyte_nb.admin.locks import FileLock, explained
 from flyte_nb.api.errors import BackendError
+from flyte_nb.runtime.machine import Machine
 
 _TOKEN_BYTES = 32
 _TOKEN_TIMEOUT_S = 60.0
@@ -35,23 +38,41 @@ class Serving(NamedTuple):
     """Who serves the folder, as `backend.json` says; true only while the lock is held."""
 
     pid: int
+    """0 when the last one ended as it should."""
     started_at: float
-    """Of that process, as psutil has it: a process id alone may be another's by now."""
+    """Of that process, in seconds since the epoch; earlier releases read it. The clock may be set."""
     port: int
     version: str
+    host: str = ""
+    boot: str = ""
+    """With `host`, the machine: see `machine.Machine`."""
+    began_s: float = 0.0
+    """Of that process, by a clock that nobody sets: a process id alone may be another's by now."""
+    python: str = ""
+    """The interpreter that runs it."""
+
+    @property
+    def machine(self) -> Machine:
+        """The machine that the process is on."""
+        return Machine(self.host, self.boot)
 
 
 class Home:
     """One home folder."""
 
     def __init__(self, folder: "Path | None" = None) -> None:
-        """Take `folder`; `None` means `FLYTE_NB_HOME`, else the platform's user data folder."""
-        chosen = folder or _default_folder()
-        self.folder = Path(os.path.abspath(chosen.expanduser()))
+        """Take `folder`; `None` means `FLYTE_NB_HOME`, else the platform's user data folder.
+
+        Raises:
+            BackendError: when it is not clear which folder is meant.
+        """
+        self.folder = _absolute(folder) if folder else _default_folder()
         self.token_file = self.folder / "token"
         self.database = self.folder / "metastore.db"
         self.objects = self.folder / "objects"
         self.attempts = self.folder / "attempts"
+        self.lent = self.folder / "lent"
+        self.secrets_file = self.folder / "secrets.env"
         self.state_file = self.folder / "backend.json"
         self.config_file = self.folder / "config.yaml"
         self.log_file = self.folder / "backend.log"
@@ -126,8 +147,12 @@ class Home:
                 started_at=float(document["started_at"]),
                 port=int(document["port"]),
                 version=str(document["version"]),
+                host=str(document.get("host", "")),
+                boot=str(document.get("boot", "")),
+                began_s=float(document.get("began_s", 0.0)),
+                python=str(document.get("python", "")),
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def write_serving(self, serving: Serving) -> None:
@@ -193,8 +218,53 @@ def private(path: str, flags: int) -> int:
 
 
 def _default_folder() -> Path:
+    """The folder that `FLYTE_NB_HOME` names, else the platform's.
+
+    Raises:
+        BackendError: when it is relative, or there is no home folder to find it in.
+    """
     configured = os.environ.get("FLYTE_NB_HOME")
-    return Path(configured) if configured else Path(platformdirs.user_data_dir("flyte_nb"))
+    if not configured:
+        try:
+            return _expanded(platformdirs.user_data_dir("flyte_nb"))
+        except RuntimeError:  # some releases of platformdirs raise it, others leave the `~`
+            raise _no_home() from None
+    folder = _expanded(configured)
+    if not folder.is_absolute():
+        # Relative to what? Each working folder would have a backend of its own.
+        raise BackendError(
+            f"FLYTE_NB_HOME={configured!r} is a relative path, and means another folder wherever a"
+            " notebook or a command is started.",
+            hint="Write the whole path, for example FLYTE_NB_HOME=/var/tmp/flyte_nb or ~/flyte_nb.",
+        )
+    return folder
+
+
+def _absolute(folder: Path) -> Path:
+    try:
+        return Path(os.path.abspath(_expanded(str(folder))))
+    except FileNotFoundError as error:
+        raise BackendError(
+            f"{folder} is relative to the working directory, and that was deleted.",
+            hint="Change to a folder that exists (cd ~), or write the whole path.",
+        ) from error
+
+
+def _expanded(path: str) -> Path:
+    """The path with `~` replaced. Raises `BackendError` when there is no home folder."""
+    found = os.path.expanduser(path)
+    if found.startswith("~"):  # Python leaves it when it does not know
+        raise _no_home()
+    return Path(os.path.normpath(found))
+
+
+def _no_home() -> BackendError:
+    return BackendError(
+        "There is no home folder to keep the local backend's state in: HOME is not set, and user"
+        f" {os.getuid()} is not in the password database.",
+        hint="Set HOME, or set FLYTE_NB_HOME to a folder that you may write, for example"
+        f" FLYTE_NB_HOME=/var/tmp/flyte_nb-{os.getuid()}.",
+    )
 
 
 def _owner(path: Path) -> "int | None":

@@ -5,11 +5,11 @@ every package has one version and the hashes of its files. Comments stay behind,
 have equal bytes.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from flyte_nb.api.errors import BundleError
+from flyte_nb.api.folders import working_folder
 
 _OPTIONS = ("--index-url", "--extra-index-url", "--find-links", "--no-index", "-i", "-f")
 _ADVICE = "uv pip compile --generate-hashes requirements.in -o {name}"
@@ -26,7 +26,7 @@ def read_lock(name: str, task_name: str, roots: "Sequence[str | Path]") -> bytes
     Raises:
         BundleError: when it is not there, or does not pin every package by version and hash.
     """
-    places = [Path(root, name) for root in (*roots, os.getcwd())]
+    places = [Path(root, name) for root in (*roots, working_folder())]
     path = next((place for place in places if place.is_file()), None)
     if path is None:
         raise _refused(name, task_name, f"is not there (looked for {places[0]})")

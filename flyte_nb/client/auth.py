@@ -7,6 +7,7 @@ was fetched is not fetched again, so that a wrong password is not tried in a loo
 
 import base64
 import json
+import os
 import subprocess
 import threading
 import urllib.error
@@ -149,7 +150,7 @@ def client_secret(config: Config, env: "Mapping[str, str]") -> str:
         return env[auth.client_secret_env_var]
     if auth.client_secret_location:
         try:
-            return Path(auth.client_secret_location).expanduser().read_text("utf-8").strip()
+            return Path(os.path.expanduser(auth.client_secret_location)).read_text("utf-8").strip()
         except OSError as error:
             raise UsageError(f"clientSecretLocation cannot be read: {error}") from error
     raise UsageError(

@@ -4,6 +4,7 @@
 where FlyteAdmin is now: the local backend may have been started again on another port.
 """
 
+import os
 import ssl
 import threading
 from collections.abc import Callable
@@ -101,7 +102,7 @@ def _tls(config: Config) -> Any:
     if config.ca_cert_file:
         try:
             return _grpc.ssl_channel_credentials(
-                Path(config.ca_cert_file).expanduser().read_bytes()
+                Path(os.path.expanduser(config.ca_cert_file)).read_bytes()
             )
         except OSError as error:
             raise UsageError(f"admin.caCertFilePath cannot be read: {error}") from error

@@ -5,6 +5,7 @@ wins over the file. Knows nothing of channels.
 Source: flytekit 1.16 `configuration/internal.py`, `configuration/file.py`; flytectl's `admin` section.
 """
 
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,14 +66,20 @@ class Config(NamedTuple):
     """Where this came from, for messages: a file's path or `FLYTE_PLATFORM_URL`."""
 
 
+def home_folder() -> "Path | None":
+    """Return the user's home folder, or `None` when there is none: no HOME, no entry for the user."""
+    home = os.path.expanduser("~")
+    return None if home == "~" else Path(home)
+
+
 def find(
-    env: "Mapping[str, str]", *, home: Path, path: "str | Path | None" = None
+    env: "Mapping[str, str]", *, home: "Path | None", path: "str | Path | None" = None
 ) -> "Config | None":
     """The configuration a person set up, or `None` when there is none (then: the local backend).
 
     Args:
         env: The process's environment.
-        home: The user's home folder, where `.flyte/config.yaml` may lie.
+        home: The user's home folder, where `.flyte/config.yaml` may lie; see `home_folder`.
         path: A file to read instead of what `FLYTECTL_CONFIG` or the home folder say.
 
     Raises:
@@ -157,16 +164,18 @@ def _ignoring_case(document: "dict[str, Any]", key: str) -> Any:
     return None
 
 
-def _file(env: "Mapping[str, str]", home: Path, path: "str | Path | None") -> "Path | None":
+def _file(
+    env: "Mapping[str, str]", home: "Path | None", path: "str | Path | None"
+) -> "Path | None":
     named = path or env.get("FLYTECTL_CONFIG")
     if named:
-        file = Path(named).expanduser()
+        file = Path(os.path.expanduser(named))
         if not file.is_file():
             told_by = "The given configuration" if path else "FLYTECTL_CONFIG"
             raise UsageError(f"{told_by} is {file}, but there is no such file.")
         return file
-    usual = home / ".flyte" / "config.yaml"
-    return usual if usual.is_file() else None
+    usual = None if home is None else home / ".flyte" / "config.yaml"
+    return usual if usual is not None and usual.is_file() else None
 
 
 def _read(file: Path) -> "dict[str, Any]":

@@ -15,6 +15,7 @@ from flyte_nb.api.errors import (
     StorageError,
     UsageError,
 )
+from flyte_nb.api.folders import working_folder
 from flyte_nb.commands.executions import launch
 from flyte_nb.commands.parsing import parser
 from flyte_nb.commands.targets import exit_code
@@ -37,6 +38,12 @@ def run(argv: "Sequence[str]") -> int:
         return DONE
     except (FlyteNbError, UsageError, TimeoutError) as error:
         return say(error, _exit_code(command, error), as_json=as_json)
+    except FileNotFoundError:
+        try:  # a relative path means nothing where the working directory was deleted
+            working_folder()
+        except UsageError as error:
+            return say(error, WRONG, as_json=as_json)
+        raise
 
 
 def _exit_code(command: "Callable[..., int] | None", error: Exception) -> int:

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-from pathlib import Path
 from typing import Any
 
 from flyte_nb.commands.terminal import DONE, UNREACHED, session_of, show
@@ -18,7 +17,8 @@ def up(options: argparse.Namespace) -> int:
         options,
         known,
         f"The local backend runs at {backend.endpoint} (pid {backend.pid}).\n"
-        f"State: {backend.home}\nOther Flyte clients: export FLYTECTL_CONFIG={backend.config_file}",
+        f"State: {backend.home}\nOther Flyte clients: export FLYTECTL_CONFIG={backend.config_file}"
+        + (f"\n{backend.notice}" if backend.notice else ""),
     )
     return DONE
 
@@ -35,9 +35,9 @@ def down(options: argparse.Namespace) -> int:
 def status(options: argparse.Namespace) -> int:
     """Say what is configured and whether it answers; starts nothing."""
     from flyte_nb.admin import daemon
-    from flyte_nb.client.config import find
+    from flyte_nb.client.config import find, home_folder
 
-    config = find(os.environ, home=Path.home(), path=options.config)
+    config = find(os.environ, home=home_folder(), path=options.config)
     if config is None:
         backend = daemon.status(options.home)
         if backend is None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import CompileFailed, UsageError
+from flyte_nb.api.folders import working_folder
 from flyte_nb.api.ports import Entity
 from flyte_nb.api.problems import Problem
 from flyte_nb.commands.terminal import DONE, FAILED, WRONG
@@ -81,7 +82,7 @@ def load(targets: Targets, *, version: str = "") -> Found:
     if targets.modules:
         from flyte_nb.discovery.modules import ModuleRegistrar
 
-        sys.path.insert(0, os.getcwd())
+        sys.path.insert(0, working_folder())
         for name in targets.modules:
             try:
                 found = ModuleRegistrar([name]).load(os.environ)

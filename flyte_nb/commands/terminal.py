@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.identifiers import Scope
@@ -32,10 +31,10 @@ def session_of(options: argparse.Namespace) -> "Session":
 
 def scope_of(options: argparse.Namespace) -> Scope:
     """Where entities are named, without connecting (a session starts the local backend)."""
-    from flyte_nb.client.config import find
+    from flyte_nb.client.config import find, home_folder
 
     home = options.home
-    config = find(os.environ, home=Path.home(), path=options.config) if home is None else None
+    config = find(os.environ, home=home_folder(), path=options.config) if home is None else None
     named = Scope(main_module="")
     return named._replace(
         project=options.project or (config.project if config else "") or named.project,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flyte_nb.api.errors import UsageError
+from flyte_nb.api.folders import working_folder
 from flyte_nb.api.identifiers import MAIN_MODULE, Scope
 from flyte_nb.api.ports import Entity
 from flyte_nb.discovery.modules import entry_point_registrars, import_roots
@@ -25,7 +26,7 @@ class Here:
         *,
         namespace: "Mapping[str, Any]",
         env: "Mapping[str, str]",
-        cwd: "Callable[[], Path]" = Path.cwd,
+        cwd: "Callable[[], Path] | None" = None,
     ) -> None:
         """Look at one namespace.
 
@@ -33,12 +34,12 @@ class Here:
             given_name: The notebook's name, when the person said it; empty: there is no notebook.
             namespace: `vars(__main__)`.
             env: The process's environment.
-            cwd: The working directory now.
+            cwd: Gives the working directory; `None` means this process's.
         """
         self._given_name = given_name
         self._namespace = namespace
         self._env = env
-        self._cwd = cwd
+        self._cwd = cwd or _working_folder
         self._registrar = NotebookRegistrar(namespace)
         self._lock = threading.Lock()
         self._name: NotebookName | None = None
@@ -55,8 +56,10 @@ class Here:
             )
             if self._name is None or not kept:
                 self._cells = cells
+                # A name that was given needs no folder, and the working one may be gone.
+                cwd = self._cwd() if self._given_name is None else Path()
                 self._name = notebook_name(
-                    self._env, self._namespace, cwd=self._cwd(), given=self._given_name
+                    self._env, self._namespace, cwd=cwd, given=self._given_name
                 )
             return self._name
 
@@ -98,3 +101,7 @@ class Here:
         # papermill runs a notebook elsewhere than in its folder, and modules are found there then.
         both = [here, beside] if named.source == "papermill" and beside != here else [beside]
         return [*both, *import_roots(entities)]
+
+
+def _working_folder() -> Path:
+    return Path(working_folder())

@@ -106,6 +106,8 @@ def status(session: _Connected, backend: Any, config: Any) -> "dict[str, Any]":
     if backend is not None:
         known |= {"home": str(backend.home), "pid": backend.pid}
         known["config_file"] = str(backend.config_file)
+        if backend.notice:
+            known["notice"] = backend.notice
     if config is not None:
         known["configured_by"] = config.source
     return known

@@ -246,6 +246,15 @@ def _failed(why: str) -> ErrorInfo:
     return ErrorInfo("USER:EnvironmentFailed", message, USER)
 
 
+def _no_home() -> ErrorInfo:
+    message = (
+        "There is no folder to keep the environment of the task's requirements in: HOME is not set, and"
+        " this user is not in the password database. Set HOME, or name a folder by the variable"
+        f" {FOLDER_VARIABLE}."
+    )
+    return ErrorInfo("USER:EnvironmentFailed", message, USER)
+
+
 def _too_late(timeout_s: float, log: str) -> ErrorInfo:
     message = (
         f"The environment of the task's requirements was not made after {timeout_s:g} s. Can the"
@@ -282,5 +291,8 @@ def _root(environ: "Mapping[str, str]") -> str:
     caches = environ.get("XDG_CACHE_HOME", "")
     if not caches:
         below = "Library/Caches" if sys.platform == "darwin" else ".cache"
-        caches = os.path.join(environ.get("HOME") or os.path.expanduser("~"), below)
+        home = environ.get("HOME") or os.path.expanduser("~")
+        if home == "~":  # Python leaves it when it does not know
+            raise TaskFailed(_no_home())
+        caches = os.path.join(home, below)
     return os.path.join(caches, "flyte_nb", "environments")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from flyte_nb.api.errors import UsageError
+from flyte_nb.api.folders import working_folder
 from flyte_nb.unattended import headless
 
 NAME = "quickstart"
@@ -33,7 +34,7 @@ def shipped(name: str = NAME) -> Path:
 
 def copied(folder: "Path | None") -> Path:
     """The person's own copy; one that is there already, perhaps edited, is left as it is."""
-    target = (folder or Path.cwd() / FOLDER) / f"{NAME}.ipynb"
+    target = (folder or Path(working_folder()) / FOLDER) / f"{NAME}.ipynb"
     if not target.exists():
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +70,7 @@ def execute_headless(folder: "Path | None" = None, *, say: "Callable[[str], obje
     Raises:
         UsageError: nbclient is not installed, or the folder cannot be written.
     """
-    place = folder or Path.cwd() / FOLDER
+    place = folder or Path(working_folder()) / FOLDER
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
