@@ -7,7 +7,7 @@ trusts the file; 1 when neither could be.
 
 import sys
 
-from flyte_nb.runtime import spawn
+from flyte_nb.runtime import signals, spawn
 from flyte_nb.storage.work_folders import WorkFolder, sweep
 
 TYPE_CHECKING = False
@@ -19,6 +19,7 @@ MISUSED = 2
 
 def main(arguments: "Sequence[str]") -> int:
     """Run the attempt that the options describe; the process's exit status."""
+    signals.reset()
     folder, spawned, failure = None, None, None
     try:
         try:

@@ -118,9 +118,9 @@ def _map(path: str) -> Any:
 def _unloadable(error: Exception) -> ErrorInfo:
     if isinstance(error, ModuleNotFoundError):
         message = (
-            f"The task needs the module {error.name!r}, which is not installed where it runs."
-            " Add it to the task's image (or environment), or, if it is a file of yours, put it"
-            " beside the notebook and register again."
+            f"The task needs the module {error.name!r}, which is not installed where it runs"
+            f" ({sys.executable}). Install it there, or add it to the task's image; or, if it is a file"
+            " of yours, put it beside the notebook and register again."
         )
         return ErrorInfo("USER:ModuleNotFound", f"{message}\n{failures.describe(error)}", "USER")
     message = (
@@ -133,8 +133,9 @@ def _unloadable(error: Exception) -> ErrorInfo:
 def _other_python(python: str, here: str) -> ErrorInfo:
     return ErrorInfo(
         "USER:PythonMismatch",
-        f"The task was pickled by Python {python} and Python {here} runs it; code cannot be carried"
-        " over between minor versions. Use an image with the notebook's Python, or register from a"
-        f" kernel that runs Python {here}.",
+        f"The task was pickled by Python {python}, and {sys.executable}, which runs it, is Python {here};"
+        " code cannot be carried over between minor versions. On the local backend: register again, from"
+        " the environment that the task shall run in. On a cluster: use an image with Python"
+        f" {python}, or register from a kernel that runs Python {here}.",
         "USER",
     )

@@ -1,9 +1,9 @@
 """The warm path's worker: load the ring and one task once, then fork for every attempt at it.
 
-The host starts this file by its path (`python -I zygote.py SOCKET FOLDER`), as it does `bootstrap.py`:
-it is the host's, imports the standard library only, and never flyte_nb before the ring is first on
-the path. It stays single-threaded, so that a fork has all of it. What a fork does is what a fresh
-process does: `flyte_nb.worker.main.serve` of the ring, which finds its task loaded.
+The host starts this file by its path (`python -I zygote.py SOCKET FOLDER PACKAGES`), as it does
+`bootstrap.py`: it is the host's, imports the standard library only, and never flyte_nb before the
+ring is first on the path. It stays single-threaded, so that a fork has all of it. What a fork does is
+what a fresh process does: `flyte_nb.worker.main.serve` of the ring, which finds its task loaded.
 
 Forks are made before there are attempts for them, and the host hands each of them its attempt. So it
 is the host that asks for `more`; it also asks for `signal`. Back come `ready` or `unfit`, and `spares`:
@@ -37,9 +37,10 @@ def _loaded(room: str, name: str) -> Any:
 
 if TYPE_CHECKING or __name__ != "__main__":
     from flyte_nb.pipe import sockets
-    from flyte_nb.worker import seeds
+    from flyte_nb.worker import packages, seeds
 else:  # the host's flyte_nb is not to be found
-    sockets, seeds = _loaded("pipe", "sockets"), _loaded("worker", "seeds")
+    sockets = _loaded("pipe", "sockets")
+    packages, seeds = _loaded("worker", "packages"), _loaded("worker", "seeds")
 
 
 class _Fork(NamedTuple):
@@ -89,9 +90,11 @@ class Zygote:
         if first is None:
             return
         why = self._load(first[0]) or _unfit()
-        sockets.send(self._control, {"kind": "unfit", "why": why} if why else {"kind": "ready"})
+        ready = {"kind": "ready", "files": _loaded_files(self._folder)}
+        sockets.send(self._control, {"kind": "unfit", "why": why} if why else ready)
         if why:
             return
+        del ready
         _settle()
         for name, target in (("stdout", 1), ("stderr", 2)):
             with open(os.path.join(self._folder, name), "rb") as file:
@@ -150,7 +153,7 @@ class Zygote:
         all of them at once, and that is what forks cost it most.
         """
         ends = [_Ends.made() for _ in range(count)]
-        started_s = time.time()
+        started_s = _now_s()
         pids: list[int] = []
         for own in ends:
             pid = os.fork()
@@ -255,6 +258,29 @@ def _prepare(task: Any) -> None:
         return
 
 
+def _loaded_files(folder: str) -> "list[str]":
+    """The files of the interpreter, its modules and its libraries, without those of the bundle.
+
+    Of the standard library one stands for all: it changes with the interpreter.
+    """
+    paths = {sys.executable, os.path.join(sys.prefix, "pyvenv.cfg"), os.__file__}
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in sys.stdlib_module_names:
+            continue
+        path = getattr(module, "__file__", None)
+        if isinstance(path, str):
+            paths.add(path)
+    try:
+        with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as file:
+            for line in file:
+                _, slash, rest = line.rstrip("\n").partition("/")
+                paths.add(slash + rest)
+    except OSError:
+        pass
+    others = (folder, "/dev/", "/proc/")
+    return sorted(path for path in paths if os.path.isabs(path) and not path.startswith(others))
+
+
 def _unfit() -> str:
     """Why a fork of this process would not be a whole one, or nothing.
 
@@ -301,6 +327,12 @@ def _write(target: int, data: bytes) -> None:
         data = data[os.write(target, data) :]
 
 
+def _now_s() -> float:
+    """The time as `propeller.executors.processes.started_s` counts it."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.time() if clock is None else time.clock_gettime(clock)
+
+
 def _end_descriptor(pid: int) -> int:
     try:
         return os.pidfd_open(pid) if hasattr(os, "pidfd_open") else -1
@@ -326,11 +358,13 @@ def _end_group(pid: int) -> None:
 
 def main() -> None:
     """Be the zygote of the host that holds the other end of the socket."""
-    control, folder = socket.socket(fileno=int(sys.argv[1])), sys.argv[2]
+    control, folder, found_in = socket.socket(fileno=int(sys.argv[1])), *sys.argv[2:4]
     control.set_inheritable(False)
     sys.argv[:] = ["flyte-nb-worker"]
     for stream in (sys.stdout, sys.stderr):
         getattr(stream, "reconfigure", lambda **_: None)(line_buffering=True)
+    if found_in:
+        packages.find_in(found_in)
     Zygote(control, folder).run()
     os._exit(0)  # exit handlers that the user's code has are for the forks
 

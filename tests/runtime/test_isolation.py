@@ -234,3 +234,22 @@ def test_logging_and_signals_of_the_task_are_untouched(bench):
     assert untouched == "True"
     assert argv == "['flyte-nb-worker']"
     assert main == "__main__"
+
+
+def test_packages_are_found_where_the_kernel_finds_them_and_in_its_order(bench, tmp_path):
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "shade.py").write_text(f"PLACE = {folder.name!r}\n")
+    (folders[1] / "more.pth").write_text(f"{tmp_path / 'linked'}\n")
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "edited.py").write_text("PLACE = 'linked'\n")
+    source = HEAD + (
+        "import sys\n"
+        "@task\ndef f() -> list[str]:\n"
+        "    import edited, shade\n"
+        "    return [shade.PLACE, edited.PLACE, str(sys.flags.isolated)]\n"
+    )
+    named = os.pathsep.join(map(str, [*folders, tmp_path / "gone"]))
+    outcome = bench.run(source, env={"FLYTE_NB_WORKER_FOLDERS": named})
+    assert outcome.outputs["o0"].value[1] == ["first", "linked", "1"]

@@ -15,6 +15,7 @@ from flyte_nb.pipe.sockets import _arrived, receive, send
 from flyte_nb.runtime.warm.crew import Crew
 from flyte_nb.runtime.warm.host import WarmHost
 from flyte_nb.runtime.warm.link import is_possible
+from flyte_nb.runtime.warm.loaded import LoadedFiles
 from flyte_nb.runtime.warm.zygotes import Key, Unfit, Zygotes, _Place
 
 HEAD = "from flyte_nb import task\n"
@@ -255,3 +256,64 @@ def test_a_host_answers_also_after_what_nobody_foresaw():
     own.close()
     assert (answer["id"], answer["kind"]) == ("odd", "cold")
     assert "KeyError" in answer["why"]
+
+
+@pytest.fixture
+def painted(cold, tmp_path, monkeypatch):
+    """Writes an installed package; and the key of a task whose notebook imports it."""
+    folder = tmp_path / "libs"
+    about = folder / "colours-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "RECORD").write_text("colours.py,,\n")
+    monkeypatch.syspath_prepend(str(folder))
+
+    def paint(colour):
+        (folder / "colours.py").write_text(f"COLOUR = {colour!r}\n")
+
+    paint("red")
+    source = "import colours\n@task\ndef f() -> str:\n    return colours.COLOUR\n"
+    cold.cells.run(HEAD + source)
+    staged = cold.stage("f")
+    sys.modules.pop("colours")
+    environ = {**os.environ, "FLYTE_NB_WORKER_FOLDERS": str(folder)}
+    return paint, Key(staged.index_uri, staged.task_name, tuple(environ.items()))
+
+
+def test_a_zygote_ends_when_a_file_that_it_imported_has_changed(keep, painted):
+    paint, key = painted
+    now = [0.0]
+    zygotes = keep(clock=lambda: now[0])
+    first = used(zygotes, key)
+    now[0] += 1
+    assert used(zygotes, key) is first
+    paint("vermilion")
+    now[0] += 1
+    assert used(zygotes, key) is not first
+    assert first._pid == 0
+
+
+def test_a_zygote_that_is_at_work_ends_after_that_when_a_file_has_changed(keep, painted):
+    paint, key = painted
+    now = [0.0]
+    zygotes = keep(clock=lambda: now[0])
+    busy = zygotes.take(key)
+    paint("vermilion")
+    now[0] += 1
+    assert used(zygotes, key) is not busy
+    assert psutil.pid_exists(busy._pid)
+    zygotes.give_back(busy)
+    assert busy._pid == 0
+
+
+def test_files_are_looked_at_again_only_after_a_while(tmp_path):
+    file = tmp_path / "module.py"
+    file.write_text("A = 1")
+    now = [0.0]
+    loaded = LoadedFiles([str(file), str(tmp_path / "gone.py")], clock=lambda: now[0])
+    file.write_text("A = 22")
+    assert not loaded.have_changed()
+    now[0] = 1.0
+    assert loaded.have_changed()
+    file.unlink()
+    assert loaded.have_changed()
+    assert loaded.paths == {str(file)}

@@ -15,7 +15,8 @@ class ForkedChild:
 
     Args:
         pid: its process.
-        started_s: seconds since the epoch; it was forked before there was an attempt for it.
+        started_s: when it was forked, as `AttemptFolder` of propeller's executors compares it; that was
+            before there was an attempt for it.
         waiting_fd: the socket over which it waits for its attempt.
         end_fd: where the zygote tells its end.
         signal: sends a signal to the child's process group, by way of the zygote.

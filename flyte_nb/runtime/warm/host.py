@@ -23,6 +23,7 @@ from flyte_nb.api.ports import BlobStore
 from flyte_nb.bundle.fetch import Fetched
 from flyte_nb.pipe.pipe import Pipe
 from flyte_nb.pipe.sockets import receive, send
+from flyte_nb.runtime import signals
 from flyte_nb.runtime.attempt import Attempt
 from flyte_nb.runtime.host import carry_out, conclude, unforeseen
 from flyte_nb.runtime.options import Options, parse
@@ -41,6 +42,7 @@ _SWITCH_S = 0.02
 
 def main(descriptor: int) -> None:
     """Serve the socket until its other end is closed and no attempt runs any more."""
+    signals.reset()
     sys.setswitchinterval(_SWITCH_S)
     control = socket.socket(fileno=descriptor)
     control.set_inheritable(False)

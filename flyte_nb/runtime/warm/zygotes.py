@@ -19,6 +19,7 @@ from flyte_nb.runtime import spawn
 from flyte_nb.runtime.attempt import load_message
 from flyte_nb.runtime.environments import interpreter_for
 from flyte_nb.runtime.warm.forked import ForkedChild
+from flyte_nb.runtime.warm.loaded import LoadedFiles
 from flyte_nb.storage.work_folders import WorkFolder, remove
 
 KEPT = 8
@@ -56,7 +57,15 @@ class Zygote:
         TaskFailed: when its environment cannot be made.
     """
 
-    def __init__(self, key: Key, store: BlobStore, *, load_s: float = LOAD_S) -> None:
+    def __init__(
+        self,
+        key: Key,
+        store: BlobStore,
+        *,
+        load_s: float = LOAD_S,
+        clock: "Callable[[], float]" = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self.in_flight = 0  # guarded by the lock of its `Zygotes`
         self.broken = False  # likewise
         self.used_at = time.monotonic()
@@ -87,6 +96,10 @@ class Zygote:
                 return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         except (OSError, ValueError):
             return 0
+
+    def is_outdated(self) -> bool:
+        """Return whether a file that it has loaded is another by now."""
+        return self._loaded.have_changed()
 
     def fork(
         self,
@@ -161,7 +174,7 @@ class Zygote:
     def _start(self, environ: "dict[str, str]", fetched: Fetched, load_s: float) -> None:
         self._interpreter = interpreter_for(fetched.lock, fetched.python, environ)
         if self._interpreter.path:
-            environ[spawn.PYTHON_VARIABLE] = self._interpreter.path
+            environ = spawn.with_python(environ, self._interpreter.path)
         self._control, theirs = socket.socketpair()
         handed = theirs.fileno() + 1  # a number in the child; here nothing becomes inheritable
         writing = os.O_WRONLY | os.O_CREAT
@@ -182,6 +195,7 @@ class Zygote:
         self._control.settimeout(None)
         if answer is None or answer[0]["kind"] != "ready":
             raise Unfit(answer[0]["why"] if answer else "its process ended while it was loaded")
+        self._loaded = LoadedFiles(answer[0]["files"], self._clock)
 
     def _spare(self) -> ForkedChild:
         """A fork that waits for an attempt. A few are kept, and many asked for at a time.
@@ -301,10 +315,12 @@ class Zygotes:
         with place.starting:
             if place.unfit:
                 raise Unfit(place.unfit)
+            if place.zygote is not None and place.zygote.is_outdated():
+                self._drop(place.zygote)
             is_new = place.zygote is None
             if place.zygote is None:
                 try:
-                    started = Zygote(key, self._store, load_s=self._load_s)
+                    started = Zygote(key, self._store, load_s=self._load_s, clock=self._clock)
                 except Unfit as error:
                     place.unfit = str(error)
                     raise
@@ -316,6 +332,12 @@ class Zygotes:
         if is_new:  # the others are as large as they were: nothing grows by its forks
             self._shrink()
         return zygote
+
+    def _drop(self, zygote: Zygote) -> None:
+        """Use it for no other attempt; it ends when those that it has have ended."""
+        with self._lock:
+            zygote.in_flight += 1
+        self.give_back(zygote, broken=True)
 
     def _shrink(self) -> None:
         """End the least used ones while there are too many, or they are too large."""

@@ -1,0 +1,45 @@
+"""The files that a zygote has loaded, and whether one of them is another by now.
+
+A package that was upgraded, an editable one that was edited, an environment that was made anew: what
+a fork would run is not what a fresh process would import.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable
+
+_LOOK_S = 0.1
+"""Attempts that come together look once: a thousand files take a millisecond or two."""
+
+_Signature = tuple[int, int, int]
+
+
+class LoadedFiles:
+    """What the files were like when they were loaded. Safe from several threads."""
+
+    def __init__(self, paths: Iterable[str], clock: "Callable[[], float]" = time.monotonic) -> None:
+        self._clock = clock
+        self._known = {path: found for path in paths if (found := _signature(path)) is not None}
+        self._changed = False
+        self._looked = clock()
+
+    @property
+    def paths(self) -> "frozenset[str]":
+        """Which files they are."""
+        return frozenset(self._known)
+
+    def have_changed(self) -> bool:
+        """Return whether a file was changed, replaced or removed since it was loaded."""
+        now = self._clock()
+        if not self._changed and now - self._looked >= _LOOK_S:
+            self._looked = now
+            self._changed = any(_signature(path) != known for path, known in self._known.items())
+        return self._changed
+
+
+def _signature(path: str) -> "_Signature | None":
+    try:
+        about = os.stat(path)
+    except OSError:
+        return None
+    return about.st_mtime_ns, about.st_size, about.st_ino
