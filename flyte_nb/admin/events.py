@@ -7,18 +7,23 @@ after the commit, and before the next one, the watchers are told.
 import json
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flyteidl.admin import execution_pb2, node_execution_pb2, task_execution_pb2
 
 from flyte_nb.admin import moments, watch
-from flyte_nb.admin.closures import EXECUTION_PHASES, apply_attempt, apply_node, apply_workflow
+from flyte_nb.admin.closures import (
+    EXECUTION_PHASES,
+    apply_attempt,
+    apply_node,
+    apply_workflow,
+)
 from flyte_nb.admin.store.database import Database, Transaction
 from flyte_nb.admin.watch import Change, Feed
 from flyte_nb.api.errors import ErrorInfo, StorageError, UsageError
 from flyte_nb.api.identifiers import ExecutionId
-from flyte_nb.api.phases import FAILED
+from flyte_nb.api.phases import ENDED_EXECUTION, FAILED
 from flyte_nb.propeller.records import (
     AttemptRecord,
     NodeRecord,
@@ -35,9 +40,16 @@ _OF = "execution_project = ? AND execution_domain = ? AND execution_name = ?"
 class SqliteRecorder:
     """Implements propeller's `Recorder`."""
 
-    def __init__(self, database: Database, feed: Feed) -> None:
+    def __init__(
+        self,
+        database: Database,
+        feed: Feed,
+        on_end: "Callable[[ExecutionId], object]" = lambda execution: None,
+    ) -> None:
+        """Take the database; `on_end` is called with an execution when its end is durable."""
         self._database = database
         self._feed = feed
+        self._on_end = on_end
 
     def record(self, execution: ExecutionId, records: Sequence[Record]) -> None:
         """Keep `records` and what they change, all of it or nothing; durable when this returns.
@@ -56,6 +68,8 @@ class SqliteRecorder:
             for record in records:
                 if isinstance(record, WorkflowRecord):
                     _LOG.info("execution %s: %s", execution, record.phase)
+                    if record.phase in ENDED_EXECUTION:
+                        self._on_end(execution)
         except sqlite3.OperationalError as error:
             raise StorageError(
                 f"Changes of execution {execution} cannot be written: {error}.",

@@ -17,6 +17,7 @@ import grpc
 from flyteidl.service import admin_pb2, auth_pb2, dataproxy_pb2, identity_pb2
 from google.protobuf import message_factory
 from google.protobuf.message import DecodeError, Message
+from google.protobuf.wrappers_pb2 import StringValue
 
 from flyte_nb.admin.answers import answer, as_metadata, room_of
 from flyte_nb.admin.refused import Refused, invalid
@@ -75,6 +76,15 @@ def unary_methods(rpcs: Mapping[str, Rpc]) -> dict[str, Method]:
                 is_open = service_name in _OPEN_SERVICES
                 methods[path] = Method(path, request, rpcs[method.name], is_open)
     return methods
+
+
+def local_methods(rpcs: Mapping[str, Rpc]) -> dict[str, Method]:
+    """The calls of ours that flyteidl does not have, by their paths; they take and give JSON."""
+    return {
+        path: Method(path, StringValue, rpcs[path], is_open=False)
+        for path in rpcs
+        if path.startswith("/flyte_nb.")
+    }
 
 
 class Handlers(grpc.GenericRpcHandler):

@@ -15,15 +15,19 @@ from flyteidl.admin import execution_pb2, project_pb2
 from flyte_nb.admin import moments
 from flyte_nb.admin.events import SqliteRecorder
 from flyte_nb.admin.home import Home
+from flyte_nb.admin.lent import Lent
 from flyte_nb.admin.own_process import allow_open_files
-from flyte_nb.admin.rpc import Handlers, Method, unary_methods
+from flyte_nb.admin.rpc import Handlers, Method, local_methods, unary_methods
 from flyte_nb.admin.service_parts import Parts, Rpc, Service
 from flyte_nb.admin.services.about import About
+from flyte_nb.admin.services.attributes import Attributes
 from flyte_nb.admin.services.data import Data
 from flyte_nb.admin.services.download_locations import DownloadLocations
 from flyte_nb.admin.services.executions import Executions, Propeller
+from flyte_nb.admin.services.installations import InstallationsService
 from flyte_nb.admin.services.launch_plans import LaunchPlans
 from flyte_nb.admin.services.launching import Planning
+from flyte_nb.admin.services.lending import Lending
 from flyte_nb.admin.services.named_entities import NamedEntities
 from flyte_nb.admin.services.progress import Progress
 from flyte_nb.admin.services.projects import ProjectsService
@@ -34,6 +38,8 @@ from flyte_nb.admin.services.workflows import Workflows
 from flyte_nb.admin.store.database import Database
 from flyte_nb.admin.store.entities import LAUNCH_PLANS, TASKS, WORKFLOWS, Entities
 from flyte_nb.admin.store.projects import Projects
+from flyte_nb.admin.store.runs import Runs
+from flyte_nb.admin.surroundings import AttemptSurroundings
 from flyte_nb.admin.uploads import Uploads
 from flyte_nb.admin.watch import MAX_WATCHERS, WATCH_EXECUTIONS, Feed, Watch
 from flyte_nb.api.errors import BackendError
@@ -88,7 +94,8 @@ class Backend:
     ) -> None:
         """Take the home folder as it is; `make_engine` is propeller's with processes by default."""
         self.home = home
-        self._make_engine = make_engine or process_engine
+        self._make_engine = make_engine
+        self._lent = Lent(home.lent)
         self._clock = clock
         self._server: Any = None
         self._pools: tuple[ThreadPoolExecutor, ...] = ()
@@ -122,14 +129,15 @@ class Backend:
         self._database = Database(self.home.database)
         try:
             blobs = open_stores()
-            recorder = SqliteRecorder(self._database, self._feed)
-            self._engine = self._make_engine(recorder, blobs, self.home)
+            recorder = SqliteRecorder(self._database, self._feed, self._lent.remove)
+            self._engine = self._started_engine(recorder, blobs)
             self._rpcs = self._assemble(blobs, recorder)
             self._add_first_project()
             self._listen(port)
         except BaseException:
             self.stop()
             raise
+        self._lent.sweep(Runs(self._database).unfinished_ids())
         if self._executions is not None:
             self._executions.resume_all()
         self._server.start()
@@ -151,6 +159,12 @@ class Backend:
         if self._database is not None:
             self._database.close()
             self._database = None
+
+    def _started_engine(self, recorder: SqliteRecorder, blobs: BlobStore) -> Any:
+        if self._make_engine is not None:
+            return self._make_engine(recorder, blobs, self.home)
+        surroundings = AttemptSurroundings(self._opened(), self._lent, self.home.secrets_file)
+        return process_engine(recorder, blobs, self.home, surroundings)
 
     def _assemble(self, blobs: BlobStore, recorder: SqliteRecorder) -> dict[str, Rpc]:
         database = self._opened()
@@ -174,8 +188,10 @@ class Backend:
         services: tuple[Service, ...] = (
             *(Reading(each) for each in (parts.tasks, parts.workflows, parts.launch_plans)),
             *(Tasks(parts), workflows, launch_plans, named_entities, ProjectsService(parts)),
+            Attributes(parts),
             *(self._executions, Progress(parts), Data(parts, downloads), About(parts)),
             *(UploadLocations(parts, self._uploads, self.home.objects), downloads),
+            *(InstallationsService(parts), Lending(parts, self._lent)),
         )
         return {name: rpc for service in services for name, rpc in service.rpcs().items()}
 
@@ -195,7 +211,7 @@ class Backend:
             ThreadPoolExecutor(_UNARY_THREADS + MAX_WATCHERS, thread_name_prefix="flyte-nb-rpc"),
             ThreadPoolExecutor(_CREATING_THREADS, thread_name_prefix="flyte-nb-create"),
         )
-        methods: dict[str, Method] = unary_methods(self._rpcs)
+        methods: dict[str, Method] = {**unary_methods(self._rpcs), **local_methods(self._rpcs)}
         watch = Watch(self._opened(), self._feed)
         handlers = Handlers(
             methods,
@@ -224,11 +240,13 @@ class Backend:
         return self._database
 
 
-def process_engine(recorder: Recorder, blobs: BlobStore, home: Home) -> Any:
+def process_engine(
+    recorder: Recorder, blobs: BlobStore, home: Home, surroundings: AttemptSurroundings
+) -> Any:
     """Propeller's engine, with each attempt as a process of its own, forked where that is possible."""
     return Engine(
         recorder,
-        WarmExecutor(home.attempts, blobs),
+        WarmExecutor(home.attempts, blobs, surroundings=surroundings),
         blobs,
         home.storage_root,
         catalog=StoreCatalog(blobs, f"{home.storage_root}/catalog"),

@@ -68,7 +68,8 @@ class AdminClient:
         """Call `method` (e.g. `GetTask`) and return its answer.
 
         Args:
-            method: Its name in AdminService, DataProxyService or AuthMetadataService.
+            method: Its name in AdminService, DataProxyService or AuthMetadataService; or the path of a
+                call of the local backend's own, which answers with a message of the request's class.
             request: The flyteidl request.
             doing: What to name in an error; the method's name when empty.
             timeout_s: Deadline of each attempt, in seconds.
@@ -131,12 +132,21 @@ class AdminClient:
         return start(request, metadata=self._link.target.credentials.metadata())
 
     def _multicallable(self, method: str) -> Any:
+        if method.startswith("/"):
+            return self._local(method)
         stubs = self._link.stubs
         if method in _DATA_PROXY:
             return getattr(stubs.data_proxy, method)
         if method in _AUTH_METADATA:
             return getattr(stubs.auth_metadata, method)
         return getattr(stubs.admin, method)
+
+    def _local(self, path: str) -> Any:
+        return lambda request, **options: self._link.channel.unary_unary(
+            path,
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=type(request).FromString,
+        )(request, **options)
 
     def _count(self) -> None:
         with self._count_lock:

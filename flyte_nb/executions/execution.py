@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, NamedTuple
 
 from flyteidl.admin.execution_pb2 import (
@@ -20,7 +20,7 @@ from flyteidl.core.identifier_pb2 import NodeExecutionIdentifier
 from flyteidl.core.literals_pb2 import LiteralMap
 
 from flyte_nb.api.errors import ErrorInfo, ExecutionFailed, RemoteError, StorageError, UsageError
-from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.api.literal_types import LiteralType
 from flyte_nb.api.phases import ABORTED, FAILED, SUCCEEDED, TIMED_OUT
 from flyte_nb.client import fetching
@@ -42,6 +42,8 @@ class Context(NamedTuple):
     client: AdminClient
     registry: Registry
     data: KernelData
+    lend: "Callable[[AdminClient, ExecutionId, Identifier], object] | None" = None
+    """Gives an execution that is about to be created what its tasks need from here."""
 
 
 class Watching:

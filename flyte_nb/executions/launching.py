@@ -118,8 +118,12 @@ def launch(
 
     Raises:
         RemoteError: FlyteAdmin refused, e.g. ALREADY_EXISTS for a `name` that is taken.
+        UsageError: a secret that its tasks ask for cannot be read here.
     """
     chosen = name or made_up_name()
+    if context.lend is not None:
+        id = ExecutionId(target.project, target.domain, chosen)
+        context.lend(context.client, id, target)
     request = ExecutionCreateRequest(
         project=target.project,
         domain=target.domain,

@@ -12,6 +12,7 @@ from flyteidl.core.tasks_pb2 import TaskTemplate
 from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.propeller.records import Record
+from flyte_nb.runtime.installations import Installation
 
 Clock = Callable[[], int]
 """The time now, in microseconds since 1970-01-01T00:00Z."""
@@ -58,6 +59,17 @@ class Attempt(NamedTuple):
     prev_checkpoint_uri: str = ""
     envs: Mapping[str, str] = {}
     """Variables for the task's process beside the executor's own (flyte-backend: 4.2)."""
+
+
+class Surroundings(NamedTuple):
+    """What an attempt gets of those who registered and launched it, on a machine that runs for several."""
+
+    installation: "Installation | None" = None
+    """The Python that registered the task; `None` when no client said; then the executor's own is taken."""
+    variables: "Mapping[str, str] | None" = None
+    """How the launching side reaches stores and indexes; `None` when it did not say."""
+    secrets: Mapping[str, str] = {}
+    """Values of the secrets that the task asks for, by `sdk.secrets.name_of`."""
 
 
 class Started(NamedTuple):

@@ -43,6 +43,9 @@ EntityListener = Callable[[RegisteredEntity], None]
 UploadListener = Callable[[Progress], None]
 """Called with how far the uploads are, at their beginning and whenever one more object is there."""
 
+Keep = Callable[[AdminClient, "Sequence[tuple[Identifier, str]]"], object]
+"""Takes the tasks that are registered from here, each with the location of its bundle's index."""
+
 Outlook = dict[tuple[str, str], tuple[str, str]]
 """State and reason, in words, of what will be registered, by resource type and name."""
 
@@ -68,6 +71,9 @@ class Place(NamedTuple):
     bundles: str = ""
     """URI of the area where it is a folder of this machine. There bundles of what is registered already
     are looked at too, and what is missing or damaged is staged anew: looking costs no call."""
+    keep: "Keep | None" = None
+    """Remembers, beside the entities, from which Python they are registered: the local backend runs
+    them with that one."""
 
 
 def register(
@@ -162,6 +168,8 @@ class _Run:
         outlook = self._outlook(missing) if missing else {}
         known = [draft for draft in drafts if self._can_mend(draft, there)]
         sent = {} if dry_run else self._stage([*missing, *known])
+        if self._place.keep is not None and not dry_run:
+            self._place.keep(self._client, _tasks_with_bundles(drafts, sent, there))
         self._settle_unchanged(drafts, missing, sent)
         if dry_run:
             for draft in missing:
@@ -294,6 +302,26 @@ class _Run:
             rpcs=self._client.rpcs,
             elapsed_s=time.perf_counter() - self._started,
         )
+
+
+def _tasks_with_bundles(
+    drafts: "Sequence[Draft]",
+    sent: "Mapping[str, tuple[str, int]]",
+    there: "Mapping[Identifier, Any]",
+) -> "list[tuple[Identifier, str]]":
+    """The tasks, new ones and known ones; empty in place of the bundle of one that has none."""
+    found = []
+    for draft in drafts:
+        if draft.id.resource_type != TASK:
+            continue
+        bundle = ""
+        if draft.packed is not None and draft.id in there:
+            arguments = there[draft.id].closure.compiled_task.template.container.args
+            bundle = arguments[-1] if arguments else ""
+        elif draft.packed is not None:
+            bundle = sent[draft.packed.name][0]
+        found.append((draft.id, bundle))
+    return found
 
 
 def _creation(draft: Draft) -> "tuple[str, Any]":

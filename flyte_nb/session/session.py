@@ -63,6 +63,7 @@ class Session:
         """Made by `connect()`. `config=None` means the local backend of `home`."""
         from flyte_nb.client.admin_client import AdminClient
         from flyte_nb.client.channel import Link
+        from flyte_nb.registering.local_backend import own_calls
 
         self.project, self.domain = project, domain
         self.registry = registry
@@ -70,6 +71,7 @@ class Session:
         self._backend: BackendInfo | None = None
         self._target: Target | None = None
         self._here, self._lock = _here(name), threading.RLock()
+        self._own = own_calls(config)
         self._context: Context | None = None
         self._link: Link = Link(self._locate)
         self.client = AdminClient(self._link)
@@ -314,7 +316,7 @@ class Session:
                 at = self.client, self.project, self.domain
                 root = self._backend.storage_root if self._backend is not None else ""
                 data = data_for(*at, root=root, env=os.environ, roots=self._here.roots)
-                self._context = Context(self.client, self.registry, data)
+                self._context = Context(self.client, self.registry, data, self._own.lend)
             return self._context
 
     def _place(self, entities: "list[Entity]") -> "Place":
@@ -323,6 +325,7 @@ class Session:
         data, roots = self._shared().data, self._here.roots(entities)
         root = self._backend.storage_root if self._backend is not None else ""
         place = place_for(self.scope, self.registry, os.environ, data, root=root, roots=roots)
+        place = place._replace(keep=self._own.keep)
         return self.baked.instead_of(place) if self.baked is not None else place
 
     def _locate(self) -> "Target":
@@ -338,6 +341,7 @@ class Session:
 
             self._backend = backend = daemon.ensure(self._home)
             self.endpoint = backend.endpoint
+            self._own.say(backend.notice)
             return local_target(backend.endpoint, backend.token, str(backend.config_file))
 
 
@@ -369,13 +373,13 @@ def connect(
         UsageError: the configuration cannot be read or names nothing.
         BackendError: the local backend cannot be started.
     """
-    from flyte_nb.client.config import find
+    from flyte_nb.client.config import find, home_folder
 
     if backend not in (AUTO, LOCAL):
         raise UsageError(f"backend={backend!r}: write 'auto' or 'local'.")
     found = None
     if backend == AUTO and home is None:
-        found = find(os.environ, home=Path.home(), path=config)
+        found = find(os.environ, home=home_folder(), path=config)
     session = Session(
         found,
         project=project or (found.project if found else "") or _PROJECT,

@@ -107,7 +107,8 @@ def test_registering_tasks_again(compare, both):
     register(workflow)
     register_peer(peer)
     again = register(workflow)
-    assert again.rpcs <= 3
+    # Three lists, as on a cluster, and a call of the local backend's own: whose Python runs them.
+    assert again.rpcs <= 3 + 1
     assert again.uploaded_bytes == 0
     compare(
         f"register {count} tasks again",

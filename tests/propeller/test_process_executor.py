@@ -138,12 +138,17 @@ def test_templates_environment_and_log_are_as_flyte_has_them(bench, scripts, tmp
 
 
 def test_variables_of_an_attempt_around_us_do_not_reach_ours(tmp_path, scripts):
-    environ = {"FLYTE_INTERNAL_TASK_NAME": "outer", "_F_WN": "1", "KEPT": "yes", "PATH": os.defpath}
+    environ = {
+        "FLYTE_INTERNAL_TASK_NAME": "outer",
+        "_F_WN": "1",
+        "FLYTE_INTERNAL_IMAGE": "x",
+        "PATH": os.defpath,
+    }
     with opened(tmp_path, environ=environ) as bench:
         template = scripts.task("t", "print(sorted(os.environ))\n" + scripts.outputs)
         bench.run(template)
         log = bench.log(an_attempt(tmp_path, template))
-    assert "KEPT" in log
+    assert "FLYTE_INTERNAL_IMAGE" in log
     assert "FLYTE_INTERNAL_TASK_NAME" not in log
     assert "_F_WN" not in log
 

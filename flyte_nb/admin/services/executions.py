@@ -16,9 +16,11 @@ from flyte_nb.admin.events import Run, SqliteRecorder, failed
 from flyte_nb.admin.node_ids import check_node_ids
 from flyte_nb.admin.refused import Refused, invalid, missing, precondition
 from flyte_nb.admin.service_parts import Parts, Rpcs
+from flyte_nb.admin.services.attributes import Attributes
 from flyte_nb.admin.services.launching import Plan, Planning, check_request, merged_inputs, new_name
 from flyte_nb.admin.services.rules import check_fields, check_limit
 from flyte_nb.admin.store.filters import Condition, order_by, parse_filters
+from flyte_nb.admin.store.installations import last_installation
 from flyte_nb.admin.store.listing import equals, message_list, offset_of, page
 from flyte_nb.admin.store.resources import EXECUTION
 from flyte_nb.admin.store.runs import Runs
@@ -66,6 +68,7 @@ class Executions:
         self._engine = engine
         self._feed = feed
         self._runs = Runs(parts.database)
+        self._attributes = Attributes(parts)
 
     def rpcs(self) -> Rpcs:
         """The calls of this service."""
@@ -146,6 +149,7 @@ class Executions:
         tags = [(tag, "") for tag in execution.spec.tags]
         tags += sorted(execution.spec.labels.values.items())
         with self._parts.database.write() as transaction:
+            columns["installations"] = last_installation(transaction)
             runs.add(transaction, id, now, columns)
             runs.tag(transaction, id, now, tags)
             # Inside the transaction: a name that is taken must not overwrite another's inputs.
@@ -161,20 +165,18 @@ class Executions:
         )
         # Registered by a release that took any id, it may still be launched.
         check_node_ids(workflow.closure.compiled_workflow)
-        plan = self._plan_spec(execution.spec.launch_plan)
-        spec = execution.spec
-        prefix = (
-            spec.raw_output_data_config.output_location_prefix
-            or plan.raw_output_data_config.output_location_prefix
-        )
+        spec, plan = execution.spec, self._plan_spec(execution.spec.launch_plan)
+        # From the most general to the most special: FlyteAdmin's own order.
+        asked = (self._attributes.of(execution.id.project, execution.id.domain), plan, spec)
+        prefixes = [each.raw_output_data_config.output_location_prefix for each in asked]
         return Launch(
             id=ExecutionId(execution.id.project, execution.id.domain, execution.id.name),
             closure=workflow.closure.compiled_workflow,
             inputs=literals_pb2.LiteralMap.FromString(self._parts.blobs.read(stored.inputs_uri)),
-            raw_output_prefix=prefix,
-            envs={pair.key: pair.value for pair in (*plan.envs.values, *spec.envs.values)},
-            max_parallelism=spec.max_parallelism or plan.max_parallelism,
-            overwrite_cache=spec.overwrite_cache or plan.overwrite_cache,
+            raw_output_prefix=next(filter(None, reversed(prefixes)), ""),
+            envs={pair.key: pair.value for each in asked for pair in each.envs.values},
+            max_parallelism=next(filter(None, (each.max_parallelism for each in asked[::-1])), 0),
+            overwrite_cache=any(each.overwrite_cache for each in asked),
         )
 
     def _plan_spec(self, reference: identifier_pb2.Identifier) -> launch_plan_pb2.LaunchPlanSpec:

@@ -9,7 +9,7 @@ its last moments, never its consistency, when the machine loses power.
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from flyte_nb.admin.store.schema import MIGRATIONS
 from flyte_nb.api.errors import BackendError
 
 Row = Sequence[Any]
+Values = Sequence[Any] | Mapping[str, Any]
+"""For the marks of a statement: by position (`?`) or by name (`:name`)."""
 
 _MAX_FOUND = 5
 
@@ -29,7 +31,7 @@ class Transaction:
         self._connection = connection
         self._after: list[Callable[[], None]] = []
 
-    def execute(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+    def execute(self, sql: str, values: Values = ()) -> sqlite3.Cursor:
         """Run one statement."""
         return self._connection.execute(sql, values)
 
@@ -37,7 +39,7 @@ class Transaction:
         """Run one statement for each row of values."""
         self._connection.executemany(sql, rows)
 
-    def one(self, sql: str, values: Sequence[Any] = ()) -> "Row | None":
+    def one(self, sql: str, values: Values = ()) -> "Row | None":
         """The first row, or `None`."""
         row: Row | None = self._connection.execute(sql, values).fetchone()
         return row
@@ -170,7 +172,7 @@ class Database:
             else:
                 self._readers.append(connection)
 
-    def one(self, sql: str, values: Sequence[Any] = ()) -> "Row | None":
+    def one(self, sql: str, values: Values = ()) -> "Row | None":
         """The first row, or `None`."""
         with self._reader() as connection:
             row: Row | None = connection.execute(sql, values).fetchone()

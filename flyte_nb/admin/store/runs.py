@@ -82,6 +82,14 @@ class Runs:
             [(now, now, *id, key, value) for key, value in tags],
         )
 
+    def unfinished_ids(self) -> list[ExecutionId]:
+        """The executions that have not ended."""
+        rows = self._database.all(
+            "SELECT execution_project, execution_domain, execution_name FROM executions"
+            " WHERE phase NOT IN ('SUCCEEDED', 'FAILED', 'ABORTED', 'TIMED_OUT')"
+        )
+        return [ExecutionId(*row) for row in rows]
+
     def unfinished(self) -> list[execution_pb2.Execution]:
         """Executions that have not ended, oldest first."""
         rows = self._database.all(

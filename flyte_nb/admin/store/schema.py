@@ -65,5 +65,17 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             record TEXT NOT NULL)""",
         "CREATE INDEX history_of ON history (execution_id, id)",
     ),
+    (
+        "CREATE TABLE installations (id INTEGER PRIMARY KEY, document TEXT NOT NULL UNIQUE)",
+        """CREATE TABLE task_installations (id INTEGER PRIMARY KEY, project TEXT NOT NULL,
+            domain TEXT NOT NULL, name TEXT NOT NULL, version TEXT NOT NULL, bundle TEXT NOT NULL,
+            installation_id INTEGER NOT NULL)""",
+        """CREATE INDEX task_installations_of ON task_installations
+            (project, domain, name, version, id)""",
+        "CREATE INDEX task_installations_in ON task_installations (bundle, id)",
+        """CREATE TABLE attributes (project TEXT NOT NULL, domain TEXT NOT NULL,
+            message BLOB NOT NULL, PRIMARY KEY (project, domain))""",
+        "ALTER TABLE executions ADD COLUMN installations INTEGER NOT NULL DEFAULT 0",
+    ),
 )
 """`MIGRATIONS[n]` takes a database from schema n to n + 1; `PRAGMA user_version` is the schema."""

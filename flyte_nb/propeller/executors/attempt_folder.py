@@ -17,13 +17,15 @@ from typing import NamedTuple
 
 import psutil
 
+from flyte_nb.propeller.executors.processes import started_s
 from flyte_nb.propeller.ports import AttemptKey
 
 TAG = "FLYTE_NB_ATTEMPT"
 """Variable in the environment of every process of an attempt; its value is the attempt's folder."""
 
 _TAIL_BYTES = 2000
-_SAME_START_S = 2.0  # psutil's start times move a little when the clock is set
+_SAME_START_S = 2.0
+"""A warm attempt's process is forked by somebody who reads the clock a moment before."""
 _END_WAIT_S = 5.0
 _ASK_S = 0.02
 
@@ -33,7 +35,7 @@ class ProcessId(NamedTuple):
 
     pid: int
     started_s: float
-    """Seconds since the epoch."""
+    """As `processes.started_s` has it."""
 
 
 class AttemptFolder:
@@ -59,6 +61,7 @@ class AttemptFolder:
         self.log = self.path / "log.txt"
         self.work = self.path / "work"
         self.note = self.path / "process.json"
+        self.secrets = self.path / "secrets"
 
     @property
     def tag(self) -> str:
@@ -92,7 +95,7 @@ class AttemptFolder:
     def write_process(self, pid: int) -> None:
         """Remember the process that was started; without it, its environment still tells it apart."""
         with suppress(psutil.Error, OSError):
-            identity = {"pid": pid, "started_s": psutil.Process(pid).create_time()}
+            identity = {"pid": pid, "started_s": started_s(pid)}
             fresh = self.note.with_suffix(".new")
             fresh.write_text(json.dumps(identity))
             fresh.replace(self.note)
@@ -120,9 +123,8 @@ class AttemptFolder:
 def is_same(process: ProcessId) -> bool:
     """Whether that very process lives."""
     try:
-        found = psutil.Process(process.pid)
-        same = abs(found.create_time() - process.started_s) < _SAME_START_S
-        return same and found.status() != psutil.STATUS_ZOMBIE
+        same = abs(started_s(process.pid) - process.started_s) < _SAME_START_S
+        return same and lives(process.pid)
     except psutil.Error:
         return False
 

@@ -15,18 +15,22 @@ from pathlib import Path
 
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, StorageError, TaskFailed
 from flyte_nb.api.ports import BlobStore
-from flyte_nb.propeller.executors.attempt_folder import TAG, AttemptFolder, end_all
+from flyte_nb.propeller.executors.attempt_environment import (
+    AttemptEnvironment,
+    Environ,
+    check_installation,
+    remove_secrets,
+)
+from flyte_nb.propeller.executors.attempt_folder import AttemptFolder, end_all
 from flyte_nb.propeller.executors.outcome import ERROR, FUTURES, Ended, outcome
 from flyte_nb.propeller.executors.reaper import Exit, Reaper, Watched
 from flyte_nb.propeller.executors.templates import TASK_TEMPLATE, fill, wants_task_template
 from flyte_nb.propeller.layout import OUTPUTS
-from flyte_nb.propeller.ports import Attempt, AttemptKey, Report, Started
+from flyte_nb.propeller.ports import Attempt, AttemptKey, Report, Started, Surroundings
 
 __all__ = ["ProcessExecutor"]
 
 _COMMAND = "flyte-nb"
-_FOREIGN = ("FLYTE_INTERNAL_", "_F_", "BATCH_JOB_", TAG)
-"""Variables of an attempt in which the backend itself may have been started."""
 
 
 class ProcessExecutor:
@@ -42,6 +46,7 @@ class ProcessExecutor:
         slots: int = 0,
         environ: "Mapping[str, str] | None" = None,
         grace_s: float = 5.0,
+        surroundings: "Callable[[Attempt], Surroundings] | None" = None,
     ) -> None:
         """Start the watching thread.
 
@@ -49,17 +54,15 @@ class ProcessExecutor:
             home: Folder for the attempts' locks, logs and working folders; the same after a restart.
             store: Where inputs and outputs lie; the tasks' processes reach it by the same URIs.
             slots: Attempts at a time; 0 means the number of processors, at least 2.
-            environ: Variables that every process gets; `None` means this process's own.
+            environ: Variables of this process, of which attempts get a few; `None` means its own.
             grace_s: Seconds from asking a process to end to forcing it.
+            surroundings: What an attempt gets of those who registered and launched it.
         """
         self.slots = slots or max(2, os.cpu_count() or 1)
         self._home = home
         self._store = store
-        self._environ = {
-            name: value
-            for name, value in (os.environ if environ is None else environ).items()
-            if not name.startswith(_FOREIGN)
-        }
+        self._environment = AttemptEnvironment(os.environ if environ is None else environ)
+        self._surroundings = surroundings or (lambda attempt: Surroundings())
         self._lock = threading.Lock()
         self._watched: dict[AttemptKey, Watched] = {}  # guarded by `_lock`
         self._reports: list[Report] = []  # guarded by `_lock`
@@ -73,6 +76,9 @@ class ProcessExecutor:
     def start(self, attempt: Attempt) -> Started:
         """Start it. Raises `TaskFailed` when it cannot be started."""
         words = self._words(attempt)
+        surroundings = self._surroundings(attempt)
+        if is_ours(words):
+            check_installation(surroundings.installation, attempt)
         folder = AttemptFolder(self._home, attempt.key)
         try:
             folder.create()
@@ -81,7 +87,8 @@ class ProcessExecutor:
                 return self._watch(Watched(attempt, folder))
             try:
                 self._clear(attempt, words)
-                watched = self._launch(words, attempt, folder, lock)
+                environ = self._environment.of(attempt, surroundings, folder, is_ours(words))
+                watched = self._launch(words, attempt, folder, lock, environ)
             finally:
                 os.close(lock)
         except (OSError, StorageError) as error:
@@ -149,28 +156,17 @@ class ProcessExecutor:
             self._store.write(uri, attempt.task.SerializeToString(deterministic=True))
 
     def _launch(
-        self, words: list[str], attempt: Attempt, folder: AttemptFolder, lock: int
+        self,
+        words: list[str],
+        attempt: Attempt,
+        folder: AttemptFolder,
+        lock: int,
+        environ: Environ,
     ) -> Watched:
         """Have it run, holding `lock`."""
-        return Watched(attempt, folder, self._spawn(words, attempt, folder, lock))
+        return Watched(attempt, folder, self._spawn(words, folder, lock, environ))
 
-    def _variables(
-        self, attempt: Attempt, folder: AttemptFolder
-    ) -> tuple[dict[str, str], dict[str, str]]:
-        """What all attempts at the task have in their environment, and what this one has over it."""
-        fixed = {pair.key: pair.value for pair in attempt.task.container.env}
-        # So that the log can be followed.
-        common = {"PYTHONUNBUFFERED": "1", "PATH": os.defpath, **self._environ, **fixed}
-        own = {name: value for name, value in attempt.envs.items() if name not in fixed}
-        for environ in (common, own):
-            if "PATH" in environ:
-                # Commands that come with this interpreter (pyflyte-execute, …) are found first.
-                folders = (os.path.dirname(sys.executable), environ["PATH"])
-                environ["PATH"] = os.pathsep.join(folders)
-        return common, {**own, TAG: folder.tag}
-
-    def _spawn(self, words: list[str], attempt: Attempt, folder: AttemptFolder, lock: int) -> int:
-        common, own = self._variables(attempt, folder)
+    def _spawn(self, words: list[str], folder: AttemptFolder, lock: int, environ: Environ) -> int:
         with folder.log.open("ab") as log:
             process = subprocess.Popen(
                 words,
@@ -178,7 +174,7 @@ class ProcessExecutor:
                 stdout=log,
                 stderr=log,
                 cwd=folder.work,
-                env={**common, **own},
+                env={**environ.common, **environ.own},
                 start_new_session=True,
                 pass_fds=(lock,),
             )
@@ -209,6 +205,7 @@ class ProcessExecutor:
     def _exited(self, watched: Watched, exit: Exit) -> None:
         """From the reaper's thread."""
         attempt = watched.attempt
+        remove_secrets(watched.folder)
         ended = Ended(exit.exit_code, watched.folder.log_tail(), watched.memory)
         if watched.error is None:
             outputs, error = outcome(attempt, ended, self._store)
@@ -223,6 +220,11 @@ class ProcessExecutor:
             del self._watched[attempt.key]
             self._reports.append(report)
         self._wake()
+
+
+def is_ours(words: list[str]) -> bool:
+    """Return whether the command is `flyte-nb execute`, which runs a worker."""
+    return words[1:4] == ["-m", "flyte_nb", "execute"]
 
 
 def _nobody() -> None:

@@ -8,17 +8,19 @@ the log of an attempt are the same, so attempts outlive this process and are ado
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from signal import SIGKILL
 
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.ports import BlobStore
+from flyte_nb.propeller.executors.attempt_environment import Environ
 from flyte_nb.propeller.executors.attempt_folder import AttemptFolder, signal_all
-from flyte_nb.propeller.executors.process import ProcessExecutor, cannot_start
+from flyte_nb.propeller.executors.process import ProcessExecutor, cannot_start, is_ours
 from flyte_nb.propeller.executors.reaper import RSS_UNIT, Exit, Watched
-from flyte_nb.propeller.ports import Attempt
+from flyte_nb.propeller.ports import Attempt, Surroundings
 from flyte_nb.runtime.options import parse
+from flyte_nb.runtime.spawn import PYTHON_VARIABLE
 from flyte_nb.runtime.warm.link import WARM_VARIABLE, Answer, Link, WarmAttempt, is_possible
 
 __all__ = ["WarmExecutor"]
@@ -33,9 +35,10 @@ _REMEMBERED = 1000
 class _Handed:
     """An attempt that the warm host has, and what is needed to run it cold."""
 
-    def __init__(self, watched: Watched, words: list[str], lock: int) -> None:
+    def __init__(self, watched: Watched, words: list[str], lock: int, environ: Environ) -> None:
         self.watched = watched
         self.words = words
+        self.environ = environ
         self.lock = lock
         """A descriptor of ours: the attempt's lock is never free before the attempt has ended."""
 
@@ -51,6 +54,7 @@ class WarmExecutor(ProcessExecutor):
         slots: int = 0,
         environ: "Mapping[str, str] | None" = None,
         grace_s: float = 5.0,
+        surroundings: "Callable[[Attempt], Surroundings] | None" = None,
         cold_first: int = 1,
     ) -> None:
         """Start the watching thread; the warm host is started when it is first needed.
@@ -61,9 +65,17 @@ class WarmExecutor(ProcessExecutor):
             slots: As of `ProcessExecutor`.
             environ: As of `ProcessExecutor`.
             grace_s: As of `ProcessExecutor`.
+            surroundings: As of `ProcessExecutor`.
             cold_first: So many attempts at a task run cold, before a process is kept for it.
         """
-        super().__init__(home, store, slots=slots, environ=environ, grace_s=grace_s)
+        super().__init__(
+            home,
+            store,
+            slots=slots,
+            environ=environ,
+            grace_s=grace_s,
+            surroundings=surroundings,
+        )
         self._cold_first = cold_first
         self._counts: OrderedDict[tuple[str, str], int] = OrderedDict()  # by index and task
         self._warm_lock = threading.Lock()
@@ -83,20 +95,26 @@ class WarmExecutor(ProcessExecutor):
         super().close()
 
     def _launch(
-        self, words: list[str], attempt: Attempt, folder: AttemptFolder, lock: int
+        self,
+        words: list[str],
+        attempt: Attempt,
+        folder: AttemptFolder,
+        lock: int,
+        environ: Environ,
     ) -> Watched:
-        if not self._is_warm(words, attempt):
-            return super()._launch(words, attempt, folder, lock)
+        if not self._is_warm(words, environ):
+            return super()._launch(words, attempt, folder, lock, environ)
         try:
-            return self._hand_over(words, attempt, folder, lock)
+            return self._hand_over(words, attempt, folder, lock, environ)
         except OSError:  # the warm host is gone, or cannot be started
-            return super()._launch(words, attempt, folder, lock)
+            return super()._launch(words, attempt, folder, lock, environ)
 
-    def _is_warm(self, words: list[str], attempt: Attempt) -> bool:
-        if words[1:4] != ["-m", "flyte_nb", "execute"] or not is_possible():
+    def _is_warm(self, words: list[str], environ: Environ) -> bool:
+        if not is_ours(words) or not is_possible():
             return False
-        common, own = self._variables(attempt, AttemptFolder(self._home, attempt.key))
-        if {**common, **own}.get(WARM_VARIABLE, "").lower() in _OFF:
+        if PYTHON_VARIABLE in environ.own:
+            return False  # the launch names another interpreter than the kept process has
+        if {**environ.common, **environ.own}.get(WARM_VARIABLE, "").lower() in _OFF:
             return False
         try:
             options = parse(words[4:])
@@ -109,15 +127,19 @@ class WarmExecutor(ProcessExecutor):
         return count > self._cold_first
 
     def _hand_over(
-        self, words: list[str], attempt: Attempt, folder: AttemptFolder, lock: int
+        self,
+        words: list[str],
+        attempt: Attempt,
+        folder: AttemptFolder,
+        lock: int,
+        environ: Environ,
     ) -> Watched:
-        common, own = self._variables(attempt, folder)
         id = folder.tag
-        message = WarmAttempt(id, words[4:], common, own, str(folder.work), str(folder.note))
+        message = WarmAttempt(id, words[4:], *environ, str(folder.work), str(folder.note))
         link = self._linked()
         watched = Watched(attempt, folder, away=lambda number: self._signal(link, id, number))
         with self._warm_lock:
-            self._handed[id] = _Handed(watched, words, os.dup(lock))
+            self._handed[id] = _Handed(watched, words, os.dup(lock), environ)
         try:
             with folder.log.open("ab") as log:
                 link.start(message, log.fileno(), log.fileno(), lock)
@@ -133,7 +155,9 @@ class WarmExecutor(ProcessExecutor):
         with self._warm_lock:
             if self._link is None:
                 self._home.mkdir(parents=True, exist_ok=True)
-                link = self._link = Link(self._environ, cwd=self._home, log=self._home / LOG)
+                link = self._link = Link(
+                    self._environment.of_host(), cwd=self._home, log=self._home / LOG
+                )
                 self._listener = threading.Thread(
                     target=self._listen_to, args=(link,), name="flyte-nb-warm", daemon=True
                 )
@@ -177,7 +201,7 @@ class WarmExecutor(ProcessExecutor):
     def _run_cold(self, handed: _Handed) -> None:
         watched, words = handed.watched, handed.words
         try:
-            pid = self._spawn(words, watched.attempt, watched.folder, handed.lock)
+            pid = self._spawn(words, watched.folder, handed.lock, handed.environ)
         except OSError as error:
             watched.error = cannot_start(words, error)
             self._reaper.tell(watched, Exit())

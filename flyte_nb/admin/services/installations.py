@@ -1,0 +1,82 @@
+"""`/flyte_nb.Installations/Keep`: a client says from which Python it registers tasks.
+
+It takes JSON in a `StringValue`: `installation` (see `runtime.installations`), `machine` (host and
+boot) and `tasks`, each `[project, domain, name, version, bundle]`. The answer is an empty object. What
+another machine sends is not kept: its paths mean nothing here.
+"""
+
+import json
+from typing import Any
+
+from google.protobuf.wrappers_pb2 import StringValue
+
+from flyte_nb.admin.refused import invalid
+from flyte_nb.admin.service_parts import Parts, Rpcs
+from flyte_nb.admin.store.installations import Installations, Registered
+from flyte_nb.api.identifiers import TASK, Identifier
+from flyte_nb.runtime.installations import dumps, of_document
+from flyte_nb.runtime.machine import Machine, this_machine
+
+KEEP = "/flyte_nb.Installations/Keep"
+
+_MOST_TEXT = 4096
+_FIELDS = 5
+
+
+class InstallationsService:
+    """Keeps who registered what."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._installations = Installations(parts.database)
+        self._machine = this_machine()
+
+    def rpcs(self) -> Rpcs:
+        """The calls of this service."""
+        return {KEEP: self._keep}
+
+    def _keep(self, request: StringValue) -> StringValue:
+        document = document_in(request)
+        try:
+            installation = of_document(document.get("installation"))
+        except ValueError as error:
+            raise invalid(f"invalid value for installation: {error}") from error
+        tasks = _tasks(document.get("tasks"))
+        if not _machine(document.get("machine")).is_another(self._machine):
+            self._installations.keep(dumps(installation), tasks)
+        return StringValue(value="{}")
+
+
+def document_in(request: StringValue) -> "dict[str, Any]":
+    """Return the JSON object of a request. Raises `Refused`."""
+    try:
+        document = json.loads(request.value)
+    except (ValueError, RecursionError) as error:
+        raise invalid(f"the request is no JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise invalid("the request is no JSON object")
+    return document
+
+
+def texts(value: Any, count: int, field: str) -> "list[str]":
+    """Return a list of so many texts. Raises `Refused`."""
+    if (
+        not isinstance(value, list)
+        or len(value) != count
+        or not all(isinstance(text, str) and len(text) <= _MOST_TEXT for text in value)
+    ):
+        raise invalid(f"invalid value for {field}: {count} texts of at most {_MOST_TEXT} letters")
+    return value
+
+
+def _tasks(value: Any) -> "list[Registered]":
+    if not isinstance(value, list):
+        raise invalid("invalid value for tasks: a list")
+    found = []
+    for item in value:
+        *id, bundle = texts(item, _FIELDS, "tasks")
+        found.append(Registered(Identifier(TASK, *id), bundle))
+    return found
+
+
+def _machine(value: Any) -> Machine:
+    return Machine() if value is None else Machine(*texts(value, 2, "machine"))
