@@ -83,8 +83,8 @@ class Home:
 
     @property
     def storage_root(self) -> str:
-        """URI of the object folder."""
-        return f"file://{self.objects}"
+        """URI of the object folder: a plain path, because flytekit takes `file://` for a folder's name."""
+        return str(self.objects)
 
     def prepare(self) -> None:
         """Create what is missing, and refuse what is not this person's.

@@ -10,13 +10,13 @@ import logging
 import os
 import re
 import secrets
-import shutil
 import socket
 import threading
 import time
 from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from flyte_nb.admin.home import private
@@ -115,12 +115,7 @@ class _Handler(BoundedHandler):
             return
         try:
             with (self.folder / path).open("rb") as file:
-                self.close_connection = True
-                self.send_response(HTTPStatus.OK)
-                self.send_header("Content-Length", str(os.fstat(file.fileno()).st_size))
-                self.send_header("Connection", "close")
-                self.end_headers()
-                shutil.copyfileobj(file, self.wfile, _CHUNK_BYTES)
+                self._give(file)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             self._say(HTTPStatus.NOT_FOUND, "There is no such object.")
         except (ConnectionError, TimeoutError):
@@ -128,6 +123,35 @@ class _Handler(BoundedHandler):
         except OSError as error:
             _LOG.warning("a download failed: %s", error)
             self._say(HTTPStatus.INTERNAL_SERVER_ERROR, f"The object cannot be read: {error}.")
+
+    def _give(self, file: BinaryIO) -> None:
+        """Answer the file, or the part of it that the request's `Range` asks for."""
+        size = os.fstat(file.fileno()).st_size
+        part = _part(self.headers.get("Range", ""), size)
+        self.close_connection = True
+        if part is None:
+            first, last = 0, size - 1
+            self.send_response(HTTPStatus.OK)
+        elif not part:
+            self._say(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "The object ends before that.")
+            return
+        else:
+            first, last = part
+            self.send_response(HTTPStatus.PARTIAL_CONTENT)
+            self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
+            # As S3 has it. It costs reading the file, so only who asks for parts gets it.
+            digest = hashlib.md5(usedforsecurity=False)
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+            self.send_header("ETag", f'"{digest.hexdigest()}"')
+        self.send_header("Content-Length", str(last - first + 1))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        file.seek(first)
+        left = last - first + 1
+        while left and (chunk := file.read(min(left, _CHUNK_BYTES))):
+            self.wfile.write(chunk)
+            left -= len(chunk)
 
     def _say(self, status: HTTPStatus, text: str) -> None:
         body = text.encode()
@@ -197,6 +221,22 @@ class _Handler(BoundedHandler):
         finally:
             partial.unlink(missing_ok=True)
         return HTTPStatus.OK, ""
+
+
+def _part(asked: str, size: int) -> "tuple[int, int] | tuple[()] | None":
+    """First and last byte of a `Range` header; `()` when there are none, `None` for the whole file.
+
+    One range is known, as every client of ours and of object stores asks for; others get the whole.
+    """
+    match = re.fullmatch(r"bytes=(\d{0,20})-(\d{0,20})", asked.strip())
+    if match is None or match[0] == "bytes=-":
+        return None
+    if not match[1]:  # the last so many bytes
+        first, last = max(size - int(match[2]), 0), size - 1
+    else:
+        first = int(match[1])
+        last = min(int(match[2]), size - 1) if match[2] else size - 1
+    return (first, last) if first <= last else ()
 
 
 def _signature(key: bytes, verb: str, path: str, md5: str, expires_at: int) -> str:

@@ -139,7 +139,7 @@ class KernelData:
 
     def _folder_uri(self) -> str:
         if self._folder == SCRATCH:
-            self._folder = Path(self.scratch()).as_uri()
+            self._folder = self.scratch()
         return self._folder
 
     def _upload_folder(self, source: Path, last: str) -> str:

@@ -15,10 +15,12 @@ from flyteidl.service.dataproxy_pb2 import (
 )
 
 from flyte_nb.api.errors import RemoteError, StorageError
+from flyte_nb.api.ports import Stat
 from flyte_nb.client import signed
 from flyte_nb.client.admin_client import AdminClient
 
 _CHUNK = 1 << 20
+_GOOGLE = ("gs://", "gcs://")
 
 Source = bytes | memoryview | Path
 
@@ -32,34 +34,58 @@ class Uploads:
         self._domain = domain
 
     def metered(self, client: AdminClient) -> "Uploads":
-        """The same, with its calls counted by `client`."""
+        """Return the same, with its calls counted by `client`."""
         return Uploads(client, project=self._project, domain=self._domain)
 
     def put_once(self, root: str, name: str, data: Source) -> "tuple[str, int]":
-        """Make sure that `data` lies at `root/name`; its URI, and how many bytes were sent.
+        """Make sure that `data` is stored at `root/name`; return its URI, and how many bytes were sent.
 
-        What lies there already is compared by its MD5. Other content there (an upload that was cut
-        short) cannot be replaced through FlyteAdmin: then `data` goes to a folder beside it.
+        FlyteAdmin is asked once, without a checksum: it gives a place when nothing is there, and refuses
+        when something is. What is there is compared by size and, where the store names it, by MD5.
+        Other content there (an upload that was cut short) cannot be replaced through FlyteAdmin: then
+        `data` goes to a folder beside it.
 
         Raises:
             RemoteError: FlyteAdmin gives no place for it.
             StorageError: the place does not take it; transient where trying again may help.
         """
         md5 = _md5(data)
+        damaged = []
         for folder in (root, f"{root}-again"):
-            there = self._there(folder, name)
-            try:
-                place = self._place(folder, name, md5)
-            except RemoteError as error:
-                if error.code != "ALREADY_EXISTS" or not there:
-                    raise
-                continue
-            if there:
-                return there, 0
-            self._send(place, data, md5)
-            return str(place.native_url), _size(data)
-        # FlyteAdmin knows no MD5 of either, so it cannot compare; tasks verify what they read.
-        return there, 0
+            place = self._place(folder, name)
+            if not isinstance(place, str):
+                self._send(place, data, md5)
+                return str(place.native_url), _size(data)
+            if self._is_whole(place, _size(data), md5):
+                return place, 0
+            damaged.append(place)
+        raise StorageError(
+            f"{' and '.join(damaged)} have other content than they should, and FlyteAdmin replaces"
+            " nothing that is there.",
+            uri=damaged[0],
+            hint="Delete these objects in the bucket, and try again.",
+        )
+
+    def stat(self, uri: str) -> "Stat | None":
+        """Return size and MD5 of the object at `uri`, by a URL that FlyteAdmin signs; `None` without one.
+
+        Raises:
+            RemoteError: FlyteAdmin signs none.
+            StorageError: the store does not say it.
+        """
+        return signed.stat(self._download_url(uri), uri)
+
+    def _is_whole(self, uri: str, size: int, md5: bytes) -> bool:
+        """Whether the object has that content, as far as the store says; tasks verify what they read."""
+        try:
+            found = self.stat(uri)
+        except RemoteError:
+            return True
+        except StorageError as error:
+            if error.transient:
+                raise
+            return True
+        return found is not None and found.size == size and found.md5 in ("", md5.hex())
 
     def get(self, uri: str, path: str) -> None:
         """Write the object at `uri` to the local `path`, by a URL that FlyteAdmin signs.
@@ -68,45 +94,42 @@ class Uploads:
             RemoteError: FlyteAdmin signs none.
             StorageError: the URL does not give it.
         """
+        signed.get(self._download_url(uri), path, uri)
+
+    def _download_url(self, uri: str) -> str:
         answer = self._client.call(
             "CreateDownloadLocation",
             CreateDownloadLocationRequest(native_url=uri),
             doing=f"Asking for a URL to download {uri}",
         )
-        signed.get(answer.signed_url, path, uri)
+        return str(answer.signed_url)
 
-    def _there(self, root: str, name: str) -> str:
-        """The URI of what lies at `root/name`, or empty when nothing does.
-
-        FlyteAdmin is asked for a place to write it without a checksum; it refuses that for an object
-        that is there, and names where it lies.
-        """
-        try:
-            self._place(root, name, b"")
-        except RemoteError as error:
-            if error.code != "ALREADY_EXISTS":
-                raise
-            place = error.message.partition("[")[2].partition("]")[0]
-            return place if "://" in place else ""
-        return ""
-
-    def _place(self, root: str, name: str, md5: bytes) -> Any:
+    def _place(self, root: str, name: str) -> Any:
+        """FlyteAdmin's answer with a place for `root/name`; its URI when something is stored there."""
         request = CreateUploadLocationRequest(
-            project=self._project,
-            domain=self._domain,
-            filename=name,
-            filename_root=root,
-            content_md5=md5,
-            add_content_md5_metadata=bool(md5),
+            project=self._project, domain=self._domain, filename=name, filename_root=root
         )
         doing = f"Asking for a place to upload {name}"
-        return self._client.call("CreateUploadLocation", request, doing=doing)
+        try:
+            return self._client.call("CreateUploadLocation", request, doing=doing)
+        except RemoteError as error:
+            uri = error.message.partition("[")[2].partition("]")[0]
+            if error.code != "ALREADY_EXISTS" or not ("://" in uri or uri.startswith("/")):
+                raise
+            return uri
 
     def _send(self, place: Any, data: Source, md5: bytes) -> None:
-        headers = {"Content-MD5": base64.b64encode(md5).decode("ascii"), **place.headers}
+        said = base64.b64encode(md5).decode("ascii")
+        headers = dict(place.headers)
+        if place.native_url.startswith(_GOOGLE):
+            # Google's signature covers this header, also when it is not there. Its store answers the
+            # MD5 of what it took instead.
+            headers = {k: v for k, v in headers.items() if k.lower() != "content-md5"}
+        else:
+            headers["Content-MD5"] = said
         if place.native_url.startswith("abfs"):
             headers["x-ms-blob-type"] = "BlockBlob"
-        signed.put(place.signed_url, data, headers, place.native_url)
+        signed.put(place.signed_url, data, headers, place.native_url, md5=said)
 
 
 class UploadStaging:

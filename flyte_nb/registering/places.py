@@ -88,7 +88,9 @@ def place_for(
         roots: Folders whose modules are shipped: the notebook's, those of registered modules.
     """
     folder = _staging(env) or root
-    bundles = f"{folder}/bundles" if folder else ""
+    # Values of the local backend lie at plain paths. Indexes are named by URIs, as they always were:
+    # what is registered already names them so, and is mended by registering it again.
+    bundles = f"{_as_uri(folder)}/bundles" if folder else ""
 
     def staging(client: AdminClient) -> StagingArea:
         if bundles:
@@ -108,6 +110,10 @@ def place_for(
         local_roots=tuple(roots),
         bundles=here,
     )
+
+
+def _as_uri(folder: str) -> str:
+    return f"file://{folder}" if folder.startswith("/") else folder
 
 
 class Baked(NamedTuple):

@@ -81,6 +81,8 @@ class Stored(os.PathLike):  # type: ignore[type-arg]  # os.PathLike[str] cannot 
             from urllib.parse import unquote, urlsplit
 
             return unquote(urlsplit(self.uri).path)
+        if self.uri.startswith("/"):  # of the local backend, whose store is a folder
+            return self.uri
         raise CodecError(
             f"{self.uri} can only be read inside of a task.",
             hint="Pass it to a task; there it is downloaded when it is opened.",

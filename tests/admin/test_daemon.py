@@ -38,7 +38,7 @@ def test_the_first_use_starts_it_and_the_next_finds_it(folder):
     started = daemon.ensure(folder)
     assert daemon.ensure(folder) == started
     assert daemon.status(folder) == started
-    assert started.storage_root == f"file://{folder}/objects"
+    assert started.storage_root == f"{folder}/objects"  # a plain path: flytekit strips no scheme
     with grpc_calls(started.endpoint, started.token) as admin:
         projects = admin.ListProjects(project_pb2.ProjectListRequest()).projects
     assert [project.id for project in projects] == ["flytesnacks"]

@@ -190,6 +190,59 @@ def test_a_missing_object_is_404(admin, specs, hand_backend):
     assert get(url)[0] == 404
 
 
+@pytest.mark.parametrize(
+    ("asked", "status", "body", "range_"),
+    [
+        ("bytes=0-0", 206, b"h", "bytes 0-0/5"),
+        ("bytes=1-2", 206, b"el", "bytes 1-2/5"),
+        ("bytes=3-", 206, b"lo", "bytes 3-4/5"),
+        ("bytes=-2", 206, b"lo", "bytes 3-4/5"),
+        ("bytes=-99", 206, b"hello", "bytes 0-4/5"),
+        ("bytes=3-99", 206, b"lo", "bytes 3-4/5"),
+        ("bytes=5-", 416, b"The object ends before that.", None),
+        ("bytes=-", 200, b"hello", None),
+        ("bytes=0-1,3-4", 200, b"hello", None),
+        ("bytes=2-1", 416, b"The object ends before that.", None),
+        ("lines=0-1", 200, b"hello", None),
+    ],
+)
+def test_a_part_of_an_object_is_had_and_says_whose_part_it_is(
+    admin, specs, asked, status, body, range_
+):
+    place = location(admin, specs, b"hello", filename="a.txt", filename_root="root")
+    put(place.signed_url, b"hello")
+    parts = urlsplit(download(admin, place.native_url))
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
+    connection.request("GET", f"{parts.path}?{parts.query}", headers={"Range": asked})
+    answer = connection.getresponse()
+    assert (answer.status, answer.read()) == (status, body)
+    assert answer.headers["Content-Range"] == range_
+    if range_:
+        assert answer.headers["ETag"] == f'"{hashlib.md5(b"hello").hexdigest()}"'
+    connection.close()
+
+
+@pytest.mark.parametrize("spelled", ["{}", "file://{}"])
+def test_a_path_and_its_uri_name_the_same_object(admin, specs, spelled):
+    place = location(admin, specs, b"hello", filename="a.txt", filename_root="root")
+    assert place.native_url.startswith("/")
+    put(place.signed_url, b"hello")
+    assert get(download(admin, spelled.format(place.native_url))) == (200, b"hello")
+
+
+def test_who_is_told_that_an_object_is_there_uses_it_and_makes_it_young(admin, specs):
+    names = {"filename": "a.txt", "filename_root": "root"}
+    place = location(admin, specs, b"hello", **names)
+    put(place.signed_url, b"hello")
+    os.utime(place.native_url, (1e9, 1e9))
+    request = dataproxy_pb2.CreateUploadLocationRequest(
+        project=specs.PROJECT, domain=specs.DOMAIN, **names
+    )
+    with pytest.raises(RemoteError, match="file already exists"):
+        admin.CreateUploadLocation(request)
+    assert os.stat(place.native_url).st_mtime > 1.5e9
+
+
 @pytest.mark.parametrize("uri", ["file:///etc/passwd", "s3://bucket/x", "file://{0}/../token"])
 def test_nothing_else_of_this_machine_is_handed_out(admin, hand_backend, uri):
     with pytest.raises(RemoteError, match="does not lie in this backend's storage"):

@@ -9,7 +9,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from flyteidl.service.dataproxy_pb2 import CreateUploadLocationResponse
+from flyteidl.service.dataproxy_pb2 import (
+    CreateUploadLocationRequest,
+    CreateUploadLocationResponse,
+)
 
 from flyte_nb.api.errors import StorageError, UsageError
 from flyte_nb.bundle.retrying import Retrying
@@ -21,6 +24,7 @@ from flyte_nb.storage import open_stores
 from flyte_nb.storage.memory import MemoryStore
 from flyte_nb.testing.backend import backend, in_process_calls  # noqa: F401
 from flyte_nb.testing.faults import FaultyStore
+from flyte_nb.testing.signed_store import signed_store
 from flyte_nb.testing.storage_conformance import StagingAreaConformance
 
 
@@ -44,6 +48,121 @@ def client(backend):  # noqa: F811
 @pytest.fixture
 def uploads(client):
     return Uploads(client, project="flytesnacks", domain="development")
+
+
+@pytest.fixture
+def bucket():
+    """A bucket of S3 behind a FlyteAdmin, for a kernel without credentials."""
+    with signed_store() as store:
+        yield store
+
+
+@pytest.fixture
+def bucket_uploads(bucket):
+    return Uploads(bucket, project="p", domain="d")
+
+
+class TestStagingInABucket(StagingAreaConformance):
+    @pytest.fixture
+    def area(self, bucket_uploads):
+        return UploadStaging(bucket_uploads)
+
+    @pytest.fixture
+    def reader(self, bucket):
+        store = MemoryStore()
+        store.read = bucket.objects.__getitem__
+        store.size = lambda uri: len(bucket.objects[uri])
+        return store
+
+
+@pytest.mark.parametrize("size", [0, 1, 24, 100_000])
+def test_s3_gets_every_byte_though_flyteadmin_names_another_length(bucket, bucket_uploads, size):
+    data = os.urandom(size)
+    uri, sent = bucket_uploads.put_once("root", "a", data)
+    assert sent == size
+    assert bucket.objects[uri] == data
+
+
+@pytest.mark.parametrize("name", ["Content-Length", "content-length", "CONTENT-LENGTH"])
+def test_the_length_is_that_of_the_content_whatever_the_case_of_the_header(bucket, name):
+    place = bucket.call("CreateUploadLocation", _request(b"some data"))
+    headers = {n: v for n, v in place.headers.items() if n != "Content-Length"}
+    signed.put(place.signed_url, b"some data", {**headers, name: "24"}, place.native_url)
+    assert bucket.objects[place.native_url] == b"some data"
+
+
+def test_headers_about_the_message_itself_are_never_taken_from_others(web):
+    web.answers.append((200, b""))
+    theirs = {"Transfer-Encoding": "chunked", "HOST": "elsewhere", "connection": "keep-alive"}
+    signed.put(web.url, b"data", theirs, "s3://b/x")
+    headers, body = web.requests[0]
+    assert body == b"data"
+    assert "Transfer-Encoding" not in headers
+    assert headers["Host"].startswith("127.0.0.1:")
+
+
+def test_what_was_changed_on_the_way_to_s3_is_refused_and_may_be_sent_again(bucket):
+    place = bucket.call("CreateUploadLocation", _request(b"some data"))
+    with pytest.raises(StorageError, match="BadDigest") as caught:
+        signed.put(place.signed_url, b"other data", place.headers, place.native_url)
+    assert caught.value.transient
+    assert bucket.objects == {}
+
+
+def test_an_object_is_asked_for_once_when_it_is_new_and_once_when_it_is_there(
+    bucket, bucket_uploads
+):
+    uri, _ = bucket_uploads.put_once("root", "a", b"content")
+    assert bucket.calls == {"CreateUploadLocation": 1}
+    assert bucket_uploads.put_once("root", "a", b"content") == (uri, 0)
+    assert bucket.calls["CreateUploadLocation"] == 2
+    assert [verb for verb, _, _ in bucket.received] == ["PUT", "GET"]
+
+
+@pytest.mark.parametrize("there", [b"", b"conten", b"tnetnoc"])
+def test_what_is_damaged_in_a_bucket_is_stored_beside_it(bucket, bucket_uploads, there):
+    uri, _ = bucket_uploads.put_once("root", "a", b"content")
+    bucket.objects[uri] = there
+    again, sent = bucket_uploads.put_once("root", "a", b"content")
+    assert (again != uri, sent) == (True, 7)
+    assert bucket_uploads.put_once("root", "a", b"content") == (again, 0)
+    bucket.objects[again] = b"too"
+    with pytest.raises(StorageError, match="Delete these objects") as caught:
+        bucket_uploads.put_once("root", "a", b"content")
+    assert uri in caught.value.message
+    assert not caught.value.transient
+
+
+def test_google_is_sent_no_digest_that_its_signature_does_not_cover(web):
+    class Google:
+        def call(self, method, request, *, doing=""):
+            return CreateUploadLocationResponse(
+                signed_url=web.url,
+                native_url="gs://bucket/x",
+                headers={"Content-Length": "0", "Content-MD5": ""},
+            )
+
+    uploads = Uploads(Google(), project="p", domain="d")
+    web.answers += [(200, b""), (200, b"")]
+    web.answer_headers = {
+        "x-goog-hash": "crc32c=AAAAAA==,md5=jXd/OF09/siBXSD3SWAm3A=="
+    }  # of b"data"
+    assert uploads.put_once("root", "x", b"data") == ("gs://bucket/x", 4)
+    assert "content-md5" not in {name.lower() for name in web.requests[0][0]}
+    with pytest.raises(StorageError, match="the store has content of MD5") as caught:
+        uploads.put_once("root", "x", b"other")
+    assert caught.value.transient
+
+
+def _request(data):
+    return CreateUploadLocationRequest(
+        project="p",
+        domain="d",
+        filename="a",
+        filename_root="root",
+        content_md5=hashlib.md5(data).digest(),
+        add_content_md5_metadata=True,
+    )
 
 
 class TestUploadStaging(StagingAreaConformance):
@@ -100,7 +219,7 @@ class OtherCloud:
         self._uploads = uploads
 
     def get(self, uri, path):
-        self._uploads.get(uri.replace("s3://bucket", "file://"), path)
+        self._uploads.get(uri.replace("s3://bucket", ""), path)
 
 
 def test_a_kernel_without_credentials_reads_through_flyteadmin(uploads):
@@ -108,7 +227,7 @@ def test_a_kernel_without_credentials_reads_through_flyteadmin(uploads):
     denied = StorageError("Cannot read s3://bucket: no credentials.")
     store = FaultyStore(MemoryStore(), fails=lambda call: denied)
     data = KernelData(store, uploads=OtherCloud(uploads), sleep=lambda seconds: None)
-    there = uri.replace("file://", "s3://bucket")
+    there = f"s3://bucket{uri}"
     assert data.read(there) == b"content"
     assert Path(data.download(there)).read_bytes() == b"content"
     with pytest.raises(StorageError, match=r"no credentials.*FlyteAdmin does not hand it out"):
@@ -147,7 +266,7 @@ def test_a_person_with_credentials_names_a_folder_for_everything(tmp_path):
 @pytest.fixture
 def web():
     """A web server: answers by its list, notes what it was sent."""
-    served = SimpleNamespace(answers=[], requests=[])
+    served = SimpleNamespace(answers=[], requests=[], answer_headers={})
 
     class Handler(BaseHTTPRequestHandler):
         def do_PUT(self):
@@ -157,6 +276,8 @@ def web():
             if not status:
                 return  # hangs up without an answer
             self.send_response(status)
+            for name, value in served.answer_headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
             self.wfile.write(text)
@@ -257,11 +378,11 @@ def test_a_url_that_expired_is_asked_for_anew(web):
 
     class Admin:
         def call(self, method, request, *, doing=""):
-            asked.append(request.content_md5)
+            asked.append(request.filename)
             return CreateUploadLocationResponse(signed_url=web.url, native_url="s3://b/x")
 
     web.answers += [(403, b"Request has expired"), (503, b""), (200, b"")]
     uploads = Uploads(Admin(), project="p", domain="d")
     retrying = Retrying(lambda seconds: None)
     assert retrying(lambda: uploads.put_once("root", "x", b"data")) == ("s3://b/x", 4)
-    assert asked.count(hashlib.md5(b"data").digest()) == 3
+    assert asked == ["x"] * 3

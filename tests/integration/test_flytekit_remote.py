@@ -161,10 +161,8 @@ def test_flytekit_uploads_a_file_and_finds_it_where_it_was_told(remote, tmp_path
     path = tmp_path / "data.txt"
     path.write_text("some data")
     _, uri = remote.upload_file(path)
-    assert uri.startswith("file://")
-    with open(uri.removeprefix("file://")) as file:
+    with open(uri) as file:  # a plain path: flytekit strips no scheme
         assert file.read() == "some data"
-    assert os.path.exists(uri.removeprefix("file://"))
 
 
 MODULE = """
@@ -218,3 +216,137 @@ def test_flytekits_own_workflow_registers_uploads_its_code_and_runs(backend, tmp
     assert done.returncode == 0, done.stderr
     assert "'o0': 4" in done.stdout
     assert "['0', '1', '2', '3']" in done.stdout
+
+
+VALUES_MODULE = """
+import os
+import numpy as np
+import pandas as pd
+from flytekit import StructuredDataset, current_context, task, workflow
+from flytekit.types.directory import FlyteDirectory
+from flytekit.types.file import FlyteFile
+
+
+class Plain:
+    def __init__(self, n):
+        self.n = n
+
+
+@task
+def make(n: int) -> (
+    pd.DataFrame, StructuredDataset, FlyteFile, FlyteFile, FlyteDirectory, Plain, np.ndarray
+):
+    here = current_context().working_directory
+    frame = pd.DataFrame({"a": list(range(n))})
+    with open(os.path.join(here, "x.txt"), "w") as file:
+        file.write("x" * n)
+    os.makedirs(os.path.join(here, "d", "below"))
+    for number in range(n):
+        with open(os.path.join(here, "d", "below", str(number)), "w") as file:
+            file.write("1")
+    streamed = FlyteFile.new_remote_file("streamed.txt")
+    with streamed.open("w") as file:
+        file.write("y" * n)
+    return (
+        frame,
+        StructuredDataset(dataframe=frame),
+        FlyteFile(os.path.join(here, "x.txt")),
+        streamed,
+        FlyteDirectory(os.path.join(here, "d")),
+        Plain(n),
+        np.arange(n),
+    )
+
+
+@task
+def use(
+    frame: pd.DataFrame,
+    dataset: StructuredDataset,
+    file: FlyteFile,
+    streamed: FlyteFile,
+    folder: FlyteDirectory,
+    plain: Plain,
+    array: np.ndarray,
+    given: FlyteFile,
+    given_folder: FlyteDirectory,
+    given_frame: pd.DataFrame,
+) -> str:
+    read = [
+        len(frame),
+        len(dataset.open(pd.DataFrame).all()),
+        len(open(file).read()),
+        len(streamed.open("r").__enter__().read()),
+        sum(len(names) for _, _, names in os.walk(folder)),
+        plain.n,
+        len(array),
+        open(given).read(),
+        sorted(os.listdir(given_folder)),
+        len(given_frame),
+    ]
+    return repr(read)
+
+
+@workflow
+def values(
+    given: FlyteFile, given_folder: FlyteDirectory, given_frame: pd.DataFrame, n: int = 3
+) -> (str, FlyteFile, FlyteDirectory, pd.DataFrame):
+    frame, dataset, file, streamed, folder, plain, array = make(n=n)
+    read = use(
+        frame=frame, dataset=dataset, file=file, streamed=streamed, folder=folder, plain=plain,
+        array=array, given=given, given_folder=given_folder, given_frame=given_frame,
+    )
+    return read, file, folder, frame
+"""
+VALUES_PROGRAM = """
+import os
+import sys
+from datetime import timedelta
+import pandas as pd
+from flytekit.configuration import Config, ImageConfig, SerializationSettings
+from flytekit.remote import FlyteRemote
+from flytekit.types.directory import FlyteDirectory
+from flytekit.types.file import FlyteFile
+import their_values
+
+remote = FlyteRemote(
+    Config.auto(config_file=sys.argv[1]),
+    default_project="flytesnacks",
+    default_domain="development",
+)
+settings = SerializationSettings(ImageConfig.auto_default_image())
+flow = remote.fast_register_workflow(
+    their_values.values, serialization_settings=settings, version="v1"
+)
+os.makedirs("folder")
+for name in ("one", "two"):
+    with open(os.path.join("folder", name), "w") as file:
+        file.write(name)
+inputs = {
+    "given": FlyteFile("folder/one"),
+    "given_folder": FlyteDirectory("folder"),
+    "given_frame": pd.DataFrame({"a": [1, 2]}),
+}
+execution = remote.wait(
+    remote.execute(flow, inputs=inputs), poll_interval=timedelta(milliseconds=200)
+)
+outputs = execution.outputs
+print(outputs["o0"])
+print("file", open(outputs["o1"]).read())
+print("folder", sum(len(names) for _, _, names in os.walk(outputs["o2"])))
+print("frame", len(outputs["o3"].open(pd.DataFrame).all()))
+"""
+
+
+def test_frames_files_folders_and_pickles_of_flytekit_go_in_through_and_out(backend, tmp_path):
+    (tmp_path / "their_values.py").write_text(VALUES_MODULE)
+    (tmp_path / "program.py").write_text(VALUES_PROGRAM)
+    done = subprocess.run(
+        [sys.executable, "program.py", str(backend.config_file)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "[3, 3, 3, 3, 3, 3, 3, 'one', ['one', 'two'], 2]" in done.stdout
+    assert "file xxx\nfolder 3\nframe 3\n" in done.stdout

@@ -54,15 +54,16 @@ class UploadLocations:
         if target.is_dir():
             raise invalid(f"filename [{path}] is a folder")
         if request.filename and request.filename_root and target.exists():
+            # Who asks uses it again, also when it is refused: nobody who cleans up may take it away now.
+            os.utime(target)
             self._check_rewrite(target, request.content_md5)
-            os.utime(target)  # who asks uses it again: nobody who cleans up takes it away now
         md5 = base64.b64encode(request.content_md5).decode()
         expires_s = expires_in_s(request)
         expires_at_us = self._parts.clock() + expires_s * 1_000_000
         url = self._uploads.location(path, md5=md5, expires_at=expires_at_us // 1_000_000)
         return dataproxy_pb2.CreateUploadLocationResponse(
             signed_url=url,
-            native_url=f"file://{target}",
+            native_url=str(target),
             expires_at=moments.stamp(expires_at_us),
             headers={"Content-MD5": md5} if md5 else {},
         )
@@ -85,15 +86,19 @@ class UploadLocations:
         return str(path)
 
     def _check_rewrite(self, target: Path, content_md5: bytes) -> None:
-        with target.open("rb") as file:
-            digest = hashlib.md5(usedforsecurity=False)
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-        if digest.digest() != content_md5:
+        if not content_md5 or _md5_of(target) != content_md5:
             raise exists(
-                f"file already exists at location [file://{target}], specify a matching hash if"
+                f"file already exists at location [{target}], specify a matching hash if"
                 " you wish to rewrite"
             )
+
+
+def _md5_of(path: Path) -> bytes:
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.digest()
 
 
 def expires_in_s(request: Any) -> int:
