@@ -37,16 +37,32 @@ _GIVE_UP_AFTER_S = 60.0
 _FASTEST_POLL_S = 0.25
 _SLOWEST_POLL_S = 5.0
 _RECONNECT_PAUSE_S = 0.1
+_PASSING = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED"})
+"""What a server answers that restarts, or has too much to do. Anything else is its last word."""
 
 
 class Follower:
     """Follows one execution from `start()` until it has ended or `close()` is called."""
 
     def __init__(
-        self, client: AdminClient, execution: ExecutionId, outline: "Callable[[Any], Outline]"
+        self,
+        client: AdminClient,
+        execution: ExecutionId,
+        outline: "Callable[[Any], Outline]",
+        *,
+        patience_s: float = _GIVE_UP_AFTER_S,
     ) -> None:
-        """Args: `outline` gives the names of the nodes, once the execution's workflow is known."""
+        """Make a follower; nothing is read yet.
+
+        Args:
+            client: The FlyteAdmin.
+            execution: What to follow.
+            outline: Gives the names of the nodes, once the execution's workflow is known.
+            patience_s: For how long a server may stay away, in seconds.
+        """
         self._client = client
+        self._patience_s = patience_s
+        self._heard_at = time.monotonic()
         self._id = execution
         self._outline = outline
         self._assembly = Assembly()
@@ -130,13 +146,14 @@ class Follower:
                 self._condition.notify_all()
 
     def _follow(self) -> None:
-        alive_at = time.monotonic()
+        """Read until the execution has ended, across outages of the server and of its token."""
+        read = self._read_stream
         pause = _RECONNECT_PAUSE_S
         signed_in = False
         while not self._stop.is_set():
-            before = self._changes
+            heard_at = self._heard_at
             try:
-                self._read_stream()
+                read()
                 if self._is_terminal():
                     return
                 problem = RemoteError("The stream ended early.", code="UNAVAILABLE")
@@ -148,17 +165,19 @@ class Follower:
                     error, doing=f"Watching {self._id.name}", endpoint=self._client.endpoint
                 )
                 if code is grpc.StatusCode.UNIMPLEMENTED:
-                    self._poll()
-                    return
+                    read = self._poll
+                    continue
                 if code is grpc.StatusCode.UNAUTHENTICATED and not signed_in:
                     signed_in = True
                     if self._client.sign_in(self._client.generation):
                         continue
-                if code is not grpc.StatusCode.UNAVAILABLE:
-                    raise problem from error
-            if self._changes != before:
-                alive_at, pause = time.monotonic(), _RECONNECT_PAUSE_S
-            if time.monotonic() - alive_at > _GIVE_UP_AFTER_S:
+            except RemoteError as error:  # of a plain call: one poll, or the names of the nodes
+                problem = error
+            if problem.code not in _PASSING:
+                raise problem
+            if self._heard_at != heard_at:
+                pause = _RECONNECT_PAUSE_S
+            if time.monotonic() - self._heard_at > self._patience_s:
                 raise problem
             self._stop.wait(pause)
             pause = min(pause * 2, 2.0)
@@ -173,6 +192,7 @@ class Follower:
             kind = _MESSAGES.get(wrapped.TypeName())
             if kind is None:
                 continue  # a later release may send more kinds
+            self._heard_at = time.monotonic()
             message = kind.FromString(wrapped.value)
             if not self._described and isinstance(message, Execution):
                 self._describe(message)
@@ -187,6 +207,7 @@ class Follower:
             with self._condition:
                 before = self._assembly.view(0)
             fresh = refresh(self._client, self._id, self._assembly, self._condition)
+            self._heard_at = time.monotonic()
             if not self._described:
                 self._describe(fresh)
             with self._condition:

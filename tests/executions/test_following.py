@@ -69,8 +69,8 @@ def wrapped(message):
     return holder
 
 
-def follow(client, *, deadline=None, stop=None):
-    follower = Follower(client, ID, lambda workflow: Outline())
+def follow(client, *, deadline=None, stop=None, outline=lambda workflow: Outline(), **options):
+    follower = Follower(client, ID, outline, **options)
     follower.start()
     try:
         return list(follower.views(itertools.count(1), deadline, stop))
@@ -129,6 +129,89 @@ def test_an_error_that_a_list_cuts_short_is_read_whole(admin, make_client):
         NodeExecutionGetRequest,
     )
     assert follow(make_client())[-1].nodes[0].error.message == long
+
+
+_OUTAGES = [
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+]
+
+
+@pytest.mark.parametrize("status", _OUTAGES)
+@pytest.mark.parametrize(
+    "method", ["GetExecution", "ListNodeExecutions", "ListTaskExecutions", "GetNodeExecution"]
+)
+def test_polling_outlives_an_outage_of_the_server(admin, make_client, method, status):
+    story = Story()
+    poll_answers(admin, story)
+    story.phases = [core.WorkflowExecution.RUNNING] * 2 + [core.WorkflowExecution.FAILED]
+
+    def failed(request, context):
+        node = story.node()
+        node.closure.phase = core.NodeExecution.FAILED
+        node.closure.error.message = "x" * 100
+        return node
+
+    if method == "GetNodeExecution":
+        admin.answers["ListNodeExecutions"] = (
+            lambda request, context: NodeExecutionList(
+                node_executions=[] if request.unique_parent_id else [failed(request, context)]
+            ),
+            NodeExecutionListRequest,
+        )
+        admin.answers["GetNodeExecution"] = (failed, NodeExecutionGetRequest)
+    answer, request_type = admin.answers[method]
+    calls = itertools.count()
+    # Of one kind a call makes seven attempts by itself, so that eight are more than one call.
+    failures = 8 if status is grpc.StatusCode.UNAVAILABLE else 2
+
+    def sometimes(request, context):
+        if 1 <= next(calls) <= failures:
+            context.abort(status, "restarting")
+        return answer(request, context)
+
+    admin.answers[method] = (sometimes, request_type)
+    assert follow(make_client())[-1].phase == "FAILED"
+    assert next(calls) > failures
+
+
+def test_a_server_that_stays_away_ends_the_polling_with_its_error(admin, make_client):
+    poll_answers(admin, Story())
+    admin.answers["ListNodeExecutions"] = (
+        lambda request, context: context.abort(grpc.StatusCode.UNAVAILABLE, "gone"),
+        NodeExecutionListRequest,
+    )
+    with pytest.raises(RemoteError, match="gone"):
+        follow(make_client(), patience_s=0.1)
+
+
+def test_a_refusal_ends_the_polling_at_once(admin, make_client):
+    poll_answers(admin, Story())
+    admin.answers["GetExecution"] = (
+        lambda request, context: context.abort(grpc.StatusCode.NOT_FOUND, "no such execution"),
+        WorkflowExecutionGetRequest,
+    )
+    with pytest.raises(RemoteError, match="no such execution"):
+        follow(make_client())
+    assert admin.calls["GetExecution"] == 1
+
+
+def test_an_outage_while_the_names_of_nodes_are_read_breaks_no_stream(admin, make_client):
+    story = Story()
+    story.step = 3
+    asked = itertools.count()
+
+    def stream(request, context):
+        yield wrapped(story.execution())
+
+    def outline(workflow):
+        if next(asked) < 2:
+            raise RemoteError("FlyteAdmin cannot be reached.", code="UNAVAILABLE")
+        return Outline()
+
+    admin.streams[WATCH] = stream
+    assert follow(make_client(), outline=outline)[-1].phase == "SUCCEEDED"
 
 
 def test_a_stream_that_breaks_is_taken_up_again(admin, make_client):

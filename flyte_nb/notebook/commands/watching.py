@@ -40,9 +40,7 @@ def watch(kernel: Kernel, arguments: Arguments) -> None:
         tracker = show(kernel, execution, kernel.output())
         if not arguments.switch("wait"):
             return
-        last = execution.view()
-        if not last.is_terminal:
-            *_, last = execution.watch()
+        *_, last = execution.watch()  # not `view()`: only `watch` outlives an outage of the server
         if tracker is not None:
             tracker.join(timeout_s=10)
     except KeyboardInterrupt:
