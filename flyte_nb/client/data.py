@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, TypeVar
 from flyte_nb.api.errors import RemoteError, StorageError, UsageError
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.bundle.retrying import Retrying, Sleep
+from flyte_nb.bundle.side_by_side import side_by_side
+from flyte_nb.storage.listing import SINGLE_PART, listing_of, listing_uri, names_in
 from flyte_nb.storage.work_folders import WorkFolder, sweep
 
 if TYPE_CHECKING:
@@ -27,6 +29,10 @@ SCRATCH = "scratch"
 """Uploads stay in a folder of the kernel's own: enough for what runs in the kernel."""
 
 _CHUNK = 1 << 20
+_FOLDER_HINT = (
+    "Without credentials for the store, single objects can be read, frames of one file, and folders that"
+    " flyte_nb wrote. For others set the store's credentials in this process's environment."
+)
 
 _T = TypeVar("_T")
 
@@ -152,6 +158,9 @@ class KernelData:
         if folder:
             uri = f"{folder}/{digest[:2]}/{digest}/{last}"
             self._retried(lambda: self._store.put(str(source), uri))
+            listing = listing_of(str(source))
+            if listing is not None and not uri.startswith(("file://", "/")):
+                self._retried(lambda: self._store.write(listing_uri(uri), listing))
             return uri
         if not files:
             raise StorageError(f"The folder {source} is empty; there is nothing to upload.")
@@ -160,6 +169,11 @@ class KernelData:
         for item in files:
             relative = item.relative_to(source).as_posix()
             uri = self._send(root, relative, item)[: -len(relative) - 1]
+        listing = listing_of(str(source))
+        if listing is not None:
+            beside = Path(self.scratch(), "listing")
+            beside.write_bytes(listing)
+            self._send(f"flyte_nb/data/{digest}", listing_uri(last), beside)
         return uri
 
     def _send(self, root: str, name: str, file: Path) -> str:
@@ -184,13 +198,52 @@ class KernelData:
         try:
             self._retried(lambda: uploads.get(uri, path))
         except (RemoteError, StorageError) as refused:
+            if isinstance(refused, StorageError) and self._has_folder(uploads, uri, path):
+                return
             raise StorageError(
                 f"{error.message} FlyteAdmin does not hand it out either: {refused.message}",
                 uri=uri,
                 transient=error.transient,
                 missing=error.missing,
-                hint=error.hint,
+                hint=error.hint or _FOLDER_HINT,
             ) from error
+
+    def _has_folder(self, uploads: "Uploads", uri: str, path: str) -> bool:
+        """Get the files of a folder one by one; whether it is known which they are.
+
+        Raises:
+            StorageError: a file that the folder's list names cannot be had.
+        """
+        listing = os.path.join(self.scratch(), "listing")
+        at = listing_uri(uri)
+        try:
+            self._retried(lambda: uploads.get(at, listing))
+        except (RemoteError, StorageError):
+            return self._has_part(uploads, uri, path)
+        names = names_in(Path(listing).read_bytes(), at)
+        os.makedirs(path, exist_ok=True)
+
+        def get(name: str) -> None:
+            target = os.path.join(path, name)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            self._retried(lambda: uploads.get(f"{uri.rstrip('/')}/{name}", target))
+
+        try:
+            for _ in side_by_side(get, names):
+                pass
+        except RemoteError as refused:
+            raise StorageError(refused.message, uri=uri) from refused
+        return True
+
+    def _has_part(self, uploads: "Uploads", uri: str, path: str) -> bool:
+        os.makedirs(path, exist_ok=True)
+        part, target = f"{uri.rstrip('/')}/{SINGLE_PART}", os.path.join(path, SINGLE_PART)
+        try:
+            self._retried(lambda: uploads.get(part, target))
+        except (RemoteError, StorageError):
+            os.rmdir(path)
+            return False
+        return True
 
     def _retried(self, act: "Callable[[], _T]") -> _T:
         return Retrying(self._sleep)(act)

@@ -68,7 +68,17 @@ class Services:
         # A folder of its own for every upload: two outputs of one name do not meet.
         uri = f"{prefix.rstrip('/')}/{os.urandom(8).hex()}/{name}"
         self._store.put(path, uri)
+        if os.path.isdir(path) and not uri.startswith(("file://", "/")):
+            self._list(path, uri)
         return {"uri": uri}
+
+    def _list(self, path: str, uri: str) -> None:
+        """Write the names of a folder's files, for who looks at the outputs without credentials."""
+        from flyte_nb.storage.listing import listing_of, listing_uri
+
+        listing = listing_of(path)
+        if listing is not None:
+            self._store.write(listing_uri(uri), listing)
 
     def _checkpoint(self, message: "dict[str, Any]") -> "dict[str, Any]":
         """A file goes below the checkpoint's path by its name, a folder's content right there."""

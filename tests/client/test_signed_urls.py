@@ -235,6 +235,69 @@ def test_a_kernel_without_credentials_reads_through_flyteadmin(uploads):
     data.close()
 
 
+@pytest.fixture
+def poor_kernel(bucket_uploads):
+    """A kernel that has no credentials for the bucket."""
+    denied = StorageError("Cannot read s3://bucket: no credentials.")
+    store = FaultyStore(MemoryStore(), fails=lambda call: denied)
+    data = KernelData(store, uploads=bucket_uploads, sleep=lambda seconds: None)
+    yield data
+    data.close()
+
+
+def below(folder):
+    return {
+        item.relative_to(folder).as_posix(): item.read_text()
+        for item in Path(folder).rglob("*")
+        if item.is_file()
+    }
+
+
+def test_a_kernel_without_credentials_reads_a_frame(bucket, poor_kernel):
+    bucket.objects["s3://bucket/out/f/00000"] = b"parquet"
+    assert below(poor_kernel.download("s3://bucket/out/f")) == {"00000": "parquet"}
+    assert below(poor_kernel.download("s3://bucket/out/f/")) == {"00000": "parquet"}
+
+
+def test_a_kernel_without_credentials_reads_back_the_folder_that_it_sent(
+    bucket, poor_kernel, tmp_path
+):
+    (tmp_path / "d" / "inner").mkdir(parents=True)
+    (tmp_path / "d" / "00000").write_text("1")
+    (tmp_path / "d" / "inner" / "y z").write_text("2")
+    uri = poor_kernel.upload(str(tmp_path / "d"))
+    assert below(poor_kernel.download(uri)) == {"00000": "1", "inner/y z": "2"}
+    inside = {name.removeprefix(f"{uri}/") for name in bucket.objects if name.startswith(f"{uri}/")}
+    assert inside == {"00000", "inner/y z"}  # the list of them is not among them
+
+
+def test_a_folder_of_unknown_files_is_told_from_an_object_that_is_gone(bucket, poor_kernel):
+    bucket.objects["s3://bucket/out/d/part-1.csv"] = b"1"
+    with pytest.raises(StorageError, match="folders that flyte_nb wrote"):
+        poor_kernel.download("s3://bucket/out/d")
+
+
+def test_a_file_that_the_list_of_a_folder_names_and_that_is_gone_is_named(bucket, poor_kernel):
+    bucket.objects["s3://bucket/out/d.flyte_nb-files.json"] = b'{"files": ["a", "b"]}'
+    bucket.objects["s3://bucket/out/d/a"] = b"1"
+    with pytest.raises(StorageError, match="s3://bucket/out/d/b"):
+        poor_kernel.download("s3://bucket/out/d")
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        *(b'{"files": ["../x"]}', b'{"files": ["/x"]}', b'{"files": ["a//x"]}', b'{"files": [1]}'),
+        *(b"[", b"{}", b'{"files": "ab"}', b"\xff", b'{"files": ["a\\\\x"]}'),
+    ],
+)
+def test_a_list_of_files_that_leads_elsewhere_is_refused(bucket, poor_kernel, listing):
+    bucket.objects["s3://bucket/out/d.flyte_nb-files.json"] = listing
+    bucket.objects["s3://bucket/out/x"] = b"1"
+    with pytest.raises(StorageError, match="is no list of a folder's files"):
+        poor_kernel.download("s3://bucket/out/d")
+
+
 @pytest.mark.parametrize("name", ["x/..", "."])
 def test_what_is_downloaded_stays_in_a_folder_of_its_own(name, tmp_path):
     (tmp_path / "there" / "x").mkdir(parents=True)

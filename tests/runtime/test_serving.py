@@ -1,5 +1,6 @@
 """The host's answers while user code runs, against a scripted worker."""
 
+import json
 import sys
 
 import pytest
@@ -163,3 +164,22 @@ def test_outputs_are_tried_again_when_the_store_is_busy(store, tmp_path):
 def test_outputs_that_cannot_be_written_are_a_storage_error(store, tmp_path):
     info = _run(_failing(store, left=99, transient=True), ScriptedWorker(OUTPUTS), tmp_path)
     assert (info.code, info.recoverable) == ("SYSTEM:StorageError", True)
+
+
+@pytest.mark.parametrize(
+    ("names", "listed"), [(["a", "inner/b"], ["a", "inner/b"]), (["00000"], None), ([], [])]
+)
+def test_a_folder_that_is_stored_has_a_list_of_its_files_beside_it(store, tmp_path, names, listed):
+    (tmp_path / "d").mkdir()
+    for name in names:
+        (tmp_path / "d" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "d" / name).write_text("1")
+    worker = ScriptedWorker({"kind": "upload", "path": str(tmp_path / "d"), "name": "d"}, OUTPUTS)
+    assert _run(store, worker, tmp_path) is None
+    uri = worker.heard[-1]["uri"]
+    found = {item.removeprefix(uri) for item in store.list("memory://raw")}
+    assert ".flyte_nb-files.json" in found or listed is None
+    if listed is not None:
+        there = store.read(f"{uri}.flyte_nb-files.json")
+        assert json.loads(there) == {"files": listed}
+    assert {f"/{name}" for name in names} == {name for name in found if name.startswith("/")}
