@@ -115,7 +115,8 @@ class ChecksumMismatch(BundleError):
             f"The bundle member {member!r}{f' at {uri}' if uri else ''} has sha256 {actual},"
             f" the index says {expected}.",
             code="SYSTEM:BundleChecksumMismatch",
-            hint="Register again to stage it anew; what is stored there was changed or cut short.",
+            hint="Register again with --restage to stage it anew; what is stored there was changed or cut"
+            " short.",
         )
         self.member = member
         self.expected = expected

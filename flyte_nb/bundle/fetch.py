@@ -241,7 +241,7 @@ def _read(store: BlobStore, retrying: Retrying, part: _Part) -> bytes:
         raise BundleError(
             f"The bundle member {entry.name!r} is missing at {entry.uri}.",
             code="SYSTEM:BundleMemberMissing",
-            hint="Register again to stage it anew; was the staging area cleaned up?",
+            hint="Register again with --restage to stage it anew; was the staging area cleaned up?",
         ) from error
 
 
@@ -285,7 +285,7 @@ def _small(store: BlobStore, uri: str) -> bytes:
         raise BundleError(
             f"The bundle's index is missing at {uri}.",
             code="SYSTEM:BundleIndexMissing",
-            hint="Register again to stage it anew; was the staging area cleaned up?",
+            hint="Register again with --restage to stage it anew; was the staging area cleaned up?",
         ) from error
     if len(data) > _MAX_INDEX_BYTES:
         raise BundleError(

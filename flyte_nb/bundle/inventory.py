@@ -15,16 +15,32 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from flyte_nb.api import index as index_of
 from flyte_nb.api.errors import BundleError, StorageError
 from flyte_nb.api.index import Index
-from flyte_nb.api.ports import GRACE_S, BlobStore
+from flyte_nb.api.ports import GRACE_S, BlobStore, Stat
 from flyte_nb.bundle.fetch import read_index
 
 _MEMBER = re.compile(r"(?:^|/)([0-9a-f]{2})/(\1[0-9a-f]{62})$")
 _BLOCK = 4 << 20
+
+
+MISSING = "it is missing"
+"""What is wrong with an object that is not there."""
+
+
+class Looks(Protocol):
+    """The part of a store that a look needs."""
+
+    def stat(self, uri: str) -> "Stat | None":
+        """Return what is known of an object without reading it; `None` when there is none."""
+        ...
+
+    def read_part(self, uri: str, offset: int, length: int) -> bytes:
+        """Return at most `length` bytes from `offset` on."""
+        ...
 
 
 class StoredIndex(NamedTuple):
@@ -134,12 +150,12 @@ def verify(store: BlobStore, indexes: "Iterable[StoredIndex]") -> "tuple[list[Da
         looked_at.setdefault(item.uri, "")
         for entry in item.contents.entries:
             if entry.uri not in looked_at:
-                looked_at[entry.uri] = _checked(store, entry.uri, entry.size, entry.sha256)
+                looked_at[entry.uri] = checked(store, entry.uri, entry.size, entry.sha256)
             if looked_at[entry.uri]:
                 known = damages.get(entry.uri)
                 tasks = {
                     *(known.tasks if known is not None else ()),
-                    *_needing(item.contents, entry),
+                    *needing(item.contents, entry),
                 }
                 damages[entry.uri] = Damage(
                     entry.uri, entry.name, looked_at[entry.uri], tuple(sorted(tasks))
@@ -147,7 +163,8 @@ def verify(store: BlobStore, indexes: "Iterable[StoredIndex]") -> "tuple[list[Da
     return list(damages.values()), sum(not what for what in looked_at.values())
 
 
-def _needing(index: Index, entry: index_of.IndexEntry) -> "set[str]":
+def needing(index: Index, entry: index_of.IndexEntry) -> "set[str]":
+    """Return the tasks of an index that cannot run without one of its members."""
     if entry.kind == index_of.RING:
         return set(index.tasks)
     return {
@@ -157,7 +174,7 @@ def _needing(index: Index, entry: index_of.IndexEntry) -> "set[str]":
     }
 
 
-def _checked(store: BlobStore, uri: str, size: int, sha256: str) -> str:
+def checked(store: Looks, uri: str, size: int, sha256: str) -> str:
     """What is wrong with the object; empty when it is whole."""
     digest = hashlib.sha256()
     read = 0
@@ -168,7 +185,7 @@ def _checked(store: BlobStore, uri: str, size: int, sha256: str) -> str:
             if read > size:
                 break
     except StorageError as error:
-        return "it is missing" if error.missing else error.message
+        return MISSING if error.missing else error.message
     if read != size:
         length = f"more than {size}" if read > size else str(read)
         return f"it has {length} bytes in place of {size}"

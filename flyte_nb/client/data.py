@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from flyte_nb.api.errors import RemoteError, StorageError, UsageError
-from flyte_nb.api.ports import BlobStore
+from flyte_nb.api.ports import BlobStore, Stat
 from flyte_nb.bundle.retrying import Retrying, Sleep
 from flyte_nb.bundle.side_by_side import side_by_side
 from flyte_nb.storage.listing import SINGLE_PART, listing_of, listing_uri, names_in
@@ -82,6 +82,42 @@ class KernelData:
             self._by_signed_url(uri, path, error)
             return Path(path).read_bytes()
 
+    def read_part(self, uri: str, offset: int, length: int) -> bytes:
+        """Return at most `length` bytes of the object at `uri` from `offset` on."""
+        try:
+            return self._retried(lambda: self._store.read_part(uri, offset, length))
+        except StorageError as error:
+            path = os.path.join(self.scratch(), "object")
+            self._by_signed_url(uri, path, error)
+            with open(path, "rb") as file:
+                file.seek(offset)
+                return file.read(length)
+
+    def stat(self, uri: str) -> "Stat | None":
+        """Return what is known of the object at `uri` without reading it; `None` when there is none.
+
+        Raises:
+            StorageError: the store does not say it, and FlyteAdmin signs no URL that does.
+        """
+        try:
+            return self._retried(lambda: self._store.stat(uri))
+        except StorageError as error:
+            uploads = self._uploads
+            if uploads is None or uri.startswith(("file://", "/")):
+                raise
+            try:
+                return self._retried(lambda: uploads.stat(uri))
+            except (RemoteError, StorageError) as refused:
+                raise _neither(error, refused, uri) from error
+
+    def write(self, uri: str, data: "bytes | memoryview") -> None:
+        """Store `data` at `uri` with this process's own credentials, replacing what is there.
+
+        Raises:
+            StorageError: it has none, or the store refused.
+        """
+        self._retried(lambda: self._store.write(uri, data))
+
     def download(self, uri: str) -> str:
         """A local path with the content of `uri` (a folder for a multipart blob)."""
         name = uri.rstrip("/").rpartition("/")[2]
@@ -89,7 +125,7 @@ class KernelData:
         try:
             self._retried(lambda: self._store.get(uri, path))
         except StorageError as error:
-            self._by_signed_url(uri, path, error)
+            self._by_signed_url(uri, path, error, may_be_folder=True)
         return path
 
     def upload(self, path: str, *, name: str = "") -> str:
@@ -186,7 +222,9 @@ class KernelData:
         uri: str = self._retried(lambda: uploads.put_once(root, name, file))[0]
         return uri
 
-    def _by_signed_url(self, uri: str, path: str, error: StorageError) -> None:
+    def _by_signed_url(
+        self, uri: str, path: str, error: StorageError, *, may_be_folder: bool = False
+    ) -> None:
         """Get it through FlyteAdmin, for this process may have no credentials, or not the right ones.
 
         Raises:
@@ -198,15 +236,11 @@ class KernelData:
         try:
             self._retried(lambda: uploads.get(uri, path))
         except (RemoteError, StorageError) as refused:
+            if not may_be_folder:
+                raise _neither(error, refused, uri) from error
             if isinstance(refused, StorageError) and self._has_folder(uploads, uri, path):
                 return
-            raise StorageError(
-                f"{error.message} FlyteAdmin does not hand it out either: {refused.message}",
-                uri=uri,
-                transient=error.transient,
-                missing=error.missing,
-                hint=error.hint or _FOLDER_HINT,
-            ) from error
+            raise _neither(error, refused, uri, _FOLDER_HINT) from error
 
     def _has_folder(self, uploads: "Uploads", uri: str, path: str) -> bool:
         """Get the files of a folder one by one; whether it is known which they are.
@@ -262,6 +296,18 @@ def _end(folder: WorkFolder, owner: int) -> None:
         os.getpid() == owner
     ):  # a process that the kernel forked does not remove what is the kernel's
         folder.remove()
+
+
+def _neither(
+    error: StorageError, refused: "RemoteError | StorageError", uri: str, hint: str = ""
+) -> StorageError:
+    return StorageError(
+        f"{error.message} FlyteAdmin does not hand it out either: {refused.message}",
+        uri=uri,
+        transient=error.transient,
+        missing=error.missing or (isinstance(refused, StorageError) and refused.missing),
+        hint=error.hint or hint,
+    )
 
 
 def _sha256(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""`flyte-nb bundle list|verify|gc`: what a staging location holds, whether it is whole, what can go."""
+"""`flyte-nb bundle list|check|verify|gc`: what a staging location holds, whether it is whole, what can go."""
 
 import argparse
 import time
@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from flyte_nb.registering.staged import StagedBundles
 
 _DAY = 24.0  # hours
+_RESTAGE = "`flyte-nb register … --restage` stages again what is missing."
 
 
 def bundle(options: argparse.Namespace) -> int:
-    """Look after staged bundles: list them, verify their bytes, remove what nobody needs."""
+    """Look after staged bundles: list, check and verify them, remove what nobody needs."""
     if options.action != "gc" and (options.yes or options.older_than is not None):
         raise UsageError(f"--yes and --older-than belong to gc; {options.action} removes nothing.")
-    act = {"list": _list, "verify": _verify, "gc": _gc}[options.action]
+    act = {"list": _list, "check": _check, "verify": _verify, "gc": _gc}[options.action]
     return act(options)
 
 
@@ -26,14 +27,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
     parser.add_argument(
         "action",
-        choices=("list", "verify", "gc"),
-        help="list: what lies there, and who refers to it; verify: read every member again, exit code 1"
+        choices=("list", "check", "verify", "gc"),
+        help="list: what lies there, and who refers to it; check: look whether what registered tasks need"
+        " is there in full length, exit code 1 when not; verify: read every member again, exit code 1"
         " when one is damaged or missing; gc: say what no registered task needs, and with --yes remove it",
     )
     parser.add_argument(
         "location",
         nargs="?",
-        help="a folder of bundles, or for verify one index; default: the backend's own",
+        help="a folder of bundles, or for check and verify one index; default: the backend's own",
     )
     parser.add_argument("--yes", action="store_true", help="gc: remove it")
     parser.add_argument(
@@ -54,12 +56,26 @@ def _list(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _check(options: argparse.Namespace) -> int:
+    bundles = session_of(options).bundles
+    named = [options.location] if options.location else []
+    if named and not named[0].endswith(".json"):
+        named = [item.uri for item in bundles.held(named[0].rstrip("/")).indexes]
+    return _say_damages(options, *bundles.check(*named), hint=_RESTAGE)
+
+
 def _verify(options: argparse.Namespace) -> int:
     bundles = session_of(options).bundles
-    damages, whole = bundles.verify(*_locations(options, bundles))
+    return _say_damages(options, *bundles.verify(*_locations(options, bundles)))
+
+
+def _say_damages(
+    options: argparse.Namespace, damages: "list[Damage]", whole: int, hint: str = ""
+) -> int:
     document = {"damaged": [item._asdict() for item in damages], "whole": whole}
     lines = [_damage_line(item) for item in damages]
     lines.append(f"{whole} objects are whole, {len(damages)} are not.")
+    lines += [hint] if hint and damages else []
     show(options, document, "\n".join(lines))
     return FAILED if damages else DONE
 

@@ -186,6 +186,12 @@ def _add_defining(add: Add) -> None:
     registering.add_argument("--version", help="of specs that say none (default: by content)")
     registering.add_argument("--dry-run", action="store_true", help="only say what would be done")
     registering.add_argument(
+        "--restage",
+        action="store_true",
+        help="look also at the staged code of what is registered already, and stage again what is"
+        " missing or damaged",
+    )
+    registering.add_argument(
         "--bake",
         type=Path,
         metavar="FOLDER",

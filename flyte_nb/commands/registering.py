@@ -28,13 +28,18 @@ def register(options: argparse.Namespace) -> int:
     for notebook in targets.notebooks:
         from flyte_nb.unattended.notebook_runs import register_notebook
 
-        worst = max(worst, register_notebook(notebook, dry_run=options.dry_run, say=out))
+        code = register_notebook(
+            notebook, dry_run=options.dry_run, restage=options.restage, say=out
+        )
+        worst = max(worst, code)
     if targets.has_code:
         told: Callable[..., None] | None = None if options.output == "json" else _print_entity
         session = session_of(options)
         if options.bake is not None:
             session.baked = Baked(options.bake, options.baked_at)
-        registration = session.register(*found.entities, on_progress=told, dry_run=options.dry_run)
+        registration = session.register(
+            *found.entities, on_progress=told, dry_run=options.dry_run, restage=options.restage
+        )
         show(options, _registration_dict(registration), _registered(registration))
         if options.bake is not None and options.output == "text":
             out(f"The image needs: COPY {options.bake} {options.baked_at}")

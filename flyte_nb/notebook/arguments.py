@@ -123,7 +123,10 @@ COMMANDS: "tuple[Command, ...]" = (
         "register",
         "register what the notebook defines, or only what is named",
         (Positional(ENTITY, many=True),),
-        (Option("--dry-run", "", "show what would happen, change nothing"),),
+        (
+            Option("--dry-run", "", "show what would happen, change nothing"),
+            Option("--restage", "", "stage again what is missing or damaged of registered code"),
+        ),
     ),
     Command(
         "bundle",

@@ -26,6 +26,7 @@ from flyte_nb.drafting.drafts import Drafts
 from flyte_nb.registering import registered
 from flyte_nb.registering.lookup import by_place, lookup_in
 from flyte_nb.registering.reasons import MENDED, SAME, SAME_CONTENT, why
+from flyte_nb.registering.restaging import Looked, StoredObjects, restage
 from flyte_nb.registering.views import (
     CHANGED,
     FAILED,
@@ -74,6 +75,8 @@ class Place(NamedTuple):
     keep: "Keep | None" = None
     """Remembers, beside the entities, from which Python they are registered: the local backend runs
     them with that one."""
+    objects: "StoredObjects | None" = None
+    """Looks at what is staged anywhere, when it is asked for; `None` where nothing is uploaded."""
 
 
 def register(
@@ -84,6 +87,7 @@ def register(
     on_progress: "EntityListener | None" = None,
     on_upload: "UploadListener | None" = None,
     dry_run: bool = False,
+    restage: bool = False,
 ) -> Registration:
     """Register the entities and all they refer to; say what was new, changed and unchanged, and why.
 
@@ -94,6 +98,8 @@ def register(
         on_progress: Called with each entity when its fate is known.
         on_upload: Called with how far the uploads are.
         dry_run: Only say what would be done. Problems are in the answer, and not raised.
+        restage: Look also at the staged code of what is registered already, wherever it is, and stage
+            again what is missing or damaged. It costs a question an object.
 
     Raises:
         RegistrationFailed: something does not compile or cannot be packed, and nothing was sent; or
@@ -102,7 +108,7 @@ def register(
         StorageError: the bundle cannot be staged.
         KeyboardInterrupt: the person interrupted; what is registered by then is whole.
     """
-    run = _Run(client.metered(), place, on_progress, on_upload)
+    run = _Run(client.metered(), place, on_progress, on_upload, restage=restage)
     try:
         return run.go(list(entities), dry_run)
     except KeyboardInterrupt:
@@ -141,9 +147,12 @@ class _Run:
         place: Place,
         on_progress: "EntityListener | None",
         on_upload: "UploadListener | None",
+        *,
+        restage: bool,
     ) -> None:
         self._client = client
         self._place = place
+        self._restages = restage
         self._tell = on_progress or (lambda entity: None)
         self._on_upload = on_upload
         self._started = time.perf_counter()
@@ -170,13 +179,27 @@ class _Run:
         sent = {} if dry_run else self._stage([*missing, *known])
         if self._place.keep is not None and not dry_run:
             self._place.keep(self._client, _tasks_with_bundles(drafts, sent, there))
-        self._settle_unchanged(drafts, missing, sent)
+        looked = self._look(drafts, there, dry_run)
+        self._settle_unchanged(drafts, missing, sent, looked)
         if dry_run:
             for draft in missing:
                 self._settle(draft, *outlook[draft.key])
         else:
             self._create(missing, outlook, sent)
+            lasting = [found.problem for found in looked.values() if found.problem is not None]
+            if lasting:
+                raise _failed(lasting, "Some of the staged code is damaged.")
         return self._registration()
+
+    def _look(
+        self, drafts: "list[Draft]", there: "Mapping[Identifier, Any]", dry_run: bool
+    ) -> "dict[Identifier, Looked]":
+        """What became of the bundles of registered tasks, where that is asked for."""
+        objects = self._place.objects
+        if not self._restages or objects is None:
+            return {}
+        area = self._place.staging(self._client)
+        return restage(drafts, there, objects, area, dry_run=dry_run)
 
     def _can_mend(self, draft: Draft, there: "Mapping[Identifier, Any]") -> bool:
         """Whether staging a registered task again writes the very bytes that its template names.
@@ -189,15 +212,25 @@ class _Run:
         return planned in there[draft.id].closure.compiled_task.template.container.args
 
     def _settle_unchanged(
-        self, drafts: "list[Draft]", missing: "list[Draft]", sent: "dict[str, tuple[str, int]]"
+        self,
+        drafts: "list[Draft]",
+        missing: "list[Draft]",
+        sent: "dict[str, tuple[str, int]]",
+        looked: "Mapping[Identifier, Looked]",
     ) -> None:
         new = {draft.key for draft in missing}
         for draft in drafts:
             if draft.key in new:
                 continue
             same = SAME if draft.id.resource_type == TASK else SAME_CONTENT
+            found = looked.get(draft.id, Looked())
+            if found.problem is not None:
+                self._settle(draft, FAILED, found.problem.message, (found.problem,))
+                continue
             size = sent.get(draft.packed.name, ("", 0))[1] if draft.packed else 0
-            self._settle(draft, UNCHANGED, f"{same}; {MENDED}" if size else same, uploaded=size)
+            size += found.sent_bytes
+            mended = size or found.is_damaged
+            self._settle(draft, UNCHANGED, f"{same}; {MENDED}" if mended else same, uploaded=size)
 
     def _draft(self, entities: "list[Entity]") -> "list[Draft]":
         try:

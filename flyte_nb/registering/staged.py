@@ -12,6 +12,7 @@ from flyte_nb.api.ports import GRACE_S, BlobStore
 from flyte_nb.bundle.inventory import (
     Damage,
     Inventory,
+    Looks,
     Plan,
     Removal,
     StoredIndex,
@@ -21,6 +22,7 @@ from flyte_nb.bundle.inventory import (
     stored_index,
     verify,
 )
+from flyte_nb.bundle.looking import look
 from flyte_nb.client.admin_client import AdminClient
 
 _INDEX = re.compile(r"\S*index-([0-9a-f]{64})\.json")
@@ -34,16 +36,21 @@ class StagedBundles:
         client: the FlyteAdmin whose tasks need them.
         store: reads and removes objects, with this process's own credentials.
         own: the location that belongs to FlyteAdmin, where it is a folder of this machine.
+        objects: looks at objects, also where this process has no credentials; default: `store`.
     """
 
-    def __init__(self, client: AdminClient, store: BlobStore, own: str = "") -> None:
+    def __init__(
+        self, client: AdminClient, store: BlobStore, own: str = "", objects: "Looks | None" = None
+    ) -> None:
         self._client = client
         self._store = store
         self._own = own
+        self._objects: Looks = objects if objects is not None else store
 
     def __repr__(self) -> str:
         return (
-            "<staged bundles: .locations(), .referred(), .held(location), .verify(), .plan(location),"
+            "<staged bundles: .locations(), .referred(), .held(location), .verify(), .check(),"
+            " .plan(location),"
             " .collect(location, plan)>"
         )
 
@@ -87,6 +94,21 @@ class StagedBundles:
                 indexes += self.held(location).indexes
         return verify(self._store, indexes)
 
+    def check(self, *index_uris: str) -> "tuple[list[Damage], int]":
+        """Look whether bundles are there in full length; return what is not, and how many objects are.
+
+        No member is read, and no credentials for the store are needed where FlyteAdmin signs URLs.
+
+        Args:
+            *index_uris: single indexes; default: those that registered tasks name.
+
+        Raises:
+            RemoteError: FlyteAdmin cannot be reached, or signs no URLs.
+            StorageError: a store does not say what lies there.
+        """
+        named = index_uris or sorted({u for _, uris in _found(self._client).values() for u in uris})
+        return look(self._objects, named)
+
     def plan(self, location: str, *, min_age_s: float = GRACE_S) -> Plan:
         """What no registered task needs; nothing is removed.
 
@@ -100,6 +122,15 @@ class StagedBundles:
     def collect(self, location: str, planned: Plan) -> "list[Removal]":
         """Remove what was planned, but for what came to be needed or was used since."""
         return collect(self._store, planned, location, self.referred())
+
+
+def index_uri_in(task: Any) -> str:
+    """Return where the bundle's index of a registered task is; an empty text when it has none."""
+    for argument in _arguments(task.closure.compiled_task.template):
+        match = _INDEX.search(argument)
+        if match is not None:
+            return match[0]
+    return ""
 
 
 def _found(client: AdminClient) -> "dict[str, tuple[list[str], set[str]]]":

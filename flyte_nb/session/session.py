@@ -118,6 +118,7 @@ class Session:
         on_progress: "EntityListener | None" = None,
         on_upload: "UploadListener | None" = None,
         dry_run: bool = False,
+        restage: bool = False,
     ) -> "Registration":
         """Register entities and all they use; without arguments, everything the notebook defines.
 
@@ -126,6 +127,8 @@ class Session:
             on_progress: Called with each entity (`RegisteredEntity`) when its fate is known.
             on_upload: Called with how far the uploads are (`Progress`), whenever one more object is there.
             dry_run: Only say what would be done.
+            restage: Look also at the staged code of what is registered already, and stage again what is
+                missing or damaged.
 
         Raises:
             RegistrationFailed: something does not compile, cannot be packed, or was refused.
@@ -147,6 +150,7 @@ class Session:
             on_progress=on_progress,
             on_upload=on_upload,
             dry_run=dry_run,
+            restage=restage,
         )
 
     def discover(self) -> "list[Entity]":
@@ -278,7 +282,8 @@ class Session:
         """Staged bundles: what is stored, whether it is whole, what nobody needs any more."""
         from flyte_nb.registering.staged import StagedBundles
 
-        return StagedBundles(self.client, open_stores(), self._place([]).bundles)
+        place = self._place([])
+        return StagedBundles(self.client, open_stores(), place.bundles, objects=self._shared().data)
 
     def answers(self) -> bool:
         """Whether it can be asked without starting anything: the local backend may not run."""

@@ -12,13 +12,15 @@ _MARK = "flyte-nb-registration:"
 _SOURCE = """
 import json as _json
 import flyte_nb.session.session as _session
-_done = _session.default_session().register(dry_run={dry_run})
+_done = _session.default_session().register(dry_run={dry_run}, restage={restage})
 for _entity in _done.entities:
     print({mark!r} + _json.dumps([_entity.state, *_entity.id, _entity.why]))
 """
 
 
-def register_notebook(path: Path, *, dry_run: bool = False, say: "Callable[[str], object]") -> int:
+def register_notebook(
+    path: Path, *, dry_run: bool = False, restage: bool = False, say: "Callable[[str], object]"
+) -> int:
     """Execute the notebook and register everything it defines, a line for each entity.
 
     Returns 0, or 1 when a cell or the registration failed.
@@ -27,7 +29,7 @@ def register_notebook(path: Path, *, dry_run: bool = False, say: "Callable[[str]
         UsageError: there is no such notebook, or nbclient is not installed.
     """
     notebook = headless.read(path)
-    source = _SOURCE.format(dry_run=dry_run, mark=_MARK)
+    source = _SOURCE.format(dry_run=dry_run, restage=restage, mark=_MARK)
     outcome = headless.execute(
         notebook, folder=path.resolve().parent, name=tidy(path.stem), extra=[source]
     )

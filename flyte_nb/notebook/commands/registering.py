@@ -32,8 +32,9 @@ def register(kernel: Kernel, arguments: Arguments) -> None:
     panel = Panel(kernel, kernel.output(), dry_run=dry_run)
     try:
         panel.begin(len(entities))
+        more = {"restage": True} if arguments.switch("restage") else {}
         outcome = session.register(
-            *entities, on_progress=panel.settled, on_upload=panel.uploading, dry_run=dry_run
+            *entities, on_progress=panel.settled, on_upload=panel.uploading, dry_run=dry_run, **more
         )
     except FlyteNbError as error:
         panel.broken_off()

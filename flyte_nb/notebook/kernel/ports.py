@@ -109,6 +109,7 @@ class SessionPort(Protocol):
         on_progress: "Callable[[RegisteredEntity], None] | None" = None,
         on_upload: "Callable[[Progress], None] | None" = None,
         dry_run: bool = False,
+        restage: bool = False,
     ) -> Registration:
         """Register these and all they refer to; an entity's fate is told as it is known."""
         ...
