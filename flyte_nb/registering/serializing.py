@@ -3,17 +3,19 @@
 What a task's container loads is staged first; the files only name it. Equal code gives equal files.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from flyteidl.admin.launch_plan_pb2 import LaunchPlan
+from flyteidl.admin.launch_plan_pb2 import LaunchPlan, LaunchPlanClosure, LaunchPlanSpec
 from flyteidl.admin.workflow_pb2 import WorkflowSpec
+from flyteidl.core.interface_pb2 import TypedInterface, VariableMap
 
 from flyte_nb.api.errors import CompileFailed
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier
 from flyte_nb.api.ports import Entity, StagingArea
 from flyte_nb.bundle.stage import stage
 from flyte_nb.drafting.draft import Draft, all_problems, with_index
+from flyte_nb.drafting.specs.checks import expected_inputs
 from flyte_nb.drafting.specs.naming import references_of
 from flyte_nb.registering.register import Place, drafts_for
 from flyte_nb.wire.identifiers import identifier_from_idl, identifier_to_idl
@@ -70,13 +72,28 @@ def serialize(
         if task is not None
     }
     staged = {item.task_name: item.index_uri for item in stage(list(packed.values()), area)}
+    interfaces = {
+        draft.id: draft.message.template.interface
+        for draft in drafts
+        if draft.id.resource_type == WORKFLOW
+    }
     return [
-        _file(with_index(draft, staged[draft.packed.name]) if draft.packed else draft, renamed)
+        _file(
+            with_index(draft, staged[draft.packed.name]) if draft.packed else draft,
+            renamed,
+            interfaces,
+        )
         for draft in drafts
     ]
 
 
-def _file(draft: Draft, renamed: "Callable[[Identifier], Identifier]") -> SpecFile:
+def _file(
+    draft: Draft,
+    renamed: "Callable[[Identifier], Identifier]",
+    interfaces: "Mapping[Identifier, TypedInterface]",
+) -> SpecFile:
+    kind = draft.id.resource_type
+    closure = _closure(draft.message, interfaces) if kind == LAUNCH_PLAN else None
     message = type(draft.message)()
     message.CopyFrom(draft.message)
     for reference in references_of(message):
@@ -85,9 +102,22 @@ def _file(draft: Draft, renamed: "Callable[[Identifier], Identifier]") -> SpecFi
         for sub in message.sub_workflows:
             sub.id.CopyFrom(identifier_to_idl(renamed(identifier_from_idl(sub.id))))
     id = renamed(draft.id)
-    kind = draft.id.resource_type
     if kind == LAUNCH_PLAN:
-        message = LaunchPlan(id=identifier_to_idl(id), spec=message)
+        message = LaunchPlan(id=identifier_to_idl(id), spec=message, closure=closure)
     else:
         message.template.id.CopyFrom(identifier_to_idl(id))
     return SpecFile(id, _NUMBERS[kind], message.SerializeToString(deterministic=True))
+
+
+def _closure(
+    spec: LaunchPlanSpec, interfaces: "Mapping[Identifier, TypedInterface]"
+) -> LaunchPlanClosure:
+    """What FlyteAdmin would work out of the plan. flytectl reads it from the file, and ends without it."""
+    interface = interfaces.get(identifier_from_idl(spec.workflow_id))
+    if interface is None:  # of a workflow that is registered elsewhere
+        return LaunchPlanClosure(
+            expected_inputs=spec.default_inputs, expected_outputs=VariableMap()
+        )
+    return LaunchPlanClosure(
+        expected_inputs=expected_inputs(interface, spec), expected_outputs=interface.outputs
+    )

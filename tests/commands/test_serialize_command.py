@@ -70,6 +70,24 @@ def test_files_are_numbered_as_flytectl_reads_them_and_name_no_project(command, 
     assert "6 specs in made" in out
 
 
+def test_every_launch_plan_has_the_closure_that_flytectl_reads(command, tmp_path):
+    assert command("serialize", "serialized_pipeline.py", "-o", "made")[0] == 0
+    plans = {
+        path.name[2:-5]: LaunchPlan.FromString(path.read_bytes())
+        for path in (tmp_path / "made").glob("*_3.pb")
+    }
+    assert all(plan.HasField("closure") for plan in plans.values())
+    inner = plans["serialized_pipeline.inner"].closure
+    outer = plans["serialized_pipeline.outer"].closure
+    nightly = plans["nightly"].closure
+    assert inner.expected_inputs.parameters["n"].required
+    assert outer.expected_inputs.parameters["n"].default.scalar.primitive.integer == 2
+    assert dict(nightly.expected_inputs.parameters) == {}  # fixed
+    for closure in (inner, outer, nightly):
+        assert closure.HasField("expected_inputs")
+        assert closure.expected_outputs.variables["o0"].type.simple == 1
+
+
 def test_equal_code_gives_equal_files_and_a_given_version_is_everywhere(command, tmp_path):
     for name in ("one.tgz", "two.tgz"):
         staging = (tmp_path / "staged").as_uri()
