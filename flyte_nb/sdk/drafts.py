@@ -17,6 +17,7 @@ from flyte_nb.api.specs import (
     NodeMetadata,
     OutputReference,
     Target,
+    TaskNode,
 )
 from flyte_nb.types.codec import Codec
 
@@ -184,6 +185,7 @@ def plan_of(entity: "Definition", identifier: Identifier, reading: "Reading") ->
     """What all calls of `entity` have in common."""
     signature = reading.signature
     name, bound = entity.shown_name, entity.fixed_inputs
+    target = entity.target(identifier)
     inputs = tuple(
         (each, codec) for each, codec in sorted(signature.input_codecs.items()) if each not in bound
     )
@@ -198,8 +200,8 @@ def plan_of(entity: "Definition", identifier: Identifier, reading: "Reading") ->
     return Plan(
         entity=entity,
         name=name,
-        target=entity.target(identifier),
-        metadata=NodeMetadata(name),
+        target=target,
+        metadata=_metadata(entity, target, name),
         inputs=inputs,
         positional=tuple(each for each in signature.positional if each not in bound),
         required=frozenset(each for each, _ in inputs if each not in signature.defaults),
@@ -208,4 +210,14 @@ def plan_of(entity: "Definition", identifier: Identifier, reading: "Reading") ->
         single=signature.output_kind == "single",
         default_literals={},
         unreadable=reading.unreadable,
+    )
+
+
+def _metadata(entity: "Definition", target: Target, name: str) -> NodeMetadata:
+    """The node's metadata. It repeats a task's options that propeller reads nowhere else."""
+    options = getattr(entity, "options", None)
+    if options is None or not isinstance(target, TaskNode):  # a map's elements have them
+        return NodeMetadata(name)
+    return NodeMetadata(
+        name, timeout_s=options.timeout_s or None, interruptible=options.interruptible
     )

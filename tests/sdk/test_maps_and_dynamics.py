@@ -8,7 +8,7 @@ import pytest
 
 from flyte_nb import LaunchPlan, TaskMetadata, UsageError, dynamic, map_task, task, workflow
 from flyte_nb.api.identifiers import Scope
-from flyte_nb.api.specs import ArrayNode, TaskNode
+from flyte_nb.api.specs import ArrayNode, NodeMetadata, TaskNode
 from flyte_nb.sdk import context
 from flyte_nb.sdk.closure import reachable
 from flyte_nb.sdk.execution_context import DirectRunner
@@ -132,6 +132,26 @@ def test_a_map_becomes_an_array_node_whose_overrides_are_its_elements():
     assert node.target.bound_inputs == ("by",)
     assert node.target.parallelism == 2
     assert [binding.var for binding in node.bindings] == ["by", "n"]
+
+
+def test_the_elements_of_a_map_have_its_tasks_options_and_the_whole_has_none():
+    @task(timeout=90, interruptible=True)
+    def bounded(n: int) -> int:
+        return n
+
+    @workflow
+    def wf(ns: list[int]) -> list[int]:
+        once = map_task(bounded)(n=ns)
+        return map_task(bounded, metadata=TaskMetadata(timeout=5))(n=once)
+
+    first, second = trace(wf).template.nodes
+    assert (first.metadata, second.metadata) == (
+        NodeMetadata(first.metadata.name),
+        NodeMetadata(second.metadata.name),
+    )
+    inner = first.target.metadata
+    assert (inner.timeout_s, inner.interruptible) == (90.0, True)
+    assert second.target.metadata.timeout_s == 5.0
 
 
 def test_equal_maps_are_one_task():

@@ -675,3 +675,30 @@ def test_a_name_that_a_dynamic_tasks_nodes_may_get_is_refused(name, codes):
         inc(a=n).with_overrides(node_name=name)
 
     assert [problem.code for problem in trace(wf).problems] == codes
+
+
+@task(timeout=90, interruptible=True)
+def bounded(a: int) -> int:
+    return a
+
+
+@task(interruptible=False)
+def steady(a: int) -> int:
+    return a
+
+
+def test_a_node_repeats_the_options_of_its_task_that_propeller_reads_there_only():
+    @workflow
+    def wf(n: int) -> int:
+        first = bounded(a=n)
+        second = bounded(a=first).with_overrides(timeout=5, interruptible=False)
+        third = bounded(a=second).with_overrides(retries=2)
+        return inc(a=steady(a=third))
+
+    assert [node.metadata for node in clean(wf).template.nodes] == [
+        NodeMetadata("bounded", timeout_s=90.0, interruptible=True),
+        NodeMetadata("bounded", timeout_s=5.0, interruptible=False),
+        NodeMetadata("bounded", timeout_s=90.0, interruptible=True, retries=2),
+        NodeMetadata("steady", interruptible=False),
+        NodeMetadata("inc"),
+    ]

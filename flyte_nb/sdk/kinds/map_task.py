@@ -120,7 +120,12 @@ class MapTask(AnyTask):
 
         return ArrayNode(
             reference,
-            NodeMetadata(self.shown_name),
+            # Propeller reads these of an element's node, and not of its task.
+            NodeMetadata(
+                self.shown_name,
+                timeout_s=self.options.timeout_s or None,
+                interruptible=self.options.interruptible,
+            ),
             parallelism=self.concurrency,
             min_successes=self.tolerance.min_successes,
             min_success_ratio=self.tolerance.min_success_ratio,
