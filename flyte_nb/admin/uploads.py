@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from flyte_nb.admin.home import private
 from flyte_nb.admin.http_server import BoundedHandler, BoundedHttpServer
+from flyte_nb.storage.durable import sync_folder
 
 _LOG = logging.getLogger(__name__)
 _CHUNK_BYTES = 1 << 20
@@ -213,11 +214,14 @@ class _Handler(BoundedHandler):
                     digest.update(chunk)
                     file.write(chunk)
                     left -= len(chunk)
+                file.flush()
+                os.fsync(file.fileno())  # who was answered may rely on it, also after a power cut
             actual = base64.b64encode(digest.digest()).decode()
             if md5 and actual != md5:
                 text = f"The content has MD5 {actual}, Content-MD5 says {md5}. Send it again."
                 return HTTPStatus.BAD_REQUEST, text
             os.replace(partial, target)
+            sync_folder(str(target.parent))
         finally:
             partial.unlink(missing_ok=True)
         return HTTPStatus.OK, ""

@@ -7,6 +7,7 @@ from flyte_nb.propeller.launch import Launch, environment
 from flyte_nb.propeller.layout import Layout
 from flyte_nb.propeller.ports import Attempt, AttemptKey
 from flyte_nb.propeller.state import NodeState
+from flyte_nb.runtime.options import DURABLE_VARIABLE
 
 
 def attempt_at(
@@ -49,5 +50,9 @@ def attempt_at(
         raw_output_prefix=raw,
         checkpoint_uri=f"{raw}/_flytecheckpoints",
         prev_checkpoint_uri=f"{before}/_flytecheckpoints" if before else "",
-        envs=environment(launch, workflow_id, task, number),
+        envs={
+            **environment(launch, workflow_id, task, number),
+            # The attempt waits for the disk, so that the engine need not; see `StoreCatalog.put`.
+            **({DURABLE_VARIABLE: "1"} if node.plan.discoverable else {}),
+        },
     )

@@ -6,15 +6,17 @@ flytepropeller/pkg/controller/nodes/task/catalog/datacatalog/{transformer,tag}.g
 
 import hashlib
 from base64 import urlsafe_b64encode
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 
 from flyteidl.core.interface_pb2 import VariableMap
 from flyteidl.core.literals_pb2 import Literal, LiteralMap
 from flyteidl.core.tasks_pb2 import TaskTemplate
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.compiler.digests import digest
+from flyte_nb.storage.durable import settle
 
 
 def key(task: TaskTemplate, cache_version: str, inputs: LiteralMap) -> str:
@@ -59,12 +61,41 @@ class StoreCatalog:
         return self._store.read(uri)
 
     def put(self, key: str, outputs: bytes) -> None:
-        """Keep a `LiteralMap`, replacing what was there. Raises `StorageError` when unreachable."""
-        self._store.write(self._uri(key), outputs)
+        """Keep a `LiteralMap`, replacing what was there; it survives a power cut when this returns.
+
+        What it refers to does so before it: an entry that outlives its files is a hit with outputs that
+        nobody can read, at every later launch.
+
+        Raises:
+            StorageError: it cannot be kept.
+        """
+        with suppress(DecodeError):  # whoever reads it finds that; it refers to nothing
+            for uri in uris_in(LiteralMap.FromString(outputs).literals.values()):
+                settle(uri)
+        write = getattr(self._store, "write_durably", self._store.write)
+        write(self._uri(key), outputs)
 
     def _uri(self, key: str) -> str:
         name = hashlib.sha256(key.encode("utf-8")).hexdigest()
         return f"{self._root}/{name[:2]}/{name}.pb"
+
+
+def uris_in(literals: "Iterable[Literal]") -> "Iterator[str]":
+    """The URIs of files, folders and datasets that the literals refer to."""
+    for literal in literals:
+        kind = literal.WhichOneof("value")
+        if kind == "collection":
+            yield from uris_in(literal.collection.literals)
+        elif kind == "map":
+            yield from uris_in(literal.map.literals.values())
+        elif kind == "offloaded_metadata":
+            yield literal.offloaded_metadata.uri
+        elif kind == "scalar":
+            value = literal.scalar.WhichOneof("value")
+            if value == "union":
+                yield from uris_in([literal.scalar.union.value])
+            elif value in ("blob", "schema", "structured_dataset"):
+                yield getattr(literal.scalar, value).uri
 
 
 def _hashed(inputs: LiteralMap, ignored: Collection[str]) -> LiteralMap:

@@ -73,7 +73,7 @@ class Outputs:
             if alias == var:
                 var = output
         if var not in literals:
-            raise Unresolved(f"Failed to find [{node_id}].[{var}]")
+            raise Unresolved(f"Failed to find [{node_id}].[{var}] in {node.output_uri}")
         return literals[var]
 
 

@@ -3,16 +3,23 @@
 import logging
 
 from flyteidl.core.literals_pb2 import LiteralMap
+from flyteidl.core.tasks_pb2 import TaskTemplate
 from google.protobuf.message import DecodeError
 
 from flyte_nb.api.errors import CodecError, StorageError
 from flyte_nb.propeller import records as r
-from flyte_nb.propeller.cache import key
+from flyte_nb.propeller.cache import key, uris_in
 from flyte_nb.propeller.launch import Launch
 from flyte_nb.propeller.ports import Catalog
 from flyte_nb.propeller.state import NodeState
+from flyte_nb.storage.durable import is_gone
 
 _log = logging.getLogger(__name__)
+
+
+def missing_outputs(task: TaskTemplate, outputs: LiteralMap) -> "list[str]":
+    """The outputs that the task's interface names and `outputs` has not, sorted."""
+    return sorted(set(task.interface.outputs.variables) - set(outputs.literals))
 
 
 class Results:
@@ -39,10 +46,25 @@ class Results:
             return r.CACHE_SKIPPED, None
         try:
             found = self._catalog.get(key(task, node.plan.discovery_version, inputs))
-            return r.CACHE_MISS, None if found is None else LiteralMap.FromString(found)
+            if found is None:
+                return r.CACHE_MISS, None
+            outputs = LiteralMap.FromString(found)
+            lost = self._lost(task, outputs)
+            if not lost:
+                return r.CACHE_MISS, outputs
+            _log.warning("%s: %s ran before, and %s; it runs again", self._id, task.id.name, lost)
+            return r.CACHE_MISS, None
         except (StorageError, DecodeError, CodecError) as error:  # the last for odd inputs
             _log.warning("%s: the catalog cannot be read: %s", self._id, error)
             return r.CACHE_LOOKUP_FAILURE, None
+
+    def _lost(self, task: TaskTemplate, outputs: LiteralMap) -> str:
+        """Why remembered outputs cannot be used, in words; an empty text when they can."""
+        missing = missing_outputs(task, outputs)
+        if missing:
+            return f"what is remembered lacks {', '.join(missing)}"
+        gone = [uri for uri in uris_in(outputs.literals.values()) if is_gone(uri)]
+        return f"what it returned is gone from {', '.join(gone)}" if gone else ""
 
     def keep(self, node: NodeState, inputs: LiteralMap, outputs: LiteralMap) -> str:
         """Remember what the node's task gave; tasks without outputs are not worth it."""

@@ -21,7 +21,7 @@ from flyte_nb.api.ports import BlobStore
 from flyte_nb.bundle.fetch import Fetched, fetch
 from flyte_nb.bundle.retrying import Retrying, Sleep
 from flyte_nb.pipe.pipe import MOST_BYTES, PipeGarbage
-from flyte_nb.runtime.options import Options
+from flyte_nb.runtime.options import DURABLE_VARIABLE, Options
 from flyte_nb.runtime.process import Worker, failure_in
 from flyte_nb.runtime.results import write_deck, write_futures, write_outputs
 from flyte_nb.runtime.services import Services
@@ -63,7 +63,8 @@ class Attempt:
         self._environ = os.environ if environ is None else environ
         self._say = sys.stderr.write if say is None else say
         self._retry = Retrying(sleep)
-        self._services = Services(options, store, folder, self._retry)
+        durable = self._environ.get(DURABLE_VARIABLE) == "1"
+        self._services = Services(options, store, folder, self._retry, durable=durable)
         self._interpreter: Interpreter | None = None  # held for as long as the attempt is
         self._tasks: dict[str, TaskEntry] = {}
         self._launch_plans: tuple[Identifier, ...] = ()

@@ -25,6 +25,10 @@ USAGE = (
 )
 
 
+DURABLE_VARIABLE = "FLYTE_NB_DURABLE"
+"""`1` in an attempt's environment: what it uploads has to survive a power cut, for it will be cached."""
+
+
 class Options(NamedTuple):
     """Where one attempt's files are. Empty means not given."""
 

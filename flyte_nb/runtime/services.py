@@ -20,13 +20,23 @@ class Services:
         store: reads and writes them.
         folder: the attempt's own local folder.
         retry: tries again what failed for a moment.
+        durable: whether what is uploaded has to survive a power cut before the task goes on.
     """
 
-    def __init__(self, options: Options, store: BlobStore, folder: str, retry: Retrying) -> None:
+    def __init__(
+        self,
+        options: Options,
+        store: BlobStore,
+        folder: str,
+        retry: Retrying,
+        *,
+        durable: bool = False,
+    ) -> None:
         self._options = options
         self._store = store
         self._folder = folder
         self._retry = retry
+        self._durable = durable
         self._downloads = 0
         self._known: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "download": self._download,
@@ -68,6 +78,10 @@ class Services:
         # A folder of its own for every upload: two outputs of one name do not meet.
         uri = f"{prefix.rstrip('/')}/{os.urandom(8).hex()}/{name}"
         self._store.put(path, uri)
+        if self._durable:
+            from flyte_nb.storage.durable import settle
+
+            settle(uri)
         if os.path.isdir(path) and not uri.startswith(("file://", "/")):
             self._list(path, uri)
         return {"uri": uri}

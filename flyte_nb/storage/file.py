@@ -43,6 +43,17 @@ class FileStore:
         except OSError as error:
             raise explain(error, "write", uri) from error
 
+    def write_durably(self, uri: str, data: "bytes | memoryview") -> None:
+        """Store `data` at `uri` so that it survives a power cut, whole or not at all."""
+        from flyte_nb.storage.durable import sync_folder
+
+        path = local_path(uri)
+        try:
+            _write_beside(path, data, durable=True)
+            sync_folder(os.path.dirname(path))
+        except OSError as error:
+            raise explain(error, "write", uri) from error
+
     def read_part(self, uri: str, offset: int, length: int) -> bytes:
         """At most `length` bytes from `offset` on; fewer, or none, where the object ends."""
         try:
@@ -165,7 +176,7 @@ def explain(error: OSError, verb: str, uri: str) -> StorageError:
     )
 
 
-def _write_beside(path: str, data: "bytes | memoryview") -> None:
+def _write_beside(path: str, data: "bytes | memoryview", *, durable: bool = False) -> None:
     beside = _beside(path)
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -177,6 +188,8 @@ def _write_beside(path: str, data: "bytes | memoryview") -> None:
             view = memoryview(data)
             while view:
                 view = view[os.write(descriptor, view) :]
+            if durable:  # first the bytes, then the name: see `storage/durable.py`
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
         os.replace(beside, path)

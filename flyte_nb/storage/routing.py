@@ -34,6 +34,11 @@ class Stores:
         """Store `data` at `uri`, replacing what is there."""
         self._of(uri).write(uri, data)
 
+    def write_durably(self, uri: str, data: "bytes | memoryview") -> None:
+        """Store `data` at `uri` so that it survives a power cut; other stores than files always do so."""
+        store = self._of(uri)
+        getattr(store, "write_durably", store.write)(uri, data)
+
     def size(self, uri: str) -> "int | None":
         """The object's size in bytes, or `None` when there is none."""
         return self._of(uri).size(uri)
