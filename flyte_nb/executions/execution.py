@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 from flyteidl.admin.execution_pb2 import (
     ExecutionTerminateRequest,
     WorkflowExecutionGetDataRequest,
+    WorkflowExecutionGetRequest,
 )
 from flyteidl.admin.node_execution_pb2 import (
     NodeExecutionGetDataRequest,
     NodeExecutionGetRequest,
 )
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
+from flyteidl.core.execution_pb2 import NodeExecution as NodePhases
 from flyteidl.core.identifier_pb2 import NodeExecutionIdentifier
 from flyteidl.core.literals_pb2 import LiteralMap
 
@@ -31,6 +33,7 @@ from flyte_nb.executions.assembly import Assembly
 from flyte_nb.executions.following import Follower
 from flyte_nb.executions.polling import refresh
 from flyte_nb.executions.python_values import python_values
+from flyte_nb.executions.stored_values import StoredValues, outputs_of_node
 from flyte_nb.executions.views import ExecutionView, NodeView
 from flyte_nb.types.registry import Registry
 from flyte_nb.wire.identifiers import execution_id_to_idl
@@ -151,6 +154,7 @@ class Execution:
 
         Raises:
             ExecutionFailed: it failed, so there are none.
+            StorageError: they are gone, or cannot be read.
             UsageError: it has not ended yet.
         """
         view = self.view()
@@ -161,18 +165,32 @@ class Execution:
         if view.phase != SUCCEEDED:
             raise failure_of(view)
         answer = self._data()
-        message = self._whole(answer.full_outputs, answer.outputs.url)
         types = self._types("outputs", view)
+        values = StoredValues(self._context.data, f"The outputs of {self.name}")
+        message = values.whole(
+            answer.full_outputs, answer.outputs.url or self._outputs_uri, list(types)
+        )
         return self._python(message, self._codecs[1], types)
 
     def inputs(self) -> "dict[str, Any]":
-        """The inputs by name, as Python values; defaults included."""
+        """The inputs by name, as Python values; defaults included.
+
+        Raises:
+            StorageError: they are gone, or cannot be read.
+        """
         answer = self._data()
-        message = self._whole(answer.full_inputs, answer.inputs.url)
-        return self._python(message, self._codecs[0], self._types("inputs", self._last))
+        types = self._types("inputs", self._last)
+        values = StoredValues(self._context.data, f"The inputs of {self.name}")
+        message = values.whole(answer.full_inputs, answer.inputs.url, list(types))
+        return self._python(message, self._codecs[0], types)
 
     def node_data(self, node_id: str) -> "tuple[dict[str, Any], dict[str, Any]]":
-        """Inputs and outputs of one node, by name; outputs are empty while there are none."""
+        """Inputs and outputs of one node, by name; outputs are empty while there are none.
+
+        Raises:
+            RemoteError: there is no such node, and other refusals.
+            StorageError: the outputs of a node that succeeded are gone, or cannot be read.
+        """
         identifier = NodeExecutionIdentifier(
             execution_id=execution_id_to_idl(self.id), node_id=node_id
         )
@@ -186,8 +204,13 @@ class Execution:
             node = self._context.client.call(
                 "GetNodeExecution", NodeExecutionGetRequest(id=identifier)
             )
-            inputs = self._whole(inputs, node.input_uri)
-            outputs = self._whole(outputs, node.closure.output_uri)
+            values = StoredValues(self._context.data, f"The values of node {node_id}")
+            inputs = values.if_there(inputs, node.input_uri)
+            promised = self._promised(node)
+            if node.closure.phase == NodePhases.SUCCEEDED and promised:
+                outputs = values.whole(outputs, node.closure.output_uri, promised)
+            else:
+                outputs = values.if_there(outputs, node.closure.output_uri)
         return self._python(inputs, {}, {}), self._python(outputs, {}, {})
 
     def logs(self, node_id: "str | None" = None, attempt: "int | None" = None) -> str:
@@ -305,14 +328,19 @@ class Execution:
             doing=f"Reading the data of {self.name}",
         )
 
-    def _whole(self, message: LiteralMap, uri: str) -> LiteralMap:
-        """FlyteAdmin leaves out what is over 2 MB; it lies in the store."""
-        if message.literals or not uri:
-            return message
-        try:
-            return LiteralMap.FromString(self._context.data.read(uri))
-        except StorageError:
-            return message  # nothing was written there: the task has no inputs or outputs
+    def _outputs_uri(self) -> str:
+        """Where the outputs are stored, as FlyteAdmin knows it."""
+        return str(self._own().closure.outputs.uri)
+
+    def _own(self) -> Any:
+        request = WorkflowExecutionGetRequest(id=execution_id_to_idl(self.id))
+        return self._context.client.call("GetExecution", request, doing=f"Reading {self.name}")
+
+    def _promised(self, node: Any) -> "list[str]":
+        """The outputs that a node has by its interface, as far as the workflow's closure tells it."""
+        closure = self._compiled(self._own().closure.workflow_id)
+        spec_node_id = node.metadata.spec_node_id or node.id.node_id
+        return [] if closure is None else outputs_of_node(closure, spec_node_id)
 
     def _python(
         self, message: LiteralMap, codecs: "Mapping[str, Any]", types: "Mapping[str, LiteralType]"

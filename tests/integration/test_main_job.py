@@ -6,8 +6,11 @@ import linecache
 import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
+from flyteidl.admin.execution_pb2 import WorkflowExecutionGetRequest
+from flyteidl.core.literals_pb2 import LiteralMap
 
 import flyte_nb
 from flyte_nb.admin import daemon
@@ -16,9 +19,11 @@ from flyte_nb.api.errors import (
     ExecutionFailed,
     RegistrationFailed,
     RemoteError,
+    StorageError,
     UsageError,
 )
 from flyte_nb.registering.views import CHANGED, FAILED, NEW, UNCHANGED
+from flyte_nb.wire.identifiers import execution_id_to_idl
 
 _CELLS = itertools.count(1)
 
@@ -368,3 +373,71 @@ def test_names_that_are_not_there_are_told(session):
     assert caught.value.code == "NOT_FOUND"
     with pytest.raises(UsageError, match="no task, workflow"):
         session.register(lambda: 1)
+
+
+NOTHING = """
+from flyte_nb import task, workflow
+
+@task
+def quiet(n: int) -> None:
+    print(n)
+
+@workflow
+def silence(n: int = 1) -> None:
+    quiet(n=n)
+"""
+
+
+@pytest.mark.parametrize("damage", ["gone", "empty", "of another interface", "no message"])
+def test_values_that_were_lost_are_told_by_their_place(session, damage):
+    execution = session.launch(cells(TRAIN)["train"], {"n": 1})
+    execution.wait(timeout=240)
+    root = execution_root(session, execution)
+    spoiled = [root / "end-node/data/0/outputs.pb", root / "n0/data/0/outputs.pb"]
+    [inputs] = [
+        path
+        for path in root.parents[2].rglob("inputs*")
+        if execution.name in path.parts and "propeller" not in path.parts
+    ]
+    spoiled.append(inputs)
+    for path in spoiled:
+        if damage == "gone":
+            path.unlink()
+        elif damage == "no message":
+            path.write_bytes(b"\xff\xff")
+        else:
+            other = LiteralMap()
+            if damage != "empty":
+                other.literals["other"].scalar.primitive.integer = 1
+            path.write_bytes(other.SerializeToString())
+    for read, path in zip(
+        (execution.outputs, lambda: execution.node_data("n0"), execution.inputs),
+        spoiled,
+        strict=True,
+    ):
+        if read == execution.inputs:
+            path = ""  # FlyteAdmin does not say where inputs are stored
+        elif read != execution.outputs and damage == "of another interface":
+            continue  # who looks at a node gets what is there, without a call that asks for more
+        with pytest.raises(StorageError) as caught:
+            read()
+        assert str(path) in str(caught.value)
+        assert "Launch again" in str(caught.value)
+
+
+def test_what_returns_nothing_lacks_nothing(session):
+    execution = session.launch(cells(NOTHING)["silence"])
+    execution.wait(timeout=240)
+    for path in execution_root(session, execution).rglob("outputs.pb"):
+        if "n0" in path.parts or "end-node" in path.parts:
+            path.unlink()
+    assert execution.outputs() == {}
+    assert execution.node_data("n0") == ({"n": 1}, {})
+
+
+def execution_root(session, execution):
+    """Where the local backend keeps the execution's values."""
+    uri = session.client.call(
+        "GetExecution", WorkflowExecutionGetRequest(id=execution_id_to_idl(execution.id))
+    ).closure.outputs.uri
+    return Path(uri).parents[3]
