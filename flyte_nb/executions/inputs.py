@@ -10,6 +10,7 @@ from flyte_nb.api.ports import DataAccess
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import Variable
 from flyte_nb.drafting.inferred import check_inferred
+from flyte_nb.executions.fitting import fitted
 
 
 def to_literals(
@@ -44,7 +45,7 @@ def to_literals(
         if name not in given:
             continue
         try:
-            literals[name] = codecs[name].encode(given[name], data)
+            literals[name] = fitted(codecs[name].encode(given[name], data), inputs[name].type)
             if launched:
                 check_inferred(literals[name], inputs[name].type)
         except CodecError as error:

@@ -5,6 +5,7 @@ mashumaro: an enum is its value, a datetime its ISO text, a tuple or set a list.
 """
 
 # ruff: noqa: D102 - `Codec` says what these methods do
+import os
 import sys
 import types
 import typing
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from flyte_nb.types.lookup import CodecLookup
 
 _MSGPACK = "msgpack"
+OLD_FORMAT = "FLYTE_USE_OLD_DC_FORMAT"
+"""flytekit's switch for values that tasks without msgpack read. Source: flytekit `core/constants.py`."""
+_TRUE = frozenset({"true", "t", "1"})
+_EXACT = 2**53
+"""A Struct's numbers are doubles."""
 _DEEPEST = 100  # protobuf reads no deeper either
 _LOWEST, _HIGHEST = -(2**63), 2**64 - 1  # what msgpack holds
 
@@ -247,10 +253,65 @@ def part_codec(python_type: Any, registry: "CodecLookup") -> Codec:
 
 
 def struct_literal(plain: Any) -> Literal:
-    """The literal of a struct: plain data where JSON can carry it, else packed already."""
+    """The literal of a struct: plain data where JSON can carry it, else packed already.
+
+    With `FLYTE_USE_OLD_DC_FORMAT` it is a `google.protobuf.Struct`, as flytekit wrote it before msgpack.
+    """
+    if os.environ.get(OLD_FORMAT, "").lower() in _TRUE:
+        return generic_literal(plain)
     if _is_json(plain):
         return Literal(literals.STRUCT, plain)
     return Literal(literals.BINARY, (msgpack.packb(plain), _MSGPACK))
+
+
+def generic_literal(plain: Any) -> Literal:
+    """Return the struct as a `google.protobuf.Struct`, which readers without msgpack take.
+
+    Raises:
+        CodecError: it holds what a Struct cannot, or would change: bytes, and numbers beyond 2**53.
+    """
+    return Literal(literals.GENERIC, _json(plain))
+
+
+def _json(plain: Any) -> Any:
+    if isinstance(plain, dict):
+        done = {}
+        for key, item in plain.items():
+            try:
+                done[_json_key(key)] = _json(item)
+            except CodecError as error:
+                raise error.below(f"[{key!r}]") from None
+        return done
+    if isinstance(plain, list):
+        items = []
+        for index, item in enumerate(plain):
+            try:
+                items.append(_json(item))
+            except CodecError as error:
+                raise error.below(f"[{index}]") from None
+        return items
+    if isinstance(plain, bytes):
+        raise CodecError(
+            "bytes do not fit into a Struct without msgpack.", hint="Pass text, e.g. base64."
+        )
+    if isinstance(plain, int) and abs(plain) > _EXACT:
+        raise CodecError(
+            f"{show(plain)} loses digits in a Struct without msgpack.", hint="Pass it as str."
+        )
+    return plain
+
+
+def _json_key(key: Any) -> str:
+    """A key as JSON has it."""
+    if isinstance(key, str):
+        return key
+    if key is None or isinstance(key, bool):
+        return {None: "null", True: "true", False: "false"}[key]
+    if isinstance(key, (int, float)):
+        return repr(key)
+    raise CodecError(
+        f"The key {show(key)} does not fit into a Struct without msgpack.", hint="Use text."
+    )
 
 
 def plain_struct(literal: Literal) -> "tuple[Any] | None":

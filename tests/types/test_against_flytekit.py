@@ -77,6 +77,12 @@ class Everything:
 
 
 @dataclasses.dataclass
+class Plain:
+    n: int
+    text: str
+
+
+@dataclasses.dataclass
 class WithFiles:
     file: FlyteFile
     folder: FlyteDirectory
@@ -291,6 +297,33 @@ def test_files_in_a_dataclass_are_structs_as_flytekit_writes_them(registry, data
     other_type = TypeEngine.to_literal_type(WithTheirFiles).to_flyte_idl()
     other_type.metadata["title"] = "WithFiles"
     assert mine_type == other_type
+
+
+@pytest.mark.parametrize("switch", ["true", "T", "1"])
+@pytest.mark.parametrize(
+    ("python_type", "value"),
+    [(dict, {"a": {"b": [1, 2.5, None]}, "c": True}), (Plain, Plain(3, "x"))],
+)
+def test_the_switch_for_structs_without_msgpack_means_what_flytekit_means(
+    registry, data, monkeypatch, switch, python_type, value
+):
+    monkeypatch.setenv("FLYTE_USE_OLD_DC_FORMAT", switch)
+    message = literal_to_idl(registry.codec(python_type).encode(value, data))
+    assert message.scalar.WhichOneof("value") == "generic"
+    assert message.scalar.generic == _theirs(python_type, value).scalar.generic
+    from flytekit.models.literals import Literal
+
+    context = FlyteContextManager.current_context()
+    assert (
+        TypeEngine.to_python_value(context, Literal.from_flyte_idl(message), python_type) == value
+    )
+    assert registry.codec(python_type).decode(literal_from_idl(message), data) == value
+    assert type_to_idl(registry.codec(python_type).literal_type) == (
+        TypeEngine.to_literal_type(python_type).to_flyte_idl()
+    )
+    monkeypatch.setenv("FLYTE_USE_OLD_DC_FORMAT", "no")
+    message = literal_to_idl(registry.codec(python_type).encode(value, data))
+    assert message.scalar.WhichOneof("value") == "binary"
 
 
 @pytest.mark.parametrize("python_type", [tuple, tuple[int, str], list, typing.List, Level])

@@ -1,0 +1,59 @@
+"""Literals brought into the form that the type of a fetched interface asks for."""
+
+from flyte_nb.api import literal_types as types
+from flyte_nb.api import literals as kinds
+from flyte_nb.api.literal_types import LiteralType
+from flyte_nb.api.literals import Literal
+from flyte_nb.types.structs import generic_literal, plain_struct
+
+
+def fitted(literal: Literal, wanted: LiteralType) -> Literal:
+    """Return the literal with its structs as `wanted` has them.
+
+    A struct travels as msgpack only where the type says so, in an annotation. Tasks of other SDKs, and
+    of flytekit before 1.14, have none there, and read a `google.protobuf.Struct`.
+
+    Raises:
+        CodecError: a struct holds what a Struct cannot.
+    """
+    if not _asks(wanted):  # most types: no value is walked through
+        return literal
+    kind, value, digest = literal
+    if wanted.kind == types.SIMPLE and wanted.value == types.STRUCT:
+        plain = None if _has_msgpack(wanted) else plain_struct(literal)
+        return literal if plain is None else generic_literal(plain[0])._replace(hash=digest)
+    if wanted.kind == types.COLLECTION and kind == kinds.COLLECTION:
+        return literal._replace(value=[fitted(item, wanted.value) for item in value])
+    if wanted.kind == types.MAP and kind == kinds.MAP:
+        return literal._replace(
+            value={name: fitted(item, wanted.value) for name, item in value.items()}
+        )
+    if wanted.kind == types.UNION and kind == kinds.UNION:
+        inner, chosen = value
+        variant = _variant(chosen, wanted)
+        return literal._replace(value=(fitted(inner, variant), variant))
+    return literal
+
+
+def _asks(wanted: LiteralType) -> bool:
+    """Whether the type has a struct without msgpack somewhere."""
+    if wanted.kind in (types.COLLECTION, types.MAP):
+        return _asks(wanted.value)
+    if wanted.kind == types.UNION:
+        return any(map(_asks, wanted.value))
+    is_struct = wanted.kind == types.SIMPLE and wanted.value == types.STRUCT
+    return is_struct and not _has_msgpack(wanted)
+
+
+def _has_msgpack(wanted: LiteralType) -> bool:
+    annotation = (wanted.annotation or {}).get("cache-key-metadata")
+    return isinstance(annotation, dict) and annotation.get("serialization-format") == "msgpack"
+
+
+def _variant(chosen: LiteralType, wanted: LiteralType) -> LiteralType:
+    """The variant of `wanted` that a union's value has; one that differs in its annotation will do."""
+    variants: tuple[LiteralType, ...] = wanted.value
+    if chosen in variants:
+        return chosen
+    like = [each for each in variants if (each.kind, each.value) == (chosen.kind, chosen.value)]
+    return like[0] if like else chosen
