@@ -21,6 +21,7 @@ from flyte_nb.bundle.retrying import Retrying, Sleep
 from flyte_nb.bundle.side_by_side import side_by_side
 from flyte_nb.storage.listing import SINGLE_PART, listing_of, listing_uri, names_in
 from flyte_nb.storage.work_folders import WorkFolder, sweep
+from flyte_nb.types.content import is_wanted
 
 if TYPE_CHECKING:
     from flyte_nb.client.uploads import Uploads  # loads gRPC, which a local run does not need
@@ -72,6 +73,11 @@ class KernelData:
         self._removal: weakref.finalize[..., KernelData] | None = None
         self._lock = threading.Lock()
         self._count = 0
+
+    @property
+    def hashes_content(self) -> bool:
+        """Whether frames and arrays get a hash of their content; see `types/content.py`."""
+        return is_wanted()
 
     def read(self, uri: str) -> bytes:
         """The whole object at `uri`."""
@@ -193,7 +199,8 @@ class KernelData:
         folder = self._folder_uri()
         if folder:
             uri = f"{folder}/{digest[:2]}/{digest}/{last}"
-            self._retried(lambda: self._store.put(str(source), uri))
+            if not self._has_all(files, source, uri):
+                self._retried(lambda: self._store.put(str(source), uri))
             listing = listing_of(str(source))
             if listing is not None and not uri.startswith(("file://", "/")):
                 self._retried(lambda: self._store.write(listing_uri(uri), listing))
@@ -211,6 +218,15 @@ class KernelData:
             beside.write_bytes(listing)
             self._send(f"flyte_nb/data/{digest}", listing_uri(last), beside)
         return uri
+
+    def _has_all(self, files: "list[Path]", source: Path, uri: str) -> bool:
+        """Whether every file is stored already: its place follows from its content."""
+
+        def has(item: Path) -> bool:
+            there = f"{uri}/{item.relative_to(source).as_posix()}"
+            return self._retried(lambda: self._store.size(there)) == item.stat().st_size
+
+        return bool(files) and all(map(has, files))
 
     def _send(self, root: str, name: str, file: Path) -> str:
         uploads = self._uploads

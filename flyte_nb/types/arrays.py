@@ -9,8 +9,10 @@ from flyte_nb.api.literal_types import BlobType, LiteralType
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.types.codec import Codec, mismatch, no_data
+from flyte_nb.types.content import content_hash
 
 _BLOB = BlobType("NumpyArray")
+_NAME = "array.npy"
 
 
 class ArrayCodec(Codec):
@@ -40,7 +42,9 @@ class ArrayCodec(Codec):
             raise no_data(self)
         path = data.scratch(".npy")
         numpy.save(path, value, allow_pickle=False)
-        return Literal(literals.BLOB, (data.upload(path), _BLOB))
+        # A name that never changes: where content decides the URI, equal arrays have equal ones.
+        uri = data.upload(path, name=_NAME)
+        return Literal(literals.BLOB, (uri, _BLOB), content_hash(path, data))
 
     def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
         if literal.kind != literals.BLOB:

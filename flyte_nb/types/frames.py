@@ -12,11 +12,13 @@ from flyte_nb.api.literal_types import LiteralType, StructuredDatasetType
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.types.codec import Codec, mismatch, no_data, spell
+from flyte_nb.types.content import content_hash
 from flyte_nb.types.frame_checks import HINT, check, culprits
 
 _PARQUET = "parquet"
 _ARROWS = (ValueError, TypeError, ArithmeticError, NotImplementedError, KeyError)
 """What pyarrow's errors are to Python."""
+_NAME = "frame"
 _PART = "00000"  # a dataset is a folder; flytekit calls its one file so
 
 
@@ -59,8 +61,9 @@ class FrameCodec(Codec):
             raise no_data(self)
         folder = data.scratch()
         os.makedirs(folder, exist_ok=True)
+        path = os.path.join(folder, _PART)
         try:
-            self.write(value, os.path.join(folder, _PART))
+            self.write(value, path)
         except ImportError as error:
             raise _no_parquet(self.python_type) from error
         except _ARROWS as error:
@@ -68,7 +71,9 @@ class FrameCodec(Codec):
             raise CodecError(
                 f"The {spell(self.python_type)} cannot be written as parquet: {said}.", hint=HINT
             ) from error
-        return Literal(literals.STRUCTURED_DATASET, (data.upload(folder), self._stored))
+        # A name that never changes: where content decides the URI, equal frames have equal ones.
+        uri = data.upload(folder, name=_NAME)
+        return Literal(literals.STRUCTURED_DATASET, (uri, self._stored), content_hash(path, data))
 
     def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
         if literal.kind != literals.STRUCTURED_DATASET:

@@ -34,7 +34,8 @@ class UnionCodec(Codec):
 
     def encode(self, value: Any, data: "DataAccess | None") -> Literal:
         index, encoded = self._first("encode", value, data)
-        return Literal(literals.UNION, (encoded, self._types[index]))
+        # A cache looks at the hash of the union, and not at that of the value in it.
+        return Literal(literals.UNION, (encoded, self._types[index]), encoded.hash)
 
     def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
         inner, order = literal, list(range(len(self._variants)))

@@ -8,6 +8,7 @@ from typing import Any
 
 from flyte_nb.api.errors import StorageError
 from flyte_nb.pipe.pipe import Pipe
+from flyte_nb.types.content import is_wanted
 from flyte_nb.worker.interrupts import Interrupts
 from flyte_nb.worker.load import let_children_import
 
@@ -29,6 +30,11 @@ class HostData:
         self._lock = _thread.allocate_lock()
         self._count = 0
         self._process = os.getpid()
+
+    @property
+    def hashes_content(self) -> bool:
+        """Whether frames and arrays get a hash of their content; see `types/content.py`."""
+        return is_wanted()
 
     def download(self, uri: str) -> str:
         """A local path with the content of `uri`.

@@ -441,3 +441,64 @@ def execution_root(session, execution):
         "GetExecution", WorkflowExecutionGetRequest(id=execution_id_to_idl(execution.id))
     ).closure.outputs.uri
     return Path(uri).parents[3]
+
+
+FRAMES = """
+import numpy as np
+import pandas as pd
+from flyte_nb import task, workflow
+
+FRAME = pd.DataFrame({"a": [1, 2]})
+
+@task
+def made(n: int) -> pd.DataFrame:
+    return pd.DataFrame({"a": [7, 8]})
+
+@task(cache=True)
+def total(rows: pd.DataFrame) -> int:
+    return int(rows["a"].sum())
+
+@task(cache=True)
+def mean(numbers: np.ndarray) -> float:
+    return float(numbers.mean())
+
+@workflow
+def with_default(rows: pd.DataFrame = FRAME) -> int:
+    return total(rows=rows)
+
+@workflow
+def with_constant(n: int) -> int:
+    return total(rows=FRAME)
+
+@workflow
+def through(n: int, numbers: np.ndarray) -> tuple[int, float]:
+    return total(rows=made(n=n)), mean(numbers=numbers)
+"""
+
+
+def _cached(execution):
+    last = execution.wait(timeout=240)
+    return {node.name: node.cache_status == "CACHE_HIT" for node in last.nodes}
+
+
+def test_equal_frames_change_no_version_and_hit_the_cache(session):
+    notebook = cells(FRAMES)
+    workflows = [notebook[name] for name in ("with_default", "with_constant", "through")]
+    session.register(*workflows)
+    again = session.register(*workflows)
+    assert set(states(again).values()) == {UNCHANGED}
+
+    frame = {"rows": notebook["pd"].DataFrame({"a": [5, 5]})}
+    first = session.launch(notebook["with_default"], frame)
+    assert (_cached(first), first.outputs()) == ({"total": False}, {"o0": 10})
+    second = session.launch(notebook["with_default"], {"rows": frame["rows"].copy()})
+    assert (_cached(second), second.outputs()) == ({"total": True}, {"o0": 10})
+
+    numbers = notebook["np"].arange(4.0)
+    first = session.launch(notebook["through"], {"n": 1, "numbers": numbers})
+    assert _cached(first) == {"made": False, "total": False, "mean": False}
+    second = session.launch(notebook["through"], {"n": 2, "numbers": numbers.copy()})
+    assert _cached(second) == {"made": False, "total": True, "mean": True}
+
+    session.launch(notebook["with_constant"], {"n": 1}).wait(timeout=240)
+    assert _cached(session.launch(notebook["with_constant"], {"n": 2})) == {"total": True}
