@@ -10,7 +10,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from flyte_nb.api import index as index_of
 from flyte_nb.api.errors import BundleError, ChecksumMismatch, StorageError
@@ -97,7 +97,15 @@ def fetch(
     )
 
 
-def read_index(index_uri: str, store: BlobStore, *, sleep: Sleep = time.sleep) -> Index:
+class Parts(Protocol):
+    """The part of a `BlobStore` by which an index is read."""
+
+    def read_part(self, uri: str, offset: int, length: int) -> bytes:
+        """Return at most `length` bytes of the object from `offset` on."""
+        ...
+
+
+def read_index(index_uri: str, store: Parts, *, sleep: Sleep = time.sleep) -> Index:
     """The index at `index_uri`, verified against the digest in its name.
 
     Raises:
@@ -276,7 +284,7 @@ def _write(path: str, entry: IndexEntry, blocks: "Iterator[bytes]") -> "tuple[st
     return digest.hexdigest(), 0
 
 
-def _small(store: BlobStore, uri: str) -> bytes:
+def _small(store: Parts, uri: str) -> bytes:
     try:
         data = store.read_part(uri, 0, _MAX_INDEX_BYTES + 1)
     except StorageError as error:

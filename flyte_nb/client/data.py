@@ -201,9 +201,9 @@ class KernelData:
             uri = f"{folder}/{digest[:2]}/{digest}/{last}"
             if not self._has_all(files, source, uri):
                 self._retried(lambda: self._store.put(str(source), uri))
-            listing = listing_of(str(source))
-            if listing is not None and not uri.startswith(("file://", "/")):
-                self._retried(lambda: self._store.write(listing_uri(uri), listing))
+            names = listing_of(str(source))
+            if names is not None and not uri.startswith(("file://", "/")):
+                self.write(listing_uri(uri), names)
             return uri
         if not files:
             raise StorageError(f"The folder {source} is empty; there is nothing to upload.")
@@ -212,10 +212,10 @@ class KernelData:
         for item in files:
             relative = item.relative_to(source).as_posix()
             uri = self._send(root, relative, item)[: -len(relative) - 1]
-        listing = listing_of(str(source))
-        if listing is not None:
+        names = listing_of(str(source))
+        if names is not None:
             beside = Path(self.scratch(), "listing")
-            beside.write_bytes(listing)
+            beside.write_bytes(names)
             self._send(f"flyte_nb/data/{digest}", listing_uri(last), beside)
         return uri
 
