@@ -109,6 +109,7 @@ def place_for(
         data=data,
         local_roots=tuple(roots),
         bundles=here,
+        staged_at=bundles,
         objects=data,
     )
 
@@ -140,4 +141,6 @@ class Baked(NamedTuple):
         named = f"file://{self.at.rstrip('/')}"
         written = Path(self.folder).absolute().as_uri()
         area = DirectoryStaging(written, open_stores(), named=named)
-        return place._replace(staging=lambda client: area, bundles=named, objects=None)
+        return place._replace(
+            staging=lambda client: area, bundles=named, staged_at=named, objects=None
+        )

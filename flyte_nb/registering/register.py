@@ -70,8 +70,10 @@ class Place(NamedTuple):
     local_roots: "tuple[Path, ...]" = ()
     """Folders whose modules are shipped with the code."""
     bundles: str = ""
-    """URI of the area where it is a folder of this machine. There bundles of what is registered already
-    are looked at too, and what is missing or damaged is staged anew: looking costs no call."""
+    """URI of the area where it is a folder of this machine, or of an image."""
+    staged_at: str = ""
+    """URI of the area where this process reaches it itself. There bundles of what is registered already
+    are looked at too, and what is missing or damaged is staged anew: looking costs no call of FlyteAdmin."""
     keep: "Keep | None" = None
     """Remembers, beside the entities, from which Python they are registered: the local backend runs
     them with that one."""
@@ -206,9 +208,9 @@ class _Run:
 
         Equal fingerprints may come with other bytes, e.g. of lines that moved.
         """
-        if draft.packed is None or draft.id not in there or not self._place.bundles:
+        if draft.packed is None or draft.id not in there or not self._place.staged_at:
             return False
-        planned = planned_index(draft.packed, self._place.bundles)
+        planned = planned_index(draft.packed, self._place.staged_at)
         return planned in there[draft.id].closure.compiled_task.template.container.args
 
     def _settle_unchanged(

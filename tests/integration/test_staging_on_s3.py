@@ -56,3 +56,21 @@ def test_a_workflow_whose_code_and_inputs_lie_in_a_bucket(session, bucket, tmp_p
     names = open_stores().list(f"{bucket}/mine")
     assert any("/bundles/index-" in name for name in names)
     assert any("/uploads/" in name and name.endswith("/text") for name in names)
+
+
+def test_code_that_was_lost_from_a_bucket_is_staged_again_by_who_may_write_there(session, bucket):
+    cells = Cells()
+    cells.run(CELL)
+    session.register(cells["count"])
+    store = open_stores()
+    lost = store.list(f"{bucket}/mine/bundles")[:2]
+    contents = {name: store.read(name) for name in lost}
+    store.delete(lost[0])
+    store.write(lost[1], contents[lost[1]][:-1])
+    damages, _ = session.bundles.check()
+    assert {item.uri for item in damages} == set(lost)
+    again = session.register(cells["count"])
+    assert again.uploaded_bytes == sum(map(len, contents.values()))
+    assert ("unchanged", True) in {(e.state, "staged anew" in e.why) for e in again.entities}
+    assert {name: store.read(name) for name in lost} == contents
+    assert session.bundles.check()[0] == []

@@ -40,7 +40,10 @@ class Cluster:
         uploads = Uploads(bucket, project="flytesnacks", domain="development")
         self.data = KernelData(store, uploads=uploads, sleep=lambda seconds: None)
         self.place = session._place([])._replace(
-            staging=lambda client: UploadStaging(uploads), bundles="", objects=self.data
+            staging=lambda client: UploadStaging(uploads),
+            bundles="",
+            staged_at="",
+            objects=self.data,
         )
         self.store, self.session = store, session
 
