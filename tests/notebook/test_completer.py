@@ -18,7 +18,7 @@ from flyte_nb.notebook.shell.completer import candidates
         ("%flyte register load f", "f", ["fit"]),
         ("%flyte launch fit ", "", ["n=", "depth="]),
         ("%flyte launch fit d", "d", ["depth="]),
-        ("%flyte register --", "--", ["--dry-run"]),
+        ("%flyte register --", "--", ["--dry-run", "--restage"]),
         ("%flyte graph pi", "pi", ["pipeline"]),
         ("%flyte graph pipeline --engine d", "d", ["dot"]),
         ("%flyte help wa", "wa", ["watch"]),
@@ -75,5 +75,5 @@ def test_ipython_offers_ours_and_nothing_else(pipeline):
             found = list(pipeline.shell.Completer.completions(line, len(line)))
         return [(c.text, c.start, c.end) for c in found]
 
-    assert offered("%flyte register --") == [("--dry-run", 16, 18)]
+    assert offered("%flyte register --") == [("--dry-run", 16, 18), ("--restage", 16, 18)]
     assert offered("%flyte wat") == [("watch", 7, 10)]
