@@ -97,7 +97,7 @@ def fetch(
     )
 
 
-class Parts(Protocol):
+class PartReader(Protocol):
     """The part of a `BlobStore` by which an index is read."""
 
     def read_part(self, uri: str, offset: int, length: int) -> bytes:
@@ -105,7 +105,7 @@ class Parts(Protocol):
         ...
 
 
-def read_index(index_uri: str, store: Parts, *, sleep: Sleep = time.sleep) -> Index:
+def read_index(index_uri: str, store: PartReader, *, sleep: Sleep = time.sleep) -> Index:
     """The index at `index_uri`, verified against the digest in its name.
 
     Raises:
@@ -284,7 +284,7 @@ def _write(path: str, entry: IndexEntry, blocks: "Iterator[bytes]") -> "tuple[st
     return digest.hexdigest(), 0
 
 
-def _small(store: Parts, uri: str) -> bytes:
+def _small(store: PartReader, uri: str) -> bytes:
     try:
         data = store.read_part(uri, 0, _MAX_INDEX_BYTES + 1)
     except StorageError as error:

@@ -20,7 +20,7 @@ from flyte_nb.bundle.members import Contents
 from flyte_nb.bundle.pack import PackedTask
 from flyte_nb.bundle.side_by_side import side_by_side
 from flyte_nb.bundle.stage import planned_index
-from flyte_nb.drafting.drafts import Draft
+from flyte_nb.drafting.draft import Draft
 from flyte_nb.registering.staged import index_uri_in
 
 
