@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from flyte_nb.admin.home import private
 from flyte_nb.admin.http_server import BoundedHandler, BoundedHttpServer
-from flyte_nb.storage.durable import sync_folder
+from flyte_nb.storage.file import sync_folder
 
 _LOG = logging.getLogger(__name__)
 _CHUNK_BYTES = 1 << 20

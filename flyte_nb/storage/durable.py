@@ -8,7 +8,7 @@ stored. Part of the lean runtime: standard library only.
 
 import os
 
-from flyte_nb.storage.file import explain, local_path
+from flyte_nb.storage.file import explain, local_path, sync_folder
 
 _ONE_BY_ONE = 64
 """With more files than this, one wait for everything that the disk has to write takes less time."""
@@ -47,18 +47,6 @@ def settle(uri: str) -> None:
         return
     except OSError as error:
         raise explain(error, "store", uri) from error
-
-
-def sync_folder(folder: str) -> None:
-    """Wait until the names in `folder` survive a power cut."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except PermissionError:
-        return  # somebody else's, and so not made by us
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _settle(path: str) -> None:

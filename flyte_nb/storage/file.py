@@ -45,8 +45,6 @@ class FileStore:
 
     def write_durably(self, uri: str, data: "bytes | memoryview") -> None:
         """Store `data` at `uri` so that it survives a power cut, whole or not at all."""
-        from flyte_nb.storage.durable import sync_folder
-
         path = local_path(uri)
         try:
             _write_beside(path, data, durable=True)
@@ -151,6 +149,18 @@ def is_full(uri: str) -> bool:
         folder = os.path.dirname(folder)
     disk = os.statvfs(folder)  # not shutil: it costs 5 ms to import
     return disk.f_bavail * disk.f_frsize < _ROOM_BYTES
+
+
+def sync_folder(folder: str) -> None:
+    """Wait until the names in `folder` survive a power cut."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return  # somebody else's, and so not made by us
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def explain(error: OSError, verb: str, uri: str) -> StorageError:
