@@ -14,8 +14,8 @@ from flyte_nb.api.errors import SYSTEM, USER, CodecError, ErrorInfo, StorageErro
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.propeller.layout import OUTPUTS
 from flyte_nb.propeller.ports import Attempt
-from flyte_nb.runtime.memory import MemoryWatch, killed
 from flyte_nb.propeller.results import missing_outputs
+from flyte_nb.runtime.memory import MemoryWatch, killed
 from flyte_nb.storage.file import is_full
 from flyte_nb.wire.errors import error_document_from_bytes
 
