@@ -10,7 +10,7 @@ import re
 from functools import cache
 from signal import SIGKILL
 
-from flyte_nb.api.errors import USER, ErrorInfo
+from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo
 
 _COUNT = re.compile(rb"^oom_kill (\d+)$", re.MULTILINE)
 _ADVICE = (
@@ -48,8 +48,10 @@ class MemoryWatch:
 def killed(what: str, number: int, name: str, watch: "MemoryWatch | None") -> ErrorInfo:
     """Return the failure of an attempt that a signal ended, whichever of its processes it met.
 
-    It is the user's kind, as a container's exit is on Flyte: the task's own `retries` decide whether
-    there is another attempt.
+    As on Flyte, the user's kind is what the task's own code caused: a crash, or want of memory. Its
+    `retries` decide whether there is another attempt. SIGKILL that the kernel did not send for want of
+    memory comes from outside, as when a machine goes away: it is the platform's kind and tried again.
+    Source: flyteplugins/go/tasks/pluginmachinery/flytek8s/pod_helper.go (DemystifyFailure) at v1.16.8.
 
     Args:
         what: the process that was killed, at the beginning of a sentence.
@@ -65,7 +67,8 @@ def killed(what: str, number: int, name: str, watch: "MemoryWatch | None") -> Er
         text += f" When nobody ended it, the machine was likely out of memory. {_ADVICE}"
     elif name in ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE"):
         text += " A native library that the task uses crashed."
-    return ErrorInfo("KilledBySignal", text, USER, recoverable=True)
+    origin = SYSTEM if number == SIGKILL else USER
+    return ErrorInfo("KilledBySignal", text, origin, recoverable=True)
 
 
 @cache

@@ -176,8 +176,9 @@ def test_a_worker_that_ends_in_place_of_answering(bench, body, code, recoverable
     error = bench.run(source).error
     assert (error.code, error.recoverable) == (code, recoverable), error.message
     assert text in error.message
-    # The task's own `retries` decide, whatever ended its process.
-    assert error.origin == ("SYSTEM" if code == "SYSTEM:WorkerProtocol" else "USER")
+    # The task's own `retries` decide, but of what comes from outside.
+    outside = code == "SYSTEM:WorkerProtocol" or text == "SIGKILL"
+    assert error.origin == ("SYSTEM" if outside else "USER")
 
 
 def test_a_forked_child_that_comes_back_does_not_answer(bench):

@@ -37,7 +37,8 @@ def test_a_count_that_grew_says_that_memory_ran_out(machine, tmp_path, groups, c
     machine(groups, counts, text.format(4))
     watch = MemoryWatch(str(tmp_path))
     assert not watch.has_killed()
-    assert killed("It", SIGKILL, "SIGKILL", watch).code == "KilledBySignal"
+    from_outside = killed("It", SIGKILL, "SIGKILL", watch)
+    assert (from_outside.code, from_outside.origin) == ("KilledBySignal", "SYSTEM")
     machine(groups, counts, text.format(5))
     assert watch.has_killed()
     error = killed("It", SIGKILL, "SIGKILL", watch)
