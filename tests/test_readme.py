@@ -29,8 +29,9 @@ WRITING = (ROOT / "docs" / "writing.md").read_text(encoding="utf-8")
 SLEEP = """
 @task
 def sleep() -> None:
-    import time
-    time.sleep(600)
+    import threading
+
+    threading.Event().wait(600)
 
 sleepers = [session.launch(sleep) for _ in range(3)]
 print(*(each.name for each in sleepers))
@@ -43,7 +44,9 @@ def blocks(text, language):
 
 def table(text):
     """Return the rows of the table of cells, calls and commands, by what they do."""
-    rows = re.findall(r"^\| ([a-z ]+) \| `(%.+?)` \| `(.+?)` \| `(flyte-nb.+?)` \|$", text, re.MULTILINE)
+    rows = re.findall(
+        r"^\| ([a-z ]+) \| `(%.+?)` \| `(.+?)` \| `(flyte-nb.+?)` \|$", text, re.MULTILINE
+    )
     return {what: columns for what, *columns in rows}
 
 
@@ -68,7 +71,9 @@ def _texts(outputs):
         if output.output_type == "stream":
             yield output.text
         else:
-            yield from (output.data[kind] for kind in ("text/plain", "text/html") if kind in output.data)
+            yield from (
+                output.data[kind] for kind in ("text/plain", "text/html") if kind in output.data
+            )
 
 
 @pytest.fixture(scope="module")
