@@ -1,6 +1,7 @@
-"""The worked examples of `docs/adding.md` are tests: this module runs them, and pytest collects what they define.
+"""The worked examples of `docs/adding.md` are tests: this module runs them, and pytest collects them.
 
-The blocks of one section are one module. Names that begin with `test_` or `Test`, and fixtures, are taken from it.
+The blocks of one section are one module. Names that begin with `test_` or `Test`, and fixtures, are taken
+from it.
 """
 
 import linecache

@@ -3,7 +3,6 @@
 The cells run in one kernel, in order, and `docs/writing.md` after them.
 """
 
-import json
 import os
 import re
 import shlex

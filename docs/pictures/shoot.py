@@ -1,7 +1,7 @@
 """Take README's pictures: its own cells in a real JupyterLab, light and dark.
 
-Run `python docs/pictures/shoot.py` with the `dev` extra installed and Chromium on the path. It takes a minute or
-two. Look at the pictures before you commit them.
+Run `python docs/pictures/shoot.py` with the `dev` extra installed and Chromium on the path. It takes a
+minute or two. Look at the pictures before you commit them.
 """
 
 import importlib.util
