@@ -1,8 +1,8 @@
-"""Who we are, to FlyteAdmin: the bearer token, from where it comes, and when it is fetched again.
+"""Sign in to FlyteAdmin: fetch a bearer token, send it with calls, and fetch another when it is refused.
 
-A `Credentials` gives the metadata of a call and is asked to refresh when a call was refused. However
-many calls are refused at once, the token is fetched once; and a token that was refused right after it
-was fetched is not fetched again, so that a wrong password is not tried in a loop.
+`Credentials` gives the metadata of a call, and `refresh` gets a token after a refusal. When many calls are
+refused at the same time, one token is fetched for all of them. A fetch that failed is not repeated, and a
+fetch that gives the refused token again ends the attempts, so a wrong password is not tried in a loop.
 """
 
 import base64
@@ -23,22 +23,30 @@ from flyte_nb.client.config import CLIENT_SECRET, EXTERNAL_COMMAND, Config
 Metadata = tuple[tuple[str, str], ...]
 
 ERROR_BYTES = 30 * 1024
-"""How long an error's text and details may be for us; gRPC's own limit is 8 KiB."""
+"""How long an error's text and details may be when they are sent to us. gRPC's own limit is 8 KiB, which a
+workflow with many problems exceeds; our backend reads this figure from the call's metadata."""
 
-_COMMAND_TIMEOUT_S = 120.0  # a person may have to answer a prompt of the command's
+_COMMAND_TIMEOUT_S = 120.0  # the command may ask the person something
 _TOKEN_TIMEOUT_S = 30.0
 
 
 class Credentials:
     """A bearer token that is fetched when FlyteAdmin asks for one.
 
-    Thread-safe. `generation` grows with each fetch; a caller says with which generation it was
-    refused, and only the first of several callers makes the fetch.
+    Thread-safe. `generation` grows with each fetch. A caller passes the generation with which it was
+    refused, so that only the first of several callers fetches.
     """
 
     def __init__(
         self, fetch: "Callable[[], str]", *, token: str = "", header: str = "authorization"
     ) -> None:
+        """Hold a token, or nothing yet.
+
+        Args:
+            fetch: Returns a token, or raises `RemoteError`.
+            token: The token to send from the first call on; empty to wait for a refusal.
+            header: The metadata key under which the token is sent.
+        """
         self._fetch = fetch
         self._header = header
         self._lock = threading.Lock()
@@ -47,19 +55,22 @@ class Credentials:
         self.generation = 0
 
     def metadata(self) -> Metadata:
-        """What to send with a call; empty while no token was asked for."""
+        """Return what to send with a call; nothing while FlyteAdmin has not asked for a token."""
         return self._metadata
 
     def refresh(self, refused_generation: int) -> bool:
-        """Fetch a token after a refusal. Returns whether it is worth to try the call again.
+        """Fetch a token after a refusal; return whether it is worth trying the call again.
+
+        Args:
+            refused_generation: The generation with which the refused call was sent.
 
         Raises:
-            RemoteError: UNAUTHENTICATED, when no token can be got.
+            RemoteError: UNAUTHENTICATED: no token can be fetched.
         """
         with self._lock:
             if self.generation != refused_generation:
                 return True  # another thread has fetched one meanwhile
-            if self._failure is not None:
+            if self._failure is not None:  # a command that failed is not run once a refused call
                 raise self._failure
             try:
                 fresh = self._as_metadata(self._fetch())
@@ -78,19 +89,19 @@ class Credentials:
 
 
 def fixed_token(token: str) -> Credentials:
-    """The local backend's token, sent from the first call on."""
+    """Return credentials that send `token` from the first call on, as the local backend wants it."""
     return Credentials(lambda: token, token=token)
 
 
 def credentials_of(
     config: Config, *, env: "Mapping[str, str]", token_endpoint: "Callable[[], str]"
 ) -> Credentials:
-    """The credentials that `config` describes.
+    """Return the credentials that `config` describes. Nothing is fetched until a call is refused.
 
     Args:
-        config: As read by `config.find`.
-        env: Where a client secret may be.
-        token_endpoint: Asks FlyteAdmin where tokens are to be had; called only for `ClientSecret`.
+        config: As `config.find` returns it.
+        env: The environment, which may hold the client secret.
+        token_endpoint: Asks FlyteAdmin for the URL that gives tokens. Called only for `ClientSecret`.
     """
     auth = config.auth
     if auth.type == EXTERNAL_COMMAND:
@@ -98,6 +109,8 @@ def credentials_of(
     if auth.type == CLIENT_SECRET:
         return Credentials(lambda: _from_client_secret(config, env, token_endpoint()))
 
+    # An unsupported way to sign in is an error only when FlyteAdmin asks for a sign-in: many clusters
+    # have `authType: Pkce` in their configuration and accept calls without a token.
     def unsupported() -> str:
         raise RemoteError(
             f"FlyteAdmin at {config.endpoint} asks for a sign-in, and authType {auth.type!r} is not"
@@ -111,6 +124,7 @@ def credentials_of(
 
 
 def _from_command(command: "tuple[str, ...]", source: str) -> str:
+    """Return the token that the command prints on its standard output."""
     if not command:
         raise RemoteError(
             f"authType is ExternalCommand, but {source or 'the configuration'} names no command.",
@@ -125,6 +139,7 @@ def _from_command(command: "tuple[str, ...]", source: str) -> str:
         raise RemoteError(
             f"The command {command[0]!r} for a token cannot be run: {error}.",
             code="UNAUTHENTICATED",
+            hint=f"Check `admin.command` in {source or 'your Flyte configuration'}.",
         ) from error
     token = done.stdout.strip()
     if done.returncode != 0 or not token:
@@ -132,16 +147,16 @@ def _from_command(command: "tuple[str, ...]", source: str) -> str:
         raise RemoteError(
             f"The command {command[0]!r} gave no token (exit code {done.returncode}): {said[0]}.",
             code="UNAUTHENTICATED",
-            hint="Mend it, then connect again.",
+            hint="Run the command in a terminal, correct what it complains about, then connect again.",
         )
     return token
 
 
 def client_secret(config: Config, env: "Mapping[str, str]") -> str:
-    """The client secret: given, in a variable, or in a file, in this order.
+    """Return the client secret. It is given directly, in an environment variable or in a file, in this order.
 
     Raises:
-        UsageError: none of them has one.
+        UsageError: none of them has a secret, or the file cannot be read.
     """
     auth = config.auth
     if auth.client_secret:
@@ -160,10 +175,12 @@ def client_secret(config: Config, env: "Mapping[str, str]") -> str:
 
 
 def _from_client_secret(config: Config, env: "Mapping[str, str]", endpoint: str) -> str:
-    """OAuth 2.0 client credentials (RFC 6749, section 4.4), with HTTP Basic (section 2.3.1)."""
+    """Return a token for OAuth 2.0 client credentials (RFC 6749, section 4.4), with HTTP Basic (2.3.1)."""
     if not endpoint.startswith(("https://", "http://")):
         raise RemoteError(
-            f"FlyteAdmin names {endpoint!r} as its token endpoint.", code="UNAUTHENTICATED"
+            f"FlyteAdmin names {endpoint!r} as its token endpoint, which is no web address.",
+            code="UNAUTHENTICATED",
+            hint="Ask the operator of FlyteAdmin to correct its authorization server's metadata.",
         )
     pair = f"{config.auth.client_id}:{urllib.parse.quote_plus(client_secret(config, env))}"
     form = {"grant_type": "client_credentials"}
@@ -190,5 +207,9 @@ def _from_client_secret(config: Config, env: "Mapping[str, str]", endpoint: str)
             hint="Check clientId and the client secret.",
         ) from error
     if not isinstance(token, str) or not token:
-        raise RemoteError(f"{endpoint} answered without an access_token.", code="UNAUTHENTICATED")
+        raise RemoteError(
+            f"{endpoint} answered without an access_token.",
+            code="UNAUTHENTICATED",
+            hint="Check that it is an OAuth 2.0 token endpoint (RFC 6749, section 5.1).",
+        )
     return token

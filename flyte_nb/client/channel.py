@@ -1,7 +1,8 @@
-"""The gRPC channel to one FlyteAdmin, and how to find it again after it moved.
+"""Open the gRPC channel to one FlyteAdmin, and open another one when FlyteAdmin has moved.
 
-`Link` owns channel, stubs and credentials. When calls fail because nobody listens, `relocate` asks
-where FlyteAdmin is now: the local backend may have been started again on another port.
+`Link` owns the channel, its stubs and the credentials. When a call finds nobody listening, `relocate`
+asks where FlyteAdmin is now: the local backend may have been started again on another port, with another
+token.
 """
 
 import os
@@ -32,11 +33,12 @@ _stubs: Any = SimpleNamespace(
     auth_metadata=auth_pb2_grpc.AuthMetadataServiceStub,
 )
 
-_MAX_MESSAGE_BYTES = (
-    256 * 1024 * 1024
-)  # a closure of 10,000 nodes is 7 MB; FlyteAdmin's own cap is lower
+# gRPC accepts 4 MB by default, and the closure of a workflow of 10,000 nodes has 7 MB. FlyteAdmin has a
+# limit of its own, which is lower than this one.
+_MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 
 _AUTH_DEADLINE_S = 20.0
+_CERTIFICATE_TIMEOUT_S = 10.0
 
 
 class Target(NamedTuple):
@@ -45,11 +47,11 @@ class Target(NamedTuple):
     config: Config
     credentials: Credentials
     key: str
-    """Differs when the channel must be opened anew, e.g. `127.0.0.1:4711#<start of the token>`."""
+    """Changes when another channel must be opened, e.g. `127.0.0.1:4711#<start of a hash of the token>`."""
 
 
 class Stubs(NamedTuple):
-    """Every stub over one channel."""
+    """flyteidl's stubs over one channel. Each has a callable for every method of its service."""
 
     admin: Any
     data_proxy: Any
@@ -57,11 +59,12 @@ class Stubs(NamedTuple):
 
 
 def open_channel(config: Config) -> Channel:
-    """A channel to the FlyteAdmin of `config`; nothing is connected yet.
+    """Return a channel to the FlyteAdmin of `config`. It connects with its first call.
 
     Raises:
         UsageError: the configuration asks for something that is not supported, or names a
             certificate that cannot be read.
+        RemoteError: UNAVAILABLE: verification is switched off, and the server shows no certificate.
     """
     if config.proxy_command:
         raise UsageError(
@@ -73,13 +76,13 @@ def open_channel(config: Config) -> Channel:
         ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
         ("grpc.max_metadata_size", ERROR_BYTES + 2048),
         ("grpc.primary_user_agent", f"flyte-nb/{__version__}"),
-        # After a restart of the backend nobody should wait for gRPC's usual second and more.
+        # gRPC waits a second and more before it connects again; a restarted backend is back sooner.
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 2000),
     ]
     if is_loopback(config.endpoint):
-        options.append(("grpc.enable_http_proxy", 0))  # http_proxy is for the world outside
+        options.append(("grpc.enable_http_proxy", 0))  # no proxy reaches this machine's loopback
     elif config.http_proxy_url:
         options.append(("grpc.http_proxy", config.http_proxy_url))
     if config.insecure:
@@ -88,10 +91,15 @@ def open_channel(config: Config) -> Channel:
 
 
 def _tls(config: Config) -> Any:
+    """Return gRPC's channel credentials for TLS as `config` wants it."""
     if config.insecure_skip_verify:
         host, _, port = config.endpoint.rpartition(":")
-        try:  # gRPC cannot skip verification; trusting what the server shows comes to the same
-            shown = ssl.get_server_certificate((host.strip("[]"), int(port)), timeout=10)
+        try:
+            # gRPC cannot skip verification. Trusting whatever certificate the server shows has the
+            # same effect.
+            shown = ssl.get_server_certificate(
+                (host.strip("[]"), int(port)), timeout=_CERTIFICATE_TIMEOUT_S
+            )
         except (OSError, ValueError) as error:
             raise RemoteError(
                 f"FlyteAdmin at {config.endpoint} cannot be reached ({error}).",
@@ -110,10 +118,14 @@ def _tls(config: Config) -> Any:
 
 
 class Link:
-    """One open channel with its stubs; thread-safe. Opened when it is first used."""
+    """One channel with its stubs and credentials. Thread-safe. It is opened when it is first used."""
 
     def __init__(self, locate: "Callable[[], Target]") -> None:
-        """Args: `locate` says where FlyteAdmin is now; it may start the local backend."""
+        """Make a link. Nothing is opened yet.
+
+        Args:
+            locate: Returns where FlyteAdmin is now. It may start the local backend.
+        """
         self._locate = locate
         self._lock = threading.Lock()
         self._target: Target | None = None
@@ -123,32 +135,32 @@ class Link:
 
     @property
     def target(self) -> Target:
-        """Where the link goes."""
-        self.stubs  # noqa: B018 - opens it
+        """Return where the link goes; open it first when it is not open."""
+        self.stubs  # noqa: B018 - the property opens the channel
         assert self._target is not None
         return self._target
 
     @property
     def stubs(self) -> Stubs:
-        """The stubs of the open channel."""
+        """Return the stubs of the channel; open it first when it is not open."""
         stubs = self._stubs
         return stubs if stubs is not None else self._open(self._locate())
 
     @property
     def channel(self) -> Channel:
-        """The open channel, for services without a stub."""
-        self.stubs  # noqa: B018 - opens it
+        """Return the channel, for services without a stub; open it first when it is not open."""
+        self.stubs  # noqa: B018 - the property opens the channel
         assert self._channel is not None
         return self._channel
 
     def relocate(self) -> None:
-        """Ask anew where FlyteAdmin is; open another channel if it moved."""
+        """Ask where FlyteAdmin is now, and open another channel if it has moved."""
         target = self._locate()
         if self._target is None or target.key != self._target.key:
             self._open(target)
 
     def close(self) -> None:
-        """Close the channel; the next call would open it again."""
+        """Close every channel. A later call opens a new one."""
         with self._lock:
             channels = [*self._old, *([self._channel] if self._channel is not None else [])]
             self._channel = self._stubs = self._target = None
@@ -162,22 +174,25 @@ class Link:
                 if target.key == self._target.key:
                     return self._stubs
                 if self._channel is not None:
-                    self._old.append(self._channel)  # closed later: other threads may be in a call
+                    # Other threads may be in a call over the old channel, so `close` closes it.
+                    self._old.append(self._channel)
             channel = open_channel(target.config)
             self._channel, self._target = channel, target
             self._stubs = Stubs(
-                _stubs.admin(channel),
-                _stubs.data_proxy(channel),
-                _stubs.auth_metadata(channel),
+                admin=_stubs.admin(channel),
+                data_proxy=_stubs.data_proxy(channel),
+                auth_metadata=_stubs.auth_metadata(channel),
             )
             return self._stubs
 
 
 def oauth_token_endpoint(link: Link) -> str:
-    """Where tokens are to be had, as FlyteAdmin says; asked without signing in.
+    """Ask FlyteAdmin for the URL that gives tokens, and return it. The call needs no token.
+
+    Source: flyteidl/service/auth.proto, `GetOAuth2Metadata`.
 
     Raises:
-        RemoteError: it does not say, or cannot be reached.
+        RemoteError: FlyteAdmin has no such call, or cannot be reached.
     """
     endpoint = link.target.config.endpoint
     try:

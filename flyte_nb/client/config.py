@@ -1,7 +1,8 @@
-"""Where FlyteAdmin is and how to sign in, as flytekit and flytectl are told.
+"""Find where FlyteAdmin is and how to sign in there, from what flytekit and flytectl read.
 
-Owns the reading of `FLYTECTL_CONFIG`, `~/.flyte/config.yaml` and the `FLYTE_*` variables; a variable
-wins over the file. Knows nothing of channels.
+The file is the one that `FLYTECTL_CONFIG` names, or `~/.flyte/config.yaml`. A `FLYTE_*` variable wins over
+the file. Nothing is connected here.
+
 Source: flytekit 1.16 `configuration/internal.py`, `configuration/file.py`; flytectl's `admin` section.
 """
 
@@ -18,6 +19,7 @@ from flyte_nb.api.errors import UsageError
 EXTERNAL_COMMAND = "ExternalCommand"
 CLIENT_SECRET = "ClientSecret"
 
+# Names of both tools, in lower case, by the way to sign in. flytekit's `basic` means a client secret.
 _AUTH_TYPES = {
     "externalcommand": EXTERNAL_COMMAND,
     "external_process": EXTERNAL_COMMAND,
@@ -29,7 +31,6 @@ _AUTH_TYPES = {
     "deviceflow": "DeviceFlow",
 }
 
-
 _LOOPBACK = ("127.0.0.1:", "localhost:", "[::1]:")
 
 
@@ -37,9 +38,9 @@ class AuthConfig(NamedTuple):
     """How to get a token, when FlyteAdmin asks for one."""
 
     type: str = "Pkce"
-    """`ExternalCommand`, `ClientSecret`, or a type of flytekit's that is not supported here."""
+    """`ExternalCommand` or `ClientSecret`; or another of flytekit's types, which is not supported here."""
     command: "tuple[str, ...]" = ()
-    """`ExternalCommand`: prints the token on its standard output."""
+    """For `ExternalCommand`: the program and its arguments. It prints the token on its standard output."""
     client_id: str = ""
     client_secret_location: str = ""
     client_secret_env_var: str = ""
@@ -49,7 +50,7 @@ class AuthConfig(NamedTuple):
 
 
 class Config(NamedTuple):
-    """One FlyteAdmin, and what to do there by default."""
+    """One FlyteAdmin, how to reach it, and the default project and domain."""
 
     endpoint: str
     """`host:port`, without `dns:///`."""
@@ -63,11 +64,11 @@ class Config(NamedTuple):
     project: str = ""
     domain: str = ""
     source: str = ""
-    """Where this came from, for messages: a file's path or `FLYTE_PLATFORM_URL`."""
+    """What named this FlyteAdmin, for messages: a file's path or `FLYTE_PLATFORM_URL`."""
 
 
 def home_folder() -> "Path | None":
-    """Return the user's home folder, or `None` when there is none: no HOME, no entry for the user."""
+    """Return the user's home folder, or `None` when there is neither `HOME` nor an entry for the user."""
     home = os.path.expanduser("~")
     return None if home == "~" else Path(home)
 
@@ -75,15 +76,15 @@ def home_folder() -> "Path | None":
 def find(
     env: "Mapping[str, str]", *, home: "Path | None", path: "str | Path | None" = None
 ) -> "Config | None":
-    """The configuration a person set up, or `None` when there is none (then: the local backend).
+    """Return the configuration that a person set up; `None` when there is none, for the local backend.
 
     Args:
         env: The process's environment.
-        home: The user's home folder, where `.flyte/config.yaml` may lie; see `home_folder`.
-        path: A file to read instead of what `FLYTECTL_CONFIG` or the home folder say.
+        home: The user's home folder, where `.flyte/config.yaml` may be; see `home_folder`.
+        path: A file to read instead of the one in `FLYTECTL_CONFIG` or in the home folder.
 
     Raises:
-        UsageError: the file is missing although it was named, is not YAML, or has no endpoint.
+        UsageError: a file was named and does not exist, or the file is not YAML or has no endpoint.
     """
     file = _file(env, home, path)
     document: dict[str, Any] = _read(file) if file is not None else {}
@@ -114,17 +115,18 @@ def find(
 
 
 def is_loopback(endpoint: str) -> bool:
-    """Whether `endpoint` is on this machine."""
+    """Return whether `endpoint` (`host:port`) is an address of this machine's loopback interface."""
     return endpoint.startswith(_LOOPBACK)
 
 
 class _Reader:
-    """One option at a time: the environment first, then the file."""
+    """Reads one option at a time: from the environment first, then from the file."""
 
     def __init__(self, env: "Mapping[str, str]", document: "dict[str, Any]") -> None:
         self._env = env
         self._document = document
         self.used: set[str] = set()
+        """Options that the environment gave, e.g. `PLATFORM_URL`."""
 
     def _value(self, option: str, path: str) -> Any:
         value = self._env.get(f"FLYTE_{option}")
@@ -155,7 +157,7 @@ class _Reader:
 
 
 def _ignoring_case(document: "dict[str, Any]", key: str) -> Any:
-    """Flytectl's reader (viper) ignores the case of keys; flytekit writes camel case."""
+    """Return the value of a key in any case: flytectl's reader (viper) ignores case, flytekit does not."""
     if key in document:
         return document[key]
     for name, value in document.items():
@@ -171,8 +173,8 @@ def _file(
     if named:
         file = Path(os.path.expanduser(named))
         if not file.is_file():
-            told_by = "The given configuration" if path else "FLYTECTL_CONFIG"
-            raise UsageError(f"{told_by} is {file}, but there is no such file.")
+            named_by = "The given configuration" if path else "FLYTECTL_CONFIG"
+            raise UsageError(f"{named_by} is {file}, but there is no such file.")
         return file
     usual = None if home is None else home / ".flyte" / "config.yaml"
     return usual if usual is not None and usual.is_file() else None
@@ -212,7 +214,7 @@ def _auth(reader: _Reader) -> AuthConfig:
 
 
 def _host_and_port(endpoint: str, *, insecure: bool) -> str:
-    """`dns:///flyte.example.com` as gRPC wants it here: `flyte.example.com:443`."""
+    """Return an endpoint with its port and without its scheme: `dns:///a.example` is `a.example:443`."""
     bare = endpoint
     for prefix in ("dns:///", "dns:", "https://", "http://"):
         if bare.startswith(prefix):

@@ -1,8 +1,10 @@
-"""How a kernel moves files: up to where executions can read them, down to look at results.
+"""Move files for a kernel: upload what executions will read, and download results.
 
-On the local backend files are copied into its object folder; elsewhere they go through FlyteAdmin's
-signed URLs, or to the folder of a store that `FLYTE_NB_STAGING` names. What a store does not give is
-asked of FlyteAdmin. Uploads are content-addressed: the same file is sent once.
+For the local backend, files are copied into its object folder. For another FlyteAdmin they go to the
+folder that `FLYTE_NB_STAGING` names, or through URLs that FlyteAdmin signs. An object that the store does
+not give to this process, for example because it has no credentials, is read through FlyteAdmin as well.
+
+Uploads are content-addressed: a file's place has its digest, so the same file is sent once.
 """
 
 import hashlib
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from flyte_nb.client.uploads import Uploads  # loads gRPC, which a local run does not need
 
 SCRATCH = "scratch"
-"""Uploads stay in a folder of the kernel's own: enough for what runs in the kernel."""
+"""As `folder_uri`: uploads go to the kernel's own scratch folder, which is enough for local runs."""
 
 _CHUNK = 1 << 20
 _FOLDER_HINT = (
@@ -39,7 +41,10 @@ _T = TypeVar("_T")
 
 
 class KernelData:
-    """`DataAccess` for a kernel. Thread-safe; `close()` removes what was downloaded."""
+    """`DataAccess` for a kernel. Thread-safe. `close()` removes what was downloaded.
+
+    Transient faults of the store and of FlyteAdmin are retried in every method.
+    """
 
     def __init__(
         self,
@@ -50,16 +55,16 @@ class KernelData:
         roots: "Callable[[], Sequence[Path]]" = tuple,
         sleep: Sleep = time.sleep,
     ) -> None:
-        """What to reach.
+        """Take the store and the ways to it. Nothing is read or made yet.
 
         Args:
             store: Reads any URI that outputs may have.
-            folder_uri: Where uploads are put directly; `SCRATCH` for a folder that goes with the
-                kernel; empty when that folder is not on this machine.
-            uploads: Used when `folder_uri` is empty, and for what `store` cannot read; `None` when
-                there is no FlyteAdmin.
-            roots: Folders, as they are now, whose modules come with pickled values that need them.
-            sleep: Waits between attempts at a transient fault.
+            folder_uri: The folder that uploads are written to. `SCRATCH` is a folder that is removed
+                with the kernel. Empty sends uploads through `uploads`.
+            uploads: Stores files when `folder_uri` is empty, and reads what `store` cannot read.
+                `None` when there is no FlyteAdmin.
+            roots: Returns the folders whose modules travel with pickled values that need them.
+            sleep: Waits for that many seconds between two attempts.
         """
         self._store = store
         self._roots = roots
@@ -67,7 +72,7 @@ class KernelData:
         self._uploads = uploads
         self._sleep = sleep
         self.seen: dict[str, str] = {}
-        """Stamps of staged objects that this kernel has seen to be whole (`DirectoryStaging`)."""
+        """Stamps of staged objects that this kernel found to be whole, by URI (`DirectoryStaging`)."""
         self._scratch: WorkFolder | None = None
         self._adopted: list[Path] = []
         self._removal: weakref.finalize[..., KernelData] | None = None
@@ -76,11 +81,15 @@ class KernelData:
 
     @property
     def hashes_content(self) -> bool:
-        """Whether frames and arrays get a hash of their content; see `types/content.py`."""
+        """Return whether frames and arrays get a hash of their content; see `types/content.py`."""
         return is_wanted()
 
     def read(self, uri: str) -> bytes:
-        """The whole object at `uri`."""
+        """Return the whole object at `uri`.
+
+        Raises:
+            StorageError: neither the store nor FlyteAdmin gives it.
+        """
         try:
             return self._retried(lambda: self._store.read(uri))
         except StorageError as error:
@@ -89,7 +98,11 @@ class KernelData:
             return Path(path).read_bytes()
 
     def read_part(self, uri: str, offset: int, length: int) -> bytes:
-        """Return at most `length` bytes of the object at `uri` from `offset` on."""
+        """Return at most `length` bytes of the object at `uri` from `offset` on.
+
+        Raises:
+            StorageError: neither the store nor FlyteAdmin gives the object.
+        """
         try:
             return self._retried(lambda: self._store.read_part(uri, offset, length))
         except StorageError as error:
@@ -100,10 +113,10 @@ class KernelData:
                 return file.read(length)
 
     def stat(self, uri: str) -> "Stat | None":
-        """Return what is known of the object at `uri` without reading it; `None` when there is none.
+        """Return the size of the object at `uri`, and its MD5 where known; `None` when there is none.
 
         Raises:
-            StorageError: the store does not say it, and FlyteAdmin signs no URL that does.
+            StorageError: neither the store nor a URL that FlyteAdmin signs answers.
         """
         try:
             return self._retried(lambda: self._store.stat(uri))
@@ -120,12 +133,17 @@ class KernelData:
         """Store `data` at `uri` with this process's own credentials, replacing what is there.
 
         Raises:
-            StorageError: it has none, or the store refused.
+            StorageError: this process has no credentials, or the store refused.
         """
         self._retried(lambda: self._store.write(uri, data))
 
     def download(self, uri: str) -> str:
-        """A local path with the content of `uri` (a folder for a multipart blob)."""
+        """Copy the object or folder at `uri` to a local path, and return the path.
+
+        Raises:
+            StorageError: neither the store nor FlyteAdmin gives it.
+        """
+        # The last part of the URI is kept, because user code reads meaning from names like `a.csv`.
         name = uri.rstrip("/").rpartition("/")[2]
         path = os.path.join(self.scratch(), name if name not in ("", ".", "..") else "data")
         try:
@@ -135,10 +153,21 @@ class KernelData:
         return path
 
     def upload(self, path: str, *, name: str = "") -> str:
-        """Store the file or folder at `path`; return its URI."""
+        """Store the file or folder at `path`; return its URI.
+
+        Args:
+            path: A local path.
+            name: The last part of the URI; the path's own last part when empty.
+
+        Raises:
+            StorageError: there is no such file, the folder is empty, or the store refused.
+            UsageError: there is no place to upload to without a connection.
+        """
         source = Path(path)
         if not source.exists():
-            raise StorageError(f"There is no file {path}.", uri=path)
+            raise StorageError(
+                f"There is no file or folder {path}.", uri=path, hint="Check the path."
+            )
         last = name or source.name
         if source.is_dir():
             return self._upload_folder(source, last)
@@ -152,11 +181,12 @@ class KernelData:
         return self._send(f"flyte_nb/data/{digest}", last, source)
 
     def scratch(self, suffix: str = "") -> str:
-        """A fresh local path to write to; a fresh folder when there is no `suffix`."""
+        """Return a new local path that ends in `suffix`; without a suffix, the path of a new folder."""
         with self._lock:
             if self._scratch is None:
                 self._scratch = _new_folder()
-                # Goes with the kernel at the latest.
+                # The folder is removed when this object is collected, and at the latest when the
+                # kernel ends.
                 self._removal = weakref.finalize(self, _end, self._scratch, os.getpid())
             self._count += 1
             path = os.path.join(self._scratch.path, f"{self._count}{suffix}")
@@ -165,16 +195,21 @@ class KernelData:
         return path
 
     def own_modules(self, tops: "Iterable[str]") -> "dict[str, bytes]":
-        """Files of the author's own modules among `tops`; see `api.ports.ModuleAccess`."""
+        """Return the files of the author's own modules among `tops`; see `api.ports.ModuleAccess`.
+
+        Raises:
+            BundleError: a file of one of the modules cannot be read.
+        """
         roots = [*self._roots(), *self._adopted]
         if not roots:
             return {}
-        from flyte_nb.client.own_modules import files_in_kernel  # loads what packs tasks
+        # Imported here, because it loads the code that packs tasks, and few values need modules.
+        from flyte_nb.client.own_modules import files_in_kernel
 
         return files_in_kernel(tops, roots)
 
     def adopt_modules(self, folder: str) -> None:
-        """Make the modules in the folder importable, after all others."""
+        """Make the modules in the folder importable; modules found elsewhere come before them."""
         sys.path.append(folder)
         self._adopted.append(Path(folder))
 
@@ -186,11 +221,17 @@ class KernelData:
             removal()
 
     def _folder_uri(self) -> str:
+        """Return the folder that uploads are written to; empty when they go through FlyteAdmin."""
         if self._folder == SCRATCH:
             self._folder = self.scratch()
         return self._folder
 
     def _upload_folder(self, source: Path, last: str) -> str:
+        """Store a folder below the digest of its files' names and contents; return its URI.
+
+        A list of the files is stored beside it where it is not on this machine's disk. FlyteAdmin can
+        sign a URL for an object, but it lists no folders; the list makes the folder readable that way.
+        """
         files = sorted(item for item in source.rglob("*") if item.is_file())
         listing = hashlib.sha256()
         for item in files:
@@ -206,7 +247,11 @@ class KernelData:
                 self.write(listing_uri(uri), names)
             return uri
         if not files:
-            raise StorageError(f"The folder {source} is empty; there is nothing to upload.")
+            # Stores have objects and no folders, so an empty folder cannot be stored there.
+            raise StorageError(
+                f"The folder {source} is empty; there is nothing to upload.",
+                hint="Put a file into it first.",
+            )
         root = f"flyte_nb/data/{digest}/{last}"
         uri = ""
         for item in files:
@@ -220,7 +265,7 @@ class KernelData:
         return uri
 
     def _has_all(self, files: "list[Path]", source: Path, uri: str) -> bool:
-        """Whether every file is stored already: its place follows from its content."""
+        """Return whether every file is stored already. The place has their digest, so sizes suffice."""
 
         def has(item: Path) -> bool:
             there = f"{uri}/{item.relative_to(source).as_posix()}"
@@ -229,6 +274,7 @@ class KernelData:
         return bool(files) and all(map(has, files))
 
     def _send(self, root: str, name: str, file: Path) -> str:
+        """Store a file at `root/name` in FlyteAdmin's storage; return its URI."""
         uploads = self._uploads
         if uploads is None:
             raise UsageError(
@@ -241,10 +287,18 @@ class KernelData:
     def _by_signed_url(
         self, uri: str, path: str, error: StorageError, *, may_be_folder: bool = False
     ) -> None:
-        """Get it through FlyteAdmin, for this process may have no credentials, or not the right ones.
+        """Download `uri` to `path` by a URL that FlyteAdmin signs.
+
+        This process may have no credentials for the store, or not the right ones.
+
+        Args:
+            uri: The object.
+            path: The local path.
+            error: The store's own error.
+            may_be_folder: Whether `uri` may name a folder; then its files are tried one by one.
 
         Raises:
-            StorageError: the store's own error, when that is no way either.
+            StorageError: the store's own error, and FlyteAdmin's beside it.
         """
         uploads = self._uploads
         if uploads is None or uri.startswith(("file://", "/")):
@@ -259,10 +313,10 @@ class KernelData:
             raise _neither(error, refused, uri, _FOLDER_HINT) from error
 
     def _has_folder(self, uploads: "Uploads", uri: str, path: str) -> bool:
-        """Get the files of a folder one by one; whether it is known which they are.
+        """Download the files of a folder one by one; return whether it is known which files there are.
 
         Raises:
-            StorageError: a file that the folder's list names cannot be had.
+            StorageError: a file that the folder's list names cannot be downloaded.
         """
         listing = os.path.join(self.scratch(), "listing")
         at = listing_uri(uri)
@@ -286,6 +340,10 @@ class KernelData:
         return True
 
     def _has_part(self, uploads: "Uploads", uri: str, path: str) -> bool:
+        """Download a folder that has the one file of a frame; return whether it was there.
+
+        flytekit and flyte_nb write a frame as one file with a fixed name, so it needs no list.
+        """
         os.makedirs(path, exist_ok=True)
         part, target = f"{uri.rstrip('/')}/{SINGLE_PART}", os.path.join(path, SINGLE_PART)
         try:
@@ -300,7 +358,7 @@ class KernelData:
 
 
 def _new_folder() -> WorkFolder:
-    """A folder of this kernel's; those of kernels that were killed are removed."""
+    """Return a new scratch folder for this kernel; remove those of kernels that were killed."""
     sweep()
     folder = WorkFolder()
     folder.hold()
@@ -308,15 +366,15 @@ def _new_folder() -> WorkFolder:
 
 
 def _end(folder: WorkFolder, owner: int) -> None:
-    if (
-        os.getpid() == owner
-    ):  # a process that the kernel forked does not remove what is the kernel's
+    """Remove the folder, unless this is a process that its owner forked."""
+    if os.getpid() == owner:
         folder.remove()
 
 
 def _neither(
     error: StorageError, refused: "RemoteError | StorageError", uri: str, hint: str = ""
 ) -> StorageError:
+    """Return one error for an object that neither the store nor FlyteAdmin gave."""
     return StorageError(
         f"{error.message} FlyteAdmin does not hand it out either: {refused.message}",
         uri=uri,

@@ -1,6 +1,6 @@
-"""Entities that are registered: found by name, read whole, with their interface.
+"""Find registered entities by name, and read their interfaces and closures.
 
-Closures are read by their full identifier, which never changes; so the caller may keep them.
+What is registered under a full identifier never changes, so callers may keep what they have read.
 """
 
 from typing import Any, NamedTuple
@@ -11,10 +11,12 @@ from flyteidl.admin.common_pb2 import (
     ResourceListRequest,
     Sort,
 )
+from flyteidl.core import identifier_pb2
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 
 from flyte_nb.api.errors import RemoteError, UsageError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
+from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess, Entity
 from flyte_nb.api.specs import TypedInterface, Variable
 from flyte_nb.client.admin_client import AdminClient
@@ -33,40 +35,40 @@ LISTS = {
     WORKFLOW: ("ListWorkflows", "workflows", "GetWorkflow"),
     LAUNCH_PLAN: ("ListLaunchPlans", "launch_plans", "GetLaunchPlan"),
 }
-"""By resource type: the list call, the field of its answer, and the call for one."""
+"""By resource type: the call that lists, the field of its answer, and the call that reads one entity."""
 
 _NOUNS = {TASK: "task", WORKFLOW: "workflow", LAUNCH_PLAN: "launch plan"}
 
 
 class Registered(NamedTuple):
-    """An entity as FlyteAdmin has it. It can be launched, and shown."""
+    """A task, workflow or launch plan as FlyteAdmin has it. It can be launched and shown."""
 
     id: Identifier
     interface: TypedInterface
-    """Of a launch plan: the inputs that a launch may give."""
-    defaults: "dict[str, Any]"
-    """Literals (`api.literals.Literal`) of the inputs that need not be given."""
+    """For a launch plan, only the inputs that a launch may give: fixed inputs are left out."""
+    defaults: "dict[str, Literal]"
+    """The values of the inputs that need not be given."""
     message: Any
     """flyteidl's `Task`, `Workflow` or `LaunchPlan`."""
 
     @property
     def resource_type(self) -> str:
-        """`task`, `workflow` or `launch_plan`."""
+        """Return `task`, `workflow` or `launch_plan`."""
         return self.id.resource_type
 
     @property
     def name(self) -> str:
-        """The full name."""
+        """Return the full name."""
         return self.id.name
 
     @property
     def version(self) -> str:
-        """The version."""
+        """Return the version."""
         return self.id.version
 
 
 Launchable = str | Registered | Entity
-"""A name, what `fetch` gave, or an entity of this kernel."""
+"""What `launch` accepts: a name, a `Registered` that `fetch` returned, or an entity of this kernel."""
 
 
 def fetch(
@@ -76,17 +78,17 @@ def fetch(
     name: str,
     version: "str | None" = None,
 ) -> Registered:
-    """The entity of that name; the latest version when none is given.
+    """Return the registered entity of that name; the latest version when none is given.
 
     Args:
-        client: The FlyteAdmin.
-        scope: Project and domain, and the notebook's name, which is put before a bare name.
+        client: Calls FlyteAdmin.
+        scope: Project and domain, and the notebook's name, which is tried in front of a bare name.
         resource_type: `task`, `workflow` or `launch_plan`.
-        name: Full name, or the name of a function of this notebook.
-        version: Which one.
+        name: The full name, or the name of a function of this notebook.
+        version: The version; `None` takes the one that was registered last.
 
     Raises:
-        RemoteError: NOT_FOUND when there is none.
+        RemoteError: NOT_FOUND when there is no such entity, and other refusals.
         UsageError: `name` is empty.
     """
     if not name:
@@ -102,13 +104,14 @@ def fetch(
         f"There is no {described}{_NOUNS[resource_type]} {' or '.join(names)} in"
         f" {scope.project}/{scope.domain}.",
         code="NOT_FOUND",
-        hint="Register it first.",
+        hint="Check the name, project and domain, or register it first.",
     )
 
 
 def _find(
     client: AdminClient, scope: Scope, resource_type: str, name: str, version: "str | None"
 ) -> "Registered | None":
+    """Return the entity of exactly that name; `None` when there is none."""
     list_method, field, get_method = LISTS[resource_type]
     if version is None:
         page = client.call(
@@ -124,7 +127,8 @@ def _find(
         if not items:
             return None
         identifier = items[0].id
-        if resource_type != WORKFLOW:  # a list has only the interface of a workflow
+        # FlyteAdmin's list leaves out the closure of a workflow, so a workflow is read once more.
+        if resource_type != WORKFLOW:
             return registered(items[0])
     else:
         identifier = identifier_to_idl(
@@ -139,9 +143,9 @@ def _find(
 
 
 def registered(message: Any) -> Registered:
-    """Flyteidl's `Task`, `Workflow` or `LaunchPlan` as a value."""
+    """Return the value for flyteidl's `Task`, `Workflow` or `LaunchPlan`."""
     identifier = identifier_from_idl(message.id)
-    defaults: dict[str, Any] = {}
+    defaults: dict[str, Literal] = {}
     if identifier.resource_type == TASK:
         interface = interface_of(message.closure.compiled_task.template)
     elif identifier.resource_type == WORKFLOW:
@@ -163,17 +167,19 @@ def registered(message: Any) -> Registered:
 def find_launchable(
     client: AdminClient, scope: Scope, entity: "Launchable", version: "str | None"
 ) -> Registered:
-    """What of a name, an entity or something fetched can be launched: a launch plan, else a task.
+    """Return the registered launch plan or task that a launch of `entity` starts.
+
+    A workflow is launched by its launch plan. A bare name is looked for as a launch plan first.
 
     Args:
-        client: The FlyteAdmin.
+        client: Calls FlyteAdmin.
         scope: Project, domain and the notebook's name.
-        entity: A name, an entity of this kernel, or what `fetch` gave.
-        version: Which one; `None` takes the latest.
+        entity: A name, an entity of this kernel, or what `fetch` returned.
+        version: The version; `None` takes the one that was registered last.
 
     Raises:
-        RemoteError: NOT_FOUND when there is neither.
-        UsageError: it is nothing that can be launched.
+        RemoteError: NOT_FOUND when there is neither a launch plan nor a task, and other refusals.
+        UsageError: `entity` is nothing that can be launched.
     """
     if isinstance(entity, Registered):
         if version is None and entity.resource_type != WORKFLOW:
@@ -194,13 +200,23 @@ def find_launchable(
         try:
             return fetch(client, scope, TASK, name, version)
         except RemoteError:
+            # The first error speaks of a launch plan, which is what most people meant.
             raise error from None
 
 
 def with_defaults(
     found: Registered, registry: Registry, data: DataAccess
 ) -> "tuple[TypedInterface, dict[str, Any]]":
-    """The interface, and the defaults as Python values."""
+    """Return the interface of a registered entity, and its defaults as Python values.
+
+    Args:
+        found: The entity.
+        registry: Its codecs decode the defaults.
+        data: Downloads files and frames among the defaults.
+
+    Raises:
+        CodecError: a default does not fit its type.
+    """
     codecs = codecs_of(found, registry)
     return found.interface, {
         name: codecs[name].decode(literal, data) for name, literal in found.defaults.items()
@@ -210,7 +226,11 @@ def with_defaults(
 def defined_interface(
     entity: Definition, registry: Registry
 ) -> "tuple[TypedInterface, dict[str, Any]]":
-    """The same of an entity of this kernel; what a launch plan fixed is no input of it."""
+    """Return the interface of an entity of this kernel, and its defaults; both without fixed inputs.
+
+    Raises:
+        CompileFailed: the signature has problems.
+    """
     signature = entity.signature(registry)
     every = signature.interface.inputs
     inputs = {name: item for name, item in every.items() if name not in entity.fixed_inputs}
@@ -219,7 +239,7 @@ def defined_interface(
 
 
 def codecs_of(found: Registered, registry: Registry) -> "dict[str, Codec]":
-    """A codec for each input, by the registered types."""
+    """Return a codec for each input, chosen by the registered type."""
     return {
         name: codec_for(variable.type, registry)
         for name, variable in found.interface.inputs.items()
@@ -227,19 +247,19 @@ def codecs_of(found: Registered, registry: Registry) -> "dict[str, Codec]":
 
 
 def interface_of(template: Any) -> TypedInterface:
-    """The interface of a task's or workflow's template."""
+    """Return the interface of a flyteidl `TaskTemplate` or `WorkflowTemplate`."""
     return interface_from_idl(template.interface)
 
 
-def identifier_to_message(identifier: Identifier) -> Any:
-    """The identifier as flyteidl's message."""
-    return identifier_to_idl(identifier)
-
-
-def closure_of(client: AdminClient, workflow: Any) -> "CompiledWorkflowClosure | None":
-    """The compiled workflow of that flyteidl identifier; `None` when there is none.
+def closure_of(
+    client: AdminClient, workflow: identifier_pb2.Identifier
+) -> "CompiledWorkflowClosure | None":
+    """Return the compiled workflow of that flyteidl identifier; `None` when there is none.
 
     An execution of a single task has a workflow only on a FlyteAdmin that makes one up for it.
+
+    Raises:
+        RemoteError: FlyteAdmin refused, or cannot be reached.
     """
     if not workflow.name:
         return None

@@ -1,4 +1,7 @@
-"""The author's own modules in a kernel, as files that a pickled value takes along."""
+"""Collect the files of the author's own modules, which travel with a pickled value that needs them.
+
+The worker does the same for values that tasks return (`worker/own_modules.py`); this is the kernel's side.
+"""
 
 import io
 import zipfile
@@ -9,14 +12,14 @@ from flyte_nb.bundle.modules import LocalModules, Units
 
 
 def files_in_kernel(tops: "Iterable[str]", roots: "Sequence[Path]") -> "dict[str, bytes]":
-    """Return the files, by path, of the modules `tops` that are the author's own, and of what they import.
+    """Return the files of those modules that are the author's own, and of the modules they import, by path.
 
     Args:
-        tops: top-level names.
-        roots: folders whose modules are the author's own, usually the notebook's.
+        tops: Top-level names of modules that a value needs. Installed ones are left out.
+        roots: Folders whose modules are the author's own, usually the notebook's.
 
     Raises:
-        BundleError: when a file of one cannot be read.
+        BundleError: a file of one of the modules cannot be read.
     """
     local = LocalModules(Units(roots))
     found: dict[str, bytes] = {}

@@ -1,4 +1,4 @@
-"""FlyteAdmin's refusals as `RemoteError`, each with what to do: the one place where gRPC is mapped."""
+"""Turn gRPC's errors into `RemoteError`s that say what to do. No other module maps gRPC's codes."""
 
 from typing import Any
 
@@ -20,12 +20,25 @@ _HINTS = {
 
 
 def remote_error(error: grpc.RpcError, *, doing: str, endpoint: str) -> RemoteError:
-    """What a person should read for `error`, which came while `doing` (e.g. `CreateTask a.b`)."""
+    """Return what a person should read for a failed call.
+
+    Args:
+        error: As gRPC raised it.
+        doing: What was being done, e.g. `Registering a.b`.
+        endpoint: `host:port` of FlyteAdmin.
+    """
     return refusal(status_of(error), detail_of(error), doing=doing, endpoint=endpoint)
 
 
 def refusal(code: grpc.StatusCode, text: str, *, doing: str, endpoint: str) -> RemoteError:
-    """The same for a status and the server's own words."""
+    """Return what a person should read for a status and the server's own text.
+
+    Args:
+        code: The status of the call.
+        text: What the server said; may be empty.
+        doing: What was being done, e.g. `Registering a.b`.
+        endpoint: `host:port` of FlyteAdmin.
+    """
     if code is grpc.StatusCode.UNAVAILABLE:
         message = f"FlyteAdmin at {endpoint} cannot be reached ({text})."
     else:
@@ -33,18 +46,18 @@ def refusal(code: grpc.StatusCode, text: str, *, doing: str, endpoint: str) -> R
         message += "" if message.endswith((".", ")", "]")) else "."
     hint = _HINTS.get(code, "")
     if code is grpc.StatusCode.UNAUTHENTICATED and is_loopback(endpoint):
-        hint = ""  # nobody signs in at the local backend, and it says itself where its token lies
+        hint = ""  # nobody signs in to the local backend, and its own text says where its token is
     return RemoteError(message, code=code.name, hint=hint)
 
 
 def status_of(error: grpc.RpcError) -> grpc.StatusCode:
-    """The status code of `error`; `UNKNOWN` when it carries none."""
-    call: Any = error  # what gRPC raises is a Call too
+    """Return the status code of `error`; `UNKNOWN` when it has none."""
+    call: Any = error  # gRPC raises objects of private classes that are a Call too; no type says so
     code = call.code() if isinstance(error, grpc.Call) else None
     return code if isinstance(code, grpc.StatusCode) else grpc.StatusCode.UNKNOWN
 
 
 def detail_of(error: grpc.RpcError) -> str:
-    """The server's own words."""
+    """Return the server's own text; empty when it sent none."""
     call: Any = error
     return str(call.details() or "") if isinstance(error, grpc.Call) else str(error)

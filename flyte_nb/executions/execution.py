@@ -36,7 +36,7 @@ from flyte_nb.executions.python_values import python_values
 from flyte_nb.executions.stored_values import StoredValues, outputs_of_node
 from flyte_nb.executions.views import ExecutionView, NodeView
 from flyte_nb.types.registry import Registry
-from flyte_nb.wire.identifiers import execution_id_to_idl
+from flyte_nb.wire.identifiers import execution_id_to_idl, identifier_to_idl
 
 
 class Context(NamedTuple):
@@ -314,7 +314,7 @@ class Execution:
 
     def _types(self, side: str, view: "ExecutionView | None") -> "Mapping[str, LiteralType]":
         view = view if view is not None else self.view()
-        closure = self._compiled(fetching.identifier_to_message(view.workflow))
+        closure = self._compiled(identifier_to_idl(view.workflow))
         if closure is None:
             return {}
         interface = fetching.interface_of(closure.primary.template)
