@@ -25,7 +25,7 @@ _DEADLINE_S = 30.0
 _ATTEMPTS = 7
 _FIRST_PAUSE_S = 0.05
 _IN_FLIGHT = 64
-"""Calls that are on their way at the same time. Servers should allow 100 streams (RFC 9113, section 6.5.2)."""
+"""Calls that are on their way at the same time. Servers should allow 100 streams (RFC 9113, 6.5.2)."""
 
 # Methods of these two services; every other method belongs to AdminService.
 _DATA_PROXY = frozenset(

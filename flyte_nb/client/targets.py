@@ -9,7 +9,7 @@ from flyte_nb.client.config import Config
 
 
 def local_target(endpoint: str, token: str, source: str) -> Target:
-    """Return the target for the local backend: without TLS on loopback, with its token from the first call on.
+    """Return the target for the local backend: no TLS on loopback, and its token from the first call on.
 
     Args:
         endpoint: `host:port` where it listens.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def register(options: argparse.Namespace) -> int:
     """Register what modules, notebooks or spec files define."""
-    from flyte_nb.registering.places import Baked
+    from flyte_nb.registering.staging_places import Baked
 
     if options.bake is not None and any(each.endswith(".ipynb") for each in options.targets):
         raise UsageError("--bake takes modules. In a notebook: session.baked = Baked(folder).")

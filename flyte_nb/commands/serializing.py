@@ -58,7 +58,7 @@ def in_notebook(wanted: "dict[str, Any]", project: str, domain: str) -> None:
 
 def _staging(options: argparse.Namespace, where: Path) -> str:
     """The URI below which bundles are staged."""
-    from flyte_nb.registering.places import STAGING
+    from flyte_nb.registering.staging_places import STAGING
 
     named: str = options.staging or os.environ.get(STAGING, "")
     # Beside the files, not among them: an index is JSON, too.
@@ -69,7 +69,7 @@ def _write(
     entities: "Sequence[Entity]", scope: Scope, roots: "Sequence[Path]", wanted: "dict[str, Any]"
 ) -> "list[str]":
     from flyte_nb.client.data import KernelData
-    from flyte_nb.registering.places import STAGING, place_for
+    from flyte_nb.registering.staging_places import STAGING, place_for
     from flyte_nb.registering.serializing import serialize as serialized
     from flyte_nb.storage import open_stores
     from flyte_nb.storage.directory import DirectoryStaging

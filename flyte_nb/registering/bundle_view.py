@@ -1,7 +1,13 @@
-"""What would travel with tasks, part by part: sizes, why, and what changed since they were registered."""
+"""Show what would travel with tasks: each part's size, why it travels, and whether it has changed.
+
+Packing gives the parts (`bundle.pack`). The registered task's template has a fingerprint of each part it was
+made of, so that the two are compared without reading any stored object. Nothing is sent.
+"""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from flyteidl.admin.task_pb2 import Task as RegisteredTask
 
 from flyte_nb.api import index as index_of
 from flyte_nb.api.errors import BundleError, RemoteError, StorageError
@@ -14,8 +20,8 @@ from flyte_nb.bundle.pack import Captured, PackedTask, Packer
 from flyte_nb.bundle.reach import called_inside
 from flyte_nb.client.admin_client import AdminClient
 from flyte_nb.registering import registered
+from flyte_nb.registering.place import Place
 from flyte_nb.registering.reasons import registered_parts, registered_python
-from flyte_nb.registering.register import Place
 from flyte_nb.registering.views import CHANGED, FAILED, NEW, UNCHANGED
 from flyte_nb.sdk.closure import reachable
 from flyte_nb.sdk.drafts import entity_name
@@ -23,7 +29,7 @@ from flyte_nb.sdk.entity import Definition
 from flyte_nb.sdk.task import AnyTask, Task
 
 UNKNOWN = "unknown"
-"""The state of what cannot be compared: FlyteAdmin does not answer, or it was registered otherwise."""
+"""The state of what cannot be compared: FlyteAdmin does not answer, or another SDK registered the task."""
 
 _REASONS = {
     "function": "the task itself",
@@ -40,14 +46,14 @@ class BundlePart(NamedTuple):
     """`function`, `helper`, `task`, `class`, `global`, `captured`, `default` or `module`."""
     size_bytes: int
     why: str
-    """What brought it, in words."""
+    """Why it travels, in words, e.g. `called by fit`."""
     place: "Location | None"
     state: str
     """`new`, `changed`, `unchanged` or `unknown`, against what is registered."""
 
 
 class BundleMember(NamedTuple):
-    """One stored object."""
+    """One object of a bundle, as it is or would be stored."""
 
     name: str
     kind: str
@@ -62,15 +68,15 @@ class TaskBundle(NamedTuple):
 
     name: str
     state: str
-    """`new`, `changed`, `unchanged`, `unknown`; `failed` when it cannot be packed."""
+    """`new`, `changed`, `unchanged` or `unknown`; `failed` when it cannot be packed."""
     parts: "tuple[BundlePart, ...]" = ()
     """Largest first."""
     gone: "tuple[str, ...]" = ()
-    """Parts that it depended on when it was registered, and does not any more."""
+    """Parts that it depended on when it was registered, and that it does not depend on now."""
     members: "tuple[BundleMember, ...]" = ()
     requirements: "tuple[str, ...]" = ()
     inner: "tuple[str, ...]" = ()
-    """Of a dynamic task: the tasks that its body can call."""
+    """For a dynamic task: the names of the tasks that its body can call."""
     python: str = ""
     fingerprint: str = ""
     warnings: "tuple[str, ...]" = ()
@@ -79,12 +85,12 @@ class TaskBundle(NamedTuple):
 
     @property
     def size_bytes(self) -> int:
-        """Bytes that a run of it fetches."""
+        """Return how many bytes a run of the task downloads."""
         return sum(member.size_bytes for member in self.members)
 
     @property
     def to_upload(self) -> "tuple[BundleMember, ...]":
-        """Members that are not known to be stored."""
+        """Return the members that are not known to be stored."""
         return tuple(member for member in self.members if not member.is_there)
 
 
@@ -97,7 +103,7 @@ class Bundle(NamedTuple):
 
     @property
     def upload_bytes(self) -> int:
-        """Bytes that registering would upload at most, indexes aside; what tasks share counts once."""
+        """Return how many bytes a registration would upload at most. Members that tasks share count once."""
         return sum(
             {
                 (member.name, member.size_bytes): member.size_bytes
@@ -110,22 +116,25 @@ class Bundle(NamedTuple):
 def bundle_view(
     client: AdminClient, place: Place, entities: "Iterable[Entity]", store: BlobStore
 ) -> Bundle:
-    """What travels with the tasks that `entities` reach; nothing is sent.
+    """Return what travels with the tasks that `entities` reach, compared with what is registered.
+
+    A FlyteAdmin that does not answer is no error: `Bundle.note` says that nothing was compared.
 
     Args:
-        client: the FlyteAdmin to compare with.
-        place: scope, types and the author's folders.
-        entities: tasks, workflows, launch plans; specs may be among them, which bring no code.
-        store: reads registered indexes, where this process may.
+        client: Asks FlyteAdmin what is registered.
+        place: Scope, types and the author's folders.
+        entities: Tasks, workflows and launch plans. Specs from files are passed over: they bring no code.
+        store: Reads registered indexes, where this process has access.
 
     Raises:
         CompileFailed: workflows use each other in a circle, or two entities share a name.
-        StorageError: it cannot be asked what is stored already.
+        StorageError: the store does not say whether an object is there.
     """
     defined = [entity for entity in entities if isinstance(entity, Definition)]
     found = reachable(defined, place.registry, place.scope, inside=called_inside)
     packer = Packer(scope=place.scope, registry=place.registry, local_roots=place.local_roots)
-    # A task and the maps over it are one bundle; it is registered under the name of each.
+    # A task and the maps over it share one bundle. The task may be registered only under a map's name,
+    # so the bundle is compared with the first of these names that is registered.
     names: dict[str, list[str]] = {}
     packed: dict[str, PackedTask | BundleError] = {}
     for task in found:
@@ -162,18 +171,27 @@ def _packed(packer: Packer, task: Task) -> "PackedTask | BundleError":
 
 
 class _Comparison:
-    """Packed tasks against what is registered and stored."""
+    """Compares packed tasks with what is registered and stored."""
 
     def __init__(self, store: BlobStore, bundles: str, *, has_answer: bool) -> None:
+        """Take what to compare with.
+
+        Args:
+            store: Reads registered indexes, and says whether members are stored.
+            bundles: URI of a staging area on this machine; empty when it is elsewhere.
+            has_answer: Whether FlyteAdmin has answered. If not, nothing is known to be new.
+        """
         self._store = store
         self._bundles = bundles
         self._has_answer = has_answer
         self._stored: dict[str, bool] = {}
 
     def failed(self, name: str, error: BundleError) -> TaskBundle:
+        """Return the view of a task that cannot be packed."""
         return TaskBundle(name, FAILED, problem=f"{error.message} {error.hint}".strip())
 
-    def task(self, packed: PackedTask, before: Any) -> TaskBundle:
+    def task(self, packed: PackedTask, before: "RegisteredTask | None") -> TaskBundle:
+        """Return the view of a packed task; `before` is its latest registered version."""
         known = registered_parts(before) if before is not None else None
         parts = [self._part(packed, item, before, known) for item in packed.captured]
         contents = Contents(packed)
@@ -200,7 +218,12 @@ class _Comparison:
             warnings=(*packed.warnings, *_other_python(packed, before)),
         )
 
-    def _state(self, packed: PackedTask, before: Any, known: "Mapping[str, str] | None") -> str:
+    def _state(
+        self,
+        packed: PackedTask,
+        before: "RegisteredTask | None",
+        known: "Mapping[str, str] | None",
+    ) -> str:
         if before is None:
             return NEW if self._has_answer else UNKNOWN
         if known is None:
@@ -211,7 +234,7 @@ class _Comparison:
         self,
         packed: PackedTask,
         item: Captured,
-        before: Any,
+        before: "RegisteredTask | None",
         known: "Mapping[str, str] | None",
     ) -> BundlePart:
         if before is None:
@@ -231,8 +254,14 @@ class _Comparison:
             state=state,
         )
 
-    def _there(self, contents: Contents, before: Any) -> "dict[str, bool | None]":
-        """Which members are stored already, by digest."""
+    def _there(
+        self, contents: Contents, before: "RegisteredTask | None"
+    ) -> "dict[str, bool | None]":
+        """Return whether each member is stored already, by digest; without those where it is not known.
+
+        Members on this machine's disk are looked at. Of other stores the registered bundle's index is
+        read: it names every member that was stored then.
+        """
         if self._bundles:
             return {item.sha256: self._is_stored(item.place, item.size) for item in contents}
         if before is None:
@@ -253,7 +282,11 @@ class _Comparison:
         return self._stored[place]
 
 
-def _other_python(packed: PackedTask, before: Any) -> "tuple[str, ...]":
+def _other_python(packed: PackedTask, before: "RegisteredTask | None") -> "tuple[str, ...]":
+    """Return a warning when another minor version of Python registered the task; else nothing.
+
+    Pickled code runs only on the minor version that pickled it.
+    """
     known = registered_python(before) if before is not None else ""
     if not known or known == packed.python:
         return ()
@@ -264,6 +297,7 @@ def _other_python(packed: PackedTask, before: Any) -> "tuple[str, ...]":
 
 
 def _why(item: Captured) -> str:
+    """Return why a part travels, in words."""
     if not item.user:
         return _REASONS.get(item.kind, "used by the task")
     verb = {"module": "imported by", "class": "used by", "helper": "called by"}.get(item.kind)

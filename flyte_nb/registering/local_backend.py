@@ -1,7 +1,8 @@
-"""What only the local backend asks of a client: from which Python it registers, and what it lends.
+"""Make the calls that only the local backend has: report this Python, and lend secrets to an execution.
 
-A FlyteAdmin does not know these calls: there the image has the Python, and the cluster the secrets. At a
-loopback address that somebody configured there may be either, so an empty call finds out first.
+On a cluster the image has the Python, and the cluster has the secrets; a FlyteAdmin there does not know these
+calls. At a loopback address from a person's configuration there may be either. An empty call finds out which,
+before a person's environment variables are sent anywhere.
 """
 
 import json
@@ -26,21 +27,31 @@ _LEND = "/flyte_nb.Loans/Lend"
 
 
 class LocalBackend:
-    """The local backend's own calls; nothing happens where there is another FlyteAdmin."""
+    """The local backend's own calls. They do nothing when another FlyteAdmin is on the other side."""
 
     def __init__(self, *, is_there: "bool | None" = True) -> None:
-        """Say whether it is the local backend; `None` asks before anything is sent."""
+        """Take what is known of the other side.
+
+        Args:
+            is_there: Whether the local backend is on the other side. `None` asks it first.
+        """
         self._is_there = is_there
-        self._said = ""
+        self._last_notice = ""
 
     def say(self, notice: str) -> None:
-        """Show what a person should know of the backend that runs, once."""
-        if notice and notice != self._said:
-            self._said = notice
+        """Warn the person of `notice` about the running backend, unless it was the last one shown."""
+        if notice and notice != self._last_notice:
+            self._last_notice = notice
             warnings.warn(notice, stacklevel=2)
 
     def keep(self, client: AdminClient, tasks: "Sequence[tuple[Identifier, str]]") -> None:
-        """Say that this process's Python registers the tasks, each with its bundle's index.
+        """Tell the backend that this process's Python registers the tasks.
+
+        The backend runs them with that Python, and keeps its environment while they are registered.
+
+        Args:
+            client: Calls the backend.
+            tasks: The tasks, each with the URI of its bundle's index, or an empty text.
 
         Raises:
             RemoteError: the backend refused, or cannot be reached.
@@ -56,10 +67,15 @@ class LocalBackend:
         self._call(client, _KEEP, request, doing="Registering this Python")
 
     def lend(self, client: AdminClient, execution: ExecutionId, target: Identifier) -> None:
-        """Lend an execution that is about to be created what its tasks need from here.
+        """Send the backend what an execution's tasks need from this process, before it is created.
 
-        Those are the secrets that they ask for, as far as they are known here, and how stores and
-        package indexes are reached.
+        These are the environment variables that say how stores and package indexes are reached, and
+        then, when the backend answers which secrets the tasks ask for, those that this process has.
+
+        Args:
+            client: Calls the backend.
+            execution: The execution that will be created.
+            target: The launch plan or task that it runs.
 
         Raises:
             RemoteError: the backend refused, or cannot be reached.
@@ -85,11 +101,13 @@ class LocalBackend:
             self._call(client, _LEND, request, doing=f"Launching {target.name}")
 
     def _can_be_asked(self, client: AdminClient) -> bool:
-        """Whether the local backend is on the other side. Nobody else is sent a person's variables."""
+        """Return whether the local backend is on the other side; ask it when that is not known."""
         if self._is_there is None:
             try:
                 client.call(_KEEP, StringValue(), idempotent=False)
-                self._is_there = False  # it takes an empty request, and so is none of ours
+                self._is_there = (
+                    False  # our backend refuses an empty request, so this is another server
+                )
             except RemoteError as error:
                 self._is_there = error.code == "INVALID_ARGUMENT"
         return self._is_there
@@ -103,14 +121,18 @@ class LocalBackend:
         except RemoteError as error:
             if error.code != "UNIMPLEMENTED":
                 raise
-            self._is_there = False  # a backend of an earlier release
+            self._is_there = False  # a backend of an earlier release has no such call
             return {}
         found: dict[str, Any] = json.loads(answer.value)
         return found
 
 
 def own_calls(config: "Config | None") -> LocalBackend:
-    """Return the local backend's own calls, which do nothing where it cannot be on the other side."""
+    """Return the local backend's own calls for a connection.
+
+    Args:
+        config: What a person configured; `None` for the local backend, which nobody configures.
+    """
     if config is None:
         return LocalBackend()
     return LocalBackend(is_there=None if is_loopback(config.endpoint) else False)

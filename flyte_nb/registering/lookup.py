@@ -1,4 +1,4 @@
-"""Finds what specs refer to among what is registered: by filtered lists, not one by one."""
+"""Find registered entities that specs refer to: by filtered lists, not one call for each."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -19,7 +19,15 @@ def by_place(
     client: AdminClient,
     ids: "Sequence[Identifier]",
 ) -> "dict[Key, Any]":
-    """The answers of a list call for ids of several projects: a filter speaks of one project."""
+    """Return the merged answers of `list_call`, made once for each project and domain among `ids`.
+
+    FlyteAdmin's lists and filters cover one project and domain.
+
+    Args:
+        list_call: `registered.existing` or `registered.latest`.
+        client: Calls FlyteAdmin.
+        ids: Identifiers of any projects and domains.
+    """
     places: dict[tuple[str, str], list[Identifier]] = {}
     for id in ids:
         places.setdefault((id.project, id.domain), []).append(id)
@@ -30,7 +38,7 @@ def by_place(
 
 
 def lookup_in(client: AdminClient) -> Lookup:
-    """A lookup that asks this FlyteAdmin. It raises `RemoteError` when FlyteAdmin refuses."""
+    """Return a `Lookup` that asks this FlyteAdmin. It raises `RemoteError` when FlyteAdmin refuses."""
 
     def find(wanted: "Sequence[Identifier]") -> "Mapping[Identifier, Any]":
         named = [id for id in wanted if id.name]
@@ -50,7 +58,7 @@ def _newest(client: AdminClient, ids: "Sequence[Identifier]") -> "dict[Identifie
 
 
 def _whole(client: AdminClient, found: "dict[Identifier, Any]") -> "dict[Identifier, Any]":
-    """Lists leave out the closures of workflows."""
+    """Return `found` with each workflow read once more: FlyteAdmin's lists leave out their closures."""
     workflows = [id for id in found if id.resource_type == WORKFLOW]
     requests = [ObjectGetRequest(id=found[id].id) for id in workflows]
     answers = client.call_all("GetWorkflow", requests)

@@ -1,11 +1,19 @@
-"""Why an entity is registered anew, in words: compared with its latest registered version."""
+"""Say in words why an entity gets a new version: what differs from its latest registered version.
+
+For tasks of this SDK, the registered template has the fingerprint of each part that the code was made of, so
+that the part that changed is named. For workflows, nodes and references are compared. For tasks that another
+SDK packed, only fields of the template can be compared.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flyteidl.admin.launch_plan_pb2 import LaunchPlan
 from flyteidl.admin.task_pb2 import Task
+from flyteidl.core.interface_pb2 import TypedInterface
+from flyteidl.core.tasks_pb2 import TaskMetadata, TaskTemplate
 from flyteidl.core.workflow_pb2 import WorkflowTemplate as WorkflowMessage
+from google.protobuf.struct_pb2 import Value
 
 from flyte_nb.api.identifiers import TASK, WORKFLOW
 from flyte_nb.api.nodes import ADDED_NODES
@@ -17,18 +25,20 @@ from flyte_nb.drafting.versions import CUSTOM_KEY, python_minor
 FIRST_TIME = "first time"
 SAME = "same fingerprint as what is registered"
 SAME_CONTENT = "same content as what is registered"
-MENDED = "what was missing or damaged of its bundle is staged anew"
+RESTAGED = "what was missing or damaged of its bundle is staged anew"
 
 _NAMED_AT_MOST = 3
+"""Changes that a reason names; it counts the others."""
 
 
 def why(draft: Draft, before: Any, compiled: "WorkflowMessage | None" = None) -> str:
-    """Why `draft` differs from `before`, its latest registered version (`None`: there is none).
+    """Return in words how `draft` differs from its latest registered version.
 
     Args:
-        draft: What is to be registered.
-        before: flyteidl's `Task`, `Workflow` or `LaunchPlan`.
-        compiled: Of a workflow: the registered template, which lists leave out.
+        draft: The entity that will be registered.
+        before: flyteidl's `Task`, `Workflow` or `LaunchPlan`; `None` when no version is registered.
+        compiled: For a workflow: the registered template, which FlyteAdmin's lists leave out. `None`
+            when it could not be read.
     """
     if before is None:
         return FIRST_TIME
@@ -41,15 +51,17 @@ def why(draft: Draft, before: Any, compiled: "WorkflowMessage | None" = None) ->
 
 def _task_changes(draft: Draft, before: Task) -> "list[str]":
     template = before.closure.compiled_task.template
-    said = template.custom.fields
-    if CUSTOM_KEY not in said and draft.packed is None:
+    packed_by_us = CUSTOM_KEY in template.custom.fields
+    if not packed_by_us and draft.packed is None:
         return _template_changes(draft.message.template, template)
-    if CUSTOM_KEY not in said or draft.packed is None:
+    if not packed_by_us or draft.packed is None:
         return ["registered before by other means"]
-    custom = said[CUSTOM_KEY].struct_value.fields
+    custom = template.custom.fields[CUSTOM_KEY].struct_value.fields
     changes = _part_changes(draft.packed.parts, registered_parts(before) or {})
     new = draft.message.template
     changes.extend(_interface_changes(new.interface, template.interface))
+    # Parts have names and fingerprints of their own. A change that no part shows, for example in how
+    # parts refer to each other, still changes the fingerprint of the whole.
     if not changes and _text(custom, "fingerprint") != draft.packed.fingerprint:
         changes.append("its code changed")
     if new.metadata != template.metadata:
@@ -65,13 +77,15 @@ def _task_changes(draft: Draft, before: Task) -> "list[str]":
         changes.append(f"Python {python_minor()} instead of {python}")
     if sdk != __version__:
         changes.append(f"flyte_nb {__version__} instead of {sdk}")
+    # The version of a dynamic task also depends on the launch plans that its body can start, which are
+    # in its index and not in its template.
     if not changes and draft.packed.launch_plans:
         changes.append("a launch plan that it starts changed")
     return changes
 
 
-def _template_changes(new: Any, old: Any) -> "list[str]":
-    """Of a task that no SDK of ours packs: which fields of its spec are others."""
+def _template_changes(new: TaskTemplate, old: TaskTemplate) -> "list[str]":
+    """Return which fields of its template changed, for a task that comes from a spec file."""
     changes = _interface_changes(new.interface, old.interface)
     changes += [
         f"{field.name} changed"
@@ -83,22 +97,25 @@ def _template_changes(new: Any, old: Any) -> "list[str]":
 
 
 def registered_parts(task: Task) -> "dict[str, str] | None":
-    """The parts that the registered task's fingerprint was made of; `None` when it does not say."""
-    said = task.closure.compiled_task.template.custom.fields
-    if CUSTOM_KEY not in said:
+    """Return the fingerprints of a registered task's parts, by name; `None` when another SDK packed it."""
+    fields = task.closure.compiled_task.template.custom.fields
+    if CUSTOM_KEY not in fields:
         return None
-    custom = said[CUSTOM_KEY].struct_value.fields
+    custom = fields[CUSTOM_KEY].struct_value.fields
     parts = custom["parts"].struct_value.fields if "parts" in custom else {}
     return {name: part.string_value for name, part in parts.items()}
 
 
 def registered_python(task: Task) -> str:
-    """The `major.minor` that pickled the registered task; empty when it does not say."""
-    said = task.closure.compiled_task.template.custom.fields
-    return (CUSTOM_KEY in said and _text(said[CUSTOM_KEY].struct_value.fields, "python")) or ""
+    """Return the `major.minor` of the Python that pickled a registered task; empty when it is not known."""
+    fields = task.closure.compiled_task.template.custom.fields
+    if CUSTOM_KEY not in fields:
+        return ""
+    return _text(fields[CUSTOM_KEY].struct_value.fields, "python") or ""
 
 
-def _text(fields: Any, name: str) -> "str | None":
+def _text(fields: "Mapping[str, Value]", name: str) -> "str | None":
+    # Reading an absent key of a protobuf map would add it.
     return str(fields[name].string_value) if name in fields else None
 
 
@@ -109,8 +126,9 @@ def _part_changes(new: "Mapping[str, str]", old: "Mapping[str, str]") -> "list[s
     return changes
 
 
-def _interface_changes(new: Any, old: Any) -> "list[str]":
-    changes = []
+def _interface_changes(new: TypedInterface, old: TypedInterface) -> "list[str]":
+    """Return which inputs and outputs are new, missing or of another type."""
+    changes: list[str] = []
     for side, word in (("inputs", "input"), ("outputs", "output")):
         mine, theirs = getattr(new, side).variables, getattr(old, side).variables
         changes += [f"new {word} {name}" for name in mine if name not in theirs]
@@ -123,16 +141,19 @@ def _interface_changes(new: Any, old: Any) -> "list[str]":
     return changes
 
 
-def _option_changes(new: Any, old: Any) -> "list[str]":
+def _option_changes(new: TaskMetadata, old: TaskMetadata) -> "list[str]":
+    """Return which options of a task changed."""
     changes = []
     for field in new.DESCRIPTOR.fields:
+        # `runtime` has the versions of the SDK and of Python, which have reasons of their own. The cache
+        # version follows the code unless the author sets it, and the code is named already.
+        if field.name in ("runtime", "discovery_version"):
+            continue
         mine, theirs = getattr(new, field.name), getattr(old, field.name)
-        if mine == theirs or field.name == "runtime":
+        if mine == theirs:
             continue
         if field.name == "retries":
             changes.append(f"retries {mine.retries} instead of {theirs.retries}")
-        elif field.name == "discovery_version":
-            continue  # follows the code unless the author sets it; the code is named already
         else:
             changes.append(f"option {field.name} changed")
     return changes
@@ -147,13 +168,14 @@ def _workflow_changes(new: WorkflowMessage, old: "WorkflowMessage | None") -> "l
     changes += [f"no longer depends on {_short(name)}" for name in theirs if name not in mine]
     moved = [_short(name) for name in mine if name in theirs and mine[name] != theirs[name]]
     changes += [f"{name} changed" for name in moved]
+    # A new version of a task may change the nodes with it; naming the task says enough then.
     if not changes or (not moved and _shape(new) != _shape(old)):
         changes.append("its nodes changed")
     return changes
 
 
 def _references(template: WorkflowMessage) -> "dict[str, str]":
-    """Names that nodes refer to, with their versions."""
+    """Return the versions of the entities that nodes refer to, by name."""
     found = {}
     for node in flat(template.nodes):
         target = node.WhichOneof("target")
@@ -169,7 +191,7 @@ def _references(template: WorkflowMessage) -> "dict[str, str]":
 
 
 def _shape(template: WorkflowMessage) -> "list[tuple[str, tuple[str, ...]]]":
-    """Nodes and what they wait for, without what the compiler adds."""
+    """Return each node's id and the ids it waits for, without the nodes that the compiler adds."""
     return [
         (node.id, tuple(sorted(up for up in node.upstream_node_ids if up not in ADDED_NODES)))
         for node in template.nodes
@@ -193,6 +215,7 @@ def _launch_plan_changes(draft: Draft, before: LaunchPlan) -> "list[str]":
 
 
 def _joined(changes: "Iterable[str]") -> str:
+    """Return the changes in one line, each once and the first few by name."""
     several = list(dict.fromkeys(changes)) or ["its definition changed"]
     shown = several[:_NAMED_AT_MOST]
     if len(several) > len(shown):

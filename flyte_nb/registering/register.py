@@ -1,32 +1,29 @@
-"""Registration: everything is packed, compiled and checked first; then what is new is sent, in order.
+"""Register entities: pack, compile and check everything first, then send what is new, in order.
 
-Interrupted anywhere, it can be run again: entities are created after what they refer to, creating
-one twice does no harm, and staged objects are found by their content.
+Interrupted anywhere, a registration can be run again. Entities are created after what they refer to,
+creating one twice is harmless, and staged objects are found again by their content.
 """
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from flyteidl.admin.common_pb2 import ObjectGetRequest
-from flyteidl.admin.launch_plan_pb2 import LaunchPlanCreateRequest
-from flyteidl.admin.task_pb2 import TaskCreateRequest
-from flyteidl.admin.workflow_pb2 import WorkflowCreateRequest
+from flyteidl.admin.task_pb2 import Task
 
 from flyte_nb.api.errors import CompileFailed, RegistrationFailed, RemoteError
-from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
-from flyte_nb.api.ports import DataAccess, Entity, StagingArea
+from flyte_nb.api.identifiers import TASK, WORKFLOW, Identifier
+from flyte_nb.api.ports import Entity
 from flyte_nb.api.problems import Problem
-from flyte_nb.bundle.pack import Packer
 from flyte_nb.bundle.stage import Progress, planned_index, stage
 from flyte_nb.client.admin_client import AdminClient
-from flyte_nb.drafting.draft import Draft, Lookup, all_problems, with_index
-from flyte_nb.drafting.drafts import Drafts
+from flyte_nb.drafting.draft import Draft, all_problems, with_index
 from flyte_nb.registering import registered
+from flyte_nb.registering.creating import BLOCKED, EXISTED, create
 from flyte_nb.registering.lookup import by_place, lookup_in
-from flyte_nb.registering.reasons import MENDED, SAME, SAME_CONTENT, why
-from flyte_nb.registering.restaging import Looked, StoredObjects, restage
+from flyte_nb.registering.place import Place, drafts_for
+from flyte_nb.registering.reasons import RESTAGED, SAME, SAME_CONTENT, why
+from flyte_nb.registering.restaging import RestageOutcome, restage
 from flyte_nb.registering.views import (
     CHANGED,
     FAILED,
@@ -35,50 +32,30 @@ from flyte_nb.registering.views import (
     RegisteredEntity,
     Registration,
 )
-from flyte_nb.types.registry import Registry
-from flyte_nb.wire.identifiers import identifier_to_idl
 
 EntityListener = Callable[[RegisteredEntity], None]
-"""Called with each entity as soon as its fate is known."""
+"""Called with each entity as soon as its state is known."""
 
 UploadListener = Callable[[Progress], None]
-"""Called with how far the uploads are, at their beginning and whenever one more object is there."""
+"""Called with how far the uploads are: when they begin, and after each object."""
 
-Keep = Callable[[AdminClient, "Sequence[tuple[Identifier, str]]"], object]
-"""Takes the tasks that are registered from here, each with the location of its bundle's index."""
-
-Outlook = dict[tuple[str, str], tuple[str, str]]
-"""State and reason, in words, of what will be registered, by resource type and name."""
-
-_REQUESTS: "dict[str, tuple[str, Any]]" = {
-    TASK: ("CreateTask", TaskCreateRequest),
-    WORKFLOW: ("CreateWorkflow", WorkflowCreateRequest),
-    LAUNCH_PLAN: ("CreateLaunchPlan", LaunchPlanCreateRequest),
-}
+Key = tuple[str, str]
+"""Resource type and full name."""
 
 
-class Place(NamedTuple):
-    """Where and how to register."""
+class _StagedBundle(NamedTuple):
+    """Where one task's bundle was staged."""
 
-    scope: Scope
-    registry: Registry
-    image: str
-    staging: "Callable[[AdminClient], StagingArea]"
-    """The area for bundles, its calls counted by the client that is given."""
-    data: "DataAccess | None" = None
-    """Where constants of workflows and defaults of launch plans are put that need a file."""
-    local_roots: "tuple[Path, ...]" = ()
-    """Folders whose modules are shipped with the code."""
-    bundles: str = ""
-    """URI of the area where it is a folder of this machine, or of an image."""
-    staged_at: str = ""
-    """URI of the area where this process reaches it itself. There bundles of what is registered already
-    are looked at too, and what is missing or damaged is staged anew: looking costs no call of FlyteAdmin."""
-    keep: "Keep | None" = None
-    """Remembers, beside the entities, from which Python they are registered: the local backend runs
-    them with that one."""
-    objects: "StoredObjects | None" = None
-    """Looks at what is staged anywhere, when it is asked for; `None` where nothing is uploaded."""
+    index_uri: str
+    sent_bytes: int
+
+
+class _Outlook(NamedTuple):
+    """What will be said of an entity when it is registered."""
+
+    state: str
+    """`NEW` or `CHANGED`."""
+    why: str
 
 
 def register(
@@ -91,53 +68,33 @@ def register(
     dry_run: bool = False,
     restage: bool = False,
 ) -> Registration:
-    """Register the entities and all they refer to; say what was new, changed and unchanged, and why.
+    """Register the entities and all they refer to; return what was new, changed and unchanged, and why.
 
     Args:
-        client: The FlyteAdmin.
+        client: Calls FlyteAdmin. The calls of this registration are counted.
         place: Scope, types, image and staging.
         entities: Tasks, workflows, launch plans.
-        on_progress: Called with each entity when its fate is known.
+        on_progress: Called with each entity when its state is known.
         on_upload: Called with how far the uploads are.
-        dry_run: Only say what would be done. Problems are in the answer, and not raised.
-        restage: Look also at the staged code of what is registered already, wherever it is, and stage
-            again what is missing or damaged. It costs a question an object.
+        dry_run: Send nothing; return what would be done. Problems are in the answer, and not raised.
+        restage: Look also at the staged code of registered tasks, in whatever store it is, and stage
+            again what is missing or damaged. This costs one request for each object.
 
     Raises:
         RegistrationFailed: something does not compile or cannot be packed, and nothing was sent; or
-            FlyteAdmin refused an entity. It names every problem.
+            FlyteAdmin refused an entity. The error has every problem.
         RemoteError: FlyteAdmin cannot be reached.
-        StorageError: the bundle cannot be staged.
-        KeyboardInterrupt: the person interrupted; what is registered by then is whole.
+        StorageError: a bundle cannot be staged.
+        KeyboardInterrupt: the person interrupted; every entity that is registered by then is complete.
     """
     run = _Run(client.metered(), place, on_progress, on_upload, restage=restage)
     try:
         return run.go(list(entities), dry_run)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            "The registration was interrupted. What is registered is whole; registering again goes on"
+            "The registration was interrupted. What is registered is complete; register again to go on"
             " with the rest."
         ) from None
-
-
-def drafts_for(
-    place: Place, entities: "Iterable[Entity]", lookup: "Lookup | None" = None
-) -> "list[Draft]":
-    """Entities of the SDK, packed, and specs, with all they use, as they would be registered at `place`.
-
-    Raises:
-        CompileFailed: workflows use each other in a circle, or two entities share a name.
-    """
-    packer = Packer(scope=place.scope, registry=place.registry, local_roots=place.local_roots)
-    lane = Drafts(
-        place.scope,
-        place.registry,
-        image=place.image,
-        data=place.data,
-        pack=packer.pack,
-        lookup=lookup,
-    )
-    return lane.of(entities)
 
 
 class _Run:
@@ -155,13 +112,18 @@ class _Run:
         self._client = client
         self._place = place
         self._restages = restage
-        self._tell = on_progress or (lambda entity: None)
+        self._report = on_progress or (lambda entity: None)
         self._on_upload = on_upload
         self._started = time.perf_counter()
-        self._fates: dict[tuple[str, str], RegisteredEntity] = {}
-        self._order: list[tuple[str, str]] = []
+        self._settled: dict[Key, RegisteredEntity] = {}
+        self._order: list[Key] = []
 
     def go(self, entities: "list[Entity]", dry_run: bool) -> Registration:
+        """Carry out the registration; see `register`.
+
+        Raises:
+            RegistrationFailed: there are problems.
+        """
         drafts = self._draft(entities)
         self._order = [draft.key for draft in drafts]
         problems = all_problems(drafts)
@@ -172,67 +134,28 @@ class _Run:
             if dry_run:
                 return self._registration()
             raise _failed(problems, "Nothing was registered: these problems come first.")
-        # Whether a version that its author gave has this content, FlyteAdmin says when it is sent.
+        # A version that its author gave may be registered with other content, and a list of names and
+        # versions does not show that. So such an entity is sent, and FlyteAdmin compares.
         asked = drafts if dry_run else [draft for draft in drafts if not draft.pinned]
         there = by_place(registered.existing, self._client, [draft.id for draft in asked])
         missing = [draft for draft in drafts if draft.id not in there]
         outlook = self._outlook(missing) if missing else {}
-        known = [draft for draft in drafts if self._can_mend(draft, there)]
-        sent = {} if dry_run else self._stage([*missing, *known])
+        # Registered tasks are staged again with the new ones: a whole object is not sent twice.
+        restaged = [draft for draft in drafts if self._is_restaged_equal(draft, there)]
+        staged = {} if dry_run else self._stage([*missing, *restaged])
         if self._place.keep is not None and not dry_run:
-            self._place.keep(self._client, _tasks_with_bundles(drafts, sent, there))
-        looked = self._look(drafts, there, dry_run)
-        self._settle_unchanged(drafts, missing, sent, looked)
+            self._place.keep(self._client, _tasks_with_bundles(drafts, staged, there))
+        outcomes = self._restage(drafts, there, dry_run)
+        self._settle_unchanged(drafts, missing, staged, outcomes)
         if dry_run:
             for draft in missing:
-                self._settle(draft, *outlook[draft.key])
+                self._settle(draft, outlook[draft.key].state, outlook[draft.key].why)
         else:
-            self._create(missing, outlook, sent)
-            lasting = [found.problem for found in looked.values() if found.problem is not None]
+            self._create(missing, outlook, staged)
+            lasting = [found.problem for found in outcomes.values() if found.problem is not None]
             if lasting:
                 raise _failed(lasting, "Some of the staged code is damaged.")
         return self._registration()
-
-    def _look(
-        self, drafts: "list[Draft]", there: "Mapping[Identifier, Any]", dry_run: bool
-    ) -> "dict[Identifier, Looked]":
-        """What became of the bundles of registered tasks, where that is asked for."""
-        objects = self._place.objects
-        if not self._restages or objects is None:
-            return {}
-        area = self._place.staging(self._client)
-        return restage(drafts, there, objects, area, dry_run=dry_run)
-
-    def _can_mend(self, draft: Draft, there: "Mapping[Identifier, Any]") -> bool:
-        """Whether staging a registered task again writes the very bytes that its template names.
-
-        Equal fingerprints may come with other bytes, e.g. of lines that moved.
-        """
-        if draft.packed is None or draft.id not in there or not self._place.staged_at:
-            return False
-        planned = planned_index(draft.packed, self._place.staged_at)
-        return planned in there[draft.id].closure.compiled_task.template.container.args
-
-    def _settle_unchanged(
-        self,
-        drafts: "list[Draft]",
-        missing: "list[Draft]",
-        sent: "dict[str, tuple[str, int]]",
-        looked: "Mapping[Identifier, Looked]",
-    ) -> None:
-        new = {draft.key for draft in missing}
-        for draft in drafts:
-            if draft.key in new:
-                continue
-            same = SAME if draft.id.resource_type == TASK else SAME_CONTENT
-            found = looked.get(draft.id, Looked())
-            if found.problem is not None:
-                self._settle(draft, FAILED, found.problem.message, (found.problem,))
-                continue
-            size = sent.get(draft.packed.name, ("", 0))[1] if draft.packed else 0
-            size += found.sent_bytes
-            mended = size or found.is_damaged
-            self._settle(draft, UNCHANGED, f"{same}; {MENDED}" if mended else same, uploaded=size)
 
     def _draft(self, entities: "list[Entity]") -> "list[Draft]":
         try:
@@ -240,72 +163,115 @@ class _Run:
         except CompileFailed as error:
             raise _failed(error.problems, "Nothing was registered.") from error
 
-    def _outlook(self, missing: "Sequence[Draft]") -> "Outlook":
-        """State and reason of what is not registered yet."""
+    def _outlook(self, missing: "Sequence[Draft]") -> "dict[Key, _Outlook]":
+        """Return state and reason of every entity that is not registered yet."""
         before = by_place(registered.latest, self._client, [draft.id for draft in missing])
         known = [
             draft for draft in missing if draft.id.resource_type == WORKFLOW and draft.key in before
         ]
+        # FlyteAdmin's lists leave out the templates of workflows.
         requests = [ObjectGetRequest(id=before[draft.key].id) for draft in known]
         templates = {}
         for draft, answer in zip(
             known, self._client.call_all("GetWorkflow", requests), strict=True
         ):
-            if not isinstance(answer, RemoteError):
+            if not isinstance(answer, RemoteError):  # a refusal only makes the reason less exact
                 templates[draft.key] = answer.closure.compiled_workflow.primary.template
         outlook = {}
         for draft in missing:
             old = before.get(draft.key)
             reason = why(draft, old, templates.get(draft.key))
-            outlook[draft.key] = (NEW if old is None else CHANGED, reason)
+            outlook[draft.key] = _Outlook(NEW if old is None else CHANGED, reason)
         return outlook
 
-    def _create(
-        self,
-        missing: "Sequence[Draft]",
-        outlook: "Outlook",
-        sent: "dict[str, tuple[str, int]]",
-    ) -> None:
-        missing = [with_index(d, sent[d.packed.name][0]) if d.packed else d for d in missing]
-        failed: set[Identifier] = set()
-        problems: list[Problem] = []
-        for batch in _batches(missing):
-            ready = []
-            for draft in batch:
-                if _depends_on(draft, failed):
-                    self._settle_dependent(draft, failed)
-                else:
-                    ready.append(draft)
-            calls = [_creation(draft) for draft in ready]
-            names = [f"Registering {draft.id.name}" for draft in ready]
-            answers = self._client.call_each(calls, doing=names)
-            for draft, answer in zip(ready, answers, strict=True):
-                problem = _refusal(draft, answer)
-                if problem is None and draft.pinned and isinstance(answer, RemoteError):
-                    self._settle(draft, UNCHANGED, SAME_CONTENT)
-                elif problem is None:
-                    state, reason = outlook[draft.key]
-                    size = sent[draft.packed.name][1] if draft.packed else 0
-                    self._settle(draft, state, reason, uploaded=size)
-                else:
-                    failed.add(draft.id)
-                    problems.append(problem)
-                    self._settle(draft, FAILED, problem.message, (problem,))
-        if problems:
-            raise _failed(problems, f"{len(failed)} of {len(self._order)} were not registered.")
+    def _is_restaged_equal(self, draft: Draft, there: "Mapping[Identifier, Any]") -> bool:
+        """Return whether staging this registered task again writes the very bytes its template names.
 
-    def _settle_dependent(self, draft: Draft, failed: "set[Identifier]") -> None:
-        failed.add(draft.id)
-        self._settle(draft, FAILED, "what it uses could not be registered")
+        Code with an equal fingerprint may be packed to other bytes, for example when lines moved. Its
+        bundle would get another index, which no registered template names.
+        """
+        if draft.packed is None or draft.id not in there or not self._place.staged_at:
+            return False
+        planned = planned_index(draft.packed, self._place.staged_at)
+        return planned in _arguments(there[draft.id])
 
-    def _stage(self, drafts: "Sequence[Draft]") -> "dict[str, tuple[str, int]]":
-        # A task and the maps over it are one bundle.
+    def _stage(self, drafts: "Sequence[Draft]") -> "dict[str, _StagedBundle]":
+        """Stage the bundles of the drafts; return where each is, by the name of its task."""
+        # A task and the maps over it share one bundle.
         packed = {draft.packed.name: draft.packed for draft in drafts if draft.packed is not None}
         if not packed:
             return {}
         area = self._place.staging(self._client)
         staged = stage(list(packed.values()), area, on_progress=self._on_upload)
-        return {item.task_name: (item.index_uri, item.sent_bytes) for item in staged}
+        return {item.task_name: _StagedBundle(item.index_uri, item.sent_bytes) for item in staged}
+
+    def _restage(
+        self, drafts: "list[Draft]", there: "Mapping[Identifier, Any]", dry_run: bool
+    ) -> "dict[Identifier, RestageOutcome]":
+        """Look at the bundles of registered tasks, when the caller asked for it; repair what is damaged."""
+        objects = self._place.objects
+        if not self._restages or objects is None:
+            return {}
+        area = self._place.staging(self._client)
+        return restage(drafts, there, objects, area, dry_run=dry_run)
+
+    def _settle_unchanged(
+        self,
+        drafts: "list[Draft]",
+        missing: "list[Draft]",
+        staged: "dict[str, _StagedBundle]",
+        outcomes: "Mapping[Identifier, RestageOutcome]",
+    ) -> None:
+        """Report every entity that is registered already."""
+        new = {draft.key for draft in missing}
+        for draft in drafts:
+            if draft.key in new:
+                continue
+            same = SAME if draft.id.resource_type == TASK else SAME_CONTENT
+            found = outcomes.get(draft.id, RestageOutcome())
+            if found.problem is not None:
+                self._settle(draft, FAILED, found.problem.message, (found.problem,))
+                continue
+            size = found.sent_bytes
+            if draft.packed is not None and draft.packed.name in staged:
+                size += staged[draft.packed.name].sent_bytes
+            # Bytes were sent for a registered task only because they were missing or damaged.
+            reason = f"{same}; {RESTAGED}" if size or found.is_damaged else same
+            self._settle(draft, UNCHANGED, reason, uploaded=size)
+
+    def _create(
+        self,
+        missing: "Sequence[Draft]",
+        outlook: "Mapping[Key, _Outlook]",
+        staged: "Mapping[str, _StagedBundle]",
+    ) -> None:
+        """Create what is missing on FlyteAdmin; report each entity.
+
+        Raises:
+            RegistrationFailed: FlyteAdmin refused at least one entity.
+        """
+        complete = [
+            with_index(draft, staged[draft.packed.name].index_uri) if draft.packed else draft
+            for draft in missing
+        ]
+        problems: list[Problem] = []
+        not_registered = 0
+        for draft, outcome, problem in create(self._client, complete):
+            if problem is not None:
+                not_registered += 1
+                problems.append(problem)
+                self._settle(draft, FAILED, problem.message, (problem,))
+            elif outcome == BLOCKED:
+                not_registered += 1
+                self._settle(draft, FAILED, "what it uses could not be registered")
+            elif outcome == EXISTED and draft.pinned:
+                self._settle(draft, UNCHANGED, SAME_CONTENT)
+            else:
+                size = staged[draft.packed.name].sent_bytes if draft.packed else 0
+                state, reason = outlook[draft.key]
+                self._settle(draft, state, reason, uploaded=size)
+        if problems:
+            raise _failed(problems, f"{not_registered} of {len(self._order)} were not registered.")
 
     def _settle(
         self,
@@ -316,6 +282,7 @@ class _Run:
         *,
         uploaded: int = 0,
     ) -> None:
+        """Record the state of an entity, and report it to the caller's listener."""
         packed = draft.packed
         entity = RegisteredEntity(
             id=draft.id,
@@ -326,11 +293,11 @@ class _Run:
             warnings=tuple(packed.warnings) if packed is not None else (),
             captured=tuple(packed.captured) if packed is not None else (),
         )
-        self._fates[draft.key] = entity
-        self._tell(entity)
+        self._settled[draft.key] = entity
+        self._report(entity)
 
     def _registration(self) -> Registration:
-        entities = tuple(self._fates[key] for key in self._order if key in self._fates)
+        entities = tuple(self._settled[key] for key in self._order if key in self._settled)
         return Registration(
             entities=entities,
             uploaded_bytes=sum(entity.uploaded_bytes for entity in entities),
@@ -341,69 +308,28 @@ class _Run:
 
 def _tasks_with_bundles(
     drafts: "Sequence[Draft]",
-    sent: "Mapping[str, tuple[str, int]]",
+    staged: "Mapping[str, _StagedBundle]",
     there: "Mapping[Identifier, Any]",
 ) -> "list[tuple[Identifier, str]]":
-    """The tasks, new ones and known ones; empty in place of the bundle of one that has none."""
+    """Return every task, new or known, with its bundle's index; with an empty text when it has no bundle."""
     found = []
     for draft in drafts:
         if draft.id.resource_type != TASK:
             continue
         bundle = ""
         if draft.packed is not None and draft.id in there:
-            arguments = there[draft.id].closure.compiled_task.template.container.args
+            # The registered template may name another bundle than the one that the code packs to now.
+            arguments = _arguments(there[draft.id])
             bundle = arguments[-1] if arguments else ""
         elif draft.packed is not None:
-            bundle = sent[draft.packed.name][0]
+            bundle = staged[draft.packed.name].index_uri
         found.append((draft.id, bundle))
     return found
 
 
-def _creation(draft: Draft) -> "tuple[str, Any]":
-    method, request = _REQUESTS[draft.id.resource_type]
-    return method, request(id=identifier_to_idl(draft.id), spec=draft.message)
-
-
-def _batches(drafts: "Sequence[Draft]") -> "Iterable[list[Draft]]":
-    """Runs of entities of one kind that do not refer to each other: each is sent at once."""
-    batch: list[Draft] = []
-    ids: set[Identifier] = set()
-    for draft in drafts:
-        if batch and (
-            batch[0].id.resource_type != draft.id.resource_type or _depends_on(draft, ids)
-        ):
-            yield batch
-            batch, ids = [], set()
-        batch.append(draft)
-        ids.add(draft.id)
-    if batch:
-        yield batch
-
-
-def _depends_on(draft: Draft, ids: "set[Identifier]") -> bool:
-    if not ids:
-        return False
-    return any(reference in ids for reference in draft.references)
-
-
-def _refusal(draft: Draft, answer: Any) -> "Problem | None":
-    if not isinstance(answer, RemoteError) or answer.code == "ALREADY_EXISTS":
-        return None
-    if answer.code in ("UNAVAILABLE", "UNAUTHENTICATED", "DEADLINE_EXCEEDED"):
-        raise answer  # not this entity's fault; the rest would fare the same
-    if answer.code == "INVALID_ARGUMENT" and "different structure already exists" in answer.message:
-        if draft.pinned:
-            return Problem(
-                "DifferentContent",
-                f"Version {draft.id.version} is registered already, with other content.",
-                hint="Give it another version, or none: then it follows from the content.",
-                location=draft.entity.location,
-                entity=draft.id.name,
-            )
-        # The version is the content's: another session has registered equal code since we looked,
-        # from a bundle of other bytes.
-        return None
-    return Problem(answer.code, answer.message, hint=answer.hint, entity=draft.id.name)
+def _arguments(task: Task) -> "Sequence[str]":
+    """Return the arguments of a registered task's container."""
+    return task.closure.compiled_task.template.container.args
 
 
 def _failed(problems: "Sequence[Problem]", message: str) -> RegistrationFailed:

@@ -1,8 +1,10 @@
-"""What FlyteAdmin has already, asked for many entities at once by filters.
+"""Ask FlyteAdmin what is registered already, for many entities at once, by filtered lists.
 
-One list call a resource type tells which of the wanted versions exist; another one tells the latest
-version of those that do not. Nothing is remembered between registrations.
-Source: flyteadmin `common/filters.go` (`value_in`), flyte-backend.md 1.9.
+One list call for each resource type finds which of the wanted versions exist (`existing`). Another one finds
+the latest version of the others (`latest`). Nothing is kept between registrations: another session may have
+registered or removed anything in the meantime.
+
+Source: flyteadmin `pkg/common/filters.go` (`eq`, `value_in`) at v1.16.8.
 """
 
 import re
@@ -23,15 +25,25 @@ from flyte_nb.client.fetching import LISTS
 from flyte_nb.wire.identifiers import identifier_to_idl
 
 _FILTERABLE = re.compile(r"[\w./:@\-]+")
-_AT_ONCE = 500  # names in one filter: some 20 kB, far below gRPC's limit
-_PAGES = 6  # of history; who has more versions than that is told less about why
+"""Names that a filter can have. FlyteAdmin's filters have no quotes, and split at `+`, `,`, `;` and `(`."""
+_AT_ONCE = 500
+"""Names in one filter. They have some 20 kB, far below gRPC's limit of 4 MB."""
+_PAGES = 6
+"""Pages of history that are read for the latest versions. A name that is not found in them is reported as
+new; only the reason that a person reads is wrong then."""
+_RESOURCE_TYPES = {field: resource_type for resource_type, (_, field, _) in LISTS.items()}
+"""Resource types by the field of a list's answer."""
 
 
 def existing(client: AdminClient, wanted: "Sequence[Identifier]") -> "dict[Identifier, Any]":
-    """Those of `wanted` that are registered: `Task`, `Workflow` or `LaunchPlan` by identifier.
+    """Return those of `wanted` that are registered: flyteidl's `Task`, `Workflow` or `LaunchPlan` by id.
+
+    Args:
+        client: Calls FlyteAdmin.
+        wanted: Identifiers with versions, all of one project and domain.
 
     Raises:
-        RemoteError: FlyteAdmin refused.
+        RemoteError: FlyteAdmin refused, or cannot be reached.
     """
     found: dict[Identifier, Any] = {}
     lists: list[_List] = []
@@ -47,22 +59,27 @@ def existing(client: AdminClient, wanted: "Sequence[Identifier]") -> "dict[Ident
                 item = _one(client, get_method, id)
                 if item is not None:
                     found[id] = item
+    # The filter takes names and versions separately, so a list may have a name in another one's version.
     by_name = {(id.resource_type, id.name, id.version): id for id in wanted}
     for field, item in _items(client, lists):
-        match = by_name.get((_resource_type(field), item.id.name, item.id.version))
+        match = by_name.get((_RESOURCE_TYPES[field], item.id.name, item.id.version))
         if match is not None:
             found[match] = item
     return found
 
 
 def latest(client: AdminClient, wanted: "Sequence[Identifier]") -> "dict[tuple[str, str], Any]":
-    """The newest registered version of each of these names, by resource type and name.
+    """Return the latest registered version of each of these names, by resource type and name.
 
-    Names that were never registered are missing; so are, rarely, names behind more history than is
-    read.
+    Names that were never registered are left out. So are names that filters cannot have, and, rarely,
+    names whose latest version comes after more history of the other names than is read.
+
+    Args:
+        client: Calls FlyteAdmin.
+        wanted: Identifiers, whose versions are ignored; all of one project and domain.
 
     Raises:
-        RemoteError: FlyteAdmin refused.
+        RemoteError: FlyteAdmin refused, or cannot be reached.
     """
     found: dict[tuple[str, str], Any] = {}
     lists = []
@@ -72,11 +89,12 @@ def latest(client: AdminClient, wanted: "Sequence[Identifier]") -> "dict[tuple[s
         plain = [id for id in ids if _FILTERABLE.fullmatch(id.name)]
         missing[field] = {id.name for id in plain}
         for some in _chunks(plain):
-            # A name that changed often has several rows before another one's first.
+            # The list is sorted by time, so a name that changed often has several rows before the first
+            # row of another. A quarter more rows than names is enough for most projects' first page.
             request = _request(some, versions=False, limit=max(20, len(some) + len(some) // 4))
             lists.append(_List(list_method, field, request))
     for field, item in _items(client, lists, lambda field: bool(missing[field]), pages=_PAGES):
-        found.setdefault((_resource_type(field), item.id.name), item)
+        found.setdefault((_RESOURCE_TYPES[field], item.id.name), item)  # the first is the newest
         missing[field].discard(item.id.name)
     return found
 
@@ -101,8 +119,11 @@ def _one_of(column: str, values: "Iterable[str]") -> str:
 
 
 class _List(NamedTuple):
+    """One list call, for its next page."""
+
     method: str
     field: str
+    """The field of the answer that has the items."""
     request: ResourceListRequest
 
 
@@ -113,7 +134,17 @@ def _items(
     *,
     pages: "int | None" = None,
 ) -> "Iterator[tuple[str, Any]]":
-    """Field and item of every list, page by page: all first pages at once, then all second ones."""
+    """Yield field and item of every list, page by page: all first pages at once, then all second ones.
+
+    Args:
+        client: Calls FlyteAdmin.
+        lists: The calls. Their requests are changed: they get the token of the next page.
+        is_wanted: Returns whether more pages of a field's list are needed.
+        pages: How many pages are read at most; `None` reads all.
+
+    Raises:
+        RemoteError: FlyteAdmin refused, or cannot be reached.
+    """
     while lists and pages != 0:
         calls = [(each.method, each.request) for each in lists]
         doing = ["Listing what is registered"] * len(calls)
@@ -132,6 +163,7 @@ def _items(
 
 
 def _one(client: AdminClient, get_method: str, id: Identifier) -> "Any | None":
+    """Return one registered entity; `None` when there is none."""
     try:
         return client.call(get_method, ObjectGetRequest(id=identifier_to_idl(id)))
     except RemoteError as error:
@@ -150,7 +182,3 @@ def _by_type(ids: "Iterable[Identifier]") -> "dict[str, list[Identifier]]":
 def _chunks(ids: "list[Identifier]") -> "Iterable[list[Identifier]]":
     for start in range(0, len(ids), _AT_ONCE):
         yield ids[start : start + _AT_ONCE]
-
-
-def _resource_type(field: str) -> str:
-    return {"tasks": "task", "workflows": "workflow", "launch_plans": "launch_plan"}[field]

@@ -1,6 +1,6 @@
-"""Entities as spec files, numbered as `pyflyte serialize` does: for flytectl, and for `flyte-nb register`.
+"""Write entities as spec files for flytectl and `flyte-nb register`, numbered as `pyflyte serialize` does.
 
-What a task's container loads is staged first; the files only name it. Equal code gives equal files.
+Bundles are staged first, because the files name them. Equal code gives equal files.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,19 +17,20 @@ from flyte_nb.bundle.stage import stage
 from flyte_nb.drafting.draft import Draft, all_problems, with_index
 from flyte_nb.drafting.specs.checks import expected_inputs
 from flyte_nb.drafting.specs.naming import references_of
-from flyte_nb.registering.register import Place, drafts_for
+from flyte_nb.registering.place import Place, drafts_for
 from flyte_nb.wire.identifiers import identifier_from_idl, identifier_to_idl
 
 _NUMBERS = {TASK: 1, WORKFLOW: 2, LAUNCH_PLAN: 3}
 
 
 class SpecFile(NamedTuple):
-    """One file to be."""
+    """The content of one spec file."""
 
     id: Identifier
     number: int
-    """1 a `TaskSpec`, 2 a `WorkflowSpec`, 3 a `LaunchPlan`."""
+    """The kind of message: 1 is a `TaskSpec`, 2 a `WorkflowSpec`, 3 a `LaunchPlan`."""
     data: bytes
+    """The serialized message."""
 
 
 def serialize(
@@ -40,18 +41,19 @@ def serialize(
     version: str = "",
     is_placed: bool = False,
 ) -> "list[SpecFile]":
-    """The entities and all they use as messages, in an order in which they can be registered.
+    """Return a spec file for each entity and all that they use, in an order in which they can be registered.
 
     Args:
-        place: names, types, image and folders.
-        entities: of the SDK, and specs.
-        area: where bundles are staged (`StagingArea`); it must be reachable from where tasks run.
-        version: of everything; by default each has the version of its content.
-        is_placed: whether the files name project and domain; otherwise who registers them does.
+        place: Names, types, image and folders.
+        entities: Entities of the SDK, and specs from files.
+        area: Where bundles are staged. Tasks must be able to read it where they run.
+        version: The version of every entity. When empty, each gets the version of its content.
+        is_placed: Whether the files name project and domain. If not, flytectl fills them in.
 
     Raises:
         CompileFailed: something does not compile, or cannot be packed; nothing was staged.
         StorageError: a bundle cannot be staged.
+        RemoteError: FlyteAdmin, which may sign URLs for staging, refused.
     """
     drafts = drafts_for(place, entities)
     problems = all_problems(drafts)
@@ -60,12 +62,14 @@ def serialize(
     own = {draft.id for draft in drafts}
 
     def renamed(id: Identifier) -> Identifier:
+        """Return an identifier as the files have it. Entities that are not written keep their version."""
         if version and id in own:
             id = id._replace(version=version)
         if not is_placed and (id.project, id.domain) == (place.scope.project, place.scope.domain):
             id = id._replace(project="", domain="")
         return id
 
+    # The index of a dynamic task names the launch plans that its body can start.
     packed = {
         task.name: task._replace(launch_plans=tuple(map(renamed, task.launch_plans)))
         for task in (draft.packed for draft in drafts)
@@ -92,6 +96,7 @@ def _file(
     renamed: "Callable[[Identifier], Identifier]",
     interfaces: "Mapping[Identifier, TypedInterface]",
 ) -> SpecFile:
+    """Return the file of one draft, with `renamed` applied to its own id and to every reference in it."""
     kind = draft.id.resource_type
     closure = _closure(draft.message, interfaces) if kind == LAUNCH_PLAN else None
     message = type(draft.message)()
@@ -112,9 +117,12 @@ def _file(
 def _closure(
     spec: LaunchPlanSpec, interfaces: "Mapping[Identifier, TypedInterface]"
 ) -> LaunchPlanClosure:
-    """What FlyteAdmin would work out of the plan. flytectl reads it from the file, and ends without it."""
+    """Return the closure that FlyteAdmin would compute for the launch plan.
+
+    flytectl reads it from the file, and crashes when a file has none.
+    """
     interface = interfaces.get(identifier_from_idl(spec.workflow_id))
-    if interface is None:  # of a workflow that is registered elsewhere
+    if interface is None:  # the workflow is not among the files, so its interface is not known
         return LaunchPlanClosure(
             expected_inputs=spec.default_inputs, expected_outputs=VariableMap()
         )

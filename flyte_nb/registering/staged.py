@@ -1,4 +1,7 @@
-"""Staged bundles, and which of them the registered tasks of a FlyteAdmin name, in every project."""
+"""List, verify and clean up staged bundles, knowing which of them a FlyteAdmin's registered tasks name.
+
+The tasks of all projects and domains are asked for: a staging area is shared by all of them.
+"""
 
 import re
 import time
@@ -7,6 +10,8 @@ from typing import Any
 
 from flyteidl.admin.common_pb2 import NamedEntityIdentifier, ResourceListRequest
 from flyteidl.admin.project_pb2 import ProjectListRequest
+from flyteidl.admin.task_pb2 import Task
+from flyteidl.core.tasks_pb2 import TaskTemplate
 
 from flyte_nb.api.ports import GRACE_S, BlobStore
 from flyte_nb.bundle.inventory import (
@@ -26,17 +31,18 @@ from flyte_nb.bundle.looking import look
 from flyte_nb.client.admin_client import AdminClient
 
 _INDEX = re.compile(r"\S*index-([0-9a-f]{64})\.json")
+"""The URI of an index in an argument of a container. Its name has the digest of the index."""
 _PAGE = 200
 
 
 class StagedBundles:
-    """The bundles at one or more locations, seen by what is registered.
+    """The bundles at one or more locations, and the registered tasks that need them.
 
     Args:
-        client: the FlyteAdmin whose tasks need them.
-        store: reads and removes objects, with this process's own credentials.
-        own: the location that belongs to FlyteAdmin, where it is a folder of this machine.
-        objects: looks at objects, also where this process has no credentials; default: `store`.
+        client: Calls the FlyteAdmin whose tasks need the bundles.
+        store: Reads and removes objects, with this process's own credentials.
+        own: The local backend's own location, when it is on this machine; else empty.
+        objects: Looks at objects, also where this process has no credentials; `None` uses `store`.
     """
 
     def __init__(
@@ -55,10 +61,10 @@ class StagedBundles:
         )
 
     def locations(self) -> "list[str]":
-        """The backend's own location, else the folders in which registered tasks have their indexes.
+        """Return the local backend's own location; else the folders of the indexes that tasks name, sorted.
 
         Raises:
-            RemoteError: FlyteAdmin cannot be reached or refused.
+            RemoteError: FlyteAdmin refused, or cannot be reached.
         """
         if self._own:
             return [self._own]
@@ -66,24 +72,29 @@ class StagedBundles:
         return sorted({uri.rpartition("/")[0] for _, uris in found for uri in uris})
 
     def referred(self) -> "dict[str, list[str]]":
-        """Who names which index: by the index's digest, `name (version)` of every such task.
+        """Return which registered tasks name which index: `name (version)` of each, by the index's digest.
 
         Raises:
-            RemoteError: FlyteAdmin cannot be reached or refused; then nothing is known.
+            RemoteError: FlyteAdmin refused, or cannot be reached.
         """
         return {digest: sorted(names) for digest, (names, _) in _found(self._client).items()}
 
     def held(self, location: str) -> Inventory:
-        """What lies at the location. Raises `StorageError`."""
+        """Return the inventory of a location: its indexes and objects.
+
+        Raises:
+            StorageError: the location cannot be listed.
+        """
         return inventory(self._store, location)
 
     def verify(self, *locations: str) -> "tuple[list[Damage], int]":
-        """Read every member again; what is damaged or missing, and how many objects are whole.
+        """Read every member and compare digests; return what is damaged, and how many objects are whole.
 
         Args:
-            *locations: folders of bundles, or single indexes; default: `locations()`.
+            *locations: Folders of bundles, or URIs of single indexes. Without any, `locations()`.
 
         Raises:
+            RemoteError: FlyteAdmin refused, or cannot be reached.
             StorageError: a location cannot be listed.
         """
         indexes: list[StoredIndex] = []
@@ -95,37 +106,49 @@ class StagedBundles:
         return verify(self._store, indexes)
 
     def check(self, *index_uris: str) -> "tuple[list[Damage], int]":
-        """Look whether bundles are there in full length; return what is not, and how many objects are.
+        """Check the sizes of all objects of bundles; return what is damaged, and how many objects are whole.
 
-        No member is read, and no credentials for the store are needed where FlyteAdmin signs URLs.
+        Indexes are read, and members are not. Where FlyteAdmin signs URLs, no credentials are needed.
 
         Args:
-            *index_uris: single indexes; default: those that registered tasks name.
+            *index_uris: URIs of single indexes. Without any, those that registered tasks name.
 
         Raises:
-            RemoteError: FlyteAdmin cannot be reached, or signs no URLs.
-            StorageError: a store does not say what lies there.
+            RemoteError: FlyteAdmin refused, cannot be reached, or signs no URLs.
+            StorageError: a store does not say whether an object is there.
         """
         named = index_uris or sorted({u for _, uris in _found(self._client).values() for u in uris})
         return look(self._objects, named)
 
     def plan(self, location: str, *, min_age_s: float = GRACE_S) -> Plan:
-        """What no registered task needs; nothing is removed.
+        """Return what no registered task needs. Nothing is removed.
+
+        Args:
+            location: A folder of bundles.
+            min_age_s: Objects that were written or used within this many seconds are kept.
 
         Raises:
-            BundleError: an index that stays cannot be read, so that what it needs is not known.
-            RemoteError: FlyteAdmin cannot be asked.
+            BundleError: an index that stays cannot be read, so it is not known what it needs.
+            RemoteError: FlyteAdmin refused, or cannot be reached.
+            StorageError: the location cannot be listed.
         """
-        held = self.held(location)  # first: who registers after it is asked about after it
+        # The order matters. A bundle that is registered between the two steps is missing from the
+        # inventory, and so it is not planned for removal.
+        held = self.held(location)
         return plan(held, self.referred(), now_s=time.time(), min_age_s=min_age_s)
 
     def collect(self, location: str, planned: Plan) -> "list[Removal]":
-        """Remove what was planned, but for what came to be needed or was used since."""
+        """Remove what was planned, except what a task needs by now or what was used since.
+
+        Raises:
+            RemoteError: FlyteAdmin refused, or cannot be reached; nothing was removed.
+            StorageError: the location cannot be listed.
+        """
         return collect(self._store, planned, location, self.referred())
 
 
-def index_uri_in(task: Any) -> str:
-    """Return where the bundle's index of a registered task is; an empty text when it has none."""
+def index_uri_in(task: Task) -> str:
+    """Return the URI of a registered task's index; empty when the task has no bundle."""
     for argument in _arguments(task.closure.compiled_task.template):
         match = _INDEX.search(argument)
         if match is not None:
@@ -134,6 +157,7 @@ def index_uri_in(task: Any) -> str:
 
 
 def _found(client: AdminClient) -> "dict[str, tuple[list[str], set[str]]]":
+    """Return the indexes that registered tasks name: by digest, the tasks' names and the indexes' URIs."""
     found: dict[str, tuple[list[str], set[str]]] = {}
     for task in _tasks(client):
         for argument in _arguments(task.closure.compiled_task.template):
@@ -145,7 +169,8 @@ def _found(client: AdminClient) -> "dict[str, tuple[list[str], set[str]]]":
     return found
 
 
-def _arguments(template: Any) -> "Iterator[str]":
+def _arguments(template: TaskTemplate) -> "Iterator[str]":
+    """Yield commands and arguments of a task's container, and of every container of its pod."""
     yield from template.container.command
     yield from template.container.args
     if template.HasField("k8s_pod"):
@@ -155,8 +180,8 @@ def _arguments(template: Any) -> "Iterator[str]":
                     yield item.string_value
 
 
-def _tasks(client: AdminClient) -> "Iterator[Any]":
-    """Every version of every registered task."""
+def _tasks(client: AdminClient) -> "Iterator[Task]":
+    """Yield every version of every registered task, in all projects and domains."""
     for project in _paged(client, "ListProjects", ProjectListRequest(limit=_PAGE), "projects"):
         for domain in project.domains:
             place = NamedEntityIdentifier(project=project.id, domain=domain.id)
@@ -164,7 +189,13 @@ def _tasks(client: AdminClient) -> "Iterator[Any]":
             yield from _paged(client, "ListTasks", request, "tasks")
 
 
-def _paged(client: AdminClient, method: str, request: Any, field: str) -> "Iterator[Any]":
+def _paged(
+    client: AdminClient,
+    method: str,
+    request: "ProjectListRequest | ResourceListRequest",
+    field: str,
+) -> "Iterator[Any]":
+    """Yield the items of all pages of a list. `field` is the field of the answer that has them."""
     while True:
         page = client.call(method, request)
         items = getattr(page, field)

@@ -1,9 +1,14 @@
-"""What registration did, as values. Displays, widgets and commands show these."""
+"""Values that say what a registration did. Displays, widgets and commands show these."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from flyte_nb.api.identifiers import Identifier
 from flyte_nb.api.problems import Problem
+
+if TYPE_CHECKING:
+    from flyte_nb.bundle.pack import (
+        Captured,
+    )  # loads cloudpickle, which showing values does not need
 
 NEW = "new"
 CHANGED = "changed"
@@ -16,19 +21,19 @@ class RegisteredEntity(NamedTuple):
 
     id: Identifier
     state: str
-    """`new`, `changed` (the name was known in another version), `unchanged` or `failed`."""
+    """`new`, `changed` (another version of the name was registered), `unchanged` or `failed`."""
     why: str
-    """In words: `first time`, `helper features() changed`, `same fingerprint as what is registered`."""
+    """In words, e.g. `first time`, `helper features() changed`, `same fingerprint as what is registered`."""
     uploaded_bytes: int = 0
     problems: "tuple[Problem, ...]" = ()
     warnings: "tuple[str, ...]" = ()
-    """What is worth a look in a task's code: big things it captured, names that look like secrets."""
-    captured: "tuple[Any, ...]" = ()
-    """What a task's function takes along: `bundle.pack.Captured` values."""
+    """What an author should look at in a task's code: large captured values, names that look like secrets."""
+    captured: "tuple[Captured, ...]" = ()
+    """The parts of the code that travel with a task."""
 
     @property
     def why_beside_problems(self) -> str:
-        """Why it is in its state, for a row above its problems: what they say is not repeated."""
+        """Return why it is in its state, without repeating the problems that are listed below it."""
         if self.problems and self.why == self.problems[0].message:
             count = len(self.problems)
             return "1 problem" if count == 1 else f"{count} problems"
@@ -46,5 +51,5 @@ class Registration(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed."""
+        """Return whether no entity failed."""
         return all(entity.state != FAILED for entity in self.entities)

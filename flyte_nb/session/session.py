@@ -36,9 +36,10 @@ if TYPE_CHECKING:
     from flyte_nb.executions.views import ExecutionView
     from flyte_nb.graph.picture import GraphPicture
     from flyte_nb.registering.bundle_view import Bundle
-    from flyte_nb.registering.places import Baked
-    from flyte_nb.registering.register import EntityListener, Place, UploadListener
+    from flyte_nb.registering.place import Place
+    from flyte_nb.registering.register import EntityListener, UploadListener
     from flyte_nb.registering.staged import StagedBundles
+    from flyte_nb.registering.staging_places import Baked
     from flyte_nb.registering.views import Registration
     from flyte_nb.session.local_runner import LocalRunner
 
@@ -249,7 +250,7 @@ class Session:
 
     def versioned(self, entity: "Entity") -> "list[Draft]":
         """The entity and all it uses as they would be registered. Sends nothing."""
-        from flyte_nb.registering.register import drafts_for
+        from flyte_nb.registering.place import drafts_for
 
         return drafts_for(self._place([entity]), [entity])
 
@@ -314,7 +315,7 @@ class Session:
 
     def _shared(self) -> "Context":
         from flyte_nb.executions.execution import Context
-        from flyte_nb.registering.places import data_for
+        from flyte_nb.registering.staging_places import data_for
 
         with self._lock:
             if self._context is None:
@@ -325,7 +326,7 @@ class Session:
             return self._context
 
     def _place(self, entities: "list[Entity]") -> "Place":
-        from flyte_nb.registering.places import place_for
+        from flyte_nb.registering.staging_places import place_for
 
         data, roots = self._shared().data, self._here.roots(entities)
         root = self._backend.storage_root if self._backend is not None else ""

@@ -19,7 +19,7 @@ from flyte_nb.bundle.retrying import Retrying
 from flyte_nb.client import signed
 from flyte_nb.client.data import KernelData
 from flyte_nb.client.uploads import Uploads, UploadStaging
-from flyte_nb.registering.places import data_for
+from flyte_nb.registering.staging_places import data_for
 from flyte_nb.storage import open_stores
 from flyte_nb.storage.memory import MemoryStore
 from flyte_nb.testing.backend import backend, in_process_calls  # noqa: F401

@@ -12,7 +12,7 @@ from flyte_nb.__main__ import main
 from flyte_nb.admin import daemon
 from flyte_nb.api import index as index_of
 from flyte_nb.api.errors import UsageError
-from flyte_nb.registering.places import Baked
+from flyte_nb.registering.staging_places import Baked
 from flyte_nb.types.registry import default_registry
 from flyte_nb.wire.literal_bytes import literal_map_from_bytes, literal_map_to_bytes
 

@@ -183,7 +183,7 @@ def test_code_that_packs_to_other_bytes_is_not_put_in_the_place_of_what_is_damag
         "unchanged"
     }
     del cluster.bucket.objects[victim]
-    with pytest.raises(RegistrationFailed, match="not byte for byte"):
+    with pytest.raises(RegistrationFailed, match="packs to other bytes"):
         cluster.register(moved["both"], restage=True)
     cluster.register(cells["both"], restage=True)
     assert victim in cluster.bucket.objects

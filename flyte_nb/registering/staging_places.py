@@ -1,4 +1,9 @@
-"""Where a session puts bundles and files: the local backend's folder, else FlyteAdmin's storage."""
+"""Choose where a session stores bundles and files.
+
+`FLYTE_NB_STAGING` names a folder of any store. Without it, the local backend's object folder is used when it
+is on this machine, and FlyteAdmin's own storage through signed URLs otherwise. `Baked` writes bundles to a
+local folder that is copied into a container image.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +17,7 @@ from flyte_nb.client.admin_client import AdminClient
 from flyte_nb.client.data import KernelData
 from flyte_nb.client.uploads import Uploads, UploadStaging
 from flyte_nb.drafting.versions import python_minor
-from flyte_nb.registering.register import Place
+from flyte_nb.registering.place import Place
 from flyte_nb.storage import open_stores
 from flyte_nb.storage.directory import DirectoryStaging
 from flyte_nb.types.registry import Registry
@@ -20,11 +25,12 @@ from flyte_nb.types.registry import Registry
 IMAGE = "ghcr.io/flyte-nb/flyte-nb:py{python}-{version}"
 """The release's image, for tasks that name none. The local backend runs no images."""
 
-
 BAKED_AT = "/opt/flyte_nb/bundles"
+"""Where bundles are in an image, unless the author names another path."""
 
 STAGING = "FLYTE_NB_STAGING"
-"""URI of a folder (`s3://bucket/flyte`, …) for bundles and files, of whoever has its credentials."""
+"""The variable with the URI of a folder (`s3://bucket/flyte`, …) for bundles and files. This process needs
+credentials for it."""
 
 
 def data_for(
@@ -36,15 +42,18 @@ def data_for(
     env: "Mapping[str, str]",
     roots: "Callable[[], Sequence[Path]]" = tuple,
 ) -> KernelData:
-    """How the kernel moves files.
+    """Return the access to files for a kernel.
 
     Args:
-        client: The FlyteAdmin.
-        project: Where uploads through it go.
-        domain: The same.
+        client: The FlyteAdmin that signs URLs.
+        project: The project that uploads through FlyteAdmin belong to.
+        domain: The domain that uploads through FlyteAdmin belong to.
         root: URI of the local backend's object folder; empty when it is not on this machine.
-        env: `FLYTE_NB_STAGING` takes the place of both.
-        roots: Folders, as they are now, whose modules come with pickled values that need them.
+        env: The environment. `FLYTE_NB_STAGING` wins over `root` and over FlyteAdmin's storage.
+        roots: Returns the folders whose modules travel with pickled values that need them.
+
+    Raises:
+        UsageError: `FLYTE_NB_STAGING` is no URI.
     """
     uploads = Uploads(client, project=project, domain=domain)
     folder = _staging(env) or root
@@ -57,7 +66,7 @@ def data_for(
 
 
 def _staging(env: "Mapping[str, str]") -> str:
-    """The folder that a person named.
+    """Return the folder that a person named in `FLYTE_NB_STAGING`; empty without one.
 
     Raises:
         UsageError: it is no URI.
@@ -77,19 +86,23 @@ def place_for(
     root: str,
     roots: "Sequence[Path]",
 ) -> Place:
-    """Where and how to register.
+    """Return where and how a session registers.
 
     Args:
         scope: Project, domain and the notebook's name.
-        registry: The types.
-        env: `FLYTE_INTERNAL_IMAGE` is read from it, as flytekit does, and `FLYTE_NB_STAGING`.
-        data: Uploads constants that need a file.
+        registry: The codecs of all types.
+        env: The environment. `FLYTE_INTERNAL_IMAGE` names the image, as for flytekit;
+            `FLYTE_NB_STAGING` names the folder for bundles.
+        data: Stores constants that need a file.
         root: URI of the local backend's object folder; empty when it is not on this machine.
-        roots: Folders whose modules are shipped: the notebook's, those of registered modules.
+        roots: Folders whose modules travel: the notebook's, and those of registered modules.
+
+    Raises:
+        UsageError: `FLYTE_NB_STAGING` is no URI.
     """
     folder = _staging(env) or root
-    # Values of the local backend lie at plain paths. Indexes are named by URIs, as they always were:
-    # what is registered already names them so, and is mended by registering it again.
+    # The local backend stores values at plain paths, but indexes are named by URIs, because registered
+    # templates name them so. Another spelling would make every staged index look like a new one.
     bundles = f"{_as_uri(folder)}/bundles" if folder else ""
 
     def staging(client: AdminClient) -> StagingArea:
@@ -115,23 +128,25 @@ def place_for(
 
 
 def _as_uri(folder: str) -> str:
+    """Return the URI of a folder that is given by its path or its URI."""
     return f"file://{folder}" if folder.startswith("/") else folder
 
 
 class Baked(NamedTuple):
-    """Bundles that travel inside an image: written to a folder now, found by tasks in the image.
+    """Bundles that travel inside a container image.
 
-    Nothing is uploaded, and a task's container needs no access to a bucket to load its code. Each
-    image gets a tag of its own; the image's name is `FLYTE_INTERNAL_IMAGE` or the task's option.
+    They are written to a local folder, which the author copies into the image. Nothing is uploaded, and
+    a task's container needs no access to a bucket to load its code. Each image needs a tag of its own;
+    the image's name is `FLYTE_INTERNAL_IMAGE` or the task's option.
     """
 
     folder: Path
-    """Where they are written, to be copied into the image. Grows; what is there is kept."""
+    """The local folder. Bundles are added to it, and nothing is removed."""
     at: str = BAKED_AT
-    """Their absolute path in the image."""
+    """The absolute path that the folder gets in the image."""
 
     def instead_of(self, place: Place) -> Place:
-        """`place` with its bundles baked.
+        """Return `place` with its staging area replaced by these baked bundles.
 
         Raises:
             UsageError: `at` is no absolute path.
