@@ -36,8 +36,8 @@ def _read_inputs(options: argparse.Namespace, session: "Session") -> "dict[str, 
         UsageError: an argument is no input, or an input is given twice.
         CompileFailed: texts are no values of their types; `problems` has every one.
     """
+    from flyte_nb.executions.field_text import Unreadable
     from flyte_nb.executions.inputs import wrong_names
-    from flyte_nb.executions.reading import Unreadable
     from flyte_nb.executions.written import value_of
 
     interface, defaults = session.interface(options.name)

@@ -69,8 +69,8 @@ def _write(
     entities: "Sequence[Entity]", scope: Scope, roots: "Sequence[Path]", wanted: "dict[str, Any]"
 ) -> "list[str]":
     from flyte_nb.client.data import KernelData
-    from flyte_nb.registering.staging_places import STAGING, place_for
     from flyte_nb.registering.serializing import serialize as serialized
+    from flyte_nb.registering.staging_places import STAGING, place_for
     from flyte_nb.storage import open_stores
     from flyte_nb.storage.directory import DirectoryStaging
     from flyte_nb.types.registry import default_registry

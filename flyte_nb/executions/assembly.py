@@ -1,16 +1,17 @@
-"""flyteidl's Execution, NodeExecution and TaskExecution messages put together to one view.
+"""Put flyteidl's `Execution`, `NodeExecution` and `TaskExecution` messages together to one view.
 
-`Assembly` takes messages in any order, whole and repeatedly, and gives the view as it stands. A message
-that is older than what is known (a list answered late) changes nothing.
+`Assembly` takes messages in any order, each as often as it comes, and gives the view as it stands. It needs
+no more than that, because every message is complete: it replaces the one before it about the same thing. A
+message that is older than the known one, for example from a list that was answered late, changes nothing.
 """
 
 from datetime import datetime, timedelta, timezone
-from typing import Any
 
-from flyteidl.admin.execution_pb2 import Execution
-from flyteidl.admin.node_execution_pb2 import NodeExecution
-from flyteidl.admin.task_execution_pb2 import TaskExecution
+from flyteidl.admin.execution_pb2 import Execution, ExecutionClosure
+from flyteidl.admin.node_execution_pb2 import NodeExecution, NodeExecutionClosure
+from flyteidl.admin.task_execution_pb2 import TaskExecution, TaskExecutionClosure
 from flyteidl.core.catalog_pb2 import CatalogCacheStatus
+from flyteidl.core.execution_pb2 import ExecutionError
 from flyteidl.core.execution_pb2 import NodeExecution as NodePhases
 from flyteidl.core.execution_pb2 import TaskExecution as TaskPhases
 from flyteidl.core.execution_pb2 import WorkflowExecution as WorkflowPhases
@@ -24,25 +25,35 @@ from flyte_nb.executions.node_ids import parent_of
 from flyte_nb.executions.views import AttemptView, ExecutionView, LogLink, NodeView
 from flyte_nb.wire.identifiers import execution_id_from_idl, identifier_from_idl
 
+_Closure = ExecutionClosure | NodeExecutionClosure | TaskExecutionClosure
+
+_CACHE_HIT = "CACHE_HIT"
+_CACHE_DISABLED = "CACHE_DISABLED"
+
+_MAX_DEPTH = 64
+"""Levels of nodes inside nodes that are followed upwards. Messages may name parents in a circle."""
+
 
 class Assembly:
-    """All that is known of one execution. Not thread-safe: it belongs to one watcher."""
+    """All that is known of one execution. Not thread-safe: its owner holds a lock around every call."""
 
     def __init__(self, outline: "Outline | None" = None) -> None:
+        """Start with no messages. Without an outline, nodes are named by their ids."""
         self._outline = outline if outline is not None else Outline()
         self._execution: Execution | None = None
         self._nodes: dict[str, NodeExecution] = {}
         self._tasks: dict[str, dict[tuple[int, str], TaskExecution]] = {}
         self._parents: dict[str, str] = {}
+        # Most messages change one node of many. The views of the others are kept.
         self._views: dict[str, NodeView] = {}
 
     def describe(self, outline: Outline) -> None:
-        """Use this outline from now on."""
+        """Use this outline for the names and kinds of nodes from now on."""
         self._outline = outline
         self._views.clear()
 
     def apply(self, message: "Execution | NodeExecution | TaskExecution") -> None:
-        """Take in one message."""
+        """Take one message, unless it is older than the known one about the same thing."""
         if isinstance(message, Execution):
             if not _is_older(message, self._execution):
                 self._execution = message
@@ -52,13 +63,22 @@ class Assembly:
             self._apply_task(message)
 
     def place(self, node_id: str, parent_id: str) -> None:
-        """Record a node's parent as FlyteAdmin's list says it."""
+        """Record a node's parent, which a poller knows for certain: it lists the nodes of one parent.
+
+        Args:
+            node_id: The node.
+            parent_id: The parent's id; empty for a node at the top.
+        """
         if self._parents.get(node_id) != parent_id:
             self._parents[node_id] = parent_id
             self._views.pop(node_id, None)
 
     def view(self, serial: int) -> "ExecutionView | None":
-        """The execution as it stands; `None` before its own message has come."""
+        """Return the execution as it stands; `None` before its own message has come.
+
+        Args:
+            serial: The number of the view. A later view of the same execution has a higher one.
+        """
         execution = self._execution
         if execution is None:
             return None
@@ -85,12 +105,16 @@ class Assembly:
         )
 
     def attempts_wanted(self) -> "list[str]":
-        """Ids of task nodes whose attempts are not known to have ended."""
+        """Return the ids of the nodes whose attempts a poller has to read, because they may have changed.
+
+        Left out are nodes that have no attempts (parents, skipped nodes, nodes served from the cache, nodes
+        that have not started), and nodes that have ended with all their known attempts.
+        """
         wanted = []
         for node_id, node in self._nodes.items():
             tasks = self._tasks.get(node_id, {})
             phase = NodePhases.Phase.Name(node.closure.phase)
-            cached = self._node_view(node_id).cache_status == "CACHE_HIT"
+            cached = self._node_view(node_id).cache_status == _CACHE_HIT
             if node.metadata.is_parent_node or cached or phase in (QUEUED, SKIPPED):
                 continue
             settled = phase in ENDED and all(
@@ -101,16 +125,17 @@ class Assembly:
         return wanted
 
     def parents(self) -> "list[str]":
-        """Ids of nodes that have children."""
+        """Return the ids of the nodes that have children."""
         return [name for name, node in self._nodes.items() if node.metadata.is_parent_node]
 
     def node(self, node_id: str) -> "NodeExecution | None":
-        """The last message about that node."""
+        """Return the newest message about that node; `None` before one has come."""
         return self._nodes.get(node_id)
 
     def _apply_node(self, message: NodeExecution) -> None:
         node_id = message.id.node_id
         spec_node_id = message.metadata.spec_node_id or node_id
+        # People did not write these nodes, and nothing runs in them.
         if spec_node_id in ADDED_NODES or node_id in ADDED_NODES:
             return
         if _is_older(message, self._nodes.get(node_id)):
@@ -121,6 +146,8 @@ class Assembly:
     def _apply_task(self, message: TaskExecution) -> None:
         node_id = message.id.node_execution_id.node_id
         attempts = self._tasks.setdefault(node_id, {})
+        # Sorted by this key, attempts are in their order. Attempts of an array node's subtasks may have
+        # equal numbers, and other tasks.
         key = (message.id.retry_attempt, message.id.task_id.name)
         if not _is_older(message, attempts.get(key)):
             attempts[key] = message
@@ -154,7 +181,7 @@ class Assembly:
             kind=outline.kind,
             started_at=started,
             ended_at=_ended(closure, phase, started),
-            cache_status="" if cache_status == "CACHE_DISABLED" else cache_status,
+            cache_status="" if cache_status == _CACHE_DISABLED else cache_status,
             error=error_info(closure.error) if failed else None,
             attempts=tuple(attempt_view(task) for _, task in attempts),
             parent_id=self._parent(node_id),
@@ -162,6 +189,7 @@ class Assembly:
         )
 
     def _parent(self, node_id: str) -> str:
+        """Return the id of a node's parent; empty for a node at the top. It is kept: it never changes."""
         known = self._parents.get(node_id)
         if known is None:
             spec_node_id = self._nodes[node_id].metadata.spec_node_id or node_id
@@ -169,8 +197,9 @@ class Assembly:
         return known
 
     def _path(self, node_id: str) -> "tuple[str, ...]":
+        """Return the ids in the templates that lead to a node, outermost first, for `Outline.of`."""
         path: list[str] = []
-        while node_id in self._nodes and len(path) < 64:
+        while node_id in self._nodes and len(path) < _MAX_DEPTH:
             path.insert(0, self._nodes[node_id].metadata.spec_node_id or node_id)
             parent = self._parent(node_id)
             if not parent or parent == node_id:
@@ -180,7 +209,10 @@ class Assembly:
 
 
 def attempt_view(task: TaskExecution) -> AttemptView:
-    """One attempt as a person sees it."""
+    """Return the view of one attempt.
+
+    The local backend reports processor time and memory in `custom_info`; other backends do not.
+    """
     closure = task.closure
     phase = TaskPhases.Phase.Name(closure.phase)
     started = _moment(closure, "started_at")
@@ -201,26 +233,29 @@ def attempt_view(task: TaskExecution) -> AttemptView:
     )
 
 
-def error_info(error: Any) -> ErrorInfo:
-    """A flyteidl `core.ExecutionError` as a value."""
+def error_info(error: ExecutionError) -> ErrorInfo:
+    """Return the value for flyteidl's `ExecutionError`."""
     return ErrorInfo(error.code, error.message, type(error).ErrorKind.Name(error.kind))
 
 
-def _abort_cause(closure: Any) -> str:
+def _abort_cause(closure: ExecutionClosure) -> str:
+    """Return why a person aborted the execution; empty otherwise. Older FlyteAdmins send only the text."""
     which = closure.WhichOneof("output_result")
     if which == "abort_metadata":
         return str(closure.abort_metadata.cause)
     return str(closure.abort_cause) if which == "abort_cause" else ""
 
 
-def _moment(closure: Any, field: str) -> "datetime | None":
+def _moment(closure: _Closure, field: str) -> "datetime | None":
+    """Return a timestamp of a closure, in UTC; `None` when it is not set."""
     if not closure.HasField(field):
         return None
     stamp: Timestamp = getattr(closure, field)
     return stamp.ToDatetime(tzinfo=timezone.utc)
 
 
-def _ended(closure: Any, phase: str, started: "datetime | None") -> "datetime | None":
+def _ended(closure: _Closure, phase: str, started: "datetime | None") -> "datetime | None":
+    """Return when something ended; `None` while it goes on. flyteidl has a duration and no such time."""
     if phase not in ENDED:
         return None
     if started is not None and closure.HasField("duration"):
@@ -229,8 +264,11 @@ def _ended(closure: Any, phase: str, started: "datetime | None") -> "datetime | 
     return _moment(closure, "updated_at")
 
 
-def _is_older(message: Any, known: Any) -> bool:
-    """Whether `message` was written before what is known; the whole of an ended thing stays."""
+def _is_older(
+    message: "Execution | NodeExecution | TaskExecution",
+    known: "Execution | NodeExecution | TaskExecution | None",
+) -> bool:
+    """Return whether `message` was written before the known one. Of two with equal times, the later wins."""
     if known is None or not known.closure.HasField("updated_at"):
         return False
     new, old = message.closure.updated_at, known.closure.updated_at

@@ -1,4 +1,8 @@
-"""One execution: what it does now, what came of it, and the way to end it."""
+"""`Execution`: the handle of one execution. Follow it, wait for it, read its values and logs, end it.
+
+Every method is synchronous, so that it works inside a running event loop, as in a notebook. `await execution`
+waits in a thread.
+"""
 
 import asyncio
 import itertools
@@ -13,44 +17,48 @@ from flyteidl.admin.execution_pb2 import (
     WorkflowExecutionGetRequest,
 )
 from flyteidl.admin.node_execution_pb2 import (
+    NodeExecution,
     NodeExecutionGetDataRequest,
     NodeExecutionGetRequest,
 )
+from flyteidl.core import identifier_pb2
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 from flyteidl.core.execution_pb2 import NodeExecution as NodePhases
 from flyteidl.core.identifier_pb2 import NodeExecutionIdentifier
 from flyteidl.core.literals_pb2 import LiteralMap
 
-from flyte_nb.api.errors import ErrorInfo, ExecutionFailed, RemoteError, StorageError, UsageError
+from flyte_nb.api.errors import RemoteError, StorageError, UsageError
 from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.api.literal_types import LiteralType
-from flyte_nb.api.phases import ABORTED, FAILED, SUCCEEDED, TIMED_OUT
+from flyte_nb.api.phases import SUCCEEDED
 from flyte_nb.client import fetching
 from flyte_nb.client.admin_client import AdminClient
 from flyte_nb.client.data import KernelData
 from flyte_nb.compiler.outline import Outline
 from flyte_nb.executions.assembly import Assembly
+from flyte_nb.executions.failures import failure_of
 from flyte_nb.executions.following import Follower
 from flyte_nb.executions.polling import refresh
 from flyte_nb.executions.python_values import python_values
 from flyte_nb.executions.stored_values import StoredValues, outputs_of_node
-from flyte_nb.executions.views import ExecutionView, NodeView
+from flyte_nb.executions.views import ExecutionView
 from flyte_nb.types.registry import Registry
 from flyte_nb.wire.identifiers import execution_id_to_idl, identifier_to_idl
 
 
-class Context(NamedTuple):
-    """What executions of one session share."""
+class SessionContext(NamedTuple):
+    """What the executions of one session share."""
 
     client: AdminClient
     registry: Registry
     data: KernelData
     lend: "Callable[[AdminClient, ExecutionId, Identifier], object] | None" = None
-    """Gives an execution that is about to be created what its tasks need from here."""
+    """Sends the local backend what an execution's tasks need from this process, before it is created; see
+    `registering.local_backend`. `None` sends nothing."""
 
 
 class Watching:
-    """What `execution.watch()` gives: an iterator of views. A notebook shows it as a live tracker."""
+    """What `execution.watch()` returns: an iterator of views. A notebook displays it as a live tracker."""
 
     def __init__(
         self, execution: "Execution", views: "Generator[ExecutionView, None, None]"
@@ -81,18 +89,19 @@ class Execution:
     def __init__(
         self,
         id: ExecutionId,
-        context: Context,
+        context: SessionContext,
         *,
         input_codecs: "Mapping[str, Any] | None" = None,
         output_codecs: "Mapping[str, Any] | None" = None,
     ) -> None:
-        """One execution by id; nothing is read yet.
+        """Make a handle for the execution of that id. Nothing is read yet.
 
         Args:
             id: Its project, domain and name.
             context: The session's client, types and data access.
-            input_codecs: How the author's own types are read, where the author is here.
-            output_codecs: The same for the outputs.
+            input_codecs: Codecs of the inputs by name, when this kernel defines the entity: they give the
+                author's own classes. `None` chooses codecs by the registered types.
+            output_codecs: Codecs of the outputs by name, likewise.
         """
         self.id = id
         self._context = context
@@ -103,7 +112,7 @@ class Execution:
 
     @property
     def name(self) -> str:
-        """Its name in project and domain."""
+        """Return the execution's name, which is unique in its project and domain."""
         return self.id.name
 
     def __repr__(self) -> str:
@@ -111,11 +120,12 @@ class Execution:
         return f"<execution {self.id.name} in {self.id.project}/{self.id.domain}{phase}>"
 
     def view(self) -> ExecutionView:
-        """The execution as it stands, with its nodes.
+        """Return the execution as it stands, with its nodes.
 
         Raises:
             RemoteError: NOT_FOUND when there is no such execution, and other refusals.
         """
+        # What has ended does not change, so it is not read again.
         if self._last is not None and self._last.is_terminal:
             return self._last
         assembly = Assembly()
@@ -124,12 +134,10 @@ class Execution:
         return self._remember(assembly.view(next(self._serials)))
 
     def watch(self) -> "Watching":
-        """A view now and after every change; ends after the terminal one.
+        """Return an iterator of views: one now, one after every change, and the terminal one last.
 
-        Leaving the loop early stops the watching and leaves the execution alone.
-
-        Raises:
-            RemoteError: FlyteAdmin refused, or stayed away for a minute.
+        Leaving the loop early stops the watching. The execution goes on. The iterator raises `RemoteError`
+        when FlyteAdmin refuses, or cannot be reached for a minute.
         """
         return Watching(self, self._watch(None, threading.Event()))
 
@@ -140,9 +148,9 @@ class Execution:
             timeout: Seconds to wait at most; `None` waits as long as it takes.
 
         Raises:
-            ExecutionFailed: it ended in anything but SUCCEEDED; the message is the task's own error.
-            TimeoutError: it has not ended in time; it goes on.
-            RemoteError: FlyteAdmin refused, or stayed away for a minute.
+            ExecutionFailed: it ended in another phase than SUCCEEDED; the message has the task's error.
+            TimeoutError: it has not ended within `timeout` seconds. It goes on.
+            RemoteError: FlyteAdmin refused, or could not be reached for a minute.
         """
         return self._wait(timeout, threading.Event())
 
@@ -150,11 +158,13 @@ class Execution:
         return self._wait_in_thread().__await__()
 
     def outputs(self) -> "dict[str, Any]":
-        """The outputs by name, as Python values.
+        """Return the outputs by name, as Python values.
 
         Raises:
-            ExecutionFailed: it failed, so there are none.
-            StorageError: they are gone, or cannot be read.
+            ExecutionFailed: it did not succeed, so there are no outputs.
+            CodecError: a stored value does not fit its type.
+            RemoteError: FlyteAdmin refused, or cannot be reached.
+            StorageError: the outputs are missing, or cannot be read.
             UsageError: it has not ended yet.
         """
         view = self.view()
@@ -173,10 +183,12 @@ class Execution:
         return self._python(message, self._codecs[1], types)
 
     def inputs(self) -> "dict[str, Any]":
-        """The inputs by name, as Python values; defaults included.
+        """Return the inputs by name, as Python values, with the defaults that FlyteAdmin added.
 
         Raises:
-            StorageError: they are gone, or cannot be read.
+            CodecError: a stored value does not fit its type.
+            RemoteError: FlyteAdmin refused, or cannot be reached.
+            StorageError: the inputs are missing, or cannot be read.
         """
         answer = self._data()
         types = self._types("inputs", self._last)
@@ -185,11 +197,12 @@ class Execution:
         return self._python(message, self._codecs[0], types)
 
     def node_data(self, node_id: str) -> "tuple[dict[str, Any], dict[str, Any]]":
-        """Inputs and outputs of one node, by name; outputs are empty while there are none.
+        """Return inputs and outputs of one node, by name. Outputs are empty until the node has succeeded.
 
         Raises:
-            RemoteError: there is no such node, and other refusals.
-            StorageError: the outputs of a node that succeeded are gone, or cannot be read.
+            CodecError: a stored value does not fit its type.
+            RemoteError: NOT_FOUND when there is no such node, and other refusals.
+            StorageError: the outputs of a node that succeeded are missing, or cannot be read.
         """
         identifier = NodeExecutionIdentifier(
             execution_id=execution_id_to_idl(self.id), node_id=node_id
@@ -200,6 +213,8 @@ class Execution:
             doing=f"Reading node {node_id}",
         )
         inputs, outputs = answer.full_inputs, answer.full_outputs
+        # An empty map means "no values", "too large for the answer" or "cannot be read". The node's own
+        # message says where the maps are stored.
         if not inputs.literals or not outputs.literals:
             node = self._context.client.call(
                 "GetNodeExecution", NodeExecutionGetRequest(id=identifier)
@@ -214,9 +229,17 @@ class Execution:
         return self._python(inputs, {}, {}), self._python(outputs, {}, {})
 
     def logs(self, node_id: "str | None" = None, attempt: "int | None" = None) -> str:
-        """What the attempts printed: of all nodes, of one node, or of one attempt, counted from 0.
+        """Return what the attempts printed.
 
-        A log that lies on a web page elsewhere is named by its address.
+        A log that is on a web page, as on most clusters, is given by its address. A log that cannot be read
+        is named, with the reason.
+
+        Args:
+            node_id: The id or the name of a node; `None` for all nodes.
+            attempt: The number of an attempt, counted from 0 as in flyteidl; `None` for all attempts.
+
+        Raises:
+            RemoteError: NOT_FOUND when there is no such execution, and other refusals.
         """
         parts = []
         for node in self.view().nodes:
@@ -235,7 +258,10 @@ class Execution:
         return "\n".join(f"--- {title}\n{text}" for title, text in parts)
 
     def terminate(self, cause: str = "") -> None:
-        """Ask for the execution to be aborted. Nothing happens when it has ended already.
+        """Ask FlyteAdmin to abort the execution. Nothing happens when it has ended already.
+
+        Args:
+            cause: Why, for people who look at the execution later.
 
         Raises:
             RemoteError: NOT_FOUND when there is no such execution, and other refusals.
@@ -250,15 +276,17 @@ class Execution:
                 raise
 
     async def _wait_in_thread(self) -> ExecutionView:
+        """Wait in a thread, so that the event loop goes on; see `wait`."""
         stop = threading.Event()
         try:
             return await asyncio.to_thread(self._wait, None, stop)
         except asyncio.CancelledError:
             raise asyncio.CancelledError(self._not_waited_for()) from None
         finally:
-            stop.set()  # a cancelled await ends its thread
+            stop.set()  # cancelling the await does not end the thread by itself
 
     def _wait(self, timeout: "float | None", stop: threading.Event) -> ExecutionView:
+        """Wait until the execution has ended, or until `stop` is set; see `wait`."""
         deadline = None if timeout is None else time.monotonic() + timeout
         view = None
         try:
@@ -271,7 +299,11 @@ class Execution:
                 " wait() again, or terminate()."
             ) from None
         if view is None or not view.is_terminal:
-            raise RemoteError(f"Watching {self.name} was stopped.", code="CANCELLED")
+            raise RemoteError(
+                f"Watching {self.name} was stopped.",
+                code="CANCELLED",
+                hint="The execution goes on; wait() again.",
+            )
         if view.phase != SUCCEEDED:
             raise failure_of(view)
         return view
@@ -285,6 +317,7 @@ class Execution:
     def _watch(
         self, deadline: "float | None", stop: threading.Event
     ) -> "Generator[ExecutionView, None, None]":
+        """Yield views from a follower of this call's own; see `Follower.views`."""
         if self._last is not None and self._last.is_terminal:
             yield self._last
             return
@@ -300,19 +333,25 @@ class Execution:
 
     def _remember(self, view: "ExecutionView | None") -> ExecutionView:
         if view is None:
-            raise RemoteError(f"There is no execution {self.name}.", code="NOT_FOUND")
+            raise RemoteError(
+                f"There is no execution {self.name}.",
+                code="NOT_FOUND",
+                hint=f"Check its name, and that it is in {self.id.project}/{self.id.domain}.",
+            )
         self._last = view
         return view
 
-    def _outline(self, workflow: Any) -> Outline:
+    def _outline(self, workflow: identifier_pb2.Identifier) -> Outline:
         return Outline(self._compiled(workflow))
 
-    def _compiled(self, workflow: Any) -> "CompiledWorkflowClosure | None":
+    def _compiled(self, workflow: identifier_pb2.Identifier) -> "CompiledWorkflowClosure | None":
+        """Return the workflow's closure, read once; `None` when the execution has no workflow."""
         if self._closure is None:
             self._closure = fetching.closure_of(self._context.client, workflow)
         return self._closure
 
     def _types(self, side: str, view: "ExecutionView | None") -> "Mapping[str, LiteralType]":
+        """Return the types of the `inputs` or `outputs` by name; none when the workflow is not known."""
         view = view if view is not None else self.view()
         closure = self._compiled(identifier_to_idl(view.workflow))
         if closure is None:
@@ -329,15 +368,15 @@ class Execution:
         )
 
     def _outputs_uri(self) -> str:
-        """Where the outputs are stored, as FlyteAdmin knows it."""
+        """Return the URI of the outputs, as the execution's own message has it."""
         return str(self._own().closure.outputs.uri)
 
     def _own(self) -> Any:
         request = WorkflowExecutionGetRequest(id=execution_id_to_idl(self.id))
         return self._context.client.call("GetExecution", request, doing=f"Reading {self.name}")
 
-    def _promised(self, node: Any) -> "list[str]":
-        """The outputs that a node has by its interface, as far as the workflow's closure tells it."""
+    def _promised(self, node: NodeExecution) -> "list[str]":
+        """Return the names of a node's outputs, as far as the workflow's closure has them."""
         closure = self._compiled(self._own().closure.workflow_id)
         spec_node_id = node.metadata.spec_node_id or node.id.node_id
         return [] if closure is None else outputs_of_node(closure, spec_node_id)
@@ -351,42 +390,10 @@ class Execution:
         )
 
     def _log(self, uri: str) -> str:
+        """Return the text of a log; the address of a web page; or why the log cannot be read."""
         if uri.startswith(("http://", "https://")):
             return uri
         try:
             return self._context.data.read(uri).decode("utf-8", "replace")
         except StorageError as error:
             return f"(the log at {uri} cannot be read: {error})"
-
-
-def failure_of(view: ExecutionView) -> ExecutionFailed:
-    """The error of an execution that did not succeed: the failed task's own, where there is one."""
-    node = _culprit(view)
-    attempts = [item.error for item in node.attempts if item.error is not None] if node else []
-    info = attempts[-1] if attempts else (node.error if node and node.error else view.error)
-    short = view.entity.name.rpartition(".")[2] or view.id.name
-    if info is None:
-        cause = f": {view.abort_cause}" if view.abort_cause else ""
-        info = ErrorInfo(view.phase, f"The execution is {view.phase}{cause}")
-    where = f" in node {node.node_id} ({node.name})" if node is not None else ""
-    return ExecutionFailed(
-        f"{short} ({view.id.name}) {_said(view.phase)}{where}: {info.message}",
-        info=info,
-        node_id=node.node_id if node is not None else "",
-        name=view.id.name,
-    )
-
-
-def _said(phase: str) -> str:
-    return {FAILED: "failed", ABORTED: "was aborted", TIMED_OUT: "timed out"}.get(
-        phase, f"ended {phase}"
-    )
-
-
-def _culprit(view: ExecutionView) -> "NodeView | None":
-    """The node where it began: failed, and no node below it failed."""
-    failed = [node for node in view.nodes if node.phase in (FAILED, TIMED_OUT)]
-    parents = {node.parent_id for node in failed}
-    leaves = [node for node in failed if node.node_id not in parents]
-    leaves.sort(key=lambda node: (node.ended_at is None, node.ended_at))
-    return leaves[0] if leaves else None

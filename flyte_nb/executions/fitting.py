@@ -1,4 +1,4 @@
-"""Literals brought into the form that the type of a fetched interface asks for."""
+"""Convert literals to the form that the type of a registered interface asks for."""
 
 from flyte_nb.api import literal_types as types
 from flyte_nb.api import literals as kinds
@@ -8,15 +8,19 @@ from flyte_nb.types.structs import generic_literal, plain_struct
 
 
 def fitted(literal: Literal, wanted: LiteralType) -> Literal:
-    """Return the literal with its structs as `wanted` has them.
+    """Return the literal with its structs in the form that `wanted` asks for.
 
-    A struct travels as msgpack only where the type says so, in an annotation. Tasks of other SDKs, and
-    of flytekit before 1.14, have none there, and read a `google.protobuf.Struct`.
+    A struct travels as msgpack only when an annotation of the type says so. Types of other SDKs, and of
+    flytekit before 1.14, have no such annotation, and their tasks read a `google.protobuf.Struct`.
+
+    Args:
+        literal: A value as this SDK encodes it, with structs as msgpack.
+        wanted: The type in the registered interface.
 
     Raises:
-        CodecError: a struct holds what a Struct cannot.
+        CodecError: a struct has a value that a `google.protobuf.Struct` cannot hold.
     """
-    if not _asks(wanted):  # most types: no value is walked through
+    if not _asks(wanted):  # most types have no such struct, and then no value is visited
         return literal
     kind, value, digest = literal
     if wanted.kind == types.SIMPLE and wanted.value == types.STRUCT:
@@ -36,7 +40,7 @@ def fitted(literal: Literal, wanted: LiteralType) -> Literal:
 
 
 def _asks(wanted: LiteralType) -> bool:
-    """Whether the type has a struct without msgpack somewhere."""
+    """Return whether the type has a struct without msgpack, at any depth."""
     if wanted.kind in (types.COLLECTION, types.MAP):
         return _asks(wanted.value)
     if wanted.kind == types.UNION:
@@ -51,7 +55,7 @@ def _has_msgpack(wanted: LiteralType) -> bool:
 
 
 def _variant(chosen: LiteralType, wanted: LiteralType) -> LiteralType:
-    """The variant of `wanted` that a union's value has; one that differs in its annotation will do."""
+    """Return the variant of `wanted` that is the chosen one; or one that differs only in its annotation."""
     variants: tuple[LiteralType, ...] = wanted.value
     if chosen in variants:
         return chosen

@@ -1,4 +1,4 @@
-"""Python values made ready for a launch: every missing, unknown and ill-fitting one told at once."""
+"""Convert Python values to the literals of a launch, and report every wrong input together."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -24,20 +24,23 @@ def to_literals(
     data: "DataAccess | None" = None,
     launched: bool = False,
 ) -> "dict[str, Literal]":
-    """The given values as literals; files and frames are uploaded through `data`.
+    """Return the given values as literals. Files and frames are uploaded.
 
     Args:
         given: Values by name.
-        entity: What is launched, for messages.
-        inputs: The interface's inputs.
-        codecs: How each is encoded.
-        optional: Names that have a default.
-        fixed: Names that the launch plan fixes.
-        data: Uploads what does not travel inside of a literal.
-        launched: Whether FlyteAdmin has to tell the values' types, which it cannot of some.
+        entity: The name of what is launched, for messages.
+        inputs: The inputs of the interface.
+        codecs: The codec of each input.
+        optional: Names of inputs that have a default.
+        fixed: Names of inputs that the launch plan fixes, and that nobody can give.
+        data: Uploads values that do not travel inside a literal; `None` where none can be uploaded.
+        launched: Whether the literals are sent to FlyteAdmin. It infers the type of each literal, and it
+            cannot do that for some values, such as an empty list in a list; these are refused here.
 
     Raises:
-        CompileFailed: inputs are missing, unknown or of another type; `problems` has every one.
+        CompileFailed: inputs are missing, unknown, fixed, or of another type. The error has a problem
+            for each.
+        StorageError: a file or a frame cannot be uploaded.
     """
     problems = wrong_names(given, entity=entity, inputs=inputs, optional=optional, fixed=fixed)
     literals: dict[str, Literal] = {}
@@ -67,7 +70,15 @@ def wrong_names(
     optional: "Collection[str]" = (),
     fixed: "Collection[str]" = (),
 ) -> "list[Problem]":
-    """Return a problem for every name that cannot be given, and for every input that is missing."""
+    """Return a problem for every name that cannot be given, and for every input that is missing.
+
+    Args:
+        given: The names that are given.
+        entity: The name of what is launched, for messages.
+        inputs: The inputs of the interface.
+        optional: Names of inputs that have a default.
+        fixed: Names of inputs that the launch plan fixes.
+    """
     problems: list[Problem] = []
     names = list(given)
     for name in names:

@@ -1,4 +1,7 @@
-"""Launching: what is defined in this kernel, what is only registered, and the call that both end in."""
+"""Launch what this kernel defines (`start_defined`), or what is registered (`start_registered`).
+
+Both check the inputs first and end in `launch`, which creates the execution on FlyteAdmin.
+"""
 
 import secrets
 from collections.abc import Callable, Mapping
@@ -14,7 +17,7 @@ from flyte_nb.api.errors import RemoteError, UsageError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, ExecutionId, Identifier, Scope
 from flyte_nb.api.literals import Literal
 from flyte_nb.client.fetching import Registered, codecs_of
-from flyte_nb.executions.execution import Context, Execution
+from flyte_nb.executions.execution import Execution, SessionContext
 from flyte_nb.executions.inputs import to_literals
 from flyte_nb.registering.views import Registration
 from flyte_nb.sdk.drafts import entity_name
@@ -27,7 +30,7 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 def start_defined(
-    context: Context,
+    context: SessionContext,
     entity: Definition,
     inputs: "Mapping[str, Any]",
     *,
@@ -35,19 +38,30 @@ def start_defined(
     register: "Callable[[], Registration]",
     name: "str | None" = None,
 ) -> Execution:
-    """Launch a task, workflow or launch plan of this kernel, in the version it has now.
+    """Register a task, workflow or launch plan of this kernel as it is now, and launch it.
 
     Inputs are checked before anything is registered.
 
+    Args:
+        context: The session's client, types and data access.
+        entity: What to launch.
+        inputs: Values by name.
+        scope: Project, domain and the notebook's name.
+        register: Registers the entity and returns what was registered.
+        name: The execution's name; made up when `None`.
+
     Raises:
-        CompileFailed: inputs are missing, unknown or of another type.
-        RegistrationFailed: the entity does not compile or cannot be packed.
-        RemoteError: FlyteAdmin refused.
+        CompileFailed: inputs are missing, unknown or of another type; or the signature has problems.
+        RegistrationFailed: the entity does not compile or cannot be packed, or FlyteAdmin refused it.
+        RemoteError: FlyteAdmin refused, or cannot be reached.
+        StorageError: a bundle, a file or a frame cannot be stored.
+        UsageError: nothing that can be launched was registered.
     """
     signature = entity.signature(context.registry)
     given = dict(inputs)
     if entity.resource_type == TASK:
-        given = {**signature.defaults, **given}  # a task has no launch plan to keep its defaults
+        # FlyteAdmin keeps defaults in launch plans, and a task is launched without one.
+        given = {**signature.defaults, **given}
     literals = to_literals(
         given,
         entity=entity.short_name,
@@ -70,17 +84,31 @@ def start_defined(
 
 
 def start_registered(
-    context: Context, found: Registered, inputs: "Mapping[str, Any]", *, name: "str | None" = None
+    context: SessionContext,
+    found: Registered,
+    inputs: "Mapping[str, Any]",
+    *,
+    name: "str | None" = None,
 ) -> Execution:
-    """Launch a registered launch plan or task; inputs are read by its registered types.
+    """Launch a registered launch plan or task. Inputs are converted by its registered types.
+
+    Args:
+        context: The session's client, types and data access.
+        found: What to launch.
+        inputs: Values by name.
+        name: The execution's name; made up when `None`.
 
     Raises:
         CompileFailed: inputs are missing, unknown or of another type.
-        RemoteError: FlyteAdmin refused.
-        UsageError: `found` is a workflow; its launch plan is what can be launched.
+        RemoteError: FlyteAdmin refused, or cannot be reached.
+        StorageError: a file or a frame cannot be stored.
+        UsageError: `found` is a workflow. Only its launch plans can be launched.
     """
     if found.resource_type == WORKFLOW:
-        raise UsageError(f"Launch a launch plan of {found.name}, not the workflow itself.")
+        raise UsageError(
+            f"{found.name} is a workflow, and only its launch plans can be launched."
+            " Fetch and launch a launch plan; the default one has the workflow's name."
+        )
     codecs = codecs_of(found, context.registry)
     literals = to_literals(
         inputs,
@@ -95,7 +123,7 @@ def start_registered(
 
 
 def launch(
-    context: Context,
+    context: SessionContext,
     target: Identifier,
     inputs: "Mapping[str, Literal]",
     *,
@@ -105,20 +133,21 @@ def launch(
 ) -> Execution:
     """Create an execution of a registered launch plan or task.
 
-    The name is chosen here, so that a call that is sent twice because the first answer was lost
-    makes one execution.
+    The request always has a name. So when the first answer is lost and the request is sent again,
+    FlyteAdmin refuses the second one, and there is one execution.
 
     Args:
         context: The session's client, types and data access.
         target: A launch plan or a task, with its version.
-        inputs: Literals by name; a launch plan's own defaults are FlyteAdmin's to add.
+        inputs: Literals by name. FlyteAdmin adds the defaults of a launch plan.
         name: The execution's name; made up when `None`.
-        input_codecs: How the inputs are read back.
-        output_codecs: How the outputs are read.
+        input_codecs: Codecs with which the inputs are read later.
+        output_codecs: Codecs with which the outputs are read later.
 
     Raises:
-        RemoteError: FlyteAdmin refused, e.g. ALREADY_EXISTS for a `name` that is taken.
-        UsageError: a secret that its tasks ask for cannot be read here.
+        RemoteError: FlyteAdmin refused, e.g. with ALREADY_EXISTS for a `name` that is taken.
+        UsageError: the file of secrets cannot be read.
+        KeyboardInterrupt: the person interrupted; the execution may have been created.
     """
     chosen = name or made_up_name()
     if context.lend is not None:
@@ -143,21 +172,23 @@ def launch(
     except RemoteError as error:
         if error.code != "ALREADY_EXISTS" or name is not None:
             raise
-        id = ExecutionId(target.project, target.domain, chosen)  # the first answer was lost
+        # Nobody else has a name that was made up here, so the first answer was lost.
+        id = ExecutionId(target.project, target.domain, chosen)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"The launch was interrupted, and {chosen} may have begun: %flyte watch {chosen} tells, and"
+            f"The launch was interrupted, and {chosen} may have begun: %flyte watch {chosen} shows it, and"
             f" %flyte terminate {chosen} ends it."
         ) from None
     return Execution(id, context, input_codecs=input_codecs, output_codecs=output_codecs)
 
 
 def made_up_name() -> str:
-    """A new execution name: a letter and 19 more, as FlyteAdmin makes them."""
+    """Return a random execution name: `f` and 19 letters or digits, as FlyteAdmin makes them."""
     return "f" + "".join(secrets.choice(_ALPHABET) for _ in range(19))
 
 
 def _target(entity: Definition, registration: Registration, scope: Scope) -> Identifier:
+    """Return what was registered to launch `entity`: the task, or the launch plan of its name."""
     wanted = TASK if entity.resource_type == TASK else LAUNCH_PLAN
     full_name = entity_name(entity, scope)
     for item in registration.entities:

@@ -1,4 +1,4 @@
-"""What FlyteAdmin says of itself, and its latest executions."""
+"""List the latest executions, and describe the state of a session and of its FlyteAdmin."""
 
 from typing import Any, Protocol
 
@@ -11,12 +11,17 @@ from flyte_nb.client.admin_client import AdminClient
 from flyte_nb.executions.assembly import Assembly
 from flyte_nb.executions.views import ExecutionView
 
+_MAX_SCHEDULES = 5
+"""Schedules that a notice names."""
+
 
 def executions(client: AdminClient, project: str, domain: str, limit: int) -> "list[ExecutionView]":
-    """The newest executions first. Error messages are cut short by FlyteAdmin's list.
+    """Return at most `limit` executions, the newest first, without their nodes.
+
+    FlyteAdmin cuts error messages in lists to 100 bytes.
 
     Raises:
-        RemoteError: FlyteAdmin refused.
+        RemoteError: FlyteAdmin refused, or cannot be reached.
     """
     page = client.call(
         "ListExecutions",
@@ -38,7 +43,7 @@ def executions(client: AdminClient, project: str, domain: str, limit: int) -> "l
 
 
 def health(client: AdminClient) -> "dict[str, Any]":
-    """Whether FlyteAdmin answers, with its version, or the error."""
+    """Return whether FlyteAdmin answers (`answers`), with its `version` or the `error`."""
     try:
         answer = client.call("GetVersion", GetVersionRequest())
     except RemoteError as error:
@@ -47,7 +52,10 @@ def health(client: AdminClient) -> "dict[str, Any]":
 
 
 def schedules(client: AdminClient, project: str, domain: str) -> "dict[str, Any]":
-    """Name the schedules that are active at the local backend, which starts none of them yet."""
+    """Return a notice (`schedules`) about active schedules of the local backend, which starts none of them.
+
+    Without an active schedule, nothing is returned.
+    """
     request = ResourceListRequest(
         id=NamedEntityIdentifier(project=project, domain=domain),
         limit=_MAX_SCHEDULES,
@@ -67,11 +75,8 @@ def schedules(client: AdminClient, project: str, domain: str) -> "dict[str, Any]
     }
 
 
-_MAX_SCHEDULES = 5
-
-
 class _Connected(Protocol):
-    """What a session says of itself."""
+    """The part of a session that `status` shows."""
 
     @property
     def label(self) -> str: ...
@@ -85,12 +90,12 @@ class _Connected(Protocol):
 
 
 def status(session: _Connected, backend: Any, config: Any) -> "dict[str, Any]":
-    """Where a session goes, and whether somebody answers there.
+    """Return which FlyteAdmin a session uses, and whether that one answers.
 
     Args:
-        session: Which one.
-        backend: The local backend, once it is known.
-        config: What a cluster was configured by.
+        session: The session.
+        backend: The local backend, when the session uses it; else `None`.
+        config: The configuration that names a cluster; `None` without one.
     """
     known: dict[str, Any] = {
         "backend": session.label,

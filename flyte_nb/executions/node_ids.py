@@ -1,7 +1,9 @@
-"""Which node execution is whose child, told from its id.
+"""Find the parent of a node execution from its id.
 
-FlytePropeller joins the parent's id, the parent's attempt and the node's id by `-`, and hashes what is
-longer than 20 characters; so the parent is found by trying those that are known.
+FlytePropeller joins the parent's id, the parent's attempt and the node's own id by `-`, and hashes a result
+of more than 20 characters. A hash cannot be taken apart, so the ids of all known parents are tried.
+
+Source: flytepropeller/pkg/controller/nodes/common/utils.go at v1.16.8 (`api.nodes.unique_node_id`).
 """
 
 from collections.abc import Iterable
@@ -9,10 +11,17 @@ from collections.abc import Iterable
 from flyte_nb.api.nodes import unique_node_id
 
 _ATTEMPTS_TRIED = 8
+"""Attempts of each parent that are tried. A node that has children is rarely tried so often."""
 
 
 def parent_of(node_id: str, spec_node_id: str, parents: "Iterable[str]") -> str:
-    """The id of the parent among `parents`, or `""` when the node is at the top."""
+    """Return the id of a node's parent; empty when the node is at the top, or when no parent fits.
+
+    Args:
+        node_id: The node's id in the execution, e.g. `n1-0-n0`.
+        spec_node_id: The node's id in its template, e.g. `n0`.
+        parents: The ids of the nodes that have children.
+    """
     if node_id == spec_node_id:
         return ""
     if node_id.endswith("-" + spec_node_id):

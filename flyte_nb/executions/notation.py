@@ -1,7 +1,9 @@
-"""Values in Python's or JSON's notation: what a text stands for, and where it ends in a line. Pure.
+"""Read a value in Python's or JSON's notation, and find where such a value ends in a line. Pure.
 
-It reads what `repr` and `json.dumps` write: literals, and the spellings of dates, paths, enum members and
-dataclasses. Nothing is called but a few constructors of the standard library.
+It reads what `repr` and `json.dumps` write: literals of both languages, and the `repr` of dates, paths, enum
+members, numpy's scalars and dataclasses. The text is parsed, never evaluated: only a few constructors of the
+standard library are called. The `repr` of any other class becomes a `ReprCall`, and the codec of the input's
+type decides what it means.
 """
 
 import ast
@@ -15,12 +17,12 @@ from typing import Any, NoReturn
 
 
 class NoNotation(ValueError):
-    """The text is no value in Python's or JSON's notation."""
+    """Raised when a text is no value in Python's or JSON's notation."""
 
 
 @dataclass(frozen=True)
-class Made:
-    """What a class's repr says: `Point(x=1, y=2)`. No tuple, which would be a value itself."""
+class ReprCall:
+    """The parsed `repr` of an object: `Point(x=1, y=2)`. No named tuple, because tuples are values here."""
 
     name: str
     arguments: "tuple[Any, ...]"
@@ -32,23 +34,26 @@ Evaluate = Callable[[str], Any]
 
 
 def parsed(text: str, evaluate: "Evaluate | None" = None) -> Any:
-    """Return the value that a text stands for.
+    """Return the value that a text stands for: plain data, a date, or a `ReprCall` inside it.
 
     Args:
         text: JSON or Python.
-        evaluate: Where given, `{name}` in a list or dict and f-strings are evaluated.
+        evaluate: Evaluates f-strings, and `{name}` inside a list or dict. `None` refuses them.
 
     Raises:
         NoNotation: the text is neither.
     """
     bare = text.strip()
     try:
-        return json.loads(bare)  # first: Python makes two halves of an emoji that JSON escapes
+        # JSON comes first: it joins the two halves of an escaped emoji, and Python does not.
+        return json.loads(bare)
     except (ValueError, RecursionError):
         pass
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "\d" is a text like any other here
+            warnings.simplefilter(
+                "ignore"
+            )  # Python warns of "\d", which is usual in what people type
             tree = ast.parse(_with_members_as_calls(bare), mode="eval")
         return _Reader(evaluate).value(tree.body)
     except (
@@ -63,15 +68,19 @@ def parsed(text: str, evaluate: "Evaluate | None" = None) -> Any:
 
 
 def is_quoted(text: str) -> bool:
-    """Return whether the whole text is one text in quotes."""
+    """Return whether the whole text is one string literal of Python."""
     bare = text.strip()
     return bare[-1:] in ("'", '"') and _STRING.fullmatch(bare) is not None
 
 
 def end_of_value(line: str, start: int) -> int:
-    """Return where the value that begins at `start` ends: at white space outside of brackets and quotes.
+    """Return where the value that begins at `start` ends: at white space outside brackets and quotes.
 
-    Text that only looks like an open bracket ends at white space, too.
+    Text with a bracket that is never closed ends at the first white space.
+
+    Args:
+        line: A whole line, e.g. `xs=[1, 2] name="a b"`.
+        start: The index of the value's first character.
 
     Raises:
         NoNotation: a quote is never closed.
@@ -88,20 +97,22 @@ def end_of_value(line: str, start: int) -> int:
     return _next_space(line, start)
 
 
+# A string literal of Python: a prefix, then three quotes or one. One quote must not begin three of them.
 _STRING = re.compile(
     r"""[rbuf]{0,2}(?:'''(?:[^\\]|\\.)*?'''|\"\"\"(?:[^\\]|\\.)*?\"\"\""""
     r"""|'(?!'')(?:[^'\\]|\\.)*'|"(?!"")(?:[^"\\]|\\.)*"|''(?!')|""(?!"))""",
     re.IGNORECASE | re.DOTALL,
 )
 _STRUCTURED = re.compile(r"[\[({]|[^\W\d][\w.]*[(]|<[\w.|]+: ")
-"""How values begin that have a structure: brackets, calls, `<Colour.RED: 'red'>`."""
+"""The beginning of a value with a structure: a bracket, a call, or an enum member `<Colour.RED: 'red'>`."""
 
 _MEMBER = re.compile(r"<[\w.|]+: ")
+"""The beginning of an enum member's `repr`, which Python cannot parse."""
 _CLOSED_BY = {"(": ")", "[": "]", "{": "}"}
 
 
 def _next_space(line: str, start: int) -> int:
-    """Return where the text ends; `{…}` in it may contain white space."""
+    """Return the index of the next white space; white space inside `{…}` does not count."""
     at = start
     while at < len(line) and not line[at].isspace():
         end = _balanced(line, at) if line[at] == "{" else None
@@ -110,8 +121,8 @@ def _next_space(line: str, start: int) -> int:
 
 
 def _balanced(line: str, start: int) -> "int | None":
-    """Return where the outermost bracket that opens first is closed; `None` when it is not."""
-    waiting: list[str] = []
+    """Return the index after the bracket that closes the first open one; `None` when it is not closed."""
+    waiting: list[str] = []  # the brackets that have to come, the innermost last
     at = start
     while at < len(line):
         string = _STRING.match(line, at) if line[at] in "'\"" else None
@@ -137,7 +148,7 @@ def _balanced(line: str, start: int) -> "int | None":
 
 
 def _with_members_as_calls(text: str) -> str:
-    """Return the text with `<Colour.RED: 'red'>` written as a call, so that Python can parse it."""
+    """Return the text with each `<Colour.RED: 'red'>` as a call of `__member__`, which Python can parse."""
     if "<" not in text:
         return text
     done: list[str] = []
@@ -163,6 +174,7 @@ def _with_members_as_calls(text: str) -> str:
 
 
 _MEMBER_CALL = "__member__"
+# Names that stand for values, beside Python's `True`, `False` and `None`: those of JSON, and of `repr`.
 _NAMES: "Mapping[str, Any]" = {
     "true": True,
     "false": False,
@@ -173,17 +185,21 @@ _NAMES: "Mapping[str, Any]" = {
     "Infinity": float("inf"),
 }
 _SCALAR = re.compile(r"(u?int|float)\d+|bool_?|str_|float|int|str")
-"""Classes whose repr has one argument, the value: numpy's scalars."""
+"""Classes whose `repr` has the value as its only argument: numpy's scalars, and Python's."""
 
 
 class _Reader:
-    """Makes values of a syntax tree."""
+    """Makes values of a syntax tree. Each method `_<name of the node's class>` reads one kind of node."""
 
     def __init__(self, evaluate: "Evaluate | None") -> None:
         self._evaluate = evaluate
 
     def value(self, node: ast.expr) -> Any:
-        """Return the value of an expression. Raises `NoNotation` when it is no notation of a value."""
+        """Return the value of an expression.
+
+        Raises:
+            NoNotation: the expression is not the notation of a value.
+        """
         read = getattr(self, f"_{type(node).__name__.lower()}", None)
         return read(node) if read is not None else _refuse(node)
 
@@ -202,6 +218,7 @@ class _Reader:
         return value if isinstance(node.op, ast.UAdd) else _refuse(node)
 
     def _binop(self, node: ast.BinOp) -> Any:
+        """Return a complex number: `repr` writes `1+2j`. No other sum is a notation."""
         left, right = self.value(node.left), self.value(node.right)
         if not isinstance(right, complex) or not isinstance(left, (int, float)):
             _refuse(node)
@@ -219,12 +236,13 @@ class _Reader:
         try:
             return {self.value(each) for each in node.elts}
         except NoNotation:
+            # `{name}` is a set to Python's parser, and in a magic's line an expression to insert.
             if self._evaluate is None or len(node.elts) != 1:
                 raise
             return self._evaluate(ast.unparse(node.elts[0]))
 
     def _dict(self, node: ast.Dict) -> Any:
-        if None in node.keys:
+        if None in node.keys:  # `**other`
             _refuse(node)
         keys = [self.value(key) for key in node.keys if key is not None]
         return dict(zip(keys, map(self.value, node.values), strict=True))
@@ -240,8 +258,9 @@ class _Reader:
         arguments = tuple(self.value(each) for each in node.args)
         fields = {}
         for keyword in node.keywords:
-            if keyword.arg is None:
+            if keyword.arg is None:  # `**other`
                 _refuse(node)
+            # numpy writes `dtype=float32` without quotes, which is a name to Python's parser.
             if name == "array" and keyword.arg == "dtype":
                 fields["dtype"] = ast.unparse(keyword.value).strip("'\"")
             else:
@@ -250,25 +269,27 @@ class _Reader:
 
 
 def _called(name: str, arguments: "tuple[Any, ...]", fields: "dict[str, Any]") -> Any:
-    """Return what a call in a repr stands for."""
+    """Return what a call in a `repr` stands for: a value, or a `ReprCall` of an unknown class."""
     if name == _MEMBER_CALL or (_SCALAR.fullmatch(name) and len(arguments) == 1 and not fields):
         (value,) = arguments
         return _NAMES.get(value, value) if name == "float" and isinstance(value, str) else value
     if name in _MAKERS:
         return _MAKERS[name](*arguments, **fields)
-    return Made(name, arguments, fields)
+    return ReprCall(name, arguments, fields)
 
 
 def _path(*parts: str) -> str:
     return "/".join(parts)
 
 
-def _zone(key: str) -> Any:
-    import zoneinfo  # reads files; few values name a zone
+def _zone(key: str) -> datetime.tzinfo:
+    import zoneinfo  # imported here, because it searches for files, and few values name a zone
 
     return zoneinfo.ZoneInfo(key)
 
 
+# The constructors that are called, by the last part of their names. pandas' timestamps become datetimes, and
+# its durations become texts that the codec of a duration reads.
 _MAKERS: "Mapping[str, Callable[..., Any]]" = {
     "datetime": datetime.datetime,
     "date": datetime.date,
@@ -288,11 +309,11 @@ _MAKERS: "Mapping[str, Callable[..., Any]]" = {
 
 
 def _ends(node: ast.expr) -> str:
-    """Return the last part of a dotted name; of anything else an empty text."""
+    """Return the last part of a dotted name; raise `NoNotation` for anything else."""
     if isinstance(node, ast.Attribute):
         return node.attr
     return node.id if isinstance(node, ast.Name) else _refuse(node)
 
 
 def _refuse(node: ast.AST) -> NoReturn:
-    raise NoNotation(f"{type(node).__name__} is no value")
+    raise NoNotation(f"{type(node).__name__} is not the notation of a value")

@@ -1,16 +1,16 @@
-"""One execution read by plain RPCs, and only the part of it that can still have changed.
+"""Read one execution by plain RPCs, and only the part of it that can have changed.
 
-One list of nodes for each parent, and one list of attempts for each node that has not settled; the
-latter many at a time.
+A poll reads the execution, one list of nodes for each parent, and one list of attempts for each node whose
+attempts have not ended. The lists of attempts are read many at a time.
 """
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
 from flyteidl.admin.common_pb2 import Sort
 from flyteidl.admin.execution_pb2 import Execution, WorkflowExecutionGetRequest
 from flyteidl.admin.node_execution_pb2 import (
+    NodeExecution,
     NodeExecutionGetRequest,
     NodeExecutionListRequest,
 )
@@ -24,22 +24,31 @@ from flyte_nb.executions.assembly import Assembly
 from flyte_nb.wire.identifiers import execution_id_to_idl
 
 _PAGE = 500
-_CUT_AT = 100  # FlyteAdmin cuts error messages in lists to 100 bytes
+_CUT_AT = 100
+"""FlyteAdmin cuts error messages in lists to this many bytes."""
+_MAX_ATTEMPTS = 100
+"""Attempts of one node that are read. Only the first page is read."""
 
 
 def refresh(
     client: AdminClient,
     execution: ExecutionId,
     assembly: Assembly,
-    lock: "contextlib.AbstractContextManager[Any]",
+    lock: "contextlib.AbstractContextManager[object]",
 ) -> Execution:
     """Bring `assembly` up to date; return the execution's own message.
 
-    The execution is read first and applied last: when it says that it ended, the nodes that were read
-    after it are final too.
+    The execution is read first and applied last. So when a view says that the execution has ended, its
+    nodes were read after that, and they are final too.
+
+    Args:
+        client: Calls FlyteAdmin.
+        execution: The execution to read.
+        assembly: Takes the messages.
+        lock: Held while `assembly` is used, and not while FlyteAdmin is called.
 
     Raises:
-        RemoteError: FlyteAdmin refused.
+        RemoteError: FlyteAdmin refused, or cannot be reached.
     """
     identifier = execution_id_to_idl(execution)
     own: Execution = client.call(
@@ -47,6 +56,7 @@ def refresh(
         WorkflowExecutionGetRequest(id=identifier),
         doing=f"Reading {execution.name}",
     )
+    # Nodes are listed level by level: those at the top, their children, and so on.
     listed: set[str] = set()
     wave = [""]
     while wave:
@@ -64,7 +74,7 @@ def refresh(
     requests = [
         TaskExecutionListRequest(
             node_execution_id=NodeExecutionIdentifier(execution_id=identifier, node_id=node_id),
-            limit=100,
+            limit=_MAX_ATTEMPTS,
         )
         for node_id in wanted
     ]
@@ -81,7 +91,11 @@ def refresh(
 
 def _nodes(
     client: AdminClient, execution: WorkflowExecutionIdentifier, parent: str
-) -> "Iterator[Any]":
+) -> "Iterator[NodeExecution]":
+    """Yield the nodes directly below `parent`; those at the top when it is empty.
+
+    A node whose error message may have been cut is read once more by itself.
+    """
     token = ""
     while True:
         page = client.call(
@@ -96,8 +110,8 @@ def _nodes(
             doing=f"Reading the nodes of {execution.name}",
         )
         for node in page.node_executions:
-            cut = node.closure.WhichOneof("output_result") == "error"
-            if cut and len(node.closure.error.message.encode()) >= _CUT_AT:
+            has_error = node.closure.WhichOneof("output_result") == "error"
+            if has_error and len(node.closure.error.message.encode()) >= _CUT_AT:
                 yield client.call("GetNodeExecution", NodeExecutionGetRequest(id=node.id))
             else:
                 yield node

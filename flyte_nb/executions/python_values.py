@@ -1,6 +1,6 @@
-"""flyteidl's literals as Python values, by the types that the interface names.
+"""Convert flyteidl's literals to Python values, by the types of the interface.
 
-Where nobody knows the interface, a type is read off the literal itself.
+Where the interface is not known, the type is inferred from the literal itself.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from flyte_nb.api.ports import DataAccess
 from flyte_nb.types.registry import Registry
 from flyte_nb.wire.literals import literal_map_from_idl
 
+# The simple type of each kind of literal.
 _SIMPLE = {
     kinds.INTEGER: types.INTEGER,
     kinds.FLOAT: types.FLOAT,
@@ -39,17 +40,18 @@ def python_values(
     codecs: "Mapping[str, Any] | None" = None,
     interface: "Mapping[str, LiteralType] | None" = None,
 ) -> "dict[str, Any]":
-    """The values in `message` by name.
+    """Return the values in `message` by name.
 
     Args:
-        message: As FlyteAdmin or a store gave it.
-        registry: Whose codecs read them.
+        message: The literals, as FlyteAdmin or a store gave them.
+        registry: Its codecs are used where `codecs` has none.
         data: Downloads files and frames.
-        codecs: The codec of a variable, where the author's own types are known.
-        interface: The type of a variable, where the registered interface is known.
+        codecs: Codecs by name, where this kernel defines the entity: they give the author's own classes.
+        interface: Types by name, where the registered interface is known.
 
     Raises:
         CodecError: a value does not fit its type.
+        StorageError: a file or a frame cannot be downloaded.
     """
     values = {}
     for name, literal in literal_map_from_idl(message).items():
@@ -62,7 +64,7 @@ def python_values(
 
 
 def type_of(literal: Literal) -> LiteralType:
-    """The type that `literal` shows."""
+    """Return the type that `literal` has by itself. An empty list or map has elements of the type `None`."""
     kind, value, _ = literal
     if kind in _SIMPLE:
         return types.simple(_SIMPLE[kind])

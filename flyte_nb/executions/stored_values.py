@@ -1,7 +1,8 @@
-"""Maps of literals that a store has: read whole, and never taken for empty when they are lost.
+"""Read maps of literals from a store where FlyteAdmin's answer has none, and notice when values are missing.
 
-FlyteAdmin leaves out of its answers what is large, and what it cannot read: both look the same, an empty
-map. The interface says which values there have to be, and the store what became of them.
+FlyteAdmin answers an empty map for values that are large, and for values that it cannot read. So an empty map
+must not be taken for "no values". The interface says which values there have to be, and the store says what
+happened to them.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,10 +18,15 @@ from flyte_nb.wire.identifiers import identifier_from_idl
 
 
 class StoredValues:
-    """Reads maps of literals for one purpose."""
+    """Reads the maps of literals of one execution or node."""
 
     def __init__(self, data: KernelData, what: str) -> None:
-        """Args: `what` is whose values they are, for errors, e.g. `The outputs of f3kq`."""
+        """Take how to read, and what to call the values.
+
+        Args:
+            data: Reads stored objects.
+            what: The subject of error messages, in the plural, e.g. `The outputs of f3kq`.
+        """
         self._data = data
         self._what = what
 
@@ -30,12 +36,12 @@ class StoredValues:
         """Return the map with every promised value.
 
         Args:
-            message: What FlyteAdmin answered.
-            uri: Where the map is stored, or what finds that out; asked when something is missing.
-            promised: Names by the interface; none where nobody knows it.
+            message: The map in FlyteAdmin's answer.
+            uri: Where the map is stored; or a function that returns that, called when values are missing.
+            promised: The names in the interface; none when the interface is not known.
 
         Raises:
-            StorageError: the map is gone, damaged, or lacks a promised value.
+            StorageError: the stored map is missing, damaged, or lacks a promised value.
         """
         if not promised:
             return self.if_there(message, "" if callable(uri) else uri)
@@ -54,10 +60,14 @@ class StoredValues:
         return message
 
     def if_there(self, message: LiteralMap, uri: str) -> LiteralMap:
-        """Return the map at `uri` where FlyteAdmin left it out; as it is when nothing is stored there.
+        """Return the map at `uri` when FlyteAdmin's is empty; FlyteAdmin's when nothing is stored there.
+
+        Args:
+            message: The map in FlyteAdmin's answer.
+            uri: Where the map is stored; empty when that is not known.
 
         Raises:
-            StorageError: something is stored there, and it cannot be read.
+            StorageError: the stored map cannot be read, or is damaged.
         """
         if message.literals or not uri:
             return message
@@ -73,7 +83,7 @@ class StoredValues:
             return LiteralMap.FromString(self._data.read(uri))
         except StorageError as error:
             raise StorageError(
-                f"{self._what} are not there to be read: {error.message}",
+                f"{self._what} cannot be read: {error.message}",
                 uri=uri,
                 transient=error.transient,
                 missing=error.missing,
@@ -91,13 +101,18 @@ class StoredValues:
         return sorted(set(promised) - set(message.literals))
 
 
-_HINT = "Was it deleted, or lost in a power cut? Launch again to make it anew."
+_HINT = "The stored values may have been deleted, or lost in a power cut. Launch again to compute them again."
 
 
 def outputs_of_node(closure: CompiledWorkflowClosure, spec_node_id: str) -> "list[str]":
-    """Return the outputs that the node of that id promises; none when it is not known which node is meant.
+    """Return the names of the outputs that the node of that id has, sorted; none when the node is not known.
 
-    Nodes of sub-workflows may have equal ids. Then only what all of them promise counts.
+    Nodes of different sub-workflows may have equal ids, and the id does not say which one is meant. Then only
+    outputs that all of them have are returned.
+
+    Args:
+        closure: The compiled workflow.
+        spec_node_id: The node's id in its template.
     """
     tasks = {
         identifier_from_idl(task.template.id): task.template.interface for task in closure.tasks

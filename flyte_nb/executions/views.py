@@ -1,34 +1,39 @@
-"""What a person sees of executions, as values. Displays, widgets and commands show these."""
+"""Values that say what a person sees of executions. Displays, widgets and commands show these."""
 
 from datetime import datetime
 from typing import NamedTuple
 
 from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.identifiers import ExecutionId, Identifier
+from flyte_nb.api.nodes import TASK_NODE
 from flyte_nb.api.phases import ENDED
 
 
 class LogLink(NamedTuple):
-    """Where an attempt's log lies; `uri` is `file://…` on the local backend, a web page elsewhere."""
+    """Where an attempt's log is."""
 
     name: str
     uri: str
+    """`file://…` on the local backend, the address of a web page on most clusters."""
 
 
 class AttemptView(NamedTuple):
     """One attempt at a task (flyteidl `TaskExecution`)."""
 
     attempt: int
-    """Counted from 0, as in flyteidl."""
+    """Counted from 0, as in flyteidl. People see it counted from 1."""
     phase: str
+    """One of `api/phases.py`."""
     started_at: "datetime | None" = None
     ended_at: "datetime | None" = None
     error: "ErrorInfo | None" = None
     logs: "tuple[LogLink, ...]" = ()
     cpu_s: "float | None" = None
-    """Processor seconds used, where the backend knows."""
+    """Processor seconds used; `None` where the backend does not report them."""
     max_rss_bytes: "int | None" = None
+    """The most memory used at one time; `None` where the backend does not report it."""
     reason: str = ""
+    """Why the attempt is in its phase, in the backend's words."""
 
 
 class NodeView(NamedTuple):
@@ -41,7 +46,8 @@ class NodeView(NamedTuple):
     name: str
     phase: str
     """As in flyteidl: `QUEUED`, `RUNNING`, `SUCCEEDED`, …"""
-    kind: str = "task"
+    kind: str = TASK_NODE
+    """One of the kinds of nodes in `api/nodes.py`."""
     started_at: "datetime | None" = None
     ended_at: "datetime | None" = None
     cache_status: str = ""
@@ -49,7 +55,9 @@ class NodeView(NamedTuple):
     error: "ErrorInfo | None" = None
     attempts: "tuple[AttemptView, ...]" = ()
     parent_id: str = ""
+    """The `node_id` of the node around it; empty at the top."""
     child_execution: "ExecutionId | None" = None
+    """The execution that a launch plan node started."""
 
 
 class ExecutionView(NamedTuple):
@@ -66,11 +74,12 @@ class ExecutionView(NamedTuple):
     error: "ErrorInfo | None" = None
     abort_cause: str = ""
     nodes: "tuple[NodeView, ...]" = ()
-    """In the order in which they were recorded; without start and end node."""
+    """In the order in which they were recorded, without start and end node."""
     total_nodes: int = 0
+    """How many nodes the run will have, as far as the workflow says it. A dynamic task may add more."""
     serial: int = 0
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the execution has ended."""
+        """Return whether the execution has ended."""
         return self.phase in ENDED

@@ -1,7 +1,8 @@
-"""The value of an input as it is written after `name=`, in a magic's line or in a terminal.
+"""Read the value of an input that is written after `name=`, in a magic's line or in a terminal.
 
-A text is read as JSON or Python first: what `repr` or `json.dumps` wrote of a value gives that value. Else
-it is text, with backslashes and all, and is read by the input's type: `90s`, `2026-11-01`, `a,b`.
+A text is read as JSON or Python first, so that what `repr` or `json.dumps` writes for a value gives that
+value again. A text that is neither is read by the input's type, as in a field of a form: `90s`, `2026-11-01`,
+`a,b`. In a notebook, `{expression}` and `$name` are replaced as IPython replaces them in shell commands.
 """
 
 import enum
@@ -13,33 +14,35 @@ from typing import Any, NamedTuple
 from flyte_nb.api import literal_types as lt
 from flyte_nb.api import literals as li
 from flyte_nb.api.literals import Literal
-from flyte_nb.executions.made import FOREIGN, FRAMES, decoded, fits, made_of
+from flyte_nb.executions.field_text import Unreadable, is_simple, quoted, read
 from flyte_nb.executions.notation import Evaluate, NoNotation, is_quoted, parsed
-from flyte_nb.executions.reading import Unreadable, is_simple, quoted, read
+from flyte_nb.executions.values_from_data import FOREIGN, FRAMES, decoded, fits, made_of
+from flyte_nb.types.codec import Codec
 from flyte_nb.types.unions import UnionCodec
 
 
 class Names(NamedTuple):
-    """What a text can refer to: the notebook's variables."""
+    """What a text can refer to in a notebook. Without arguments, it can refer to nothing."""
 
     variables: "Mapping[str, Any]" = MappingProxyType({})
     evaluate: "Evaluate | None" = None
-    """Returns the value of a Python expression; raises what that raises."""
+    """Returns the value of a Python expression; raises whatever the expression raises."""
     expand: "Callable[[str], str]" = str
-    """Returns the text with `{expression}` and `$name` replaced as IPython does."""
+    """Returns the text with `{expression}` and `$name` replaced, as IPython does it."""
 
 
-def value_of(text: str, codec: Any, names: Names = Names()) -> Any:  # noqa: B008 - it is immutable
+def value_of(text: str, codec: Codec, names: Names = Names()) -> Any:  # noqa: B008 - it is immutable
     """Return the value that the text stands for.
 
     Args:
         text: What is written after `name=`.
-        codec: Of the input's type.
+        codec: The codec of the input's type.
         names: What `{name}`, `$name` and a bare name refer to.
 
     Raises:
-        Unreadable: the text is no value of the type; the message says why.
+        Unreadable: the text is not a value of the type. The message says why.
     """
+    # Braces around the whole text insert an object of any class, not its text.
     if names.evaluate is not None:
         found = _inserted(text, names.evaluate)
         if found is not _NOTHING:
@@ -47,7 +50,7 @@ def value_of(text: str, codec: Any, names: Names = Names()) -> Any:  # noqa: B00
     if is_simple(codec.literal_type, lt.STRING):
         return decoded(Literal(li.STRING, _text(text, names)), codec)
     if codec.literal_type.kind in FRAMES:
-        return _frame(_text(text, names), codec, names)
+        return _frame(_text(text, names), names)
     try:
         data = parsed(text, _known(names))
     except NoNotation:
@@ -57,7 +60,8 @@ def value_of(text: str, codec: Any, names: Names = Names()) -> Any:  # noqa: B00
     try:
         return made_of(data, codec)
     except Unreadable:
-        if isinstance(data, str):  # in quotes as a shell wants them: n='3', xs='["a"]'
+        # Quotes that people write for a shell: n='3', xs='["a"]'. Nothing in them is inserted.
+        if isinstance(data, str):
             return value_of(data, codec, names._replace(evaluate=None))
         if isinstance(data, _SCALARS) or _takes_text(codec):
             return _from_text(text, codec, names)
@@ -65,11 +69,11 @@ def value_of(text: str, codec: Any, names: Names = Names()) -> Any:  # noqa: B00
 
 
 _SCALARS = (int, float, type(None))
-"""What may be text all the same: `20241101` is a date."""
+"""Classes of data that the type may read as text all the same: `20241101` is a number, and may be a date."""
 
 
-def _takes_text(codec: Any) -> bool:
-    """Whether any text is a value of the type: of a path, and where a string is one of several types."""
+def _takes_text(codec: Codec) -> bool:
+    """Return whether any text is a value of the type: for a path, and for a union with a string."""
     if codec.literal_type.kind == lt.BLOB:
         return getattr(codec.literal_type.value, "format", "") not in FOREIGN
     return isinstance(codec, UnionCodec) and any(
@@ -77,13 +81,18 @@ def _takes_text(codec: Any) -> bool:
     )
 
 
-def _from_text(text: str, codec: Any, names: Names) -> Any:
-    """Return the value of what is no notation."""
+def _from_text(text: str, codec: Codec, names: Names) -> Any:
+    """Return the value of a text that is not in Python's or JSON's notation.
+
+    These are tried in order: names that IPython replaces, double braces, an enum member, what the type reads,
+    and a variable of the notebook.
+    """
     expanded = names.expand(text)
     if expanded != text:
         return value_of(expanded, codec, Names(names.variables))
     bare = text.strip()
-    if bare.startswith("{{") and bare.endswith("}}"):  # braces as IPython wants them
+    # People double the braces of a dict, because IPython takes single ones for an expression.
+    if bare.startswith("{{") and bare.endswith("}}"):
         try:
             return made_of(parsed(bare[1:-1]), codec)
         except (NoNotation, Unreadable):
@@ -100,19 +109,20 @@ def _from_text(text: str, codec: Any, names: Names) -> Any:
         raise
 
 
-def _read(text: str, codec: Any, known: Any) -> Any:
+def _read(text: str, codec: Codec, known: Any) -> Any:
+    """Return the value of a text as the type reads it; `known` is the variable of that name, if any."""
     kind = codec.literal_type
     if kind.kind == lt.BLOB and getattr(kind.value, "format", "") in FOREIGN:
         if known is _NOTHING and codec.python_type is Any:
             return text
-        raise Unreadable(f"is no value of the type: {quoted(text)}; give the name of a variable")
+        raise Unreadable(f"is not a value of the type: {quoted(text)}; give the name of a variable")
     if isinstance(codec, UnionCodec):
         return _text_variant(text, codec, known)
     return decoded(read(text, kind), codec)
 
 
 def _text_variant(text: str, codec: UnionCodec, known: Any) -> Any:
-    """Return the text by the first variant that reads it; any text is a string, so that comes last."""
+    """Return the value by the first variant that reads the text. A string comes last: it reads any text."""
     nothing = [each for each in codec.variants if is_simple(each.literal_type, lt.NONE)]
     if not text.strip() and nothing:
         return None
@@ -129,7 +139,7 @@ def _text_variant(text: str, codec: UnionCodec, known: Any) -> Any:
 
 
 def _member(text: str, kind: Any) -> Any:
-    """Return the member of an enum that is written as in Python: `Colour.RED`."""
+    """Return the member of an enum that is written as in Python, `Colour.RED`; else `_NOTHING`."""
     if not isinstance(kind, enum.EnumMeta):
         return _NOTHING
     owner, _, name = text.rpartition(".")
@@ -139,34 +149,39 @@ def _member(text: str, kind: Any) -> Any:
     )
 
 
-def _frame(text: str, codec: Any, names: Names) -> Any:
+def _frame(text: str, names: Names) -> Any:
     """Return the frame that a variable holds, or that is in a file."""
     if text in names.variables:
         return names.variables[text]
     if "/" not in text and "." not in text:
-        said = f"there is no variable {text!r} in the notebook" if _is_name(text) else "is no name"
-        raise Unreadable(said)
+        if _is_name(text):
+            raise Unreadable(f"there is no variable {text!r} in the notebook")
+        raise Unreadable("is neither a variable's name nor a path")
     return frame_from(text)
 
 
 def frame_from(path: str) -> Any:
-    """Return the frame in a CSV or parquet file, or at a URI. Raises `Unreadable`."""
+    """Return the frame in a CSV or parquet file at a path or URI.
+
+    Raises:
+        Unreadable: there is no such file, it cannot be read, or pandas is not installed.
+    """
     if "://" not in path and not Path(path).expanduser().exists():
         raise Unreadable(f"there is no file {path!r}")
     try:
-        import pandas as pd
+        import pandas as pd  # optional
     except ImportError:
         raise Unreadable("a path needs pandas; install it, or name a variable") from None
     try:
         if Path(path).suffix.lower() in (".csv", ".tsv"):
             return pd.read_csv(path, sep="\t" if path.lower().endswith(".tsv") else ",")
         return pd.read_parquet(path)
-    except Exception as error:  # noqa: BLE001 - pandas raises whatever it stumbles over
+    except Exception as error:  # noqa: BLE001 - pandas and its readers raise many classes
         raise Unreadable(f"{path!r} cannot be read as a frame: {error}") from None
 
 
 def _text(text: str, names: Names) -> str:
-    """Return what a text input is: what is in the quotes, else the text as it stands."""
+    """Return the value of a text input: what is in quotes, else the text itself, with names replaced."""
     if is_quoted(text) or text.lstrip()[:1] in ("f", "F"):
         try:
             data = parsed(text, _known(names))
@@ -178,7 +193,7 @@ def _text(text: str, names: Names) -> str:
 
 
 def _inserted(text: str, evaluate: Evaluate) -> Any:
-    """Return the value of an expression in braces, as IPython inserts it; else `_NOTHING`."""
+    """Return the value of an expression in braces; `_NOTHING` when the text is something else."""
     bare = text.strip()
     if not (bare.startswith("{") and bare.endswith("}")) or bare.startswith("{{"):
         return _NOTHING
@@ -190,12 +205,12 @@ def _inserted(text: str, evaluate: Evaluate) -> Any:
         return _NOTHING
     try:
         return evaluate(bare[1:-1])
-    except Exception:  # noqa: BLE001 - any code; then the braces mean something else
+    except Exception:  # noqa: BLE001 - an expression may raise anything; then it is plain text
         return _NOTHING
 
 
 def _known(names: Names) -> "Evaluate | None":
-    """Return what evaluates an expression inside of a literal; what fails is no notation."""
+    """Return `names.evaluate` with every error turned into `NoNotation`, as `parsed` wants it."""
     evaluate = names.evaluate
     if evaluate is None:
         return None
@@ -203,14 +218,14 @@ def _known(names: Names) -> "Evaluate | None":
     def value(expression: str) -> Any:
         try:
             return evaluate(expression)
-        except Exception as error:  # noqa: BLE001 - any code
+        except Exception as error:  # noqa: BLE001 - an expression may raise anything
             raise NoNotation(str(error)) from None
 
     return value
 
 
 class _Nothing:
-    """No value: `None` is one."""
+    """The class of `_NOTHING`, which stands for "no value": `None` is a value."""
 
 
 _NOTHING = _Nothing()
@@ -221,7 +236,10 @@ def _is_name(text: str) -> bool:
 
 
 def _is_comma_list(text: str, data: Any, codec: Any) -> bool:
-    """Whether it is `1.50, 2` for a list of texts: then the items are read as they stand."""
+    """Return whether the text is items with commas, like `1.50, 2` for a list of texts.
+
+    Python reads a tuple of numbers there. The type must read the items, so that `1.50` keeps its zero.
+    """
     if not isinstance(data, tuple) or text.lstrip().startswith("("):
         return False
     return not all(isinstance(item, str) for item in data)

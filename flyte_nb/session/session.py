@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from flyte_nb.drafting.compiling import Compiled
     from flyte_nb.drafting.draft import Draft
     from flyte_nb.drafting.reports import Report
-    from flyte_nb.executions.execution import Context, Execution
+    from flyte_nb.executions.execution import Execution, SessionContext
     from flyte_nb.executions.views import ExecutionView
     from flyte_nb.graph.picture import GraphPicture
     from flyte_nb.registering.bundle_view import Bundle
@@ -73,7 +73,7 @@ class Session:
         self._target: Target | None = None
         self._here, self._lock = _here(name), threading.RLock()
         self._own = own_calls(config)
-        self._context: Context | None = None
+        self._context: SessionContext | None = None
         self._link: Link = Link(self._locate)
         self.client = AdminClient(self._link)
         """Every RPC by name, e.g. `session.client.call("GetVersion", …)`."""
@@ -313,8 +313,8 @@ class Session:
 
         return fetch(self.client, self.scope, resource_type, name, version)
 
-    def _shared(self) -> "Context":
-        from flyte_nb.executions.execution import Context
+    def _shared(self) -> "SessionContext":
+        from flyte_nb.executions.execution import SessionContext
         from flyte_nb.registering.staging_places import data_for
 
         with self._lock:
@@ -322,7 +322,7 @@ class Session:
                 at = self.client, self.project, self.domain
                 root = self._backend.storage_root if self._backend is not None else ""
                 data = data_for(*at, root=root, env=os.environ, roots=self._here.roots)
-                self._context = Context(self.client, self.registry, data, self._own.lend)
+                self._context = SessionContext(self.client, self.registry, data, self._own.lend)
             return self._context
 
     def _place(self, entities: "list[Entity]") -> "Place":

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from flyte_nb.api.nodes import unique_node_id
 from flyte_nb.compiler.outline import Outline
 from flyte_nb.executions.assembly import Assembly
-from flyte_nb.executions.execution import failure_of
+from flyte_nb.executions.failures import failure_of
 from flyte_nb.executions.node_ids import parent_of
 
 

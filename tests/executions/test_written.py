@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flyte_nb.executions.field_text import Unreadable
 from flyte_nb.executions.notation import NoNotation, end_of_value, parsed
-from flyte_nb.executions.reading import Unreadable
 from flyte_nb.executions.written import Names, value_of
 from flyte_nb.notebook.arguments import parse
 from flyte_nb.notebook.interpolation import names_in
@@ -233,13 +233,13 @@ def test_what_a_person_types_is_read_by_the_type(text, kind, value):
     [
         ("[1, 'x']", list[int], "item 2 is not an int: “x”"),
         ("[1, 2]", list[str], "item 1 is not a value of str: “1”; put it in quotes"),
-        ("{1: 2}", dict[str, int], "has the key 1, and keys are text here"),
+        ("{1: 2}", dict[str, int], "has the key 1, but keys must be text"),
         ("{'a': [1, None]}", dict[str, list[int]], "'a', item 2 is not a value of int: “None”"),
         ("True", int, "is not a value of int: “True”|is not an int: “True”"),
         ("3.7", int, "is not an int: “3.7”"),
         ("Config(1)", Config, "values without names|no value for its field"),
         ("datetime.datetime(2024, 1, 1, 9)", datetime.date, "is not a value of datetime.date"),
-        ("[3]", pd.DataFrame, "is no name"),
+        ("[3]", pd.DataFrame, "is neither a variable.s name nor a path"),
         ("array([[1], [2, 3]])", np.ndarray, "is no array"),
         ("__import__('os')", Any, "is not a value of typing.Any"),
     ],

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from flyte_nb.api.errors import RemoteError
-from flyte_nb.executions.reading import Unreadable
+from flyte_nb.executions.field_text import Unreadable
 from flyte_nb.notebook.form.fields import Field, fields_of, frames, unknown_inputs
 from flyte_nb.notebook.form.view import LaunchForm
 from flyte_nb.sdk.task import task

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flyte_nb.api.errors import UsageError
-from flyte_nb.executions.reading import Unreadable
+from flyte_nb.executions.field_text import Unreadable
 from flyte_nb.notebook import at_rest
 from flyte_nb.notebook.arguments import Arguments
 from flyte_nb.notebook.commands import watching

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from flyte_nb.api import visible
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.phases import SUCCEEDED
-from flyte_nb.executions.execution import failure_of
+from flyte_nb.executions.failures import failure_of
 from flyte_nb.executions.views import ExecutionView
 from flyte_nb.notebook import at_rest
 from flyte_nb.notebook.arguments import Arguments

@@ -8,8 +8,8 @@ from flyte_nb.api import literal_types as lt
 from flyte_nb.api.errors import CodecError, StorageError
 from flyte_nb.api.literal_types import LiteralType, describe
 from flyte_nb.api.specs import TypedInterface
-from flyte_nb.executions.made import FRAMES
-from flyte_nb.executions.reading import Unreadable, is_simple, read, write
+from flyte_nb.executions.field_text import Unreadable, is_simple, read, write
+from flyte_nb.executions.values_from_data import FRAMES
 from flyte_nb.executions.written import Names, frame_from, value_of
 
 TEXT, CHOICE, SWITCH, AREA, VARIABLE = "text", "choice", "switch", "area", "variable"

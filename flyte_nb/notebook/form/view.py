@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flyte_nb.api.errors import FlyteNbError, UsageError
-from flyte_nb.executions.reading import Unreadable
+from flyte_nb.executions.field_text import Unreadable
 from flyte_nb.notebook.form.fields import AREA, CHOICE, SWITCH, VARIABLE, Field, frames
 from flyte_nb.notebook.live.style import style_sheet
 from flyte_nb.notebook.toolkit import close_all, widgets

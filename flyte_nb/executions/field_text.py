@@ -1,7 +1,7 @@
-"""What a person types into a field, as a literal of the field's type, and back. Pure.
+"""Convert what a person types into a field of a form to a literal of the field's type, and back. Pure.
 
-`read(write(literal), type) == literal` for every literal that can be typed at all. A message is made
-to stand beside the field: it says which part is wrong, not which function failed.
+`read(write(literal, type), type) == literal` for every literal that can be typed at all. A message has no
+subject, because it is shown beside the field: "is not an int: “eight”". It says which part is wrong.
 """
 
 import json
@@ -22,23 +22,23 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Unreadable(ValueError):
-    """The text is not a value of the type; the message says why, in words for beside the field."""
+    """Raised when a text is not a value of the type. The message says why, without a subject."""
 
 
 def is_simple(type: LiteralType, name: str) -> bool:
-    """Whether it is that simple type, whatever its tag and metadata (a dataclass is a `STRUCT`)."""
+    """Return whether `type` is that simple type. Metadata does not count: a dataclass is a `STRUCT`."""
     return type.kind == lt.SIMPLE and bool(type.value == name)
 
 
 def read(text: str, type: LiteralType) -> Literal:
-    """The literal that the text stands for.
+    """Return the literal that the text stands for.
 
-    Numbers, booleans and text as in Python without quotes; `2026-11-01 09:30`, `90s`, `1:30:00`;
-    `3, 5, 8` for a list of plain values; YAML or JSON for everything with a structure; an empty text
-    is `None` where the type allows it.
+    Numbers, booleans and texts are written as in Python, texts without quotes. Times are written as
+    `2026-11-01 09:30`, durations as `90s` or `1:30:00`. `3, 5, 8` is a list of plain values. Everything else
+    with a structure is YAML or JSON. An empty text is `None` where the type allows it.
 
     Raises:
-        Unreadable: The text is no value of the type.
+        Unreadable: the text is not a value of the type.
     """
     if type.kind == lt.SIMPLE:
         return _SIMPLE.get(type.value, _no_text)(text)
@@ -60,10 +60,15 @@ def read(text: str, type: LiteralType) -> Literal:
 
 
 def from_data(data: Any, type: LiteralType, place: str = "") -> Literal:
-    """The literal for data as YAML gives it.
+    """Return the literal for data as YAML gives it.
+
+    Args:
+        data: Lists, mappings and scalars.
+        type: The type of the literal.
+        place: Where the data is inside of the field, for messages; empty at the top.
 
     Raises:
-        Unreadable: The data does not fit; the message names the item.
+        Unreadable: the data does not fit. The message names the item.
     """
     if type.kind == lt.COLLECTION:
         return _collection(data, type, place)
@@ -93,7 +98,7 @@ def from_data(data: Any, type: LiteralType, place: str = "") -> Literal:
 
 
 def write(literal: Literal, type: LiteralType) -> str:
-    """The text that `read` makes the literal of; empty for what cannot be typed."""
+    """Return the text that `read` turns into the literal; empty for a literal that cannot be typed."""
     if type.kind == lt.UNION and literal.kind == li.UNION:
         return write(*literal.value)
     if literal.kind in (li.COLUMN, li.COLLECTION, li.MAP, li.STRUCT):
@@ -112,7 +117,7 @@ def write(literal: Literal, type: LiteralType) -> str:
 
 
 def to_data(literal: Literal, type: LiteralType) -> Any:
-    """The literal as data that YAML can write; inverse of `from_data`."""
+    """Return the literal as data that YAML can write. It is the inverse of `from_data`."""
     if literal.kind == li.UNION:
         return to_data(*literal.value)
     if literal.kind == li.COLUMN:
@@ -180,7 +185,7 @@ def _duration(text: str) -> Literal:
 
 
 def _clock(spoken: str) -> "timedelta | None":
-    """Return `1:30:00`, also with days before it, as `str` writes a timedelta."""
+    """Return the duration in `1:30:00` or `1:30`, also with days before it, as `str` writes a timedelta."""
     found = re.fullmatch(
         r"(?:([-+]?\d+) days?,? *)?([-+])?(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)", spoken
     )
@@ -192,7 +197,7 @@ def _clock(spoken: str) -> "timedelta | None":
 
 
 def _units(spoken: str) -> "timedelta | None":
-    """Return `90s`, `1h30m`, `-1.5 d`; a number alone is seconds."""
+    """Return the duration in `90s`, `1h30m` or `-1.5 d`; a number alone is seconds."""
     found = re.fullmatch(r"([-+])?((?:\s*\d+(?:\.\d+)?\s*(?:d|h|ms|m|s|us)?)+)", spoken)
     if found is None:
         return None
@@ -228,6 +233,7 @@ _SIMPLE: "dict[str, Callable[[str], Literal]]" = {
     lt.STRUCT: _struct,
 }
 
+# Lists of these types are columns: one kind of literal, and plain values.
 _COLUMNS = {
     lt.INTEGER: li.INTEGER,
     lt.FLOAT: li.FLOAT,
@@ -255,6 +261,7 @@ def _read_union(text: str, type: LiteralType) -> Literal:
 
 
 def _union_of(make: "Callable[[LiteralType], Literal]", empty: bool, type: LiteralType) -> Literal:
+    """Return the literal by the first variant that takes it; `None` for an empty field where that is one."""
     nothing = [variant for variant in type.value if is_simple(variant, lt.NONE)]
     if empty and nothing:
         return Literal(li.UNION, (NOTHING, nothing[0]))
@@ -270,6 +277,7 @@ def _union_of(make: "Callable[[LiteralType], Literal]", empty: bool, type: Liter
 
 
 def _list_of(text: str, element: LiteralType) -> Any:
+    """Return the items of a list that is typed with commas, or as YAML or JSON."""
     bare = text.strip()
     if not bare:
         return []
@@ -283,7 +291,7 @@ def _structured(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        pass  # then it is YAML, of which JSON is only nearly a part
+        pass  # JSON is tried first, because YAML reads some JSON differently, for example 1e3
     try:
         return yaml.load(text, Loader=_PlainLoader)
     except yaml.YAMLError as error:
@@ -293,7 +301,7 @@ def _structured(text: str) -> Any:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """YAML as data: dates and times stay text, as JSON has them."""
+    """Reads YAML to what JSON can have: dates and times stay text, and the type of the field reads them."""
 
 
 _PlainLoader.yaml_implicit_resolvers = {

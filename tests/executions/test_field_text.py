@@ -10,7 +10,7 @@ from flyte_nb.api import literal_types as lt
 from flyte_nb.api import literals as li
 from flyte_nb.api.literal_types import LiteralType, simple
 from flyte_nb.api.literals import NOTHING, Literal
-from flyte_nb.executions.reading import Unreadable, read, write
+from flyte_nb.executions.field_text import Unreadable, read, write
 
 INT = simple(lt.INTEGER)
 INTS = LiteralType(lt.COLLECTION, INT)
