@@ -260,7 +260,7 @@ class AdminClient:
             RemoteError: UNAUTHENTICATED: no token can be fetched.
         """
         before = self._link.target.key
-        self._link.relocate()  # the local backend may have been started anew, with a new token
+        self._link.relocate()  # a local backend that was started again has another token
         if self._link.target.key != before:
             return True
         return self._link.target.credentials.refresh(refused_generation)

@@ -112,6 +112,7 @@ def credentials_of(
     # An unsupported way to sign in is an error only when FlyteAdmin asks for a sign-in: many clusters
     # have `authType: Pkce` in their configuration and accept calls without a token.
     def unsupported() -> str:
+        """Raise the error that says what is supported; called only after a refusal."""
         raise RemoteError(
             f"FlyteAdmin at {config.endpoint} asks for a sign-in, and authType {auth.type!r} is not"
             " supported here.",
@@ -143,9 +144,9 @@ def _from_command(command: "tuple[str, ...]", source: str) -> str:
         ) from error
     token = done.stdout.strip()
     if done.returncode != 0 or not token:
-        said = done.stderr.strip().splitlines()[-1:] or ["it printed nothing"]
+        complaint = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
         raise RemoteError(
-            f"The command {command[0]!r} gave no token (exit code {done.returncode}): {said[0]}.",
+            f"The command {command[0]!r} gave no token (exit code {done.returncode}): {complaint}.",
             code="UNAUTHENTICATED",
             hint="Run the command in a terminal, correct what it complains about, then connect again.",
         )

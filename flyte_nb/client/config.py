@@ -141,13 +141,21 @@ class _Reader:
         return found if path else None
 
     def text(self, option: str, path: str) -> str:
+        """Return an option's text; empty when nothing sets it.
+
+        Args:
+            option: The variable's name without `FLYTE_`.
+            path: The keys in the file, joined by dots; empty when the file cannot set it.
+        """
         value = self._value(option, path)
         return "" if value is None else str(value).strip()
 
     def flag(self, option: str, path: str) -> bool:
+        """Return whether an option is switched on, in the words that flytekit accepts."""
         return self.text(option, path).lower() in ("true", "t", "1", "yes")
 
     def words(self, option: str, path: str) -> "tuple[str, ...]":
+        """Return an option's words: a list in the file; a text is split at white space and commas."""
         value = self._value(option, path)
         if value is None:
             return ()

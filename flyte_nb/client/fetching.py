@@ -132,7 +132,13 @@ def _find(
             return registered(items[0])
     else:
         identifier = identifier_to_idl(
-            Identifier(resource_type, scope.project, scope.domain, name, version)
+            Identifier(
+                resource_type=resource_type,
+                project=scope.project,
+                domain=scope.domain,
+                name=name,
+                version=version,
+            )
         )
     try:
         return registered(client.call(get_method, ObjectGetRequest(id=identifier)))

@@ -8,7 +8,7 @@ from flyte_nb.api.errors import RemoteError
 from flyte_nb.client.config import is_loopback
 
 _HINTS = {
-    grpc.StatusCode.UNAUTHENTICATED: "The token was not accepted. Sign in anew, or check `admin.authType`"
+    grpc.StatusCode.UNAUTHENTICATED: "The token was not accepted. Sign in again, or check `admin.authType`"
     " in your Flyte configuration.",
     grpc.StatusCode.PERMISSION_DENIED: "You are signed in, but may not do this in that project and domain.",
     grpc.StatusCode.UNAVAILABLE: "Check that it runs and that the endpoint is right (`flyte-nb status`).",

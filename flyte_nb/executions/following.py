@@ -177,7 +177,7 @@ class Follower:
                 read()
                 if self._is_terminal():
                     return
-                # A server that stops closes its streams without an error.
+                # A proxy may close a stream without an error when it was idle for long.
                 problem = RemoteError("The stream ended early.", code="UNAVAILABLE")
             except grpc.RpcError as error:
                 if self._stop.is_set():

@@ -25,7 +25,7 @@ from flyte_nb.drafting.versions import CUSTOM_KEY, python_minor
 FIRST_TIME = "first time"
 SAME = "same fingerprint as what is registered"
 SAME_CONTENT = "same content as what is registered"
-RESTAGED = "what was missing or damaged of its bundle is staged anew"
+RESTAGED = "missing or damaged objects of its bundle were staged again"
 
 _NAMED_AT_MOST = 3
 """Changes that a reason names; it counts the others."""

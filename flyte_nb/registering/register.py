@@ -51,7 +51,7 @@ class _StagedBundle(NamedTuple):
 
 
 class _Outlook(NamedTuple):
-    """What will be said of an entity when it is registered."""
+    """The state and the reason that a registration will report for an entity."""
 
     state: str
     """`NEW` or `CHANGED`."""

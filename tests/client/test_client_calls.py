@@ -53,7 +53,7 @@ def test_only_unavailability_is_tried_again(admin, make_client, code):
     assert admin.calls["GetTask"] == 1
 
 
-def test_a_read_is_tried_again_until_somebody_answers(admin, make_client):
+def test_a_read_is_tried_again_until_the_server_answers(admin, make_client):
     def answer(request, context):
         if admin.calls["GetTask"] < 3:
             context.abort(grpc.StatusCode.UNAVAILABLE, "soon")
@@ -173,7 +173,7 @@ def test_a_way_to_sign_in_that_is_not_supported_names_those_that_are(admin, make
     assert caught.value.code == "UNAUTHENTICATED"
 
 
-def test_an_unsupported_way_to_sign_in_does_no_harm_where_nobody_asks(admin, make_client):
+def test_an_unsupported_way_to_sign_in_does_no_harm_where_no_token_is_asked_for(admin, make_client):
     admin.answers["ListProjects"] = (lambda request, context: Projects(), ProjectListRequest)
     credentials = credentials_of(
         Config("a:1", auth=AuthConfig("DeviceFlow")), env={}, token_endpoint=str
@@ -181,7 +181,7 @@ def test_an_unsupported_way_to_sign_in_does_no_harm_where_nobody_asks(admin, mak
     assert make_client(credentials).call("ListProjects", ProjectListRequest()) == Projects()
 
 
-def test_nobody_listening_says_where_and_what_to_check(make_client):
+def test_an_error_for_an_address_where_nothing_listens_says_where_and_what_to_check(make_client):
     client = make_client(config=Config("127.0.0.1:1", insecure=True))
     with pytest.raises(RemoteError, match=r"127\.0\.0\.1:1 cannot be reached") as caught:
         client.call("ListProjects", ProjectListRequest())

@@ -1,4 +1,4 @@
-"""Files through FlyteAdmin's signed URLs: against our own backend, and against what HTTP can do."""
+"""Files sent and fetched by signed URLs: to our own backend, to a bucket, and to servers that fail."""
 
 import hashlib
 import os
@@ -271,7 +271,7 @@ def test_a_kernel_without_credentials_reads_back_the_folder_that_it_sent(
     assert inside == {"00000", "inner/y z"}  # the list of them is not among them
 
 
-def test_a_folder_of_unknown_files_is_told_from_an_object_that_is_gone(bucket, poor_kernel):
+def test_a_folder_of_unknown_files_has_another_error_than_a_missing_object(bucket, poor_kernel):
     bucket.objects["s3://bucket/out/d/part-1.csv"] = b"1"
     with pytest.raises(StorageError, match="folders that flyte_nb wrote"):
         poor_kernel.download("s3://bucket/out/d")
@@ -328,7 +328,7 @@ def test_a_person_with_credentials_names_a_folder_for_everything(tmp_path):
 
 @pytest.fixture
 def web():
-    """A web server: answers by its list, notes what it was sent."""
+    """A web server that gives the answers in its list, and keeps the requests that it got."""
     served = SimpleNamespace(answers=[], requests=[], answer_headers={})
 
     class Handler(BaseHTTPRequestHandler):
@@ -394,7 +394,7 @@ def test_every_header_that_flyteadmin_names_is_sent(web):
         (0, b"", True),
     ],
 )
-def test_what_may_help_to_try_again_is_told_from_what_may_not(web, status, text, transient):
+def test_an_error_is_transient_only_when_another_try_may_help(web, status, text, transient):
     web.answers.append((status, text))
     with pytest.raises(StorageError, match="s3://b/x") as caught:
         signed.put(web.url, b"data", {}, "s3://b/x")
@@ -423,7 +423,7 @@ def test_no_header_is_sent_that_was_not_signed(web):
     assert "content-type" not in names
 
 
-def test_nobody_who_listens_is_transient():
+def test_a_refused_connection_is_transient():
     with pytest.raises(StorageError, match="Connection refused") as caught:
         signed.put("http://127.0.0.1:9/x", b"", {}, "s3://b/x")
     assert caught.value.transient
@@ -435,8 +435,8 @@ def test_a_url_that_is_no_web_address_is_refused(url, tmp_path):
         signed.put(url, b"", {}, "s3://b/x")
 
 
-def test_a_url_that_expired_is_asked_for_anew(web):
-    """Each try asks for a place again."""
+def test_each_try_asks_for_a_new_url_because_the_last_one_may_have_expired(web):
+    """The first URL is refused as expired, the second finds a busy store, and the third one works."""
     asked = []
 
     class Admin:

@@ -127,7 +127,7 @@ def test_names_and_kinds_come_from_the_workflow_also_of_nodes_inside():
     assert view.total_nodes == 2
 
 
-def test_the_failure_that_is_told_is_the_one_of_the_task_itself():
+def test_the_error_of_a_failed_execution_is_that_of_the_task_that_failed():
     outer = node("n0", core.NodeExecution.FAILED, parent=True)
     outer.closure.error.message = "one of its nodes failed"
     inner = node("n0-0-n0", core.NodeExecution.FAILED, spec="n0")
@@ -142,7 +142,7 @@ def test_the_failure_that_is_told_is_the_one_of_the_task_itself():
     assert "too deep" in str(error)
 
 
-def test_an_aborted_execution_tells_the_cause():
+def test_the_error_of_an_aborted_execution_has_the_cause():
     message = execution(core.WorkflowExecution.ABORTED)
     message.closure.abort_metadata.cause = "wrong data"
     view = assembled(message)

@@ -1,4 +1,4 @@
-"""Text of a field ⇄ literal."""
+"""What a person types into a field becomes a literal, and a literal becomes such a text."""
 
 import string
 

@@ -30,7 +30,7 @@ ID = ExecutionId("p", "d", "e1")
 
 
 class Story:
-    """An execution that moves on a step with every read of it."""
+    """An execution that moves one step further each time it is read."""
 
     def __init__(self):
         self.phases = [core.WorkflowExecution.RUNNING] * 3 + [core.WorkflowExecution.SUCCEEDED]
@@ -258,7 +258,7 @@ def test_an_execution_that_is_not_there_is_an_error_at_once(admin, make_client):
         follow(make_client())
 
 
-def test_views_end_soon_after_the_reader_was_told_to_stop(admin, make_client):
+def test_views_end_soon_after_the_reader_is_stopped(admin, make_client):
     story = Story()
     released = threading.Event()
 

@@ -27,7 +27,7 @@ def test_values_become_literals_by_the_interface():
     }
 
 
-def test_every_wrong_input_is_told_at_once():
+def test_every_wrong_input_is_reported_at_once():
     with pytest.raises(CompileFailed) as caught:
         convert({"n": "three", "depth": 1}, optional=frozenset({"name"}))
     found = {(problem.code, problem.variable) for problem in caught.value.problems}

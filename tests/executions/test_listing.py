@@ -1,4 +1,4 @@
-"""What a session says of the backend, asked over the wire."""
+"""The state of a session and its backend, asked for over the network."""
 
 import pytest
 from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2

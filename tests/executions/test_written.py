@@ -1,4 +1,4 @@
-"""Values after `name=`: what `repr` and JSON write arrives as the value that it was."""
+"""Values after `name=`: what `repr` and JSON write for a value is read as that value again."""
 
 import contextlib
 import dataclasses
@@ -118,7 +118,7 @@ def cases(*tables):
 
 
 def as_json(value):
-    """The value in JSON, with what JSON does not have as Flyte's structs have it."""
+    """Return the value in JSON. What JSON does not have is written as in Flyte's structs."""
 
     def other(part):
         if isinstance(part, enum.Enum):
@@ -133,7 +133,7 @@ def as_json(value):
 
 
 def on_a_line(text, kind):
-    """The value that arrives when the text is pasted into a magic's line, with all that may follow."""
+    """Return the value that is read when the text is pasted into a magic's line, before more text."""
     arguments = parse(f"launch wf before=1 x={text} after='#';  # a comment")
     assert sorted(arguments.written) == ["after", "before", "x"]
     names = names_in({"before": 1, "x": "wrong", "a": "wrong"})
@@ -160,7 +160,7 @@ def test_the_json_of_a_value_arrives_as_that_value(case):
 
 
 def near(got, wanted):
-    """Equal, apart from the microseconds that a number of seconds cannot hold."""
+    """Return whether both are equal, apart from microseconds that a number of seconds cannot hold."""
     if dataclasses.is_dataclass(wanted):
         return type(got) is type(wanted) and near(vars(got), vars(wanted))
     if isinstance(wanted, (list, tuple)):

@@ -295,7 +295,7 @@ def test_a_missing_or_changed_member_fails_the_run_and_registering_again_mends_i
         assert "'ring.zip'" in said
         assert words in said
         assert "Register again" in said
-        assert "staged anew" in notebook.run("%flyte register sums")
+        assert "staged again" in notebook.run("%flyte register sums")
         assert ring.read_bytes() == data
         notebook.run(launch)
 

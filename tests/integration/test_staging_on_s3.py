@@ -71,6 +71,6 @@ def test_code_that_was_lost_from_a_bucket_is_staged_again_by_who_may_write_there
     assert {item.uri for item in damages} == set(lost)
     again = session.register(cells["count"])
     assert again.uploaded_bytes == sum(map(len, contents.values()))
-    assert ("unchanged", True) in {(e.state, "staged anew" in e.why) for e in again.entities}
+    assert ("unchanged", True) in {(e.state, "staged again" in e.why) for e in again.entities}
     assert {name: store.read(name) for name in lost} == contents
     assert session.bundles.check()[0] == []

@@ -1,4 +1,4 @@
-"""Bundles that an image holds: registered without an upload, run where there is no network."""
+"""Bundles that travel inside an image: registered without an upload, run where there is no network."""
 
 import shutil
 import subprocess
@@ -46,7 +46,7 @@ def module(tmp_path, monkeypatch):
 
 
 def _offline():
-    """A command in front that takes the network away, where this user may do that."""
+    """Return a command prefix that takes the network away, where this user may do that."""
     prefix = ["unshare", "--net"]
     can = shutil.which("unshare") and not subprocess.run([*prefix, "true"]).returncode
     return prefix if can else []

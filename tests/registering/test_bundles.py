@@ -1,4 +1,4 @@
-"""Bundles against a real backend: what changed since, who needs what, and the command for it."""
+"""Bundles on a real backend: what has changed since the registration, who needs what, the commands."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ def session(home):
 
 @pytest.fixture
 def fresh_session(home):
-    """One in whose notebook nothing is registered yet."""
+    """A session in whose notebook nothing is registered yet."""
     made = flyte_nb.connect(home=home, name="fresh")
     yield made
     made.close()
@@ -55,7 +55,7 @@ def _states(bundle):
     return task.state, {part.name: part.state for part in task.parts}
 
 
-def test_what_changed_since_the_registration_is_told_part_by_part(fresh_session):
+def test_changes_since_the_registration_are_shown_part_by_part(fresh_session):
     session, cells = fresh_session, Cells()
     cells.run(SOURCE)
     state, parts = _states(session.bundle(cells["wf"]))
@@ -130,7 +130,7 @@ def test_the_commands_list_verify_and_clean_and_keep_what_is_registered(session,
     assert command("verify")[0] == 0
 
 
-def test_a_damaged_member_fails_the_command_and_registering_again_mends_it(session, command):
+def test_a_damaged_member_fails_the_command_and_registering_again_repairs_it(session, command):
     cells = Cells()
     cells.run(SOURCE)
     cells.run("def helper(n): return n + 77")

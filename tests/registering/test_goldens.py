@@ -1,4 +1,4 @@
-"""Versions and messages of a broad set of entities stay: a change gives everybody new versions.
+"""Versions and messages of a broad set of entities do not change: a change gives everybody new versions.
 
 The definitions are in `goldens/`: cells, a local module and a local package, cell tasks, and spec files.
 `expected.json` holds, of each entity, its version, the sha256 of its message's bytes, and the message for a
@@ -83,13 +83,13 @@ class Defined:
         )
 
     def registered(self) -> "list[dict]":
-        """What a registration sends, after it staged the bundles at the place's own area."""
+        """Return what a registration sends, after it has staged the bundles at the place's own area."""
         drafts = drafts_for(self.place, [*self.sdk, *self.specs])
         assert all_problems(drafts) == []
         return self._sent(drafts, self.place)
 
     def baked(self, folder) -> "list[dict]":
-        """The same of bundles that an image holds."""
+        """Return what a registration sends for bundles that are inside an image."""
         place = Baked(folder, "/opt/golden").instead_of(self.place)
         few = [entity for entity in self.sdk if entity.short_name in ("inc", "starts", "inner")]
         return self._sent(drafts_for(place, few), place)
@@ -104,13 +104,13 @@ class Defined:
         return [entry(draft.id, draft.message) for draft in whole]
 
     def serialized(self) -> "list[dict]":
-        """What `flyte-nb serialize` writes, with a version of a person's own."""
+        """Return what `flyte-nb serialize` writes, with a version that a person chose."""
         kinds = {1: TaskSpec, 2: WorkflowSpec, 3: LaunchPlanMessage}
         files = serialize(self.place, [*self.sdk, *self.specs], self.area, version="v1")
         return [entry(file.id, kinds[file.number].FromString(file.data)) for file in files]
 
     def compiled(self) -> "list[dict]":
-        """What `flyte-nb compile` says of each."""
+        """Return what `flyte-nb compile` shows for each entity."""
         report = compile_all([*self.sdk, *self.specs], SCOPE, self.registry, data=self.data)
         assert report.all_problems == ()
         return [
@@ -120,7 +120,7 @@ class Defined:
 
 
 def entry(id, message):
-    """One entity as the goldens have it."""
+    """Return one entity as the goldens have it."""
     plain = type(message)()
     plain.CopyFrom(message)
     if isinstance(plain, TaskSpec):
@@ -160,7 +160,7 @@ def expected():
 
 
 def comparable(document, other):
-    """The entries; without what follows from the interpreter when the other was made by another one."""
+    """Return the entries, without what depends on the interpreter when another one wrote the goldens."""
     if document["python"] == other["python"]:
         return {key: value for key, value in document.items() if key != "python"}
     text = json.dumps({**document, "python": ""}, sort_keys=True)
@@ -172,7 +172,7 @@ def comparable(document, other):
 
 @pytest.mark.parametrize("way", ["registered", "baked", "serialized", "compiled"])
 def test_versions_and_messages_are_what_they_were(way, now, expected):
-    """A difference gives everybody new versions. Read the module's docstring before you write it down."""
+    """A difference gives everybody new versions. Read the module's docstring before you accept one."""
     found, before = comparable(now, expected)[way], comparable(expected, now)[way]
     assert [one["id"].rpartition(":")[0] for one in found] == [
         one["id"].rpartition(":")[0] for one in before
@@ -190,7 +190,7 @@ def test_the_goldens_have_every_kind_of_entity(expected):
 
 
 def test_a_version_does_not_depend_on_what_else_is_registered(now):
-    """Nor on where bundles are put."""
+    """It does not depend on where bundles are staged either."""
     together = {one["id"] for one in now["registered"]}
     assert {one["id"] for one in now["baked"]} <= together
 

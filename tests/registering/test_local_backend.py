@@ -15,7 +15,7 @@ RUN = ExecutionId("p", "d", "e1")
 
 @pytest.fixture
 def received(admin):
-    """What came over the network, and how it is answered."""
+    """Return a function that sets how the server answers, and returns the list of requests that arrive."""
     received = []
 
     def answering(answer):

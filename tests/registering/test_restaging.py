@@ -1,4 +1,4 @@
-"""Staged code that was lost or cut short, in a bucket that this process has no credentials for."""
+"""Staging again what is missing or cut short, in a bucket that this process has no credentials for."""
 
 import json
 
@@ -33,7 +33,7 @@ def home(tmp_path_factory):
 
 
 class Cluster:
-    """A FlyteAdmin whose objects lie in a bucket: what is registered is real, and so are the URLs."""
+    """A FlyteAdmin whose objects are in a bucket. Registered entities and signed URLs are real."""
 
     def __init__(self, session, bucket, store):
         self.bucket, self.client = bucket, session.client
@@ -51,7 +51,7 @@ class Cluster:
         return register(self.client, self.place, entities, **options)
 
     def states(self, registration):
-        return {e.id.name: (e.state, "staged anew" in e.why) for e in registration.entities}
+        return {e.id.name: (e.state, "staged again" in e.why) for e in registration.entities}
 
     def check(self, *uris):
         return StagedBundles(self.client, self.store, objects=self.data).check(*uris)
@@ -189,7 +189,7 @@ def test_code_that_packs_to_other_bytes_is_not_put_in_the_place_of_what_is_damag
     assert victim in cluster.bucket.objects
 
 
-def test_the_commands_look_and_mend_on_the_local_backend(home, tmp_path, monkeypatch, capsys):
+def test_the_commands_check_and_restage_on_the_local_backend(home, tmp_path, monkeypatch, capsys):
     (tmp_path / "restaged_module.py").write_text(SOURCE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -206,5 +206,5 @@ def test_the_commands_look_and_mend_on_the_local_backend(home, tmp_path, monkeyp
     assert main(["bundle", "check", index, "--home", str(home)]) == 1
     assert "--restage" in capsys.readouterr().out
     assert main(command) == 0
-    assert "staged anew" in capsys.readouterr().out
+    assert "staged again" in capsys.readouterr().out
     assert main(["bundle", "check", index, "--home", str(home)]) == 0
