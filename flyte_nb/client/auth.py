@@ -78,6 +78,7 @@ class Credentials:
                 self._failure = error
                 raise
             self.generation += 1
+            # The same token again would be refused again.
             changed = fresh != self._metadata
             self._metadata = fresh
             return changed
@@ -183,7 +184,10 @@ def _from_client_secret(config: Config, env: "Mapping[str, str]", endpoint: str)
             code="UNAUTHENTICATED",
             hint="Ask the operator of FlyteAdmin to correct its authorization server's metadata.",
         )
+    # RFC 6749 (2.3.1) wants both parts form-encoded in the header. Ids are left as they are, because
+    # flytekit sends them so, and authorization servers expect it.
     pair = f"{config.auth.client_id}:{urllib.parse.quote_plus(client_secret(config, env))}"
+    # `audience` is not in the RFC; Auth0 and others want it.
     form = {"grant_type": "client_credentials"}
     if config.auth.scopes:
         form["scope"] = " ".join(config.auth.scopes)

@@ -90,6 +90,7 @@ def find(
     document: dict[str, Any] = _read(file) if file is not None else {}
     reader = _Reader(env, document)
     endpoint = reader.text("PLATFORM_URL", "admin.endpoint")
+    # A file in the home folder may configure other tools only. One that was named must name a FlyteAdmin.
     if not endpoint:
         if file is not None and (path or env.get("FLYTECTL_CONFIG")):
             raise UsageError(f"{file} names no FlyteAdmin. Add `admin.endpoint: dns:///host:port`.")
@@ -133,6 +134,7 @@ class _Reader:
         if value is not None:
             self.used.add(option)
             return value
+        # `admin.endpoint` is the key `endpoint` in the mapping `admin`.
         found: Any = self._document
         for part in path.split(".") if path else ():
             if not isinstance(found, dict):
@@ -231,6 +233,7 @@ def _host_and_port(endpoint: str, *, insecure: bool) -> str:
     bare = bare.rstrip("/")
     if not bare or any(letter.isspace() for letter in bare):
         raise UsageError(f"The endpoint {endpoint!r} is not host:port.")
+    # What follows `]` is all that can be a port: an IPv6 address in brackets has colons itself.
     if ":" not in bare.rpartition("]")[2]:
         bare += ":80" if insecure else ":443"
     return bare

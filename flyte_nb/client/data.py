@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, TypeVar
 from flyte_nb.api.errors import RemoteError, StorageError, UsageError
 from flyte_nb.api.ports import BlobStore, Stat
 from flyte_nb.bundle.retrying import Retrying, Sleep
-from flyte_nb.bundle.side_by_side import side_by_side
-from flyte_nb.storage.listing import SINGLE_PART, listing_of, listing_uri, names_in
+from flyte_nb.client.through_admin import download, neither
+from flyte_nb.storage.listing import listing_of, listing_uri
 from flyte_nb.storage.work_folders import WorkFolder, sweep
 from flyte_nb.types.content import is_wanted
 
@@ -32,11 +32,6 @@ SCRATCH = "scratch"
 """As `folder_uri`: uploads go to the kernel's own scratch folder, which is enough for local runs."""
 
 _CHUNK = 1 << 20
-_FOLDER_HINT = (
-    "Without credentials for the store, single objects can be read, frames of one file, and folders that"
-    " flyte_nb wrote. For others set the store's credentials in this process's environment."
-)
-
 _T = TypeVar("_T")
 
 
@@ -127,7 +122,7 @@ class KernelData:
             try:
                 return self._retried(lambda: uploads.stat(uri))
             except (RemoteError, StorageError) as refused:
-                raise _neither(error, refused, uri) from error
+                raise neither(error, refused, uri) from error
 
     def write(self, uri: str, data: "bytes | memoryview") -> None:
         """Store `data` at `uri` with this process's own credentials, replacing what is there.
@@ -175,6 +170,7 @@ class KernelData:
         folder = self._folder_uri()
         if folder:
             uri = f"{folder}/{digest[:2]}/{digest}/{last}"
+            # Equal sizes at a place that has the digest: it is the same file, and stored whole.
             if self._retried(lambda: self._store.size(uri)) != source.stat().st_size:
                 self._retried(lambda: self._store.put(str(source), uri))
             return uri
@@ -200,6 +196,7 @@ class KernelData:
         Raises:
             BundleError: a file of one of the modules cannot be read.
         """
+        # Modules that came with a value may have to travel on with another one.
         roots = [*self._roots(), *self._adopted]
         if not roots:
             return {}
@@ -210,6 +207,7 @@ class KernelData:
 
     def adopt_modules(self, folder: str) -> None:
         """Make the modules in the folder importable; modules found elsewhere come before them."""
+        # Last on the path, so that a value from elsewhere replaces no module of this kernel.
         sys.path.append(folder)
         self._adopted.append(Path(folder))
 
@@ -287,71 +285,23 @@ class KernelData:
     def _by_signed_url(
         self, uri: str, path: str, error: StorageError, *, may_be_folder: bool = False
     ) -> None:
-        """Download `uri` to `path` by a URL that FlyteAdmin signs.
+        """Download `uri` to `path` through FlyteAdmin; raise the store's `error` where that is no way.
 
         This process may have no credentials for the store, or not the right ones.
-
-        Args:
-            uri: The object.
-            path: The local path.
-            error: The store's own error.
-            may_be_folder: Whether `uri` may name a folder; then its files are tried one by one.
-
-        Raises:
-            StorageError: the store's own error, and FlyteAdmin's beside it.
         """
         uploads = self._uploads
+        # FlyteAdmin cannot read this machine's disk better than this process does.
         if uploads is None or uri.startswith(("file://", "/")):
             raise error
-        try:
-            self._retried(lambda: uploads.get(uri, path))
-        except (RemoteError, StorageError) as refused:
-            if not may_be_folder:
-                raise _neither(error, refused, uri) from error
-            if isinstance(refused, StorageError) and self._has_folder(uploads, uri, path):
-                return
-            raise _neither(error, refused, uri, _FOLDER_HINT) from error
-
-    def _has_folder(self, uploads: "Uploads", uri: str, path: str) -> bool:
-        """Download the files of a folder one by one; return whether it is known which files there are.
-
-        Raises:
-            StorageError: a file that the folder's list names cannot be downloaded.
-        """
-        listing = os.path.join(self.scratch(), "listing")
-        at = listing_uri(uri)
-        try:
-            self._retried(lambda: uploads.get(at, listing))
-        except (RemoteError, StorageError):
-            return self._has_part(uploads, uri, path)
-        names = names_in(Path(listing).read_bytes(), at)
-        os.makedirs(path, exist_ok=True)
-
-        def get(name: str) -> None:
-            target = os.path.join(path, name)
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            self._retried(lambda: uploads.get(f"{uri.rstrip('/')}/{name}", target))
-
-        try:
-            for _ in side_by_side(get, names):
-                pass
-        except RemoteError as refused:
-            raise StorageError(refused.message, uri=uri) from refused
-        return True
-
-    def _has_part(self, uploads: "Uploads", uri: str, path: str) -> bool:
-        """Download a folder that has the one file of a frame; return whether it was there.
-
-        flytekit and flyte_nb write a frame as one file with a fixed name, so it needs no list.
-        """
-        os.makedirs(path, exist_ok=True)
-        part, target = f"{uri.rstrip('/')}/{SINGLE_PART}", os.path.join(path, SINGLE_PART)
-        try:
-            self._retried(lambda: uploads.get(part, target))
-        except (RemoteError, StorageError):
-            os.rmdir(path)
-            return False
-        return True
+        download(
+            uploads,
+            uri,
+            path,
+            error,
+            scratch=self.scratch,
+            sleep=self._sleep,
+            may_be_folder=may_be_folder,
+        )
 
     def _retried(self, act: "Callable[[], _T]") -> _T:
         return Retrying(self._sleep)(act)
@@ -369,19 +319,6 @@ def _end(folder: WorkFolder, owner: int) -> None:
     """Remove the folder, unless this is a process that its owner forked."""
     if os.getpid() == owner:
         folder.remove()
-
-
-def _neither(
-    error: StorageError, refused: "RemoteError | StorageError", uri: str, hint: str = ""
-) -> StorageError:
-    """Return one error for an object that neither the store nor FlyteAdmin gave."""
-    return StorageError(
-        f"{error.message} FlyteAdmin does not hand it out either: {refused.message}",
-        uri=uri,
-        transient=error.transient,
-        missing=error.missing or (isinstance(refused, StorageError) and refused.missing),
-        hint=error.hint or hint,
-    )
 
 
 def _sha256(path: Path) -> str:

@@ -93,6 +93,8 @@ def fetch(
     """
     if not name:
         raise UsageError("Give the name of what to fetch, e.g. 'my_notebook.train'.")
+    # `train` in the notebook `house` is registered as `house.train`. Entities of other SDKs may have
+    # names without a dot, so the bare name is tried second.
     bare = "." not in name and scope.main_module
     names = [name] if not bare else [f"{scope.main_module}.{name}", name]
     for candidate in names:
@@ -157,6 +159,7 @@ def registered(message: Any) -> Registered:
     elif identifier.resource_type == WORKFLOW:
         interface = interface_of(message.closure.compiled_workflow.primary.template)
     else:
+        # FlyteAdmin has computed the inputs that a launch can give: without fixed ones, with defaults.
         inputs: dict[str, Variable] = {}
         for name, parameter in message.closure.expected_inputs.parameters.items():
             inputs[name] = variable_from_idl(parameter.var)
@@ -187,6 +190,7 @@ def find_launchable(
         RemoteError: NOT_FOUND when there is neither a launch plan nor a task, and other refusals.
         UsageError: `entity` is nothing that can be launched.
     """
+    # What was fetched is launched as it is, in its own version, unless another version is asked for.
     if isinstance(entity, Registered):
         if version is None and entity.resource_type != WORKFLOW:
             return entity

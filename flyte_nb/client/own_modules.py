@@ -25,6 +25,7 @@ def files_in_kernel(tops: "Iterable[str]", roots: "Sequence[Path]") -> "dict[str
     found: dict[str, bytes] = {}
     for top in sorted(tops):
         local.note(top)
+    # Units are packed as zips for bundles. Here a value takes the files themselves.
     for unit in local.noted():
         for part in unit.parts:
             with zipfile.ZipFile(io.BytesIO(part.data)) as archive:

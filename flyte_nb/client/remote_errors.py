@@ -39,6 +39,7 @@ def refusal(code: grpc.StatusCode, text: str, *, doing: str, endpoint: str) -> R
         doing: What was being done, e.g. `Registering a.b`.
         endpoint: `host:port` of FlyteAdmin.
     """
+    # gRPC's own text is about sockets, and does not say which server is meant.
     if code is grpc.StatusCode.UNAVAILABLE:
         message = f"FlyteAdmin at {endpoint} cannot be reached ({text})."
     else:

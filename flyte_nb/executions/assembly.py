@@ -162,6 +162,7 @@ class Assembly:
     def _make_node_view(self, node_id: str) -> NodeView:
         node = self._nodes[node_id]
         closure = node.closure
+        # The message has only ids. Names and kinds are in the workflow's closure.
         outline = self._outline.of(self._path(node_id))
         phase = NodePhases.Phase.Name(closure.phase)
         started = _moment(closure, "started_at")

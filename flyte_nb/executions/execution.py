@@ -8,53 +8,25 @@ import asyncio
 import itertools
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Generator, Mapping
+from typing import Any
 
-from flyteidl.admin.execution_pb2 import (
-    ExecutionTerminateRequest,
-    WorkflowExecutionGetDataRequest,
-    WorkflowExecutionGetRequest,
-)
-from flyteidl.admin.node_execution_pb2 import (
-    NodeExecution,
-    NodeExecutionGetDataRequest,
-    NodeExecutionGetRequest,
-)
+from flyteidl.admin.execution_pb2 import ExecutionTerminateRequest
 from flyteidl.core import identifier_pb2
-from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
-from flyteidl.core.execution_pb2 import NodeExecution as NodePhases
-from flyteidl.core.identifier_pb2 import NodeExecutionIdentifier
-from flyteidl.core.literals_pb2 import LiteralMap
 
 from flyte_nb.api.errors import RemoteError, StorageError, UsageError
-from flyte_nb.api.identifiers import ExecutionId, Identifier
-from flyte_nb.api.literal_types import LiteralType
+from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.phases import SUCCEEDED
-from flyte_nb.client import fetching
-from flyte_nb.client.admin_client import AdminClient
-from flyte_nb.client.data import KernelData
 from flyte_nb.compiler.outline import Outline
 from flyte_nb.executions.assembly import Assembly
+from flyte_nb.executions.execution_values import ExecutionValues
 from flyte_nb.executions.failures import failure_of
 from flyte_nb.executions.following import Follower
 from flyte_nb.executions.polling import refresh
-from flyte_nb.executions.python_values import python_values
-from flyte_nb.executions.stored_values import StoredValues, outputs_of_node
+from flyte_nb.executions.session_context import SessionContext
 from flyte_nb.executions.views import ExecutionView
-from flyte_nb.types.registry import Registry
-from flyte_nb.wire.identifiers import execution_id_to_idl, identifier_to_idl
-
-
-class SessionContext(NamedTuple):
-    """What the executions of one session share."""
-
-    client: AdminClient
-    registry: Registry
-    data: KernelData
-    lend: "Callable[[AdminClient, ExecutionId, Identifier], object] | None" = None
-    """Sends the local backend what an execution's tasks need from this process, before it is created; see
-    `registering.local_backend`. `None` sends nothing."""
+from flyte_nb.types.codec import Codec
+from flyte_nb.wire.identifiers import execution_id_to_idl
 
 
 class Watching:
@@ -91,8 +63,8 @@ class Execution:
         id: ExecutionId,
         context: SessionContext,
         *,
-        input_codecs: "Mapping[str, Any] | None" = None,
-        output_codecs: "Mapping[str, Any] | None" = None,
+        input_codecs: "Mapping[str, Codec] | None" = None,
+        output_codecs: "Mapping[str, Codec] | None" = None,
     ) -> None:
         """Make a handle for the execution of that id. Nothing is read yet.
 
@@ -105,9 +77,10 @@ class Execution:
         """
         self.id = id
         self._context = context
-        self._codecs = (input_codecs or {}, output_codecs or {})
+        self._values = ExecutionValues(
+            id, context, input_codecs=input_codecs, output_codecs=output_codecs
+        )
         self._serials = itertools.count(1)
-        self._closure: CompiledWorkflowClosure | None = None
         self._last: ExecutionView | None = None
 
     @property
@@ -174,13 +147,7 @@ class Execution:
             )
         if view.phase != SUCCEEDED:
             raise failure_of(view)
-        answer = self._data()
-        types = self._types("outputs", view)
-        values = StoredValues(self._context.data, f"The outputs of {self.name}")
-        message = values.whole(
-            answer.full_outputs, answer.outputs.url or self._outputs_uri, list(types)
-        )
-        return self._python(message, self._codecs[1], types)
+        return self._values.outputs(view)
 
     def inputs(self) -> "dict[str, Any]":
         """Return the inputs by name, as Python values, with the defaults that FlyteAdmin added.
@@ -190,11 +157,8 @@ class Execution:
             RemoteError: FlyteAdmin refused, or cannot be reached.
             StorageError: the inputs are missing, or cannot be read.
         """
-        answer = self._data()
-        types = self._types("inputs", self._last)
-        values = StoredValues(self._context.data, f"The inputs of {self.name}")
-        message = values.whole(answer.full_inputs, answer.inputs.url, list(types))
-        return self._python(message, self._codecs[0], types)
+        # Inputs never change, so any view will do.
+        return self._values.inputs(self._last if self._last is not None else self.view())
 
     def node_data(self, node_id: str) -> "tuple[dict[str, Any], dict[str, Any]]":
         """Return inputs and outputs of one node, by name. Outputs are empty until the node has succeeded.
@@ -204,29 +168,7 @@ class Execution:
             RemoteError: NOT_FOUND when there is no such node, and other refusals.
             StorageError: the outputs of a node that succeeded are missing, or cannot be read.
         """
-        identifier = NodeExecutionIdentifier(
-            execution_id=execution_id_to_idl(self.id), node_id=node_id
-        )
-        answer = self._context.client.call(
-            "GetNodeExecutionData",
-            NodeExecutionGetDataRequest(id=identifier),
-            doing=f"Reading node {node_id}",
-        )
-        inputs, outputs = answer.full_inputs, answer.full_outputs
-        # An empty map means "no values", "too large for the answer" or "cannot be read". The node's own
-        # message says where the maps are stored.
-        if not inputs.literals or not outputs.literals:
-            node = self._context.client.call(
-                "GetNodeExecution", NodeExecutionGetRequest(id=identifier)
-            )
-            values = StoredValues(self._context.data, f"The values of node {node_id}")
-            inputs = values.if_there(inputs, node.input_uri)
-            promised = self._promised(node)
-            if node.closure.phase == NodePhases.SUCCEEDED and promised:
-                outputs = values.whole(outputs, node.closure.output_uri, promised)
-            else:
-                outputs = values.if_there(outputs, node.closure.output_uri)
-        return self._python(inputs, {}, {}), self._python(outputs, {}, {})
+        return self._values.of_node(node_id)
 
     def logs(self, node_id: "str | None" = None, attempt: "int | None" = None) -> str:
         """Return what the attempts printed.
@@ -249,6 +191,7 @@ class Execution:
                 if attempt is not None and one.attempt != attempt:
                     continue
                 for link in one.logs:
+                    # People count attempts from 1.
                     title = f"{node.node_id} {node.name}, attempt {one.attempt + 1}"
                     if len(one.logs) > 1:
                         title += f", {link.name}"
@@ -266,6 +209,7 @@ class Execution:
         Raises:
             RemoteError: NOT_FOUND when there is no such execution, and other refusals.
         """
+        # FlyteAdmin refuses to end what has ended. To the caller both mean the same, so it is no error.
         request = ExecutionTerminateRequest(id=execution_id_to_idl(self.id), cause=cause)
         try:
             self._context.client.call(
@@ -281,6 +225,7 @@ class Execution:
         try:
             return await asyncio.to_thread(self._wait, None, stop)
         except asyncio.CancelledError:
+            # In a notebook, interrupting a cell cancels its await.
             raise asyncio.CancelledError(self._not_waited_for()) from None
         finally:
             stop.set()  # cancelling the await does not end the thread by itself
@@ -321,6 +266,7 @@ class Execution:
         if self._last is not None and self._last.is_terminal:
             yield self._last
             return
+        # Each loop over views has a follower of its own, so that loops may start and stop independently.
         follower = Follower(self._context.client, self.id, self._outline)
         try:
             follower.start()
@@ -342,52 +288,7 @@ class Execution:
         return view
 
     def _outline(self, workflow: identifier_pb2.Identifier) -> Outline:
-        return Outline(self._compiled(workflow))
-
-    def _compiled(self, workflow: identifier_pb2.Identifier) -> "CompiledWorkflowClosure | None":
-        """Return the workflow's closure, read once; `None` when the execution has no workflow."""
-        if self._closure is None:
-            self._closure = fetching.closure_of(self._context.client, workflow)
-        return self._closure
-
-    def _types(self, side: str, view: "ExecutionView | None") -> "Mapping[str, LiteralType]":
-        """Return the types of the `inputs` or `outputs` by name; none when the workflow is not known."""
-        view = view if view is not None else self.view()
-        closure = self._compiled(identifier_to_idl(view.workflow))
-        if closure is None:
-            return {}
-        interface = fetching.interface_of(closure.primary.template)
-        variables = interface.inputs if side == "inputs" else interface.outputs
-        return {name: variable.type for name, variable in variables.items()}
-
-    def _data(self) -> Any:
-        return self._context.client.call(
-            "GetExecutionData",
-            WorkflowExecutionGetDataRequest(id=execution_id_to_idl(self.id)),
-            doing=f"Reading the data of {self.name}",
-        )
-
-    def _outputs_uri(self) -> str:
-        """Return the URI of the outputs, as the execution's own message has it."""
-        return str(self._own().closure.outputs.uri)
-
-    def _own(self) -> Any:
-        request = WorkflowExecutionGetRequest(id=execution_id_to_idl(self.id))
-        return self._context.client.call("GetExecution", request, doing=f"Reading {self.name}")
-
-    def _promised(self, node: NodeExecution) -> "list[str]":
-        """Return the names of a node's outputs, as far as the workflow's closure has them."""
-        closure = self._compiled(self._own().closure.workflow_id)
-        spec_node_id = node.metadata.spec_node_id or node.id.node_id
-        return [] if closure is None else outputs_of_node(closure, spec_node_id)
-
-    def _python(
-        self, message: LiteralMap, codecs: "Mapping[str, Any]", types: "Mapping[str, LiteralType]"
-    ) -> "dict[str, Any]":
-        context = self._context
-        return python_values(
-            message, context.registry, context.data, codecs=codecs, interface=types
-        )
+        return Outline(self._values.compiled(workflow))
 
     def _log(self, uri: str) -> str:
         """Return the text of a log; the address of a web page; or why the log cannot be read."""

@@ -17,6 +17,7 @@ from flyte_nb.api import literals as li
 from flyte_nb.api.literal_types import LiteralType, describe
 from flyte_nb.api.literals import NOTHING, Literal
 
+# Literals have times as microseconds since 1970, and durations as microseconds.
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -88,8 +89,10 @@ def from_data(data: Any, type: LiteralType, place: str = "") -> Literal:
         if not isinstance(data, Mapping):
             raise Unreadable(at_place(place, f"is not a mapping: {quoted(data)}"))
         return Literal(li.STRUCT, _json_like(data))
+    # To Python, True is 1. A person who writes `true` into a list of numbers made a mistake.
     if isinstance(data, bool) and not is_simple(type, lt.BOOLEAN):
         raise Unreadable(at_place(place, f"is not {_article(type)}: {quoted(data)}"))
+    # A scalar is read from its text, by the same rules as a field.
     text = data.isoformat() if isinstance(data, datetime) else _as_text(data)
     try:
         return read(text, type)
@@ -137,6 +140,7 @@ def _integer(text: str) -> Literal:
         value = int(text.strip())
     except ValueError:
         raise Unreadable(f"is not an int: {quoted(text)}") from None
+    # flyteidl's Primitive has an int64 (flyteidl/core/literals.proto).
     if not -(2**63) <= value < 2**63:
         raise Unreadable(f"does not fit 64 bits: {value}")
     return Literal(li.INTEGER, value)
@@ -159,6 +163,7 @@ def _boolean(text: str) -> Literal:
 
 
 def _datetime(text: str) -> Literal:
+    # Python 3.10 reads neither of the two names for UTC.
     spoken = re.sub(r"\s*(UTC|Z)$", "+00:00", text.strip())
     try:
         value = datetime.fromisoformat(spoken)
@@ -166,6 +171,7 @@ def _datetime(text: str) -> Literal:
         raise Unreadable(
             f"is not a date and time: {quoted(text)}; write 2026-11-01 09:30, in UTC"
         ) from None
+    # Flyte's times are UTC. A time without a zone must not depend on where it was typed.
     if value.tzinfo is None:
         value = value.replace(tzinfo=timezone.utc)
     return Literal(li.DATETIME, (value - _EPOCH) // _MICROSECOND)
@@ -262,6 +268,7 @@ def _read_union(text: str, type: LiteralType) -> Literal:
 
 def _union_of(make: "Callable[[LiteralType], Literal]", empty: bool, type: LiteralType) -> Literal:
     """Return the literal by the first variant that takes it; `None` for an empty field where that is one."""
+    # An empty text would also be a string. Where None is allowed, it is what people mean by it.
     nothing = [variant for variant in type.value if is_simple(variant, lt.NONE)]
     if empty and nothing:
         return Literal(li.UNION, (NOTHING, nothing[0]))
@@ -281,6 +288,7 @@ def _list_of(text: str, element: LiteralType) -> Any:
     bare = text.strip()
     if not bare:
         return []
+    # Items with a structure have commas themselves.
     plain = element.kind in (lt.SIMPLE, lt.ENUM, lt.UNION)
     if not plain or "\n" in bare or bare.startswith(("[", "- ")):
         return _structured(text)
@@ -315,6 +323,7 @@ def _write_structure(literal: Literal, type: LiteralType) -> str:
     plain = literal.kind == li.COLUMN and literal.value[0] in (li.INTEGER, li.FLOAT)
     if plain and data:
         return ", ".join(str(item) for item in data)
+    # JSON keeps texts with commas apart, and is shorter than YAML for lists.
     if isinstance(data, list):
         return json.dumps(data, ensure_ascii=False)
     return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True)).rstrip("\n")
@@ -322,6 +331,7 @@ def _write_structure(literal: Literal, type: LiteralType) -> str:
 
 def _datetime_text(microseconds: int) -> str:
     value = _EPOCH + microseconds * _MICROSECOND
+    # Seconds are shown only where there are any: most people type times without.
     if value.second or value.microsecond:
         return value.replace(tzinfo=None).isoformat(sep=" ") + " UTC"
     return value.strftime("%Y-%m-%d %H:%M UTC")

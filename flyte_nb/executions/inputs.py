@@ -11,6 +11,7 @@ from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import Variable
 from flyte_nb.drafting.inferred import check_inferred
 from flyte_nb.executions.fitting import fitted
+from flyte_nb.types.codec import Codec
 
 
 def to_literals(
@@ -18,7 +19,7 @@ def to_literals(
     *,
     entity: str,
     inputs: "Mapping[str, Variable]",
-    codecs: "Mapping[str, Any]",
+    codecs: "Mapping[str, Codec]",
     optional: "frozenset[str]" = frozenset(),
     fixed: "frozenset[str]" = frozenset(),
     data: "DataAccess | None" = None,
@@ -48,10 +49,13 @@ def to_literals(
         if name not in given:
             continue
         try:
+            # The types are those that are registered, which may ask for another form of structs.
             literals[name] = fitted(codecs[name].encode(given[name], data), inputs[name].type)
             if launched:
                 check_inferred(literals[name], inputs[name].type)
         except CodecError as error:
+            # The path of a codec's error begins with `$`, which stands for the whole input. A suggestion
+            # for the whole input does not help when one item of it is wrong.
             within = error.path[1:]
             near = None if within else codecs[name].nearest(given[name])
             hint = f"Write {name}={near!r}." if near is not None else error.hint

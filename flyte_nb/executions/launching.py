@@ -17,8 +17,9 @@ from flyte_nb.api.errors import RemoteError, UsageError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, ExecutionId, Identifier, Scope
 from flyte_nb.api.literals import Literal
 from flyte_nb.client.fetching import Registered, codecs_of
-from flyte_nb.executions.execution import Execution, SessionContext
+from flyte_nb.executions.execution import Execution
 from flyte_nb.executions.inputs import to_literals
+from flyte_nb.executions.session_context import SessionContext
 from flyte_nb.registering.views import Registration
 from flyte_nb.sdk.drafts import entity_name
 from flyte_nb.sdk.entity import Definition
@@ -150,6 +151,7 @@ def launch(
         KeyboardInterrupt: the person interrupted; the execution may have been created.
     """
     chosen = name or made_up_name()
+    # Before the execution exists: its first task may start at once.
     if context.lend is not None:
         id = ExecutionId(target.project, target.domain, chosen)
         context.lend(context.client, id, target)
@@ -160,7 +162,7 @@ def launch(
         spec=ExecutionSpec(
             launch_plan=identifier_to_idl(target),
             metadata=ExecutionMetadata(mode=ExecutionMetadata.MANUAL, principal="flyte-nb"),
-            disable_all=True,
+            disable_all=True,  # no notifications: the person who launches it can watch it
         ),
         inputs=literal_map_to_idl(inputs),
     )

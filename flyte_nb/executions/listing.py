@@ -32,6 +32,7 @@ def executions(client: AdminClient, project: str, domain: str, limit: int) -> "l
         ),
         doing="Listing executions",
     )
+    # A list has no nodes, so each view is made of the execution's own message alone.
     views = []
     for message in page.executions:
         assembly = Assembly()

@@ -85,6 +85,7 @@ def end_of_value(line: str, start: int) -> int:
     Raises:
         NoNotation: a quote is never closed.
     """
+    # What follows a closing quote without white space belongs to the value: `"a"b`.
     string = _STRING.match(line, start)
     if string is not None:
         return _next_space(line, string.end())
@@ -142,6 +143,7 @@ def _balanced(line: str, start: int) -> "int | None":
             waiting.pop()
             if not waiting:
                 return at
+        # A bracket that closes another one, or a quote that opens no string: the text has no structure.
         elif char in ")]}'\"":
             return None
     return None
@@ -210,6 +212,7 @@ class _Reader:
         return _NAMES[node.id] if node.id in _NAMES else _refuse(node)
 
     def _unaryop(self, node: ast.UnaryOp) -> Any:
+        # Negative numbers are an operator and a number to Python's parser.
         value = self.value(node.operand)
         if not isinstance(value, (int, float, complex)) or isinstance(value, bool):
             _refuse(node)

@@ -69,6 +69,7 @@ def refresh(
         listed.update(wave)
         with lock:
             wave = [parent for parent in assembly.parents() if parent not in listed]
+    # After the nodes, whose phases say which attempts can have changed.
     with lock:
         wanted = assembly.attempts_wanted()
     requests = [

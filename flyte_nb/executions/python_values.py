@@ -13,6 +13,7 @@ from flyte_nb.api import literals as kinds
 from flyte_nb.api.literal_types import LiteralType
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
+from flyte_nb.types.codec import Codec
 from flyte_nb.types.registry import Registry
 from flyte_nb.wire.literals import literal_map_from_idl
 
@@ -37,7 +38,7 @@ def python_values(
     registry: Registry,
     data: DataAccess,
     *,
-    codecs: "Mapping[str, Any] | None" = None,
+    codecs: "Mapping[str, Codec] | None" = None,
     interface: "Mapping[str, LiteralType] | None" = None,
 ) -> "dict[str, Any]":
     """Return the values in `message` by name.

@@ -6,13 +6,15 @@ happened to them.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
+from flyteidl.core.interface_pb2 import TypedInterface
 from flyteidl.core.literals_pb2 import LiteralMap
+from flyteidl.core.workflow_pb2 import Node
 from google.protobuf.message import DecodeError
 
 from flyte_nb.api.errors import StorageError
+from flyte_nb.api.identifiers import Identifier
 from flyte_nb.client.data import KernelData
 from flyte_nb.wire.identifiers import identifier_from_idl
 
@@ -47,6 +49,7 @@ class StoredValues:
             return self.if_there(message, "" if callable(uri) else uri)
         if not self._missing(message, promised):
             return message
+        # Only now is the URI asked for: finding it may cost a call to FlyteAdmin.
         found = uri() if callable(uri) else uri
         if found:
             message = self._read(found)
@@ -121,6 +124,7 @@ def outputs_of_node(closure: CompiledWorkflowClosure, spec_node_id: str) -> "lis
         identifier_from_idl(workflow.template.id): workflow.template.interface
         for workflow in closure.sub_workflows
     }
+    # All levels are searched: the id does not say in which sub-workflow the node is.
     promised = [
         _outputs(node, tasks, workflows)
         for workflow in (closure.primary, *closure.sub_workflows)
@@ -130,7 +134,12 @@ def outputs_of_node(closure: CompiledWorkflowClosure, spec_node_id: str) -> "lis
     return sorted(set.intersection(*promised)) if promised else []
 
 
-def _outputs(node: Any, tasks: "dict[Any, Any]", workflows: "dict[Any, Any]") -> "set[str]":
+def _outputs(
+    node: Node,
+    tasks: "dict[Identifier, TypedInterface]",
+    workflows: "dict[Identifier, TypedInterface]",
+) -> "set[str]":
+    """Return the outputs of one node of a template; none for kinds whose interface is not in the closure."""
     target = node.WhichOneof("target")
     interface = None
     if target == "task_node":

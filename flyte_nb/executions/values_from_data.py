@@ -90,6 +90,7 @@ def _variant(data: Any, codec: UnionCodec, level: int, place: str) -> Any:
 def _single(data: Any, codec: Codec, level: int) -> Any:
     """Return the value for a type that is no union, list or map."""
     kind = codec.literal_type
+    # Pickled values and arrays are blobs to Flyte, but people write their values and no paths.
     if kind.kind == lt.BLOB and getattr(kind.value, "format", "") in FOREIGN:
         return FOREIGN[kind.value.format](data, codec, level)
     if is_simple(kind, lt.STRUCT):
@@ -97,6 +98,7 @@ def _single(data: Any, codec: Codec, level: int) -> Any:
             data = _plain(data)
         if not isinstance(data, dict):
             raise Unreadable(f"is not a mapping: {quoted(data)}")
+        # An untyped dict keeps its data as it is. The codec of a dataclass wants plain data.
         return decoded(
             Literal(li.STRUCT, data if codec.python_type is dict else _plain(data)), codec
         )
@@ -150,6 +152,7 @@ _NEARLY: "Mapping[str, tuple[type, ...]]" = {
 def _literal(data: Any, codec: Codec) -> Literal:
     """Return the literal for scalar data. Most data goes through its text, as a person would type it."""
     kind = codec.literal_type
+    # Durations and floats would lose digits on the way through a text.
     if isinstance(data, datetime.timedelta):
         return Literal(li.DURATION, data // datetime.timedelta(microseconds=1))
     if isinstance(data, float) and is_simple(kind, lt.FLOAT):
@@ -224,8 +227,10 @@ def _pickled(data: Any, codec: Codec, level: int) -> Any:
         return _constructed(kind, data)
     if isinstance(data, list) and get_origin(kind) in (set, frozenset) and level > EXACT:
         data = get_origin(kind)(data)  # JSON writes a set as a list
+    # A `ReprCall` inside plain data has no class here that could be called.
     if _has_reprs(data) or not fits(data, codec):
         raise Unreadable(_not_a(codec, data))
+    # Any value can be pickled, so the codec accepts a list for `set[int]`.
     origin = get_origin(kind)
     if isinstance(origin, type) and not isinstance(data, origin):
         raise Unreadable(_not_a(codec, data))

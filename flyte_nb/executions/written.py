@@ -47,6 +47,7 @@ def value_of(text: str, codec: Codec, names: Names = Names()) -> Any:  # noqa: B
         found = _inserted(text, names.evaluate)
         if found is not _NOTHING:
             return found if fits(found, codec) else value_of(str(found), codec)
+    # For these two kinds of types no notation is tried first: 1e5 is a text for a string.
     if is_simple(codec.literal_type, lt.STRING):
         return decoded(Literal(li.STRING, _text(text, names)), codec)
     if codec.literal_type.kind in FRAMES:
@@ -87,6 +88,7 @@ def _from_text(text: str, codec: Codec, names: Names) -> Any:
     These are tried in order: names that IPython replaces, double braces, an enum member, what the type reads,
     and a variable of the notebook.
     """
+    # What was inserted is read like a text that was typed, but nothing is inserted into it again.
     expanded = names.expand(text)
     if expanded != text:
         return value_of(expanded, codec, Names(names.variables))
@@ -100,6 +102,7 @@ def _from_text(text: str, codec: Codec, names: Names) -> Any:
     member = _member(bare, codec.python_type)
     if member is not _NOTHING:
         return member
+    # What the type reads wins over a variable of that name: `mode=fast` is the choice `fast`.
     known = names.variables.get(bare, _NOTHING) if _is_name(bare) else _NOTHING
     try:
         return _read(text, codec, known)
@@ -113,6 +116,7 @@ def _read(text: str, codec: Codec, known: Any) -> Any:
     """Return the value of a text as the type reads it; `known` is the variable of that name, if any."""
     kind = codec.literal_type
     if kind.kind == lt.BLOB and getattr(kind.value, "format", "") in FOREIGN:
+        # For an input of any type, a text that is nothing else is a text.
         if known is _NOTHING and codec.python_type is Any:
             return text
         raise Unreadable(f"is not a value of the type: {quoted(text)}; give the name of a variable")
@@ -123,6 +127,7 @@ def _read(text: str, codec: Codec, known: Any) -> Any:
 
 def _text_variant(text: str, codec: UnionCodec, known: Any) -> Any:
     """Return the value by the first variant that reads the text. A string comes last: it reads any text."""
+    # An empty text would also be a string. Where None is allowed, it is what people mean by it.
     nothing = [each for each in codec.variants if is_simple(each.literal_type, lt.NONE)]
     if not text.strip() and nothing:
         return None
@@ -142,6 +147,7 @@ def _member(text: str, kind: Any) -> Any:
     """Return the member of an enum that is written as in Python, `Colour.RED`; else `_NOTHING`."""
     if not isinstance(kind, enum.EnumMeta):
         return _NOTHING
+    # `colours.Colour.RED` and `Colour.RED` are accepted, and `RED` alone is not: it may be a value.
     owner, _, name = text.rpartition(".")
     members: Mapping[str, Any] = kind.__members__
     return (
@@ -182,6 +188,7 @@ def frame_from(path: str) -> Any:
 
 def _text(text: str, names: Names) -> str:
     """Return the value of a text input: what is in quotes, else the text itself, with names replaced."""
+    # An f-string is parsed as well, because its expressions are evaluated.
     if is_quoted(text) or text.lstrip()[:1] in ("f", "F"):
         try:
             data = parsed(text, _known(names))
@@ -197,8 +204,9 @@ def _inserted(text: str, evaluate: Evaluate) -> Any:
     bare = text.strip()
     if not (bare.startswith("{") and bare.endswith("}")) or bare.startswith("{{"):
         return _NOTHING
+    # `{1, 2}` and `{"a": 1}` are values by themselves: a set and a dict.
     try:
-        parsed(bare)  # a dict or a set
+        parsed(bare)
     except NoNotation:
         pass
     else:

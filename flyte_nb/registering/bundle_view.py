@@ -147,6 +147,7 @@ def bundle_view(
         Identifier(TASK, place.scope.project, place.scope.domain, name)
         for name in dict.fromkeys(name for several in names.values() for name in several)
     ]
+    # Without an answer the parts and sizes are shown all the same.
     try:
         before, note = registered.latest(client, ids), ""
     except RemoteError as error:
@@ -192,10 +193,12 @@ class _Comparison:
 
     def task(self, packed: PackedTask, before: "RegisteredTask | None") -> TaskBundle:
         """Return the view of a packed task; `before` is its latest registered version."""
+        # `None` for a task that another SDK registered: its template has no fingerprints of parts.
         known = registered_parts(before) if before is not None else None
         parts = [self._part(packed, item, before, known) for item in packed.captured]
         contents = Contents(packed)
         there = self._there(contents, before)
+        # A dynamic task's environment must have what the tasks in its body need.
         needed = {item.text for one in (packed, *packed.inner) for item in one.requirements}
         return TaskBundle(
             name=packed.name,
@@ -268,6 +271,7 @@ class _Comparison:
             return {}
         for argument in before.closure.compiled_task.template.container.args:
             if index_of.digest_in_name(argument):
+                # An index that cannot be read is no reason to show nothing: then nothing is known.
                 try:
                     index = read_index(argument, self._store)
                 except (BundleError, StorageError):

@@ -22,6 +22,7 @@ from flyte_nb.runtime.machine import this_machine
 from flyte_nb.runtime.variables import lent_by
 from flyte_nb.sdk.secrets import Secrets, name_of
 
+# Both calls take and answer JSON in a StringValue, because flyteidl has no messages for them.
 _KEEP = "/flyte_nb.Installations/Keep"
 _LEND = "/flyte_nb.Loans/Lend"
 
@@ -57,6 +58,7 @@ class LocalBackend:
             RemoteError: the backend refused, or cannot be reached.
         """
         installation = this_installation()
+        # There is no installation to report where this Python is not one that the backend can start.
         if installation is None or not tasks or not self._can_be_asked(client):
             return
         request = {
@@ -89,6 +91,7 @@ class LocalBackend:
             "entity": target,
             "variables": lent_by(env),
         }
+        # The first call finds out which secrets are wanted, so that no other secret leaves this process.
         answer = self._call(client, _LEND, request, doing=f"Launching {target.name}")
         own = Secrets(env, is_local=True)
         secrets = {}

@@ -41,6 +41,7 @@ def lookup_in(client: AdminClient) -> Lookup:
     """Return a `Lookup` that asks this FlyteAdmin. It raises `RemoteError` when FlyteAdmin refuses."""
 
     def find(wanted: "Sequence[Identifier]") -> "Mapping[Identifier, Any]":
+        # A spec may refer to a version, or to whatever version is the newest.
         named = [id for id in wanted if id.name]
         found = by_place(registered.existing, client, [id for id in named if id.version])
         open_ids = [id for id in named if not id.version]

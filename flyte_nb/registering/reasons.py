@@ -57,6 +57,7 @@ def _task_changes(draft: Draft, before: Task) -> "list[str]":
     if not packed_by_us or draft.packed is None:
         return ["registered before by other means"]
     custom = template.custom.fields[CUSTOM_KEY].struct_value.fields
+    # The code comes first: what an author changed is most often there.
     changes = _part_changes(draft.packed.parts, registered_parts(before) or {})
     new = draft.message.template
     changes.extend(_interface_changes(new.interface, template.interface))

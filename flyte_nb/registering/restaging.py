@@ -101,6 +101,7 @@ def restage(
     # Bundles share members, such as the ring; each object is looked at once.
     wanted = {uri: _objects(packed, uri) for uri, packed in bundles.items()}
     distinct = {item.uri: item for items in wanted.values() for item in items}
+    # A failure to repair one object does not stop the others: people want to know all that is lost.
     damaged = _damaged(objects, list(distinct.values()))
     sent, failures = {}, {}
     if not dry_run:

@@ -59,6 +59,7 @@ def serialize(
     problems = all_problems(drafts)
     if problems:
         raise CompileFailed("Nothing was serialized: these problems come first.", problems)
+    # Only ids of entities that get a file are renamed. Others are registered elsewhere, as they are.
     own = {draft.id for draft in drafts}
 
     def renamed(id: Identifier) -> Identifier:
@@ -99,6 +100,7 @@ def _file(
     """Return the file of one draft, with `renamed` applied to its own id and to every reference in it."""
     kind = draft.id.resource_type
     closure = _closure(draft.message, interfaces) if kind == LAUNCH_PLAN else None
+    # The draft's own message stays: another file may be made of it.
     message = type(draft.message)()
     message.CopyFrom(draft.message)
     for reference in references_of(message):

@@ -117,6 +117,7 @@ class StagedBundles:
             RemoteError: FlyteAdmin refused, cannot be reached, or signs no URLs.
             StorageError: a store does not say whether an object is there.
         """
+        # Indexes may be in several stores: a project can have moved to another staging area.
         named = index_uris or sorted({u for _, uris in _found(self._client).values() for u in uris})
         return look(self._objects, named)
 
@@ -173,6 +174,7 @@ def _arguments(template: TaskTemplate) -> "Iterator[str]":
     """Yield commands and arguments of a task's container, and of every container of its pod."""
     yield from template.container.command
     yield from template.container.args
+    # A pod template is a free-form struct in Kubernetes' own spelling (flyteidl/core/tasks.proto, K8sPod).
     if template.HasField("k8s_pod"):
         for container in template.k8s_pod.pod_spec.fields["containers"].list_value.values:
             for name in ("command", "args"):
@@ -200,6 +202,7 @@ def _paged(
         page = client.call(method, request)
         items = getattr(page, field)
         yield from items
+        # A server that always answers a token must not keep this loop going.
         if not page.token or not items:
             return
         request.token = page.token

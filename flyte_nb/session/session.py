@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from flyte_nb.drafting.compiling import Compiled
     from flyte_nb.drafting.draft import Draft
     from flyte_nb.drafting.reports import Report
-    from flyte_nb.executions.execution import Execution, SessionContext
+    from flyte_nb.executions.execution import Execution
+    from flyte_nb.executions.session_context import SessionContext
     from flyte_nb.executions.views import ExecutionView
     from flyte_nb.graph.picture import GraphPicture
     from flyte_nb.registering.bundle_view import Bundle
@@ -314,7 +315,7 @@ class Session:
         return fetch(self.client, self.scope, resource_type, name, version)
 
     def _shared(self) -> "SessionContext":
-        from flyte_nb.executions.execution import SessionContext
+        from flyte_nb.executions.session_context import SessionContext
         from flyte_nb.registering.staging_places import data_for
 
         with self._lock:
