@@ -58,7 +58,7 @@ class LocalBackend:
             RemoteError: the backend refused, or cannot be reached.
         """
         installation = this_installation()
-        # There is no installation to report where this Python is not one that the backend can start.
+        # A Python that does not know its own interpreter cannot be started again by the backend.
         if installation is None or not tasks or not self._can_be_asked(client):
             return
         request = {
