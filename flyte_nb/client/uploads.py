@@ -60,6 +60,7 @@ class Uploads:
         """
         md5 = _md5(data)
         damaged: list[str] = []
+        # The second folder also has one place for each object, so a third upload finds the second's object.
         for folder in (root, f"{root}-again"):
             place = self._place(folder, name)
             if not isinstance(place, str):
@@ -158,6 +159,7 @@ class UploadStaging:
         self._uploads = uploads
         self._root = root
 
+    # The object's name has its digest, so FlyteAdmin's answer shows whether it is there already.
     def stage(self, name: str, data: "bytes | memoryview", *, sha256: str) -> "tuple[str, int]":
         """Make sure the object is there; return its URI and how many bytes were sent.
 

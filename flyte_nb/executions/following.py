@@ -17,6 +17,7 @@ import grpc
 from flyteidl.admin.execution_pb2 import Execution, WorkflowExecutionGetRequest
 from flyteidl.admin.node_execution_pb2 import NodeExecution
 from flyteidl.admin.task_execution_pb2 import TaskExecution
+from flyteidl.core import identifier_pb2
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from flyte_nb.api.errors import RemoteError
@@ -59,7 +60,7 @@ class Follower:
         self,
         client: AdminClient,
         execution: ExecutionId,
-        outline: "Callable[[Any], Outline]",
+        outline: "Callable[[identifier_pb2.Identifier], Outline]",
         *,
         patience_s: float = _GIVE_UP_AFTER_S,
     ) -> None:
@@ -229,6 +230,7 @@ class Follower:
                 continue  # a later release of the backend may send more kinds
             self._heard_at = time.monotonic()
             message = kind.FromString(wrapped.value)
+            # The names are fetched before the message is applied, so that the first view has them.
             if not self._described and isinstance(message, Execution):
                 self._describe(message)
             with self._condition:

@@ -8,6 +8,7 @@ from flyteidl.admin.version_pb2 import GetVersionRequest
 
 from flyte_nb.api.errors import RemoteError
 from flyte_nb.client.admin_client import AdminClient
+from flyte_nb.client.config import Config
 from flyte_nb.executions.assembly import Assembly
 from flyte_nb.executions.views import ExecutionView
 
@@ -76,13 +77,35 @@ def schedules(client: AdminClient, project: str, domain: str) -> "dict[str, Any]
     }
 
 
+class _Notebook(Protocol):
+    """A notebook's name, and what it was taken from."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+
+
+class _Backend(Protocol):
+    """The part of the local backend's description that `status` shows. Its class is on a higher floor."""
+
+    @property
+    def home(self) -> object: ...
+    @property
+    def pid(self) -> int: ...
+    @property
+    def config_file(self) -> object: ...
+    @property
+    def notice(self) -> str: ...
+
+
 class _Connected(Protocol):
-    """The part of a session that `status` shows."""
+    """The part of a session that `status` shows. Its class is on a higher floor."""
 
     @property
     def label(self) -> str: ...
     @property
-    def notebook(self) -> Any: ...
+    def notebook(self) -> _Notebook: ...
 
     endpoint: str
     project: str
@@ -90,7 +113,9 @@ class _Connected(Protocol):
     client: AdminClient
 
 
-def status(session: _Connected, backend: Any, config: Any) -> "dict[str, Any]":
+def status(
+    session: _Connected, backend: "_Backend | None", config: "Config | None"
+) -> "dict[str, Any]":
     """Return which FlyteAdmin a session uses, and whether that one answers.
 
     Args:

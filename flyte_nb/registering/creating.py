@@ -101,6 +101,8 @@ def _batches(drafts: "Sequence[Draft]") -> "Iterator[list[Draft]]":
 
 
 def _depends_on(draft: Draft, ids: "set[Identifier]") -> bool:
+    """Return whether the draft refers to one of these entities."""
+    # Mostly nothing has failed, and a workflow may have thousands of references.
     if not ids:
         return False
     return any(reference in ids for reference in draft.references)

@@ -126,6 +126,7 @@ class _Run:
         """
         drafts = self._draft(entities)
         self._order = [draft.key for draft in drafts]
+        # Nothing is sent while anything is wrong: half a registration helps nobody.
         problems = all_problems(drafts)
         if problems:
             for draft in drafts:
@@ -143,6 +144,7 @@ class _Run:
         # Registered tasks are staged again with the new ones: a whole object is not sent twice.
         restaged = [draft for draft in drafts if self._is_restaged_equal(draft, there)]
         staged = {} if dry_run else self._stage([*missing, *restaged])
+        # Before the tasks are created: an execution may start as soon as its launch plan is there.
         if self._place.keep is not None and not dry_run:
             self._place.keep(self._client, _tasks_with_bundles(drafts, staged, there))
         outcomes = self._restage(drafts, there, dry_run)
@@ -152,6 +154,7 @@ class _Run:
                 self._settle(draft, outlook[draft.key].state, outlook[draft.key].why)
         else:
             self._create(missing, outlook, staged)
+            # Damage that cannot be repaired must not stop what is new, so it is raised last.
             lasting = [found.problem for found in outcomes.values() if found.problem is not None]
             if lasting:
                 raise _failed(lasting, "Some of the staged code is damaged.")

@@ -4,6 +4,9 @@ One list call for each resource type finds which of the wanted versions exist (`
 the latest version of the others (`latest`). Nothing is kept between registrations: another session may have
 registered or removed anything in the meantime.
 
+Answers are flyteidl's `Task`, `Workflow` or `LaunchPlan`. The three have `id` in common and different
+closures, and the resource type in the key says which one it is; so they are typed `Any`.
+
 Source: flyteadmin `pkg/common/filters.go` (`eq`, `value_in`) at v1.16.8.
 """
 

@@ -113,6 +113,7 @@ def place_for(
     image = env.get("FLYTE_INTERNAL_IMAGE") or IMAGE.format(
         python=python_minor(), version=__version__
     )
+    # Members on this machine's disk can be looked at one by one without network.
     here = bundles if bundles.startswith("file://") else ""
     return Place(
         scope=scope,

@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from flyte_nb.api.identifiers import Identifier
 from flyte_nb.api.problems import Problem
 
+# Imported for checking only: it loads cloudpickle, which showing values does not need.
 if TYPE_CHECKING:
-    from flyte_nb.bundle.pack import (
-        Captured,
-    )  # loads cloudpickle, which showing values does not need
+    from flyte_nb.bundle.pack import Captured
 
 NEW = "new"
 CHANGED = "changed"
