@@ -1,4 +1,7 @@
-"""typing.Annotated: columns and schemas of tables, hashes, annotations; all else is for other tools."""
+"""Codecs of `typing.Annotated[T, …]`: columns and schemas of tables, hash methods, Flyte annotations.
+
+Everything else that stands beside the type is for other tools and is ignored.
+"""
 
 import typing
 from typing import TYPE_CHECKING, Any
@@ -13,17 +16,18 @@ if TYPE_CHECKING:
     from flyte_nb.types.lookup import CodecLookup
 
 _CACHE_KEY = "cache-key-metadata"
-"""Key in a type's annotation that says how structs are serialized."""
+"""flytekit's own key in a type's annotation: how values of a struct are serialized."""
 
 
 def annotated_codec(python_type: Any, registry: "CodecLookup") -> Codec:
-    """Return the codec of the annotated type.
+    """Return the codec of `Annotated[T, …]`: that of `T`, changed by what stands beside it.
 
-    A dict of columns, or an Arrow schema, beside a table is what is read of it; a `HashMethod` gives
-    literals their hash; a `FlyteAnnotation` goes into the type.
+    Beside a table, a dict of columns or an Arrow schema limits which columns are read. A `HashMethod`
+    computes the hash of each literal. A `FlyteAnnotation` becomes the type's annotation.
 
     Raises:
-        CodecError: when something beside the type cannot be meant.
+        CodecError: when there are several hash methods or annotations, when an annotation is not a dict,
+            or when a table has a format other than parquet.
     """
     inner, *extras = typing.get_args(python_type)
     codec = registry.codec(inner)
@@ -56,7 +60,10 @@ def _shaped(codec: FrameCodec, extras: "list[Any]", registry: "CodecLookup") -> 
 
 
 def _is(extra: Any, name: str, attribute: str) -> bool:
-    """Whether it is ours or flytekit's class of that name: notebooks import either."""
+    """Return whether `extra` is of our class of that name, or of flytekit's.
+
+    A notebook may import either, and flytekit may not be installed, so the name decides.
+    """
     return type(extra).__name__ == name and hasattr(extra, attribute)
 
 
@@ -79,10 +86,14 @@ def _with_annotation(codec: Codec, inner: Any, annotations: "list[Any]") -> Code
 
 
 def _hashed(codec: Codec, method: Any) -> Codec:
-    """The codec with hashes: of the same class, for much depends on what a codec is."""
+    """Return a copy of the codec whose literals carry the hash that `method` computes.
+
+    The copy's class is derived from the codec's class and not from a wrapper, because other code asks
+    `isinstance(codec, FrameCodec)` and the like.
+    """
     kind = type(codec)
 
-    def encode(self: Codec, value: Any, data: "DataAccess | None") -> Literal:
+    def encode(self: Codec, value: object, data: "DataAccess | None") -> Literal:
         literal = codec.encode(value, data)
         digest = method.calculate(value)
         if not isinstance(digest, str):
@@ -96,11 +107,16 @@ def _hashed(codec: Codec, method: Any) -> Codec:
         return codec.decode(literal, data)
 
     made = _copy(codec, type(kind.__name__, (kind,), {"encode": encode, "decode": decode}))
-    made.column_kind = ""  # a column has no room for hashes of its items
+    # A column holds plain values, so its items would lose their hashes.
+    made.column_kind = ""
     return made
 
 
 def _copy(codec: Codec, kind: "type[Codec]") -> Codec:
+    """Return a shallow copy of the codec as an object of `kind`.
+
+    The registry keeps one codec for each type, so the codec of plain `T` must not change.
+    """
     made = object.__new__(kind)
     made.__dict__.update(codec.__dict__)
     return made

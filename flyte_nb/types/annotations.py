@@ -1,4 +1,4 @@
-"""What an author may write beside a type in `typing.Annotated`. Names as in flytekit."""
+"""Public classes that an author writes beside a type in `typing.Annotated`. Names are flytekit's."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,44 +7,46 @@ from flyte_nb.api.errors import UsageError
 
 
 class HashMethod:
-    """Says what counts as equal values for the cache: `Annotated[pd.DataFrame, HashMethod(digest)]`.
+    """Computes the hash that stands for a value in cache keys.
+
+    Two values with equal hashes count as the same input: `Annotated[pd.DataFrame, HashMethod(digest)]`.
 
     Args:
-        function: takes a value and returns its hash, a text.
+        function: takes a value and returns its hash as text.
 
     Raises:
-        UsageError: when it is no function.
+        UsageError: when `function` is not callable.
     """
 
     def __init__(self, function: "Callable[[Any], str]") -> None:
         if not callable(function):
-            raise UsageError(f"HashMethod({function!r}): give a function of one value.")
+            raise UsageError(f"HashMethod({function!r}) needs a function from the value to text.")
         self._function = function
 
-    def calculate(self, obj: Any) -> str:
+    def calculate(self, obj: object) -> str:
         """Return the hash of `obj`."""
         return self._function(obj)
 
 
 class FlyteAnnotation:
-    """Free data that travels with a type: `Annotated[int, FlyteAnnotation({"unit": "m"})]`.
+    """Adds free data to a type: `Annotated[int, FlyteAnnotation({"unit": "m"})]`.
 
     Args:
-        data: JSON data, kept in the type's annotation.
+        data: JSON data; it becomes `LiteralType.annotation`.
 
     Raises:
-        UsageError: when it is no dict.
+        UsageError: when `data` is not a dict.
     """
 
     def __init__(self, data: "dict[str, Any]") -> None:
         if not isinstance(data, dict):
-            raise UsageError(f"FlyteAnnotation({data!r}): write a dict, e.g. {{'unit': 'm'}}.")
+            raise UsageError(f"FlyteAnnotation({data!r}) needs a dict, e.g. {{'unit': 'm'}}.")
         self.data = data
 
 
 def kwtypes(**columns: Any) -> "dict[str, Any]":
-    """Return a dict of column types, as it stands beside a table's type.
+    """Return the types of a table's columns by name, to stand beside the table's type.
 
-    E.g. `Annotated[pd.DataFrame, kwtypes(age=int)]`.
+    Write `Annotated[pd.DataFrame, kwtypes(age=int)]`.
     """
     return columns

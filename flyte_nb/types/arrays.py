@@ -1,6 +1,9 @@
-"""numpy arrays, as .npy files (flytekit's `NumpyArray` blob)."""
+"""numpy arrays, stored as .npy files (flytekit's `NumpyArray` blob).
 
-# ruff: noqa: D102 - `Codec` says what these methods do
+numpy is optional: it is imported inside the methods, which only run where the user's code uses it.
+"""
+
+# ruff: noqa: D102 - `Codec` documents these methods
 from typing import Any
 
 from flyte_nb.api import literal_types, literals
@@ -16,14 +19,19 @@ _NAME = "array.npy"
 
 
 class ArrayCodec(Codec):
-    """numpy.ndarray of any shape and of a type that holds no Python objects."""
+    """Codec of numpy.ndarray: any shape, any dtype but those that hold Python objects."""
 
     transformer = "Numpy Array"
 
     def __init__(self, python_type: Any) -> None:
         super().__init__(python_type, LiteralType(literal_types.BLOB, _BLOB))
 
-    def encode(self, value: Any, data: "DataAccess | None") -> Literal:
+    def encode(self, value: object, data: "DataAccess | None") -> Literal:
+        """Store the array as a .npy file and return its blob.
+
+        Raises:
+            CodecError: when the value is no array, or has Python objects or a mask, which .npy cannot hold.
+        """
         import numpy
 
         if not isinstance(value, numpy.ndarray):
@@ -40,6 +48,7 @@ class ArrayCodec(Codec):
             )
         if data is None:
             raise no_data(self)
+        # Without pickles a reader of the file never runs code that was stored in it.
         path = data.scratch(".npy")
         numpy.save(path, value, allow_pickle=False)
         # A name that never changes: where content decides the URI, equal arrays have equal ones.
@@ -47,6 +56,11 @@ class ArrayCodec(Codec):
         return Literal(literals.BLOB, (uri, _BLOB), content_hash(path, data))
 
     def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
+        """Return the array in the literal's file.
+
+        Raises:
+            CodecError: when the literal is no blob, or its file is no .npy file.
+        """
         if literal.kind != literals.BLOB:
             return super().decode(literal, data)
         if data is None:
@@ -56,12 +70,14 @@ class ArrayCodec(Codec):
         try:
             return numpy.load(data.download(literal.value[0]), allow_pickle=False)
         except ValueError as error:
-            raise CodecError(f"{literal.value[0]} is no .npy file: {error}.") from error
+            raise CodecError(
+                f"{literal.value[0]} cannot be read as a .npy file: {error}."
+            ) from error
 
-    def nearest(self, value: Any) -> Any:
+    def nearest(self, value: object) -> object:
         return None
 
-    def accepts_exactly(self, value: Any) -> bool:
+    def accepts_exactly(self, value: object) -> bool:
         import numpy
 
         return isinstance(value, numpy.ndarray)

@@ -1,10 +1,10 @@
-"""Values for an interface that was fetched: read by what they are, for no annotation is there.
+"""Codecs for interfaces that were fetched from a backend, where no Python annotation is at hand.
 
-The user's own Enum or dataclass fits a registered type when its values do; a class that is made up from
-the registered type would refuse it.
+A value is judged by what it holds, not by its class: an object of the user's own Enum or dataclass fits a
+registered type when its values fit. A class that `guess` makes from the registered type would refuse it.
 """
 
-# ruff: noqa: D102 - `Codec` says what these methods do
+# ruff: noqa: D102 - `Codec` documents these methods
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api import literal_types as t
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 def codec_for(type: LiteralType, registry: "Registry") -> Codec:
-    """Return a codec of whatever Python value fits the registered type.
+    """Return a codec that takes every Python value that fits the registered type.
 
     Raises:
-        CodecError: when there is no Python type for it here.
+        CodecError: when no Python type stands for `type` here, e.g. no library for tables is installed.
     """
     python_type = guess(type)
     codec = registry.quiet.codec(python_type)
@@ -33,7 +33,7 @@ def codec_for(type: LiteralType, registry: "Registry") -> Codec:
 
 
 def _is_open(type: LiteralType) -> bool:
-    """Whether classes of the user's own may hold such values."""
+    """Return whether a user's own class may hold such values: enums, structs, and what contains them."""
     if type.kind in (t.COLLECTION, t.MAP):
         return _is_open(type.value)
     if type.kind == t.UNION:
@@ -42,7 +42,7 @@ def _is_open(type: LiteralType) -> bool:
 
 
 class ByValue(Codec):
-    """Writes any value that fits the registered type; reads what a type made up from it would."""
+    """Encodes any value that fits the registered type; decodes to the type that `guess` chose."""
 
     packs = True
 
@@ -51,7 +51,7 @@ class ByValue(Codec):
         self._guessed = guessed
         self._registry = registry
 
-    def encode(self, value: Any, data: "DataAccess | None") -> Literal:
+    def encode(self, value: object, data: "DataAccess | None") -> Literal:
         kind, inner = self.literal_type.kind, self.literal_type.value
         if kind == t.ENUM:
             return Literal(literals.STRING, _choice(value, inner))
@@ -66,24 +66,26 @@ class ByValue(Codec):
     def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
         return self._guessed.decode(literal, data)
 
-    def nearest(self, value: Any) -> Any:
+    def nearest(self, value: object) -> object:
         return None if self.literal_type.kind == t.ENUM else self._guessed.nearest(value)
 
-    def _items(self, value: Any, inner: LiteralType, data: "DataAccess | None") -> "list[Literal]":
+    def _items(
+        self, value: object, inner: LiteralType, data: "DataAccess | None"
+    ) -> "list[Literal]":
         if not isinstance(value, list):
             raise _misfit(self.literal_type, value)
         item = codec_for(inner, self._registry)
         return [_below(f"[{at}]", item, each, data) for at, each in enumerate(value)]
 
     def _entries(
-        self, value: Any, inner: LiteralType, data: "DataAccess | None"
+        self, value: object, inner: LiteralType, data: "DataAccess | None"
     ) -> "dict[str, Literal]":
         if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
             raise _misfit(self.literal_type, value)
         item = codec_for(inner, self._registry)
         return {key: _below(f"[{key!r}]", item, each, data) for key, each in value.items()}
 
-    def _variant(self, value: Any, data: "DataAccess | None") -> Literal:
+    def _variant(self, value: object, data: "DataAccess | None") -> Literal:
         failures = []
         for variant in self.literal_type.value:
             try:
@@ -92,10 +94,11 @@ class ByValue(Codec):
                 failures.append(error)
                 continue
             return Literal(literals.UNION, (found, variant))
-        # The one that came furthest into the value says most.
+        # No variant fits. The one that got furthest into the value was most likely meant, so its error
+        # helps most.
         raise max(failures, key=lambda error: len(error.path))
 
-    def _struct(self, value: Any, data: "DataAccess | None") -> Literal:
+    def _struct(self, value: object, data: "DataAccess | None") -> Literal:
         fields = self.literal_type.dataclass_type
         if isinstance(value, dict):
             if fields is not None:
@@ -112,38 +115,52 @@ class ByValue(Codec):
     def _check_fields(
         self, value: "dict[str, Any]", fields: "dict[str, LiteralType]", wanted: "set[str]"
     ) -> None:
-        """Look at each field of a dataclass by the type that is registered for it."""
+        """Check each field of a dataclass against its registered type.
+
+        Args:
+            value: values by field name.
+            fields: the registered type of every field.
+            wanted: the fields that must be there, unless the registered JSON schema does not require them.
+
+        Raises:
+            CodecError: when a field is missing, unknown, or holds a value that does not fit.
+        """
         required = set((self.literal_type.metadata or {}).get("required", wanted)) & wanted
         missing = sorted(required - value.keys())
         unknown = sorted(value.keys() - fields.keys())
-        if missing or unknown:
+        faults = [f"lacks {', '.join(missing)}"] if missing else []
+        if unknown:
+            faults.append(f"has {', '.join(unknown)}, which the registered type does not have")
+        if faults:
             raise CodecError(
-                f"{show(value)} {'lacks ' + ', '.join(missing) if missing else ''}"
-                f"{' and ' if missing and unknown else ''}"
-                f"{'has ' + ', '.join(unknown) + ', which is not registered' if unknown else ''}.",
+                f"{show(value)} {' and '.join(faults)}.",
                 hint=f"Its fields are: {', '.join(fields)}.",
             )
         for name, part in value.items():
             try:
                 _below(f".{name}", codec_for(fields[name], self._registry), part, None)
             except NeedsStore:
-                continue  # it fits; it is stored with the whole value
+                continue  # The value fits. Its file is uploaded when the whole value is encoded.
 
 
 def _is_strict(codec: ByValue) -> bool:
-    """Whether the registered type says which fields have to be there."""
+    """Return whether the registered type lists required fields."""
     return bool((codec.literal_type.metadata or {}).get("required"))
 
 
-def _below(step: str, codec: Codec, value: Any, data: "DataAccess | None") -> Literal:
+def _below(step: str, codec: Codec, value: object, data: "DataAccess | None") -> Literal:
     try:
         return codec.encode(value, data)
     except CodecError as error:
         raise error.below(step) from None
 
 
-def _choice(value: Any, choices: "tuple[str, ...]") -> str:
-    """The text of a member of any Enum, or the text itself."""
+def _choice(value: object, choices: "tuple[str, ...]") -> str:
+    """Return the text of an Enum's member, or the text itself.
+
+    Raises:
+        CodecError: when it is not one of `choices`.
+    """
     text = getattr(value, "value", value)
     if isinstance(text, str) and text in choices:
         return text
@@ -153,5 +170,5 @@ def _choice(value: Any, choices: "tuple[str, ...]") -> str:
     )
 
 
-def _misfit(type: LiteralType, value: Any) -> CodecError:
+def _misfit(type: LiteralType, value: object) -> CodecError:
     return CodecError(f"Expected {describe(type)}, got {spell(value.__class__)} {show(value)}.")

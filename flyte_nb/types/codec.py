@@ -1,10 +1,15 @@
-"""What a codec is: one Python type's way to Flyte's literal and back.
+"""The base class of all codecs, and the texts of the errors that they share.
 
-A codec also packs its values into structs (fields of dataclasses, values of dicts), where flytekit
-writes them through mashumaro and msgpack; `pack` and `unpack` make and read that plain data.
+A codec converts the values of one Python type. It has two ways out, because Flyte has two:
+
+- `encode` and `decode`: an input or output of its own, as a `Literal`;
+- `pack` and `unpack`: a part of a struct (a field of a dataclass, a value of a dict), as plain data that
+  travels as msgpack. flytekit leaves these to mashumaro, and what it writes is what `pack` returns.
+
+Values and annotations can be anything, so `python_type` and decoded values are typed `Any`. Values that a
+codec is given are `object`: nothing may be called on them before their type was checked.
 """
 
-# ruff: noqa: D102 - overriding methods are documented where they are first
 from typing import Any
 
 from flyte_nb.api import literals
@@ -17,30 +22,38 @@ _SHOWN = 60  # characters of a value that a message shows
 
 
 class PickledTypeWarning(UserWarning):
-    """Values of a type travel by pickle; another Python minor version may not read them."""
+    """Warns that values of a type are pickled; another minor version of Python may not read them."""
 
 
 class NeedsStore(CodecError):
-    """The value fits, but it is kept in a file, and there is no store to put it in."""
+    """Raised for a value that fits its type but has to be stored as a file where there is no store.
+
+    Callers that only check values (launch forms, defaults) take it for success.
+    """
 
     def below(self, step: str) -> "NeedsStore":
+        """Return the same error seen from one container further out; see `CodecError.below`."""
         return NeedsStore(self.bare_message, path="$" + step + self.path[1:], hint=self.hint)
 
 
 class Codec:
-    """Encodes and decodes the values of one Python type."""
+    """Converts the values of one Python type to literals and back.
+
+    A codec has no state of its own: threads and sessions share it. Files move through the `data` of each
+    call, which is `None` where there is no store, e.g. while a workflow is traced.
+    """
 
     transformer = ""
-    """The name of flytekit's transformer for this type; a union's variants are told apart by it."""
+    """The name of flytekit's transformer for this type. Flyte tells a union's variants apart by it."""
 
     column_kind = ""
-    """The literal kind of the elements when a list of this type can be a `COLUMN`; else empty."""
+    """The literal kind of the elements, where a list of this type is a `COLUMN`; empty where it is not."""
 
     packs = False
-    """Whether values can be part of a struct."""
+    """Whether values can be part of a struct, i.e. whether `pack` works."""
 
     imports: "tuple[str, ...]" = ()
-    """Modules that reading and writing need, beside those of the type itself."""
+    """Modules that reading and writing import besides the type's own, e.g. `pyarrow` for data frames."""
 
     def __init__(self, python_type: Any, literal_type: LiteralType) -> None:
         self.python_type = python_type
@@ -48,70 +61,99 @@ class Codec:
 
     @property
     def variants(self) -> "tuple[Codec, ...]":
-        """The codecs of which one takes the value: those of a union's types, else this alone."""
+        """The codecs of a union's variants; this codec alone for every other type."""
         return (self,)
 
-    def encode(self, value: Any, data: "DataAccess | None") -> Literal:
-        """The value as a literal; files that it needs are uploaded through `data`.
+    def encode(self, value: object, data: "DataAccess | None") -> Literal:
+        """Return the value as a literal.
+
+        Args:
+            value: any object; it is never changed.
+            data: uploads the files that the value needs; `None` where there is no store.
 
         Raises:
-            CodecError: when the value does not fit the type.
+            CodecError: when the value does not fit the type; `path` is its place in the value.
+            NeedsStore: when the value needs a file and `data` is `None`.
         """
         raise NotImplementedError
 
     def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
-        """The value in `literal`; files that it needs are downloaded through `data`.
+        """Return the Python value of `literal`.
+
+        Args:
+            literal: never changed, but a decoded struct may share its plain data.
+            data: downloads files; `None` where there is no store.
 
         Raises:
             CodecError: when the literal is of another type.
+            NeedsStore: when the value is in a file and `data` is `None`.
         """
-        if literal.kind == literals.STRUCT:  # an attribute path led into a struct
+        # Overriding methods read the kinds of their own type and leave these two cases to this one.
+        # A promise `rows[0].name` points into a struct, so plain data arrives where a literal was expected.
+        if literal.kind == literals.STRUCT:
             return self.unpack(literal.value, data)
-        if literal.kind == literals.UNION:  # a union upstream whose variant fits here
+        # Flyte lets a union be bound to an input that takes each of its variants.
+        if literal.kind == literals.UNION:
             return self.decode(literal.value[0], data)
         raise unexpected(self, literal)
 
-    def pack(self, value: Any, data: "DataAccess | None") -> Any:
-        """The value as plain data inside a struct, as flytekit's msgpack has it."""
+    def pack(self, value: object, data: "DataAccess | None") -> object:
+        """Return the value as plain data inside a struct, equal to what flytekit's msgpack holds.
+
+        Raises:
+            CodecError: when the value does not fit, or values of this type cannot be part of a struct.
+            NeedsStore: when the value needs a file and `data` is `None`.
+        """
         raise CodecError(
             f"{spell(self.python_type)} cannot be part of a dataclass or an untyped dict.",
             hint="Pass it as an input or output of its own, or as a FlyteFile.",
         )
 
-    def unpack(self, plain: Any, data: "DataAccess | None") -> Any:
-        """The value that `pack` made plain."""
+    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
+        """Return the Python value that `pack` converted.
+
+        Raises:
+            CodecError: when `plain` does not fit, or values of this type cannot be part of a struct.
+        """
         raise CodecError(
             f"{spell(self.python_type)} cannot be read from a dataclass or an untyped dict."
         )
 
     def schema(self) -> "dict[str, Any]":
-        """The JSON schema that flytekit (through mashumaro) writes for this type in a dataclass."""
+        """Return the JSON schema that flytekit (through mashumaro) writes for a field of this type."""
         return {}
 
-    def nearest(self, value: Any) -> Any:
-        """A value of this type that the author probably meant by `value`, or `None`."""
+    def nearest(self, value: object) -> object:
+        """Return the value of this type that the author probably meant by `value`, or `None`.
+
+        Error messages suggest it; nothing is converted silently.
+        """
         return None
 
-    def accepts_exactly(self, value: Any) -> bool:
-        """Whether a union should choose this variant for `value` before trying conversions."""
+    def accepts_exactly(self, value: object) -> bool:
+        """Return whether a union should choose this variant for `value` before it tries conversions."""
         return type(value) is self.python_type
 
 
-def mismatch(codec: Codec, value: Any) -> CodecError:
-    """The error for a value that is not of the codec's type, with the nearest thing that works."""
+def mismatch(codec: Codec, value: object) -> CodecError:
+    """Return the error for a value that is not of the codec's type; its hint suggests what would fit."""
     near = codec.nearest(value)
     hint = f"Write {near!r}." if near is not None else ""
     if redefined(codec.python_type, value):
         hint = (
-            f"{spell(codec.python_type)} was defined anew in between: run the cells of the tasks that"
-            " name it again, and make the value anew."
+            f"{spell(codec.python_type)} was defined again since: run the cells of the tasks that name it"
+            " again, and create the value again."
         )
     got = "None" if value is None else f"{spell(type(value))} {show(value)}"
     return CodecError(f"Expected {spell(codec.python_type)}, got {got}.", hint=hint)
 
 
-def redefined(python_type: Any, value: Any) -> bool:
-    """Whether the value is of an earlier definition of the class, from before its cell was run again."""
+def redefined(python_type: object, value: object) -> bool:
+    """Return whether the value's class is an earlier definition of `python_type`.
+
+    Running a notebook's cell again creates a second class of the same name. Objects made before belong to
+    the first one, which is confusing unless the error explains it.
+    """
     kind = type(value)
     return (
         isinstance(python_type, type)
@@ -122,7 +164,7 @@ def redefined(python_type: Any, value: Any) -> bool:
 
 
 def unexpected(codec: Codec, literal: Literal) -> CodecError:
-    """The error for a literal that is not of the codec's type."""
+    """Return the error for a literal that is not of the codec's type."""
     return CodecError(
         f"Expected {describe(codec.literal_type)} for {spell(codec.python_type)},"
         f" got a literal of kind {literal.kind}."
@@ -130,15 +172,15 @@ def unexpected(codec: Codec, literal: Literal) -> CodecError:
 
 
 def no_data(codec: Codec) -> NeedsStore:
-    """The error for a value that needs a store where there is none, e.g. while a workflow is traced."""
+    """Return the error for a value that needs a store where there is none, e.g. while tracing."""
     return NeedsStore(
         f"{spell(codec.python_type)} has to be stored first, and there is no store here.",
         hint="Make it an input of the workflow, or let a task return it.",
     )
 
 
-def show(value: Any) -> str:
-    """The value's repr, shortened for a message; a broken repr never hides the error."""
+def show(value: object) -> str:
+    """Return the value's repr, shortened for a message. A repr that raises never hides the error."""
     try:
         text = repr(value)
     except Exception as error:  # noqa: BLE001 - any repr may be broken
@@ -146,8 +188,8 @@ def show(value: Any) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
-def spell(python_type: Any) -> str:
-    """The Python type as a person writes it, e.g. `list[int]`, `pandas.DataFrame`."""
+def spell(python_type: object) -> str:
+    """Return the Python type as a person writes it, e.g. `list[int]`, `pandas.DataFrame`."""
     if python_type is None or python_type is type(None):
         return "None"
     if not isinstance(python_type, type) or hasattr(python_type, "__origin__"):

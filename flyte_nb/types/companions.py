@@ -1,8 +1,9 @@
-"""Modules that come with a pickled value, so that whoever reads it finds the classes that it names.
+"""Modules that travel behind a pickled value, so that its reader can import the classes that it names.
 
-They are a zip that follows the pickle in its file. Other readers of pickles stop where the pickle ends,
-so flytekit reads such a file as any other. Only modules of the author's own come along: what is
-installed is found where it is installed.
+A task that returns an object of a class from the author's own module writes a pickle which refers to that
+module by name. The task that reads the value may not have the module. So a zip of it is appended to the
+pickle's file. Readers of pickles stop where the pickle ends, so flytekit reads such a file like any other.
+Installed packages are not appended: the reader's environment has to have them.
 """
 
 import importlib
@@ -16,13 +17,19 @@ if TYPE_CHECKING:
     from flyte_nb.api.ports import DataAccess
 
 _COMMENT = b"flyte_nb: modules of the pickle before"
-_END_BYTES = 22
+_END_BYTES = 22  # size of a zip's end record without its comment (PKWARE APPNOTE 6.3.3, 4.3.16)
 MOST_BYTES = 64 << 20
-"""More does not come with a value."""
+"""Larger modules are left out: every stored value would carry them."""
 
 
 def companions(modules: "Iterable[str]", data: "DataAccess") -> bytes:
-    """Return the zip that follows a pickle which names `modules`; nothing when all are installed."""
+    """Return the zip to append to a pickle that names `modules`; empty when all of them are installed.
+
+    Args:
+        modules: names of modules and of their parts; names of anything else are ignored.
+        data: where it also is a `ModuleAccess`, it finds the author's own modules. Elsewhere, e.g. in a
+            notebook, nothing is appended.
+    """
     own_modules = getattr(data, "own_modules", None)
     if own_modules is None:
         return b""
@@ -35,12 +42,14 @@ def companions(modules: "Iterable[str]", data: "DataAccess") -> bytes:
 
 
 def meet_companions(file: "BinaryIO", data: "DataAccess | None") -> None:
-    """Make the modules that come with the pickle in `file` importable, where they are not already.
+    """Make the modules behind the pickle in `file` importable, unless the reader has them already.
 
-    The reader's own module of a name stands before one that comes with a value.
+    The reader's own modules win: its version of a class is the one that its code was written for. The
+    file is left at its beginning.
     """
     if data is None or not _has_companions(file):
         return
+    # Most values come without modules, and loading zipfile would delay every attempt.
     import os
     from zipfile import ZipFile
 
@@ -57,6 +66,7 @@ def meet_companions(file: "BinaryIO", data: "DataAccess | None") -> None:
 
 
 def _has_companions(file: "BinaryIO") -> bool:
+    """Return whether the file ends with a zip of ours, which its end record's comment marks."""
     length = _END_BYTES + len(_COMMENT)
     size = file.seek(0, 2)
     file.seek(max(0, size - length))
@@ -68,7 +78,7 @@ def _has_companions(file: "BinaryIO") -> bool:
 def _is_found(name: str) -> bool:
     if name in sys.modules:
         return True
-    from importlib.util import find_spec
+    from importlib.util import find_spec  # only values with modules behind them need it
 
     try:
         return find_spec(name) is not None
@@ -77,7 +87,8 @@ def _is_found(name: str) -> bool:
 
 
 def _zip(files: "Mapping[str, bytes]") -> bytes:
-    """A zip with equal bytes for equal files."""
+    """Return a zip that has equal bytes for equal files, so that equal values have equal digests."""
+    # Loaded late for the same reason as in `meet_companions`.
     import io
     from zipfile import ZipFile, ZipInfo
 
@@ -85,7 +96,7 @@ def _zip(files: "Mapping[str, bytes]") -> bytes:
     with ZipFile(target, "w") as archive:
         archive.comment = _COMMENT
         for name in sorted(files):
-            entry = ZipInfo(name)  # dated 1980, whenever it is made
-            entry.create_system = 3
+            entry = ZipInfo(name)  # dated 1980, the default
+            entry.create_system = 3  # Unix; by default it depends on the writer's system
             archive.writestr(entry, files[name])
     return target.getvalue()

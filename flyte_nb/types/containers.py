@@ -1,6 +1,6 @@
-"""list[T], dict[str, T], and dicts without a type or with other keys (structs)."""
+"""Codecs of list[T] and dict[str, T]. Dicts without a type or with other keys are in `structs.py`."""
 
-# ruff: noqa: D102 - `Codec` says what these methods do
+# ruff: noqa: D102 - `Codec` documents these methods
 from typing import Any
 
 from flyte_nb.api import literal_types, literals
@@ -15,7 +15,12 @@ from flyte_nb.types.scalars import ScalarCodec
 def msgpack_struct(
     metadata: "dict[str, Any] | None" = None, fields: "dict[str, LiteralType] | None" = None
 ) -> LiteralType:
-    """The type of a struct that travels as msgpack, marked as flytekit marks it."""
+    """Return the type of a struct that travels as msgpack, marked as flytekit marks it.
+
+    Args:
+        metadata: the JSON schema of a dataclass.
+        fields: the literal types of a dataclass's fields.
+    """
     annotation = {"cache-key-metadata": {"serialization-format": "msgpack"}}
     return LiteralType(
         literal_types.SIMPLE,
@@ -27,7 +32,11 @@ def msgpack_struct(
 
 
 class ListCodec(Codec):
-    """list[T]; of scalars a column, so that no element costs an object."""
+    """Codec of list[T].
+
+    A list of scalars becomes one `COLUMN`, because a literal object for each of a million numbers would
+    cost seconds. Other lists become a `COLLECTION` of literals.
+    """
 
     transformer = "Typed List"
 
@@ -37,7 +46,7 @@ class ListCodec(Codec):
         self.packs = item.packs
         self.imports = item.imports
 
-    def encode(self, value: Any, data: "DataAccess | None") -> Literal:
+    def encode(self, value: object, data: "DataAccess | None") -> Literal:
         values = self._list(value)
         item = self.item
         if isinstance(item, ScalarCodec) and item.column_kind:
@@ -53,6 +62,7 @@ class ListCodec(Codec):
     def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
         item = self.item
         if literal.kind == literals.COLUMN:
+            # Any host may write any list of scalars as a column, e.g. of ints for a list[float].
             kind, plain = literal.value
             if isinstance(item, ScalarCodec) and kind == item.column_kind:
                 return item.uncolumn(plain)
@@ -67,29 +77,29 @@ class ListCodec(Codec):
                 raise error.below(f"[{index}]") from None
         return decoded
 
-    def pack(self, value: Any, data: "DataAccess | None") -> Any:
+    def pack(self, value: object, data: "DataAccess | None") -> object:
         return _each(self.item.pack, self._list(value), data)
 
-    def unpack(self, plain: Any, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
         return _each(self.item.unpack, self._list(plain), data)
 
     def schema(self) -> "dict[str, Any]":
         return {"type": "array", "items": self.item.schema()}
 
-    def nearest(self, value: Any) -> Any:
+    def nearest(self, value: object) -> object:
         return list(value) if isinstance(value, (tuple, range)) and len(value) <= 6 else None
 
-    def accepts_exactly(self, value: Any) -> bool:
+    def accepts_exactly(self, value: object) -> bool:
         return type(value) is list and all(self.item.accepts_exactly(item) for item in value)
 
-    def _list(self, value: Any) -> "list[Any]":
+    def _list(self, value: object) -> "list[Any]":
         if isinstance(value, list):
             return value
         raise mismatch(self, value)
 
 
 class MapCodec(Codec):
-    """dict[str, T]."""
+    """Codec of dict[str, T]."""
 
     transformer = "Typed Dict"
 
@@ -99,7 +109,7 @@ class MapCodec(Codec):
         self.packs = item.packs
         self.imports = item.imports
 
-    def encode(self, value: Any, data: "DataAccess | None") -> Literal:
+    def encode(self, value: object, data: "DataAccess | None") -> Literal:
         if not isinstance(value, dict):
             raise mismatch(self, value)
         return Literal(literals.MAP, _each_value(self.item.encode, value, data))
@@ -111,12 +121,12 @@ class MapCodec(Codec):
             return super().decode(literal, data)
         return _each_value(self.item.decode, literal.value, data)
 
-    def pack(self, value: Any, data: "DataAccess | None") -> Any:
+    def pack(self, value: object, data: "DataAccess | None") -> object:
         if not isinstance(value, dict):
             raise mismatch(self, value)
         return _each_value(self.item.pack, value, data)
 
-    def unpack(self, plain: Any, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
         if not isinstance(plain, dict):
             raise mismatch(self, plain)
         return _each_value(self.item.unpack, plain, data)
@@ -128,13 +138,14 @@ class MapCodec(Codec):
             "propertyNames": {"type": "string"},
         }
 
-    def accepts_exactly(self, value: Any) -> bool:
+    def accepts_exactly(self, value: object) -> bool:
         return type(value) is dict and all(
             type(key) is str and self.item.accepts_exactly(item) for key, item in value.items()
         )
 
 
 def _each(convert: Any, values: "list[Any]", data: "DataAccess | None") -> "list[Any]":
+    """Return the converted values; the error of one names its index."""
     done = []
     for index, value in enumerate(values):
         try:
@@ -147,6 +158,7 @@ def _each(convert: Any, values: "list[Any]", data: "DataAccess | None") -> "list
 def _each_value(
     convert: Any, values: "dict[str, Any]", data: "DataAccess | None"
 ) -> "dict[str, Any]":
+    """Return the converted values by key; the error of one names its key."""
     done = {}
     for key, value in values.items():
         if not isinstance(key, str):

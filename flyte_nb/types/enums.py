@@ -1,6 +1,6 @@
-"""Enum classes and typing.Literal: one of a few values."""
+"""Codecs of Enum classes and of typing.Literal: types with a few values."""
 
-# ruff: noqa: D102 - `Codec` says what these methods do
+# ruff: noqa: D102 - `Codec` documents these methods
 import typing
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class EnumCodec(Codec):
-    """An Enum class; a literal holds the member's value."""
+    """Codec of an Enum class. A literal holds the member's value."""
 
     transformer = "DefaultEnumTransformer"
     packs = True
@@ -26,7 +26,7 @@ class EnumCodec(Codec):
         self._values = [member.value for member in python_type]
         super().__init__(python_type, LiteralType(literal_types.ENUM, tuple(self._values)))
 
-    def encode(self, value: Any, data: "DataAccess | None") -> Literal:
+    def encode(self, value: object, data: "DataAccess | None") -> Literal:
         return Literal(literals.STRING, self._member(value).value)
 
     def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
@@ -34,35 +34,36 @@ class EnumCodec(Codec):
             return self._member(literal.value)
         return super().decode(literal, data)
 
-    def pack(self, value: Any, data: "DataAccess | None") -> Any:
+    def pack(self, value: object, data: "DataAccess | None") -> object:
         return self._member(value).value
 
-    def unpack(self, plain: Any, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
         return self._member(plain)
 
     def schema(self) -> "dict[str, Any]":
         return {"enum": list(self._values)}
 
-    def accepts_exactly(self, value: Any) -> bool:
+    def accepts_exactly(self, value: object) -> bool:
         return isinstance(value, self.python_type)
 
-    def _member(self, value: Any) -> Any:
+    def _member(self, value: object) -> Any:
         if isinstance(value, self.python_type):
             return value
         try:
-            return self.python_type(value)  # its value, as the console and forms send it
+            # Flyte's console and our forms send the member's value.
+            return self.python_type(value)
         except ValueError:
             pass
         if redefined(self.python_type, value):
             raise mismatch(self, value)
         raise CodecError(
-            f"{show(value)} is no {spell(self.python_type)}.",
+            f"{show(value)} is not a member of {spell(self.python_type)}.",
             hint=f"Write {_one_of(self.python_type.__name__, list(self.python_type))}.",
         )
 
 
 class ChoiceCodec(Codec):
-    """typing.Literal["a", "b"]: values of one simple type, no others."""
+    """Codec of typing.Literal["a", "b"]: the listed values of one simple type, and no others."""
 
     transformer = "LiteralTypeTransformer"
     packs = True
@@ -73,25 +74,25 @@ class ChoiceCodec(Codec):
         self._base = base
         self._values = values
 
-    def encode(self, value: Any, data: "DataAccess | None") -> Literal:
+    def encode(self, value: object, data: "DataAccess | None") -> Literal:
         return self._base.encode(self._known(value), data)
 
     def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
         return self._known(self._base.decode(literal, data))
 
-    def pack(self, value: Any, data: "DataAccess | None") -> Any:
+    def pack(self, value: object, data: "DataAccess | None") -> object:
         return self._base.pack(self._known(value), data)
 
-    def unpack(self, plain: Any, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
         return self._known(self._base.unpack(plain, data))
 
     def schema(self) -> "dict[str, Any]":
         return {"enum": list(self._values)}
 
-    def accepts_exactly(self, value: Any) -> bool:
+    def accepts_exactly(self, value: object) -> bool:
         return any(type(value) is type(known) and value == known for known in self._values)
 
-    def _known(self, value: Any) -> Any:
+    def _known(self, value: object) -> Any:
         plain = self._base.check(value)
         if plain in map(self._base.check, self._values):
             return value
@@ -100,14 +101,14 @@ class ChoiceCodec(Codec):
 
 
 def enum_codec(python_type: Any) -> Codec:
-    """The codec of an Enum as an input or output.
+    """Return the codec of an Enum as an input or output.
 
     Raises:
-        CodecError: when its values are not text; Flyte's enums hold text only.
+        CodecError: when the Enum has no members, or a value that is not text: Flyte's enums hold text only.
     """
     values = [member.value for member in python_type]
     if not values:
-        raise CodecError(f"{spell(python_type)} has no members.", hint="Give it one.")
+        raise CodecError(f"{spell(python_type)} has no members.", hint="Add one.")
     wrong = next((value for value in values if not isinstance(value, str)), None)
     if wrong is not None:
         raise CodecError(
@@ -118,10 +119,10 @@ def enum_codec(python_type: Any) -> Codec:
 
 
 def choice_codec(python_type: Any, registry: "CodecLookup") -> Codec:
-    """The codec of `typing.Literal[…]`.
+    """Return the codec of `typing.Literal[…]`.
 
     Raises:
-        CodecError: when its values are of several types, or of one that is not simple.
+        CodecError: when its values have several types, or a type that is not simple.
     """
     values = typing.get_args(python_type)
     kinds = {type(value) for value in values}

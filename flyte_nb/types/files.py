@@ -1,6 +1,9 @@
-"""FlyteFile and FlyteDirectory: files that travel by URI and are downloaded when they are first used."""
+"""FlyteFile and FlyteDirectory, and their codec.
 
-# ruff: noqa: D102 - `Codec` says what these methods do
+They travel by URI. The content is downloaded when its path is asked for, so passing a file on costs nothing.
+"""
+
+# ruff: noqa: D102 - `Codec` documents these methods
 import os
 import typing
 from collections.abc import Callable
@@ -16,7 +19,10 @@ from flyte_nb.types.codec import Codec, mismatch, no_data, spell, unexpected
 
 
 class FileFormat:
-    """The format in `FlyteFile["csv"]`; text there would be taken for a forward reference."""
+    """The format in `FlyteFile["csv"]`.
+
+    It is an object, because `typing.get_type_hints` takes text in that place for a forward reference.
+    """
 
     __slots__ = ("name",)
 
@@ -37,17 +43,18 @@ class FileFormat:
 
 
 class Stored(os.PathLike):  # type: ignore[type-arg]  # os.PathLike[str] cannot be subclassed in 3.10
-    """Something that lies at a URI or a local path, and is downloaded when its path is asked for."""
+    """A file or folder at a URI or a local path. It is downloaded when its path is asked for."""
 
     def __init__(self, path: "str | os.PathLike[str]") -> None:
         text = os.fspath(path)
         self.uri = text if "://" in text else ""
-        """Where it is stored; empty while it only exists here."""
+        """Where it is stored; empty while it exists on this machine only."""
         self._path = "" if self.uri else text
         self._download: Callable[[], str] | None = None
 
     def __class_getitem__(cls, format: Any) -> Any:
-        if isinstance(format, tuple) and len(format) == 1:  # typing puts resolved parts together so
+        # typing passes a tuple when it builds the type again from resolved parts.
+        if isinstance(format, tuple) and len(format) == 1:
             format = format[0]
         if isinstance(format, FileFormat):
             return GenericAlias(cls, (format,))
@@ -57,39 +64,39 @@ class Stored(os.PathLike):  # type: ignore[type-arg]  # os.PathLike[str] cannot 
 
     @property
     def path(self) -> str:
-        """A local path with the content; downloads it the first time."""
+        """A local path of the content, which is downloaded at the first use."""
         if not self._path:
             self._path = self.download()
         return self._path
 
     @property
     def remote_source(self) -> str:
-        """Where it is stored, or an empty text; flytekit's name for `uri`."""
+        """The same as `uri`, by flytekit's name."""
         return self.uri
 
     def download(self) -> str:
-        """Fetch the content now; the local path.
+        """Download the content now and return its local path.
 
         Raises:
-            CodecError: when it lies in a store and nothing here knows how to reach it.
+            CodecError: when it is in a store that cannot be read from here, i.e. outside of a task.
         """
         if self._path:
             return self._path
         if self._download is not None:
             return self._download()
         if self.uri.startswith("file://"):
-            from urllib.parse import unquote, urlsplit
+            from urllib.parse import unquote, urlsplit  # only `file://` URIs need it
 
             return unquote(urlsplit(self.uri).path)
         if self.uri.startswith("/"):  # of the local backend, whose store is a folder
             return self.uri
         raise CodecError(
-            f"{self.uri} can only be read inside of a task.",
-            hint="Pass it to a task; there it is downloaded when it is opened.",
+            f"{self.uri} can only be read inside a task.",
+            hint="Pass it to a task, which downloads it when it opens it.",
         )
 
     def reach_by(self, data: DataAccess) -> None:
-        """Download through `data` when somebody asks for the path."""
+        """Download through `data` once the path is asked for; do nothing when the content is here."""
         if self.uri and not self._path:
             self._download = _Download(data, self.uri)
 
@@ -113,30 +120,30 @@ class Stored(os.PathLike):  # type: ignore[type-arg]  # os.PathLike[str] cannot 
 
 
 class FlyteFile(Stored):
-    """A file. Give it a local path to have it uploaded, or a URI to refer to what is stored there.
+    """A file. A local path is uploaded when the value is passed on; a URI refers to what is stored there.
 
     It is an `os.PathLike`: `open(file)`, `pandas.read_csv(file)` download it when needed.
-    `FlyteFile["csv"]` says the format in a signature.
+    `FlyteFile["csv"]` states the format in a signature.
     """
 
     def open(self, mode: str = "r", **options: Any) -> "IO[Any]":
-        """The file, opened as by `open`; downloaded the first time."""
+        """Open the file as the built-in `open` does, and download it at the first use."""
         return open(self.path, mode, **options)
 
 
 class FlyteDirectory(Stored):
-    """A folder. Give it a local path to have it uploaded, or a URI to refer to what is stored there.
+    """A folder. A local path is uploaded when the value is passed on; a URI refers to what is stored there.
 
     It is an `os.PathLike`: `os.listdir(folder)` downloads it when needed.
     """
 
     def listdir(self) -> "list[str]":
-        """The names in the folder, sorted; downloads it the first time."""
+        """Return the names in the folder, sorted; download it at the first use."""
         return sorted(os.listdir(self.path))
 
 
 class FileCodec(Codec):
-    """FlyteFile and FlyteDirectory, of one format or of any."""
+    """Codec of FlyteFile and FlyteDirectory, of one format or of any."""
 
     packs = True
 
@@ -147,7 +154,7 @@ class FileCodec(Codec):
         self.transformer = "FlyteFilePath" if blob.dimensionality == SINGLE else "FlyteDirectory"
         super().__init__(python_type, LiteralType(literal_types.BLOB, blob))
 
-    def encode(self, value: Any, data: "DataAccess | None") -> Literal:
+    def encode(self, value: object, data: "DataAccess | None") -> Literal:
         return Literal(literals.BLOB, (self._uri(value, data), self._blob))
 
     def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
@@ -158,10 +165,10 @@ class FileCodec(Codec):
             raise unexpected(self, literal)
         return self._at(uri, data)
 
-    def pack(self, value: Any, data: "DataAccess | None") -> Any:
+    def pack(self, value: object, data: "DataAccess | None") -> object:
         return {"path": self._uri(value, data)}
 
-    def unpack(self, plain: Any, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
         path = plain.get("path") if isinstance(plain, dict) else plain
         if not isinstance(path, str):
             raise mismatch(self, plain)
@@ -184,18 +191,26 @@ class FileCodec(Codec):
             "additionalProperties": False,
         }
 
-    def accepts_exactly(self, value: Any) -> bool:
+    def accepts_exactly(self, value: object) -> bool:
         return type(value) is self._made
 
     def _at(self, uri: str, data: "DataAccess | None") -> Stored:
+        """Return the file at `uri`, which downloads through `data` when it is used."""
         found = self._made(uri)
         if data is not None:
+            # A literal's URI may be a plain path, which is the store's and not this process's.
             found._path = ""
             found.uri = uri
             found.reach_by(data)
         return found
 
-    def _uri(self, value: Any, data: "DataAccess | None") -> str:
+    def _uri(self, value: object, data: "DataAccess | None") -> str:
+        """Return where the value is stored, after uploading it when it is a local path.
+
+        Raises:
+            CodecError: when the value is no path, or nothing is there.
+            NeedsStore: when it has to be uploaded and `data` is `None`.
+        """
         if isinstance(value, Stored):
             if type(value) is not self._made:
                 raise mismatch(self, value)
@@ -219,17 +234,21 @@ class FileCodec(Codec):
 
 
 def local_copy(uri: str, data: "DataAccess | None" = None) -> Any:
-    """Return a `pathlib.Path` of a local copy: what a path in a pickled value is read as.
+    """Return a `pathlib.Path` of a local copy of the file at `uri`.
 
-    Append-only, for values name this function.
+    A pickled value that holds a path of an existing file names this function in the path's place (see
+    `pickling.py`). Its name and parameters must not change, because stored values refer to them.
     """
-    from pathlib import Path
+    from pathlib import Path  # for values with paths only
 
     return Path(FlyteFile(uri).path if data is None else data.download(uri))
 
 
 class _Download:
-    """Downloads one URI; an object, so that what it holds can be seen."""
+    """Downloads one URI when called.
+
+    A class and not a closure, so that code that packs values can see what it holds.
+    """
 
     __slots__ = ("_data", "_uri")
 
@@ -242,7 +261,11 @@ class _Download:
 
 
 def file_codec(python_type: Any) -> Codec:
-    """The codec of `FlyteFile`, `FlyteFile["csv"]`, `FlyteDirectory`, or of a class that is a path."""
+    """Return the codec of `FlyteFile`, `FlyteFile["csv"]`, `FlyteDirectory` or `os.PathLike`.
+
+    Raises:
+        CodecError: when `python_type` is another class.
+    """
     made = typing.get_origin(python_type) or python_type
     arguments = typing.get_args(python_type)
     format = arguments[0].name if arguments else ""
@@ -250,4 +273,4 @@ def file_codec(python_type: Any) -> Codec:
         return FileCodec(python_type, FlyteDirectory, BlobType(format, MULTIPART))
     if isinstance(made, type) and (issubclass(made, FlyteFile) or made is os.PathLike):
         return FileCodec(python_type, FlyteFile, BlobType(format))
-    raise CodecError(f"{spell(python_type)} is no type of file.", hint="Write FlyteFile.")
+    raise CodecError(f"{spell(python_type)} is not a type of file.", hint="Write FlyteFile.")

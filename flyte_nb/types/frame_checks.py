@@ -1,7 +1,8 @@
-"""What parquet cannot hold of a pandas frame, said before it is lost, and in words.
+"""Find what parquet cannot hold of a pandas frame, before it is lost.
 
-pyarrow writes some columns as something else without an error: a dict gets the keys of all others, a set
-becomes a list, the label `1` becomes `"1"`, a time is cut from a date. Those are refused by name.
+pyarrow changes some columns without an error: each dict gets the keys of all others, a set becomes a list,
+the label `1` becomes `"1"`, a datetime beside dates loses its time. `check` refuses such frames and names
+the columns. Only columns of dtype `object` need a look, because every other dtype has one type by itself.
 """
 
 import json
@@ -25,15 +26,15 @@ _FAMILIES = {
     "ndarray": "list",
     "Timestamp": "datetime",
 }
-"""Classes by name that parquet holds side by side; every other class is its own family."""
-_SHOWN = 3
+"""Classes that parquet can hold in one column, by class name. Every other class is a family of its own."""
+_SHOWN = 3  # columns or keys that a message lists
 
 
 def check(frame: Any) -> None:
-    """Check that reading the frame again would give the same values.
+    """Raise unless parquet holds every value of the frame unchanged.
 
     Raises:
-        CodecError: parquet would change some; the message names every column and says how.
+        CodecError: when parquet would change some values; the message names every column and the change.
     """
     wrong = _labels(frame)
     wrong += [
@@ -49,7 +50,7 @@ def check(frame: Any) -> None:
         try:
             json.dumps(frame.attrs)
         except (TypeError, ValueError) as error:
-            wrong.append(f"its attrs are no JSON ({error})")
+            wrong.append(f"its attrs are not JSON ({error})")
     if wrong:
         raise CodecError(
             f"The {spell(type(frame))} cannot be written as parquet as it is: {'; '.join(wrong)}.",
@@ -60,7 +61,8 @@ def check(frame: Any) -> None:
 def culprits(frame: Any) -> str:
     """Return which columns of a frame or table cannot be written as parquet, and what they hold.
 
-    Asked only after writing it failed; empty when every column can be written alone.
+    Call it only after writing failed: it writes each column by itself. It returns an empty text when each
+    column alone can be written.
     """
     arrow = import_module("pyarrow")
     found = []
@@ -80,12 +82,13 @@ def culprits(frame: Any) -> str:
 
 
 def _written(table: Any) -> None:
+    """Write the table to memory, to see whether pyarrow can."""
     parquet = import_module("pyarrow.parquet")
     parquet.write_table(table, import_module("pyarrow").BufferOutputStream())
 
 
 def _labels(frame: Any) -> "list[str]":
-    """Return what happens to the columns' names; only names that are no text can change."""
+    """Return what parquet would change in the columns' names. Text stays, unless several names are equal."""
     labels = list(frame.columns)
     if all(type(label) is str for label in labels):
         twice = sorted({label for label in labels if labels.count(label) > 1})
@@ -94,7 +97,7 @@ def _labels(frame: Any) -> "list[str]":
     empty = type(frame)(columns=frame.columns)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of names of mixed types, which are refused here
+            warnings.simplefilter("ignore")  # about mixed names, which are reported below
             read = list(arrow.Table.from_pandas(empty).to_pandas().columns)
     except Exception:  # noqa: BLE001 - whatever pyarrow and pandas raise
         return [f"the columns' names are of {_listed(_names(map(type, labels)))}"]
@@ -113,8 +116,9 @@ def _object_columns(frame: Any) -> "Iterable[tuple[Any, Any]]":
 
 
 def _changed(values: "Iterable[Any]") -> str:
-    """Return what in the values parquet would change; empty when nothing."""
+    """Return which kinds of values parquet would change; empty when it would change none."""
     kept = [value for value in values if not _is_missing(value)]
+    # Looking at the set of types first makes a column of a million equal types cheap.
     kinds = set(map(type, kept))
     if kinds & {set, frozenset}:
         return "sets, which become lists"
@@ -145,7 +149,7 @@ def _changed_dicts(values: "list[dict[Any, Any]]") -> str:
 
 
 def _items(value: Any) -> "Iterable[Any]":
-    """Return what is in a list; of an array of numbers nothing has to be looked at."""
+    """Return the items of a list or array to check. An array of numbers has none: its dtype is one type."""
     dtype = getattr(value, "dtype", None)
     if dtype is None:
         return list(value)
@@ -157,7 +161,7 @@ def _holds_objects(dtype: Any) -> bool:
 
 
 def _held(values: Any) -> str:
-    """Return what is in a column that cannot be written."""
+    """Return in words what a column holds that could not be written."""
     dtype = getattr(values, "dtype", values)
     if str(dtype) == "category":
         return f"a category of {_held(values.cat.categories)}"
@@ -169,8 +173,8 @@ def _held(values: Any) -> str:
     return _changed(kept) or f"values of {_listed(_names(map(type, kept)))}"
 
 
-def _is_missing(value: Any) -> bool:
-    """Whether it is `None`, NaN, `pandas.NA` or `pandas.NaT`, which stand beside anything."""
+def _is_missing(value: object) -> bool:
+    """Return whether it is `None`, NaN, `pandas.NA` or `pandas.NaT`, which parquet holds in any column."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, float) and value != value

@@ -1,6 +1,10 @@
-"""pandas DataFrames and pyarrow Tables, as parquet (flytekit's structured datasets)."""
+"""Codecs of pandas DataFrames and pyarrow Tables, stored as parquet (flytekit's structured datasets).
 
-# ruff: noqa: D102 - `Codec` says what these methods do
+Both libraries are optional: they are imported inside the methods, which only run where the user's code
+uses them.
+"""
+
+# ruff: noqa: D102 - `Codec` documents these methods
 import os
 from collections.abc import Callable
 from importlib import import_module
@@ -17,13 +21,13 @@ from flyte_nb.types.frame_checks import HINT, check, culprits
 
 _PARQUET = "parquet"
 _ARROWS = (ValueError, TypeError, ArithmeticError, NotImplementedError, KeyError)
-"""What pyarrow's errors are to Python."""
-_NAME = "frame"
-_PART = "00000"  # a dataset is a folder; flytekit calls its one file so
+"""The built-in classes that pyarrow's exceptions derive from; they can be named without importing it."""
+_NAME = "frame"  # the last part of a dataset's URI, where the store takes the hint
+_PART = "00000"  # A dataset is a folder with one file, which flytekit gives this name.
 
 
 class FrameCodec(Codec):
-    """A table whose columns travel as parquet; subclasses know one library."""
+    """Codec of a table. A subclass reads and writes the tables of one library."""
 
     transformer = "StructuredDataset Transformer"
     imports = ("pyarrow",)
@@ -34,26 +38,44 @@ class FrameCodec(Codec):
         columns: "tuple[tuple[str, LiteralType], ...]" = (),
         arrow_schema: str = "",
     ) -> None:
-        """Args: columns: those that are read. arrow_schema: Arrow's text of the declared schema."""
+        """Make the codec.
+
+        Args:
+            python_type: the table's class.
+            columns: name and type of each column to read, in order; empty for all.
+            arrow_schema: the declared Arrow schema as text; empty when none was declared.
+        """
         outside = ("arrow", arrow_schema) if arrow_schema else ("", "")
         self._columns = [name for name, _ in columns]
+        # Literals name the format. Types leave it empty, so that they fit datasets of other tasks.
         self._stored = StructuredDatasetType(columns, _PARQUET, *outside)
         declared = StructuredDatasetType(columns, "", *outside)
         super().__init__(python_type, LiteralType(literal_types.STRUCTURED_DATASET, declared))
 
     def write(self, value: Any, path: str) -> None:
-        """Write the table to a new file."""
+        """Write the table to a new file at `path`."""
         raise NotImplementedError
 
     def read(self, path: str, columns: "list[str] | None") -> Any:
-        """The table in a file or in the files of a folder; only these columns, unless `None`."""
+        """Return the table in the file, or in the files of the folder, at `path`.
+
+        Args:
+            path: a local path.
+            columns: the columns to read; `None` for all.
+        """
         raise NotImplementedError
 
     def names(self, value: Any) -> "list[Any]":
-        """The names of the table's columns."""
+        """Return the names of the table's columns."""
         raise NotImplementedError
 
-    def encode(self, value: Any, data: "DataAccess | None") -> Literal:
+    def encode(self, value: object, data: "DataAccess | None") -> Literal:
+        """Store the table as a folder with one parquet file; return its dataset.
+
+        Raises:
+            CodecError: when the value is no such table, lacks a declared column, or cannot be written as
+                parquet without a change.
+        """
         if not isinstance(value, self.python_type):
             raise mismatch(self, value)
         self._check_columns(self.names(value) if self._columns else [])
@@ -76,6 +98,11 @@ class FrameCodec(Codec):
         return Literal(literals.STRUCTURED_DATASET, (uri, self._stored), content_hash(path, data))
 
     def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
+        """Return the table in the literal's dataset, with the declared columns only.
+
+        Raises:
+            CodecError: when the literal is no dataset, is not parquet, or cannot be read.
+        """
         if literal.kind != literals.STRUCTURED_DATASET:
             return super().decode(literal, data)
         if data is None:
@@ -83,7 +110,7 @@ class FrameCodec(Codec):
         uri, dataset = literal.value
         if dataset.format not in ("", _PARQUET):
             raise CodecError(
-                f"The dataset at {uri} is stored as {dataset.format}; parquet can be read here.",
+                f"The dataset at {uri} is stored as {dataset.format}, and only parquet can be read here.",
                 hint="Store it as parquet, or take it as a FlyteFile.",
             )
         path = data.download(uri)
@@ -97,7 +124,7 @@ class FrameCodec(Codec):
     def with_shape(
         self, columns: "tuple[tuple[str, LiteralType], ...]", arrow_schema: str = ""
     ) -> "FrameCodec":
-        """The codec of the same type with its columns, or an Arrow schema, declared."""
+        """Return a codec of the same type with declared columns or a declared Arrow schema."""
         return type(self)(self.python_type, columns, arrow_schema)
 
     def _check_columns(self, has: "list[Any]") -> None:
@@ -109,12 +136,12 @@ class FrameCodec(Codec):
                 hint="Add them, or take them out of the annotation.",
             )
 
-    def accepts_exactly(self, value: Any) -> bool:
+    def accepts_exactly(self, value: object) -> bool:
         return isinstance(value, self.python_type)
 
 
 class PandasCodec(FrameCodec):
-    """pandas.DataFrame."""
+    """Codec of pandas.DataFrame."""
 
     def write(self, value: Any, path: str) -> None:
         check(value)
@@ -130,7 +157,7 @@ class PandasCodec(FrameCodec):
 
 
 class ArrowCodec(FrameCodec):
-    """pyarrow.Table."""
+    """Codec of pyarrow.Table."""
 
     def write(self, value: Any, path: str) -> None:
         parquet: Any = import_module("pyarrow.parquet")
@@ -142,17 +169,17 @@ class ArrowCodec(FrameCodec):
     def read(self, path: str, columns: "list[str] | None") -> Any:
         parquet: Any = import_module("pyarrow.parquet")
         table = parquet.read_table(path, columns=columns)
-        if columns is not None:  # Arrow leaves out what is not there
+        if columns is not None:  # pyarrow leaves out missing columns without an error
             self._check_columns(table.column_names)
         return table
 
 
 def codec_of(base: type) -> "Callable[[Any], Codec]":
-    """The codec of the class `pandas.DataFrame` or `pyarrow.Table`."""
+    """Return the codec class for the class `pandas.DataFrame` or `pyarrow.Table`."""
     return PandasCodec if base.__name__ == "DataFrame" else ArrowCodec
 
 
-def _no_parquet(python_type: Any) -> CodecError:
+def _no_parquet(python_type: object) -> CodecError:
     return CodecError(
         f"{spell(python_type)} travels as parquet, and no library here can write it.",
         hint="Install pyarrow.",

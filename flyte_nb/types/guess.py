@@ -1,4 +1,7 @@
-"""From Flyte's types back to Python's: for interfaces that were fetched, where no annotation is."""
+"""Choose a Python type for a Flyte type, for interfaces that were fetched and have no annotations.
+
+Imports inside the functions are of optional libraries, or of codecs' modules that only one kind needs.
+"""
 
 import datetime
 import typing
@@ -22,10 +25,10 @@ _SIMPLE: "dict[str, Any]" = {
 
 
 def guess(literal_type: LiteralType) -> Any:
-    """The Python type whose values best stand for `literal_type`.
+    """Return the Python type whose values best stand for `literal_type`.
 
     Raises:
-        CodecError: when there is none here, e.g. no library for tables.
+        CodecError: when there is none, e.g. for a table where neither pandas nor pyarrow is installed.
     """
     kind, value = literal_type.kind, literal_type.value
     if kind == literal_types.SIMPLE and value in _SIMPLE:
@@ -75,7 +78,7 @@ def _table() -> Any:
 
 
 def _whole(choices: "list[Any]") -> "list[Any]":
-    """Numbers as the author wrote them; google.protobuf.Struct makes floats of all."""
+    """Return whole floats as ints again: google.protobuf.Struct, where choices are kept, has floats only."""
     return [
         int(choice) if isinstance(choice, float) and choice.is_integer() else choice
         for choice in choices

@@ -1,7 +1,7 @@
-"""msgpack for the plain data that JSON cannot carry over the pipe: bytes, and keys that are not text.
+"""msgpack for plain data that JSON cannot carry over the pipe: bytes, and keys that are not text.
 
-The ring has the standard library only, so the little of the format that flytekit's structs use is
-here; on the host the package `msgpack` does the same for everything else.
+The ring has the standard library only, so this file implements the part of the format that flytekit's
+structs use. On the host the package `msgpack` packs everything else.
 
 Source: https://github.com/msgpack/msgpack/blob/master/spec.md
 """
@@ -11,14 +11,14 @@ from typing import Any
 
 from flyte_nb.api.errors import CodecError
 
-_DEEPEST = 500
+_DEEPEST = 500  # levels, well below the depth at which Python's own stack ends
 
 
-def packb(plain: Any) -> bytes:
-    """The plain data as msgpack. Inverse of `unpackb`, but that tuples become lists.
+def packb(plain: object) -> bytes:
+    """Return the plain data as msgpack. It is the inverse of `unpackb`, but tuples become lists.
 
     Raises:
-        CodecError: when something in it is no plain data, or too large for the format.
+        CodecError: when a part is not plain data, is too large for the format, or is nested too deeply.
     """
     out: list[bytes] = []
     _pack(plain, out, 0)
@@ -26,28 +26,28 @@ def packb(plain: Any) -> bytes:
 
 
 def unpackb(data: bytes) -> Any:
-    """The plain data in `data`.
+    """Return the plain data that `data` holds.
 
     Raises:
-        CodecError: when `data` is damaged, or holds extension types.
+        CodecError: when `data` is damaged, is nested too deeply, or holds extension types.
     """
     try:
         value, end = _unpack(data, 0, 0)
     except (struct.error, IndexError, UnicodeDecodeError, TypeError) as error:
         raise CodecError(f"The msgpack data is damaged: {error}.") from None
     if end != len(data):
-        raise CodecError("The msgpack data is damaged: there is more after its end.")
+        raise CodecError("The msgpack data is damaged: bytes follow its end.")
     return value
 
 
-def _pack(value: Any, out: "list[bytes]", depth: int) -> None:
+def _pack(value: object, out: "list[bytes]", depth: int) -> None:
     if depth > _DEEPEST:
         raise CodecError(
             "The value is nested too deeply.", hint="Flatten it, or declare it as Any."
         )
     if value is None:
         out.append(b"\xc0")
-    elif isinstance(value, bool):
+    elif isinstance(value, bool):  # before int, of which bool is a subclass
         out.append(b"\xc3" if value else b"\xc2")
     elif isinstance(value, int):
         out.append(_pack_int(value))
@@ -68,7 +68,7 @@ def _pack(value: Any, out: "list[bytes]", depth: int) -> None:
             _pack(key, out, depth + 1)
             _pack(item, out, depth + 1)
     else:
-        raise CodecError(f"{type(value).__name__} is no plain data.")
+        raise CodecError(f"{type(value).__name__} is not plain data.")
 
 
 def _pack_int(value: int) -> bytes:
@@ -91,7 +91,14 @@ def _pack_int(value: int) -> bytes:
 def _head(
     size: int, fixed: "int | None", below: int, codes: "tuple[int | None, int, int]"
 ) -> bytes:
-    """The first bytes of something with a length: the shortest form there is."""
+    """Return the first bytes of a value with a length, in the shortest form.
+
+    Args:
+        size: the length.
+        fixed: the base of the one-byte form; `None` where the type has none.
+        below: the one-byte form is for smaller sizes.
+        codes: the type's codes for lengths of 8, 16 and 32 bits; `None` where it has no 8-bit form.
+    """
     if fixed is not None and size < below:
         return bytes((fixed | size,))
     if codes[0] is not None and size < 2**8:
@@ -103,6 +110,7 @@ def _head(
     raise CodecError("The value is larger than 4 GB.", hint="Pass it as a FlyteFile.")
 
 
+# By first byte: struct format and size of a number.
 _NUMBERS = {
     0xCA: (">f", 4),
     0xCB: (">d", 8),
@@ -116,6 +124,7 @@ _NUMBERS = {
     0xD3: (">q", 8),
 }
 _CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True}
+# By first byte: the family of a value with a length, and how its length is written.
 _SIZED = {
     **dict.fromkeys((0xC4, 0xC5, 0xC6), "bin"),
     **dict.fromkeys((0xD9, 0xDA, 0xDB), "str"),
@@ -130,6 +139,7 @@ _SIZES = {
 
 
 def _unpack(data: bytes, at: int, depth: int) -> "tuple[Any, int]":
+    """Return the value at the offset `at`, and the offset behind it."""
     if depth > _DEEPEST:
         raise CodecError("The msgpack data is nested too deeply.")
     code = data[at]
@@ -143,6 +153,7 @@ def _unpack(data: bytes, at: int, depth: int) -> "tuple[Any, int]":
     if code in _NUMBERS:
         form, width = _NUMBERS[code]
         return struct.unpack_from(form, data, at)[0], at + width
+    # 0x80 to 0xbf: small maps, arrays and texts have their size in the first byte itself.
     if code < 0x90:
         return _unpack_sized("map", code & 0x0F, data, at, depth)
     if code < 0xA0:
@@ -160,7 +171,7 @@ def _unpack_sized(form: str, size: int, data: bytes, at: int, depth: int) -> "tu
     if form in ("bin", "str"):
         raw = data[at : at + size]
         if len(raw) != size:
-            raise CodecError("The msgpack data is damaged: it is cut short.")
+            raise CodecError("The msgpack data is damaged: it ends too early.")
         text = raw.decode("utf-8", "surrogatepass") if form == "str" else raw
         return text, at + size
     if form == "array":

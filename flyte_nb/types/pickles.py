@@ -1,6 +1,6 @@
-"""Everything without a codec of its own: cloudpickle in a file (flytekit's `PythonPickle` blob)."""
+"""Codec of everything without a codec of its own: cloudpickle in a file (flytekit's `PythonPickle` blob)."""
 
-# ruff: noqa: D102 - `Codec` says what these methods do
+# ruff: noqa: D102 - `Codec` documents these methods
 from typing import Any
 
 from flyte_nb.api import literal_types, literals
@@ -14,7 +14,7 @@ _FORMAT = "PythonPickle"
 
 
 class PickleCodec(Codec):
-    """Any Python object, by cloudpickle; readable by the same Python minor version."""
+    """Codec of any Python object, by cloudpickle. The same minor version of Python has to read it."""
 
     transformer = "FlytePickle"
 
@@ -27,13 +27,14 @@ class PickleCodec(Codec):
         super().__init__(python_type, blob)
         self._is_class = isinstance(python_type, type)
 
-    def encode(self, value: Any, data: "DataAccess | None") -> Literal:
+    def encode(self, value: object, data: "DataAccess | None") -> Literal:
         if not self._may_be(value):
             raise mismatch(self, value)
         if data is None:
             raise no_data(self)
         path = data.scratch(".pkl")
-        digest = dump(value, path, data)  # flytekit's name for it
+        # flytekit names the stored file after its MD5 too.
+        digest = dump(value, path, data)
         return Literal(literals.BLOB, (data.upload(path, name=digest), BlobType(_FORMAT)))
 
     def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
@@ -44,14 +45,14 @@ class PickleCodec(Codec):
         with open(data.download(literal.value[0]), "rb") as file:
             return load(file, self.python_type, data)
 
-    def accepts_exactly(self, value: Any) -> bool:
+    def accepts_exactly(self, value: object) -> bool:
         return self.python_type is not Any and self._is_class and self._may_be(value)
 
-    def _may_be(self, value: Any) -> bool:
-        """Whether the value is of the type, as far as that can be asked."""
+    def _may_be(self, value: object) -> bool:
+        """Return whether the value is of the type; `True` where Python cannot say."""
         if self.python_type is Any or not self._is_class:
             return True
         try:
             return isinstance(value, self.python_type)
-        except TypeError:  # a protocol, say
+        except TypeError:  # e.g. a Protocol that is not runtime-checkable
             return True

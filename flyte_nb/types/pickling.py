@@ -1,4 +1,9 @@
-"""Write and read the pickle of a value, with the files that it refers to and the modules that it needs."""
+"""Write and read the pickle of a value, with the files that it refers to and the modules that it needs.
+
+A pickled value may hold files: a `pathlib.Path`, or a `FlyteFile` of a local path. They exist on this
+machine only. While the value is pickled, `ValuePickler` uploads each of them and writes its URI in its
+place. While it is read, each becomes a file that is downloaded (`local_copy`, `Stored.reach_by`).
+"""
 
 import copyreg
 import functools
@@ -23,17 +28,19 @@ if TYPE_CHECKING:
 
 
 _PATHS = (pathlib.PosixPath, pathlib.WindowsPath)
-_DEEPEST = 6  # containers inside of each other that are looked into
-_WIDEST = 10_000  # members of one container
+# `_refuse_folders` searches this far. It is a help for authors, and must not cost large values much.
+_DEEPEST = 6  # containers inside each other
+_WIDEST = 10_000  # items of one container
 
 
-def dump(value: Any, path: str, data: "DataAccess") -> str:
-    """Write the pickle of `value` to a new file; its MD5.
+def dump(value: object, path: str, data: "DataAccess") -> str:
+    """Write the pickle of `value` to a new file at `path` and return the file's MD5 as hex.
 
-    Files in the value are uploaded meanwhile, and the reader gets them from there.
+    Local files that the value refers to are uploaded through `data`, and the author's own modules that it
+    needs are appended to the file.
 
     Raises:
-        CodecError: when it cannot be pickled, or refers to a file that is not there.
+        CodecError: when the value cannot be pickled, or refers to a folder or to a file that is not there.
         OSError: when the file cannot be written.
     """
     _refuse_folders(value, "", 0)
@@ -45,7 +52,7 @@ def dump(value: Any, path: str, data: "DataAccess") -> str:
         except FlyteNbError:
             raise
         except Exception as error:  # pickling runs code of any class
-            if written.broken is error:
+            if written.broken is error:  # the disk is at fault, not the value
                 raise
             raise CodecError(
                 f"{spell(type(value))} cannot be pickled: {type(error).__name__}: {error}.",
@@ -56,10 +63,10 @@ def dump(value: Any, path: str, data: "DataAccess") -> str:
 
 
 def load(file: "BinaryIO", python_type: Any, data: "DataAccess") -> Any:
-    """Read the value in an open file.
+    """Return the value that is pickled in an open file.
 
     Raises:
-        CodecError: when it cannot be read here.
+        CodecError: when a module is missing, or the pickle cannot be read by this Python.
     """
     try:
         meet_companions(file, data)
@@ -77,15 +84,18 @@ def load(file: "BinaryIO", python_type: Any, data: "DataAccess") -> Any:
 
 
 class _Digesting:
-    """Passes on what is written, and keeps its MD5: the pickle of a large value is never in memory."""
+    """A file to write to that computes the MD5 meanwhile.
+
+    So the pickle of a large value never has to be in memory, nor read again.
+    """
 
     def __init__(self, file: "BinaryIO") -> None:
-        import hashlib
+        import hashlib  # its OpenSSL is loaded for pickled values only
 
         self._file = file
         self._digest = hashlib.md5(usedforsecurity=False)
         self.broken: OSError | None = None
-        """Why the file could not be written."""
+        """The error of the first write that failed."""
 
     def write(self, data: "bytes | memoryview | PickleBuffer") -> int:
         self._digest.update(data)
@@ -101,10 +111,14 @@ class _Digesting:
 
 @functools.cache
 def _pickler_class(cloudpickle: Any) -> Any:
-    """A class over cloudpickle's pickler. A kernel may have the ring's copy later than the user's."""
+    """Return the pickler class over the given cloudpickle module.
+
+    It is made at run time because there are two: a kernel that loads a bundle gets the ring's copy beside
+    the installed one.
+    """
 
     class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
-        """Notes the modules that a value needs, and uploads the files that it refers to."""
+        """Records the modules that a value needs, and uploads the files that it refers to."""
 
         def __init__(self, file: _Digesting, data: "DataAccess") -> None:
             super().__init__(file)
@@ -118,12 +132,14 @@ def _pickler_class(cloudpickle: Any) -> Any:
             if kind is FunctionType or isinstance(value, type):
                 self._named.add(str(value.__module__))
                 if kind is FunctionType and value.__module__ == "__main__":
+                    # The function travels inside the pickle, and may import modules when it is called.
                     self._named.update(_names(value.__code__))
             elif kind in _PATHS:
                 if value.is_file():
                     return local_copy, (_uploaded(str(value), value, self._data),)
             elif isinstance(value, Stored):
                 if not value.uri:
+                    # Pickled as the file at its new URI, and the value itself stays unchanged.
                     state = {"uri": _uploaded(value.path, value, self._data), "_path": ""}
                     made: Any = copyreg.__newobj__  # type: ignore[attr-defined]
                     return made, (kind,), {**state, "_download": None}
@@ -132,14 +148,14 @@ def _pickler_class(cloudpickle: Any) -> Any:
             return super().reducer_override(value)
 
         def modules(self) -> "set[str]":
-            """Names of modules, and others, that reading the value may need."""
+            """Return names that may be modules which the reader needs; `companions` ignores all others."""
             return self._named | {str(kind.__module__) for kind in self._kinds}
 
     return ValuePickler
 
 
 def _names(code: CodeType) -> "set[str]":
-    """Names in a function that travels with the value: it may import them when it is called."""
+    """Return every global and attribute name in the code of a function and of the functions in it."""
     found = set(code.co_names)
     for const in code.co_consts:
         if isinstance(const, CodeType):
@@ -147,11 +163,11 @@ def _names(code: CodeType) -> "set[str]":
     return found
 
 
-def _uploaded(path: str, value: Any, data: "DataAccess") -> str:
-    """Where the file (or the folder of a FlyteDirectory) is now.
+def _uploaded(path: str, value: object, data: "DataAccess") -> str:
+    """Upload the file (or the folder of a FlyteDirectory) at `path`; return its URI.
 
     Raises:
-        CodecError: when it is not there.
+        CodecError: when nothing is at `path`.
     """
     is_folder = isinstance(value, FlyteDirectory)
     if not (os.path.isdir(path) if is_folder else os.path.isfile(path)):
@@ -165,15 +181,15 @@ def _uploaded(path: str, value: Any, data: "DataAccess") -> str:
 
 
 def _refuse_folders(value: Any, place: str, depth: int) -> None:
-    """Raise `CodecError` for a path of a folder: its reader would find nothing there."""
+    """Raise `CodecError` for a `pathlib.Path` of a folder: the reader's machine would not have the folder."""
     kind = type(value)
     if kind in _PATHS:
         if value.is_dir():
             where = f" at {place}" if place else ""
             raise CodecError(
-                f"The path {str(value)!r}{where} is a folder of this machine, which whoever reads the"
+                f"The path {str(value)!r}{where} is a folder of this machine, which the reader of the"
                 " value may not have.",
-                hint="Write FlyteDirectory(…) to send what is in the folder, or str(…) to send its name.",
+                hint="Write FlyteDirectory(…) to send the folder's content, or str(…) to send its name.",
             )
     elif depth < _DEEPEST and kind is dict:
         for key, item in list(value.items())[:_WIDEST]:
@@ -184,12 +200,16 @@ def _refuse_folders(value: Any, place: str, depth: int) -> None:
 
 
 def _unpickled(file: "BinaryIO", data: "DataAccess") -> Any:
-    import pickle
+    import pickle  # as late as cloudpickle
 
     found = cloudpickle()
 
     class Unpickler(pickle.Unpickler):
-        """Finds cloudpickle's own functions under whichever of its two names it has here."""
+        """Reads what either cloudpickle wrote, and makes the files in the value downloadable.
+
+        The writer's cloudpickle is the installed one in a kernel and the ring's copy in a task. Pickles
+        name its functions by module, and the reader may only have the other.
+        """
 
         holds_files = False
 
@@ -207,6 +227,7 @@ def _unpickled(file: "BinaryIO", data: "DataAccess") -> Any:
     unpickler = Unpickler(file)
     value = unpickler.load()
     if unpickler.holds_files:
+        # `Stored` objects may be anywhere in the value, but pickle memoizes each of them.
         for part in _remembered(unpickler):
             if isinstance(part, Stored):
                 part.reach_by(data)
@@ -214,13 +235,13 @@ def _unpickled(file: "BinaryIO", data: "DataAccess") -> Any:
 
 
 def _remembered(unpickler: Any) -> "list[Any]":
-    """The objects that were read, which the reader of pickles remembers by number."""
+    """Return the objects in the unpickler's memo, i.e. every object that was read."""
     return list(unpickler.memo.copy().values())
 
 
 def _module_missing(name: str, python_type: Any) -> CodecError:
     return CodecError(
-        f"A pickled {spell(python_type)} needs the module {name!r}, which is not to be found here, and did"
+        f"A pickled {spell(python_type)} needs the module {name!r}, which is not installed here and did"
         " not come with the value.",
         hint="If it is an installed package, add it to the task's image or environment. If it is a file"
         f" beside the notebook, write `import {name.partition('.')[0]}` in the task, and register again.",
@@ -228,10 +249,10 @@ def _module_missing(name: str, python_type: Any) -> CodecError:
 
 
 def cloudpickle() -> Any:
-    """The cloudpickle that is here: the ring's own, else the installed one.
+    """Return the cloudpickle module: the ring's own copy, or else the installed one.
 
     Raises:
-        CodecError: when there is none.
+        CodecError: when there is neither.
     """
     for name in (CLOUDPICKLE, "cloudpickle"):
         try:
@@ -239,6 +260,6 @@ def cloudpickle() -> Any:
         except ModuleNotFoundError:
             continue
     raise CodecError(
-        "This value has to be pickled, and cloudpickle is not installed here.",
+        "This value can only be stored as a pickle, and cloudpickle is not installed here.",
         hint="Install cloudpickle.",
     )

@@ -1,6 +1,9 @@
-"""Dataclasses: structs with a JSON schema, their fields known to Flyte by type."""
+"""Codec of dataclasses: structs whose type has a JSON schema and the literal type of each field.
 
-# ruff: noqa: D102 - `Codec` says what these methods do
+`dataclasses` is never imported here: where a value is of a dataclass, the user's code has imported it.
+"""
+
+# ruff: noqa: D102 - `Codec` documents these methods
 import sys
 import typing
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,12 +24,15 @@ class _Field(NamedTuple):
     name: str
     codec: Codec
     init: bool
-    default: Any  # dataclasses.MISSING without one
+    """Whether the constructor takes it."""
+    default: Any
+    """`dataclasses.MISSING` where there is none."""
     required: bool
+    """Whether it has neither a default nor a default factory."""
 
 
 class DataclassCodec(Codec):
-    """A dataclass. Its values are taken field by field and never changed."""
+    """Codec of one dataclass. Values are read field by field and never changed."""
 
     transformer = "Object-Dataclass-Transformer"
     packs = True
@@ -38,15 +44,15 @@ class DataclassCodec(Codec):
         super().__init__(python_type, msgpack_struct())
         self.literal_type = msgpack_struct(self.schema(), types)
 
-    def encode(self, value: Any, data: "DataAccess | None") -> Literal:
+    def encode(self, value: object, data: "DataAccess | None") -> Literal:
         return struct_literal(self.pack(value, data))
 
     def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
         plain = plain_struct(literal)
         return super().decode(literal, data) if plain is None else self.unpack(plain[0], data)
 
-    def pack(self, value: Any, data: "DataAccess | None") -> Any:
-        if isinstance(value, dict):  # as flytekit: a dict with the fields will do
+    def pack(self, value: object, data: "DataAccess | None") -> object:
+        if isinstance(value, dict):  # flytekit takes a dict of the fields too
             value = self.unpack(value, data)
         elif not self._is_whole(value):
             raise mismatch(self, value)
@@ -58,7 +64,12 @@ class DataclassCodec(Codec):
                 raise error.below(f".{field.name}") from None
         return done
 
-    def unpack(self, plain: Any, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
+        """Return an object of the dataclass; unknown keys are ignored, as flytekit ignores them.
+
+        Raises:
+            CodecError: when a required field is missing, or a value does not fit its field.
+        """
         if not isinstance(plain, dict):
             raise mismatch(self, plain)
         given: dict[str, Any] = {}
@@ -76,6 +87,7 @@ class DataclassCodec(Codec):
                 raise error.below(f".{field.name}") from None
             (given if field.init else later)[field.name] = value
         made = self.python_type(**given)
+        # Fields with `init=False`. A frozen dataclass refuses setattr.
         for name, value in later.items():
             object.__setattr__(made, name, value)
         return made
@@ -90,7 +102,7 @@ class DataclassCodec(Codec):
                 try:
                     described["default"] = _plain_default(field)
                 except NeedsStore:
-                    pass  # a file on this machine, which is uploaded when the default is used
+                    pass  # a local file, which is uploaded when the default is used
                 except CodecError as error:
                     wrong.append((field, error))
             properties[field.name] = described
@@ -107,8 +119,8 @@ class DataclassCodec(Codec):
             schema["required"] = required
         return schema
 
-    def _is_whole(self, value: Any) -> bool:
-        """Whether every field of the value has a place; a subclass with more of them would lose some."""
+    def _is_whole(self, value: object) -> bool:
+        """Return whether the value has our fields only; those that a subclass adds would be lost."""
         if type(value) is self.python_type:
             return True
         if not isinstance(value, self.python_type):
@@ -118,10 +130,10 @@ class DataclassCodec(Codec):
 
 
 def dataclass_codec(python_type: Any, registry: "CodecLookup") -> "Codec | None":
-    """The codec of a dataclass; `None` when one of its fields cannot be plain data.
+    """Return the codec of a dataclass, or `None` when its values have to be pickled.
 
-    A dataclass that holds itself has no type in Flyte either, and gets `None`; so does one with an
-    `InitVar`, for what that was is not in the value.
+    That is so when a field cannot be plain data; when the dataclass contains itself, for which Flyte has no
+    type; and when it has an `InitVar`, whose value no object keeps.
     """
     dataclasses = sys.modules["dataclasses"]
     if any(each._field_type is dataclasses._FIELD_INITVAR for each in _declared(python_type)):
@@ -144,7 +156,7 @@ def dataclass_codec(python_type: Any, registry: "CodecLookup") -> "Codec | None"
 
 
 def _declared(python_type: Any) -> "list[Any]":
-    """Every field, also those that `dataclasses.fields` leaves out."""
+    """Return every field, including the `InitVar`s and `ClassVar`s that `dataclasses.fields` leaves out."""
     return list(python_type.__dataclass_fields__.values())
 
 
@@ -154,12 +166,15 @@ def _hints(python_type: Any) -> "dict[str, Any]":
     except NameError as error:
         raise CodecError(
             f"A field of {spell(python_type)} has a type that cannot be resolved: {error}.",
-            hint="Define or import that name before.",
+            hint="Define or import that name before the dataclass is used.",
         ) from None
 
 
 def _field_type(annotation: Any, registry: "CodecLookup") -> "LiteralType | None":
-    """The field's type as an input would have it; `None` where flytekit has none either."""
+    """Return the type that the field would have as an input, or `None` where an input cannot have it.
+
+    flytekit leaves such fields out of the type too.
+    """
     try:
         return registry.quiet.codec(annotation).literal_type
     except CodecError:
@@ -167,7 +182,7 @@ def _field_type(annotation: Any, registry: "CodecLookup") -> "LiteralType | None
 
 
 def _wrong_defaults(python_type: Any, wrong: "list[tuple[_Field, CodecError]]") -> CodecError:
-    """Return the error for fields whose defaults their types do not have, with what to write."""
+    """Return one error for all fields whose defaults do not fit their types, with what to write."""
     names = [field.name for field, _ in wrong]
     listed = ", ".join(names[:-1]) + (" and " if names[1:] else "") + names[-1]
     subject, verb = (
@@ -181,16 +196,18 @@ def _wrong_defaults(python_type: Any, wrong: "list[tuple[_Field, CodecError]]") 
 
 
 def _better_default(field: _Field, error: CodecError) -> str:
+    """Return what to write in place of a default that does not fit."""
     spelled = spell(field.codec.python_type)
     if field.default is None:
         return f"Write {field.name}: {spelled} | None = None."
     return error.hint or f"Give {field.name} a default of the type {spelled}."
 
 
-def _plain_default(field: _Field) -> Any:
+def _plain_default(field: _Field) -> object:
+    """Return the field's default as JSON for its schema; mashumaro writes bytes as base64 with newlines."""
     plain = field.codec.pack(field.default, None)
     if isinstance(plain, bytes):
-        import base64
+        import base64  # for defaults of bytes only
 
         return base64.encodebytes(plain).decode("ascii")
     return plain

@@ -1,4 +1,10 @@
-"""Which codec a Python type has. A registry belongs to a session; nothing is registered globally."""
+"""Choose the codec of a Python type.
+
+A registry belongs to a session, or to one attempt of a task; nothing is registered globally. The search
+goes from the cheap to the rare, see `Registry._make`. Types of libraries are recognised by the name of
+their module and class, so that no library has to be imported to ask. Codecs' modules are imported when the
+first type needs them: a task of ints and texts should not load the code for data frames.
+"""
 
 import sys
 import types
@@ -26,27 +32,29 @@ _SIMPLE: "dict[Any, Callable[[], Codec]]" = {
 _FILES = "flyte_nb.types.files"
 
 Factory = typing.Callable[[Any, "Registry"], Codec]
-"""Makes the codec for a type; given the type as the author wrote it, and the registry."""
+"""Makes the codec of a type from the type as the author wrote it and the registry."""
 
 
 class Registry:
-    """Codecs by Python type, each made when it is first needed."""
+    """Finds codecs by Python type, and makes each when it is first asked for. Threads may share it."""
 
     def __init__(self, *, warn_pickled: bool = True) -> None:
+        """Make a registry with the built-in types; see `default_registry`."""
         self._codecs: dict[Any, tuple[Codec, Any]] = {}
-        """By type; with the order of what is in unions: to Python `int | float` equals `float | int`."""
+        """Codec and `_order` by type: to Python `int | float` equals `float | int`, to Flyte it does not."""
         self._factories: dict[type, Factory] = {}
         self._warn_pickled = warn_pickled
         self._warned: set[str] = set()
         self._quiet: Registry | None = None
         self._open: list[type] = []
+        """Dataclasses whose codecs are being made, to notice one that contains itself."""
         self._lock = RLock()
 
     def codec(self, python_type: Any) -> Codec:
-        """The codec of a type, e.g. of `int`, `list[float]`, `pandas.DataFrame`.
+        """Return the codec of a type, e.g. of `int`, `list[float]`, `pandas.DataFrame`.
 
         Raises:
-            CodecError: when values of the type cannot travel (`tuple`, `list` without a type, …).
+            CodecError: when its values cannot be passed between tasks (`tuple`, `list` without a type, …).
         """
         try:
             known = self._codecs.get(python_type)
@@ -54,25 +62,30 @@ class Registry:
             return self._make(python_type)
         if known is not None and (known[1] is None or known[1] == _order(python_type)):
             return known[0]
-        with self._lock:  # a dataclass that is half read must not look as if it held itself
+        # Another thread's half-made dataclass in `_open` must not look like one that contains itself.
+        with self._lock:
             codec = self._make(python_type)
             self._codecs[python_type] = (codec, _order(python_type))
         return codec
 
     def register(self, python_type: type, factory: Factory) -> None:
-        """Use `factory` for `python_type` and its subclasses, in place of what is built in."""
+        """Use `factory` for `python_type` and its subclasses, before anything built in is asked."""
         self._factories[python_type] = factory
         self._codecs.clear()
         self._quiet = None
 
     def guess(self, literal_type: LiteralType) -> Any:
-        """A Python type for values of `literal_type`, e.g. for an interface that was fetched."""
+        """Return a Python type for values of `literal_type`, e.g. of an interface that was fetched.
+
+        Raises:
+            CodecError: when there is none, e.g. for a table where pandas and pyarrow are missing.
+        """
         from flyte_nb.types.guess import guess
 
         return guess(literal_type)
 
     def pickled(self, python_type: Any) -> Codec:
-        """The codec that pickles; warns once for each type."""
+        """Return the codec that pickles values of the type, after a warning for each type's first time."""
         from flyte_nb.types.pickles import PickleCodec
 
         name = spell(python_type)
@@ -80,9 +93,9 @@ class Registry:
             self._warned.add(name)
             module = getattr(python_type, "__module__", "typing")
             warnings.warn(
-                f"Values of {name} (module {module}) travel by pickle: Python"
-                f" {sys.version_info[0]}.{sys.version_info[1]} writes them, another minor version of"
-                " Python or of the package may not read them.",
+                f"Values of {name} (module {module}) are pickled: Python"
+                f" {sys.version_info[0]}.{sys.version_info[1]} writes them, and another minor version of"
+                " Python or of the package may not be able to read them.",
                 PickledTypeWarning,
                 stacklevel=_steps_out_of_here(),
             )
@@ -90,7 +103,7 @@ class Registry:
 
     @property
     def quiet(self) -> "Registry":
-        """The same types, without warnings."""
+        """The same types, without warnings about types that are pickled."""
         if not self._warn_pickled:
             return self
         if self._quiet is None:
@@ -99,6 +112,7 @@ class Registry:
         return self._quiet
 
     def _make(self, python_type: Any) -> Codec:
+        """Return a new codec: of a registered factory, a simple type, a class, or a construct of `typing`."""
         simple = _SIMPLE.get(python_type) if _hashable(python_type) else None
         if simple is not None and not self._factories:
             return simple()
@@ -113,6 +127,7 @@ class Registry:
         return self._construct(python_type)
 
     def _construct(self, python_type: Any) -> Codec:
+        """Return the codec of what is no plain class: `list[int]`, `A | B`, `Literal[…]`, `Annotated[…]`."""
         origin = typing.get_origin(python_type)
         if origin is list or python_type is typing.List:  # noqa: UP006 - the bare alias itself
             return self._list(python_type)
@@ -139,19 +154,19 @@ class Registry:
         return self._rare(python_type, origin)
 
     def _rare(self, python_type: Any, origin: Any) -> Codec:
+        """Return the codec of aliases and new types; refuse what is no type; pickle everything else."""
         supertype = getattr(python_type, "__supertype__", None)  # typing.NewType
         if supertype is not None:
             return self.codec(supertype)
         if type(python_type).__name__ == "TypeAliasType":  # `type Rows = list[int]`, Python 3.12
             return self.codec(python_type.__value__)
-        if (
-            type(origin).__name__ == "TypeAliasType"
-        ):  # such an alias with parameters: numpy's NDArray
+        # Such an alias with parameters, e.g. numpy's NDArray[numpy.float64].
+        if type(origin).__name__ == "TypeAliasType":
             value = origin.__value__
             return self.codec(value[typing.get_args(python_type)])
         if isinstance(python_type, (str, typing.ForwardRef)):
             raise CodecError(
-                f"The annotation {python_type!r} is text, and it is not known where to look it up.",
+                f"The annotation {python_type!r} is text, and the module to look it up in is unknown.",
                 hint="Write the type itself, without quotes.",
             )
         if isinstance(python_type, typing.TypeVar):
@@ -173,7 +188,9 @@ class Registry:
     def _list(self, python_type: Any) -> Codec:
         arguments = typing.get_args(python_type)
         if len(arguments) != 1 or isinstance(arguments[0], typing.TypeVar):
-            raise CodecError("list has to say what is in it.", hint="Write list[int], list[Any], …")
+            raise CodecError(
+                "list needs the type of its items.", hint="Write list[int], list[Any], …"
+            )
         return ListCodec(python_type, self.codec(arguments[0]))
 
     def _dict(self, python_type: Any) -> Codec:
@@ -185,6 +202,7 @@ class Registry:
         return struct_codec(python_type, self)
 
     def _class(self, python_type: type) -> Codec:
+        """Return the codec of a class; one that nothing else knows is pickled."""
         if python_type is list:
             return self._list(python_type)
         if python_type is dict:
@@ -193,6 +211,7 @@ class Registry:
             raise _no_tuple(python_type)
         if python_type is object:
             return self.pickled(Any)
+        # Where enum was never imported, no class is an Enum.
         if "enum" in sys.modules and issubclass(python_type, sys.modules["enum"].Enum):
             from flyte_nb.types.enums import enum_codec
 
@@ -208,7 +227,7 @@ class Registry:
         from flyte_nb.types.records import dataclass_codec
 
         if python_type in self._open:
-            raise CodecError(f"{spell(python_type)} holds itself.")
+            raise CodecError(f"{spell(python_type)} contains itself.")
         self._open.append(python_type)
         try:
             codec = dataclass_codec(python_type, self)
@@ -217,9 +236,10 @@ class Registry:
         return self.pickled(python_type) if codec is None else codec
 
     def _of_library(self, python_type: type) -> "Codec | None":
-        """Types of the standard library and of pandas, numpy and pyarrow, told by their home.
+        """Return the codec of a type of the standard library, pandas, numpy or pyarrow, or `None`.
 
-        A class derived from one, e.g. `pandas.Timestamp`, has none: it would come back as its base.
+        A class derived from one, e.g. `pandas.Timestamp`, gets `None`, because it would come back as its
+        base. Only the subclasses of FlyteFile and FlyteDirectory get their base's codec.
         """
         make = _home(python_type)
         if make is None and any(base.__module__ == _FILES for base in python_type.__mro__):
@@ -228,12 +248,17 @@ class Registry:
 
 
 def default_registry(*, warn_pickled: bool = True) -> Registry:
-    """A new registry with the built-in types. A worker passes `warn_pickled=False`: the kernel warned."""
+    """Return a new registry with the built-in types.
+
+    Args:
+        warn_pickled: whether to warn about types that are pickled. A worker passes `False`: the author
+            saw the warnings in the notebook.
+    """
     return Registry(warn_pickled=warn_pickled)
 
 
 def _steps_out_of_here() -> int:
-    """The `stacklevel` of the first caller that is not ours; Python 3.12 has this built in."""
+    """Return the `stacklevel` of the first caller outside flyte_nb (Python 3.12: `skip_file_prefixes`)."""
     steps, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("flyte_nb."):
         steps, frame = steps + 1, frame.f_back
@@ -241,6 +266,7 @@ def _steps_out_of_here() -> int:
 
 
 def _home(base: type) -> "Callable[[Any], Codec] | None":
+    """Return what makes the codec of a library's class, by the names of its module and of itself."""
     module, name = base.__module__, base.__name__
     if module == "datetime":
         from flyte_nb.types.times import codec_of
@@ -263,8 +289,8 @@ def _home(base: type) -> "Callable[[Any], Codec] | None":
     return None
 
 
-def _order(python_type: Any) -> Any:
-    """The type taken apart where there is a union in it; `None` where there is none."""
+def _order(python_type: object) -> Any:
+    """Return the order of the variants of all unions in the type; `None` where it has no union."""
     arguments = typing.get_args(python_type)
     if not arguments:
         return None
@@ -274,14 +300,14 @@ def _order(python_type: Any) -> Any:
     return parts if any(part is not None for part in parts) else None
 
 
-def _no_tuple(python_type: Any) -> CodecError:
+def _no_tuple(python_type: object) -> CodecError:
     return CodecError(
-        f"{spell(python_type)} cannot travel as one value.",
-        hint="Write list[…] or a dataclass; as a task's return annotation a tuple means several outputs.",
+        f"{spell(python_type)} cannot be one value in Flyte.",
+        hint="Write list[…] or a dataclass. As a task's return annotation a tuple means several outputs.",
     )
 
 
-def _hashable(python_type: Any) -> bool:
+def _hashable(python_type: object) -> bool:
     try:
         hash(python_type)
     except TypeError:

@@ -1,6 +1,9 @@
-"""int, float, str, bool and None: what a literal holds directly."""
+"""Codecs of int, float, str, bool and None, which a literal holds directly.
 
-# ruff: noqa: D102 - `Codec` says what these methods do
+A value is converted only when nothing is lost. Everything else is refused, with a hint at what would fit.
+"""
+
+# ruff: noqa: D102 - `Codec` documents these methods
 from typing import Any
 
 from flyte_nb.api import literal_types, literals
@@ -10,36 +13,54 @@ from flyte_nb.api.literals import NOTHING, Literal
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.types.codec import Codec, mismatch, show
 
-_LOWEST, _HIGHEST = -(2**63), 2**63 - 1
+_LOWEST, _HIGHEST = -(2**63), 2**63 - 1  # int64, as Primitive.integer in literals.proto
 
 
 class ScalarCodec(Codec):
-    """A type whose literal holds one plain value; `check` is the whole rule of what fits."""
+    """Codec of a type whose literal holds one plain value.
+
+    A subclass defines `check`, from Python to plain, and `read`, from plain to Python. Whole lists go
+    through `column` and `uncolumn`, which are fast where no element needs a conversion.
+    """
 
     json_type = ""
+    """The type's name in a JSON schema."""
     packs = True
 
-    def check(self, value: Any) -> Any:
-        """The plain value to store; `CodecError` when `value` does not fit."""
+    def check(self, value: object) -> Any:
+        """Return the plain value to store.
+
+        Raises:
+            CodecError: when `value` does not fit the type.
+        """
         raise NotImplementedError
 
     def read(self, plain: Any) -> Any:
-        """The Python value of a stored plain value."""
+        """Return the Python value of a stored plain value."""
         return plain
 
     def column(self, values: "list[Any]") -> "list[Any]":
-        """The plain values to store for a list; a `CodecError` tells the index."""
+        """Return the plain values to store for a list.
+
+        Raises:
+            CodecError: when an element does not fit; `path` is its index.
+        """
+        # One pass in C for the usual list, whose elements are all of exactly this type.
         if set(map(type, values)) <= {self.python_type}:
             return values.copy()
         return self.each(self.check, values)
 
     def uncolumn(self, plain: "list[Any]") -> "list[Any]":
-        """The Python values of a stored column."""
+        """Return the Python values of a stored column, in a list of their own."""
         return plain.copy()
 
     @staticmethod
     def each(convert: Any, values: "list[Any]") -> "list[Any]":
-        """Every value converted; a `CodecError` tells the index."""
+        """Return every value converted.
+
+        Raises:
+            CodecError: when `convert` raises it; `path` is the element's index.
+        """
         done = []
         for index, value in enumerate(values):
             try:
@@ -48,7 +69,7 @@ class ScalarCodec(Codec):
                 raise error.below(f"[{index}]") from None
         return done
 
-    def encode(self, value: Any, data: "DataAccess | None") -> Literal:
+    def encode(self, value: object, data: "DataAccess | None") -> Literal:
         return Literal(self.column_kind, self.check(value))
 
     def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
@@ -56,10 +77,10 @@ class ScalarCodec(Codec):
             return self.read(literal.value)
         return super().decode(literal, data)
 
-    def pack(self, value: Any, data: "DataAccess | None") -> Any:
+    def pack(self, value: object, data: "DataAccess | None") -> object:
         return self.check(value)
 
-    def unpack(self, plain: Any, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
         return self.read(self.check(plain))
 
     def schema(self) -> "dict[str, Any]":
@@ -67,7 +88,7 @@ class ScalarCodec(Codec):
 
 
 class IntCodec(ScalarCodec):
-    """int of 64 bits. bool is refused; numpy's integers are taken for what they are."""
+    """Codec of int, with 64 bits. numpy's integers are accepted; bool, a subclass of int, is refused."""
 
     transformer = "int"
     column_kind = literals.INTEGER
@@ -76,7 +97,7 @@ class IntCodec(ScalarCodec):
     def __init__(self) -> None:
         super().__init__(int, simple(literal_types.INTEGER))
 
-    def check(self, value: Any) -> Any:
+    def check(self, value: object) -> Any:
         if type(value) is not int:
             value = self._as_int(value)
         if _LOWEST <= value <= _HIGHEST:
@@ -95,15 +116,15 @@ class IntCodec(ScalarCodec):
 
     def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
         if literal.kind == literals.FLOAT and literal.value.is_integer():
-            return int(literal.value)  # the console sends every number as a float
+            return int(literal.value)  # Flyte's console sends every number as a float
         return super().decode(literal, data)
 
-    def unpack(self, plain: Any, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
         if type(plain) is float and plain.is_integer():
-            return int(plain)  # google.protobuf.Struct has no integers
+            return int(plain)  # google.protobuf.Struct has floats only
         return self.check(plain)
 
-    def nearest(self, value: Any) -> Any:
+    def nearest(self, value: object) -> object:
         if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
             return int(value)
         if isinstance(value, str):
@@ -113,7 +134,7 @@ class IntCodec(ScalarCodec):
                 return None
         return None
 
-    def _as_int(self, value: Any) -> int:
+    def _as_int(self, value: object) -> int:
         value = item_of(value)
         if isinstance(value, int) and not isinstance(value, bool):
             return int(value)
@@ -121,7 +142,7 @@ class IntCodec(ScalarCodec):
 
 
 class FloatCodec(ScalarCodec):
-    """float. An int is taken as long as nothing of it is lost."""
+    """Codec of float. An int is accepted when a float holds it exactly."""
 
     transformer = "float"
     column_kind = literals.FLOAT
@@ -130,7 +151,7 @@ class FloatCodec(ScalarCodec):
     def __init__(self) -> None:
         super().__init__(float, simple(literal_types.FLOAT))
 
-    def check(self, value: Any) -> Any:
+    def check(self, value: object) -> Any:
         if type(value) is float:
             return value
         value = item_of(value)
@@ -145,7 +166,7 @@ class FloatCodec(ScalarCodec):
             return float(literal.value)
         return super().decode(literal, data)
 
-    def nearest(self, value: Any) -> Any:
+    def nearest(self, value: object) -> object:
         if isinstance(value, (str, bool)):
             try:
                 return float(value)
@@ -155,7 +176,7 @@ class FloatCodec(ScalarCodec):
 
 
 class StrCodec(ScalarCodec):
-    """str."""
+    """Codec of str. Values of subclasses, e.g. numpy's, become plain str."""
 
     transformer = "str"
     column_kind = literals.STRING
@@ -164,19 +185,19 @@ class StrCodec(ScalarCodec):
     def __init__(self) -> None:
         super().__init__(str, simple(literal_types.STRING))
 
-    def check(self, value: Any) -> Any:
+    def check(self, value: object) -> Any:
         if type(value) is str:
             return value
         if isinstance(value, str):
-            return str.__str__(value)
+            return str.__str__(value)  # not `str(value)`, which a subclass may override
         raise mismatch(self, value)
 
-    def nearest(self, value: Any) -> Any:
+    def nearest(self, value: object) -> object:
         return str(value) if isinstance(value, (int, float)) else None
 
 
 class BoolCodec(ScalarCodec):
-    """bool; numpy's too, nothing else."""
+    """Codec of bool. numpy's bool is accepted, and nothing else."""
 
     transformer = "bool"
     column_kind = literals.BOOLEAN
@@ -185,7 +206,7 @@ class BoolCodec(ScalarCodec):
     def __init__(self) -> None:
         super().__init__(bool, simple(literal_types.BOOLEAN))
 
-    def check(self, value: Any) -> Any:
+    def check(self, value: object) -> Any:
         if type(value) is bool:
             return value
         value = item_of(value)
@@ -193,14 +214,14 @@ class BoolCodec(ScalarCodec):
             return value
         raise mismatch(self, value)
 
-    def nearest(self, value: Any) -> Any:
+    def nearest(self, value: object) -> object:
         if isinstance(value, str) and value.lower() in ("true", "false"):
             return value.lower() == "true"
         return bool(value) if isinstance(value, int) and value in (0, 1) else None
 
 
 class NoneCodec(Codec):
-    """None."""
+    """Codec of None."""
 
     transformer = "none"
     packs = True
@@ -208,7 +229,7 @@ class NoneCodec(Codec):
     def __init__(self) -> None:
         super().__init__(type(None), simple(literal_types.NONE))
 
-    def encode(self, value: Any, data: "DataAccess | None") -> Literal:
+    def encode(self, value: object, data: "DataAccess | None") -> Literal:
         if value is None:
             return NOTHING
         raise mismatch(self, value)
@@ -218,20 +239,23 @@ class NoneCodec(Codec):
             return None
         return super().decode(literal, data)
 
-    def pack(self, value: Any, data: "DataAccess | None") -> Any:
+    def pack(self, value: object, data: "DataAccess | None") -> object:
         if value is None:
             return None
         raise mismatch(self, value)
 
-    def unpack(self, plain: Any, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
         return self.pack(plain, data)
 
     def schema(self) -> "dict[str, Any]":
         return {"type": "null"}
 
 
-def item_of(value: Any) -> Any:
-    """The Python value of a numpy scalar; anything else as it is."""
+def item_of(value: object) -> Any:
+    """Return the Python value of a numpy scalar, and anything else unchanged.
+
+    It never imports numpy: a scalar is recognised by its module, and arrays by their length.
+    """
     if (
         type(value).__module__ == "numpy"
         and hasattr(value, "item")
@@ -242,6 +266,7 @@ def item_of(value: Any) -> Any:
 
 
 def _exact(value: int) -> bool:
+    """Return whether a float holds the int without a loss (always up to 2**53)."""
     try:
         return int(float(value)) == value
     except OverflowError:

@@ -1,10 +1,11 @@
-"""Structs: dicts without a type or with keys that are not text, and what only exists inside structs.
+"""Codecs of structs: dicts without a type or with keys that are not text, and types of their parts.
 
-A struct is plain data that travels as msgpack. Its parts follow flytekit, which leaves them to
-mashumaro: an enum is its value, a datetime its ISO text, a tuple or set a list.
+A struct is plain data that travels as msgpack. Its parts are written as flytekit's mashumaro writes them:
+an enum as its value, a datetime as ISO text, a tuple or set as a list. The codecs `…Part` and `AnyList`
+exist inside structs only: as an input of its own such a type is refused or pickled.
 """
 
-# ruff: noqa: D102 - `Codec` says what these methods do
+# ruff: noqa: D102 - `Codec` documents these methods
 import os
 import sys
 import types
@@ -26,16 +27,16 @@ if TYPE_CHECKING:
 
 _MSGPACK = "msgpack"
 OLD_FORMAT = "FLYTE_USE_OLD_DC_FORMAT"
-"""flytekit's switch for values that tasks without msgpack read. Source: flytekit `core/constants.py`."""
+"""flytekit's switch for values that tasks without msgpack can read (flytekit `core/constants.py`)."""
 _TRUE = frozenset({"true", "t", "1"})
 _EXACT = 2**53
-"""A Struct's numbers are doubles."""
-_DEEPEST = 100  # protobuf reads no deeper either
+"""Ints up to this are exact as a double, which is the only kind of number in a Struct."""
+_DEEPEST = 100  # the depth at which protobuf stops reading
 _LOWEST, _HIGHEST = -(2**63), 2**64 - 1  # what msgpack holds
 
 
 class StructCodec(Codec):
-    """A dict as a struct. Keys and values have codecs of their own, or are any plain data."""
+    """Codec of a dict that becomes a struct. Keys or values without a codec are any plain data."""
 
     transformer = "Typed Dict"
     packs = True
@@ -47,17 +48,17 @@ class StructCodec(Codec):
         self._key = key
         self._item = item
 
-    def encode(self, value: Any, data: "DataAccess | None") -> Literal:
+    def encode(self, value: object, data: "DataAccess | None") -> Literal:
         return struct_literal(self.pack(value, data))
 
     def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
-        if literal.kind == literals.MAP:  # a typed dict upstream
+        if literal.kind == literals.MAP:  # the other task returned a dict[str, T]
             plain = {key: plain_of(item) for key, item in literal.value.items()}
             return self.unpack(plain, data)
         struct = plain_struct(literal)
         return super().decode(literal, data) if struct is None else self.unpack(struct[0], data)
 
-    def pack(self, value: Any, data: "DataAccess | None") -> Any:
+    def pack(self, value: object, data: "DataAccess | None") -> object:
         if not isinstance(value, dict):
             raise mismatch(self, value)
         key, item = self._key, self._item
@@ -70,7 +71,7 @@ class StructCodec(Codec):
                 raise error.below(f"[{name!r}]") from None
         return done
 
-    def unpack(self, plain: Any, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
         if not isinstance(plain, dict):
             raise mismatch(self, plain)
         key, item = self._key, self._item
@@ -95,12 +96,12 @@ class StructCodec(Codec):
             schema["propertyNames"] = keys
         return schema
 
-    def accepts_exactly(self, value: Any) -> bool:
+    def accepts_exactly(self, value: object) -> bool:
         return type(value) is dict
 
 
 class AnyPart(Codec):
-    """Any plain data, as it is."""
+    """Codec of a part without a type: any plain data, unchanged."""
 
     packs = True
 
@@ -110,27 +111,27 @@ class AnyPart(Codec):
         )
         super().__init__(Any, blob)
 
-    def pack(self, value: Any, data: "DataAccess | None") -> Any:
+    def pack(self, value: object, data: "DataAccess | None") -> object:
         return plain_data(value)
 
-    def unpack(self, plain: Any, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
         return plain
 
-    def accepts_exactly(self, value: Any) -> bool:
+    def accepts_exactly(self, value: object) -> bool:
         return False
 
 
 class BytesPart(Codec):
-    """bytes, in msgpack as they are."""
+    """Codec of a part of type bytes, which msgpack holds directly."""
 
     packs = True
 
-    def pack(self, value: Any, data: "DataAccess | None") -> Any:
+    def pack(self, value: object, data: "DataAccess | None") -> object:
         if isinstance(value, bytes):
             return value
         raise mismatch(self, value)
 
-    def unpack(self, plain: Any, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
         return self.pack(plain, data)
 
     def schema(self) -> "dict[str, Any]":
@@ -138,7 +139,7 @@ class BytesPart(Codec):
 
 
 class SetPart(Codec):
-    """set and frozenset, as a list."""
+    """Codec of a part that is a set or frozenset, written as a list."""
 
     packs = True
 
@@ -147,12 +148,13 @@ class SetPart(Codec):
         self._class = frozenset if typing.get_origin(python_type) is frozenset else set
         self._list = ListCodec(list, item)
 
-    def pack(self, value: Any, data: "DataAccess | None") -> Any:
+    def pack(self, value: object, data: "DataAccess | None") -> object:
         if not isinstance(value, (set, frozenset)):
             raise mismatch(self, value)
+        # A set's own order depends on the process, and equal values need equal bytes for the cache.
         return self._list.pack(sorted(value, key=repr), data)
 
-    def unpack(self, plain: Any, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
         return self._class(self._list.unpack(plain, data))
 
     def schema(self) -> "dict[str, Any]":
@@ -160,7 +162,7 @@ class SetPart(Codec):
 
 
 class TuplePart(Codec):
-    """tuple[A, B], as a list of that length."""
+    """Codec of a part of type tuple[A, B], written as a list of that length."""
 
     packs = True
 
@@ -168,12 +170,12 @@ class TuplePart(Codec):
         super().__init__(python_type, literal_type)
         self._items = items
 
-    def pack(self, value: Any, data: "DataAccess | None") -> Any:
+    def pack(self, value: object, data: "DataAccess | None") -> object:
         if not isinstance(value, tuple) or len(value) != len(self._items):
             raise mismatch(self, value)
         return [item.pack(part, data) for item, part in zip(self._items, value, strict=True)]
 
-    def unpack(self, plain: Any, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
         if not isinstance(plain, list) or len(plain) != len(self._items):
             raise mismatch(self, plain)
         return tuple(item.unpack(part, data) for item, part in zip(self._items, plain, strict=True))
@@ -188,16 +190,16 @@ class TuplePart(Codec):
 
 
 class AnyList(Codec):
-    """list without a type inside of a struct."""
+    """Codec of a part that is a list without an item type: any plain data."""
 
     packs = True
 
-    def pack(self, value: Any, data: "DataAccess | None") -> Any:
+    def pack(self, value: object, data: "DataAccess | None") -> object:
         if not isinstance(value, list):
             raise mismatch(self, value)
         return plain_data(value)
 
-    def unpack(self, plain: Any, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
         if not isinstance(plain, list):
             raise mismatch(self, plain)
         return plain
@@ -207,7 +209,11 @@ class AnyList(Codec):
 
 
 def struct_codec(python_type: Any, registry: "CodecLookup") -> Codec:
-    """The codec of `dict` and of `dict[K, V]` whose keys are not text."""
+    """Return the codec of `dict`, or of `dict[K, V]` whose keys are not text.
+
+    Raises:
+        CodecError: when keys or values cannot be plain data.
+    """
     arguments = typing.get_args(python_type)
     if len(arguments) != 2 or any(isinstance(part, typing.TypeVar) for part in arguments):
         return StructCodec(python_type)
@@ -216,7 +222,10 @@ def struct_codec(python_type: Any, registry: "CodecLookup") -> Codec:
 
 
 def part_codec(python_type: Any, registry: "CodecLookup") -> Codec:
-    """The codec of a field of a dataclass, or of a key or value of a struct.
+    """Return the codec of a field of a dataclass, or of a key or value of a struct.
+
+    It differs from `registry.codec` for the types that a struct can hold and an input cannot (bytes, tuple,
+    set, list without a type, enums of numbers), and refuses what only a literal of its own can hold.
 
     Raises:
         CodecError: when values of the type cannot be plain data.
@@ -238,11 +247,11 @@ def part_codec(python_type: Any, registry: "CodecLookup") -> Codec:
         items = [part_codec(part, registry) for part in arguments]
         return TuplePart(python_type, msgpack_struct(), items)
     if origin is typing.Union or origin is types.UnionType:
-        from flyte_nb.types.unions import UnionCodec
+        from flyte_nb.types.unions import UnionCodec  # only structs with unions need it
 
         return UnionCodec(python_type, [part_codec(part, registry) for part in arguments])
     if isinstance(python_type, type) and "enum" in sys.modules:
-        from flyte_nb.types.enums import EnumCodec
+        from flyte_nb.types.enums import EnumCodec  # where no Enum can be, it is not loaded
 
         if issubclass(python_type, sys.modules["enum"].Enum):
             return EnumCodec(python_type)
@@ -252,10 +261,15 @@ def part_codec(python_type: Any, registry: "CodecLookup") -> Codec:
     return codec
 
 
-def struct_literal(plain: Any) -> Literal:
-    """The literal of a struct: plain data where JSON can carry it, else packed already.
+def struct_literal(plain: object) -> Literal:
+    """Return the literal of a struct.
 
-    With `FLYTE_USE_OLD_DC_FORMAT` it is a `google.protobuf.Struct`, as flytekit wrote it before msgpack.
+    Data that JSON can carry over the pipe stays plain, and the host packs it. Data with bytes, or with keys
+    that are not text, is packed as msgpack here. Where `FLYTE_USE_OLD_DC_FORMAT` is set, the literal is a
+    `google.protobuf.Struct`, as flytekit wrote structs before msgpack.
+
+    Raises:
+        CodecError: when a `google.protobuf.Struct` is wanted and cannot hold the data unchanged.
     """
     if os.environ.get(OLD_FORMAT, "").lower() in _TRUE:
         return generic_literal(plain)
@@ -315,7 +329,10 @@ def _json_key(key: Any) -> str:
 
 
 def plain_struct(literal: Literal) -> "tuple[Any] | None":
-    """The plain data of a struct's literal, in a tuple of one; `None` when it is none."""
+    """Return the plain data of a struct's literal in a tuple of one, or `None` when the literal is no struct.
+
+    A struct can be `None` itself, so the tuple tells the two apart.
+    """
     if literal.kind in (literals.STRUCT, literals.GENERIC):
         return (literal.value,)
     if literal.kind == literals.BINARY and literal.value[1] == _MSGPACK:
@@ -324,9 +341,9 @@ def plain_struct(literal: Literal) -> "tuple[Any] | None":
 
 
 def plain_of(literal: Literal) -> Any:
-    """Any literal's value as plain data, as far as it is some."""
+    """Return a literal's value as plain data; the value of a blob or dataset is returned as it is."""
     kind, value, _ = literal
-    if kind in (literals.COLLECTION,):
+    if kind == literals.COLLECTION:
         return [plain_of(item) for item in value]
     if kind == literals.COLUMN:
         return list(value[1])
@@ -339,14 +356,18 @@ def plain_of(literal: Literal) -> Any:
 
 
 def plain_data(value: Any, depth: int = 0) -> Any:
-    """The value as plain data: tuples become lists, numpy's scalars Python's.
+    """Return a copy of the value as plain data: tuples become lists, numpy's scalars become Python's.
+
+    Args:
+        value: any object.
+        depth: how many containers are around it.
 
     Raises:
-        CodecError: when something in it is no plain data; the path says where.
+        CodecError: when a part is not plain data; `path` is its place.
     """
     kind = type(value)
     if depth > _DEEPEST:
-        raise CodecError("The value is nested too deeply, or holds itself.")
+        raise CodecError("The value is nested too deeply, or contains itself.")
     if value is None or kind in (str, bool, float, bytes):
         return value
     if kind is int:
@@ -363,13 +384,13 @@ def plain_data(value: Any, depth: int = 0) -> Any:
         return done
     if isinstance(value, dict):
         return _plain_dict(value, depth)
-    if isinstance(value, str):  # numpy's
+    if isinstance(value, str):  # of a subclass, e.g. numpy.str_
         return str.__str__(value)
     item = item_of(value)
     if item is not value:
         return plain_data(item)
     raise CodecError(
-        f"{spell(kind)} {show(value)} is no plain data.",
+        f"{spell(kind)} {show(value)} is not plain data.",
         hint="A dict without a type holds None, bool, int, float, str, bytes, lists and dicts;"
         " for anything else write dict[str, Any], which pickles its values.",
     )
@@ -385,17 +406,20 @@ def _plain_dict(value: "dict[Any, Any]", depth: int) -> "dict[Any, Any]":
     return done
 
 
-def _plain_key(key: Any) -> Any:
+def _plain_key(key: object) -> Any:
     if key is None or isinstance(key, (str, int, float, bool, bytes)):
         return key
     item = item_of(key)
     if item is not key:
         return _plain_key(item)
-    raise CodecError(f"The key {show(key)} is no plain data.", hint="Use text or numbers as keys.")
+    raise CodecError(f"The key {show(key)} is not plain data.", hint="Use text or numbers as keys.")
 
 
-def _read_key(codec: Codec, key: Any, data: "DataAccess | None") -> Any:
-    """A key as its type says; JSON and the console made text of every key."""
+def _read_key(codec: Codec, key: object, data: "DataAccess | None") -> Any:
+    """Return a key as its type wants it.
+
+    JSON has text keys only, so a key that a console or a JSON struct sent as `"1"` is an int here.
+    """
     try:
         return codec.unpack(key, data)
     except CodecError:
@@ -407,7 +431,8 @@ def _read_key(codec: Codec, key: Any, data: "DataAccess | None") -> Any:
         return near
 
 
-def _is_json(plain: Any) -> bool:
+def _is_json(plain: object) -> bool:
+    """Return whether JSON can carry the plain data: all keys are text, and nothing is bytes."""
     if isinstance(plain, dict):
         return all(isinstance(key, str) and _is_json(item) for key, item in plain.items())
     if isinstance(plain, list):

@@ -1,6 +1,10 @@
-"""datetime, date and timedelta: microseconds in a literal, text or seconds in a struct."""
+"""Codecs of datetime, date and timedelta.
 
-# ruff: noqa: D102 - `Codec` says what these methods do
+A literal holds an int of microseconds, since 1970 in UTC or of length. A struct holds what mashumaro writes:
+ISO text of a datetime or date, seconds of a timedelta.
+"""
+
+# ruff: noqa: D102 - `Codec` documents these methods
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
@@ -18,7 +22,7 @@ _LONGEST = timedelta(seconds=315_576_000_000)  # google/protobuf/duration.proto
 
 
 class DatetimeCodec(ScalarCodec):
-    """datetime. One without a time zone counts as UTC; what comes back is in UTC."""
+    """Codec of datetime. One without a time zone counts as UTC, and every decoded one is in UTC."""
 
     transformer = "datetime"
     column_kind = literals.DATETIME
@@ -26,7 +30,7 @@ class DatetimeCodec(ScalarCodec):
     def __init__(self) -> None:
         super().__init__(datetime, simple(literal_types.DATETIME))
 
-    def check(self, value: Any) -> Any:
+    def check(self, value: object) -> Any:
         if type(value) is not datetime:
             if not isinstance(value, datetime):
                 raise mismatch(self, value)
@@ -44,24 +48,24 @@ class DatetimeCodec(ScalarCodec):
     def uncolumn(self, plain: "list[Any]") -> "list[Any]":
         return list(map(self.read, plain))
 
-    def pack(self, value: Any, data: "DataAccess | None") -> Any:
+    def pack(self, value: Any, data: "DataAccess | None") -> object:
         self.check(value)
         return value.isoformat()
 
-    def unpack(self, plain: Any, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
         return _from_iso(self, plain)
 
     def schema(self) -> "dict[str, Any]":
         return {"type": "string", "format": "date-time"}
 
-    def nearest(self, value: Any) -> Any:
+    def nearest(self, value: object) -> object:
         if type(value) is date:
             return datetime(value.year, value.month, value.day)
         return _parsed(value)
 
 
 class DateCodec(ScalarCodec):
-    """date; in a literal midnight UTC of that day."""
+    """Codec of date. A literal holds midnight UTC of that day."""
 
     transformer = "date"
     column_kind = literals.DATETIME
@@ -69,7 +73,8 @@ class DateCodec(ScalarCodec):
     def __init__(self) -> None:
         super().__init__(date, simple(literal_types.DATETIME))
 
-    def check(self, value: Any) -> Any:
+    def check(self, value: object) -> Any:
+        # A datetime is a date in Python, and its time would be lost.
         if not isinstance(value, date) or isinstance(value, datetime):
             raise mismatch(self, value)
         return timedelta(days=value.toordinal() - _EPOCH.toordinal()) // _MICROSECOND
@@ -83,17 +88,17 @@ class DateCodec(ScalarCodec):
     def uncolumn(self, plain: "list[Any]") -> "list[Any]":
         return list(map(self.read, plain))
 
-    def pack(self, value: Any, data: "DataAccess | None") -> Any:
+    def pack(self, value: Any, data: "DataAccess | None") -> object:
         self.check(value)
         return value.isoformat()
 
-    def unpack(self, plain: Any, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
         return _from_iso(self, plain).date()
 
     def schema(self) -> "dict[str, Any]":
         return {"type": "string", "format": "date"}
 
-    def nearest(self, value: Any) -> Any:
+    def nearest(self, value: object) -> object:
         if isinstance(value, datetime):
             return value.date()
         found = _parsed(value)
@@ -101,7 +106,7 @@ class DateCodec(ScalarCodec):
 
 
 class TimedeltaCodec(ScalarCodec):
-    """timedelta."""
+    """Codec of timedelta."""
 
     transformer = "timedelta"
     column_kind = literals.DURATION
@@ -109,11 +114,11 @@ class TimedeltaCodec(ScalarCodec):
     def __init__(self) -> None:
         super().__init__(timedelta, simple(literal_types.DURATION))
 
-    def check(self, value: Any) -> Any:
+    def check(self, value: object) -> Any:
         if not isinstance(value, timedelta):
             raise mismatch(self, value)
         if not -_LONGEST <= value <= _LONGEST:
-            raise CodecError(f"{show(value)} is longer than the 10,000 years that Flyte can hold.")
+            raise CodecError(f"{show(value)} exceeds the 10,000 years that Flyte can hold.")
         return value // _MICROSECOND
 
     def read(self, plain: Any) -> Any:
@@ -125,12 +130,14 @@ class TimedeltaCodec(ScalarCodec):
     def uncolumn(self, plain: "list[Any]") -> "list[Any]":
         return list(map(self.read, plain))
 
-    def pack(self, value: Any, data: "DataAccess | None") -> Any:
+    def pack(self, value: Any, data: "DataAccess | None") -> object:
         self.check(value)
         return value.total_seconds()
 
-    def unpack(self, plain: Any, data: "DataAccess | None") -> Any:
-        if isinstance(plain, timedelta):
+    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
+        if isinstance(
+            plain, timedelta
+        ):  # `unpack` of a dict that an author wrote, not of read data
             return plain
         if isinstance(plain, (int, float)) and not isinstance(plain, bool):
             return _seconds(self, plain)
@@ -139,7 +146,7 @@ class TimedeltaCodec(ScalarCodec):
     def schema(self) -> "dict[str, Any]":
         return {"type": "number", "format": "time-delta"}
 
-    def nearest(self, value: Any) -> Any:
+    def nearest(self, value: object) -> object:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             try:
                 return timedelta(seconds=value)
@@ -149,9 +156,15 @@ class TimedeltaCodec(ScalarCodec):
 
 
 def _plain(value: datetime) -> datetime:
-    """A datetime of a class of its own, e.g. pandas', as one of Python's, when nothing of it is lost."""
+    """Return the datetime of a subclass, e.g. pandas.Timestamp, as one of Python's own.
+
+    Raises:
+        CodecError: when it is `pandas.NaT`, or has nanoseconds, which would be lost.
+    """
     if value != value:  # pandas.NaT
-        raise CodecError(f"{show(value)} is no moment.", hint="Declare datetime | None, pass None.")
+        raise CodecError(
+            f"{show(value)} is not a time.", hint="Declare datetime | None and pass None."
+        )
     if getattr(value, "nanosecond", 0):
         raise CodecError(
             f"{show(value)} has nanoseconds, and Flyte keeps microseconds.",
@@ -161,7 +174,7 @@ def _plain(value: datetime) -> datetime:
 
 
 def codec_of(name: str) -> "Callable[[Any], Codec] | None":
-    """The codec of a class of the module datetime, by the class's name."""
+    """Return what makes the codec of the class called `name` of the module datetime; `None` for others."""
     return _BY_NAME.get(name)
 
 
@@ -172,15 +185,15 @@ _BY_NAME: "dict[str, Callable[[Any], Codec]]" = {
 }
 
 
-def _from_iso(codec: Codec, text: Any) -> datetime:
+def _from_iso(codec: Codec, text: object) -> datetime:
     found = _parsed(text)
     if found is None:
         raise mismatch(codec, text)
     return found
 
 
-def _parsed(text: Any) -> "datetime | None":
-    """The moment that a text in ISO 8601 names."""
+def _parsed(text: object) -> "datetime | None":
+    """Return the time that a text in ISO 8601 names, or `None` when it names none."""
     if not isinstance(text, str):
         return None
     if text.endswith(("Z", "z")):

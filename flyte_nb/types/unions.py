@@ -1,6 +1,6 @@
-"""Union and Optional: the literal says which variant it is."""
+"""Codec of Union and Optional. A literal of a union names the variant that its value has."""
 
-# ruff: noqa: D102 - `Codec` says what these methods do
+# ruff: noqa: D102 - `Codec` documents these methods
 import typing
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 class UnionCodec(Codec):
-    """One of several types. A value takes the variant that is exactly its type, else the first that fits."""
+    """Codec of a union: a value gets the variant that is exactly its type, else the first that fits.
+
+    So `1` is an int for `float | int`, although float, which is first, would accept it. Variants that are
+    pickled come last, because they accept almost anything.
+    """
 
     transformer = "Typed Union"
 
@@ -32,7 +36,7 @@ class UnionCodec(Codec):
     def variants(self) -> "tuple[Codec, ...]":
         return self._variants
 
-    def encode(self, value: Any, data: "DataAccess | None") -> Literal:
+    def encode(self, value: object, data: "DataAccess | None") -> Literal:
         index, encoded = self._first("encode", value, data)
         # A cache looks at the hash of the union, and not at that of the value in it.
         return Literal(literals.UNION, (encoded, self._types[index]), encoded.hash)
@@ -50,11 +54,11 @@ class UnionCodec(Codec):
                 continue
         raise unexpected(self, inner)
 
-    def pack(self, value: Any, data: "DataAccess | None") -> Any:
+    def pack(self, value: object, data: "DataAccess | None") -> object:
         return self._first("pack", value, data)[1]
 
-    def unpack(self, plain: Any, data: "DataAccess | None") -> Any:
-        # Exact types first: 1 is an int for int | float, in whichever order they stand.
+    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
+        # As in `_first`, exact types come first: 1 is an int for `float | int`.
         exact = [variant for variant in self._variants if variant.accepts_exactly(plain)]
         for variant in [*exact, *self._variants]:
             try:
@@ -66,47 +70,59 @@ class UnionCodec(Codec):
     def schema(self) -> "dict[str, Any]":
         return {"anyOf": [variant.schema() for variant in self._variants]}
 
-    def nearest(self, value: Any) -> Any:
+    def nearest(self, value: object) -> object:
         for variant in self._variants:
             near = variant.nearest(value)
             if near is not None:
                 return near
         return None
 
-    def accepts_exactly(self, value: Any) -> bool:
+    def accepts_exactly(self, value: object) -> bool:
         return any(variant.accepts_exactly(value) for variant in self._variants)
 
-    def _first(self, method: str, value: Any, data: "DataAccess | None") -> "tuple[int, Any]":
-        """The first variant that takes the value, and what it made of it."""
+    def _first(self, method: str, value: object, data: "DataAccess | None") -> "tuple[int, Any]":
+        """Return the index of the first variant that accepts the value, and what its `method` returned.
+
+        Raises:
+            CodecError: when no variant accepts the value.
+            NeedsStore: when the only variants that accept it need a store.
+        """
         order = [i for i, variant in enumerate(self._variants) if variant.accepts_exactly(value)]
         rest = [i for i in range(len(self._variants)) if i not in order]
         rest.sort(key=lambda index: self._variants[index].transformer == "FlytePickle")
-        homeless: NeedsStore | None = None
+        unstored: NeedsStore | None = None
         for index in order + rest:
             try:
                 return index, getattr(self._variants[index], method)(value, data)
             except NeedsStore as error:
-                homeless = homeless or error
+                unstored = unstored or error  # it fits; another variant may do without a store
             except CodecError:
                 continue
-        if homeless is not None:
-            raise homeless
+        if unstored is not None:
+            raise unstored
         raise mismatch(self, value)
 
     def _candidates(self, stored: LiteralType) -> "list[int]":
-        """The variants that may have written it: the same type first, then the same transformer."""
+        """Return the indices of the variants that may have written the literal, the likely ones first.
+
+        An equal type is certain. An equal tag is likely: another SDK describes a type with other metadata.
+        """
         same = [i for i, type in enumerate(self._types) if type == stored]
         tagged = [i for i, type in enumerate(self._types) if type.tag == stored.tag]
         return same + [index for index in tagged if index not in same]
 
 
 def union_codec(python_type: Any, registry: "CodecLookup") -> Codec:
-    """The codec of `Union[…]`, `Optional[…]` or `A | B`."""
+    """Return the codec of `Union[…]`, `Optional[…]` or `A | B`.
+
+    Raises:
+        CodecError: when a variant has no codec.
+    """
     return UnionCodec(
         python_type, [registry.codec(variant) for variant in typing.get_args(python_type)]
     )
 
 
 def _tagged(variant: Codec) -> LiteralType:
-    # As flytekit: the tag takes the place of the whole structure.
+    # flytekit replaces the whole `structure` by one with the tag alone, and equal types need equal bytes.
     return variant.literal_type._replace(tag=variant.transformer, dataclass_type=None)

@@ -1,4 +1,4 @@
-"""`api` dynamic jobs -> flyteidl/core/dynamic_job.proto, the message that `futures.pb` holds."""
+"""Write `api` dynamic jobs as flyteidl/core/dynamic_job.proto, the message that `futures.pb` holds."""
 
 from flyteidl.core import dynamic_job_pb2
 from google.protobuf.message import DecodeError
@@ -11,13 +11,14 @@ from flyte_nb.wire.specs import task_spec_to_idl, workflow_template_to_idl
 
 
 def dynamic_job_to_idl(job: DynamicJob) -> dynamic_job_pb2.DynamicJobSpec:
-    """The job as `core.DynamicJobSpec`; all of its nodes have to succeed.
+    """Return the job as `core.DynamicJobSpec`; all of its nodes have to succeed.
 
     Raises:
-        CodecError: when something in it cannot be said in flyteidl.
+        CodecError: when a part cannot be expressed in flyteidl, or is nested too deeply.
     """
     message = dynamic_job_pb2.DynamicJobSpec(min_successes=len(job.nodes))
     writer = NodeWriter()
+    # 0a: nodes, 1a: outputs. As bytes, because `NodeWriter` writes bytes.
     parts = [field(b"\x0a", writer.node(node)) for node in job.nodes]
     parts.extend(field(b"\x1a", writer.binding(binding)) for binding in job.outputs)
     try:

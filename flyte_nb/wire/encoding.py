@@ -1,8 +1,8 @@
-"""Protobuf's byte format, as much of it as columns of scalars and workflow nodes need.
+"""Write and read protobuf's byte format, as far as columns of scalars and workflow nodes need it.
 
-Two hot paths write bytes by hand, each held by a benchmark: lists of scalars (three message objects an
-element would cost 5 to 46 times as much) and the nodes of a workflow (`nodes`). The format is small and
-frozen: https://protobuf.dev/programming-guides/encoding.
+Two hot paths work on bytes, each with a benchmark: lists of scalars (message objects would cost 5 to 46
+times as much) and the nodes of a workflow (`nodes.py`). The format is small and frozen.
+Source: https://protobuf.dev/programming-guides/encoding.
 """
 
 import struct
@@ -14,11 +14,11 @@ _WRAP = 1 << 64
 _DOUBLE = struct.Struct("<d")
 
 _SMALL = tuple(bytes((number,)) for number in range(128))
-"""Varints of one byte; most lengths and many numbers."""
+"""Varints of one byte: most lengths and many numbers."""
 
 
 def varint(number: int) -> bytes:
-    """`number` (0 ≤ number < 2^64) as a base-128 varint."""
+    """Return `number` (0 ≤ number < 2^64) as a base-128 varint."""
     if number < 128:
         return _SMALL[number]
     if number < 16384:
@@ -32,10 +32,10 @@ def varint(number: int) -> bytes:
 
 
 def signed(number: int) -> bytes:
-    """`number` as an int64 varint; negative ones take ten bytes.
+    """Return `number` as an int64 varint; a negative one has ten bytes.
 
     Raises:
-        CodecError: when it does not fit into 64 bits.
+        CodecError: when it does not fit 64 bits.
     """
     if number < 0:
         if number < -_SIGN:
@@ -47,38 +47,46 @@ def signed(number: int) -> bytes:
 
 
 def to_signed(number: int) -> int:
-    """The int64 that the unsigned varint `number` stands for."""
+    """Return the int64 that the unsigned varint `number` stands for."""
     return number - _WRAP if number >= _SIGN else number
 
 
 def double(number: float) -> bytes:
-    """`number` as eight bytes, little-endian IEEE 754; `CodecError` when a double cannot hold it."""
+    """Return `number` as a little-endian IEEE 754 double (8 bytes).
+
+    Raises:
+        CodecError: when a double cannot hold it.
+    """
     try:
         return _DOUBLE.pack(float(number))
     except OverflowError:
-        raise CodecError(f"{number} does not fit into a double.") from None
+        raise CodecError(f"{number} does not fit a 64-bit float.") from None
 
 
 def field(tag: bytes, payload: bytes) -> bytes:
-    """A length-delimited field; `tag` is its one tag byte (number × 8 + 2)."""
+    """Return a length-delimited field; `tag` is its one tag byte (field number × 8 + 2)."""
     return tag + varint(len(payload)) + payload
 
 
 def text(tag: bytes, value: str) -> bytes:
-    """A string field, or nothing when it is empty (proto3's default).
+    """Return a string field, or nothing when `value` is empty (proto3's default).
 
     Raises:
-        CodecError: when it is not text, or holds a lone surrogate.
+        Unsendable: when `value` is not text, or has a lone surrogate.
     """
     return field(tag, utf8(value)) if value else b""
 
 
 class Unsendable(CodecError):
-    """A value that is of its kind and that no message holds: a lone surrogate, what msgpack refuses."""
+    """Raised for a value of the right kind that no message can hold, e.g. text with a lone surrogate."""
 
 
 def utf8(value: str) -> bytes:
-    """The text's UTF-8 bytes; `Unsendable` when it is not text or holds a lone surrogate."""
+    """Return the text's UTF-8 bytes.
+
+    Raises:
+        Unsendable: when `value` is not text, or has a lone surrogate.
+    """
     try:
         return value.encode("utf-8")
     except (AttributeError, UnicodeEncodeError) as error:
@@ -89,7 +97,11 @@ def utf8(value: str) -> bytes:
 
 
 def read_varint(data: bytes, at: int) -> "tuple[int, int]":
-    """The varint at offset `at`, and the offset behind it."""
+    """Return the varint at offset `at`, and the offset behind it.
+
+    Raises:
+        CodecError: when it does not end within ten bytes or before `data` does.
+    """
     number = shift = 0
     for position in range(at, min(at + 10, len(data))):
         byte = data[position]
@@ -98,13 +110,13 @@ def read_varint(data: bytes, at: int) -> "tuple[int, int]":
             return number & (_WRAP - 1), position + 1
         shift += 7
     raise CodecError(
-        "The bytes are not a protobuf message of this kind: a number is cut short.",
-        hint="The file may be cut short, or be something else.",
+        "The bytes are not a protobuf message of this kind: a number is incomplete.",
+        hint="The file may be incomplete, or may not be a protobuf file.",
     )
 
 
 def _too_large(number: int) -> CodecError:
     return CodecError(
-        f"{number} does not fit into Flyte's 64-bit integers.",
+        f"{number} does not fit Flyte's 64-bit integers.",
         hint="Use a float or a string for larger numbers.",
     )

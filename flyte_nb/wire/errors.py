@@ -1,4 +1,4 @@
-"""`api` errors <-> flyteidl/core/errors.proto, and the bytes of `error.pb`."""
+"""Translate failures: `api.ErrorInfo` <-> flyteidl/core/errors.proto and execution.proto, and `error.pb`."""
 
 from flyteidl.core import errors_pb2, execution_pb2
 from google.protobuf.message import DecodeError
@@ -14,11 +14,11 @@ _ORIGIN_NAMES = {number: name for name, number in _ORIGINS.items()}
 
 
 def error_document_to_idl(info: ErrorInfo) -> errors_pb2.ErrorDocument:
-    """The failure as the message that `error.pb` holds; an unknown origin is `UNKNOWN`."""
+    """Return the failure as the message that `error.pb` holds; an unknown origin becomes `UNKNOWN`."""
     document = errors_pb2.ErrorDocument()
     error = document.error
     error.code = info.code
-    # Messages quote users' data: what UTF-8 cannot hold must not hide the failure.
+    # Messages quote users' data. Text that UTF-8 cannot hold must not hide the failure.
     error.message = info.message.encode("utf-8", "replace").decode("utf-8")
     error.kind = (
         errors_pb2.ContainerError.RECOVERABLE
@@ -30,7 +30,7 @@ def error_document_to_idl(info: ErrorInfo) -> errors_pb2.ErrorDocument:
 
 
 def error_document_from_idl(document: errors_pb2.ErrorDocument) -> ErrorInfo:
-    """The failure in the message; an unknown origin is `UNKNOWN`."""
+    """Return the failure in the message; an unknown origin becomes `UNKNOWN`."""
     error = document.error
     return ErrorInfo(
         code=error.code,
@@ -41,7 +41,11 @@ def error_document_from_idl(document: errors_pb2.ErrorDocument) -> ErrorInfo:
 
 
 def error_document_from_bytes(data: bytes) -> ErrorInfo:
-    """The failure in an `error.pb`; `CodecError` when the file is something else."""
+    """Return the failure in the bytes of an `error.pb`.
+
+    Raises:
+        CodecError: when `data` is no such message.
+    """
     try:
         return error_document_from_idl(errors_pb2.ErrorDocument.FromString(data))
     except DecodeError as error:
@@ -49,7 +53,7 @@ def error_document_from_bytes(data: bytes) -> ErrorInfo:
 
 
 def execution_error_to_idl(info: ErrorInfo, error_uri: str = "") -> execution_pb2.ExecutionError:
-    """The failure as `core.ExecutionError`, which closures and events carry."""
+    """Return the failure as `core.ExecutionError`, which closures and events carry."""
     return execution_pb2.ExecutionError(
         code=info.code,
         message=info.message,
@@ -59,5 +63,5 @@ def execution_error_to_idl(info: ErrorInfo, error_uri: str = "") -> execution_pb
 
 
 def execution_error_from_idl(message: execution_pb2.ExecutionError) -> ErrorInfo:
-    """The failure in `core.ExecutionError`; whether it is recoverable is not in it."""
+    """Return the failure in `core.ExecutionError`, which does not say whether it is recoverable."""
     return ErrorInfo(message.code, message.message, _ORIGIN_NAMES.get(message.kind, UNKNOWN))

@@ -1,4 +1,4 @@
-"""Identifiers <-> flyteidl/core/identifier.proto."""
+"""Translate identifiers: `api.identifiers` <-> flyteidl/core/identifier.proto."""
 
 from flyteidl.core import identifier_pb2
 
@@ -15,10 +15,14 @@ _RESOURCE_NAMES = {number: name for name, number in _RESOURCE_TYPES.items()}
 
 
 def identifier_to_idl(identifier: Identifier) -> identifier_pb2.Identifier:
-    """Return the identifier as flyteidl's message; `CodecError` for an unknown resource type."""
+    """Return the identifier as flyteidl's message.
+
+    Raises:
+        CodecError: when its resource type is not a task, workflow or launch plan.
+    """
     resource_type = _RESOURCE_TYPES.get(identifier.resource_type)
     if resource_type is None:
-        raise CodecError(f"{identifier.resource_type!r} is no task, workflow or launch plan.")
+        raise CodecError(f"{identifier.resource_type!r} is not a task, workflow or launch plan.")
     return identifier_pb2.Identifier(
         resource_type=resource_type,
         project=identifier.project,
@@ -35,17 +39,23 @@ def identifier_from_idl(
 
     Args:
         message: Never changed.
-        otherwise: The resource type of a message that says none, as some clients write references.
+        otherwise: The resource type of a message without one; some clients write references so.
 
     Raises:
-        CodecError: for an unknown resource type.
+        CodecError: when the resource type is not a task, workflow or launch plan.
     """
     name = _RESOURCE_NAMES.get(message.resource_type, otherwise)
     if name is None:
         raise CodecError(
-            f"Resource type number {message.resource_type} is no task, workflow or launch plan."
+            f"Resource type number {message.resource_type} is not a task, workflow or launch plan."
         )
-    return Identifier(name, message.project, message.domain, message.name, message.version)
+    return Identifier(
+        resource_type=name,
+        project=message.project,
+        domain=message.domain,
+        name=message.name,
+        version=message.version,
+    )
 
 
 def execution_id_to_idl(execution: ExecutionId) -> identifier_pb2.WorkflowExecutionIdentifier:

@@ -1,9 +1,9 @@
-"""`api` literals <-> the bytes of flyteidl/core/literals.proto, for `inputs.pb` and `outputs.pb`.
+"""Translate literals: `api` <-> the bytes of flyteidl/core/literals.proto (`inputs.pb`, `outputs.pb`).
 
-`flyte-nb execute` imports this module alone. Loading flyteidl and msgpack takes about half as long as the
-rest of the host's start, so scalars and lists of scalars, which most tasks have, are written and read by
-`columns`, where a scalar is a column of one. Anything else is handed to `literals`, which loads them.
-`tests/benchmarks/test_execute.py` has the bar that this is for.
+`flyte-nb execute` imports this module and not `literals`, because loading flyteidl and msgpack takes about
+half as long as the rest of the host's start. Scalars and lists of scalars, which most tasks have, are
+written and read by `columns`; a scalar is a column of one. Everything else goes to `literals`, which is
+imported then. `tests/benchmarks/test_execute.py` holds the limit.
 """
 
 from collections.abc import Mapping
@@ -30,10 +30,10 @@ _COLLECTION = b"\x12"
 
 
 def literal_to_bytes(literal: Literal) -> bytes:
-    """Return the `Literal` message.
+    """Return the bytes of the `Literal` message.
 
     Raises:
-        CodecError: with the place in the value, when something in it cannot be sent.
+        CodecError: when a part of the value cannot be sent; `path` is its place.
     """
     kind, value, digest = literal
     if kind == v.COLUMN:
@@ -55,8 +55,9 @@ def literal_from_bytes(data: bytes, fetch: "Fetch | None" = None) -> Literal:
         fetch: Reads a literal that is stored elsewhere; without it such a literal is refused.
 
     Raises:
-        CodecError: when it is damaged, has no value, or one that `api` cannot hold.
+        CodecError: when it is damaged, or has no value or one that `api` cannot hold.
     """
+    # A `Literal` that begins with 0a is a scalar. Inside one more header it is a collection of one.
     scalar = column_from_bytes(field(b"\x0a", data)) if data[:1] == b"\x0a" else None
     if scalar is not None and len(scalar[1]) == 1:
         return Literal(scalar[0], scalar[1][0])
@@ -70,10 +71,10 @@ def literal_from_bytes(data: bytes, fetch: "Fetch | None" = None) -> Literal:
 
 
 def literal_map_to_bytes(literals: "Mapping[str, Literal]") -> bytes:
-    """Return the `LiteralMap` message, entries in the mapping's order (`inputs.pb`, `outputs.pb`).
+    """Return the bytes of the `LiteralMap` message, with entries in the mapping's order.
 
     Raises:
-        CodecError: with the place in the value, when something in it cannot be sent.
+        CodecError: when a part of a value cannot be sent; `path` is its place.
     """
     out = []
     for name, literal in literals.items():
@@ -86,7 +87,11 @@ def literal_map_to_bytes(literals: "Mapping[str, Literal]") -> bytes:
 
 
 def literal_map_from_bytes(data: bytes, fetch: "Fetch | None" = None) -> "dict[str, Literal]":
-    """Return the literals of a `LiteralMap` by name; see `literal_from_bytes`."""
+    """Return the literals of a `LiteralMap` by name.
+
+    Raises:
+        CodecError: as `literal_from_bytes` does; `path` begins with the name.
+    """
     entries = map_entries(data)
     if entries is None:
         messages = _messages()
@@ -103,7 +108,7 @@ def literal_map_from_bytes(data: bytes, fetch: "Fetch | None" = None) -> "dict[s
 
 
 def _column(data: bytes) -> "tuple[str, list[Any]] | None":
-    """Return the column in a `Literal` that is nothing but one."""
+    """Return the column in a `Literal`, or `None` when it also has a hash, or is no column."""
     try:
         size, start = read_varint(data, 1)
     except CodecError:
@@ -112,7 +117,7 @@ def _column(data: bytes) -> "tuple[str, list[Any]] | None":
 
 
 def _messages() -> "ModuleType":
-    """Load flyteidl's side: see the module's docstring for why it is not loaded at the start."""
+    """Import `literals` with flyteidl; the module's docstring explains why it is not imported at the top."""
     from flyte_nb.wire import literals
 
     return literals

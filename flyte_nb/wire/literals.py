@@ -1,11 +1,15 @@
-"""`api` literals <-> flyteidl/core/literals.proto as messages.
+"""Translate literals: `api.literals` <-> flyteidl/core/literals.proto as messages.
 
-Long lists of scalars are written and read by `columns`: a message object an element would cost 5 to 46
-times as much. Everything else goes through flyteidl's own classes.
+Lists of scalars are written and read by `columns`, because message objects would cost 5 to 46 times as
+much. Everything else goes through flyteidl's own classes.
 
-What `api` cannot hold is handled so: a literal that is stored elsewhere (`offloaded_metadata`) is read
-through the caller's `fetch`, or refused; a legacy schema becomes a structured dataset; nanoseconds are cut
-to microseconds; msgpack that is not plain data stays `BINARY`; `Literal.metadata` is dropped.
+`api` cannot hold everything that a message can:
+
+- a literal that is stored elsewhere (`offloaded_metadata`) is read through the caller's `fetch`, or refused;
+- a legacy schema becomes a structured dataset;
+- nanoseconds are cut to microseconds;
+- msgpack that is not plain data stays `BINARY`;
+- `Literal.metadata` is dropped.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,7 +41,7 @@ MSGPACK = "msgpack"
 """`Binary.tag` of msgpack data, as flytekit writes it."""
 
 Fetch = Callable[[str], bytes]
-"""Reads the object at a URI: how a literal that is stored elsewhere is brought in."""
+"""Returns the bytes of the object at a URI, to read a literal that is stored there."""
 
 _PRIMITIVES = {
     "integer": v.INTEGER,
@@ -45,7 +49,7 @@ _PRIMITIVES = {
     "string_value": v.STRING,
     "boolean": v.BOOLEAN,
 }
-"""Kinds whose value is the field's own, by the field's name."""
+"""By field of `Primitive`: the kinds whose value is the field's value, unchanged."""
 
 _NESTED = frozenset({v.COLLECTION, v.MAP, v.UNION, v.GENERIC})
 
@@ -54,12 +58,13 @@ def literal_to_idl(literal: Literal) -> literals_pb2.Literal:
     """Return the literal as flyteidl's message.
 
     Raises:
-        CodecError: with the place in the value, when something in it cannot be sent.
+        CodecError: when a part of the value cannot be sent; `path` is its place.
     """
     message = literals_pb2.Literal()
     try:
         _fill(message, literal)
-        # protobuf refuses to read messages that are nested 100 deep, and says so only to the reader.
+        # protobuf writes messages that are nested 100 deep and refuses to read them. The author should get
+        # the error, and not whoever reads the value later, so it is read once here.
         if literal.kind in _NESTED:
             literals_pb2.Literal.FromString(message.SerializeToString())
     except (DecodeError, EncodeError, RecursionError):
@@ -75,7 +80,7 @@ def literal_from_idl(message: literals_pb2.Literal, fetch: "Fetch | None" = None
         fetch: Reads a literal that is stored elsewhere; without it such a literal is refused.
 
     Raises:
-        CodecError: when it is damaged, has no value, or one that `api` cannot hold.
+        CodecError: when it is damaged, or has no value or one that `api` cannot hold.
     """
     try:
         return _read(message, fetch)
@@ -84,7 +89,11 @@ def literal_from_idl(message: literals_pb2.Literal, fetch: "Fetch | None" = None
 
 
 def literal_map_to_idl(literals: "Mapping[str, Literal]") -> literals_pb2.LiteralMap:
-    """Return the literals as flyteidl's message; see `literal_to_idl`."""
+    """Return the literals as flyteidl's message.
+
+    Raises:
+        CodecError: as `literal_to_idl` does; `path` begins with the name.
+    """
     message = literals_pb2.LiteralMap()
     for name, literal in literals.items():
         try:
@@ -98,7 +107,11 @@ def literal_map_to_idl(literals: "Mapping[str, Literal]") -> literals_pb2.Litera
 def literal_map_from_idl(
     message: literals_pb2.LiteralMap, fetch: "Fetch | None" = None
 ) -> "dict[str, Literal]":
-    """Return the literals of flyteidl's message by name, sorted; see `literal_from_idl`."""
+    """Return the literals of flyteidl's message by name, sorted.
+
+    Raises:
+        CodecError: as `literal_from_idl` does; `path` begins with the name.
+    """
     found = {}
     for name in sorted(message.literals):
         try:
@@ -109,7 +122,7 @@ def literal_map_from_idl(
 
 
 def too_deep() -> CodecError:
-    """Return the error for a value that protobuf could not read again."""
+    """Return the error for a value that protobuf would not read again."""
     return CodecError(
         "The value is nested too deeply to be sent.",
         hint="protobuf reads about 30 levels of lists or dicts; flatten it, or pickle it.",
@@ -119,6 +132,7 @@ def too_deep() -> CodecError:
 def _fill(message: literals_pb2.Literal, literal: Literal) -> None:
     kind, value, digest = literal
     if kind == v.COLLECTION:
+        # SetInParent marks an empty list as present. Unset, the literal would have no value at all.
         message.collection.SetInParent()
         for index, item in enumerate(value):
             try:
@@ -174,7 +188,7 @@ def _fill_scalar(scalar: literals_pb2.Scalar, literal: Literal) -> None:
         scalar.error.SetInParent()
         scalar.error.message, scalar.error.failed_node_id = value
     else:
-        raise CodecError(f"There is no kind of literal called {kind!r}.")
+        raise CodecError(f"The literal has the kind {kind!r}, which does not exist.")
 
 
 def _read(message: literals_pb2.Literal, fetch: "Fetch | None") -> Literal:
@@ -206,6 +220,7 @@ def _map(message: literals_pb2.LiteralMap, fetch: "Fetch | None") -> "dict[str, 
 def _collection(
     message: literals_pb2.LiteralCollection, fetch: "Fetch | None"
 ) -> "tuple[str, Any]":
+    # Two ways to a column: by bytes for the usual layout, and by items for any other that protobuf allows.
     first = message.literals[0] if message.literals else None
     if first is not None and first.scalar.HasField("primitive"):
         column = column_from_bytes(message.SerializeToString())
@@ -217,6 +232,7 @@ def _collection(
             items.append(_read(item, fetch))
         except CodecError as error:
             raise error.below(f"[{len(items)}]") from None
+    # A column has no room for hashes of its items.
     kinds = {item.kind for item in items}
     if len(kinds) == 1 and kinds <= v.SCALAR_KINDS and not any(item.hash for item in items):
         return v.COLUMN, (items[0].kind, [item.value for item in items])
@@ -261,7 +277,7 @@ def _primitive(primitive: literals_pb2.Primitive) -> "tuple[str, Any]":
 
 
 def _micros(message: "Timestamp | Duration") -> int:
-    """Return the microseconds in a time; what is finer is cut off, towards the past."""
+    """Return the microseconds in a time; nanoseconds are cut off, towards the past."""
     return message.seconds * MICROS + message.nanos // 1000
 
 
@@ -276,7 +292,7 @@ def _binary(binary: literals_pb2.Binary) -> "tuple[str, Any]":
     return v.BINARY, (binary.value, binary.tag)
 
 
-def _pack(value: Any) -> bytes:
+def _pack(value: object) -> bytes:
     try:
         packed: bytes = msgpack.packb(value)  # type: ignore[no-untyped-call]  # msgpack has no types
     except (TypeError, ValueError, OverflowError) as error:
@@ -287,8 +303,11 @@ def _pack(value: Any) -> bytes:
     return packed
 
 
-def _is_plain(value: Any) -> bool:
-    """Return whether JSON can hold it (bytes, timestamps and extension types it cannot)."""
+def _is_plain(value: object) -> bool:
+    """Return whether JSON can hold the value, i.e. it has no bytes, timestamps or extension types.
+
+    A loop and not a recursion: msgpack of another client may be nested deeper than Python's stack.
+    """
     stack = [value]
     while stack:
         item = stack.pop()
@@ -305,7 +324,7 @@ def _is_plain(value: Any) -> bool:
 def _offloaded(uri: str, fetch: "Fetch | None") -> Literal:
     if fetch is None:
         raise CodecError(
-            f"The value is too large for the message; it is stored at {uri}.",
+            f"The value is not in the message, because it is large: it is stored at {uri}.",
             hint="Read that object: it is a flyteidl Literal.",
         )
     return _read(decoded(literals_pb2.Literal, fetch(uri)), fetch)
@@ -322,5 +341,5 @@ def decoded(kind: Any, data: bytes) -> Any:
     except DecodeError as error:
         raise CodecError(
             f"The bytes are not a protobuf message of the kind {kind.DESCRIPTOR.full_name}: {error}.",
-            hint="The file may be cut short, or be something else, or be nested too deeply.",
+            hint="The file may be incomplete, may not be a protobuf file, or may be nested too deeply.",
         ) from None

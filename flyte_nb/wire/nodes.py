@@ -1,7 +1,8 @@
-"""Nodes and bindings -> flyteidl/core/workflow.proto and literals.proto, as bytes.
+"""Write nodes and bindings as the bytes of flyteidl/core/workflow.proto and literals.proto.
 
-The hot path of the room: a workflow of ten thousand nodes is written here. As bytes (see
-`encoding.py`) a node costs about half of what setting its dozen fields one by one does.
+This is the room's hot path: a workflow of ten thousand nodes is written here. Written as bytes (see
+`encoding.py`), a node costs about half of what setting the dozen fields of a message costs. The upper
+five bits of a tag byte are the field's number: 0a is field 1, 12 is 2, 1a is 3, 22 is 4, 52 is 10.
 """
 
 import builtins
@@ -39,31 +40,32 @@ _QUANTITIES = {
     "gpu": tasks_pb2.Resources.GPU,
     "ephemeral_storage": tasks_pb2.Resources.EPHEMERAL_STORAGE,
 }
-# flytekit lists them in one order for containers and in another for overrides.
+# flytekit lists quantities in one order for containers and in another for overrides. Equal specs of both
+# SDKs need equal bytes.
 OVERRIDE_ORDER = ("cpu", "mem", "gpu", "ephemeral_storage")
 CONTAINER_ORDER = ("ephemeral_storage", "cpu", "gpu", "mem")
 
-
-# Tag and length of a field shorter than 128 bytes, by length.
+# Tag and length of fields 1, 2 and 3, by a length below 128.
 _ONE = tuple(bytes((0x0A, size)) for size in range(128))
 _TWO = tuple(bytes((0x12, size)) for size in range(128))
 _THREE = tuple(bytes((0x1A, size)) for size in range(128))
 
 
 class NodeWriter:
-    """Writes nodes and bindings as bytes. One writer for one spec: it keeps what repeats."""
+    """Writes nodes and bindings as bytes. Use one writer for one spec: it keeps what repeats in it."""
 
     def __init__(self) -> None:
-        # By identity, which costs less than hashing their fields: calls of one entity share them.
+        # Calls of one entity share their metadata and target. The key is their identity, which costs less
+        # than hashing their fields; the entry holds both objects, so an id cannot be used again meanwhile.
         self._shared: dict[tuple[int, int], tuple[NodeMetadata, Target, bytes, bytes]] = {}
         self._names: dict[str, tuple[bytes, bytes]] = {}
-        """By name: `Binding.var`, and `OutputReference.var`."""
+        """By name: its field in `Binding` (`var`, 0a), and in `OutputReference` (`var`, 12)."""
 
     def node(self, node: Node) -> bytes:
-        """The `Node` message.
+        """Return the bytes of the `Node` message.
 
         Raises:
-            CodecError: with the input's name, when something in it cannot be said in flyteidl.
+            CodecError: when a part cannot be expressed in flyteidl; `path` begins with the input's name.
         """
         id, target, bindings, upstream, metadata, _ = node
         shared = self._shared.get((builtins.id(metadata), builtins.id(target)))
@@ -80,14 +82,18 @@ class NodeWriter:
                 upstream = tuple(sorted(set(upstream)))
             out.extend([field(b"\x22", utf8(each)) for each in upstream])
         if type(target) is ArrayNode:
-            # The element takes what the node takes; propeller gives it one item of each list.
+            # The sub-node has the same bindings: propeller replaces each list by one of its items.
             out.append(_array_to_bytes(target, b"".join(out[2 : 2 + len(bindings)])))
         else:
             out.append(shared[3])
         return b"".join(out)
 
     def binding(self, binding: Binding) -> bytes:
-        """The `Binding` message; see `node`."""
+        """Return the bytes of the `Binding` message.
+
+        Raises:
+            CodecError: when its value cannot be expressed in flyteidl; `path` begins with the variable.
+        """
         var, data = binding
         try:
             names = self._names.get(var) or self._name(var)
@@ -100,7 +106,10 @@ class NodeWriter:
             ) from None
 
     def _short_promise(self, binding: Binding) -> bytes:
-        """The field `Node.inputs` of a plain promise with short names; else nothing. Most are so."""
+        """Return the field `Node.inputs` of a plain promise with short names; empty for every other binding.
+
+        Most bindings are such promises, and this path calls no other method for them.
+        """
         data = binding.data
         if type(data) is not OutputReference or data.attr_path or not data.node_id.isascii():
             return b""
@@ -111,12 +120,14 @@ class NodeWriter:
             reference = _THREE[len(promise)] + promise
             written = var + _TWO[len(reference)] + reference
             return _THREE[len(written)] + written
-        except (KeyError, IndexError):  # a name for the first time, or a long one
+        # A name was not seen before, or is long. `binding` then does the work and remembers the name.
+        except (KeyError, IndexError):
             return b""
 
     def _share(
         self, metadata: NodeMetadata, target: Target
     ) -> "tuple[NodeMetadata, Target, bytes, bytes]":
+        """Write what all calls with this metadata and target have in common, and remember it."""
         message = _metadata_to_idl(metadata).SerializeToString(deterministic=True)
         written = b"" if type(target) is ArrayNode else _target_bytes(target)
         shared = (metadata, target, field(b"\x12", message), written)
@@ -137,11 +148,11 @@ class NodeWriter:
             elif -(2**31) <= step < 2**31:
                 out += field(b"\x1a", b"\x10" + signed(step))
             else:
-                raise CodecError(f"The index {step} is too large.")
+                raise CodecError(f"The index {step} does not fit the 32 bits of a promise's path.")
         return out
 
     def _data(self, data: BindingData) -> bytes:
-        """The `BindingData` message."""
+        """Return the bytes of the `BindingData` message."""
         if isinstance(data, OutputReference):
             return field(b"\x1a", self._promise(data))
         if isinstance(data, BindingCollection):
@@ -163,10 +174,11 @@ class NodeWriter:
             return field(b"\x22", b"".join(items))
         if isinstance(data, Literal):
             return self._literal(data)
-        raise CodecError(f"{data!r} is no binding.")
+        raise CodecError(f"{data!r} is not a binding.")
 
     def _literal(self, literal: Literal) -> bytes:
-        # Flyte binds lists and dicts item by item; only what is in a union or struct is a literal.
+        # Flyte binds lists and dicts item by item, so that promises can be among the items. A union or
+        # struct is bound as one literal.
         kind, value, _ = literal
         if kind == v.COLUMN:
             items = tuple(Literal(value[0], item) for item in value[1])
@@ -199,7 +211,7 @@ def _metadata_to_idl(metadata: NodeMetadata) -> workflow_pb2.NodeMetadata:
 
 
 def duration_to_idl(seconds: float) -> duration_pb2.Duration:
-    """Seconds as flyteidl's message, to the nanosecond."""
+    """Return `seconds` as flyteidl's message, rounded to the nanosecond."""
     sign = -1 if seconds < 0 else 1
     whole, nanos = divmod(round(abs(seconds) * 1_000_000_000), 1_000_000_000)
     return duration_pb2.Duration(seconds=sign * whole, nanos=sign * nanos)
@@ -208,7 +220,13 @@ def duration_to_idl(seconds: float) -> duration_pb2.Duration:
 def resources_to_idl(
     requests: Resources, limits: Resources, order: "tuple[str, ...]" = OVERRIDE_ORDER
 ) -> tasks_pb2.Resources:
-    """Requests and limits as flyteidl's message, in that order; what is unset is left out."""
+    """Return requests and limits as flyteidl's message.
+
+    Args:
+        requests: quantities that the pod asks for; unset ones are left out.
+        limits: quantities that it may use at most.
+        order: field names of `Resources`, in the order in which the message lists them.
+    """
     message = tasks_pb2.Resources()
     for given, entries in ((requests, message.requests), (limits, message.limits)):
         for name in order:
@@ -219,7 +237,7 @@ def resources_to_idl(
 
 
 def _target_bytes(target: Target) -> bytes:
-    """A `Node` message that holds nothing but its target."""
+    """Return the bytes of a `Node` message that has a target and nothing else."""
     message = workflow_pb2.Node()
     reference = identifier_to_idl(target.reference)
     if isinstance(target, TaskNode):
@@ -235,7 +253,12 @@ def _target_bytes(target: Target) -> bytes:
 
 
 def _array_to_bytes(array: ArrayNode, bindings: bytes) -> bytes:
-    """A `Node` message that holds nothing but a map; `bindings` are the node's, as written there."""
+    """Return the bytes of a `Node` message that has an array node and nothing else.
+
+    Args:
+        array: the map.
+        bindings: the node's `inputs` fields as bytes, which the sub-node repeats.
+    """
     metadata = _metadata_to_idl(array.metadata).SerializeToString(deterministic=True)
     element = field(b"\x0a", utf8(array.reference.name)) + field(b"\x12", metadata) + bindings
     element += _target_bytes(TaskNode(array.reference, array.resources))

@@ -1,8 +1,8 @@
-"""`api` tasks, workflows and launch plans <-> flyteidl's specs, as flytekit emits them.
+"""Write `api` tasks, workflows and launch plans as flyteidl's specs, as flytekit writes them.
 
-What flytekit always sets, though it says nothing (`retries {}`, empty `overrides {}`), is set here too,
-so that a workflow written with either SDK compiles to an equal closure. Lists that have no order of
-their own (inputs by variable, upstream ids) are sorted: equal specs are equal bytes.
+flytekit sets some fields that mean nothing (`retries {}`, empty `overrides {}`). They are set here too, so
+that a workflow written with either SDK compiles to an equal closure. Lists without an order of their own
+(inputs by variable, upstream ids) are sorted, so that equal specs have equal bytes.
 """
 
 import functools
@@ -36,6 +36,7 @@ from flyte_nb.wire.nodes import CONTAINER_ORDER, NodeWriter, duration_to_idl, re
 from flyte_nb.wire.structs import fill_struct
 from flyte_nb.wire.types import interface_to_idl, variable_to_idl
 
+# Identifiers are exported here too: most callers of specs need them.
 __all__ = [
     "execution_id_from_idl",
     "execution_id_to_idl",
@@ -63,7 +64,7 @@ _ON_FAILURE = {
 
 
 def _sendable(translate: "Callable[P, M]") -> "Callable[P, M]":
-    """Text that is no Unicode (a lone surrogate) is refused as everything else is."""
+    """Wrap a translation so that text with a lone surrogate raises `CodecError` like every other fault."""
 
     @functools.wraps(translate)
     def translated(*args: P.args, **kwargs: P.kwargs) -> M:
@@ -72,7 +73,7 @@ def _sendable(translate: "Callable[P, M]") -> "Callable[P, M]":
         except UnicodeEncodeError as error:
             raise CodecError(
                 f"The text {error.object!r:.80} cannot be sent: {error.reason}.",
-                hint="Flyte's strings are Unicode text; leave lone surrogates out.",
+                hint="Flyte's strings are Unicode text; remove lone surrogates from it.",
             ) from None
 
     return translated
@@ -80,10 +81,10 @@ def _sendable(translate: "Callable[P, M]") -> "Callable[P, M]":
 
 @_sendable
 def task_spec_to_idl(template: TaskTemplate) -> task_pb2.TaskSpec:
-    """The task as `admin.TaskSpec`, with its docstring as description.
+    """Return the task as `admin.TaskSpec`, with its docstring as description.
 
     Raises:
-        CodecError: when something in it cannot be said in flyteidl.
+        CodecError: when a part cannot be expressed in flyteidl.
     """
     spec = task_pb2.TaskSpec(description=_description(template.description))
     message = spec.template
@@ -98,7 +99,10 @@ def task_spec_to_idl(template: TaskTemplate) -> task_pb2.TaskSpec:
         _container(message.container, template.container)
     for secret in template.secrets:
         if secret.mount_requirement not in _MOUNTS:
-            raise CodecError(f"A secret is mounted as any, env_var or file, not {secret!r}.")
+            raise CodecError(
+                f"The secret {secret.key!r} has the mount requirement {secret.mount_requirement!r}.",
+                hint=f"Use one of {[*_MOUNTS]}.",
+            )
         message.security_context.secrets.add(
             group=secret.group,
             group_version=secret.group_version,
@@ -113,10 +117,10 @@ def task_spec_to_idl(template: TaskTemplate) -> task_pb2.TaskSpec:
 def workflow_spec_to_idl(
     template: WorkflowTemplate, sub_workflows: "Iterable[WorkflowTemplate]" = ()
 ) -> workflow_pb2.WorkflowSpec:
-    """The workflow as `admin.WorkflowSpec`; sub-workflows once each, sorted by id.
+    """Return the workflow as `admin.WorkflowSpec`, with each sub-workflow once, sorted by id.
 
     Raises:
-        CodecError: when something in it cannot be said in flyteidl.
+        CodecError: when a part cannot be expressed in flyteidl.
     """
     spec = workflow_pb2.WorkflowSpec(description=_description(template.description))
     writer = NodeWriter()
@@ -129,10 +133,10 @@ def workflow_spec_to_idl(
 
 @_sendable
 def launch_plan_to_idl(spec: LaunchPlanSpec) -> launch_plan_pb2.LaunchPlanSpec:
-    """The launch plan as `admin.LaunchPlanSpec`; fixed inputs are no parameters any more.
+    """Return the launch plan as `admin.LaunchPlanSpec`; a fixed input is no parameter of it.
 
     Raises:
-        CodecError: when something in it cannot be said in flyteidl.
+        CodecError: when a part cannot be expressed in flyteidl.
     """
     message = launch_plan_pb2.LaunchPlanSpec(
         workflow_id=identifier_to_idl(spec.workflow_id),
@@ -163,10 +167,15 @@ def launch_plan_to_idl(spec: LaunchPlanSpec) -> launch_plan_pb2.LaunchPlanSpec:
 def workflow_template_to_idl(
     message: core_workflow_pb2.WorkflowTemplate, template: WorkflowTemplate, writer: NodeWriter
 ) -> None:
-    """Fill `message` with the workflow.
+    """Set the fields of an empty `message` from the workflow.
+
+    Args:
+        message: Filled in place.
+        template: The workflow.
+        writer: The one for the whole spec, so that sub-workflows share what repeats.
 
     Raises:
-        CodecError: when something in it cannot be said in flyteidl.
+        CodecError: when a part cannot be expressed in flyteidl.
     """
     message.id.CopyFrom(identifier_to_idl(template.id))
     on_failure = _ON_FAILURE.get(template.on_failure)
@@ -179,6 +188,7 @@ def workflow_template_to_idl(
     message.metadata_defaults.interruptible = template.interruptible
     message.metadata_defaults.SetInParent()
     message.interface.CopyFrom(interface_to_idl(template.interface))
+    # 22: nodes, 2a: outputs, 32: failure_node. As bytes, because `NodeWriter` writes bytes.
     parts = [field(b"\x22", writer.node(node)) for node in template.nodes]
     parts.extend(field(b"\x2a", writer.binding(binding)) for binding in template.outputs)
     if template.failure_node is not None:
@@ -225,7 +235,7 @@ def _container(message: tasks_pb2.Container, container: Container) -> None:
 
 
 def _description(docstring: str) -> description_entity_pb2.DescriptionEntity:
-    # As flytekit has it: the first paragraph is the short description, the rest the long one.
+    # As in flytekit, the first paragraph is the short description and the rest is the long one.
     short, _, long = inspect.cleandoc(docstring).strip().partition("\n\n")
     message = description_entity_pb2.DescriptionEntity(short_description=" ".join(short.split()))
     if long.strip():

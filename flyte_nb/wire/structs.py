@@ -1,7 +1,7 @@
-"""Plain JSON data <-> google/protobuf/struct.proto `Struct`.
+"""Translate plain JSON data <-> google/protobuf/struct.proto `Struct`.
 
-protobuf's own `Struct.update` and `MessageToDict` do not say where in the data a fault is, and turn every
-whole number into a float; that is why the two walks below exist.
+protobuf's own `Struct.update` and `MessageToDict` do not report where in the data a fault is, and turn every
+whole number into a float. So this module walks the data itself.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ def fill_struct(message: Struct, data: "dict[str, Any]") -> None:
     """Set the fields of `message` from `data`; an empty `message` becomes present in its parent.
 
     Raises:
-        CodecError: with its place, for a key that is not text or a value that JSON cannot hold.
+        CodecError: when a key is not text, or JSON cannot hold a value; `path` is its place.
     """
     message.SetInParent()
     for key, value in data.items():
@@ -32,7 +32,7 @@ def struct_from_idl(message: Struct) -> "dict[str, Any]":
     return {key: _value_from_idl(message.fields[key]) for key in sorted(message.fields)}
 
 
-def _fill_value(message: Value, value: Any) -> None:
+def _fill_value(message: Value, value: object) -> None:
     if isinstance(value, str):
         utf8(value)
         message.string_value = value
@@ -41,7 +41,7 @@ def _fill_value(message: Value, value: Any) -> None:
     elif isinstance(value, bool):
         message.bool_value = value
     elif isinstance(value, (int, float)):
-        double(value)
+        double(value)  # raises for an int that a double cannot hold
         message.number_value = value
     elif isinstance(value, dict):
         fill_struct(message.struct_value, value)

@@ -1,4 +1,4 @@
-"""`api` types and interfaces <-> flyteidl's messages; and a message's type as a person would say it."""
+"""Translate types and interfaces: `api` <-> flyteidl/core/types.proto and interface.proto."""
 
 from flyteidl.core import interface_pb2, types_pb2
 from google.protobuf.message import DecodeError, EncodeError
@@ -14,21 +14,21 @@ _SIMPLE = (
     t.NONE, t.INTEGER, t.FLOAT, t.STRING, t.BOOLEAN,
     t.DATETIME, t.DURATION, t.BINARY, t.ERROR, t.STRUCT,
 )  # fmt: skip
-"""By number of the enum `SimpleType`."""
+"""Names by number of the enum `SimpleType`."""
 _SIMPLE_NUMBERS = {name: number for number, name in enumerate(_SIMPLE)}
 
 _COLUMN_TYPES = (t.INTEGER, t.FLOAT, t.STRING, t.BOOLEAN, t.DATETIME, t.DURATION)
-"""By number of the enum `SchemaType.SchemaColumn.SchemaColumnType`."""
+"""Names by number of the enum `SchemaType.SchemaColumn.SchemaColumnType`."""
 
 _DIMENSIONALITIES = (t.SINGLE, t.MULTIPART)
-"""By number of the enum `BlobType.BlobDimensionality`."""
+"""Names by number of the enum `BlobType.BlobDimensionality`."""
 
 
 def type_to_idl(type: LiteralType) -> types_pb2.LiteralType:
     """Return the type as flyteidl's message.
 
     Raises:
-        CodecError: for a kind or a value that flyteidl does not know, or a very deep type.
+        CodecError: when flyteidl has no such kind or value, or the type is nested too deeply.
     """
     message = types_pb2.LiteralType()
     fill_type(message, type)
@@ -36,10 +36,14 @@ def type_to_idl(type: LiteralType) -> types_pb2.LiteralType:
 
 
 def fill_type(message: types_pb2.LiteralType, type: LiteralType) -> None:
-    """Set an empty `message` to the type; see `type_to_idl` for what it raises."""
+    """Set an empty `message` to the type.
+
+    Raises:
+        CodecError: as `type_to_idl` does.
+    """
     try:
         _fill(message, type)
-        # protobuf refuses to read messages that are nested 100 deep, and says so only to the reader.
+        # protobuf writes messages that are nested 100 deep and refuses to read them, so it is tried here.
         if type.kind not in (t.SIMPLE, t.BLOB, t.ENUM):
             types_pb2.LiteralType.FromString(message.SerializeToString())
     except (DecodeError, EncodeError, RecursionError):
@@ -50,7 +54,7 @@ def type_from_idl(message: types_pb2.LiteralType) -> LiteralType:
     """Return the type in flyteidl's message.
 
     Raises:
-        CodecError: when the message says no type, or one that this release does not know.
+        CodecError: when the message has no type, or one that this release does not know.
     """
     try:
         return _read(message)
@@ -72,7 +76,11 @@ def fill_blob_type(message: types_pb2.BlobType, type: BlobType) -> None:
 
 
 def blob_type_from_idl(message: types_pb2.BlobType) -> BlobType:
-    """Return the type in flyteidl's message; `CodecError` for a dimensionality nobody knows."""
+    """Return the type in flyteidl's message.
+
+    Raises:
+        CodecError: when this release does not know its dimensionality.
+    """
     if message.dimensionality >= len(_DIMENSIONALITIES):
         raise _unknown(f"blob dimensionality {message.dimensionality}")
     return BlobType(message.format, _DIMENSIONALITIES[message.dimensionality])
@@ -81,7 +89,11 @@ def blob_type_from_idl(message: types_pb2.BlobType) -> BlobType:
 def fill_dataset_type(
     message: types_pb2.StructuredDatasetType, type: StructuredDatasetType
 ) -> None:
-    """Set an empty `message` to the type; see `type_to_idl` for what it raises."""
+    """Set an empty `message` to the type.
+
+    Raises:
+        CodecError: as `type_to_idl` does, for a column's type.
+    """
     message.SetInParent()
     message.format = type.format
     for name, column_type in type.columns:
@@ -94,15 +106,23 @@ def fill_dataset_type(
 
 
 def dataset_type_from_idl(message: types_pb2.StructuredDatasetType) -> StructuredDatasetType:
-    """Return the type in flyteidl's message; see `type_from_idl` for what it raises."""
+    """Return the type in flyteidl's message.
+
+    Raises:
+        CodecError: as `type_from_idl` does, for a column's type.
+    """
     columns = tuple((column.name, _read(column.literal_type)) for column in message.columns)
-    # flyteidl has bytes there; what is no text survives both ways.
+    # The field is bytes, and `surrogateescape` keeps bytes that are not UTF-8 for the way back.
     schema = message.external_schema_bytes.decode("utf-8", "surrogateescape")
     return StructuredDatasetType(columns, message.format, message.external_schema_type, schema)
 
 
 def schema_type_from_idl(message: types_pb2.SchemaType) -> StructuredDatasetType:
-    """Return the columns of a (legacy) `SchemaType`, as a structured dataset's."""
+    """Return the columns of a (legacy) `SchemaType` as those of a structured dataset.
+
+    Raises:
+        CodecError: when this release does not know a column's type.
+    """
     columns = []
     for column in message.columns:
         if column.type >= len(_COLUMN_TYPES):
@@ -112,9 +132,13 @@ def schema_type_from_idl(message: types_pb2.SchemaType) -> StructuredDatasetType
 
 
 def interface_to_idl(interface: TypedInterface) -> interface_pb2.TypedInterface:
-    """Return the interface as flyteidl's message; see `type_to_idl`. Its maps have no order."""
+    """Return the interface as flyteidl's message, whose maps have no order.
+
+    Raises:
+        CodecError: as `type_to_idl` does; `path` begins with the variable.
+    """
     message = interface_pb2.TypedInterface()
-    # SetInParent: flytekit always sends both maps, empty or not.
+    # flytekit always sends both maps, empty or not.
     message.inputs.SetInParent()
     message.outputs.SetInParent()
     _fill_variables(message.inputs, interface.inputs)
@@ -123,24 +147,36 @@ def interface_to_idl(interface: TypedInterface) -> interface_pb2.TypedInterface:
 
 
 def interface_from_idl(message: interface_pb2.TypedInterface) -> TypedInterface:
-    """Return the interface in flyteidl's message, variables sorted by name (the message has no order)."""
+    """Return the interface in flyteidl's message, with variables sorted by name.
+
+    Raises:
+        CodecError: as `type_from_idl` does; `path` begins with the variable.
+    """
     return TypedInterface(_variables(message.inputs), _variables(message.outputs))
 
 
 def variable_to_idl(variable: Variable) -> interface_pb2.Variable:
-    """Return the variable as flyteidl's message; see `type_to_idl`."""
+    """Return the variable as flyteidl's message.
+
+    Raises:
+        CodecError: as `type_to_idl` does.
+    """
     message = interface_pb2.Variable(description=variable.description)
     fill_type(message.type, variable.type)
     return message
 
 
 def variable_from_idl(message: interface_pb2.Variable) -> Variable:
-    """Return the variable in flyteidl's message; see `type_from_idl`."""
+    """Return the variable in flyteidl's message.
+
+    Raises:
+        CodecError: as `type_from_idl` does.
+    """
     return Variable(type_from_idl(message.type), message.description)
 
 
 def spoken(message: types_pb2.LiteralType) -> str:
-    """Return the message's type as one would write it in Python, e.g. `list[int]`; never raises.
+    """Return the message's type as a person writes it in Python, e.g. `list[int]`. It never raises.
 
     Schemas and structured datasets have no Python spelling of their own: `dataset`.
     """
@@ -152,6 +188,7 @@ def spoken(message: types_pb2.LiteralType) -> str:
 
 def _fill(message: types_pb2.LiteralType, type: LiteralType) -> None:
     kind, value, metadata, annotation, tag, members = type
+    # SetInParent marks an empty message as present, so that an empty enum or union stays one.
     if kind == t.SIMPLE and value in _SIMPLE_NUMBERS:
         message.simple = _SIMPLE_NUMBERS[value]  # type: ignore[assignment]  # the enum's number
     elif kind == t.COLLECTION:
@@ -174,7 +211,7 @@ def _fill(message: types_pb2.LiteralType, type: LiteralType) -> None:
     elif kind == t.SCHEMA:
         _fill_schema(message.schema, value)
     else:
-        raise CodecError(f"Flyte has no type {kind!r} {value!r}.")
+        raise CodecError(f"Flyte has no type of the kind {kind!r} with the value {value!r}.")
     if metadata is not None:
         fill_struct(message.metadata, metadata)
     if annotation is not None:

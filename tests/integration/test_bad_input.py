@@ -414,7 +414,7 @@ def test_a_class_that_was_redefined_says_which_cells_to_run_again(notebook):
     notebook.run(users + "\nassert points(n=3) == 3")
     notebook.run(owner)
     said = notebook.fails("points(n=3)")
-    assert "Point was defined anew in between" in said
+    assert "Point was defined again since" in said
     assert "run the cells of the tasks that name it again" in said
     notebook.run(users + "\nassert points(n=3) == 3")
 

@@ -66,7 +66,7 @@ def test_a_hash_that_is_no_text_and_two_methods_are_refused(data):
         codec(Annotated[int, HashMethod(lambda value: value)]).encode(3, data)
     with pytest.raises(CodecError, match="2 hash methods"):
         codec(Annotated[int, HashMethod(digest), HashMethod(digest)])
-    with pytest.raises(UsageError, match="give a function"):
+    with pytest.raises(UsageError, match="needs a function"):
         HashMethod("sha256")
 
 
@@ -126,5 +126,5 @@ def test_an_annotation_goes_into_the_type_beside_what_is_there():
 def test_annotations_that_cannot_be_kept_are_refused(extras, message):
     with pytest.raises(CodecError, match=message):
         codec(Annotated[(int, *extras)])
-    with pytest.raises(UsageError, match="write a dict"):
+    with pytest.raises(UsageError, match="needs a dict"):
         FlyteAnnotation("unit")

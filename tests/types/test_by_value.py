@@ -78,7 +78,7 @@ def test_any_enum_and_any_text_with_a_registered_value_fits():
         (Colour, Paint.GREEN, r"none of the registered values\. Write 'red' or 'blue'"),
         (list[Colour], ["red", "green"], r"'green' is none.*at \$\[1\]"),
         (Row, Row("x"), r"Expected int, got str 'x'\. \(at \$\.n\)"),
-        (Row, Wider(1, 2), "has more, which is not registered"),
+        (Row, Wider(1, 2), "has more, which the registered type does not have"),
         (Row, {"tags": []}, "lacks n"),
         (Row, 3, "Expected dict, got int 3"),
         (dict[str, list[Row]], {"a": [Row(1), 3]}, r"\$\['a'\]\[1\]"),

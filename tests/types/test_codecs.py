@@ -119,9 +119,14 @@ def refusal(registry: Registry, python_type: Any, value: Any, data: Any = None) 
         ),
         (list[int], (1, 2), "Expected list[int], got tuple (1, 2).", "Write [1, 2]."),
         (Optional[int], "3", "Expected Optional[int], got str '3'.", "Write 3."),
-        (Colour, "green", "'green' is no tests.Colour.", "Write Colour.RED or Colour.BLUE."),
+        (
+            Colour,
+            "green",
+            "'green' is not a member of tests.Colour.",
+            "Write Colour.RED or Colour.BLUE.",
+        ),
         (typing.Literal["a", "b"], "c", "'c' is not one of the values.", "Write 'a' or 'b'."),
-        (dict, {"a": {1, 2}}, "set {1, 2} is no plain data.", "dict[str, Any]"),
+        (dict, {"a": {1, 2}}, "set {1, 2} is not plain data.", "dict[str, Any]"),
         (dict[str, int], {1: 2}, "The key 1 is not a str.", "Use str keys"),
         (Point, 3, "Expected tests.Point, got int 3.", ""),
     ],
@@ -226,15 +231,15 @@ def test_a_value_of_an_earlier_definition_is_told_as_such(registry):
         exec("import dataclasses\n@dataclasses.dataclass\nclass P:\n    x: int\n", namespace)
     old, new = (namespace["P"] for namespace in namespaces)
     assert refusal(registry, new, old(1)).hint == (
-        "P was defined anew in between: run the cells of the tasks that name it again, and make the"
-        " value anew."
+        "P was defined again since: run the cells of the tasks that name it again, and create the"
+        " value again."
     )
 
 
 def test_data_that_holds_itself_is_refused(registry):
     endless: dict[str, Any] = {}
     endless["again"] = endless
-    assert "holds itself" in refusal(registry, dict, endless).bare_message
+    assert "contains itself" in refusal(registry, dict, endless).bare_message
 
 
 def test_threads_that_read_one_dataclass_at_a_time_get_the_same_codec():
@@ -294,7 +299,7 @@ def test_files_may_be_named_by_uri_or_path(registry, data, tmp_path):
     assert codec.encode("s3://bucket/x", None).value[0] == "s3://bucket/x"
     assert codec.encode(FlyteFile("s3://bucket/x"), None).value[0] == "s3://bucket/x"
     assert FlyteFile(f"file://{tmp_path}/a%20b").path == f"{tmp_path}/a b"
-    with pytest.raises(CodecError, match="can only be read inside of a task"):
+    with pytest.raises(CodecError, match="can only be read inside a task"):
         FlyteFile("s3://bucket/x").download()
     error = refusal(registry, FlyteFile, str(tmp_path / "missing"), data)
     assert "There is no file at" in error.bare_message

@@ -53,7 +53,7 @@ MOMENT = datetime.datetime(2024, 1, 1, 5)
         (pd.DataFrame([[1]], columns=[DAY]), "the columns' names are of datetime.date"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "several columns are called 'a'"),
         (pd.DataFrame({"x": [1, 2]}, index=[1, "a"]), "the index holds int and str"),
-        (with_attrs(k=object()), "its attrs are no JSON"),
+        (with_attrs(k=object()), "its attrs are not JSON"),
     ],
 )
 def test_a_frame_that_parquet_would_change_is_refused_with_its_column(data, frame, said):

@@ -58,7 +58,7 @@ def test_a_class_derived_from_a_known_one_comes_back_as_itself(registry, data, p
     [
         (np.ndarray, np.ma.masked_array([1, 2], [0, 1]), "The array is masked"),
         (datetime.datetime, pd.Timestamp("2024-01-01T00:00:00.000000001"), "has nanoseconds"),
-        (datetime.datetime, pd.NaT, "is no moment"),
+        (datetime.datetime, pd.NaT, "is not a time"),
     ],
 )
 def test_what_would_be_lost_is_refused_with_advice(registry, data, python_type, value, said):

@@ -269,7 +269,7 @@ def test_a_struct_that_json_cannot_hold_is_refused_with_its_path():
     assert caught.value.path == "$.a[1]"
     with pytest.raises(CodecError, match="text"):
         literal_to_bytes(Literal(v.GENERIC, {"a": 1, 2: 3}))
-    with pytest.raises(CodecError, match="double"):
+    with pytest.raises(CodecError, match="64-bit float"):
         literal_to_bytes(Literal(v.GENERIC, {"a": 10**400}))
 
 
