@@ -1,7 +1,7 @@
-"""Metadata of calls that only the local backend and our own client know; others ignore it."""
+"""Keys of gRPC call metadata that only our client and the local backend use. Others ignore them."""
 
 ERROR_BYTES_KEY = "flyte-nb-error-bytes"
-"""Sent with a call: how many bytes of an error's text and details the client takes, in digits."""
+"""Sent with a call: the most bytes of an error's text and details that the client accepts, in digits."""
 
 NOTICE_KEY = "flyte-nb-notice"
-"""Sent with the answer of a call that was carried out: what its caller should know all the same."""
+"""Sent with the answer of a call that succeeded: a warning for the caller."""

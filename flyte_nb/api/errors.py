@@ -11,11 +11,11 @@
     ├── RegistrationFailed  some entities were not registered; problems says which and why
     ├── ExecutionFailed     an execution that ended in anything but SUCCEEDED
     ├── TaskFailed          one attempt's failure, as error.pb has it
-    ├── RecoverableError    raised by user code: please try this attempt again
-    └── IgnoreOutputs       raised by user code: this attempt's outputs are somebody else's to write
+    ├── RecoverableError    raised by user code: the attempt should be tried again
+    └── IgnoreOutputs       raised by user code: another process writes the outputs
     UsageError (RuntimeError)   the library was called wrongly
 
-A message says what is wrong, where, and what to do. Fields carry the parts; nobody parses text.
+A message names what is wrong, where, and what to do. Fields carry the parts, so that no code parses text.
 """
 
 from collections.abc import Sequence
@@ -38,17 +38,22 @@ class ErrorInfo(NamedTuple):
     """E.g. `USER:ValueError`, `SYSTEM:BundleChecksumMismatch`."""
     message: str
     origin: str = UNKNOWN
-    """`USER`, `SYSTEM` or `UNKNOWN`: who has to mend it."""
+    """`USER`, `SYSTEM` or `UNKNOWN`: who has to fix it."""
     recoverable: bool = False
     """Whether another attempt may help."""
 
 
 _SHOWN_CHARACTERS = 4000
-"""How much of an error's text is shown to a person at once."""
+"""Characters of an error's text that are shown to a person at once."""
 
 
 def shortened(text: str, most: int = _SHOWN_CHARACTERS) -> str:
-    """Return the text, or its beginning and its end with a word on what was left out between them."""
+    """Return the text, or its beginning and end with a note of how many characters were left out.
+
+    Args:
+        text: any text.
+        most: characters of it that are kept.
+    """
     if len(text) <= most:
         return text
     half = most // 2
@@ -59,10 +64,11 @@ def shortened(text: str, most: int = _SHOWN_CHARACTERS) -> str:
 
 
 class FlyteNbError(Exception):
-    """Base of all our errors. `hint`, when there is one, says what to do and ends the message."""
+    """Base of all our errors. `hint` is what to do; it ends the message, and is empty where nothing helps."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        message = plain(message)  # parts of it are of others, and it ends on a terminal
+        # Messages quote names and texts of others, whose control characters must not reach a terminal.
+        message = plain(message)
         super().__init__(f"{message} {hint}" if hint else message)
         self.message = message
         self.hint = hint
@@ -75,7 +81,7 @@ class _WithProblems(FlyteNbError):
         self.problems = unique(problems)
         super().__init__(f"{message}\n{as_text(self.problems)}")
         self.is_shown = False
-        """Whether what is displayed beside the error lists the problems."""
+        """Whether the problems are displayed beside the error, so that its text need not list them."""
 
 
 class CompileFailed(_WithProblems):
@@ -95,7 +101,7 @@ class CodecError(FlyteNbError):
         self.path = path
 
     def below(self, step: str) -> "CodecError":
-        """The same error seen from one container further out; `step` is `.name` or `[2]`."""
+        """Return the same error seen from one container further out; `step` is `.name` or `[2]`."""
         return type(self)(self.bare_message, path="$" + step + self.path[1:], hint=self.hint)
 
 
@@ -108,15 +114,15 @@ class BundleError(FlyteNbError):
 
 
 class ChecksumMismatch(BundleError):
-    """A stored member is not what its index says. Nothing of it was used."""
+    """A stored member has another digest than its index says. Nothing of it was used."""
 
     def __init__(self, member: str, *, expected: str, actual: str, uri: str = "") -> None:
         super().__init__(
             f"The bundle member {member!r}{f' at {uri}' if uri else ''} has sha256 {actual},"
             f" the index says {expected}.",
             code="SYSTEM:BundleChecksumMismatch",
-            hint="Register again with --restage to stage it anew; what is stored there was changed or cut"
-            " short.",
+            hint="Register with --restage to store it again; the stored object was changed or is"
+            " incomplete.",
         )
         self.member = member
         self.expected = expected
@@ -126,7 +132,7 @@ class ChecksumMismatch(BundleError):
 class StorageError(FlyteNbError):
     """A store cannot be reached, read or written.
 
-    `transient` says whether trying again may help, `missing` that it has no such object.
+    `transient` is true when trying again may help, `missing` when the store has no such object.
     """
 
     def __init__(
@@ -157,9 +163,9 @@ class RemoteError(FlyteNbError):
 
 
 class ExecutionFailed(FlyteNbError):
-    """An execution ended in anything but SUCCEEDED. `info` is its error, `node_id` where it began.
+    """An execution ended in anything but SUCCEEDED.
 
-    The message is shortened for display; `info.message` has as much as the platform keeps.
+    `info` is its error, `node_id` the node that failed first. The message is shortened for display; `info.message` has as much as the platform keeps.
     """
 
     def __init__(self, message: str, *, info: ErrorInfo, node_id: str = "", name: str = "") -> None:
@@ -170,7 +176,7 @@ class ExecutionFailed(FlyteNbError):
 
 
 class TaskFailed(FlyteNbError):
-    """One attempt failed; `info` is what `error.pb` says."""
+    """One attempt failed; `info` is the content of `error.pb`."""
 
     def __init__(self, info: ErrorInfo) -> None:
         super().__init__(info.message)
@@ -185,10 +191,10 @@ class RecoverableError(FlyteNbError):
 
 
 class IgnoreOutputs(FlyteNbError):
-    """Raise this in a task that shall end well and leave no outputs.
+    """Raise this in a task to end it successfully without outputs.
 
-    So do all but one of several processes that work on one result; the platform takes what the one
-    writes.
+    Where several processes work on one result, all but one raise it, and the platform uses the outputs that
+    the one writes.
     """
 
     def __init__(self, *args: Any) -> None:

@@ -1,4 +1,4 @@
-"""Names of things: entities, executions, and the scope in which an entity gets its full name."""
+"""Names of entities and executions, and the scope in which an entity gets its full name."""
 
 from typing import NamedTuple
 
@@ -12,8 +12,8 @@ MAIN_MODULE = "__main__"
 class Identifier(NamedTuple):
     """One registered entity (flyteidl/core/identifier.proto `Identifier`).
 
-    `project`, `domain` and `version` may be empty while nobody has decided them yet; a client fills
-    them before anything is sent.
+    `project`, `domain` and `version` may be empty until a client fills them, which it does before it sends
+    anything.
     """
 
     resource_type: str
@@ -39,7 +39,7 @@ class ExecutionId(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """Where entities are named: the project, the domain, and what stands for `__main__`."""
+    """Where entities get their names: the project, the domain, and the name that replaces `__main__`."""
 
     project: str = "flytesnacks"
     domain: str = "development"
@@ -47,5 +47,5 @@ class Scope(NamedTuple):
     """The notebook's name; entities of `__main__` are called `<main_module>.<function>`."""
 
     def full_name(self, module: str, name: str) -> str:
-        """The entity's registered name, `<module>.<name>`, with the notebook's name for `__main__`."""
+        """Return the entity's registered name: `<module>.<name>`, with the notebook's name for `__main__`."""
         return f"{self.main_module if module == MAIN_MODULE else module}.{name}"

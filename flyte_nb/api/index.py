@@ -1,7 +1,8 @@
-"""The index of a staged bundle: what it has, where it lies, and what its bytes must hash to.
+"""The index of a staged bundle: its members, where they are stored, and their digests.
 
-Canonical JSON: keys sorted, no spaces, UTF-8, entries sorted by name; so equal indexes have equal
-bytes, and the digest of those bytes is part of the index's own file name (`index_name`).
+It is canonical JSON: keys sorted, no spaces, UTF-8, entries sorted by name. So equal indexes have equal
+bytes. The digest of those bytes is part of the index's own file name (`index_name`), which the task's
+template pins: what was registered is what runs.
 """
 
 import hashlib
@@ -22,14 +23,14 @@ MODULE = "module"  # zip of a local module, or of a part of a large package
 _KINDS = frozenset({RING, TASK, BUFFER, MODULE, LOCK})
 _HEX = frozenset("0123456789abcdef")
 _LARGEST = 1 << 62
-"""No store has an object of so many bytes."""
-_SHOWN = 200  # characters of what is wrong
+"""Bytes; a larger size is refused as damage, because no store has such objects."""
+_SHOWN = 200  # characters of a wrong value that a message quotes
 _DAMAGE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
-"""What reading a document raises that is no index."""
+"""What reading JSON that is not an index can raise."""
 
 
 class IndexEntry(NamedTuple):
-    """One member. `uri` is where it lies; members are content-addressed."""
+    """One member, stored at `uri`. Members are content-addressed."""
 
     name: str
     uri: str
@@ -48,8 +49,8 @@ class TaskEntry(NamedTuple):
     buffers: "tuple[str, ...]" = ()
     modules: "tuple[str, ...]" = ()
     fingerprint: str = ""
-    """Of a task that runs inside of a dynamic one: whether its code changed. Such a task has no
-    template of its own that would say so."""
+    """For a task that runs inside a dynamic one: it changes when the code does. Such a task has no template
+    of its own that could hold it. Empty for every other task."""
     lock: str = ""
     """Name of the entry with its locked requirements; empty when it has none."""
 
@@ -57,8 +58,8 @@ class TaskEntry(NamedTuple):
 class Index(NamedTuple):
     """The table of contents of one bundle.
 
-    It has the task that was registered, and for a dynamic task the tasks that its body can call too:
-    `flyte-nb execute --task <name of an inner task>` runs those from the same index.
+    It has the registered task. For a dynamic task it also has the tasks that its body can call, which
+    `flyte-nb execute --task <name of an inner task>` runs from the same index.
     """
 
     sdk_version: str
@@ -68,16 +69,24 @@ class Index(NamedTuple):
     entries: "tuple[IndexEntry, ...]"
     tasks: "dict[str, TaskEntry]"
     requirements: "tuple[str, ...]" = ()
-    """Installed packages that the tasks' code imports, pinned as they were where it was packed (PEP 508:
-    `numpy==1.26.4`, `mine @ git+https://…@<commit>`), sorted. They say what the code was written with;
-    by themselves they make nobody install anything. What they depend on in turn is not in them."""
+    """Installed packages that the tasks' code imports, with the versions of the machine that packed it
+    (PEP 508: `numpy==1.26.4`, `mine @ git+https://…@<commit>`), sorted. They record what the code was
+    written with, without their own dependencies. Nothing is installed because of them."""
     format: int = FORMAT
     launch_plans: "tuple[Identifier, ...]" = ()
-    """Of a dynamic task: the launch plans that its body can start, as they were registered with it. Empty
-    project and domain are those of the task."""
+    """The launch plans that a dynamic task's body can start, as they were registered with it. An empty
+    project or domain means that of the task."""
 
     def entry(self, name: str, kind: str = "") -> IndexEntry:
-        """The member of that name (and kind); `BundleError` when the index has none."""
+        """Return the member of that name.
+
+        Args:
+            name: the member's name.
+            kind: its kind; empty for any.
+
+        Raises:
+            BundleError: when the index has no such member.
+        """
         for entry in self.entries:
             if entry.name == name and kind in ("", entry.kind):
                 return entry
@@ -90,7 +99,7 @@ class Index(NamedTuple):
 
 
 def dumps(index: Index) -> bytes:
-    """The index as canonical JSON. Inverse of `loads`."""
+    """Return the index as canonical JSON. It is the inverse of `loads`."""
     document = {
         "format": index.format,
         "protocol": index.protocol,
@@ -100,23 +109,24 @@ def dumps(index: Index) -> bytes:
         "entries": [entry._asdict() for entry in sorted(index.entries)],
         "tasks": {name: _task_document(task) for name, task in index.tasks.items()},
     }
-    if index.launch_plans:  # `resource_type` is left out: it is always the same
+    if index.launch_plans:  # without `resource_type`, which is the same for all
         document["launch_plans"] = sorted([*id[1:]] for id in index.launch_plans)
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.encode("utf-8")
 
 
 def loads(data: bytes) -> Index:
-    """The index in `data`.
+    """Return the index in `data`.
 
     Raises:
-        BundleError: when it is not an index of a format this release knows, or not well formed.
+        BundleError: when its format is not the one of this release, or it is damaged. Bytes of any kind
+            may come from a store, and none of them raises anything else.
     """
     try:
         document = json.loads(data)
         if document["format"] != FORMAT:
             raise BundleError(
-                f"The bundle's index has format {document['format']}, this release reads {FORMAT}.",
+                f"The bundle's index has the format {document['format']}; this release reads {FORMAT}.",
                 code="SYSTEM:BundleFormat",
                 hint="Upgrade flyte-nb where the task runs, or register again with this release.",
             )
@@ -149,17 +159,17 @@ def loads(data: bytes) -> Index:
 
 
 def digest(data: bytes) -> str:
-    """The sha256 of `data`, lower-case hex."""
+    """Return the sha256 of `data` as lower-case hex."""
     return hashlib.sha256(data).hexdigest()
 
 
 def index_name(data: bytes) -> str:
-    """The file name of the index with these bytes: `index-<sha256>.json`."""
+    """Return the file name of the index with these bytes: `index-<sha256>.json`."""
     return f"index-{digest(data)}.json"
 
 
 def digest_in_name(uri: str) -> str:
-    """The sha256 that an index's location pins, or `""` when its name has none."""
+    """Return the sha256 in the file name of an index's URI, or an empty text when the name has none."""
     name = uri.rpartition("/")[2]
     pinned = name[len("index-") : -len(".json")]
     if name.startswith("index-") and name.endswith(".json") and _is_sha256(pinned):
@@ -180,8 +190,14 @@ def _task_document(task: TaskEntry) -> "dict[str, Any]":
     return document
 
 
-def _launch_plan(project: Any, domain: Any, name: Any, version: Any) -> Identifier:
-    return Identifier(LAUNCH_PLAN, _text(project), _text(domain), _text(name), _text(version))
+def _launch_plan(project: object, domain: object, name: object, version: object) -> Identifier:
+    return Identifier(
+        resource_type=LAUNCH_PLAN,
+        project=_text(project),
+        domain=_text(domain),
+        name=_text(name),
+        version=_text(version),
+    )
 
 
 def _entry(document: "dict[str, Any]") -> IndexEntry:
@@ -201,24 +217,24 @@ def _entry(document: "dict[str, Any]") -> IndexEntry:
     return entry
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected text, got {value!r}"[:_SHOWN])
-    value.encode()  # half of a surrogate pair can neither be written nor shown
+    value.encode()  # raises for a lone surrogate, which can be neither written nor shown
     return value
 
 
-def _texts(value: Any) -> "tuple[str, ...]":
+def _texts(value: object) -> "tuple[str, ...]":
     return tuple(_text(item) for item in _list(value))
 
 
-def _list(value: Any) -> "list[Any]":
+def _list(value: object) -> "list[Any]":
     if not isinstance(value, list):
         raise TypeError(f"expected a list, got {value!r}"[:_SHOWN])
     return value
 
 
-def _whole(value: Any) -> int:
+def _whole(value: object) -> int:
     if type(value) is not int:
         raise TypeError(f"expected a whole number, got {value!r}"[:_SHOWN])
     return value

@@ -1,4 +1,4 @@
-"""Flyte's types as plain values (flyteidl/core/types.proto)."""
+"""Flyte's types as plain values (flyteidl/core/types.proto). `wire/types.py` translates them."""
 
 from typing import Any, NamedTuple
 
@@ -29,21 +29,21 @@ MULTIPART = "multipart"
 
 
 class BlobType(NamedTuple):
-    """A file (`single`) or a folder (`multipart`) of one format; empty format fits any."""
+    """A file (`single`) or a folder (`multipart`) of one format; an empty format fits any."""
 
     format: str = ""
     dimensionality: str = SINGLE
 
 
 class StructuredDatasetType(NamedTuple):
-    """Columns by name in order, and the storage format (`parquet`; empty fits any)."""
+    """The columns in order as names and types, and the storage format (`parquet`; empty fits any)."""
 
     columns: "tuple[tuple[str, LiteralType], ...]" = ()
     format: str = ""
     external_schema_type: str = ""
-    """`arrow` when the next field is filled."""
+    """`arrow` where `external_schema` is set."""
     external_schema: str = ""
-    """A schema of another library, as its text."""
+    """The text of another library's schema."""
 
 
 class LiteralType(NamedTuple):
@@ -61,18 +61,18 @@ class LiteralType(NamedTuple):
     """Free JSON; a JSON schema for dataclasses."""
     annotation: "dict[str, Any] | None" = None
     tag: str = ""
-    """`structure.tag`: which transformer made it; in a union, which variant it is."""
+    """`structure.tag`: the transformer that made the type. In a union it identifies the variant."""
     dataclass_type: "dict[str, LiteralType] | None" = None
     """`structure.dataclass_type`: the fields of a dataclass."""
 
 
 def simple(name: str) -> LiteralType:
-    """The simple type of that name, e.g. `simple(INTEGER)`."""
+    """Return the simple type of that name, e.g. `simple(INTEGER)`."""
     return LiteralType(SIMPLE, name)
 
 
 def describe(type: LiteralType) -> str:
-    """The type as a person would write it in Python, e.g. `list[int]`; for messages and graphs."""
+    """Return the type as a person writes it in Python, e.g. `list[int]`, for messages and graphs."""
     if type.kind == SIMPLE:
         return _SPOKEN.get(type.value, str(type.value))
     if type.kind == COLLECTION:

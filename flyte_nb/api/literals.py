@@ -1,12 +1,14 @@
-"""Flyte's values as plain data: one flat pair a scalar, one column a homogeneous list.
+"""Flyte's values as plain data (flyteidl/core/literals.proto).
 
-A `Literal` is `(kind, value)`. On the pipe it is the same pair as JSON (see `to_plain`). The host's
-`wire` room is the only place that turns it into flyteidl/core/literals.proto and back.
+A `Literal` is a flat pair `(kind, value)`. A list of scalars of one kind is a single pair too, a *column*,
+so that no element costs an object. On the pipe a literal is the same pair as JSON (see `to_plain`). Only
+the host's room `wire` translates it to flyteidl's messages and back.
 """
 
 import base64
 from typing import Any, NamedTuple
 
+from flyte_nb.api import literal_types
 from flyte_nb.api.literal_types import BlobType, LiteralType, StructuredDatasetType
 
 INTEGER = "integer"  # int, 64 bit
@@ -16,8 +18,8 @@ BOOLEAN = "boolean"  # bool
 DATETIME = "datetime"  # int: microseconds since 1970-01-01T00:00:00Z
 DURATION = "duration"  # int: microseconds
 NONE = "none_type"  # None
-STRUCT = "struct"  # JSON-like data with string keys; the host packs it as Binary{tag "msgpack"}
-GENERIC = "generic"  # JSON-like dict; google.protobuf.Struct
+STRUCT = "struct"  # JSON data with text keys; on the wire Binary{tag "msgpack"}, packed by the host
+GENERIC = "generic"  # JSON dict; on the wire google.protobuf.Struct
 BINARY = "binary"  # (bytes, tag)
 BLOB = "blob"  # (uri, BlobType)
 STRUCTURED_DATASET = "structured_dataset"  # (uri, StructuredDatasetType)
@@ -28,23 +30,26 @@ MAP = "map"  # dict[str, Literal]
 ERROR = "error"  # (message, failed_node_id)
 
 SCALAR_KINDS = frozenset({INTEGER, FLOAT, STRING, BOOLEAN, DATETIME, DURATION})
-"""Kinds that may stand in a `COLUMN`."""
+"""Kinds whose values can be in a `COLUMN`."""
 
 
 class Literal(NamedTuple):
-    """One value; the module's constants say what `value` holds for each `kind`."""
+    """One value. The comments beside the module's constants define what `value` holds for each `kind`."""
 
     kind: str
     value: Any
     hash: str = ""
-    """Replaces the value in the cache key when set (`Literal.hash`)."""
+    """Replaces the value in cache keys, unless empty (`Literal.hash` of flyteidl)."""
 
 
 NOTHING = Literal(NONE, None)
 
 
 def to_plain(literal: Literal) -> "list[Any]":
-    """The literal as JSON data, `[kind, value]` or `[kind, value, hash]`. Inverse of `from_plain`."""
+    """Return the literal as JSON data: `[kind, value]`, or `[kind, value, hash]`.
+
+    It is the inverse of `from_plain`. Scalars, columns and structs are JSON already and are not copied.
+    """
     kind, value, digest = literal
     if kind == COLLECTION:
         value = [to_plain(item) for item in value]
@@ -60,7 +65,7 @@ def to_plain(literal: Literal) -> "list[Any]":
 
 
 def from_plain(plain: "list[Any]") -> Literal:
-    """The literal that `to_plain` wrote."""
+    """Return the literal that `to_plain` converted."""
     kind, value = plain[0], plain[1]
     if kind == COLLECTION:
         value = [from_plain(item) for item in value]
@@ -80,13 +85,13 @@ def from_plain(plain: "list[Any]") -> Literal:
 
 
 def type_to_plain(type: LiteralType) -> "list[Any]":
-    """The type as JSON data. Inverse of `type_from_plain`."""
+    """Return the type as JSON data. It is the inverse of `type_from_plain`."""
     kind, value, metadata, annotation, tag, fields = type
     if isinstance(value, LiteralType):
         value = type_to_plain(value)
     elif isinstance(value, StructuredDatasetType):
         value = _dataset_to_plain(value)
-    elif kind == "union_type":
+    elif kind == literal_types.UNION:
         value = [type_to_plain(variant) for variant in value]
     plain_fields = None
     if fields is not None:
@@ -95,27 +100,35 @@ def type_to_plain(type: LiteralType) -> "list[Any]":
 
 
 def type_from_plain(plain: "list[Any]") -> LiteralType:
-    """The type that `type_to_plain` wrote."""
+    """Return the type that `type_to_plain` converted."""
     kind, value, metadata, annotation, tag, fields = plain
-    if kind in ("collection_type", "map_value_type"):
+    if kind in (literal_types.COLLECTION, literal_types.MAP):
         value = type_from_plain(value)
-    elif kind == "blob":
+    elif kind == literal_types.BLOB:
         value = BlobType(*value)
-    elif kind in ("structured_dataset_type", "schema"):
+    elif kind in (literal_types.STRUCTURED_DATASET, literal_types.SCHEMA):
         value = _dataset_from_plain(value)
-    elif kind == "union_type":
+    elif kind == literal_types.UNION:
         value = tuple(type_from_plain(variant) for variant in value)
-    elif kind == "enum_type":
+    elif kind == literal_types.ENUM:
         value = tuple(value)
     if fields is not None:
         fields = {name: type_from_plain(field) for name, field in fields.items()}
-    return LiteralType(kind, value, metadata, annotation, tag, fields)
+    return LiteralType(
+        kind=kind,
+        value=value,
+        metadata=metadata,
+        annotation=annotation,
+        tag=tag,
+        dataclass_type=fields,
+    )
 
 
 def _dataset_to_plain(dataset: StructuredDatasetType) -> "list[Any]":
     plain = [[[name, type_to_plain(type)] for name, type in dataset.columns], dataset.format]
     outside = [dataset.external_schema_type, dataset.external_schema]
-    return [*plain, *outside] if any(outside) else plain  # older releases read two items only
+    # Older releases read two items only, so the schema is sent where there is one.
+    return [*plain, *outside] if any(outside) else plain
 
 
 def _dataset_from_plain(plain: "list[Any]") -> StructuredDatasetType:

@@ -1,4 +1,4 @@
-"""Names of nodes: those that the compiler adds to every workflow, and those that a run makes up."""
+"""Names and kinds of nodes: the nodes that the compiler adds, and the ids that a run composes."""
 
 START_NODE = "start-node"
 """Its outputs are the workflow's inputs."""
@@ -24,7 +24,7 @@ _MAX_NODE_ID = 20
 
 
 def fnv32a(text: str) -> int:
-    """The 32-bit FNV-1a hash of the UTF-8 bytes (draft-eastlake-fnv)."""
+    """Return the 32-bit FNV-1a hash of the UTF-8 bytes (draft-eastlake-fnv)."""
     value = 0x811C9DC5
     for byte in text.encode("utf-8"):
         value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
@@ -32,7 +32,7 @@ def fnv32a(text: str) -> int:
 
 
 def fixed_length_id(text: str, max_length: int) -> str:
-    """`text` when it is short enough, else `f` and the hash of it in base 32 (8 characters).
+    """Return `text` when it is short enough, else `f` and its hash in base 32 (8 characters).
 
     Source: flyteplugins/go/tasks/pluginmachinery/encoding/encoder.go at v1.16.8.
     """
@@ -43,7 +43,9 @@ def fixed_length_id(text: str, max_length: int) -> str:
 
 
 def unique_node_id(parent_id: str, parent_attempt: int, node_id: str) -> str:
-    """The id of a node in its execution: `n0`, below a parent `n1-0-n0`; hashed above 20 characters.
+    """Return the id of a node in its execution: `n0`, or `n1-0-n0` below a parent.
+
+    An id of more than 20 characters is hashed.
 
     Source: flytepropeller/pkg/controller/nodes/common/utils.go at v1.16.8.
     """
@@ -54,19 +56,19 @@ def unique_node_id(parent_id: str, parent_attempt: int, node_id: str) -> str:
 def further_node_id(parent_id: str, parent_attempt: int, node_id: str, number: int) -> str:
     """Return another id for a node whose `unique_node_id` another node has; `number` counts from 1.
 
-    A name of the author's can look like an id that is made up, and hashes of 32 bits are equal by
-    chance for two of some ten thousand nodes.
+    Ids collide when an author's name looks like a composed id, and when two hashes of 32 bits are equal by
+    chance, which is likely among some ten thousand nodes.
     """
     joined = f"{parent_id}-{parent_attempt}-{node_id}#{number}"
     return fixed_length_id(joined.rjust(_MAX_NODE_ID + 1), _MAX_NODE_ID)
 
 
 MAX_NODE_ID = 200
-"""Characters of a node's id in a template: it is the name of a folder, and most disks allow 255 bytes."""
+"""Most characters of a node's id in a template: it names a folder, and most disks allow 255 bytes."""
 
 
 def is_node_id(text: str) -> bool:
-    """Return whether a node may have this id: letters, digits, `-` and `_`, the first of them no sign.
+    """Return whether a node may have this id: letters, digits, `-` and `_`, beginning with a letter or digit.
 
     It becomes a part of the paths below which the node's values are stored.
     """

@@ -1,7 +1,6 @@
-"""Phases of executions, nodes and attempts (flyteidl/core/execution.proto), and which of them are ends.
+"""Phases of executions, nodes and attempts (flyteidl/core/execution.proto), and which of them are final.
 
-Workflows, nodes and attempts each use some of these names. The names, not flyteidl's numbers, are used
-everywhere but on the wire.
+Executions, nodes and attempts each use some of these names. flyteidl's numbers are used on the wire only.
 """
 
 UNDEFINED = "UNDEFINED"
@@ -19,13 +18,13 @@ TIMED_OUT = "TIMED_OUT"
 RECOVERED = "RECOVERED"
 
 ENDED_EXECUTION = frozenset({SUCCEEDED, FAILED, ABORTED, TIMED_OUT})
-"""An execution in one of these changes no more (flyteadmin/pkg/common/executions.go at v1.16.8)."""
+"""An execution in one of these does not change any more (flyteadmin/pkg/common/executions.go at v1.16.8)."""
 
 ENDED_NODE = frozenset({SUCCEEDED, FAILED, ABORTED, SKIPPED, TIMED_OUT, RECOVERED})
-"""A node execution in one of these changes no more."""
+"""A node execution in one of these does not change any more."""
 
 ENDED_ATTEMPT = frozenset({SUCCEEDED, FAILED, ABORTED})
-"""A task execution in one of these changes no more."""
+"""A task execution in one of these does not change any more."""
 
 ENDED = ENDED_EXECUTION | ENDED_NODE | ENDED_ATTEMPT
-"""For code that shows executions, nodes and attempts alike."""
+"""The final phases of all three, for code that shows them alike."""

@@ -1,8 +1,8 @@
-"""Specs as JSON data, for the pipe between worker and host.
+"""Convert specs to JSON data and back, for the pipe between worker and host.
 
-A value class is an object of its name and its fields, so that what is read is what was written:
-`{"TaskNode": [{"Identifier": ["task", "p", "d", "nb.f", "v"]}, null]}`. Fields are only ever appended;
-one that is missing has its default.
+An object of a value class becomes a JSON object of its class's name and its fields:
+`{"TaskNode": [{"Identifier": ["task", "p", "d", "nb.f", "v"]}, null]}`. The ring of a bundle and the host
+may be of different releases. So fields are only ever appended, and a missing one gets its default.
 """
 
 from typing import Any
@@ -41,10 +41,13 @@ _LITERAL, _TYPE, _DICT, _LIST = "literal", "type", "dict", "list"
 
 
 def spec_to_plain(value: Any) -> Any:
-    """The value as JSON data: a class of `api.specs`, or what their fields hold.
+    """Return the value as JSON data.
+
+    Args:
+        value: an object of a class of `api.specs`, or what their fields hold.
 
     Raises:
-        TypeError: when it is, or holds, something else.
+        TypeError: when it is, or contains, something else.
     """
     kind = type(value)
     if value is None or kind in (str, int, float, bool):
@@ -61,14 +64,14 @@ def spec_to_plain(value: Any) -> Any:
         return [spec_to_plain(item) for item in value]
     if _CLASSES.get(kind.__name__) is kind:
         return {kind.__name__: [spec_to_plain(item) for item in value]}
-    raise TypeError(f"{kind.__name__} is no spec")
+    raise TypeError(f"{kind.__name__} is not a spec")
 
 
 def spec_from_plain(plain: Any) -> Any:
-    """The value that `spec_to_plain` wrote.
+    """Return the value that `spec_to_plain` converted.
 
     Raises:
-        TypeError, ValueError, KeyError, IndexError, AttributeError: when it wrote something else.
+        TypeError, ValueError, KeyError, IndexError, AttributeError: when `plain` is anything else.
     """
     if isinstance(plain, list):
         return tuple(spec_from_plain(item) for item in plain)

@@ -1,4 +1,8 @@
-"""The ports at which siblings meet. Each has a conformance suite in `flyte_nb.testing`."""
+"""The ports through which rooms on one floor meet.
+
+A room that needs a service names the port; `session.py` passes an implementation. The conformance suites
+in `flyte_nb.testing` hold implementations to what the docstrings here promise.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
@@ -6,93 +10,102 @@ from typing import Any, NamedTuple, Protocol
 from flyte_nb.api.specs import Location
 
 GRACE_S = 24 * 3600.0
-"""Nobody who cleans up a staging area removes what was written (or used) within this time; and who uses
-again what lies there for half of it makes it young. So what a registration found there stays until its
-index names it."""
+"""Seconds for which an object of a staging area is safe from garbage collection after its `modified_s`.
+
+Collecting removes older objects only. Staging touches an object that it uses again and that is older than
+half of this time. So an object that a registration found stays until the registration's index names it."""
 
 
 class DataAccess(Protocol):
-    """How the types room moves files: in a task over the pipe, in a kernel straight to a store."""
+    """Moves the files of values: over the pipe in a task, directly to a store in a kernel."""
 
     def download(self, uri: str) -> str:
-        """A local path with the content of `uri` (a folder for a multipart blob)."""
+        """Return a local path with the content of `uri` (a folder for a multipart blob).
+
+        Raises:
+            StorageError: when it cannot be read.
+        """
         ...
 
     def upload(self, path: str, *, name: str = "") -> str:
-        """Store the file or folder at `path`, return its URI. `name` is a hint for its last part."""
+        """Store the file or folder at `path` and return its URI. `name` is a hint for the URI's last part.
+
+        Raises:
+            StorageError: when it cannot be stored.
+        """
         ...
 
     def scratch(self, suffix: str = "") -> str:
-        """A fresh local path to write to; it lies in the attempt's working folder."""
+        """Return a new local path to write to, in the attempt's working folder; nothing is there yet."""
         ...
 
 
 class ModuleAccess(Protocol):
-    """What a `DataAccess` may have besides: the author's own modules, which pickled values need."""
+    """What a `DataAccess` may offer besides: the author's own modules, which pickled values need."""
 
     def own_modules(self, tops: "Iterable[str]") -> "Mapping[str, bytes]":
-        """Files by path of those top-level modules that are the author's own, and of what they import."""
+        """Return the files, by path, of the author's own modules among `tops` and of what they import."""
         ...
 
     def adopt_modules(self, folder: str) -> None:
-        """Make the modules in a local folder importable, after all others."""
+        """Make the modules in a local folder importable, with all others before them."""
         ...
 
 
 class Stat(NamedTuple):
-    """What a store knows of an object without reading it."""
+    """The properties of an object that a store knows without reading it."""
 
     size: int
     """Bytes."""
     md5: str = ""
-    """Lower-case hex; empty where the store does not know it. A hint: it may be of encrypted bytes."""
+    """Lower-case hex; empty where the store does not know it. A hint: it can be that of encrypted bytes."""
     stamp: str = ""
-    """Changes whenever the content does; empty where the store has no such thing."""
+    """A text that changes whenever the content does, e.g. an ETag; empty where the store has none."""
     modified_s: "float | None" = None
-    """When it was written, in seconds since 1970; `None` where the store does not know."""
+    """The time of the last write or touch in seconds since 1970; `None` where the store does not know it."""
 
 
 class AttemptFiles(Protocol):
-    """What an attempt keeps beside its outputs: checkpoints for the next one, and its report."""
+    """Stores what an attempt keeps beside its outputs: checkpoints for the next attempt, and its report."""
 
     def save_checkpoint(self, path: str, name: str) -> None:
-        """Keep the local file as `name`; without a name, the content of the local folder."""
+        """Keep the local file as `name`; with an empty name, the content of the local folder."""
         ...
 
     def restore_checkpoint(self) -> str:
-        """A local folder with what the previous attempt kept; empty when there is nothing."""
+        """Return a local folder with what the previous attempt kept; an empty text when it kept nothing."""
         ...
 
     def publish_deck(self, html: str) -> None:
-        """Show the report as it is now."""
+        """Store the report's HTML as it is now, so that people can see it."""
         ...
 
 
 class BlobStore(Protocol):
-    """Bytes by URI. Writes are atomic: a reader sees all of an object or none of it.
+    """Reads and writes objects by URI. Writes are atomic: a reader sees all of an object or none of it.
 
-    Errors are `StorageError`; `transient` says whether trying again may help, `missing` that there is
-    no such object.
+    Every method raises `StorageError` when the store refuses or cannot be reached. `transient` is true when
+    trying again may help, `missing` when there is no such object.
     """
 
     def read(self, uri: str) -> bytes:
-        """The whole object."""
+        """Return the whole object."""
         ...
 
     def write(self, uri: str, data: "bytes | memoryview") -> None:
-        """Store `data` at `uri`, replacing what is there."""
+        """Store `data` at `uri`, in place of an existing object."""
         ...
 
     def read_part(self, uri: str, offset: int, length: int) -> bytes:
-        """At most `length` bytes from `offset` on; fewer, or none, where the object ends."""
+        """Return `length` bytes from `offset` on; fewer, or none, where the object ends before."""
         ...
 
     def size(self, uri: str) -> "int | None":
-        """The object's size in bytes, or `None` when there is none."""
+        """Return the object's size in bytes, or `None` when there is no object."""
         ...
 
     def stat(self, uri: str) -> "Stat | None":
-        """What is known of the object without reading it, or `None` when there is none."""
+        """Return what is known of the object without reading it, or `None` when there is no object."""
         ...
 
     def get(self, uri: str, path: str) -> None:
@@ -104,47 +117,53 @@ class BlobStore(Protocol):
         ...
 
     def list(self, uri: str) -> "list[str]":
-        """URIs of the objects below `uri`, sorted."""
+        """Return the URIs of the objects below `uri`, sorted."""
         ...
 
     def delete(self, uri: str) -> None:
-        """Remove the object; nothing happens when there is none."""
+        """Remove the object; do nothing when there is none."""
         ...
 
     def touch(self, uri: str) -> bool:
-        """Make the object's `modified_s` the present, without sending its bytes again; whether it is.
+        """Set the object's `modified_s` to now without sending its bytes again; return whether it was set.
 
-        `False` where the store has no such thing or refuses it, and when there is no such object: then
-        writing it again is what helps.
+        It returns `False` when the store cannot do that, and when there is no such object. Writing the
+        object again then has the same effect.
         """
         ...
 
 
 class StagingArea(Protocol):
-    """Where a bundle's members are put, by content."""
+    """Stores a bundle's members by content."""
 
     def stage(self, name: str, data: "bytes | memoryview", *, sha256: str) -> "tuple[str, int]":
-        """Make sure the object is there; return its URI and how many bytes had to be sent.
+        """Store the object unless it is stored already; return its URI and the number of bytes sent.
 
-        `name` is the path below the area, e.g. `ab/<sha256>` or `index-<sha256>.json`. An object
-        that is there already with that size (and digest, where the store knows it) is not sent, but
-        made young when it is old (`GRACE_S`).
-        A `memoryview` is one of plain bytes (format `B`, one dimension).
+        An object with the same size (and digest, where the store knows it) is not sent again. It is touched
+        when it is older than half of `GRACE_S`, so that garbage collection keeps it.
+
+        Args:
+            name: the path below the area, e.g. `ab/<sha256>` or `index-<sha256>.json`.
+            data: the bytes; a `memoryview` has the format `B` and one dimension.
+            sha256: the digest of `data`, lower-case hex.
+
+        Raises:
+            StorageError: when it cannot be stored.
         """
         ...
 
     @property
     def is_local(self) -> bool:
-        """Whether objects go to a disk of this machine, where threads cost more than they save."""
+        """Whether objects go to a disk of this machine, where staging in threads is slower."""
         ...
 
     def settle(self) -> None:
-        """Store again what somebody removed while it was staged; called when all indexes are there."""
+        """Store again what was removed during staging. Call it after all indexes are stored."""
         ...
 
 
 class Entity(Protocol):
-    """What a registrar finds: a task, workflow or launch plan of the SDK, or a spec from a file."""
+    """What a registrar returns: a task, workflow or launch plan of the SDK, or a spec from a file."""
 
     @property
     def resource_type(self) -> str:
@@ -163,12 +182,12 @@ class Entity(Protocol):
 
     @property
     def fixed_name(self) -> str:
-        """A full name that does not follow from module and short name; empty when it has none."""
+        """A full name that replaces `<module>.<short_name>`; empty when the entity has none."""
         ...
 
     @property
     def location(self) -> Location:
-        """Where its author wrote it."""
+        """The place in the source where its author wrote it."""
         ...
 
 
@@ -176,13 +195,13 @@ class Registrar(Protocol):
     """Finds entities to register (flytekit-java's `Registrar<K, T>`)."""
 
     def load(self, env: "Mapping[str, str]") -> "Iterable[Entity]":
-        """Every entity this registrar knows now, each once. Reads no ambient state but `env`."""
+        """Return every entity that it knows now, each once. Of ambient state it may read `env` only."""
         ...
 
 
 class Runner(Protocol):
-    """Who carries out a call of an entity outside of a workflow's body."""
+    """Runs calls of entities that are made outside a workflow's body."""
 
     def run(self, entity: Entity, inputs: "dict[str, Any]") -> Any:
-        """Run `entity` with Python inputs; return its Python output (a tuple for several)."""
+        """Run `entity` with Python inputs and return its Python output (a tuple for several)."""
         ...

@@ -1,4 +1,4 @@
-"""A problem is a value: what is wrong, where, and what would work. They are shown all at once."""
+"""Problems as values: what is wrong, where, and what would work. All of them are shown at once."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -12,7 +12,7 @@ class Problem(NamedTuple):
     code: str
     """Flyte's compiler error code where there is one (`MismatchingTypes`), else a name of ours."""
     message: str
-    """What is wrong, in a sentence for a person."""
+    """What is wrong, as a sentence for a person."""
     node_id: str = ""
     variable: str = ""
     hint: str = ""
@@ -21,16 +21,16 @@ class Problem(NamedTuple):
     entity: str = ""
     """Name of the task or workflow it belongs to."""
     flyte_text: str = ""
-    """The description as Flyte's own compiler words it; other clients parse it."""
+    """The text of Flyte's own compiler, which other clients parse; empty where it has none."""
 
 
 def unique(problems: "Iterable[Problem]") -> "tuple[Problem, ...]":
-    """Return each problem once, in order: a task that several workflows use tells its own to each."""
+    """Return each problem once, in order. A task in several workflows has its problems in each of them."""
     return tuple(dict.fromkeys(problems))
 
 
 def as_text(problems: Iterable[Problem]) -> str:
-    """The problems as numbered lines, for `text/plain`, logs and terminals."""
+    """Return the problems as numbered lines, for `text/plain`, logs and terminals."""
     lines = []
     for number, problem in enumerate(problems, start=1):
         place = ".".join(

@@ -1,7 +1,7 @@
-"""What nodes refer to, whatever kind of node: read and replaced by structure.
+"""Find and replace the entities that nodes refer to, for nodes of every kind.
 
-A branch holds nodes in its cases, a map holds one node, and kinds to come will hold others; wherever an
-`Identifier` stands in a node's target, the node needs that entity.
+A node needs each entity whose `Identifier` is anywhere in its target. The search follows the structure of
+the values and not the kinds of nodes, so that a new kind works without a change here.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +12,7 @@ from flyte_nb.api.specs import Node, WorkflowTemplate
 
 
 def references(nodes: "Iterable[Node]") -> "Iterator[Identifier]":
-    """The entities that the nodes need, in the order of the nodes; one may come several times."""
+    """Yield the entities that the nodes need, in the order of the nodes. An entity may come several times."""
     for node in nodes:
         direct = getattr(node.target, "reference", None)
         if direct is not None:
@@ -22,14 +22,14 @@ def references(nodes: "Iterable[Node]") -> "Iterator[Identifier]":
 
 
 def references_of(template: WorkflowTemplate) -> "Iterator[Identifier]":
-    """The entities that the workflow's nodes need, its failure node's too."""
+    """Yield the entities that the workflow's nodes need, including its failure node's."""
     yield from references(template.nodes)
     if template.failure_node is not None:
         yield from references((template.failure_node,))
 
 
 def with_references(node: Node, replace: "Callable[[Identifier], Identifier]") -> Node:
-    """The node with `replace(reference)` in place of everything that it refers to."""
+    """Return the node with `replace(reference)` in place of each of its references."""
     direct = getattr(node.target, "reference", None)
     if direct is None:
         return node._replace(target=replaced(node.target, replace))
@@ -37,7 +37,7 @@ def with_references(node: Node, replace: "Callable[[Identifier], Identifier]") -
     return node if found is direct else node._replace(target=node.target._replace(reference=found))
 
 
-def _inside(value: Any) -> "Iterator[Identifier]":
+def _inside(value: object) -> "Iterator[Identifier]":
     if isinstance(value, Identifier):
         yield value
     elif isinstance(value, Node):
@@ -51,14 +51,14 @@ def _inside(value: Any) -> "Iterator[Identifier]":
 
 
 def replaced(value: Any, replace: "Callable[[Identifier], Identifier]") -> Any:
-    """The value, e.g. a tuple of nodes or of workflows, with `replace` of every identifier in it."""
+    """Return a copy of the value, e.g. a tuple of nodes, with `replace(id)` for every identifier in it."""
     if isinstance(value, Identifier):
         return replace(value)
     if isinstance(value, Node):
         return with_references(value, replace)
     if isinstance(value, tuple):
         items = [replaced(item, replace) for item in value]
-        made = getattr(value, "_make", tuple)
+        made = getattr(value, "_make", tuple)  # a NamedTuple stays one of its class
         return made(items)
     if isinstance(value, list):
         return [replaced(item, replace) for item in value]

@@ -1,4 +1,4 @@
-"""Names of the travelling ring: the rooms that every bundle carries, and what they are called there."""
+"""Names of the travelling ring: the rooms that every bundle carries, and their names inside it."""
 
 RING_ROOMS = ("api", "types", "sdk", "pipe", "worker")
 """Rooms of flyte_nb in the ring; they use the standard library only."""
@@ -10,4 +10,4 @@ RING_PACKAGES = frozenset({"flyte_nb", CLOUDPICKLE})
 """Top-level packages of the ring. They never count as the author's modules or requirements."""
 
 RING_FILENAMES = "<flyte_nb>/"
-"""How file names begin in code that was compiled for the ring; tracebacks leave such frames out."""
+"""Prefix of the file names in code that was compiled for the ring. Tracebacks leave such frames out."""

@@ -1,6 +1,6 @@
-"""What an author wrote, as plain values: tasks, workflows and launch plans before translation.
+"""Tasks, workflows and launch plans as their author wrote them, as plain values.
 
-`sdk` makes them, `wire` turns them into flyteidl's `TaskSpec`, `WorkflowSpec` and `LaunchPlanSpec`.
+`sdk` makes them, and `wire` translates them to flyteidl's `TaskSpec`, `WorkflowSpec` and `LaunchPlanSpec`.
 """
 
 from typing import Any, NamedTuple, Union
@@ -89,12 +89,15 @@ class TaskTemplate(NamedTuple):
     config: "dict[str, str]" = {}  # noqa: RUF012
     secrets: "tuple[SecretRequest, ...]" = ()
     description: str = ""
-    """Docstring; becomes the task's `DescriptionEntity`."""
+    """The function's docstring; it becomes the task's `DescriptionEntity`."""
     task_type_version: int = 0
 
 
 class OutputReference(NamedTuple):
-    """A value that another node will make; `node_id` is empty for an input of the workflow."""
+    """The output of another node, or an input of the workflow, for which `node_id` is empty.
+
+    `attr_path` leads to a part of the value: attributes and keys as text, positions as ints.
+    """
 
     node_id: str
     var: str
@@ -102,13 +105,13 @@ class OutputReference(NamedTuple):
 
 
 class BindingCollection(NamedTuple):
-    """A list, some of whose items are made by nodes."""
+    """A list that has outputs of nodes among its items."""
 
     items: "tuple[BindingData, ...]"
 
 
 class BindingMap(NamedTuple):
-    """A dict, some of whose values are made by nodes."""
+    """A dict that has outputs of nodes among its values."""
 
     items: "dict[str, BindingData]"
 
@@ -117,14 +120,14 @@ BindingData = Union[OutputReference, Literal, BindingCollection, BindingMap]  # 
 
 
 class Binding(NamedTuple):
-    """What fills one input of a node, or one output of the workflow."""
+    """The value of one input of a node, or of one output of the workflow."""
 
     var: str
     data: "BindingData"
 
 
 class NodeMetadata(NamedTuple):
-    """Options of one node; `None` leaves the task's own."""
+    """Options of one node; `None` keeps the task's own."""
 
     name: str = ""
     timeout_s: "float | None" = None
@@ -162,17 +165,17 @@ class ArrayNode(NamedTuple):
     """
 
     reference: Identifier
-    """The mapped task, whose interface is the lifted one: lists in, a list out."""
+    """The mapped task, as registered for the map: its interface takes lists and returns a list."""
     metadata: NodeMetadata = NodeMetadata()
-    """Of the sub-node: overrides go here."""
+    """Options of the sub-node, i.e. of each element."""
     resources: "tuple[Resources, Resources] | None" = None
     parallelism: "int | None" = None
-    """At most so many at a time; 0 is no limit, `None` shares the workflow's."""
+    """Most elements at a time; 0 means no limit, `None` means the workflow's limit."""
     min_successes: "int | None" = None
-    """So many have to succeed. Where it is given, `min_success_ratio` says nothing."""
+    """Elements that have to succeed; `None` means that `min_success_ratio` decides."""
     min_success_ratio: float = 1.0
     bound_inputs: "tuple[str, ...]" = ()
-    """Inputs that every element gets whole."""
+    """Inputs that every element gets whole, instead of one item of a list."""
     run_all_sub_nodes: bool = False
 
 
@@ -189,7 +192,7 @@ class Node(NamedTuple):
     upstream_node_ids: "tuple[str, ...]" = ()
     metadata: NodeMetadata = NodeMetadata()
     location: "Location | None" = None
-    """Where the author called it; not part of what is registered."""
+    """Where the author called it. It is not registered."""
 
 
 class WorkflowTemplate(NamedTuple):
@@ -207,23 +210,23 @@ class WorkflowTemplate(NamedTuple):
 
 
 class DynamicJob(NamedTuple):
-    """What a dynamic task asks for (flyteidl/core/dynamic_job.proto `DynamicJobSpec`)."""
+    """The nodes that a dynamic task's body created (flyteidl/core/dynamic_job.proto `DynamicJobSpec`)."""
 
     nodes: "tuple[Node, ...]"
     outputs: "tuple[Binding, ...]"
     tasks: "tuple[TaskTemplate, ...]"
-    """Every task that runs below, each once. Their containers lack what only the host knows."""
+    """Every task that the nodes run, each once. The host completes their containers."""
     sub_workflows: "tuple[WorkflowTemplate, ...]" = ()
     mapped: "dict[str, tuple[str, tuple[str, ...]]]" = {}  # noqa: RUF012 - never mutated
-    """Of each mapped task's name: the name of the task that is mapped, and its list inputs."""
+    """By the registered name of a map: the name of the task that it maps, and its list inputs."""
 
 
 class StartedLaunchPlan(NamedTuple):
-    """What a launch plan that a dynamic task starts takes and gives."""
+    """The interface of a launch plan that a dynamic task starts."""
 
     name: str
     interface: TypedInterface
-    """Its inputs are those that the launch plan does not fix."""
+    """Its inputs are those without a fixed value."""
     required: "tuple[str, ...]" = ()
     """Inputs without a default."""
 

@@ -1,4 +1,4 @@
-"""Text of others as it may be shown: a task's error or log must not steer the terminal that shows it."""
+"""Make text from tasks and servers safe to show: it must not control the terminal that shows it."""
 
 from typing import TYPE_CHECKING
 
@@ -13,20 +13,20 @@ _CONTROL_IN_LOG = r"\x1b(?!\[[0-9;:]*m)|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f
 def plain(text: str) -> str:
     r"""Return the text without colours, and with every other control character spelled: `\x1b`.
 
-    Line ends and tabs stay. It is for errors, names and whatever else is part of a sentence.
+    Line ends and tabs stay. Use it for errors, names and other parts of sentences.
     """
     if text.isprintable():
         return text
-    import re  # no worker that runs well has to load it
+    import re  # a worker without errors need not load it
 
     text = text.replace("\r\n", "\n")
     return re.sub(_CONTROL, _spelled, re.sub(_COLOUR, "", text))
 
 
 def log(text: str) -> str:
-    r"""Return the text of a log: colours and `\r` of progress bars stay, all else is spelled.
+    r"""Return the text of a log: colours and `\r` of progress bars stay, every other control is spelled.
 
-    Colours end where the text ends.
+    A text with colours ends with a reset, so that they do not reach what is shown after it.
     """
     import re
 

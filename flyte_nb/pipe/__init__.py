@@ -1,5 +1,8 @@
-"""Messages between the processes of an attempt. Part of the travelling ring: standard library only.
+"""Carry messages between the processes of an attempt.
 
-`pipe.Pipe` carries framed JSON between the host and a worker; `sockets` carries messages with open file
-descriptors between the warm host and its zygotes. It knows nothing of tasks or literals.
+`pipe.py` has the framed JSON between a host and a worker. `sockets.py` has messages with open file
+descriptors between the warm host and its zygotes. The room knows nothing of tasks or literals.
+
+It is part of the travelling ring: it imports `api` and the standard library only. `sockets.py` is also
+loaded by its path, without any package. `docs/types-and-literals.md` lists what travels on the pipe.
 """

@@ -1,12 +1,12 @@
 """The pipe between host and worker: framed, versioned JSON messages over two file descriptors.
 
-A frame is the magic `FNB` and the protocol's number (4 bytes), the length of the body (4 bytes, big
-endian), and the body: one JSON object. The magic stands before every frame, because user code can
-get at the descriptor: what is not a frame is told apart from what is cut short, and neither is ever
-taken for an answer. A body over `SPILL_BYTES` lies in a file of the attempt's folder, and the frame
-names it.
+A frame has three parts: the magic `FNB` and the protocol's number (4 bytes), the length of the body (4
+bytes, big-endian), and the body, which is one JSON object. User code can write to the descriptor. So every
+frame begins with the magic: bytes of others are found out (`PipeGarbage`), are told from an end in the
+middle of a frame (`PipeClosed`), and neither is ever taken for an answer. A body over `SPILL_BYTES` is
+written to a file in the attempt's folder, and the frame names the file.
 
-Every frame has a `kind`. Host to worker: `ring`, `load`, `call`, `reply`. Worker to host: `ready`,
+Every message has a `kind`. Host to worker: `ring`, `load`, `call`, `reply`. Worker to host: `ready`,
 `download`, `upload`, `checkpoint`, `restore`, `deck`, each answered by a `reply`; then one of `LAST`.
 """
 
@@ -19,37 +19,40 @@ from flyte_nb.api.version import PROTOCOL
 
 MAGIC = b"FNB" + bytes([PROTOCOL])
 LAST = ("outputs", "dynamic", "ignored", "failed")
-"""With one of these a worker has answered, and ends."""
+"""Kinds of a worker's last message, its answer."""
 SPILL_BYTES = 1 << 20
-"""A larger body goes by file."""
+"""Bytes; a larger body goes by file."""
 
 MOST_BYTES = 128 << 20
-"""A body that is larger is not sent: the other side would need several times as much memory."""
+"""Bytes; a larger body is refused, because the other side would need several times as much memory."""
 
 _HEADER = 8
+# `json.dumps` and `json.loads` make an encoder or check their arguments in every call.
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 _DECODER = json.JSONDecoder()
 
 
 class PipeClosed(BundleError):
-    """The other side is gone."""
+    """The other side has closed the pipe or ended."""
 
 
 class TooLarge(BundleError):
-    """What should be sent is larger than `MOST_BYTES`."""
+    """The message is larger than `MOST_BYTES`."""
 
 
 class PipeGarbage(BundleError):
-    """What came is not a frame of this protocol."""
+    """The bytes that arrived are not a frame of this protocol."""
 
 
 class Pipe:
-    """One end of the two-way pipe. Not thread-safe; who shares it holds a lock for a round trip.
+    """One end of the two-way pipe.
+
+    It is not thread-safe: threads that share it need a lock around each question and its answer.
 
     Args:
-        read_fd: the descriptor that messages come from.
-        write_fd: the descriptor that messages go to.
-        folder: where large bodies are written.
+        read_fd: the descriptor to read messages from.
+        write_fd: the descriptor to write messages to.
+        folder: the folder for large bodies, the same on both sides.
     """
 
     def __init__(self, read_fd: int, write_fd: int, folder: str) -> None:
@@ -62,10 +65,12 @@ class Pipe:
         """Write one message.
 
         Raises:
-            PipeClosed: when nobody reads it any more.
-            TooLarge: when it is larger than `MOST_BYTES`. Nothing was sent.
+            PipeClosed: when the other side does not read any more.
+            TooLarge: when it is larger than `MOST_BYTES`; nothing was sent.
+            OSError: when a large body cannot be written to its file.
         """
-        if _least_bytes(message) > MOST_BYTES:  # told without making the copies that a body is
+        # Counted first: encoding a message that is far too large would need several copies of it.
+        if _least_bytes(message) > MOST_BYTES:
             raise _too_large()
         body = _ENCODER.encode(message).encode()
         if len(body) > MOST_BYTES:
@@ -82,11 +87,11 @@ class Pipe:
             ) from error
 
     def receive(self) -> "dict[str, Any]":
-        """The next message; waits for it.
+        """Wait for the next message and return it.
 
         Raises:
             PipeClosed: when the other side ended, also in the middle of a frame.
-            PipeGarbage: when something else wrote to the descriptor.
+            PipeGarbage: when what arrived is not a frame: something else wrote to the descriptor.
         """
         header = self._read(_HEADER)
         if header[:4] != MAGIC:
@@ -118,7 +123,8 @@ class Pipe:
         return b"".join(chunks)
 
     def _unspill(self, path: str) -> "dict[str, Any]":
-        if os.path.dirname(path) != self.folder:  # whoever writes frames names no other file
+        # User code can write a frame by itself. It must not make the host read or delete other files.
+        if os.path.dirname(path) != self.folder:
             raise _garbage(path.encode())
         try:
             with open(path, "rb") as file:
@@ -141,9 +147,8 @@ class Pipe:
 def _parse(body: bytes) -> "dict[str, Any]":
     try:
         text = body.decode()
-        message, end = _DECODER.raw_decode(
-            text
-        )  # `loads` looks for space around it, by expressions
+        # Unlike `decode`, `raw_decode` does not search for white space around the document.
+        message, end = _DECODER.raw_decode(text)
     except ValueError:
         raise _garbage(body) from None
     if end < len(text) or not isinstance(message, dict) or not isinstance(message.get("kind"), str):
@@ -152,7 +157,7 @@ def _parse(body: bytes) -> "dict[str, Any]":
 
 
 def _least_bytes(value: Any) -> int:
-    """So many bytes has the value's JSON at least."""
+    """Return a lower bound of the size of the value's JSON in bytes, cheaply."""
     kind = type(value)
     if kind is str:
         return len(value)
@@ -160,32 +165,34 @@ def _least_bytes(value: Any) -> int:
         return sum(map(_least_bytes, value.values()))
     if kind is not list and kind is not tuple:
         return 1
-    if len(value) > _LONG:  # a column is counted in a moment
+    # A long list is usually a column. The set of its types is found in C, without a call for each item.
+    if len(value) > _LONG:
         kinds = set(map(type, value))
         if kinds <= _SMALL:
-            return 2 * len(value)
+            return 2 * len(value)  # a digit and a comma
         if kinds == {str}:
             return sum(map(len, value))
     return sum(map(_least_bytes, value))
 
 
-_LONG = 64
+_LONG = 64  # items
 _SMALL = frozenset({int, float, bool, type(None)})
+"""Types whose JSON has at least one byte, whatever the value."""
 
 
 def _too_large() -> TooLarge:
     return TooLarge(
-        f"The values of a task are more than {MOST_BYTES / 1e6:.0f} MB, which is the most that"
-        " travels between tasks.",
+        f"The task's values have more than {MOST_BYTES / 1e6:.0f} MB, the most that can be passed between"
+        " tasks directly.",
         code="USER:ValuesTooLarge",
-        hint="Use a FlyteFile, a DataFrame or an array in their place: those are stored as files.",
+        hint="Use a FlyteFile, a DataFrame or an array instead: those are stored as files.",
     )
 
 
 def _garbage(data: bytes) -> PipeGarbage:
     return PipeGarbage(
-        f"The pipe between the worker and its host carries {data[:40]!r}, which is no message of"
-        f" protocol {PROTOCOL}.",
+        f"The pipe between the worker and its host carries {data[:40]!r}, which is not a message"
+        f" of protocol {PROTOCOL}.",
         code="SYSTEM:WorkerProtocol",
         hint="Something in the task wrote to a file descriptor that it did not open.",
     )

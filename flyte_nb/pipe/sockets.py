@@ -1,7 +1,8 @@
-"""Messages that descriptors may come with, over a socket between two processes of one machine.
+"""Send messages with open file descriptors over a Unix socket between two processes of one machine.
 
-A frame is a header of 8 bytes (`FNZ1`, the body's length), which the descriptors lie beside, and a
-JSON object. Standard library only: a zygote loads this file by its path.
+A frame is a header of 8 bytes (`FNZ1` and the body's length, big-endian) and a body, which is one JSON
+object. Descriptors travel beside the header. The file imports the standard library only, because a zygote
+loads it by its path before flyte_nb is importable.
 """
 
 import json
@@ -15,14 +16,23 @@ _MAGIC = b"FNZ1"
 _HEADER = 8
 _MOST_DESCRIPTORS = 16
 _CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-"""For descriptors that programs do not inherit from the first; 0 where the system has none."""
+"""Makes received descriptors close in programs that are started; 0 where the system has no such flag."""
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 _DECODER = json.JSONDecoder()
 
 
 def send(control: socket.socket, message: "dict[str, Any]", fds: "Sequence[int]" = ()) -> None:
-    """Send one frame; `OSError` when nobody reads it any more."""
+    """Send one frame.
+
+    Args:
+        control: a connected Unix socket.
+        message: JSON data.
+        fds: descriptors to send along; the receiver gets copies.
+
+    Raises:
+        OSError: when the other side does not read any more.
+    """
     body = _ENCODER.encode(message).encode()
     data = memoryview(_MAGIC + len(body).to_bytes(4, "big") + body)
     sent = socket.send_fds(control, [data], fds) if fds else control.send(data)
@@ -31,13 +41,16 @@ def send(control: socket.socket, message: "dict[str, Any]", fds: "Sequence[int]"
 
 
 def receive(control: socket.socket) -> "tuple[dict[str, Any], list[int]] | None":
-    """The next frame and its descriptors, which programs do not inherit; `None` at the end."""
+    """Wait for the next frame; return its message and descriptors, or `None` at the end or on garbage.
+
+    Programs that this process starts do not inherit the descriptors.
+    """
     try:
         header, fds = _arrived(control)
         header += _read(control, _HEADER - len(header)) if header else b""
         size = int.from_bytes(header[4:], "big")
         body = _read(control, size)
-    except ConnectionResetError:  # the end of somebody who had not read everything
+    except ConnectionResetError:  # the other side ended before it had read everything
         return None
     if not _CLOEXEC:
         for descriptor in fds:
@@ -48,8 +61,9 @@ def receive(control: socket.socket) -> "tuple[dict[str, Any], list[int]] | None"
 
 
 def _arrived(control: socket.socket) -> "tuple[bytes, list[int]]":
-    # Not `socket.recv_fds`, which ignores its flags: a program that another thread starts right now
-    # would inherit an attempt's lock, and hold it for as long as it lives.
+    """Return the first bytes of a frame, and the descriptors that came with them."""
+    # `socket.recv_fds` ignores its flags. Without MSG_CMSG_CLOEXEC, a program that another thread starts
+    # right now would inherit an attempt's lock and hold it for as long as it runs.
     fds = array("i")
     room = socket.CMSG_LEN(_MOST_DESCRIPTORS * fds.itemsize)
     header, extras, *_ = control.recvmsg(_HEADER, room, _CLOEXEC)

@@ -184,8 +184,8 @@ def test_a_job_comes_back_from_json(job):
     assert spec_from_plain(json.loads(json.dumps(spec_to_plain(job)))) == job
 
 
-def test_what_is_no_spec_is_refused():
-    with pytest.raises(TypeError, match="Scope is no spec"):
+def test_a_value_that_is_not_a_spec_is_refused():
+    with pytest.raises(TypeError, match="Scope is not a spec"):
         spec_to_plain((Scope(),))
     for nonsense in ({"Path": ["/"]}, {"Node": []}, {"a": 1, "b": 2}):
         with pytest.raises((KeyError, TypeError, ValueError)):
