@@ -165,7 +165,8 @@ class RemoteError(FlyteNbError):
 class ExecutionFailed(FlyteNbError):
     """An execution ended in anything but SUCCEEDED.
 
-    `info` is its error, `node_id` the node that failed first. The message is shortened for display; `info.message` has as much as the platform keeps.
+    `info` is its error, `node_id` the node that failed first. The message is shortened for display;
+    `info.message` has as much as the platform keeps.
     """
 
     def __init__(self, message: str, *, info: ErrorInfo, node_id: str = "", name: str = "") -> None:

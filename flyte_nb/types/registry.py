@@ -224,7 +224,7 @@ class Registry:
         return self.pickled(python_type)
 
     def _dataclass(self, python_type: type) -> Codec:
-        from flyte_nb.types.records import dataclass_codec
+        from flyte_nb.types.data_classes import dataclass_codec
 
         if python_type in self._open:
             raise CodecError(f"{spell(python_type)} contains itself.")

@@ -1,8 +1,9 @@
-"""What the worker's interpreter runs first: wait for the ring's path, then load from it.
+"""The first code of a worker's interpreter: wait for the ring's path, then serve from the ring.
 
 The host starts this file by its path (`python -I bootstrap.py READ_FD WRITE_FD FOLDER PACKAGES`) before it
-has fetched anything. It is the host's, imports the standard library only, and never flyte_nb before
-the ring is first on the path: the rest is loaded by the SDK that pickled the task.
+has fetched anything, so that the interpreter starts meanwhile. The file is the host's own. It imports the
+standard library only until the ring is first on `sys.path`, so that a task is loaded by the SDK that
+pickled it and not by the host's.
 """
 
 import os
@@ -14,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Load the ring that the host names, and serve its task."""
+    """Wait for the ring's path, import the ring, and run the attempt. It returns when the host gave up."""
     read_fd, write_fd, folder, packages = int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:5]
     for descriptor in (read_fd, write_fd):
-        os.set_inheritable(descriptor, False)  # programs that the user starts do not meet the pipe
+        os.set_inheritable(descriptor, False)  # programs that the user starts must not get the pipe
     sys.argv[:] = ["flyte-nb-worker"]
     for stream in (sys.stdout, sys.stderr):
         # A log that is followed shows a line when it is written, not when a buffer is full.
@@ -27,9 +28,9 @@ def main() -> None:
     _preload()
     ring = _ring_path(read_fd)
     if ring is None:
-        return  # the host gave up, and has said why
+        return  # the host gave up, and has reported the reason itself
     sys.path.insert(0, ring)
-    from flyte_nb.worker.main import serve
+    from flyte_nb.worker.main import serve  # it only exists since the line above
 
     serve(read_fd, write_fd, folder)
 
@@ -48,7 +49,7 @@ def _beside(name: str) -> "Any":
 
 
 def _preload() -> None:
-    """Import what every task needs, while the host fetches and verifies."""
+    """Import the modules that every task needs while the host fetches and verifies."""
     import base64
     import contextvars
     import json
@@ -62,6 +63,10 @@ def _preload() -> None:
 
 
 def _ring_path(read_fd: int) -> "str | None":
+    """Return the path in the host's first message, or `None` when the host closed the pipe.
+
+    The frame is read here, and not by `pipe.Pipe`, because flyte_nb cannot be imported yet.
+    """
     header = _read(read_fd, 8)
     if len(header) < 8:
         return None

@@ -1,7 +1,7 @@
 """Call a task with literals: decode the inputs, run the user's function, encode the outputs.
 
-The same function serves the isolated worker and the local executor of a notebook, so that results
-and errors are equal.
+The worker process and the notebook's local executor use the same function, so that results and errors are
+equal in both.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -26,22 +26,21 @@ def call(
     runner: "InnerRunner | None" = None,
     function: "Callable[..., Any] | None" = None,
 ) -> "dict[str, Literal]":
-    """Run `task` on `inputs`; return the outputs by variable.
+    """Run `task` on `inputs` and return the outputs by variable.
 
-    Calls in its body go through literals too, see `InnerRunner`. In the body of a dynamic task they
-    give promises, as they do where it is launched.
+    Calls of tasks in its body go through literals too, see `InnerRunner`. In the body of a dynamic task they
+    return promises, as they do when it is launched.
 
     Args:
-        task: the task.
-        inputs: its inputs.
-        registry: the types.
-        data: moves files; `None` when there are none.
-        runner: carries out the calls in its body; its `context` is what `current_context()` answers.
-        function: calls the task's own, in its place.
+        task: a task of any kind.
+        inputs: its inputs by variable; one with a default may be missing.
+        registry: finds the codecs.
+        data: moves files; `None` where there is no store.
+        runner: runs the calls in its body; its `context` is what `current_context()` returns.
+        function: is called in place of the task's own function, which it calls.
 
     Raises:
-        TaskFailed: for everything that goes wrong but an interrupt of the process; `info` is the
-            failure as `error.pb` has it.
+        TaskFailed: for every failure except an interrupt of the process; `info` is what `error.pb` holds.
     """
-    __tracebackhide__ = True  # IPython and pytest leave such frames out of what they show
+    __tracebackhide__ = True  # IPython and pytest hide frames with this variable
     return task_outputs(task, inputs, runner or InnerRunner(registry, data), function)

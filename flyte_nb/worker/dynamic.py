@@ -1,4 +1,4 @@
-"""A dynamic task where it runs: its body is called, and what it asks for is sent to the host."""
+"""Run a dynamic task's body in the worker, and describe the nodes that it created for the host."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flyte_nb.types.registry import Registry
 
 UNVERSIONED = "dynamic"
-"""The version of what it calls, where the environment does not say its own."""
+"""The version of the tasks that it calls, where the environment has no version of its own."""
 
 
 def answer(
@@ -32,19 +32,21 @@ def answer(
     name: str,
     env: "Mapping[str, str]",
 ) -> "dict[str, Any]":
-    """The worker's last message: `dynamic` with nodes, or `outputs` when the body called nothing.
+    """Run the body and return the worker's last message.
+
+    The message is `dynamic` with the nodes, or `outputs` when the body called nothing.
 
     Args:
-        task: the task.
-        inputs: its inputs.
-        registry: the types.
+        task: the dynamic task.
+        inputs: its inputs by variable.
+        registry: finds the codecs.
         data: moves files.
-        runner: answers `current_context()`.
+        runner: its `context` is what `current_context()` returns.
         name: the task's registered name.
         env: the variables that FlytePropeller sets.
 
     Raises:
-        TaskFailed: for everything that goes wrong but an interrupt of the process.
+        TaskFailed: for every failure except an interrupt of the process.
     """
     signature = signature_of(task, registry)
     arguments = decode(task, signature, inputs, data)
@@ -69,7 +71,10 @@ def answer(
 
 
 def _scope(task: "Task", name: str, env: "Mapping[str, str]") -> Scope:
-    """Where the task is registered; what it calls is registered beside it."""
+    """Return the scope in which the task is registered, and so the tasks that it calls.
+
+    The notebook's name is not in the bundle. It is what the registered name has before the function's name.
+    """
     usual = Scope()
     main_module = usual.main_module
     if task.module == MAIN_MODULE and name.endswith("." + task.short_name):

@@ -1,7 +1,9 @@
-"""One classification of what can go wrong in an attempt, used in process and isolated alike.
+"""Classify what can go wrong in an attempt, in a worker process and in a notebook alike.
 
-An exception becomes an `ErrorInfo`: its code, who has to mend it, whether another attempt may help,
-and a message whose traceback shows the user's frames only.
+An exception becomes an `ErrorInfo`: a code, who has to fix it, whether another attempt may help, and a
+message whose traceback shows the user's frames only.
+
+Imports inside functions: a worker loads this module in every attempt, and most attempts have no failure.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -29,13 +31,14 @@ if TYPE_CHECKING:
 _BOOTSTRAP = "flyte_nb/worker/bootstrap.py"
 
 _MEMBER = r"^.*[\\/]flyte-nb-work-\d+-[0-9a-f]+[\\/](?:modules(?:-\d+)?|[^\\/]+\.zip)[\\/]"
-"""Where a bundle's module is while its task runs: below the host's folder, or in a zip of an older host."""
+"""The folders in which a bundle's modules are while its task runs; an older host has zips in their place."""
 
-_MAX_MESSAGE = 100_000  # characters; gRPC refuses metadata and propeller cuts messages far below
+# Characters. FlytePropeller cuts messages far below this, and gRPC refuses large metadata.
+_MAX_MESSAGE = 100_000
 
 
 def classify(error: BaseException) -> ErrorInfo:
-    """What `error`, raised by user code, says in `error.pb`."""
+    """Return the content of `error.pb` for an exception that user code raised."""
     if isinstance(error, TaskFailed):
         return error.info
     if isinstance(error, TaskInterrupted):
@@ -56,18 +59,18 @@ def classify(error: BaseException) -> ErrorInfo:
 
 
 def unusable(error: CompileFailed) -> ErrorInfo:
-    """A task whose signature has problems, which registering would have refused."""
+    """Return the failure of a task whose signature has problems, which registering would have refused."""
     return ErrorInfo("USER:SignatureProblems", str(error), USER)
 
 
 def input_mismatch(task_name: str, variable: str, error: CodecError) -> ErrorInfo:
-    """An input that the task's annotation does not accept."""
+    """Return the failure of an input that the task's annotation does not accept."""
     message = f"The input {variable!r} of {task_name} cannot be read: {error}"
     return ErrorInfo("USER:InputTypeMismatch", message, USER)
 
 
 def input_missing(task_name: str, variable: str) -> ErrorInfo:
-    """An input without default that was not sent."""
+    """Return the failure of a missing input that has no default."""
     message = (
         f"{task_name} needs the input {variable!r}, which was not sent and has no default."
         " Bind it in the workflow, or give it when launching."
@@ -76,7 +79,7 @@ def input_missing(task_name: str, variable: str) -> ErrorInfo:
 
 
 def input_unknown(task_name: str, variables: "list[str]", known: "list[str]") -> ErrorInfo:
-    """Inputs that the task does not have."""
+    """Return the failure of inputs that the task does not have."""
     message = (
         f"{task_name} has no input {', '.join(map(repr, variables))};"
         f" it takes {', '.join(map(repr, known)) or 'no inputs'}."
@@ -85,7 +88,7 @@ def input_unknown(task_name: str, variables: "list[str]", known: "list[str]") ->
 
 
 def output_mismatch(task_name: str, variable: str, error: CodecError) -> ErrorInfo:
-    """A returned value that the annotation does not accept."""
+    """Return the failure of a returned value that the annotation does not accept."""
     message = (
         f"The output {variable!r} of {task_name} does not fit its annotation: {error}"
         " Return a value of the annotated type, or change the annotation."
@@ -94,14 +97,22 @@ def output_mismatch(task_name: str, variable: str, error: CodecError) -> ErrorIn
 
 
 def output_shape(task_name: str, error: Exception) -> ErrorInfo:
-    """What was returned does not have the outputs that the signature names."""
-    return ErrorInfo("USER:OutputTypeMismatch", f"{task_name} returned wrongly: {error}", USER)
+    """Return the failure of a returned value that has too many or too few outputs."""
+    return ErrorInfo(
+        "USER:OutputTypeMismatch", f"{task_name} did not return its outputs: {error}", USER
+    )
 
 
 def output_not_set(task: "AnyTask", error: "BaseException | None") -> "ErrorInfo | None":
-    """Return the failure of a `%%task` cell that ended without one of its outputs.
+    """Return the failure of a `%%task` cell that ended without one of its outputs, or `None`.
 
-    Python says it of a line that the cell does not have: the `return` that is put below its body.
+    The cell's body becomes a function that ends with `return` of the outputs. Python's own error is about
+    that line, which the author did not write. So an `UnboundLocalError` that comes from the function's last
+    line, and names an output, is replaced by this failure.
+
+    Args:
+        task: the task; `function` is recognised as a cell's by its first line, 1.
+        error: what its function raised.
     """
     if not isinstance(error, UnboundLocalError):
         return None
@@ -112,6 +123,7 @@ def output_not_set(task: "AnyTask", error: "BaseException | None") -> "ErrorInfo
     if code is None or at is None or at.tb_frame.f_code is not code or code.co_firstlineno != 1:
         return None
     lines = [(start, line) for start, _, line in code.co_lines() if line is not None]
+    # The `return` is the last line of all that the function has.
     named = [name for name in task.options.output_names if f"'{name}'" in str(error)]
     if not named or at.tb_lineno != max(line for _, line in lines):
         return None
@@ -127,7 +139,7 @@ def output_not_set(task: "AnyTask", error: "BaseException | None") -> "ErrorInfo
 
 
 def _assignments(code: "CodeType", name: str) -> "list[int]":
-    """Return the lines in which a function sets a variable."""
+    """Return the lines in which a function sets a variable, sorted."""
     import dis
 
     starts = [(start, line) for start, _, line in code.co_lines() if line is not None]
@@ -140,19 +152,19 @@ def _assignments(code: "CodeType", name: str) -> "list[int]":
 
 
 def not_written(what: str, path: str, error: OSError) -> BundleError:
-    """A part of the bundle, `what`, that this machine's disk does not take."""
+    """Return the error for a part of the bundle, `what`, that cannot be written to this machine's disk."""
     return BundleError(
         f"{what} cannot be written to {path}: {error.strerror or error}.",
         code="SYSTEM:DiskFull" if _is_full(error) else "SYSTEM:BundleNotWritten",
-        hint="Give the task more ephemeral storage, or set TMPDIR to a folder with room.",
+        hint="Give the task more ephemeral storage, or set TMPDIR to a folder with enough space.",
     )
 
 
 def no_room(what: str, error: OSError) -> ErrorInfo:
-    """A file with outputs that this machine's disk does not take."""
+    """Return the failure of a file with outputs, `what`, that cannot be written to this machine's disk."""
     message = (
         f"The {what} cannot be written to the folder for temporary files: {error}. Give the task"
-        " more ephemeral storage, or set TMPDIR to a folder with room, where files may be so large."
+        " more ephemeral storage, or set TMPDIR to a folder with enough space that allows files of this size."
     )
     code = "SYSTEM:DiskFull" if _is_full(error) else "SYSTEM:StorageError"
     return ErrorInfo(code, message, SYSTEM, recoverable=True)
@@ -165,11 +177,11 @@ def _is_full(error: OSError) -> bool:
 
 
 def describe(error: BaseException) -> str:
-    r"""`Trace:\n\n    …\nMessage:\n\n    Type: text`, with the user's frames only.
+    r"""Return the exception as `Trace:\n\n    …\nMessage:\n\n    Type: text`, with the user's frames only.
 
     The layout is flytekit's, which consoles and people know.
     """
-    # Both parts keep their place, however long the other is.
+    # Each part gets a third, so that neither displaces the other.
     trace = _cut(user_trace(error), _MAX_MESSAGE // 3)
     kind = type(error).__name__
     said = _cut(_text(error), _MAX_MESSAGE // 3)
@@ -179,7 +191,7 @@ def describe(error: BaseException) -> str:
 
 
 def whole_text(error: "BaseException | None") -> str:
-    """Return the text of an exception that `describe` cuts, and of those that led to it; else nothing."""
+    """Return the full texts of the exceptions in the chain that `describe` cuts; empty when it cuts none."""
     texts = []
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
@@ -195,8 +207,8 @@ def whole_text(error: "BaseException | None") -> str:
 
 
 def user_trace(error: BaseException) -> str:
-    """The traceback as Python prints it, without frames of ours, in every link of the chain."""
-    # Imported when something failed: 4 ms that no successful attempt has to pay.
+    """Return the traceback as Python prints it, without our frames in every exception of the chain."""
+    # Importing traceback takes 4 ms, which a successful attempt saves.
     from traceback import TracebackException
 
     try:
@@ -212,19 +224,20 @@ def user_trace(error: BaseException) -> str:
 
 
 def user_frames(traceback: "TracebackType | None") -> "TracebackType | None":
-    """The first link of `traceback` that is the user's; the rest hangs on it."""
+    """Return the first entry of `traceback` that is the user's, with those that follow it."""
     while traceback is not None and is_ours(traceback.tb_frame.f_code.co_filename):
         traceback = traceback.tb_next
     return traceback
 
 
 def _strip(detail: "TracebackException", seen: "set[int]") -> None:
+    """Remove our frames from an exception and from those that it is linked to, which may form a cycle."""
     if id(detail) in seen:
         return
     seen.add(id(detail))
     stack = detail.stack
     stack[:] = [frame for frame in stack if not is_ours(frame.filename)]
-    for frame in stack:  # their lines have been read
+    for frame in stack:  # their source lines were read before, so the name can change
         frame.filename = _shown(frame.filename)
     if isinstance(getattr(detail, "filename", None), str):  # of a SyntaxError
         detail.filename = _shown(detail.filename)
@@ -236,7 +249,7 @@ def _strip(detail: "TracebackException", seen: "set[int]") -> None:
 
 
 def _shown(filename: str) -> str:
-    """A module that came with the bundle by its path below the notebook's folder."""
+    """Return a file name to show: the path below the notebook's folder for a module of the bundle."""
     import re
 
     return re.sub(_MEMBER, "", filename)
@@ -250,7 +263,7 @@ def _text(error: BaseException) -> str:
 
 
 def _cut(text: str, most: int = _MAX_MESSAGE) -> str:
-    """The beginning and the end of what is too long; done early, for what follows makes copies."""
+    """Return a long text's beginning and end. Cut early: what follows makes copies of the text."""
     if len(text) <= most:
         return text
     half = most // 2
@@ -258,7 +271,7 @@ def _cut(text: str, most: int = _MAX_MESSAGE) -> str:
 
 
 def is_ours(filename: str) -> bool:
-    """Whether a frame's file is of this library, and so is not shown to an author."""
+    """Return whether a frame's file belongs to this library, whose frames are not shown to an author."""
     if filename.startswith(RING_FILENAMES) or filename.endswith(_BOOTSTRAP):
         return True
     # Also inside the ring's zip, where `__file__` is `<path>.zip/flyte_nb/worker/failures.py`.

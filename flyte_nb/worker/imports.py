@@ -1,4 +1,4 @@
-"""Which modules a Python source imports, read from its text."""
+"""Find which modules a Python source imports, from its text."""
 
 import re
 
@@ -6,16 +6,16 @@ _IMPORTS = re.compile(
     rb"(?:^|[;:])[ \t]*(?:from[ \t]+(\w+)[\w.]*[ \t]+import\b|import[ \t]+([^\n#;]+))"
 )
 _BY_NAME = re.compile(rb"(?:\bimport_module|\b__import__|\brun_module)\(\s*['\"](\w+)")
-"""Calls that import the module that a constant names."""
+"""Calls that import a module by a constant name."""
 _IMPORTS_BY_NAME = re.compile(rb"importlib|import_module|__import__|runpy")
 
 
 def imported_by(source: bytes) -> "set[str]":
-    """Top-level names that the source imports.
+    """Return the top-level names that the source imports.
 
-    By pattern, for parsing costs a second for a thousand files, and line by line around the word, for
-    searching every line costs 80 ms. It also finds what stands in a docstring; at worst a module
-    beside the notebook travels that nobody needs.
+    It uses patterns, because parsing costs a second for a thousand files, and looks at lines with the word
+    `import` only, because searching every line costs 80 ms. It also finds imports in docstrings: at worst a
+    module travels that nobody needs.
     """
     names: set[str] = set()
     by_name = False
@@ -33,7 +33,7 @@ def imported_by(source: bytes) -> "set[str]":
             names |= _tops(from_name, listed)
         by_name = by_name or _IMPORTS_BY_NAME.search(line) is not None
         at = source.find(b"import", end) if end >= 0 else -1
-    if by_name:  # else nobody need search all of it
+    if by_name:  # the whole text is searched only where such a call is possible
         names |= {name.decode("utf-8", "replace") for name in _BY_NAME.findall(source)}
     return names
 

@@ -1,9 +1,10 @@
-"""Calls of tasks and workflows that a task's body makes: every value goes through its literal.
+"""Run the calls of tasks and workflows that a task's body makes, with every value as a literal between.
 
-So an inner call means what a node means: files that share a name stay two, nobody changes another's
-list, and a value of another type is refused. In a plain task the caller gets values. The bodies of
-dynamic tasks and of workflows get promises, which stand for literals that are known already; what a
-promise refuses when it is launched, it refuses here.
+So an inner call behaves like a node of a launched workflow: files of one name stay apart, no task changes
+another's list, and a value of the wrong type is refused.
+
+The body of a plain task gets values. The bodies of dynamic tasks and of workflows get promises, whose
+literals are known already. A promise refuses here what it refuses in a launched workflow, e.g. `if promise:`.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from flyte_nb.sdk.launch_plan import LaunchPlan
     from flyte_nb.sdk.task import AnyTask
     from flyte_nb.sdk.workflow import Workflow
+    from flyte_nb.types.codec import Codec
     from flyte_nb.types.registry import Registry
     from flyte_nb.worker.inner_frame import InnerFrame
     from flyte_nb.worker.kept_files import KeptFiles
@@ -35,12 +37,12 @@ Literals = dict[str, Literal]
 
 
 class InnerRunner(DirectRunner):
-    """Carries out the calls in one attempt's body, in its own thread and process.
+    """Runs the calls in one attempt's body, in its own thread and process.
 
     Args:
-        registry: the types.
-        data: moves files; `None` when there are none.
-        make_context: makes what `current_context()` answers, when somebody first asks.
+        registry: finds the codecs.
+        data: moves files; `None` where there is no store.
+        make_context: makes what `current_context()` returns, at its first call.
     """
 
     def __init__(
@@ -58,11 +60,11 @@ class InnerRunner(DirectRunner):
         return self._make_context() if self._make_context is not None else super()._made()
 
     def run(self, entity: Any, inputs: "dict[str, Any]") -> Any:
-        """Run `entity` with Python inputs; return its Python output (a tuple for several).
+        """Run `entity` with Python inputs and return its Python output (a tuple for several).
 
         Raises:
-            CompileFailed: when inputs do not fit; it names every one.
-            TaskFailed: when an output does not fit, or something of the platform's failed.
+            CompileFailed: when inputs do not fit; it names all of them.
+            TaskFailed: when an output does not fit, or a file cannot be moved.
             Exception: whatever the entity's own function raises.
         """
         __tracebackhide__ = True
@@ -70,15 +72,16 @@ class InnerRunner(DirectRunner):
         try:
             outputs = self.outputs(entity, literals)
         except FunctionFailed as failure:
-            raise failure.__cause__ or failure from None  # with its own lines
+            # The caller sees the exception that its callee raised, with the callee's lines.
+            raise failure.__cause__ or failure from None
         return self._decoded(entity, outputs)
 
     async def run_async(self, entity: Any, inputs: "dict[str, Any]") -> Any:
-        """Do what `run` does for an async task, in the loop that runs.
+        """Do what `run` does for an async task, in the event loop that is running.
 
         Raises:
-            CompileFailed: when inputs do not fit; it names every one.
-            TaskFailed: when an output does not fit, or something of the platform's failed.
+            CompileFailed: when inputs do not fit; it names all of them.
+            TaskFailed: when an output does not fit, or a file cannot be moved.
             Exception: whatever the task's own function raises.
         """
         if entity.resource_type in (LAUNCH_PLAN, WORKFLOW) or entity.is_dynamic:
@@ -90,22 +93,26 @@ class InnerRunner(DirectRunner):
         return self._decoded(entity, outputs)
 
     def outputs(self, entity: Any, inputs: Literals) -> Literals:
-        """Run `entity` on literals; return the outputs by variable.
+        """Run `entity` on literals and return the outputs by variable.
 
         Raises:
-            TaskFailed: for everything that goes wrong but an interrupt of the process.
+            TaskFailed: for every failure except an interrupt of the process.
         """
         __tracebackhide__ = True
         if entity.resource_type == LAUNCH_PLAN:
             return self._launch_plan_outputs(entity, inputs)
         if entity.resource_type == WORKFLOW:
             return self._workflow_outputs(entity, inputs)
-        if entity.original is not entity:
+        if entity.original is not entity:  # a map of another task
             return self._map_outputs(entity, inputs)
         return task_outputs(entity, inputs, self)
 
     def node_outputs(self, entity: Any, inputs: Literals) -> Literals:
-        """Run `entity` as a node of a body: a task is tried again as its options say; see `outputs`."""
+        """Do what `outputs` does for a node of a body: a task is tried again as often as its `retries` allow.
+
+        Raises:
+            TaskFailed: for every failure of the last attempt except an interrupt of the process.
+        """
         __tracebackhide__ = True
         retries = entity.options.retries if entity.resource_type == TASK else 0
         return (_NodeRunner(self, retries) if retries else self).outputs(entity, inputs)
@@ -125,7 +132,7 @@ class InnerRunner(DirectRunner):
         return frame.bound_outputs(workflow, signature, value)
 
     def _map_outputs(self, mapped: "MapTask", inputs: Literals) -> Literals:
-        from flyte_nb.sdk.kinds.mapping import run_elements
+        from flyte_nb.sdk.kinds.mapping import run_elements  # plain tasks need not load it
 
         signature = signature_of(mapped, self.registry)
         given = decode(mapped, signature, inputs, self.data)
@@ -133,7 +140,11 @@ class InnerRunner(DirectRunner):
         return encode(mapped, signature, returned, self.data)
 
     def _encoded(self, entity: Any, inputs: "Mapping[str, Any]") -> Literals:
-        """The inputs as literals; all that do not fit are named at once."""
+        """Return the inputs as literals.
+
+        Raises:
+            CompileFailed: when inputs do not fit; it names all of them.
+        """
         codecs = entity.signature(self.registry).input_codecs
         literals: Literals = {}
         problems: list[Problem] = []
@@ -163,16 +174,16 @@ def task_outputs(
     runner: InnerRunner,
     function: "Callable[..., Any] | None" = None,
 ) -> Literals:
-    """Run a task on literals in this process; return the outputs by variable.
+    """Run a task on literals in this process and return the outputs by variable.
 
     Args:
-        task: a task, maybe a dynamic one.
-        inputs: its inputs.
-        runner: carries out the calls in its body.
-        function: calls the task's own, in its place.
+        task: a plain or dynamic task.
+        inputs: its inputs by variable.
+        runner: runs the calls in its body.
+        function: is called in place of the task's own function, which it calls.
 
     Raises:
-        TaskFailed: for everything that goes wrong but an interrupt of the process.
+        TaskFailed: for every failure except an interrupt of the process.
     """
     __tracebackhide__ = True
     signature = signature_of(task, runner.registry)
@@ -195,14 +206,14 @@ def task_outputs(
 
 
 def _frame(entity: "Callee", runner: InnerRunner, inputs: Literals) -> "InnerFrame":
-    # Loaded by those who need it: a warm attempt at a plain task pays for every module.
+    # Only dynamic tasks and workflows need it, and every module delays a warm attempt.
     from flyte_nb.worker.inner_frame import InnerFrame
 
     return InnerFrame(entity, runner.registry, runner.data, runner.node_outputs, inputs)
 
 
-def _misfit(entity: str, name: str, value: Any, codec: Any, error: CodecError) -> "Problem":
-    from flyte_nb.api.problems import Problem  # only for what is wrong
+def _misfit(entity: str, name: str, value: object, codec: "Codec", error: CodecError) -> "Problem":
+    from flyte_nb.api.problems import Problem  # only a wrong call needs it
 
     near = codec.nearest(value) if error.path == "$" else None
     where = "" if error.path == "$" else f" (at {error.path})"
@@ -216,7 +227,7 @@ def _misfit(entity: str, name: str, value: Any, codec: Any, error: CodecError) -
 
 
 class _NodeRunner(InnerRunner):
-    """Carries out one node: its task, or each element of its map, is tried again as its options say."""
+    """Runs one node, whose task, or each element of whose map, has retries."""
 
     def __init__(self, outer: InnerRunner, retries: int) -> None:
         super().__init__(outer.registry, outer.data)
@@ -224,11 +235,15 @@ class _NodeRunner(InnerRunner):
         self._retries = retries
 
     def outputs(self, entity: Any, inputs: Literals) -> Literals:
-        """Run the task, or the map whose elements come here one by one; see `InnerRunner.outputs`."""
+        """Run the task with its retries. A map's elements come here one by one, as calls of its task.
+
+        Raises:
+            TaskFailed: for every failure of the last attempt except an interrupt of the process.
+        """
         __tracebackhide__ = True
         if entity.original is not entity:
             return self._map_outputs(entity, inputs)
-        from flyte_nb.worker.kept_files import KeptFiles  # only where there are retries
+        from flyte_nb.worker.kept_files import KeptFiles  # only tasks with retries need it
 
         files = KeptFiles()
         try:
@@ -243,10 +258,10 @@ class _NodeRunner(InnerRunner):
             files.close()
 
     def _attempt(self, files: "KeptFiles", number: int) -> InnerRunner:
-        """Who carries out the attempt with this number."""
+        """Return the runner of the attempt with this number, counted from 0."""
         outer = self._outer
 
-        def make_context() -> Any:
+        def make_context() -> "ExecutionContext":
             return files.begin(number, outer.context)
 
         return InnerRunner(outer.registry, outer.data, make_context)

@@ -1,7 +1,7 @@
-"""A body whose calls run at once: of a dynamic task that runs here, or of a workflow in a task.
+"""Run a body whose calls run at once: that of a dynamic task in this process, or of a workflow in a task.
 
-A call makes its node exactly as while a workflow is traced, with the same checks, and then the node
-runs: its outputs are kept as literals, and the promises that the body holds stand for them.
+A call creates a node exactly as while a workflow is traced, with the same checks. Then the node runs. Its
+outputs are kept as literals, and the body gets promises of them.
 """
 
 from types import FrameType
@@ -32,7 +32,7 @@ Literals = dict[str, Literal]
 
 
 class InnerFrame(Frame):
-    """One body that runs here."""
+    """The frame of one body that runs in this process."""
 
     def __init__(
         self,
@@ -42,21 +42,29 @@ class InnerFrame(Frame):
         carry_out: "Callable[[Any, Literals], Literals]",
         inputs: Literals,
     ) -> None:
-        """Args: carry_out: runs a node. inputs: of a workflow, what its input promises stand for."""
+        """Make the frame.
+
+        Args:
+            entity: the dynamic task or workflow.
+            registry: finds the codecs.
+            data: moves files; `None` where there is no store.
+            carry_out: runs a node's entity on literals, and returns its outputs.
+            inputs: the literals of a workflow's inputs; empty for a dynamic task, whose body gets values.
+        """
         super().__init__(entity.short_name, registry, Scope(), lambda below: "", data)
         self._carry_out = carry_out
         self._known: dict[str, Literals] = {"": inputs}
-        """Outputs by node; the workflow's inputs under an empty name."""
+        """Outputs by node id and variable. The empty id has the workflow's inputs, as promises of them do."""
 
     def promises(self, signature: "TaskSignature") -> "dict[str, Promise]":
-        """Return the inputs of a workflow as its body takes them."""
+        """Return the inputs of a workflow as promises, by name."""
         return {
             name: Promise(None, OutputReference("", name), variable.type, name)
             for name, variable in signature.interface.inputs.items()
         }
 
     def run_body(self, function: "Callable[..., Any]", arguments: "Mapping[str, Any]") -> Any:
-        """Return what `function` returns, with calls in it made nodes of this frame."""
+        """Return what `function` returns, while its calls become nodes of this frame."""
         __tracebackhide__ = True
         token = context.frame.set(self)
         try:
@@ -67,12 +75,13 @@ class InnerFrame(Frame):
     def call(
         self, entity: Any, args: "tuple[Any, ...]", kwargs: "dict[str, Any]", caller: FrameType
     ) -> Any:
-        """Make a node of a call of `entity` and run it; the value stands for its outputs.
+        """Create a node for a call of `entity`, run it, and return promises of its outputs.
 
-        When something is wrong with the body, nothing more runs: the rest is only checked.
+        After the first problem of the body nothing runs any more: the rest is only checked, so that all
+        problems are reported at once.
 
         Raises:
-            TaskFailed: when an output does not fit, or something of the platform's failed.
+            TaskFailed: when an output does not fit, or a file cannot be moved.
             Exception: whatever the entity's own function raises.
         """
         __tracebackhide__ = True
@@ -87,10 +96,10 @@ class InnerFrame(Frame):
         return value
 
     def bound_outputs(self, entity: "Callee", signature: "TaskSignature", value: Any) -> Literals:
-        """Return what the body returned, as literals by variable.
+        """Return the literals, by variable, of what the body returned.
 
         Raises:
-            TaskFailed: with every problem of the body.
+            TaskFailed: when the body has problems; it names all of them.
         """
         bindings = bind_outputs(self, entity, signature, value)
         check_ids(self)
@@ -99,7 +108,7 @@ class InnerFrame(Frame):
                 f"What {entity.short_name} puts together does not compile.", self.problems
             )
             raise TaskFailed(ErrorInfo("USER:DynamicCompileFailed", str(failed), USER)) from failed
-        # Bindings name nodes by their final ids.
+        # `bind_outputs` refers to nodes by their final ids, which an author may have set after the call.
         self._known.update(
             {draft.id: self._known[draft.node_id] for draft in self.drafts if draft.fixed_id}
         )

@@ -1,42 +1,44 @@
-"""SIGTERM in a worker: the task's own code ends as by Ctrl-C, so that it can save what it has.
+"""Turn SIGTERM in a worker into an exception in the task's own code, so that it can save what it has.
 
-A signal in the middle of a message would leave half of it in the pipe. So a message is sent and
+A signal in the middle of a message would leave half of the message in the pipe. So a message is sent and
 answered first, and only then the task is interrupted.
 """
 
-# Not signal, whose names cost every attempt something; nor threading, which every fork pays for.
+# `signal` builds enums when it is imported, which would delay every attempt. `threading` registers work
+# for every fork.
 import _signal  # type: ignore[import-not-found]
 import _thread
 import os
 from types import FrameType
-from typing import Any
 
 
 class TaskInterrupted(KeyboardInterrupt):
-    """The platform ends the attempt; `finally` and `with` still have a moment."""
+    """Raised in the task's code when the platform ends the attempt. `finally` and `with` blocks still run."""
 
 
 class Interrupts:
-    """Turns the first SIGTERM into `TaskInterrupted`. Later ones do nothing: the task is ending.
+    """Turns the first SIGTERM into `TaskInterrupted`. Later ones do nothing: the task is ending already.
 
-    Used as a context, it keeps the interrupt back until the end of the block.
+    Used in a `with` statement, it delays the interrupt until the end of the block. Only the main thread can
+    be interrupted, so the block has no effect in other threads.
     """
 
     def __init__(self) -> None:
         self._held = 0
         self._waiting = False
-        self._told = False
+        self._raised = False
         self._process = os.getpid()
         self._thread = _thread.get_ident()
-        self._masks: dict[int, set[int]] = {}  # by the thread that forks: what it had blocked
+        self._masks: dict[int, set[int]] = {}
+        """By thread that forks: the signals that it had blocked before."""
 
     def watch(self) -> None:
-        """From now on; a handler of the user's own, set later, takes its place."""
+        """Install the handler. A handler that the user's code sets later replaces it."""
         try:
-            _signal.signal(_signal.SIGTERM, self._meet)
-        except ValueError:  # not the main thread, which signals never meet
+            _signal.signal(_signal.SIGTERM, self._handle)
+        except ValueError:  # not the main thread: Python handles signals in the main thread only
             return
-        # Python forgets the signals that a fork has met before it runs Python code. So they wait.
+        # A new fork drops signals that arrive before it runs Python code. So they are blocked until then.
         os.register_at_fork(
             before=self._hold_signals,
             after_in_parent=self._release_signals,
@@ -44,8 +46,8 @@ class Interrupts:
         )
 
     def stop(self) -> None:
-        """The task has ended, and what is left to do is not interrupted."""
-        self._told = True
+        """Ignore SIGTERM from now on: the task has ended, and its answer must be sent."""
+        self._raised = True
 
     def __enter__(self) -> None:
         if _thread.get_ident() == self._thread:
@@ -55,7 +57,7 @@ class Interrupts:
         if _thread.get_ident() == self._thread:
             self._held -= 1
             if self._waiting and not self._held:
-                self._tell()
+                self._raise()
 
     def _hold_signals(self) -> None:
         blocked = _signal.pthread_sigmask(_signal.SIG_BLOCK, [_signal.SIGTERM])
@@ -66,22 +68,24 @@ class Interrupts:
         _signal.pthread_sigmask(_signal.SIG_SETMASK, blocked)
 
     def _leave_to_system(self) -> None:
-        """In a fork of the task's, which ends by SIGTERM as everywhere."""
-        if _signal.getsignal(_signal.SIGTERM) == self._meet:
+        """Restore the default in a fork, which a SIGTERM ends as it ends any other process."""
+        if _signal.getsignal(_signal.SIGTERM) == self._handle:
             _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
         self._release_signals()
 
-    def _meet(self, number: int, frame: "FrameType | None") -> Any:
-        if os.getpid() != self._process:  # a fork that a library made
+    def _handle(self, number: int, frame: "FrameType | None") -> None:
+        if (
+            os.getpid() != self._process
+        ):  # a fork by C code, which runs no `register_at_fork` functions
             _signal.signal(number, _signal.SIG_DFL)
             os.kill(os.getpid(), number)
         elif self._held:
             self._waiting = True
         else:
-            self._tell()
+            self._raise()
 
-    def _tell(self) -> None:
+    def _raise(self) -> None:
         self._waiting = False
-        if not self._told:
-            self._told = True
+        if not self._raised:
+            self._raised = True
             raise TaskInterrupted("the platform ends the attempt (SIGTERM)")

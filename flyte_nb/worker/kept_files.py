@@ -1,4 +1,4 @@
-"""Checkpoints of attempts that follow each other in one process: what one saved, the next finds."""
+"""Keep checkpoints for attempts that follow each other in one process."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from flyte_nb.sdk.execution_context import ExecutionContext
 class KeptFiles:
     """The `AttemptFiles` of all attempts at one node. `close()` removes what they saved.
 
-    As on Flyte an attempt finds what the one right before it saved, and nothing older.
+    As on Flyte, an attempt finds what the attempt right before it saved, and nothing older.
     """
 
     def __init__(self) -> None:
@@ -18,13 +18,13 @@ class KeptFiles:
         self._attempt = 0
 
     def begin(self, attempt: int, context: ExecutionContext) -> ExecutionContext:
-        """Return the context of the attempt with this number, which follows on those before."""
+        """Begin the attempt with this number, counted from 0, and return its context."""
         self._attempt = attempt
         checkpoint = Checkpoint(self, context.working_directory)
         return context._replace(attempt=attempt, checkpoint=checkpoint, files=self)
 
     def save_checkpoint(self, path: str, name: str) -> None:
-        """Keep the local file as `name`; without a name, the content of the local folder."""
+        """Keep the local file as `name`; with an empty name, the content of the local folder."""
         folder = self._folder(self._attempt)
         os.makedirs(folder, exist_ok=True)
         if os.path.isdir(path):
@@ -33,14 +33,14 @@ class KeptFiles:
             shutil.copyfile(path, os.path.join(folder, name))
 
     def restore_checkpoint(self) -> str:
-        """Return the folder with what the attempt before saved; empty when there is nothing."""
+        """Return the folder with what the attempt before saved; an empty text when it saved nothing."""
         if not self._attempt or not self._root:
             return ""
         folder = self._folder(self._attempt - 1)
         return folder if os.path.isdir(folder) and os.listdir(folder) else ""
 
     def publish_deck(self, html: str) -> None:
-        """Do nothing: nobody looks at a report while the task runs in this process."""
+        """Do nothing: a task that runs in this process has no place where a report is shown."""
 
     def close(self) -> None:
         """Remove everything that was saved."""
@@ -49,7 +49,7 @@ class KeptFiles:
 
     def _folder(self, attempt: int) -> str:
         if not self._root:
-            import tempfile  # which no task without a checkpoint needs
+            import tempfile  # only tasks with checkpoints need it
 
             self._root = tempfile.mkdtemp(prefix="flyte-nb-checkpoints-")
         return os.path.join(self._root, str(attempt))

@@ -1,4 +1,4 @@
-"""From a verified payload to a task. Nothing here runs before the host has verified every byte."""
+"""Load a task from its verified payload. The host has verified every byte before anything here runs."""
 
 import builtins
 import linecache
@@ -24,25 +24,26 @@ def load(
     *,
     python: str = "",
 ) -> "Task":
-    """The task in the file `payload`, with its buffers' files in order.
+    """Return the task that is pickled in the file `payload`.
 
     Args:
         payload: path of the pickle.
-        buffers: paths of its out-of-band buffers. They are mapped, not read; a task may change an
-            array, and the file stays as it is.
-        modules: folders with local modules, which become importable. An older host names zips, of
-            which several may be the parts of one package.
-        python: the `major.minor` that wrote the pickle; another one is refused before it is read.
+        buffers: paths of its out-of-band buffers, in order. They are mapped copy-on-write and not read: a
+            task may change an array, and the file does not change.
+        modules: folders with local modules, which become importable. An older host names zips, of which
+            several may be the parts of one package.
+        python: the `major.minor` of the Python that wrote the pickle; empty means any.
 
     Raises:
-        TaskFailed: when it cannot be loaded here.
+        TaskFailed: when another Python wrote it, a module is missing, or it cannot be unpickled.
     """
     here = f"{sys.version_info[0]}.{sys.version_info[1]}"
     if python and python != here:
         raise TaskFailed(_other_python(python, here))
+    # Cells call `display`, which IPython puts among the built-in names.
     if not hasattr(builtins, "display"):
         builtins.display = _display  # type: ignore[attr-defined]
-    # After the ring, which is first: a module of the user's never stands for one of ours.
+    # Behind the ring, which is first, so that no module of the user replaces one of ours.
     sys.path[1:1] = _importable(modules)
     with open(payload, "rb") as file:
         content = file.read()
@@ -50,10 +51,14 @@ def load(
 
 
 def loads(payload: bytes, buffers: "Sequence[Any]" = ()) -> "Task":
-    """The task in the pickle `payload`; its cells' source lines are made known to tracebacks.
+    """Return the task in the pickle `payload`, and let tracebacks show its cells' source lines.
+
+    Args:
+        payload: the pickle's bytes.
+        buffers: its out-of-band buffers, in order.
 
     Raises:
-        TaskFailed: when it cannot be loaded here.
+        TaskFailed: when a module is missing, or the pickle cannot be read.
     """
     try:
         task, sources = pickle.loads(payload, buffers=buffers)
@@ -67,7 +72,7 @@ def loads(payload: bytes, buffers: "Sequence[Any]" = ()) -> "Task":
 
 
 def remember_sources(sources: "Mapping[str, tuple[tuple[int, str], ...]]") -> None:
-    """Let tracebacks show the lines of cells, which are in no file here.
+    """Let tracebacks show the source lines of cells, which are in no file on this machine.
 
     Args:
         sources: by file name, pairs of a first line's number and the text from there on.
@@ -75,21 +80,21 @@ def remember_sources(sources: "Mapping[str, tuple[tuple[int, str], ...]]") -> No
     for filename, pieces in sources.items():
         lines: list[str] = []
         for first, text in sorted(pieces):
-            lines.extend(["\n"] * (first - 1 - len(lines)))
+            lines.extend(["\n"] * (first - 1 - len(lines)))  # text that was not packed is blank
             lines[first - 1 :] = text.splitlines(keepends=True)
         size = sum(map(len, lines))
         linecache.cache[filename] = (size, None, lines, filename)
 
 
 def _display(*values: Any, **options: Any) -> Any:
-    """`display` of a notebook, loaded when a task calls it."""
+    """Do what a notebook's `display` does; its module is loaded at the first call."""
     from flyte_nb.worker.notebook_names import display
 
     return display(*values, **options)
 
 
 def let_children_import(modules: "Sequence[str]") -> None:
-    """Let the Python programs that the task starts find its local modules too."""
+    """Let Python programs that the task starts import its local modules, through `PYTHONPATH`."""
     folders = os.pathsep.join(path for path in modules if os.path.isdir(path))
     others = os.environ.get("PYTHONPATH", "")
     if folders and not f"{others}{os.pathsep}".startswith(f"{folders}{os.pathsep}"):
@@ -97,10 +102,15 @@ def let_children_import(modules: "Sequence[str]") -> None:
 
 
 def _importable(modules: "Sequence[str]") -> "list[str]":
+    """Return the paths to import from, with the parts of each package united.
+
+    Raises:
+        TaskFailed: when a united package cannot be written.
+    """
     zips = [path for path in modules if not os.path.isdir(path)]
     if len(zips) < 2:
         return list(modules)
-    from flyte_nb.worker.package_parts import united
+    from flyte_nb.worker.package_parts import united  # only for zips of older hosts
 
     try:
         return united(zips)
@@ -110,7 +120,7 @@ def _importable(modules: "Sequence[str]") -> "list[str]":
 
 def _map(path: str) -> Any:
     if os.path.getsize(path) == 0:
-        return bytearray()
+        return bytearray()  # an empty file cannot be mapped
     with open(path, "rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
 
@@ -119,13 +129,13 @@ def _unloadable(error: Exception) -> ErrorInfo:
     if isinstance(error, ModuleNotFoundError):
         message = (
             f"The task needs the module {error.name!r}, which is not installed where it runs"
-            f" ({sys.executable}). Install it there, or add it to the task's image; or, if it is a file"
-            " of yours, put it beside the notebook and register again."
+            f" ({sys.executable}). Install it there, or add it to the task's image. If it is a file of"
+            " yours, put it beside the notebook and register again."
         )
         return ErrorInfo("USER:ModuleNotFound", f"{message}\n{failures.describe(error)}", "USER")
     message = (
-        "The task cannot be loaded where it runs. Are the packages there of the versions that"
-        f" the notebook had?\n{failures.describe(error)}"
+        "The task cannot be loaded where it runs. Check that the packages there have the versions"
+        f" that the notebook had.\n{failures.describe(error)}"
     )
     return ErrorInfo("USER:BundleLoadFailed", message, "USER")
 
@@ -133,9 +143,9 @@ def _unloadable(error: Exception) -> ErrorInfo:
 def _other_python(python: str, here: str) -> ErrorInfo:
     return ErrorInfo(
         "USER:PythonMismatch",
-        f"The task was pickled by Python {python}, and {sys.executable}, which runs it, is Python {here};"
-        " code cannot be carried over between minor versions. On the local backend: register again, from"
-        " the environment that the task shall run in. On a cluster: use an image with Python"
+        f"The task was pickled by Python {python}, and {sys.executable}, which runs it, is Python {here}."
+        " Pickled code works in one minor version only. On the local backend, register again from the"
+        " environment that the task should run in. On a cluster, use an image with Python"
         f" {python}, or register from a kernel that runs Python {here}.",
         "USER",
     )

@@ -1,4 +1,4 @@
-"""The worker's life: load the task, call it, answer, end."""
+"""Run one attempt in a worker: load the task, call it, send the answer, end the process."""
 
 import atexit
 import os
@@ -11,7 +11,7 @@ from flyte_nb.pipe.pipe import Pipe, PipeClosed, TooLarge
 from flyte_nb.sdk.execution_context import ExecutionContext, context_from
 from flyte_nb.worker import failures
 from flyte_nb.worker.call import call
-from flyte_nb.worker.host import HostData
+from flyte_nb.worker.host_data import HostData
 from flyte_nb.worker.inner import InnerRunner
 from flyte_nb.worker.interrupts import Interrupts
 from flyte_nb.worker.load import let_children_import, load
@@ -19,17 +19,22 @@ from flyte_nb.worker.load import let_children_import, load
 if TYPE_CHECKING:
     from flyte_nb.sdk.task import Task
     from flyte_nb.types.registry import Registry
-    from flyte_nb.worker.report import Report
+    from flyte_nb.worker.attempt_report import AttemptReport
 
 _REHEARSALS = 16
-"""After so many calls Python has specialised a function."""
+"""Calls after which Python has specialised a function's bytecode (PEP 659)."""
 
 
 def serve(read_fd: int, write_fd: int, folder: str) -> None:
-    """Answer one `load` and one `call`; does not return.
+    """Answer one `load` and one `call` message, and end the process; it does not return.
 
-    The process ends by `os._exit`, after exit handlers have run and streams are flushed: threads
-    that the user's code left running do not hold the attempt up.
+    The process ends by `os._exit`, after exit handlers have run and streams are flushed. So threads that the
+    user's code left running do not delay the end of the attempt.
+
+    Args:
+        read_fd: the pipe's descriptor to read from.
+        write_fd: the pipe's descriptor to write to.
+        folder: the attempt's working folder.
     """
     pipe = Pipe(read_fd, write_fd, folder)
     process = os.getpid()
@@ -37,30 +42,30 @@ def serve(read_fd: int, write_fd: int, folder: str) -> None:
     status = 0
     try:
         answer = _attempt(pipe, interrupts)
-        if os.getpid() != process:  # user code forked, and this is the child coming back
+        if os.getpid() != process:  # user code forked, and this is the child, which must not answer
             os._exit(0)
         try:
             pipe.send(answer)
         except TooLarge as error:
             pipe.send({"kind": "failed", "error": list(failures.classify(error))})
-        except OSError as error:  # large answers go by file
+        except OSError as error:  # the disk is full: a large answer goes by file
             pipe.send({"kind": "failed", "error": list(failures.no_room("outputs", error))})
     except PipeClosed:
-        status = 1  # the host is gone; nobody to tell
+        status = 1  # the host has ended, so nothing can be reported
     _end(status)
 
 
 def rehearse(folder: str) -> None:
-    """Carry out attempts at nothing, for a process whose forks are going to carry out real ones.
+    """Run attempts at an empty task, in a zygote whose forks are going to run real ones.
 
-    What every attempt needs is imported then, and what Python learns of code while it runs is learnt
-    once: a fork that changes none of it shares the memory in which it lies.
+    They import what every attempt needs, and let Python specialise the bytecode that every attempt runs. Each
+    fork shares that memory as long as nothing changes it.
     """
-    from flyte_nb.sdk.task import Task, TaskOptions
+    from flyte_nb.sdk.task import Task, TaskOptions  # only a zygote needs it
 
     task = Task(_rehearsed, TaskOptions())
     for _ in range(_REHEARSALS):
-        pipe = Pipe(*os.pipe(), folder)  # what is sent comes back
+        pipe = Pipe(*os.pipe(), folder)  # both ends are here: what is sent is received again
         interrupts = Interrupts()
         pipe.send({"kind": "call", "inputs": {"x": ["integer", 1]}, "execution": {}})
         with interrupts:
@@ -77,6 +82,7 @@ def _rehearsed(x: int) -> int:
 def _attempt(pipe: Pipe, interrupts: Interrupts) -> "dict[str, Any]":
     try:
         interrupts.watch()
+        # No signal may leave half of a message unread.
         with interrupts:
             message = pipe.receive()
         task = load(
@@ -99,16 +105,16 @@ def _attempt(pipe: Pipe, interrupts: Interrupts) -> "dict[str, Any]":
     except KeyboardInterrupt as error:
         interrupts.stop()
         return {"kind": "failed", "error": list(failures.classify(error))}
-    except Exception as error:  # noqa: BLE001 - the outermost frame: ours to explain
+    except Exception as error:  # noqa: BLE001 - the outermost frame: an error of our own code
         interrupts.stop()
         info = ErrorInfo("SYSTEM:WorkerError", failures.describe(error), "SYSTEM", recoverable=True)
         return {"kind": "failed", "error": list(info)}
 
 
 def _call(task: "Task", message: "dict[str, Any]", data: HostData, folder: str) -> "dict[str, Any]":
-    from flyte_nb.types.registry import default_registry
+    from flyte_nb.types.registry import default_registry  # the ring loads it after the task
 
-    # The kernel has warned about pickled types; a task's log need not say it again.
+    # The kernel has warned about pickled types already.
     registry = default_registry(warn_pickled=False)
     inputs = {name: from_plain(value) for name, value in message["inputs"].items()}
     execution = message.get("execution", {})
@@ -117,7 +123,7 @@ def _call(task: "Task", message: "dict[str, Any]", data: HostData, folder: str) 
     def answer() -> "dict[str, Any]":
         try:
             if task.is_dynamic:
-                from flyte_nb.worker import dynamic
+                from flyte_nb.worker import dynamic  # plain tasks need not load it
 
                 name, env = str(execution.get("task", "")), os.environ
                 return dynamic.answer(task, inputs, registry, data, runner, name=name, env=env)
@@ -130,9 +136,9 @@ def _call(task: "Task", message: "dict[str, Any]", data: HostData, folder: str) 
 
     if not task.options.enable_deck:
         return answer()
-    from flyte_nb.worker.report import Report
+    from flyte_nb.worker.attempt_report import AttemptReport  # only tasks with a deck need it
 
-    runner.report = Report(task, runner)
+    runner.report = AttemptReport(task, runner)
     return runner.report.answer(answer)
 
 
@@ -140,13 +146,13 @@ def _failed(error: TaskFailed) -> "dict[str, Any]":
     if isinstance(error.__cause__, IgnoreOutputs):
         return {"kind": "ignored"}
     whole = failures.whole_text(error.__cause__)
-    if whole:  # what goes to the platform is cut; the log keeps all of it
+    if whole:  # the platform gets a cut text, and the log has all of it
         sys.stderr.write(whole)
     return {"kind": "failed", "error": list(error.info)}
 
 
 class _AttemptRunner(InnerRunner):
-    """Carries out the calls in this attempt; answers `current_context()` with the platform's words."""
+    """Runs the calls in this attempt's body. `current_context()` describes the attempt."""
 
     def __init__(
         self, execution: "dict[str, Any]", folder: str, files: HostData, registry: "Registry"
@@ -155,8 +161,8 @@ class _AttemptRunner(InnerRunner):
         self._execution = execution
         self._folder = folder
         self._files = files
-        self.report: Report | None = None
-        """Of a task that has one."""
+        self.report: AttemptReport | None = None
+        """Only for a task with `enable_deck=True`."""
 
     def _made(self) -> ExecutionContext:
         working = os.path.join(self._folder, "work")
@@ -171,17 +177,16 @@ class _AttemptRunner(InnerRunner):
 
 
 def _as_main(task: "Task") -> None:
-    """Make what the notebook defined findable as `__main__.<name>`.
+    """Let what the notebook defined be found as `__main__.<name>`.
 
-    So `pickle` and `multiprocessing` inside a task find the notebook's functions and classes, as
-    they do in the notebook.
+    `pickle` and `multiprocessing` inside a task look there for the notebook's functions and classes.
     """
-    namespace: dict[str, Any] = getattr(
-        task.function, "__globals__", {}
-    )  # any callable may be wrapped
+    # Any callable can be a task's function, and not all have globals.
+    namespace: dict[str, Any] = getattr(task.function, "__globals__", {})
     if namespace.get("__name__") != "__main__":
         return
     main = sys.modules["__main__"]
+    # They name the bootstrap file. multiprocessing would run it again in every process that it spawns.
     for name in ("__file__", "__spec__", "__cached__"):
         vars(main)[name] = None
     vars(main).update(
@@ -190,12 +195,13 @@ def _as_main(task: "Task") -> None:
 
 
 def _end(status: int) -> None:
+    """Run exit handlers, flush the streams and end the process."""
     run_handlers = getattr(atexit, "_run_exitfuncs", None)
     if run_handlers is not None:
         try:
             run_handlers()
-        except BaseException:  # noqa: BLE001 - printed by atexit; the attempt's outcome is known
-            status = status or 0
+        except BaseException:  # noqa: BLE001, S110 - atexit has printed it; the answer was sent
+            pass
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -1,4 +1,4 @@
-"""`display` of a notebook, where a task runs: there is a log to show values in."""
+"""A notebook's `display` for tasks, which shows values in the log."""
 
 import sys
 from typing import Any
@@ -8,10 +8,10 @@ def display(*values: Any, raw: bool = False, display_id: Any = None, **options: 
     """Print the values to the task's log, as IPython's `display` does outside of a notebook.
 
     Args:
-        *values: what to show.
-        raw: whether each value is a dict of texts by their kind.
-        display_id: with one, a handle is returned whose `update` prints again.
-        **options: what else IPython's takes; a log has no use for it.
+        *values: the values to show.
+        raw: whether each value is a dict of texts by MIME type.
+        display_id: any true value makes the call return a handle, whose `update` prints again.
+        **options: IPython's other options, which are ignored.
     """
     for value in values:
         if raw and isinstance(value, dict):
@@ -23,7 +23,7 @@ def display(*values: Any, raw: bool = False, display_id: Any = None, **options: 
 
 
 class DisplayHandle:
-    """What `display(…, display_id=…)` returns."""
+    """The handle that `display(…, display_id=…)` returns."""
 
     def __init__(self, display_id: Any) -> None:
         self.display_id = display_id

@@ -1,4 +1,4 @@
-"""The author's own modules where a task runs, as files that a pickled value takes along."""
+"""Collect the author's own modules where a task runs, as files that travel behind a pickled value."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,7 +7,12 @@ from flyte_nb.worker.imports import imported_by
 
 
 def files_of(tops: "Iterable[str]", folders: "Sequence[str]") -> "dict[str, bytes]":
-    """Return the files, by path, of the modules `tops` that lie in `folders`, and of what they import."""
+    """Return the files, by path, of the modules of `tops` that are in `folders`, and of what they import.
+
+    Args:
+        tops: top-level names; those in none of the folders are ignored.
+        folders: the folders of the task's local modules.
+    """
     found: dict[str, bytes] = {}
     seen: set[str] = set()
     waiting = sorted(tops)
@@ -20,7 +25,8 @@ def files_of(tops: "Iterable[str]", folders: "Sequence[str]") -> "dict[str, byte
         files = dict(_module_files(top, home))
         sources = [data for name, data in files.items() if name.endswith(".py")]
         if f"{top}.py" in files and b"__file__" in files[f"{top}.py"]:
-            files.update(_data_files(home))  # it may read what lies beside it
+            # A module that uses its own path may read files beside it.
+            files.update(_data_files(home))
         for source in sources:
             waiting.extend(imported_by(source))
         found.update(files)
@@ -41,7 +47,7 @@ def _module_files(top: str, folder: str) -> "Iterator[tuple[str, bytes]]":
 
 
 def _data_files(folder: str) -> "Iterator[tuple[str, bytes]]":
-    """What is no module: files of other kinds, and folders without Python files."""
+    """Yield everything in the folder that is not a module: other files, and folders without Python files."""
     for name in sorted(os.listdir(folder)):
         path = os.path.join(folder, name)
         if os.path.isdir(path):

@@ -1,8 +1,9 @@
-"""A large package comes as several zips, each a member of its own; here they become one again.
+"""Unite the zips of a large package, which travels as several members of a bundle.
 
-Python wants one archive for a package: its `__path__`, its data files, what `pkgutil` lists and what a
-traceback shows are then as if it had travelled whole. Zips whose first files lie in the same top-level
-folder are parts of one package. Source: PKWARE APPNOTE 6.3.3, sections 4.3.12 and 4.3.16.
+Python needs one archive for a package, so that its `__path__`, its data files, `pkgutil` and tracebacks work
+as if it had travelled whole. Zips whose first files are in the same top-level folder are parts of one
+package. The parts are joined as bytes, without unpacking: file data first, then one directory whose offsets
+are moved. Source: PKWARE APPNOTE 6.3.3, sections 4.3.12 and 4.3.16.
 """
 
 import os
@@ -14,17 +15,20 @@ from flyte_nb.worker.failures import not_written
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_LOCAL_BYTES = 30
+_LOCAL_BYTES = 30  # of a local file header, before the name
 _LISTED = struct.Struct("<28xHHH8xI")
-"""Of a directory's entry: the lengths of name, extra and comment, and the offset of what it lists."""
+"""A directory entry: the lengths of name, extra field and comment, and the offset of the file's data."""
 _END = struct.Struct("<4sHHHHIIH")
+"""The end record: signature, disks, counts of entries, size and offset of the directory, comment length."""
 
 
 def united(zips: "Sequence[str]") -> "list[str]":
-    """What to put on the import path for these zips: of a package in parts, one zip beside them.
+    """Return the paths to import from: each zip of a whole package, and a united zip for a package in parts.
+
+    A united zip is written beside its parts.
 
     Raises:
-        BundleError: when that cannot be written.
+        BundleError: when a united zip cannot be written.
     """
     packages: dict[str, list[str]] = {}
     for path in zips:
@@ -33,7 +37,7 @@ def united(zips: "Sequence[str]") -> "list[str]":
 
 
 def _top(path: str) -> str:
-    """The top-level folder that a zip's first file lies in; empty when it lies in none."""
+    """Return the top-level folder of a zip's first file; empty when the file is in none."""
     with open(path, "rb", buffering=0) as file:
         header = file.read(_LOCAL_BYTES)
         if len(header) < _LOCAL_BYTES or header[:4] != b"PK\3\4":
@@ -54,7 +58,7 @@ def _one(parts: "Sequence[str]", name: str) -> str:
 
 
 def _write(target: "BinaryIO", parts: "Sequence[str]") -> None:
-    """The files of all parts, then one directory of them, sorted by name as in each part."""
+    """Write the files of all parts, then one directory of them, sorted by name as in each part."""
     listing: list[tuple[bytes, bytes]] = []
     begin = 0
     for part in parts:
@@ -73,7 +77,7 @@ def _write(target: "BinaryIO", parts: "Sequence[str]") -> None:
 
 
 def _listed(data: bytes, at: int, begin: int) -> "list[tuple[bytes, bytes]]":
-    """Names and entries of the directory at `at`, for files that come to lie `begin` bytes later."""
+    """Return names and entries of the directory at the offset `at`, for files that moved by `begin` bytes."""
     found = []
     head = _LISTED.size
     end = len(data) - _END.size

@@ -1,4 +1,4 @@
-"""A part of a literal, by the attributes, keys and indices that an author wrote behind a promise."""
+"""Find the part of a literal that a promise's path leads to: `promise.rows[2]["name"]`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,16 +10,16 @@ from flyte_nb.types.structs import plain_struct
 
 
 def at_path(literal: Literal, path: "Sequence[str | int]") -> Literal:
-    """Return the value at `path` (`(2, "name")`) in a list, dict or struct.
+    """Return the part at `path`, e.g. `("rows", 2, "name")`, of a list, dict or struct.
 
     Raises:
-        UsageError: when there is no such place.
+        UsageError: when the value has no such part.
     """
     for done in range(len(path)):
         while literal.kind == literals.UNION:
             literal = literal.value[0]
         struct = plain_struct(literal)
-        if struct is not None:
+        if struct is not None:  # from here on the path leads through plain data
             plain = struct[0]
             for below in range(done, len(path)):
                 plain = _part(plain, path, below)
@@ -30,12 +30,12 @@ def at_path(literal: Literal, path: "Sequence[str | int]") -> Literal:
         elif literal.kind in (literals.COLLECTION, literals.MAP):
             literal = _part(literal.value, path, done)
         else:
-            raise _no_place(path, done, "the value is no list, dict or struct")
+            raise _no_place(path, done, "the value is not a list, dict or struct")
     return literal
 
 
 def fresh(literal: Literal) -> Literal:
-    """Return the literal with plain data of its own: what reads it may change what it has read."""
+    """Return the literal with a copy of its plain data, which its reader may change."""
     kind, value, digest = literal
     if kind in (literals.STRUCT, literals.GENERIC):
         return Literal(kind, _copy(value), digest)
@@ -48,7 +48,7 @@ def fresh(literal: Literal) -> Literal:
     return literal
 
 
-def _copy(plain: Any) -> Any:
+def _copy(plain: object) -> object:
     if isinstance(plain, dict):
         return {key: _copy(item) for key, item in plain.items()}
     if isinstance(plain, list):

@@ -1,7 +1,11 @@
-"""Random numbers of a fork are those of a fresh process: new ones, or as the user's code seeded.
+"""Give a fork the random numbers that a fresh process would have.
 
-`random` is not imported here, for a process in which it is pays for it in every fork: it is met when
-the user's code imports it. Standard library only: a zygote loads this file by its path.
+A fork inherits its zygote's random state. A fresh process would have new numbers, or those of the seed that
+the user's code sets when it is loaded. `Seeds` records whether the code seeds, and sets the state in a fork.
+
+`random` is not imported here, because every fork of a process with `random` seeds it again, which takes
+time. It is watched from the moment when the user's code imports it. The file imports the standard library
+only, because a zygote loads it by its path.
 """
 
 import importlib.util
@@ -13,7 +17,10 @@ from typing import Any
 
 
 class Seeds:
-    """Notes whether the user's code seeds `random`, and brings that about in a fork."""
+    """Records whether the user's code seeds `random`, and repeats that in a fork.
+
+    Call `watch` before the user's code is loaded, `look` after it, and `plant` in each fork.
+    """
 
     def __init__(self) -> None:
         self._random: Any = None
@@ -22,14 +29,14 @@ class Seeds:
         self._state: Any = None
 
     def watch(self) -> None:
-        """From now on note whether somebody seeds."""
+        """Begin to record whether `random` is seeded."""
         if "random" in sys.modules:
-            self._meet(sys.modules["random"])
+            self._wrap_seed(sys.modules["random"])
         else:
             sys.meta_path.insert(0, self)
 
     def look(self) -> None:
-        """The user's code is loaded."""
+        """Stop recording, and keep the state of `random` when the code has seeded it."""
         if self in sys.meta_path:
             sys.meta_path.remove(self)
         if self._random is not None:
@@ -38,19 +45,22 @@ class Seeds:
                 self._state = self._random.getstate()
 
     def plant(self) -> None:
-        """In a fork; Python has seeded `random` anew there."""
+        """Set the random state in a fork, where Python has seeded `random` with new numbers already."""
         if self._seeded:
             self._random.setstate(self._state)
         numpy = sys.modules.get("numpy.random.mtrand")
         generator = getattr(getattr(numpy, "_rand", None), "_bit_generator", None)
-        # numpy forgets what it began with when it is seeded by hand.
+        # After a seed by hand numpy's generator has no `seed_seq`: then its state is what the user wants.
         if numpy is not None and getattr(generator, "seed_seq", None) is not None:
             numpy.seed()
 
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
-        """As of a finder on `sys.meta_path`: the module as it is found anyway, and met when loaded."""
+        """Return the spec of `random` with a loader that also begins to watch it; `None` for other modules.
+
+        `sys.meta_path` calls it for every import. It removes itself after `random` was found.
+        """
         if name != "random":
             return None
         sys.meta_path.remove(self)
@@ -62,12 +72,13 @@ class Seeds:
             def executed(module: ModuleType) -> None:
                 del loader.exec_module
                 execute(module)
-                self._meet(module)
+                self._wrap_seed(module)
 
             loader.exec_module = executed
         return spec
 
-    def _meet(self, random: Any) -> None:
+    def _wrap_seed(self, random: Any) -> None:
+        """Replace `random.seed` by a function that also records the call."""
         seed = random.seed
 
         def noted(*values: Any, **named: Any) -> None:

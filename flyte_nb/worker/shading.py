@@ -1,10 +1,10 @@
-"""What the private copy of cloudpickle does otherwise than the installed one.
+"""Change the private copy of cloudpickle in two points where the installed one does harm.
 
-- The sentinels of `dataclasses` keep their identity; a class whose fields have copies of `MISSING` for
-  defaults looks as if every field had one.
-- A class that is known already is not filled again. In a notebook that reads back an instance of its
-  own class, the class's methods would be replaced by copies with copied globals, and no longer
-  follow the notebook's.
+- The sentinels of `dataclasses` keep their identity. A class whose fields have copies of `MISSING` as
+  defaults looks as if every field had a default.
+- A class that exists already is not filled again. When a notebook reads back an instance of its own class,
+  cloudpickle would replace the class's methods by copies with copied globals, and they would no longer see
+  the notebook's variables.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ _SENTINELS = ("MISSING", "KW_ONLY", "_HAS_DEFAULT_FACTORY")
 
 
 def adapt(cloudpickle: Any) -> None:
-    """Change the private copy's module `cloudpickle`, in place."""
+    """Change the module `cloudpickle`, the private copy, in place."""
     filled: weakref.WeakSet[Any] = weakref.WeakSet()
     fill = cloudpickle._class_setstate
 
@@ -25,7 +25,7 @@ def adapt(cloudpickle: Any) -> None:
         filled.add(made)
         return fill(made, state)
 
-    # Pickles name it by its module and name.
+    # Pickles refer to the function by its module and name.
     _class_setstate.__module__ = cloudpickle.__name__
     _class_setstate.__qualname__ = "_class_setstate"
     cloudpickle._class_setstate = _class_setstate
@@ -37,8 +37,10 @@ def adapt(cloudpickle: Any) -> None:
 
 
 class _Sentinel:
+    """Reduces a sentinel of `dataclasses` to its name in that module."""
+
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def __call__(self, _: Any) -> "tuple[Any, ...]":
+    def __call__(self, _: object) -> "tuple[object, ...]":
         return getattr, (dataclasses, self._name)

@@ -1,6 +1,6 @@
 """The steps of one call of a task: read its signature, decode inputs, run the function, encode outputs.
 
-Each step raises `TaskFailed` with the failure as `error.pb` has it.
+Each step raises `TaskFailed`, whose `info` is the content of `error.pb`.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ class FunctionFailed(TaskFailed):
 
 
 def signature_of(task: "AnyTask", registry: "Registry") -> "TaskSignature":
-    """The task's signature.
+    """Return the task's signature.
 
     Raises:
         TaskFailed: when it has problems.
@@ -39,12 +39,12 @@ def signature_of(task: "AnyTask", registry: "Registry") -> "TaskSignature":
 def carried_out(
     function: "Callable[..., Any]", arguments: "dict[str, Any]", runner: "Runner"
 ) -> Any:
-    """Return what the author's function returns; `runner` carries out the calls that it makes.
+    """Return what the author's function returns, while `runner` runs the calls that it makes.
 
-    No event loop runs meanwhile, and no workflow is traced, whatever the caller does.
+    The function sees no running event loop and no traced workflow, although its caller may be in one.
 
     Raises:
-        FunctionFailed: for everything that it raises but an interrupt of the process.
+        FunctionFailed: for everything that it raises except an interrupt of the process.
     """
     __tracebackhide__ = True
     token, frame = context.runner.set(runner), context.frame.set(None)
@@ -66,10 +66,10 @@ def decode(
     inputs: "dict[str, Literal]",
     data: "DataAccess | None",
 ) -> "dict[str, Any]":
-    """The Python inputs.
+    """Return the Python inputs by variable, without those whose defaults apply.
 
     Raises:
-        TaskFailed: when one is missing, unknown or does not fit.
+        TaskFailed: when an input is missing, unknown or does not fit.
     """
     codecs = signature.input_codecs
     arguments: dict[str, Any] = {}
@@ -78,7 +78,7 @@ def decode(
         if literal is None:
             if name not in signature.defaults:
                 raise TaskFailed(failures.input_missing(_name(task), name))
-            continue  # the function's own default; binding it here would only copy it
+            continue  # Python applies the function's own default
         try:
             arguments[name] = codec.decode(literal, data)
         except CodecError as error:
@@ -95,10 +95,10 @@ def decode(
 def encode(
     task: "AnyTask", signature: "TaskSignature", returned: Any, data: "DataAccess | None"
 ) -> "dict[str, Literal]":
-    """The outputs by variable.
+    """Return the outputs as literals by variable.
 
     Raises:
-        TaskFailed: when one does not fit, or there are too many or too few.
+        TaskFailed: when an output does not fit or cannot be stored, or there are too many or too few.
     """
     try:
         values = outputs.pack(returned, signature)

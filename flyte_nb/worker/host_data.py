@@ -1,4 +1,4 @@
-"""The worker's view of its host: files go and come through the pipe while user code runs."""
+"""Move files through the host over the pipe, while user code runs."""
 
 import _thread
 import os
@@ -14,14 +14,14 @@ from flyte_nb.worker.load import let_children_import
 
 
 class HostData:
-    """`DataAccess` and `AttemptFiles` over the pipe; safe from several threads of the user's."""
+    """`DataAccess`, `ModuleAccess` and `AttemptFiles` over the pipe. The user's threads may share it."""
 
     def __init__(self, pipe: Pipe, interrupts: Interrupts, modules: "Sequence[str]" = ()) -> None:
-        """Use a pipe.
+        """Make the data access of one attempt.
 
         Args:
-            pipe: to the host.
-            interrupts: wait while a message is under way.
+            pipe: leads to the host.
+            interrupts: kept back while a question and its answer are on the pipe.
             modules: the folders with the task's local modules.
         """
         self._pipe = pipe
@@ -37,7 +37,7 @@ class HostData:
         return is_wanted()
 
     def download(self, uri: str) -> str:
-        """A local path with the content of `uri`.
+        """Return a local path with the content of `uri`.
 
         Raises:
             StorageError: when the host cannot get it; `transient` when trying again may help.
@@ -45,7 +45,7 @@ class HostData:
         return self._ask({"kind": "download", "uri": uri}, "path")
 
     def upload(self, path: str, *, name: str = "") -> str:
-        """Store the file or folder at `path` below the raw output prefix; its URI.
+        """Store the file or folder at `path` below the raw output prefix and return its URI.
 
         Raises:
             StorageError: when the host cannot store it.
@@ -53,7 +53,7 @@ class HostData:
         return self._ask({"kind": "upload", "path": os.path.abspath(path), "name": name}, "uri")
 
     def save_checkpoint(self, path: str, name: str) -> None:
-        """Keep the file at `path` as `name` for a later attempt; without a name the folder's content.
+        """Keep the file at `path` as `name` for the next attempt; with an empty name, the folder's content.
 
         Raises:
             StorageError: when the host cannot store it.
@@ -61,7 +61,7 @@ class HostData:
         self._ask({"kind": "checkpoint", "path": os.path.abspath(path), "name": name}, "uri")
 
     def restore_checkpoint(self) -> str:
-        """A local folder with what the previous attempt saved; empty when there is nothing.
+        """Return a local folder with what the previous attempt saved; an empty text when it saved nothing.
 
         Raises:
             StorageError: when the host cannot get it.
@@ -69,7 +69,7 @@ class HostData:
         return self._ask({"kind": "restore"}, "path")
 
     def publish_deck(self, html: str) -> None:
-        """Show the attempt's report as it is now.
+        """Store the attempt's report as it is now, so that people can see it.
 
         Raises:
             StorageError: when the host cannot store it.
@@ -77,30 +77,36 @@ class HostData:
         self._ask({"kind": "deck", "html": html}, "uri")
 
     def scratch(self, suffix: str = "") -> str:
-        """A fresh path in the attempt's folder."""
+        """Return a new path in the attempt's folder."""
         with self._lock:
             self._count += 1
             return os.path.join(self._pipe.folder, f"scratch-{os.getpid()}-{self._count}{suffix}")
 
     def own_modules(self, tops: "Iterable[str]") -> "dict[str, bytes]":
-        """Files of the author's own modules among `tops`; see `api.ports.ModuleAccess`."""
+        """Return the files of the author's own modules among `tops`; see `api.ports.ModuleAccess`."""
         if not self._modules:
             return {}
-        from flyte_nb.worker.own_modules import files_of  # for values of the author's own classes
+        from flyte_nb.worker.own_modules import files_of  # only pickled values need it
 
         return files_of(tops, self._modules)
 
     def adopt_modules(self, folder: str) -> None:
-        """Make the modules in the folder importable, here and for programs that the task starts."""
+        """Make the modules in the folder importable, here and in programs that the task starts."""
         sys.path.append(folder)
         self._modules.append(folder)
         let_children_import(self._modules)
 
     def _ask(self, message: "dict[str, Any]", field: str) -> str:
+        """Send a message, wait for the reply, and return its `field`.
+
+        Raises:
+            StorageError: when the reply is an error, or this process is a fork of the attempt's.
+        """
+        # A fork has copies of the descriptors. Its messages would mix with those of its parent.
         if os.getpid() != self._process:
             raise StorageError(
-                "A forked process cannot move files: the pipe belongs to the task's own process.",
-                hint="Return the path to the parent, and store it there.",
+                "A forked process cannot move files, because the pipe belongs to the task's own process.",
+                hint="Return the path to the parent process, and store the file there.",
             )
         with self._interrupts, self._lock:
             self._pipe.send(message)

@@ -1,6 +1,6 @@
-"""The pages of a report that nobody has to write: source, inputs, outputs, times, packages.
+"""Make the pages that every report (deck) has: source, inputs, outputs, times, packages.
 
-Loaded by attempts of tasks with `enable_deck=True`, and by no other.
+Only attempts of tasks with `enable_deck=True` load this module.
 """
 
 import sys
@@ -20,11 +20,11 @@ _MOST_CHARACTERS = 5000
 _MOST_ROWS = 10
 
 
-class Report:
-    """The report of one attempt, put together while it runs.
+class AttemptReport:
+    """Collects the report of one attempt while it runs.
 
     Args:
-        task: whose attempt it is.
+        task: the task that runs.
         runner: its context has the pages that the task itself writes.
     """
 
@@ -37,7 +37,7 @@ class Report:
         self._outputs: dict[str, Any] | None = None
 
     def answer(self, act: "Callable[[], dict[str, Any]]") -> "dict[str, Any]":
-        """The worker's last message with the report, whichever way the attempt ends."""
+        """Return the message that `act` returns, with the report added; a failed attempt has one too."""
         message = act()
         if message["kind"] == "ignored":
             return message
@@ -45,11 +45,11 @@ class Report:
         try:
             return {**message, "deck": self.html()}
         except Exception as error:  # noqa: BLE001 - whatever a value's own HTML raises
-            sys.stderr.write(f"The deck could not be written: {type(error).__name__}: {error}\n")
+            sys.stderr.write(f"The deck cannot be written: {type(error).__name__}: {error}\n")
             return message
 
     def function(self, /, **arguments: Any) -> Any:
-        """The task's function, with its inputs, outputs and time noted."""
+        """Call the task's function, and record its inputs, outputs and times."""
         self._inputs = dict(arguments)
         now = time.perf_counter()
         self._times.append(("reading the inputs", now - self._began))
@@ -62,8 +62,8 @@ class Report:
         return returned
 
     def html(self) -> str:
-        """The whole report as it is now."""
-        from flyte_nb.sdk.deck_page import page
+        """Return the whole report as it is now."""
+        from flyte_nb.sdk.deck_page import page  # first needed at the end
 
         makers: dict[str, Callable[[], str]] = {
             DeckField.SOURCE_CODE: self._source,
@@ -81,14 +81,14 @@ class Report:
         return page(self._task.short_name, [*written, *own])
 
     def _source(self) -> str:
-        import inspect
+        import inspect  # only for this page
 
         from flyte_nb.sdk.hints import undecorated
 
         try:
             source = inspect.getsource(undecorated(self._task.function).__code__)
         except OSError:
-            return "<p>The source is not at hand.</p>"
+            return "<p>The source is not available.</p>"
         return f"<pre>{escape(source)}</pre>"
 
     def _timeline(self) -> str:
@@ -117,7 +117,7 @@ def _value(value: Any) -> str:
 
 
 def _packages() -> str:
-    from importlib.metadata import distributions
+    from importlib.metadata import distributions  # only for this page
 
     found = sorted({(each.metadata["Name"] or "", each.version) for each in distributions()})
     rows = [f"<tr><td>{escape(name)}<td>{escape(version)}" for name, version in found if name]
