@@ -76,6 +76,7 @@ class FlyteNbError(Exception):
 
 class _WithProblems(FlyteNbError):
     def __init__(self, message: str, problems: "Sequence[Problem]") -> None:
+        # `problems` imports `specs`, which a worker without errors need not load.
         from flyte_nb.api.problems import as_text, unique
 
         self.problems = unique(problems)

@@ -94,7 +94,7 @@ class Index(NamedTuple):
         raise BundleError(
             f"The index has no {noun}member {name!r}.",
             code="SYSTEM:BundleMemberMissing",
-            hint="Register again to stage the bundle anew.",
+            hint="Register again to stage the bundle again.",
         )
 
 
@@ -150,11 +150,12 @@ def loads(data: bytes) -> Index:
                 _launch_plan(*item) for item in _list(document.get("launch_plans", []))
             ),
         )
+    # Any of these means that the document is not what `dumps` writes.
     except _DAMAGE as error:
         raise BundleError(
             f"The bundle's index is damaged: {type(error).__name__}: {error}.",
             code="SYSTEM:BundleIndexDamaged",
-            hint="Register again to stage the bundle anew.",
+            hint="Register again to stage the bundle again.",
         ) from error
 
 
@@ -178,6 +179,7 @@ def digest_in_name(uri: str) -> str:
 
 
 def _task_document(task: TaskEntry) -> "dict[str, Any]":
+    # Optional fields are left out when empty, so that older indexes keep their bytes and digests.
     document: dict[str, Any] = {
         "payload": task.payload,
         "buffers": list(task.buffers),

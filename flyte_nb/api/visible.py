@@ -28,7 +28,7 @@ def log(text: str) -> str:
 
     A text with colours ends with a reset, so that they do not reach what is shown after it.
     """
-    import re
+    import re  # as in `plain`
 
     shown = re.sub(_CONTROL_IN_LOG, _spelled, text)
     return f"{shown}\x1b[0m" if re.search(_COLOUR, shown) else shown

@@ -2,8 +2,8 @@
 
 A frame has three parts: the magic `FNB` and the protocol's number (4 bytes), the length of the body (4
 bytes, big-endian), and the body, which is one JSON object. User code can write to the descriptor. So every
-frame begins with the magic: bytes of others are found out (`PipeGarbage`), are told from an end in the
-middle of a frame (`PipeClosed`), and neither is ever taken for an answer. A body over `SPILL_BYTES` is
+frame begins with the magic: foreign bytes (`PipeGarbage`) differ from an end in the middle of a frame
+(`PipeClosed`), and neither is ever taken for an answer. A body over `SPILL_BYTES` is
 written to a file in the attempt's folder, and the frame names the file.
 
 Every message has a `kind`. Host to worker: `ring`, `load`, `call`, `reply`. Worker to host: `ready`,

@@ -101,6 +101,7 @@ class ByValue(Codec):
     def _struct(self, value: object, data: "DataAccess | None") -> Literal:
         fields = self.literal_type.dataclass_type
         if isinstance(value, dict):
+            # A dict is typed only where the registered type lists fields, i.e. where it was a dataclass.
             if fields is not None:
                 self._check_fields(value, fields, set(fields) if _is_strict(self) else set())
             return struct_literal(plain_data(value))

@@ -40,6 +40,7 @@ class DataclassCodec(Codec):
     def __init__(
         self, python_type: Any, fields: "list[_Field]", types: "dict[str, LiteralType]"
     ) -> None:
+        # The type contains the JSON schema, which is made of the fields. So the type is set twice.
         self._fields = fields
         super().__init__(python_type, msgpack_struct())
         self.literal_type = msgpack_struct(self.schema(), types)
@@ -106,6 +107,7 @@ class DataclassCodec(Codec):
                 except CodecError as error:
                     wrong.append((field, error))
             properties[field.name] = described
+        # Such a default would only fail in the first call that uses it.
         if wrong:
             raise _wrong_defaults(self.python_type, wrong)
         schema: dict[str, Any] = {
@@ -138,6 +140,7 @@ def dataclass_codec(python_type: Any, registry: "CodecLookup") -> "Codec | None"
     dataclasses = sys.modules["dataclasses"]
     if any(each._field_type is dataclasses._FIELD_INITVAR for each in _declared(python_type)):
         return None
+    # Hints and not `field.type`, which is text under `from __future__ import annotations`.
     hints = _hints(python_type)
     fields, types = [], {}
     try:

@@ -54,6 +54,7 @@ class EnumCodec(Codec):
             return self.python_type(value)
         except ValueError:
             pass
+        # A member of the enum as its cell defined it before has a clearer error.
         if redefined(self.python_type, value):
             raise mismatch(self, value)
         raise CodecError(

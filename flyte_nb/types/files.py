@@ -116,6 +116,7 @@ class Stored(os.PathLike):  # type: ignore[type-arg]  # os.PathLike[str] cannot 
         return hash(str(self))
 
     def __getstate__(self) -> "dict[str, Any]":
+        # Another process has neither the downloaded copy nor the connection to a store.
         return {"uri": self.uri, "_path": "" if self.uri else self._path, "_download": None}
 
 
@@ -211,6 +212,7 @@ class FileCodec(Codec):
             CodecError: when the value is no path, or nothing is there.
             NeedsStore: when it has to be uploaded and `data` is `None`.
         """
+        # An object that came from a store is passed on by its URI, without a download and an upload.
         if isinstance(value, Stored):
             if type(value) is not self._made:
                 raise mismatch(self, value)
@@ -229,6 +231,7 @@ class FileCodec(Codec):
             )
         if data is None:
             raise no_data(self)
+        # Tasks see the file under its own name, because many programs look at the extension.
         name = os.path.basename(os.path.normpath(path))
         return data.upload(os.path.abspath(path), name=name)
 

@@ -93,6 +93,7 @@ def _labels(frame: Any) -> "list[str]":
     if all(type(label) is str for label in labels):
         twice = sorted({label for label in labels if labels.count(label) > 1})
         return [f"several columns are called {', '.join(map(repr, twice))}"] if twice else []
+    # An empty frame with the same names shows what pyarrow makes of them, at no cost.
     arrow = import_module("pyarrow")
     empty = type(frame)(columns=frame.columns)
     try:
@@ -104,6 +105,7 @@ def _labels(frame: Any) -> "list[str]":
     changed = [
         f"the column {before!r} would be called {after!r}"
         for before, after in zip(labels, read, strict=True)
+        # The last condition leaves out NaN, which differs from itself.
         if type(before) is not type(after) or (before != after and before == before)
     ]
     return changed[:_SHOWN]
@@ -136,6 +138,7 @@ def _changed(values: "Iterable[Any]") -> str:
 
 
 def _changed_dicts(values: "list[dict[Any, Any]]") -> str:
+    # A parquet column of dicts is a struct with fixed fields, so all dicts need the same keys.
     keys = {frozenset(value) for value in values}
     if len(keys) > 1:
         odd = frozenset.union(*keys) - frozenset.intersection(*keys)
@@ -183,7 +186,7 @@ def _is_missing(value: object) -> bool:
 def _family(kind: type) -> str:
     name = kind.__name__
     if kind.__module__ == "numpy" and name != "ndarray":
-        name = name.rstrip("0123456789_").removeprefix("u")
+        name = name.rstrip("0123456789_").removeprefix("u")  # uint8 and float64 are numbers
     return _FAMILIES.get(name, name)
 
 

@@ -54,6 +54,7 @@ def _pack(value: object, out: "list[bytes]", depth: int) -> None:
     elif isinstance(value, float):
         out.append(struct.pack(">Bd", 0xCB, value))
     elif isinstance(value, str):
+        # Text may have lone surrogates, e.g. file names. They must survive the way to the same task.
         raw = value.encode("utf-8", "surrogatepass")
         out.append(_head(len(raw), 0xA0, 32, (0xD9, 0xDA, 0xDB)) + raw)
     elif isinstance(value, (bytes, bytearray)):
@@ -74,6 +75,7 @@ def _pack(value: object, out: "list[bytes]", depth: int) -> None:
 def _pack_int(value: int) -> bytes:
     if -32 <= value < 128:
         return struct.pack(">b" if value < 0 else ">B", value)
+    # The shortest form, as the package msgpack writes it: equal values need equal bytes.
     if value < 0:
         for code, form, low in ((0xD0, "b", -(2**7)), (0xD1, "h", -(2**15)), (0xD2, "i", -(2**31))):
             if value >= low:
@@ -170,7 +172,7 @@ def _unpack(data: bytes, at: int, depth: int) -> "tuple[Any, int]":
 def _unpack_sized(form: str, size: int, data: bytes, at: int, depth: int) -> "tuple[Any, int]":
     if form in ("bin", "str"):
         raw = data[at : at + size]
-        if len(raw) != size:
+        if len(raw) != size:  # a slice beyond the end is shorter, without an error
             raise CodecError("The msgpack data is damaged: it ends too early.")
         text = raw.decode("utf-8", "surrogatepass") if form == "str" else raw
         return text, at + size

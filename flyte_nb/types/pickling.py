@@ -58,6 +58,7 @@ def dump(value: object, path: str, data: "DataAccess") -> str:
                 f"{spell(type(value))} cannot be pickled: {type(error).__name__}: {error}.",
                 hint="Return the plain data in it, or write it to a file and return a FlyteFile.",
             ) from error
+        # Behind the pickle, where readers do not look unless they know of it.
         written.write(companions(pickler.modules(), data))
     return written.hexdigest()
 
@@ -135,6 +136,7 @@ def _pickler_class(cloudpickle: Any) -> Any:
                     # The function travels inside the pickle, and may import modules when it is called.
                     self._named.update(_names(value.__code__))
             elif kind in _PATHS:
+                # Other paths stay paths: they may name files that the task is going to write.
                 if value.is_file():
                     return local_copy, (_uploaded(str(value), value, self._data),)
             elif isinstance(value, Stored):

@@ -71,6 +71,7 @@ class Registry:
     def register(self, python_type: type, factory: Factory) -> None:
         """Use `factory` for `python_type` and its subclasses, before anything built in is asked."""
         self._factories[python_type] = factory
+        # Codecs of lists and dataclasses may contain the codec that is replaced now.
         self._codecs.clear()
         self._quiet = None
 
@@ -108,20 +109,23 @@ class Registry:
             return self
         if self._quiet is None:
             self._quiet = Registry(warn_pickled=False)
-            self._quiet._factories = self._factories
+            self._quiet._factories = self._factories  # shared: later registrations count too
         return self._quiet
 
     def _make(self, python_type: Any) -> Codec:
         """Return a new codec: of a registered factory, a simple type, a class, or a construct of `typing`."""
+        # Most annotations are simple types. They need no look at bases while nothing is registered.
         simple = _SIMPLE.get(python_type) if _hashable(python_type) else None
         if simple is not None and not self._factories:
             return simple()
         if self._factories:
+            # In the order of inheritance, so that the factory of the nearest base wins.
             for base in getattr(python_type, "__mro__", ()):
                 if base in self._factories:
                     return self._factories[base](python_type, self)
             if simple is not None:
                 return simple()
+        # In Python 3.10 `list[int]` is an instance of `type`, so the origin decides too.
         if isinstance(python_type, type) and typing.get_origin(python_type) is None:
             return self._class(python_type)
         return self._construct(python_type)
@@ -219,6 +223,7 @@ class Registry:
         library = self._of_library(python_type)
         if library is not None:
             return library
+        # Libraries come first: a subclass of FlyteFile may be a dataclass too.
         if hasattr(python_type, "__dataclass_fields__"):
             return self._dataclass(python_type)
         return self.pickled(python_type)

@@ -110,6 +110,7 @@ class IntCodec(ScalarCodec):
     def column(self, values: "list[Any]") -> "list[Any]":
         if not values:
             return []
+        # As in the base class, but all values are also compared with the limits, by two passes in C.
         if set(map(type, values)) == {int} and min(values) >= _LOWEST and max(values) <= _HIGHEST:
             return values.copy()
         return self.each(self.check, values)
@@ -157,11 +158,13 @@ class FloatCodec(ScalarCodec):
         value = item_of(value)
         if isinstance(value, float):
             return float(value)
+        # 2**53 + 1 as a float would silently be another number.
         if isinstance(value, int) and not isinstance(value, bool) and _exact(value):
             return float(value)
         raise mismatch(self, value)
 
     def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
+        # Other clients send `1` for a float input as an integer.
         if literal.kind == literals.INTEGER:
             return float(literal.value)
         return super().decode(literal, data)

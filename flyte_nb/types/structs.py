@@ -75,6 +75,7 @@ class StructCodec(Codec):
         if not isinstance(plain, dict):
             raise mismatch(self, plain)
         key, item = self._key, self._item
+        # Read data belongs to this call, so it is not copied where nothing has to be converted.
         if key is None and item is None:
             return plain
         done = {}
@@ -255,6 +256,8 @@ def part_codec(python_type: Any, registry: "CodecLookup") -> Codec:
 
         if issubclass(python_type, sys.modules["enum"].Enum):
             return EnumCodec(python_type)
+    # Scalars, times, files, dataclasses and Literal[…] are the same in a struct. All others are refused here
+    # and not when a value comes, so that the dataclass around them is pickled as a whole.
     codec = registry.codec(python_type)
     if not codec.packs:
         raise CodecError(f"{spell(python_type)} cannot be part of a struct.")
@@ -365,6 +368,7 @@ def plain_data(value: Any, depth: int = 0) -> Any:
     Raises:
         CodecError: when a part is not plain data; `path` is its place.
     """
+    # Exact types are compared first: this runs for every value of every struct.
     kind = type(value)
     if depth > _DEEPEST:
         raise CodecError("The value is nested too deeply, or contains itself.")
@@ -386,6 +390,7 @@ def plain_data(value: Any, depth: int = 0) -> Any:
         return _plain_dict(value, depth)
     if isinstance(value, str):  # of a subclass, e.g. numpy.str_
         return str.__str__(value)
+    # Last, because it is slow: a look at the module's name of every class.
     item = item_of(value)
     if item is not value:
         return plain_data(item)
@@ -425,6 +430,7 @@ def _read_key(codec: Codec, key: object, data: "DataAccess | None") -> Any:
     except CodecError:
         if not isinstance(key, str):
             raise
+        # The suggestion for messages is right here: a text key means what it spells.
         near = codec.nearest(key)
         if near is None:
             raise

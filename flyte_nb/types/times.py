@@ -37,6 +37,7 @@ class DatetimeCodec(ScalarCodec):
             value = _plain(value)
         if value.tzinfo is None:
             value = value.replace(tzinfo=timezone.utc)
+        # Integers throughout: `timestamp()` is a float, which cannot hold microseconds of far years.
         return (value - _EPOCH) // _MICROSECOND
 
     def read(self, plain: Any) -> Any:
@@ -179,6 +180,7 @@ def codec_of(name: str) -> "Callable[[Any], Codec] | None":
 
 
 _BY_NAME: "dict[str, Callable[[Any], Codec]]" = {
+    # These codecs have no type parameter, but the registry calls every maker with the type.
     "datetime": lambda python_type: DatetimeCodec(),
     "date": lambda python_type: DateCodec(),
     "timedelta": lambda python_type: TimedeltaCodec(),

@@ -45,6 +45,7 @@ class UnionCodec(Codec):
         inner, order = literal, list(range(len(self._variants)))
         if literal.kind == literals.UNION:
             inner, stored = literal.value
+            # The literal says which variant it has. Trying all of them could take `1` for a float.
             if stored.tag:
                 order = self._candidates(stored)
         for index in order:

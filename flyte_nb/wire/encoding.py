@@ -21,6 +21,7 @@ def varint(number: int) -> bytes:
     """Return `number` (0 ≤ number < 2^64) as a base-128 varint."""
     if number < 128:
         return _SMALL[number]
+    # Lengths of two bytes are frequent, and the loop costs several times as much.
     if number < 16384:
         return bytes((number & 127 | 128, number >> 7))
     out = bytearray()
@@ -37,6 +38,7 @@ def signed(number: int) -> bytes:
     Raises:
         CodecError: when it does not fit 64 bits.
     """
+    # protobuf writes a negative int64 as the unsigned number with the same 64 bits.
     if number < 0:
         if number < -_SIGN:
             raise _too_large(number)
@@ -102,6 +104,7 @@ def read_varint(data: bytes, at: int) -> "tuple[int, int]":
     Raises:
         CodecError: when it does not end within ten bytes or before `data` does.
     """
+    # Ten groups of seven bits hold 64 bits; more bytes are damage.
     number = shift = 0
     for position in range(at, min(at + 10, len(data))):
         byte = data[position]

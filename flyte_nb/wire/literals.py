@@ -153,7 +153,7 @@ def _fill(message: literals_pb2.Literal, literal: Literal) -> None:
     else:
         _fill_scalar(message.scalar, literal)
     if digest:
-        utf8(digest)
+        utf8(digest)  # protobuf's own error for a lone surrogate names no place
         message.hash = digest
 
 
@@ -164,6 +164,7 @@ def _fill_scalar(scalar: literals_pb2.Scalar, literal: Literal) -> None:
     elif kind == v.NONE:
         scalar.none_type.SetInParent()
     elif kind == v.STRUCT:
+        # The worker sends plain data, because its standard library has no msgpack.
         scalar.binary.value, scalar.binary.tag = _pack(value), MSGPACK
     elif kind == v.UNION:
         inner, type = value
@@ -260,6 +261,7 @@ def _scalar(scalar: literals_pb2.Scalar, fetch: "Fetch | None") -> "tuple[str, A
     if kind == "error":
         return v.ERROR, (scalar.error.message, scalar.error.failed_node_id)
     if kind == "schema":
+        # The legacy FlyteSchema, whose files are parquet.
         legacy = schema_type_from_idl(scalar.schema.type)._replace(format="parquet")
         return v.STRUCTURED_DATASET, (scalar.schema.uri, legacy)
     raise CodecError("The scalar has no value.")
@@ -287,6 +289,7 @@ def _binary(binary: literals_pb2.Binary) -> "tuple[str, Any]":
             value = msgpack.unpackb(binary.value, strict_map_key=False)  # type: ignore[attr-defined,no-untyped-call]  # msgpack has no types
         except (ValueError, TypeError, msgpack.UnpackException):
             return v.BINARY, (binary.value, binary.tag)
+        # Other data stays bytes, so that nothing of another client's value is lost.
         if _is_plain(value):
             return v.STRUCT, value
     return v.BINARY, (binary.value, binary.tag)

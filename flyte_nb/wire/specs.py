@@ -125,6 +125,7 @@ def workflow_spec_to_idl(
     spec = workflow_pb2.WorkflowSpec(description=_description(template.description))
     writer = NodeWriter()
     workflow_template_to_idl(spec.template, template, writer)
+    # A sub-workflow that several nodes run is sent once; sorted, so that equal specs have equal bytes.
     inner = {str(sub.id): sub for sub in sub_workflows}
     for name in sorted(inner):
         workflow_template_to_idl(spec.sub_workflows.add(), inner[name], writer)
@@ -147,6 +148,7 @@ def launch_plan_to_idl(spec: LaunchPlanSpec) -> launch_plan_pb2.LaunchPlanSpec:
     message.default_inputs.SetInParent()
     message.fixed_inputs.SetInParent()
     for name, parameter in spec.default_inputs.items():
+        # A launch cannot set a fixed input, so it is not a parameter.
         if name in spec.fixed_inputs:
             continue
         entry = message.default_inputs.parameters[name]

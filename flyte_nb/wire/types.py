@@ -237,6 +237,7 @@ def _fill_schema(message: types_pb2.SchemaType, type: StructuredDatasetType) -> 
 def _read(message: types_pb2.LiteralType) -> LiteralType:
     structure = message.structure if message.HasField("structure") else None
     members = None
+    # protobuf's maps have no order, and equal types need equal values.
     if structure is not None and structure.dataclass_type:
         members = {
             name: _read(structure.dataclass_type[name]) for name in sorted(structure.dataclass_type)

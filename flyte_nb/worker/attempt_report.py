@@ -39,11 +39,13 @@ class AttemptReport:
     def answer(self, act: "Callable[[], dict[str, Any]]") -> "dict[str, Any]":
         """Return the message that `act` returns, with the report added; a failed attempt has one too."""
         message = act()
+        # An attempt whose outputs are ignored has no report either.
         if message["kind"] == "ignored":
             return message
         self._times.append(("storing the outputs", time.perf_counter() - self._began))
         try:
             return {**message, "deck": self.html()}
+        # A report must not change how the attempt ends.
         except Exception as error:  # noqa: BLE001 - whatever a value's own HTML raises
             sys.stderr.write(f"The deck cannot be written: {type(error).__name__}: {error}\n")
             return message

@@ -39,6 +39,7 @@ _MAX_MESSAGE = 100_000
 
 def classify(error: BaseException) -> ErrorInfo:
     """Return the content of `error.pb` for an exception that user code raised."""
+    # An inner call has failed and was classified already.
     if isinstance(error, TaskFailed):
         return error.info
     if isinstance(error, TaskInterrupted):
@@ -53,6 +54,7 @@ def classify(error: BaseException) -> ErrorInfo:
         return ErrorInfo(error.code, str(error), _origin(error.code))
     if isinstance(error, StorageError):
         return ErrorInfo("SYSTEM:StorageError", str(error), SYSTEM, recoverable=error.transient)
+    # Everything else is the user's own: its class is the code, so that people can search for it.
     name = type(error).__name__
     # A class made by `type()` may be called anything, and a code is one word.
     return ErrorInfo(f"USER:{name if name.isidentifier() else 'Exception'}", describe(error), USER)
@@ -117,6 +119,7 @@ def output_not_set(task: "AnyTask", error: "BaseException | None") -> "ErrorInfo
     if not isinstance(error, UnboundLocalError):
         return None
     code = getattr(task.function, "__code__", None)
+    # The frame that raised is the last of the traceback.
     at = error.__traceback__
     while at is not None and at.tb_next is not None:
         at = at.tb_next
@@ -241,6 +244,7 @@ def _strip(detail: "TracebackException", seen: "set[int]") -> None:
         frame.filename = _shown(frame.filename)
     if isinstance(getattr(detail, "filename", None), str):  # of a SyntaxError
         detail.filename = _shown(detail.filename)
+    # An ExceptionGroup (Python 3.11) has further exceptions inside.
     related: list[Any] = [detail.__cause__, detail.__context__]
     related.extend(getattr(detail, "exceptions", None) or ())
     for link in related:
@@ -277,6 +281,7 @@ def is_ours(filename: str) -> bool:
     # Also inside the ring's zip, where `__file__` is `<path>.zip/flyte_nb/worker/failures.py`.
     root = __file__[: -len("worker/failures.py")]
     if filename.startswith(root):
+        # Notebooks in the package and the testing tools contain user code.
         return not filename.startswith((root + "_notebooks", root + "testing"))
     return CLOUDPICKLE in filename
 

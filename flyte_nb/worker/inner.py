@@ -86,6 +86,7 @@ class InnerRunner(DirectRunner):
         """
         if entity.resource_type in (LAUNCH_PLAN, WORKFLOW) or entity.is_dynamic:
             return self.run(entity, inputs)
+        # Awaiting is all that differs from `steps.carried_out`: the caller's loop runs the body.
         literals = self._encoded(entity, inputs)
         signature = signature_of(entity, self.registry)
         returned: Awaitable[Any] = entity.function(**decode(entity, signature, literals, self.data))
@@ -118,6 +119,7 @@ class InnerRunner(DirectRunner):
         return (_NodeRunner(self, retries) if retries else self).outputs(entity, inputs)
 
     def _launch_plan_outputs(self, plan: "LaunchPlan", inputs: Literals) -> Literals:
+        # The caller's inputs win over defaults. Fixed inputs cannot be given: the signature lacks them.
         preset = {**plan.default_inputs, **plan.fixed_inputs}
         given = {name: value for name, value in preset.items() if name not in inputs}
         return self.outputs(plan.workflow, {**inputs, **self._encoded(plan.workflow, given)})
@@ -209,7 +211,13 @@ def _frame(entity: "Callee", runner: InnerRunner, inputs: Literals) -> "InnerFra
     # Only dynamic tasks and workflows need it, and every module delays a warm attempt.
     from flyte_nb.worker.inner_frame import InnerFrame
 
-    return InnerFrame(entity, runner.registry, runner.data, runner.node_outputs, inputs)
+    return InnerFrame(
+        entity=entity,
+        registry=runner.registry,
+        data=runner.data,
+        carry_out=runner.node_outputs,
+        inputs=inputs,
+    )
 
 
 def _misfit(entity: str, name: str, value: object, codec: "Codec", error: CodecError) -> "Problem":
@@ -247,6 +255,7 @@ class _NodeRunner(InnerRunner):
 
         files = KeptFiles()
         try:
+            # All attempts but the last may fail with a recoverable error.
             for attempt in range(self._retries):
                 try:
                     return self._attempt(files, attempt).outputs(entity, inputs)

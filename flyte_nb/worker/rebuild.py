@@ -36,9 +36,11 @@ def fill(made: FunctionType, state: "tuple[dict[str, Any], dict[str, Any]]") -> 
     """Give `made` its attributes, the globals it uses, and its closure."""
     attributes, slots = state
     made.__dict__.update(attributes)
+    # Functions of one module share their globals, so each adds the names that it uses.
     made.__globals__.update(slots.pop("__globals__"))
     closure = slots.pop("__closure__")
     slots.pop("__submodules__")  # unpickling the list has imported them
+    # The cells were made empty, because they may contain the function itself.
     for own, given in zip(made.__closure__ or (), closure or (), strict=True):
         try:
             own.cell_contents = given.cell_contents

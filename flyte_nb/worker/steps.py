@@ -47,6 +47,8 @@ def carried_out(
         FunctionFailed: for everything that it raises except an interrupt of the process.
     """
     __tracebackhide__ = True
+    # A notebook's cell runs inside an event loop and may be called while a workflow is traced. The function
+    # must behave as it does alone in a worker.
     token, frame = context.runner.set(runner), context.frame.set(None)
     try:
         with NoLoop():
@@ -85,6 +87,7 @@ def decode(
             raise TaskFailed(failures.input_mismatch(_name(task), name, error)) from error
         except Exception as error:
             raise TaskFailed(failures.classify(error)) from error
+    # Inputs without a literal have a default, so a longer mapping has names that the task does not know.
     if len(inputs) > len(arguments):
         unknown = sorted(set(inputs) - set(codecs))
         if unknown:
@@ -110,6 +113,7 @@ def encode(
             literals[name] = codec.encode(values[name], data)
         except CodecError as error:
             raise TaskFailed(failures.output_mismatch(_name(task), name, error)) from error
+        # The disk of this machine, and not the value, is at fault.
         except OSError as error:
             what = f"output {name!r} of {_name(task)}"
             raise TaskFailed(failures.no_room(what, error)) from error

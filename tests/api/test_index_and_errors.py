@@ -79,7 +79,7 @@ def test_the_name_of_an_index_pins_its_bytes(made):
 @pytest.mark.parametrize(
     "uri", ["", "index.json", "index-12.json", "x/index-" + "g" * 64 + ".json"]
 )
-def test_a_name_that_pins_nothing_is_told(uri):
+def test_a_file_name_without_a_digest_pins_nothing(uri):
     assert index.digest_in_name(uri) == ""
 
 
@@ -154,7 +154,7 @@ def test_a_checksum_error_names_the_member_and_both_digests():
     assert error.code == "SYSTEM:BundleChecksumMismatch"
 
 
-def test_problems_are_told_in_numbered_lines_with_their_places():
+def test_problems_become_numbered_lines_with_their_places():
     problems = [
         Problem("A", "It is wrong.", "n0", "x", "Write x=3.", Location("cell", 4), entity="wf"),
         Problem("B", "So is this."),

@@ -109,7 +109,7 @@ def test_a_type_comes_back_from_json(type):
 
 
 @given(TYPES)
-def test_every_type_can_be_said(type):
+def test_every_type_has_a_description(type):
     assert isinstance(describe(type), str)
 
 

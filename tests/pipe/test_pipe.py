@@ -75,7 +75,7 @@ def test_a_message_just_below_the_limit_goes_through_the_pipe(ends, tmp_path):
         b"FNB\xff" + (12).to_bytes(4, "big") + b'{"kind":"x"}',
     ],
 )
-def test_what_is_no_frame_is_refused(ends, data):
+def test_bytes_that_are_not_a_frame_are_refused(ends, data):
     host, worker = ends
     os.write(worker.write_fd, data)
     with pytest.raises(PipeGarbage) as caught:
@@ -93,14 +93,14 @@ def test_a_frame_that_is_cut_short_is_never_an_answer(ends, kept):
         host.receive()
 
 
-def test_writing_to_nobody_is_said(ends):
+def test_writing_without_a_reader_raises_pipe_closed(ends):
     host, worker = ends
     os.close(worker.read_fd)
     with pytest.raises(PipeClosed):
         host.send({"kind": "call"})
 
 
-def test_a_frame_names_no_file_outside_of_its_folder(ends, tmp_path_factory):
+def test_a_frame_that_names_a_file_outside_the_folder_is_refused(ends, tmp_path_factory):
     host, worker = ends
     secret = tmp_path_factory.mktemp("else") / "secret.json"
     secret.write_text('{"kind": "outputs"}')

@@ -131,7 +131,7 @@ def refusal(registry: Registry, python_type: Any, value: Any, data: Any = None) 
         (Point, 3, "Expected tests.Point, got int 3.", ""),
     ],
 )
-def test_a_value_that_does_not_fit_is_told_with_what_would(
+def test_a_value_that_does_not_fit_is_refused_with_what_would_fit(
     registry, python_type, value, message, hint
 ):
     error = refusal(registry, python_type, value)
@@ -150,7 +150,7 @@ def test_a_value_that_does_not_fit_is_told_with_what_would(
         (dict, {"a": [1, {"b": object}]}, "$['a'][1]['b']"),
     ],
 )
-def test_the_place_inside_of_a_value_is_told(registry, python_type, value, path):
+def test_an_error_names_the_place_inside_a_value(registry, python_type, value, path):
     assert refusal(registry, python_type, value).path == path
 
 
@@ -169,7 +169,7 @@ def test_the_place_inside_of_a_value_is_told(registry, python_type, value, path)
         (typing.Annotated[pd.DataFrame, "csv"], "Remove the format."),
     ],
 )
-def test_a_type_that_cannot_travel_is_refused_with_what_can(registry, python_type, hint):
+def test_a_type_without_a_codec_is_refused_with_what_to_write(registry, python_type, hint):
     with pytest.raises(CodecError) as refused:
         registry.codec(python_type)
     assert hint in refused.value.hint
@@ -189,12 +189,12 @@ def test_a_type_that_cannot_travel_is_refused_with_what_can(registry, python_typ
         (Point, {"x": 1}, Literal("struct", {"x": 1, "y": []})),
     ],
 )
-def test_values_that_mean_the_same_are_taken(registry, python_type, value, literal):
+def test_values_that_convert_without_loss_are_accepted(registry, python_type, value, literal):
     assert registry.codec(python_type).encode(value, None) == literal
     assert type(registry.codec(python_type).encode(value, None).value) is type(literal.value)
 
 
-def test_a_union_takes_the_exact_type_whatever_the_order(registry):
+def test_a_union_chooses_the_exact_type_in_any_order(registry):
     def tag(python_type: Any, value: Any) -> str:
         return str(registry.codec(python_type).encode(value, None).value[1].tag)
 
@@ -225,7 +225,7 @@ def test_a_subclass_with_more_fields_is_refused_rather_than_cut(registry):
     assert "Expected" in refusal(registry, Point, More(1)).bare_message
 
 
-def test_a_value_of_an_earlier_definition_is_told_as_such(registry):
+def test_a_value_of_an_earlier_definition_of_its_class_has_an_error_of_its_own(registry):
     namespaces: list[dict[str, Any]] = [{"__name__": "__main__"} for _ in range(2)]
     for namespace in namespaces:
         exec("import dataclasses\n@dataclasses.dataclass\nclass P:\n    x: int\n", namespace)
@@ -236,7 +236,7 @@ def test_a_value_of_an_earlier_definition_is_told_as_such(registry):
     )
 
 
-def test_data_that_holds_itself_is_refused(registry):
+def test_data_that_contains_itself_is_refused(registry):
     endless: dict[str, Any] = {}
     endless["again"] = endless
     assert "contains itself" in refusal(registry, dict, endless).bare_message
@@ -350,7 +350,7 @@ def test_tables_come_back_with_their_columns_and_index(registry, data):
     assert crossed.column("n").to_pylist() == [1]
 
 
-def test_a_table_that_parquet_cannot_hold_is_told(registry, data):
+def test_a_table_that_parquet_cannot_hold_is_refused(registry, data):
     mixed = pd.DataFrame({"a": [1, "x"]})
     assert (
         "cannot be written as parquet" in refusal(registry, pd.DataFrame, mixed, data).bare_message
@@ -369,7 +369,7 @@ def test_declared_columns_are_part_of_the_type(registry):
 @pytest.mark.parametrize(
     "python_type", [pd.DataFrame, np.ndarray, Opaque, list[Opaque], Optional[Opaque]]
 )
-def test_without_a_store_a_value_that_fits_says_so(registry, python_type):
+def test_without_a_store_a_value_that_fits_raises_needs_store(registry, python_type):
     value = {pd.DataFrame: pd.DataFrame(), np.ndarray: np.zeros(1)}.get(python_type, Opaque(1))
     with pytest.raises(NeedsStore, match="no store here"):
         registry.codec(python_type).encode([value] if python_type == list[Opaque] else value, None)
@@ -423,7 +423,7 @@ def test_a_pickle_of_a_worker_is_read_where_cloudpickle_has_its_own_name(registr
     assert registry.codec(Any).decode(literal, data).predict() == 42
 
 
-def test_what_cannot_be_pickled_or_read_is_told(registry, data, tmp_path):
+def test_a_value_that_cannot_be_pickled_or_unpickled_is_a_codec_error(registry, data, tmp_path):
     error = refusal(registry, Any, Stubborn(), data)
     assert "cannot be pickled: TypeError: not me" in error.bare_message
     assert "Expected tests.Opaque" in refusal(registry, Opaque, 3, data).bare_message
@@ -464,7 +464,7 @@ def test_a_dataclass_with_parts_that_are_no_plain_data_is_pickled_whole(data):
         assert registry.codec(Chain).transformer == "FlytePickle"
 
 
-def test_any_inside_of_a_dataclass_is_plain_data_or_refused(registry):
+def test_any_inside_a_dataclass_is_plain_data_or_refused(registry):
     @dataclasses.dataclass
     class Loose:
         what: Any
@@ -491,7 +491,7 @@ def test_fields_that_are_not_in_init_come_back_too(registry):
         codec.decode(Literal("struct", {}), None)
 
 
-def test_a_type_of_ones_own_takes_the_place_of_what_is_built_in(registry):
+def test_a_registered_factory_replaces_the_built_in_codec(registry):
     class Upper(Codec):
         transformer = "Upper"
 
@@ -511,7 +511,7 @@ def test_a_type_of_ones_own_takes_the_place_of_what_is_built_in(registry):
     assert registry.codec(int).encode(3, None) == Literal("integer", 3)
 
 
-def test_new_types_and_aliases_are_what_they_stand_for(registry):
+def test_new_types_and_aliases_have_the_codec_of_their_type(registry):
     assert registry.codec(typing.NewType("Meters", int)).literal_type == simple("integer")
     assert registry.codec(typing.Annotated[list[int], "x"]).literal_type.kind == "collection_type"
 

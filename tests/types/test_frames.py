@@ -100,7 +100,7 @@ def test_the_column_of_a_table_that_cannot_be_written_is_named(data):
         default_registry().codec(pa.Table).encode(pa.table({"fine": [1], "odd": odd}), data)
 
 
-def test_a_file_that_is_no_parquet_is_named(data, tmp_path):
+def test_a_file_that_is_not_parquet_is_named(data, tmp_path):
     codec = default_registry().codec(pd.DataFrame)
     literal = codec.encode(pd.DataFrame({"x": [1]}), data)
     dataset = literal.value[1]

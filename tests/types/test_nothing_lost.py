@@ -61,7 +61,7 @@ def test_a_class_derived_from_a_known_one_comes_back_as_itself(registry, data, p
         (datetime.datetime, pd.NaT, "is not a time"),
     ],
 )
-def test_what_would_be_lost_is_refused_with_advice(registry, data, python_type, value, said):
+def test_a_value_that_would_lose_something_is_refused_with_advice(registry, data, python_type, value, said):
     with pytest.raises(CodecError) as refused:
         registry.codec(python_type).encode(value, data)
     assert said in refused.value.bare_message
@@ -69,7 +69,7 @@ def test_what_would_be_lost_is_refused_with_advice(registry, data, python_type, 
 
 
 @pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin"])
-def test_a_moment_of_pandas_is_the_same_moment(registry, zone):
+def test_a_pandas_timestamp_is_the_same_time(registry, zone):
     moment = pd.Timestamp("2024-07-01T12:00:00.000001", tz=zone)
     found = back(registry, datetime.datetime, moment, None)
     assert found == (moment if zone else moment.tz_localize("UTC"))

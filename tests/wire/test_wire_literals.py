@@ -273,7 +273,7 @@ def test_a_struct_that_json_cannot_hold_is_refused_with_its_path():
         literal_to_bytes(Literal(v.GENERIC, {"a": 10**400}))
 
 
-def test_a_value_that_lies_elsewhere_is_fetched_or_refused_by_name():
+def test_a_literal_that_is_stored_elsewhere_is_fetched_or_refused():
     message = literals_pb2.Literal(hash="h")
     message.offloaded_metadata.uri = "s3://bucket/key"
     stored = literal_to_bytes(Literal(v.INTEGER, 7))
@@ -323,7 +323,7 @@ def test_a_message_without_a_value_is_a_clear_error(empty):
         literal_from_idl(empty)
 
 
-def test_the_place_of_a_bad_item_is_told():
+def test_an_error_names_the_place_of_a_bad_item():
     message = literals_pb2.LiteralMap()
     message.literals["rows"].collection.literals.add().scalar.none_type.SetInParent()
     message.literals["rows"].collection.literals.add()

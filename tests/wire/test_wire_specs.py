@@ -98,7 +98,7 @@ def flytekit_task(function, **options):
     return get_serializable_task(OrderedDict(), settings, task).to_flyte_idl()
 
 
-def test_a_task_is_what_flytekit_emits_but_for_name_version_and_arguments():
+def test_a_task_equals_flytekits_except_for_name_version_and_arguments():
     flytekit = pytest.importorskip("flytekit")
 
     def test_fit(n: int) -> float:
@@ -151,7 +151,7 @@ def test_a_task_is_what_flytekit_emits_but_for_name_version_and_arguments():
     assert ours == theirs
 
 
-def test_a_task_without_options_says_as_little_as_flytekits():
+def test_a_task_without_options_equals_flytekits():
     def test_fit(n: int) -> float:
         return n / 2
 
@@ -173,7 +173,7 @@ def test_custom_and_config_are_carried():
     assert dict(spec.template.config) == {"k": "v"}
 
 
-def test_a_node_says_what_flytekits_does():
+def test_a_node_equals_flytekits():
     node = call(
         "n1",
         upstream_node_ids=("n9", "n0", "n9"),
@@ -283,7 +283,7 @@ def test_a_launch_plan_has_parameters_only_for_what_is_not_fixed():
         (lambda: identifier_from_idl(identifier_pb2.Identifier()), "$"),
     ],
 )  # fmt: skip
-def test_what_flyteidl_cannot_say_is_refused_with_its_place(make, place):
+def test_what_flyteidl_cannot_express_is_refused_with_its_place(make, place):
     with pytest.raises(CodecError) as caught:
         make()
     assert caught.value.path == place
@@ -328,7 +328,7 @@ def test_a_legacy_schema_type_comes_back():
     assert spoken(message) == "schema"
 
 
-def test_types_that_nobody_knows_are_spoken_of_without_an_error():
+def test_unknown_types_are_described_without_an_error():
     assert spoken(types_pb2.LiteralType()) == "an unknown type"
     assert spoken(types_pb2.LiteralType(simple=99)) == "an unknown type"
     assert (
@@ -358,7 +358,7 @@ def test_errors_come_back(info):
     assert wire_errors.execution_error_from_idl(there) == back._replace(recoverable=False)
 
 
-def test_an_error_file_that_is_none_is_a_codec_error():
+def test_an_error_file_with_other_bytes_is_a_codec_error():
     with pytest.raises(CodecError, match=r"error\.pb"):
         wire_errors.error_document_from_bytes(b"\xff\xff")
     assert wire_errors.error_document_from_idl(errors_pb2.ErrorDocument()).origin == "UNKNOWN"

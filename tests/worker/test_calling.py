@@ -136,7 +136,7 @@ def test_a_traceback_has_the_users_frames_only(cells):
     assert message.endswith("Message:\n\n    ValueError: no such row")
 
 
-def test_an_exception_whose_text_fails_is_still_told(cells):
+def test_an_exception_whose_str_raises_is_still_described(cells):
     class Odd(Exception):
         def __str__(self):
             raise RuntimeError("no text")
@@ -168,7 +168,7 @@ def test_a_signature_with_problems_is_a_failure_of_its_own(cells):
     assert caught.value.info.code == "USER:SignatureProblems"
 
 
-def test_our_frames_are_told_from_the_users():
+def test_our_frames_are_recognised():
     assert failures.is_ours(failures.__file__)
     assert failures.is_ours("<flyte_nb>/flyte_nb/worker/call.py")
     assert failures.is_ours("/else/flyte_nb/worker/bootstrap.py")
