@@ -1,4 +1,4 @@
-"""The working directory, which somebody may have deleted."""
+"""Read the working directory, which may have been deleted meanwhile."""
 
 import os
 
@@ -9,7 +9,7 @@ def working_folder() -> str:
     """Return the working directory.
 
     Raises:
-        UsageError: when it was deleted.
+        UsageError: when the directory does not exist any more.
     """
     try:
         return os.getcwd()

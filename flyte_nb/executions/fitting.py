@@ -4,7 +4,7 @@ from flyte_nb.api import literal_types as types
 from flyte_nb.api import literals as kinds
 from flyte_nb.api.literal_types import LiteralType
 from flyte_nb.api.literals import Literal
-from flyte_nb.types.structs import generic_literal, plain_struct
+from flyte_nb.types.plain_data import generic_literal, plain_struct
 
 
 def fitted(literal: Literal, wanted: LiteralType) -> Literal:

@@ -51,7 +51,7 @@ class ArrayCodec(Codec):
         # Without pickles a reader of the file never runs code that was stored in it.
         path = data.scratch(".npy")
         numpy.save(path, value, allow_pickle=False)
-        # A name that never changes: where content decides the URI, equal arrays have equal ones.
+        # The name is constant, so that equal arrays get equal URIs where the content decides them.
         uri = data.upload(path, name=_NAME)
         return Literal(literals.BLOB, (uri, _BLOB), content_hash(path, data))
 

@@ -15,7 +15,7 @@ from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.types.codec import Codec, NeedsStore, show, spell
 from flyte_nb.types.guess import guess
-from flyte_nb.types.structs import plain_data, struct_literal
+from flyte_nb.types.plain_data import plain_data, struct_literal
 
 if TYPE_CHECKING:
     from flyte_nb.types.registry import Registry

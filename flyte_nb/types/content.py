@@ -1,7 +1,8 @@
-"""The hash of a frame's or an array's content, by which a cache knows it again wherever it is stored.
+"""Hash the content of data frames and arrays, so that caches recognise them wherever they are stored.
 
-It goes into Flyte's own `Literal.hash`: a cache key has the hash in place of the value. It is computed by
-default, in kernels and in tasks, and switched off by an environment variable.
+The hash is Flyte's own `Literal.hash`, which replaces the value in cache keys. Without it the value is a URI,
+and each launch would store the same frame at another one and miss the cache. Kernels and tasks compute it
+by default; an environment variable switches it off.
 """
 
 import os
@@ -9,22 +10,27 @@ import os
 from flyte_nb.api.ports import DataAccess
 
 SWITCH = "FLYTE_NB_CONTENT_HASH"
-"""`0` in the environment of a kernel, or of a task (`environment=`): frames count by their URI."""
+"""Set to `0` in the environment of a kernel or of a task (`environment=`), it switches the hashes off."""
 
 _OFF = frozenset({"0", "false", "no", "off"})
-_CHUNK = 1 << 20
+_CHUNK = 1 << 20  # bytes read at a time
 
 
 def is_wanted() -> bool:
-    """Return whether this process's environment leaves the hashes on."""
+    """Return whether hashes are on, which is so unless this process's environment switches them off."""
     return os.environ.get(SWITCH, "").strip().lower() not in _OFF
 
 
 def content_hash(path: str, data: DataAccess) -> str:
-    """Return the hash of the stored file at `path`; an empty text where `data` wants none."""
+    """Return the hash of the local file at `path`, or an empty text where `data` wants none.
+
+    Args:
+        path: a file that is going to be stored.
+        data: wants hashes where it has a true attribute `hashes_content`.
+    """
     if not getattr(data, "hashes_content", False):
         return ""
-    import hashlib  # a millisecond that tasks without frames need not pay
+    import hashlib  # it takes a millisecond, which tasks without frames save
 
     digest = hashlib.sha256()
     with open(path, "rb") as file:

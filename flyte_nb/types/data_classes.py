@@ -14,7 +14,8 @@ from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.types.codec import Codec, NeedsStore, mismatch, spell
 from flyte_nb.types.containers import msgpack_struct
-from flyte_nb.types.structs import part_codec, plain_struct, struct_literal
+from flyte_nb.types.plain_data import plain_struct, struct_literal
+from flyte_nb.types.structs import part_codec
 
 if TYPE_CHECKING:
     from flyte_nb.types.lookup import CodecLookup

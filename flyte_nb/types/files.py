@@ -88,7 +88,7 @@ class Stored(os.PathLike):  # type: ignore[type-arg]  # os.PathLike[str] cannot 
             from urllib.parse import unquote, urlsplit  # only `file://` URIs need it
 
             return unquote(urlsplit(self.uri).path)
-        if self.uri.startswith("/"):  # of the local backend, whose store is a folder
+        if self.uri.startswith("/"):  # the local backend's store is a folder of this machine
             return self.uri
         raise CodecError(
             f"{self.uri} can only be read inside a task.",
@@ -199,7 +199,8 @@ class FileCodec(Codec):
         """Return the file at `uri`, which downloads through `data` when it is used."""
         found = self._made(uri)
         if data is not None:
-            # A literal's URI may be a plain path, which is the store's and not this process's.
+            # A plain path in a literal is in the local backend's store. As a URI it is copied when it is
+            # used, and the task cannot change the stored file.
             found._path = ""
             found.uri = uri
             found.reach_by(data)

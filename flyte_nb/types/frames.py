@@ -93,7 +93,7 @@ class FrameCodec(Codec):
             raise CodecError(
                 f"The {spell(self.python_type)} cannot be written as parquet: {said}.", hint=HINT
             ) from error
-        # A name that never changes: where content decides the URI, equal frames have equal ones.
+        # The name is constant, so that equal frames get equal URIs where the content decides them.
         uri = data.upload(folder, name=_NAME)
         return Literal(literals.STRUCTURED_DATASET, (uri, self._stored), content_hash(path, data))
 

@@ -38,7 +38,7 @@ class UnionCodec(Codec):
 
     def encode(self, value: object, data: "DataAccess | None") -> Literal:
         index, encoded = self._first("encode", value, data)
-        # A cache looks at the hash of the union, and not at that of the value in it.
+        # Cache keys use the hash of the union's literal, not that of the value inside.
         return Literal(literals.UNION, (encoded, self._types[index]), encoded.hash)
 
     def decode(self, literal: Literal, data: "DataAccess | None") -> Any:

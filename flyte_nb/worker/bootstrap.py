@@ -9,7 +9,7 @@ pickled it and not by the host's.
 import os
 import sys
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # without importing typing, which takes time and is needed by mypy only
 if TYPE_CHECKING:
     from typing import Any
 
@@ -36,7 +36,10 @@ def main() -> None:
 
 
 def _beside(name: str) -> "Any":
-    """The module in the file next to this one, under no name that others could find."""
+    """Load the module in the file `name`.py beside this one, without putting it into `sys.modules`.
+
+    The ring has a module of the same name, which must be imported from the ring later.
+    """
     import importlib.util
 
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{name}.py")

@@ -6,7 +6,7 @@ from typing import Any
 from flyte_nb.api import literals
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.literals import Literal
-from flyte_nb.types.structs import plain_struct
+from flyte_nb.types.plain_data import plain_struct
 
 
 def at_path(literal: Literal, path: "Sequence[str | int]") -> Literal:

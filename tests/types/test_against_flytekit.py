@@ -245,9 +245,7 @@ STORED: list[tuple[Any, Any, Any]] = [
 
 
 @pytest.mark.parametrize(("ours", "theirs", "value"), STORED, ids=lambda item: str(item)[:20])
-def test_a_stored_value_is_the_same_message_except_for_its_uri(
-    registry, data, ours, theirs, value
-):
+def test_a_stored_value_is_the_same_message_except_for_its_uri(registry, data, ours, theirs, value):
     mine = literal_to_idl(registry.codec(ours).encode(value, data))
     other = _theirs(theirs, value)
     for message in (mine, other):

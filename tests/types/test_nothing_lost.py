@@ -61,7 +61,9 @@ def test_a_class_derived_from_a_known_one_comes_back_as_itself(registry, data, p
         (datetime.datetime, pd.NaT, "is not a time"),
     ],
 )
-def test_a_value_that_would_lose_something_is_refused_with_advice(registry, data, python_type, value, said):
+def test_a_value_that_would_lose_something_is_refused_with_advice(
+    registry, data, python_type, value, said
+):
     with pytest.raises(CodecError) as refused:
         registry.codec(python_type).encode(value, data)
     assert said in refused.value.bare_message
