@@ -122,7 +122,7 @@ class ChecksumMismatch(BundleError):
             f"The bundle member {member!r}{f' at {uri}' if uri else ''} has sha256 {actual},"
             f" the index says {expected}.",
             code="SYSTEM:BundleChecksumMismatch",
-            hint="Register with --restage to store it again; the stored object was changed or is"
+            hint="Register again with --restage to store it again; the stored object was changed or is"
             " incomplete.",
         )
         self.member = member
