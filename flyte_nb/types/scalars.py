@@ -98,6 +98,11 @@ class IntCodec(ScalarCodec):
         super().__init__(int, simple(literal_types.INTEGER))
 
     def check(self, value: object) -> Any:
+        """Return the value as a plain int.
+
+        Raises:
+            CodecError: when it is not an int, or needs more than 64 bits.
+        """
         if type(value) is not int:
             value = self._as_int(value)
         if _LOWEST <= value <= _HIGHEST:

@@ -116,6 +116,11 @@ class TimedeltaCodec(ScalarCodec):
         super().__init__(timedelta, simple(literal_types.DURATION))
 
     def check(self, value: object) -> Any:
+        """Return the length in microseconds.
+
+        Raises:
+            CodecError: when the value is not a timedelta, or exceeds 10,000 years.
+        """
         if not isinstance(value, timedelta):
             raise mismatch(self, value)
         if not -_LONGEST <= value <= _LONGEST:
