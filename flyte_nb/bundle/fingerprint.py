@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from flyte_nb.bundle import code as code_of
 from flyte_nb.bundle import generics
+from flyte_nb.bundle.by_reference import CACHED, References
 from flyte_nb.bundle.calls import imported_by_name, unpickles
 from flyte_nb.bundle.canonical import (
     NAMED,
@@ -24,7 +25,6 @@ from flyte_nb.bundle.canonical import (
     code_content,
     function_content,
 )
-from flyte_nb.bundle.references import CACHED, References
 from flyte_nb.sdk.callee import Callee
 from flyte_nb.sdk.kinds.map_task import MapTask
 

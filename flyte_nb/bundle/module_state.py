@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
-from flyte_nb.bundle.sources import spoken_place
+from flyte_nb.bundle.source_names import spoken_place
 from flyte_nb.bundle.units import Unit
 
 _SETS = re.compile(r"^[^#\n]*\w\s*\.\s*\w+[^#\n]*(?:=|\()|\bsetattr\s*\(|\bdel\b", re.MULTILINE)

@@ -9,17 +9,17 @@ from typing import Any, NamedTuple
 from flyte_nb.api.errors import BundleError
 from flyte_nb.api.identifiers import Identifier, Scope
 from flyte_nb.api.specs import Location
+from flyte_nb.bundle.by_reference import Known, References
 from flyte_nb.bundle.fingerprint import Fingerprinter, Part
-from flyte_nb.bundle.locks import read_lock
+from flyte_nb.bundle.installed_packages import Requirement, requirements
+from flyte_nb.bundle.local_modules import Units
 from flyte_nb.bundle.module_state import ModuleState
-from flyte_nb.bundle.modules import Units
 from flyte_nb.bundle.pickler import Pickled, dump
 from flyte_nb.bundle.reach import called_inside, reach
-from flyte_nb.bundle.references import Known, References
 from flyte_nb.bundle.remarks import DATA_KINDS, place_of, remarks
-from flyte_nb.bundle.requirements import Requirement, requirements
-from flyte_nb.bundle.secrets import named_like_a_secret
-from flyte_nb.bundle.sources import spoken_place
+from flyte_nb.bundle.requirement_locks import read_lock
+from flyte_nb.bundle.secret_signs import named_like_a_secret
+from flyte_nb.bundle.source_names import spoken_place
 from flyte_nb.bundle.units import Unit
 from flyte_nb.bundle.unpicklable import explain
 from flyte_nb.sdk.callee import Callee

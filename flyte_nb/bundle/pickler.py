@@ -9,11 +9,11 @@ import pickle
 from collections import ChainMap
 from typing import Any
 
+from flyte_nb.bundle.by_reference import References
 from flyte_nb.bundle.fingerprint import Fingerprinter
 from flyte_nb.bundle.reductions import OUT_OF_BAND_BYTES, Reductions
-from flyte_nb.bundle.references import References
 from flyte_nb.bundle.shaded import cloudpickle
-from flyte_nb.bundle.sources import Sources
+from flyte_nb.bundle.source_names import Sources
 
 
 class Pickled:

@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 from flyte_nb.api.identifiers import MAIN_MODULE
 from flyte_nb.bundle import code as code_of
 from flyte_nb.bundle import generics
+from flyte_nb.bundle.by_reference import CACHED, References
 from flyte_nb.bundle.fingerprint import Fingerprinter
-from flyte_nb.bundle.references import CACHED, References
 from flyte_nb.bundle.shaded import cloudpickle
-from flyte_nb.bundle.sources import Sources
+from flyte_nb.bundle.source_names import Sources
 from flyte_nb.sdk.callee import Callee
 from flyte_nb.sdk.task import Task, TaskOptions
 from flyte_nb.worker import rebuild

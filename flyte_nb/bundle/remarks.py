@@ -13,11 +13,11 @@ from typing import Any
 from flyte_nb.api.specs import Location
 from flyte_nb.bundle import code as code_of
 from flyte_nb.bundle.fingerprint import Fingerprinter, Part
+from flyte_nb.bundle.installed_packages import Requirement
+from flyte_nb.bundle.local_modules import Units
 from flyte_nb.bundle.module_state import ModuleState
-from flyte_nb.bundle.modules import Units
-from flyte_nb.bundle.requirements import Requirement
-from flyte_nb.bundle.secrets import named_like_a_secret, secrets_in
-from flyte_nb.bundle.sources import spoken_place
+from flyte_nb.bundle.secret_signs import named_like_a_secret, secrets_in
+from flyte_nb.bundle.source_names import spoken_place
 from flyte_nb.bundle.units import Unit
 from flyte_nb.types.files import Stored
 

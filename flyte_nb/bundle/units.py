@@ -15,7 +15,7 @@ from flyte_nb.api.errors import BundleError
 from flyte_nb.bundle.beside import Beside
 from flyte_nb.bundle.calls import READERS, unpickles_in
 from flyte_nb.bundle.package_parts import Zip, zipped
-from flyte_nb.bundle.secrets import secrets_in
+from flyte_nb.bundle.secret_signs import secrets_in
 from flyte_nb.bundle.trees import Tree, joined, listed_tree, walk
 from flyte_nb.worker.imports import imported_by
 

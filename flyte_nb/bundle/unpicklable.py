@@ -10,7 +10,7 @@ from flyte_nb.api.identifiers import MAIN_MODULE
 from flyte_nb.api.specs import Location
 from flyte_nb.bundle import code as code_of
 from flyte_nb.bundle.advice import advice, is_of_the_kernel
-from flyte_nb.bundle.sources import spoken_place
+from flyte_nb.bundle.source_names import spoken_place
 from flyte_nb.sdk.callee import Callee
 
 _DEEPEST = 6  # levels into a value; deeper paths help nobody

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from flyte_nb.bundle.modules import LocalModules, Units
+from flyte_nb.bundle.local_modules import LocalModules, Units
 
 
 def files_in_kernel(tops: "Iterable[str]", roots: "Sequence[Path]") -> "dict[str, bytes]":

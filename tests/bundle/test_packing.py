@@ -10,7 +10,7 @@ import pytest
 from flyte_nb.api.errors import BundleError
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.bundle.pack import Packer, pack
-from flyte_nb.bundle.sources import cell_name
+from flyte_nb.bundle.source_names import cell_name
 from flyte_nb.testing.cells import Cells
 from flyte_nb.worker.load import loads
 

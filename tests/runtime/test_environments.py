@@ -117,7 +117,7 @@ def test_another_lock_is_another_environment_and_another_version(bench, place):
 
 
 def test_comments_and_order_make_no_other_lock(place):
-    from flyte_nb.bundle.locks import read_lock
+    from flyte_nb.bundle.requirement_locks import read_lock
 
     one = wheel(place.wheels, "one", "1", {"one.py": ""})
     other = wheel(place.wheels, "other", "1", {"other.py": ""})

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from flyte_nb.api.specs import Location
-from flyte_nb.bundle.sources import stable_name
+from flyte_nb.bundle.source_names import stable_name
 
 _PACKED = "<cell "
-"""How the names begin that cells have in a bundle: a digest of their text, see `bundle.sources`."""
+"""How the names begin that cells have in a bundle: a digest of their text, see `bundle.source_names`."""
 
 
 _ANONYMOUS = "#"  # begins the key of a cell without an id

@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from flyte_nb.api.identifiers import Scope
+from flyte_nb.bundle.installed_packages import requirements
 from flyte_nb.bundle.pack import pack
-from flyte_nb.bundle.requirements import requirements
 from flyte_nb.testing.cells import Cells
 from flyte_nb.types.registry import default_registry
 

@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from flyte_nb.api.errors import BundleError
-from flyte_nb.bundle.modules import LocalModules, Units
+from flyte_nb.bundle.local_modules import LocalModules, Units
 from flyte_nb.bundle.units import read_unit
 
 IMPORTS = [
@@ -281,7 +281,6 @@ def test_a_large_package_from_elsewhere_is_a_platforms_and_said_so(tmp_path, mon
     import sys
 
     from flyte_nb.api.identifiers import Scope
-    from flyte_nb.bundle import modules
     from flyte_nb.bundle.pack import pack
     from flyte_nb.testing.cells import Cells
 
@@ -289,7 +288,7 @@ def test_a_large_package_from_elsewhere_is_a_platforms_and_said_so(tmp_path, mon
     (tmp_path / "spark" / "unit_spark").mkdir(parents=True)
     (tmp_path / "spark" / "unit_spark" / "__init__.py").write_text("K = 1\n" * 1000)
     monkeypatch.syspath_prepend(str(tmp_path / "spark"))
-    monkeypatch.setattr(modules, "_ELSEWHERE_BYTES", 1000)
+    monkeypatch.setattr(local_modules, "_ELSEWHERE_BYTES", 1000)
     cells = Cells()
     cells.run(
         "import unit_spark\nfrom flyte_nb import task\n"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.bundle.pack import pack
-from flyte_nb.bundle.secrets import secrets_in
+from flyte_nb.bundle.secret_signs import secrets_in
 from flyte_nb.testing.cells import Cells
 
 # Put together here, so that no scanner takes this file for a leak.

@@ -10,7 +10,7 @@ from typing import Any
 
 from flyte_nb.api.identifiers import MAIN_MODULE
 from flyte_nb.api.ring import RING_PACKAGES
-from flyte_nb.bundle.modules import LocalModules, Units
+from flyte_nb.bundle.local_modules import LocalModules, Units
 from flyte_nb.bundle.shaded import cloudpickle
 from flyte_nb.sdk.callee import Callee
 
