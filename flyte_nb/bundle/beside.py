@@ -1,7 +1,8 @@
-"""Files that a module finds by its own place, as in `Path(__file__).parent / "words.txt"`.
+"""Find the files that a module reads by its own location, as in `Path(__file__).parent / "words.txt"`.
 
-All files of a package travel with it. What lies beside a module of one file, or beside a package, is
-rather the notebook's; of that travels what the source names: a file, a folder, or a pattern of files.
+All files of a package travel with the package. Files beside a single-file module, or beside a package,
+mostly belong to the notebook. Of those only what the module's source names travels: a file, a folder, or
+a pattern of files.
 """
 
 import ast
@@ -15,34 +16,36 @@ from flyte_nb.bundle.trees import File, Tree, walk
 
 MOST_BYTES = 16 << 20
 MOST_FILES = 5_000
-"""A folder with more is taken for data, which does not travel."""
+"""A folder with more bytes or files counts as data, which does not travel."""
 
 _LONGEST = 200
 _WILD = re.compile(r"[*?\[]")
 _ABOVE = re.compile(rb"parent\s*\.\s*parent|parents\s*\[|dirname\([^)]*dirname|pardir|['\"]\.\.")
-"""How a module of a package says that it means a folder above its own."""
+"""Spellings by which a module of a package reaches a folder above its own."""
 
 
 class Beside:
-    """What sources name of one folder."""
+    """Collects the files of one folder that sources name."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
         self.files: dict[str, File] = {}
-        """By their paths below the folder."""
+        """The files, by their paths below the folder."""
         self.trees: list[Tree] = []
-        """Folders among them, as they were when they were walked."""
+        """The folders that sources name, as they were when they were walked."""
         self.left_out: list[str] = []
-        """Folders that are too large."""
+        """Folders that sources name and that are too large to travel."""
 
     def look(self, source: bytes, stem: str, *, in_package: bool) -> None:
-        """Add what the source names.
+        """Add the files that a module's source names.
 
         Args:
-            source: of a module that lies in the folder, or in a package in it.
+            source: the source of a module in the folder, or in a package in the folder.
             stem: the name of the module's file without its ending.
-            in_package: whether it is one of a package.
+            in_package: whether the module belongs to a package.
         """
+        # Only a module that asks for its own location can find files by it. One in a package finds the
+        # package's files, which travel anyway, unless it climbs to a folder above.
         if b"__file__" not in source or (in_package and not _ABOVE.search(source)):
             return
         for text in _texts(source):
@@ -57,7 +60,7 @@ class Beside:
             return [] if os.sep in name or name == "." else [f"{stem}{name}"]
         if not _WILD.search(name):
             return [name]
-        if not re.search(r"\w", name):  # a star alone says nothing
+        if not re.search(r"\w", name):  # a star alone would name the whole folder
             return []
         return sorted(glob.glob(name, root_dir=self._folder, recursive="**" in name))
 
@@ -78,7 +81,7 @@ class Beside:
 
 
 def _is_small(path: str) -> bool:
-    """Whether a folder is no larger than what may travel; of a large one not everything is looked at."""
+    """Return whether a folder is small enough to travel; stops counting as soon as it is not."""
     count = size = 0
     for parent, _, names in os.walk(path):
         for name in names:
@@ -95,7 +98,10 @@ def _is_no_data(name: str) -> bool:
 
 
 def _texts(source: bytes) -> "Iterator[str]":
-    """The constants of text, and texts with gaps as patterns; nothing of a source that is no Python."""
+    """Yield the text constants of a source, and f-strings as patterns with a star for each gap.
+
+    Yields nothing when the source is not valid Python.
+    """
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):

@@ -1,7 +1,10 @@
-"""What functions call by the names of modules: imports of constants, and readers of pickles.
+"""Find the modules that a function needs without an import statement.
 
-Read from the instructions, and only where the names in the code let one expect something: to take a
-function apart costs as much as to pickle it.
+There are two such ways: a call like `import_module("name")` with a constant, and a call that reads a
+pickle, because a pickle may name classes of any module.
+
+Both are read from the function's instructions. Disassembling a function costs as much as pickling it, so
+this happens only when the names in its code suggest that there is something to find.
 """
 
 import dis
@@ -16,17 +19,20 @@ from typing import Any
 
 _IMPORTERS = frozenset({"import_module", "__import__", "run_module"})
 _FINDERS = frozenset({"find_spec", "get_data", "files"})
-"""They also name modules, and so may other functions that are called so."""
+"""Functions that take a module's name. Unrelated functions have these names too, so a constant that is
+given to one is only perhaps a module."""
 _FUNCTIONS = (importlib.import_module, importlib.__import__, runpy.run_module, pkgutil.get_data)
+"""The same functions as objects: a notebook may have imported them under any name."""
 _BETWEEN = frozenset({"PUSH_NULL", "CACHE", "PRECALL", "NOP", "EXTENDED_ARG"})
+"""Instructions that Python versions put between a function and its first argument."""
 
 _PICKLES = frozenset({"pickle", "_pickle", "cloudpickle", "dill", "joblib", "torch"})
 _VERBS = frozenset({"load", "loads", "Unpickler"})
 _ALONE = "read_pickle"
-"""Reads a pickle, whatever it belongs to."""
+"""A name that means reading a pickle, whatever object has it (pandas, polars, …)."""
 
 READERS = frozenset({*_PICKLES, "shelve", "pandas"})
-"""Who calls what reads pickles imports one of these."""
+"""Code that reads pickles imports one of these modules."""
 _IN_SOURCE = re.compile(
     rb"\b(?:pickle|cloudpickle|dill|joblib|torch)\s*\.\s*(?:loads?|Unpickler)\s*\("
     rb"|\bshelve\s*\.\s*open\s*\(|\bread_pickle\s*\("
@@ -35,9 +41,11 @@ _IN_SOURCE = re.compile(
 
 
 def imported_by_name(function: FunctionType) -> "tuple[set[str], set[str]]":
-    """Top-level names of modules that the function imports by a constant; and of those it may import.
+    """Return top-level names of modules that the function imports by a constant.
 
-    The second are arguments of functions that are called as those that look for a module.
+    Returns:
+        the names that it surely imports, and the names that it perhaps imports. The latter are constants
+        that are given to a function with a name like `find_spec` or `files`.
     """
     surely: set[str] = set()
     perhaps: set[str] = set()
@@ -56,7 +64,7 @@ def imported_by_name(function: FunctionType) -> "tuple[set[str], set[str]]":
 
 
 def unpickles(function: FunctionType) -> bool:
-    """Whether the function calls what reads pickles."""
+    """Return whether the function calls something that reads pickles."""
     namespace = function.__globals__
     for code in _codes(function.__code__):
         if _ALONE in code.co_names:
@@ -70,7 +78,7 @@ def unpickles(function: FunctionType) -> bool:
 
 
 def unpickles_in(source: bytes) -> bool:
-    """Whether the source of a module calls what reads pickles."""
+    """Return whether a module's source calls something that reads pickles."""
     return _IN_SOURCE.search(source) is not None
 
 
@@ -93,12 +101,16 @@ def _is_called(step: "dis.Instruction", names: "frozenset[str]") -> bool:
     return step.opname.startswith("LOAD_") and step.argval in names
 
 
-def _is_one_of(value: Any, functions: "tuple[Any, ...]") -> bool:
+def _is_one_of(value: object, functions: "tuple[object, ...]") -> bool:
+    # By identity: a global may be an array, whose `==` gives no truth value.
     return any(value is function for function in functions)
 
 
 def _constant(steps: "list[dis.Instruction]", namespace: "Mapping[str, Any]") -> str:
-    """The top-level name that is given first; of a relative one, that of the package after it."""
+    """Return the top-level name in the first argument, or `""` when that is no constant text.
+
+    A relative name (`".part"`) says nothing by itself, so the next argument, the package, is read.
+    """
     for step in steps:
         value = step.argval
         if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
@@ -112,8 +124,8 @@ def _constant(steps: "list[dis.Instruction]", namespace: "Mapping[str, Any]") ->
     return ""
 
 
-def _reads(value: Any) -> bool:
-    """Whether it is what `from pickle import load` brings, under whichever name."""
+def _reads(value: object) -> bool:
+    """Return whether the value is what `from pickle import load` imports, under whatever name."""
     module = getattr(value, "__module__", None)
     return (
         isinstance(module, str)
@@ -123,9 +135,9 @@ def _reads(value: Any) -> bool:
 
 
 def _has_reader(code: CodeType, namespace: "Mapping[str, Any]") -> bool:
-    """Whether the code has `pickle.load`, `from pickle import load`, `shelve.open`, or the like."""
+    """Return whether the code has `pickle.load`, `from pickle import load`, `shelve.open` or the like."""
+    # Modules that the code itself imports, by their local names.
     libraries: dict[str, str] = {}
-    """Names here of modules that the code itself imports."""
     imported = ""
     steps = [step for step in dis.get_instructions(code) if step.opname not in _BETWEEN]
     for before, step in itertools.pairwise(steps):
@@ -148,7 +160,7 @@ def _has_reader(code: CodeType, namespace: "Mapping[str, Any]") -> bool:
 
 
 def _names(step: "dis.Instruction") -> "tuple[str, ...]":
-    """What the instruction names: since Python 3.13 one may name two variables."""
+    """Return the variables that the instruction names: since Python 3.13 one may name two."""
     return step.argval if isinstance(step.argval, tuple) and step.argval else (str(step.argval),)
 
 

@@ -1,4 +1,8 @@
-"""A value as bytes that are equal for equal values, in every kernel: to be digested, never loaded."""
+"""Turn a value into bytes that are equal for equal values, in every kernel.
+
+The bytes are digested and never loaded. So they may leave out what varies without meaning anything (file
+names, line numbers, caches of classes), and they name what is fingerprinted by itself.
+"""
 
 import functools
 import hashlib
@@ -11,7 +15,7 @@ from flyte_nb.bundle.shaded import cloudpickle
 from flyte_nb.sdk.callee import Callee
 
 NAMED = (FunctionType, Callee, ModuleType, type)
-"""What is a part of its own, so that what refers to it only has its name."""
+"""Kinds of values that become parts of their own; a value that refers to one contains only its name."""
 
 _VOLATILE = frozenset(
     {
@@ -22,22 +26,24 @@ _VOLATILE = frozenset(
         "__pydantic_serializer__", "__pydantic_setattr_handlers__", "__pydantic_complete__",
     }
 )  # fmt: skip
+"""Attributes of a class that Python, abc, typing, enum or pydantic derive, and fill in at any time."""
 _DESCRIPTORS = frozenset({"getset_descriptor", "member_descriptor"})
 
 _ATOMS = frozenset(
     {int, float, str, bytes, bool, complex, type(None), list, tuple, dict, bytearray}
 )
+"""Types whose plain pickle is canonical already, as far as their members are."""
 
 
 class Sink:
-    """A file that only counts and digests."""
+    """A file that counts and digests what is written to it, and keeps nothing."""
 
     def __init__(self) -> None:
         self.hash = hashlib.sha256()
         self.size = 0
 
     def write(self, data: bytes) -> int:
-        """Take in some bytes."""
+        """Add `data` to the digest; return its length."""
         self.hash.update(data)
         self.size += len(data)
         return len(data)
@@ -45,10 +51,11 @@ class Sink:
 
 @functools.cache
 def canonical_pickler() -> Any:
-    """A pickler class over the private cloudpickle's, which knows properties, cells and the like.
+    """Return a class derived from the private cloudpickle's pickler, which knows properties, cells, ….
 
-    Made with a sink, `refer`, which gives what stands for a value (`None`: its plain pickle), and what
-    takes buffers.
+    Its instances are made with a sink; with `refer`, which returns a stand-in for a value, or `None` for
+    its plain pickle; and with a callback for buffers. It is cached, and made only when it is needed,
+    because cloudpickle takes 20 ms to import.
     """
 
     class CanonicalPickler(cloudpickle().Pickler):  # type: ignore[misc]
@@ -57,6 +64,7 @@ def canonical_pickler() -> Any:
             self._refer = refer
 
         def persistent_id(self, value: Any) -> Any:
+            # Pickle asks this first, for every object. A stand-in is pickled in the object's place.
             if type(value) in _ATOMS:
                 return None
             return self._refer(value)
@@ -65,22 +73,26 @@ def canonical_pickler() -> Any:
 
 
 class Named:
-    """Stands for a function, class, entity or module that a name means: it is named, never inlined."""
+    """Marks a function, class, entity or module that a name refers to, so that it is never inlined."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
 
 
 def function_content(function: FunctionType, *kinds: str) -> Any:
-    """What makes a function itself, and which things its names mean; these are only named.
+    """Return what makes the function different from others, as plain values.
+
+    Functions, classes and modules that its names refer to are only named.
 
     Args:
         function: the function.
-        *kinds: of the dependencies whose names count, as `Dependency.kind`.
+        *kinds: the kinds of dependencies whose names count (`Dependency.kind`).
     """
     hidden = {"__wrapped__"}
     code: Any = code_content(function.__code__)
-    if code_of.is_dispatcher(function):  # what it chooses from is captured; the rest is Python's
+    # All functions of singledispatch share one code object of Python's. What differs is the table of
+    # implementations, which `code.captured` returns.
+    if code_of.is_dispatcher(function):
         hidden |= vars(function).keys()
         code = ["singledispatch"]
     names = [
@@ -98,20 +110,21 @@ def function_content(function: FunctionType, *kinds: str) -> Any:
 
 
 def class_content(cls: type) -> Any:
-    """What makes a class itself; what its methods refer to is only named."""
+    """Return what makes the class different from others; what its methods refer to is only named."""
     members = {
         name: value
         for name, value in sorted(vars(cls).items())
         if name not in _VOLATILE and type(value).__name__ not in _DESCRIPTORS
     }
-    if not members.get("__annotations__"):  # asking a class for them leaves none behind
+    # Asking a class for its annotations creates an empty dict on it, so empty and absent are the same.
+    if not members.get("__annotations__"):
         members.pop("__annotations__", None)
     registered = [Named(each) for each in code_of.registered(cls)]
     return [cls.__qualname__, type(cls), list(cls.__bases__), members, registered]
 
 
 def code_content(code: CodeType) -> "tuple[Any, ...]":
-    """Everything that makes code behave as it does; no file name, no line."""
+    """Return everything that decides what the code does: no file name, no line, no stack size."""
     return (
         code.co_name,
         code.co_argcount,
@@ -129,5 +142,5 @@ def code_content(code: CodeType) -> "tuple[Any, ...]":
 
 
 def _const(const: Any) -> Any:
-    # Types apart: `1`, `1.0` and `True` are equal and pickle differently, but `(1,)` holds them.
+    # Constants are pickled, which keeps `1`, `1.0` and `True` apart, although Python calls them equal.
     return list(code_content(const)) if isinstance(const, CodeType) else const

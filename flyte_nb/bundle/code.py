@@ -1,4 +1,7 @@
-"""What a function depends on, read from the function itself."""
+"""Read what a function, a descriptor or a class depends on from the object itself.
+
+Both the fingerprint and the pickler ask here, so that they agree on what belongs to a function.
+"""
 
 import abc
 import builtins
@@ -15,18 +18,19 @@ from flyte_nb.bundle.shaded import cloudpickle
 _IMPORT_NAME = dis.opmap["IMPORT_NAME"]
 _WRITES = "STORE_GLOBAL"
 _OF_IPYTHON = frozenset({"get_ipython", "__IPYTHON__"})
-"""Built-in names of a notebook that nothing stands for where a task runs."""
+"""Built-in names that IPython adds and that do not exist where a task runs."""
 _EVERYWHERE = frozenset({"display"})
-"""Those that a worker has too (`worker/notebook_names.py`)."""
+"""Built-in names that IPython adds and that a worker provides too (`worker/notebook_names.py`)."""
 _REPLACED = frozenset({"open", "exit", "quit"})
-"""Built-in functions in whose place IPython puts its own into a notebook's names."""
+"""Built-in functions that IPython replaces by its own among a notebook's globals."""
 _GLOBALS = frozenset(dis.opmap[f"{verb}_GLOBAL"] for verb in ("LOAD", "STORE", "DELETE"))
 
 _dispatcher: Any = functools.singledispatch(lambda value: None)
 _DISPATCHER: CodeType = _dispatcher.__code__
+"""The one code object that all functions of `functools.singledispatch` share."""
 
 EMPTY = object()
-"""Stands for a closure's cell without content."""
+"""Stands for the content of a closure's cell that has none."""
 
 
 class Dependency(NamedTuple):
@@ -39,7 +43,7 @@ class Dependency(NamedTuple):
 
 
 def dependencies(function: FunctionType) -> "Iterator[Dependency]":
-    """The globals that `function` uses (in order of use), its closure, and its defaults."""
+    """Yield the globals that `function` uses (in order of use), then its closure, then its defaults."""
     for name, value in used_globals(function).items():
         yield Dependency("global", name, value)
     for name, value in captured(function).items():
@@ -50,9 +54,10 @@ def dependencies(function: FunctionType) -> "Iterator[Dependency]":
 
 
 def used_globals(function: FunctionType) -> "dict[str, Any]":
-    """The globals that the code, nested code and textual annotations refer to, as far as defined."""
+    """Return the defined globals that the code, nested code and textual annotations refer to, by name."""
     names: dict[str, None] = {}
-    if _uses_globals(function.__code__):  # else it would be disassembled for nothing
+    # Disassembling is slow, and most small functions use no global at all.
+    if _uses_globals(function.__code__):
         names = cloudpickle()._extract_code_globals(function.__code__)
     for annotation in annotations(function).values():
         if isinstance(annotation, str):
@@ -66,7 +71,7 @@ def used_globals(function: FunctionType) -> "dict[str, Any]":
 
 
 def modules_named_in(namespace: "dict[str, Any]") -> "set[str]":
-    """Modules that a notebook has, and those that its functions, classes and objects come from."""
+    """Return names of the modules that a notebook imported or has functions, classes or objects of."""
     found = set()
     for name, value in list(namespace.items()):
         if not name.startswith("_"):
@@ -77,16 +82,16 @@ def modules_named_in(namespace: "dict[str, Any]") -> "set[str]":
     return found
 
 
-def _is_of_ipython(value: Any) -> bool:
-    """Whether IPython or its kernel made the function or object: a task has Python's own in its place."""
+def _is_of_ipython(value: object) -> bool:
+    """Return whether IPython or its kernel made the function or object."""
     namespace = getattr(value, "__globals__", {"__name__": type(value).__module__})
     return str(namespace.get("__name__")).startswith(("IPython.", "ipykernel."))
 
 
 def undefined_names(functions: "Iterable[FunctionType]") -> "dict[str, FunctionType]":
-    """Names that these functions use and nobody defines, neither one of them nor Python; with a user.
+    """Return names that the functions use and that are defined nowhere, each with a function that uses it.
 
-    What IPython alone adds to the built-in names counts as undefined.
+    A built-in name that only IPython adds counts as undefined, because it is missing where a task runs.
     """
     found: dict[str, FunctionType] = {}
     several = [function for function in functions if _uses_globals(function.__code__)]
@@ -95,6 +100,7 @@ def undefined_names(functions: "Iterable[FunctionType]") -> "dict[str, FunctionT
             known = name in function.__globals__ or hasattr(builtins, name) or name in _EVERYWHERE
             if not known or name in _OF_IPYTHON - function.__globals__.keys():
                 found.setdefault(name, function)
+    # A global that one of the functions assigns is defined by the time that another one reads it.
     if found:
         for function in several:
             for name in _written_globals(function.__code__):
@@ -103,7 +109,7 @@ def undefined_names(functions: "Iterable[FunctionType]") -> "dict[str, FunctionT
 
 
 def _written_globals(code: CodeType) -> "set[str]":
-    """Names of globals that the code, or code in it, assigns."""
+    """Return names of globals that the code, or code nested in it, assigns."""
     found = {str(each.argval) for each in dis.get_instructions(code) if each.opname == _WRITES}
     for const in code.co_consts:
         if isinstance(const, CodeType):
@@ -112,60 +118,70 @@ def _written_globals(code: CodeType) -> "set[str]":
 
 
 def _uses_globals(code: CodeType) -> bool:
-    """Whether the code, or code in it, may refer to globals; never wrongly `False`."""
+    """Return whether the code, or code nested in it, may refer to globals.
+
+    `True` may be wrong, `False` never is.
+    """
+    # Bytecode is pairs of an opcode and an argument. Only the opcodes are looked at, but inline caches are
+    # among them, so a cache entry may look like the opcode of a global.
     if code.co_names and not _GLOBALS.isdisjoint(code.co_code[::2]):
         return True
     return any(_uses_globals(const) for const in code.co_consts if isinstance(const, CodeType))
 
 
 def is_dispatcher(function: FunctionType) -> bool:
-    """Whether `functools.singledispatch` made it."""
+    """Return whether `functools.singledispatch` made the function."""
     return function.__code__ is _DISPATCHER
 
 
 def choices(dispatcher: Any) -> "list[tuple[type, Any]]":
-    """What a function of `functools.singledispatch` chooses from, by class."""
+    """Return the implementations of a function of `functools.singledispatch`, with their classes."""
     return list(dispatcher.registry.items())
 
 
-WITHOUT_LOCKS = (functools.cached_property, functools.singledispatchmethod)
-"""Descriptors around a method, which hold a lock or a cache besides."""
+LOCKING_DESCRIPTORS = (functools.cached_property, functools.singledispatchmethod)
+"""Descriptors around a method that also hold a lock or a cache, which can be neither pickled nor digested."""
 
 
 def around_method(descriptor: Any) -> "tuple[Any, dict[str, Any]]":
-    """The method that one of `WITHOUT_LOCKS` was made of, and what else makes it."""
+    """Return the method that one of `LOCKING_DESCRIPTORS` wraps, and its attributes without the lock."""
     kept = ("attrname", "dispatcher", "__doc__")
     return descriptor.func, {
         name: value for name, value in vars(descriptor).items() if name in kept
     }
 
 
-_DESCRIPTORS: "tuple[type[Any], ...]" = (property, staticmethod, classmethod, *WITHOUT_LOCKS)
+_DESCRIPTORS: "tuple[type[Any], ...]" = (property, staticmethod, classmethod, *LOCKING_DESCRIPTORS)
 
 
-class Descriptor(NamedTuple):
-    """What an object of a subclass of a built-in descriptor is made of."""
+class DerivedDescriptor(NamedTuple):
+    """The ingredients of an object whose class derives from a built-in descriptor."""
 
     base: "type[Any]"
-    """The built-in one."""
+    """The built-in descriptor."""
     arguments: "tuple[Any, ...]"
-    """What that is made of."""
+    """The arguments of the built-in descriptor's constructor."""
     attributes: "dict[str, Any]"
-    """What the subclass added."""
+    """The attributes that the subclass added."""
 
 
-def derived_descriptor(value: Any) -> "Descriptor | None":
-    """What `value` is made of when it is of a subclass of `property`, `staticmethod` or the like."""
+def derived_descriptor(value: Any) -> "DerivedDescriptor | None":
+    """Return the ingredients of a value whose class derives from `property`, `staticmethod` or the like.
+
+    Returns `None` for any other value, also for a plain `property` or `staticmethod`.
+    """
     base = next((kind for kind in _DESCRIPTORS if isinstance(value, kind)), None)
     if base is None or type(value) is base:
         return None
     if base is property:
         arguments: tuple[Any, ...] = (value.fget, value.fset, value.fdel)
-    elif base in WITHOUT_LOCKS:
+    elif base in LOCKING_DESCRIPTORS:
         arguments = (value.func,)
     else:
         arguments = (value.__func__,)
     own = {name: item for name, item in _own_attributes(value).items() if name not in _LOCKS}
+    # The built-in constructor copies attributes from the function that it wraps. They are not the
+    # subclass's own, and are there again when the descriptor is rebuilt.
     wrapped = getattr(arguments[0], "__dict__", {})
     copied = ("__module__", "__name__", "__qualname__", "__annotations__", "__wrapped__", "func")
     own = {
@@ -173,7 +189,7 @@ def derived_descriptor(value: Any) -> "Descriptor | None":
         for name, item in own.items()
         if name not in copied and not (name in wrapped and wrapped[name] is item)
     }
-    return Descriptor(base, arguments, own)
+    return DerivedDescriptor(base, arguments, own)
 
 
 _LOCKS = frozenset({"lock", "_method_cache"})
@@ -193,18 +209,21 @@ CONTEXT_MANAGERS = (
     type(contextlib.contextmanager(lambda: iter(()))()),
     contextlib._AsyncGeneratorContextManager,
 )
-"""What a function of `contextlib.contextmanager` returns; it also decorates functions."""
+"""Types of the objects that functions of `contextlib.contextmanager` return. They also decorate functions."""
 
 
 def context_manager(value: Any) -> "tuple[Any, ...] | None":
-    """The function and the arguments that made one of `CONTEXT_MANAGERS`; `None` when it was entered."""
+    """Return the function and arguments that made a `CONTEXT_MANAGERS` object.
+
+    Returns `None` for any other value, and for one that was entered: it holds a running generator.
+    """
     if type(value) not in CONTEXT_MANAGERS or not hasattr(value, "func"):
         return None
     return value.func, value.args, value.kwds
 
 
 def registered(cls: type) -> "list[type]":
-    """The classes that `cls.register` of an abstract class was given, in an order of their own."""
+    """Return the classes that were registered with an abstract class, sorted by name."""
     if not isinstance(cls, abc.ABCMeta):
         return []
     known = (reference() for reference in abc._get_dump(cls)[0])  # type: ignore[attr-defined]
@@ -213,7 +232,7 @@ def registered(cls: type) -> "list[type]":
 
 
 def captured(function: FunctionType) -> "dict[str, Any]":
-    """The closure's variables; of a dispatcher, what it chooses from."""
+    """Return the closure's variables by name; of a dispatcher, its implementations."""
     if is_dispatcher(function):
         return {f"registry[{cls.__qualname__}]": chosen for cls, chosen in choices(function)}
     cells = function.__closure__ or ()
@@ -224,7 +243,7 @@ def captured(function: FunctionType) -> "dict[str, Any]":
 
 
 def defaults(function: FunctionType) -> "dict[str, Any]":
-    """The parameters' default values."""
+    """Return the parameters' default values by name."""
     code = function.__code__
     given = function.__defaults__ or ()
     positional = code.co_varnames[: code.co_argcount]
@@ -234,15 +253,15 @@ def defaults(function: FunctionType) -> "dict[str, Any]":
 
 
 def annotations(function: FunctionType) -> "dict[str, Any]":
-    """The annotations as they stand."""
+    """Return the annotations as they are, also when they are texts."""
     found: dict[str, Any] = function.__annotations__
     return found
 
 
 def imported_names(code: CodeType) -> "set[str]":
-    """Top-level names of the modules that `code` imports when it runs."""
+    """Return top-level names of the modules that `code` imports when it runs."""
     found = set()
-    if _IMPORT_NAME in code.co_code[::2]:  # else it would be disassembled for nothing
+    if _IMPORT_NAME in code.co_code[::2]:  # disassembling is slow, so look for the opcode first
         for instruction in dis.get_instructions(code):
             if instruction.opname == "IMPORT_NAME" and instruction.argval:
                 found.add(str(instruction.argval).partition(".")[0])
@@ -255,10 +274,18 @@ def imported_names(code: CodeType) -> "set[str]":
 def submodules(
     function: FunctionType, globals_used: "Mapping[str, Any] | None" = None
 ) -> "list[ModuleType]":
-    """Imported submodules that the function reaches through a package, e.g. `xml.dom`; by name.
+    """Return the imported submodules that the function reaches through a package, e.g. `xml.dom`.
 
-    Found from the names in its code: to look through all modules of a process takes as long as to
-    pickle a task. `globals_used` are those of `used_globals`, where they are known.
+    `import xml.dom` binds only `xml`; the worker has to import `xml.dom` as well. The submodules are found
+    from the names in the function's code, because looking through all modules of a process (as cloudpickle
+    does) takes as long as pickling a task.
+
+    Args:
+        function: the function.
+        globals_used: the result of `used_globals`, when the caller has it already.
+
+    Returns:
+        modules, sorted by name.
     """
     known = used_globals(function) if globals_used is None else globals_used
     names = function.__code__.co_names
@@ -279,14 +306,14 @@ def submodules(
     return sorted(found.values(), key=lambda module: module.__name__)
 
 
-def is_builtin(value: Any) -> bool:
-    """Whether `value` is the builtin of its name."""
+def is_builtin(value: object) -> bool:
+    """Return whether `value` is the builtin of its name."""
     name = getattr(value, "__name__", "")
     return bool(name) and getattr(builtins, name, None) is value
 
 
 def line_of_use(function: FunctionType, name: str) -> int:
-    """The first line on which `function` mentions `name`; else its first line."""
+    """Return the first line on which `function` mentions `name`, or its first line when it does not."""
     return _line_of_use(function.__code__, name) or function.__code__.co_firstlineno
 
 

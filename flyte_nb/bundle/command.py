@@ -1,4 +1,4 @@
-"""The command that a task's container runs."""
+"""Write the command that a task's container runs."""
 
 from collections.abc import Iterable
 
@@ -6,12 +6,14 @@ _INDEX = "--index-file-location"
 
 
 def task_args(task_name: str, index_uri: str, mapped: "tuple[str, ...]" = ()) -> "tuple[str, ...]":
-    """The container's arguments; propeller fills the templates in (flyte-backend.md, 4.1).
+    """Return the container's arguments. Propeller replaces the `{{.…}}` templates in them.
+
+    Source: flyteplugins/go/tasks/pluginmachinery/core/template/template.go at v1.16.8.
 
     Args:
-        task_name: the task's registered name; of a map, the name of the task that is mapped.
-        index_uri: where the bundle's index is; empty before it is staged, see `with_index_uri`.
-        mapped: of a map, the inputs of which each element takes one item.
+        task_name: the task's registered name; for a map task, the name of the mapped task.
+        index_uri: the location of the bundle's index; empty before it is staged, see `with_index_uri`.
+        mapped: for a map task, the inputs that are lists, of which each element takes one item.
     """
     return (
         "flyte-nb",
@@ -35,7 +37,11 @@ def task_args(task_name: str, index_uri: str, mapped: "tuple[str, ...]" = ()) ->
 
 
 def with_index_uri(args: "Iterable[str]", index_uri: str) -> "list[str]":
-    """Return the arguments of `task_args` with another location of the index."""
+    """Return the arguments of `task_args` with another location of the index.
+
+    Raises:
+        ValueError: when the arguments do not come from `task_args`.
+    """
     changed = list(args)
     changed[changed.index(_INDEX) + 1] = index_uri
     return changed

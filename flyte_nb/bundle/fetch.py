@@ -1,7 +1,12 @@
-"""Fetch a staged bundle: nothing leaves this module that is not what the index says.
+"""Fetch a staged bundle and verify it: the caller gets only files that match the index.
 
-Members are read in parts, never beyond the size that the index claims, and digested while they are
-written. Part of the lean runtime: standard library only, and no threads for files of this machine.
+Trust starts at the digest in the index's own file name, which the registered template contains. The index
+is checked against that digest, and every member against the index. Everything that is read counts as
+hostile until then: members are read in parts, never beyond the size that the index claims, and are
+digested while they are written.
+
+This module is part of the lean runtime. It uses the standard library only, and starts no threads for
+files of this machine, because both would delay every attempt.
 """
 
 import hashlib
@@ -22,13 +27,13 @@ from flyte_nb.bundle.retrying import Retrying, Sleep
 
 _MAX_INDEX_BYTES = 16 << 20
 _PART_BYTES = 4 << 20
-"""What is asked for at once, and repeated after a fault; 16 of them may be in memory."""
+"""How much one request asks for, and how much a retry repeats. Up to 16 parts are in memory at once."""
 _LOCAL_PART_BYTES = 1 << 20
-"""The same from a disk, where a call costs next to nothing, and what fits a cache is digested faster."""
+"""The same for a disk: a call costs next to nothing there, and data in the CPU's cache is digested faster."""
 
 
 class Fetched(NamedTuple):
-    """Verified local copies of what one task needs."""
+    """Paths of verified local copies of everything that one task needs."""
 
     ring: str
     payload: str
@@ -37,11 +42,11 @@ class Fetched(NamedTuple):
     python: str
     """`major.minor` of the Python that wrote the payload."""
     tasks: "dict[str, TaskEntry]" = {}  # noqa: RUF012 - never mutated
-    """Everything that the index has, by name."""
+    """All tasks of the index, by name: the task itself and, for a dynamic task, those it can call."""
     lock: str = ""
-    """Of a task with locked requirements."""
+    """The locked requirements; empty when the task has none."""
     launch_plans: "tuple[Identifier, ...]" = ()
-    """Of a dynamic task: as its index has them."""
+    """For a dynamic task, the launch plans of the index, which its body can start."""
 
 
 def fetch(
@@ -53,20 +58,22 @@ def fetch(
     on_ring: "Callable[[str], None] | None" = None,
     sleep: Sleep = time.sleep,
 ) -> Fetched:
-    """Copy what `task_name` needs into `folder`, verified.
+    """Copy everything that `task_name` needs into `folder`, verified, and return the paths.
 
     Args:
-        index_uri: where the index lies; its name pins its digest.
+        index_uri: the location of the index; its file name contains its digest.
         task_name: the task's registered name.
-        store: where members are read from.
-        folder: an existing local folder, of this attempt alone.
-        on_ring: called with the ring's path as soon as it is verified, before the rest is fetched.
-        sleep: waits between attempts at a transient fault.
+        store: the store to read from.
+        folder: an existing local folder that only this attempt uses.
+        on_ring: called with the ring's path as soon as the ring is verified, before the rest is fetched,
+            so that the worker can load it in the meantime.
+        sleep: waits before another try after a transient fault, in seconds.
 
     Raises:
-        ChecksumMismatch: when a member is not what the index says, also when it was read again.
-        BundleError: when the index is damaged, of another protocol, or lacks the task.
-        StorageError: when a member cannot be read.
+        ChecksumMismatch: when a member does not match the index twice in a row.
+        BundleError: when the index or a member is missing, the index is damaged, of another protocol, or
+            lacks the task, or a file cannot be written.
+        StorageError: when the store cannot be read, also after several tries.
     """
     index = read_index(index_uri, store, sleep=sleep)
     task = index.tasks.get(task_name)
@@ -78,6 +85,7 @@ def fetch(
             hint="Register again; the template and the bundle do not belong together.",
         )
     wanted = _wanted(index, task)
+    # `_bring` yields paths in the order of `wanted`: ring, payload, buffers, modules, lock.
     paths = []
     for path in _bring(wanted, store, folder, Retrying(sleep)):
         paths.append(path)
@@ -106,23 +114,25 @@ class PartReader(Protocol):
 
 
 def read_index(index_uri: str, store: PartReader, *, sleep: Sleep = time.sleep) -> Index:
-    """The index at `index_uri`, verified against the digest in its name.
+    """Return the index at `index_uri`, verified against the digest in its name.
 
     Raises:
-        ChecksumMismatch: when it has another digest, also when it was read again.
-        BundleError: when its name pins no digest, or it cannot be read by this release.
+        ChecksumMismatch: when its bytes have another digest twice in a row.
+        BundleError: when its name contains no digest, it is missing or too large, or this release cannot
+            read its format or protocol.
+        StorageError: when the store cannot be read, also after several tries.
     """
     pinned = index_of.digest_in_name(index_uri)
     if not pinned:
         raise BundleError(
-            f"The index location {index_uri!r} pins no digest.",
+            f"The index location {index_uri!r} has no digest in its name.",
             code="SYSTEM:BundleIndexUnpinned",
-            hint="Its name is index-<sha256>.json; register again.",
+            hint="An index is named index-<sha256>.json. Register again.",
         )
     retrying = Retrying(sleep)
-    data = retrying(partial(_small, store, index_uri))
+    data = retrying(partial(_index_bytes, store, index_uri))
     if index_of.digest(data) != pinned:
-        data = retrying(partial(_small, store, index_uri))
+        data = retrying(partial(_index_bytes, store, index_uri))
         actual = index_of.digest(data)
         if actual != pinned:
             raise ChecksumMismatch("index", expected=pinned, actual=actual, uri=index_uri)
@@ -137,7 +147,11 @@ def read_index(index_uri: str, store: PartReader, *, sleep: Sleep = time.sleep) 
 
 
 def _wanted(index: Index, task: TaskEntry) -> "list[IndexEntry]":
-    """The members that the task needs, in the order of `Fetched`; `BundleError` when one is missing."""
+    """Return the members that the task needs, in the order of `Fetched`.
+
+    Raises:
+        BundleError: when the index lacks one of them.
+    """
     named = [(index_of.TASK, task.payload)]
     named += [(index_of.BUFFER, name) for name in task.buffers]
     named += [(index_of.MODULE, name) for name in task.modules]
@@ -168,15 +182,17 @@ class _Part(NamedTuple):
 
 
 class _Parts(Sequence[_Part]):
-    """What to ask for, in order; made when it is asked for, for an index may claim any size.
+    """The parts of several members, in order.
 
-    A member's last part asks for one byte more, to see that the member ends there.
+    Each part is computed when it is asked for: a damaged index may claim a member of 2^61 bytes, and a
+    list of its parts would fill the memory. A member's last part asks for one byte more than is left, to
+    see whether the member ends there.
     """
 
     def __init__(self, entries: "Iterable[IndexEntry]") -> None:
         self._entries = list(entries)
         self._ends: list[int] = []
-        """By entry: how many parts there are up to its end."""
+        """For each entry, how many parts there are up to its end."""
         count = 0
         for entry in self._entries:
             count += len(range(0, max(entry.size, 1), _part_bytes(entry)))
@@ -203,32 +219,38 @@ def _part_bytes(entry: IndexEntry) -> int:
 def _bring(
     entries: "list[IndexEntry]", store: BlobStore, folder: str, retrying: Retrying
 ) -> "Iterator[str]":
-    """Local paths of the members, each given when it is verified."""
+    """Yield local paths of the members, each as soon as it is verified.
+
+    One stream of blocks serves all members, so that the next member is under way while one is verified.
+    """
     read = partial(_read, store, retrying)
     parts = _Parts(entries)
     blocks: Iterator[bytes]
     if len(parts) == 1 or all(_is_local(entry.uri) for entry in entries):
         blocks = map(read, parts)
     else:
+        # Imported here: `threading` takes 2 ms to import, which an attempt on local files need not pay.
         from flyte_nb.bundle.side_by_side import side_by_side
 
         blocks = side_by_side(read, parts)
     for entry in entries:
         path = _path(folder, entry)
         actual, left = _write(path, entry, blocks)
-        if actual != entry.sha256:  # once more: a cache or a line may have failed
+        if actual != entry.sha256:  # try once more: a cache or a connection may have failed
             actual, _ = _write(path, entry, map(read, _Parts([entry])))
             if actual != entry.sha256:
                 raise ChecksumMismatch(
                     entry.name, expected=entry.sha256, actual=actual, uri=entry.uri
                 )
-            for _ in range(left):  # it has the size that the index claims, so these are not many
+            # The first try may have stopped early. Its unread blocks are next in the stream, and the next
+            # member must not get them. The member has the size that the index claims, so they are few.
+            for _ in range(left):
                 next(blocks)
         yield path
 
 
 def _path(folder: str, entry: IndexEntry) -> str:
-    """A local name for a member; what an index calls it never becomes a path."""
+    """Return a local path for a member, made of its digest: a name from an index could climb out."""
     suffix = ".zip" if entry.kind in (index_of.RING, index_of.MODULE) else ""
     return os.path.join(folder, f"{entry.kind}-{entry.sha256[:32]}{suffix}")
 
@@ -237,7 +259,7 @@ def _read(store: BlobStore, retrying: Retrying, part: _Part) -> bytes:
     entry = part.entry
     try:
         return retrying(lambda: store.read_part(entry.uri, part.offset, part.length))
-    except ValueError as error:  # of a place that no path can be
+    except ValueError as error:  # the index names a location with a null byte or the like
         raise BundleError(
             f"The bundle member {entry.name!r} cannot be read at {entry.uri!r}: {error}.",
             code="SYSTEM:BundleIndexDamaged",
@@ -254,9 +276,11 @@ def _read(store: BlobStore, retrying: Retrying, part: _Part) -> bytes:
 
 
 def _write(path: str, entry: IndexEntry, blocks: "Iterator[bytes]") -> "tuple[str, int]":
-    """Write one member's parts to `path`, as far as the member goes.
+    """Write one member's parts to `path`, up to the member's end.
 
-    Returns the sha256 of what was written, or what is wrong with it, and how many parts were not taken.
+    Returns:
+        the sha256 of the bytes written, or a text that says what is wrong with their number; and how many
+        of the member's parts were not taken from `blocks`.
     """
     digest = hashlib.sha256()
     size = taken = 0
@@ -272,8 +296,9 @@ def _write(path: str, entry: IndexEntry, blocks: "Iterator[bytes]") -> "tuple[st
                 while view:
                     view = view[file.write(view) :]
                 if len(block) < part.length and not part.is_last:
-                    break  # it ends here, whatever the index claims
+                    break  # the member ends here, whatever size the index claims
     except OSError as error:
+        # Imported here because only a failure needs it, and every attempt pays for this module's imports.
         from flyte_nb.worker.failures import not_written
 
         what = f"The bundle member {entry.name!r} ({entry.size} bytes)"
@@ -284,7 +309,8 @@ def _write(path: str, entry: IndexEntry, blocks: "Iterator[bytes]") -> "tuple[st
     return digest.hexdigest(), 0
 
 
-def _small(store: PartReader, uri: str) -> bytes:
+def _index_bytes(store: PartReader, uri: str) -> bytes:
+    """Return the bytes of an index, and refuse one that is far too large to be one."""
     try:
         data = store.read_part(uri, 0, _MAX_INDEX_BYTES + 1)
     except StorageError as error:

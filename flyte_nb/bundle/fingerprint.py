@@ -1,9 +1,15 @@
-"""Whether code changed: a fingerprint that is equal for equal cells, and its parts by name.
+"""Compute a task's fingerprint, which is equal for equal code and names the parts that changed.
 
-It does not depend on file names, line numbers, comments, the order of sets, object identity, the
-process or the hash seed. It is a digest over parts, one for everything that the task depends on, so
-that what changed can be said by name. A function that another one refers to is a part of its own and
-enters the other one's part by name only.
+The fingerprint does not depend on file names, line numbers, comments, the order of sets, object identity,
+the process or the hash seed. It is a digest over parts: one part for each function, class, module and
+value that the task depends on. A view can therefore name what changed.
+
+A part contains other parts by name only. A function that calls a changed helper keeps its own digest, and
+the fingerprint changes because the helper's part did. This also ends recursion: functions that call each
+other contain each other's names.
+
+The work is a queue (`_waiting`). Digesting one part meets others, which get a key at once and are digested
+later. So the depth of a call graph never becomes the depth of Python's stack.
 """
 
 import hashlib
@@ -33,30 +39,33 @@ _SHORT = 16  # hex digits of a part's fingerprint
 
 
 class Measured(NamedTuple):
-    """A value's digest, and how many bytes it is when pickled."""
+    """A value's digest, and its size in bytes when it is pickled."""
 
     digest: str
     size_bytes: int
 
 
 class Part(NamedTuple):
-    """Something that the fingerprint depends on."""
+    """One thing that the fingerprint depends on."""
 
     key: str
+    """Kind and name, with a number when two parts would have the same: `helper scale() (2)`."""
     kind: str
+    """`function`, `helper`, `task`, `class`, `global`, `captured`, `default`, `module`, …"""
     name: str
     digest: str
+    """The first 16 hex digits of its digest."""
     size_bytes: int
     user: str = ""
-    """Key of the part that refers to it; the first one, where several do."""
+    """Key of the part that refers to it; of the first one, when several do."""
 
 
 class Fingerprinter:
     """Collects the parts of one task.
 
     Args:
-        references: what travels by reference.
-        buffer_digest: the digest of an out-of-band buffer; a cache shared with the pickling.
+        references: decides what travels by reference.
+        buffer_digest: returns the digest of an out-of-band buffer; a cache that pickling uses too.
     """
 
     def __init__(
@@ -66,18 +75,20 @@ class Fingerprinter:
         self._references = references
         self._buffer_digest = buffer_digest
         self._keys: dict[int, str] = {}
+        """Keys of the parts, by the `id` of what they are parts for."""
         self._sizes: dict[int, Measured] = {}
-        self._alive: list[Any] = []  # ids are only good while the objects live
+        """Measured data, by `id`."""
+        self._alive: list[Any] = []  # holds the objects, because an id may be reused after their end
         self._noted: set[str] = set()
         self._referred = 0
-        """How often something was met that is more than plain data."""
+        """How many values were met that are more than plain data."""
         self._inlined: set[int] | None = None
-        """Inside of a class: functions that are already part of its content."""
+        """While a class is digested, ids of the methods that are already part of its content."""
         self._waiting: list[Callable[[], None]] = []
         self._user = ""
-        """Key of the part that is looked at."""
+        """Key of the part that is digested at present."""
         self._unpickles = False
-        """Whether something reads pickles: their classes may be of any module that the notebook has."""
+        """Whether something reads pickles, whose classes may be of any module that the notebook has."""
         self.functions: dict[str, FunctionType] = {}
         """The functions among the parts, by key."""
         self.values: dict[str, Any] = {}
@@ -85,10 +96,15 @@ class Fingerprinter:
         self.tops: set[str] = set()
         """Top-level names of modules that function bodies import, or that are referred to."""
         self.missing: set[str] = set()
-        """Those that function bodies import, and that cannot be found here."""
+        """Top-level names that function bodies import and that cannot be found here."""
 
     def task(self, task: Callee) -> None:
-        """Add everything that `task` depends on."""
+        """Add everything that `task` depends on.
+
+        Raises:
+            Exception: anything that pickling a value raises which cannot be pickled.
+            BundleError: when a local module cannot be read.
+        """
         function = _innermost(task)
         self._part(
             function,
@@ -98,12 +114,13 @@ class Fingerprinter:
             lambda: self._depend(function),
         )
         self._entity(task)
-        if not isinstance(
-            task.function, FunctionType
-        ):  # an object that calls it, as a decorator made
+        # A decorator may have put an object of a class of its own around the function.
+        if not isinstance(task.function, FunctionType):
             shown = f"{type(task.function).__qualname__} around {function.__qualname__}()"
             self._part(task.function, "helper", shown, lambda: [task.function])
         self._work()
+        # A pickle that the task reads may need classes that its code does not name. The notebook's own
+        # modules are the likely home of them, so they travel too.
         if self._unpickles or any(unit.unpickles for unit in self._references.local.noted()):
             self._user = next(iter(self.parts))
             for module in sorted(code_of.modules_named_in(function.__globals__)):
@@ -111,42 +128,57 @@ class Fingerprinter:
                     self._module(module)
 
     def note(self, kind: str, name: str, value: Any) -> None:
-        """Add a plain value that counts."""
+        """Add a plain value that the fingerprint has to depend on, e.g. a lock of requirements."""
         key = self._fresh(f"{kind} {name}")
         measured = self.measure(value)
         self.parts[key] = Part(key, kind, name, measured.digest[:_SHORT], measured.size_bytes)
 
     def fingerprint(self) -> str:
-        """The digest over all parts."""
+        """Return the digest over all parts, 64 hex digits."""
         lines = sorted(f"{part.key}\0{part.digest}" for part in self.parts.values())
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def measure(self, value: Any) -> Measured:
-        """The canonical digest of any picklable value."""
+        """Return the canonical digest and the size of any value that can be pickled.
+
+        Raises:
+            Exception: anything that pickling a value raises which cannot be pickled.
+        """
+        # `fast` switches off pickle's memo. With it, two names for one object would give other bytes than
+        # two equal objects. Without it, a cycle never ends, so pickle raises.
         try:
             return self._measured(value, fast=True)
         except (ValueError, RecursionError, pickle.PicklingError):
-            # A cycle, most likely: digest it with its identities. What cannot be pickled fails again.
+            # Most likely a cycle: use the memo after all. What cannot be pickled fails again.
             return self._measured(value, fast=False)
 
     def write(self, value: Any, sink: Any) -> None:
-        """Write what stands for `value` in a digest; what it refers to is only named."""
+        """Write the bytes that `measure` would digest for `value` into `sink`.
+
+        Raises:
+            Exception: anything that pickling a value raises which cannot be pickled.
+        """
         canonical_pickler()(sink, self.refer, lambda buffer: False).dump(value)
 
     def class_digest(self, cls: type) -> str:
-        """The digest of a class and its methods: equal for equal classes, in every kernel."""
+        """Return a digest of the class and its methods that is equal for equal classes, in every kernel."""
         alone = Fingerprinter(self._references, self._buffer_digest)
         named = alone._class(cls)
         alone._work()
-        # With its name: of classes that refer to each other all have the same parts.
+        # With the class's name, because classes that refer to each other have the same parts.
         return hashlib.sha256(f"{named!r}\n{alone.fingerprint()}".encode()).hexdigest()
 
     def refer(self, value: Any) -> Any:
-        """What stands for `value` in a digest; `None` when its plain pickle does."""
+        """Return what is digested in place of `value`, or `None` when its plain pickle is.
+
+        The pickler asks for every value that is not plain data. Functions, classes, entities and modules
+        become parts on the way. The order of the cases matters: an exact type before a base class.
+        """
         self._referred += 1
         if type(value) is Named:
             return self._refer_by_name(value.value)
         if isinstance(value, (set, frozenset)):
+            # A set iterates in the order of hashes, which for texts differs from process to process.
             members = sorted(self.measure(v).digest for v in value)
             if type(value) in (set, frozenset):
                 return ["set", type(value).__name__, members]
@@ -158,9 +190,8 @@ class Fingerprinter:
         if isinstance(value, ModuleType):
             self._module(value.__name__)
             return ["module", value.__name__]
-        if issubclass(
-            type(value), type
-        ):  # Python 3.10 also takes list[int] for an instance of type
+        # Not `isinstance(value, type)`: Python 3.10 says that list[int] is an instance of type.
+        if issubclass(type(value), type):
             return self._class(value)
         if isinstance(value, CACHED):
             path = self._references.cached_path(value)
@@ -177,15 +208,18 @@ class Fingerprinter:
         made_by = code_of.context_manager(value)
         if made_by is not None:
             return ["context manager", type(value).__name__, *made_by]
-        if type(value) in code_of.WITHOUT_LOCKS:
+        if type(value) in code_of.LOCKING_DESCRIPTORS:
             return ["descriptor", type(value).__name__, *code_of.around_method(value)]
         if type(value).__name__ == "Decorator" and type(value).__module__.startswith("pydantic."):
-            return ["pydantic", value.cls_var_name, value.info]  # the rest has the class's address
+            return ["pydantic", value.cls_var_name, value.info]  # its other fields hold a weak reference
         self._note_module_of(value)
         return None
 
     def _refer_by_name(self, value: Any) -> Any:
-        """As `refer`, for a name in a function: also in a class, what it means is a part of its own."""
+        """Do as `refer` for what a name in a function means.
+
+        A method is inlined into its class. A function that the method only names is not: it becomes a part.
+        """
         inlined, self._inlined = self._inlined, None
         try:
             return self.refer(value)
@@ -221,7 +255,7 @@ class Fingerprinter:
         if path is not None:
             self._module(path[0])
             return ["entity", *path]
-        if isinstance(entity, MapTask):  # how it maps counts too
+        if isinstance(entity, MapTask):  # its concurrency and bound inputs count, not only its function
             mapping = entity.__reduce__()[1]
             return ["map", self._part(entity, "task", f"{entity.shown_name}()", lambda: mapping)]
         return self._function(_innermost(entity), noun=entity.resource_type)
@@ -245,7 +279,7 @@ class Fingerprinter:
         return ["function", module, name]
 
     def _inline(self, function: FunctionType, inlined: "set[int]") -> Any:
-        """A method, whole, as content of its class; the globals it uses are parts of their own."""
+        """Return a method's whole content, for its class; globals that it uses become parts."""
         if id(function) in inlined:
             return ["again", function.__qualname__]
         inlined.add(id(function))
@@ -283,12 +317,13 @@ class Fingerprinter:
         known = self._keys.get(id(value))
         if known is not None:
             return known
+        # The key exists before the content is read, so that a part can refer to itself.
         key = self._keys[id(value)] = self._fresh(f"{kind} {name}")
         self._alive.append(value)
         if isinstance(value, FunctionType):
             self.functions[key] = value
         user = self._user
-        self.parts[key] = Part(key, kind, name, "", 0)  # holds its place: it may refer to itself
+        self.parts[key] = Part(key, kind, name, "", 0)
 
         def fill() -> None:
             self._user = key
@@ -304,7 +339,7 @@ class Fingerprinter:
         return key
 
     def _later(self, act: "Callable[[], None]") -> None:
-        """Do it when what waits already is done, on behalf of the part that is looked at now."""
+        """Put `act` at the end of the queue, on behalf of the part that is digested now."""
         user = self._user
 
         def done() -> None:
@@ -315,6 +350,7 @@ class Fingerprinter:
 
     def _depend(self, function: FunctionType, *, globals_only: bool = False) -> None:
         by_name, perhaps = imported_by_name(function)
+        # A constant that is only perhaps a module's name counts when the author has such a module.
         for top in sorted(perhaps):
             if self._references.local.note(top):
                 self._module(top)
@@ -335,6 +371,8 @@ class Fingerprinter:
                 self.refer(value)
                 continue
             place = f"{kind} {name}"
+            # A global has one value for all functions of a notebook; a default or captured variable
+            # belongs to one function, which its key names.
             if kind != "global" and shown != root:
                 place += f" of {shown}"
             measured = self._measured_once(value)
@@ -354,7 +392,9 @@ class Fingerprinter:
             before = self._referred
             known = self._sizes[id(value)] = self.measure(value)
             self._alive.append(value)
-            if self._referred == before:  # else this task has noted what it met there
+            # Only plain data may be shared with other tasks of the packing. What refers to functions or
+            # modules has to be walked for each task, because the walk adds parts to that task.
+            if self._referred == before:
                 shared[id(value)] = value, known
         return known
 
@@ -363,6 +403,7 @@ class Fingerprinter:
         if self._references.is_plain(top):
             return
         self.tops.add(top)
+        # A module counts together with the author's own modules that it imports, at any depth.
         for unit in self._references.local.reached(top) if self._references.importable(top) else ():
             key = f"module {unit.name}"
             if key not in self.parts:

@@ -70,7 +70,7 @@ class Reductions:
             **dict.fromkeys(generics.KINDS, self._generic),
             TypeVar: self._type_variable,
             io.TextIOWrapper: self._file,
-            **dict.fromkeys(code_of.WITHOUT_LOCKS, _around_method),
+            **dict.fromkeys(code_of.LOCKING_DESCRIPTORS, _around_method),
         }
 
     def of(self, value: Any) -> Any:

@@ -9,6 +9,7 @@ import zipfile
 import pytest
 
 from flyte_nb.api.errors import BundleError
+from flyte_nb.bundle import local_modules
 from flyte_nb.bundle.local_modules import LocalModules, Units
 from flyte_nb.bundle.units import read_unit
 
