@@ -6,9 +6,10 @@ names, line numbers, caches of classes), and they name what is fingerprinted by 
 
 import functools
 import hashlib
+import pickle
 from collections.abc import Callable
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from flyte_nb.bundle import code as code_of
 from flyte_nb.bundle.shaded import cloudpickle
@@ -72,6 +73,48 @@ def canonical_pickler() -> Any:
     return CanonicalPickler
 
 
+class Measured(NamedTuple):
+    """A value's digest, and its size in bytes when it is pickled."""
+
+    digest: str
+    size_bytes: int
+
+
+def digested(
+    value: object,
+    refer: "Callable[[Any], Any]",
+    buffer_digest: "Callable[[memoryview], str]",
+    *,
+    fast: bool,
+) -> Measured:
+    """Return the digest and the size of the canonical bytes of `value`.
+
+    Args:
+        value: the value.
+        refer: returns the stand-in for a value inside of it, or `None` for its plain pickle.
+        buffer_digest: returns the digest of an out-of-band buffer.
+        fast: whether to pickle without a memo, so that two names for one object give the same bytes as
+            two equal objects. A value that contains itself cannot be pickled so.
+
+    Raises:
+        Exception: anything that pickling a value raises which cannot be pickled.
+    """
+    sink = Sink()
+    buffers: list[str] = []
+
+    def out_of_band(buffer: pickle.PickleBuffer) -> bool:
+        raw = buffer.raw()
+        sink.size += raw.nbytes
+        buffers.append(buffer_digest(raw))
+        return False
+
+    pickler = canonical_pickler()(sink, refer, out_of_band)
+    pickler.fast = fast
+    pickler.dump(value)
+    sink.hash.update("".join(buffers).encode())
+    return Measured(sink.hash.hexdigest(), sink.size)
+
+
 class Named:
     """Marks a function, class, entity or module that a name refers to, so that it is never inlined."""
 
@@ -121,6 +164,30 @@ def class_content(cls: type) -> Any:
         members.pop("__annotations__", None)
     registered = [Named(each) for each in code_of.registered(cls)]
     return [cls.__qualname__, type(cls), list(cls.__bases__), members, registered]
+
+
+def object_content(value: Any) -> "list[Any] | None":
+    """Return what makes an object whose plain pickle is not canonical, or `None` for any other object.
+
+    Such objects are code, descriptors with locks or caches, context managers, and pydantic's decorators.
+    """
+    if isinstance(value, CodeType):
+        return ["code", *code_content(value)]
+    derived = code_of.derived_descriptor(value)
+    if derived is not None:
+        return ["descriptor", type(value), *derived]
+    made_by = code_of.context_manager(value)
+    if made_by is not None:
+        return ["context manager", type(value).__name__, *made_by]
+    if type(value) in code_of.LOCKING_DESCRIPTORS:
+        return ["descriptor", type(value).__name__, *code_of.around_method(value)]
+    if type(value).__name__ == "Decorator" and type(value).__module__.startswith("pydantic."):
+        return [
+            "pydantic",
+            value.cls_var_name,
+            value.info,
+        ]  # its other fields have the class's address
+    return None
 
 
 def code_content(code: CodeType) -> "tuple[Any, ...]":

@@ -14,6 +14,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from flyte_nb.bundle.shaded import cloudpickle
+from flyte_nb.sdk.callee import Callee
 
 _IMPORT_NAME = dis.opmap["IMPORT_NAME"]
 _WRITES = "STORE_GLOBAL"
@@ -40,6 +41,14 @@ class Dependency(NamedTuple):
     """`global`, `default` or `captured`."""
     name: str
     value: Any
+
+
+def innermost_function(entity: Callee) -> FunctionType:
+    """Return the author's own function, inside of everything that decorators put around it."""
+    function: Any = entity.function
+    while not isinstance(function, FunctionType):
+        function = function.__wrapped__
+    return function
 
 
 def dependencies(function: FunctionType) -> "Iterator[Dependency]":

@@ -15,7 +15,7 @@ later. So the depth of a call graph never becomes the depth of Python's stack.
 import hashlib
 import pickle
 from collections.abc import Callable
-from types import CodeType, FunctionType, ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from flyte_nb.bundle import code as code_of
@@ -24,25 +24,19 @@ from flyte_nb.bundle.by_reference import CACHED, References
 from flyte_nb.bundle.calls import imported_by_name, unpickles
 from flyte_nb.bundle.canonical import (
     NAMED,
+    Measured,
     Named,
-    Sink,
     canonical_pickler,
     class_content,
-    code_content,
+    digested,
     function_content,
+    object_content,
 )
 from flyte_nb.sdk.callee import Callee
 from flyte_nb.sdk.kinds.map_task import MapTask
 
 _ALL = ("global", "captured", "default")
 _SHORT = 16  # hex digits of a part's fingerprint
-
-
-class Measured(NamedTuple):
-    """A value's digest, and its size in bytes when it is pickled."""
-
-    digest: str
-    size_bytes: int
 
 
 class Part(NamedTuple):
@@ -78,7 +72,9 @@ class Fingerprinter:
         """Keys of the parts, by the `id` of what they are parts for."""
         self._sizes: dict[int, Measured] = {}
         """Measured data, by `id`."""
-        self._alive: list[Any] = []  # holds the objects, because an id may be reused after their end
+        self._alive: list[
+            Any
+        ] = []  # holds the objects, because an id may be reused after their end
         self._noted: set[str] = set()
         self._referred = 0
         """How many values were met that are more than plain data."""
@@ -105,7 +101,7 @@ class Fingerprinter:
             Exception: anything that pickling a value raises which cannot be pickled.
             BundleError: when a local module cannot be read.
         """
-        function = _innermost(task)
+        function = code_of.innermost_function(task)
         self._part(
             function,
             "function",
@@ -147,10 +143,10 @@ class Fingerprinter:
         # `fast` switches off pickle's memo. With it, two names for one object would give other bytes than
         # two equal objects. Without it, a cycle never ends, so pickle raises.
         try:
-            return self._measured(value, fast=True)
+            return digested(value, self.refer, self._buffer_digest, fast=True)
         except (ValueError, RecursionError, pickle.PicklingError):
             # Most likely a cycle: use the memo after all. What cannot be pickled fails again.
-            return self._measured(value, fast=False)
+            return digested(value, self.refer, self._buffer_digest, fast=False)
 
     def write(self, value: Any, sink: Any) -> None:
         """Write the bytes that `measure` would digest for `value` into `sink`.
@@ -198,22 +194,12 @@ class Fingerprinter:
             if path is not None:
                 return self._named(*path)
             return ["cached", value.__wrapped__, dict(value.cache_parameters())]
-        if isinstance(value, CodeType):
-            return ["code", *code_content(value)]
         if isinstance(value, generics.KINDS):
             return self._generic(value)
-        derived = code_of.derived_descriptor(value)
-        if derived is not None:
-            return ["descriptor", type(value), *derived]
-        made_by = code_of.context_manager(value)
-        if made_by is not None:
-            return ["context manager", type(value).__name__, *made_by]
-        if type(value) in code_of.LOCKING_DESCRIPTORS:
-            return ["descriptor", type(value).__name__, *code_of.around_method(value)]
-        if type(value).__name__ == "Decorator" and type(value).__module__.startswith("pydantic."):
-            return ["pydantic", value.cls_var_name, value.info]  # its other fields hold a weak reference
-        self._note_module_of(value)
-        return None
+        ingredients = object_content(value)
+        if ingredients is None:
+            self._note_module_of(value)
+        return ingredients
 
     def _refer_by_name(self, value: Any) -> Any:
         """Do as `refer` for what a name in a function means.
@@ -234,31 +220,17 @@ class Fingerprinter:
         while self._waiting:
             self._waiting.pop(0)()
 
-    def _measured(self, value: Any, *, fast: bool) -> Measured:
-        sink = Sink()
-        buffers: list[str] = []
-
-        def out_of_band(buffer: pickle.PickleBuffer) -> bool:
-            raw = buffer.raw()
-            sink.size += raw.nbytes
-            buffers.append(self._buffer_digest(raw))
-            return False
-
-        pickler = canonical_pickler()(sink, self.refer, out_of_band)
-        pickler.fast = fast
-        pickler.dump(value)
-        sink.hash.update("".join(buffers).encode())
-        return Measured(sink.hash.hexdigest(), sink.size)
-
     def _entity(self, entity: Callee) -> Any:
         path = self._references.entity_path(entity)
         if path is not None:
             self._module(path[0])
             return ["entity", *path]
-        if isinstance(entity, MapTask):  # its concurrency and bound inputs count, not only its function
+        if isinstance(
+            entity, MapTask
+        ):  # its concurrency and bound inputs count, not only its function
             mapping = entity.__reduce__()[1]
             return ["map", self._part(entity, "task", f"{entity.shown_name}()", lambda: mapping)]
-        return self._function(_innermost(entity), noun=entity.resource_type)
+        return self._function(code_of.innermost_function(entity), noun=entity.resource_type)
 
     def _function(self, function: FunctionType, noun: str = "") -> Any:
         if self._references.by_reference(function):
@@ -423,10 +395,3 @@ class Fingerprinter:
         while f"{key} ({number})" in self.parts:
             number += 1
         return f"{key} ({number})"
-
-
-def _innermost(entity: Callee) -> FunctionType:
-    function: Any = entity.function
-    while not isinstance(function, FunctionType):
-        function = function.__wrapped__
-    return function

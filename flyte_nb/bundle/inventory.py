@@ -1,14 +1,21 @@
-"""What a staging location holds, whether it is still whole, and what nobody needs any more.
+"""List what a staging location holds, verify it, and remove what no registered task needs.
 
-Objects are told by their names, which follow from their content: `index-<sha256>.json`, and members as
-`<sha256[:2]>/<sha256>`. Whatever else lies there is not ours, and is never touched.
+Objects are recognised by their names, which follow from their content: `index-<sha256>.json` for indexes
+and `<sha256[:2]>/<sha256>` for members. Objects with other names are not ours and are never touched.
 
-Registrations may be under way meanwhile, and may use again what nobody refers to yet. What they stage, and
-what they find and is older than half of `GRACE_S`, is young then; and nothing is removed that is young at
-the moment of its removal, which registrations look at once more after their index. (Stores remove without
-conditions: a cleaner that stands still for a whole registration between its look at one object and that
-object's removal is not noticed.) A shorter age is for when nobody registers; and FlyteAdmin's signed URLs,
-but for the local backend's, cannot make young what they find.
+Cleaning up is safe while registrations go on, by these rules:
+
+1. An object counts as recent for `GRACE_S` after it was written or renewed. Only objects that are not
+   recent are removed, and each is looked at again just before its removal.
+2. A registration renews every object that it uses again and that is older than half of `GRACE_S`. So an
+   object that it found stays at least for the other half, until an index names it.
+3. After its indexes are written, a registration looks once more at the objects that it renewed, and writes
+   again those that were removed meanwhile (`DirectoryStaging.settle`).
+
+One gap is left, because stores have no conditional delete: a cleaner may stand still between its look at
+an object and that object's removal. If a whole registration that uses the object fits in there, its loss
+is not noticed. There are two limits besides. A shorter age than `GRACE_S` is safe only while nobody
+registers. And the signed URLs of a FlyteAdmin on a cluster cannot renew an object.
 """
 
 import hashlib
@@ -44,7 +51,7 @@ class Looks(Protocol):
 
 
 class StoredIndex(NamedTuple):
-    """One index that lies there."""
+    """One index at the location."""
 
     uri: str
     size: int
@@ -55,24 +62,24 @@ class StoredIndex(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """Which bundle it is, in any location."""
+        """Return the index's digest, which identifies the bundle in any location."""
         return index_of.digest_in_name(self.uri)
 
     @property
     def tasks(self) -> "tuple[str, ...]":
-        """The tasks that it can run."""
+        """Return the names of the tasks that it can run, sorted."""
         return tuple(sorted(self.contents.tasks)) if self.contents is not None else ()
 
     @property
     def bundle_bytes(self) -> int:
-        """What a task fetches at most: all members, each once."""
+        """Return the bytes of all members, each counted once: the most that a task fetches."""
         if self.contents is None:
             return 0
         return sum({entry.sha256: entry.size for entry in self.contents.entries}.values())
 
 
 class StoredMember(NamedTuple):
-    """One member that lies there."""
+    """One member at the location."""
 
     uri: str
     sha256: str
@@ -81,7 +88,7 @@ class StoredMember(NamedTuple):
 
 
 class Inventory(NamedTuple):
-    """Everything of ours at one location."""
+    """All indexes and members at one location."""
 
     root: str
     indexes: "tuple[StoredIndex, ...]"
@@ -89,15 +96,15 @@ class Inventory(NamedTuple):
 
     @property
     def stored_bytes(self) -> int:
-        """Bytes that lie there."""
+        """Return the bytes of all indexes and members."""
         return sum(item.size for item in self.indexes) + sum(item.size for item in self.members)
 
 
 def inventory(store: BlobStore, root: str) -> Inventory:
-    """Look at what lies below `root`. Members are not read.
+    """Return the indexes and members below `root`. Indexes are read and verified, members are not read.
 
     Raises:
-        StorageError: when the location cannot be listed.
+        StorageError: when the location cannot be listed, or an object's size cannot be asked for.
     """
     indexes, members = [], []
     for uri in store.list(root.rstrip("/")):
@@ -114,7 +121,7 @@ def inventory(store: BlobStore, root: str) -> Inventory:
 
 
 def stored_index(store: BlobStore, uri: str) -> StoredIndex:
-    """The index at `uri`, verified; what keeps it from being read is in the answer."""
+    """Return the index at `uri`, verified. When it cannot be read, `problem` says why."""
     try:
         found = store.stat(uri)
         contents = read_index(uri, store)
@@ -125,23 +132,28 @@ def stored_index(store: BlobStore, uri: str) -> StoredIndex:
 
 
 class Damage(NamedTuple):
-    """One object that is not what it should be."""
+    """One object that is missing or does not match its index."""
 
     uri: str
     name: str
     """The member's name; `index` for an index itself."""
     what: str
-    """What is wrong, with the expected and the actual digest where that is it."""
+    """What is wrong, e.g. a wrong size, or the expected and the actual digest."""
     tasks: "tuple[str, ...]"
     """The tasks that cannot run because of it."""
 
 
 def verify(store: BlobStore, indexes: "Iterable[StoredIndex]") -> "tuple[list[Damage], int]":
-    """Read every member of the indexes again; what is damaged, and how many objects are whole.
+    """Read every member of the indexes again and compare it with its index.
 
-    An object that several indexes name is read once. Memory stays small, whatever a member's size.
+    An object that several indexes name is read once. Members are read in blocks of 4 MB, so that memory
+    stays small.
+
+    Returns:
+        the damaged objects, and how many objects are whole.
     """
     damages: dict[str, Damage] = {}
+    # What is wrong with each object, by URI; an empty text for a whole one.
     looked_at: dict[str, str] = {}
     for item in indexes:
         if item.contents is None:
@@ -175,14 +187,14 @@ def needing(index: Index, entry: index_of.IndexEntry) -> "set[str]":
 
 
 def checked(store: Looks, uri: str, size: int, sha256: str) -> str:
-    """What is wrong with the object; empty when it is whole."""
+    """Return what is wrong with the object, or `""` when it is whole."""
     digest = hashlib.sha256()
     read = 0
     try:
         while block := store.read_part(uri, read, _BLOCK):
             digest.update(block)
             read += len(block)
-            if read > size:
+            if read > size:  # it is damaged already; the rest may be endless
                 break
     except StorageError as error:
         return MISSING if error.missing else error.message
@@ -194,7 +206,7 @@ def checked(store: Looks, uri: str, size: int, sha256: str) -> str:
 
 
 class Removal(NamedTuple):
-    """One object that nobody needs."""
+    """One object that no registered task needs."""
 
     uri: str
     size: int
@@ -204,44 +216,48 @@ class Removal(NamedTuple):
     """The tasks of an index; the digest of a member."""
 
 
-class Plan(NamedTuple):
-    """What would be removed, and what is kept though nobody refers to it."""
+class CleanupPlan(NamedTuple):
+    """What a cleanup would remove."""
 
     removals: "tuple[Removal, ...]"
     kept_indexes: int
-    too_young: int
+    """How many indexes stay: those that are needed and those that are recent."""
+    too_recent: int
+    """How many objects stay only because they are recent."""
     min_age_s: float = GRACE_S
-    """What is younger when its turn comes is kept."""
+    """Objects that are more recent at the moment of their removal stay."""
 
     @property
     def size(self) -> int:
-        """Bytes that would become free."""
+        """Return how many bytes would become free."""
         return sum(removal.size for removal in self.removals)
 
 
-def plan(
+def plan_cleanup(
     held: Inventory, needed: "Iterable[str]", *, now_s: float, min_age_s: float = GRACE_S
-) -> Plan:
-    """What can go: old indexes that are not needed, and old members that no index left names.
+) -> CleanupPlan:
+    """Plan to remove old indexes that are not needed, and old members that no remaining index names.
 
     Args:
-        held: what lies there.
+        held: what the location holds.
         needed: digests of the indexes that registered tasks name.
-        now_s: seconds since 1970.
-        min_age_s: what is younger, or of unknown age, is kept.
+        now_s: the present, in seconds since 1970.
+        min_age_s: objects that are more recent, or whose age is unknown, stay.
 
     Raises:
-        BundleError: when an index that stays cannot be read: what it needs is not known then.
+        BundleError: when an index that stays cannot be read, because then it is unknown which members it
+            needs.
     """
     digests = set(needed)
     removals: list[Removal] = []
     keeping: list[StoredIndex] = []
-    young = 0
+    too_recent = 0
     for item in held.indexes:
         is_old = _is_old(item.modified_s, now_s, min_age_s)
         if item.digest in digests or not is_old:
             keeping.append(item)
-            young += item.digest not in digests
+            if item.digest not in digests:
+                too_recent += 1
         else:
             name = ", ".join(item.tasks) or "unreadable"
             removals.append(Removal(item.uri, item.size, "index", name))
@@ -252,31 +268,47 @@ def plan(
         if _is_old(member.modified_s, now_s, min_age_s):
             removals.append(Removal(member.uri, member.size, "member", member.sha256))
         else:
-            young += 1
-    return Plan(tuple(removals), len(keeping), young, min_age_s)
+            too_recent += 1
+    return CleanupPlan(
+        removals=tuple(removals),
+        kept_indexes=len(keeping),
+        too_recent=too_recent,
+        min_age_s=min_age_s,
+    )
 
 
 def collect(
     store: BlobStore,
-    planned: Plan,
+    planned: CleanupPlan,
     root: str,
     needed: "Iterable[str]",
     *,
     clock: "Callable[[], float]" = time.time,
 ) -> "list[Removal]":
-    """Remove what was planned, indexes first; what came to be needed or was used meanwhile stays.
+    """Remove what was planned, indexes first. An object that was used since it was planned stays.
 
-    Interrupted anywhere, it leaves members that no index names, for the next time. `clock` tells seconds
-    since 1970.
+    When it is interrupted, members are left that no index names. The next cleanup removes them.
+
+    Args:
+        store: the store of the location.
+        planned: the plan.
+        root: the location.
+        needed: digests of the indexes that registered tasks name now.
+        clock: returns the present, in seconds since 1970.
+
+    Returns:
+        what was removed.
 
     Raises:
-        StorageError: when something cannot be removed.
+        BundleError: when an index that stays cannot be read.
+        StorageError: when something cannot be listed or removed.
     """
     digests = set(needed)
     removed = []
 
     def remove(removal: Removal) -> None:
-        found = store.stat(removal.uri)  # now, for a registration may have made it young since
+        # A registration may have renewed the object since it was planned, so look again.
+        found = store.stat(removal.uri)
         if found is not None and _is_old(found.modified_s, clock(), planned.min_age_s):
             store.delete(removal.uri)
             removed.append(removal)
@@ -284,7 +316,7 @@ def collect(
     for removal in planned.removals:
         if removal.what == "index" and index_of.digest_in_name(removal.uri) not in digests:
             remove(removal)
-    # Once more, for a registration may have found an old member there and written its index since.
+    # List again: a registration may have used an old member and written an index that names it.
     named = _named_by(inventory(store, root).indexes)
     for removal in planned.removals:
         if removal.what == "member" and removal.name not in named:
@@ -297,8 +329,8 @@ def _named_by(indexes: "Iterable[StoredIndex]") -> "set[str]":
     for item in indexes:
         if item.contents is None:
             raise BundleError(
-                f"The index {item.uri} stays and cannot be read: {item.problem} So it is not known"
-                " which members it needs, and nothing is removed.",
+                f"The index {item.uri} cannot be read: {item.problem} It is needed or too recent to be"
+                " removed, and it is unknown which members it names. Nothing is removed.",
                 hint="Register its tasks again, or remove the index by hand.",
             )
         named |= {entry.sha256 for entry in item.contents.entries}
@@ -306,4 +338,5 @@ def _named_by(indexes: "Iterable[StoredIndex]") -> "set[str]":
 
 
 def _is_old(modified_s: "float | None", now_s: float, min_age_s: float) -> bool:
+    # An unknown age counts as recent: keeping too much costs a little money, removing too much a task.
     return modified_s is not None and now_s - modified_s >= min_age_s

@@ -1,9 +1,11 @@
-"""Which modules are the author's own, and so travel as files, and which of them a task needs.
+"""Decide which modules are the author's own, so that they travel as files, and which of them a task needs.
 
-The author's own are those below the notebook's folder, and those that Python finds elsewhere without
-an installed package having brought them: editable installs, folders on `PYTHONPATH`. Which belong
-together is read from the import statements of their files, so that a change in one reaches those that
-import it and no other.
+The author's own modules are those below the notebook's folder, and those that Python finds elsewhere and
+that no installed package brought: editable installs and folders on `PYTHONPATH`. A large or compiled
+module from elsewhere counts as a part of the platform and does not travel.
+
+The import statements of the files say which modules need each other. So a changed module changes the tasks
+that import it, directly or through others, and no other task.
 """
 
 import importlib.machinery
@@ -20,14 +22,14 @@ from flyte_nb.bundle.units import Unit, read_unit
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 
 _ELSEWHERE_BYTES = 16 << 20
-"""A larger package that lies elsewhere is taken for a part of the platform, as Spark's is."""
+"""A larger package outside of the notebook's folder counts as a part of the platform, like Spark's."""
 
 
 class Units:
-    """The author's own modules, each read once in its life.
+    """The author's own modules. An object reads each of them once.
 
     Args:
-        roots: folders whose modules are the author's own, usually the notebook's.
+        roots: folders whose modules are the author's own, usually the notebook's folder.
     """
 
     def __init__(self, roots: "Sequence[str | Path]") -> None:
@@ -36,10 +38,14 @@ class Units:
         self._units: dict[str, Unit | None] = {}
         self._below: dict[Path, bool] = {}
         self.left_behind: dict[str, tuple[Unit, str]] = {}
-        """Modules that lie elsewhere and would be the author's own, with what keeps them from it."""
+        """Modules from elsewhere that do not travel because they are large or compiled, with the reason."""
 
     def find(self, top: str) -> "Unit | None":
-        """The unit of the top-level module `top`, or `None` when it is not the author's own."""
+        """Return the unit of the top-level module `top`, or `None` when it is not the author's own.
+
+        Raises:
+            BundleError: when one of its files cannot be read.
+        """
         if top not in self._units:
             place = self._place(top)
             unit = None if place is None else read_unit(top, place)
@@ -52,12 +58,13 @@ class Units:
         return self._units[top]
 
     def is_below_a_root(self, unit: Unit) -> bool:
-        """Whether it lies in one of the folders; else it comes from an editable install or a path."""
+        """Return whether the unit is below one of the roots, and not an editable install or on a path."""
         return self._is_below(Path(unit.place))
 
     def _place(self, top: str) -> "Path | None":
         if not self._roots or top in RING_PACKAGES or top == "__main__":
             return None
+        # A loaded module decides: the notebook has used that one, whatever an import would find now.
         loaded = sys.modules.get(top)
         if loaded is not None:
             return self._own(_home(loaded), top)
@@ -76,7 +83,8 @@ class Units:
             return place
         if _is_of_python(place) or not _INSTALLED.isdisjoint(place.parts):
             return None
-        # Loaded from elsewhere: the author's if the name leads there, as after an editable install.
+        # It is loaded from elsewhere. It is the author's own when an import finds it there by its name,
+        # as after an editable install. A module that was loaded by its path cannot be found again.
         return place if _home_of_spec(_spec(top)) == place else None
 
     def _is_below(self, place: Path) -> bool:
@@ -86,7 +94,8 @@ class Units:
         return known
 
     def _lies_below(self, place: Path) -> bool:
-        # As it is called, and where links lead to: both are the author's way of putting it there.
+        # Compare the path as it is spelled, and then where its links lead: an author may put a link to a
+        # module into the folder, or open the folder through a link.
         for spelled, roots in ((place, self._roots), (place.resolve(), self._real_roots)):
             for root in roots:
                 if spelled.is_relative_to(root):
@@ -102,7 +111,14 @@ class LocalModules:
         self._noted: dict[str, Unit] = {}
 
     def note(self, top: str) -> bool:
-        """Ship the top-level module `top`, and what it imports, if it is the author's own."""
+        """Note the top-level module `top`, and what it imports, when it is the author's own.
+
+        Returns:
+            whether it is the author's own.
+
+        Raises:
+            BundleError: when one of its files cannot be read.
+        """
         if top in self._noted:
             return True
         unit = self._units.find(top)
@@ -114,7 +130,11 @@ class LocalModules:
         return True
 
     def reached(self, top: str) -> "tuple[Unit, ...]":
-        """The unit `top` and every one of the author's own that it imports, sorted by name."""
+        """Return the unit `top` and every unit that it imports, at any depth, sorted by name.
+
+        Raises:
+            BundleError: when a file of one of them cannot be read.
+        """
         seen: dict[str, Unit] = {}
         waiting = [top]
         while waiting:
@@ -126,12 +146,12 @@ class LocalModules:
         return tuple(seen[name] for name in sorted(seen))
 
     def noted(self) -> "tuple[Unit, ...]":
-        """Everything noted, sorted by name."""
+        """Return all units noted so far, sorted by name."""
         return tuple(self._noted[name] for name in sorted(self._noted))
 
 
 def _too_much(unit: Unit) -> str:
-    """Why a module from elsewhere is rather a platform's than the author's; empty when it is not."""
+    """Return why a module from elsewhere counts as a part of the platform, or `""` when it does not."""
     if unit.binaries:
         return f"has compiled parts ({unit.binaries[0]})"
     if unit.size_bytes > _ELSEWHERE_BYTES:
@@ -140,7 +160,7 @@ def _too_much(unit: Unit) -> str:
 
 
 def _home(module: object) -> "Path | None":
-    """The file of a loaded module, or the folder of a package."""
+    """Return the file of a loaded module, or the folder of a loaded package."""
     paths = getattr(module, "__path__", None)
     if paths is not None:
         return _folder(paths)
@@ -157,7 +177,7 @@ def _home_of_spec(spec: "importlib.machinery.ModuleSpec | None") -> "Path | None
 
 
 def _python_file(path: "str | None") -> "Path | None":
-    # What lies in a zip is no file, and travels by nobody's hand.
+    # A module inside of a zip has a path that is no file, and cannot be read as one.
     if not path or not path.endswith(".py") or not os.path.isfile(path):
         return None
     return Path(os.path.abspath(path))
@@ -171,7 +191,7 @@ def _folder(paths: object) -> "Path | None":
 def _spec(top: str) -> "importlib.machinery.ModuleSpec | None":
     try:
         return importlib.util.find_spec(top)
-    except (ImportError, ValueError, AttributeError):  # made by hand, or half loaded
+    except (ImportError, ValueError, AttributeError):  # `sys.modules` has an object without a spec
         return None
 
 
@@ -182,5 +202,5 @@ def _is_module(place: Path) -> bool:
 
 
 def _is_of_python(place: Path) -> bool:
-    """Whether the place is the standard library's."""
+    """Return whether the place belongs to the standard library."""
     return any(place.is_relative_to(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib"))

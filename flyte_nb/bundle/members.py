@@ -1,8 +1,8 @@
-"""What a packed task is made of as members and an index, before anything is stored anywhere."""
+"""Turn a packed task into members and an index, before anything is stored."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flyte_nb.api import index as index_of
 from flyte_nb.api.index import Index, IndexEntry, TaskEntry
@@ -20,29 +20,31 @@ class Member(NamedTuple):
 
     name: str
     kind: str
+    """One of the kinds in `api/index.py`: the ring, a task's payload, a buffer, a module or a lock."""
     sha256: str
-    data: Any
+    data: "bytes | memoryview"
     """`bytes`, or a `memoryview` of a large buffer."""
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Return the size in bytes."""
         return memoryview(self.data).nbytes
 
     @property
     def place(self) -> str:
-        """Where it lies below the staging area: `<sha256[:2]>/<sha256>`."""
+        """Return its path below the staging area: `<sha256[:2]>/<sha256>`."""
         return f"{self.sha256[:2]}/{self.sha256}"
 
 
 class Contents:
-    """The members of one packed task and of those that run inside of it, and who needs which.
+    """The members of one packed task and of the tasks that its body can call, and which task needs which.
 
-    What two of them share is one member.
+    Bytes that two of the tasks share are one member.
     """
 
     def __init__(self, task: PackedTask) -> None:
         self._task = task
+        # By kind and digest: a payload and a buffer with equal bytes are still two members.
         self._members: dict[tuple[str, str], Member] = {}
         travelling = ring()
         self._add(RING_NAME, index_of.RING, travelling.sha256, travelling.data)
@@ -52,19 +54,19 @@ class Contents:
         return iter(self._members.values())
 
     def index(self, uris: "Mapping[str, str]") -> Index:
-        """The index of these members; `uris` says where each lies, by its digest."""
+        """Return the index of these members; `uris` has each member's location, by its digest."""
         entries = tuple(
             IndexEntry(item.name, uris[item.sha256], item.size, item.sha256, item.kind)
             for item in self
         )
         needed = {item.text for one in (self._task, *self._task.inner) for item in one.requirements}
         return Index(
-            __version__,
-            PROTOCOL,
-            self._task.python,
-            entries,
-            self.tasks,
-            tuple(sorted(needed)),
+            sdk_version=__version__,
+            protocol=PROTOCOL,
+            python=self._task.python,
+            entries=entries,
+            tasks=self.tasks,
+            requirements=tuple(sorted(needed)),
             launch_plans=self._task.launch_plans,
         )
 
@@ -79,15 +81,22 @@ class Contents:
             for unit in task.modules
             for name, part in _named(unit)
         ]
-        # The task itself has its fingerprint in its template; those inside of it have no template.
+        # The task's own template has its fingerprint. The tasks that its body calls have no template.
         fingerprint = task.fingerprint if task is not self._task else ""
         lock = ""
         if task.lock:
             digest = hashlib.sha256(task.lock).hexdigest()
             lock = self._add(f"{task.name}.lock", index_of.LOCK, digest, task.lock)
-        return TaskEntry(payload, tuple(buffers), tuple(modules), fingerprint, lock)
+        return TaskEntry(
+            payload=payload,
+            buffers=tuple(buffers),
+            modules=tuple(modules),
+            fingerprint=fingerprint,
+            lock=lock,
+        )
 
-    def _add(self, name: str, kind: str, sha256: str, data: Any) -> str:
+    def _add(self, name: str, kind: str, sha256: str, data: "bytes | memoryview") -> str:
+        """Add a member unless it is there; return the name that it has in the index."""
         known = self._members.get((kind, sha256))
         if known is None:
             if kind == index_of.BUFFER:

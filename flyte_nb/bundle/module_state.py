@@ -1,7 +1,13 @@
-"""Module state that a notebook has set, and that a task does not see: it imports the module anew.
+"""Find module attributes that a notebook set and that a task will not see: it imports the module anew.
 
-Found in two ways: cells that assign to an attribute of a module, and variables of the author's own
-modules that differ from what their source says. What is set is named, and never shown: it may be a secret.
+Two searches find them. One reads the cells for statements that assign to an attribute of a module, e.g.
+`settings.DEBUG = True`. The other compares the variables of the author's own modules with the values that
+their source gives them.
+
+A warning that is wrong costs more trust than one that is missing, so both searches report only what they
+are sure of: the attribute must have the assigned value still, and must differ from the source.
+
+An attribute is named and its value is never shown, because the value may be a secret.
 """
 
 import ast
@@ -19,6 +25,7 @@ from flyte_nb.bundle.source_names import spoken_place
 from flyte_nb.bundle.units import Unit
 
 _SETS = re.compile(r"^[^#\n]*\w\s*\.\s*\w+[^#\n]*(?:=|\()|\bsetattr\s*\(|\bdel\b", re.MULTILINE)
+"""A cell without a match sets no attribute, and need not be parsed."""
 _CHANGING = frozenset(
     {
         *("append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse"),
@@ -29,6 +36,7 @@ _CHANGING = frozenset(
 
 _ASSIGNED = re.compile(rb"^([A-Za-z_]\w*)[ \t]*(?::[^=\n]+)?=[ \t]*([^=\n].*)$", re.MULTILINE)
 _UNPREDICTABLE = re.compile(rb"\bglobals\s*\(|\bvars\s*\(|\bexec\s*\(|import\s*\*|sys\.modules")
+"""A source with a match may define variables whose names it does not contain."""
 _LARGEST_BYTES = 1 << 20
 _MISSING = object()
 
@@ -37,11 +45,11 @@ class Setting(NamedTuple):
     """An attribute that the notebook set."""
 
     path: str
-    """As one writes it: `setts.DEBUG`."""
+    """The attribute as an author writes it: `setts.DEBUG`."""
     home: str
-    """The module's file, or its name where it has none."""
+    """The module's file name, or the module's name when it has no file."""
     place: str = ""
-    """The cell and the line, where they are known."""
+    """The cell and the line that set it; empty when they are unknown."""
 
 
 class _Assignment(NamedTuple):
@@ -51,23 +59,26 @@ class _Assignment(NamedTuple):
     line: int
     in_place: bool = False
     value: Any = _MISSING
-    """What is assigned, when it is a constant: a module that was loaded again may have another one."""
+    """The assigned value, when it is a constant. A module that was reloaded since has another one."""
 
 
 class ModuleState:
-    """What the notebook set in modules, for the tasks of one packing: a module is looked at once."""
+    """Finds what the notebook set in modules. One object serves all tasks of a packing.
+
+    Each module is compared with its source once.
+    """
 
     def __init__(self) -> None:
         self._differing: dict[str, list[Setting]] = {}
-        """By the top-level names of the author's own modules."""
+        """Variables that differ from the source, by top-level names of the author's own modules."""
 
     def settings(
         self, functions: "Iterable[FunctionType]", shipped: "Sequence[Unit]"
     ) -> "list[Setting]":
-        """Return what was set in modules that a task looks at.
+        """Return what was set in modules that a task uses.
 
         Args:
-            functions: the task's own.
+            functions: all functions of the task.
             shipped: the author's own modules that travel with it.
         """
         several = list(functions)
@@ -79,6 +90,7 @@ class ModuleState:
             found.setdefault(setting.path, setting)
         if not found:
             return []
+        # What the task itself assigns, it has wherever it runs.
         written = {name for function in several for name in _written(function.__code__)}
         return [each for each in found.values() if each.path.rpartition(".")[2] not in written]
 
@@ -109,14 +121,14 @@ def _set_in_cells(functions: "list[FunctionType]", tops: "set[str]") -> "Iterato
 
 @functools.lru_cache(maxsize=1)
 def _in_cells(filenames: "tuple[str, ...]") -> "tuple[tuple[str, _Assignment], ...]":
-    """The assignments of all cells, with the file names of these.
+    """Return the assignments of all cells, each with the cell's file name.
 
-    Remembered while the known sources stay the same, for all tasks of a registration ask. A kernel gives
-    every cell a name of its own.
+    The result is cached for the set of known file names, because all tasks of a registration need it. A
+    kernel gives every executed cell a new name, so a new cell is always noticed.
     """
     found = []
     for filename, entry in list(linecache.cache.items()):
-        if len(entry) >= 4 and _is_cell(filename):  # else it is a file's, which nobody has read
+        if len(entry) >= 4 and _is_cell(filename):  # shorter entries are lazy, and belong to files
             found += [(filename, each) for each in _assignments("".join(entry[2]))]
     return tuple(found)
 
@@ -127,12 +139,12 @@ def _is_cell(filename: str) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def _assignments(source: str) -> "tuple[_Assignment, ...]":
-    """Assignments to attributes that a cell carries out itself; not those of functions in it."""
+    """Return the assignments to attributes that a cell executes itself, without those in its functions."""
     if not _SETS.search(source):
         return ()
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):  # magics are Python only when they are run
+    except (SyntaxError, ValueError, RecursionError):  # a cell with magics is no plain Python
         return ()
     return tuple(_of_statements(tree.body))
 
@@ -187,7 +199,7 @@ def _of_call(call: ast.Call) -> "Iterator[_Assignment]":
 
 
 def _chain(node: ast.expr) -> "tuple[str, ...]":
-    """The names of `a.b.c`; nothing for any other expression."""
+    """Return the names of `a.b.c`, or `()` for any other expression."""
     names: list[str] = []
     while isinstance(node, ast.Attribute):
         names.append(node.attr)
@@ -198,7 +210,7 @@ def _chain(node: ast.expr) -> "tuple[str, ...]":
 def _meant(
     assignment: _Assignment, namespace: "dict[str, Any]", tops: "set[str]", named: "set[str]"
 ) -> "Setting | None":
-    """What the statement set, when that is in a module that counts for the task."""
+    """Return what the statement set, or `None` when it set nothing that the task will miss."""
     root, *rest = assignment.names
     home: Any = namespace.get(root)
     now = _value_of(home, rest)
@@ -209,10 +221,12 @@ def _meant(
         shown = [home.__name__]
     if not isinstance(home, ModuleType) or home.__name__ == "__main__" or not rest:
         return None
+    # Name the innermost module: `package.settings.DEBUG` belongs to `package.settings`.
     while len(rest) > 1 and isinstance(inner := vars(home).get(rest[0]), ModuleType):
         home, shown, rest = inner, [inner.__name__], rest[1:]
     is_own = home.__name__.partition(".")[0] in tops
-    # What is installed has settings for the notebook's display, too: the task has to name this one.
+    # Installed modules have settings that concern only the notebook, e.g. how pandas shows frames. So
+    # a setting of one counts only when the task's code names it.
     if not is_own and (root not in named or rest[0] not in named):
         return None
     if assignment.in_place and not isinstance(now, (dict, list, set)):
@@ -220,53 +234,57 @@ def _meant(
     if assignment.value is not _MISSING and not _is_same(assignment.value, now):
         return None
     is_variable = is_own and len(shown) == 1 and len(rest) == 1
-    if is_variable and _is_same(_said(home).literals.get(rest[0], _MISSING), now):
+    # The author may have written the value into the file after setting it here.
+    if is_variable and _is_same(_source_of(home).literals.get(rest[0], _MISSING), now):
         return None
     return Setting(".".join([*shown, *rest]), _home(home))
 
 
 def _value_of(value: Any, names: "Sequence[str]") -> Any:
-    """The attribute of an attribute of `value`, as it is now."""
+    """Return what the chain of attributes of `value` leads to now, or `_MISSING`."""
     for name in names:
         try:
             value = getattr(value, name)
-        except Exception:  # noqa: BLE001 - the attribute's own code
+        except Exception:  # noqa: BLE001 - a property may run any code
             return _MISSING
     return value
 
 
-def _is_same(said: Any, value: Any) -> bool:
-    """Whether the constant is the value."""
-    return type(said) is type(value) and bool(said == value)
+def _is_same(constant: object, value: object) -> bool:
+    """Return whether the constant and the value are equal and of one type."""
+    # The types are compared first, because `==` of an array or a frame gives no truth value.
+    return type(constant) is type(value) and bool(constant == value)
 
 
 def _differing(module: ModuleType) -> "Iterator[Setting]":
-    """Variables of one of the author's own modules that its source says otherwise, or not at all."""
-    said = _said(module)
+    """Yield the variables of the author's own module that do not have the value that its source gives."""
+    source = _source_of(module)
     for name, value in list(vars(module).items()):
         if not name.isidentifier() or name.startswith("__"):
             continue
         if isinstance(value, (FunctionType, type)) and value.__module__ == "__main__":
-            is_set = True
-        elif name in said.literals:
-            there = said.literals[name]
-            is_set = not _is_same(there, value) and not said.varies(name)
+            is_set = True  # a function or class of the notebook was put into the module
+        elif name in source.literals:
+            constant = source.literals[name]
+            is_set = not _is_same(constant, value) and not source.varies(name)
         else:
-            is_set = said.is_whole and name not in said.words and not isinstance(value, ModuleType)
+            is_set = (
+                source.names_all and name not in source.words and not isinstance(value, ModuleType)
+            )
         if is_set:
             yield Setting(f"{module.__name__}.{name}", _home(module))
 
 
-class _Said:
-    """What the source of a module says of its variables."""
+class _ModuleSource:
+    """The source of a module, and the constants that it assigns to variables."""
 
     def __init__(self, source: bytes) -> None:
         self._source = source
-        self.is_whole = bool(source) and not _UNPREDICTABLE.search(source)
-        """Whether every variable that it has is named in the source."""
+        self.names_all = bool(source) and not _UNPREDICTABLE.search(source)
+        """Whether the source contains the name of every variable that the module defines."""
         self.words = {word.decode() for word in re.findall(rb"[A-Za-z_]\w*", source)}
         self.literals: dict[str, Any] = {}
-        """Variables that are assigned once, and a constant."""
+        """The constants, of variables to which the source assigns once."""
         assigned = _ASSIGNED.findall(source)
         names = [name for name, _ in assigned]
         for name, text in assigned:
@@ -276,12 +294,14 @@ class _Said:
                     self.literals[name.decode()] = literal
 
     def varies(self, name: str) -> bool:
-        """Whether the variable may have another value than the constant without anybody setting it."""
+        """Return whether the module's own code may give the variable another value than the constant."""
         literal, word = self.literals[name], re.escape(name.encode())
+        # Code of the module fills the container, e.g. a registry.
         if isinstance(literal, (list, dict, set)):
             inside = rb"\b" + word + rb"\s*(?:\[[^\]\n]*\]\s*[-+|&]?=[^=]|\.\w+\()"
             if re.search(inside, self._source):
                 return True
+        # A function of the module assigns to it, and its name or its None says that it is a cache.
         is_global = re.search(rb"\bglobal\b[^\n]*\b" + word + rb"\b", self._source) is not None
         if is_global and (name.startswith("_") or literal is None):
             return True
@@ -289,7 +309,7 @@ class _Said:
 
     @functools.cached_property
     def _assigned(self) -> "list[str]":
-        """Variables by every assignment outside of functions: one in an `if` may come after the constant."""
+        """The variables of every assignment outside of functions, also inside of an `if` or a loop."""
         try:
             return list(_stored(ast.parse(self._source).body))
         except (SyntaxError, ValueError, RecursionError):
@@ -311,7 +331,7 @@ def _stored(nodes: "Iterable[ast.AST]") -> "Iterator[str]":
             yield from _stored(ast.iter_child_nodes(node))
 
 
-def _said(module: ModuleType) -> _Said:
+def _source_of(module: ModuleType) -> _ModuleSource:
     path = getattr(module, "__file__", None)
     try:
         if not isinstance(path, str) or not path.endswith(".py"):
@@ -323,14 +343,15 @@ def _said(module: ModuleType) -> _Said:
 
 
 @functools.lru_cache(maxsize=1024)
-def _read(path: str, changed_ns: int, size: int) -> _Said:
+def _read(path: str, changed_ns: int, size: int) -> _ModuleSource:
+    # `changed_ns` and `size` are only keys of the cache: an edited file has others.
     if not path or size > _LARGEST_BYTES:
-        return _Said(b"")
+        return _ModuleSource(b"")
     try:
         with open(path, "rb") as file:
-            return _Said(file.read())
+            return _ModuleSource(file.read())
     except (OSError, UnicodeDecodeError):
-        return _Said(b"")
+        return _ModuleSource(b"")
 
 
 def _home(module: ModuleType) -> str:
@@ -340,14 +361,14 @@ def _home(module: ModuleType) -> str:
 
 def _names(code: CodeType) -> "Iterator[str]":
     yield from code.co_names
-    yield from code.co_varnames  # of a module that the function itself imports
+    yield from code.co_varnames  # a module that the function itself imports is a local variable
     for const in code.co_consts:
         if isinstance(const, CodeType):
             yield from _names(const)
 
 
 def _written(code: CodeType) -> "Iterator[str]":
-    """Attributes that the code, or code in it, assigns."""
+    """Yield the attributes that the code, or code nested in it, assigns."""
     if code.co_names:
         for step in dis.get_instructions(code):
             if step.opname == "STORE_ATTR":

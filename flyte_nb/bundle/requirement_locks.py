@@ -1,8 +1,8 @@
-"""Read a task's locked requirements as they travel: pinned, with hashes, without what varies.
+"""Read a task's locked requirements in their canonical form: sorted, and without comments.
 
 The format is that of `uv pip compile --generate-hashes` (and pip-tools'): a requirements.txt in which
-every package has one version and the hashes of its files. Comments stay behind, so that equal locks
-have equal bytes.
+every package has one version and the hashes of its files. Comments say how and where the lock was made.
+They do not travel, so that equal locks have equal bytes.
 """
 
 from collections.abc import Sequence
@@ -16,25 +16,29 @@ _ADVICE = "uv pip compile --generate-hashes requirements.in -o {name}"
 
 
 def read_lock(name: str, task_name: str, roots: "Sequence[str | Path]") -> bytes:
-    """The lock that a task names, in its canonical form.
+    """Return the lock that a task names, in its canonical form.
 
     Args:
-        name: its path, from one of `roots` or from the working folder.
+        name: the lock's path, relative to one of `roots` or to the working folder.
         task_name: the task, as messages spell it.
-        roots: the folders of the author's own files, usually the notebook's.
+        roots: the folders of the author's own files, usually the notebook's folder.
 
     Raises:
-        BundleError: when it is not there, or does not pin every package by version and hash.
+        BundleError: when there is no such file, or it does not pin every package by version and hash.
     """
     places = [Path(root, name) for root in (*roots, working_folder())]
     path = next((place for place in places if place.is_file()), None)
     if path is None:
-        raise _refused(name, task_name, f"is not there (looked for {places[0]})")
+        looked_for = " and ".join(dict.fromkeys(str(place) for place in places))
+        raise _refused(name, task_name, f"does not exist (looked for {looked_for})")
     lines = _lines(path.read_text("utf-8"))
     for line in lines:
         if line.startswith("-"):
             if line.partition("=")[0].split()[0] not in _OPTIONS:
-                raise _refused(name, task_name, f"has {line.split()[0]!r}, which no lock has")
+                option = line.split()[0]
+                raise _refused(
+                    name, task_name, f"has the option {option!r}, which a lock cannot have"
+                )
         elif "--hash=" not in line or ("==" not in line and " @ " not in line):
             raise _refused(name, task_name, f"does not pin {line.split()[0]!r} by version and hash")
     return "".join(f"{line}\n" for line in sorted(lines)).encode()

@@ -8,7 +8,7 @@ from flyte_nb.api.errors import UsageError
 from flyte_nb.commands.terminal import DONE, FAILED, out, session_of, show
 
 if TYPE_CHECKING:
-    from flyte_nb.bundle.inventory import Damage, Inventory, Plan, Removal
+    from flyte_nb.bundle.inventory import CleanupPlan, Damage, Inventory, Removal
     from flyte_nb.registering.staged import StagedBundles
 
 _DAY = 24.0  # hours
@@ -147,27 +147,27 @@ def _damage_line(item: "Damage") -> str:
     return f"{item.name} at {item.uri}: {item.what}{stops}"
 
 
-def _say_plan(planned: "Plan", location: str, removed: "list[Removal] | None") -> None:
+def _say_plan(planned: "CleanupPlan", location: str, removed: "list[Removal] | None") -> None:
     shown = planned.removals if removed is None else removed
     for item in shown:
         out(f"  {item.what:<7}{item.size:>12,} bytes  {item.name[:60]}  {item.uri}")
     verb = "would remove" if removed is None else "removed"
-    young = f"; {planned.too_young} are too young" if planned.too_young else ""
+    recent = f"; {planned.too_recent} are too recent" if planned.too_recent else ""
     out(
         f"{location}: {verb} {len(shown)} objects, {sum(item.size for item in shown):,} bytes;"
-        f" {planned.kept_indexes} bundles stay{young}."
+        f" {planned.kept_indexes} bundles stay{recent}."
     )
     if shown and removed is None:
         out("Nothing was removed yet; --yes does it.")
 
 
-def _plan_dict(planned: "Plan", location: str, removed: "list[Removal]") -> "dict[str, Any]":
+def _plan_dict(planned: "CleanupPlan", location: str, removed: "list[Removal]") -> "dict[str, Any]":
     return {
         "location": location,
         "removable": [item._asdict() for item in planned.removals],
         "bytes": planned.size,
         "kept_bundles": planned.kept_indexes,
-        "too_young": planned.too_young,
+        "too_young": planned.too_recent,
         "removed": [item.uri for item in removed],
     }
 

@@ -15,15 +15,15 @@ from flyteidl.core.tasks_pb2 import TaskTemplate
 
 from flyte_nb.api.ports import GRACE_S, BlobStore
 from flyte_nb.bundle.inventory import (
+    CleanupPlan,
     Damage,
     Inventory,
     Looks,
-    Plan,
     Removal,
     StoredIndex,
     collect,
     inventory,
-    plan,
+    plan_cleanup,
     stored_index,
     verify,
 )
@@ -121,7 +121,7 @@ class StagedBundles:
         named = index_uris or sorted({u for _, uris in _found(self._client).values() for u in uris})
         return look(self._objects, named)
 
-    def plan(self, location: str, *, min_age_s: float = GRACE_S) -> Plan:
+    def plan(self, location: str, *, min_age_s: float = GRACE_S) -> CleanupPlan:
         """Return what no registered task needs. Nothing is removed.
 
         Args:
@@ -136,9 +136,9 @@ class StagedBundles:
         # The order matters. A bundle that is registered between the two steps is missing from the
         # inventory, and so it is not planned for removal.
         held = self.held(location)
-        return plan(held, self.referred(), now_s=time.time(), min_age_s=min_age_s)
+        return plan_cleanup(held, self.referred(), now_s=time.time(), min_age_s=min_age_s)
 
-    def collect(self, location: str, planned: Plan) -> "list[Removal]":
+    def collect(self, location: str, planned: CleanupPlan) -> "list[Removal]":
         """Remove what was planned, except what a task needs by now or what was used since.
 
         Raises:

@@ -8,7 +8,7 @@ from flyte_nb.api import index as index_of
 from flyte_nb.api.errors import StorageError
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.ports import GRACE_S
-from flyte_nb.bundle.inventory import collect, inventory, plan, verify
+from flyte_nb.bundle.inventory import collect, inventory, plan_cleanup, verify
 from flyte_nb.bundle.pack import pack
 from flyte_nb.bundle.stage import stage
 from flyte_nb.storage import open_stores
@@ -58,7 +58,7 @@ class World:
     def clean(self, needed=(), before=lambda call: None):
         """Remove what nobody needs."""
         store = FaultyStore(self.store, fails=before)
-        planned = plan(inventory(store, ROOT), needed, now_s=self.now)
+        planned = plan_cleanup(inventory(store, ROOT), needed, now_s=self.now)
         collect(store, planned, ROOT, needed, clock=self.clock)
         return [call.method for call in store.calls]
 
@@ -156,7 +156,7 @@ def test_a_removal_that_was_decided_just_before_is_mended_after_the_index(world,
 def test_an_index_that_is_registered_again_meanwhile_stays(world, tasks):
     world.register(tasks[0])
     world.now += 2 * GRACE_S
-    planned = plan(inventory(world.store, ROOT), [], now_s=world.now)
+    planned = plan_cleanup(inventory(world.store, ROOT), [], now_s=world.now)
     world.register(tasks[0])
     assert collect(world.store, planned, ROOT, [], clock=world.clock) == []
     assert world.is_whole

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from flyte_nb.api import index as index_of
 from flyte_nb.api.errors import BundleError
 from flyte_nb.api.identifiers import Scope
-from flyte_nb.bundle.inventory import collect, inventory, plan, verify
+from flyte_nb.bundle.inventory import collect, inventory, plan_cleanup, verify
 from flyte_nb.bundle.pack import pack
 from flyte_nb.bundle.stage import stage
 from flyte_nb.storage.directory import DirectoryStaging
@@ -101,7 +101,7 @@ def test_an_index_that_is_damaged_is_named(store, staged):
 
 
 def test_what_no_registered_task_needs_can_go_with_its_own_members_only(store, staged, tasks):
-    planned = plan(inventory(store, ROOT), staged[1:], now_s=LATER)
+    planned = plan_cleanup(inventory(store, ROOT), staged[1:], now_s=LATER)
     assert sorted(item.what for item in planned.removals) == ["index", "member"]
     [member] = [item for item in planned.removals if item.what == "member"]
     assert member.name == tasks[0].payload_sha256
@@ -111,7 +111,7 @@ def test_what_no_registered_task_needs_can_go_with_its_own_members_only(store, s
 
 def test_when_nobody_needs_anything_everything_of_ours_goes_and_the_rest_stays(store, staged):
     store.write(f"{ROOT}/notes.txt", b"mine")
-    planned = plan(inventory(store, ROOT), [], now_s=LATER)
+    planned = plan_cleanup(inventory(store, ROOT), [], now_s=LATER)
     collect(store, planned, ROOT, [], clock=later)
     assert store.list(ROOT) == [f"{ROOT}/notes.txt"]
 
@@ -119,10 +119,10 @@ def test_when_nobody_needs_anything_everything_of_ours_goes_and_the_rest_stays(s
 def test_what_is_young_stays_for_a_registration_may_be_under_way(store, staged, tasks):
     stage([packed(9)], _WithoutIndex(DirectoryStaging(ROOT, store)))  # interrupted before its index
     now = store.stat(store.list(ROOT)[0]).modified_s + 60
-    planned = plan(inventory(store, ROOT), staged, now_s=now)
+    planned = plan_cleanup(inventory(store, ROOT), staged, now_s=now)
     assert planned.removals == ()
-    assert planned.too_young == 1
-    assert len(plan(inventory(store, ROOT), staged, now_s=now, min_age_s=0).removals) == 1
+    assert planned.too_recent == 1
+    assert len(plan_cleanup(inventory(store, ROOT), staged, now_s=now, min_age_s=0).removals) == 1
 
 
 class _WithoutIndex:
@@ -141,7 +141,7 @@ class _WithoutIndex:
 
 
 def test_a_member_that_a_new_index_names_meanwhile_stays(store, staged, tasks):
-    planned = plan(inventory(store, ROOT), staged[1:], now_s=LATER)
+    planned = plan_cleanup(inventory(store, ROOT), staged[1:], now_s=LATER)
     # Between planning and removing, somebody registers the task again: its members are there.
     again = stage([tasks[0]._replace(name="nb.other")], DirectoryStaging(ROOT, store))
     collect(
@@ -155,7 +155,7 @@ def test_a_member_that_a_new_index_names_meanwhile_stays(store, staged, tasks):
 
 
 def test_an_index_that_is_registered_meanwhile_stays(store, staged):
-    planned = plan(inventory(store, ROOT), [], now_s=LATER)
+    planned = plan_cleanup(inventory(store, ROOT), [], now_s=LATER)
     collect(store, planned, ROOT, [staged[0]], clock=later)
     held = inventory(store, ROOT)
     assert [item.digest for item in held.indexes] == [staged[0]]
@@ -166,7 +166,7 @@ def test_nothing_goes_while_it_is_not_known_what_a_needed_index_needs(store, sta
     uri = next(item.uri for item in inventory(store, ROOT).indexes if item.digest == staged[0])
     store.write(uri, b"{}")
     with pytest.raises(BundleError, match="nothing is removed"):
-        plan(inventory(store, ROOT), staged, now_s=LATER)
+        plan_cleanup(inventory(store, ROOT), staged, now_s=LATER)
 
 
 @given(needed=st.sets(st.integers(0, 2)), data=st.data())
@@ -175,7 +175,7 @@ def test_whatever_is_needed_can_be_fetched_after_any_cleaning(tasks, needed, dat
     done = [stage([task], DirectoryStaging(ROOT, store))[0] for task in tasks]
     digests = [index_of.digest_in_name(item.index_uri) for item in done]
     keep = [digests[number] for number in needed]
-    planned = plan(inventory(store, ROOT), keep, now_s=LATER)
+    planned = plan_cleanup(inventory(store, ROOT), keep, now_s=LATER)
     late = [digests[number] for number in data.draw(st.sets(st.integers(0, 2)))]
     collect(store, planned, ROOT, [*keep, *late], clock=later)
     held = inventory(store, ROOT)

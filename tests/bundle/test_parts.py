@@ -16,7 +16,7 @@ from flyte_nb.api.errors import BundleError, ChecksumMismatch
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.bundle import package_parts
 from flyte_nb.bundle.fetch import fetch, read_index
-from flyte_nb.bundle.inventory import collect, inventory, plan, verify
+from flyte_nb.bundle.inventory import collect, inventory, plan_cleanup, verify
 from flyte_nb.bundle.pack import pack
 from flyte_nb.bundle.package_parts import WHOLE_BYTES, zipped
 from flyte_nb.bundle.stage import stage
@@ -296,6 +296,6 @@ def test_a_part_that_another_bundle_needs_stays(book, store, staged, tmp_path):
     [again] = stage([book()], DirectoryStaging(ROOT, store))
     held = inventory(store, ROOT)
     needed = [item.digest for item in held.indexes if item.uri == again.index_uri]
-    removed = collect(store, plan(held, needed, now_s=4e9), ROOT, needed, clock=lambda: 4e9)
+    removed = collect(store, plan_cleanup(held, needed, now_s=4e9), ROOT, needed, clock=lambda: 4e9)
     assert sorted(item.what for item in removed) == ["index", "member"]
     assert verify(store, inventory(store, ROOT).indexes)[0] == []

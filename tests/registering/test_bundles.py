@@ -122,7 +122,7 @@ def test_the_commands_list_verify_and_clean_and_keep_what_is_registered(session,
     assert "would remove 1 objects" in text
     assert "--yes does it" in text
     assert lost.exists()
-    assert "1 are too young" in command("gc", "--yes")[1]
+    assert "1 are too recent" in command("gc", "--yes")[1]
     assert lost.exists()
     code, text = command("gc", "--older-than", "0", "--yes")
     assert code == 0
