@@ -1,7 +1,8 @@
-"""What travels by reference and what by value; and which local modules go along.
+"""Decide what travels by reference and what by value, and note the local modules that travel along.
 
-A function or class travels by reference when the worker can import it: from an installed package, or
-from a local module that is shipped as a file. Everything else is pickled by value.
+A function or class travels by reference, as a module's name and its own, when the worker can import it:
+from an installed package, or from a local module that travels as a file. Everything else is pickled by
+value: what the notebook defines, and what a name does not lead to any more.
 """
 
 import functools
@@ -15,34 +16,34 @@ from flyte_nb.bundle.shaded import cloudpickle
 from flyte_nb.sdk.callee import Callee
 
 CACHED = type(functools.lru_cache(lambda: None))
-"""What `functools.lru_cache` and `cache` make; pickle knows it by name only."""
+"""The type of what `functools.lru_cache` and `cache` make. Pickle can write it by name only."""
 
 
-class Known:
-    """What is known of modules and of what is in them; good for one packing."""
+class PackingCache:
+    """What the tasks of one packing share, so that each module, object and value is examined once."""
 
     def __init__(self) -> None:
         self.importable: dict[str, bool] = {}
+        """Whether the worker can import a module, by its full name."""
         self.installed: dict[int, Any] = {}
-        """Functions and classes that are found by name in installed modules, by their ids."""
+        """Functions and classes of installed modules that are found by name, by their ids."""
         self.plain: set[str] = set()
-        """Top-level modules that came with Python, and that no local one stands before."""
+        """Top-level modules of the standard library that no local module shadows."""
         self.file_names: dict[str, str] = {}
-        """How files and cells are called in payloads."""
+        """Stable names of files and cells, by their names in this process."""
         self.measured: dict[int, tuple[Any, Any]] = {}
-        """Plain data that refers to nothing, and what it is when digested, by its id: what several tasks
-        use is digested once."""
+        """Plain data that refers to no function or module, and its digest, by its id."""
 
 
 class References:
-    """The decisions for one task; notes every local module that it refers to.
+    """Decides for one task, and notes every local module that it refers to.
 
     Args:
         units: the local modules.
-        known: what was found out already, shared by the tasks of one packing.
+        known: what the tasks of one packing share.
     """
 
-    def __init__(self, units: Units, known: "Known") -> None:
+    def __init__(self, units: Units, known: PackingCache) -> None:
         self.local = LocalModules(units)
         self._importable = known.importable
         self.installed = known.installed
@@ -51,15 +52,20 @@ class References:
         self.measured = known.measured
         self._by_name = cloudpickle()._should_pickle_by_reference
         self.modules: set[str] = set()
-        """Full names of the modules that are imported where the task runs, and do not travel."""
+        """Full names of the modules that the worker imports and that do not travel: they have to be
+        installed there."""
         self._user_by_value = _registered_by_the_user()
 
     def is_plain(self, top: str) -> bool:
-        """Whether the top-level module is known to be Python's own: nothing travels for it."""
+        """Return whether the top-level module is known to be Python's own, so that nothing travels for it."""
         return top in self._plain
 
     def by_reference(self, value: Any) -> bool:
-        """Whether a function or class is found by its name where the task runs."""
+        """Return whether the worker finds the function or class by its name.
+
+        Raises:
+            BundleError: when a local module cannot be read.
+        """
         if id(value) in self.installed:
             self.modules.add(str(value.__module__))
             return True
@@ -68,11 +74,15 @@ class References:
         module = str(value.__module__)
         found = self.importable(module)
         if found and not self.local.note(module.partition(".")[0]):
-            self.installed[id(value)] = value  # which keeps the id its own
+            self.installed[id(value)] = value  # holds the object, so that its id is not reused
         return found
 
     def importable(self, module: str) -> bool:
-        """Whether the worker can import `module`. A local module is noted to be shipped."""
+        """Return whether the worker can import `module`. A local module is noted to travel.
+
+        Raises:
+            BundleError: when a local module cannot be read.
+        """
         top = module.partition(".")[0]
         if top in self._plain:
             return True
@@ -89,15 +99,15 @@ class References:
         return known
 
     def entity_path(self, entity: Callee) -> "tuple[str, str] | None":
-        """Module and attribute path of a task or workflow that the worker can import."""
+        """Return module and attribute path of a task or workflow, or `None` when it cannot be imported."""
         return self._path(entity, entity.module, entity.short_name)
 
     def cached_path(self, function: Any) -> "tuple[str, str] | None":
-        """The same of what `functools.lru_cache` made."""
+        """Return module and attribute path of a cached function, or `None` when it cannot be imported."""
         return self._path(function, str(function.__module__), function.__qualname__)
 
     def generic_path(self, value: Any) -> "tuple[str, str] | None":
-        """The same of a type variable, new type or alias."""
+        """Return module and attribute path of a type variable, new type or alias, or `None`."""
         return self._path(value, str(value.__module__), str(value.__name__))
 
     def _path(self, value: Any, module: str, path: str) -> "tuple[str, str] | None":
@@ -106,6 +116,7 @@ class References:
         found: Any = sys.modules.get(module)
         for part in path.split("."):
             found = getattr(found, part, None)
+        # The name may lead to another object by now, e.g. after a reload. Then the value itself travels.
         return (module, path) if found is value else None
 
 
@@ -120,6 +131,6 @@ def _find(top: str) -> bool:
 
 
 def _registered_by_the_user() -> "frozenset[str]":
-    """Names for which the user called `cloudpickle.register_pickle_by_value`."""
+    """Return the modules for which the user called `cloudpickle.register_pickle_by_value`."""
     theirs = sys.modules.get("cloudpickle.cloudpickle")
     return frozenset(getattr(theirs, "_PICKLE_BY_VALUE_MODULES", ()))

@@ -1,4 +1,8 @@
-"""Pack a task: its fingerprint, its payload, what travels with it, and what one should know of that."""
+"""Pack a task: compute its fingerprint and payload, collect what travels with it, and warn the author.
+
+The fingerprint comes first. Its walk finds the local modules that the task needs, and it digests classes,
+whose digests the payload uses as names.
+"""
 
 import hashlib
 import sys
@@ -9,7 +13,7 @@ from typing import Any, NamedTuple
 from flyte_nb.api.errors import BundleError
 from flyte_nb.api.identifiers import Identifier, Scope
 from flyte_nb.api.specs import Location
-from flyte_nb.bundle.by_reference import Known, References
+from flyte_nb.bundle.by_reference import PackingCache, References
 from flyte_nb.bundle.fingerprint import Fingerprinter, Part
 from flyte_nb.bundle.installed_packages import Requirement, requirements
 from flyte_nb.bundle.local_modules import Units
@@ -29,11 +33,11 @@ from flyte_nb.sdk.workflow import Workflow
 from flyte_nb.types.registry import Registry
 
 LIMIT_BYTES = 1 << 30
-"""What one task may take along. Data of that size belongs into a store."""
+"""The most bytes that may travel with one task. Larger data belongs into a store."""
 
 
 class Buffer(NamedTuple):
-    """An out-of-band buffer."""
+    """A large buffer (an array's data, long bytes) that is stored beside the payload."""
 
     data: memoryview
     sha256: str
@@ -47,13 +51,13 @@ class Captured(NamedTuple):
     kind: str
     """`function`, `helper`, `task`, `class`, `global`, `captured`, `default` or `module`."""
     secret_like: bool
-    """Whether its name looks like a secret's."""
+    """Whether its name looks like the name of a secret."""
     key: str = ""
-    """What it is called among the fingerprint's parts."""
+    """Its key among the fingerprint's parts."""
     user: str = ""
-    """What brought it: the function or class that refers to it first; empty for the task itself."""
+    """The function or class that refers to it first; empty for the task itself."""
     place: "Location | None" = None
-    """Where that refers to it; of a function or class, where it is defined."""
+    """Where `user` refers to it; for a function, where it is defined."""
 
 
 class PackedTask(NamedTuple):
@@ -67,27 +71,27 @@ class PackedTask(NamedTuple):
     payload_sha256: str
     buffers: "tuple[Buffer, ...]"
     modules: "tuple[Unit, ...]"
-    """Local modules, each as a zip or, when it is large, in parts."""
+    """Local modules, each as one zip or, when it is large, as several."""
     captured: "tuple[Captured, ...]"
     """What travels, largest first."""
     warnings: "tuple[str, ...]"
     parts: "dict[str, str]"
-    """The fingerprint's parts by what they are, e.g. `helper features()`, `global labels`."""
+    """Digests of the fingerprint's parts by their keys, e.g. `helper features()`, `global labels`."""
     python: str
-    """`major.minor` of this interpreter, which alone can read the payload."""
+    """`major.minor` of this interpreter. Another minor version cannot run the payload's bytecode."""
     requirements: "tuple[Requirement, ...]" = ()
-    """Installed packages that its code imports, pinned as they are here."""
+    """Installed packages that its code imports, pinned to the versions installed here."""
     inner: "tuple[PackedTask, ...]" = ()
-    """Of a dynamic task: the tasks that its body can call, each packed as it would be alone."""
+    """For a dynamic task, the tasks that its body can call, each packed as it would be alone."""
     lock: bytes = b""
-    """Its requirements, pinned by version and hash; empty when it names none."""
+    """Its requirements, pinned by version and hash; empty when the task has no lock."""
     launch_plans: "tuple[Identifier, ...]" = ()
-    """Of a dynamic task: the launch plans that its body can start, as they are registered. Who registers
-    knows that; packing does not."""
+    """For a dynamic task, the launch plans that its body can start. Registering fills them in, because
+    their project, domain and version are not known here."""
 
     @property
     def size_bytes(self) -> int:
-        """Bytes that travel, without the ring."""
+        """Return how many bytes travel, without the ring."""
         members = [unit.size_bytes for unit in self.modules]
         members += [buffer.data.nbytes for buffer in self.buffers]
         return len(self.payload) + sum(members)
@@ -100,26 +104,33 @@ def pack(
     registry: "Registry | None" = None,
     local_roots: "Sequence[str | Path]" = (),
 ) -> PackedTask:
-    """Pack `task` as it is now; nothing is remembered from an earlier time.
+    """Pack `task` as it is now, without anything remembered from an earlier call.
 
     Args:
         task: the task.
-        scope: names the task; stands for `__main__` in its registered name.
-        registry: knows what the task's types need where it runs, and what its workflows call.
+        scope: the name that stands for `__main__` in the task's registered name.
+        registry: the types, which know what they import where the task runs; also needed to trace the
+            workflows that a dynamic task calls.
         local_roots: folders whose modules are the author's own and travel as files, usually the
-            notebook's.
+            notebook's folder.
 
     Raises:
-        BundleError: when something in it cannot travel; it names the variable, the path and the cell.
+        BundleError: when something cannot travel (the message names the variable, the path inside it and
+            the cell), when too much would travel, or when a module or the lock cannot be read.
     """
     return Packer(scope=scope, registry=registry, local_roots=local_roots).pack(task)
 
 
 class Packer:
-    """Packs the tasks of one registration: shared arrays and modules are read and digested once.
+    """Packs the tasks of one registration, and reads and digests what they share once.
 
-    Use a new one each time, for it does not look again at what it has seen. Arguments as of `pack`, and
-    `limit_bytes`, which no task may be larger than.
+    Use a new packer for each registration: a packer does not notice changes of what it has seen.
+
+    Args:
+        scope: as for `pack`.
+        registry: as for `pack`.
+        local_roots: as for `pack`.
+        limit_bytes: the most bytes that may travel with one task.
     """
 
     def __init__(
@@ -135,16 +146,17 @@ class Packer:
         self._registry = registry
         self._units = Units(local_roots)
         self._roots = tuple(local_roots)
-        self._known = Known()
+        self._known = PackingCache()
         self._digests = _BufferDigests()
         self._state = ModuleState()
         self._packed_tasks: dict[int, tuple[Task, PackedTask]] = {}
 
     def pack(self, task: Task) -> PackedTask:
-        """Pack one task; of a dynamic one also the tasks that its body can call.
+        """Pack one task, and for a dynamic task also the tasks that its body can call.
 
         Raises:
-            BundleError: when something in it cannot travel.
+            BundleError: when something cannot travel, when too much would travel, or when a module or the
+                lock cannot be read.
         """
         if not task.is_dynamic:
             return self._pack(task, ())
@@ -159,7 +171,7 @@ class Packer:
         return workflow.trace(self._registry, self._scope).entities
 
     def _pack(self, task: Task, called: "Sequence[Definition]") -> PackedTask:
-        """The task alone, made once: maps over it, and dynamic tasks that call it, take it along too."""
+        """Pack the task alone, once: maps over it and dynamic tasks that call it need it as well."""
         known = self._packed_tasks.get(id(task))
         if known is None:
             known = self._packed_tasks[id(task)] = (task, self._pack_anew(task, called))
@@ -174,7 +186,9 @@ class Packer:
             if task.options.requirements:
                 lock = read_lock(task.options.requirements, f"{task.short_name}()", self._roots)
                 fingerprinter.note("requirements", task.options.requirements, lock)
-            for item in called:  # it becomes a node whose options come from here, and nowhere else
+            # A task that is called in the body becomes a node while the body runs. The options of that
+            # node come from this payload, so they count for this task's version.
+            for item in called:
                 if isinstance(item, Callee):
                     fingerprinter.note("options of", f"{item.short_name}()", list(item.options))
             pickled = dump(task, references, fingerprinter, with_options=task.is_dynamic)
@@ -222,36 +236,40 @@ class Packer:
         )
 
     def _imported_by_types(self, task: Task) -> "set[str]":
-        """What reading its inputs and writing its outputs needs, though its code does not name it."""
+        """Return the modules that reading its inputs and writing its outputs imports.
+
+        The task's code need not name them: a task with a `pandas.DataFrame` input needs pyarrow.
+        """
         if self._registry is None:
             return set()
         signature = task.read(self._registry).signature
         codecs = (*signature.input_codecs.values(), *signature.output_codecs.values())
         return {name for codec in codecs for name in codec.imports}
 
-    def _failure(self, value: Any) -> "Exception | None":
-        """What pickling `value` alone raises."""
+    def _failure(self, value: object) -> "Exception | None":
+        """Return the exception that pickling `value` alone raises, or `None`."""
         references = References(self._units, self._known)
         try:
             dump(value, references, Fingerprinter(references, lambda raw: ""))
-        except Exception as error:  # noqa: BLE001 - any class may refuse; this asks whether it does
+        except Exception as error:  # noqa: BLE001 - a class may raise anything when it is pickled
             return error
         return None
 
 
 class _BufferDigests:
-    """Digests of buffers, each computed once: fingerprint and payload meet the same ones."""
+    """Digests buffers, each once, because the fingerprint and the payload meet the same ones."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, int], tuple[Any, str]] = {}
 
     def __call__(self, raw: memoryview) -> str:
-        if memoryview(raw.obj).nbytes != raw.nbytes:  # a slice: there may be others of its length
+        # A slice cannot be cached by its owner's id: another slice may have the same length.
+        if memoryview(raw.obj).nbytes != raw.nbytes:
             return hashlib.sha256(raw).hexdigest()
         key = (id(raw.obj), raw.nbytes)
         known = self._known.get(key)
         if known is None:
-            # The buffer's owner is held too: its id means nothing after it died.
+            # Keep the owner alive, so that its id is not given to another object.
             known = self._known[key] = (raw.obj, hashlib.sha256(raw).hexdigest())
         return known[1]
 
@@ -278,7 +296,7 @@ def _too_large(packed: PackedTask, task: Task, limit: int) -> BundleError:
     largest = packed.captured[0]
     where = f" ({spoken_place(*largest.place)})" if largest.place is not None else ""
     return BundleError(
-        f"{task.short_name}() would take {packed.size_bytes / 1e6:,.1f} MB along, which is over the"
+        f"{packed.size_bytes / 1e6:,.1f} MB would travel with {task.short_name}(), which is more than the"
         f" limit of {limit / 1e6:,.1f} MB. The largest part is the {largest.kind}"
         f" {largest.name!r}{where} with {largest.size_bytes / 1e6:,.1f} MB.",
         code="USER:BundleTooLarge",

@@ -1,13 +1,13 @@
-"""A large package travels in parts, each a zip of its own, so that a changed line uploads one of them.
+"""Split a large package into parts, each a zip of its own, so that a changed line uploads one part.
 
-Files are dealt out by their names, so that an edit, a new file or a deleted one touches a single part,
-and equal trees give equal parts on every machine. Data files have parts of their own: they change less
-often than code. The worker makes one zip of the parts again (`worker/parts.py`), so a package works as if
-it had travelled whole.
+A file's name alone decides its part. So an edited, new or deleted file changes one part only, and equal
+folders give equal parts on every machine. Data files have parts of their own, because they change less
+often than code. The worker joins the parts to one zip again (`worker/package_parts.py`), so that a package
+works as if it had travelled whole.
 
-Not more parts, and no smaller ones: every one of them is in the index of every task that needs the
-package, and costs every attempt a request, which from S3 takes 6 ms of processor time, as long as 64 kB
-take to travel.
+More and smaller parts would upload less, but they cost at every attempt: each part is in the index of every
+task that needs the package, and each is a request. A request to S3 takes 6 ms of processor time, in which
+64 kB could be transferred.
 """
 
 import hashlib
@@ -32,30 +32,34 @@ class Zipped(NamedTuple):
     """A module's files as they travel."""
 
     sha256: str
-    """Of the one zip that has all files; it says whether they changed, however they travel."""
+    """Digest of one zip with all files. It says whether a file changed, however the files are split."""
     parts: "tuple[Zip, ...]"
 
 
-class _Deal(NamedTuple):
-    """Into how many parts files of one sort are dealt out: a power of two."""
+class _Split(NamedTuple):
+    """How many parts the files of one sort are split into."""
 
     aimed_bytes: int
     most: int
 
     def count(self, entries: "Sequence[ZipEntry]") -> int:
+        """Return the number of parts, a power of two."""
         size = sum(len(entry.data) for entry in entries)
         count = 1
         while count < self.most and size > count * self.aimed_bytes:
-            count *= 2  # halves every part: none of them gets files that it did not have
+            count *= 2  # every part is halved, and no file moves between the others
         return count
 
 
-_CODE = _Deal(64 << 10, 16)
-_DATA = _Deal(256 << 10, 4)
+_CODE = _Split(64 << 10, 16)
+_DATA = _Split(256 << 10, 4)
 
 
 def zipped(files: "Mapping[str, bytes]") -> Zipped:
-    """The files of one module or package, by path, in as many zips as their size asks for.
+    """Return the files of one module or package in one zip, or in several when they are large.
+
+    Args:
+        files: the files' bytes, by path.
 
     Raises:
         BundleError: when there are more than 65,535 files or 4 GB.
@@ -64,15 +68,15 @@ def zipped(files: "Mapping[str, bytes]") -> Zipped:
     whole = _zip(entries)
     if len(whole.data) <= WHOLE_BYTES:
         return Zipped(whole.sha256, (whole,))
-    groups = [*_dealt(entries, _CODE), *_dealt(entries, _DATA)]
+    groups = [*_split(entries, _CODE), *_split(entries, _DATA)]
     parts = (whole,) if len(groups) == 1 else tuple(map(_zip, groups))
     return Zipped(whole.sha256, parts)
 
 
-def _dealt(entries: "Sequence[ZipEntry]", deal: _Deal) -> "list[list[ZipEntry]]":
-    """The entries of one sort, by the part that their names put them into."""
-    chosen = [entry for entry in entries if entry.name.endswith((".py", "/")) is (deal is _CODE)]
-    parts: list[list[ZipEntry]] = [[] for _ in range(deal.count(chosen))]
+def _split(entries: "Sequence[ZipEntry]", split: _Split) -> "list[list[ZipEntry]]":
+    """Return the entries of one sort, grouped into parts by their names."""
+    chosen = [entry for entry in entries if entry.name.endswith((".py", "/")) is (split is _CODE)]
+    parts: list[list[ZipEntry]] = [[] for _ in range(split.count(chosen))]
     for entry in chosen:
         parts[crc32(entry.name.encode()) % len(parts)].append(entry)
     return [part for part in parts if part]

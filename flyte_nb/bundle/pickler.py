@@ -1,6 +1,7 @@
-"""The pickler of payloads: equal cells give equal bytes, in every kernel and for every hash seed.
+"""Pickle payloads so that equal cells give equal bytes, in every kernel and for every hash seed.
 
-How things are taken apart is in `reductions`. Buffers over `OUT_OF_BAND_BYTES` leave the stream.
+`reductions.py` decides how functions, classes and modules are taken apart. Buffers of at least
+`OUT_OF_BAND_BYTES` are kept out of the payload and become members of their own (pickle protocol 5).
 """
 
 import functools
@@ -17,7 +18,7 @@ from flyte_nb.bundle.source_names import Sources
 
 
 class Pickled:
-    """A payload and its buffers, in order."""
+    """A payload and its out-of-band buffers, in their order."""
 
     def __init__(self, payload: bytes, buffers: "list[memoryview]") -> None:
         self.payload = payload
@@ -31,17 +32,23 @@ def dump(
     *,
     with_options: bool = False,
 ) -> Pickled:
-    """Pickle `value` together with the sources of its functions; `with_options` as of `Reductions`.
+    """Pickle `value` together with the source lines of its functions.
+
+    Args:
+        value: the task, or any value of one.
+        references: decides what travels by reference.
+        fingerprinter: digests classes, whose digests become their names in the payload.
+        with_options: whether tasks keep their options, see `Reductions`.
 
     Raises:
-        Exception: whatever a class raises that cannot be pickled.
+        Exception: anything that a class raises which cannot be pickled.
     """
     buffers: list[memoryview] = []
 
     def out_of_band(buffer: pickle.PickleBuffer) -> bool:
         raw = buffer.raw()
         if raw.nbytes < OUT_OF_BAND_BYTES:
-            return True  # in band
+            return True  # keep it in the payload
         buffers.append(raw)
         return False
 
@@ -54,13 +61,13 @@ def dump(
 
 @functools.cache
 def _pickler_class() -> Any:
-    """A class over the private cloudpickle's pickler, which is loaded when packing only."""
+    """Return a class derived from the private cloudpickle's pickler, which only packing loads."""
     base = cloudpickle()
 
     class PayloadPickler(base.Pickler):  # type: ignore[misc,name-defined]
         def __init__(self, target: io.BytesIO, reductions: Reductions, out_of_band: Any) -> None:
             self.reducer_override = reductions.of
-            # Before the base's __init__: the C pickler looks the table up there, and only there.
+            # Set before the base's `__init__`, because the C pickler reads the table only there.
             self.dispatch_table = ChainMap(reductions.table(), base.Pickler.dispatch_table)
             super().__init__(target, protocol=5, buffer_callback=out_of_band)
 

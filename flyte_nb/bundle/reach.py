@@ -1,10 +1,11 @@
-"""The tasks, workflows and launch plans that a dynamic task's body can call, read from its function.
+"""Find the tasks, workflows and launch plans that a dynamic task's body can call.
 
-Its body runs where the task runs, and what it calls becomes nodes there. So what it can call has to
-travel with it, and has to be known before it runs: the globals it uses, its closure and its defaults,
-and what lies in them (lists, dicts, objects, modules, other functions), at any depth. What the body
-itself makes, a task defined inside of it, cannot be known; what the body of a workflow makes can,
-for that is run to trace it.
+A dynamic task's body runs where the task runs, and what it calls there becomes nodes. So everything that
+it can call has to travel with it, and has to be known before it runs.
+
+The search follows the globals that the body uses, its closure and its defaults, and looks into lists,
+dicts, objects, modules and other functions. It cannot find a task that is defined inside of the body. It
+does find what the body of a workflow makes, because workflows are traced by running their bodies.
 """
 
 import functools
@@ -19,10 +20,10 @@ from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.task import AnyTask
 from flyte_nb.sdk.workflow import Workflow
 
-_DEEPEST = 8  # containers and objects inside of each other
-_WIDEST = 10_000  # members of one container
+_DEEPEST = 8  # levels of containers and objects that are searched
+_WIDEST = 10_000  # members of one container that are searched
 Traced = Callable[[Workflow], Iterable[Definition]]
-"""What a workflow's nodes refer to, as tracing finds it; its body may have made it: a map, a launch plan."""
+"""Returns what a workflow's nodes refer to, also what its body made: a map, a launch plan."""
 
 _PLAIN = (int, float, str, bytes, bytearray, complex, type(None), BuiltinFunctionType)
 
@@ -32,10 +33,10 @@ def _untraced(workflow: Workflow) -> "Iterable[Definition]":
 
 
 def reach(entity: Definition, traced: Traced = _untraced) -> "list[Definition]":
-    """The entities that `entity` can call, in the order in which they are met; without itself.
+    """Return the entities that `entity` can call, without itself, in the order in which they are found.
 
-    Only bodies that make nodes are looked into: a plain task that calls another one calls its
-    function, which is pickled with it.
+    Only bodies that make nodes are searched. A plain task that calls another task calls its function,
+    which is pickled together with it.
     """
     walk = _Walk(traced)
     walk.enter(entity)
@@ -43,7 +44,7 @@ def reach(entity: Definition, traced: Traced = _untraced) -> "list[Definition]":
 
 
 def called_inside(entity: Definition, traced: Traced = _untraced) -> "list[Definition]":
-    """What the body of a dynamic task can call; nothing for any other entity."""
+    """Return what the body of a dynamic task can call; an empty list for any other entity."""
     return reach(entity, traced) if entity.is_dynamic else []
 
 
@@ -51,10 +52,12 @@ class _Walk:
     def __init__(self, traced: Traced) -> None:
         self._traced = traced
         self.found: list[Definition] = []
-        self._seen: dict[int, Any] = {}  # holds what it has seen: an id means nothing after a death
+        self._seen: dict[
+            int, Any
+        ] = {}  # holds the objects, because an id may be reused after their end
 
     def enter(self, entity: Definition) -> None:
-        """Look into the body of a dynamic task or a workflow, and behind a launch plan."""
+        """Note an entity; then search the body of a dynamic task or workflow, or a launch plan's workflow."""
         if self._is_known(entity):
             return
         self.found.append(entity)
@@ -66,13 +69,15 @@ class _Walk:
             for below in self._traced(entity):
                 self.enter(below)
         if isinstance(entity, AnyTask):
-            self.visit(entity.original, _DEEPEST - 1)  # of a map, the task that is mapped
-        for name, value in vars(entity).items():  # e.g. the inputs that a map binds
+            self.visit(entity.original, _DEEPEST - 1)  # for a map, the mapped task
+        # An entity may hold others in its attributes, e.g. a map in its bound inputs. Functions are not
+        # searched here: only bodies that make nodes are.
+        for name, value in vars(entity).items():
             if name != "function" and not name.startswith("_"):
                 self.visit(value, _DEEPEST - 1)
 
     def visit(self, value: Any, depth: int) -> None:
-        """Find entities in any value."""
+        """Find the entities in any value."""
         if isinstance(value, _PLAIN) or depth > _DEEPEST:
             return
         if isinstance(value, Definition):
@@ -116,7 +121,8 @@ def _inside(value: Any) -> "Iterator[Any]":
 
 
 def _used_by(function: FunctionType) -> "Iterator[Any]":
-    """What the function uses; of a module only the attributes that its code names."""
+    """Yield what the function uses; of a module, only the attributes that the function's code names."""
+    # A module holds everything that it defines and imports; most of it the function never touches.
     names: set[str] | None = None
     for _, _, value in code_of.dependencies(function):
         if not isinstance(value, ModuleType):

@@ -218,7 +218,7 @@ def test_a_task_over_the_limit_names_the_largest_part_its_place_and_what_to_do()
     with pytest.raises(BundleError) as caught:
         Packer(scope=Scope(), limit_bytes=2_000_000).pack(cells["f"])
     assert caught.value.code == "USER:BundleTooLarge"
-    for said in ("f() would take 3.0 MB along", "global 'rows'", "line 5", "Pass it as an input"):
+    for said in ("3.0 MB would travel with f()", "global 'rows'", "line 5", "Pass it as an input"):
         assert said in str(caught.value)
 
 

@@ -117,8 +117,8 @@ def test_the_worker_makes_of_the_parts_what_the_whole_zip_would_be(tmp_path_fact
     files = {f"pkg/{name}": data for name, data in files.items()} | {"pkg/__init__.py": b""}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(package_parts, "WHOLE_BYTES", 0)
-        patch.setattr(package_parts, "_CODE", package_parts._Deal(50, 8))
-        patch.setattr(package_parts, "_DATA", package_parts._Deal(50, 4))
+        patch.setattr(package_parts, "_CODE", package_parts._Split(50, 8))
+        patch.setattr(package_parts, "_DATA", package_parts._Split(50, 4))
         zips = zipped(files).parts
     archive = zipfile.ZipFile(one_zip(zips, tmp_path_factory.mktemp("parts")))
     assert archive.testzip() is None
