@@ -1,7 +1,9 @@
-"""What the modules that a task uses are called by installers, pinned as they are installed here.
+"""Find the installed packages that brought the modules that a task uses, pinned to their versions.
 
-Read from the `.dist-info` folders beside a module: `importlib.metadata` parses every package to tell who
-brought `yaml`, which takes half a second; this lists one folder and looks into a file or none.
+They are read from the `.dist-info` folders beside a module. `importlib.metadata` would parse every
+installed package to find the one that brought `yaml`, which takes half a second. This module lists one
+folder and reads at most a few files.
+
 Source: PEP 376 (RECORD), PEP 610 (direct_url.json), PEP 503 (names), PEP 508 (`name @ url`).
 """
 
@@ -23,19 +25,19 @@ class Requirement(NamedTuple):
     """One installed package that the task's code needs."""
 
     text: str
-    """As PEP 508 writes it, pinned: `numpy==1.26.4`, `mine @ git+https://…@<commit>`."""
+    """A pinned requirement in the format of PEP 508: `numpy==1.26.4`, `mine @ git+https://…@<commit>`."""
     modules: "tuple[str, ...]"
-    """The top-level modules for whose sake it is needed."""
+    """The top-level modules of it that the code uses."""
     note: str = ""
-    """What stands against installing it elsewhere; empty when nothing does."""
+    """Why it cannot be installed on another machine; empty when it can."""
 
 
 def requirements(modules: "Iterable[str]") -> "tuple[Requirement, ...]":
-    """The packages that brought these modules, sorted; nothing for what came with Python.
+    """Return the packages that brought the modules, sorted. Python's own modules have none.
 
     Args:
-        modules: full names of importable modules; of a namespace package such as `google.protobuf`
-            the name below tells who brought it.
+        modules: full names of importable modules. For a namespace package such as `google.protobuf` the
+            second name decides which package brought it.
     """
     found: dict[str, set[str]] = {}
     notes: dict[str, str] = {}
@@ -88,9 +90,10 @@ def _brought(module: str) -> "tuple[_Package, ...]":
 
 @functools.lru_cache(maxsize=1024)
 def _in_folder(folder: str, changed: int, path: str, *, several: bool) -> "tuple[_Package, ...]":
-    """The packages of the folder that brought `path`, a module's path without its ending.
+    """Return the packages in the folder that brought `path`, a module's path without its ending.
 
-    Names that are like the module's are looked at first: most packages are called what they bring.
+    Packages with a name like the module's are examined first, because most packages are named after
+    their module. Then one file has to be read and not hundreds.
     """
     name = _normal(path.partition("/")[0])
     packages = sorted(
@@ -115,7 +118,7 @@ def _packages(folder: str, changed: int) -> "tuple[_Package, ...]":
 
 
 def _has(package: _Package, path: str) -> bool:
-    """Whether the package's list of files has the module."""
+    """Return whether the package's list of files has the module."""
     listed = _listed(package)
     start = b"\n" + path.encode()
     return any(start + end in listed for end in (b"/", b".py,", b".cpython-", b".abi3", b".so,"))
@@ -125,7 +128,7 @@ def _listed(package: _Package) -> bytes:
     record = _read(package, "RECORD")
     if record:
         return b"\n" + record
-    # A Debian package, or an editable install of setuptools: only the top-level names are known.
+    # Debian's packages and editable installs of setuptools list only their top-level names.
     tops = _read(package, "top_level.txt").split()
     return b"".join(b"\n" + top + b"/" for top in tops)
 
@@ -154,7 +157,7 @@ def _pinned(package: _Package) -> "tuple[str, str]":
         return f"{package.name} @ {place}" + (f"#subdirectory={below}" if below else ""), ""
     if url.startswith("file:"):
         return plain, (
-            "it was installed from a folder or file of this machine, which no other machine has"
+            "it was installed from a folder or file of this machine, and no other machine has that"
         )
     return f"{package.name} @ {url}", ""
 

@@ -1,8 +1,12 @@
-"""How functions, classes, entities and modules are taken apart for a payload.
+"""Take functions, classes, entities and modules apart for a payload.
 
-What would differ between kernels is normalised here: the file names of code, the order of sets among
-constants and globals, and cloudpickle's random ids of classes. Functions, cells and modules are
-rebuilt by `flyte_nb.worker.rebuild`, so that cloudpickle itself is needed for classes only.
+A *reduction* is pickle's word for a callable and its arguments that make a value again. The reductions here
+remove what differs between kernels although the code is equal: the file names of code, the order of sets
+among constants and globals, whether two equal names are one object, and cloudpickle's random ids of
+classes.
+
+`flyte_nb.worker.rebuild` makes functions, cells and modules again in the worker. cloudpickle itself is
+needed there for classes only, so most tasks load without it.
 """
 
 import io
@@ -24,24 +28,24 @@ from flyte_nb.sdk.task import Task, TaskOptions
 from flyte_nb.worker import rebuild
 
 _NEEDED = ("output_names", "enable_deck", "deck_fields")
-"""Options that an attempt asks for."""
+"""The options that running an attempt needs."""
 
 _DISPATCHING = frozenset({"registry", "dispatch", "register", "_clear_cache", "__wrapped__"})
-"""Attributes of a function of `functools.singledispatch` that it is made with."""
+"""Attributes that `functools.singledispatch` gives every function that it makes."""
 
 OUT_OF_BAND_BYTES = 256 << 10
-"""A smaller buffer stays in the payload; a request for each would cost more than it saves."""
+"""A smaller buffer stays in the payload, because a request for it would cost more than it saves."""
 
 
 class Reductions:
-    """The reductions of one payload.
+    """Makes the reductions of one payload.
 
     Args:
-        references: what travels by reference.
-        fingerprinter: gives classes an id that follows from their content.
+        references: decides what travels by reference.
+        fingerprinter: digests classes, so that they get an id that follows from their content.
         sources: collects the lines of the functions that travel.
-        with_options: whether tasks keep their options. Those of the task that is packed are in its
-            template; those of tasks that a dynamic one calls are nowhere else.
+        with_options: whether tasks keep all their options. The options of the packed task are in its
+            template. The options of a task that a dynamic task calls are only in the payload.
     """
 
     def __init__(
@@ -59,10 +63,10 @@ class Reductions:
         self._base = cloudpickle()
         self._namespaces: dict[int, dict[str, Any]] = {}
         self._classes: dict[str, Any] = {}
-        """Classes and type variables that have a name by their content, by that name."""
+        """Classes and type variables, by the name that follows from their content."""
 
     def table(self) -> "dict[type, Any]":
-        """Reductions by exact type."""
+        """Return the reductions for exact types, which pickle uses when `of` gives `NotImplemented`."""
         return {
             CodeType: self._code,
             CellType: _cell,
@@ -74,7 +78,12 @@ class Reductions:
         }
 
     def of(self, value: Any) -> Any:
-        """The reduction of `value`; `NotImplemented` when its type's own will do."""
+        """Return the reduction of `value`, or `NotImplemented` to let pickle do what it does by default.
+
+        Raises:
+            TypeError: when the value cannot be pickled, e.g. an open file.
+        """
+        # First, because most values of most payloads are functions and classes of installed modules.
         if id(value) in self._references.installed:
             return NotImplemented
         if isinstance(value, FunctionType):
@@ -85,9 +94,8 @@ class Reductions:
             return self._entity(value)
         if isinstance(value, CACHED):
             return self._cached(value)
-        if issubclass(
-            type(value), type
-        ):  # Python 3.10 also takes list[int] for an instance of type
+        # Not `isinstance(value, type)`: Python 3.10 says that list[int] is an instance of type.
+        if issubclass(type(value), type):
             return self._class(value)
         return self._rare(value)
 
@@ -108,12 +116,12 @@ class Reductions:
             return rebuild.attribute, path
         if type(entity) is not Task:
             return NotImplemented
-        said = _said(entity.options)
+        options = _changed_options(entity.options)
         if not self._with_options:
-            said = {name: said[name] for name in _NEEDED if name in said}
-        if said.keys() <= {"output_names"}:
+            options = {name: options[name] for name in _NEEDED if name in options}
+        if options.keys() <= {"output_names"}:
             return rebuild.task, (entity.function, entity.options.output_names)
-        return rebuild.task_with_options, (entity.function, said)
+        return rebuild.task_with_options, (entity.function, options)
 
     def _function(self, function: FunctionType) -> Any:
         if code_of.is_dispatcher(function):
@@ -124,6 +132,8 @@ class Reductions:
             return rebuild.dispatcher, (), state, None, None, rebuild.fill_dispatcher
         code = function.__code__
         self._sources.add(code)
+        # Functions that shared their globals share them in the worker too: one dict for each namespace,
+        # and each function adds the globals that it uses.
         namespace = self._namespaces.setdefault(
             id(function.__globals__),
             {
@@ -167,7 +177,11 @@ class Reductions:
         return self._base._module_reduce(module)
 
     def _other_module(self, module: ModuleType) -> Any:
-        """A module of a class of its own, as those of `six.moves` are: by its name, or not at all."""
+        """Return the reduction of a module whose class derives from `ModuleType`, as in `six.moves`.
+
+        Raises:
+            TypeError: when no import finds the module by its name.
+        """
         name = module.__name__
         if self._references.importable(name) and _is_found(name, module):
             return rebuild.module, (name,)
@@ -179,7 +193,8 @@ class Reductions:
     def _class(self, cls: type) -> Any:
         base = self._base
         reduced = base._class_reduce(cls)
-        if reduced is NotImplemented:  # cloudpickle finds it by its name; would the worker?
+        # cloudpickle finds the class by its name here. That does not mean that the worker does.
+        if reduced is NotImplemented:
             if self._references.by_reference(cls):
                 return NotImplemented
             reduced = base._dynamic_class_reduce(cls)
@@ -187,16 +202,17 @@ class Reductions:
             return reduced
         make, _, (members, slots), *rest = reduced
         self._name_class(cls, self._class_name(cls))
-        again = base._dynamic_class_reduce(cls)  # now with its stable id
-        if "_abc_impl" in members:  # cloudpickle has them in the order of their addresses
+        again = base._dynamic_class_reduce(cls)  # this time with the stable id
+        if "_abc_impl" in members:  # cloudpickle sorts registered classes by their addresses
             members["_abc_impl"] = code_of.registered(cls)
         return make, again[1], (_ordered_values(members), slots), *rest
 
     def _class_name(self, cls: type) -> str:
-        """Follows from its content. Equal classes are still several, as what a function made twice."""
+        """Return a name that follows from the class's content and that no other class has."""
         return self._distinct(cls, self._fingerprinter.class_digest(cls)[:32])
 
     def _distinct(self, cls: Any, digest: str) -> str:
+        # Two classes may be equal and still be two, e.g. when a function that defines one is called twice.
         name, number = digest, 1
         while self._classes.setdefault(name, cls) is not cls:
             number += 1
@@ -204,7 +220,11 @@ class Reductions:
         return name
 
     def _file(self, file: Any) -> Any:
-        """The streams of every process by name; cloudpickle would send the content of any other."""
+        """Return the reduction of a standard stream, by its name.
+
+        Raises:
+            TypeError: for any other file. cloudpickle would read it and send its content.
+        """
         if file in (sys.stdin, sys.stdout, sys.stderr):
             return self._base._file_reduce(file)
         raise TypeError(f"cannot pickle the open file {file.name!r}")
@@ -214,18 +234,18 @@ class Reductions:
         return generics.reduction(value) if found is None else (rebuild.attribute, found)
 
     def _type_variable(self, variable: TypeVar) -> Any:
-        said = [variable.__name__, str(variable.__bound__)]
+        described = [variable.__name__, str(variable.__bound__)]
         if variable.__constraints__ or variable.__covariant__ or variable.__contravariant__:
-            said += [str(variable.__constraints__), str(variable)]
-        digest = self._fingerprinter.measure(said).digest
+            described += [str(variable.__constraints__), str(variable)]
+        digest = self._fingerprinter.measure(described).digest
         self._name_class(variable, self._distinct(variable, digest[:32]))
         return self._base._typevar_reduce(variable)
 
     def _name_class(self, cls: Any, name: str) -> None:
-        """Let cloudpickle know `cls` by a name that follows from its content.
+        """Register `cls` with cloudpickle by a name that follows from its content.
 
-        So a value that comes back from a worker is an instance of the class that the notebook
-        has; which stays as it is, for it is known to be whole.
+        So a value that comes back from a worker becomes an instance of the notebook's own class. The class
+        is also marked as complete, so that unpickling does not fill in its members again.
         """
         self._base._DYNAMIC_CLASS_TRACKER_BY_CLASS[cls] = name
         self._base._DYNAMIC_CLASS_TRACKER_BY_ID[name] = cls
@@ -239,14 +259,14 @@ def _is_found(name: str, module: ModuleType) -> bool:
         return False
 
 
-def _said(options: TaskOptions) -> "dict[str, Any]":
-    """The options that are not the defaults."""
+def _changed_options(options: TaskOptions) -> "dict[str, Any]":
+    """Return the options that are not the defaults."""
     defaults = TaskOptions._field_defaults
     return {name: value for name, value in options._asdict().items() if value != defaults.get(name)}
 
 
 class _Ordered:
-    """A set that is pickled in an order of its own."""
+    """Pickles as a set, with its members sorted."""
 
     def __init__(self, values: Any) -> None:
         self._values = values
@@ -256,7 +276,7 @@ class _Ordered:
 
 
 class _Large:
-    """Bytes that leave the stream, as arrays do."""
+    """Pickles as bytes that leave the payload, as the data of arrays does."""
 
     def __init__(self, data: Any) -> None:
         self._data = data
@@ -285,8 +305,8 @@ def _ordered_all(values: "tuple[Any, ...] | None") -> "tuple[Any, ...] | None":
 
 
 def _sort_key(value: Any) -> "tuple[str, str]":
-    # Nested sets have no order of their own; anything with an address in its repr keeps the order
-    # of the run, and the fingerprint, not the payload, says whether it changed.
+    # Sets inside of sets are sorted as well. Members with an address in their repr come in a different
+    # order in each process. That changes the payload's bytes and not the fingerprint.
     if isinstance(value, frozenset):
         return "frozenset", repr(sorted(map(_sort_key, value)))
     return type(value).__qualname__, repr(value)
@@ -306,6 +326,7 @@ def _cell(cell: CellType) -> Any:
 
 
 def _code_parts(code: CodeType, filename: str) -> "tuple[Any, ...]":
+    """Return the arguments of `CodeType` in their order, which depends on Python's version."""
     consts = tuple(_ordered(const) for const in code.co_consts)
     parts: list[Any] = [
         code.co_argcount,
@@ -331,5 +352,10 @@ def _code_parts(code: CodeType, filename: str) -> "tuple[Any, ...]":
 
 
 def _fresh(text: str) -> str:
-    """A copy of the text: whether two names are one object must not show in the bytes."""
+    """Return a copy of the text.
+
+    Pickle writes a second occurrence of one object as a short reference. Whether two equal names are one
+    object depends on the process, so each name is copied and no two are one object. A text of one
+    character is one object in every process, and needs no copy.
+    """
     return "".join(list(text)) if len(text) > 1 else text

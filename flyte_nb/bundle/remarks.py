@@ -1,6 +1,6 @@
-"""What an author should know of what travels: large data, secrets, what may be missing elsewhere.
+"""Warn an author about what travels with a task: large data, secrets, and what may be missing elsewhere.
 
-Only said, never refused; and of a secret never more than its kind.
+A remark refuses nothing. A remark about a secret names its kind and its place, and never shows its value.
 """
 
 import io
@@ -24,13 +24,14 @@ from flyte_nb.types.files import Stored
 LARGE_BYTES = 1 << 20
 """A captured value over this size is warned about."""
 
-_DEEPEST = 3  # containers inside of each other that are looked into for files
-_WIDEST = 100  # members of one container
+_DEEPEST = 3  # levels of containers that are searched for files
+_WIDEST = 100  # members of one container that are searched for files
 
 _HISTORY = re.compile(r"In|Out|_{1,3}|_i{1,3}|_i?\d+|_[iod]h")
-"""Variables of IPython's, e.g. `_`, `_12`, `_i`, `_oh`."""
+"""IPython's own variables for inputs and outputs, e.g. `_`, `_12`, `_i`, `_oh`."""
 
 DATA_KINDS = frozenset({"global", "captured", "default"})
+"""Kinds of parts that are data, in contrast to code."""
 
 
 def remarks(
@@ -42,16 +43,16 @@ def remarks(
     needed: "Sequence[Requirement]",
     state: ModuleState,
 ) -> "tuple[str, ...]":
-    """Everything worth a look in one task, in sentences.
+    """Return the warnings about one task, as sentences.
 
     Args:
-        task: what it is called, e.g. `train()`.
-        fingerprinter: knows its parts.
-        payload: its pickle.
-        units: the author's own modules, shipped or not.
-        shipped: those that travel with it.
-        needed: the packages that it imports.
-        state: what the notebook set in modules.
+        task: the task as messages spell it, e.g. `train()`.
+        fingerprinter: the fingerprinter that collected the task's parts.
+        payload: the task's pickle.
+        units: all of the author's own modules.
+        shipped: the author's own modules that travel with the task.
+        needed: the installed packages that the task imports.
+        state: finds what the notebook set in modules.
     """
     return (
         *_of_names(task, fingerprinter),
@@ -65,7 +66,7 @@ def remarks(
 
 
 def place_of(part: Part, fingerprinter: Fingerprinter) -> "Location | None":
-    """Where the part is referred to; of a function, where it is defined."""
+    """Return where the part is referred to, or for a function, where it is defined."""
     own = fingerprinter.functions.get(part.key)
     if own is not None:
         return Location(own.__code__.co_filename, own.__code__.co_firstlineno)
@@ -80,14 +81,15 @@ def _of_names(task: str, fingerprinter: Fingerprinter) -> "Iterator[str]":
         line = code_of.line_of_use(user, name)
         place = spoken_place(user.__code__.co_filename, line)
         yield (
-            f"{task} uses the name {name!r} ({place}), which is defined nowhere in the notebook or in"
+            f"{task} uses the name {name!r} ({place}), which is defined neither in the notebook nor in"
             " Python. Run the cell that defines it, or import it inside of the task."
         )
     for part in fingerprinter.parts.values():
         if part.kind == "global" and _HISTORY.fullmatch(part.name):
             yield (
-                f"The global {part.name!r}{_used(part, fingerprinter)} is the notebook's history: it is"
-                f" another one after every cell, and {task} with it. Give the value a name of its own."
+                f"The global {part.name!r}{_used(part, fingerprinter)} is the notebook's history. It"
+                f" changes with every cell, and so would the version of {task}. Give the value a name of"
+                " its own."
             )
 
 
@@ -103,7 +105,7 @@ def _of_data(task: str, fingerprinter: Fingerprinter) -> "Iterator[str]":
         if named_like_a_secret(part.name):
             yield (
                 f"The {_called(part)} looks like a secret, and would be stored in clear text with"
-                f" {task}. Use secret_requests=[Secret(…)] in its place."
+                f" {task}. Use secret_requests=[Secret(…)] instead."
             )
 
 
@@ -111,13 +113,13 @@ def _of_files(task: str, fingerprinter: Fingerprinter) -> "Iterator[str]":
     for part in fingerprinter.parts.values():
         for path in sorted(set(_local_files(fingerprinter.values.get(part.key), 0))):
             yield (
-                f"The {_called(part)} refers to {path!r}{_used(part, fingerprinter)}, which lies on this"
+                f"The {_called(part)} refers to {path!r}{_used(part, fingerprinter)}, which is on this"
                 f" machine and does not travel with {task}. Pass it as a FlyteFile or FlyteDirectory input."
             )
 
 
-def _local_files(value: Any, depth: int) -> "Iterator[str]":
-    """Paths of files (and of the folders of FlyteDirectories) in plain containers."""
+def _local_files(value: object, depth: int) -> "Iterator[str]":
+    """Yield paths of files, and of the folders of FlyteDirectories, in plain containers."""
     if isinstance(value, Stored):
         if not value.uri:
             yield value.path
@@ -137,18 +139,19 @@ def _of_contents(task: str, fingerprinter: Fingerprinter, payload: bytes) -> "It
         for kind in secrets_in(_written(part, fingerprinter)):
             left.discard(kind)
             yield (
-                f"The {_called(part)} seems to hold {kind}{_used(part, fingerprinter)}, which would"
-                f" be stored in clear text with {task}. Use secret_requests=[Secret(…)] in its place."
+                f"The {_called(part)} seems to contain {kind}{_used(part, fingerprinter)}, which would"
+                f" be stored in clear text with {task}. Use secret_requests=[Secret(…)] instead."
             )
+    # What no part explains is in the source lines that travel for tracebacks, e.g. in a comment.
     for kind in sorted(left):
         yield (
-            f"The code of {task} (or a comment in it) seems to hold {kind}, which would be stored in"
-            " clear text. Take it out."
+            f"The code of {task} (or a comment in it) seems to contain {kind}, which would be stored in"
+            " clear text. Remove it."
         )
 
 
 def _written(part: Part, fingerprinter: Fingerprinter) -> bytes:
-    """The part's own texts and bytes."""
+    """Return the part's own texts and bytes."""
     function = fingerprinter.functions.get(part.key)
     if function is not None:
         return b"\n".join(_texts(function.__code__))
@@ -182,9 +185,9 @@ def _of_modules(task: str, units: Units, shipped: "Sequence[Unit]") -> "Iterator
         for path in unit.left_out:
             is_folder = path.endswith("/")
             why = (
-                "has over 16 MB, or over 5,000 files"
+                "has more than 16 MB or more than 5,000 files"
                 if is_folder
-                else "is over 1 MB and no Python file"
+                else "is larger than 1 MB and no Python file"
             )
             yield f"{path} {why}; it does not travel with {unit.name!r}."
         if unit.binaries:
@@ -198,13 +201,13 @@ def _of_modules(task: str, units: Units, shipped: "Sequence[Unit]") -> "Iterator
             )
         for path, kinds in unit.secrets:
             yield (
-                f"{path} seems to hold {' and '.join(kinds)}, which would be stored in clear text"
-                f" with {task}. Use secret_requests=[Secret(…)] in its place."
+                f"{path} seems to contain {' and '.join(kinds)}, which would be stored in clear text"
+                f" with {task}. Use secret_requests=[Secret(…)] instead."
             )
         if not units.is_below_a_root(unit):
             yield (
-                f"The module {unit.name!r} is not beside the notebook, and not an installed package:"
-                f" it travels with {task} as it lies in {unit.place}."
+                f"The module {unit.name!r} is neither beside the notebook nor an installed package. It"
+                f" travels with {task} as it is in {unit.place}."
             )
 
 
@@ -214,8 +217,8 @@ def _of_module_state(
     for setting in state.settings(fingerprinter.functions.values(), shipped):
         place = f" ({setting.place})" if setting.place else ""
         yield (
-            f"{setting.path} was set in the notebook{place}. That does not travel: where {task} runs, it is"
-            f" what {setting.home} makes it. Set it there, or inside of the task."
+            f"{setting.path} was set in the notebook{place}. That does not travel: where {task} runs, it has"
+            f" the value from {setting.home}. Set it there, or inside of the task."
         )
 
 
@@ -231,7 +234,7 @@ def _of_needs(
     for name in sorted(fingerprinter.missing):
         yield (
             f"{task} imports {name!r}, which is neither installed here nor beside the notebook."
-            " Where the task runs it has to be."
+            " Install it where the task runs."
         )
     for top, (unit, reason) in sorted(units.left_behind.items()):
         if top in fingerprinter.tops:

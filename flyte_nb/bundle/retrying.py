@@ -1,4 +1,4 @@
-"""Try again what failed for a moment: one rule for staging and fetching.
+"""Retry calls of a store after transient faults: one rule for staging and fetching.
 
 Part of the lean runtime: standard library only.
 """
@@ -14,18 +14,21 @@ Sleep = Callable[[float], None]
 _ATTEMPTS = 4
 _FIRST_PAUSE_S = 0.2
 _DEADLINE_S = 900.0
-_HINT = "The store cannot be reached, or is busy. Try again later."
+_HINT = "The store cannot be reached or is overloaded. Try again later."
 
 _T = TypeVar("_T")
 
 
 class Retrying:
-    """Calls something, and again after growing pauses while it fails with a transient `StorageError`.
+    """Calls a function, and calls it again after growing pauses while it raises a transient `StorageError`.
+
+    There are at most four calls, with pauses of 0.2, 0.4 and 0.8 seconds.
 
     Args:
-        sleep: waits, seconds.
-        clock: seconds from any moment on.
-        deadline_s: when so much time has passed since this was made, nothing is tried again.
+        sleep: waits for a number of seconds.
+        clock: returns seconds since any fixed moment.
+        deadline_s: seconds from now on after which no call is repeated. One object serves a whole
+            staging or fetch, so that a store that fails at every member does not delay it for hours.
     """
 
     def __init__(
@@ -40,11 +43,11 @@ class Retrying:
         self._ends_at = clock() + deadline_s
 
     def __call__(self, act: "Callable[[], _T]") -> _T:
-        """What `act()` gives.
+        """Return the result of `act()`.
 
         Raises:
-            StorageError: that `act` raised, when it is not transient or came too often; then its
-                message says how often it was tried.
+            StorageError: when `act` raised one that is not transient, or raised one in the last call. In
+                the latter case the message says how often it was tried.
         """
         tried = 0
         while True:
@@ -60,7 +63,7 @@ class Retrying:
 
 
 def _gave_up(error: StorageError, tried: int) -> StorageError:
-    times = "once, for time is up" if tried == 1 else f"{tried} times"
+    times = "once, because the time for retries is over" if tried == 1 else f"{tried} times"
     return StorageError(
         f"{error.message} It was tried {times}.",
         uri=error.uri,

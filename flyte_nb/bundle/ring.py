@@ -1,8 +1,9 @@
-"""The travelling ring as a zip: our standard-library rooms and cloudpickle, compiled and plain.
+"""Build the travelling ring: a zip of our standard-library rooms and cloudpickle, compiled and as source.
 
-The bytes depend on the release, on cloudpickle's and on Python's minor version, on nothing else:
-members are sorted and dateless, nothing is compressed (a worker imports without zlib), and compiled
-modules are marshalled without references, which would follow the state of this process.
+The bytes depend only on this release, on cloudpickle's release and on Python's minor version, so that all
+bundles of a release share one member. Files are sorted and have no dates. Nothing is compressed, because a
+worker imports from the zip without zlib. Compiled modules are marshalled without references, because those
+follow the reference counts of objects in this process.
 """
 
 import functools
@@ -20,8 +21,12 @@ from flyte_nb.bundle.shaded import source_folder
 from flyte_nb.bundle.zips import deterministic_zip
 
 _ADAPT = b"\nfrom flyte_nb.worker.shading import adapt as _adapt\n_adapt(cloudpickle)\n"
-_UNCHECKED_HASH = b"\x01\x00\x00\x00"  # PEP 552: trust the compiled file, look at no source
-_NO_REFERENCES = 2  # marshal format; from 3 on it marks objects that happen to be shared
+_UNCHECKED_HASH = (
+    b"\x01\x00\x00\x00"  # PEP 552: use the compiled file without comparing it to its source
+)
+_NO_REFERENCES = (
+    2  # version of marshal's format; from 3 on it marks objects that happen to be shared
+)
 
 
 class Ring(NamedTuple):
@@ -33,7 +38,11 @@ class Ring(NamedTuple):
 
 @functools.cache
 def ring() -> Ring:
-    """The ring of this release; built once in a process (0.1 s)."""
+    """Return the ring of this release. It is built once in a process, which takes 0.1 s.
+
+    Raises:
+        BundleError: when cloudpickle is not installed as files.
+    """
     data = deterministic_zip(_members())
     return Ring(data, hashlib.sha256(data).hexdigest())
 
@@ -55,14 +64,18 @@ def _members() -> "dict[str, bytes]":
 def _add(members: "dict[str, bytes]", name: str, path: Path, more: bytes = b"") -> None:
     source = path.read_bytes() + more
     members[name] = source
-    # Without docstrings: nobody reads them in a worker, and they would be half of what it loads.
+    # Without docstrings and assertions (optimize=2): docstrings would be half of what a worker loads.
     code = compile(source, RING_FILENAMES + name, "exec", dont_inherit=True, optimize=2)
     if sys.version_info >= (3, 11) or not _holds_sets(code):
         members[name + "c"] = _compiled(code, source)
 
 
 def _holds_sets(code: CodeType) -> bool:
-    """Whether a constant is a set: before Python 3.11 marshal wrote them in the hash seed's order."""
+    """Return whether a constant of the code is a set.
+
+    Before Python 3.11 marshal wrote sets in an order that depends on the hash seed. There such a module
+    travels as source only, so that the ring's bytes stay equal.
+    """
     return any(
         isinstance(constant, frozenset)
         or (isinstance(constant, CodeType) and _holds_sets(constant))

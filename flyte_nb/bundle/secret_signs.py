@@ -1,6 +1,6 @@
-"""What looks like a secret: by the name of a variable, and by how the values of some services look.
+"""Recognise secrets by the name of a variable, and by the formats that some services give their tokens.
 
-A value is never part of what is said, only what kind of secret it looks like.
+Results name the kind of a secret and never contain its value.
 Sources: the services' documentation of their token formats.
 """
 
@@ -20,7 +20,7 @@ _PAIRS = frozenset({("api", "key"), ("access", "key"), ("private", "key"), ("aut
 class _Pattern(NamedTuple):
     kind: str
     sign: bytes
-    """Bytes that every match has: looking for them first costs a hundredth of the pattern."""
+    """Bytes that every match contains. Searching for them first costs a hundredth of the pattern."""
     pattern: "re.Pattern[bytes]"
 
 
@@ -48,20 +48,20 @@ _PATTERNS = (
 
 
 def secrets_in(data: bytes) -> "tuple[str, ...]":
-    """What kinds of secrets the bytes seem to hold, e.g. `an AWS access key`; each kind once."""
+    """Return the kinds of secrets that the bytes seem to contain, e.g. `an AWS access key`, each once."""
     found = {each.kind for each in _PATTERNS if each.sign in data and each.pattern.search(data)}
     return tuple(sorted(found))
 
 
 def named_like_a_secret(name: str) -> bool:
-    """Whether a variable of that name is likely to hold a secret: `openaiApiKey`, `DB_PASSWORD`."""
+    """Return whether a variable of that name is likely to hold a secret: `openaiApiKey`, `DB_PASSWORD`."""
     words = _words(name)
     pairs = set(itertools.pairwise(words))
     return not _WORDS.isdisjoint(words) or not _PAIRS.isdisjoint(pairs)
 
 
 def _words(name: str) -> "list[str]":
-    """`openaiApiKey` and `OPENAI_API_KEY` alike: openai, api, key."""
+    """Return the words of a name: openai, api and key for both `openaiApiKey` and `OPENAI_API_KEY`."""
     spaced = []
     for before, letter in zip(" " + name, name, strict=False):
         spaced.append(f"_{letter}" if before.islower() and letter.isupper() else letter)

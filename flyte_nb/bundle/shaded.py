@@ -1,7 +1,7 @@
-"""The installed cloudpickle under a private name, as the ring carries it.
+"""Load the installed cloudpickle under a private name, under which the ring carries it too.
 
-Payloads name its functions as `_flyte_nb_cloudpickle.…`, so a worker needs no cloudpickle of its
-own, and whichever the user has there stays untouched.
+Payloads name its functions as `_flyte_nb_cloudpickle.…`. So a worker needs no cloudpickle of its own, and
+the user's own cloudpickle, of whatever version, stays untouched.
 """
 
 import importlib.util
@@ -18,10 +18,10 @@ _MAIN = f"{CLOUDPICKLE}.cloudpickle"
 
 
 def source_folder() -> Path:
-    """The folder of the installed cloudpickle's sources.
+    """Return the folder with the sources of the installed cloudpickle.
 
     Raises:
-        BundleError: when it is not installed, or not as files.
+        BundleError: when cloudpickle is not installed, or not as files.
     """
     spec = importlib.util.find_spec("cloudpickle")
     if spec is None or spec.origin is None or not spec.origin.endswith("__init__.py"):
@@ -33,7 +33,11 @@ def source_folder() -> Path:
 
 
 def cloudpickle() -> Any:
-    """The private copy's main module; loaded when it is first needed (20 ms)."""
+    """Return the private copy's main module. The first call loads it, which takes 20 ms.
+
+    Raises:
+        BundleError: when cloudpickle is not installed as files, or cannot be loaded.
+    """
     loaded = sys.modules.get(_MAIN)
     if loaded is None:
         _load()
@@ -47,12 +51,17 @@ def _load() -> None:
         CLOUDPICKLE, folder / "__init__.py", submodule_search_locations=[str(folder)]
     )
     if spec is None or spec.loader is None:
-        raise BundleError(f"cloudpickle cannot be loaded from {folder}.")
+        raise BundleError(
+            f"cloudpickle cannot be loaded from {folder}.",
+            hint="Install it anew: pip install --force-reinstall 'cloudpickle>=3.1,<3.2'",
+        )
     module = importlib.util.module_from_spec(spec)
     sys.modules[CLOUDPICKLE] = module
     try:
         spec.loader.exec_module(module)
         adapt(import_module(_MAIN))
     except BaseException:
-        del sys.modules[CLOUDPICKLE]
+        del sys.modules[
+            CLOUDPICKLE
+        ]  # so that the next call tries again and finds no half-loaded package
         raise

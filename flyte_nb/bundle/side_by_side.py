@@ -1,7 +1,8 @@
-"""Do many things at once over a network, and take what comes of them in order.
+"""Run a function on many items at once, for uploads and downloads, and yield the results in order.
 
-Not `concurrent.futures`: that takes 40 ms to import, and at the interpreter's end it waits for every
-upload that a person has interrupted. Part of the lean runtime: standard library only.
+`concurrent.futures` is not used, because it takes 40 ms to import, and because it waits at the
+interpreter's end for uploads that a person has interrupted. This module is part of the lean runtime:
+standard library only.
 """
 
 import threading
@@ -17,11 +18,19 @@ _Out = TypeVar("_Out")
 def side_by_side(
     act: "Callable[[_In], _Out]", items: "Sequence[_In]", *, threads: int = _THREADS
 ) -> "Iterator[_Out]":
-    """`act(item)` of each item, in the items' order; the first that fails is raised in its place.
+    """Yield `act(item)` for each item, in the items' order, computed in several threads.
 
-    At most `threads` results are ahead of the one that is waited for, so that not everything lies in
-    memory. When the iterator is closed (by an error, an interrupt, or the garbage collector) nothing
-    more is begun, and what runs is left to itself.
+    At most `threads` results are computed ahead of the one that is yielded next, so that memory stays
+    small. When the iterator is closed (by an error, an interrupt or the garbage collector), no further
+    call begins. Calls that are running are not waited for; their threads are daemons.
+
+    Args:
+        act: the function.
+        items: its arguments.
+        threads: how many calls run at once.
+
+    Raises:
+        BaseException: anything that `act` raises, at the place of its item.
     """
     work = _Work(act, items, ahead=threads)
     for number in range(min(threads, len(items))):
@@ -34,6 +43,8 @@ def side_by_side(
 
 
 class _Work(Generic[_In, _Out]):
+    """The items, the finished results, and how far the threads may go."""
+
     def __init__(self, act: "Callable[[_In], _Out]", items: "Sequence[_In]", *, ahead: int) -> None:
         self._act = act
         self._items = items
@@ -44,7 +55,7 @@ class _Work(Generic[_In, _Out]):
         self._changed = threading.Condition()
 
     def take(self, number: int) -> _Out:
-        """Wait for the result of that item."""
+        """Wait for the result of that item and return it."""
         with self._changed:
             while number not in self._done:
                 self._changed.wait()
@@ -57,18 +68,18 @@ class _Work(Generic[_In, _Out]):
         return result
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Begin no further call."""
         with self._changed:
             self._next = len(self._items)
             self._changed.notify_all()
 
     def run(self) -> None:
-        """One thread's work: item after item, until none is left."""
+        """Work on one item after the other until none is left. Each thread runs this."""
         while (number := self._claim()) is not None:
             value, error = None, None
             try:
                 value = self._act(self._items[number])
-            except BaseException as raised:  # noqa: BLE001 - whoever takes the result gets it
+            except BaseException as raised:  # noqa: BLE001 - `take` raises it in the caller's thread
                 error = raised
             with self._changed:
                 self._done[number] = (value, error)

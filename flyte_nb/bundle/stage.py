@@ -1,7 +1,7 @@
-"""Stage packed tasks: members first, each once, side by side; then an index for every task.
+"""Stage packed tasks: store their members, each once and several at once, then an index for each task.
 
-An index appears only after all its members, and names them by their digests, so an interrupted
-staging leaves nothing that could be run, and the next one sends what is still missing.
+An index is written only after all its members, and names them by their digests. So an interrupted staging
+leaves nothing that could be run, and the next one sends only what is still missing.
 """
 
 import time
@@ -26,61 +26,69 @@ class Staged(NamedTuple):
 
     task_name: str
     index_uri: str
-    """Where its index lies; the name pins the index's digest."""
+    """The location of its index, with the index's digest in the file name."""
     sent_bytes: int
-    """Bytes that were not there yet; of a shared member, with the first task that needs it."""
+    """Bytes that were not stored before. A shared member counts for the first task that needs it."""
 
 
-class Progress(NamedTuple):
-    """How far a staging is."""
+class StagingProgress(NamedTuple):
+    """How much of a staging is done."""
 
     done_bytes: int
-    """Of members and indexes that are there now."""
+    """Bytes of the members and indexes that are stored now."""
     total_bytes: int
-    """Of all members; indexes (1 kB each) are known when the members are there."""
+    """Bytes of all members. Indexes (1 kB each) are added as they are stored, when their sizes are known."""
     sent_bytes: int
-    """Of those done, what was not there before."""
+    """The part of `done_bytes` that was not stored before."""
 
 
 class _Meter:
-    """Counts what is there, and tells it."""
+    """Counts the bytes that are stored, and reports each change."""
 
-    def __init__(self, total: int, tell: "Callable[[Progress], None] | None") -> None:
-        self._now = Progress(0, total, 0)
-        self._tell = tell
-        if tell is not None and total:
-            tell(self._now)
+    def __init__(self, total: int, report: "Callable[[StagingProgress], None] | None") -> None:
+        self._now = StagingProgress(done_bytes=0, total_bytes=total, sent_bytes=0)
+        self._report = report
+        if report is not None and total:
+            report(self._now)
 
     def count(self, size: int, sent: int) -> None:
         now = self._now
         done = now.done_bytes + size
-        self._now = Progress(done, max(now.total_bytes, done), now.sent_bytes + sent)
-        if self._tell is not None:
-            self._tell(self._now)
+        self._now = StagingProgress(
+            done_bytes=done,
+            total_bytes=max(now.total_bytes, done),
+            sent_bytes=now.sent_bytes + sent,
+        )
+        if self._report is not None:
+            self._report(self._now)
 
 
 def stage(
     packed: "Sequence[PackedTask]",
     area: StagingArea,
     *,
-    on_progress: "Callable[[Progress], None] | None" = None,
+    on_progress: "Callable[[StagingProgress], None] | None" = None,
     sleep: Sleep = time.sleep,
 ) -> "list[Staged]":
-    """Put everything that `packed` needs into `area`; in the order of `packed`.
+    """Store everything that the tasks need in `area`.
 
-    Interrupted (by `KeyboardInterrupt`, or by an error) it waits for no upload that is under way:
-    objects appear whole or not at all, and nothing names them yet.
+    When it is interrupted (by `KeyboardInterrupt` or an error), it does not wait for uploads that are under
+    way. That is safe, because objects appear whole or not at all, and no index names them yet.
 
     Args:
         packed: the tasks.
-        area: where members and indexes go.
-        on_progress: told at the beginning, and whenever one more object is there.
-        sleep: waits between attempts at a transient fault.
+        area: the staging area.
+        on_progress: called at the beginning and after each stored object.
+        sleep: waits before another try after a transient fault, in seconds.
+
+    Returns:
+        the staged tasks, in the order of `packed`.
 
     Raises:
-        StorageError: when a member cannot be stored, also after trying again.
+        StorageError: when an object cannot be stored, also after several tries.
     """
     contents = {task.name: Contents(task) for task in packed}
+    # Each object once, with the first task that needs it: by digest, whatever its name and kind are.
     distinct: dict[str, tuple[Member, str]] = {}
     for task in packed:
         for member in contents[task.name]:
@@ -101,12 +109,13 @@ def stage(
     for task, data, (uri, sent) in zip(packed, indexes, placed, strict=True):
         staged.append(Staged(task.name, uri, sent + own[task.name]))
         meter.count(len(data), sent)
+    # Only now is everything named by an index, so that a cleanup cannot remove it any more.
     retrying(area.settle)
     return staged
 
 
 def planned_index(task: PackedTask, root_uri: str) -> str:
-    """Where the index of `task` will lie when it is staged below `root_uri`."""
+    """Return the URI that the index of `task` gets when it is staged below `root_uri`."""
     contents = Contents(task)
     uris = {item.sha256: f"{root_uri}/{item.place}" for item in contents}
     name = index_of.index_name(index_of.dumps(contents.index(uris)))
@@ -116,7 +125,7 @@ def planned_index(task: PackedTask, root_uri: str) -> str:
 def _all(
     put: "Callable[[_T], tuple[str, int]]", items: "Sequence[_T]", area: StagingArea
 ) -> "Iterator[tuple[str, int]]":
-    """Side by side; one after the other on a local disk, where waiting is not what takes time."""
+    """Store the items, several at once, or one after the other on a local disk, where nothing waits."""
     if area.is_local:
         return map(put, items)
     return side_by_side(put, items, threads=_PARALLEL)

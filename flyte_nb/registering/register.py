@@ -15,7 +15,7 @@ from flyte_nb.api.errors import CompileFailed, RegistrationFailed, RemoteError
 from flyte_nb.api.identifiers import TASK, WORKFLOW, Identifier
 from flyte_nb.api.ports import Entity
 from flyte_nb.api.problems import Problem
-from flyte_nb.bundle.stage import Progress, planned_index, stage
+from flyte_nb.bundle.stage import StagingProgress, planned_index, stage
 from flyte_nb.client.admin_client import AdminClient
 from flyte_nb.drafting.draft import Draft, all_problems, with_index
 from flyte_nb.registering import registered
@@ -36,7 +36,7 @@ from flyte_nb.registering.views import (
 EntityListener = Callable[[RegisteredEntity], None]
 """Called with each entity as soon as its state is known."""
 
-UploadListener = Callable[[Progress], None]
+UploadListener = Callable[[StagingProgress], None]
 """Called with how far the uploads are: when they begin, and after each object."""
 
 Key = tuple[str, str]

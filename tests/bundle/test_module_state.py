@@ -119,7 +119,7 @@ def test_the_value_is_not_shown_and_the_cell_is(book):
     [warning] = pack(cells["f"], scope=Scope(), local_roots=[book]).warnings
     assert "hunter2" not in warning
     assert "line 2)" in warning
-    assert "it is what setts.py makes it" in warning
+    assert "it has the value from setts.py" in warning
 
 
 def test_state_does_not_change_the_version(book):

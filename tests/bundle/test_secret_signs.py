@@ -81,4 +81,4 @@ def test_a_module_that_holds_one_is_named(tmp_path, monkeypatch):
     packed = pack(cells["f"], scope=Scope(), local_roots=[tmp_path])
     del sys.modules["unit_leak"]
     [warning] = packed.warnings
-    assert warning.startswith("unit_leak/conf.ini seems to hold an AWS access key")
+    assert warning.startswith("unit_leak/conf.ini seems to contain an AWS access key")

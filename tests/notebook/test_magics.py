@@ -133,14 +133,14 @@ def test_a_failed_registration_fails_the_cell_and_keeps_the_panel(pipeline, monk
 
 
 def test_a_long_upload_shows_how_far_it_is(pipeline, monkeypatch):
-    from flyte_nb.bundle.stage import Progress
+    from flyte_nb.bundle.stage import StagingProgress
     from flyte_nb.notebook.commands import registering
 
     monkeypatch.setattr(registering, "_REDRAW_S", 0)
     shown = []
 
     def upload(*entities, on_progress=None, on_upload=None, dry_run=False):
-        on_upload(Progress(12_000_000, 130_000_000, 12_000_000))
+        on_upload(StagingProgress(12_000_000, 130_000_000, 12_000_000))
         shown.append(pipeline.shown())
         raise RemoteError("No such project.", code="NOT_FOUND")
 

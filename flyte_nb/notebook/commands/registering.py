@@ -8,7 +8,7 @@ from flyte_nb.api.errors import FlyteNbError, RegistrationFailed, UsageError
 from flyte_nb.api.identifiers import MAIN_MODULE
 from flyte_nb.api.ports import Entity
 from flyte_nb.api.problems import Problem
-from flyte_nb.bundle.stage import Progress
+from flyte_nb.bundle.stage import StagingProgress
 from flyte_nb.notebook import at_rest
 from flyte_nb.notebook.arguments import Arguments
 from flyte_nb.notebook.kernel.failures import Interrupted
@@ -111,7 +111,7 @@ class Panel:
         self._said = f"Registering {count} {noun} …"
         self._output.show(at_rest.note(self._said))
 
-    def uploading(self, now: Progress) -> None:
+    def uploading(self, now: StagingProgress) -> None:
         """How much of the bundles is where it belongs; nothing is said of what takes no time."""
         if not self._entities and self._is_due():
             self._output.show(at_rest.uploading(self._said, now.done_bytes, now.total_bytes))

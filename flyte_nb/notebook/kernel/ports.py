@@ -12,7 +12,7 @@ from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.ports import Entity
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import TaskTemplate, TypedInterface, WorkflowTemplate
-from flyte_nb.bundle.stage import Progress
+from flyte_nb.bundle.stage import StagingProgress
 from flyte_nb.drafting.draft import Draft
 from flyte_nb.drafting.reports import Report
 from flyte_nb.executions.views import ExecutionView
@@ -107,7 +107,7 @@ class SessionPort(Protocol):
         self,
         *entities: Entity,
         on_progress: "Callable[[RegisteredEntity], None] | None" = None,
-        on_upload: "Callable[[Progress], None] | None" = None,
+        on_upload: "Callable[[StagingProgress], None] | None" = None,
         dry_run: bool = False,
         restage: bool = False,
     ) -> Registration:
