@@ -62,7 +62,7 @@ def zipped(files: "Mapping[str, bytes]") -> Zipped:
         files: the files' bytes, by path.
 
     Raises:
-        BundleError: when there are more than 65,535 files or 4 GB.
+        BundleError: when there are more than 65,535 files, or more than 2 GB.
     """
     entries = zip_entries(files)
     whole = _zip(entries)

@@ -1,8 +1,8 @@
-"""The files of one local module or package on disk, and whether one of them was touched since.
+"""List the files of one local module or package on disk, and notice whether one changed since.
 
-A look at a tree that is known costs a list of names a folder and one `stat` a file, which is as much
-as it takes to be sure: the time of a folder tells of files that came and went, where the file system
-keeps it, and never of one that was edited in place.
+To see that nothing changed costs one listing for each folder and one `stat` for each file. Less would not
+do: a folder's own time changes when files are added or removed, on file systems that keep it, and never
+when a file is edited in place.
 """
 
 import os
@@ -12,14 +12,15 @@ from operator import attrgetter
 from typing import NamedTuple
 
 SETTLED_NS = 2_000_000_000
-"""A file written within this time may be written again without its time changing."""
+"""A file that is written twice within this time may have the same times after both: clocks of file systems
+are coarse, some tick every two seconds."""
 _LEFT_OUT = frozenset({"__pycache__", "node_modules"})
 _NOT_CODE = (".pyc", ".ipynb")
 
 Stamp = tuple[int, int, int, int]
-"""Size, inode, and the nanoseconds of the last change of content and of any change.
+"""Size, inode, and the times of the last change of content and of any change, in nanoseconds.
 
-An editor or a copy may give a file an older time of content; the time of any change is the system's.
+Programs can set the first time: a copy may keep an older file's. Only the system sets the second one.
 """
 _stamp = attrgetter("st_size", "st_ino", "st_mtime_ns", "st_ctime_ns")
 
@@ -28,7 +29,7 @@ class File(NamedTuple):
     """One file that travels with its package, unless it is too large or compiled."""
 
     name: str
-    """In the zip."""
+    """Its path inside of the zip."""
     path: str
     size: int
 
@@ -38,38 +39,39 @@ class _Folder(NamedTuple):
 
     path: str
     listed: "list[str] | None"
-    """Everything in it, in the order of the file system, which stays while nothing changes. `None` of
-    the folder that a module of one file lies in."""
+    """Everything in it, in the order of the file system, which stays the same while nothing changes. `None`
+    for the folder of a single-file module, whose other files do not matter."""
     names: "list[str]"
-    """Its files that matter, and links that were not followed."""
+    """Its files that matter, and the links that were not followed."""
     stamps: "list[Stamp]"
+    """The stamps of `names`."""
 
 
 class Tree(NamedTuple):
-    """Every file of a module, as they were when it was walked."""
+    """All files of a module, as they were when it was walked."""
 
     files: "tuple[File, ...]"
     folders: "tuple[_Folder, ...]"
     newest_ns: int
-    """When the last of the files was touched."""
+    """When the last file changed, in nanoseconds since 1970."""
 
     def is_settled(self, now_ns: int) -> bool:
-        """Whether no file was touched so lately that its stamp could stay when it is touched again."""
+        """Return whether the last change is so long ago that another one is sure to change a stamp."""
         return now_ns - self.newest_ns >= SETTLED_NS
 
-    def is_as_it_was(self) -> bool:
-        """Whether the disk has the same files with the same stamps."""
+    def is_unchanged(self) -> bool:
+        """Return whether the disk has the same files with the same stamps."""
         try:
-            return all(map(_is_as_it_was, self.folders))
-        except OSError:  # something went, or became unreadable: who walks again is told what
+            return all(map(_is_unchanged, self.folders))
+        except OSError:  # something is gone or unreadable; `walk` will raise an error that names it
             return False
 
 
 def walk(top: str, place: str) -> Tree:
-    """The files of the top-level module `top` at `place`, a file or a folder.
+    """Return the files of the top-level module `top` at `place`, a file or a folder.
 
     Raises:
-        OSError: when a folder cannot be listed, or a file is not there, as behind a broken link.
+        OSError: when a folder cannot be listed, or a file does not exist, e.g. behind a broken link.
     """
     if os.path.isfile(place):
         path, name = os.path.split(place)
@@ -95,22 +97,28 @@ def walk(top: str, place: str) -> Tree:
             stamp = _stamp(entry.stat())
             folder.names.append(name)
             folder.stamps.append(stamp)
-            if (
-                not entry.is_dir()
-            ):  # else a link that leads back: watched, for it may lead elsewhere
+            # A folder here is a link that leads back into the tree. It has a stamp, so that a change of
+            # where it leads is noticed, and it brings no files.
+            if not entry.is_dir():
                 files.append(File(prefix + name, entry.path, stamp[0]))
     return _tree(files, folders)
 
 
 def listed_tree(path: str, files: "Sequence[File]") -> Tree:
-    """Some files of the folder `path`, which count together with everything that it lists."""
+    """Return a tree of some files of the folder `path` that changes when anything in the folder does.
+
+    A new file in the folder may be one that a pattern in the source matches.
+
+    Raises:
+        OSError: when the folder cannot be listed or a file does not exist.
+    """
     stamps = [_stamp(os.stat(file.path)) for file in files]
     names = [os.path.relpath(file.path, path) for file in files]
     return _tree(list(files), [_Folder(path, os.listdir(path), names, stamps)])
 
 
 def joined(tree: Tree, others: "Sequence[Tree]") -> Tree:
-    """A tree with the files of all of them."""
+    """Return one tree with the files of all of them."""
     trees = (tree, *others)
     return Tree(
         tuple(file for each in trees for file in each.files),
@@ -125,7 +133,7 @@ def _tree(files: "list[File]", folders: "list[_Folder]") -> Tree:
 
 
 def _is_new(entry: "os.DirEntry[str]", real: "set[str]") -> bool:
-    """Whether a folder was not met yet: a link may lead to a folder that it lies in."""
+    """Return whether a folder was not walked yet. A link may lead to a folder that contains the link."""
     if not entry.is_symlink():
         return True
     target = os.path.realpath(entry.path)
@@ -135,8 +143,8 @@ def _is_new(entry: "os.DirEntry[str]", real: "set[str]") -> bool:
     return True
 
 
-def _is_as_it_was(folder: _Folder) -> bool:
-    # From the open folder, for a name is looked up faster than a path.
+def _is_unchanged(folder: _Folder) -> bool:
+    # Relative to the open folder, because the system looks up a name faster than a whole path.
     opened = os.open(folder.path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         if folder.listed is not None and os.listdir(opened) != folder.listed:

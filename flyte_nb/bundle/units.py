@@ -1,7 +1,7 @@
-"""One local module or package, zipped as it lies on disk; and what its files import.
+"""Read one local module or package: zip its files, and find what they import.
 
-What was read before is used again when no file came, went or has another stamp, and none was touched
-so lately that its stamp could not tell.
+The last result for a module is used again while no file was added, removed or changed. Files that changed a
+moment ago are always read again, because a further change might leave no trace (`trees.SETTLED_NS`).
 """
 
 import functools
@@ -26,43 +26,47 @@ _BINARY = (".so", ".pyd", ".dylib")
 
 
 class Unit(NamedTuple):
-    """One shipped module or package."""
+    """One local module or package as it travels."""
 
     name: str
+    """Its top-level name."""
     sha256: str
-    """Of the zip that all its files make."""
+    """Digest of the zip with all its files."""
     parts: "tuple[Zip, ...]"
-    """What travels: that zip, or of a large package the parts that make it."""
+    """The zips that travel: that one, or for a large package several that contain it together."""
     imports: "tuple[str, ...]"
     """Top-level names that its files import."""
     left_out: "tuple[str, ...]"
-    """Files of the package that are too large to travel."""
+    """Files and folders that are too large to travel."""
     binaries: "tuple[str, ...]" = ()
-    """Compiled parts of the package, which do not travel either."""
+    """Compiled files, which do not travel either."""
     secrets: "tuple[tuple[str, tuple[str, ...]], ...]" = ()
-    """Files that seem to hold secrets, with the kinds of those."""
+    """Files that seem to contain secrets, each with the kinds of secrets."""
     place: str = ""
-    """Where it lies."""
+    """Path of its file or folder."""
     unpickles: bool = False
-    """Whether its files read pickles, which may need modules that they do not name."""
+    """Whether its files read pickles, which may need modules that the files do not name."""
 
     @property
     def size_bytes(self) -> int:
-        """Bytes that travel."""
+        """Return how many bytes travel."""
         return sum(len(part.data) for part in self.parts)
 
 
 def read_unit(top: str, place: Path, *, clock: "Callable[[], int]" = time.time_ns) -> Unit:
-    """The unit of the top-level module `top` at `place`, a file or a folder, as it is on disk now.
+    """Return the unit of the top-level module `top` as it is on disk now.
 
-    `clock` tells nanoseconds since the epoch.
+    Args:
+        top: the module's name.
+        place: the module's file or folder.
+        clock: returns the present, in nanoseconds since 1970.
 
     Raises:
-        BundleError: when a file cannot be read.
+        BundleError: when a file cannot be read, or there are too many files.
     """
     kept = _kept(top, place)
     last = kept.read
-    if last is not None and last[0].is_as_it_was():
+    if last is not None and last[0].is_unchanged():
         return last[1]
     try:
         tree = walk(top, str(place))
@@ -71,14 +75,15 @@ def read_unit(top: str, place: Path, *, clock: "Callable[[], int]" = time.time_n
     except OSError as error:
         raise BundleError(
             f"The local module {top!r} cannot be read: {error}.",
-            hint="It would travel with the task; check the file and its permissions.",
+            hint="It would travel with the task. Check the file and its permissions.",
         ) from error
+    # A tree that is not settled cannot tell later whether it changed, so its unit is not kept.
     kept.read = (tree, unit) if is_settled else None
     return unit
 
 
 class _Kept:
-    """What was last read at a place, while it can tell whether that changed."""
+    """The last unit that was read at a place, with the tree that tells whether it changed."""
 
     read: "tuple[Tree, Unit] | None" = None
 
@@ -89,8 +94,8 @@ def _kept(top: str, place: Path) -> _Kept:
 
 
 def _read(top: str, place: Path, tree: Tree) -> "tuple[Unit, Tree]":
-    """The unit, and its tree with the files beside it that it names."""
-    reading = _Reading()
+    """Return the unit, and its tree joined with the files beside the module that its source names."""
+    reading = _FileReader()
     beside = Beside(str(place.parent))
     for name, path, size in tree.files:
         source = reading.take(name, path, size)
@@ -105,21 +110,23 @@ def _read(top: str, place: Path, tree: Tree) -> "tuple[Unit, Tree]":
         tree = joined(tree, [listed_tree(str(place.parent), more), *beside.trees])
     members = reading.members
     members.update(_namespaces(members))
+    whole = zipped(members)
     unit = Unit(
-        top,
-        *zipped(members),
-        tuple(sorted(reading.imports - {top})),
-        tuple(sorted([*reading.left_out, *beside.left_out])),
-        tuple(sorted(reading.binaries)),
-        tuple(sorted(reading.secrets)),
-        str(place),
+        name=top,
+        sha256=whole.sha256,
+        parts=whole.parts,
+        imports=tuple(sorted(reading.imports - {top})),
+        left_out=tuple(sorted([*reading.left_out, *beside.left_out])),
+        binaries=tuple(sorted(reading.binaries)),
+        secrets=tuple(sorted(reading.secrets)),
+        place=str(place),
         unpickles=reading.unpickles,
     )
     return unit, tree
 
 
-class _Reading:
-    """Files as they are read, and what they say."""
+class _FileReader:
+    """Reads the files of a module, and collects what is found in them."""
 
     def __init__(self) -> None:
         self.members: dict[str, bytes] = {}
@@ -130,7 +137,7 @@ class _Reading:
         self.unpickles = False
 
     def take(self, name: str, path: str, size: int) -> "bytes | None":
-        """Read one file that travels; its source when it is Python."""
+        """Read one file unless it stays behind. Return its source when it is a Python file."""
         if name.endswith(_BINARY):
             self.binaries.append(name)
             return None
@@ -154,7 +161,10 @@ class _Reading:
 
 
 def _namespaces(members: "dict[str, bytes]") -> "dict[str, bytes]":
-    """Entries for folders without `__init__.py`: zipimport finds no namespace package without."""
+    """Return entries for folders without `__init__.py`.
+
+    zipimport finds a namespace package only when the zip lists its folder.
+    """
     folders = {name[: at + 1] for name in members for at in _slashes(name)}
     return {folder: b"" for folder in folders if f"{folder}__init__.py" not in members}
 

@@ -1,9 +1,13 @@
-"""Why a task cannot be packed: the variable, the path inside it, the cell and the line."""
+"""Explain why a task cannot be packed: find the variable, the path inside it, the cell and the line.
+
+Pickle's own error names a type and no place. So after a failure the task's variables are pickled one by
+one, then the members of the variable that fails, and so on down to the value that cannot be pickled.
+"""
 
 import functools
 from collections.abc import Callable, Iterator
 from types import FunctionType, MethodType
-from typing import Any
+from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import BundleError
 from flyte_nb.api.identifiers import MAIN_MODULE
@@ -13,12 +17,12 @@ from flyte_nb.bundle.advice import advice, is_of_the_kernel
 from flyte_nb.bundle.source_names import spoken_place
 from flyte_nb.sdk.callee import Callee
 
-_DEEPEST = 6  # levels into a value; deeper paths help nobody
+_DEEPEST = 6  # levels inside of a value that are searched; nobody reads a longer path
 _WIDEST = 1000  # members of one container that are tried
 
 
 class Unpicklable(BundleError):
-    """A task holds on to something that cannot travel."""
+    """A task refers to something that cannot be pickled."""
 
     def __init__(
         self, message: str, *, variable: str, path: str, location: Location, hint: str
@@ -27,31 +31,36 @@ class Unpicklable(BundleError):
         self.variable = variable
         """The global, captured or default variable."""
         self.path = path
-        """Where in it, e.g. `model.session.lock`."""
+        """The place inside of the variable, e.g. `model.session.lock`."""
         self.location = location
         """Where the function uses it."""
 
 
-class _Found:
-    def __init__(
-        self, kind: str, name: str, path: str, value: Any, root: Any, user: FunctionType
-    ) -> None:
-        self.kind, self.name, self.path, self.user = kind, name, path, user
-        self.value = value
-        """What cannot be pickled."""
-        self.root = root
-        """The variable's value, in which it lies."""
+class _Culprit(NamedTuple):
+    """A value that cannot be pickled, and how a function reaches it."""
+
+    kind: str
+    """The variable's kind, as `Dependency.kind`."""
+    name: str
+    """The variable's name."""
+    path: str
+    value: object
+    """The value that cannot be pickled."""
+    root: object
+    """The variable's value, which contains it."""
+    user: FunctionType
+    """The function that uses the variable."""
 
 
 def explain(
     task: Callee, error: Exception, tries: "Callable[[Any], Exception | None]"
 ) -> Unpicklable:
-    """Find what made `error`.
+    """Return an error that names what made pickling the task fail.
 
     Args:
-        task: the task that was packed.
-        error: what pickling it raised.
-        tries: pickles a value alone; the exception, or `None`.
+        task: the task.
+        error: the exception that pickling it raised.
+        tries: pickles a value alone, and returns the exception that this raised, or `None`.
     """
     function = _plain(task.function)
     found = _search(function, tries, set()) if function is not None else None
@@ -86,7 +95,7 @@ _KINDS = {"global": "global", "captured": "captured variable", "default": "defau
 
 def _search(
     function: FunctionType, tries: "Callable[[Any], Exception | None]", seen: "set[int]"
-) -> "_Found | None":
+) -> "_Culprit | None":
     if id(function) in seen:
         return None
     seen.add(id(function))
@@ -98,13 +107,16 @@ def _search(
                 return found
         elif tries(value) is not None:
             path, culprit = _descend(name, value, tries, 0)
-            return _Found(kind, name, path, culprit, value, function)
+            return _Culprit(
+                kind=kind, name=name, path=path, value=culprit, root=value, user=function
+            )
     return None
 
 
 def _descend(
     path: str, value: Any, tries: "Callable[[Any], Exception | None]", depth: int
 ) -> "tuple[str, Any]":
+    """Follow members that cannot be pickled; return the path of the innermost one, and its value."""
     if depth < _DEEPEST and not is_of_the_kernel(value):
         for step, member in _members(value):
             if tries(member) is not None:
@@ -135,7 +147,7 @@ def _members(value: Any) -> "Iterator[tuple[str, Any]]":
 
 
 def _attributes(value: Any) -> "Iterator[tuple[str, Any]]":
-    """What an object or a class holds; of an object then also what its class holds."""
+    """Yield the attributes of an object or a class, and after those of a notebook's object, its class."""
     own = getattr(value, "__dict__", {})
     slots = [name for kind in type(value).__mro__ for name in _slots(kind) if hasattr(value, name)]
     named = [*list(own.items())[:_WIDEST], *((name, getattr(value, name)) for name in slots)]
@@ -147,8 +159,8 @@ def _attributes(value: Any) -> "Iterator[tuple[str, Any]]":
 
 
 def _slots(kind: type) -> "tuple[str, ...]":
-    said = vars(kind).get("__slots__", ())
-    names = (said,) if isinstance(said, str) else tuple(said)
+    slots = vars(kind).get("__slots__", ())
+    names = (slots,) if isinstance(slots, str) else tuple(slots)
     return tuple(name for name in names if name not in ("__dict__", "__weakref__"))
 
 

@@ -127,7 +127,7 @@ class Session:
         Args:
             *entities: Tasks, workflows, launch plans.
             on_progress: Called with each entity (`RegisteredEntity`) when its fate is known.
-            on_upload: Called with how far the uploads are (`StagingProgress`), whenever one more object is there.
+            on_upload: Called with a `StagingProgress` whenever one more object is stored.
             dry_run: Only say what would be done.
             restage: Look also at the staged code of what is registered already, and stage again what is
                 missing or damaged.
