@@ -1,4 +1,4 @@
-"""The local file system as a store: atomic writes, errors that say what to do."""
+"""Use the local file system as a store, with atomic writes and errors that say what to do."""
 
 import errno
 import os
@@ -9,11 +9,11 @@ from flyte_nb.api.ports import Stat
 
 _CHUNK = 1 << 20
 _ROOM_BYTES = 1 << 16
-"""With less than this an attempt can leave neither results nor an error."""
+"""With less free space an attempt can write neither results nor an error."""
 _TRANSIENT = frozenset(
     {
         *(errno.EINTR, errno.EAGAIN, errno.EBUSY, errno.EIO, errno.ESTALE, errno.ETIMEDOUT),
-        # Of stores beyond a network, and of folders that are mounted from one.
+        # Folders that are mounted over a network have these too, and `explain` also serves remote stores.
         *(errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE),
         *(errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ENETUNREACH, errno.ENETDOWN),
     }
@@ -22,13 +22,19 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class FileStore:
-    """`file:///…` and plain absolute paths.
+    """A `BlobStore` for `file:///…` and plain absolute paths.
 
-    A write goes to a file beside its target and is renamed over it, so a reader sees all or nothing.
+    A write goes to a temporary file beside its target, which is then renamed. So a reader sees the old
+    object or the new one, and never a part. The file is not synced to the disk: a staged object that a
+    power failure damaged is found and written again when it is staged the next time.
     """
 
     def read(self, uri: str) -> bytes:
-        """The whole object."""
+        """Return the whole object.
+
+        Raises:
+            StorageError: when there is no such file or it cannot be read.
+        """
         try:
             with open(local_path(uri), "rb", buffering=0) as file:
                 return file.readall()
@@ -36,7 +42,11 @@ class FileStore:
             raise explain(error, "read", uri) from error
 
     def write(self, uri: str, data: "bytes | memoryview") -> None:
-        """Store `data` at `uri`, replacing what is there."""
+        """Store `data` at `uri` and replace an existing object.
+
+        Raises:
+            StorageError: when the file cannot be written.
+        """
         path = local_path(uri)
         try:
             _write_beside(path, data)
@@ -53,7 +63,11 @@ class FileStore:
             raise explain(error, "write", uri) from error
 
     def read_part(self, uri: str, offset: int, length: int) -> bytes:
-        """At most `length` bytes from `offset` on; fewer, or none, where the object ends."""
+        """Return at most `length` bytes from `offset` on; fewer, or none, where the object ends.
+
+        Raises:
+            StorageError: when there is no such file or it cannot be read.
+        """
         try:
             with open(local_path(uri), "rb", buffering=0) as file:
                 if offset:
@@ -63,12 +77,20 @@ class FileStore:
             raise explain(error, "read", uri) from error
 
     def size(self, uri: str) -> "int | None":
-        """The object's size in bytes, or `None` when there is none."""
+        """Return the object's size in bytes, or `None` when there is no such object.
+
+        Raises:
+            StorageError: when the file cannot be looked at.
+        """
         found = self.stat(uri)
         return None if found is None else found.size
 
     def stat(self, uri: str) -> "Stat | None":
-        """Size, and a stamp of file, time and size; `None` when there is no such file."""
+        """Return the size, the time, and a stamp of both and the inode, or `None` when there is no such file.
+
+        Raises:
+            StorageError: when the file cannot be looked at.
+        """
         try:
             found = os.stat(local_path(uri))
         except (FileNotFoundError, NotADirectoryError):
@@ -81,31 +103,43 @@ class FileStore:
         return Stat(found.st_size, stamp=stamp, modified_s=found.st_mtime)
 
     def get(self, uri: str, path: str) -> None:
-        """Copy the object or folder at `uri` to the local `path`."""
+        """Copy the object or folder at `uri` to the local `path`.
+
+        Raises:
+            StorageError: when there is nothing at `uri`, or it cannot be copied.
+        """
         try:
             _copy(local_path(uri), path)
         except OSError as error:
             raise explain(error, "copy", uri) from error
 
     def put(self, path: str, uri: str) -> None:
-        """Copy the local file or folder to `uri`."""
+        """Copy the local file or folder to `uri`.
+
+        Raises:
+            StorageError: when the file cannot be read or its copy cannot be written.
+        """
         try:
             _copy(path, local_path(uri))
         except OSError as error:
             raise explain(error, "store", uri) from error
 
     def list(self, uri: str) -> "list[str]":
-        """URIs of the objects below `uri`, sorted."""
+        """Return the URIs of the objects below `uri`, sorted."""
         prefix = "file://" if uri.startswith("file://") else ""
         found: list[str] = []
         for folder, _, names in os.walk(local_path(uri)):
             found.extend(
-                f"{prefix}{os.path.join(folder, name)}" for name in names if _is_ours(name)
+                f"{prefix}{os.path.join(folder, name)}" for name in names if _is_object(name)
             )
         return sorted(found)
 
     def delete(self, uri: str) -> None:
-        """Remove the object; nothing happens when there is none."""
+        """Remove the object. Nothing happens when there is no such object.
+
+        Raises:
+            StorageError: when the file cannot be removed.
+        """
         try:
             os.unlink(local_path(uri))
         except (FileNotFoundError, NotADirectoryError):
@@ -114,16 +148,16 @@ class FileStore:
             raise explain(error, "delete", uri) from error
 
     def touch(self, uri: str) -> bool:
-        """Make the object's time the present; whether that could be done."""
+        """Set the object's time to the present; return whether that could be done."""
         try:
             os.utime(local_path(uri))
-        except OSError:  # gone, or somebody else's
+        except OSError:  # the file is gone, or another user owns it
             return False
         return True
 
 
 def local_path(uri: str) -> str:
-    """The path that a `file://` URI names (plain paths stay as they are).
+    """Return the path that a `file://` URI names. A plain path is returned as it is.
 
     Raises:
         StorageError: when the URI names another machine or no absolute path.
@@ -135,13 +169,13 @@ def local_path(uri: str) -> str:
         path = path[len("localhost") :]
     if not path.startswith("/"):
         raise StorageError(
-            f"{uri!r} names no local file.", uri=uri, hint="Write file:///absolute/path."
+            f"{uri!r} names no local file.", uri=uri, hint="Write it as file:///absolute/path."
         )
     return path
 
 
 def is_full(uri: str) -> bool:
-    """Whether the local disk that `uri` lies on has no room; `False` for any other store."""
+    """Return whether `uri` is on a local disk that is full; `False` for any other store."""
     if not uri.startswith(("file://", "/")):
         return False
     folder = local_path(uri)
@@ -164,15 +198,21 @@ def sync_folder(folder: str) -> None:
 
 
 def explain(error: OSError, verb: str, uri: str) -> StorageError:
-    """The operating system's error as ours."""
+    """Return the operating system's error as a `StorageError` that says what to do.
+
+    Args:
+        error: the error.
+        verb: what was tried: `read`, `write`, ….
+        uri: the object or path.
+    """
     reason = error.strerror or str(error)
     number = error.errno
     if number in _FULL:
-        hint = "The disk (or quota) is full. Make room there, and try again."
+        hint = "The disk or the quota is full. Make room there, and try again."
     elif number in (errno.EACCES, errno.EPERM, errno.EROFS):
         hint = "This user may not do that there. Change the permissions, or choose another place."
     elif number in (errno.ENOENT, errno.ENOTDIR):
-        hint = "Nothing lies there. Was it deleted, or written by another machine?"
+        hint = "There is no such file. Was it deleted, or written on another machine?"
     elif number in (errno.EMFILE, errno.ENFILE):
         hint = "Too many files are open. Raise the limit (ulimit -n)."
     else:
@@ -188,6 +228,7 @@ def explain(error: OSError, verb: str, uri: str) -> StorageError:
 
 def _write_beside(path: str, data: "bytes | memoryview", *, durable: bool = False) -> None:
     beside = _beside(path)
+    # The folder exists nearly always, so it is made only after the first try has failed.
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     except FileNotFoundError:
@@ -203,7 +244,7 @@ def _write_beside(path: str, data: "bytes | memoryview", *, durable: bool = Fals
         finally:
             os.close(descriptor)
         os.replace(beside, path)
-    except BaseException:  # an interrupt too leaves nothing half-written
+    except BaseException:  # also after an interrupt no half-written file stays behind
         _forget(beside)
         raise
 
@@ -230,11 +271,13 @@ def _copy(source: str, target: str) -> None:
 
 
 def _beside(path: str) -> str:
+    """Return a new path in the same folder: a rename is atomic only inside of one file system."""
     folder, name = os.path.split(path)
     return os.path.join(folder, f".{name[:100]}.{os.getpid()}.{os.urandom(4).hex()}.part")
 
 
-def _is_ours(name: str) -> bool:
+def _is_object(name: str) -> bool:
+    """Return whether a file is an object, and not a temporary file of an unfinished write."""
     return not (name.startswith(".") and name.endswith(".part"))
 
 

@@ -1,4 +1,4 @@
-"""A store in this process's memory: `memory://…`. For tests, and for runs that leave nothing."""
+"""Keep objects in this process's memory (`memory://…`), for tests and for runs that leave nothing behind."""
 
 import os
 import threading
@@ -7,10 +7,15 @@ from collections.abc import Callable
 
 from flyte_nb.api.errors import StorageError
 from flyte_nb.api.ports import Stat
+from flyte_nb.storage.file import explain
 
 
 class MemoryStore:
-    """Objects in a dict; each instance has its own. `clock` tells when they are written."""
+    """A `BlobStore` that keeps its objects in a dict. Each store has objects of its own.
+
+    Args:
+        clock: returns the present, in seconds since 1970, for the objects' times.
+    """
 
     def __init__(self, clock: "Callable[[], float]" = time.time) -> None:
         self._clock = clock
@@ -19,7 +24,11 @@ class MemoryStore:
         self._lock = threading.Lock()
 
     def read(self, uri: str) -> bytes:
-        """The whole object."""
+        """Return the whole object.
+
+        Raises:
+            StorageError: when there is no such object.
+        """
         with self._lock:
             found = self._objects.get(uri)
         if found is None:
@@ -27,29 +36,37 @@ class MemoryStore:
         return found
 
     def write(self, uri: str, data: "bytes | memoryview") -> None:
-        """Store `data` at `uri`, replacing what is there."""
+        """Store `data` at `uri` and replace an existing object."""
         with self._lock:
             self._objects[uri] = bytes(data)
             self._written[uri] = self._clock()
 
     def read_part(self, uri: str, offset: int, length: int) -> bytes:
-        """At most `length` bytes from `offset` on; fewer, or none, where the object ends."""
+        """Return at most `length` bytes from `offset` on; fewer, or none, where the object ends.
+
+        Raises:
+            StorageError: when there is no such object.
+        """
         return self.read(uri)[offset : offset + length]
 
     def size(self, uri: str) -> "int | None":
-        """The object's size in bytes, or `None` when there is none."""
+        """Return the object's size in bytes, or `None` when there is no such object."""
         found = self.stat(uri)
         return None if found is None else found.size
 
     def stat(self, uri: str) -> "Stat | None":
-        """What is known of the object without reading it, or `None` when there is none."""
+        """Return the object's size and time, or `None` when there is no such object."""
         with self._lock:
             found = self._objects.get(uri)
             written = self._written.get(uri)
         return None if found is None else Stat(len(found), modified_s=written)
 
     def get(self, uri: str, path: str) -> None:
-        """Copy the object or folder at `uri` to the local `path`."""
+        """Copy the object or folder at `uri` to the local `path`.
+
+        Raises:
+            StorageError: when there is nothing at `uri`.
+        """
         below = self.list(uri)
         if self.size(uri) is not None:
             _write(path, self.read(uri))
@@ -60,7 +77,11 @@ class MemoryStore:
             raise _missing(uri)
 
     def put(self, path: str, uri: str) -> None:
-        """Copy the local file or folder to `uri`."""
+        """Copy the local file or folder to `uri`.
+
+        Raises:
+            StorageError: when a file cannot be read.
+        """
         if not os.path.isdir(path):
             self.write(uri, _read(path, uri))
             return
@@ -70,18 +91,18 @@ class MemoryStore:
                 self.write(f"{uri.rstrip('/')}/{os.path.relpath(full, path)}", _read(full, uri))
 
     def list(self, uri: str) -> "list[str]":
-        """URIs of the objects below `uri`, sorted."""
+        """Return the URIs of the objects below `uri`, sorted."""
         prefix = uri.rstrip("/") + "/"
         with self._lock:
             return sorted(name for name in self._objects if name.startswith(prefix))
 
     def delete(self, uri: str) -> None:
-        """Remove the object; nothing happens when there is none."""
+        """Remove the object. Nothing happens when there is no such object."""
         with self._lock:
             self._objects.pop(uri, None)
 
     def touch(self, uri: str) -> bool:
-        """Make the object's time the present; whether there is such an object."""
+        """Set the object's time to the present; return whether there is such an object."""
         with self._lock:
             if uri in self._objects:
                 self._written[uri] = self._clock()
@@ -89,12 +110,15 @@ class MemoryStore:
 
 
 def _missing(uri: str) -> StorageError:
-    return StorageError(f"Cannot read {uri}: there is no such object.", uri=uri, missing=True)
+    return StorageError(
+        f"Cannot read {uri}: there is no such object.",
+        uri=uri,
+        missing=True,
+        hint="What memory:// holds ends with its process and cannot be read from another one.",
+    )
 
 
 def _read(path: str, uri: str) -> bytes:
-    from flyte_nb.storage.file import explain
-
     try:
         with open(path, "rb") as file:
             return file.read()

@@ -1,4 +1,4 @@
-"""Bytes in the messages of a plugin's pipe: as they are when they are few, else by file."""
+"""Send bytes over a plugin's pipe: inside of the message when they are few, through a file otherwise."""
 
 import base64
 import os
@@ -7,11 +7,15 @@ from typing import Any
 from flyte_nb.storage.file import explain
 
 INLINE_BYTES = 64 << 10
-"""Larger bodies lie in a file of the folder that both sides know."""
+"""Larger bodies are written to a file in the folder that both processes know."""
 
 
 def pack_body(body: "bytes | memoryview", folder: str, name: str) -> "dict[str, Any]":
-    """A message's fields for `body`; a file of that `name` is made in `folder` if it is large."""
+    """Return a message's fields for `body`. A large body is written to the file `name` in `folder`.
+
+    Raises:
+        OSError: when the file cannot be written.
+    """
     if len(body) <= INLINE_BYTES:
         return {"body": base64.b64encode(body).decode("ascii")}
     with open(os.path.join(folder, name), "xb", buffering=0) as file:
@@ -22,9 +26,14 @@ def pack_body(body: "bytes | memoryview", folder: str, name: str) -> "dict[str, 
 
 
 def take_body(message: "dict[str, Any]", folder: str) -> bytes:
-    """The body in the fields of `pack_body`; its file is removed."""
+    """Return the body from the fields that `pack_body` made, and remove its file.
+
+    Raises:
+        StorageError: when the file cannot be read.
+    """
     if message["body"] is not None:
         return base64.b64decode(message["body"])
+    # Only the last part of the name is used: the message comes from another process.
     path = os.path.join(folder, os.path.basename(message["body_file"]))
     try:
         with open(path, "rb", buffering=0) as file:

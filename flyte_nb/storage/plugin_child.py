@@ -1,7 +1,8 @@
-"""The process of a storage plugin, run as a script by `plugin_process`.
+"""Serve a storage plugin in a process of its own. `plugin_process` runs this file as a script.
 
-On its path are the plugin's folder and the standard library; of flyte_nb it has the host's own copy. It
-ends when the host closes the pipe. What the plugin prints goes to the log, not to the pipe.
+The process can import the plugin's folder, the standard library and the host's own copy of flyte_nb, and
+nothing else that the host has installed. It ends when the host closes the pipe. What the plugin prints goes
+to standard error.
 """
 
 import importlib.util
@@ -17,10 +18,12 @@ _MOST_CHARACTERS = 10_000
 
 
 def prepare(plugin_folder: str) -> None:
-    """Put the plugin's packages first, and flyte_nb, without what lies beside it, behind them."""
-    os.dup2(2, 1)
+    """Make the plugin's packages importable, and flyte_nb without the packages that are beside it."""
+    os.dup2(2, 1)  # what the plugin prints must not get into the host's standard output
     sys.path.insert(0, plugin_folder)
     site.addsitedir(plugin_folder)  # some libraries come with .pth files
+    # flyte_nb is usually in site-packages. Its parent folder on the path would bring all of the host's
+    # packages, which may conflict with the plugin's. So the package is loaded by its file.
     home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     spec = importlib.util.spec_from_file_location(
         "flyte_nb", os.path.join(home, "__init__.py"), submodule_search_locations=[home]
@@ -33,7 +36,7 @@ def prepare(plugin_folder: str) -> None:
 
 
 class Server:
-    """Answers calls side by side, each store made when its scheme is first asked for."""
+    """Answers calls, many at once. A scheme's store is made when it is first asked for."""
 
     def __init__(self, pipe: Any, plugin: Any, folder: str) -> None:
         self._pipe = pipe
@@ -45,7 +48,8 @@ class Server:
         self._free = threading.Semaphore(_THREADS)
 
     def run(self) -> None:
-        """Serve until the host is gone."""
+        """Answer calls until the host closes the pipe."""
+        # Imports of flyte_nb are inside of functions in this file: `prepare` makes them possible.
         from flyte_nb.pipe.pipe import PipeClosed
 
         while True:
@@ -57,10 +61,10 @@ class Server:
             threading.Thread(target=self._serve, args=(call,), daemon=True).start()
 
     def _serve(self, call: "dict[str, Any]") -> None:
-        """Answer, whatever happens: somebody waits."""
+        """Answer one call, whatever happens, because the host waits for the answer."""
         try:
             self._send(call, {"kind": "done", **self._answer(call)})
-        except BaseException as error:  # noqa: BLE001 - also what would end the thread, as sys.exit
+        except BaseException as error:  # noqa: BLE001 - a plugin may even call sys.exit
             self._send(call, {"kind": "failed", **self._failure(call, error)})
         finally:
             self._free.release()
@@ -77,7 +81,9 @@ class Server:
             return {"value": store.put(*call["values"], uri)}
         if method == "write":
             return {"value": store.write(uri, take_body(call, self._folder))}
-        if method == "touch" and not hasattr(store, method):  # a plugin may be older than it
+        if method == "touch" and not hasattr(
+            store, method
+        ):  # a plugin may be older than this method
             return {"value": False}
         value = getattr(store, method)(uri, *call["values"])
         if method in ("read", "read_part"):
@@ -103,11 +109,11 @@ class Server:
             error = explain(error, call["method"], uri)
         if not isinstance(error, StorageError):
             traceback.print_exception(error)
-            said = f"{type(error).__name__}: {_text(error)}"
+            reason = f"{type(error).__name__}: {_text(error)}"
             if isinstance(error, TooLarge):
-                said = "its answer is larger than the pipe to this process carries"
+                reason = "its answer is larger than a message on the pipe may be"
             error = StorageError(
-                f"The storage plugin {self._plugin.name!r} failed to {call['method']} {uri}: {said}.",
+                f"The storage plugin {self._plugin.name!r} failed to {call['method']} {uri}: {reason}.",
                 uri=uri,
                 hint=self._plugin.whereabouts,
             )
@@ -127,7 +133,14 @@ def _text(error: BaseException) -> str:
 
 
 def main(plugin_folder: str, folder: str, read_fd: int, write_fd: int) -> None:
-    """Serve the plugin in `plugin_folder`."""
+    """Serve the plugin in `plugin_folder` until the host closes the pipe.
+
+    Args:
+        plugin_folder: the folder with the plugin's packages.
+        folder: the folder for large bodies.
+        read_fd: the file descriptor for calls.
+        write_fd: the file descriptor for answers.
+    """
     prepare(plugin_folder)
     from flyte_nb.pipe.pipe import Pipe
     from flyte_nb.storage.plugins import plugins
@@ -141,4 +154,4 @@ def main(plugin_folder: str, folder: str, read_fd: int, write_fd: int) -> None:
 
 if __name__ == "__main__":
     main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
-    os._exit(0)  # what the plugin's own threads still do is for nobody
+    os._exit(0)  # without waiting for threads of the plugin, whose work nobody reads any more

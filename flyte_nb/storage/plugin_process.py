@@ -1,7 +1,11 @@
-"""The host's side of a storage plugin: a `BlobStore` whose work is done by a process of its own.
+"""Call a storage plugin from the host: a `BlobStore` that passes each call on to the plugin's own process.
 
-The process starts when it is first needed, does many calls at once, is started again when it has
-ended, and ends with the host. What crosses the pipe is plain data; larger bodies cross by file.
+The process starts with the first call, answers many calls at once, is started again after it has ended, and
+ends with the host. Messages on the pipe are plain data; larger bodies go through files.
+
+Each process has two threads here. `_receive` reads answers from the pipe. `_watch` waits for the process to
+end, because a program that the plugin started may hold the pipe open. A caller waits on a condition until
+its answer has arrived or the process has ended.
 """
 
 import os
@@ -23,12 +27,19 @@ from flyte_nb.storage.plugins import Plugin
 from flyte_nb.storage.work_folders import WorkFolder, sweep
 
 _STALLED_S = 600.0
-"""For a call that moves an object or a folder; the others are given up after a tenth of it."""
+"""How long a call that moves an object or a folder may take. A quick call gets a tenth of it."""
 _QUICK = frozenset({"size", "stat", "delete", "read_part"})
 
 
 class PluginStore:
-    """A `BlobStore` for every scheme that `plugin` serves."""
+    """A `BlobStore` for every scheme that a plugin serves.
+
+    Every method raises `StorageError` when the plugin fails, ends or does not answer in time.
+
+    Args:
+        plugin: the plugin.
+        stalled_s: seconds after which a call that moves an object is given up.
+    """
 
     def __init__(self, plugin: Plugin, *, stalled_s: float = _STALLED_S) -> None:
         self._plugin = plugin
@@ -38,24 +49,24 @@ class PluginStore:
         self._finalizer = weakref.finalize(self, _end, self._running)
 
     def read(self, uri: str) -> bytes:
-        """The whole object."""
+        """Return the whole object."""
         return bytes(self._call("read", uri))
 
     def write(self, uri: str, data: "bytes | memoryview") -> None:
-        """Store `data` at `uri`, replacing what is there."""
+        """Store `data` at `uri` and replace an existing object."""
         self._call("write", uri, body=data)
 
     def read_part(self, uri: str, offset: int, length: int) -> bytes:
-        """At most `length` bytes from `offset` on; fewer, or none, where the object ends."""
+        """Return at most `length` bytes from `offset` on; fewer, or none, where the object ends."""
         return bytes(self._call("read_part", uri, offset, length))
 
     def size(self, uri: str) -> "int | None":
-        """The object's size in bytes, or `None` when there is none."""
+        """Return the object's size in bytes, or `None` when there is no such object."""
         size: int | None = self._call("size", uri)
         return size
 
     def stat(self, uri: str) -> "Stat | None":
-        """What is known of the object without reading it, or `None` when there is none."""
+        """Return what the plugin knows of the object without reading it, or `None` when there is none."""
         found = self._call("stat", uri)
         return None if found is None else Stat(*found)
 
@@ -68,19 +79,19 @@ class PluginStore:
         self._call("put", uri, os.path.abspath(path))
 
     def list(self, uri: str) -> "list[str]":
-        """URIs of the objects below `uri`, sorted."""
+        """Return the URIs of the objects below `uri`, sorted."""
         return list(self._call("list", uri))
 
     def delete(self, uri: str) -> None:
-        """Remove the object; nothing happens when there is none."""
+        """Remove the object. Nothing happens when there is no such object."""
         self._call("delete", uri)
 
     def touch(self, uri: str) -> bool:
-        """Make the object's `modified_s` the present, where the plugin can; whether it is."""
+        """Set the object's time to the present; return whether the plugin could do that."""
         return bool(self._call("touch", uri))
 
     def close(self) -> None:
-        """End the process."""
+        """End the plugin's process. The next call starts another one."""
         self._finalizer()
 
     def _call(
@@ -88,14 +99,14 @@ class PluginStore:
     ) -> Any:
         stalled_s = self._stalled_s / 10 if method in _QUICK else self._stalled_s
         what = ""
-        for _ in range(2):  # whatever a store does can be done again
+        for _ in range(2):  # every method of a store may be repeated without harm
             process = self._process()
             try:
                 return process.call(method, uri, values, body, stalled_s)
             except _Stalled:
                 self._forget(process)
                 what = f"did not answer for {stalled_s:g} s when it was asked to {method} {uri}"
-                break  # waiting as long again is for the caller to decide
+                break  # the error is transient, so the caller decides whether to wait as long again
             except _Ended as error:
                 self._forget(process)
                 what = f"ended while it was asked to {method} {uri}: {error}"
@@ -115,21 +126,25 @@ class PluginStore:
     def _forget(self, process: "_Process") -> None:
         with self._lock:
             if self._running != [process]:
-                return  # another call has ended it
+                return  # another call has done this already
             self._running.clear()
         process.end()
 
 
 class _Ended(Exception):
-    """The plugin's process is gone; the text says how."""
+    """The plugin's process has ended; the text says how."""
 
 
 class _Stalled(Exception):
-    """The plugin's process lives, and does not answer."""
+    """The plugin's process is alive and does not answer."""
 
 
 class _Process:
-    """A plugin's process, its pipe, and who waits for which answer."""
+    """A plugin's process, its pipe, and the answers that arrived.
+
+    Raises:
+        StorageError: when the process or its folder cannot be made.
+    """
 
     def __init__(self, plugin: Plugin) -> None:
         sweep()
@@ -181,20 +196,21 @@ class _Process:
         return self._value(answer)
 
     def end(self) -> None:
-        """End it; who waits is told."""
+        """End the process. Callers that wait for it get an error."""
         self._popen.kill()
         self._popen.wait()
         self._work.remove()
 
     def _watch(self) -> None:
-        """Notice its end although a process that it forked holds the pipe open."""
+        """Wait for the process to end, also when a program that it started holds the pipe open."""
         status = self._popen.wait()
-        self._tell(f"exit status {status}")
+        self._set_ended(f"exit status {status}")
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._popen.pid, SIGKILL)  # then the pipe ends, and with it `_receive`
+            # Its children end too. That closes the pipe, and so ends `_receive`.
+            os.killpg(self._popen.pid, SIGKILL)
 
     def _receive(self) -> None:
-        """Take in answers until the process ends."""
+        """Read answers until the process ends, and end it when it sends something else."""
         while True:
             try:
                 answer = self._pipe.receive()
@@ -202,18 +218,18 @@ class _Process:
             except (PipeClosed, OSError):
                 break
             except (PipeGarbage, KeyError, TypeError, ValueError):
-                self._tell("something else than an answer came over its pipe")
+                self._set_ended("something else than an answer came over its pipe")
                 break
             with self._arrived:
                 self._answers[number] = answer
                 self._arrived.notify_all()
-        self._popen.kill()  # what sends no frames any more will not begin to again
-        self._tell(f"exit status {self._popen.wait()}")
+        self._popen.kill()  # the frames cannot be found again in a stream that lost one
+        self._set_ended(f"exit status {self._popen.wait()}")
         with self._lock:
             self._pipe.close()
 
-    def _tell(self, how: str) -> None:
-        """It has ended: who waits for an answer need not wait any more."""
+    def _set_ended(self, how: str) -> None:
+        """Note how the process ended, and wake all callers that wait for an answer."""
         with self._arrived:
             self._ended = self._ended or how
             self._arrived.notify_all()
@@ -239,13 +255,14 @@ class _Process:
 
 
 def _start(plugin: Plugin, folder: str) -> "tuple[Pipe, subprocess.Popen[bytes]]":
+    """Start the plugin's interpreter; return its pipe and the process."""
     child_read, own_write = os.pipe()
     own_read, child_write = os.pipe()
     child = Path(__file__).with_name("plugin_child.py")
     command = [plugin.python or sys.executable, "-I", "-S", str(child), plugin.folder, folder]
     command += [str(child_read), str(child_write)]
     try:
-        # A session of its own: an interrupt at the terminal is for the host.
+        # In a session of its own, so that Ctrl-C at the terminal interrupts only the host.
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -257,7 +274,7 @@ def _start(plugin: Plugin, folder: str) -> "tuple[Pipe, subprocess.Popen[bytes]]
         os.close(own_write)
         raise StorageError(
             f"The storage plugin {plugin.name!r} cannot be started with {command[0]}: {error}.",
-            hint="plugin.json names its interpreter; without it the host's is taken.",
+            hint="Correct `python` in the plugin's plugin.json; without it the host's interpreter is used.",
         ) from error
     finally:
         os.close(child_read)

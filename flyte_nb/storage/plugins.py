@@ -1,15 +1,15 @@
-"""Storage plugins: folders with packages of their own, each served by a process of its own.
+"""Find storage plugins: folders with packages of their own, each served by a process of its own.
 
-`FLYTE_NB_PLUGIN_DIR/<name>/` is what `pip install --target` makes. What it serves is said by the
-entry points of the distributions in it, group `flyte_nb.storage`: the name is a scheme, the value a
-callable without arguments that gives a `BlobStore` (`mine = my_package.stores:open_store`). Where no
-distribution says so, a `plugin.json` in the folder does:
+`pip install --target` makes such a folder, `FLYTE_NB_PLUGIN_DIR/<name>/`. Entry points of the distributions
+in it, in the group `flyte_nb.storage`, name the schemes that it serves: the entry point's name is a scheme,
+and its value is a callable without arguments that returns a `BlobStore`
+(`mine = my_package.stores:open_store`). A `plugin.json` in the folder can add schemes:
 
     {"schemes": {"mine": "my_package.stores:open_store", "s3": "fsspec"}, "python": "/usr/bin/python3"}
 
-`fsspec` means the file system that the folder's own fsspec has for the scheme; `python` is another
-interpreter than the host's. So two plugins may need versions of a library that conflict with each
-other, with the host's and with the user's.
+`fsspec` stands for the file system that the folder's own fsspec has for the scheme. `python` names another
+interpreter than the host's. So the packages of a plugin may conflict with those of other plugins, of the
+host and of the user.
 """
 
 import configparser
@@ -32,19 +32,22 @@ class Plugin(NamedTuple):
     name: str
     folder: str
     schemes: "dict[str, str]"
-    """What serves each scheme: `module:callable`, or `fsspec`."""
+    """For each scheme, what opens its store: `module:callable`, or `fsspec`."""
     python: str = ""
-    """Its interpreter; empty for the host's."""
+    """The path of its interpreter; empty for the host's."""
 
     @property
     def whereabouts(self) -> str:
-        """Where it is, and what it printed: it shares standard error with the process that uses it."""
+        """Return a sentence that says where the plugin is and where the text that it printed can be found.
+
+        A plugin shares standard error with the process that uses it.
+        """
         try:
-            target = os.readlink("/proc/self/fd/2")  # where there is such a thing
+            target = os.readlink("/proc/self/fd/2")  # Linux has this
         except OSError:
             target = ""
         if target == os.devnull:
-            log = "nowhere, for the process that uses it has no log"
+            log = "lost, because the process that uses it has no log"
         elif os.path.isfile(target):
             log = f"in {target}"
         else:
@@ -53,10 +56,10 @@ class Plugin(NamedTuple):
 
 
 def plugin_for(scheme: str, root: str) -> "Plugin | None":
-    """The plugin below `root` that claims `scheme`.
+    """Return the plugin below `root` that claims `scheme`, or `None` when none does.
 
     Raises:
-        StorageError: when two claim it, or one's `plugin.json` cannot be read.
+        StorageError: when two plugins claim it, or a `plugin.json` cannot be read.
     """
     claiming = [plugin for plugin in plugins(root) if scheme in plugin.schemes]
     if len(claiming) > 1:
@@ -70,7 +73,11 @@ def plugin_for(scheme: str, root: str) -> "Plugin | None":
 
 
 def plugins(root: str) -> "list[Plugin]":
-    """Every plugin below `root`, by name; none when there is no such folder."""
+    """Return all plugins below `root`, sorted by name; an empty list when there is no such folder.
+
+    Raises:
+        StorageError: when a `plugin.json` cannot be read.
+    """
     try:
         folders = sorted(entry.path for entry in os.scandir(root) if entry.is_dir())
     except OSError:
@@ -79,8 +86,18 @@ def plugins(root: str) -> "list[Plugin]":
 
 
 def load_store(value: str, scheme: str) -> BlobStore:
-    """The store that an entry point's value, or `fsspec`, names; its package must be importable."""
+    """Return the store that an entry point's value, or `fsspec`, names.
+
+    Args:
+        value: `module:callable`, or `fsspec`.
+        scheme: the scheme that the store will serve.
+
+    Raises:
+        StorageError: when fsspec has no file system for the scheme.
+        Exception: anything that importing the module or calling the callable raises.
+    """
     if value == FSSPEC:
+        # Imported here, because fsspec takes 50 ms to import and few plugins need it.
         from flyte_nb.storage.remote import FsspecStore
 
         return FsspecStore(scheme)
@@ -94,25 +111,28 @@ def load_store(value: str, scheme: str) -> BlobStore:
 
 def _plugin(folder: Path) -> Plugin:
     manifest = folder / "plugin.json"
-    said: Any = {}
+    document: object = {}
     if manifest.exists():
         try:
-            said = json.loads(manifest.read_text(encoding="utf-8"))
+            document = json.loads(manifest.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise _unreadable(manifest, str(error)) from error
     schemes = _entry_points(folder)
-    if isinstance(said, dict) and isinstance(said.get("schemes", {}), dict):
-        schemes |= {str(name): str(value) for name, value in said.get("schemes", {}).items()}
-        return Plugin(folder.name, str(folder), schemes, str(said.get("python", "")))
+    if isinstance(document, dict) and isinstance(document.get("schemes", {}), dict):
+        schemes |= {str(name): str(value) for name, value in document.get("schemes", {}).items()}
+        return Plugin(folder.name, str(folder), schemes, str(document.get("python", "")))
     raise _unreadable(manifest, 'it has to be like {"schemes": {"mine": "my_package:open_store"}}')
 
 
 def _entry_points(folder: Path) -> "dict[str, str]":
-    """Of this folder only, and without `importlib.metadata`, which takes 30 ms to import."""
+    """Return what the entry points of the folder's distributions name, by scheme.
+
+    The files are read directly, because `importlib.metadata` takes 30 ms to import.
+    """
     schemes: dict[str, str] = {}
     for file in sorted(folder.glob("*.dist-info/entry_points.txt")):
         parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
-        parser.optionxform = str  # type: ignore[method-assign,assignment]
+        parser.optionxform = str  # type: ignore[method-assign,assignment]  # keep upper case in names
         parser.read(file, encoding="utf-8")
         if parser.has_section(GROUP):
             schemes |= {

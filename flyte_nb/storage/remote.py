@@ -1,6 +1,8 @@
-"""Object stores through fsspec: `s3://`, `gs://`, `abfs://`, and whatever else is installed.
+"""Use object stores through fsspec: `s3://`, `gs://`, `abfs://` and every other installed file system.
 
-Every call ends: what stalls is given up after a time that its size allows, and counts as transient.
+Every call ends: one that stalls is given up after a time that follows from its size, and counts as a
+transient fault. The cloud libraries have no common errors and no common names for what they know of an
+object, so this module recognises them by the names that each library uses.
 """
 
 import base64
@@ -18,14 +20,14 @@ from flyte_nb.storage.remote_options import anonymous, file_system
 
 _STALLED_S = 60.0
 _SLOWEST = 256 << 10
-"""Bytes a second that the slowest line carries that is not called stalled."""
+"""A transfer that is slower than this many bytes a second counts as stalled."""
 _MULTIPART_BYTES = 100 << 20
-"""From here on s3fs uploads in parts, which S3 keeps (and bills) when nobody completes them."""
+"""s3fs uploads larger objects in parts. S3 keeps the parts of an upload that failed, and bills them."""
 _TRANSIENT_NAMES = (
     "Connection",
     "IncompleteRead",
     "InternalError",
-    "NoSuchUpload",  # somebody else has cleaned up after the same upload
+    "NoSuchUpload",  # another process has removed the parts of the same upload
     "Payload",
     "Reset",
     "ServerError",
@@ -38,11 +40,16 @@ _TRANSIENT_NAMES = (
 _MODIFIED = ("LastModified", "last_modified", "updated", "mtime", "created")
 _CREDENTIAL_NAMES = ("Credential", "Authentication", "Unauthorized", "Forbidden")
 _READING = frozenset({"cat_file", "info", "get_file", "find"})
+_MISSING_HINT = "Was it deleted, or written to another bucket?"
 _CREDENTIAL_HINT = "Check the credentials that this process has for the bucket."
 
 
 class FsspecStore:
-    """Every URI of one scheme. Object stores replace an object whole, so writes are atomic there."""
+    """A `BlobStore` for all URIs of one scheme. Object stores replace an object whole, so writes are atomic.
+
+    Raises:
+        StorageError: when no installed package serves the scheme, or it lacks credentials.
+    """
 
     def __init__(self, scheme: str) -> None:
         self._scheme = scheme
@@ -50,11 +57,19 @@ class FsspecStore:
         self._public: Any = None
 
     def read(self, uri: str) -> bytes:
-        """The whole object."""
+        """Return the whole object.
+
+        Raises:
+            StorageError: when there is no such object or it cannot be read.
+        """
         return bytes(self._call("read", uri, "cat_file", uri, moved=self.size(uri) or 0))
 
     def write(self, uri: str, data: "bytes | memoryview") -> None:
-        """Store `data` at `uri`, replacing what is there."""
+        """Store `data` at `uri` and replace an existing object.
+
+        Raises:
+            StorageError: when the object cannot be written.
+        """
         size = len(data)
         try:
             self._call("write", uri, "pipe_file", uri, bytes(data), moved=size)
@@ -64,7 +79,11 @@ class FsspecStore:
             raise
 
     def read_part(self, uri: str, offset: int, length: int) -> bytes:
-        """At most `length` bytes from `offset` on; fewer, or none, where the object ends."""
+        """Return at most `length` bytes from `offset` on; fewer, or none, where the object ends.
+
+        Raises:
+            StorageError: when there is no such object or it cannot be read.
+        """
         try:
             end = offset + length
             part = self._call("read", uri, "cat_file", uri, start=offset, end=end, moved=length)
@@ -76,12 +95,20 @@ class FsspecStore:
         return bytes(part[:length])
 
     def size(self, uri: str) -> "int | None":
-        """The object's size in bytes, or `None` when there is none."""
+        """Return the object's size in bytes, or `None` when there is no such object.
+
+        Raises:
+            StorageError: when the store cannot be asked.
+        """
         found = self.stat(uri)
         return None if found is None else found.size
 
     def stat(self, uri: str) -> "Stat | None":
-        """Size, and the ETag and MD5 as far as the store knows them; `None` when there is none."""
+        """Return size, time, ETag and MD5, as far as the store knows them, or `None` for no such object.
+
+        Raises:
+            StorageError: when the store cannot be asked.
+        """
         try:
             info = self._call("look at", uri, "info", uri)
         except StorageError as error:
@@ -91,10 +118,16 @@ class FsspecStore:
         if info.get("type") != "file":
             return None
         tag = str(info.get("ETag") or info.get("etag") or "").strip('"')
-        return Stat(int(info["size"]), _md5(info, tag), tag, _modified_s(info))
+        return Stat(
+            size=int(info["size"]), md5=_md5(info, tag), stamp=tag, modified_s=_modified_s(info)
+        )
 
     def get(self, uri: str, path: str) -> None:
-        """Copy the object or folder at `uri` to the local `path`."""
+        """Copy the object or folder at `uri` to the local `path`.
+
+        Raises:
+            StorageError: when there is nothing at `uri`, or it cannot be copied.
+        """
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         size = self.size(uri)
         if size is not None:
@@ -102,14 +135,23 @@ class FsspecStore:
             return
         below = self.list(uri)
         if not below:
-            raise StorageError(f"Cannot copy {uri}: nothing lies there.", uri=uri, missing=True)
+            raise StorageError(
+                f"Cannot copy {uri}: there is no such object or folder.",
+                uri=uri,
+                missing=True,
+                hint=_MISSING_HINT,
+            )
         for item in below:
             target = os.path.join(path, item[len(uri.rstrip("/")) + 1 :])
             os.makedirs(os.path.dirname(target), exist_ok=True)
             self._call("copy", item, "get_file", item, target, moved=self.size(item) or 0)
 
     def put(self, path: str, uri: str) -> None:
-        """Copy the local file or folder to `uri`."""
+        """Copy the local file or folder to `uri`.
+
+        Raises:
+            StorageError: when a file cannot be read or stored.
+        """
         if not os.path.isdir(path):
             self._put_file(path, uri)
             return
@@ -119,7 +161,11 @@ class FsspecStore:
                 self._put_file(full, f"{uri.rstrip('/')}/{os.path.relpath(full, path)}")
 
     def list(self, uri: str) -> "list[str]":
-        """URIs of the objects below `uri`, sorted."""
+        """Return the URIs of the objects below `uri`, sorted.
+
+        Raises:
+            StorageError: when the store cannot be asked.
+        """
         try:
             found = self._call("list", uri, "find", uri.rstrip("/") + "/")
         except StorageError as error:
@@ -129,7 +175,11 @@ class FsspecStore:
         return sorted(f"{self._scheme}://{self._bare(name)}" for name in found)
 
     def delete(self, uri: str) -> None:
-        """Remove the object; nothing happens when there is none."""
+        """Remove the object. Nothing happens when there is no such object.
+
+        Raises:
+            StorageError: when the object cannot be removed.
+        """
         try:
             self._call("delete", uri, "rm_file", uri)
         except StorageError as error:
@@ -137,12 +187,16 @@ class FsspecStore:
                 raise
 
     def touch(self, uri: str) -> bool:
-        """Make the object's time the present, without its bytes; whether the store can do that."""
+        """Set the object's time to the present without sending its bytes; return whether that could be done.
+
+        Raises:
+            StorageError: when the store fails for a moment.
+        """
         now = str(time.time_ns())
         try:
-            if hasattr(
-                self._fs, "setxattr"
-            ):  # S3: a copy onto itself, which has to change something
+            # S3 has no touch. It copies an object onto itself only when something of it changes, so the
+            # present time becomes an attribute.
+            if hasattr(self._fs, "setxattr"):
                 self._call("touch", uri, "setxattr", uri, used=now)
             elif self._scheme in ("gs", "gcs"):
                 self._call("touch", uri, "cp_file", uri, uri)
@@ -164,11 +218,14 @@ class FsspecStore:
         self._call("store", uri, "put_file", path, uri, moved=size)
 
     def _bare(self, name: str) -> str:
+        # Some file systems return names with the scheme, most without.
         return str(name).partition("://")[2] if "://" in str(name) else str(name)
 
     def _call(
         self, verb: str, uri: str, method: str, *values: Any, moved: int = 0, **named: Any
     ) -> Any:
+        # fsspec's asynchronous file systems take a timeout with every call. The others got theirs when
+        # they were opened (`remote_options.options`).
         if self._fs.async_impl:
             named["timeout"] = _STALLED_S + moved / _SLOWEST
         try:
@@ -178,7 +235,7 @@ class FsspecStore:
                 f"Cannot {verb} {uri}: there is no such object.",
                 uri=uri,
                 missing=True,
-                hint="Was it deleted, or written to another bucket?",
+                hint=_MISSING_HINT,
             ) from error
         except PermissionError as error:
             raise StorageError(
@@ -190,7 +247,10 @@ class FsspecStore:
             raise _foreign(error, verb, uri) from error
 
     def _act(self, method: str, values: "tuple[Any, ...]", named: "dict[str, Any]") -> Any:
-        """Call the file system; without credentials, as public data is read, when it refuses ours."""
+        """Call the file system. When it refuses to let us read, try again without credentials.
+
+        A bucket with public data refuses credentials that it does not know.
+        """
         try:
             return getattr(self._fs, method)(*values, **named)
         except Exception as error:
@@ -199,12 +259,12 @@ class FsspecStore:
             self._public = self._public or anonymous(self._scheme)
             if self._public is None:
                 raise
-            with suppress(Exception):  # the refusal is what there is to tell
+            with suppress(Exception):  # the first refusal says more to a person than this one
                 return getattr(self._public, method)(*values, **named)
             raise
 
     def _abort_parts(self, uri: str) -> None:
-        """Have S3 forget the parts of an upload that failed; other stores forget them by themselves."""
+        """Make S3 remove the parts of an upload that failed. Other stores remove them by themselves."""
         if not hasattr(self._fs, "list_multipart_uploads"):
             return
         bucket, key, _ = self._fs.split_path(uri)
@@ -212,33 +272,37 @@ class FsspecStore:
             for upload in self._fs.list_multipart_uploads(bucket):
                 if upload["Key"] == key:
                     self._fs.abort_mpu(bucket, key, upload["UploadId"])
-        except Exception:  # noqa: BLE001 - the upload's own error is the one to tell
+        except Exception:  # noqa: BLE001 - the caller raises the upload's own error
             return
 
 
 def _modified_s(info: "Mapping[str, Any]") -> "float | None":
-    """When the object was written. Each cloud library has another name and type for it."""
-    said = next((info[name] for name in _MODIFIED if info.get(name)), None)
-    if isinstance(said, str):
-        said = datetime.fromisoformat(said.replace("Z", "+00:00"))
-    if isinstance(said, datetime):
-        return said.timestamp()
-    return float(said) if isinstance(said, (int, float)) else None
+    """Return when the object was written, in seconds since 1970, or `None` when the store does not know.
+
+    Each cloud library has another name and another type for it.
+    """
+    found = next((info[name] for name in _MODIFIED if info.get(name)), None)
+    if isinstance(found, str):
+        found = datetime.fromisoformat(found.replace("Z", "+00:00"))
+    if isinstance(found, datetime):
+        return found.timestamp()
+    return float(found) if isinstance(found, (int, float)) else None
 
 
 def _md5(info: "dict[str, Any]", tag: str) -> str:
-    """The MD5 that a store tells: S3's plain ETag, Google's `md5Hash`, Azure's `content_md5`."""
-    told = info.get("md5Hash") or (info.get("content_settings") or {}).get("content_md5")
-    if isinstance(told, str):
-        return base64.b64decode(told).hex()
-    if told:
-        return bytes(told).hex()
+    """Return the MD5 that the store knows, or `""`: S3's ETag, Google's `md5Hash`, Azure's `content_md5`."""
+    known = info.get("md5Hash") or (info.get("content_settings") or {}).get("content_md5")
+    if isinstance(known, str):
+        return base64.b64decode(known).hex()
+    if known:
+        return bytes(known).hex()
+    # An ETag of S3 is the MD5 only for an object that was uploaded in one piece; others have a dash in it.
     is_plain = "ETag" in info and len(tag) == 32 and set(tag) <= set("0123456789abcdef")
     return tag if is_plain else ""
 
 
 def _foreign(error: Exception, verb: str, uri: str) -> StorageError:
-    """An error of a cloud library: told by its status or name, for there is no common base class."""
+    """Return a cloud library's error as a `StorageError`, classified by its HTTP status or its names."""
     names = _names(error)
     status = getattr(error, "code", None) or getattr(error, "status_code", None)
     busy = isinstance(status, int) and (status in (408, 429) or status >= 500)

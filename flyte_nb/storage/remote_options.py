@@ -1,7 +1,7 @@
-"""Which fsspec file system serves a scheme, and what it is told.
+"""Open the fsspec file system that serves a scheme, with timeouts and credentials.
 
-Credentials come from the environment, as each cloud's own library reads them; beside those the names
-count that Flyte gives its task containers (`FLYTE_AWS_ENDPOINT`, …).
+Credentials come from the environment, where each cloud's own library reads them. The variables that Flyte
+sets in its task containers (`FLYTE_AWS_ENDPOINT`, …) are read as well.
 """
 
 import os
@@ -23,24 +23,32 @@ _CONNECT_S = 10
 
 
 def anonymous(scheme: str) -> "Any | None":
-    """A file system that shows no credentials, for public data; `None` where there is no such way.
+    """Return a file system that sends no credentials, to read public data, or `None` for other schemes.
 
-    Google's library tries that by itself.
+    Google's library tries this by itself.
+
+    Raises:
+        StorageError: when no installed package serves the scheme.
     """
     return file_system(scheme, anon=True) if _EXTRAS.get(scheme) in ("s3", "abfs") else None
 
 
 def file_system(scheme: str, **more: Any) -> Any:
-    """A file system of its own for `scheme`.
+    """Return a new fsspec file system for `scheme`.
+
+    Args:
+        scheme: the scheme.
+        **more: options that replace those of `options`.
 
     Raises:
-        StorageError: when nothing is installed that serves it, or it lacks credentials.
+        StorageError: when no installed package serves the scheme, or it cannot be opened, e.g. because it
+            lacks credentials.
     """
-    import fsspec
+    import fsspec  # here, because it takes 50 ms to import
 
     extra = _EXTRAS.get(scheme)
     try:
-        # One instance for each store: fsspec's cache is global, and keeps listings and credentials.
+        # fsspec's caches are switched off: they are global, and keep listings and credentials.
         return fsspec.filesystem(  # type: ignore[no-untyped-call]
             scheme,
             skip_instance_cache=True,
@@ -66,11 +74,11 @@ def file_system(scheme: str, **more: Any) -> Any:
                 hint="Set the account and its credentials in the environment.",
             ) from error
         raise StorageError(
-            f"Nothing here reads {scheme}:// ({error}).",
+            f"No store serves {scheme}:// ({error}).",
             uri=f"{scheme}://",
-            hint="Is the scheme spelled right? file, s3, gs, abfs and what fsspec knows can be used.",
+            hint="Check the spelling. file, s3, gs, abfs and every scheme that fsspec knows can be used.",
         ) from error
-    except Exception as error:  # the code of any file system, which may want more than a scheme
+    except Exception as error:  # any file system's own code, which may need more than a scheme
         raise StorageError(
             f"{scheme}:// cannot be opened: {type(error).__name__}: {error}.",
             uri=f"{scheme}://",
@@ -79,10 +87,11 @@ def file_system(scheme: str, **more: Any) -> Any:
 
 
 def options(extra: "str | None", env: "Mapping[str, str]") -> "dict[str, Any]":
-    """What the file system of `[extra]` is opened with. Source: flytekit `S3Config`."""
+    """Return the options with which the file system of `[extra]` is opened. Source: flytekit `S3Config`."""
     if extra == "s3":
         client: dict[str, Any] = {"connect_timeout": _CONNECT_S, "read_timeout": 60}
-        if "AWS_MAX_ATTEMPTS" not in env:  # who calls a store tries again as well
+        # botocore's own retries would multiply with those of the store's callers (`bundle/retrying.py`).
+        if "AWS_MAX_ATTEMPTS" not in env:
             client["retries"] = {"total_max_attempts": 2, "mode": "standard"}
         given: dict[str, Any] = {"config_kwargs": client}
         if key := env.get("FLYTE_AWS_ACCESS_KEY_ID"):
@@ -95,6 +104,6 @@ def options(extra: "str | None", env: "Mapping[str, str]") -> "dict[str, Any]":
     if extra == "gs":
         return {"requests_timeout": 60}
     if extra == "abfs":
-        # Without a key or connection string: the identity of the machine, the pod or the person.
+        # anon=False: without a key or connection string use the identity of the machine, pod or person.
         return {"connection_timeout": _CONNECT_S, "read_timeout": 60, "anon": False}
     return {}

@@ -1,7 +1,11 @@
-"""One store in front of many: each URI goes to the store of its scheme."""
+"""Route each URI to the store of its scheme.
+
+Imports of other stores are inside of functions here: each is optional, or takes milliseconds that an
+attempt with local files need not pay.
+"""
 
 import os
-from _thread import allocate_lock  # threading takes 2 ms to import, which an attempt need not pay
+from _thread import allocate_lock  # `threading` takes 2 ms to import
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -13,13 +17,20 @@ if TYPE_CHECKING:
     from flyte_nb.storage.plugins import Plugin
 
 PLUGIN_DIR = "FLYTE_NB_PLUGIN_DIR"
-"""Names the folder with a folder for each storage plugin (`storage/plugins.py`)."""
+"""The variable that names the folder which contains a folder for each plugin (`storage/plugins.py`)."""
 
 _IN_TREE = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
 
 
 class Stores:
-    """A `BlobStore` that routes by scheme. `file://…` and plain paths need no fsspec."""
+    """A `BlobStore` that passes each call to the store of the URI's scheme.
+
+    `file://…` and plain paths are served without fsspec. A scheme's store is opened when it is first used, so
+    every method raises `StorageError` also when no store serves the scheme.
+
+    Args:
+        extra: stores by scheme that replace the built-in ones.
+    """
 
     def __init__(self, extra: "Mapping[str, BlobStore]") -> None:
         self._stores: dict[str, BlobStore] = {"file": FileStore(), **extra}
@@ -27,11 +38,11 @@ class Stores:
         self._opening = allocate_lock()
 
     def read(self, uri: str) -> bytes:
-        """The whole object."""
+        """Return the whole object."""
         return self._of(uri).read(uri)
 
     def write(self, uri: str, data: "bytes | memoryview") -> None:
-        """Store `data` at `uri`, replacing what is there."""
+        """Store `data` at `uri` and replace an existing object."""
         self._of(uri).write(uri, data)
 
     def write_durably(self, uri: str, data: "bytes | memoryview") -> None:
@@ -40,15 +51,15 @@ class Stores:
         getattr(store, "write_durably", store.write)(uri, data)
 
     def size(self, uri: str) -> "int | None":
-        """The object's size in bytes, or `None` when there is none."""
+        """Return the object's size in bytes, or `None` when there is no such object."""
         return self._of(uri).size(uri)
 
     def read_part(self, uri: str, offset: int, length: int) -> bytes:
-        """At most `length` bytes from `offset` on; fewer, or none, where the object ends."""
+        """Return at most `length` bytes from `offset` on; fewer, or none, where the object ends."""
         return self._of(uri).read_part(uri, offset, length)
 
     def stat(self, uri: str) -> "Stat | None":
-        """What is known of the object without reading it, or `None` when there is none."""
+        """Return what the store knows of the object without reading it, or `None` when there is none."""
         return self._of(uri).stat(uri)
 
     def get(self, uri: str, path: str) -> None:
@@ -60,20 +71,20 @@ class Stores:
         self._of(uri).put(path, uri)
 
     def list(self, uri: str) -> "list[str]":
-        """URIs of the objects below `uri`, sorted."""
+        """Return the URIs of the objects below `uri`, sorted."""
         return self._of(uri).list(uri)
 
     def delete(self, uri: str) -> None:
-        """Remove the object; nothing happens when there is none."""
+        """Remove the object. Nothing happens when there is no such object."""
         self._of(uri).delete(uri)
 
     def touch(self, uri: str) -> bool:
-        """Make the object's `modified_s` the present, where its store can; whether it is."""
-        touch = getattr(self._of(uri), "touch", None)  # stores of others may be older than it
+        """Set the object's time to the present; return whether its store could do that."""
+        touch = getattr(self._of(uri), "touch", None)  # an older store of others has no such method
         return touch is not None and bool(touch(uri))
 
     def close(self) -> None:
-        """End the processes of plugins; they also end with this process, or with this value."""
+        """End the processes of plugins. They also end with this process, or when this object is freed."""
         for plugin in self._plugins.values():
             plugin.close()
 
@@ -84,12 +95,16 @@ class Stores:
         store = self._stores.get(scheme)
         if store is None:
             with self._opening:
+                # Another thread may have opened it while this one waited.
                 store = self._stores.get(scheme) or self._open(scheme)
                 self._stores[scheme] = store
         return store
 
     def _open(self, scheme: str) -> BlobStore:
-        """A plugin's, when one claims the scheme; else one of our own, or an installed one."""
+        """Return the store of a plugin that claims the scheme, or else of ours or an installed package.
+
+        Plugins come first, so that one can replace the built-in store of `s3://`.
+        """
         root = os.environ.get(PLUGIN_DIR)
         if root:
             from flyte_nb.storage.plugins import plugin_for
@@ -108,13 +123,12 @@ class Stores:
 
             for point in entry_points(group=GROUP, name=scheme):
                 return load_store(point.value, scheme)
-        # fsspec costs 50 ms to import: only who has objects elsewhere pays it.
         from flyte_nb.storage.remote import FsspecStore
 
         return FsspecStore(scheme)
 
     def _of_plugin(self, plugin: "Plugin") -> BlobStore:
-        """One process for a plugin, however many schemes it serves."""
+        """Return the plugin's store. It has one process, however many schemes it serves."""
         from flyte_nb.storage.plugin_process import PluginStore
 
         if plugin.name not in self._plugins:

@@ -1,19 +1,21 @@
-"""Folders of one process's own, for what it works on; whoever comes later removes those of the dead.
+"""Make working folders for single processes, and remove the folders of processes that were killed.
 
-They lie below `TMPDIR`. A process holds its folder's lock for as long as it lives, so a folder that can
-be locked belongs to one that was killed. Not tempfile and shutil: they cost an attempt 13 ms to import.
+The folders are in `TMPDIR`. A process locks its folder and holds the lock until it ends; the system releases
+the lock also when the process is killed. So a folder that another process can lock is not used any more.
+
+`tempfile` and `shutil` are not used, because they take 13 ms to import, and every attempt needs a folder.
 """
 
 import os
 import time
 
 _PREFIX = "flyte-nb-work-"
-_YOUNG_S = 60.0
-"""A folder that was just made need not have been locked yet."""
+_UNLOCKED_S = 60.0
+"""A folder that was made within this time may not have been locked yet, and is left alone."""
 
 
 class WorkFolder:
-    """A new folder that only this user reads.
+    """A new folder that only this user can read. It is made with the object.
 
     Raises:
         OSError: when it cannot be made.
@@ -26,17 +28,21 @@ class WorkFolder:
         os.mkdir(self.path, 0o700)
 
     def hold(self) -> None:
-        """Lock it, so that nobody takes it for one that was left; soon after it was made."""
-        import fcntl
+        """Lock the folder, so that `sweep` in another process does not remove it.
+
+        Call this within `_UNLOCKED_S` after the folder was made. It is separate, because an attempt can
+        first start its worker.
+        """
+        import fcntl  # here, because an attempt loads it while its worker starts
 
         try:
             self._held = os.open(self.path, _FOLDER)
             fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # a file system without locks, where nobody else can lock it either
+        except OSError:  # a file system without locks, where no other process can lock it either
             return
 
     def remove(self) -> None:
-        """Remove it, as far as possible."""
+        """Remove the folder and what is in it, as far as possible, and release the lock."""
         remove(self.path)
         if self._held >= 0:
             os.close(self._held)
@@ -44,7 +50,7 @@ class WorkFolder:
 
 
 def remove(path: str) -> None:
-    """Remove a tree, as far as possible."""
+    """Remove a folder and everything in it, as far as possible."""
     try:
         _remove(path)
     except OSError:
@@ -57,12 +63,12 @@ def _remove(path: str) -> None:
             found = list(entries)
     except OSError:
         found = []
-    for entry in found:  # one that cannot be removed keeps none of the others
+    for entry in found:  # an entry that cannot be removed does not keep the others
         drop = _remove if entry.is_dir(follow_symlinks=False) else os.unlink
         try:
             try:
                 drop(entry.path)
-            except PermissionError:  # the folder is read-only, as one with unpacked modules is
+            except PermissionError:  # the folder is read-only, like one with unpacked modules
                 os.chmod(path, 0o700)
                 drop(entry.path)
         except OSError:
@@ -72,7 +78,7 @@ def _remove(path: str) -> None:
 
 def sweep() -> None:
     """Remove this user's folders whose process was killed."""
-    root, own, oldest = _root(), os.getuid(), time.time() - _YOUNG_S
+    root, own_uid, made_before_s = _root(), os.getuid(), time.time() - _UNLOCKED_S
     try:
         with os.scandir(root) as entries:
             found = [entry for entry in entries if entry.name.startswith(_PREFIX)]
@@ -81,14 +87,15 @@ def sweep() -> None:
     for entry in found:
         try:
             about = entry.stat(follow_symlinks=False)
-            if about.st_uid == own and about.st_mtime < oldest:
+            if about.st_uid == own_uid and about.st_mtime < made_before_s:
                 _sweep(entry.path)
         except OSError:
             continue
 
 
 def _sweep(path: str) -> None:
-    import fcntl
+    """Remove the folder unless a process holds its lock. Raises `OSError` when one does."""
+    import fcntl  # here, as in `hold`
 
     held = os.open(path, _FOLDER)
     try:

@@ -204,7 +204,7 @@ def test_nothing_is_tried_again_when_time_is_up():
     retrying = Retrying(lambda seconds: None, clock=lambda: now[0], deadline_s=900)
     with pytest.raises(StorageError, match="tried 2 times"):
         retrying(stalls)
-    with pytest.raises(StorageError, match="time is up"):
+    with pytest.raises(StorageError, match="the time for retries is over"):
         retrying(stalls)
 
 

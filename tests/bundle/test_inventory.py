@@ -165,7 +165,7 @@ def test_an_index_that_is_registered_meanwhile_stays(store, staged):
 def test_nothing_goes_while_it_is_not_known_what_a_needed_index_needs(store, staged):
     uri = next(item.uri for item in inventory(store, ROOT).indexes if item.digest == staged[0])
     store.write(uri, b"{}")
-    with pytest.raises(BundleError, match="nothing is removed"):
+    with pytest.raises(BundleError, match="Nothing is removed"):
         plan_cleanup(inventory(store, ROOT), staged, now_s=LATER)
 
 

@@ -252,7 +252,7 @@ def test_an_object_that_cannot_be_downloaded_is_a_storage_error(bench):
     Path(made.value[0].removeprefix("file://")).unlink()
     error = bench.run("", {"m": made}, name="g").error
     assert error.code == "SYSTEM:StorageError"
-    assert "Nothing lies there" in error.message
+    assert "There is no such file" in error.message
 
 
 class Busy:

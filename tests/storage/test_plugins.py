@@ -239,7 +239,7 @@ def test_whatever_ends_the_conversation_ends_the_process_at_once(stores, install
     [
         ("read", "scheme1://exit", "SystemExit: enough"),
         ("read", "scheme1://no-text", "Odd: <its text failed: KeyError>"),
-        ("list", "scheme1://long", "its answer is larger than the pipe"),
+        ("list", "scheme1://long", "its answer is larger than a message"),
         ("list", "scheme1://odd", "not JSON serializable"),
     ],
 )

@@ -110,7 +110,7 @@ assert open_stores().read("file://{path}") == b"1"
         (errno.EDQUOT, "full", False),
         (errno.EACCES, "permissions", False),
         (errno.EROFS, "permissions", False),
-        (errno.ENOENT, "Nothing lies there", False),
+        (errno.ENOENT, "There is no such file", False),
         (errno.EMFILE, "ulimit", False),
         (errno.EIO, "", True),
         (errno.ESTALE, "", True),
@@ -140,7 +140,7 @@ def test_a_folder_that_may_not_be_written_is_said(tmp_path):
 
 
 def test_an_unknown_scheme_is_named():
-    with pytest.raises(StorageError, match="Is the scheme spelled right"):
+    with pytest.raises(StorageError, match="Check the spelling"):
         open_stores().read("nosuchscheme://bucket/x")
 
 
