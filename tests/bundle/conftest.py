@@ -1,4 +1,4 @@
-"""A kernel of its own: cells run in a new interpreter, with a hash seed and a folder of its own."""
+"""Run cells in a new interpreter, with a hash seed and a folder of its own."""
 
 import json
 import os
@@ -37,5 +37,5 @@ def _in_kernel(cells, names=("train", "other"), seed="0", cwd=None):
 
 @pytest.fixture
 def in_kernel():
-    """Runs cells in a new interpreter; fingerprint, payload's digest and parts of some tasks."""
+    """Return a function that runs cells in a new interpreter and returns fingerprints and parts."""
     return _in_kernel

@@ -59,7 +59,7 @@ def test_a_script_that_travels_brings_what_it_imports(book):
     assert "helper_of_script" in read_unit("unit", book / "unit.py").imports
 
 
-def test_a_package_names_what_lies_beside_it(book):
+def test_a_package_names_files_beside_it(book):
     (book / "pkg").mkdir()
     (book / "pkg" / "__init__.py").write_text("")
     module = book / "pkg" / "m.py"
@@ -70,7 +70,7 @@ def test_a_package_names_what_lies_beside_it(book):
 
 
 def later():
-    """A clock that is ahead by more than it takes a file to settle."""
+    """Return the time at which a file that is written now counts as settled."""
     return time.time_ns() + 3_000_000_000
 
 
@@ -91,7 +91,7 @@ def test_a_module_that_does_not_ask_for_its_place_is_the_zip_that_it_was(book):
 
 
 @pytest.mark.parametrize("limit", ["MOST_BYTES", "MOST_FILES"])
-def test_a_large_folder_is_data_and_is_said_to_stay(book, monkeypatch, limit):
+def test_a_large_folder_counts_as_data_and_is_reported_as_left_out(book, monkeypatch, limit):
     monkeypatch.setattr(beside, limit, 2)
     (book / "unit.py").write_text("X = [__file__, 'sql']\n")
     unit = read_unit("unit", book / "unit.py")

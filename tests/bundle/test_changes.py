@@ -270,7 +270,9 @@ def of_modules(folder, cells):
 
 @pytest.mark.parametrize("path", EDITS)
 @pytest.mark.parametrize("reloaded", [False, True])
-def test_an_edit_of_a_module_reaches_who_imports_it_also_after_a_reload(book, path, reloaded):
+def test_an_edit_of_a_module_reaches_the_tasks_that_import_it_also_after_a_reload(
+    book, path, reloaded
+):
     folder, cells = book
     old, new, names = EDITS[path]
     first = of_modules(folder, cells)

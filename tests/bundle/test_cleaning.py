@@ -1,4 +1,4 @@
-"""Cleaning up while somebody registers: what a registration found there stays until its index names it."""
+"""A cleanup while tasks are registered: what a registration found stays until its index names it."""
 
 import os
 
@@ -36,7 +36,7 @@ def tasks():
 
 
 class World:
-    """A store with a clock that one can turn, and who registers and cleans up there."""
+    """A store with a clock that tests set, and a registration and a cleanup that use it."""
 
     def __init__(self, touches=True):
         self.now = 1e9
@@ -47,7 +47,7 @@ class World:
         return self.now
 
     def register(self, task, before=lambda call: None):
-        """Stage it; `before` each of its calls something else may happen. Bytes that were sent."""
+        """Stage a task and call `before` ahead of each store call; return the bytes sent and the calls."""
         store = FaultyStore(self.store, fails=before)
         if not self.touches:
             store.touch = lambda uri: False
@@ -56,7 +56,7 @@ class World:
         return staged.sent_bytes, [call.method for call in store.calls]
 
     def clean(self, needed=(), before=lambda call: None):
-        """Remove what nobody needs."""
+        """Remove what is not needed; call `before` ahead of each store call."""
         store = FaultyStore(self.store, fails=before)
         planned = plan_cleanup(inventory(store, ROOT), needed, now_s=self.now)
         collect(store, planned, ROOT, needed, clock=self.clock)
@@ -64,7 +64,7 @@ class World:
 
     @property
     def is_whole(self):
-        """Whether what was registered last can be run."""
+        """Return whether the task that was registered last can be run."""
         held = [item for item in inventory(self.store, ROOT).indexes if item.uri == self.index_uri]
         return len(held) == 1 and verify(self.store, held)[0] == []
 
@@ -78,7 +78,7 @@ def members(world):
     return len(inventory(world.store, ROOT).members)
 
 
-def test_what_nobody_used_for_a_day_goes(world, tasks):
+def test_what_was_not_used_for_a_day_is_removed(world, tasks):
     world.register(tasks[0])
     world.now += GRACE_S - 1
     world.clean()
@@ -88,7 +88,7 @@ def test_what_nobody_used_for_a_day_goes(world, tasks):
     assert world.store.list(ROOT) == []
 
 
-def test_what_is_used_again_is_made_young_at_half_the_time(world, tasks):
+def test_what_is_used_again_is_renewed_after_half_the_time(world, tasks):
     world.register(tasks[0])
     world.now += GRACE_S / 2 - 1
     sent, calls = world.register(tasks[1])
@@ -104,7 +104,7 @@ def test_what_is_used_again_is_made_young_at_half_the_time(world, tasks):
     assert members(world) == 3  # the ring, the array, a payload
 
 
-def test_a_cleaning_at_any_moment_of_a_registration_leaves_it_whole(world, tasks):
+def test_a_cleanup_at_any_moment_of_a_registration_leaves_it_whole(world, tasks):
     _, calls = World().register(tasks[0])
     for moment in range(1, 3 * len(calls)):
         world = World(world.touches)
@@ -119,7 +119,7 @@ def test_a_cleaning_at_any_moment_of_a_registration_leaves_it_whole(world, tasks
         assert world.is_whole, f"cleaned before call {moment}"
 
 
-def test_a_registration_at_any_moment_of_a_cleaning_is_whole(world, tasks):
+def test_a_registration_at_any_moment_of_a_cleanup_is_whole(world, tasks):
     world.register(tasks[0])
     world.now += 2 * GRACE_S
     calls = world.clean()
@@ -139,7 +139,9 @@ def test_a_registration_at_any_moment_of_a_cleaning_is_whole(world, tasks):
         assert world.is_whole, f"registered before call {moment}, {method}"
 
 
-def test_a_removal_that_was_decided_just_before_is_mended_after_the_index(world, tasks):
+def test_an_object_whose_removal_was_decided_just_before_is_written_again_after_the_index(
+    world, tasks
+):
     world.register(tasks[0])
     world.now += 2 * GRACE_S
     old = {item.uri for item in inventory(world.store, ROOT).members}
@@ -162,7 +164,7 @@ def test_an_index_that_is_registered_again_meanwhile_stays(world, tasks):
     assert world.is_whole
 
 
-def test_an_old_file_that_is_used_again_is_young_again(tmp_path, tasks):
+def test_an_old_file_that_is_used_again_is_touched(tmp_path, tasks):
     store, root = open_stores(), f"file://{tmp_path}"
     stage(tasks[:1], DirectoryStaging(root, store))
     for uri in store.list(root):
@@ -171,7 +173,7 @@ def test_an_old_file_that_is_used_again_is_young_again(tmp_path, tasks):
     assert all(store.stat(uri).modified_s > 1.5e9 for uri in store.list(root))
 
 
-def test_what_is_somebody_elses_and_old_is_used_as_it_is(tasks):
+def test_an_old_object_of_another_user_is_used_as_it_is(tasks):
     world = World(touches=False)
     world.register(tasks[0])
     world.now += 2 * GRACE_S

@@ -1,4 +1,4 @@
-"""What is read from a function: the submodules that it reaches through a package."""
+"""The submodules that a function reaches through a package are read from the function."""
 
 import concurrent
 import concurrent.futures.thread

@@ -1,4 +1,4 @@
-"""Whatever a store does, nothing unverified is handed on: a retry that succeeds, or a code of its own."""
+"""Whatever a store does, fetching hands on verified files only: a retry succeeds, or an error says why."""
 
 import hashlib
 import json
@@ -60,7 +60,7 @@ def bundle():
 
 @pytest.fixture
 def get(tmp_path):
-    """Fetch a bundle through a store; what lies there then, by kind."""
+    """Return a function that fetches a bundle through a store and returns the files by kind."""
 
     def run(bundle, store=None, **named):
         named.setdefault("sleep", lambda seconds: None)
@@ -141,7 +141,7 @@ def test_a_missing_member_has_its_own_code(bundle, get, kind):
 
 
 def test_a_bomb_is_read_to_its_claimed_size_only(bundle, get, tmp_path):
-    """Ten gigabytes under the name of a small member, by a store that also lies about sizes."""
+    """A store that has ten gigabytes in place of a small member and reports a false size."""
     asked = []
 
     class Bomb(MemoryStore):
@@ -246,7 +246,7 @@ def test_a_folder_that_is_gone_is_no_traceback(bundle, get, tmp_path):
     assert caught.value.code == "SYSTEM:BundleNotWritten"
 
 
-def test_the_ring_is_told_before_the_rest_is_there(bundle, get, tmp_path):
+def test_the_ring_is_handed_on_before_the_rest_is_fetched(bundle, get, tmp_path):
     told = []
     get(bundle, on_ring=lambda path: told.append((path, len(list(tmp_path.iterdir())))))
     [(ring, files)] = told
@@ -255,7 +255,7 @@ def test_the_ring_is_told_before_the_rest_is_there(bundle, get, tmp_path):
 
 
 def staged_index(bundle, document):
-    """The location of an index with any content, beside the bundle's members."""
+    """Store an index with any content beside the bundle's members, and return its location."""
     data = document if isinstance(document, bytes) else json.dumps(document).encode()
     uri = f"memory://staging/{index_of.index_name(data)}"
     bundle.store.write(uri, data)
@@ -312,7 +312,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("data", HOSTILE)
-def test_what_is_no_index_is_told_as_a_damaged_one(bundle, data):
+def test_bytes_that_are_no_index_are_reported_as_a_damaged_index(bundle, data):
     with pytest.raises(BundleError):
         read_index(staged_index(bundle, data), bundle.store)
 
@@ -330,7 +330,7 @@ JSON = st.recursive(
 
 
 def places_in(document, path=()):
-    """Every place in a document, as the keys that lead there."""
+    """Yield every place in a document, as the keys that lead there."""
     inside = document.items() if isinstance(document, dict) else enumerate(document)
     for key, value in inside:
         yield (*path, key)
@@ -340,7 +340,7 @@ def places_in(document, path=()):
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_whatever_stands_in_an_index_it_is_an_error_of_ours(tmp_path_factory, data):
+def test_any_content_of_an_index_gives_an_error_of_ours(tmp_path_factory, data):
     bundle = make()
     document = document_of(bundle)
     for path in data.draw(st.lists(st.sampled_from(list(places_in(document))), max_size=3)):
@@ -379,7 +379,7 @@ PLACES = [
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # fsspec's own
 @pytest.mark.parametrize("place", PLACES)
-def test_wherever_an_index_says_that_members_lie_it_is_an_error_of_ours(bundle, tmp_path, place):
+def test_any_location_of_members_in_an_index_gives_an_error_of_ours(bundle, tmp_path, place):
     document = document_of(bundle)
     for entry in document["entries"]:
         entry["uri"] = place

@@ -1,4 +1,4 @@
-"""Equal cells are equal in every kernel; a change is told by name, and reaches no other task."""
+"""Equal cells have equal fingerprints in every kernel; a change has a name and reaches no other task."""
 
 import pytest
 
@@ -139,7 +139,7 @@ def test_a_global_that_was_changed_in_place_is_seen():
     assert loads(second.payload).function() == 2
 
 
-def test_values_that_python_holds_equal_are_told_apart():
+def test_values_of_different_types_differ_although_python_calls_them_equal():
     prints = set()
     for value in (
         "1",

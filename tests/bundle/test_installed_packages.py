@@ -17,7 +17,7 @@ VCS = {"url": "https://example.org/x.git", "vcs_info": {"vcs": "git", "commit_id
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):
-    """Installs packages into a folder of its own: `install(name, version, files, **info)`."""
+    """Return a function that installs packages into a new folder: `install(name, version, files, **info)`."""
     folder = tmp_path / "lib" / "site-packages"
     folder.mkdir(parents=True)
     monkeypatch.syspath_prepend(str(folder))
@@ -65,7 +65,7 @@ def test_a_package_that_only_has_the_modules_name_did_not_bring_it(site):
     assert texts("unit_taken") == ["real==1"]
 
 
-def test_of_a_namespace_package_the_name_below_tells_who_brought_it(site):
+def test_the_second_name_decides_which_package_brought_a_namespace_package(site):
     site("unit_one", "1", ["unit_space/one/__init__.py"])
     site("unit_two", "2", ["unit_space/two/__init__.py"])
     assert texts("unit_space.two.deep") == ["unit-two==2"]
@@ -95,7 +95,7 @@ def test_what_came_from_an_address_is_pinned_to_it(site, direct, text, is_noted)
     assert (found.text, bool(found.note)) == (text, is_noted)
 
 
-def test_what_came_with_python_and_what_nobody_brought_needs_nothing(site):
+def test_modules_of_python_and_of_no_package_need_nothing(site):
     assert texts("json", "os.path", "builtins", "flyte_nb.api", "unit_nowhere") == []
 
 

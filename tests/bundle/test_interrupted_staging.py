@@ -1,4 +1,4 @@
-"""Killed, interrupted or disturbed at any moment: no index without its members, and the next one mends."""
+"""A staging that is killed or interrupted at any moment leaves no index without its members."""
 
 import os
 import pickle
@@ -72,7 +72,7 @@ def indexes(store, root):
 
 
 def check_whole(store, root):
-    """Every index that is there is whole, and so is everything that it names."""
+    """Assert that every stored index is whole, and that everything that it names is."""
     for uri in indexes(store, root):
         data = store.read(uri)
         assert index_of.digest(data) == index_of.digest_in_name(uri)
@@ -99,7 +99,7 @@ def test_killed_at_any_step_it_leaves_no_index_without_its_members(packed, tmp_p
 
 
 def _plain(packed):
-    """Picklable: a buffer's view as its bytes."""
+    """Return the task with bytes in place of its buffers' views, so that it can be pickled."""
     return [
         task._replace(
             buffers=tuple(item._replace(data=bytes(item.data)) for item in task.buffers),
@@ -110,7 +110,7 @@ def _plain(packed):
 
 
 class Stuck:
-    """Not local; takes the ring, then interrupts the one who waits, and hangs until it is let go."""
+    """A remote area that stores the ring, then interrupts the caller and hangs until it is released."""
 
     def __init__(self):
         self.released = threading.Event()
@@ -126,7 +126,7 @@ class Stuck:
     is_local = False
 
     def settle(self):
-        """Nothing is removed meanwhile."""
+        """Do nothing: no cleanup runs here."""
 
 
 def test_an_interrupt_waits_for_no_upload_and_leaves_no_index(packed):
@@ -176,7 +176,7 @@ def test_registrations_of_the_same_content_do_not_disturb_each_other(packed, tmp
 @pytest.mark.parametrize(
     "spoil", [lambda data: data[:-1], lambda data: b"", lambda data: bytes(len(data))]
 )
-def test_whatever_was_damaged_in_the_area_is_mended(packed, tmp_path, spoil):
+def test_any_damaged_object_in_the_area_is_written_again(packed, tmp_path, spoil):
     store, root = FileStore(), f"file://{tmp_path}"
     seen = {}
     [first] = stage(packed, DirectoryStaging(root, store, seen=seen))
@@ -188,7 +188,7 @@ def test_whatever_was_damaged_in_the_area_is_mended(packed, tmp_path, spoil):
 
 
 class Etags(MemoryStore):
-    """A store over a network that tells an MD5, as S3 does; of an encrypted object another one."""
+    """A remote store that knows the MD5 of an object, as S3 does, and another one for encrypted objects."""
 
     def __init__(self, *, encrypted=False):
         super().__init__()
@@ -211,7 +211,7 @@ class Etags(MemoryStore):
         return data
 
 
-def test_where_the_store_tells_an_md5_nothing_is_read_to_see_that_it_is_whole(packed):
+def test_a_store_that_knows_an_md5_is_not_read_to_see_that_an_object_is_whole(packed):
     store = Etags()
     area = DirectoryStaging("s3://b", store)
     stage(packed, area)

@@ -1,4 +1,4 @@
-"""What lies in a staging location, whether it is whole, and what can go: never what somebody needs."""
+"""A location is listed and verified, and a cleanup removes nothing that a registered task needs."""
 
 import pytest
 from hypothesis import given
@@ -43,12 +43,12 @@ def store():
 
 @pytest.fixture
 def staged(store, tasks):
-    """Digests of the three tasks' indexes. They share the ring and the array."""
+    """Return the digests of three tasks' indexes. The tasks share the ring and an array."""
     done = [stage([task], DirectoryStaging(ROOT, store))[0] for task in tasks]
     return [index_of.digest_in_name(item.index_uri) for item in done]
 
 
-def test_everything_of_ours_is_told_and_nothing_else(store, staged):
+def test_all_our_objects_are_listed_and_no_others(store, staged):
     store.write(f"{ROOT}/notes.txt", b"mine")
     store.write(f"{ROOT}/ab/cdef", b"mine too")
     held = inventory(store, ROOT)
@@ -62,7 +62,7 @@ def test_everything_of_ours_is_told_and_nothing_else(store, staged):
     )
 
 
-def test_what_is_whole_is_said_to_be(store, staged):
+def test_whole_objects_are_counted_as_whole(store, staged):
     damages, whole = verify(store, inventory(store, ROOT).indexes)
     assert (damages, whole) == ([], 8)
 
@@ -109,14 +109,14 @@ def test_what_no_registered_task_needs_can_go_with_its_own_members_only(store, s
     assert verify(store, inventory(store, ROOT).indexes) == ([], 6)
 
 
-def test_when_nobody_needs_anything_everything_of_ours_goes_and_the_rest_stays(store, staged):
+def test_without_registered_tasks_all_our_objects_are_removed_and_others_stay(store, staged):
     store.write(f"{ROOT}/notes.txt", b"mine")
     planned = plan_cleanup(inventory(store, ROOT), [], now_s=LATER)
     collect(store, planned, ROOT, [], clock=later)
     assert store.list(ROOT) == [f"{ROOT}/notes.txt"]
 
 
-def test_what_is_young_stays_for_a_registration_may_be_under_way(store, staged, tasks):
+def test_recent_objects_stay_because_a_registration_may_be_under_way(store, staged, tasks):
     stage([packed(9)], _WithoutIndex(DirectoryStaging(ROOT, store)))  # interrupted before its index
     now = store.stat(store.list(ROOT)[0]).modified_s + 60
     planned = plan_cleanup(inventory(store, ROOT), staged, now_s=now)
@@ -162,7 +162,7 @@ def test_an_index_that_is_registered_meanwhile_stays(store, staged):
     assert verify(store, held.indexes)[0] == []
 
 
-def test_nothing_goes_while_it_is_not_known_what_a_needed_index_needs(store, staged):
+def test_nothing_is_removed_while_a_needed_index_cannot_be_read(store, staged):
     uri = next(item.uri for item in inventory(store, ROOT).indexes if item.digest == staged[0])
     store.write(uri, b"{}")
     with pytest.raises(BundleError, match="Nothing is removed"):

@@ -1,4 +1,4 @@
-"""In real kernels: equal bytes after a restart, and places as IPython calls them."""
+"""Real kernels: a restarted one gives equal bytes, and messages name places as IPython does."""
 
 import json
 
@@ -26,7 +26,7 @@ WRONG = [
 
 @pytest.fixture
 def kernel():
-    """Runs cells in new kernels; what the last one printed."""
+    """Return a function that runs cells in a new kernel and returns what the last cell printed."""
     started = []
 
     def run(cells):

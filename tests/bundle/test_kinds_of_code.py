@@ -180,7 +180,7 @@ def task(expression):
 
 
 def loaded(cells, expression):
-    """What the task gives when it was packed and loaded here."""
+    """Pack the task, load it here, call it, and return its result."""
     return loads(pack(cells["f"], scope=Scope()).payload).function()
 
 
@@ -213,7 +213,7 @@ def test_a_context_manager_that_was_entered_is_refused_by_name():
 
 @pytest.fixture
 def shell():
-    """A notebook's shell, with the names that IPython adds."""
+    """Return a notebook's shell, which adds IPython's names."""
     from IPython.core.interactiveshell import InteractiveShell
 
     shell = InteractiveShell(user_module=types.ModuleType("__main__"))

@@ -1,4 +1,4 @@
-"""Which local modules belong together, and that what is on disk is what travels."""
+"""Local modules travel with those that they import, as they are on disk."""
 
 import importlib
 import io
@@ -81,13 +81,13 @@ def test_a_file_that_was_rewritten_within_the_clocks_tick_is_read_again(tmp_path
 
 
 def later():
-    """A clock that is ahead by more than it takes a file to settle."""
+    """Return the time at which a file that is written now counts as settled."""
     return time.time_ns() + 3_000_000_000
 
 
 @pytest.fixture(params=["a module", "a package"])
 def settled(request, tmp_path):
-    """A file of a module or package, and what reads that, long after the file was written."""
+    """Return a file of a module or package, and a function that reads it long after it was written."""
     if request.param == "a module":
         path = place = tmp_path / "unit.py"
     else:
@@ -114,7 +114,7 @@ def test_what_was_written_lately_is_read_again(tmp_path):
 
 
 def wait_for_the_next_tick(path, beside):
-    """Until what is written has a later time than the file: the clock of many file systems is coarse."""
+    """Wait until a new file gets a later time than `path`: the clocks of many file systems are coarse."""
     probe = beside / "probe"
     while True:
         probe.write_text("")
@@ -195,7 +195,7 @@ def test_the_standard_library_and_ours_are_never_local(tmp_path):
 
 
 def _imported(unit, statement, tmp_path):
-    """What `statement` prints in a Python that has the unit's zip and nothing else of it."""
+    """Return what `statement` prints in a Python that has the unit's zip and nothing else of it."""
     import subprocess
     import sys
 
@@ -278,7 +278,9 @@ def test_an_editable_install_with_compiled_parts_does_not_travel(tmp_path, monke
     assert list(units.left_behind) == ["unit_fast"]
 
 
-def test_a_large_package_from_elsewhere_is_a_platforms_and_said_so(tmp_path, monkeypatch):
+def test_a_large_package_from_elsewhere_counts_as_the_platforms_and_is_reported(
+    tmp_path, monkeypatch
+):
     import sys
 
     from flyte_nb.api.identifiers import Scope

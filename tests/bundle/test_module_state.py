@@ -36,7 +36,7 @@ def book(tmp_path, monkeypatch):
 
 
 def warned(book, *sources, task=TASK):
-    """The attributes that packing warns about."""
+    """Return the attributes that packing warns about."""
     cells = Cells()
     cells.run("import setts, unit_confs.deep\nfrom flyte_nb import task\n")
     for source in sources:

@@ -1,4 +1,4 @@
-"""What a name means is part of what uses it: another function, class or module is another fingerprint."""
+"""A name that means another function, class or module gives another fingerprint."""
 
 import pytest
 

@@ -41,7 +41,7 @@ def test_what_is_captured_is_listed_with_sizes_largest_first():
     assert packed.warnings == ()
 
 
-def test_what_is_not_referred_to_stays():
+def test_what_the_task_does_not_refer_to_stays_behind():
     packed = _pack("token_value = 's3cr3t'\n@task\ndef f() -> int:\n    return 1\n")
     assert b"s3cr3t" not in packed.payload
 
@@ -266,7 +266,7 @@ def test_a_local_module_is_a_unit_with_what_it_imports(book):
     assert "module unit_c" not in packed.parts
 
 
-def test_a_change_on_disk_is_seen_at_once_and_reaches_who_imports_it(book):
+def test_a_change_on_disk_is_seen_at_once_and_reaches_the_tasks_that_import_it(book):
     (book / "unit_d.py").write_text("def up(): return 1\n")
     (book / "unit_e.py").write_text("def down(): return 1\n")
     cells = Cells()
@@ -320,7 +320,7 @@ def test_a_task_of_a_local_module_travels_by_its_name(book):
     assert len(packed.payload) < 200
 
 
-def test_a_module_that_nobody_can_import_travels_by_value(book):
+def test_a_module_that_cannot_be_imported_travels_by_value(book):
     import importlib.util
 
     (book / "hidden").mkdir()
@@ -334,7 +334,7 @@ def test_a_module_that_nobody_can_import_travels_by_value(book):
     assert loads(packed.payload).function() == 42
 
 
-def test_a_large_file_of_a_package_is_left_out_and_said(book):
+def test_a_large_file_of_a_package_is_left_out_and_reported(book):
     (book / "unit_pkg").mkdir()
     (book / "unit_pkg" / "__init__.py").write_text("K = 1\n")
     (book / "unit_pkg" / "small.json").write_text("{}")
@@ -356,7 +356,7 @@ def test_a_large_file_of_a_package_is_left_out_and_said(book):
         ("@task\ndef f() -> None:\n    get_ipython()\n", "get_ipython", 4),
     ],
 )  # fmt: skip
-def test_a_name_that_nobody_defines_is_told_with_its_line(source, name, line, monkeypatch):
+def test_an_undefined_name_is_reported_with_its_line(source, name, line, monkeypatch):
     monkeypatch.setattr("builtins.get_ipython", print, raising=False)  # as IPython does
     [warning] = _pack(source).warnings
     assert f"uses the name {name!r}" in warning
@@ -382,7 +382,7 @@ def test_display_is_known_where_tasks_run_too():
     assert _pack("@task\ndef f() -> None:\n    display(3)\n").warnings == ()
 
 
-def test_names_that_are_defined_in_time_are_not_told():
+def test_names_that_are_defined_in_time_are_not_reported():
     packed = _pack(
         "def setup():\n    global made\n    made = 1\ndef display(x): return x\nK = 2\n"
         "@task\ndef f(n: 'int') -> int:\n"
@@ -392,7 +392,7 @@ def test_names_that_are_defined_in_time_are_not_told():
 
 
 @pytest.mark.parametrize("name", ["_", "__", "In", "Out", "_i", "_12", "_i3", "_oh"])
-def test_the_notebooks_history_is_told_when_it_travels(name):
+def test_the_notebooks_history_is_reported_when_it_travels(name):
     [warning] = _pack(f"{name} = [1]\n@task\ndef f() -> str:\n    return str({name})\n").warnings
     assert f"The global {name!r}" in warning
     assert "Give the value a name of its own" in warning

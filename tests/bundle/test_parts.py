@@ -1,4 +1,4 @@
-"""A large package in parts: what a change sends, and that it works and is guarded as one that is whole."""
+"""A large package travels in parts: a change sends few of them, and each is verified."""
 
 import hashlib
 import io
@@ -31,7 +31,7 @@ LINES = "".join(f"def f{n}(a, b):\n    return a * {n} + b\n" for n in range(60))
 
 
 def large(count=200):
-    """The files of a package of 400 kB."""
+    """Return the files of a package of 400 kB."""
     files = {f"pkg/sub{n % 7}/m{n}.py": f"K = {n}\n{LINES}".encode() for n in range(count)}
     return {"pkg/__init__.py": b"", **files}
 
@@ -45,7 +45,7 @@ def names(part):
 
 
 def one_zip(zips, folder):
-    """The path that a worker imports from."""
+    """Return the path that a worker imports from."""
     paths = []
     for number, part in enumerate(zips):
         paths.append(folder / f"module-{number}.zip")
@@ -204,7 +204,7 @@ def test_everything_that_a_package_may_do_works_as_from_the_whole_zip(tmp_path):
 
 @pytest.fixture
 def book(tmp_path, monkeypatch):
-    """A notebook's folder with a large package, and a task that needs it."""
+    """Make a notebook's folder with a large package and a task that needs it."""
     folder = tmp_path / "book"
     for name, data in large().items():
         path = folder / name.replace("pkg", "unit_large", 1)

@@ -1,4 +1,4 @@
-"""What a dynamic task's body can call travels with it, found without running it."""
+"""What a dynamic task's body can call is found without running the body, and travels with the task."""
 
 import sys
 

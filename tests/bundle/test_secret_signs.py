@@ -1,4 +1,4 @@
-"""What looks like a secret is said by its kind and its place, never by its value."""
+"""A warning about a secret names its kind and its place, and never shows its value."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Many at once, their results in order."""
+"""Many calls run at once, and their results come in order."""
 
 import threading
 
@@ -24,7 +24,7 @@ def test_nothing_to_do_is_done_at_once():
     assert list(side_by_side(pytest.fail, [])) == []
 
 
-def test_not_everything_is_done_ahead_of_who_takes_it():
+def test_few_results_are_computed_ahead_of_the_caller():
     begun, changed = [], threading.Condition()
 
     def act(number):
@@ -53,7 +53,7 @@ def test_an_error_is_raised_in_its_place_and_ends_the_rest():
         next(results)
 
 
-def test_closing_begins_nothing_more_and_waits_for_nobody():
+def test_closing_begins_no_further_call_and_waits_for_none():
     release, begun = threading.Event(), []
 
     def act(number):

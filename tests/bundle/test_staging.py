@@ -1,4 +1,4 @@
-"""Members once, indexes last, and back again verified."""
+"""Members are staged once and indexes last, and both are verified when they are fetched."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ def g() -> int:
 
 
 class Recording:
-    """A staging area that notes what was asked of it, and fails when told to."""
+    """A staging area that records its calls, and fails where a test asks for it."""
 
     def __init__(self, store) -> None:
         self._area = DirectoryStaging("memory://staging", store)
@@ -102,7 +102,7 @@ def test_one_changed_line_beside_a_large_array_sends_little(packed, area):
     assert 0 < changed.sent_bytes < 10_000
 
 
-def test_progress_tells_bytes_and_reaches_the_end(packed, area):
+def test_progress_counts_bytes_and_reaches_the_end(packed, area):
     told = []
     staged = stage(packed, area, on_progress=told.append)
     assert told[0].done_bytes == 0
@@ -161,7 +161,7 @@ def test_the_index_pins_its_members_and_its_name_pins_the_index(packed, area, st
 
 
 class Flaky(MemoryStore):
-    """Gives wrong bytes the first times that a member is read."""
+    """A store that gives wrong bytes the first times that a member is read."""
 
     def __init__(self, wrong, times) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Modules become files of one folder, and no zip writes anywhere else."""
+"""Modules are unpacked into one folder, and no zip can write anywhere else."""
 
 import io
 import os
@@ -16,7 +16,7 @@ from flyte_nb.bundle.zips import deterministic_zip
 
 @pytest.fixture
 def unpack(tmp_path):
-    """Unpacks zips; the folders."""
+    """Return a function that unpacks zips and returns the folders."""
 
     def run(*zips):
         paths = []
@@ -38,7 +38,7 @@ def files_in(folder):
     }
 
 
-def test_all_modules_come_into_one_folder_and_nobody_can_write_there(unpack, tmp_path):
+def test_all_modules_come_into_one_folder_that_is_read_only(unpack, tmp_path):
     files = {"a.py": b"A", "data/b.txt": b"", "pkg/": b"", "pkg/sub/c.py": b"C"}
     one, other = dict(list(files.items())[:2]), dict(list(files.items())[2:])
     [folder] = unpack(deterministic_zip(one), deterministic_zip(other))
@@ -97,7 +97,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("kind", DAMAGED)
-def test_what_is_no_zip_of_modules_is_an_error_of_ours(unpack, kind):
+def test_a_file_that_is_no_zip_of_modules_gives_an_error_of_ours(unpack, kind):
     with pytest.raises(BundleError):
         unpack(DAMAGED[kind])
 

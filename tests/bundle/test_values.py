@@ -1,4 +1,4 @@
-"""Whatever plain data a task holds on to arrives equal, and has a fingerprint of its own."""
+"""Plain data that a task refers to arrives equal, and other data has another fingerprint."""
 
 import copy
 import math
@@ -46,7 +46,7 @@ def arrived(value):
 
 
 def same(one, other):
-    """Equal and of equal types all the way down; zeros of either sign apart."""
+    """Return whether both are equal and of equal types at every level; zeros of either sign differ."""
     if type(one) is not type(other):
         return False
     if isinstance(one, (list, tuple)):

@@ -1,4 +1,4 @@
-"""The hand-written zip against the standard library's reader."""
+"""The standard library reads the zips that we write."""
 
 import io
 import subprocess

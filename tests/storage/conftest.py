@@ -1,4 +1,4 @@
-"""A disk that is full, and a look at what a fresh interpreter loads."""
+"""Fixtures: a disk that is full, and the modules that a fresh interpreter loads."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def full_disk(tmp_path):
-    """A folder on a file system of 1 MB; skipped where none can be mounted."""
+    """Return a folder on a file system of 1 MB; skip the test where none can be mounted."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
@@ -23,7 +23,7 @@ def full_disk(tmp_path):
 
 @pytest.fixture
 def subprocess_modules(tmp_path):
-    """The modules that code loads in an interpreter of its own."""
+    """Return a function that returns the modules that code loads in a new interpreter."""
 
     def run(code):
         whole = code.replace("{path}", str(tmp_path / "x")) + (

@@ -1,4 +1,4 @@
-"""S3, GCS and Azure through fsspec, against servers that speak their protocols on loopback."""
+"""S3, GCS and Azure work through fsspec, against servers that speak their protocols on loopback."""
 
 import hashlib
 import socket
@@ -35,7 +35,7 @@ def f() -> int:
 
 @pytest.fixture(scope="module", params=["s3", "gcs", "azure"])
 def served(request):
-    """A server; its environment is ours as long as it runs."""
+    """Start a server, and set the variables that lead to it while it runs."""
     with (
         getattr(object_stores, f"{request.param}_server")() as running,
         pytest.MonkeyPatch.context() as patch,
@@ -69,12 +69,12 @@ class TestStagingInClouds(StagingAreaConformance):
         return DirectoryStaging(root, store)
 
 
-def test_the_store_tells_the_md5_of_an_object(store, root):
+def test_the_store_knows_the_md5_of_an_object(store, root):
     store.write(f"{root}/x", b"content")
     assert store.stat(f"{root}/x").md5 in (hashlib.md5(b"content").hexdigest(), "")
 
 
-def test_a_bucket_that_is_not_there_is_said(served, store):
+def test_a_bucket_that_does_not_exist_is_named(served, store):
     scheme = served.bucket.partition("://")[0]
     with pytest.raises(StorageError, match="no-such-bucket"):
         store.read(f"{scheme}://no-such-bucket/x")

@@ -1,4 +1,4 @@
-"""Storage plugins: real wheels, processes of their own, and whatever may go wrong with them."""
+"""Storage plugins work as real wheels in processes of their own, and their failures are reported."""
 
 import json
 import os
@@ -109,7 +109,7 @@ class Store:
 
 
 def wheel(folder, name, version, files, *, requires="", entry_points=""):
-    """A wheel is a zip with three files more."""
+    """Write a wheel, which is a zip with three more files."""
     info = f"{name}-{version}.dist-info"
     requires = f"Requires-Dist: {requires}\n" if requires else ""
     meta = {
@@ -127,7 +127,7 @@ def wheel(folder, name, version, files, *, requires="", entry_points=""):
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """Two plugins, each with the one version of `conflicting` that it can work with."""
+    """Install two plugins, each with the one version of `conflicting` that it works with."""
     wheels, root = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("plugins")
     for number, version in ((1, "1.0"), (2, "2.0")):
         wheel(wheels, "conflicting", version, {"conflicting.py": f"VERSION = {version!r}\n"})
@@ -211,7 +211,7 @@ def test_a_plugin_that_dies_is_started_once_more(stores, tmp_path, monkeypatch):
     assert stores.read("scheme1://die-once") == b"alive"
 
 
-def test_a_plugin_that_dies_again_and_again_is_said_with_its_status(stores):
+def test_a_plugin_that_dies_again_and_again_is_reported_with_its_status(stores):
     with pytest.raises(StorageError, match=r"'plugin1' ended .* exit status 7") as caught:
         stores.read("scheme1://die")
     assert caught.value.transient
@@ -376,7 +376,7 @@ def test_no_folder_has_no_plugins(tmp_path):
     assert plugins(str(tmp_path / "none")) == []
 
 
-def test_an_interpreter_that_is_not_there_is_said(tmp_path, monkeypatch):
+def test_an_interpreter_that_does_not_exist_is_named(tmp_path, monkeypatch):
     (tmp_path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     claim(tmp_path / "p", {"x": "a:b"})
@@ -386,7 +386,7 @@ def test_an_interpreter_that_is_not_there_is_said(tmp_path, monkeypatch):
     assert os.listdir(tmp_path / "tmp") == []
 
 
-def test_a_folder_for_temporary_files_that_is_not_there_is_said(installed, monkeypatch):
+def test_a_folder_for_temporary_files_that_does_not_exist_is_named(installed, monkeypatch):
     monkeypatch.setenv("TMPDIR", "/no/such/folder")
     with pytest.raises(StorageError, match="Cannot make a folder in /no/such/folder: No such file"):
         PluginStore(plugin_for("scheme1", str(installed))).read("scheme1://version")

@@ -1,4 +1,4 @@
-"""The built-in stores, each against the conformance suite."""
+"""The built-in stores pass the conformance suite."""
 
 import errno
 import os
@@ -132,7 +132,7 @@ def test_a_full_disk_leaves_the_old_object_and_no_part(tmp_path, full_disk):
     assert list(full_disk.iterdir()) == []
 
 
-def test_a_folder_that_may_not_be_written_is_said(tmp_path):
+def test_a_folder_that_may_not_be_written_is_named(tmp_path):
     target = tmp_path / "file"
     target.write_text("in the way")
     with pytest.raises(StorageError, match="Cannot write"):

@@ -1,4 +1,4 @@
-"""Folders that processes work in, and what becomes of those whose process was killed."""
+"""Working folders are private, and those of killed processes are removed."""
 
 import os
 import subprocess
@@ -52,7 +52,7 @@ def test_what_a_killed_process_left_is_swept(root):
     assert os.listdir(root) == []
 
 
-def test_ones_own_the_young_and_everything_else_stay(root):
+def test_locked_and_new_folders_and_all_other_files_stay(root):
     own = WorkFolder()
     own.hold()
     _age(own.path)
