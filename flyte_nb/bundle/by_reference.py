@@ -11,6 +11,7 @@ from typing import Any
 
 from flyte_nb.api.identifiers import MAIN_MODULE
 from flyte_nb.api.ring import RING_PACKAGES
+from flyte_nb.bundle.canonical import Measured
 from flyte_nb.bundle.local_modules import LocalModules, Units
 from flyte_nb.bundle.shaded import cloudpickle
 from flyte_nb.sdk.callee import Callee
@@ -25,13 +26,13 @@ class PackingCache:
     def __init__(self) -> None:
         self.importable: dict[str, bool] = {}
         """Whether the worker can import a module, by its full name."""
-        self.installed: dict[int, Any] = {}
+        self.installed: dict[int, object] = {}
         """Functions and classes of installed modules that are found by name, by their ids."""
         self.plain: set[str] = set()
         """Top-level modules of the standard library that no local module shadows."""
         self.file_names: dict[str, str] = {}
         """Stable names of files and cells, by their names in this process."""
-        self.measured: dict[int, tuple[Any, Any]] = {}
+        self.measured: dict[int, tuple[object, Measured]] = {}
         """Plain data that refers to no function or module, and its digest, by its id."""
 
 
@@ -60,7 +61,7 @@ class References:
         """Return whether the top-level module is known to be Python's own, so that nothing travels for it."""
         return top in self._plain
 
-    def by_reference(self, value: Any) -> bool:
+    def by_reference(self, value: object) -> bool:
         """Return whether the worker finds the function or class by its name.
 
         Raises:
@@ -110,10 +111,10 @@ class References:
         """Return module and attribute path of a type variable, new type or alias, or `None`."""
         return self._path(value, str(value.__module__), str(value.__name__))
 
-    def _path(self, value: Any, module: str, path: str) -> "tuple[str, str] | None":
+    def _path(self, value: object, module: str, path: str) -> "tuple[str, str] | None":
         if not self.importable(module):
             return None
-        found: Any = sys.modules.get(module)
+        found: object = sys.modules.get(module)
         for part in path.split("."):
             found = getattr(found, part, None)
         # The name may lead to another object by now, e.g. after a reload. Then the value itself travels.

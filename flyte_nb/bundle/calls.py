@@ -15,7 +15,6 @@ import re
 import runpy
 from collections.abc import Iterator, Mapping
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
 
 _IMPORTERS = frozenset({"import_module", "__import__", "run_module"})
 _FINDERS = frozenset({"find_spec", "get_data", "files"})
@@ -82,14 +81,14 @@ def unpickles_in(source: bytes) -> bool:
     return _IN_SOURCE.search(source) is not None
 
 
-def _may_import(code: CodeType, namespace: "Mapping[str, Any]") -> bool:
+def _may_import(code: CodeType, namespace: "Mapping[str, object]") -> bool:
     names = code.co_names
     return not (_IMPORTERS | _FINDERS).isdisjoint(names) or any(
         _is_one_of(namespace.get(name), _FUNCTIONS) for name in names
     )
 
 
-def _is_importer(step: "dis.Instruction", namespace: "Mapping[str, Any]") -> bool:
+def _is_importer(step: "dis.Instruction", namespace: "Mapping[str, object]") -> bool:
     if _is_called(step, _IMPORTERS):
         return True
     return step.opname in ("LOAD_GLOBAL", "LOAD_NAME") and _is_one_of(
@@ -106,7 +105,7 @@ def _is_one_of(value: object, functions: "tuple[object, ...]") -> bool:
     return any(value is function for function in functions)
 
 
-def _constant(steps: "list[dis.Instruction]", namespace: "Mapping[str, Any]") -> str:
+def _constant(steps: "list[dis.Instruction]", namespace: "Mapping[str, object]") -> str:
     """Return the top-level name in the first argument, or `""` when that is no constant text.
 
     A relative name (`".part"`) says nothing by itself, so the next argument, the package, is read.
@@ -134,7 +133,7 @@ def _reads(value: object) -> bool:
     )
 
 
-def _has_reader(code: CodeType, namespace: "Mapping[str, Any]") -> bool:
+def _has_reader(code: CodeType, namespace: "Mapping[str, object]") -> bool:
     """Return whether the code has `pickle.load`, `from pickle import load`, `shelve.open` or the like."""
     # Modules that the code itself imports, by their local names.
     libraries: dict[str, str] = {}

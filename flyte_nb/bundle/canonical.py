@@ -7,7 +7,7 @@ names, line numbers, caches of classes), and they name what is fingerprinted by 
 import functools
 import hashlib
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
@@ -60,11 +60,13 @@ def canonical_pickler() -> Any:
     """
 
     class CanonicalPickler(cloudpickle().Pickler):  # type: ignore[misc]
-        def __init__(self, sink: Any, refer: "Callable[[Any], Any]", out_of_band: Any) -> None:
+        def __init__(
+            self, sink: object, refer: "Callable[[object], object]", out_of_band: object
+        ) -> None:
             super().__init__(sink, protocol=5, buffer_callback=out_of_band)
             self._refer = refer
 
-        def persistent_id(self, value: Any) -> Any:
+        def persistent_id(self, value: object) -> object:
             # Pickle asks this first, for every object. A stand-in is pickled in the object's place.
             if type(value) in _ATOMS:
                 return None
@@ -82,7 +84,7 @@ class Measured(NamedTuple):
 
 def digested(
     value: object,
-    refer: "Callable[[Any], Any]",
+    refer: "Callable[[object], object]",
     buffer_digest: "Callable[[memoryview], str]",
     *,
     fast: bool,
@@ -118,11 +120,11 @@ def digested(
 class Named:
     """Marks a function, class, entity or module that a name refers to, so that it is never inlined."""
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: object) -> None:
         self.value = value
 
 
-def function_content(function: FunctionType, *kinds: str) -> Any:
+def function_content(function: FunctionType, *kinds: str) -> object:
     """Return what makes the function different from others, as plain values.
 
     Functions, classes and modules that its names refer to are only named.
@@ -132,7 +134,7 @@ def function_content(function: FunctionType, *kinds: str) -> Any:
         *kinds: the kinds of dependencies whose names count (`Dependency.kind`).
     """
     hidden = {"__wrapped__"}
-    code: Any = code_content(function.__code__)
+    code: Iterable[object] = code_content(function.__code__)
     # All functions of singledispatch share one code object of Python's. What differs is the table of
     # implementations, which `code.captured` returns.
     if code_of.is_dispatcher(function):
@@ -152,7 +154,7 @@ def function_content(function: FunctionType, *kinds: str) -> Any:
     ]
 
 
-def class_content(cls: type) -> Any:
+def class_content(cls: type) -> object:
     """Return what makes the class different from others; what its methods refer to is only named."""
     members = {
         name: value
@@ -166,7 +168,7 @@ def class_content(cls: type) -> Any:
     return [cls.__qualname__, type(cls), list(cls.__bases__), members, registered]
 
 
-def object_content(value: Any) -> "list[Any] | None":
+def object_content(value: Any) -> "list[object] | None":
     """Return what makes an object whose plain pickle is not canonical, or `None` for any other object.
 
     Such objects are code, descriptors with locks or caches, context managers, and pydantic's decorators.
@@ -190,7 +192,7 @@ def object_content(value: Any) -> "list[Any] | None":
     return None
 
 
-def code_content(code: CodeType) -> "tuple[Any, ...]":
+def code_content(code: CodeType) -> "tuple[object, ...]":
     """Return everything that decides what the code does: no file name, no line, no stack size."""
     return (
         code.co_name,
@@ -208,6 +210,6 @@ def code_content(code: CodeType) -> "tuple[Any, ...]":
     )
 
 
-def _const(const: Any) -> Any:
+def _const(const: object) -> object:
     # Constants are pickled, which keeps `1`, `1.0` and `True` apart, although Python calls them equal.
     return list(code_content(const)) if isinstance(const, CodeType) else const

@@ -10,7 +10,7 @@ import dis
 import functools
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from types import CodeType, FunctionType, ModuleType
+from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from flyte_nb.bundle.shaded import cloudpickle
@@ -40,7 +40,7 @@ class Dependency(NamedTuple):
     kind: str
     """`global`, `default` or `captured`."""
     name: str
-    value: Any
+    value: object
 
 
 def innermost_function(entity: Callee) -> FunctionType:
@@ -62,7 +62,7 @@ def dependencies(function: FunctionType) -> "Iterator[Dependency]":
         yield Dependency("default", name, value)
 
 
-def used_globals(function: FunctionType) -> "dict[str, Any]":
+def used_globals(function: FunctionType) -> "dict[str, object]":
     """Return the defined globals that the code, nested code and textual annotations refer to, by name."""
     names: dict[str, None] = {}
     # Disassembling is slow, and most small functions use no global at all.
@@ -79,7 +79,7 @@ def used_globals(function: FunctionType) -> "dict[str, Any]":
     }
 
 
-def modules_named_in(namespace: "dict[str, Any]") -> "set[str]":
+def modules_named_in(namespace: "dict[str, object]") -> "set[str]":
     """Return names of the modules that a notebook imported or has functions, classes or objects of."""
     found = set()
     for name, value in list(namespace.items()):
@@ -143,7 +143,7 @@ def is_dispatcher(function: FunctionType) -> bool:
     return function.__code__ is _DISPATCHER
 
 
-def choices(dispatcher: Any) -> "list[tuple[type, Any]]":
+def choices(dispatcher: Any) -> "list[tuple[type, object]]":
     """Return the implementations of a function of `functools.singledispatch`, with their classes."""
     return list(dispatcher.registry.items())
 
@@ -152,7 +152,7 @@ LOCKING_DESCRIPTORS = (functools.cached_property, functools.singledispatchmethod
 """Descriptors around a method that also hold a lock or a cache, which can be neither pickled nor digested."""
 
 
-def around_method(descriptor: Any) -> "tuple[Any, dict[str, Any]]":
+def around_method(descriptor: Any) -> "tuple[object, dict[str, object]]":
     """Return the method that one of `LOCKING_DESCRIPTORS` wraps, and its attributes without the lock."""
     kept = ("attrname", "dispatcher", "__doc__")
     return descriptor.func, {
@@ -160,17 +160,22 @@ def around_method(descriptor: Any) -> "tuple[Any, dict[str, Any]]":
     }
 
 
-_DESCRIPTORS: "tuple[type[Any], ...]" = (property, staticmethod, classmethod, *LOCKING_DESCRIPTORS)
+_DESCRIPTORS: "tuple[type[object], ...]" = (
+    property,
+    staticmethod,
+    classmethod,
+    *LOCKING_DESCRIPTORS,
+)
 
 
 class DerivedDescriptor(NamedTuple):
     """The ingredients of an object whose class derives from a built-in descriptor."""
 
-    base: "type[Any]"
+    base: "type[object]"
     """The built-in descriptor."""
-    arguments: "tuple[Any, ...]"
+    arguments: "tuple[object, ...]"
     """The arguments of the built-in descriptor's constructor."""
-    attributes: "dict[str, Any]"
+    attributes: "dict[str, object]"
     """The attributes that the subclass added."""
 
 
@@ -183,7 +188,7 @@ def derived_descriptor(value: Any) -> "DerivedDescriptor | None":
     if base is None or type(value) is base:
         return None
     if base is property:
-        arguments: tuple[Any, ...] = (value.fget, value.fset, value.fdel)
+        arguments: tuple[object, ...] = (value.fget, value.fset, value.fdel)
     elif base in LOCKING_DESCRIPTORS:
         arguments = (value.func,)
     else:
@@ -204,7 +209,7 @@ def derived_descriptor(value: Any) -> "DerivedDescriptor | None":
 _LOCKS = frozenset({"lock", "_method_cache"})
 
 
-def _own_attributes(value: Any) -> "dict[str, Any]":
+def _own_attributes(value: object) -> "dict[str, object]":
     found = dict(getattr(value, "__dict__", {}))
     for kind in type(value).__mro__:
         slots = vars(kind).get("__slots__", ())
@@ -221,7 +226,7 @@ CONTEXT_MANAGERS = (
 """Types of the objects that functions of `contextlib.contextmanager` return. They also decorate functions."""
 
 
-def context_manager(value: Any) -> "tuple[Any, ...] | None":
+def context_manager(value: Any) -> "tuple[object, ...] | None":
     """Return the function and arguments that made a `CONTEXT_MANAGERS` object.
 
     Returns `None` for any other value, and for one that was entered: it holds a running generator.
@@ -240,7 +245,7 @@ def registered(cls: type) -> "list[type]":
     return sorted(alive, key=lambda each: (each.__module__, each.__qualname__))
 
 
-def captured(function: FunctionType) -> "dict[str, Any]":
+def captured(function: FunctionType) -> "dict[str, object]":
     """Return the closure's variables by name; of a dispatcher, its implementations."""
     if is_dispatcher(function):
         return {f"registry[{cls.__qualname__}]": chosen for cls, chosen in choices(function)}
@@ -251,7 +256,7 @@ def captured(function: FunctionType) -> "dict[str, Any]":
     }
 
 
-def defaults(function: FunctionType) -> "dict[str, Any]":
+def defaults(function: FunctionType) -> "dict[str, object]":
     """Return the parameters' default values by name."""
     code = function.__code__
     given = function.__defaults__ or ()
@@ -261,9 +266,9 @@ def defaults(function: FunctionType) -> "dict[str, Any]":
     return found
 
 
-def annotations(function: FunctionType) -> "dict[str, Any]":
+def annotations(function: FunctionType) -> "dict[str, object]":
     """Return the annotations as they are, also when they are texts."""
-    found: dict[str, Any] = function.__annotations__
+    found: dict[str, object] = function.__annotations__
     return found
 
 
@@ -281,7 +286,7 @@ def imported_names(code: CodeType) -> "set[str]":
 
 
 def submodules(
-    function: FunctionType, globals_used: "Mapping[str, Any] | None" = None
+    function: FunctionType, globals_used: "Mapping[str, object] | None" = None
 ) -> "list[ModuleType]":
     """Return the imported submodules that the function reaches through a package, e.g. `xml.dom`.
 
@@ -349,7 +354,7 @@ def _names_in(annotation: str) -> "tuple[str, ...]":
         return ()  # the signature's reader names it as a problem
 
 
-def _content(cell: Any) -> Any:
+def _content(cell: CellType) -> object:
     try:
         return cell.cell_contents
     except ValueError:

@@ -72,9 +72,7 @@ class Fingerprinter:
         """Keys of the parts, by the `id` of what they are parts for."""
         self._sizes: dict[int, Measured] = {}
         """Measured data, by `id`."""
-        self._alive: list[
-            Any
-        ] = []  # holds the objects, because an id may be reused after their end
+        self._alive: list[object] = []  # an id may be reused after its object's end
         self._noted: set[str] = set()
         self._referred = 0
         """How many values were met that are more than plain data."""
@@ -87,7 +85,7 @@ class Fingerprinter:
         """Whether something reads pickles, whose classes may be of any module that the notebook has."""
         self.functions: dict[str, FunctionType] = {}
         """The functions among the parts, by key."""
-        self.values: dict[str, Any] = {}
+        self.values: dict[str, object] = {}
         """The data among the parts, by key."""
         self.tops: set[str] = set()
         """Top-level names of modules that function bodies import, or that are referred to."""
@@ -123,7 +121,7 @@ class Fingerprinter:
                 if self._references.local.note(module.partition(".")[0]):
                     self._module(module)
 
-    def note(self, kind: str, name: str, value: Any) -> None:
+    def note(self, kind: str, name: str, value: object) -> None:
         """Add a plain value that the fingerprint has to depend on, e.g. a lock of requirements."""
         key = self._fresh(f"{kind} {name}")
         measured = self.measure(value)
@@ -134,7 +132,7 @@ class Fingerprinter:
         lines = sorted(f"{part.key}\0{part.digest}" for part in self.parts.values())
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
-    def measure(self, value: Any) -> Measured:
+    def measure(self, value: object) -> Measured:
         """Return the canonical digest and the size of any value that can be pickled.
 
         Raises:
@@ -148,7 +146,7 @@ class Fingerprinter:
             # Most likely a cycle: use the memo after all. What cannot be pickled fails again.
             return digested(value, self.refer, self._buffer_digest, fast=False)
 
-    def write(self, value: Any, sink: Any) -> None:
+    def write(self, value: object, sink: object) -> None:
         """Write the bytes that `measure` would digest for `value` into `sink`.
 
         Raises:
@@ -164,7 +162,7 @@ class Fingerprinter:
         # With the class's name, because classes that refer to each other have the same parts.
         return hashlib.sha256(f"{named!r}\n{alone.fingerprint()}".encode()).hexdigest()
 
-    def refer(self, value: Any) -> Any:
+    def refer(self, value: Any) -> object:
         """Return what is digested in place of `value`, or `None` when its plain pickle is.
 
         The pickler asks for every value that is not plain data. Functions, classes, entities and modules
@@ -201,7 +199,7 @@ class Fingerprinter:
             self._note_module_of(value)
         return ingredients
 
-    def _refer_by_name(self, value: Any) -> Any:
+    def _refer_by_name(self, value: object) -> object:
         """Do as `refer` for what a name in a function means.
 
         A method is inlined into its class. A function that the method only names is not: it becomes a part.
@@ -212,7 +210,7 @@ class Fingerprinter:
         finally:
             self._inlined = inlined
 
-    def _generic(self, value: Any) -> Any:
+    def _generic(self, value: object) -> object:
         path = self._references.generic_path(value)
         return self._named(*path) if path is not None else ["generic", *generics.content(value)]
 
@@ -220,7 +218,7 @@ class Fingerprinter:
         while self._waiting:
             self._waiting.pop(0)()
 
-    def _entity(self, entity: Callee) -> Any:
+    def _entity(self, entity: Callee) -> object:
         path = self._references.entity_path(entity)
         if path is not None:
             self._module(path[0])
@@ -232,7 +230,7 @@ class Fingerprinter:
             return ["map", self._part(entity, "task", f"{entity.shown_name}()", lambda: mapping)]
         return self._function(code_of.innermost_function(entity), noun=entity.resource_type)
 
-    def _function(self, function: FunctionType, noun: str = "") -> Any:
+    def _function(self, function: FunctionType, noun: str = "") -> object:
         if self._references.by_reference(function):
             return self._named(str(function.__module__), function.__qualname__)
         if self._inlined is not None:
@@ -246,11 +244,11 @@ class Fingerprinter:
         )
         return ["function", key]
 
-    def _named(self, module: str, name: str) -> Any:
+    def _named(self, module: str, name: str) -> object:
         self._module(module)
         return ["function", module, name]
 
-    def _inline(self, function: FunctionType, inlined: "set[int]") -> Any:
+    def _inline(self, function: FunctionType, inlined: "set[int]") -> object:
         """Return a method's whole content, for its class; globals that it uses become parts."""
         if id(function) in inlined:
             return ["again", function.__qualname__]
@@ -264,7 +262,7 @@ class Fingerprinter:
         content = function_content(function, "global")
         return ["method", content, captured, code_of.defaults(function)]
 
-    def _class(self, cls: type) -> Any:
+    def _class(self, cls: type) -> object:
         if self._references.by_reference(cls) or code_of.is_builtin(cls):
             self._module(str(cls.__module__))
             return ["class", cls.__module__, cls.__qualname__]
@@ -278,10 +276,10 @@ class Fingerprinter:
 
     def _part(
         self,
-        value: Any,
+        value: object,
         kind: str,
         name: str,
-        content: "Callable[[], Any]",
+        content: "Callable[[], object]",
         then: "Callable[[], None] | None" = None,
         *,
         inline: bool = False,
@@ -355,7 +353,7 @@ class Fingerprinter:
                 self.parts[key] = Part(key, kind, name, digest, measured.size_bytes, self._user)
                 self.values[key] = value
 
-    def _measured_once(self, value: Any) -> Measured:
+    def _measured_once(self, value: object) -> Measured:
         shared = self._references.measured
         known: Measured | None = self._sizes.get(id(value))
         if known is None and id(value) in shared:
@@ -382,7 +380,7 @@ class Fingerprinter:
                 digest, size = unit.sha256[:_SHORT], unit.size_bytes
                 self.parts[key] = Part(key, "module", unit.name, digest, size, self._user)
 
-    def _note_module_of(self, value: Any) -> None:
+    def _note_module_of(self, value: object) -> None:
         module = getattr(type(value), "__module__", None)
         if isinstance(module, str) and module not in self._noted:
             self._noted.add(module)

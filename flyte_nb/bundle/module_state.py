@@ -19,7 +19,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from types import CodeType, FunctionType, ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flyte_nb.bundle.source_names import spoken_place
 from flyte_nb.bundle.units import Unit
@@ -58,7 +58,7 @@ class _Assignment(NamedTuple):
     names: "tuple[str, ...]"
     line: int
     in_place: bool = False
-    value: Any = _MISSING
+    value: object = _MISSING
     """The assigned value, when it is a constant. A module that was reloaded since has another one."""
 
 
@@ -171,7 +171,7 @@ def _of_statements(statements: "Sequence[ast.stmt]") -> "Iterator[_Assignment]":
             yield from _of_call(statement.value)
 
 
-def _constant(node: "ast.expr | None") -> Any:
+def _constant(node: "ast.expr | None") -> object:
     try:
         return _MISSING if node is None else ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
@@ -208,11 +208,11 @@ def _chain(node: ast.expr) -> "tuple[str, ...]":
 
 
 def _meant(
-    assignment: _Assignment, namespace: "dict[str, Any]", tops: "set[str]", named: "set[str]"
+    assignment: _Assignment, namespace: "dict[str, object]", tops: "set[str]", named: "set[str]"
 ) -> "Setting | None":
     """Return what the statement set, or `None` when it set nothing that the task will miss."""
     root, *rest = assignment.names
-    home: Any = namespace.get(root)
+    home: object = namespace.get(root)
     now = _value_of(home, rest)
     if isinstance(home, (type, FunctionType)):  # an attribute of a class that a module defines
         shown = [home.__module__, home.__qualname__]
@@ -240,7 +240,7 @@ def _meant(
     return Setting(".".join([*shown, *rest]), _home(home))
 
 
-def _value_of(value: Any, names: "Sequence[str]") -> Any:
+def _value_of(value: object, names: "Sequence[str]") -> object:
     """Return what the chain of attributes of `value` leads to now, or `_MISSING`."""
     for name in names:
         try:
@@ -283,7 +283,7 @@ class _ModuleSource:
         self.names_all = bool(source) and not _UNPREDICTABLE.search(source)
         """Whether the source contains the name of every variable that the module defines."""
         self.words = {word.decode() for word in re.findall(rb"[A-Za-z_]\w*", source)}
-        self.literals: dict[str, Any] = {}
+        self.literals: dict[str, object] = {}
         """The constants, of variables to which the source assigns once."""
         assigned = _ASSIGNED.findall(source)
         names = [name for name, _ in assigned]
@@ -316,7 +316,7 @@ class _ModuleSource:
             return []
 
 
-def _literal(text: bytes) -> Any:
+def _literal(text: bytes) -> object:
     try:
         return ast.literal_eval(text.decode().strip())
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):

@@ -8,7 +8,7 @@ import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flyte_nb.api.errors import BundleError
 from flyte_nb.api.identifiers import Identifier, Scope
@@ -260,7 +260,7 @@ class _BufferDigests:
     """Digests buffers, each once, because the fingerprint and the payload meet the same ones."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, int], tuple[Any, str]] = {}
+        self._known: dict[tuple[int, int], tuple[object, str]] = {}
 
     def __call__(self, raw: memoryview) -> str:
         # A slice cannot be cached by its owner's id: another slice may have the same length.

@@ -26,7 +26,7 @@ class Pickled:
 
 
 def dump(
-    value: Any,
+    value: object,
     references: References,
     fingerprinter: Fingerprinter,
     *,
@@ -65,7 +65,7 @@ def _pickler_class() -> Any:
     base = cloudpickle()
 
     class PayloadPickler(base.Pickler):  # type: ignore[misc,name-defined]
-        def __init__(self, target: io.BytesIO, reductions: Reductions, out_of_band: Any) -> None:
+        def __init__(self, target: io.BytesIO, reductions: Reductions, out_of_band: object) -> None:
             self.reducer_override = reductions.of
             # Set before the base's `__init__`, because the C pickler reads the table only there.
             self.dispatch_table = ChainMap(reductions.table(), base.Pickler.dispatch_table)

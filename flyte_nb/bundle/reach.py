@@ -11,7 +11,6 @@ does find what the body of a workflow makes, because workflows are traced by run
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
-from typing import Any
 
 from flyte_nb.bundle import code as code_of
 from flyte_nb.sdk.callee import Callee
@@ -52,9 +51,8 @@ class _Walk:
     def __init__(self, traced: Traced) -> None:
         self._traced = traced
         self.found: list[Definition] = []
-        self._seen: dict[
-            int, Any
-        ] = {}  # holds the objects, because an id may be reused after their end
+        # Holds the objects themselves, because an id may be reused after an object's end.
+        self._seen: dict[int, object] = {}
 
     def enter(self, entity: Definition) -> None:
         """Note an entity; then search the body of a dynamic task or workflow, or a launch plan's workflow."""
@@ -76,7 +74,7 @@ class _Walk:
             if name != "function" and not name.startswith("_"):
                 self.visit(value, _DEEPEST - 1)
 
-    def visit(self, value: Any, depth: int) -> None:
+    def visit(self, value: object, depth: int) -> None:
         """Find the entities in any value."""
         if isinstance(value, _PLAIN) or depth > _DEEPEST:
             return
@@ -88,14 +86,14 @@ class _Walk:
         for below in _inside(value):
             self.visit(below, depth + 1)
 
-    def _is_known(self, value: Any) -> bool:
+    def _is_known(self, value: object) -> bool:
         if id(value) in self._seen:
             return True
         self._seen[id(value)] = value
         return False
 
 
-def _inside(value: Any) -> "Iterator[Any]":
+def _inside(value: object) -> "Iterator[object]":
     if isinstance(value, FunctionType):
         yield from _used_by(value)
         yield getattr(value, "__wrapped__", None)
@@ -120,7 +118,7 @@ def _inside(value: Any) -> "Iterator[Any]":
         yield getattr(value, "__wrapped__", None)
 
 
-def _used_by(function: FunctionType) -> "Iterator[Any]":
+def _used_by(function: FunctionType) -> "Iterator[object]":
     """Yield what the function uses; of a module, only the attributes that the function's code names."""
     # A module holds everything that it defines and imports; most of it the function never touches.
     names: set[str] | None = None
@@ -135,7 +133,7 @@ def _used_by(function: FunctionType) -> "Iterator[Any]":
         yield from _members(module, names or set(_names(function.__code__)))
 
 
-def _members(module: ModuleType, names: "set[str]") -> "Iterator[Any]":
+def _members(module: ModuleType, names: "set[str]") -> "Iterator[object]":
     for name in sorted(names):
         member = vars(module).get(name)
         if isinstance(member, ModuleType):

@@ -61,11 +61,11 @@ class Reductions:
         self._sources = sources
         self._with_options = with_options
         self._base = cloudpickle()
-        self._namespaces: dict[int, dict[str, Any]] = {}
-        self._classes: dict[str, Any] = {}
+        self._namespaces: dict[int, dict[str, object]] = {}
+        self._classes: dict[str, object] = {}
         """Classes and type variables, by the name that follows from their content."""
 
-    def table(self) -> "dict[type, Any]":
+    def table(self) -> "dict[type, object]":
         """Return the reductions for exact types, which pickle uses when `of` gives `NotImplemented`."""
         return {
             CodeType: self._code,
@@ -77,7 +77,7 @@ class Reductions:
             **dict.fromkeys(code_of.LOCKING_DESCRIPTORS, _around_method),
         }
 
-    def of(self, value: Any) -> Any:
+    def of(self, value: Any) -> object:
         """Return the reduction of `value`, or `NotImplemented` to let pickle do what it does by default.
 
         Raises:
@@ -99,7 +99,7 @@ class Reductions:
             return self._class(value)
         return self._rare(value)
 
-    def _rare(self, value: Any) -> Any:
+    def _rare(self, value: object) -> object:
         if isinstance(value, ModuleType):
             return NotImplemented if type(value) is ModuleType else self._other_module(value)
         derived = code_of.derived_descriptor(value)
@@ -110,7 +110,7 @@ class Reductions:
         made_by = code_of.context_manager(value)
         return NotImplemented if made_by is None else (type(value), made_by)
 
-    def _entity(self, entity: Callee) -> Any:
+    def _entity(self, entity: Callee) -> object:
         path = self._references.entity_path(entity)
         if path is not None:
             return rebuild.attribute, path
@@ -123,12 +123,12 @@ class Reductions:
             return rebuild.task, (entity.function, entity.options.output_names)
         return rebuild.task_with_options, (entity.function, options)
 
-    def _function(self, function: FunctionType) -> Any:
+    def _function(self, function: FunctionType) -> object:
         if code_of.is_dispatcher(function):
             own = {
                 name: value for name, value in vars(function).items() if name not in _DISPATCHING
             }
-            state: Any = (code_of.choices(function), own)
+            state: object = (code_of.choices(function), own)
             return rebuild.dispatcher, (), state, None, None, rebuild.fill_dispatcher
         code = function.__code__
         self._sources.add(code)
@@ -159,24 +159,24 @@ class Reductions:
         made = (code, namespace, len(code.co_freevars))
         return rebuild.function, made, state, None, None, rebuild.fill
 
-    def _cached(self, function: Any) -> Any:
+    def _cached(self, function: Any) -> object:
         path = self._references.cached_path(function)
         if path is not None:
             return rebuild.attribute, path
         known = function.cache_parameters()
         return rebuild.cached, (function.__wrapped__, known["maxsize"], known["typed"])
 
-    def _code(self, code: CodeType) -> Any:
+    def _code(self, code: CodeType) -> object:
         return rebuild.code, _code_parts(code, self._sources.stable_name(code.co_filename))
 
-    def _module(self, module: ModuleType) -> Any:
+    def _module(self, module: ModuleType) -> object:
         if module is sys.modules.get(MAIN_MODULE):
             raise TypeError("cannot pickle the notebook itself, the module __main__")
         if self._references.importable(module.__name__):
             return rebuild.module, (module.__name__,)
         return self._base._module_reduce(module)
 
-    def _other_module(self, module: ModuleType) -> Any:
+    def _other_module(self, module: ModuleType) -> object:
         """Return the reduction of a module whose class derives from `ModuleType`, as in `six.moves`.
 
         Raises:
@@ -190,7 +190,7 @@ class Reductions:
             f" {type(module).__module__}.{type(module).__qualname__}, and no import finds it by this name"
         )
 
-    def _class(self, cls: type) -> Any:
+    def _class(self, cls: type) -> object:
         base = self._base
         reduced = base._class_reduce(cls)
         # cloudpickle finds the class by its name here. That does not mean that the worker does.
@@ -211,7 +211,7 @@ class Reductions:
         """Return a name that follows from the class's content and that no other class has."""
         return self._distinct(cls, self._fingerprinter.class_digest(cls)[:32])
 
-    def _distinct(self, cls: Any, digest: str) -> str:
+    def _distinct(self, cls: object, digest: str) -> str:
         # Two classes may be equal and still be two, e.g. when a function that defines one is called twice.
         name, number = digest, 1
         while self._classes.setdefault(name, cls) is not cls:
@@ -219,7 +219,7 @@ class Reductions:
             name = f"{digest}-{number}"
         return name
 
-    def _file(self, file: Any) -> Any:
+    def _file(self, file: io.TextIOWrapper) -> object:
         """Return the reduction of a standard stream, by its name.
 
         Raises:
@@ -229,11 +229,11 @@ class Reductions:
             return self._base._file_reduce(file)
         raise TypeError(f"cannot pickle the open file {file.name!r}")
 
-    def _generic(self, value: Any) -> Any:
+    def _generic(self, value: object) -> object:
         found = self._references.generic_path(value)
         return generics.reduction(value) if found is None else (rebuild.attribute, found)
 
-    def _type_variable(self, variable: TypeVar) -> Any:
+    def _type_variable(self, variable: TypeVar) -> object:
         described = [variable.__name__, str(variable.__bound__)]
         if variable.__constraints__ or variable.__covariant__ or variable.__contravariant__:
             described += [str(variable.__constraints__), str(variable)]
@@ -241,7 +241,7 @@ class Reductions:
         self._name_class(variable, self._distinct(variable, digest[:32]))
         return self._base._typevar_reduce(variable)
 
-    def _name_class(self, cls: Any, name: str) -> None:
+    def _name_class(self, cls: object, name: str) -> None:
         """Register `cls` with cloudpickle by a name that follows from its content.
 
         So a value that comes back from a worker becomes an instance of the notebook's own class. The class
@@ -259,7 +259,7 @@ def _is_found(name: str, module: ModuleType) -> bool:
         return False
 
 
-def _changed_options(options: TaskOptions) -> "dict[str, Any]":
+def _changed_options(options: TaskOptions) -> "dict[str, object]":
     """Return the options that are not the defaults."""
     defaults = TaskOptions._field_defaults
     return {name: value for name, value in options._asdict().items() if value != defaults.get(name)}
@@ -268,24 +268,25 @@ def _changed_options(options: TaskOptions) -> "dict[str, Any]":
 class _Ordered:
     """Pickles as a set, with its members sorted."""
 
-    def __init__(self, values: Any) -> None:
+    def __init__(self, values: "set[object] | frozenset[object]") -> None:
         self._values = values
 
-    def __reduce__(self) -> "tuple[Any, ...]":
+    def __reduce__(self) -> "tuple[object, ...]":
         return type(self._values), (sorted(self._values, key=_sort_key),)
 
 
 class _Large:
     """Pickles as bytes that leave the payload, as the data of arrays does."""
 
-    def __init__(self, data: Any) -> None:
+    def __init__(self, data: "bytes | bytearray") -> None:
         self._data = data
 
-    def __reduce__(self) -> "tuple[Any, ...]":
+    def __reduce__(self) -> "tuple[object, ...]":
         return type(self._data), (pickle.PickleBuffer(self._data),)
 
 
-def _ordered(value: Any) -> Any:
+def _ordered(value: Any) -> object:
+    # Exact types only: a subclass has its own way of being pickled.
     kind = type(value)
     if kind is set or kind is frozenset:
         return _Ordered(value)
@@ -294,17 +295,17 @@ def _ordered(value: Any) -> Any:
     return value
 
 
-def _ordered_values(values: "dict[str, Any] | None") -> "dict[str, Any] | None":
+def _ordered_values(values: "dict[str, object] | None") -> "dict[str, object] | None":
     if values is None:
         return None
     return {_fresh(name): _ordered(value) for name, value in values.items()}
 
 
-def _ordered_all(values: "tuple[Any, ...] | None") -> "tuple[Any, ...] | None":
+def _ordered_all(values: "tuple[object, ...] | None") -> "tuple[object, ...] | None":
     return None if values is None else tuple(_ordered(value) for value in values)
 
 
-def _sort_key(value: Any) -> "tuple[str, str]":
+def _sort_key(value: object) -> "tuple[str, str]":
     # Sets inside of sets are sorted as well. Members with an address in their repr come in a different
     # order in each process. That changes the payload's bytes and not the fingerprint.
     if isinstance(value, frozenset):
@@ -312,12 +313,12 @@ def _sort_key(value: Any) -> "tuple[str, str]":
     return type(value).__qualname__, repr(value)
 
 
-def _around_method(descriptor: Any) -> Any:
+def _around_method(descriptor: object) -> object:
     method, state = code_of.around_method(descriptor)
     return type(descriptor), (method,), state
 
 
-def _cell(cell: CellType) -> Any:
+def _cell(cell: CellType) -> object:
     try:
         content = cell.cell_contents
     except ValueError:
@@ -325,10 +326,10 @@ def _cell(cell: CellType) -> Any:
     return rebuild.cell, (_ordered(content),)
 
 
-def _code_parts(code: CodeType, filename: str) -> "tuple[Any, ...]":
+def _code_parts(code: CodeType, filename: str) -> "tuple[object, ...]":
     """Return the arguments of `CodeType` in their order, which depends on Python's version."""
     consts = tuple(_ordered(const) for const in code.co_consts)
-    parts: list[Any] = [
+    parts: list[object] = [
         code.co_argcount,
         code.co_posonlyargcount,
         code.co_kwonlyargcount,

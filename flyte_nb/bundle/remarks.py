@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import CodeType
-from typing import Any
 
 from flyte_nb.api.specs import Location
 from flyte_nb.bundle import code as code_of
@@ -126,8 +125,11 @@ def _local_files(value: object, depth: int) -> "Iterator[str]":
     elif isinstance(value, Path):
         if value.is_file():
             yield str(value)
-    elif depth < _DEEPEST and type(value) in (dict, list, tuple):
-        for item in list(value.values() if isinstance(value, dict) else value)[:_WIDEST]:
+    elif depth < _DEEPEST and type(value) is dict:
+        for item in list(value.values())[:_WIDEST]:
+            yield from _local_files(item, depth + 1)
+    elif depth < _DEEPEST and (type(value) is list or type(value) is tuple):
+        for item in value[:_WIDEST]:
             yield from _local_files(item, depth + 1)
 
 
@@ -170,7 +172,7 @@ def _texts(code: CodeType) -> "Iterator[bytes]":
             yield from _texts_of(const)
 
 
-def _texts_of(const: Any) -> "Iterator[bytes]":
+def _texts_of(const: object) -> "Iterator[bytes]":
     if isinstance(const, str):
         yield const.encode("utf-8", "replace")
     elif isinstance(const, bytes):

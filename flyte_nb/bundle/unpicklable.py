@@ -7,13 +7,13 @@ one, then the members of the variable that fails, and so on down to the value th
 import functools
 from collections.abc import Callable, Iterator
 from types import FunctionType, MethodType
-from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import BundleError
 from flyte_nb.api.identifiers import MAIN_MODULE
 from flyte_nb.api.specs import Location
 from flyte_nb.bundle import code as code_of
 from flyte_nb.bundle.advice import advice, is_of_the_kernel
+from flyte_nb.bundle.code import Dependency
 from flyte_nb.bundle.source_names import spoken_place
 from flyte_nb.sdk.callee import Callee
 
@@ -36,24 +36,23 @@ class Unpicklable(BundleError):
         """Where the function uses it."""
 
 
-class _Culprit(NamedTuple):
+class _Culprit:
     """A value that cannot be pickled, and how a function reaches it."""
 
-    kind: str
-    """The variable's kind, as `Dependency.kind`."""
-    name: str
-    """The variable's name."""
-    path: str
-    value: object
-    """The value that cannot be pickled."""
-    root: object
-    """The variable's value, which contains it."""
-    user: FunctionType
-    """The function that uses the variable."""
+    def __init__(
+        self, variable: Dependency, *, path: str, value: object, user: FunctionType
+    ) -> None:
+        self.variable = variable
+        """The variable whose value contains it."""
+        self.path = path
+        self.value = value
+        """The value that cannot be pickled."""
+        self.user = user
+        """The function that uses the variable."""
 
 
 def explain(
-    task: Callee, error: Exception, tries: "Callable[[Any], Exception | None]"
+    task: Callee, error: Exception, tries: "Callable[[object], Exception | None]"
 ) -> Unpicklable:
     """Return an error that names what made pickling the task fail.
 
@@ -71,22 +70,23 @@ def explain(
             f" {type(error).__name__}: {error}."
         )
         return Unpicklable(message, variable="", path="", location=where, hint=advice((), error))
-    line = code_of.line_of_use(found.user, found.name)
+    name = found.variable.name
+    line = code_of.line_of_use(found.user, name)
     location = Location(found.user.__code__.co_filename, line)
     reason = tries(found.value)
-    inner = "" if found.path == found.name else f", because of {found.path}"
+    inner = "" if found.path == name else f", because of {found.path}"
     through = "" if found.user is function else f" through {found.user.__qualname__}()"
     message = (
-        f"{task.short_name}() uses{through} the {_KINDS[found.kind]} {found.name!r}"
+        f"{task.short_name}() uses{through} the {_KINDS[found.variable.kind]} {name!r}"
         f" ({spoken_place(*location)}), which cannot be pickled{inner}: it is a"
         f" {_spell(type(found.value))} ({type(reason).__name__}: {reason})."
     )
     return Unpicklable(
         message,
-        variable=found.name,
+        variable=name,
         path=found.path,
         location=location,
-        hint=advice((found.value, found.root), reason),
+        hint=advice((found.value, found.variable.value), reason),
     )
 
 
@@ -94,28 +94,26 @@ _KINDS = {"global": "global", "captured": "captured variable", "default": "defau
 
 
 def _search(
-    function: FunctionType, tries: "Callable[[Any], Exception | None]", seen: "set[int]"
+    function: FunctionType, tries: "Callable[[object], Exception | None]", seen: "set[int]"
 ) -> "_Culprit | None":
     if id(function) in seen:
         return None
     seen.add(id(function))
-    for kind, name, value in code_of.dependencies(function):
-        helper = _plain(value)
+    for variable in code_of.dependencies(function):
+        helper = _plain(variable.value)
         if helper is not None:
             found = _search(helper, tries, seen)
             if found is not None:
                 return found
-        elif tries(value) is not None:
-            path, culprit = _descend(name, value, tries, 0)
-            return _Culprit(
-                kind=kind, name=name, path=path, value=culprit, root=value, user=function
-            )
+        elif tries(variable.value) is not None:
+            path, culprit = _descend(variable.name, variable.value, tries, 0)
+            return _Culprit(variable, path=path, value=culprit, user=function)
     return None
 
 
 def _descend(
-    path: str, value: Any, tries: "Callable[[Any], Exception | None]", depth: int
-) -> "tuple[str, Any]":
+    path: str, value: object, tries: "Callable[[object], Exception | None]", depth: int
+) -> "tuple[str, object]":
     """Follow members that cannot be pickled; return the path of the innermost one, and its value."""
     if depth < _DEEPEST and not is_of_the_kernel(value):
         for step, member in _members(value):
@@ -124,7 +122,7 @@ def _descend(
     return path, value
 
 
-def _members(value: Any) -> "Iterator[tuple[str, Any]]":
+def _members(value: object) -> "Iterator[tuple[str, object]]":
     if isinstance(value, dict):
         pairs = list(value.items())[:_WIDEST]
         yield from ((f"[{key!r}]", member) for key, member in pairs)
@@ -146,7 +144,7 @@ def _members(value: Any) -> "Iterator[tuple[str, Any]]":
         yield from _attributes(value)
 
 
-def _attributes(value: Any) -> "Iterator[tuple[str, Any]]":
+def _attributes(value: object) -> "Iterator[tuple[str, object]]":
     """Yield the attributes of an object or a class, and after those of a notebook's object, its class."""
     own = getattr(value, "__dict__", {})
     slots = [name for kind in type(value).__mro__ for name in _slots(kind) if hasattr(value, name)]
@@ -164,7 +162,7 @@ def _slots(kind: type) -> "tuple[str, ...]":
     return tuple(name for name in names if name not in ("__dict__", "__weakref__"))
 
 
-def _plain(value: Any) -> "FunctionType | None":
+def _plain(value: object) -> "FunctionType | None":
     while isinstance(value, Callee):
         value = value.function
     return value if isinstance(value, FunctionType) else None

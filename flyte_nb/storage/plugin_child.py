@@ -11,7 +11,12 @@ import site
 import sys
 import threading
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # flyte_nb can be imported only after `prepare`
+    from flyte_nb.api.ports import BlobStore
+    from flyte_nb.pipe.pipe import Pipe
+    from flyte_nb.storage.plugins import Plugin
 
 _THREADS = 16
 _MOST_CHARACTERS = 10_000
@@ -38,11 +43,11 @@ def prepare(plugin_folder: str) -> None:
 class Server:
     """Answers calls, many at once. A scheme's store is made when it is first asked for."""
 
-    def __init__(self, pipe: Any, plugin: Any, folder: str) -> None:
+    def __init__(self, pipe: "Pipe", plugin: "Plugin", folder: str) -> None:
         self._pipe = pipe
         self._plugin = plugin
         self._folder = folder
-        self._stores: dict[str, Any] = {}
+        self._stores: dict[str, BlobStore] = {}
         self._making = threading.Lock()
         self._sending = threading.Lock()
         self._free = threading.Semaphore(_THREADS)
@@ -78,9 +83,12 @@ class Server:
 
         store, method, uri = self._store(call["uri"]), call["method"], call["uri"]
         if method == "put":
-            return {"value": store.put(*call["values"], uri)}
+            [path] = call["values"]
+            store.put(path, uri)
+            return {"value": None}
         if method == "write":
-            return {"value": store.write(uri, take_body(call, self._folder))}
+            store.write(uri, take_body(call, self._folder))
+            return {"value": None}
         if method == "touch" and not hasattr(
             store, method
         ):  # a plugin may be older than this method
@@ -90,7 +98,7 @@ class Server:
             return pack_body(value, self._folder, f"child-{call['id']}")
         return {"value": value}
 
-    def _store(self, uri: str) -> Any:
+    def _store(self, uri: str) -> "BlobStore":
         from flyte_nb.storage.plugins import load_store
 
         scheme = uri.partition("://")[0]
