@@ -106,7 +106,7 @@ def fetch(
 
 
 class PartReader(Protocol):
-    """The part of a `BlobStore` by which an index is read."""
+    """The part of a `BlobStore` that reading an index needs."""
 
     def read_part(self, uri: str, offset: int, length: int) -> bytes:
         """Return at most `length` bytes of the object from `offset` on."""

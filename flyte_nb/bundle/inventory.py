@@ -35,14 +35,14 @@ _BLOCK = 4 << 20
 
 
 MISSING = "it is missing"
-"""What is wrong with an object that is not there."""
+"""The description of the damage when an object does not exist."""
 
 
-class Looks(Protocol):
-    """The part of a store that a look needs."""
+class ObjectReader(Protocol):
+    """The part of a `BlobStore` that is needed to check objects."""
 
     def stat(self, uri: str) -> "Stat | None":
-        """Return what is known of an object without reading it; `None` when there is none."""
+        """Return what is known of an object without reading it, or `None` when there is none."""
         ...
 
     def read_part(self, uri: str, offset: int, length: int) -> bytes:
@@ -162,12 +162,12 @@ def verify(store: BlobStore, indexes: "Iterable[StoredIndex]") -> "tuple[list[Da
         looked_at.setdefault(item.uri, "")
         for entry in item.contents.entries:
             if entry.uri not in looked_at:
-                looked_at[entry.uri] = checked(store, entry.uri, entry.size, entry.sha256)
+                looked_at[entry.uri] = content_damage(store, entry.uri, entry.size, entry.sha256)
             if looked_at[entry.uri]:
                 known = damages.get(entry.uri)
                 tasks = {
                     *(known.tasks if known is not None else ()),
-                    *needing(item.contents, entry),
+                    *tasks_needing(item.contents, entry),
                 }
                 damages[entry.uri] = Damage(
                     entry.uri, entry.name, looked_at[entry.uri], tuple(sorted(tasks))
@@ -175,7 +175,7 @@ def verify(store: BlobStore, indexes: "Iterable[StoredIndex]") -> "tuple[list[Da
     return list(damages.values()), sum(not what for what in looked_at.values())
 
 
-def needing(index: Index, entry: index_of.IndexEntry) -> "set[str]":
+def tasks_needing(index: Index, entry: index_of.IndexEntry) -> "set[str]":
     """Return the tasks of an index that cannot run without one of its members."""
     if entry.kind == index_of.RING:
         return set(index.tasks)
@@ -186,7 +186,7 @@ def needing(index: Index, entry: index_of.IndexEntry) -> "set[str]":
     }
 
 
-def checked(store: Looks, uri: str, size: int, sha256: str) -> str:
+def content_damage(store: ObjectReader, uri: str, size: int, sha256: str) -> str:
     """Return what is wrong with the object, or `""` when it is whole."""
     digest = hashlib.sha256()
     read = 0

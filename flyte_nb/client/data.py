@@ -21,7 +21,7 @@ from flyte_nb.api.errors import RemoteError, StorageError, UsageError
 from flyte_nb.api.ports import BlobStore, Stat
 from flyte_nb.bundle.retrying import Retrying, Sleep
 from flyte_nb.client.through_admin import download, neither
-from flyte_nb.storage.listing import listing_of, listing_uri
+from flyte_nb.storage.folder_lists import listing_of, listing_uri
 from flyte_nb.storage.work_folders import WorkFolder, sweep
 from flyte_nb.types.content import is_wanted
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from flyte_nb.api.errors import RemoteError, StorageError
 from flyte_nb.bundle.retrying import Retrying, Sleep
 from flyte_nb.bundle.side_by_side import side_by_side
-from flyte_nb.storage.listing import SINGLE_PART, listing_uri, names_in
+from flyte_nb.storage.folder_lists import SINGLE_PART, listing_uri, names_in
 
 if TYPE_CHECKING:
     from flyte_nb.client.uploads import Uploads  # loads gRPC, which a local run does not need

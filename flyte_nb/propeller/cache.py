@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError, Message
 
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.compiler.digests import digest
-from flyte_nb.storage.durable import settle
+from flyte_nb.storage.durable import make_durable
 
 
 def key(task: TaskTemplate, cache_version: str, inputs: LiteralMap) -> str:
@@ -71,7 +71,7 @@ class StoreCatalog:
         """
         with suppress(DecodeError):  # whoever reads it finds that; it refers to nothing
             for uri in uris_in(LiteralMap.FromString(outputs).literals.values()):
-                settle(uri)
+                make_durable(uri)
         write = getattr(self._store, "write_durably", self._store.write)
         write(self._uri(key), outputs)
 

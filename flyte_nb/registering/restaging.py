@@ -18,9 +18,9 @@ from flyte_nb.api.identifiers import Identifier
 from flyte_nb.api.ports import StagingArea, Stat
 from flyte_nb.api.problems import Problem
 from flyte_nb.bundle.inventory import MISSING
-from flyte_nb.bundle.looking import look, look_at
 from flyte_nb.bundle.members import Contents
 from flyte_nb.bundle.pack import PackedTask
+from flyte_nb.bundle.presence import find_missing, object_damage
 from flyte_nb.bundle.side_by_side import side_by_side
 from flyte_nb.bundle.stage import planned_index
 from flyte_nb.drafting.draft import Draft
@@ -146,7 +146,7 @@ def _damaged(objects: StoredObjects, items: "list[_StagedObject]") -> "dict[str,
     """Return what is wrong with each object that is not whole, by its URI."""
 
     def look_at_one(item: _StagedObject) -> str:
-        return look_at(objects, item.uri, memoryview(item.data).nbytes, data=item.data)
+        return object_damage(objects, item.uri, memoryview(item.data).nbytes, data=item.data)
 
     found = zip(items, side_by_side(look_at_one, items), strict=True)
     return {item.uri: what for item, what in found if what}
@@ -177,7 +177,7 @@ def _restore(item: _StagedObject, what: str, objects: StoredObjects, area: Stagi
 
 def _look_only(draft: Draft, uri: str, objects: StoredObjects) -> RestageOutcome:
     """Look at a bundle that the code at hand does not pack to; damage becomes a problem."""
-    damages, _ = look(objects, [uri])
+    damages, _ = find_missing(objects, [uri])
     if not damages:
         return RestageOutcome()
     found = "; ".join(f"{item.name} at {item.uri}: {item.what}" for item in damages)

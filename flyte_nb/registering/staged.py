@@ -18,7 +18,7 @@ from flyte_nb.bundle.inventory import (
     CleanupPlan,
     Damage,
     Inventory,
-    Looks,
+    ObjectReader,
     Removal,
     StoredIndex,
     collect,
@@ -27,7 +27,7 @@ from flyte_nb.bundle.inventory import (
     stored_index,
     verify,
 )
-from flyte_nb.bundle.looking import look
+from flyte_nb.bundle.presence import find_missing
 from flyte_nb.client.admin_client import AdminClient
 
 _INDEX = re.compile(r"\S*index-([0-9a-f]{64})\.json")
@@ -46,12 +46,16 @@ class StagedBundles:
     """
 
     def __init__(
-        self, client: AdminClient, store: BlobStore, own: str = "", objects: "Looks | None" = None
+        self,
+        client: AdminClient,
+        store: BlobStore,
+        own: str = "",
+        objects: "ObjectReader | None" = None,
     ) -> None:
         self._client = client
         self._store = store
         self._own = own
-        self._objects: Looks = objects if objects is not None else store
+        self._objects: ObjectReader = objects if objects is not None else store
 
     def __repr__(self) -> str:
         return (
@@ -119,7 +123,7 @@ class StagedBundles:
         """
         # Indexes may be in several stores: a project can have moved to another staging area.
         named = index_uris or sorted({u for _, uris in _found(self._client).values() for u in uris})
-        return look(self._objects, named)
+        return find_missing(self._objects, named)
 
     def plan(self, location: str, *, min_age_s: float = GRACE_S) -> CleanupPlan:
         """Return what no registered task needs. Nothing is removed.

@@ -79,16 +79,16 @@ class Services:
         uri = f"{prefix.rstrip('/')}/{os.urandom(8).hex()}/{name}"
         self._store.put(path, uri)
         if self._durable:
-            from flyte_nb.storage.durable import settle
+            from flyte_nb.storage.durable import make_durable
 
-            settle(uri)
+            make_durable(uri)
         if os.path.isdir(path) and not uri.startswith(("file://", "/")):
             self._list(path, uri)
         return {"uri": uri}
 
     def _list(self, path: str, uri: str) -> None:
         """Write the names of a folder's files, for who looks at the outputs without credentials."""
-        from flyte_nb.storage.listing import listing_of, listing_uri
+        from flyte_nb.storage.folder_lists import listing_of, listing_uri
 
         listing = listing_of(path)
         if listing is not None:

@@ -1,9 +1,10 @@
-"""What survives a power cut: files and their folders, in an order that leaves nothing half-there.
+"""Make local files survive a power cut: write the bytes to the disk, then the names of files and folders.
 
-A rename without this may be on the disk before the bytes of the file that it names: after a power cut
-the name is there, and the file is empty. A call costs a wait for the disk (some milliseconds), so it is
-for what outlives an execution. Only files of this machine need it: object stores answer when an object is
-stored. Part of the lean runtime: standard library only.
+A rename alone may reach the disk before the bytes of the renamed file. After a power cut the file has its
+name and is empty. Waiting for the disk costs some milliseconds, so this is only for values that are used
+after their execution. Other stores need nothing: they answer only when an object is stored.
+
+Part of the lean runtime: standard library only.
 """
 
 import os
@@ -11,9 +12,9 @@ import os
 from flyte_nb.storage.file import explain, local_path, sync_folder
 
 _ONE_BY_ONE = 64
-"""With more files than this, one wait for everything that the disk has to write takes less time."""
+"""For more files than this, one `os.sync` for the whole disk is faster than an `fsync` for each file."""
 _NEW_FOLDERS = 5
-"""An attempt makes at most so many folders, one in another, for what it stores."""
+"""The most folders, one inside of the other, that an attempt makes for a value that it stores."""
 
 
 def is_local(uri: str) -> bool:
@@ -22,23 +23,23 @@ def is_local(uri: str) -> bool:
 
 
 def is_gone(uri: str) -> bool:
-    """Return whether `uri` names a file or folder of this machine that is not there."""
+    """Return whether `uri` names a file or folder of this machine that does not exist."""
     return is_local(uri) and not os.path.exists(local_path(uri))
 
 
-def settle(uri: str) -> None:
-    """Wait until the file or folder at `uri`, and the way to it, survive a power cut.
+def make_durable(uri: str) -> None:
+    """Wait until the file or folder at `uri`, and the folders above it, survive a power cut.
 
-    Nothing happens for what lies in another store, or is not there.
+    Nothing happens when `uri` belongs to another store or does not exist.
 
     Raises:
-        StorageError: the disk failed.
+        StorageError: when the disk fails.
     """
     if not is_local(uri):
         return
     path = local_path(uri).rstrip("/")
     try:
-        _settle(path)
+        _sync_tree(path)
         folder = os.path.dirname(path)
         for _ in range(_NEW_FOLDERS):
             sync_folder(folder)
@@ -49,7 +50,7 @@ def settle(uri: str) -> None:
         raise explain(error, "store", uri) from error
 
 
-def _settle(path: str) -> None:
+def _sync_tree(path: str) -> None:
     if not os.path.isdir(path):
         _sync_file(path)
         return

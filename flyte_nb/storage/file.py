@@ -25,8 +25,8 @@ class FileStore:
     """A `BlobStore` for `file:///…` and plain absolute paths.
 
     A write goes to a temporary file beside its target, which is then renamed. So a reader sees the old
-    object or the new one, and never a part. The file is not synced to the disk: a staged object that a
-    power failure damaged is found and written again when it is staged the next time.
+    object or the new one, and never a part. Only `write_durably` also waits for the disk: a staged object
+    that a power cut damaged is found and written again when it is staged the next time.
     """
 
     def read(self, uri: str) -> bytes:
@@ -54,7 +54,11 @@ class FileStore:
             raise explain(error, "write", uri) from error
 
     def write_durably(self, uri: str, data: "bytes | memoryview") -> None:
-        """Store `data` at `uri` so that it survives a power cut, whole or not at all."""
+        """Store `data` at `uri` so that the whole object survives a power cut, or none of it exists.
+
+        Raises:
+            StorageError: when the file cannot be written.
+        """
         path = local_path(uri)
         try:
             _write_beside(path, data, durable=True)
@@ -186,11 +190,15 @@ def is_full(uri: str) -> bool:
 
 
 def sync_folder(folder: str) -> None:
-    """Wait until the names in `folder` survive a power cut."""
+    """Wait until the names in `folder` survive a power cut.
+
+    Raises:
+        OSError: when the folder does not exist or the disk fails.
+    """
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except PermissionError:
-        return  # somebody else's, and so not made by us
+        return  # another user's folder, which this process has not made
     try:
         os.fsync(descriptor)
     finally:
@@ -239,7 +247,7 @@ def _write_beside(path: str, data: "bytes | memoryview", *, durable: bool = Fals
             view = memoryview(data)
             while view:
                 view = view[os.write(descriptor, view) :]
-            if durable:  # first the bytes, then the name: see `storage/durable.py`
+            if durable:  # the bytes have to reach the disk before the name (`storage/durable.py`)
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)

@@ -46,8 +46,8 @@ class Stores:
         self._of(uri).write(uri, data)
 
     def write_durably(self, uri: str, data: "bytes | memoryview") -> None:
-        """Store `data` at `uri` so that it survives a power cut; other stores than files always do so."""
-        store = self._of(uri)
+        """Store `data` at `uri` so that it survives a power cut."""
+        store = self._of(uri)  # a remote store's plain write does so already
         getattr(store, "write_durably", store.write)(uri, data)
 
     def size(self, uri: str) -> "int | None":

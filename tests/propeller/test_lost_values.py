@@ -171,14 +171,14 @@ def test_many_files_are_waited_for_at_once(disk, tmp_path, monkeypatch):
     (tmp_path / "d").mkdir()
     for number in range(durable._ONE_BY_ONE + 1):
         (tmp_path / "d" / str(number)).touch()
-    durable.settle(f"{tmp_path}/d")
+    durable.make_durable(f"{tmp_path}/d")
     assert synced == [1]
     assert not [name for _, name in disk.events if name.startswith(f"{tmp_path}/d/")]
 
 
 @pytest.mark.parametrize("uri", ["s3://bucket/x", "/nowhere/at/all", "file:///nowhere/at/all"])
 def test_what_is_elsewhere_or_gone_is_not_waited_for(disk, uri):
-    durable.settle(uri)
+    durable.make_durable(uri)
     assert disk.events == []
 
 
