@@ -51,6 +51,7 @@ class References:
         self._plain = known.plain
         self.file_names = known.file_names
         self.measured = known.measured
+        # cloudpickle's own rule knows modules that were made by hand, and names that lead to other objects.
         self._by_name = cloudpickle()._should_pickle_by_reference
         self.modules: set[str] = set()
         """Full names of the modules that the worker imports and that do not travel: they have to be
@@ -87,6 +88,8 @@ class References:
         top = module.partition(".")[0]
         if top in self._plain:
             return True
+        # Noted on every call, also when the answer is known: the note belongs to this task, the answer to
+        # all tasks of the packing.
         is_local = top not in RING_PACKAGES and self.local.note(top)
         known = self._importable.get(module)
         if known is None:

@@ -53,6 +53,7 @@ def imported_by_name(function: FunctionType) -> "tuple[set[str], set[str]]":
         if not _may_import(code, namespace):
             continue
         steps = [step for step in dis.get_instructions(code) if step.opname not in _BETWEEN]
+        # A call's first argument is loaded right after the function, the package of a relative name next.
         for number, step in enumerate(steps):
             into = surely if _is_importer(step, namespace) else perhaps
             if into is surely or _is_called(step, _FINDERS):

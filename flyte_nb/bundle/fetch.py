@@ -131,6 +131,7 @@ def read_index(index_uri: str, store: PartReader, *, sleep: Sleep = time.sleep) 
         )
     retrying = Retrying(sleep)
     data = retrying(partial(_index_bytes, store, index_uri))
+    # A wrong digest may be a fault of the way, e.g. of a cache. What is stored wrongly is wrong twice.
     if index_of.digest(data) != pinned:
         data = retrying(partial(_index_bytes, store, index_uri))
         actual = index_of.digest(data)
@@ -157,6 +158,8 @@ def _wanted(index: Index, task: TaskEntry) -> "list[IndexEntry]":
     named += [(index_of.MODULE, name) for name in task.modules]
     if task.lock:
         named.append((index_of.LOCK, task.lock))
+    # An index may have thousands of members (a dynamic task's has those of all tasks that it can call), so
+    # they are looked up in a dict. The first of two with one name counts, as in `Index.entry`.
     by_name: dict[tuple[str, str], IndexEntry] = {}
     for entry in index.entries:
         by_name.setdefault((entry.kind, entry.name), entry)
@@ -225,6 +228,7 @@ def _bring(
     """
     read = partial(_read, store, retrying)
     parts = _Parts(entries)
+    # Threads hide the latency of a network. From a disk they would only add their own cost.
     blocks: Iterator[bytes]
     if len(parts) == 1 or all(_is_local(entry.uri) for entry in entries):
         blocks = map(read, parts)
@@ -266,6 +270,7 @@ def _read(store: BlobStore, retrying: Retrying, part: _Part) -> bytes:
             hint="Register again to stage the bundle anew.",
         ) from error
     except StorageError as error:
+        # A missing member is the bundle's fault and gets its own code. Any other fault is the store's.
         if not error.missing:
             raise
         raise BundleError(
@@ -291,6 +296,8 @@ def _write(path: str, entry: IndexEntry, blocks: "Iterator[bytes]") -> "tuple[st
                 block = next(blocks)
                 taken += 1
                 size += len(block)
+                # A store may answer with more than it was asked for. Only what was asked for is written;
+                # the size below counts all of it, so that a member that is too long is refused.
                 view = memoryview(block)[: part.length]
                 digest.update(view)
                 while view:

@@ -86,6 +86,7 @@ class Reductions:
         # First, because most values of most payloads are functions and classes of installed modules.
         if id(value) in self._references.installed:
             return NotImplemented
+        # `NotImplemented` for a function or class means: pickle writes its module and name.
         if isinstance(value, FunctionType):
             if self._references.by_reference(value):
                 return NotImplemented
@@ -114,6 +115,7 @@ class Reductions:
         path = self._references.entity_path(entity)
         if path is not None:
             return rebuild.attribute, path
+        # Only plain tasks have a rebuild of their own. Maps and the like have their `__reduce__`.
         if type(entity) is not Task:
             return NotImplemented
         options = _changed_options(entity.options)
@@ -143,6 +145,8 @@ class Reductions:
             },
         )
         used = code_of.used_globals(function)
+        # The function is made in two steps, code first and these slots after it, so that a function may
+        # refer to itself through its globals, its closure or its defaults.
         slots = {
             "__name__": _fresh(function.__name__),
             "__qualname__": _fresh(function.__qualname__),
@@ -200,6 +204,8 @@ class Reductions:
             reduced = base._dynamic_class_reduce(cls)
         if len(reduced) < 6:  # a built-in type
             return reduced
+        # cloudpickle gives a class a random id, by which the unpickling side knows it again. A random id
+        # would change the payload every time, so the class gets one from its content before.
         make, _, (members, slots), *rest = reduced
         self._name_class(cls, self._class_name(cls))
         again = base._dynamic_class_reduce(cls)  # this time with the stable id

@@ -80,6 +80,8 @@ def walk(top: str, place: str) -> Tree:
     files: list[File] = []
     folders: list[_Folder] = []
     waiting = [(place, f"{top}/")]
+    # Links to folders are followed, because authors link shared code into their folder. Each real folder
+    # is walked once, so that a link to a folder above does not lead around forever.
     real = {os.path.realpath(place)}
     while waiting:
         path, prefix = waiting.pop()

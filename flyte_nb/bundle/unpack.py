@@ -71,6 +71,7 @@ class _Target:
         """Unpack one zip."""
         with open(path, "rb", buffering=0) as file:
             entries = list(_entries(file.readall(), path))
+        # Decided for a whole zip, so that a package never has some of its files in another folder.
         if any(self._differs(entry) for entry in entries):
             self._open_next()
         try:
@@ -110,6 +111,7 @@ class _Target:
             self._make(path[:-1])
             return
         self._make(os.path.dirname(path))
+        # O_EXCL also refuses to write through a link, should anything have put one there.
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
         try:
             data = entry.data

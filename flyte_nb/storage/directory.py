@@ -65,6 +65,7 @@ class DirectoryStaging:
         size = len(data)
         found = self._store.stat(uri)
         sent = 0
+        # Content-addressed names make it safe to write over an object: its bytes can only be these.
         if found is None or found.size != size or not self._is_whole(uri, found, data, sha256):
             self._store.write(uri, data)
             sent = size

@@ -179,6 +179,8 @@ class _Process:
         message: dict[str, Any] = {"kind": "call", "method": method, "uri": uri, "values": values}
         if body is not None:
             message |= self._packed(body)
+        # The lock keeps messages whole and their numbers unique. It is not held while the answer is awaited,
+        # so other threads can call meanwhile.
         with self._lock:
             if self._ended:
                 raise _Ended(self._ended)

@@ -242,6 +242,7 @@ class FsspecStore:
                 f"Cannot {verb} {uri}: {error}.", uri=uri, hint=_CREDENTIAL_HINT
             ) from error
         except Exception as error:
+            # Cloud libraries raise classes of their own for anything, so everything is caught here.
             if isinstance(error, OSError) and error.errno is not None:
                 raise explain(error, verb, uri) from error
             raise _foreign(error, verb, uri) from error
