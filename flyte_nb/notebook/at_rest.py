@@ -1,6 +1,8 @@
-"""What rests in a notebook: a mime bundle of static HTML and text for every noun that is shown.
+"""Make the mime bundle (static HTML and text) of everything that a notebook shows and saves.
 
-The cards make the HTML; here is only which card a noun has, and what its text is.
+One function for each thing that is shown. The cards make the HTML and the text; this module chooses the card
+and passes the notebook's words on (`humanize` replaces file names of cells by `cell [7]`). HTML and text have
+the same facts, because a terminal and some front ends show the text only.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,22 +26,26 @@ from flyte_nb.notebook.cards import pieces, units, value_html
 from flyte_nb.notebook.cards import registration as registration_card
 from flyte_nb.notebook.kernel.cells import CellRegistry
 from flyte_nb.notebook.looking import card as compiled_card
-from flyte_nb.notebook.looking.exploring import Seen, Subject, graph_of_compiled, placed
+from flyte_nb.notebook.looking.exploring import Subject, ViewState, graph_of_compiled, placed
 from flyte_nb.notebook.paper import theme
 from flyte_nb.notebook.paper.html import Safe, element, with_code
-from flyte_nb.registering.bundle_view import Bundle as BundleView
+from flyte_nb.registering.bundle_view import Bundle
 from flyte_nb.registering.views import Registration
+from flyte_nb.sdk.signature import TaskSignature
+from flyte_nb.types.codec import spell
 
 Humanize = Callable[[str], str]
-Bundle = dict[str, Any]
+MimeBundle = dict[str, Any]
+"""Data by mime type, as Jupyter displays it. (A *bundle* alone is the staged code of a task.)"""
 
 _VIEW = "application/vnd.jupyter.widget-view+json"
 
 
-def with_fallback(widget: Any, at_rest: "Mapping[str, Any]") -> Bundle:
-    """The widget's bundle, with static HTML and text for where no widget can be shown."""
+def with_fallback(widget: Any, at_rest: "Mapping[str, Any]") -> MimeBundle:
+    """Return the widget's mime bundle, with static HTML and text for where no widget can be shown."""
     made = widget._repr_mimebundle_()
     own = made[0] if isinstance(made, tuple) else made
+    # Without the widget's own text, which is a line like `VBox(children=(…`.
     return {**at_rest, _VIEW: own[_VIEW]}
 
 
@@ -52,8 +58,8 @@ def registration(
     dry_run: bool = False,
     notes: "Sequence[str]" = (),
     humanize: Humanize = str,
-) -> Bundle:
-    """A registration, finished or going on."""
+) -> MimeBundle:
+    """Return a registration, finished or going on; see `cards.registration.card` for the arguments."""
     card = registration_card.card(
         registration,
         scope=scope,
@@ -76,8 +82,8 @@ def registration(
     )
 
 
-def bundle(view: BundleView, *, label: str, humanize: Humanize) -> Bundle:
-    """What travels with tasks; `label` is what it was compared with."""
+def bundle(view: Bundle, *, label: str, humanize: Humanize) -> MimeBundle:
+    """Return what travels with tasks; `label` names the backend that it was compared with."""
     return _bundle(
         bundle_card.card(view, where=label, humanize=humanize),
         bundle_card.text(view, humanize=humanize),
@@ -92,8 +98,17 @@ def execution(
     outputs: "Mapping[str, Any]",
     logs: str,
     humanize: Humanize,
-) -> Bundle:
-    """An execution with everything that is known of it."""
+) -> MimeBundle:
+    """Return an execution with its graph, timeline, nodes, values and the end of its logs.
+
+    Args:
+        view: The execution.
+        graph: Its workflow.
+        inputs: Python values by name.
+        outputs: The same.
+        logs: What was printed.
+        humanize: Replaces file names of cells.
+    """
     card = execution_card.card(
         view,
         graph,
@@ -106,8 +121,8 @@ def execution(
     return _bundle(card, humanize(execution_card.text(view, graph)))
 
 
-def launched(view: ExecutionView) -> Bundle:
-    """An execution that goes on."""
+def launched(view: ExecutionView) -> MimeBundle:
+    """Return one line about an execution that goes on, with the command that follows it."""
     card = pieces.card(
         pieces.head(
             view.workflow.name,
@@ -120,8 +135,8 @@ def launched(view: ExecutionView) -> Bundle:
     return _bundle(card, f"{view.workflow.name} {view.id.name} {word}; %flyte watch follows it")
 
 
-def executions(views: "Sequence[ExecutionView]", *, scope: Scope, label: str) -> Bundle:
-    """The newest executions."""
+def executions(views: "Sequence[ExecutionView]", *, scope: Scope, label: str) -> MimeBundle:
+    """Return the table of executions."""
     where = f"{scope.project} / {scope.domain} · {label}"
     now = datetime.now(timezone.utc)
     return _bundle(
@@ -129,8 +144,8 @@ def executions(views: "Sequence[ExecutionView]", *, scope: Scope, label: str) ->
     )
 
 
-def compiled(compiled: Any, humanize: Humanize, notes: "Sequence[str]" = ()) -> Bundle:
-    """A workflow's graph, or its problems on the graph."""
+def compiled(compiled: Any, humanize: Humanize, notes: "Sequence[str]" = ()) -> MimeBundle:
+    """Return a workflow's graph, with its problems on the graph if it does not compile."""
     graph = graph_of_compiled(compiled)
     problems = placed(compiled.problems, compiled.name, graph)
     card = compiled_card.card(compiled.name, graph, problems, notes=notes, humanize=humanize)
@@ -138,12 +153,12 @@ def compiled(compiled: Any, humanize: Humanize, notes: "Sequence[str]" = ()) -> 
 
 
 def explored(
-    subject: Subject, seen: Seen, *, notes: "Sequence[str]" = (), anchor: str = ""
-) -> Bundle:
-    """A workflow's graph as somebody opened it; a script finds it by the class `anchor`."""
+    subject: Subject, seen: ViewState, *, notes: "Sequence[str]" = (), anchor: str = ""
+) -> MimeBundle:
+    """Return a workflow's graph as a person opened it; the page's script finds it by the class `anchor`."""
     picture = subject.picture(seen)
     drawn = figure(picture.layout, **picture.marks)
-    if subject.compared:  # within what the script hides: it says so itself
+    if subject.compared:  # inside the part that the script hides, because the script shows it too
         drawn += element("div", subject.compared, style=theme.QUIET)
     card = compiled_card.card(
         subject.name,
@@ -157,18 +172,18 @@ def explored(
     return _bundle(card, subject.humanize(compiled_card.opened_text(subject, picture.graph)))
 
 
-def task(name: str, signature: Any, options: "Sequence[str]", *, doc: str, place: str) -> Bundle:
-    """A task's signature: its inputs and outputs with their types.
+def task(
+    name: str, signature: TaskSignature, options: "Sequence[str]", *, doc: str, place: str
+) -> MimeBundle:
+    """Return a task's signature: its inputs and outputs with their types.
 
     Args:
         name: The full name.
-        signature: An `sdk.signature.TaskSignature`.
-        options: What was asked for, e.g. `2 retries`.
+        signature: Its interface with the codec of each variable.
+        options: What its author asked for, in words, e.g. `2 retries`.
         doc: The first line of its docstring.
         place: Where it is defined, e.g. `cell [7]`.
     """
-    from flyte_nb.types.codec import spell
-
     rows = []
     for var, codec in signature.input_codecs.items():
         default = f"= {signature.defaults[var]!r}" if var in signature.defaults else "required"
@@ -184,9 +199,9 @@ def task(name: str, signature: Any, options: "Sequence[str]", *, doc: str, place
         )
         for side, var, kind, note in rows
     ]
-    said = " · ".join(options)
+    asked = (" · ".join(options),) if options else ()
     card = pieces.card(
-        pieces.head(name, " · ".join(filter(None, ("task", place))), *((said,) if said else ())),
+        pieces.head(name, " · ".join(filter(None, ("task", place))), *asked),
         element("div", doc, style="padding:0 14px 9px 14px") if doc else None,
         pieces.table(("", "", "", ""), table),
     )
@@ -194,8 +209,14 @@ def task(name: str, signature: Any, options: "Sequence[str]", *, doc: str, place
     return _bundle(card, "\n".join([f"task {name}", *(f"  {line}" for line in lines)]))
 
 
-def failure(error: Exception, *, text: str, cells: CellRegistry) -> Bundle:
-    """In place of a display that could not be made: why not. `text` is the value's repr."""
+def failure(error: Exception, *, text: str, cells: CellRegistry) -> MimeBundle:
+    """Return why a value could not be shown, to show in its place.
+
+    Args:
+        error: What was raised.
+        text: The value's repr.
+        cells: The notebook's cells.
+    """
     problems = getattr(error, "problems", ())
     if problems and isinstance(error, (CompileFailed, RegistrationFailed)):
         body = pieces.problems(problems, humanize=cells.humanize)
@@ -209,8 +230,8 @@ def failure(error: Exception, *, text: str, cells: CellRegistry) -> Bundle:
     return _bundle(card, f"{text}\n{type(error).__name__}: {cells.humanize(str(error))}")
 
 
-def status(label: str, scope: Scope, facts: "Mapping[str, Any]") -> Bundle:
-    """Where we are connected, and how it is there."""
+def status(label: str, scope: Scope, facts: "Mapping[str, Any]") -> MimeBundle:
+    """Return where the session is connected, and facts about the backend."""
     answers = facts.get("answers", True)
     shown = {name.replace("_", " "): str(fact) for name, fact in facts.items() if name != "answers"}
     rows = [
@@ -229,8 +250,8 @@ def status(label: str, scope: Scope, facts: "Mapping[str, Any]") -> Bundle:
     return _bundle(card, "\n".join([f"{label}: {place}", *lines]))
 
 
-def help_page(commands: "Sequence[Command]") -> Bundle:
-    """The commands; of a single one, its flags too."""
+def help_page(commands: "Sequence[Command]") -> MimeBundle:
+    """Return the list of commands; for a single command, its flags too."""
     rows = [(element("code", row.usage, style=theme.CODE), row.help) for row in commands]
     if len(commands) == 1:
         rows += [
@@ -247,16 +268,13 @@ def help_page(commands: "Sequence[Command]") -> Bundle:
         element("div", foot, style=f"{theme.SECTION};{theme.BODY}") if len(commands) > 1 else None,
     )
     lines = [f"{row.usage}\n    {row.help}" for row in commands]
-    lines += (
-        [f"    {o.flag} {o.takes}  {o.help}" for o in commands[0].options[:]]
-        if (len(commands) == 1)
-        else []
-    )
+    if len(commands) == 1:
+        lines += [f"    {o.flag} {o.takes}  {o.help}" for o in commands[0].options]
     return _bundle(card, "\n".join(lines))
 
 
-def form_at_rest(title: str, fields: "Sequence[Any]") -> Bundle:
-    """What a launch form is for those who cannot have it: its fields as a table."""
+def form_at_rest(title: str, fields: "Sequence[Any]") -> MimeBundle:
+    """Return a launch form for front ends without widgets: its fields as a table, and what to do instead."""
     rows = [
         (
             element("b", field.name),
@@ -277,18 +295,18 @@ def form_at_rest(title: str, fields: "Sequence[Any]") -> Bundle:
     return _bundle(card, "\n".join([f"Launch {title}", *lines]))
 
 
-def note(text: str, notes: "Sequence[str]" = ()) -> Bundle:
-    """A line of text, and remarks below it; `backticks` mark code."""
-    said = element("div", with_code(text, theme.CODE), style=theme.BODY)
+def note(text: str, notes: "Sequence[str]" = ()) -> MimeBundle:
+    """Return a line of text, with remarks below it; `backticks` mark code."""
+    line = element("div", with_code(text, theme.CODE), style=theme.BODY)
     return _bundle(
-        pieces.card(said, pieces.notes(notes)), "\n".join((text, *notes)).replace("`", "")
+        pieces.card(line, pieces.notes(notes)), "\n".join((text, *notes)).replace("`", "")
     )
 
 
 def compilation(
     compilation: Any, where: str, humanize: Humanize, notes: "Sequence[str]" = ()
-) -> Bundle:
-    """What the notebook defines, compiled: each entity's state, and every problem."""
+) -> MimeBundle:
+    """Return what the notebook defines, compiled: each entity's state, and every problem."""
     stale = compilation.stale
     card = compilation_card.card(
         compilation.report, stale, where=where, notes=notes, humanize=humanize
@@ -297,17 +315,17 @@ def compilation(
     return _bundle(card, humanize("\n".join((text, *notes)).replace("`", "")))
 
 
-def uploading(said: str, done: int, total: int) -> Bundle:
-    """What goes on, with a bar of the bytes that are uploaded, or were there before."""
-    text = f"{said} uploading: {units.size(done)} of {units.size(total)}"
-    bar = pieces.bar([(done / max(total, 1), theme.NEW)])
+def uploading(title: str, done_bytes: int, total_bytes: int) -> MimeBundle:
+    """Return the progress of an upload, with a bar of the bytes that are stored already."""
+    text = f"{title} uploading: {units.size(done_bytes)} of {units.size(total_bytes)}"
+    bar = pieces.bar([(done_bytes / max(total_bytes, 1), theme.NEW)])
     return _bundle(pieces.card(bar, element("div", text, style=theme.BODY)), text)
 
 
 def value(value: Any) -> Safe:
-    """A Python value as HTML."""
+    """Return a Python value as HTML."""
     return value_html.formatted(value)
 
 
-def _bundle(html: str, text: str) -> Bundle:
+def _bundle(html: str, text: str) -> MimeBundle:
     return {"text/html": str(html), "text/plain": plain(text)}

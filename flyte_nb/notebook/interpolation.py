@@ -1,7 +1,8 @@
-"""`{expression}` and `$name` in a magic's line, as IPython has them, but with the values themselves.
+"""Replace `{expression}` and `$name` in a magic's line, where they can be evaluated.
 
-IPython replaces them before a magic sees its line, and takes the braces of dicts and of regular expressions
-for expressions: `{"a":1}` becomes `a`. So our magics ask for the line as it is.
+IPython replaces them before a magic sees its line. It also takes the braces of dicts and of regular
+expressions for expressions: `{"a":1}` becomes `a`. So our magics ask IPython for the raw line and replace
+here. A text that cannot be evaluated stays as it was written.
 """
 
 import re
@@ -17,12 +18,13 @@ _NAME = re.compile(r"[^\W\d]\w*")
 
 
 def names_in(namespace: "Mapping[str, Any]", local: "Mapping[str, Any] | None" = None) -> Names:
-    """Return what texts can refer to in a notebook.
+    """Return the names and expressions that a written input value can refer to.
 
     Args:
         namespace: The notebook's variables.
-        local: Those of the function that runs the magic.
+        local: The local variables of the function that runs the magic. They hide the notebook's.
     """
+    # A copy: `eval` adds `__builtins__` to the mapping that it is given.
     known = dict(namespace)
     known.update(local or {})
 
@@ -33,7 +35,7 @@ def names_in(namespace: "Mapping[str, Any]", local: "Mapping[str, Any] | None" =
 
 
 def _expanded(text: str, known: "dict[str, Any]") -> str:
-    """Return the text with what can be evaluated in it replaced; else the text itself."""
+    """Return `text` with every `{expression}` and `$name` that can be evaluated replaced."""
     if "{" in text:
         text = _braces(text, known)
     return _DOLLAR.sub(lambda found: _dollar(found, known), text) if "$" in text else text
@@ -45,33 +47,39 @@ def _braces(text: str, known: "dict[str, Any]") -> str:
     except ValueError:  # braces without a partner
         return text
     done = []
+    # Parsing also turns `{{` into `{`. If nothing was replaced, the original text is returned, so that a
+    # text without expressions keeps its doubled braces.
     changed = False
     for before, field, spec, conversion in parts:
         done.append(before)
         if field is None:
             continue
-        said = _evaluated(field, spec or "", conversion, known)
-        changed = changed or said is not None
+        replacement = _evaluated(field, spec or "", conversion, known)
+        changed = changed or replacement is not None
         tail = (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
-        done.append(f"{{{field}{tail}}}" if said is None else said)
+        done.append(f"{{{field}{tail}}}" if replacement is None else replacement)
     return "".join(done) if changed else text
 
 
 def _evaluated(
     field: str, spec: str, conversion: "str | None", known: "dict[str, Any]"
 ) -> "str | None":
-    """Return the text of an expression; `None` when it names no variable, like the `{3}` of a pattern."""
+    """Return the text of an expression, or `None` if it cannot be evaluated or names no variable.
+
+    Without a variable it is most likely no expression at all, like the `{3}` of a regular expression.
+    """
     if not any(name in known for name in _NAME.findall(field)):
         return None
     try:
         value = eval(field, known)
         value = _CONVERSIONS[conversion](value) if conversion else value
         return format(value, spec)
-    except Exception:  # noqa: BLE001 - any code; then the braces are text
+    except Exception:  # noqa: BLE001 - the expression is a person's code and may raise anything
         return None
 
 
 def _dollar(found: "re.Match[str]", known: "dict[str, Any]") -> str:
+    """Return the value of `$name` or `$name.attribute` as text; `$$name` becomes a literal `$name`."""
     escaped, path = found.groups()
     first, *rest = path.split(".")
     if first not in known:
@@ -82,6 +90,6 @@ def _dollar(found: "re.Match[str]", known: "dict[str, Any]") -> str:
     for name in rest:
         try:
             value = getattr(value, name)
-        except Exception:  # noqa: BLE001 - a property's own code
+        except Exception:  # noqa: BLE001 - a property is a person's code and may raise anything
             return found.group()
     return str(value)

@@ -1,4 +1,8 @@
-"""ipywidgets, imported in one place: it has no types, and not everybody has it installed."""
+"""Import ipywidgets in one place: it has no type annotations, and it is an optional dependency.
+
+Importing this module raises `UsageError` where ipywidgets is missing. So it is imported only by modules
+that make widgets, and those modules are imported only when a widget is about to be shown.
+"""
 
 from importlib import import_module
 from typing import Any
@@ -20,7 +24,11 @@ widgets: Any = _loaded()
 
 
 def close_all(widget: Any) -> None:
-    """Close a widget and all that is in it, innermost first."""
+    """Close a widget and everything inside it, innermost first.
+
+    ipywidgets closes only the widget itself. The models of its children would stay in the page and in
+    the kernel, one set for each run that was followed.
+    """
     for child in getattr(widget, "children", ()):
         close_all(child)
     widget.close()

@@ -257,7 +257,7 @@ def test_a_task_that_fails_shows_its_cell_and_line_here_and_there(notebook):
     assert "found['nope'] + n" in notebook.fails("picks(n=1)")
     shown = notebook.run("ran")
     assert "line 4, in picks" in shown
-    assert "Mend the cell" in shown
+    assert "Correct the cell" in shown
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import Location
 from flyte_nb.executions.views import AttemptView, ExecutionView, NodeView
 from flyte_nb.graph.elements import Graph, GraphEdge, GraphNode
-from flyte_nb.notebook.cards import errors, execution, executions, pieces, registration
-from flyte_nb.notebook.cards.nodes import said
+from flyte_nb.notebook.cards import error_panel, execution, executions, pieces, registration
+from flyte_nb.notebook.cards.nodes import status_line
 from flyte_nb.notebook.looking import card as compiled
 from flyte_nb.notebook.paper.html import ATTRIBUTES, STYLES, TAGS, Safe, text
 from flyte_nb.registering.views import (
@@ -222,7 +222,7 @@ def test_a_failed_execution_says_what_failed_where_and_what_to_do(
     assert "train · 5 · ValueError: depth 5 needs at least 32 rows per leaf, got 17" in said_
     assert "cell [7], line 12, in train" in said_
     assert "model = fit(rows, depth)" in said_
-    assert "Failed 2 times. Mend the cell, run it, then %flyte launch pipeline" in said_
+    assert "Failed 2 times. Correct the cell, run it, then %flyte launch pipeline" in said_
     assert "%flyte logs a7x1c02 n3" in said_
     assert "depths [3, 5]" in said_
     assert "Logs 2 lines" in said_
@@ -328,7 +328,7 @@ def test_the_text_of_an_execution_has_the_tree_and_the_error(
 
 
 def test_a_node_says_time_cache_error_and_attempts_in_one_line(failed: ExecutionView) -> None:
-    assert [said(node) for node in failed.nodes] == [
+    assert [status_line(node) for node in failed.nodes] == [
         "2.1 s",
         "from cache",
         "9.0 s",
@@ -340,18 +340,20 @@ def test_a_node_says_time_cache_error_and_attempts_in_one_line(failed: Execution
 
 
 def test_a_message_with_a_trace_is_taken_apart() -> None:
-    told = errors.told(MESSAGE)
-    assert told.said == "ValueError: depth 5 needs at least 32 rows per leaf, got 17"
-    assert told.place == 'File "/tmp/ipykernel_9/1.py", line 12, in train'
-    assert told.trace.splitlines()[1] == "  model = fit(rows, depth)"
+    parts = error_panel.error_parts(MESSAGE)
+    assert parts.message == "ValueError: depth 5 needs at least 32 rows per leaf, got 17"
+    assert parts.place == 'File "/tmp/ipykernel_9/1.py", line 12, in train'
+    assert parts.trace.splitlines()[1] == "  model = fit(rows, depth)"
 
 
 def test_any_other_message_is_said_as_it_is() -> None:
-    assert errors.told("  it broke\nbadly ") == errors.Told("it broke\nbadly", "", "")
+    assert error_panel.error_parts("  it broke\nbadly ") == error_panel.ErrorParts(
+        "it broke\nbadly", "", ""
+    )
 
 
 def test_a_very_long_message_folds() -> None:
-    panel = errors.panel("n0", ErrorInfo("USER:X", "x" * 5000))
+    panel = error_panel.panel("n0", ErrorInfo("USER:X", "x" * 5000))
     survives(panel)
     assert "the whole message" in words(panel)
 

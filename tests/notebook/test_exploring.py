@@ -10,7 +10,7 @@ from flyte_nb.graph.model import graph_of
 from flyte_nb.notebook.cards import pieces
 from flyte_nb.notebook.commands.graphing import subject_of
 from flyte_nb.notebook.looking.details import Details, Places
-from flyte_nb.notebook.looking.exploring import Seen, Subject
+from flyte_nb.notebook.looking.exploring import Subject, ViewState
 
 NESTED = """\
 from flyte_nb import task, workflow
@@ -57,7 +57,7 @@ def train(nested: Any) -> Subject:
 
 
 def test_a_node_says_what_it_is_where_it_stands_and_what_it_is_given(train):
-    facts = train.picture(Seen()).facts["n0"]
+    facts = train.picture(ViewState()).facts["n0"]
     assert facts["what"] == "task churn.load"
     assert ("called in", "cell [1], line 21") in facts["rows"]
     assert ("defined in", "cell [1], line 3") in facts["rows"]
@@ -67,7 +67,7 @@ def test_a_node_says_what_it_is_where_it_stands_and_what_it_is_given(train):
 
 
 def test_inner_nodes_have_their_details_and_their_own_places(train):
-    picture = train.picture(Seen(frozenset({"n1"})))
+    picture = train.picture(ViewState(frozenset({"n1"})))
     facts = picture.facts["n1/n1"]
     assert facts["title"] == "fit · 5"
     assert ("called in", "cell [1], line 17") in facts["rows"]
@@ -80,25 +80,25 @@ def test_inner_nodes_have_their_details_and_their_own_places(train):
 
 
 def test_what_is_closed_is_found_at_what_it_is_in(train):
-    words = {id: (text, shown) for id, text, shown in train.picture(Seen()).words}
+    words = {id: (text, shown) for id, text, shown in train.picture(ViewState()).words}
     text, shown = words["n1/n1"]
     assert "fit · 5" in text
     assert "depth int" in text
     assert shown == "n1"
-    opened = train.showing(Seen(), "n1/n1")
-    assert opened == Seen(frozenset({"n1"}))
+    opened = train.showing(ViewState(), "n1/n1")
+    assert opened == ViewState(frozenset({"n1"}))
     assert {id: shown for id, _, shown in train.picture(opened).words}["n1/n1"] == "n1/n1"
 
 
 def test_closing_forgets_what_was_open_inside(train):
-    both = Seen(frozenset({"n1", "n1/n9"}))
-    assert train.toggled(both, "n1") == Seen()
-    assert train.toggled(Seen(), "n1") == Seen(frozenset({"n1"}))
+    both = ViewState(frozenset({"n1", "n1/n9"}))
+    assert train.toggled(both, "n1") == ViewState()
+    assert train.toggled(ViewState(), "n1") == ViewState(frozenset({"n1"}))
 
 
 def test_things_are_opened_down_to_a_depth(train):
-    assert train.to_depth(Seen(), 1) == Seen(frozenset({"n1"}))
-    assert train.to_depth(Seen(), 0) == Seen()
+    assert train.to_depth(ViewState(), 1) == ViewState(frozenset({"n1"}))
+    assert train.to_depth(ViewState(), 0) == ViewState()
 
 
 def test_problems_are_listed_with_their_nodes_and_found_by_search(nested):
@@ -109,13 +109,13 @@ def test_problems_are_listed_with_their_nodes_and_found_by_search(nested):
         (number, "n0") for number in range(1, len(listed) + 1)
     ]
     assert any(p["head"] == "fit.depth" and p["where"].startswith("cell [2]") for p in listed)
-    facts = wrong.picture(Seen()).facts["n0"]
+    facts = wrong.picture(ViewState()).facts["n0"]
     assert ("cache", "on") in facts["rows"]
     assert facts["inputs"] == (
         ("depth", "int", ""),  # what was written does not fit: the problem says so
         ("rows", "list[int]", "← the workflow's input n"),
     )
-    (text,) = [text for id, text, _ in wrong.picture(Seen()).words if id == "n0"]
+    (text,) = [text for id, text, _ in wrong.picture(ViewState()).words if id == "n0"]
     assert "depth" in text
 
 
@@ -127,25 +127,25 @@ def test_a_wide_workflow_collapses_and_its_groups_open(nested):
         "    return best(scores=[fit(rows=rows, depth=d) for d in range(400)])"
     )
     wide = subject_of(nested.kernel, nested.shell.user_ns["wide"])
-    closed = wide.picture(Seen())
+    closed = wide.picture(ViewState())
     (group,) = [node for node in closed.graph.nodes if node.members]
     assert len(closed.facts) < 10
     assert closed.facts[group.id]["rows"][0][1].startswith("400: fit · 0, fit · 1")
-    assert len(wide.picture(wide.toggled(Seen(), group.id)).facts) > 400
-    assert wide.showing(Seen(), "n7").opened == {group.id}
+    assert len(wide.picture(wide.toggled(ViewState(), group.id)).facts) > 400
+    assert wide.showing(ViewState(), "n7").opened == {group.id}
 
 
 def test_what_stands_above_a_problem_is_not_said_again():
     said = Problem("MismatchingTypes", "fit.depth: Expected int, got str.", "n1", "depth")
-    assert pieces.said_of(said) == "Expected int, got str."
+    assert pieces.short_message(said) == "Expected int, got str."
     for message in ("depth: what", "The input depth of fit is missing.", "It is fit.depth: no"):
-        assert pieces.said_of(said._replace(message=message)) == message
+        assert pieces.short_message(said._replace(message=message)) == message
 
 
 def test_of_a_workflow_without_nodes_there_is_nothing_to_click_on(nested):
     nested.run("@workflow\ndef empty() -> None:\n    pass", cell_id="empty")
     subject = subject_of(nested.kernel, nested.shell.user_ns["empty"])
-    assert subject.picture(Seen()).overview == ()
+    assert subject.picture(ViewState()).overview == ()
     assert [problem["text"] for problem in subject.listed()] == ["The workflow calls nothing."]
 
 

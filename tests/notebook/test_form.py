@@ -184,7 +184,7 @@ def test_an_empty_form_does_not_shout_until_it_is_launched(form):
     form.submit()
     assert form.launched == []
     assert "is required" in form._messages["since"].value
-    assert "fields to mend" in form._status.value
+    assert "fields to correct" in form._status.value
 
 
 def test_launching_gives_every_input_once(form):

@@ -134,7 +134,7 @@ def test_comparing_starts_nothing(train):
     said = []
     explorer.widget.send = lambda content, buffers=None: said.append(content)
     explorer.receive({"switch": "diff"})
-    assert "The local backend does not run" in said[0]["said"]
+    assert "The local backend does not run" in said[0]["notice"]
     assert not explorer.widget.can["diff"]
 
 

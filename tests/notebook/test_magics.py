@@ -398,7 +398,7 @@ def test_an_interrupt_while_registering_says_what_was_done(pipeline, monkeypatch
 
     monkeypatch.setattr(pipeline.session, "register", interrupted)
     error = pipeline.fails("%flyte register")
-    assert "%flyte register goes on with the rest" in str(error)
+    assert "%flyte register registers the rest" in str(error)
     assert "✓ churn.load" in pipeline.shown()
 
 

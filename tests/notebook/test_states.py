@@ -11,12 +11,12 @@ from flyte_nb.executions.paths import paths_of
 from flyte_nb.executions.views import AttemptView, ExecutionView, NodeView
 from flyte_nb.notebook.live import fragments
 from flyte_nb.notebook.live.states import (
-    NodeState,
+    NodeDisplay,
     clock,
     counted,
     delta,
     most_telling,
-    node_states,
+    node_displays,
     spoken_duration,
 )
 
@@ -41,49 +41,49 @@ def test_a_running_node_says_how_long_and_which_attempt():
         started_at=NOW - timedelta(seconds=29),
         attempts=(AttemptView(0, "FAILED"), AttemptView(1, "RUNNING")),
     )
-    assert node_states(_view(node), NOW) == {"n0": NodeState("RUNNING", "0:29 · attempt 2")}
+    assert node_displays(_view(node), NOW) == {"n0": NodeDisplay("RUNNING", "0:29 · attempt 2")}
 
 
 def test_an_ended_node_says_what_it_took_and_a_cache_hit_where_it_came_from():
     took = _node("n0", "SUCCEEDED", started_at=NOW, ended_at=NOW + timedelta(seconds=1.24))
     hit = _node("n1", "SUCCEEDED", cache_status="CACHE_HIT")
-    assert node_states(_view(took, hit), NOW) == {
-        "n0": NodeState("SUCCEEDED", "1.2 s"),
-        "n1": NodeState("CACHED", "from cache"),
+    assert node_displays(_view(took, hit), NOW) == {
+        "n0": NodeDisplay("SUCCEEDED", "1.2 s"),
+        "n1": NodeDisplay("CACHED", "from cache"),
     }
 
 
 def test_a_failed_node_names_its_error():
     node = _node("n0", "FAILED", error=ErrorInfo("USER:ValueError", "no"))
-    assert node_states(_view(node), NOW)["n0"].subtitle == "ValueError"
+    assert node_displays(_view(node), NOW)["n0"].subtitle == "ValueError"
 
 
 def test_a_node_that_has_not_started_says_for_how_many_it_waits():
     waits = {"n0": frozenset(), "n1": frozenset({"n0"}), "n2": frozenset({"n0", "n1"})}
-    states = node_states(_view(_node("n0", "SUCCEEDED"), _node("n1", "QUEUED")), NOW, waits)
-    assert states["n1"] == NodeState("QUEUED", "queued")
-    assert states["n2"] == NodeState("UNDEFINED", "waits for 1")
+    states = node_displays(_view(_node("n0", "SUCCEEDED"), _node("n1", "QUEUED")), NOW, waits)
+    assert states["n1"] == NodeDisplay("QUEUED", "queued")
+    assert states["n2"] == NodeDisplay("UNDEFINED", "waits for 1")
 
 
 def test_what_never_ran_says_so_when_the_run_has_ended():
-    states = node_states(_view(phase="ABORTED"), NOW, {"n0": frozenset()})
+    states = node_displays(_view(phase="ABORTED"), NOW, {"n0": frozenset()})
     assert states["n0"].subtitle == "did not run"
 
 
 def test_nodes_inside_of_others_do_not_change_the_graph():
     inner = _node("n0", "FAILED", parent_id="n7")
-    assert node_states(_view(inner), NOW) == {}
+    assert node_displays(_view(inner), NOW) == {}
 
 
 _STATES = st.dictionaries(
-    st.sampled_from("abcd"), st.builds(NodeState, st.sampled_from("XYZ"), st.sampled_from("12"))
+    st.sampled_from("abcd"), st.builds(NodeDisplay, st.sampled_from("XYZ"), st.sampled_from("12"))
 )
 
 
 @given(_STATES, _STATES)
 def test_a_delta_is_exactly_what_makes_the_new_state_of_the_old(before, after):
     changed = delta(before, after)
-    merged = {**before, **{node: NodeState(*state) for node, state in changed.items()}}
+    merged = {**before, **{node: NodeDisplay(*state) for node, state in changed.items()}}
     assert all(merged[node] == state for node, state in after.items())
     assert all(before.get(node) != after[node] for node in changed)
 
@@ -179,9 +179,9 @@ def test_a_sub_workflow_says_how_much_of_it_is_done_and_its_nodes_wait_with_it()
         "n3/n0": frozenset(),
         "n3": frozenset({"n1"}),
     }
-    states = node_states(view, NOW, waits, paths_of(view.nodes), {"n1": 3})
-    assert states["n1"] == NodeState("RUNNING", "1 of 3 done")
+    states = node_displays(view, NOW, waits, paths_of(view.nodes), {"n1": 3})
+    assert states["n1"] == NodeDisplay("RUNNING", "1 of 3 done")
     assert states["n1/n0"].phase == "SUCCEEDED"
-    assert states["n1/n2"] == NodeState("UNDEFINED", "waits for 1")
+    assert states["n1/n2"] == NodeDisplay("UNDEFINED", "waits for 1")
     assert states["n3"].subtitle == "waits for 1"
     assert "n3/n0" not in states

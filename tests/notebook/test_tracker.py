@@ -11,7 +11,7 @@ from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.graph.elements import Graph, GraphEdge, GraphNode
 from flyte_nb.notebook.live import graph_widget
 from flyte_nb.notebook.live.question import Question
-from flyte_nb.notebook.live.tracker import Surroundings, Tracker
+from flyte_nb.notebook.live.tracker import Tracker, TrackerContext
 from flyte_nb.notebook.looking.details import Details, Places
 from flyte_nb.notebook.looking.exploring import Subject
 
@@ -47,7 +47,7 @@ def _tracker(script: Any = None, **options: Any) -> "tuple[Tracker, FakeExecutio
         **options,
     )
     page = Page()
-    around = Surroundings(
+    around = TrackerContext(
         at_rest=lambda view: {"text/html": f"<p>{view.phase}</p>", "text/plain": view.phase},
         replace=page.replace,
         humanize=lambda text: text.replace("/tmp/k.py", "cell [7]"),

@@ -1,4 +1,4 @@
-"""What travels with tasks, as a card: parts and why, members and what would be uploaded, needs, warnings."""
+"""Show what travels with tasks: their parts and why, what would be uploaded, requirements, warnings."""
 
 from collections.abc import Callable, Sequence
 
@@ -21,11 +21,11 @@ _UNKNOWN = theme.UNCHANGED._replace(mark="?", word="not compared")
 
 
 def card(bundle: Bundle, *, where: str = "", humanize: Humanize = str) -> Safe:
-    """The bundles as a card; one task is shown open, several fold.
+    """Return the bundles as a card. A single task is unfolded, several are folded.
 
     Args:
         bundle: what travels with each task.
-        where: what it was compared with, e.g. `local backend`.
+        where: the backend that it was compared with, e.g. `local backend`.
         humanize: replaces file names of cells.
     """
     tasks = bundle.tasks
@@ -41,7 +41,7 @@ def card(bundle: Bundle, *, where: str = "", humanize: Humanize = str) -> Safe:
 
 
 def text(bundle: Bundle, *, humanize: Humanize = str) -> str:
-    """The bundles as lines."""
+    """Return the bundles as lines of text."""
     if not bundle.tasks:
         return "No task travels."
     lines: list[str] = []
@@ -76,8 +76,8 @@ def _task_lines(task: TaskBundle, humanize: Humanize) -> "list[str]":
 def _task(task: TaskBundle, humanize: Humanize, *, is_open: bool) -> Safe:
     style = _style(task.state)
     if task.problem:
-        said = pieces.panel(style, with_code(humanize(task.problem), theme.CODE))
-        return pieces.section(task.name, element("div", said, style=theme.BODY), is_open=True)
+        problem = pieces.panel(style, with_code(humanize(task.problem), theme.CODE))
+        return pieces.section(task.name, element("div", problem, style=theme.BODY), is_open=True)
     return pieces.section(
         task.name,
         pieces.table(
@@ -120,22 +120,22 @@ def _members(task: TaskBundle) -> Safe:
 
 
 def _remarks(task: TaskBundle, humanize: Humanize) -> "Safe | None":
-    said: list[Child] = [
+    lines: list[Child] = [
         element("div", "⚠ ", with_code(humanize(warning), theme.CODE)) for warning in task.warnings
     ]
     if task.gone:
-        said.append(element("div", f"Gone since: {', '.join(task.gone)}."))
+        lines.append(element("div", f"Does not travel any more: {', '.join(task.gone)}."))
     if task.inner:
-        said.append(element("div", f"With the tasks {', '.join(task.inner)}."))
+        lines.append(element("div", f"With the tasks {', '.join(task.inner)}."))
     if task.requirements:
         needs = ", ".join(f"`{item}`" for item in task.requirements)
-        said.append(element("div", with_code(f"Needs {needs}.", theme.CODE)))
-    said.append(
+        lines.append(element("div", with_code(f"Needs {needs}.", theme.CODE)))
+    lines.append(
         element(
             "div", f"Python {task.python} · fingerprint {task.fingerprint[:12]}", style=theme.SOFT
         )
     )
-    return element("div", *said, style=f"border-top:{theme.LINE};{theme.BODY};font-size:12px")
+    return element("div", *lines, style=f"border-top:{theme.LINE};{theme.BODY};font-size:12px")
 
 
 def _style(state: str) -> PhaseStyle:

@@ -1,4 +1,4 @@
-"""What the notebook defines, as it compiles: a row an entity, and every problem below."""
+"""Show what the notebook defines, as the compiler sees it: a row for each entity, and every problem below."""
 
 from collections.abc import Callable, Collection, Sequence
 
@@ -10,6 +10,7 @@ from flyte_nb.notebook.paper import theme
 from flyte_nb.notebook.paper.html import Child, Safe, element
 
 STALE = "stale"
+"""The state of an entity that compiles, but uses a definition that was replaced."""
 _WHOLE = "white-space:nowrap"
 
 _STYLES = {
@@ -18,7 +19,7 @@ _STYLES = {
     BLOCKED: theme.UNCHANGED._replace(word="blocked"),
     OK: theme.NEW._replace(word="ok"),
 }
-"""What needs attention first; the table is in this order."""
+"""How each state is shown. The table is in this order, so that what needs attention comes first."""
 
 
 def card(
@@ -29,11 +30,11 @@ def card(
     notes: "Sequence[str]" = (),
     humanize: "Callable[[str], str]" = str,
 ) -> Safe:
-    """The report as a card.
+    """Return the report as a card.
 
     Args:
-        report: what was compiled.
-        stale: `id()` of the entities that hold objects of before.
+        report: the compiler's, on all entities.
+        stale: `id()` of the entities that use definitions which were replaced.
         where: the notebook's name.
         notes: remarks below, e.g. which cell to run again; `backticks` mark code.
         humanize: replaces file names of cells.
@@ -70,14 +71,14 @@ def card(
 
 
 def text(report: Report, stale: "Collection[int]" = ()) -> str:
-    """The report as lines."""
+    """Return the report as lines of text."""
     width = max((len(one.id.name) for one in report.entities), default=0)
     lines = []
     for one in report.entities:
         style = _STYLES[_state(one, stale)]
-        said = _said(one, stale)
+        state = _words(one, stale)
         nodes = f"  {units.plural(one.nodes, 'node')}" if one.nodes else ""
-        lines.append(f"{style.mark} {one.id.name:<{width}}  {_kind(one):<11}  {said}{nodes}")
+        lines.append(f"{style.mark} {one.id.name:<{width}}  {_kind(one):<11}  {state}{nodes}")
     if report.all_problems:
         lines.append(as_text(report.all_problems))
     lines.append(_total(report))
@@ -85,7 +86,7 @@ def text(report: Report, stale: "Collection[int]" = ()) -> str:
 
 
 def _spoken(problem: Problem) -> Problem:
-    """The problem with its entity's name before the node's: a node's id says nothing among several."""
+    """Return the problem with its entity's name before the node's: `n0` alone could be of any workflow."""
     short = problem.entity.rpartition(".")[2]
     named = bool(problem.node_id and short)
     return problem._replace(node_id=f"{short}.{problem.node_id}") if named else problem
@@ -100,7 +101,7 @@ def _row(
     return [
         element("span", one.id.name, style=theme.LONG),
         element("span", _kind(one), style=_WHOLE),
-        pieces.pill(style, _said(one, stale)),
+        pieces.pill(style, _words(one, stale)),
         str(one.nodes) if one.nodes else "–",
         element("span", place, style=f"{theme.SOFT};{_WHOLE}"),
     ]
@@ -112,7 +113,8 @@ def _state(one: CompiledEntity, stale: "Collection[int]") -> str:
     return one.state
 
 
-def _said(one: CompiledEntity, stale: "Collection[int]") -> str:
+def _words(one: CompiledEntity, stale: "Collection[int]") -> str:
+    """Return the entity's state in words."""
     state = _state(one, stale)
     if state == WRONG:
         return units.plural(len(one.problems), "problem")

@@ -1,4 +1,4 @@
-"""One execution at rest: what ran, how it ended, what it took, and what came out."""
+"""Show one execution: what ran, how it ended, what it took, and what came out."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -22,14 +22,15 @@ from flyte_nb.graph.elements import Graph
 from flyte_nb.graph.html import figure
 from flyte_nb.graph.palette import PHASE_STYLES, PhaseStyle, display_phase, style_of
 from flyte_nb.graph.text import tree
-from flyte_nb.notebook.cards import errors, pieces, timeline, units
-from flyte_nb.notebook.cards.nodes import drawn_nodes, nodes_table, said, title_of
+from flyte_nb.notebook.cards import error_panel, pieces, timeline, units
+from flyte_nb.notebook.cards.nodes import drawn_nodes, nodes_table, status_line, title_of
 from flyte_nb.notebook.paper import theme
 from flyte_nb.notebook.paper.html import Child, Safe, element
 
+# What ended well is on the left of the bar.
 _BAR_ORDER = (SUCCEEDED, "CACHED", RECOVERED, SKIPPED, FAILED, TIMED_OUT, ABORTED)
-_MAX_LOG = 20_000  # characters of the logs that stay in the notebook
-_MAX_ERRORS = 5
+_MAX_LOG = 20_000  # characters of the logs, the last ones, that are saved in the notebook
+_MAX_ERRORS = 5  # panels; the table of nodes has every failure
 
 
 def card(
@@ -42,15 +43,15 @@ def card(
     now: "datetime | None" = None,
     humanize: "Callable[[str], str]" = str,
 ) -> Safe:
-    """The execution as a card.
+    """Return the execution as a card.
 
     Args:
         view: the execution.
         graph: its workflow; without one there is no picture.
-        inputs: values by name, as HTML (`cards.values.formatted`).
+        inputs: values by name, as HTML (`value_html.formatted`).
         outputs: the same.
         logs: what was printed; the end of it is kept.
-        now: for what still runs; not needed when the execution has ended.
+        now: for elapsed times; not needed when the execution has ended.
         humanize: replaces file names of cells.
     """
     titles = {node.id: node.title for node in graph.nodes} if graph is not None else {}
@@ -73,7 +74,7 @@ def card(
 
 
 def text(view: ExecutionView, graph: "Graph | None" = None) -> str:
-    """The execution as text: a line, the tree of nodes, the error."""
+    """Return the execution as text: a line, the tree of nodes, the errors."""
     style = style_of(view.phase)
     took = units.between(_start(view), view.ended_at)
     duration = f" in {units.duration(took)}" if took is not None else ""
@@ -82,14 +83,14 @@ def text(view: ExecutionView, graph: "Graph | None" = None) -> str:
         lines.append(tree(graph, phases(view)))
     for node, error in _failed(view):
         subject = f"{node.name}: " if node else ""
-        lines.append(f"{subject}{errors.told(error.message).said or error.code}")
+        lines.append(f"{subject}{error_panel.error_parts(error.message).message or error.code}")
     if view.abort_cause:
         lines.append(f"terminated: {view.abort_cause}")
     return "\n".join(lines)
 
 
 def phases(view: ExecutionView) -> "dict[str, str]":
-    """The display phase of each node that a graph shows, by its id in the template."""
+    """Return the display phase of each node that the graph shows, by its id in the template."""
     return {
         node_id: display_phase(node.phase, node.cache_status)
         for node_id, node in drawn_nodes(view).items()
@@ -105,8 +106,9 @@ def _top(view: ExecutionView) -> "list[NodeView]":
 
 
 def _total(view: ExecutionView, graph: "Graph | None") -> int:
+    """Return how many nodes the workflow itself has, without those inside of its nodes."""
     drawn = units.steps(graph) if graph is not None else 0
-    return max(drawn, len(_top(view)))  # of the workflow itself, not of what it runs inside
+    return max(drawn, len(_top(view)))
 
 
 def _head(view: ExecutionView, graph: "Graph | None", now: "datetime | None") -> Safe:
@@ -126,6 +128,7 @@ def _head(view: ExecutionView, graph: "Graph | None", now: "datetime | None") ->
 
 
 def _shares(view: ExecutionView, graph: "Graph | None") -> "list[tuple[float, PhaseStyle]]":
+    """Return which share of the nodes is in which phase; nodes that never started are the rest."""
     whole = max(1, _total(view, graph))
     counts: dict[str, int] = {}
     for node in _top(view):
@@ -140,7 +143,7 @@ _RUNNING = (RUNNING, DYNAMIC_RUNNING, SUCCEEDING, FAILING, ABORTING)
 
 
 def _failed(view: ExecutionView) -> "list[tuple[NodeView | None, ErrorInfo]]":
-    """Each error once: those of the innermost nodes, else the execution's own."""
+    """Return each error once: those of the innermost nodes (outer ones repeat them), else the run's own."""
     found: list[tuple[NodeView | None, ErrorInfo]] = []
     parents = {node.parent_id for node in view.nodes if node.error is not None}
     for node in view.nodes:
@@ -157,10 +160,10 @@ def _errors(
 ) -> "Safe | None":
     failed = _failed(view)
     shown: list[Child] = [
-        errors.panel(
+        error_panel.panel(
             title_of(node, titles) if node else "",
             error,
-            advice=errors.advice(view, node, error),
+            advice=error_panel.advice(view, node, error),
             humanize=humanize,
         )
         for node, error in failed[:_MAX_ERRORS]
@@ -185,7 +188,7 @@ def _picture(view: ExecutionView, graph: "Graph | None", now: "datetime | None")
     picture = figure(
         graph,
         phases=phases(view),
-        subtitles={node_id: said(node, now) for node_id, node in drawn_nodes(view).items()},
+        subtitles={node_id: status_line(node, now) for node_id, node in drawn_nodes(view).items()},
         details=False,
     )
     return element("div", Safe(picture), style=f"border-top:{theme.LINE};padding:12px 14px")

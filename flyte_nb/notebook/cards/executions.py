@@ -1,4 +1,4 @@
-"""The history of executions as a table."""
+"""Show the history of executions as a table."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,7 +7,7 @@ from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.executions.views import ExecutionView
 from flyte_nb.graph.palette import style_of
 from flyte_nb.notebook.cards import pieces, units
-from flyte_nb.notebook.cards.errors import told
+from flyte_nb.notebook.cards.error_panel import error_parts
 from flyte_nb.notebook.paper import theme
 from flyte_nb.notebook.paper.html import Child, Safe, element
 
@@ -20,12 +20,12 @@ def card(
     where: str = "",
     now: "datetime | None" = None,
 ) -> Safe:
-    """The executions as given, newest first as a rule.
+    """Return the executions as a card, in the order given.
 
     Args:
-        views: a row each.
-        where: e.g. `flytesnacks / development · local backend`.
-        now: for `5 min ago` and for what still runs; `None` leaves both out.
+        views: one for each row.
+        where: the place they are from, e.g. `flytesnacks / development · local backend`.
+        now: for `5 min ago` and for elapsed times; `None` leaves both out.
     """
     if not views:
         empty = element(
@@ -45,7 +45,7 @@ def card(
 
 
 def text(views: "Sequence[ExecutionView]", *, now: "datetime | None" = None) -> str:
-    """A line an execution."""
+    """Return one line for each execution."""
     lines = []
     for view in views:
         style = style_of(view.phase)
@@ -81,12 +81,13 @@ def _took(view: ExecutionView, now: "datetime | None") -> str:
 
 
 def _first_line(error: ErrorInfo) -> str:
-    """The line of an error that says what it is: the last of a trace, else the first.
+    """Return the first line of an error's own message, at most 160 characters.
 
-    A list cuts messages short; of a trace that lost its end the code tells the exception's type.
+    FlyteAdmin cuts the messages in a list of executions. If nothing but a part of the trace is left, the
+    exception's type is taken from the error's code.
     """
-    said = told(error.message).said
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    what = error_parts(error.message).message
+    lines = [line.strip() for line in what.splitlines() if line.strip()]
     if not lines or lines[0].startswith("Trace:"):
         lines = [error.code.rpartition("|")[2].rpartition(":")[2]]
     line = lines[0]

@@ -1,4 +1,4 @@
-"""The nodes of an execution: one line about each, and the table of all."""
+"""Show the nodes of an execution: one line about a node, and the table of all."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -10,21 +10,22 @@ from flyte_nb.notebook.cards import pieces, units
 from flyte_nb.notebook.paper import theme
 from flyte_nb.notebook.paper.html import Child, Safe, element, join
 
-_MAX_ROWS = 300  # more nobody reads; the table says how many it leaves out
+_MAX_ROWS = 300
+"""Rows of the table at most. It is saved in the notebook; a line below says how many are left out."""
 
 
 def title_of(node: NodeView, titles: "Mapping[str, str]") -> str:
-    """What the graph calls it; inside another node, its own name."""
+    """Return the node's title in the graph; for a node inside another one, its function's name."""
     if not node.parent_id and node.spec_node_id in titles:
         return titles[node.spec_node_id]
     return node.name.rpartition(".")[2] or node.node_id
 
 
 def drawn_nodes(view: ExecutionView) -> "dict[str, NodeView]":
-    """The nodes that the workflow's graph shows, by their id in the template.
+    """Return the nodes that the workflow's graph shows, by their id in the template.
 
-    Those of the workflow itself, and the cases of its branches, whose ids begin with the branch's. The
-    nodes inside a sub-workflow have ids of another template, which may be the same words.
+    These are the nodes of the workflow itself and the cases of its branches, whose ids begin with the
+    branch's. Nodes inside a sub-workflow are left out: their ids are of another template and may be equal.
     """
     by_id = {node.node_id: node for node in view.nodes}
     drawn = {}
@@ -38,13 +39,13 @@ def drawn_nodes(view: ExecutionView) -> "dict[str, NodeView]":
 
 
 def took(node: "NodeView | AttemptView", now: "datetime | None" = None) -> "float | None":
-    """Seconds it took, or takes so far; `None` when it has not started or that is not known."""
+    """Return the seconds it took, or has taken until `now`; `None` if a time that is needed is not known."""
     end = node.ended_at or (None if node.phase in ENDED else now)
     return units.between(node.started_at, end)
 
 
-def said(node: NodeView, now: "datetime | None" = None) -> str:
-    """One short line for the graph: the time, the attempts, the kind of error."""
+def status_line(node: NodeView, now: "datetime | None" = None) -> str:
+    """Return one short line for the graph: the kind of error, the time, the attempts."""
     if display_phase(node.phase, node.cache_status) == "CACHED":
         return "from cache"
     shown = []
@@ -61,7 +62,10 @@ def said(node: NodeView, now: "datetime | None" = None) -> str:
 def nodes_table(
     view: ExecutionView, titles: "Mapping[str, str]", now: "datetime | None" = None
 ) -> Safe:
-    """Phase, duration, attempts, processor time, memory and cache of each node."""
+    """Return the table of nodes: phase, duration, attempts, processor time, memory, cache.
+
+    The last three columns are left out when no node has a value for them.
+    """
     rows = [_row(node, titles, now) for node in view.nodes[:_MAX_ROWS]]
     heads = ["node", "phase", "duration", "attempts", "cpu", "memory", "cache"]
     used = [

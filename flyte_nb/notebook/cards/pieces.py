@@ -1,4 +1,4 @@
-"""What cards are made of: frame, head, pills, tables, folding sections, panels of problems."""
+"""Make the parts of cards: frame, head, pills, tables, folding sections, lists of problems."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -8,16 +8,23 @@ from flyte_nb.notebook.paper import theme
 from flyte_nb.notebook.paper.html import Child, Safe, element, join, with_code
 
 Humanize = Callable[[str], str]
-"""Replaces the file names of cells by `cell [7]`; see `CellRegistry.humanize`."""
+"""Replaces the file names of cells in a text by `cell [7]`; see `CellRegistry.humanize`."""
 
 
 def card(*children: Child) -> Safe:
-    """The frame around everything."""
+    """Return the frame around all parts of a card."""
     return element("div", *children, style=theme.CARD)
 
 
 def head(title: str, note: str = "", *right: Child, pills: "Sequence[Child]" = ()) -> Safe:
-    """The first line: what it is, where it is, how it stands; `right` keeps to the right."""
+    """Return the first line of a card.
+
+    Args:
+        title: what it is.
+        note: where it is from, in a fixed-width font.
+        right: further parts, aligned to the right.
+        pills: its state, after the note.
+    """
     return element(
         "div",
         element("span", title, style=theme.TITLE),
@@ -30,22 +37,22 @@ def head(title: str, note: str = "", *right: Child, pills: "Sequence[Child]" = (
 
 
 def pill(style: PhaseStyle, words: str = "") -> Safe:
-    """Mark and word in the colours of a phase."""
+    """Return mark and words in the colours of a phase; without words, the phase's own word."""
     return element("span", marked(style), " ", words or style.word, style=theme.pill(style))
 
 
 def phase_pill(phase: str) -> Safe:
-    """The pill of a phase."""
+    """Return the pill of a phase."""
     return pill(style_of(phase))
 
 
 def marked(style: PhaseStyle) -> Safe:
-    """The mark alone."""
+    """Return the mark alone, with the word as its tooltip."""
     return element("span", style.mark, style=theme.mark(style), title=style.word)
 
 
 def bar(parts: "Iterable[tuple[float, PhaseStyle]]") -> Safe:
-    """A thin stacked bar; each part is (share of the whole from 0 to 1, style)."""
+    """Return a thin stacked bar; each part is (share of the whole from 0 to 1, style)."""
     pieces = [
         element(
             "div",
@@ -61,7 +68,7 @@ def bar(parts: "Iterable[tuple[float, PhaseStyle]]") -> Safe:
 def table(
     heads: "Sequence[str]", rows: "Iterable[Sequence[Child]]", *, right: "Sequence[int]" = ()
 ) -> Safe:
-    """A table; columns in `right` hold numbers. Without any head there is no head line."""
+    """Return a table with the columns in `right` aligned to the right; no head if all `heads` are empty."""
 
     def styled(base: str, column: int) -> str:
         return f"{base};{theme.RIGHT}" if column in right else base
@@ -91,11 +98,11 @@ def table(
 
 
 def section(title: str, *children: Child, note: str = "", is_open: bool = False) -> Safe:
-    """A part that folds. It works without scripts, by keyboard, and in exports."""
-    said = element("span", f" {note}", style=f"{theme.QUIET};font-weight:400") if note else None
+    """Return a part that folds. It needs no script, so it works by keyboard and in exports."""
+    beside = element("span", f" {note}", style=f"{theme.QUIET};font-weight:400") if note else None
     return element(
         "details",
-        element("summary", title, said, style=theme.SUMMARY),
+        element("summary", title, beside, style=theme.SUMMARY),
         *children,
         style=theme.SECTION,
         open=is_open,
@@ -103,16 +110,18 @@ def section(title: str, *children: Child, note: str = "", is_open: bool = False)
 
 
 def panel(style: PhaseStyle, *children: Child) -> Safe:
-    """A panel with a coloured edge."""
+    """Return a panel with an edge in the colour of a phase."""
     return element("div", *children, style=theme.panel(style))
 
 
 def notes(lines: "Iterable[str]") -> "Safe | None":
-    """Remarks below a card's content; `backticks` mark code."""
-    said = [element("div", with_code(line, theme.CODE)) for line in lines]
-    if not said:
+    """Return remarks for below a card's content, `None` if there are none; `backticks` mark code."""
+    remarks = [element("div", with_code(line, theme.CODE)) for line in lines]
+    if not remarks:
         return None
-    return element("div", *said, style=f"border-top:{theme.LINE};padding:7px 14px;font-size:12px")
+    return element(
+        "div", *remarks, style=f"border-top:{theme.LINE};padding:7px 14px;font-size:12px"
+    )
 
 
 def problems(
@@ -121,12 +130,18 @@ def problems(
     humanize: Humanize,
     titles: "Mapping[str, str] | None" = None,
 ) -> Safe:
-    """Problems with their numbers, as they stand on the graph; `titles` names its nodes."""
+    """Return a list of problems, numbered in their order, as they are on the graph.
+
+    Args:
+        found: the problems.
+        humanize: replaces file names of cells.
+        titles: titles of the graph's nodes by id.
+    """
     return join(
         element(
             "div",
             _problem_head(number, problem, humanize, titles or {}),
-            element("div", with_code(humanize(said_of(problem)), theme.CODE)),
+            element("div", with_code(humanize(short_message(problem)), theme.CODE)),
             element("div", with_code(humanize(problem.hint), theme.CODE)) if problem.hint else None,
             style="margin:0 0 12px 0" if number < len(found) else "margin:0",
         )
@@ -134,17 +149,17 @@ def problems(
     )
 
 
-def said_of(problem: Problem) -> str:
-    """The message without the `fit.depth: ` that stands above it already."""
+def short_message(problem: Problem) -> str:
+    """Return the problem's message without a leading `fit.depth: `, which the problem's head says already."""
     place, _, rest = problem.message.partition(": ")
-    told = problem.variable and place.endswith(f".{problem.variable}") and " " not in place
-    return rest if rest and told else problem.message
+    repeats = problem.variable and place.endswith(f".{problem.variable}") and " " not in place
+    return rest if rest and repeats else problem.message
 
 
 def _problem_head(
     number: int, problem: Problem, humanize: Humanize, titles: "Mapping[str, str]"
 ) -> Safe:
-    """`1 · train.depth   cell [7], line 3`."""
+    """Return the head of a problem, e.g. `1 · train.depth   cell [7], line 3`."""
     subject = titles.get(problem.node_id, problem.node_id) or problem.entity.rpartition(".")[2]
     place = ".".join(part for part in (subject, problem.variable) if part) or problem.code
     where = ""

@@ -1,4 +1,4 @@
-"""What a registration did, entity by entity, and why."""
+"""Show what a registration did with each entity, and why."""
 
 from collections.abc import Callable, Sequence
 
@@ -23,7 +23,8 @@ _STYLES = {
     UNCHANGED: theme.UNCHANGED,
     FAILED: theme.FAILED,
 }
-_GROUP_FROM = 3  # so many unchanged entities of one kind share a row
+_GROUP_FROM = 3
+"""From this many on, unchanged entities of one kind share a row, so that changes are not lost among them."""
 
 
 def card(
@@ -36,13 +37,13 @@ def card(
     notes: "Sequence[str]" = (),
     humanize: "Callable[[str], str]" = str,
 ) -> Safe:
-    """The registration as a card.
+    """Return the registration as a card.
 
     Args:
-        registration: what was done, or, with `dry_run`, what would be.
+        registration: what was done; with `dry_run`, what would be done.
         scope: where it was registered.
-        label: what a person calls the other side, e.g. `local backend`.
-        running: whether it goes on; then no total is said.
+        label: what a person calls the backend, e.g. `local backend`.
+        running: whether it goes on; then there is no total yet.
         dry_run: whether nothing was sent.
         notes: remarks below the table; `backticks` mark code.
         humanize: replaces file names of cells.
@@ -71,7 +72,7 @@ def text(
     dry_run: bool = False,
     humanize: "Callable[[str], str]" = str,
 ) -> str:
-    """The registration as lines, and unless it goes on the total below them."""
+    """Return the registration as lines of text, with the total below them unless it goes on."""
     entities = registration.entities
     if not entities:
         return "Nothing to register."
@@ -118,7 +119,7 @@ def _shares(entities: "Sequence[RegisteredEntity]") -> "list[tuple[float, PhaseS
 def _rows(
     entities: "Sequence[RegisteredEntity]", humanize: "Callable[[str], str]"
 ) -> "list[list[Child]]":
-    """A row an entity; what needs attention first, what did not change last and together."""
+    """Return the rows: what needs attention first, what did not change last and together."""
     order = (FAILED, CHANGED, NEW, UNCHANGED)
     rows: list[list[Child]] = []
     same: dict[tuple[str, str], list[RegisteredEntity]] = {}
@@ -173,14 +174,14 @@ def _kind(entity: RegisteredEntity) -> str:
 
 
 def _foot(registration: Registration, dry_run: bool) -> Safe:
-    said = _total(registration, dry_run)
-    return element("div", said, style=f"border-top:{theme.LINE};padding:5px 14px;{theme.QUIET}")
+    total = _total(registration, dry_run)
+    return element("div", total, style=f"border-top:{theme.LINE};padding:5px 14px;{theme.QUIET}")
 
 
 def _total(registration: Registration, dry_run: bool) -> str:
     if dry_run:
         return "Nothing was sent."
     sent = registration.uploaded_bytes
-    said = f"{units.size(sent)} uploaded" if sent else "nothing to upload"
+    uploaded = f"{units.size(sent)} uploaded" if sent else "nothing to upload"
     calls = units.plural(registration.rpcs, "call")
-    return f"{said} · {calls} · {units.duration(registration.elapsed_s)}"
+    return f"{uploaded} · {calls} · {units.duration(registration.elapsed_s)}"

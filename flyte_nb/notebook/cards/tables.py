@@ -1,4 +1,7 @@
-"""Frames, tables and arrays: their shape, and as much of their start as one wants to see."""
+"""Show data frames, tables and arrays: their shape, and their first rows or items.
+
+Libraries are found in `sys.modules` and never imported: a value can only be here if its library is loaded.
+"""
 
 import sys
 from collections.abc import Sequence
@@ -16,11 +19,11 @@ _GRID = "padding:2px 10px;vertical-align:top;border:none;white-space:nowrap;font
 _ROWS = 5
 _COLUMNS = 10
 _CELL_TEXT = 40  # characters of a cell
-_ITEMS = 6  # of an array
+_ITEMS = 6  # items of an array
 
 
 def shape_of(value: Any) -> "str | None":
-    """`7,043 × 21` for frames and tables, `(3, 4) float64` for arrays; `None` for anything else."""
+    """Return `7,043 × 21` for frames and tables, `(3, 4) float64` for arrays, `None` for anything else."""
     kind = _kind(value)
     if kind == "frame":
         return f"{len(value):,} × {len(value.columns):,}"
@@ -34,10 +37,11 @@ def shape_of(value: Any) -> "str | None":
 
 
 def preview(value: Any) -> "Safe | None":
-    """The first rows of a frame or table, the first items of an array; `None` for anything else."""
+    """Return the first rows of a frame or table, the first items of an array, `None` for anything else."""
     kind = _kind(value)
     if kind == "frame":
         names = [str(name) for name in value.columns[:_COLUMNS]]
+        # Cut first: converting a frame of a million rows would take seconds.
         head = value.iloc[:_ROWS, :_COLUMNS]
         rows = [list(row) for row in head.itertuples(index=False, name=None)]
         numeric = [dtype.kind in "iufc" for dtype in head.dtypes]
@@ -51,15 +55,16 @@ def preview(value: Any) -> "Safe | None":
         return _grid(value, names, rows, numeric, (value.num_rows, value.num_columns))
     if kind in ("series", "array"):
         flat = value.ravel()[:_ITEMS] if kind == "array" else value.iloc[:_ITEMS]
-        said = ", ".join(_cell(item) for item in flat.tolist())
+        items = ", ".join(_cell(item) for item in flat.tolist())
         size = value.size
         more = ", …" if size > _ITEMS else ""
         note = element("span", f"{type(value).__name__} {shape_of(value)}", style=theme.QUIET)
-        return join((note, "  ", element("span", f"[{said}{more}]", style=theme.MONO)))
+        return join((note, "  ", element("span", f"[{items}{more}]", style=theme.MONO)))
     return None
 
 
 def _kind(value: Any) -> str:
+    """Return `frame`, `series`, `table`, `array`, or an empty text for anything else."""
     pandas = sys.modules.get("pandas")
     if pandas is not None:
         if isinstance(value, getattr(pandas, "DataFrame", ())):

@@ -1,4 +1,4 @@
-"""When each node ran: a row a node, a bar an attempt."""
+"""Show when each node ran: one row for each node, one bar for each attempt."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,7 +12,8 @@ from flyte_nb.notebook.paper import theme
 from flyte_nb.notebook.paper.html import Safe, element, join
 
 _MAX_ROWS = 200
-_LEAST = 0.4  # percent of the width that a bar has at least, so that it is seen
+_LEAST = 0.4
+"""Width of a bar at least, in percent, so that a short attempt can be seen."""
 
 _NAME = (
     "padding:2px 10px 2px 14px;text-align:left;vertical-align:middle;border:none;white-space:nowrap;"
@@ -25,8 +26,9 @@ _TIME = "padding:2px 14px 2px 10px;vertical-align:middle;border:none;width:1%"
 def timeline(
     view: ExecutionView, titles: "Mapping[str, str]", now: "datetime | None" = None
 ) -> Safe:
-    """The rows in the order in which the nodes started; the line below says how long it took."""
+    """Return the rows in the order in which the nodes started, with the length of the run below them."""
     begin = view.started_at or view.created_at
+    # The axis covers every bar, also one that ends after the execution does.
     ends = [attempt.ended_at for node in view.nodes for attempt in _bars_of(node)]
     known = [end for end in (*ends, view.ended_at, None if view.is_terminal else now) if end]
     seconds = max((units.between(begin, end) or 0.0 for end in known), default=0.0)
@@ -80,6 +82,7 @@ def _row(
 
 
 def _bars_of(node: NodeView) -> "list[AttemptView | NodeView]":
+    """Return what has a bar: the attempts; the node itself if it has none, like a branch or a cache hit."""
     return [attempt for attempt in node.attempts if attempt.started_at] or [node]
 
 
@@ -108,7 +111,7 @@ def _bar(
 
 
 def _axis(span: float) -> Safe:
-    """`0` on the left, the whole time on the right."""
+    """Return the axis: `0` on the left, the whole time on the right."""
     ends = (element("span", "0"), element("span", units.duration(span)))
     return element(
         "div",

@@ -1,4 +1,4 @@
-"""Sizes, times and counts as a person says them."""
+"""Write sizes, times and counts as a person reads them."""
 
 from datetime import datetime, timezone
 
@@ -6,19 +6,20 @@ from flyte_nb.graph.elements import CASE, INPUTS, OUTPUTS, Graph
 
 
 def size(count: int) -> str:
-    """Bytes in decimal units: `0`, `812 B`, `2.1 kB`, `34 MB`."""
+    """Return a number of bytes in decimal units: `0`, `812 B`, `2.1 kB`, `34 MB`."""
     if count < 1000:
         return f"{count} B" if count else "0"
     value = float(count)
     for unit in ("kB", "MB", "GB", "TB"):
         value /= 1000
+        # 999.5 would be rounded to 1000, which is 1 of the next unit.
         if value < 999.5 or unit == "TB":
             break
     return f"{value:.1f} {unit}" if value < 9.95 else f"{value:,.0f} {unit}"
 
 
 def duration(seconds: float) -> str:
-    """A time that is over: `12 ms`, `1.2 s`, `2:05`, `1:02:03`."""
+    """Return a duration that is over: `12 ms`, `1.2 s`, `2:05`, `1:02:03`."""
     seconds = max(0.0, seconds)
     if seconds < 0.0995:
         return f"{seconds * 1000:.0f} ms"
@@ -30,19 +31,19 @@ def duration(seconds: float) -> str:
 
 
 def between(start: "datetime | None", end: "datetime | None") -> "float | None":
-    """Seconds from `start` to `end`; `None` when either is not known."""
+    """Return the seconds from `start` to `end`; `None` when either is not known."""
     if start is None or end is None:
         return None
     return (aware(end) - aware(start)).total_seconds()
 
 
 def aware(moment: datetime) -> datetime:
-    """The moment with a time zone; one without is UTC, as in views."""
+    """Return the moment with a time zone; one without is in UTC, as in views."""
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
 
 
 def moment(at: "datetime | None", *, today: "datetime | None" = None) -> str:
-    """The local time `14:02:11`, with the date when it is not that of `today`; empty for `None`."""
+    """Return the local time, `14:02:11`, with the date unless it is that of `today`; empty for `None`."""
     if at is None:
         return ""
     local = aware(at).astimezone()
@@ -52,7 +53,7 @@ def moment(at: "datetime | None", *, today: "datetime | None" = None) -> str:
 
 
 def ago(at: datetime, now: datetime) -> str:
-    """How long ago: `just now`, `5 min ago`, `3 h ago`, `2 days ago`."""
+    """Return how long ago it was: `just now`, `5 min ago`, `3 h ago`, `2 days ago`."""
     seconds = max(0.0, (aware(now) - aware(at)).total_seconds())
     for limit, divisor, word in ((60, 1, ""), (3600, 60, "min"), (86400, 3600, "h")):
         if seconds < limit:
@@ -62,7 +63,7 @@ def ago(at: datetime, now: datetime) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 task`, `2 tasks`; nouns that end in y: `2 entities`."""
+    """Return count and noun: `1 task`, `2 tasks`, `2 entities`."""
     if count == 1:
         return f"1 {noun}"
     plural_noun = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
@@ -70,6 +71,6 @@ def plural(count: int, noun: str) -> str:
 
 
 def steps(graph: Graph) -> int:
-    """How many nodes a workflow has of its own: a branch is one, whichever case it takes."""
+    """Return how many nodes of its own a workflow has. A branch counts as one, whichever case it takes."""
     cases = {edge.target for edge in graph.edges if edge.kind == CASE}
     return sum(node.kind not in (INPUTS, OUTPUTS) and node.id not in cases for node in graph.nodes)

@@ -1,6 +1,7 @@
-"""Values as a person wants to see them: short, typed by look, never raising, never large.
+"""Show Python values: short, never large, and never raising.
 
-Optional libraries are found through `sys.modules`: a frame can only be here when its library is loaded.
+Everything here is saved in the notebook, so each kind of value has a limit. Optional libraries are found in
+`sys.modules` and never imported: a figure can only be here if its library is loaded.
 """
 
 import base64
@@ -9,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
+from io import BytesIO
 from itertools import islice
 from typing import Any
 
@@ -16,20 +18,20 @@ from flyte_nb.notebook.cards import tables, units
 from flyte_nb.notebook.paper import theme
 from flyte_nb.notebook.paper.html import Safe, element, join
 
-_MAX_TEXT = 400  # characters; the rest folds
-_MAX_FOLDED = 20_000
-_MAX_ITEMS = 8  # of a list or dict
-_MAX_DEPTH = 3
+_MAX_TEXT = 400  # characters of a text; a longer one folds
+_MAX_FOLDED = 20_000  # characters of a text that folds
+_MAX_ITEMS = 8  # items of a list or dict
+_MAX_DEPTH = 3  # levels of lists and dicts; also ends a value that contains itself
 _MAX_IMAGE_BYTES = 3_000_000
 _MAX_WIDTH = 640  # px of an image
 _PLAIN = 80  # characters of the text form
 
 
 def formatted(value: Any) -> Safe:
-    """The value as HTML.
+    """Return the value as HTML.
 
-    Scalars as Python writes them, frames as the first rows, arrays as shape and first items, figures
-    and images as pictures, dataclasses and dicts as two columns; long texts fold.
+    Scalars are written as in Python, frames as their first rows, arrays as shape and first items, figures and
+    images as pictures, dataclasses and dicts as two columns. Long texts fold.
     """
     try:
         return _formatted(value, 0)
@@ -38,24 +40,25 @@ def formatted(value: Any) -> Safe:
 
 
 def plain(value: Any) -> str:
-    """The value in one line of text, at most 80 characters."""
+    """Return the value in one line of text of at most 80 characters."""
     try:
         shape = tables.shape_of(value)
         if shape is not None:
             return f"{type(value).__name__} {shape}"
         text = str(value) if isinstance(value, (datetime, date, timedelta)) else repr(value)
-    except Exception:  # noqa: BLE001 - as above
+    except Exception:  # noqa: BLE001 - a foreign `repr` may raise anything
         text = f"<{type(value).__name__}>"
     text = " ".join(text.split())
     return text if len(text) <= _PLAIN else text[: _PLAIN - 1] + "…"
 
 
 def mapping(value: "Mapping[str, Any]") -> "dict[str, Safe]":
-    """Every value of a mapping, formatted; what a card takes as inputs and outputs."""
+    """Return every value of a mapping as HTML, as a card takes inputs and outputs."""
     return {name: formatted(item) for name, item in value.items()}
 
 
 def _formatted(value: Any, depth: int) -> Safe:
+    # The order matters: an `Enum` may be a `str`, and a dataclass may have a picture of its own.
     for kinds, show in _SCALARS:
         if isinstance(value, kinds):
             return show(value)
@@ -125,7 +128,7 @@ _SCALARS: "tuple[tuple[Any, Callable[[Any], Safe]], ...]" = (
 
 
 def _items(value: "Mapping[Any, Any]", depth: int) -> Safe:
-    """Two columns, at most `_MAX_ITEMS` rows."""
+    """Return two columns with at most `_MAX_ITEMS` rows."""
     if depth >= _MAX_DEPTH:
         return _repr(value)
     rows = [
@@ -143,16 +146,16 @@ def _items(value: "Mapping[Any, Any]", depth: int) -> Safe:
 
 
 def _sequence(value: Any, depth: int) -> Safe:
-    """On one line when the items are small; else a line an item."""
+    """Return the items on one line if they are all scalars, else one line for each."""
     first = list(islice(value, _MAX_ITEMS))
     more = len(value) - len(first)
     if all(isinstance(item, (type(None), bool, int, float, str)) for item in first):
-        said = ", ".join(repr(item)[:60] for item in first) + (", …" if more else "")
-        left, right = "{}"
-        if isinstance(value, (list, tuple)):
-            left, right = "[]" if isinstance(value, list) else "()"
+        listed = ", ".join(repr(item)[:60] for item in first) + (", …" if more else "")
+        left, right = ("[", "]") if isinstance(value, list) else ("{", "}")
+        if isinstance(value, tuple):
+            left, right = "(", ")"
         size = _soft(f"  {len(value):,} items") if more else None
-        return join((_code(f"{left}{said}{right}"), size))
+        return join((_code(f"{left}{listed}{right}"), size))
     if depth >= _MAX_DEPTH:
         return _repr(value)
     lines = [element("div", _formatted(item, depth + 1)) for item in first]
@@ -160,11 +163,10 @@ def _sequence(value: Any, depth: int) -> Safe:
 
 
 def _picture(value: Any) -> "Safe | None":
-    """Figures and images, by the display methods they have."""
+    """Return figures and images as a picture, by the display methods they have; `None` for anything else."""
     figure = sys.modules.get("matplotlib.figure")
+    # A matplotlib figure has no `_repr_png_`.
     if figure is not None and isinstance(value, figure.Figure):
-        from io import BytesIO
-
         target = BytesIO()
         value.savefig(target, format="png", dpi=110, bbox_inches="tight")
         return _image(target.getvalue(), "png")
@@ -177,6 +179,7 @@ def _picture(value: Any) -> "Safe | None":
 
 
 def _image_kind(data: bytes) -> str:
+    """Return the kind of an image by its first bytes; empty if it is none that a page can show."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png"
     if data.startswith(b"\xff\xd8\xff"):
@@ -195,7 +198,7 @@ def _image(data: bytes, kind: str) -> Safe:
 
 
 def _location(value: Any) -> str:
-    """Where a file or folder lies, for values that say so."""
+    """Return the path or URI of values that have one, like `FlyteFile`; empty for others."""
     for name in ("remote_source", "uri", "path"):
         found = getattr(value, name, None)
         if isinstance(found, str) and found:

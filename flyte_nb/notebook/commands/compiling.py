@@ -1,4 +1,4 @@
-"""`%flyte compile`: everything that the notebook defines, or what is named, as the compiler sees it."""
+"""`%flyte compile`: compile everything that the notebook defines, or what is named."""
 
 from collections.abc import Sequence
 
@@ -13,9 +13,9 @@ from flyte_nb.sdk.task import AnyTask
 
 
 class Compilation:
-    """What `%flyte compile` gives: the report, and what still holds objects of before.
+    """The result of `%flyte compile`: the compiler's report, and which entities use replaced definitions.
 
-    No tuple, because IPython has an opinion of its own on how to print those.
+    It is no tuple, because IPython prints tuples in its own way and would not ask for our card.
     """
 
     def __init__(
@@ -25,69 +25,72 @@ class Compilation:
         held: "tuple[Held, ...]",
         stale: "frozenset[int]",
     ) -> None:
-        """What came of it.
+        """Keep the results.
 
         Args:
-            report: of the compiler.
-            names: what was asked for; empty for everything that the notebook defines.
-            held: what holds objects of before.
-            stale: `id()` of the entities that do, and of those that use them.
+            report: The compiler's.
+            names: What was asked for; empty for everything that the notebook defines.
+            held: The entities that use a replaced definition, each with the variable that holds it.
+            stale: `id()` of these entities, and of those that use them.
         """
         self.report, self.names, self.held, self.stale = report, names, held, stale
 
     @property
     def ok(self) -> bool:
-        """Whether there are no problems, and nothing holds an object of before."""
+        """Return whether there are no problems, and no entity uses a replaced definition."""
         return self.report.ok and not self.stale
 
     @property
     def entities(self) -> "tuple[CompiledEntity, ...]":
-        """Each entity with its closure (`draft.closure`) and problems."""
+        """Return each entity with its closure (`draft.closure`) and problems."""
         return self.report.entities
 
     @property
     def problems(self) -> "tuple[Problem, ...]":
-        """Every problem."""
+        """Return every problem."""
         return self.report.all_problems
 
     def __repr__(self) -> str:
-        said = f"{len(self.problems)} problems" if self.problems else "no problems"
+        problems = f"{len(self.problems)} problems" if self.problems else "no problems"
         stale = f", {len(self.stale)} stale" if self.stale else ""
-        return f"<compilation of {len(self.entities)} entities: {said}{stale}>"
+        return f"<compilation of {len(self.entities)} entities: {problems}{stale}>"
 
 
 def compile_(kernel: Kernel, arguments: Arguments) -> Compilation:
-    """Compile; the result is shown as a card, and is a value when it is assigned.
+    """Compile, and return the result. IPython shows it as a card unless it is assigned.
 
     Raises:
-        UsageError: There is nothing to compile, or no such name.
+        UsageError: There is nothing to compile, or no entity of that name.
     """
     return compiled(kernel, arguments.positionals)
 
 
 def compiled(kernel: Kernel, names: "Sequence[str]" = ()) -> Compilation:
-    """What these names mean now, compiled; without names, everything that the notebook defines.
+    """Compile what these names mean now; without names, everything that the notebook defines.
 
     Raises:
-        UsageError: There is nothing to compile, or no such name.
+        UsageError: There is nothing to compile, or no entity of that name.
     """
     entities = registering.chosen_entities(kernel, names)
     report: Report = kernel.session.compile_all(*entities)
     shown = {id(one.draft.entity) for one in report.entities}
     held = tuple(each for each in kernel.held() if id(each.user_entity) in shown)
-    # Two of one name in memory: who holds the older one says it better.
+    # A replaced definition that is still used gives two entities of one name. The note on what holds the
+    # older one explains that better than the compiler's problem, and names the cell to run.
     older = {kernel.full_name(each.old) for each in held}
-    told = [p for p in report.problems if p.code != "DuplicateName" or p.entity not in older]
-    report = report._replace(problems=tuple(told))
+    kept = [p for p in report.problems if p.code != "DuplicateName" or p.entity not in older]
+    report = report._replace(problems=tuple(kept))
     return Compilation(report, tuple(names), held, _stale(kernel, report, held))
 
 
 def _stale(kernel: Kernel, report: Report, held: "Sequence[Held]") -> "frozenset[int]":
-    """Who holds something of before, be it an entity or a class, or uses one that does."""
+    """Return `id()` of the entities that use a replaced entity or class, directly or through another one."""
     known = kernel.entities()
     stale = {id(each.user_entity) for each in held}
     stale |= {id(known[each.entity]) for each in kernel.stale(known)}
-    for one in report.entities:  # what is used comes first
+    for (
+        one
+    ) in report.entities:  # in the order of registration: what is used comes before what uses it
         entity = one.draft.entity
         below = kernel.uses(f"{one.id.resource_type}:{one.id.name}", entity)
         if any(id(_original(used)) in stale for used in below):
@@ -96,5 +99,5 @@ def _stale(kernel: Kernel, report: Report, held: "Sequence[Held]") -> "frozenset
 
 
 def _original(entity: Definition) -> Definition:
-    """Of a map, the task that is mapped."""
+    """Return the task that a map runs for each item; any other entity as it is."""
     return entity.original if isinstance(entity, AnyTask) else entity

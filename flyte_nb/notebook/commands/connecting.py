@@ -1,4 +1,4 @@
-"""`%flyte connect`, `status` and `help`."""
+"""`%flyte connect`, `%flyte status` and `%flyte help`."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from flyte_nb.notebook.kernel.kernel import Kernel
 
 
 def connect(kernel: Kernel, arguments: Arguments) -> None:
-    """Connect with the given options, and show where that is."""
+    """Connect anew with the given options, and show where the notebook is connected."""
     options: dict[str, Any] = {
         name.replace("-", "_"): value for name, value in arguments.options.items()
     }
@@ -17,12 +17,12 @@ def connect(kernel: Kernel, arguments: Arguments) -> None:
 
 
 def status(kernel: Kernel, arguments: Arguments) -> None:
-    """Show where we are connected, and how it is there."""
+    """Show where the notebook is connected, and facts about the backend."""
     session = kernel.session
     kernel.output().show(at_rest.status(session.label, session.scope, session.status()))
 
 
 def help_(kernel: Kernel, arguments: Arguments) -> None:
-    """Show the commands, or one of them."""
+    """Show all commands, or one of them with its flags."""
     name = arguments.first().removeprefix("%")
     kernel.output().show(at_rest.help_page((command(name),) if name else COMMANDS))

@@ -1,6 +1,6 @@
-"""From an execution or a workflow to its graph, and to what stays on the page."""
+"""Get the graph of an execution's workflow, and the static card that stays when the execution has ended."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flyte_nb.api.errors import FlyteNbError
@@ -16,7 +16,10 @@ from flyte_nb.notebook.looking.exploring import Subject
 
 
 def subject_for(kernel: Kernel, view: ExecutionView) -> Subject:
-    """The workflow that runs; without edges and details when it cannot be fetched any more."""
+    """Return the workflow of an execution, as it was registered.
+
+    If it cannot be fetched any more, the subject has the nodes of the execution, without arrows and details.
+    """
     name = view.workflow.name
     closure = None
     try:
@@ -36,7 +39,10 @@ def subject_for(kernel: Kernel, view: ExecutionView) -> Subject:
 def execution_at_rest(
     kernel: Kernel, execution: ExecutionPort, view: ExecutionView, graph: Graph
 ) -> "Mapping[str, Any]":
-    """What stays of an execution: graph, timeline, nodes, values and the end of the logs."""
+    """Return the mime bundle that stays of an execution: graph, timeline, nodes, values, end of the logs.
+
+    Inputs, outputs and logs are fetched now; what the backend does not have any more is left out.
+    """
     inputs = _tried(execution.inputs)
     outputs = _tried(execution.outputs) if view.phase == SUCCEEDED else {}
     logs = _tried(execution.logs)
@@ -50,8 +56,8 @@ def execution_at_rest(
     )
 
 
-def _tried(call: Any) -> Any:
-    """What the call answers; nothing when the backend does not have it (any more)."""
+def _tried(call: "Callable[[], object]") -> object:
+    """Return what the call returns; `None` if the backend refuses, e.g. because the data was deleted."""
     try:
         return call()
     except FlyteNbError:

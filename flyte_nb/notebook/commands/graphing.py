@@ -1,4 +1,4 @@
-"""`%flyte graph`: a workflow's graph that answers; without a page, a picture of it as it is asked for."""
+"""`%flyte graph`: show a workflow's graph that can be opened and searched, or write a picture to a file."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,9 +15,11 @@ from flyte_nb.notebook.arguments import Arguments
 from flyte_nb.notebook.commands import registering
 from flyte_nb.notebook.kernel.kernel import Kernel
 from flyte_nb.notebook.kernel.ports import CompiledPort
+from flyte_nb.notebook.live import graph_widget
+from flyte_nb.notebook.live.explorer import Explorer
 from flyte_nb.notebook.looking.comparing import compared
 from flyte_nb.notebook.looking.details import Details, Places, as_written
-from flyte_nb.notebook.looking.exploring import Seen, Subject, graph_of_compiled
+from flyte_nb.notebook.looking.exploring import Subject, ViewState, graph_of_compiled
 from flyte_nb.sdk.entity import Definition
 from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.workflow import Workflow
@@ -27,8 +29,8 @@ def graph(kernel: Kernel, arguments: Arguments) -> None:
     """Show the graph of a workflow, or write it to a file.
 
     Raises:
-        UsageError: There is no such workflow or node, no such engine here, or the file cannot be
-            written.
+        UsageError: There is no such workflow or node, no such engine here, or the file cannot be written.
+        RemoteError: A registered workflow was named, or a comparison asked for, and FlyteAdmin refuses.
     """
     entity = _chosen(kernel, arguments.first())
     engine = arguments.options.get("engine", "layered")
@@ -44,23 +46,25 @@ def graph(kernel: Kernel, arguments: Arguments) -> None:
     show(kernel, entity, subject, seen)
 
 
-def show(kernel: Kernel, entity: "Workflow | str", subject: Subject, seen: Seen) -> None:
-    """Put the graph below the running cell: it answers where a script can be on the page.
+def show(kernel: Kernel, entity: "Workflow | str", subject: Subject, seen: ViewState) -> None:
+    """Show the graph below the running cell; interactive if anywidget is installed, else as a picture.
 
-    When a cell changes what a workflow of this notebook is, its graph is drawn again.
+    The graph is drawn again when a later cell changes the workflow.
+
+    Args:
+        kernel: The notebook's side.
+        entity: A workflow of this notebook, or the full name of a registered one.
+        subject: The same, ready to be drawn.
+        seen: What is open and switched on at first.
     """
     output = kernel.output()
     following = _Following(kernel, entity, subject)
 
-    def static(subject: Subject, seen: Seen, anchor: str) -> "Mapping[str, Any]":
+    def static(subject: Subject, seen: ViewState, anchor: str) -> "Mapping[str, Any]":
         return at_rest.explored(subject, seen, notes=registering.notes(kernel), anchor=anchor)
-
-    from flyte_nb.notebook.live import graph_widget
 
     cell = kernel.cells.current
     if graph_widget.can_be_live():
-        from flyte_nb.notebook.live.explorer import Explorer
-
         explorer = Explorer(
             subject,
             seen,
@@ -72,13 +76,14 @@ def show(kernel: Kernel, entity: "Workflow | str", subject: Subject, seen: Seen)
         kernel.follow(explorer)
 
         def draw(subject: Subject, is_other: bool) -> "Mapping[str, Any] | None":
+            # Also for an equal picture: places and defaults in the details may be others now.
             explorer.change(subject)
             return explorer.at_rest() if is_other else None
     else:
         output.show(static(following.compared(subject) if seen.diff else subject, seen, ""))
 
         def draw(subject: Subject, is_other: bool) -> "Mapping[str, Any] | None":
-            return static(subject, Seen(types=seen.types), "") if is_other else None
+            return static(subject, ViewState(types=seen.types), "") if is_other else None
 
     if cell is not None and cell.can_be_redrawn and following.variable:
         kernel.redraws.keep(
@@ -87,27 +92,31 @@ def show(kernel: Kernel, entity: "Workflow | str", subject: Subject, seen: Seen)
 
 
 class _Following:
-    """A workflow that is shown, and what its variable means now."""
+    """A workflow that is shown, and the variable through which later cells may change it."""
 
     def __init__(self, kernel: Kernel, entity: "Workflow | str", subject: Subject) -> None:
         self._kernel, self._entity, self._subject = kernel, entity, subject
         named = [name for name, value in kernel.entities().items() if _workflow(value) is entity]
         self.variable = named[0] if named else ""
-        """Empty for what is only registered."""
+        """The variable that holds the workflow; empty for one that is only registered."""
 
     def compared(self, subject: Subject) -> Subject:
-        """Beside what is registered."""
+        """Return the subject compared with what is registered; see `looking.comparing`."""
         return compared(self._kernel.session, self._entity, subject)
 
     def current(self) -> "Mapping[str, Any]":
-        """What the variable holds."""
+        """Return what the variable holds now, by its name; empty if it is gone."""
         known = self._kernel.entities()
         return {self.variable: known[self.variable]} if self.variable in known else {}
 
     def again(
         self, draw: "Callable[[Subject, bool], Mapping[str, Any] | None]"
     ) -> "Mapping[str, Any] | None":
-        """Draw what it means now, unless it means no workflow any more."""
+        """Draw what the variable means now; return `None` if that is no workflow any more.
+
+        Args:
+            draw: Called with the new subject, and whether its picture is another one.
+        """
         entity = _workflow(self.current().get(self.variable))
         if entity is None:
             return None
@@ -118,7 +127,7 @@ class _Following:
 
 
 def _workflow(entity: "Definition | str | None") -> "Workflow | None":
-    """The workflow that is drawn for an entity; a task has none."""
+    """Return the workflow that is drawn for an entity; `None` for a task."""
     if isinstance(entity, LaunchPlan):
         return entity.workflow
     return entity if isinstance(entity, Workflow) else None
@@ -127,7 +136,16 @@ def _workflow(entity: "Definition | str | None") -> "Workflow | None":
 def subject_of(
     kernel: Kernel, entity: "Workflow | str", *, engine: LayoutEngine = layered
 ) -> Subject:
-    """What there is to see of a workflow of this notebook, or of a registered name."""
+    """Return a workflow ready to be drawn: its graph, details and problems.
+
+    Args:
+        kernel: The notebook's side.
+        entity: A workflow of this notebook, which is compiled; or the full name of a registered one.
+        engine: Lays the graph out.
+
+    Raises:
+        RemoteError: The workflow was named, and FlyteAdmin does not have it or cannot be reached.
+    """
     session = kernel.session
     humanize = kernel.cells.humanize
     if isinstance(entity, str):
@@ -148,7 +166,7 @@ def subject_of(
 
 
 def _places(kernel: Kernel, compiled: CompiledPort) -> Places:
-    """Where nodes are called and what they run is defined."""
+    """Return where nodes are called, and where the tasks and workflows that they run are defined."""
     calls: dict[tuple[str, str], Location] = {}
     definitions: dict[str, Location] = {}
     templates: list[object] = [compiled.template]
@@ -164,7 +182,7 @@ def _places(kernel: Kernel, compiled: CompiledPort) -> Places:
 
 
 def _chosen(kernel: Kernel, name: str) -> "Workflow | str":
-    """The workflow of that name; without a name the one that was defined last."""
+    """Return the workflow of that name; without a name the one that was defined last."""
     if name:
         entity = kernel.entity(name)
         if isinstance(entity, str):
@@ -181,14 +199,17 @@ def _chosen(kernel: Kernel, name: str) -> "Workflow | str":
 
 def _engine(name: str) -> LayoutEngine:
     if name not in ENGINES:
-        raise UsageError(f"There is no engine {name!r}; write {' or '.join(ENGINES)}.")
+        raise UsageError(
+            f"There is no layout engine {name!r}; --engine takes {' or '.join(ENGINES)}."
+        )
     if name == "dot":
         dot.require_dot()
     return ENGINES[name]
 
 
-def _seen(subject: Subject, arguments: Arguments) -> Seen:
-    seen = Seen(types=arguments.switch("types"), diff=arguments.switch("diff"))
+def _seen(subject: Subject, arguments: Arguments) -> ViewState:
+    """Return what the flags of the line ask for."""
+    seen = ViewState(types=arguments.switch("types"), diff=arguments.switch("diff"))
     depth = arguments.number("depth")
     if depth is not None:
         seen = subject.to_depth(seen, depth)

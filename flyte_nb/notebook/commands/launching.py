@@ -1,4 +1,4 @@
-"""`%flyte launch`: with inputs on the line it launches; without, a typed form."""
+"""`%flyte launch`: launch with the inputs on the line; without any, show a form for them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,10 +17,12 @@ from flyte_nb.sdk.workflow import Workflow
 
 
 def launch(kernel: Kernel, arguments: Arguments) -> "ExecutionPort | None":
-    """Launch with the given inputs and return the execution; or show the form.
+    """Launch with the given inputs and return the execution; or show the form and return `None`.
 
     Raises:
-        UsageError: No such entity, an unknown input, one that does not fit, or one that is missing.
+        UsageError: There is no such entity; or an input is unknown, missing, or does not fit its type.
+        Interrupted: A person interrupted the launch.
+        FlyteNbError: The entity does not compile, or FlyteAdmin refuses the launch.
     """
     name = arguments.first() or _only_workflow(kernel)
     entity = kernel.entity(name)
@@ -31,6 +33,7 @@ def launch(kernel: Kernel, arguments: Arguments) -> "ExecutionPort | None":
         raise UsageError(f"{name} has no input {unknown[0]!r}; it takes: {known}.")
     required = [field.name for field in fields if field.required]
     missing = [field for field in required if field not in arguments.inputs]
+    # A line with some inputs is taken as it is. A person who wants to fill in the rest asks for the form.
     form_wanted = arguments.switch("form") or (bool(fields) and not arguments.inputs)
     if form_wanted:
         _show_form(kernel, name, entity, fields, arguments)
@@ -48,11 +51,13 @@ def _only_workflow(kernel: Kernel) -> str:
     if len(workflows) == 1:
         return workflows[0]
     known = ", ".join(workflows) or "none yet"
-    raise UsageError(f"Which workflow? The notebook defines: {known}. %flyte launch NAME.")
+    raise UsageError(f"Name a workflow: %flyte launch NAME. The notebook defines: {known}.")
 
 
 def _fields(kernel: Kernel, entity: "Definition | str") -> "tuple[Field, ...]":
+    """Return the fields of an entity of this notebook, or of a registered one by its name."""
     registry = kernel.session.registry
+    # Of a registered entity only Flyte's types are known, so a Python type is chosen for each.
     if isinstance(entity, str):
         interface, defaults = kernel.session.interface(entity)
         codecs = {
@@ -65,6 +70,7 @@ def _fields(kernel: Kernel, entity: "Definition | str") -> "tuple[Field, ...]":
 
 
 def _values(fields: "tuple[Field, ...]", arguments: Arguments) -> "dict[str, Any]":
+    """Return the Python values of the inputs on the line, or raise one error that names all wrong ones."""
     values = {}
     wrong = []
     for field in fields:
@@ -90,10 +96,11 @@ def _launch(
         )
         kernel.last_execution = execution.view().id.name
     except KeyboardInterrupt as stopped:
-        said = (
-            str(stopped) or "The launch was interrupted: %flyte executions tells whether it began."
+        # The session's own interrupt says how far the launch came; Python's has no text.
+        message = str(stopped) or (
+            "The launch was interrupted. %flyte executions shows whether the execution was created."
         )
-        raise Interrupted(said) from None
+        raise Interrupted(message) from None
     return execution
 
 
@@ -104,6 +111,7 @@ def _show_form(
     fields: "tuple[Field, ...]",
     arguments: Arguments,
 ) -> None:
+    # ipywidgets is optional; launching with inputs on the line works without it.
     from flyte_nb.notebook.form.view import LaunchForm
 
     output = kernel.output()

@@ -1,8 +1,8 @@
-"""`%flyte watch`, `executions`, `logs` and `terminate`."""
+"""`%flyte watch`, `%flyte executions`, `%flyte logs` and `%flyte terminate`."""
 
 import sys
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from flyte_nb.api import visible
 from flyte_nb.api.errors import UsageError
@@ -16,49 +16,59 @@ from flyte_nb.notebook.kernel.failures import Interrupted
 from flyte_nb.notebook.kernel.kernel import Kernel, Output
 from flyte_nb.notebook.kernel.ports import ExecutionPort
 
+if TYPE_CHECKING:
+    from flyte_nb.notebook.live.tracker import Tracker  # which needs ipywidgets
 
-class Frame(Protocol):
-    """A widget on the page whose content can be exchanged."""
+
+class WidgetFrame(Protocol):
+    """A widget in the page whose content can be replaced, like the launch form."""
 
     def hold(self, widget: Any) -> None:
-        """Show this widget in place of what is held."""
+        """Show this widget in place of the present content."""
         ...
 
     def close(self) -> None:
-        """Close the frame and what it held at first."""
+        """Close the frame and its content."""
         ...
 
 
 def watch(kernel: Kernel, arguments: Arguments) -> None:
-    """Follow an execution live; with `--wait`, until it has ended.
+    """Show the live view of an execution; with `--wait`, return when the execution has ended.
 
     Raises:
-        ExecutionFailed: With `--wait`, when it ended in anything but SUCCEEDED.
+        UsageError: No name was given, and nothing was launched yet.
+        ExecutionFailed: With `--wait`: the execution ended in another phase than SUCCEEDED.
+        Interrupted: With `--wait`: a person interrupted the kernel. The execution goes on.
     """
     try:
         execution = kernel.execution(arguments.first())
         tracker = show(kernel, execution, kernel.output())
         if not arguments.switch("wait"):
             return
-        *_, last = execution.watch()  # not `view()`: only `watch` outlives an outage of the server
+        # Not `execution.view()`: only `watch` survives an outage of FlyteAdmin.
+        *_, last = execution.watch()
+        # The painting thread may be a moment behind. What the notebook saves has to be the last state.
         if tracker is not None:
             tracker.join(timeout_s=10)
     except KeyboardInterrupt:
-        raise Interrupted("Not waited for any longer.", hint="The run goes on.") from None
+        raise Interrupted("Waiting was interrupted.", hint="The run goes on.") from None
     if last.phase != SUCCEEDED:
         raise failure_of(last)
 
 
 def show(
-    kernel: Kernel, execution: ExecutionPort, output: Output, frame: "Frame | None" = None
-) -> Any:
-    """Put the live tracker into an output; of an execution that has ended, what stays of it.
+    kernel: Kernel, execution: ExecutionPort, output: Output, frame: "WidgetFrame | None" = None
+) -> "Tracker | None":
+    """Show the live tracker in an output; for an execution that has ended, its static card.
 
     Args:
         kernel: The notebook's side.
         execution: What to follow.
-        output: Where; static HTML is written over it in the end.
-        frame: The widget that is in the output already and takes the tracker in.
+        output: Where to show it. Static HTML is written over the tracker when the execution has ended.
+        frame: A widget that is in the output already, which the tracker is put into.
+
+    Returns:
+        The tracker; `None` if the execution has ended.
     """
     first = execution.view()
     kernel.last_execution = first.id.name
@@ -75,14 +85,13 @@ def show(
     if first.is_terminal:
         replace(static(first))
         return None
-    from flyte_nb.notebook.live.tracker import Surroundings, Tracker
+    # ipywidgets is optional; what has ended is shown without it.
+    from flyte_nb.notebook.live.tracker import Tracker, TrackerContext
 
-    tracker = Tracker(
-        execution,
-        first,
-        subject,
-        Surroundings(static, replace, kernel.cells.humanize, at_rest.value),
+    around = TrackerContext(
+        at_rest=static, replace=replace, humanize=kernel.cells.humanize, show_value=at_rest.value
     )
+    tracker = Tracker(execution, first, subject, around)
     if frame is None:
         output.show(at_rest.with_fallback(tracker.widget, static(first)))
     else:
@@ -93,7 +102,7 @@ def show(
 
 
 def executions(kernel: Kernel, arguments: Arguments) -> None:
-    """List the newest executions."""
+    """Show the newest executions as a table."""
     limit = arguments.number("limit", 20) or 20
     session = kernel.session
     views = session.executions(limit)
@@ -101,15 +110,17 @@ def executions(kernel: Kernel, arguments: Arguments) -> None:
 
 
 def logs(kernel: Kernel, arguments: Arguments) -> None:
-    """Print what the attempts printed.
+    """Print what attempts printed: all of them, or those of one node, or one attempt.
 
     Raises:
-        UsageError: The execution has no such node.
+        UsageError: Nothing was launched yet, or the execution has no such node.
+        RemoteError: There is no such execution or attempt, or FlyteAdmin cannot be reached.
     """
     first, second = arguments.positionals[:1], arguments.second()
     execution = kernel.execution(first[0] if first else "")
     attempt = arguments.number("attempt")
     node_id = _node_id(execution.view(), second) if second else None
+    # A person counts attempts from 1, FlyteAdmin from 0.
     text = execution.logs(node_id, None if attempt is None else attempt - 1)
     tail = arguments.number("tail")
     if tail is not None:
@@ -121,7 +132,7 @@ def logs(kernel: Kernel, arguments: Arguments) -> None:
 
 
 def _node_id(view: ExecutionView, name: str) -> str:
-    """The node a person means: by its id, or by the name of its task."""
+    """Return the id of the node that a person means by its id, its full name or the name of its function."""
     for node in view.nodes:
         if name in (node.node_id, node.name):
             return node.node_id
@@ -135,7 +146,12 @@ def _node_id(view: ExecutionView, name: str) -> str:
 
 
 def terminate(kernel: Kernel, arguments: Arguments) -> None:
-    """End an execution; without `--yes` a question with two buttons comes first."""
+    """Terminate an execution; without `--yes`, show a question with two buttons first.
+
+    Raises:
+        UsageError: No name was given, and nothing was launched yet.
+        RemoteError: There is no such execution, or FlyteAdmin refuses.
+    """
     execution = kernel.execution(arguments.first())
     view = execution.view()
     output = kernel.output()
@@ -147,6 +163,7 @@ def terminate(kernel: Kernel, arguments: Arguments) -> None:
         execution.terminate(cause)
         output.show(at_rest.note(f"{view.id.name} is being terminated."))
         return
+    # ipywidgets is optional; `--yes` works without it.
     from flyte_nb.notebook.live.question import Question
 
     subject = f"{view.workflow.name.rpartition('.')[2]} {view.id.name}"

@@ -1,4 +1,8 @@
-"""One field of the launch form, without any widget: its kind, its text, its value, its message."""
+"""One field of the launch form, without any widget: its kind, its text, its value, its message.
+
+A field holds text, whatever its type. The text of a default is what a person would type for it, so a form
+that nobody touched launches with the defaults.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,17 +15,19 @@ from flyte_nb.api.specs import TypedInterface
 from flyte_nb.executions.field_text import Unreadable, is_simple, read, write
 from flyte_nb.executions.values_from_data import FRAMES
 from flyte_nb.executions.written import Names, frame_from, value_of
+from flyte_nb.types.codec import spell
 
 TEXT, CHOICE, SWITCH, AREA, VARIABLE = "text", "choice", "switch", "area", "variable"
+"""Kinds of fields: one line, a list to choose from, a checkbox, several lines, the name of a variable."""
 
 
 class Field(NamedTuple):
-    """One input of what is launched."""
+    """One input of the entity that is launched."""
 
     name: str
     type: LiteralType
     codec: Any
-    """The `types` codec of the input."""
+    """The input's codec (`types.codec`)."""
     required: bool
     default: Any = None
     description: str = ""
@@ -30,27 +36,30 @@ class Field(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """Which widget fits: `text`, `choice`, `switch`, `area` or `variable`."""
+        """Return which widget fits: `text`, `choice`, `switch`, `area` or `variable`."""
         type = self._bare_type
+        # A checkbox has two states, and an optional boolean has three.
         if type.kind == lt.ENUM or (is_simple(type, lt.BOOLEAN) and self.optional):
             return CHOICE
         if is_simple(type, lt.BOOLEAN):
             return SWITCH
         if type.kind in FRAMES or not _typeable(type):
             return VARIABLE
+        # A list of plain values is typed on one line, with commas. Everything nested is YAML or JSON.
         plain = type.kind == lt.COLLECTION and type.value.kind in (lt.SIMPLE, lt.ENUM)
         structured = type.kind in (lt.COLLECTION, lt.MAP) or is_simple(type, lt.STRUCT)
         return AREA if structured and not plain else TEXT
 
     @property
     def optional(self) -> bool:
-        """Whether an empty field is `None`."""
+        """Return whether the input may be `None`, which an empty field then means."""
         return self.type.kind == lt.UNION and any(
             is_simple(variant, lt.NONE) for variant in self.type.value
         )
 
     @property
     def _bare_type(self) -> LiteralType:
+        """Return the type without `None`, if only one type is left then."""
         if self.optional:
             others = [v for v in self.type.value if not is_simple(v, lt.NONE)]
             if len(others) == 1:
@@ -60,20 +69,21 @@ class Field(NamedTuple):
 
     @property
     def choices(self) -> "tuple[str, ...]":
-        """What a `choice` offers; an empty text is `None`."""
+        """Return the texts that a `choice` offers; an empty one is `None`, or nothing chosen yet."""
         type = self._bare_type
         values = ("true", "false") if is_simple(type, lt.BOOLEAN) else tuple(type.value)
+        # A required field must not have a value that nobody chose.
         return ("", *values) if self.optional or self.required else values
 
     @property
     def caption(self) -> str:
-        """The type in words for under the name, e.g. `list[int] · required`."""
+        """Return the type in words, which stands below the name, e.g. `list[int] · required`."""
         spoken = self.spelled or describe(self.type)
         return f"{spoken} · required" if self.required else spoken
 
     @property
     def placeholder(self) -> str:
-        """What an empty field says."""
+        """Return the hint that an empty field shows."""
         if self.kind == VARIABLE:
             frame = self._bare_type.kind in FRAMES
             return "a frame in the notebook, a path or a URI" if frame else "the name of a variable"
@@ -89,7 +99,7 @@ class Field(NamedTuple):
         return hints.get(type.value, "") if type.kind == lt.SIMPLE else ""
 
     def initial(self) -> str:
-        """The default as text; empty without one, or for one that cannot be typed."""
+        """Return the default as text; empty if there is none, or if it cannot be written as text."""
         if self.required or self.default is None:
             return "false" if self.kind == SWITCH else ""
         try:
@@ -98,14 +108,19 @@ class Field(NamedTuple):
             return ""
 
     def value(self, text: str, namespace: "Mapping[str, Any]") -> Any:
-        """The input's value for what was typed.
+        """Return the input's value for a text that was typed into the field.
+
+        Args:
+            text: What is in the field.
+            namespace: The notebook's variables. A text that does not fit the type may name one of them.
 
         Raises:
-            Unreadable: The text fits neither the type nor a variable; says why.
+            Unreadable: The text fits neither the type nor a variable. The message says why.
         """
         bare = text.strip()
         if not bare and self.required and not is_simple(self.type, lt.STRING):
             raise Unreadable("is required")
+        # The default itself: reading its text again could lose digits, or is not possible at all.
         if text == self.initial() and not self.required:
             return self.default
         if self.kind == VARIABLE and (bare or not self.optional):
@@ -120,17 +135,17 @@ class Field(NamedTuple):
             raise Unreadable(str(error)) from None
 
     def given(self, written: str, names: Names) -> Any:
-        """Return the input's value for what is written after `name=`.
+        """Return the input's value for what is written after `name=` in a magic's line.
 
         Raises:
-            Unreadable: The text fits neither the type nor a variable; says why.
+            Unreadable: The text fits neither the type nor a variable. The message says why.
         """
         if not written.strip() and self.required and not is_simple(self.type, lt.STRING):
             raise Unreadable("is required")
         return value_of(written, self.codec, names)
 
     def text_of(self, written: str, names: Names) -> str:
-        """Return what the form's field shows for what is written after `name=`."""
+        """Return the field's text for what is written after `name=`: the value as one would type it."""
         try:
             value = self.given(written, names)
             text = write(self.codec.encode(value, None), self.type)
@@ -146,15 +161,16 @@ class Field(NamedTuple):
         raise Unreadable(
             f"there is no variable {name!r} in the notebook"
             if name.isidentifier()
-            else "is no name"
+            else f"{name!r} is not the name of a variable"
         )
 
     @property
     def _cheap_check(self) -> bool:
-        """Whether encoding a value needs no store, so that it may be tried while typing."""
+        """Return whether encoding stores nothing, so that it may be tried at each key that is typed."""
         return self._bare_type.kind not in FRAMES and self._bare_type.kind != lt.BLOB
 
     def _checked(self, value: Any) -> Any:
+        """Return the value if it fits the type, which encoding it finds out."""
         try:
             self.codec.encode(value, None)
         except CodecError as error:
@@ -165,9 +181,13 @@ class Field(NamedTuple):
 def fields_of(
     interface: TypedInterface, codecs: "Mapping[str, Any]", defaults: "Mapping[str, Any]"
 ) -> "tuple[Field, ...]":
-    """One field for each input, in the order of the signature."""
-    from flyte_nb.types.codec import spell
+    """Return one field for each input, in the order of the signature.
 
+    Args:
+        interface: Of the entity that is launched.
+        codecs: The codec of each input.
+        defaults: Python values of the inputs that have one; the others are required.
+    """
     return tuple(
         Field(
             name,
@@ -183,11 +203,12 @@ def fields_of(
 
 
 def frames(namespace: "Mapping[str, Any]") -> "dict[str, str]":
-    """The notebook's data frames and arrays by name, with their shape, e.g. `7,043 × 21`."""
+    """Return the shapes of the notebook's data frames and arrays by variable, e.g. `7,043 × 21`."""
     found = {}
     for name, value in list(namespace.items()):
         if name.startswith("_") or isinstance(value, type):
             continue
+        # By name, because none of these libraries has to be installed.
         if f"{type(value).__module__.partition('.')[0]}.{type(value).__name__}" in _FRAMES:
             shape = getattr(value, "shape", ())
             found[name] = " × ".join(f"{size:,}" for size in shape)
@@ -195,16 +216,18 @@ def frames(namespace: "Mapping[str, Any]") -> "dict[str, str]":
 
 
 _MODULES = re.compile(r"\b\w+\.(?=\w)")
+"""The modules in a type's spelling, which are left out of captions: `pandas.DataFrame` → `DataFrame`."""
 _FRAMES = frozenset({"pandas.DataFrame", "pyarrow.Table", "polars.DataFrame", "numpy.ndarray"})
 
 
 def unknown_inputs(given: "Iterable[str]", fields: "Iterable[Field]") -> "tuple[str, ...]":
-    """Names that were given and that no field has."""
+    """Return the given names that no field has, in the order given."""
     known = {field.name for field in fields}
     return tuple(name for name in given if name not in known)
 
 
 def _typeable(type: LiteralType) -> bool:
+    """Return whether a person can write a value of the type as text."""
     if type.kind in (lt.COLLECTION, lt.MAP):
         return _typeable(type.value)
     if type.kind == lt.UNION:

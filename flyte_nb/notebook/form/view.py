@@ -1,7 +1,7 @@
-"""The launch form as widgets: a field a type, messages beside the fields, everything by keyboard.
+"""The launch form as widgets: a field for each input, messages beside the fields, usable by keyboard alone.
 
-Callbacks may run in any thread (the kernel's main thread, or a subshell's while a cell is busy), so
-all of them take the form's lock, and none touches an event loop.
+Callbacks of widgets may run in any thread (the kernel's main thread, or that of a subshell while a cell is
+busy). So each takes the form's lock, and none uses an event loop.
 """
 
 import html
@@ -16,11 +16,11 @@ from flyte_nb.notebook.live.style import style_sheet
 from flyte_nb.notebook.toolkit import close_all, widgets
 
 Launch = Callable[["Mapping[str, Any]"], None]
-"""Called with the inputs when the person launches; an error of ours is shown in the form."""
+"""Called with the inputs when a person launches. The form shows an error of ours that it raises."""
 
 
 class LaunchForm:
-    """A form for one entity."""
+    """A form that launches one entity, once."""
 
     def __init__(
         self,
@@ -32,14 +32,25 @@ class LaunchForm:
         launch: Launch,
         given: "Mapping[str, str] | None" = None,
     ) -> None:
+        """Make the widgets, filled with defaults.
+
+        Args:
+            title: The entity's name.
+            version: The version that is launched; empty for the newest.
+            fields: One for each input.
+            namespace: Returns the notebook's variables at the time of the call.
+            launch: Called with the inputs.
+            given: Texts for fields, by name, in place of their defaults.
+        """
         self._fields = tuple(fields)
         self._namespace = namespace
         self._launch = launch
         self._given = dict(given or {})
+        # Reentrant: setting a field's value runs `validate` in the same thread.
         self._lock = threading.RLock()
         self._sent = False
-        self._inputs: dict[str, Any] = {}
-        self._messages: dict[str, Any] = {}
+        self._inputs: dict[str, Any] = {}  # the widget of each field, by name
+        self._messages: dict[str, Any] = {}  # the widget beside it
         self._status = widgets.HTML()
         self._button = widgets.Button(description="Launch", tooltip=f"Launch {title}")
         self._reset = widgets.Button(description="Reset", tooltip="Put the defaults back")
@@ -49,30 +60,30 @@ class LaunchForm:
         self.validate()
 
     def hold(self, widget: Any) -> None:
-        """Show this widget where the form was.
+        """Show this widget in place of the form.
 
-        JupyterLab hides an output for good when the widget that it was made for is closed; so the
-        outermost box stays, and its content is exchanged.
+        JupyterLab hides an output for good when the widget that it was made for is closed. So the outermost
+        box stays, and only its content is replaced.
         """
         form, self.widget.children = self.widget.children, (widget,)
         for child in form:
             close_all(child)
 
     def close(self) -> None:
-        """Take the form off the page."""
+        """Close all widgets of the form."""
         close_all(self.widget)
 
     def texts(self) -> "dict[str, str]":
-        """What stands in the fields."""
+        """Return the text of each field by name."""
         return {name: _text_of(self._inputs[name]) for name in self._inputs}
 
     def set(self, name: str, text: str) -> None:
-        """Write into a field, as a person would."""
+        """Set the text of a field, as a person would type it."""
         widget = self._inputs[name]
         widget.value = text == "true" if isinstance(widget, widgets.Checkbox) else text
 
     def reset(self) -> None:
-        """Put the defaults back."""
+        """Put the defaults back into all fields."""
         with self._lock:
             for field in self._fields:
                 self.set(field.name, field.initial())
@@ -82,8 +93,8 @@ class LaunchForm:
         """Read every field and show what is wrong beside it.
 
         Args:
-            all_of_them: Also say that an empty field is required; while a person still fills in the
-                form, that is only said by the caption.
+            all_of_them: Also report required fields that are empty. While a person still fills in the form,
+                only their captions say that they are required.
 
         Returns:
             The inputs, or `None` when something is wrong.
@@ -100,43 +111,49 @@ class LaunchForm:
                 except Unreadable as error:
                     wrong += 1
                     message = str(error) if text.strip() or all_of_them else ""
-                self._say(field, message)
+                self._set_message(field, message)
             if not self._sent:
                 self._button.disabled = False
-                self._tell(_missing(wrong) if all_of_them and wrong else "")
+                self._set_status(_missing(wrong) if all_of_them and wrong else "")
             return None if wrong else values
 
     def submit(self) -> None:
-        """Launch, once, if everything fits."""
+        """Launch if every field is right; a second call does nothing."""
         with self._lock:
             values = self.validate(all_of_them=True)
             if values is None or self._sent:
                 return
+            # Before the call: launching takes a while, and a second click must not launch a second time.
             self._sent = True
             self._button.disabled = True
-            self._tell("<span class='fnb-soft'>launching …</span>")
+            self._set_status("<span class='fnb-soft'>launching …</span>")
             try:
                 self._launch(values)
             except (FlyteNbError, UsageError) as error:
                 self._sent = False
                 self._button.disabled = False
-                self._tell(f"<div class='fnb-error' role='alert'>{html.escape(str(error))}</div>")
+                self._set_status(
+                    f"<div class='fnb-error' role='alert'>{html.escape(str(error))}</div>"
+                )
 
-    def _tell(self, text: str) -> None:
+    def _set_status(self, text: str) -> None:
         self._status.value = text
 
-    def _say(self, field: Field, message: str) -> None:
+    def _set_message(self, field: Field, message: str) -> None:
+        """Show the message beside the field; without one, its hint."""
         widget = self._inputs[field.name]
         if message:
             widget.add_class("fnb-wrong")
-            said = f"<span class='fnb-message' role='alert'>{html.escape(message)}</span>"
+            beside = f"<span class='fnb-message' role='alert'>{html.escape(message)}</span>"
         else:
             widget.remove_class("fnb-wrong")
-            said = self._hint(field)
-        if self._messages[field.name].value != said:
-            self._messages[field.name].value = said
+            beside = self._hint(field)
+        # Writing the same again would make a screen reader read the alert again.
+        if self._messages[field.name].value != beside:
+            self._messages[field.name].value = beside
 
     def _hint(self, field: Field) -> str:
+        """Return the field's description, and for frames the variables that could be named."""
         parts = []
         if field.description and field.description != field.name:
             parts.append(html.escape(field.description))
@@ -148,6 +165,7 @@ class LaunchForm:
         return f"<span class='fnb-soft'>{' · '.join(parts)}</span>" if parts else ""
 
     def _assemble(self, title: str, version: str) -> Any:
+        """Return the outermost box, which stays for as long as the output does; see `hold`."""
         heading = widgets.HTML(
             f"<span class='fnb-title' role='heading' aria-level='3'>Launch {html.escape(title)}</span>"
             f" <code class='fnb-mono'>{html.escape(version)}</code>"
@@ -187,7 +205,7 @@ def _box(kind: Any, name: str, children: "list[Any]") -> Any:
 
 
 def _widget_for(field: Field, text: str, namespace: "Callable[[], Mapping[str, Any]]") -> Any:
-    """The widget of one field. Its tooltip is its accessible name: the label stands apart."""
+    """Return the widget of a field. Its tooltip is its accessible name: its label is another widget."""
     spoken = f"{field.name}, {field.caption}"
     if field.kind == SWITCH:
         return widgets.Checkbox(value=text == "true", indent=False, tooltip=spoken)
@@ -216,7 +234,7 @@ def _text_of(widget: Any) -> str:
 
 
 def _on_enter(entry: Any, submit: "Callable[[], None]") -> None:
-    """Enter in a one-line field launches. The message is ipywidgets' own, see `text.py` there."""
+    """Call `submit` when Enter is pressed in a one-line field. ipywidgets' `text.py` defines the message."""
 
     def handle(_: Any, content: "Mapping[str, Any]", __: Any) -> None:
         if content.get("event") == "submit":
@@ -227,4 +245,4 @@ def _on_enter(entry: Any, submit: "Callable[[], None]") -> None:
 
 def _missing(count: int) -> str:
     noun = "field" if count == 1 else "fields"
-    return f"<span class='fnb-message' role='alert'>{count} {noun} to mend</span>"
+    return f"<span class='fnb-message' role='alert'>{count} {noun} to correct</span>"

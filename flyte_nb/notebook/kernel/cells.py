@@ -1,8 +1,8 @@
-"""Which cell defines what, and where a file name of a traceback lies in the notebook.
+"""Remember which cell defines which name, and which cell a file name in a traceback belongs to.
 
-A kernel compiles each cell under a made-up file name. This registry remembers which cell that was,
-so that a person reads `cell [7], line 3`. Cells are keyed by `cell_id`, which stays the same when a
-cell is run again: that is how a deleted definition is noticed. It holds no reference to any value.
+A kernel compiles each cell under a made-up file name. The registry remembers the cell, so that a person
+reads `cell [7], line 3`. Cells are keyed by `cell_id`, which stays the same when a cell is run again. So the
+registry notices that a cell does not define a name any more. It keeps names and sources, never values.
 """
 
 import ast
@@ -14,14 +14,15 @@ from flyte_nb.api.specs import Location
 from flyte_nb.bundle.source_names import stable_name
 
 _PACKED = "<cell "
-"""How the names begin that cells have in a bundle: a digest of their text, see `bundle.source_names`."""
+"""The beginning of a cell's file name in a bundle. A digest of the text follows, see `bundle.source_names`."""
 
 
-_ANONYMOUS = "#"  # begins the key of a cell without an id
+_ANONYMOUS = "#"
+"""The beginning of the key of a cell without an id."""
 
 
 class Cell(NamedTuple):
-    """One cell as it was last run."""
+    """One cell as it was when it was last run."""
 
     cell_id: str
     number: int
@@ -33,17 +34,17 @@ class Cell(NamedTuple):
 
     @property
     def label(self) -> str:
-        """E.g. `cell [7]`."""
+        """Return what a person calls the cell, e.g. `cell [7]`."""
         return f"cell [{self.number}]"
 
     @property
     def can_be_redrawn(self) -> bool:
-        """Whether its outputs can be written again: not in a terminal, where cells have no ids."""
+        """Return whether its outputs can be written again; not in a terminal, where cells have no ids."""
         return not self.cell_id.startswith(_ANONYMOUS)
 
 
 class Removed(NamedTuple):
-    """A name that its cell defined once and does not define any more."""
+    """A name that a cell defined in an earlier run and does not define any more."""
 
     name: str
     cell: Cell
@@ -51,7 +52,7 @@ class Removed(NamedTuple):
 
 
 def names_bound(source: str) -> "frozenset[str]":
-    """Names that Python source binds at its top level; none when it does not parse."""
+    """Return the names that Python source binds at its top level; none when it does not parse."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
@@ -79,15 +80,24 @@ class CellRegistry:
 
     def __init__(self) -> None:
         self._cells: dict[str, Cell] = {}
+        # Every file name of every run: a function that was defined in an earlier run keeps its file name.
         self._files: dict[str, tuple[str, int]] = {}
-        self._removed: dict[str, str] = {}
+        self._removed: dict[str, str] = {}  # the key of the cell that defined it, by name
         self._current = ""
         self._anonymous = 0
 
     def begin(self, *, cell_id: "str | None", number: int, filename: str, source: str) -> None:
-        """A cell starts to run; what its earlier version defined and this one does not is noted."""
-        # Without an id (a terminal) every run is a cell of its own, and nothing is ever "removed".
-        self._anonymous += not cell_id
+        """Note that a cell starts to run, and which names its earlier run defined and this one does not.
+
+        Args:
+            cell_id: The notebook's id of the cell; `None` in a terminal.
+            number: The number of its prompt, as far as it is known yet (see `renumber`).
+            filename: The name under which the kernel compiles it.
+            source: Its text, as Python.
+        """
+        if not cell_id:
+            # Without an id every run is a cell of its own, so no name is ever "removed".
+            self._anonymous += 1
         key = cell_id or f"{_ANONYMOUS}{self._anonymous}"
         defines = names_bound(source)
         before = self._cells.pop(key, None)
@@ -100,21 +110,21 @@ class CellRegistry:
         self._settle(defines)
 
     def renumber(self, number: int) -> None:
-        """The running cell's prompt has this number."""
+        """Correct the number of the running cell's prompt."""
         cell = self._cells.get(self._current)
         if cell is not None and cell.number != number:
             self._cells[self._current] = cell._replace(number=number)
             self._files[cell.filename] = (cell.cell_id, number)
 
     def also_defines(self, names: "Iterable[str]") -> None:
-        """The running cell defines `names` in a way its source does not show (a cell magic)."""
+        """Note that the running cell defines `names`, although its source does not bind them (`%%task`)."""
         cell = self._cells.get(self._current)
         if cell is not None:
             self._cells[self._current] = cell._replace(defines=cell.defines | frozenset(names))
             self._settle(names)
 
     def forget(self, cell_ids: "Iterable[str]") -> None:
-        """Cells were deleted from the notebook."""
+        """Note that cells were deleted from the notebook: nothing defines their names any more."""
         for cell_id in cell_ids:
             cell = self._cells.get(cell_id)
             if cell is not None:
@@ -123,16 +133,17 @@ class CellRegistry:
                 self._cells[cell_id] = cell._replace(defines=frozenset())
 
     def _settle(self, names: "Iterable[str]") -> None:
+        """Note that `names` are defined again."""
         for name in names:
             self._removed.pop(name, None)
 
     @property
     def current(self) -> "Cell | None":
-        """The cell that runs, or ran last."""
+        """Return the cell that runs, or ran last; `None` before the first one."""
         return self._cells.get(self._current)
 
     def owner(self, name: str) -> "Cell | None":
-        """The cell that defines `name`; the one that ran last where several do."""
+        """Return the cell that defines `name`, the one that ran last if several do; `None` if none does."""
         found = None
         for cell in self._cells.values():
             if name in cell.defines and (found is None or cell.number >= found.number):
@@ -140,7 +151,7 @@ class CellRegistry:
         return found
 
     def removed(self, names: "Iterable[str]") -> "tuple[Removed, ...]":
-        """Those of `names` that no cell defines any more, though one did."""
+        """Return those of `names` that a cell defined in an earlier run and no cell defines now."""
         return tuple(
             Removed(name, self._cells[self._removed[name]])
             for name in names
@@ -148,28 +159,31 @@ class CellRegistry:
         )
 
     def label(self, filename: str) -> str:
-        """`cell [7]` for a file name of a cell, else an empty text."""
+        """Return `cell [7]` for a file name of a cell, and an empty text for any other."""
         known = self._files.get(filename)
         return f"cell [{known[1]}]" if known else ""
 
     def place(self, location: "Location | None") -> str:
-        """`cell [7], line 3`; file name and line for what is not in a cell; empty for `None`."""
+        """Return `cell [7], line 3`; file name and line outside of cells; an empty text for `None`."""
         if location is None:
             return ""
         label = self.label(location.filename)
         return f"{label or location.filename}, line {location.line}"
 
     def humanize(self, text: str) -> str:
-        """The text with each known file name of a cell replaced by that cell's label.
+        """Return the text with the file name of each cell replaced by the cell's label.
 
-        Tracebacks of other processes name a cell by the digest of its text; it is found by that.
+        Tracebacks of a worker name a cell by a digest of its text, because a bundle has to be equal for
+        equal cells. Such names are replaced too.
         """
+        # Computing the digests reads every cell's source, so it is done only when the text has such a name.
         packed = _PACKED in text
         for filename, (_, number) in self._files.items():
             names = (filename, stable_name(filename)) if packed else (filename,)
             for name in names:
                 if name in text:
                     quoted = re.escape(name)
+                    # A traceback's spelling, then `file:line` of our own texts, then the bare name.
                     text = re.sub(rf'File "{quoted}", line', f"cell [{number}], line", text)
                     text = re.sub(rf"{quoted}:(\d+)", rf"cell [{number}], line \1", text)
                     text = text.replace(name, f"cell [{number}]")
@@ -177,7 +191,7 @@ class CellRegistry:
 
 
 class Stale(NamedTuple):
-    """An entity whose annotations hold a class that was defined again since."""
+    """An entity whose annotations refer to a class that was defined again later."""
 
     entity: str
     class_name: str
@@ -186,10 +200,14 @@ class Stale(NamedTuple):
 def stale_entities(
     functions: "Mapping[str, Any]", namespace: "Mapping[str, Any]"
 ) -> "tuple[Stale, ...]":
-    """Entities (name → the function behind it) that speak of an earlier version of a class.
+    """Return the entities whose annotations refer to an earlier definition of a class.
 
-    Running the cell of a class again makes a new class. A task that was defined before keeps the old
-    one in its annotations, and values of the new one do not fit it.
+    Running the cell of a class again makes a new class. A task that was defined before keeps the old class
+    in its annotations, and values of the new one do not fit it.
+
+    Args:
+        functions: The function of each entity, by the entity's variable; `None` for one without a function.
+        namespace: The notebook's variables.
     """
     found = []
     for name, function in functions.items():
@@ -202,6 +220,7 @@ def stale_entities(
 
 
 def _own_classes(annotations: "Iterable[Any]") -> "set[type]":
+    """Return the classes of the notebook in annotations, also inside of `list[…]` and unions."""
     classes: set[type] = set()
     for annotation in annotations:
         if isinstance(annotation, type) and annotation.__module__ == "__main__":

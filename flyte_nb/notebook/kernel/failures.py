@@ -1,4 +1,8 @@
-"""How our errors look under a cell: what is wrong, where in the notebook, what to do; no frames of ours."""
+"""Show our errors under a cell: what is wrong, where in the notebook, what to do, and no frames of ours.
+
+IPython would print the frames of this library, which say nothing to a person who wrote a cell. Errors of a
+person's own code keep IPython's traceback, except inside of our calls when they were stopped from outside.
+"""
 
 import traceback
 from asyncio import CancelledError
@@ -16,7 +20,7 @@ from flyte_nb.api.errors import (
 )
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.visible import plain
-from flyte_nb.notebook.cards.errors import told
+from flyte_nb.notebook.cards.error_panel import error_parts
 from flyte_nb.notebook.kernel.cells import CellRegistry
 from flyte_nb.worker.failures import is_ours
 
@@ -24,26 +28,31 @@ _RED, _BOLD, _DIM, _PLAIN = "\x1b[31m", "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
 class BrokenCell(FlyteNbError):
-    """A `%%task` cell that is no Python. Looks like Python's own syntax error."""
+    """A `%%task` cell is not valid Python. It is shown like Python's own syntax error."""
 
     def __init__(self, error: SyntaxError) -> None:
+        """Keep the syntax error; its line and column are those of the cell."""
         super().__init__(error.msg)
         self.error = error
 
 
 class Interrupted(FlyteNbError):
-    """The person interrupted the kernel; the message says what was done and what goes on."""
+    """A person interrupted the kernel. The message says what was done and what goes on."""
 
 
 OURS = (FlyteNbError, UsageError)
-"""What is shown without a traceback."""
+"""Errors that are shown without a traceback."""
 
 STOPPED = (KeyboardInterrupt, TimeoutError, CancelledError)
-"""What ends a call of ours from outside; shown the same way when it went through our frames."""
+"""Errors that end a call from outside. They are shown without a traceback if the call was one of ours."""
 
 
 def install(shell: Any, cells: CellRegistry) -> "Callable[[], None]":
-    """Show our errors this way in this shell; the result undoes it."""
+    """Show our errors without tracebacks in this shell.
+
+    Returns:
+        A function that restores what the shell did before.
+    """
     before = shell.custom_exceptions, shell.CustomTB
 
     def show(
@@ -59,6 +68,7 @@ def install(shell: Any, cells: CellRegistry) -> "Callable[[], None]":
         lines = rendered(error, frames, cells)
         if isinstance(error, BrokenCell):
             kind = SyntaxError
+        # As IPython's own `showtraceback` does: `%tb` and the error output of a kernel read these.
         shell._last_traceback = lines
         shell._showtraceback(kind, error, lines)
         return lines
@@ -74,7 +84,7 @@ def install(shell: Any, cells: CellRegistry) -> "Callable[[], None]":
 def rendered(
     error: BaseException, frames: "TracebackType | None", cells: CellRegistry
 ) -> "list[str]":
-    """The lines for a terminal or an error output, with ANSI colours."""
+    """Return the lines of an error for a terminal or an error output, with ANSI colours."""
     if isinstance(error, BrokenCell):
         return _syntax_error(error.error, cells)
     if isinstance(error, ExecutionFailed) and "Message:" in error.info.message:
@@ -96,12 +106,12 @@ def rendered(
 
 
 def _shown(text: str, cells: CellRegistry) -> str:
-    """Return the text in the words of the notebook; the only colours are those put on here."""
+    """Return the text with cells in place of file names, and without colours and control characters."""
     return plain(cells.humanize(text))
 
 
 def problem_lines(problems: "tuple[Problem, ...]", cells: CellRegistry) -> "list[str]":
-    """One numbered line a problem: where, what, what to do, in which cell."""
+    """Return one numbered line for each problem: where, what, what to do, in which cell."""
     lines = []
     for number, problem in enumerate(problems, start=1):
         subject = plain(".".join(part for part in (problem.node_id, problem.variable) if part))
@@ -117,7 +127,7 @@ def problem_lines(problems: "tuple[Problem, ...]", cells: CellRegistry) -> "list
 
 
 def _syntax_error(error: SyntaxError, cells: CellRegistry) -> "list[str]":
-    """The cell and line, the text with a caret below it, the message."""
+    """Return cell and line, the text with a caret below it, and the message."""
     label = cells.label(error.filename or "") or "the cell"
     lines = [f"{label}, line {error.lineno}"]
     text = plain((error.text or "").rstrip("\n"))
@@ -129,17 +139,17 @@ def _syntax_error(error: SyntaxError, cells: CellRegistry) -> "list[str]":
 
 
 def _task_error(error: ExecutionFailed, cells: CellRegistry) -> "list[str]":
-    """What failed and why, then the author's frames: those of another process, in cells."""
+    """Return what failed, the author's frames (which another process wrote), and the task's own error."""
     what = plain(error.message.partition(": Trace:")[0])
-    said = told(_shown(error.info.message, cells))
+    parts = error_parts(_shown(error.info.message, cells))
     title = f"{_RED}{_BOLD}{type(error).__name__}{_PLAIN}: {what}"
-    return [title, *said.trace.splitlines(), f"{_BOLD}{said.said}{_PLAIN}"]
+    return [title, *parts.trace.splitlines(), f"{_BOLD}{parts.message}{_PLAIN}"]
 
 
 def _stopped(
     error: BaseException, frames: "TracebackType | None", cells: CellRegistry
 ) -> "list[str]":
-    """What was stopped and what goes on, then every line of the author's that it was in."""
+    """Return what was stopped and what goes on, then every line of a cell that was being executed."""
     title = _shown(shortened(str(error)), cells) or "It was interrupted."
     lines = [f"{_RED}{_BOLD}{type(error).__name__}{_PLAIN}: {title}"]
     return [*lines, *(f"{_DIM}{place}{_PLAIN}" for place in _places(frames, cells))]
@@ -150,15 +160,17 @@ def _is_in_ours(frames: "TracebackType | None") -> bool:
 
 
 def _last_place(frames: "TracebackType | None", cells: CellRegistry) -> str:
-    """Where in the author's code it was raised: the innermost frame of a cell, with its line."""
-    return (_places(frames, cells) or [""])[-1]
+    """Return the innermost line of a cell that the error went through; empty when there is none."""
+    places = _places(frames, cells)
+    return places[-1] if places else ""
 
 
 def _places(frames: "TracebackType | None", cells: CellRegistry) -> "list[str]":
-    """The frames in cells, outermost first."""
+    """Return the lines of cells in a traceback, outermost first."""
     found = []
     for frame in traceback.extract_tb(frames):
         label = cells.label(frame.filename)
+        # IPython turns a magic into a call of `get_ipython()…`, a line that nobody wrote.
         if label and not (frame.line or "").startswith("get_ipython()"):
             found.append(f"{label}, line {frame.lineno}: {(frame.line or '').strip()}")
     return found

@@ -1,7 +1,7 @@
-"""What the magics, displays and widgets of one kernel share. It is made when the extension loads.
+"""Hold what the magics, displays and widgets of one kernel share. It is made when the extension is loaded.
 
-It holds the session (made on first need), the cells, the last execution and the live views. Nothing
-here draws; nothing here knows a command.
+It holds the session (connected when first needed), the cells, the last execution, the live views and the
+displays that follow later cells. Nothing here draws, and nothing here knows a command.
 """
 
 import difflib
@@ -22,16 +22,16 @@ from flyte_nb.sdk.entity import Definition
 from flyte_nb.sdk.workflow import Workflow
 
 
-class Live(Protocol):
-    """A view that goes on after its cell has ended."""
+class LiveView(Protocol):
+    """A view that is updated after its cell has ended."""
 
     def close(self) -> None:
-        """Stop following and leave what is shown as it is."""
+        """Stop following, and leave in the output what is shown."""
         ...
 
 
 class Output:
-    """One place on the page that can be written again, from any thread."""
+    """One output in the page that can be written again, from any thread."""
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
@@ -39,7 +39,8 @@ class Output:
         self._shown = False
 
     def show(self, data: "Mapping[str, Any]") -> None:
-        """Put a mime bundle there, replacing what is there."""
+        """Show a mime bundle in the output, in place of what it shows now."""
+        # The first message makes the output; later ones name it by its display id and replace it.
         self._shell.display_pub.publish(
             data=dict(data),
             metadata={},
@@ -53,43 +54,53 @@ class Kernel:
     """The notebook's side of one running kernel."""
 
     def __init__(self, shell: Any, connect: "Callable[..., SessionPort]") -> None:
+        """Remember the shell; nothing is connected yet.
+
+        Args:
+            shell: IPython's.
+            connect: Without arguments, returns the present session, connecting if there is none; with the
+                options of `%flyte connect`, connects anew.
+        """
         self.shell = shell
         self.cells = CellRegistry()
         self.last_execution = ""
         self.registrar = NotebookRegistrar(shell.user_ns)
         self._connect = connect
         self.connected = False
-        """Whether a session was asked for yet; completion never connects."""
-        self._live: dict[str, tuple[int, list[Live]]] = {}
+        """Whether a session was asked for yet. Completion reads it, because pressing Tab must not connect."""
+        self._live: dict[str, tuple[int, list[LiveView]]] = {}  # prompt number and views, by cell
         self._uses = Uses()
         self.redraws = Redraws()
-        """What is shown and follows the cells that are run after it."""
+        """The displays that are drawn again when a later cell changes what they show."""
 
     @property
     def namespace(self) -> "dict[str, Any]":
-        """The notebook's variables."""
+        """Return the notebook's variables, not a copy."""
         namespace: dict[str, Any] = self.shell.user_ns
         return namespace
 
     @property
     def session(self) -> SessionPort:
-        """The session that holds now, also when a cell called `flyte_nb.connect()`."""
+        """Return the present session, also when a cell called `flyte_nb.connect()`; connects if needed."""
         session = self._connect()
         self.connected = True
         return session
 
     def connect(self, **options: Any) -> SessionPort:
-        """Connect anew with these options. Live views of before go on with what they had."""
+        """Connect anew with these options. Live views that exist keep the session they have."""
         session = self._connect(**options)
         self.connected = True
         return session
 
     def output(self) -> Output:
-        """A new place below the running cell."""
+        """Return a new output below the running cell."""
         return Output(self.shell)
 
-    def follow(self, live: Live) -> None:
-        """Keep a live view; the one of the same cell's earlier run is closed."""
+    def follow(self, live: LiveView) -> None:
+        """Keep a live view, and close those of the same cell's earlier run.
+
+        One run of a cell may make several views; all of them are kept. The prompt's number tells runs apart.
+        """
         cell = self.cells.current
         key, number = (cell.cell_id, cell.number) if cell else ("", 0)
         began, views = self._live.get(key, (number, []))
@@ -107,7 +118,10 @@ class Kernel:
         self._live.clear()
 
     def entities(self) -> "dict[str, Definition]":
-        """The notebook's tasks, workflows and launch plans by variable, in the order of definition."""
+        """Return the notebook's tasks, workflows and launch plans by variable, in the order of definition.
+
+        An entity with several variables is listed under the first one.
+        """
         found: dict[str, Definition] = {}
         seen: set[int] = set()
         for name, value in list(self.namespace.items()):
@@ -117,21 +131,22 @@ class Kernel:
         return found
 
     def entity(self, name: str) -> "Definition | str":
-        """What a person calls `name`: a variable, a function's name, or a full registered name.
+        """Return the entity that a person means by `name`: a variable, a function's name, or a full name.
 
         Returns:
-            The entity, or the name itself when it has a dot and nothing here is called that: then
-            it is one that somebody registered.
+            The entity. The name itself if it has a dot and no entity of this notebook is called so: then
+            it is the name of one that was registered, from here or elsewhere.
 
         Raises:
-            UsageError: No entity of that name.
+            UsageError: There is no entity of that name, or the variable holds something else.
         """
         entities = self.entities()
         if name in entities:
             return entities[name]
         for value in entities.values():
             short = value.short_name
-            if name == short or (name.endswith(f".{short}") and self._is(value, name)):
+            # The full name needs the session's scope, so it is only asked for when the name may fit.
+            if name == short or (name.endswith(f".{short}") and self.full_name(value) == name):
                 return value
             if name == f"{value.module}.{short}":
                 return value
@@ -150,17 +165,15 @@ class Kernel:
         )
 
     def full_name(self, entity: Entity) -> str:
-        """What an entity of this notebook is registered as."""
+        """Return the name under which an entity of this notebook is registered."""
         return entity_name(entity, self.session.scope)
 
-    def _is(self, value: Definition, full_name: str) -> bool:
-        return self.full_name(value) == full_name
-
     def execution(self, name: str = "") -> ExecutionPort:
-        """The execution of that name; without a name the last one, also after a kernel restart.
+        """Return the execution of that name; without a name the last one, also after a kernel restart.
 
         Raises:
             UsageError: Nothing was launched yet.
+            RemoteError: FlyteAdmin has no such execution, or cannot be reached.
         """
         name = name or self.last_execution or self._newest()
         if not name:
@@ -168,6 +181,10 @@ class Kernel:
         return self.session.execution(name)
 
     def _newest(self) -> str:
+        """Return the newest execution of this notebook, else of the domain, else an empty text.
+
+        A restarted kernel has forgotten what it launched, but the backend has not.
+        """
         views = self.session.executions()
         own = f"{self.session.scope.main_module}."
         for view in views:
@@ -176,7 +193,7 @@ class Kernel:
         return views[0].id.name if views else ""
 
     def stale(self, names: "Iterable[str]") -> "tuple[Stale, ...]":
-        """Which of these entities speak of a class that was defined again since."""
+        """Return which of these entities refer to a class that was defined again later."""
         entities = self.entities()
         known = {name: entities[name] for name in names if name in entities}
         functions = {
@@ -186,11 +203,11 @@ class Kernel:
         return stale_entities(functions, self.namespace)
 
     def held(self) -> "tuple[Held, ...]":
-        """Which entities still use an object that was defined again since."""
+        """Return which entities still use a definition that was replaced by a later run of a cell."""
         return held(self.entities(), self.namespace, self.uses)
 
     def uses(self, name: str, entity: Entity) -> "tuple[Definition, ...]":
-        """What an entity refers to directly; `name` is what it is remembered by."""
+        """Return what an entity refers to directly; `name` is the key under which the answer is cached."""
         session = self.session
 
         def trace(workflow: Workflow) -> "tuple[Definition, ...]":
@@ -200,5 +217,5 @@ class Kernel:
 
 
 def is_entity(value: object) -> "TypeGuard[Definition]":
-    """Whether the value is a task, a workflow or a launch plan."""
+    """Return whether the value is a task, a workflow or a launch plan."""
     return isinstance(value, Definition)

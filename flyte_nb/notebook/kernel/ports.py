@@ -1,6 +1,8 @@
-"""What the notebook needs from a session and an execution. It is given both; it never imports them.
+"""Declare what the notebook needs from a session and from an execution.
 
-The session that fulfils these is made in `flyte_nb.session.session`, one floor up; tests give a fake.
+The notebook is given both and imports neither. `flyte_nb.session.session` and `executions.execution` fulfil
+these protocols; tests use `tests/notebook/fakes.py`. Calls that go to FlyteAdmin raise `RemoteError` when it
+refuses or cannot be reached.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,30 +27,35 @@ if TYPE_CHECKING:
 
 
 class ExecutionPort(Protocol):
-    """One execution that can be followed, read and ended."""
+    """One execution that can be followed, read and terminated."""
 
     def view(self) -> ExecutionView:
-        """The execution as it stands."""
+        """Return the execution as it is now."""
         ...
 
     def watch(self) -> Iterator[ExecutionView]:
-        """A view now and after every change; ends after the terminal one."""
+        """Return an iterator of views: one now, one after every change, until the terminal one."""
         ...
 
     def inputs(self) -> Mapping[str, Any]:
-        """The execution's inputs by name, as Python values."""
+        """Return the execution's inputs by name, as Python values."""
         ...
 
     def outputs(self) -> Any:
-        """The execution's outputs, as Python values."""
+        """Return the execution's outputs by name, as Python values."""
         ...
 
     def node_data(self, node_id: str) -> "tuple[Mapping[str, Any], Mapping[str, Any]]":
-        """Inputs and outputs of one node, by name."""
+        """Return inputs and outputs of one node execution, by name, as Python values."""
         ...
 
     def logs(self, node_id: "str | None" = None, attempt: "int | None" = None) -> str:
-        """What the attempts printed: all of them, or those of one node, or one attempt."""
+        """Return what attempts printed.
+
+        Args:
+            node_id: Of this node execution only; `None` for all.
+            attempt: Of this attempt only, counted from 0 as in FlyteAdmin; `None` for all.
+        """
         ...
 
     def terminate(self, cause: str) -> None:
@@ -57,50 +64,50 @@ class ExecutionPort(Protocol):
 
 
 class CompiledPort(Protocol):
-    """A workflow that was compiled, or the reasons why it was not."""
+    """A workflow that was compiled, or the problems that kept it from compiling."""
 
     @property
     def name(self) -> str:
-        """The entity's full name."""
+        """Return the entity's full name."""
         ...
 
     @property
     def closure(self) -> "CompiledWorkflowClosure | None":
-        """The `CompiledWorkflowClosure`, or `None` when it did not compile."""
+        """Return the closure, or `None` when it did not compile."""
         ...
 
     @property
     def template(self) -> "WorkflowTemplate | TaskTemplate | None":
-        """The `api.specs.WorkflowTemplate` as far as it could be traced."""
+        """Return the template as far as it could be traced, also when it did not compile."""
         ...
 
     @property
     def problems(self) -> "tuple[Problem, ...]":
-        """Everything that is wrong, all at once."""
+        """Return every problem."""
         ...
 
     @property
     def drafts(self) -> "tuple[Draft, ...]":
-        """It and all it uses, as far as they could be made."""
+        """Return the drafts of the entity and of all that it uses, as far as they could be made."""
         ...
 
 
 class SessionPort(Protocol):
-    """A connection with a project, a domain and a place where entities are named."""
+    """A connection with a project, a domain and a name for the notebook."""
 
     @property
     def scope(self) -> Scope:
-        """Project, domain, and what this notebook is called."""
+        """Return project, domain, and the notebook's name, which full names begin with."""
         ...
 
     @property
     def registry(self) -> Registry:
-        """The types."""
+        """Return the registry of types."""
         ...
 
     @property
     def label(self) -> str:
-        """What a person calls the other side: `local backend`, or an address."""
+        """Return what a person calls the backend: `local backend`, or an address."""
         ...
 
     def register(
@@ -111,11 +118,21 @@ class SessionPort(Protocol):
         dry_run: bool = False,
         restage: bool = False,
     ) -> Registration:
-        """Register these and all they refer to; an entity's fate is told as it is known."""
+        """Register these entities and all they refer to.
+
+        Args:
+            entities: What to register.
+            on_progress: Called with each entity as soon as its outcome is known.
+            on_upload: Called while bundles are uploaded.
+            dry_run: Compare with what is registered, and send nothing.
+
+        Raises:
+            RegistrationFailed: Some entities cannot be registered.
+        """
         ...
 
     def bundle(self, *entities: Entity) -> Bundle:
-        """What travels with the tasks that these use, and why; sends nothing."""
+        """Return what travels with the tasks that these entities use, and why; sends nothing."""
         ...
 
     def launch(
@@ -126,50 +143,50 @@ class SessionPort(Protocol):
         version: "str | None" = None,
         execution_name: "str | None" = None,
     ) -> ExecutionPort:
-        """Start an execution of an entity of this notebook, or of a registered name."""
+        """Start an execution of an entity of this notebook, or of a registered one by its name."""
         ...
 
     def execution(self, name: str) -> ExecutionPort:
-        """The execution of that name."""
+        """Return the execution of that name."""
         ...
 
     def executions(self, limit: int = 20) -> "Sequence[ExecutionView]":
-        """The newest executions, newest first."""
+        """Return at most `limit` executions, the newest first."""
         ...
 
     def fetch_workflow(self, name: str, version: "str | None" = None) -> "Registered":
-        """A registered workflow (`client.fetching.Registered`)."""
+        """Return a registered workflow; of the latest version when none is given."""
         ...
 
     def compile(self, entity: Entity) -> CompiledPort:
-        """Compile without registering; every problem at once."""
+        """Compile an entity without registering it; never raises for problems, it returns them."""
         ...
 
     def compile_all(self, *entities: Entity) -> Report:
-        """Compile several together; each with its problems."""
+        """Compile several entities together, and return each with its problems."""
         ...
 
     def interface(self, entity: "Launchable") -> "tuple[TypedInterface, Mapping[str, Any]]":
-        """The interface of a registered entity, and the defaults of its inputs."""
+        """Return the interface of a registered entity, and the defaults of its inputs as Python values."""
         ...
 
     def renamed(self) -> "str | None":
-        """The notebook's new name, when its file was renamed while the kernel ran."""
+        """Return the notebook's new name if its file was renamed while the kernel ran, else `None`."""
         ...
 
     @property
     def notebook(self) -> Any:
-        """The notebook's name, and where it is from (`discovery.names.NotebookName`)."""
+        """Return the notebook's name and where it comes from (`discovery.names.NotebookName`)."""
         ...
 
     def answers(self) -> bool:
-        """Whether somebody can be asked without anything being started for it."""
+        """Return whether a backend can be asked without starting one for it."""
         ...
 
     def status(self) -> "Mapping[str, Any]":
-        """Facts about the connection, by name."""
+        """Return facts about the connection by name, in the order in which they are shown."""
         ...
 
     def close(self) -> None:
-        """Let go of the connection; what runs there goes on."""
+        """Close the connection; executions go on."""
         ...

@@ -1,10 +1,11 @@
-"""Displays that follow the cells that are run after them: a workflow's graph, `%flyte compile`.
+"""Draw displays again when a later cell changes what they show: a workflow's graph, `%flyte compile`.
 
-After a cell has run, what is shown is compared with what its names mean now; only where that changed it is
-compiled and drawn again, in its place, with a line that says why. Nothing is done when nothing is shown.
+After each cell, the objects that a display was made from are compared with what its names mean now. Only a
+display whose objects changed is compiled and drawn again, in its place, with a line that names the cell. The
+comparison traces nothing, so a cell costs nothing extra while no display is affected.
 
-A value that is a cell's last expression is normally sent in a way that cannot be written again later. So
-for our own values the shell's display hook is asked to publish an output that can be.
+IPython sends the value of a cell's last expression in a message that cannot be replaced later. So for our
+own values `shell/displayhook.py` publishes an output that can be.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,26 +20,28 @@ from flyte_nb.sdk.hints import undecorated
 from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.workflow import Workflow
 
-_MOST = 24  # displays that are kept up to date; older ones stay as they are
+_MOST = 24
+"""Displays that are kept up to date. Older ones stay as they are, so that a long notebook stays quick."""
 
 State = Mapping[str, "tuple[Any, ...]"]
-"""By variable: its entity, and what the names in its body hold."""
+"""By variable: the entity, and the objects that the names in its body refer to."""
 
 
 class Shown(NamedTuple):
-    """One display on the page."""
+    """One display in the page."""
 
     cell_id: str
     state: State
     current: "Callable[[], Mapping[str, Definition]]"
-    """What its variables hold now."""
+    """Returns the entities that its variables hold now."""
     draw: "Callable[[], Mapping[str, Any] | None]"
-    """Its mime bundle as of now; `None` leaves it as it is."""
+    """Returns its new mime bundle; `None` to leave the display as it is."""
     show: "Callable[[Mapping[str, Any]], None]"
+    """Writes a mime bundle over the display."""
 
 
 class Redraws:
-    """The displays of one kernel that follow."""
+    """The displays of one kernel that are drawn again."""
 
     def __init__(self) -> None:
         self._shown: list[Shown] = []
@@ -50,20 +53,28 @@ class Redraws:
         draw: "Callable[[], Mapping[str, Any] | None]",
         show: "Callable[[Mapping[str, Any]], None]",
     ) -> None:
-        """Keep a display up to date from now on."""
+        """Keep a display up to date from now on.
+
+        Args:
+            cell_id: The cell whose output it is in.
+            current: Returns the entities that it shows, by variable, as they are at the time of the call.
+            draw: Returns its new mime bundle, or `None` to leave it as it is.
+            show: Writes a mime bundle over it.
+        """
         self._shown.append(Shown(cell_id, _state(current()), current, draw, show))
         del self._shown[:-_MOST]
 
     def forget(self, cell_id: str) -> None:
-        """The cell is run again, so its outputs are gone."""
+        """Drop the displays of a cell that is run again: its outputs are gone."""
         self._shown = [each for each in self._shown if each.cell_id != cell_id]
 
     def after(self, label: str) -> None:
-        """A cell has run: draw again what it changed. `label` is what a person calls the cell."""
+        """Draw again what the cell that has just run changed; `label` is what a person calls that cell."""
         for index, each in enumerate(self._shown):
             state = _state(each.current())
             if _same(each.state, state):
                 continue
+            # Noted before drawing: a display that cannot be drawn is not tried again after every cell.
             self._shown[index] = each._replace(state=state)
             bundle = each.draw()
             if bundle is not None:
@@ -71,7 +82,7 @@ class Redraws:
 
 
 def _state(entities: "Mapping[str, Definition]") -> State:
-    """Cheap to make: no body is traced."""
+    """Return the state of these entities. It is cheap: no body is traced."""
     return {name: (entity, *_names(entity)) for name, entity in entities.items()}
 
 
@@ -82,8 +93,8 @@ def _names(entity: Definition) -> "tuple[Any, ...]":
     names = held_names(workflow)
     if names is not None:
         return names
-    # Something in reach can change without another object taking its place: a list, a helper. Then what
-    # the body names itself has to do; the rest is seen when it is shown again.
+    # The body reaches an object that can change without being replaced, e.g. a list. Then only the names in
+    # the body itself are compared. A change inside the list is seen when the cell is run again.
     return tuple(value for _, value in globals_of(undecorated(workflow.function)))
 
 

@@ -1,8 +1,9 @@
-"""Who still holds an object that was defined again since, and which cell lets go of it.
+"""Find entities that still use a definition which a later cell replaced, and the variable that holds it.
 
-A workflow's body looks its names up anew each time it is traced, so it sees a task that was redefined by
-itself. What it captured does not change: an alias, a list, a default, a closure, a launch plan's workflow.
-Whether something is held is seen by tracing; where, by searching what the body can reach.
+A workflow's body looks up its names each time it is traced, so it sees a redefined task without being run
+again. Captured objects do not change: an alias, an item of a list, a default, a closure, the workflow of a
+launch plan. Tracing finds out *whether* an old definition is used. Searching everything that the body can
+reach finds out *through which variable*, and so which cell has to be run again.
 """
 
 import sys
@@ -20,26 +21,28 @@ from flyte_nb.sdk.kinds.map_task import MapTask
 from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.workflow import Workflow
 
-_MOST_VALUES = 2_000  # that are looked at for one holder
+_MOST_VALUES = 2_000
+"""Objects that the search for one holder visits at most: a body can reach large data structures."""
 _MISSING = object()
+"""Tells a name that does not exist from one that holds `None`."""
 
 
 class Held(NamedTuple):
-    """An entity that uses an object of before."""
+    """An entity that uses an earlier definition of another one."""
 
     user: str
     """The variable that holds the entity."""
     user_entity: Definition
     old: Definition
-    """What it still uses."""
+    """The definition that it still uses."""
     new: Definition
-    """What has that name now."""
+    """The definition that has the name now."""
     holder: str
-    """The variable that holds `old`; the user's own, when it is in its closure or defaults."""
+    """The variable that holds `old`. It is `user` when `old` is in the entity's own closure or defaults."""
 
 
 class Uses:
-    """What workflows refer to; each is traced again only when a name in it may mean something else."""
+    """What workflows refer to. Each is traced again only if a name in its body may mean something else."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[tuple[Any, ...] | None, tuple[Definition, ...]]] = {}
@@ -47,7 +50,7 @@ class Uses:
     def of(
         self, name: str, entity: Entity, trace: "Callable[[Workflow], tuple[Definition, ...]]"
     ) -> "tuple[Definition, ...]":
-        """The entities that `entity`, which the variable `name` holds, refers to directly."""
+        """Return the entities that `entity` refers to directly; `name` is the key of the cached answer."""
         if isinstance(entity, LaunchPlan):
             return (entity.workflow,)
         if isinstance(entity, MapTask):
@@ -68,12 +71,12 @@ def held(
     namespace: "Mapping[str, Any]",
     uses: "Callable[[str, Definition], Iterable[Definition]]",
 ) -> "tuple[Held, ...]":
-    """Every entity that refers to an object which its name does not mean any more.
+    """Return every entity that uses a definition which its name does not mean any more.
 
     Args:
-        entities: By variable.
+        entities: The notebook's entities by variable.
         namespace: The notebook's variables.
-        uses: What an entity refers to directly.
+        uses: Returns what an entity refers to directly.
     """
     found = []
     for name, entity in entities.items():
@@ -87,7 +90,11 @@ def held(
 
 
 def now(entity: Definition, namespace: "Mapping[str, Any]") -> "Definition | None":
-    """What the entity's own name means now: itself, another one, or `None` when it is no entity."""
+    """Return what the entity's own name means now: itself, another entity, or `None` if it is not one.
+
+    `None` also if the name now means an entity of another kind or origin: then the old one was not replaced,
+    its name is only used for something else.
+    """
     if entity.module == MAIN_MODULE:
         value = namespace.get(entity.short_name, _MISSING)
         if isinstance(entity, LaunchPlan) and value is _MISSING:
@@ -101,7 +108,10 @@ def now(entity: Definition, namespace: "Mapping[str, Any]") -> "Definition | Non
 
 
 def _launch_plan(entity: LaunchPlan, namespace: "Mapping[str, Any]") -> LaunchPlan:
-    """A launch plan's name is no variable's: the one that has it now, unless several have."""
+    """Return the launch plan that has this one's name now; this one itself if that is not clear.
+
+    The name of a launch plan is given by its author and is not a variable's, so all variables are searched.
+    """
     named = [
         value
         for variable, value in list(namespace.items())
@@ -115,9 +125,11 @@ def _launch_plan(entity: LaunchPlan, namespace: "Mapping[str, Any]") -> LaunchPl
 
 
 def _holder(entity: Definition, target: Definition) -> str:
-    """The variable by which `entity` reaches `target`; empty when it holds it itself."""
+    """Return the global variable through which `entity` reaches `target`; empty if it holds it itself."""
     if not isinstance(entity, Callee):
         return ""
+    # Breadth first, so that the nearest holder is found. Each item carries the last global on the way to it:
+    # the cell that sets this variable is the one to run again.
     waiting: list[tuple[str, Any]] = [("", entity.function)]
     seen: set[int] = set()
     while waiting and len(seen) < _MOST_VALUES:
@@ -136,13 +148,13 @@ def _holder(entity: Definition, target: Definition) -> str:
 
 
 def _captured(function: FunctionType) -> "Iterator[Any]":
-    """What the function took along when it was defined."""
+    """Return what the function captured when it was defined: defaults, closure, wrapped function."""
     yield from function.__defaults__ or ()
     yield from (function.__kwdefaults__ or {}).values()
     for cell in function.__closure__ or ():
         try:
             yield cell.cell_contents
-        except ValueError:  # not filled yet
+        except ValueError:  # the variable of the outer function has no value yet
             continue
     wrapped = getattr(function, "__wrapped__", None)
     if wrapped is not None:
@@ -150,7 +162,7 @@ def _captured(function: FunctionType) -> "Iterator[Any]":
 
 
 def globals_of(function: FunctionType) -> "Iterator[tuple[str, Any]]":
-    """Name and value of every global that the function's code names."""
+    """Return name and value of every global that the function's code refers to."""
     for name in dict.fromkeys(_names(function.__code__)):
         value = function.__globals__.get(name, _MISSING)
         if value is not _MISSING:
@@ -158,19 +170,21 @@ def globals_of(function: FunctionType) -> "Iterator[tuple[str, Any]]":
 
 
 def _names(code: CodeType) -> "Iterator[str]":
+    """Return the names in the code and in the functions and comprehensions inside of it."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _names(constant)
 
 
-def _inside(value: Any) -> "Iterator[Any]":
+def _inside(value: object) -> "Iterator[Any]":
+    """Return what a container, a partial, or an object of a class of the notebook holds."""
     if isinstance(value, (list, tuple, set, frozenset)):
         yield from value
     elif isinstance(value, dict):
         yield from value.values()
     elif isinstance(value, Definition):
-        return  # another entity: what it holds is its own affair
+        return  # another entity: what that one holds is reported for that one
     elif isinstance(value, partial):
         yield from (value.func, *value.args, *value.keywords.values())
     elif type(value).__module__ == MAIN_MODULE and hasattr(value, "__dict__"):

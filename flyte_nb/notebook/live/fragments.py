@@ -1,6 +1,7 @@
-"""Pieces of the live tracker as HTML: head, bar, timeline, table of nodes, side panel. Pure.
+"""Write the parts of the live tracker as HTML: head, bar, timeline, table of nodes, side panel.
 
-They stand on the page with `live.style`; nothing of them is kept when the run has ended.
+Every function is pure: a view and the time in, HTML out. The classes are defined in `live.style`. Nothing
+written here is saved in the notebook: when the run has ended, static cards replace it (`cards/`).
 """
 
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ from flyte_nb.notebook.live.states import clock, counted, spoken_duration
 from flyte_nb.notebook.paper.html import escaped as escape
 
 Titles = Mapping[str, str]
-"""Names of top-level nodes by their id in the template."""
+"""Titles of top-level nodes, as the graph has them, by their id in the template."""
 
 _GROUPS = {
     SUCCEEDED: "succeeded",
@@ -43,18 +44,20 @@ _GROUPS = {
     "RETRYABLE_FAILED": "aborted",
     "PAUSED": "paused",
 }
+"""The colour of each display phase, as the name of a CSS variable. Phases not listed are `queued`."""
 _BAR_ORDER = ("succeeded", "cached", "failed", "aborted", "running", "paused")
+"""What has ended is on the left, so the bar grows from left to right."""
 _MAX_ROWS = 300
-"""More rows than this nobody reads; the table says how many it leaves out."""
+"""Rows of a table at most. The whole table travels to the page at each change, and nobody reads more."""
 
 
 def color_of(phase: str) -> str:
-    """The style sheet's variable for a phase."""
+    """Return the CSS expression for the colour of a display phase."""
     return f"var(--fnb-{_GROUPS.get(phase, 'queued')})"
 
 
 def pill(phase: str) -> str:
-    """The phase as mark and word."""
+    """Return the phase as a pill with mark and word, so that it can be told without its colour."""
     group = _GROUPS.get(phase, "queued")
     style = style_of(phase)
     return (
@@ -64,12 +67,18 @@ def pill(phase: str) -> str:
 
 
 def node_phase(node: NodeView) -> str:
-    """The node's phase as it is displayed: cache hits are a phase of their own."""
+    """Return the node's display phase, in which a cache hit is a phase of its own."""
     return display_phase(node.phase, node.cache_status)
 
 
 def head(view: ExecutionView, now: datetime, total: int) -> str:
-    """Name, execution, time of day, phase, elapsed time, count of nodes."""
+    """Return the first line: workflow, execution, time of day, phase, elapsed time, count of nodes.
+
+    Args:
+        view: The execution.
+        now: For the elapsed time of a run that goes on, UTC.
+        total: How many nodes the workflow has.
+    """
     started = view.started_at or view.created_at
     elapsed = ((view.ended_at if view.is_terminal else now) or now) - started
     return (
@@ -82,12 +91,13 @@ def head(view: ExecutionView, now: datetime, total: int) -> str:
 
 
 def bar(view: ExecutionView, total: int) -> str:
-    """A thin line: how many nodes are in which phase."""
+    """Return the thin bar that shows which share of the `total` nodes is in which phase."""
     counts: dict[str, int] = {}
     top = [node for node in view.nodes if not node.parent_id]
     for node in top:
         group = _GROUPS.get(node_phase(node), "")
         counts[group] = counts.get(group, 0) + 1
+    # A dynamic workflow can have more nodes than its template, and an empty one has none.
     whole = max(total, len(top), 1)
     pieces = "".join(
         f'<i style="width:{100 * counts[group] / whole:.2f}%;background:var(--fnb-{group})"></i>'
@@ -98,10 +108,10 @@ def bar(view: ExecutionView, total: int) -> str:
 
 
 def timeline(view: ExecutionView, now: datetime, titles: Titles) -> str:
-    """A row a node, a bar an attempt, over the time since the execution began."""
+    """Return one row for each node, with one bar for each attempt, over the time since the run began."""
     started = view.started_at or view.created_at
     end = view.ended_at if view.is_terminal and view.ended_at else now
-    span = max((end - started).total_seconds(), 0.1)
+    span = max((end - started).total_seconds(), 0.1)  # a divisor, so never 0
     rows = []
     for node in view.nodes[:_MAX_ROWS]:
         bars = "".join(_timeline_bar(b, started, now, span) for b in _spans(node))
@@ -118,7 +128,7 @@ def timeline(view: ExecutionView, now: datetime, titles: Titles) -> str:
 
 
 def nodes_table(view: ExecutionView, now: datetime, titles: Titles) -> str:
-    """Each node with phase, duration, attempts, and what was used."""
+    """Return the table of nodes with phase, duration, attempts, processor time and memory."""
     rows = []
     for node in view.nodes[:_MAX_ROWS]:
         last = node.attempts[-1] if node.attempts else None
@@ -142,13 +152,13 @@ def nodes_table(view: ExecutionView, now: datetime, titles: Titles) -> str:
 
 
 def facts(node: NodeView, now: datetime, values: "Mapping[str, str]", titles: Titles) -> str:
-    """The side panel's upper half: phase, attempts, time, use, and the inputs as they are known.
+    """Return the upper half of the side panel: phase, attempts, time, use, inputs and outputs of a node.
 
     Args:
         node: The selected node.
-        now: For running times, UTC.
-        values: Inputs and outputs by name, already as HTML.
-        titles: Names of nodes as the graph has them.
+        now: For the elapsed time of a node that runs, UTC.
+        values: Inputs and outputs by name, already as HTML; empty until they were loaded.
+        titles: Titles of nodes as the graph has them.
     """
     last = node.attempts[-1] if node.attempts else None
     rows = []
@@ -171,7 +181,7 @@ def facts(node: NodeView, now: datetime, values: "Mapping[str, str]", titles: Ti
 
 
 def definition(facts: "Mapping[str, Any] | None") -> str:
-    """What the chosen node is, folded below what it does; nothing when no node is chosen."""
+    """Return what the selected node is (kind, options, inputs, outputs), folded; empty without facts."""
     if not facts:
         return ""
     rows = [*facts["rows"]]
@@ -187,6 +197,7 @@ def definition(facts: "Mapping[str, Any] | None") -> str:
 
 
 def _spans(node: NodeView) -> "list[AttemptView | NodeView]":
+    # A node without attempts (a branch, a gate, a cache hit) still has a time of its own.
     return list(node.attempts) if node.attempts else [node]
 
 
@@ -197,7 +208,9 @@ def _timeline_bar(
         return ""
     phase = node_phase(part) if isinstance(part, NodeView) else part.phase
     left = max(0.0, (part.started_at - started).total_seconds() / span)
+    # Some ended nodes have no end time in FlyteAdmin. Such a bar must not grow any more.
     end = part.ended_at or (part.started_at if part.phase in ENDED else now)
+    # A bar is at least 0.4 % wide, so that a short attempt can be seen, and never leaves its lane.
     width = max(0.004, (end - part.started_at).total_seconds() / span)
     left = min(left, 0.996)
     return (
@@ -226,7 +239,8 @@ def _used(attempt: "AttemptView | None") -> str:
 
 
 def title_of(node: NodeView, titles: Titles) -> str:
-    """What the graph calls the node; else the function's name."""
+    """Return the node's title in the graph; for a node inside another one, its function's name."""
+    # Ids in the template are unique in one workflow only: a sub-workflow has an `n0` of its own.
     known = "" if node.parent_id else titles.get(node.spec_node_id, "")
     return known or node.name.rpartition(".")[2] or node.node_id
 

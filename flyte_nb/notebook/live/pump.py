@@ -1,10 +1,16 @@
-"""Carries an execution's views from the stream to whoever paints them, at a bearable pace.
+"""Carry an execution's views from the watch stream to a painter, at a pace that a page can follow.
 
-Two daemon threads, both owned by the pump. The *reader* waits on the stream and keeps the newest view
-only. The *painter* is the one thread that calls the painter's methods and the execution's RPCs: a
-change at once if the last painting is `min_interval_s` old, else when it is; a tick every `tick_s`
-while nothing changes (running times go on); and what was submitted from callbacks, which may run in
-any thread. It ends after the terminal view, after `stop`, or when the painter is garbage collected.
+The pump owns two daemon threads:
+
+- The *reader* waits on the stream. It keeps the newest view and drops older ones that were not painted:
+  a view is complete, so nothing is lost.
+- The *painting thread* is the only one that calls the painter and the execution's RPCs. So the painter
+  needs no locks, and widgets are written by one thread.
+
+The painting thread paints a change at once if the last painting is at least `min_interval_s` old, else when
+it is that old. While nothing changes it paints every `tick_s`, because elapsed times go on. In between it
+runs what was submitted by callbacks of widgets, which may run in any thread. It ends after the terminal
+view, after `stop`, or when the painter was garbage collected.
 """
 
 import logging
@@ -23,23 +29,23 @@ _LOG = logging.getLogger(__name__)
 
 
 class Painter(Protocol):
-    """What is called from the painting thread, and from nowhere else."""
+    """Receives views. Its methods are called in the painting thread and nowhere else."""
 
     def paint(self, view: ExecutionView) -> None:
-        """The execution changed, or time went on."""
+        """Show the view: the execution changed, or time went on."""
         ...
 
     def finish(self, view: ExecutionView) -> None:
-        """The execution has ended; nothing is painted after this."""
+        """Show the last view: the execution has ended, and nothing is painted after this."""
         ...
 
     def lost(self, reason: str) -> None:
-        """The stream broke off; `reason` is for a person."""
+        """Show that the stream broke off, and why; nothing is painted after this."""
         ...
 
 
 class Pump:
-    """Follows one execution until it ends."""
+    """Follows one execution until it ends, and paints it."""
 
     def __init__(
         self,
@@ -50,39 +56,51 @@ class Pump:
         tick_s: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Prepare both threads; `start` runs them.
+
+        Args:
+            execution: What to follow.
+            painter: What to call. It is held weakly.
+            min_interval_s: Seconds between two paintings at least. 50 ms is fast enough for an eye.
+            tick_s: Seconds between two paintings while nothing changes.
+            clock: Returns seconds that only grow.
+        """
         self._execution = execution
+        # Weak, because the painter owns the pump and the threads hold the pump. With a strong reference an
+        # output that the page has dropped would be painted until its execution ends.
         self._painter = weakref.ref(painter)
         self._min_interval_s = min_interval_s
         self._tick_s = tick_s
         self._clock = clock
         self._changed = threading.Condition()
         self._actions: deque[Callable[[], None]] = deque()
+        # All of these are guarded by `_changed`.
         self._latest: ExecutionView | None = None
-        self._fresh = False
+        self._fresh = False  # whether `_latest` was not painted yet
         self._stopped = False
-        self._lost = ""
+        self._lost = ""  # why the stream ended too early; empty while it has not
         name = f"flyte_nb-watch-{id(self):x}"
         self._reader = threading.Thread(target=self._read, name=f"{name}-read", daemon=True)
         self._worker = threading.Thread(target=self._work, name=f"{name}-paint", daemon=True)
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Start both threads. A pump is started once."""
         self._worker.start()
         self._reader.start()
 
     def stop(self) -> None:
-        """Paint nothing any more. May be called from any thread, also from the painter's."""
+        """Ask both threads to end. May be called from any thread, also from the painting thread."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
 
     def join(self, timeout_s: "float | None" = None) -> bool:
-        """Wait until the last painting is done; whether it is."""
+        """Wait until the painting thread has ended; return whether it has within `timeout_s`."""
         self._worker.join(timeout_s)
         return not self._worker.is_alive()
 
     def submit(self, action: "Callable[[], None]") -> None:
-        """Run `action` in the painting thread, soon. May be called from any thread."""
+        """Run `action` in the painting thread as soon as it is free. May be called from any thread."""
         with self._changed:
             self._actions.append(action)
             self._changed.notify_all()
@@ -110,7 +128,7 @@ class Pump:
             self._changed.notify_all()
 
     def _work(self) -> None:
-        painted_at = -self._min_interval_s
+        painted_at = -self._min_interval_s  # so that the first view is painted at once
         while True:
             actions, view, lost, stopped = self._wait(painted_at)
             painter = self._painter()
@@ -124,23 +142,31 @@ class Pump:
                     return
                 if view is not None:
                     painted_at = self._clock()
+                    painter.paint(view)
                     if view.is_terminal:
-                        painter.paint(view)
                         painter.finish(view)
                         return
-                    painter.paint(view)
             except Exception as error:  # noqa: BLE001 - the thread's outermost frame
-                if self._stopped:  # what it painted on was closed meanwhile
+                if self._stopped:  # the widgets were closed while it painted
                     return
                 _LOG.exception("a live view could not be painted")
                 painter.lost(f"{type(error).__name__}: {error}")
                 return
-            del painter  # so that the wait below does not keep it alive
+            # Without this the local variable would keep the painter alive during the wait.
+            del painter
 
     def _wait(
         self, painted_at: float
     ) -> "tuple[list[Callable[[], None]], ExecutionView | None, str, bool]":
-        """Sleep until there is something to do; take it."""
+        """Sleep until there is something to do, and take it.
+
+        Args:
+            painted_at: When the last painting began, by the pump's clock.
+
+        Returns:
+            The actions to run, the view to paint (`None`: none is due), the reason why the stream broke
+            off (empty: it did not, or a view has to be painted first), and whether to end.
+        """
         with self._changed:
             while True:
                 now = self._clock()
@@ -150,6 +176,7 @@ class Pump:
                     break
                 left = self._tick_s if self._latest is None else due - now
                 self._changed.wait(min(left, self._tick_s))
+                # Nobody notifies when the painter is collected, so it is looked for after each wait.
                 if self._painter() is None:
                     return [], None, "", True
             actions = list(self._actions)
@@ -157,4 +184,5 @@ class Pump:
             view = None if idle else self._latest
             if view is not None:
                 self._fresh = False
+            # The last view before the stream broke off is still painted before the loss is reported.
             return actions, view, "" if self._fresh else self._lost, self._stopped

@@ -1,4 +1,4 @@
-"""A question with two buttons; the answer stays as a line of text."""
+"""Ask a question with two buttons; a line of text replaces it when it was answered."""
 
 import html
 import threading
@@ -10,7 +10,7 @@ from flyte_nb.notebook.toolkit import widgets
 
 
 class Question:
-    """Asked once; the first answer counts, whichever thread it comes in."""
+    """A question that is answered once: the first click counts, in whichever thread it arrives."""
 
     def __init__(
         self,
@@ -23,10 +23,10 @@ class Question:
         """Make the widget.
 
         Args:
-            text: What is asked.
-            yes: The button's text, what it does, and what is said afterwards.
-            no: The button's text, and what is said afterwards.
-            say: Replaces the question by a line.
+            text: The question.
+            yes: Its button's text, the call it makes, and the line that is shown afterwards.
+            no: Its button's text, and the line that is shown afterwards.
+            say: Writes that line over the question.
         """
         self._open = True
         self._lock = threading.Lock()
@@ -44,6 +44,7 @@ class Question:
         self.widget.add_class("fnb-card")
 
     def _answer(self, act: "Callable[[], None] | None", done: str) -> None:
+        # Only the flag is guarded, not the call: a second click must not wait for a slow RPC.
         with self._lock:
             if not self._open:
                 return

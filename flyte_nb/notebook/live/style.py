@@ -1,7 +1,10 @@
-"""The style of live widgets: JupyterLab's own variables, so that they follow its theme at once.
+"""The style sheet of live widgets. It uses JupyterLab's own variables, so it follows the theme at once.
 
-Only for the page itself. What rests in a file has inline styles (see `notebook.theme`), because a
-notebook that nobody trusted keeps no style sheet.
+The style sheet is for the live page only. Cards that are saved in the notebook have inline styles
+(`paper/theme.py`), because JupyterLab removes style sheets from a notebook that was not trusted.
+
+Every rule is scoped by a class that begins with `fnb-`. Rules that repeat a class of JupyterLab
+(`.jupyter-button`, `.lm-TabBar`) are there to win over JupyterLab's own rules for widgets.
 """
 
 from pathlib import Path
@@ -10,15 +13,16 @@ from flyte_nb.api.phases import ABORTED, FAILED, QUEUED, RUNNING, SUCCEEDED
 from flyte_nb.graph.palette import DARK, LIGHT, PHASE_STYLES, Theme
 
 _DARK_PAGES = ('[data-jp-theme-light="false"]', ".vscode-dark", '[data-theme="dark"]')
+"""How a page says that it is dark: JupyterLab and Notebook, VS Code, nbconvert and Sphinx themes."""
 
 
 def style_sheet() -> str:
-    """The CSS of forms and trackers, as an element."""
+    """Return the CSS of forms and trackers as a `<style>` element."""
     return f"<style>{_colors()}{_RULES}</style>"
 
 
 def graph_rules() -> str:
-    """The CSS of graphs on the page; the graph's widget brings it along."""
+    """Return the CSS of graphs in the page, which the graph's widget sends along."""
     path = Path(__file__).with_name("page") / "graph.css"
     return _colors() + _RULES + path.read_text(encoding="utf-8")
 
@@ -30,7 +34,7 @@ def _colors() -> str:
 
 
 def _variables(theme: Theme, *, dark: bool) -> str:
-    """Lab's variables where their contrast is known to be good, ours where it is not."""
+    """Return CSS variables: JupyterLab's where their contrast is known to be good, ours elsewhere."""
     named = {
         "page": f"var(--jp-layout-color0,{theme.page})",
         "card": theme.card,

@@ -1,9 +1,9 @@
-"""The live tracker: graph by phase, timeline, nodes, logs, inputs and outputs, terminate.
+"""Follow one run with widgets: graph, timeline, nodes, logs, inputs and outputs, a button to terminate it.
 
-One pump's painting thread writes all widgets; callbacks (which may run in any thread) only submit to
-it. Tabs and the graph's selection ring are drawn by the page itself, so that they answer while the
-kernel is busy. When the run has ended, the output that holds the tracker is written over with static
-HTML, and the widgets are closed: what is saved in the notebook needs no kernel to be seen.
+The painting thread of one pump writes all widgets. Callbacks of widgets may run in any thread, so they only
+submit work to it. Tabs and the selection in the graph are handled by the page itself and answer while the
+kernel is busy. When the run has ended, static HTML is written over the output that holds the tracker, and
+the widgets are closed: what is saved in the notebook needs no kernel to be read.
 """
 
 import html
@@ -18,53 +18,70 @@ from flyte_nb.executions.paths import paths_of
 from flyte_nb.executions.views import ExecutionView, NodeView
 from flyte_nb.graph.elements import GROUP, INPUTS, OUTPUTS, Graph
 from flyte_nb.graph.svg import group_phase
-from flyte_nb.notebook.cards import errors, units
+from flyte_nb.notebook.cards import error_panel, units
 from flyte_nb.notebook.cards.value_html import plain
 from flyte_nb.notebook.kernel.ports import ExecutionPort
 from flyte_nb.notebook.live import fragments
 from flyte_nb.notebook.live.graph_widget import graph_view
 from flyte_nb.notebook.live.pump import Pump
-from flyte_nb.notebook.live.states import NodeState, delta, most_telling, node_states
+from flyte_nb.notebook.live.states import NodeDisplay, delta, most_telling, node_displays
 from flyte_nb.notebook.live.style import style_sheet
 from flyte_nb.notebook.looking.exploring import Subject
 from flyte_nb.notebook.paper.html import escaped
 from flyte_nb.notebook.toolkit import close_all, widgets
 
 _DETAILS_EVERY_S = 1.0
+"""Seconds between two calls for logs. Views come by the stream, but logs have to be asked for."""
 _MAX_LOG_LINES = 500
+"""Lines of a log that are shown, the last ones. The whole text travels to the page each time."""
 _WIDE = 560
-"""A graph that is wider (in px) gets the whole width, and the side panel goes below it."""
+"""A graph that is wider (in px) gets the whole width of the output, with the side panel below it."""
 
 
-class Surroundings(NamedTuple):
-    """What the tracker needs of the notebook around it."""
+class TrackerContext(NamedTuple):
+    """What the tracker needs from the notebook around it."""
 
     at_rest: "Callable[[ExecutionView], Mapping[str, Any]]"
-    """The mime bundle that stays when the run has ended."""
+    """Returns the mime bundle that stays when the run has ended. It may call the backend."""
     replace: "Callable[[Mapping[str, Any]], None]"
-    """Writes a bundle over the output that holds the tracker."""
+    """Writes a mime bundle over the output that holds the tracker."""
     humanize: "Callable[[str], str]"
-    """File names of cells as `cell [7]`."""
+    """Replaces the file names of cells in a text by `cell [7]`."""
     show_value: "Callable[[Any], str]"
-    """A Python value as a short piece of HTML."""
+    """Returns a Python value as a short piece of HTML."""
     clock: "Callable[[], datetime]" = lambda: datetime.now(timezone.utc)
+    """Returns the time for elapsed times, UTC."""
 
 
 class Tracker:
-    """The view of one execution while it runs."""
+    """The widgets that follow one execution while it runs. It is the painter of its own pump."""
 
     def __init__(
-        self, execution: ExecutionPort, first: ExecutionView, subject: Subject, around: Surroundings
+        self,
+        execution: ExecutionPort,
+        first: ExecutionView,
+        subject: Subject,
+        around: TrackerContext,
     ) -> None:
+        """Make the widgets and fill them with the first view; `start` follows the execution.
+
+        Args:
+            execution: What to follow.
+            first: The execution as it is now.
+            subject: Its workflow.
+            around: What the notebook provides.
+        """
         self._execution = execution
         self._around = around
         self._view = first
-        self._states: dict[str, NodeState] = {}
+        self._states: dict[str, NodeDisplay] = {}
         self._total, self._sizes = units.steps(subject.graph), subject.sizes
         self._titles = subject.titles
-        self._chosen = ""
+        self._chosen = ""  # path of the selected node; empty to follow what happens
         self._detailed_at: datetime | None = None
-        self._values: dict[str, dict[str, str]] = {}
+        self._values: dict[
+            str, dict[str, str]
+        ] = {}  # by node execution id; never change once it ended
         self._closing = threading.Lock()
         self._graph = graph_view(subject, _label(first), self._choose, self._ask)
         self._waits = _waits(self._graph.picture.graph)
@@ -73,26 +90,27 @@ class Tracker:
         self._pump = Pump(execution, self)
         self._wire_terminate()
         self._pieces.inputs.value = "<div class='fnb-pad fnb-soft'>loading …</div>"
+        # The threads do not run yet, so this thread may write. The page then never shows empty widgets.
         self._write(first)
         self._pump.submit(self._load_inputs)
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Follow the execution from now on."""
         self._pump.start()
 
     def close(self) -> None:
-        """Stop following; another output has taken over."""
+        """Stop following and close the widgets, because another output has taken over."""
         self._pump.stop()
         self._close_widgets()
 
     def join(self, timeout_s: "float | None" = None) -> bool:
-        """Wait until nothing is painted any more; whether that is so."""
+        """Wait until nothing is painted any more; return whether that is so within `timeout_s`."""
         return self._pump.join(timeout_s)
 
     # --- the painter: called by the pump's thread only
 
     def paint(self, view: ExecutionView) -> None:
-        """Show the view, and about once a second what needs a call: logs and values."""
+        """Show the view, and about once a second the logs, which need a call."""
         self._write(view)
         now = self._around.clock()
         due = self._detailed_at is None or (now - self._detailed_at).total_seconds() >= (
@@ -103,12 +121,13 @@ class Tracker:
             self._write_details()
 
     def finish(self, view: ExecutionView) -> None:
-        """Leave static HTML in place of the widgets."""
+        """Write static HTML over the output, then close the widgets."""
+        # In this order: JupyterLab hides an output whose widget was closed before it was replaced.
         self._around.replace(self._around.at_rest(view))
         self._close_widgets()
 
     def lost(self, reason: str) -> None:
-        """Say that it does not go on, and how it would."""
+        """Show that the view is not updated any more, why, and how to follow the run again."""
         advice = f"The run itself may go on. %flyte watch {self._view.id.name} follows it again."
         self._pieces.errors.value = (
             f"<div class='fnb-pad'><div class='fnb-error' role='alert'><b>Not followed any more</b> · "
@@ -118,7 +137,7 @@ class Tracker:
     # --- writing
 
     def _close_widgets(self) -> None:
-        with self._closing:  # the run may end just when another output takes over
+        with self._closing:  # the run may end in the moment in which another output takes over
             close_all(self.widget)
 
     def _write(self, view: ExecutionView) -> None:
@@ -137,9 +156,9 @@ class Tracker:
         pieces.errors.value = self._errors(view)
         self._write_side(now)
 
-    def _states_now(self, now: datetime) -> "dict[str, NodeState]":
+    def _states_now(self, now: datetime) -> "dict[str, NodeDisplay]":
         paths = paths_of(self._view.nodes)
-        states = node_states(self._view, now, self._waits, paths, self._sizes)
+        states = node_displays(self._view, now, self._waits, paths, self._sizes)
         _add_groups(states, self._graph.picture.graph)
         return states
 
@@ -147,18 +166,18 @@ class Tracker:
         node = self._followed()
         defined = fragments.definition(self._graph.picture.facts.get(self._chosen))
         if node is None:
-            self._pieces.side.value = self._said_of_unstarted() + defined
+            self._pieces.side.value = self._unstarted() + defined
             return
         values = self._values.get(node.node_id, {})
         self._pieces.side.value = fragments.facts(node, now, values, self._titles) + defined
 
-    def _said_of_unstarted(self) -> str:
-        """The panel for a node that was chosen and has not started, or for nothing at all."""
+    def _unstarted(self) -> str:
+        """Return the side panel for a selected node that has not started, or for a run without nodes."""
         title = self._titles.get(self._chosen, "")
-        said = self._states[self._chosen].subtitle if self._chosen in self._states else ""
+        line = self._states[self._chosen].subtitle if self._chosen in self._states else ""
         name = f"<b>{html.escape(title)}</b> " if title else ""
         return (
-            f"{name}<span class='fnb-soft'>{html.escape(said) or 'No node has started yet.'}</span>"
+            f"{name}<span class='fnb-soft'>{html.escape(line) or 'No node has started yet.'}</span>"
         )
 
     def _write_details(self) -> None:
@@ -175,26 +194,29 @@ class Tracker:
 
     def _errors(self, view: ExecutionView) -> str:
         boxes = [
-            errors.panel(
+            error_panel.panel(
                 fragments.title_of(node, self._titles),
                 node.error,
-                advice=errors.advice(view, node, node.error),
+                advice=error_panel.advice(view, node, node.error),
                 humanize=self._around.humanize,
             )
             for node in view.nodes
             if node.error is not None and node.phase in (FAILED, TIMED_OUT, FAILING)
         ]
+        # Three at most: a map may fail in a thousand nodes. The table of nodes has all of them.
         return f"<div class='fnb-pad'>{''.join(boxes[:3])}</div>" if boxes else ""
 
     def _followed(self) -> "NodeView | None":
+        """Return the node of the side panel: the selected one, else the one that matters most now."""
         if self._chosen:
             paths = paths_of(self._view.nodes)
             for node in self._view.nodes:
                 if paths[node.node_id] == self._chosen:
                     return node
+        # A selected node that has not started has no view. The panel must not show another one instead.
         return None if self._chosen in self._waits else most_telling(self._view)
 
-    # --- what a person does: any thread
+    # --- callbacks of widgets: called in any thread, so they only submit
 
     def _choose(self, node_id: str) -> None:
         def chosen() -> None:
@@ -207,15 +229,18 @@ class Tracker:
 
     def _ask(self, message: "Mapping[str, Any]") -> None:
         def asked() -> None:
-            if self._graph.wanted(message):
+            if self._graph.take_request(message):
                 self._waits = _waits(self._graph.picture.graph)
                 self._states = self._states_now(self._around.clock())
                 self._graph.draw(self._states)
 
         self._pump.submit(asked)
 
+    # --- submitted work: called in the painting thread
+
     def _load_values(self) -> None:
         node = self._followed()
+        # Inputs and outputs are complete, and will not change, when the node has ended. Each is loaded once.
         if node is None or node.ended_at is None or node.node_id in self._values:
             return
         try:
@@ -265,7 +290,7 @@ class Tracker:
 
 
 class _Pieces:
-    """The tracker's widgets, and nothing but widgets."""
+    """The tracker's widgets and how they are arranged. It knows nothing of executions."""
 
     def __init__(self, graph: Any, *, stacked: bool) -> None:
         self.head = widgets.HTML()
@@ -304,11 +329,11 @@ class _Pieces:
         self.card.add_class("fnb-card")
 
     def ask(self) -> None:
-        """Ask before anything is ended."""
+        """Ask for a confirmation in place of the button."""
         self._head_row.children = (self.head, self._confirm)
 
     def calm(self) -> None:
-        """Take the question away."""
+        """Put the button back in place of the question."""
         self._head_row.children = (self.head, self.terminate)
 
 
@@ -327,7 +352,7 @@ def _named(widget: Any, *classes: str) -> Any:
 
 
 def _waits(graph: Graph) -> "dict[str, frozenset[str]]":
-    """Which nodes each drawn node waits for; the workflow's own inputs and outputs are no nodes."""
+    """Return the nodes that each drawn node waits for. The workflow's inputs and outputs are no nodes."""
     drawn = (*graph.nodes, *(frame.node for frame in graph.frames))
     waits: dict[str, set[str]] = {
         node.id: set() for node in drawn if node.kind not in (INPUTS, OUTPUTS, GROUP)
@@ -338,16 +363,17 @@ def _waits(graph: Graph) -> "dict[str, frozenset[str]]":
     return {node: frozenset(sources) for node, sources in waits.items()}
 
 
-def _add_groups(states: "dict[str, NodeState]", graph: Graph) -> None:
-    """A pile of nodes has one state: what needs attention first."""
+def _add_groups(states: "dict[str, NodeDisplay]", graph: Graph) -> None:
+    """Add a state for each collapsed group: the phase that needs attention most, and how many are done."""
     for node in (*graph.nodes, *(frame.node for frame in graph.frames)):
         if node.members:
             phases = [states[m].phase if m in states else "" for m in node.members]
             done = sum(1 for phase in phases if phase in (SUCCEEDED, "CACHED", RECOVERED))
-            states[node.id] = NodeState(group_phase(phases), f"{done} of {len(phases)} done")
+            states[node.id] = NodeDisplay(group_phase(phases), f"{done} of {len(phases)} done")
 
 
 def _label(view: ExecutionView) -> str:
+    """Return what a screen reader reads when the graph gets the focus."""
     return (
         f"Graph of {view.workflow.name}, execution {view.id.name}. Arrow keys go from node to node,"
         " Enter opens and closes, slash finds, plus and minus zoom."
@@ -355,6 +381,7 @@ def _label(view: ExecutionView) -> str:
 
 
 def _log(text: str, empty: str = "") -> str:
+    """Return the last lines of a log as HTML; `empty` is shown when there are none."""
     lines = text.rstrip("\n").splitlines()
     cut = lines[-_MAX_LOG_LINES:]
     if len(lines) > len(cut):

@@ -1,4 +1,4 @@
-"""A workflow as it compiles, or everything that keeps it from compiling, drawn where it belongs."""
+"""Make the static card of a workflow: its graph, and the problems that keep it from compiling."""
 
 from collections.abc import Callable, Sequence
 
@@ -23,16 +23,16 @@ def card(
     humanize: "Callable[[str], str]" = str,
     anchor: str = "",
 ) -> Safe:
-    """The workflow's graph; when there are problems, with their list beside it.
+    """Return the workflow's graph as a card, with the list of problems beside it if there are any.
 
     Args:
         name: the entity's full name.
         graph: of the closure, or of the template when it does not compile.
-        problems: all of them; numbered in the order given, the same numbers stand on the graph.
-        picture: the graph as HTML, where it is not drawn closed and plain.
+        problems: all of them. They are numbered in this order, with the same numbers as on the graph.
+        picture: the graph as HTML; `None` draws it with nothing open.
         notes: remarks below, e.g. that a task was defined again; `backticks` mark code.
         humanize: replaces file names of cells.
-        anchor: a class for the picture and what stands beside it, by which a script finds them.
+        anchor: a class for the picture and the list beside it, by which the page's script finds them.
     """
     drawn = Safe(picture if picture is not None else figure(graph, problems=problems))
     if not problems:
@@ -41,6 +41,7 @@ def card(
             for node in graph.nodes
             if node.kind not in (INPUTS, OUTPUTS) and node.mark != REMOVED
         ]
+        # What was removed from the workflow is drawn in a comparison, but is not a node of it.
         head = pieces.head(name, units.plural(len(nodes), "node"))
         return pieces.card(head, _anchored(_stage(drawn), anchor), pieces.notes(notes))
     pill = pieces.pill(PHASE_STYLES["PROBLEM"], units.plural(len(problems), "problem"))
@@ -61,20 +62,20 @@ def card(
 
 
 def text(graph: Graph, problems: "Sequence[Problem]" = ()) -> str:
-    """The graph as a tree, with the problems."""
+    """Return the graph as a tree of text, with the problems."""
     return tree(graph, problems=problems)
 
 
 def opened_text(subject: Subject, drawn: Graph) -> str:
-    """The graph as a tree, what is open too, then what differs from what is registered."""
+    """Return the graph as a tree with what is open, then the differences from what is registered."""
     changed = [
         f"{CHANGE_STYLES[node.mark].mark} {node.title}: {CHANGE_STYLES[node.mark].word}"
         + (f", {node.why}" if node.why else "")
         for node in subject.graph.nodes
         if node.mark
     ]
-    said = (tree(drawn, problems=subject.problems), subject.compared, "\n".join(changed))
-    return "\n\n".join(filter(None, said))
+    parts = (tree(drawn, problems=subject.problems), subject.compared, "\n".join(changed))
+    return "\n\n".join(filter(None, parts))
 
 
 def _anchored(body: Safe, anchor: str) -> Safe:

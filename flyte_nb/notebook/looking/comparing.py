@@ -1,4 +1,4 @@
-"""A workflow beside what is registered under its name: what is new, what changed, what is gone."""
+"""Compare a workflow with what is registered under its name: what is new, what changed, what is gone."""
 
 from collections.abc import Mapping
 
@@ -14,13 +14,18 @@ from flyte_nb.sdk.workflow import Workflow
 
 
 def compared(session: SessionPort, entity: "Workflow | str", subject: Subject) -> Subject:
-    """The subject with marks and ghosts, by the latest version that is registered.
+    """Return the subject with its differences from the latest registered version marked.
 
-    The graphs are compared node by node; whether the code of a task is another one says its
-    fingerprint, as a registration would find it. Nothing is sent and nothing is started.
+    The graphs are compared node by node. The fingerprint decides whether the code of a task changed, as it
+    does in a registration. Nothing is sent, and no backend is started.
+
+    Args:
+        session: Where the workflow may be registered.
+        entity: The workflow; a full name compares what is registered with itself.
+        subject: The workflow as it is looked at.
 
     Raises:
-        UsageError: The workflow does not compile, or there is nobody to ask.
+        UsageError: The workflow does not compile, or the local backend does not run.
         RemoteError: FlyteAdmin cannot be reached.
     """
     if not subject.details.compiles:
@@ -28,7 +33,7 @@ def compared(session: SessionPort, entity: "Workflow | str", subject: Subject) -
     if not session.answers():
         raise UsageError(
             "The local backend does not run, so there is nothing to compare with. %flyte status starts"
-            " it, and %flyte register too."
+            " it, and so does %flyte register."
         )
     old, version = None, ""
     try:
@@ -38,6 +43,7 @@ def compared(session: SessionPort, entity: "Workflow | str", subject: Subject) -
         if error.code != "NOT_FOUND":
             raise
     marked = diff(old, subject.details.closure, unversioned=UNVERSIONED)
+    # Graphs do not show code. A dry run finds the tasks whose fingerprint differs, and says why.
     if old is not None and not isinstance(entity, str):
         outcome = session.register(entity, dry_run=True)
         why = {e.id.name: e.why for e in outcome.entities if e.state == CHANGED_STATE}
@@ -48,12 +54,12 @@ def compared(session: SessionPort, entity: "Workflow | str", subject: Subject) -
         subject.details,
         humanize=subject.humanize,
         engine=subject.engine,
-        compared=_said(marked, version),
+        compared=_summary(marked, version),
     )
 
 
 def _with_code(graph: Graph, why: "Mapping[str, str]") -> Graph:
-    """What runs other code is changed as well, at every level."""
+    """Return the graph with nodes marked as changed whose task has other code, at every level."""
 
     def marked(node: GraphNode) -> GraphNode:
         if node.mark or node.name not in why:
@@ -67,8 +73,8 @@ def _with_code(graph: Graph, why: "Mapping[str, str]") -> Graph:
     return level(graph)._replace(within=within)
 
 
-def _said(graph: Graph, version: str) -> str:
-    """In a sentence, with the marks that stand on the graph."""
+def _summary(graph: Graph, version: str) -> str:
+    """Return the outcome as a sentence, with the marks that the graph has."""
     if not version:
         return "Nothing is registered under this name yet: everything is new."
     found = [
@@ -76,5 +82,5 @@ def _said(graph: Graph, version: str) -> str:
         for mark, count in counts(graph).items()
         if count
     ]
-    told = ", ".join(found) or "no node differs"
-    return f"Compared with version {version}: {told}."
+    summary = ", ".join(found) or "no node differs"
+    return f"Compared with version {version}: {summary}."

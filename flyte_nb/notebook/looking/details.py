@@ -1,7 +1,8 @@
-"""What there is to know of a node that somebody points at, as plain values. Pure.
+"""Collect the details of a node that a person selects, as plain values. Pure.
 
-Read from the compiled closure, so that the inner nodes of sub-workflows have theirs too; of a workflow that
-does not compile, from what was written. The notebook adds the places.
+They are read from the compiled closure, which also has the nodes inside sub-workflows. For a workflow that
+does not compile they are read from a closure made of what was written (`as_written`). The notebook adds the
+places where things are called and defined.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,11 +23,14 @@ from flyte_nb.graph.type_words import Interfaces, Words, key_of
 from flyte_nb.wire.specs import workflow_spec_to_idl
 
 Row = tuple[str, str]
+"""Name and text."""
 Variable = tuple[str, str, str]
-"""Name, type, and where it comes from."""
+"""Name, type, and where the value comes from."""
 
 _UNVERSIONED = "unregistered"
-_ONLY = "o0"  # what the only output of a function is called when nobody named it
+"""The version in a closure that was compiled without registering; it says nothing, so it is not shown."""
+_ONLY = "o0"
+"""The name of a function's only output, when its author gave it none; it says nothing either."""
 _KINDS = {
     "task": "task",
     "workflow": "sub-workflow",
@@ -35,19 +39,19 @@ _KINDS = {
     "branch": "branch",
     "gate": "gate",
     "group": "group",
-    "inputs": "what the workflow is given",
-    "outputs": "what the workflow gives",
+    "inputs": "the workflow's inputs",
+    "outputs": "the workflow's outputs",
 }
 _MAX_TEXT = 160  # characters of a value
-_MAX_MEMBERS = 12
-_MAX_PARTS = 6  # of a list that is bound piece by piece
-_MAX_DEPTH = 4
+_MAX_MEMBERS = 12  # names of a group's members
+_MAX_PARTS = 6  # items of a list or map that is bound item by item
+_MAX_DEPTH = 4  # levels of such lists and maps
 
 _Node = workflow_pb2.Node
 
 
 class Facts(NamedTuple):
-    """One node's details, in the order in which they are read."""
+    """One node's details, in the order in which they are shown."""
 
     title: str
     what: str
@@ -58,18 +62,18 @@ class Facts(NamedTuple):
 
 
 class Places(NamedTuple):
-    """Where things stand in the notebook."""
+    """Where things are in the notebook."""
 
     calls: "Mapping[tuple[str, str], Location]"
-    """By workflow's full name and node id."""
+    """Where each node is called, by its workflow's full name and its id."""
     definitions: "Mapping[str, Location]"
-    """By the full name of a task or workflow."""
+    """Where tasks and workflows are defined, by full name."""
     spoken: "Callable[[Location | None], str]"
-    """A location as a person says it, e.g. `cell [7], line 3`."""
+    """Returns a location in words, e.g. `cell [7], line 3`; empty for `None`."""
 
 
 class Details:
-    """The details of one workflow's nodes, also of those in what it opens to."""
+    """The details of one workflow's nodes, at every level. They are read when first asked for."""
 
     def __init__(
         self,
@@ -79,13 +83,13 @@ class Details:
         *,
         compiles: bool = True,
     ) -> None:
-        """Nothing is read yet.
+        """Remember where to read; nothing is read yet.
 
         Args:
             graph: The workflow's graph, with nothing open.
-            closure: What it was compiled to, or would be as far as it is right (`as_written`).
-            places: Where it is written.
-            compiles: Whether it compiles.
+            closure: The compiled closure, or one `as_written`; `None` when there is neither.
+            places: Where things are in the notebook.
+            compiles: Whether the workflow compiles.
         """
         self._graph = graph
         self._places = places
@@ -94,11 +98,11 @@ class Details:
         self._interfaces = Interfaces(self.closure)
         self._tasks = {key_of(task.template.id): task.template for task in self.closure.tasks}
         self._subs = {key_of(sub.template.id): sub.template for sub in self.closure.sub_workflows}
-        self._levels: dict[str, _Level] = {}
+        self._levels: dict[str, _Level] = {}  # by the path of the node that opens to it
         self._known: dict[GraphNode, Facts] = {}
 
     def of(self, node: GraphNode) -> Facts:
-        """The details of a node of the graph, or of what it opens to; its id is its path."""
+        """Return the details of a node at any level; its id is its path."""
         facts = self._known.get(node)
         if facts is None:
             facts = self._known[node] = self._gathered(node)
@@ -114,10 +118,11 @@ class Details:
         if node.members:
             names = [level.titles.get(m.rpartition("/")[2], m) for m in node.members]
             rest = f" and {len(names) - _MAX_MEMBERS} more" if len(names) > _MAX_MEMBERS else ""
-            said = ", ".join(names[:_MAX_MEMBERS]) + rest
-            return Facts(node.title, what, (("nodes", f"{len(names)}: {said}"),))
+            listed = ", ".join(names[:_MAX_MEMBERS]) + rest
+            return Facts(node.title, what, (("nodes", f"{len(names)}: {listed}"),))
         message = level.nodes.get(inner)
         place = self._places.spoken(self._places.calls.get((level.name, inner)))
+        # A node that was removed since the registered version is drawn, but is not in this closure.
         if message is None:
             return Facts(node.title, what, self._placed(node, place))
         takes, gives = self._interfaces.of(message)
@@ -130,7 +135,7 @@ class Details:
         )
 
     def words(self, node: GraphNode) -> str:
-        """What a search finds the node by, in lower case: names, types, kind."""
+        """Return the words by which a search finds the node, in lower case: names, types, kind."""
         facts = self.of(node)
         types = [f"{name} {word}" for name, word, _ in (*facts.inputs, *facts.outputs)]
         return " ".join([facts.title, facts.what, node.subtitle, node.id, *types]).lower()
@@ -141,6 +146,7 @@ class Details:
         return tuple((name, text) for name, text in rows if text)
 
     def _options(self, node: _Node) -> "Iterator[Row]":
+        """Return what its author asked for, by the node's kind: retries, cache, conditions and so on."""
         which = node.WhichOneof("target")
         if which == "branch_node":
             yield from _cases(node.branch_node.if_else)
@@ -158,7 +164,7 @@ class Details:
             yield from _task_options(node, task)
 
     def _level(self, path: str) -> "_Level":
-        """The graph and the nodes of what the node at `path` opens to; of the workflow for ''."""
+        """Return the level that the node at `path` opens to; the workflow itself for an empty path."""
         found = self._levels.get(path)
         if found is None:
             found = self._levels[path] = self._read(path)
@@ -172,6 +178,7 @@ class Details:
         opener = above.graph.node(inner)
         graph = self._graph.within.get(opener.opens if opener else "", Graph("", (), ()))
         message = above.nodes.get(inner, _Node())
+        # A map opens to the one node that it runs for each item.
         if message.WhichOneof("target") == "array_node":
             item = message.array_node.node
             takes, gives = self._interfaces.of(item)
@@ -188,6 +195,7 @@ class Details:
         while waiting:
             node = waiting.pop()
             nodes[node.id] = node
+            # The graph draws the cases of a branch on the same level, so they belong to it here too.
             if node.WhichOneof("target") == "branch_node":
                 waiting += [case for _, case in cases_of(node.branch_node.if_else)]
         interface = template.interface
@@ -198,17 +206,20 @@ class Details:
 def as_written(
     template: specs.WorkflowTemplate, used: "Iterable[Any]"
 ) -> "compiler_pb2.CompiledWorkflowClosure | None":
-    """A closure of what was written, right or wrong: never to be sent, only to be looked at.
+    """Return a closure of a workflow that does not compile, to read details from; it is never sent.
 
     Args:
-        template: The workflow.
-        used: flyteidl's specs of what it uses, as far as they are right.
+        template: The workflow as it was written.
+        used: The flyteidl specs of what it uses, as far as they could be made.
+
+    Returns:
+        The closure; `None` if the template cannot be written as a message at all.
     """
     closure = compiler_pb2.CompiledWorkflowClosure()
     try:
         closure.primary.template.CopyFrom(workflow_spec_to_idl(template).template)
     except FlyteNbError:
-        return None  # not even this much of it can be written down
+        return None
     for message in used:
         if isinstance(message, TaskSpec):
             closure.tasks.add().template.CopyFrom(message.template)
@@ -218,7 +229,7 @@ def as_written(
 
 
 class _Level:
-    """One workflow of the closure."""
+    """One workflow of the closure: its graph, its nodes as messages, and its inputs and outputs."""
 
     def __init__(
         self, graph: Graph, name: str, nodes: "dict[str, _Node]", inputs: Words, outputs: Words
@@ -235,13 +246,14 @@ def _plain(words: Words) -> "tuple[Variable, ...]":
 def _given(
     node: _Node, takes: Words, titles: "Mapping[str, str]", otherwise: str
 ) -> "Iterator[Variable]":
-    given = {binding.var: _said(binding.binding, titles) for binding in node.inputs}
-    for name in sorted({*takes, *given}):  # maps of protobuf come in any order
+    """Return the inputs of a node with their types and sources; `otherwise` stands for a missing source."""
+    given = {binding.var: _source(binding.binding, titles) for binding in node.inputs}
+    for name in sorted({*takes, *given}):  # maps of protobuf have no order
         yield name, takes.get(name, ""), given.get(name, otherwise)
 
 
-def _said(data: literals_pb2.BindingData, titles: "Mapping[str, str]", depth: int = 0) -> str:
-    """Where a value comes from: `← load.rows`, `= 3`, `[← a.o0, ← b.o0]`."""
+def _source(data: literals_pb2.BindingData, titles: "Mapping[str, str]", depth: int = 0) -> str:
+    """Return where a value comes from: `← load.rows`, `= 3`, `[← a.o0, ← b.o0]`."""
     kind = data.WhichOneof("value")
     if kind == "promise":
         source = data.promise.node_id
@@ -259,10 +271,10 @@ def _said(data: literals_pb2.BindingData, titles: "Mapping[str, str]", depth: in
         return _cut(f"= {scalar_text(data.scalar) or data.scalar.WhichOneof('value') or '?'}")
     if kind in ("collection", "map") and depth < _MAX_DEPTH:
         if kind == "collection":
-            parts = [_said(item, titles, depth + 1) for item in data.collection.bindings]
+            parts = [_source(item, titles, depth + 1) for item in data.collection.bindings]
         else:
             inner = data.map.bindings
-            parts = [f"{key}: {_said(inner[key], titles, depth + 1)}" for key in sorted(inner)]
+            parts = [f"{key}: {_source(inner[key], titles, depth + 1)}" for key in sorted(inner)]
         more = f", and {len(parts) - _MAX_PARTS} more" if len(parts) > _MAX_PARTS else ""
         listed = ", ".join(part.removeprefix("= ") for part in parts[:_MAX_PARTS]) + more
         return _cut(f"[{listed}]" if kind == "collection" else f"{{{listed}}}")
@@ -296,7 +308,7 @@ def _gate(gate: workflow_pb2.GateNode) -> "Iterator[Row]":
 
 
 def _task_options(node: _Node, task: tasks_pb2.TaskTemplate) -> "Iterator[Row]":
-    """What was asked for, the node's own wish before the task's."""
+    """Return what was asked for. A node's own option (`with_overrides`) wins over the task's, as in Flyte."""
     if task.type not in ("", "python-task"):
         yield "task type", task.type
     own, metadata = node.metadata, task.metadata
@@ -323,6 +335,6 @@ def _task_options(node: _Node, task: tasks_pb2.TaskTemplate) -> "Iterator[Row]":
 
 
 def _resource(number: int) -> str:
-    """`cpu`; of one that this release does not know, its number."""
+    """Return the name of a resource, e.g. `cpu`; the number of one that this flyteidl does not know."""
     known = tasks_pb2.Resources.ResourceName.DESCRIPTOR.values_by_number.get(number)
     return known.name.lower() if known is not None else str(number)

@@ -1,9 +1,9 @@
-"""Small, safe HTML: everything is escaped unless it was built here.
+"""Write small, safe HTML: everything is escaped unless it was built here.
 
-Built for the strictest reader: JupyterLab's sanitizer for notebooks nobody has trusted. It keeps a list
-of tags, a few attributes, and inline styles of known properties whose colours are `#rrggbb` or
-`rgba(r, g, b, a)`; `<style>`, `<script>`, `<svg>`, `role`, `aria-*` and `var(…)` go. What is not on
-those lists cannot be written with `element`, so a card cannot look different for a stranger.
+The HTML is for the strictest reader, JupyterLab's sanitizer for a notebook that was not trusted. It keeps
+some tags, a few attributes, and inline styles of known properties whose colours are `#rrggbb` or `rgba(r,
+g, b, a)`. It removes `<style>`, `<script>`, `<svg>`, `role`, `aria-*` and `var(…)`. `element` refuses what
+the sanitizer would remove, so a card looks the same for its author and for everybody else.
 """
 
 from collections.abc import Iterable
@@ -30,13 +30,14 @@ text-align text-decoration text-overflow top vertical-align white-space width wo
 TAGS = frozenset(_TAGS.split())
 ATTRIBUTES = frozenset(_ATTRIBUTES.split())
 STYLES = frozenset(_STYLES.split())
-"""Properties the sanitizer keeps (JupyterLab 4.6, `@jupyterlab/apputils` sanitizer), as far as used."""
+"""Properties that the sanitizer of JupyterLab 4.6 (`@jupyterlab/apputils`) keeps, as far as we use them."""
 
 _VOID = frozenset({"br", "col", "img"})
+"""Elements without an end tag."""
 
 
 class Safe(str):
-    """Text that is HTML already."""
+    """Text that is HTML already, so it is not escaped again."""
 
     __slots__ = ()
 
@@ -45,16 +46,16 @@ Child = Union["Safe", str, int, float, None]
 
 
 def element(tag: str, *children: Child, style: str = "", **attributes: "str | int | bool") -> Safe:
-    """One element.
+    """Return one element.
 
     Args:
         tag: one of `TAGS`.
-        children: text is escaped, `Safe` is taken as it is, `None` is left out.
-        style: inline CSS, properties of `STYLES` only.
-        attributes: of `ATTRIBUTES`; `True` writes the bare name, `False` nothing.
+        children: its content; text is escaped, `Safe` is taken as it is, `None` is left out.
+        style: inline CSS with properties of `STYLES` only.
+        attributes: some of `ATTRIBUTES`; `True` writes the bare name, `False` writes nothing.
 
     Raises:
-        ValueError: when a tag, attribute or property is not on its list.
+        ValueError: a tag, attribute or property is not on its list.
     """
     if tag not in TAGS:
         raise ValueError(f"<{tag}> does not survive an untrusted notebook")
@@ -74,28 +75,28 @@ def element(tag: str, *children: Child, style: str = "", **attributes: "str | in
 
 
 def join(children: "Iterable[Child]", separator: str = "") -> Safe:
-    """The children one after the other; `separator` is text."""
+    """Return the children as HTML, one after the other, with the text `separator` between them."""
     return Safe(escape(separator).join(text(child) for child in children if child is not None))
 
 
 def text(child: Child) -> Safe:
-    """A child as HTML: escaped, unless it is `Safe`."""
+    """Return a child as HTML: escaped, unless it is `Safe`."""
     if isinstance(child, Safe):
         return child
-    # Lone surrogates (broken file names) and control characters cannot be sent to a page.
+    # Lone surrogates (from broken file names) and control characters cannot be sent to a page.
     clean = plain(str(child)).encode("utf-8", "replace").decode("utf-8")
     return Safe(escape(clean, quote=False))
 
 
 def escaped(content: str) -> str:
-    """The text as it stands in HTML, in an attribute too, without colours and control characters."""
+    """Return the text escaped for HTML and for attributes, without colours and control characters."""
     return escape(plain(content))
 
 
 def with_code(sentence: str, style: str = "") -> Safe:
-    """A sentence in which `backticks` mark code."""
+    """Return a sentence as HTML, in which `backticks` mark code in the given style."""
     parts = sentence.split("`")
-    if len(parts) % 2 == 0:  # an odd backtick: not markup
+    if len(parts) % 2 == 0:  # an odd number of backticks is not markup
         return text(sentence)
     return join(
         element("code", part, style=style) if index % 2 else part
@@ -104,7 +105,11 @@ def with_code(sentence: str, style: str = "") -> Safe:
 
 
 def checked_style(style: str) -> str:
-    """`style`, if all its properties are on the list."""
+    """Return `style` as it is.
+
+    Raises:
+        ValueError: one of its properties is not in `STYLES`.
+    """
     for declaration in style.split(";"):
         name, colon, _ = declaration.partition(":")
         if colon and name.strip() not in STYLES:

@@ -1,9 +1,8 @@
-"""Inline styles of static cards: legible on any page, light or dark, known or not.
+"""Inline styles of static cards, legible on any page, light or dark.
 
-A card at rest cannot know the theme: a sanitizer takes `var(--jp-…)` and `<style>` away. So text has no
-colour of its own (it inherits the page's ink, whose contrast is the page's business and good), surfaces
-and lines are mid-tones with transparency, and the colour of a phase appears as a mark, an outline and a
-tint, never as text.
+A static card cannot know the theme of the page: the sanitizer removes `var(--jp-…)` and `<style>`. So text
+has no colour of its own and inherits the page's. Surfaces and lines are mid-tones with transparency. The
+colour of a phase appears as a mark, an outline and a tint, never as the colour of a text.
 """
 
 from flyte_nb.graph.palette import PHASE_STYLES, PhaseStyle
@@ -31,8 +30,8 @@ SUNK = f"background:{_SUNK}"
 TABLE = "border-collapse:collapse;width:100%;margin:0;table-layout:auto;font-size:13px;border:none"
 ROW = "background:transparent"
 LONG = "word-break:break-all"
-"""A name that breaks where there is no room, so that what stands beside it stays on the card. JupyterLab
-keeps no `overflow-wrap:anywhere` in a notebook that it does not trust."""
+"""For long names: they break where there is no room, so that the next column stays on the card. JupyterLab
+removes `overflow-wrap:anywhere` from a notebook that was not trusted."""
 CELL = (
     f"padding:5px 14px;text-align:left;vertical-align:top;border:none;border-top:{LINE};"
     "white-space:normal;overflow-wrap:break-word"
@@ -49,7 +48,7 @@ BLOCK = (
     "overflow-wrap:break-word;line-height:1.5;max-height:320px;overflow-y:auto"
 )
 
-# What registration says about an entity, in the colours of the phases nearest in meaning.
+# The states of a registered entity, in the colours of the phases that are nearest in meaning.
 NEW = PHASE_STYLES["SUCCEEDED"]._replace(mark="✓", word="new")
 CHANGED = PHASE_STYLES["RUNNING"]._replace(mark="◐", word="changed")
 UNCHANGED = PHASE_STYLES["QUEUED"]._replace(mark="=", word="unchanged")
@@ -57,13 +56,13 @@ FAILED = PHASE_STYLES["FAILED"]
 
 
 def tint(color: str, alpha: float) -> str:
-    """`#rrggbb` with transparency, spelled as the sanitizer wants it."""
+    """Return `#rrggbb` with the transparency `alpha`, spelled as the sanitizer accepts it."""
     red, green, blue = (int(color[start : start + 2], 16) for start in (1, 3, 5))
     return f"rgba({red}, {green}, {blue}, {alpha:g})"
 
 
 def pill(style: PhaseStyle) -> str:
-    """The style of a pill in the colours of a phase."""
+    """Return the style of a pill in the colours of a phase."""
     return (
         f"display:inline-block;padding:0 9px;border-radius:10px;font-size:12px;font-weight:600;"
         f"line-height:17px;vertical-align:top;white-space:nowrap;background:{tint(style.mid, 0.13)};"
@@ -72,12 +71,12 @@ def pill(style: PhaseStyle) -> str:
 
 
 def mark(style: PhaseStyle) -> str:
-    """The style of a phase's mark. A graphic, so 3.0 of contrast is enough and is reached everywhere."""
+    """Return the style of a phase's mark. It is a graphic, for which WCAG asks a contrast of 3, not 4.5."""
     return f"color:{style.mid};font-weight:700"
 
 
 def panel(style: PhaseStyle) -> str:
-    """The style of a panel that speaks of an error (or of what a phase means)."""
+    """Return the style of a panel with a coloured edge, for an error or another message about a phase."""
     return (
         f"border-left:3px solid {style.mid};background:{tint(style.mid, 0.1)};padding:7px 12px;"
         "margin:0;border-radius:0 5px 5px 0;overflow-wrap:break-word"

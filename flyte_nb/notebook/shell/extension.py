@@ -1,4 +1,4 @@
-"""`%load_ext flyte_nb`: puts the notebook's parts together, and takes them apart again."""
+"""`%load_ext flyte_nb`: install magics, formatters, completion and error display in a shell."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,13 +9,14 @@ from flyte_nb.notebook.kernel.ports import SessionPort
 from flyte_nb.notebook.shell import completer, displayhook, formatters, magics
 
 _KEY = "_flyte_nb"
-"""The shell's attribute that holds what was loaded, so that loading twice replaces it."""
+"""The attribute of the shell that holds the extension, so that loading twice replaces it."""
 
 
 class Extension:
-    """What one shell got from us."""
+    """Everything that was installed in one shell."""
 
     def __init__(self, shell: Any, connect: "Callable[..., SessionPort]") -> None:
+        """Install everything; see `load` for the arguments."""
         self.kernel = Kernel(shell, connect)
         self._shell = shell
         self._undo = [
@@ -30,7 +31,7 @@ class Extension:
         self._note_running_cell()
 
     def unload(self) -> None:
-        """Take everything away again."""
+        """Remove everything from the shell, and close live views."""
         self._shell.events.unregister("pre_run_cell", self._cell_begins)
         self._shell.events.unregister("post_run_cell", self._cell_ended)
         for undo in reversed(self._undo):
@@ -38,28 +39,29 @@ class Extension:
         self.kernel.close()
 
     def _cell_begins(self, info: Any) -> None:
-        """IPython runs a cell; remember which."""
+        """Remember the cell that IPython is about to run."""
         if not info.raw_cell or info.silent:
             return
         self.kernel.cells.forget(_deleted_cells(self._shell))
-        # The shell's own counter has moved on already, or not, as IPython's release has it.
+        # Not the shell's own counter: in some releases of IPython it was increased already, in others not.
         self._begin(info.raw_cell, info.cell_id, number=_inputs_so_far(self._shell))
 
     def _cell_ended(self, result: Any) -> None:
-        """IPython knows the prompt's number for certain now; what the cell changed is drawn again."""
+        """Correct the cell's number, which IPython now knows for certain, and draw again what it changed."""
         if result.execution_count is not None:
             self.kernel.cells.renumber(result.execution_count)
         cell = self.kernel.cells.current
         self.kernel.redraws.after(cell.label if cell is not None else "")
 
     def _note_running_cell(self) -> None:
-        """The cell that loads the extension may define things below; its event has passed."""
+        """Remember the cell that loads the extension: it may define things too, and its event has passed."""
         history = self._shell.history_manager.input_hist_raw
         if len(history) > 1:
             raw = _running_source(self._shell) or history[-1]
             self._begin(raw, _running_cell_id(self._shell), number=len(history) - 1)
 
     def _begin(self, raw: str, cell_id: "str | None", *, number: int) -> None:
+        # Magics become Python, as IPython does it: the file name is made of the transformed text.
         try:
             source = self._shell.transform_cell(raw)
         except SyntaxError:
@@ -71,12 +73,12 @@ class Extension:
 
 
 def _inputs_so_far(shell: Any) -> int:
-    """The number of the prompt whose cell is about to run: the history has an empty entry first."""
+    """Return the number of the prompt whose cell is about to run. The history begins with an empty entry."""
     return len(shell.history_manager.input_hist_raw)
 
 
 def _request(shell: Any, part: str) -> "dict[str, Any]":
-    """A part of the execute request; only kernels have one."""
+    """Return a part of the execute request; empty outside of a kernel, where there is no request."""
     parent = shell.get_parent() if hasattr(shell, "get_parent") else None
     found = parent.get(part) if isinstance(parent, dict) else None
     return found if isinstance(found, dict) else {}
@@ -87,13 +89,13 @@ def _metadata(shell: Any) -> "dict[str, Any]":
 
 
 def _running_source(shell: Any) -> str:
-    """The cell's text as it was sent: the history drops newlines at its end, the file name counts them."""
+    """Return the cell's text as it was sent; the history drops newlines at its end, the file name counts them."""
     code = _request(shell, "content").get("code")
     return code if isinstance(code, str) else ""
 
 
 def _deleted_cells(shell: Any) -> "list[str]":
-    """Cells that were deleted since the last request, as JupyterLab and Notebook tell."""
+    """Return ids of cells deleted since the last request, which JupyterLab and Notebook send along."""
     deleted = _metadata(shell).get("deletedCells")
     return [cell for cell in deleted if isinstance(cell, str)] if isinstance(deleted, list) else []
 
@@ -104,12 +106,12 @@ def _running_cell_id(shell: Any) -> "str | None":
 
 
 def load(ip: Any, connect: "Callable[..., SessionPort]") -> Extension:
-    """Add magics, formatters and completion to an IPython shell.
+    """Install the extension in an IPython shell; an earlier one is removed first.
 
     Args:
         ip: The shell.
-        connect: Without arguments, gives the session that holds now (and connects when there is
-            none); with the options of `%flyte connect`, connects anew.
+        connect: Without arguments, returns the present session, connecting if there is none; with the
+            options of `%flyte connect`, connects anew.
     """
     unload(ip)
     extension = Extension(ip, connect)
@@ -118,7 +120,7 @@ def load(ip: Any, connect: "Callable[..., SessionPort]") -> Extension:
 
 
 def unload(ip: Any) -> None:
-    """Take away what `load` added, if it was."""
+    """Remove what `load` installed; do nothing if it did not."""
     extension = getattr(ip, _KEY, None)
     if isinstance(extension, Extension):
         extension.unload()

@@ -1,14 +1,19 @@
-"""IPython formatters by type. A type is named, not imported: nothing is loaded until it is shown."""
+"""Tell IPython how to show our types.
+
+Types are registered by the names of their module and class. So a module is not loaded before a value of it
+exists, and without the extension the same values are shown by their `repr`.
+"""
 
 import inspect
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from flyte_nb.api.errors import CompileFailed, FlyteNbError, UsageError
 from flyte_nb.api.ports import Entity
 from flyte_nb.notebook import at_rest
-from flyte_nb.notebook.commands import registering
+from flyte_nb.notebook.commands import drawing, registering
 from flyte_nb.notebook.kernel.kernel import Kernel
 from flyte_nb.notebook.kernel.ports import CompiledPort
 from flyte_nb.sdk.launch_plan import LaunchPlan
@@ -17,7 +22,8 @@ from flyte_nb.sdk.workflow import Workflow
 
 _LOG = logging.getLogger(__name__)
 
-Bundle = Callable[[Kernel, Any], "Mapping[str, Any]"]
+Show = Callable[[Kernel, Any], "Mapping[str, Any]"]
+"""Returns the mime bundle of a value; may raise."""
 
 
 def _task(kernel: Kernel, task: AnyTask) -> "Mapping[str, Any]":
@@ -36,18 +42,18 @@ def _task(kernel: Kernel, task: AnyTask) -> "Mapping[str, Any]":
 
 
 def _options(options: TaskOptions) -> "list[str]":
-    """What the author asked for beyond the defaults, in words."""
-    said = []
+    """Return what the author asked for beyond the defaults, in words."""
+    asked = []
     if options.retries:
-        said.append(f"{options.retries} {'retry' if options.retries == 1 else 'retries'}")
+        asked.append(f"{options.retries} {'retry' if options.retries == 1 else 'retries'}")
     if options.cache:
-        said.append("cached")
+        asked.append("cached")
     if options.timeout_s:
-        said.append(f"at most {options.timeout_s:g} s")
+        asked.append(f"at most {options.timeout_s:g} s")
     for name, amount in options.requests._asdict().items():
         if amount:
-            said.append(f"{amount} {name}")
-    return said
+            asked.append(f"{amount} {name}")
+    return asked
 
 
 def _workflow(kernel: Kernel, workflow: Workflow) -> "Mapping[str, Any]":
@@ -62,16 +68,19 @@ def _launch_plan(kernel: Kernel, launch_plan: LaunchPlan) -> "Mapping[str, Any]"
 def _compiled(
     kernel: Kernel, compiled: CompiledPort, entities: "tuple[Entity, ...]" = ()
 ) -> "Mapping[str, Any]":
+    # Remarks only on what the picture shows, not on the rest of the notebook.
     about = [*entities, *(draft.entity for draft in compiled.drafts)]
     return at_rest.compiled(compiled, kernel.cells.humanize, registering.notes(kernel, about))
 
 
 def _compilation(kernel: Kernel, compilation: Any) -> "Mapping[str, Any]":
     session = kernel.session
-    said = registering.notes(kernel)
-    if compilation.names:  # then only what speaks of these
-        said = tuple(registering.held_note(kernel, each) for each in compilation.held)
-    return at_rest.compilation(compilation, session.scope.main_module, kernel.cells.humanize, said)
+    remarks = registering.notes(kernel)
+    if compilation.names:  # only remarks on the entities that were asked for
+        remarks = tuple(registering.held_note(kernel, each) for each in compilation.held)
+    return at_rest.compilation(
+        compilation, session.scope.main_module, kernel.cells.humanize, remarks
+    )
 
 
 def _registration(kernel: Kernel, registration: Any) -> "Mapping[str, Any]":
@@ -94,8 +103,6 @@ def _execution(kernel: Kernel, execution: Any) -> "Mapping[str, Any]":
     view = execution.view()
     if not view.is_terminal:
         return at_rest.launched(view)
-    from flyte_nb.notebook.commands import drawing
-
     subject = drawing.subject_for(kernel, view)
     return drawing.execution_at_rest(kernel, execution, view, subject.graph)
 
@@ -108,7 +115,7 @@ def _view(kernel: Kernel, view: Any) -> "Mapping[str, Any]":
     return _execution(kernel, kernel.session.execution(view.id.name))
 
 
-BY_TYPE: "dict[tuple[str, str], Bundle]" = {
+BY_TYPE: "dict[tuple[str, str], Show]" = {
     ("flyte_nb.sdk.task", "Task"): _task,
     ("flyte_nb.sdk.workflow", "Workflow"): _workflow,
     ("flyte_nb.sdk.launch_plan", "LaunchPlan"): _launch_plan,
@@ -122,8 +129,8 @@ BY_TYPE: "dict[tuple[str, str], Bundle]" = {
 }
 
 
-def shown(kernel: Kernel, make: Bundle, value: Any) -> "Mapping[str, Any]":
-    """The bundle for a value. A display never raises: what goes wrong is shown in its place."""
+def shown(kernel: Kernel, make: Show, value: Any) -> "Mapping[str, Any]":
+    """Return the mime bundle of a value. It never raises: what goes wrong is shown in the value's place."""
     try:
         return make(kernel, value)
     except (FlyteNbError, UsageError) as error:
@@ -134,7 +141,7 @@ def shown(kernel: Kernel, make: Bundle, value: Any) -> "Mapping[str, Any]":
 
 
 def register(kernel: Kernel) -> "Callable[[], None]":
-    """Add the formatters to the kernel's shell; the result takes them away."""
+    """Add the formatters to the kernel's shell; return a function that removes them."""
     display = kernel.shell.display_formatter
     formatters = (display.mimebundle_formatter, display.formatters["text/plain"])
     for (module, name), make in BY_TYPE.items():
@@ -142,19 +149,23 @@ def register(kernel: Kernel) -> "Callable[[], None]":
             formatter.for_type_by_name(module, name, printer)
 
     def undo() -> None:
-        import sys
-
         for module, name in BY_TYPE:
             kind = getattr(sys.modules.get(module), name, None)
             for formatter in formatters:
+                # IPython moves a printer from the names to the types when it was first used.
                 formatter.deferred_printers.pop((module, name), None)
                 formatter.type_printers.pop(kind, None)
 
     return undo
 
 
-def _bound(kernel: Kernel, make: Bundle) -> "tuple[Any, Any]":
-    """What gives the bundle, and what prints its text: IPython's own for tuples would come first."""
+def _bound(kernel: Kernel, make: Show) -> "tuple[Any, Any]":
+    """Return the two functions that IPython calls for a value: for its mime bundle, and for its text.
+
+    The text needs a printer of its own. IPython has one for tuples, which several of our values are, and its
+    result would replace the text of the bundle.
+    """
+    # Making a bundle may compile a workflow or call the backend. So its text is kept for the second call.
     made: list[tuple[Any, str]] = []
 
     def bundle(value: Any, include: Any = None, exclude: Any = None) -> "dict[str, Any]":
@@ -163,7 +174,7 @@ def _bound(kernel: Kernel, make: Bundle) -> "tuple[Any, Any]":
         return found
 
     def text(value: Any, printer: Any, cycle: bool) -> None:
-        if made and made[0][0] is value:  # as it is when both are asked for, one after the other
+        if made and made[0][0] is value:  # IPython asks for both, one after the other
             printer.text(made.pop()[1])
         else:
             printer.text(repr(value))

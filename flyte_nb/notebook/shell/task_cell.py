@@ -1,4 +1,4 @@
-"""`%%task`: the cell is the task. Its body sees the inputs; its outputs are names it sets."""
+"""`%%task`: make a cell a task. Its body sees the inputs as variables and sets the outputs by their names."""
 
 import linecache
 
@@ -8,13 +8,18 @@ from flyte_nb.sdk import cell as task_cell
 
 
 def define(kernel: Kernel, line: str, body: str) -> None:
-    """Compile the cell as a function and define the task in the notebook.
+    """Compile the cell as a function, and define the task in the notebook.
 
-    The source keeps the cell's line numbers and its file name, so that a syntax error, a traceback
-    and a fingerprint speak of the lines a person sees.
+    The function keeps the cell's file name and line numbers, so that syntax errors and tracebacks name the
+    lines that a person sees.
+
+    Args:
+        kernel: The notebook's side.
+        line: The signature, and options after it.
+        body: The rest of the cell.
 
     Raises:
-        BrokenCell: The signature or the body is no Python; it points at the cell's line.
+        BrokenCell: The signature or the body is not valid Python. The error has the cell's line.
         UsageError: An option is unknown.
     """
     __tracebackhide__ = True
@@ -27,7 +32,8 @@ def define(kernel: Kernel, line: str, body: str) -> None:
     except SyntaxError as error:
         raise BrokenCell(error) from None
     kernel.cells.also_defines([signature.name])
-    # IPython keeps the cell as it transformed it, one line that calls the magic. Tracebacks and
-    # `inspect.getsource` need the lines of the function. No mtime: `checkcache` leaves it alone.
+    # IPython has stored the transformed cell, a single line that calls the magic. Tracebacks and
+    # `inspect.getsource` need the lines of the function. An entry without an mtime is not checked against the
+    # disk, where there is no such file.
     lines = source.splitlines(keepends=True)
     linecache.cache[filename] = (len(source), None, lines, filename)

@@ -1,12 +1,13 @@
-// What stands beside the stage: the details of the chosen node, else what there is to know of the whole.
+// What stands around the stage of `%flyte graph`: the toolbar above it, and the details beside or below it.
 
+// Return a list of name and text.
 function listOf(rows) {
   const list = made("dl", "fnb-facts");
   for (const [name, text] of rows) list.append(made("dt", "", name), made("dd", "", text));
   return list;
 }
 
-// Inputs or outputs: name, type, and where an input comes from.
+// Return a table of inputs or outputs: name, type, and where an input comes from. Nothing for no rows.
 function variables(title, rows) {
   if (!rows.length) return [];
   const table = made("table", "fnb-vars");
@@ -24,6 +25,7 @@ function variables(title, rows) {
   return [table];
 }
 
+// Return a problem as a button that selects the problem's node. The number is the one on the graph.
 function problemItem(stage, problem, chosen) {
   const item = button("", `Problem ${problem.number}: ${problem.head}`, () => {
     if (problem.node) stage.find(problem.node);
@@ -37,6 +39,7 @@ function problemItem(stage, problem, chosen) {
   return item;
 }
 
+// Return everything about one node, problems first: they are what a person is looking for.
 function details(stage, id, facts, problems) {
   const parts = [];
   const head = made("div", "fnb-side-head");
@@ -57,9 +60,10 @@ function details(stage, id, facts, problems) {
   return parts;
 }
 
+// Return the panel: details of the selected node; else all problems and an overview.
 function panel(stage, model) {
   const side = made("div", "fnb-details");
-  side.tabIndex = 0;
+  side.tabIndex = 0; // so that the keyboard can scroll it
   side.setAttribute("role", "region");
   side.setAttribute("aria-label", "Details");
   return {
@@ -76,7 +80,8 @@ function panel(stage, model) {
           ];
       side.replaceChildren(...lists);
       side.scrollTop = 0;
-      // Below the stage it only grows from node to node, so that what follows on the page stays in its place.
+      // Below the stage the panel only grows from node to node. With a height of its own for each node, the
+      // rest of the notebook would jump at each click.
       const below = side.parentElement?.classList.contains("fnb-below");
       side.style.minHeight = below && facts ? `${side.offsetHeight}px` : "";
     },
@@ -85,7 +90,7 @@ function panel(stage, model) {
 
 const KEYS = "arrows move · Enter opens · / finds · + − 0 zoom · p problem · t types · d compare · Esc lets go";
 
-// The row above the stage: search, and what can be switched on and off.
+// Return the row above the stage: the search, and what can be switched on and off.
 function toolbar(stage, model, search) {
   const bar = made("div", "fnb-tools");
   bar.append(search.box);
@@ -111,6 +116,7 @@ function toolbar(stage, model, search) {
   return {
     bar,
     show() {
+      // Python decides what is possible: a workflow that does not compile cannot be compared.
       const can = model.get("can");
       for (const [name, toggle] of Object.entries(switches)) {
         toggle.hidden = !(name in can);

@@ -1,4 +1,4 @@
-"""A failed attempt's message, taken apart: what a person needs, where it happened, what to do."""
+"""Show the error of a failed attempt: what happened, where, and what to do about it."""
 
 import re
 from collections.abc import Callable
@@ -12,45 +12,47 @@ from flyte_nb.notebook.cards import pieces
 from flyte_nb.notebook.paper import theme
 from flyte_nb.notebook.paper.html import Safe, element, with_code
 
-_MAX_MESSAGE = 1200  # characters that are shown; the rest folds
+_MAX_MESSAGE = 1200  # characters that are shown; the whole message is folded below
 _RETRIED = re.compile(r"^\[\d+/\d+\] currentAttempt done\. Last Error: [A-Z]+::")
-"""What Flyte puts before the last attempt's own words; the table has the number of attempts."""
-_MAX_FRAMES = 12  # lines of a trace; the innermost are kept
+"""What FlytePropeller puts before the last attempt's own message. Other columns count the attempts."""
+_MAX_FRAMES = 12  # lines of a trace, the innermost ones
 
 
-class Told(NamedTuple):
-    """A message in parts."""
+class ErrorParts(NamedTuple):
+    """The message of a failed attempt in parts."""
 
-    said: str
-    """`ValueError: depth 5 needs at least 32 rows per leaf, got 17`."""
+    message: str
+    """What happened: `ValueError: depth 5 needs at least 32 rows per leaf, got 17`."""
     place: str
     """The innermost frame: `cell [7], line 12, in train`."""
     trace: str
-    """The user's frames, outermost first."""
+    """The frames of the author's code, outermost first."""
 
 
-def told(message: str) -> Told:
-    """Take an attempt's message apart.
+def error_parts(message: str) -> ErrorParts:
+    """Take the message of a failed attempt apart.
 
-    A worker writes `Trace:`, the user's frames and `Message:`; any other text is `said` as it is.
+    A worker writes `Trace:`, the frames and `Message:`. Any other text is the `message` as it is.
     """
     message = _RETRIED.sub("", message)
     before, found, after = message.partition("Message:")
     if not found or "Trace:" not in before:
-        return Told(shortened(message.strip()), "", "")
+        return ErrorParts(shortened(message.strip()), "", "")
     lines = [line for line in before.partition("Trace:")[2].splitlines() if line.strip()]
     lines = [line for line in lines if not line.lstrip().startswith("Traceback (most recent")]
-    said = after.strip()
-    while lines and said and lines[-1].strip() in said:
+    what = after.strip()
+    # Python ends a trace with the exception itself, which `Message:` repeats.
+    while lines and what and lines[-1].strip() in what:
         lines.pop()
     margin = min((len(line) - len(line.lstrip()) for line in lines), default=0)
     lines = [line[margin:] for line in lines]
     frames = [line for line in lines if _is_frame(line)]
     place = frames[-1].strip() if frames else ""
-    return Told(shortened(said), place, shortened("\n".join(lines)))
+    return ErrorParts(shortened(what), place, shortened("\n".join(lines)))
 
 
 def _is_frame(line: str) -> bool:
+    """Return whether the line names a frame, as Python writes it or with a cell in place of the file."""
     return ", line " in line and (line.startswith(("File ", "cell ")) or ", in " in line)
 
 
@@ -61,11 +63,18 @@ def panel(
     advice: str = "",
     humanize: "Callable[[str], str]" = str,
 ) -> Safe:
-    """The error of one node (or of the execution): what, where, the line, and what to do."""
-    message = told(humanize(error.message))
-    said = message.said or error.code
-    long = len(said) > _MAX_MESSAGE
-    first = said[:_MAX_MESSAGE] + ("…" if long else "")
+    """Return the error of a node, or of the execution, as a panel.
+
+    Args:
+        subject: What failed, e.g. the node's title; may be empty.
+        error: Its error.
+        advice: What to do; `backticks` mark code.
+        humanize: Replaces file names of cells.
+    """
+    parts = error_parts(humanize(error.message))
+    what = parts.message or error.code
+    long = len(what) > _MAX_MESSAGE
+    first = what[:_MAX_MESSAGE] + ("…" if long else "")
     head = element(
         "div",
         element("b", subject) if subject else None,
@@ -73,20 +82,20 @@ def panel(
         first,
         style="white-space:pre-wrap",
     )
-    trace = _trace(message)
+    trace = _trace(parts)
     code = element("span", error.code, style=f"{theme.MONO};{theme.SOFT}") if error.code else None
     done = element("div", with_code(advice, theme.CODE), " ", style=theme.SOFT) if advice else None
     whole = (
-        pieces.section("the whole message", element("pre", said, style=theme.BLOCK))
+        pieces.section("the whole message", element("pre", what, style=theme.BLOCK))
         if long
         else None
     )
     return pieces.panel(PHASE_STYLES[FAILED], head, trace, done, code, whole)
 
 
-def _trace(message: Told) -> "Safe | None":
-    """The innermost frames; the last one is where it happened."""
-    lines = message.trace.splitlines()
+def _trace(parts: ErrorParts) -> "Safe | None":
+    """Return the innermost frames; the last line is where it happened."""
+    lines = parts.trace.splitlines()
     if not lines:
         return None
     cut = len(lines) - _MAX_FRAMES
@@ -101,17 +110,22 @@ def _trace(message: Told) -> "Safe | None":
 
 
 def advice(view: ExecutionView, node: "NodeView | None", error: ErrorInfo) -> str:
-    """What to do about it, in one or two short sentences; code in backticks."""
+    """Return what to do about an error, in one or two short sentences with code in `backticks`.
+
+    Args:
+        view: The execution.
+        node: The node that failed; `None` when the execution itself did.
+        error: Its error.
+    """
     logs = f"`%flyte logs {view.id.name}{f' {node.spec_node_id}' if node else ''}`"
     tries = len(node.attempts) if node else 0
     tried = f"Failed {tries} times. " if tries > 1 else ""
-    if error.origin == SYSTEM or error.code.rpartition("|")[2].startswith("SYSTEM"):
-        if error.code.rpartition("|")[2].startswith(
-            "SYSTEM:Bundle"
-        ):  # another attempt reads the same
+    # FlytePropeller puts `RetriesExhausted|` before the code of the last attempt.
+    code = error.code.rpartition("|")[2]
+    if error.origin == SYSTEM or code.startswith("SYSTEM"):
+        # A broken bundle stays broken: another attempt reads the same bytes.
+        if code.startswith("SYSTEM:Bundle"):
             return f"{tried}Not your code. `%flyte register` stages it anew; then launch it again."
         return f"{tried}Not your code. {logs} has what was printed; launching again may help."
     name = view.workflow.name.rpartition(".")[2] or view.workflow.name
-    return (
-        f"{tried}Mend the cell, run it, then `%flyte launch {name}`. {logs} has what was printed."
-    )
+    return f"{tried}Correct the cell, run it, then `%flyte launch {name}`. {logs} has what was printed."
