@@ -5,6 +5,8 @@ Executions, nodes and attempts each use some of these names. flyteidl's numbers 
 
 UNDEFINED = "UNDEFINED"
 QUEUED = "QUEUED"
+INITIALIZING = "INITIALIZING"
+WAITING_FOR_RESOURCES = "WAITING_FOR_RESOURCES"
 RUNNING = "RUNNING"
 DYNAMIC_RUNNING = "DYNAMIC_RUNNING"
 SUCCEEDING = "SUCCEEDING"
@@ -16,6 +18,7 @@ ABORTED = "ABORTED"
 SKIPPED = "SKIPPED"
 TIMED_OUT = "TIMED_OUT"
 RECOVERED = "RECOVERED"
+RETRYABLE_FAILED = "RETRYABLE_FAILED"
 
 ENDED_EXECUTION = frozenset({SUCCEEDED, FAILED, ABORTED, TIMED_OUT})
 """An execution in one of these does not change any more (flyteadmin/pkg/common/executions.go at v1.16.8)."""

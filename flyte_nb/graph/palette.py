@@ -99,6 +99,13 @@ MARK_PATHS = {
     "tilde": "M-5 1C-3.5-3 -1.5-3 0 0S3.5 3 5-1",
 }
 
+CACHED = "CACHED"
+"""The display phase of a node whose outputs came from the cache."""
+PAUSED = "PAUSED"
+"""The display phase of a gate that waits for a person."""
+PROBLEM = "PROBLEM"
+"""The display phase of a node that keeps its workflow from compiling."""
+
 PHASE_STYLES = {
     "UNDEFINED": PhaseStyle("○", "not started", *_QUIET, shape="ring", dash="4 3"),
     "QUEUED": PhaseStyle("○", "queued", *_QUIET, shape="ring", dash="4 3"),
@@ -108,7 +115,7 @@ PHASE_STYLES = {
     "DYNAMIC_RUNNING": PhaseStyle("◐", "running", *_RUN, shape="half", width=2.0),
     "SUCCEEDING": PhaseStyle("◐", "finishing", *_RUN, shape="half", width=2.0),
     "SUCCEEDED": PhaseStyle("✓", "succeeded", *_OK, shape="check"),
-    "CACHED": PhaseStyle("⚡\ufe0e", "from cache", *_CACHED, shape="bolt"),
+    CACHED: PhaseStyle("⚡\ufe0e", "from cache", *_CACHED, shape="bolt"),
     "RECOVERED": PhaseStyle("↺", "recovered", *_CACHED, shape="turn"),
     "RETRYABLE_FAILED": PhaseStyle("↺", "failed, tries again", *_ABORT, shape="turn"),
     "FAILING": PhaseStyle("✕", "failing", *_BAD, shape="cross", width=2.0),
@@ -117,8 +124,8 @@ PHASE_STYLES = {
     "ABORTING": PhaseStyle("⊘", "terminating", *_ABORT, shape="bar"),
     "ABORTED": PhaseStyle("⊘", "terminated", *_ABORT, shape="bar"),
     "SKIPPED": PhaseStyle("»", "skipped", *_QUIET, shape="skip", dash="2 3"),
-    "PAUSED": PhaseStyle("‖", "waits for you", *_WAIT, shape="pause", dash="6 3"),
-    "PROBLEM": PhaseStyle("✕", "problem", *_BAD, shape="cross", width=2.0),
+    PAUSED: PhaseStyle("‖", "waits for you", *_WAIT, shape="pause", dash="6 3"),
+    PROBLEM: PhaseStyle("✕", "problem", *_BAD, shape="cross", width=2.0),
 }
 """By flyteidl's phase names; `CACHED`, `PAUSED` and `PROBLEM` are ours (see `display_phase`)."""
 
@@ -158,7 +165,7 @@ def display_phase(phase: str, cache_status: str = "") -> str:
         cache_status: flyteidl's name of the cache status, if there is one.
     """
     if phase == "SUCCEEDED" and cache_status in _HITS:
-        return "CACHED"
+        return CACHED
     return phase if phase in PHASE_STYLES else "UNDEFINED"
 
 

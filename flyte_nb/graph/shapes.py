@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from flyte_nb.api.nodes import ARRAY_NODE, BRANCH_NODE, GATE_NODE, LAUNCH_PLAN_NODE, WORKFLOW_NODE
 from flyte_nb.graph import elements
 from flyte_nb.graph.metrics import fit, text_width
-from flyte_nb.graph.palette import CHANGE_STYLES, MARK_PATHS, PHASE_STYLES
+from flyte_nb.graph.palette import CHANGE_STYLES, MARK_PATHS, PHASE_STYLES, PROBLEM
 from flyte_nb.graph.places import (
     MARK_ROOM,
     OPENER_ROOM,
@@ -17,8 +17,6 @@ from flyte_nb.graph.places import (
     PlacedNode,
 )
 from flyte_nb.graph.xml import text as _text
-
-PROBLEM = "PROBLEM"
 
 _BADGE_SIZE = 9.5
 _OPEN, _CLOSED = ' data-open="1"', ' data-open="0"'

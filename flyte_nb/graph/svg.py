@@ -15,10 +15,10 @@ from flyte_nb.api.nodes import END_NODE
 from flyte_nb.api.problems import Problem
 from flyte_nb.graph import elements
 from flyte_nb.graph.metrics import text_width
-from flyte_nb.graph.palette import CHANGE_STYLES, MARK_PATHS, PHASE_STYLES, display_phase
+from flyte_nb.graph.palette import CHANGE_STYLES, MARK_PATHS, PHASE_STYLES, PROBLEM, display_phase
 from flyte_nb.graph.pins import pinned
 from flyte_nb.graph.places import LABEL_SIZE, Layout, Route
-from flyte_nb.graph.shapes import PROBLEM, frame_shape, node_shape, port_shape
+from flyte_nb.graph.shapes import frame_shape, node_shape, port_shape
 from flyte_nb.graph.svg_style import ROOT, THEMES, style_sheet
 from flyte_nb.graph.xml import text as _text
 

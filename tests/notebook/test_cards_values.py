@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flyte_nb.notebook.cards.units import ago, between, duration, moment, plural, size
-from flyte_nb.notebook.cards.value_html import formatted, mapping, plain
+from flyte_nb.notebook.cards.value_html import formatted, plain
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -147,8 +147,7 @@ def test_any_value_has_a_short_form_in_both_media(value: Any) -> None:
     assert "\n" not in plain(value)
 
 
-def test_a_mapping_is_formatted_item_by_item() -> None:
-    assert list(mapping({"a": 1, "b": None})) == ["a", "b"]
+def test_a_value_whose_repr_fails_is_named_by_its_class() -> None:
     assert plain(Hostile()) == "<Hostile>"
 
 
@@ -180,7 +179,6 @@ def test_times_without_a_zone_are_utc() -> None:
     assert between(naive, aware) == 0
     assert between(None, aware) is None
     assert moment(None) == ""
-    assert moment(aware, today=aware) == moment(aware)[11:]
     assert ago(naive, aware + timedelta(days=1, hours=2)) == "1 day ago"
     assert ago(aware, aware + timedelta(seconds=3)) == "just now"
 

@@ -15,7 +15,7 @@ from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import Location
 from flyte_nb.executions.views import AttemptView, ExecutionView, NodeView
 from flyte_nb.graph.elements import Graph, GraphEdge, GraphNode
-from flyte_nb.notebook.cards import error_panel, execution, executions, pieces, registration
+from flyte_nb.notebook.cards import error_panel, execution, executions, registration
 from flyte_nb.notebook.cards.nodes import status_line
 from flyte_nb.notebook.looking import card as compiled
 from flyte_nb.notebook.paper.html import ATTRIBUTES, STYLES, TAGS, Safe, text
@@ -411,12 +411,6 @@ def test_a_right_workflow_is_its_graph(graph: Graph) -> None:
     card = compiled.card("churn.pipeline", graph)
     survives(card)
     assert words(card).startswith("churn.pipeline 4 nodes")
-
-
-def test_a_message_has_a_title_and_a_hint() -> None:
-    card = pieces.message("Not connected", "Nobody answers.", hint="Try `%flyte connect`.")
-    survives(card)
-    assert words(card) == "Not connected Nobody answers. Try %flyte connect ."
 
 
 def test_a_long_name_breaks_where_there_is_no_room() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from flyte_nb.api.problems import Problem, as_text
 from flyte_nb.drafting.reports import BLOCKED, OK, WRONG, CompiledEntity, Report
-from flyte_nb.graph.palette import PHASE_STYLES, PhaseStyle
+from flyte_nb.graph.palette import PHASE_STYLES, PROBLEM, PhaseStyle
 from flyte_nb.notebook.cards import pieces, units
 from flyte_nb.notebook.paper import theme
 from flyte_nb.notebook.paper.html import Child, Safe, element
@@ -14,7 +14,7 @@ STALE = "stale"
 _WHOLE = "white-space:nowrap"
 
 _STYLES = {
-    WRONG: PHASE_STYLES["PROBLEM"],
+    WRONG: PHASE_STYLES[PROBLEM],
     STALE: theme.CHANGED._replace(word="stale"),
     BLOCKED: theme.UNCHANGED._replace(word="blocked"),
     OK: theme.NEW._replace(word="ok"),

@@ -20,7 +20,7 @@ from flyte_nb.api.phases import (
 from flyte_nb.executions.views import ExecutionView, NodeView
 from flyte_nb.graph.elements import Graph
 from flyte_nb.graph.html import figure
-from flyte_nb.graph.palette import PHASE_STYLES, PhaseStyle, display_phase, style_of
+from flyte_nb.graph.palette import CACHED, PHASE_STYLES, PhaseStyle, display_phase, style_of
 from flyte_nb.graph.text import tree
 from flyte_nb.notebook.cards import error_panel, pieces, timeline, units
 from flyte_nb.notebook.cards.nodes import drawn_nodes, nodes_table, status_line, title_of
@@ -28,7 +28,7 @@ from flyte_nb.notebook.paper import theme
 from flyte_nb.notebook.paper.html import Child, Safe, element
 
 # What ended well is on the left of the bar.
-_BAR_ORDER = (SUCCEEDED, "CACHED", RECOVERED, SKIPPED, FAILED, TIMED_OUT, ABORTED)
+_BAR_ORDER = (SUCCEEDED, CACHED, RECOVERED, SKIPPED, FAILED, TIMED_OUT, ABORTED)
 _MAX_LOG = 20_000  # characters of the logs, the last ones, that are saved in the notebook
 _MAX_ERRORS = 5  # panels; the table of nodes has every failure
 

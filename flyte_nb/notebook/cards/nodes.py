@@ -5,7 +5,7 @@ from datetime import datetime
 
 from flyte_nb.api.phases import ENDED, FAILED, TIMED_OUT
 from flyte_nb.executions.views import AttemptView, ExecutionView, NodeView
-from flyte_nb.graph.palette import display_phase
+from flyte_nb.graph.palette import CACHED, display_phase
 from flyte_nb.notebook.cards import pieces, units
 from flyte_nb.notebook.paper import theme
 from flyte_nb.notebook.paper.html import Child, Safe, element, join
@@ -46,7 +46,7 @@ def took(node: "NodeView | AttemptView", now: "datetime | None" = None) -> "floa
 
 def status_line(node: NodeView, now: "datetime | None" = None) -> str:
     """Return one short line for the graph: the kind of error, the time, the attempts."""
-    if display_phase(node.phase, node.cache_status) == "CACHED":
+    if display_phase(node.phase, node.cache_status) == CACHED:
         return "from cache"
     shown = []
     if node.error is not None and node.phase in (FAILED, TIMED_OUT):

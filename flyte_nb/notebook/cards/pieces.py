@@ -170,13 +170,3 @@ def _problem_head(
         element("b", f"{number} · {place}"),
         element("span", f"  {where}", style=f"{theme.MONO};{theme.SOFT}") if where else None,
     )
-
-
-def message(title: str, text: str, style: "PhaseStyle | None" = None, hint: str = "") -> Safe:
-    """A card with one thing to say."""
-    said: list[Child] = [element("div", with_code(text, theme.CODE), style="white-space:pre-wrap")]
-    if hint:
-        said.append(element("div", with_code(hint, theme.CODE), style=theme.SOFT))
-    body = panel(style, *said) if style is not None else join(said)
-    pills = (pill(style),) if style is not None else ()
-    return card(head(title, pills=pills), element("div", body, style="padding:0 14px 11px 14px"))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from flyte_nb.api.identifiers import Scope
+from flyte_nb.api.identifiers import TASK, Scope
 from flyte_nb.api.problems import Problem, as_text, unique
 from flyte_nb.graph.palette import PhaseStyle
 from flyte_nb.notebook.cards import pieces, units
@@ -152,7 +152,7 @@ def _row(alike: "list[RegisteredEntity]", humanize: "Callable[[str], str]") -> "
         )
         why = join((why, element("span", " · version ", style=theme.SOFT), version))
     sent = sum(entity.uploaded_bytes for entity in alike)
-    is_task = first.id.resource_type == "task"
+    is_task = first.id.resource_type == TASK
     return [
         element("span", names, style=theme.LONG if len(alike) == 1 else ""),
         _kind(first),

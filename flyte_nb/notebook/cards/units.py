@@ -42,14 +42,9 @@ def aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
 
 
-def moment(at: "datetime | None", *, today: "datetime | None" = None) -> str:
-    """Return the local time, `14:02:11`, with the date unless it is that of `today`; empty for `None`."""
-    if at is None:
-        return ""
-    local = aware(at).astimezone()
-    if today is not None and aware(today).astimezone().date() == local.date():
-        return f"{local:%H:%M:%S}"
-    return f"{local:%Y-%m-%d %H:%M:%S}"
+def moment(at: "datetime | None") -> str:
+    """Return the local date and time, `2026-11-01 14:02:11`; empty for `None`."""
+    return f"{aware(at).astimezone():%Y-%m-%d %H:%M:%S}" if at is not None else ""
 
 
 def ago(at: datetime, now: datetime) -> str:

@@ -52,11 +52,6 @@ def plain(value: Any) -> str:
     return text if len(text) <= _PLAIN else text[: _PLAIN - 1] + "…"
 
 
-def mapping(value: "Mapping[str, Any]") -> "dict[str, Safe]":
-    """Return every value of a mapping as HTML, as a card takes inputs and outputs."""
-    return {name: formatted(item) for name, item in value.items()}
-
-
 def _formatted(value: Any, depth: int) -> Safe:
     # The order matters: an `Enum` may be a `str`, and a dataclass may have a picture of its own.
     for kinds, show in _SCALARS:

@@ -28,7 +28,13 @@ def subject_for(kernel: Kernel, view: ExecutionView) -> Subject:
         graph = graph_of(closure)
     except FlyteNbError:
         nodes = tuple(
-            GraphNode(node.spec_node_id, node.kind, node.name.rpartition(".")[2], "", node.name)
+            GraphNode(
+                id=node.spec_node_id,
+                kind=node.kind,
+                title=node.name.rpartition(".")[2],
+                subtitle="",
+                name=node.name,
+            )
             for node in view.nodes
             if not node.parent_id
         )

@@ -104,7 +104,9 @@ class CellRegistry:
         if before is not None:
             for name in before.defines - defines:
                 self._removed[name] = key
-        self._cells[key] = Cell(key, number, filename, source, defines)
+        self._cells[key] = Cell(
+            cell_id=key, number=number, filename=filename, source=source, defines=defines
+        )
         self._files[filename] = (key, number)
         self._current = key
         self._settle(defines)

@@ -61,7 +61,10 @@ class Redraws:
             draw: Returns its new mime bundle, or `None` to leave it as it is.
             show: Writes a mime bundle over it.
         """
-        self._shown.append(Shown(cell_id, _state(current()), current, draw, show))
+        state = _state(current())
+        self._shown.append(
+            Shown(cell_id=cell_id, state=state, current=current, draw=draw, show=show)
+        )
         del self._shown[:-_MOST]
 
     def forget(self, cell_id: str) -> None:

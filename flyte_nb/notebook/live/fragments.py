@@ -16,13 +16,14 @@ from flyte_nb.api.phases import (
     FAILED,
     FAILING,
     RECOVERED,
+    RETRYABLE_FAILED,
     RUNNING,
     SUCCEEDED,
     SUCCEEDING,
     TIMED_OUT,
 )
 from flyte_nb.executions.views import AttemptView, ExecutionView, NodeView
-from flyte_nb.graph.palette import display_phase, style_of
+from flyte_nb.graph.palette import CACHED, PAUSED, display_phase, style_of
 from flyte_nb.notebook.live.states import clock, counted, spoken_duration
 from flyte_nb.notebook.paper.html import escaped as escape
 
@@ -31,7 +32,7 @@ Titles = Mapping[str, str]
 
 _GROUPS = {
     SUCCEEDED: "succeeded",
-    "CACHED": "cached",
+    CACHED: "cached",
     RECOVERED: "cached",
     RUNNING: "running",
     DYNAMIC_RUNNING: "running",
@@ -41,8 +42,8 @@ _GROUPS = {
     TIMED_OUT: "failed",
     ABORTED: "aborted",
     ABORTING: "aborted",
-    "RETRYABLE_FAILED": "aborted",
-    "PAUSED": "paused",
+    RETRYABLE_FAILED: "aborted",
+    PAUSED: "paused",
 }
 """The colour of each display phase, as the name of a CSS variable. Phases not listed are `queued`."""
 _BAR_ORDER = ("succeeded", "cached", "failed", "aborted", "running", "paused")
@@ -57,7 +58,7 @@ def color_of(phase: str) -> str:
 
 
 def pill(phase: str) -> str:
-    """Return the phase as a pill with mark and word, so that it can be told without its colour."""
+    """Return the phase as a pill with mark and word, so that it can be recognized without its colour."""
     group = _GROUPS.get(phase, "queued")
     style = style_of(phase)
     return (

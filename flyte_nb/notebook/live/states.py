@@ -13,13 +13,16 @@ from flyte_nb.api.phases import (
     ENDED,
     FAILED,
     FAILING,
+    INITIALIZING,
     QUEUED,
     RUNNING,
     SUCCEEDING,
     TIMED_OUT,
+    UNDEFINED,
+    WAITING_FOR_RESOURCES,
 )
 from flyte_nb.executions.views import ExecutionView, NodeView
-from flyte_nb.graph.palette import display_phase
+from flyte_nb.graph.palette import CACHED, display_phase
 
 _STARTED = frozenset({RUNNING, DYNAMIC_RUNNING, SUCCEEDING, FAILING})
 
@@ -76,7 +79,7 @@ def _add_progress(
     """Put `2 of 3 done` before the line of each node that holds others."""
     for path, phases in inner.items():
         # The nodes of the workflow itself are under "", which is no node. A cache hit ran nothing inside.
-        if path in displays and displays[path].phase != "CACHED":
+        if path in displays and displays[path].phase != CACHED:
             ended = sum(1 for phase in phases if phase in _ENDED)
             # The view only has nodes that were started; a dynamic workflow may have more than planned.
             count = max(sizes.get(path, 0), len(phases))
@@ -100,14 +103,14 @@ def _add_waiting(
             continue
         if displays.get(path, _UNKNOWN).phase in _NOT_STARTED and not is_terminal:
             line = f"waits for {left}" if left else "queued"
-            displays[path] = NodeDisplay(QUEUED if path in displays else "UNDEFINED", line)
+            displays[path] = NodeDisplay(QUEUED if path in displays else UNDEFINED, line)
         elif path not in displays and is_terminal:
-            displays[path] = NodeDisplay("UNDEFINED", "did not run")
+            displays[path] = NodeDisplay(UNDEFINED, "did not run")
 
 
-_ENDED = ENDED | {"CACHED"}
-_UNKNOWN = NodeDisplay("UNDEFINED", "")
-_NOT_STARTED = frozenset({"UNDEFINED", QUEUED, "INITIALIZING", "WAITING_FOR_RESOURCES"})
+_ENDED = ENDED | {CACHED}
+_UNKNOWN = NodeDisplay(UNDEFINED, "")
+_NOT_STARTED = frozenset({UNDEFINED, QUEUED, INITIALIZING, WAITING_FOR_RESOURCES})
 
 
 def delta(
@@ -124,7 +127,7 @@ def delta(
 def status_line(node: NodeView, now: datetime) -> str:
     """Return one short line about a node: elapsed time or duration, attempt, kind of error."""
     parts = []
-    if display_phase(node.phase, node.cache_status) == "CACHED":
+    if display_phase(node.phase, node.cache_status) == CACHED:
         return "from cache"
     if node.started_at is not None:
         running = node.phase in _STARTED

@@ -10,7 +10,7 @@ Every rule is scoped by a class that begins with `fnb-`. Rules that repeat a cla
 from pathlib import Path
 
 from flyte_nb.api.phases import ABORTED, FAILED, QUEUED, RUNNING, SUCCEEDED
-from flyte_nb.graph.palette import DARK, LIGHT, PHASE_STYLES, Theme
+from flyte_nb.graph.palette import CACHED, DARK, LIGHT, PAUSED, PHASE_STYLES, Theme
 
 _DARK_PAGES = ('[data-jp-theme-light="false"]', ".vscode-dark", '[data-theme="dark"]')
 """How a page says that it is dark: JupyterLab and Notebook, VS Code, nbconvert and Sphinx themes."""
@@ -47,7 +47,7 @@ def _variables(theme: Theme, *, dark: bool) -> str:
         "font": "var(--jp-ui-font-family,system-ui,sans-serif)",
         "mono": "var(--jp-code-font-family,ui-monospace,Menlo,monospace)",
     }
-    for phase in (SUCCEEDED, RUNNING, FAILED, QUEUED, "CACHED", ABORTED, "PAUSED"):
+    for phase in (SUCCEEDED, RUNNING, FAILED, QUEUED, CACHED, ABORTED, PAUSED):
         style = PHASE_STYLES[phase]
         tone = style.dark if dark else style.light
         named[phase.lower()] = tone.ink

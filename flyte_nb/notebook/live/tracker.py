@@ -17,6 +17,7 @@ from flyte_nb.api.phases import FAILED, FAILING, RECOVERED, SUCCEEDED, TIMED_OUT
 from flyte_nb.executions.paths import paths_of
 from flyte_nb.executions.views import ExecutionView, NodeView
 from flyte_nb.graph.elements import GROUP, INPUTS, OUTPUTS, Graph
+from flyte_nb.graph.palette import CACHED
 from flyte_nb.graph.svg import group_phase
 from flyte_nb.notebook.cards import error_panel, units
 from flyte_nb.notebook.cards.value_html import plain
@@ -368,7 +369,7 @@ def _add_groups(states: "dict[str, NodeDisplay]", graph: Graph) -> None:
     for node in (*graph.nodes, *(frame.node for frame in graph.frames)):
         if node.members:
             phases = [states[m].phase if m in states else "" for m in node.members]
-            done = sum(1 for phase in phases if phase in (SUCCEEDED, "CACHED", RECOVERED))
+            done = sum(1 for phase in phases if phase in (SUCCEEDED, CACHED, RECOVERED))
             states[node.id] = NodeDisplay(group_phase(phases), f"{done} of {len(phases)} done")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from flyte_nb.api.problems import Problem
 from flyte_nb.graph.elements import INPUTS, OUTPUTS, REMOVED, Graph
 from flyte_nb.graph.html import figure
-from flyte_nb.graph.palette import CHANGE_STYLES, PHASE_STYLES
+from flyte_nb.graph.palette import CHANGE_STYLES, PHASE_STYLES, PROBLEM
 from flyte_nb.graph.text import tree
 from flyte_nb.notebook.cards import pieces, units
 from flyte_nb.notebook.looking.exploring import Subject
@@ -44,7 +44,7 @@ def card(
         # What was removed from the workflow is drawn in a comparison, but is not a node of it.
         head = pieces.head(name, units.plural(len(nodes), "node"))
         return pieces.card(head, _anchored(_stage(drawn), anchor), pieces.notes(notes))
-    pill = pieces.pill(PHASE_STYLES["PROBLEM"], units.plural(len(problems), "problem"))
+    pill = pieces.pill(PHASE_STYLES[PROBLEM], units.plural(len(problems), "problem"))
     titles = {node.id: node.title for node in graph.nodes}
     listed = pieces.problems(problems, humanize=humanize, titles=titles)
     body = element(

@@ -114,7 +114,7 @@ class Details:
         what = " ".join(filter(None, (_KINDS.get(node.kind, node.kind), node.name)))
         if node.kind in (INPUTS, OUTPUTS):
             words = level.inputs if node.kind == INPUTS else level.outputs
-            return Facts(node.title, what, (), (), _plain(words))
+            return Facts(node.title, what, outputs=_plain(words))
         if node.members:
             names = [level.titles.get(m.rpartition("/")[2], m) for m in node.members]
             rest = f" and {len(names) - _MAX_MEMBERS} more" if len(names) > _MAX_MEMBERS else ""
@@ -127,11 +127,13 @@ class Details:
             return Facts(node.title, what, self._placed(node, place))
         takes, gives = self._interfaces.of(message)
         return Facts(
-            node.title,
-            what,
-            (*self._placed(node, place), *self._options(message), ("node", node.id)),
-            tuple(_given(message, takes, level.titles, "not given" if self.compiles else "")),
-            _plain(gives),
+            title=node.title,
+            what=what,
+            rows=(*self._placed(node, place), *self._options(message), ("node", node.id)),
+            inputs=tuple(
+                _given(message, takes, level.titles, "not given" if self.compiles else "")
+            ),
+            outputs=_plain(gives),
         )
 
     def words(self, node: GraphNode) -> str:

@@ -5,6 +5,7 @@ has no colour of its own and inherits the page's. Surfaces and lines are mid-ton
 colour of a phase appears as a mark, an outline and a tint, never as the colour of a text.
 """
 
+from flyte_nb.api import phases
 from flyte_nb.graph.palette import PHASE_STYLES, PhaseStyle
 
 _LINE = "rgba(128, 138, 152, 0.35)"
@@ -49,10 +50,10 @@ BLOCK = (
 )
 
 # The states of a registered entity, in the colours of the phases that are nearest in meaning.
-NEW = PHASE_STYLES["SUCCEEDED"]._replace(mark="✓", word="new")
-CHANGED = PHASE_STYLES["RUNNING"]._replace(mark="◐", word="changed")
-UNCHANGED = PHASE_STYLES["QUEUED"]._replace(mark="=", word="unchanged")
-FAILED = PHASE_STYLES["FAILED"]
+NEW = PHASE_STYLES[phases.SUCCEEDED]._replace(mark="✓", word="new")
+CHANGED = PHASE_STYLES[phases.RUNNING]._replace(mark="◐", word="changed")
+UNCHANGED = PHASE_STYLES[phases.QUEUED]._replace(mark="=", word="unchanged")
+FAILED = PHASE_STYLES[phases.FAILED]
 
 
 def tint(color: str, alpha: float) -> str:

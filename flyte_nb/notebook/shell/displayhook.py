@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import FlyteNbError, UsageError
+from flyte_nb.api.identifiers import TASK
 from flyte_nb.notebook.commands import watching as commands
 from flyte_nb.notebook.commands.compiling import Compilation, compiled
 from flyte_nb.notebook.kernel.kernel import Kernel, is_entity
@@ -100,7 +101,7 @@ def _subject(kernel: Kernel, value: Any) -> "_Subject | None":
             return {name: known[name] for name in names if name in known} if names else known
 
         return _Subject(current, lambda: compiled(kernel, names))
-    if is_entity(value) and value.resource_type != "task":
+    if is_entity(value) and value.resource_type != TASK:
         return _by_variable(kernel, value, lambda entity: entity)
     asked = getattr(value, "asked", None) if type(value).__module__ == _PICTURES else None
     if asked is not None and is_entity(asked.entity):

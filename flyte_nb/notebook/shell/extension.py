@@ -89,7 +89,7 @@ def _metadata(shell: Any) -> "dict[str, Any]":
 
 
 def _running_source(shell: Any) -> str:
-    """Return the cell's text as it was sent; the history drops newlines at its end, the file name counts them."""
+    """Return the cell's text as it was sent: the history drops newlines at its end, the name counts them."""
     code = _request(shell, "content").get("code")
     return code if isinstance(code, str) else ""
 

@@ -20,7 +20,7 @@
 // {left: true} says that a person left the graph. Messages from Python: {delta: states that changed}, and
 // {notice: text}, which also answers a request.
 
-const PATIENCE_MS = 4000; // until a person is told that nobody answers; a large layout takes one or two
+const PATIENCE_MS = 4000; // until a person hears that the kernel does not answer; a large layout takes a second or two
 const CLASSES = "fnb-card fnb-explorer";
 
 // Return a stage: the drawing with everything around it, and the functions that act on it.
