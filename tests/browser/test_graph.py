@@ -66,7 +66,7 @@ def _node(page: Any, cell: int, path: str) -> Any:
     return page.output(cell).locator(f".fnb-stage [id='node-{path}']")
 
 
-def test_a_graph_is_looked_into_and_its_picture_stays_in_the_notebook(
+def test_a_graph_is_explored_and_its_picture_stays_in_the_notebook(
     server, notebook, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("FLYTE_NB_HOME", str(tmp_path / "home"))

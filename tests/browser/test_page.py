@@ -54,7 +54,7 @@ def test_a_tall_graph_is_first_seen_at_a_size_that_can_be_read(browser: Any) -> 
     page.close()
 
 
-def test_keys_come_to_the_graph_before_a_notebook_takes_them(browser: Any) -> None:
+def test_the_graph_gets_keys_before_the_notebook_does(browser: Any) -> None:
     page = open_graph(browser, traits(**fan(3), can={}), body=AT_REST)
     page.evaluate("""() => document.addEventListener('keydown', (event) => {
       event.preventDefault();
@@ -68,7 +68,7 @@ def test_keys_come_to_the_graph_before_a_notebook_takes_them(browser: Any) -> No
     page.close()
 
 
-def test_what_follows_on_the_page_stays_in_its_place_from_node_to_node(browser: Any) -> None:
+def test_selecting_another_node_does_not_move_what_is_below_the_graph(browser: Any) -> None:
     page = open_graph(browser, traits(**fan(3), can={"stacked": True}), body=AT_REST)
     height = "() => document.querySelector('.fnb-details').offsetHeight"
     quiet = page.evaluate(height)
@@ -89,7 +89,7 @@ def test_beside_a_narrow_stage_there_are_no_details(browser: Any) -> None:
     page.close()
 
 
-def test_a_graph_that_goes_leaves_the_picture_and_nothing_that_watches(browser: Any) -> None:
+def test_a_graph_that_closes_leaves_the_picture_and_no_observer(browser: Any) -> None:
     page = open_graph(browser, traits(**fan(3), can={}), body=AT_REST)
     page.evaluate("""() => {
       window.drawing = document.querySelector('.fnb-stage svg');

@@ -1,4 +1,4 @@
-"""A shell, and the extension in it over a fake session."""
+"""Fixtures: a shell in which the extension is loaded over a fake session."""
 
 import sys
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # for `fakes`
 
 
 class Notebook:
-    """A shell with the extension; runs cells and keeps what they displayed."""
+    """A shell with the extension, which runs cells and keeps what they display."""
 
     def __init__(self, shell: Any, **options: Any) -> None:
         import fakes
@@ -38,20 +38,20 @@ class Notebook:
         return self.connector()
 
     def run(self, source: str, *, cell_id: str | None = None) -> Any:
-        """Run a cell that has to succeed; its value."""
+        """Run a cell that has to succeed, and return its value."""
         result = self.shell.run_cell(source, store_history=True, cell_id=cell_id)
         result.raise_error()
         return result.result
 
     def fails(self, source: str, *, cell_id: str | None = None) -> BaseException:
-        """Run a cell that has to fail; its error."""
+        """Run a cell that has to fail, and return its error."""
         result = self.shell.run_cell(source, store_history=True, cell_id=cell_id)
         error = result.error_in_exec or result.error_before_exec
         assert error is not None, f"{source!r} did not fail"
         return error
 
     def shown(self) -> str:
-        """The text of what was displayed last."""
+        """Return the text of what was displayed last."""
         text: str = self.published[-1]["data"]["text/plain"]
         return text
 
@@ -74,7 +74,7 @@ def shell() -> "Iterator[Any]":
 
 @pytest.fixture
 def notebook(shell: Any) -> "Iterator[Any]":
-    """Makes a `Notebook`; options go to the fake session."""
+    """Return a function that makes a `Notebook`; its options go to the fake session."""
     made: list[Notebook] = []
     publish = shell.display_pub.publish
     before = dict(shell.user_ns)
@@ -111,7 +111,7 @@ def pipeline(n: int) -> float:
 
 @pytest.fixture
 def pipeline(notebook: Any) -> Any:
-    """A notebook in which a workflow is defined, in cell `define`."""
+    """Return a notebook in which the cell `define` has defined a workflow."""
     made = notebook(speed=0)
     made.run(PIPELINE, cell_id="define")
     return made

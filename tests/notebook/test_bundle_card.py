@@ -33,7 +33,7 @@ def humanize(text):
     return text.replace("<c>", "cell [2]")
 
 
-def test_the_lines_say_what_travels_why_and_what_would_be_uploaded():
+def test_the_lines_list_what_travels_why_and_what_would_be_uploaded():
     assert card_of.text(Bundle((FIT,)), humanize=humanize).splitlines() == [
         "◐ nb.fit  changed, 101 MB travel, 2.0 kB to upload",
         "    = global rows      100 MB  used by fit() · cell [2]:4",
@@ -47,7 +47,7 @@ def test_the_lines_say_what_travels_why_and_what_would_be_uploaded():
     ]
 
 
-def test_the_card_has_all_of_it_and_escapes_what_authors_wrote():
+def test_the_card_has_the_same_facts_and_escapes_what_authors_wrote():
     html = card_of.card(Bundle((FIT, BROKEN), note="not compared"), humanize=humanize)
     for said in (
         "nb.fit",
@@ -63,7 +63,7 @@ def test_the_card_has_all_of_it_and_escapes_what_authors_wrote():
     assert "not compared" in html
 
 
-def test_a_task_that_cannot_be_packed_is_told_beside_the_others():
+def test_a_task_that_cannot_be_packed_is_listed_beside_the_others():
     lines = card_of.text(Bundle((BROKEN, FIT)), humanize=humanize).splitlines()
     assert lines[0].endswith("nb.bad  bad() uses the global 'lock' (cell [2], line 3).")
 
@@ -74,7 +74,7 @@ def test_every_state_has_a_mark_and_a_word(state):
     assert card_of.text(Bundle((task,))).splitlines()[0].split("nb.fit")[0].strip()
 
 
-def test_the_magic_shows_what_is_named_or_everything(pipeline):
+def test_the_magic_shows_the_named_tasks_or_all(pipeline):
     pipeline.run("%flyte bundle load")
     assert "churn.load  new" in pipeline.shown()
     assert "function load()" in pipeline.shown()
@@ -83,5 +83,5 @@ def test_the_magic_shows_what_is_named_or_everything(pipeline):
     assert "the task itself" in pipeline.html()
 
 
-def test_a_notebook_without_tasks_says_so(notebook):
+def test_bundle_without_a_task_is_an_error_that_says_why(notebook):
     assert "defines no task or workflow yet" in str(notebook().fails("%flyte bundle"))

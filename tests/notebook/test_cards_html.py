@@ -24,7 +24,7 @@ def test_attributes_are_escaped() -> None:
     assert element("details", open=False) == "<details></details>"
 
 
-def test_nothing_is_left_out_of_an_element_but_none() -> None:
+def test_only_none_is_left_out_of_an_element() -> None:
     assert element("p", 0, None, "", 1.5) == "<p>01.5</p>"
     assert element("br") == "<br/>"
     assert join(("a", None, "b"), " < ") == "a &lt; b"

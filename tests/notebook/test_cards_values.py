@@ -76,7 +76,7 @@ def test_dicts_and_dataclasses_are_two_columns() -> None:
         assert "['a', 'b']" in html
 
 
-def test_a_large_dict_says_how_much_is_left_out() -> None:
+def test_a_large_dict_counts_what_is_left_out() -> None:
     assert "and 92 more" in formatted({str(i): i for i in range(100)})
     assert "and 92 more" in formatted([Config()] * 100)
 
@@ -170,7 +170,7 @@ def test_sizes_have_decimal_units(count: int, said: str) -> None:
         (-1, "0 ms"),
     ],
 )
-def test_durations_are_said_as_precisely_as_one_wants(seconds: float, said: str) -> None:
+def test_durations_are_as_precise_as_a_person_needs(seconds: float, said: str) -> None:
     assert duration(seconds) == said
 
 

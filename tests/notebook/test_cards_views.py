@@ -152,7 +152,7 @@ def registered(*entities: RegisteredEntity) -> Registration:
     return Registration(entities, sent, 7, 0.34)
 
 
-def test_a_registration_says_what_changed_and_why_and_what_it_cost() -> None:
+def test_a_registration_shows_what_changed_why_and_what_it_cost() -> None:
     same = "same fingerprint as what is registered"
     card = registration.card(
         registered(
@@ -194,7 +194,7 @@ def test_a_failed_registration_lists_its_problems_in_the_words_of_the_notebook()
     assert lines[-1].startswith("nothing to upload · ")
 
 
-def test_a_registration_of_nothing_says_so() -> None:
+def test_a_registration_of_nothing_is_shown_as_such() -> None:
     assert "Nothing to register." in words(registration.card(registered()))
     assert registration.text(registered()) == "Nothing to register."
 
@@ -209,7 +209,7 @@ def test_a_dry_run_says_that_nothing_was_sent() -> None:
 # --- execution --------------------------------------------------------------------------------------
 
 
-def test_a_failed_execution_says_what_failed_where_and_what_to_do(
+def test_a_failed_execution_shows_what_failed_where_and_what_to_do(
     failed: ExecutionView, graph: Graph
 ) -> None:
     card = execution.card(
@@ -236,7 +236,7 @@ def test_the_table_of_nodes_has_what_each_used(failed: ExecutionView, graph: Gra
     assert "train · 5 n3 ✕ failed 16.0 s 2 3.0 s 112 MB –" in said_
 
 
-def test_columns_that_nobody_filled_are_left_out(failed: ExecutionView) -> None:
+def test_columns_without_a_value_are_left_out(failed: ExecutionView) -> None:
     bare = failed._replace(
         nodes=tuple(node._replace(attempts=(), cache_status="") for node in failed.nodes)
     )
@@ -259,7 +259,7 @@ def test_a_succeeded_execution_opens_its_outputs(failed: ExecutionView, graph: G
     assert "4 of 4 nodes" in words(card)
 
 
-def test_a_terminated_execution_says_why(failed: ExecutionView) -> None:
+def test_a_terminated_execution_shows_the_cause(failed: ExecutionView) -> None:
     view = failed._replace(phase="ABORTED", error=None, abort_cause="by ada", nodes=())
     assert "terminated · by ada" in words(execution.card(view))
     assert "terminated: by ada" in execution.text(view)
@@ -327,7 +327,7 @@ def test_the_text_of_an_execution_has_the_tree_and_the_error(
     assert lines[-1] == "churn.train: ValueError: depth 5 needs at least 32 rows per leaf, got 17"
 
 
-def test_a_node_says_time_cache_error_and_attempts_in_one_line(failed: ExecutionView) -> None:
+def test_a_nodes_line_has_time_cache_error_and_attempts(failed: ExecutionView) -> None:
     assert [status_line(node) for node in failed.nodes] == [
         "2.1 s",
         "from cache",
@@ -346,7 +346,7 @@ def test_a_message_with_a_trace_is_taken_apart() -> None:
     assert parts.trace.splitlines()[1] == "  model = fit(rows, depth)"
 
 
-def test_any_other_message_is_said_as_it_is() -> None:
+def test_any_other_message_is_kept_as_it_is() -> None:
     assert error_panel.error_parts("  it broke\nbadly ") == error_panel.ErrorParts(
         "it broke\nbadly", "", ""
     )
@@ -361,7 +361,7 @@ def test_a_very_long_message_folds() -> None:
 # --- executions -------------------------------------------------------------------------------------
 
 
-def test_a_history_names_what_failed_also_where_a_list_cuts_the_message(
+def test_a_history_names_the_error_also_where_flyteadmin_cut_the_message(
     failed: ExecutionView,
 ) -> None:
     cut = ErrorInfo("RetriesExhausted|USER:KeyError", MESSAGE[:40])
@@ -383,7 +383,7 @@ def test_the_history_has_a_row_an_execution(failed: ExecutionView) -> None:
     assert "a7x1c02  failed" in executions.text([failed])
 
 
-def test_an_empty_history_says_how_to_begin() -> None:
+def test_an_empty_history_shows_how_to_begin() -> None:
     assert "Nothing has run yet here. %flyte launch starts something." in words(executions.card([]))
 
 

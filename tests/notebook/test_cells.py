@@ -16,14 +16,14 @@ def _registry(*cells: "tuple[str, str]") -> CellRegistry:
     return registry
 
 
-def test_a_file_name_of_a_cell_is_told_as_its_prompt():
+def test_a_file_name_of_a_cell_is_replaced_by_its_prompt():
     registry = _registry(("a", "x = 1"), ("b", "y = 2"))
     assert registry.place(Location("/tmp/k_1/2.py", 3)) == "cell [2], line 3"
     assert registry.place(Location("/home/me/mod.py", 3)) == "/home/me/mod.py, line 3"
     assert registry.place(None) == ""
 
 
-def test_a_traceback_is_told_in_cells():
+def test_a_traceback_names_cells():
     registry = _registry(("a", "x = 1"))
     text = '  File "/tmp/k_1/1.py", line 3, in f\n/tmp/k_1/1.py:7: in g\n/tmp/k_1/1.py'
     assert registry.humanize(text) == "  cell [1], line 3, in f\ncell [1], line 7: in g\ncell [1]"
@@ -59,7 +59,7 @@ def test_cells_without_an_id_never_remove_anything():
     assert registry.removed(["f"]) == ()
 
 
-def test_a_cell_magic_can_say_what_it_defines():
+def test_a_cell_magic_can_note_what_it_defines():
     registry = _registry(("a", "get_ipython().run_cell_magic('task', 'f()', '')"))
     registry.also_defines(["f"])
     owner = registry.owner("f")
@@ -69,7 +69,7 @@ def test_a_cell_magic_can_say_what_it_defines():
     assert [gone.name for gone in registry.removed(["f"])] == ["f"]
 
 
-def test_the_prompt_may_turn_out_to_have_another_number():
+def test_the_number_of_a_prompt_can_be_corrected():
     registry = _registry(("a", "x = 1"))
     registry.renumber(9)
     assert registry.label("/tmp/k_1/1.py") == "cell [9]"

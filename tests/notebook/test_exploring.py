@@ -56,7 +56,7 @@ def train(nested: Any) -> Subject:
     return subject_of(nested.kernel, nested.shell.user_ns["train"])
 
 
-def test_a_node_says_what_it_is_where_it_stands_and_what_it_is_given(train):
+def test_the_details_of_a_node_have_its_kind_its_places_and_its_inputs(train):
     facts = train.picture(ViewState()).facts["n0"]
     assert facts["what"] == "task churn.load"
     assert ("called in", "cell [1], line 21") in facts["rows"]
@@ -79,7 +79,7 @@ def test_inner_nodes_have_their_details_and_their_own_places(train):
     assert (picture.facts["n1"]["opens"], picture.facts["n0"]["opens"]) == ("open", "")
 
 
-def test_what_is_closed_is_found_at_what_it_is_in(train):
+def test_a_node_inside_a_closed_one_is_found_at_the_closed_one(train):
     words = {id: (text, shown) for id, text, shown in train.picture(ViewState()).words}
     text, shown = words["n1/n1"]
     assert "fit · 5" in text
@@ -135,21 +135,21 @@ def test_a_wide_workflow_collapses_and_its_groups_open(nested):
     assert wide.showing(ViewState(), "n7").opened == {group.id}
 
 
-def test_what_stands_above_a_problem_is_not_said_again():
+def test_the_text_of_a_problem_does_not_repeat_its_head():
     said = Problem("MismatchingTypes", "fit.depth: Expected int, got str.", "n1", "depth")
     assert pieces.short_message(said) == "Expected int, got str."
     for message in ("depth: what", "The input depth of fit is missing.", "It is fit.depth: no"):
         assert pieces.short_message(said._replace(message=message)) == message
 
 
-def test_of_a_workflow_without_nodes_there_is_nothing_to_click_on(nested):
+def test_the_overview_of_an_empty_workflow_does_not_ask_for_a_click(nested):
     nested.run("@workflow\ndef empty() -> None:\n    pass", cell_id="empty")
     subject = subject_of(nested.kernel, nested.shell.user_ns["empty"])
     assert subject.picture(ViewState()).overview == ()
     assert [problem["text"] for problem in subject.listed()] == ["The workflow calls nothing."]
 
 
-def test_options_of_any_size_are_told():
+def test_details_list_every_resource_also_an_unknown_one():
     closure = compiler_pb2.CompiledWorkflowClosure()
     nodes = closure.primary.template.nodes
     nap = nodes.add(id="n0")

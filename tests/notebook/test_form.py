@@ -103,7 +103,7 @@ def test_defaults_stand_in_the_fields_as_one_would_type_them(fields):
         ("names", "{b: 2}", {"b": 2}),
     ],
 )
-def test_what_is_typed_becomes_the_python_value(fields, name, text, value):
+def test_a_typed_text_becomes_the_python_value(fields, name, text, value):
     assert fields[name].value(text, NAMESPACE) == value
 
 
@@ -131,7 +131,7 @@ def test_a_frame_may_be_a_file(fields, tmp_path):
         ("since", "", "is required"),
     ],
 )
-def test_what_does_not_fit_is_said_in_words(fields, name, text, said):
+def test_a_text_that_does_not_fit_has_a_message(fields, name, text, said):
     with pytest.raises(Unreadable) as error:
         fields[name].value(text, {} if name == "limit" else NAMESPACE)
     assert said in str(error.value)
@@ -141,7 +141,7 @@ def test_the_notebooks_frames_are_offered_with_their_shape():
     assert frames(NAMESPACE) == {"customers": "7,043 × 2"}
 
 
-def test_inputs_that_nobody_has_are_named(fields):
+def test_unknown_inputs_are_named(fields):
     assert unknown_inputs(["limit", "lmit"], fields.values()) == ("lmit",)
 
 
@@ -170,7 +170,7 @@ def _fill(form: LaunchForm) -> None:
     form.set("rows", "customers")
 
 
-def test_a_message_stands_beside_its_field_and_goes_when_it_is_mended(form):
+def test_a_message_is_beside_its_field_and_goes_when_the_field_is_corrected(form):
     form.set("depths", "3, eight")
     assert "item 2 is not an int" in form._messages["depths"].value
     assert "fnb-wrong" in form._inputs["depths"]._dom_classes
@@ -187,7 +187,7 @@ def test_an_empty_form_does_not_shout_until_it_is_launched(form):
     assert "fields to correct" in form._status.value
 
 
-def test_launching_gives_every_input_once(form):
+def test_launching_passes_every_input_and_happens_once(form):
     _fill(form)
     clicks = [threading.Thread(target=form._button.click) for _ in range(8)]
     for click in clicks:
@@ -208,7 +208,7 @@ def test_enter_in_a_field_launches(form):
     assert len(form.launched) == 1
 
 
-def test_a_refused_launch_is_told_and_can_be_tried_again(form):
+def test_a_refused_launch_shows_the_reason_and_can_be_tried_again(form):
     _fill(form)
     answers = [RemoteError("quota <used up>", code="RESOURCE_EXHAUSTED")]
 

@@ -41,7 +41,7 @@ def test_a_task_shows_its_signature(pipeline):
     )
 
 
-def test_a_task_that_cannot_be_used_says_why(pipeline):
+def test_a_task_that_cannot_be_used_shows_its_problems(pipeline):
     data = _bundle(pipeline, pipeline.run("@task\ndef bare(x): ...\nbare"))
     assert "bare" in data["text/html"]
     assert "CompileFailed" in data["text/plain"]
@@ -52,7 +52,7 @@ def test_a_registration_is_a_card(pipeline):
     assert "first time" in _bundle(pipeline, outcome)["text/html"]
 
 
-def test_what_are_tuples_to_python_are_shown_as_text_for_people(pipeline):
+def test_values_that_are_tuples_have_our_text_and_not_a_tuples(pipeline):
     load = pipeline.run("load")
     for value in (pipeline.session.bundle(load), pipeline.session.register(load)):
         assert f"{type(value).__name__}(" not in _bundle(pipeline, value)["text/plain"]

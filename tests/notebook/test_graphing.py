@@ -38,7 +38,7 @@ def test_the_output_never_holds_a_widget(train):
     assert "search" in train.shown()
 
 
-def test_opening_sends_one_new_drawing_and_says_what_stays_where_it_is(train):
+def test_opening_sends_one_new_drawing_and_names_the_node_that_keeps_its_place(train):
     explorer = _explorer(train, "train")
     assert 'id="node-n1/n0"' not in explorer.widget.svg
     explorer.receive({"toggle": "n1"})
@@ -49,14 +49,14 @@ def test_opening_sends_one_new_drawing_and_says_what_stays_where_it_is(train):
     assert 'id="node-n1/n0"' not in explorer.widget.svg
 
 
-def test_finding_what_is_closed_opens_and_selects_it(train):
+def test_finding_a_node_inside_a_closed_one_opens_that_and_selects_the_node(train):
     explorer = _explorer(train, "train")
     explorer.receive({"find": "n1/n2"})
     assert explorer.widget.selected == "n1/n2"
     assert 'id="node-n1/n2"' in explorer.widget.svg
 
 
-def test_the_picture_at_rest_is_written_anew_when_somebody_lets_go(train):
+def test_the_static_picture_is_written_again_when_a_person_leaves_the_graph(train):
     explorer = _explorer(train, "train")
     before, count = explorer.widget.anchor, len(train.published)
     explorer.receive({"left": True})

@@ -36,7 +36,7 @@ def test_registering_shows_what_is_new_and_then_that_nothing_changed(pipeline):
     assert "= churn.pipeline  workflow     unchanged" in pipeline.shown()
 
 
-def test_a_problem_is_told_once_however_many_workflows_have_it(notebook):
+def test_a_problem_is_listed_once_however_many_workflows_have_it(notebook):
     nb = notebook(real_compiler=True)
     nb.run(_WRONG)
     nb.run("%flyte compile", cell_id="c1")
@@ -63,7 +63,7 @@ def two(n: int) -> None:
 
 
 def test_what_the_panel_lists_is_not_listed_by_the_error_again(pipeline, monkeypatch):
-    def refuse(*entities, on_progress, on_upload, dry_run):
+    def refuse(*entities, on_progress, on_upload, dry_run, restage):
         place = Location("<ipython-input-1-abc>", 3)
         problem = Problem("Refused", "It is wrong.", location=place)
         name = Identifier("task", "p", "d", "churn.fit")
@@ -85,7 +85,7 @@ def test_a_dry_run_registers_nothing(pipeline):
     assert pipeline.session.registered == {}
 
 
-def test_registering_says_the_notebooks_name_unless_the_front_end_shows_it(pipeline):
+def test_registering_shows_the_notebooks_name_unless_the_front_end_does(pipeline):
     pipeline.run("%flyte register")
     assert "Entities are named" not in pipeline.shown()
     pipeline.session.named_by = "papermill"
@@ -100,7 +100,7 @@ def test_only_what_is_named_is_registered(pipeline):
     assert list(pipeline.session.registered) == ["churn.load"]
 
 
-def test_an_empty_notebook_says_how_to_begin(notebook):
+def test_registering_an_empty_notebook_is_an_error_that_says_how_to_begin(notebook):
     assert "%%task" in str(notebook().fails("%flyte register"))
 
 
@@ -125,7 +125,7 @@ def test_a_class_that_was_defined_again_is_pointed_out_with_the_cell_to_run(note
 
 
 def test_a_failed_registration_fails_the_cell_and_keeps_the_panel(pipeline, monkeypatch):
-    def refuse(*entities, on_progress=None, on_upload=None, dry_run=False):
+    def refuse(*entities, on_progress=None, on_upload=None, dry_run=False, restage=False):
         raise RemoteError("No such project.", code="NOT_FOUND")
 
     monkeypatch.setattr(pipeline.session, "register", refuse)
@@ -139,7 +139,7 @@ def test_a_long_upload_shows_how_far_it_is(pipeline, monkeypatch):
     monkeypatch.setattr(registering, "_REDRAW_S", 0)
     shown = []
 
-    def upload(*entities, on_progress=None, on_upload=None, dry_run=False):
+    def upload(*entities, on_progress=None, on_upload=None, dry_run=False, restage=False):
         on_upload(StagingProgress(12_000_000, 130_000_000, 12_000_000))
         shown.append(pipeline.shown())
         raise RemoteError("No such project.", code="NOT_FOUND")
@@ -152,7 +152,7 @@ def test_a_long_upload_shows_how_far_it_is(pipeline, monkeypatch):
 def test_an_outcome_with_failures_fails_the_cell(pipeline, monkeypatch):
     register = pipeline.session.register
 
-    def half(*entities, on_progress=None, on_upload=None, dry_run=False):
+    def half(*entities, on_progress=None, on_upload=None, dry_run=False, restage=False):
         outcome = register(*entities, on_progress=on_progress)
         bad = outcome.entities[0]._replace(state="failed", why="refused")
         return outcome._replace(entities=(bad, *outcome.entities[1:]))
@@ -210,7 +210,7 @@ def test_names_of_a_function_that_runs_the_magic_are_known(notebook):
     assert nb.run("go(['x y'], 'typed')").inputs() == {"xs": ["x y"], "d": {}}
 
 
-def test_the_form_shows_what_the_line_gave(notebook):
+def test_the_form_shows_the_inputs_of_the_line(notebook):
     nb = notebook()
     nb.run(TYPED)
     nb.run("%flyte launch typed --form xs={names} text='a b'  # to be looked at")
@@ -259,7 +259,7 @@ def test_a_failure_is_shown_without_frames_of_ours(pipeline, capsys):
     assert "notebook/commands" not in said
 
 
-def test_the_place_of_an_error_in_a_cell_is_told(pipeline, capsys):
+def test_an_error_names_the_cell_and_line_that_raised_it(pipeline, capsys):
     pipeline.fails("def go():\n    return pipeline(n='x', m=2)\ngo()")
     assert "cell [2], line 2: return pipeline(n='x', m=2)" in capsys.readouterr().out
 
@@ -335,7 +335,7 @@ def test_executions_status_and_help_are_shown(pipeline):
     assert "--execution-name" in pipeline.shown()
 
 
-def test_a_task_cell_sees_its_inputs_and_gives_the_names_it_sets(notebook):
+def test_a_task_cell_sees_its_inputs_and_returns_the_names_it_sets(notebook):
     made = notebook()
     made.run(
         "%%task area(a: int, b: int = 2) -> product: int, total: int\nproduct = a * b\ntotal = a + b\n",
@@ -392,7 +392,7 @@ def test_loading_twice_replaces_and_unloading_takes_everything_away(shell, noteb
 def test_an_interrupt_while_registering_says_what_was_done(pipeline, monkeypatch):
     register = pipeline.session.register
 
-    def interrupted(*entities, on_progress=None, on_upload=None, dry_run=False):
+    def interrupted(*entities, on_progress=None, on_upload=None, dry_run=False, restage=False):
         register(entities[0], on_progress=on_progress)
         raise KeyboardInterrupt
 
@@ -408,7 +408,7 @@ def test_a_renamed_notebook_is_pointed_out(pipeline, monkeypatch):
     assert "%flyte connect --name better" in pipeline.shown()
 
 
-def test_what_an_await_gives_is_shown_as_a_card(pipeline):
+def test_the_result_of_an_await_is_shown_as_a_card(pipeline):
     run = pipeline.run("run = %flyte launch pipeline n=3\nrun")
     run.advance(100)
     data, _ = pipeline.shell.display_formatter.format(run.view())
@@ -445,7 +445,7 @@ def test_watch_in_python_shows_the_tracker_and_stays_an_iterator(pipeline, monke
     assert [view.is_terminal for view in pipeline.shell.user_ns["watching"]][-1]
 
 
-def test_what_watch_gives_says_how_it_is_used():
+def test_the_repr_of_a_watch_shows_how_it_is_used():
     run = type("Run", (), {"name": "f3a9c"})()
     assert repr(Watching(run, iter(()))) == (
         "<views of f3a9c: a for loop gets one after every change, %flyte watch f3a9c shows them>"
@@ -455,7 +455,7 @@ def test_what_watch_gives_says_how_it_is_used():
 HOSTILE = "a\x1b]0;title\x07\x1b[2J\x1b[31mred\x1b[0m\rb"
 
 
-def test_a_tasks_error_cannot_steer_what_shows_it(pipeline):
+def test_control_characters_in_a_tasks_error_do_not_reach_the_terminal(pipeline):
     message = f"Trace:\n\n    {HOSTILE}\nMessage:\n\n    ValueError: {HOSTILE}"
     info = ErrorInfo("USER:ValueError", message)
     error = ExecutionFailed(f"fit failed: {message}", info=info)
@@ -473,7 +473,7 @@ def test_a_tasks_error_cannot_steer_what_shows_it(pipeline):
     assert any(r"a\x1b]0;title\x07\x1b[2Jred\x0db" in line for line in shown)
 
 
-def test_logs_keep_colours_and_lose_what_steers_a_terminal(pipeline, capsys, monkeypatch):
+def test_logs_keep_colours_and_lose_other_control_characters(pipeline, capsys, monkeypatch):
     run = pipeline.run("run = %flyte launch pipeline n=3\nrun")
     monkeypatch.setattr(type(run), "logs", lambda *_: HOSTILE)
     pipeline.run("%flyte logs")

@@ -5,7 +5,7 @@ import threading
 import weakref
 
 import pytest
-from fakes import FakeExecution, succeeding
+from fake_executions import FakeExecution, succeeding
 
 from flyte_nb.api.errors import RemoteError
 from flyte_nb.api.identifiers import ExecutionId, Identifier
@@ -110,7 +110,7 @@ def test_time_goes_on_while_nothing_changes():
     assert pump.join(PATIENCE_S)
 
 
-def test_what_is_submitted_from_anywhere_runs_in_the_painting_thread():
+def test_actions_submitted_in_any_thread_run_in_the_painting_thread():
     execution, painter = _execution(), Painter()
     pump = Pump(execution, painter)
     ran: list[str] = []
@@ -141,7 +141,7 @@ def test_a_stopped_pump_paints_nothing_any_more():
     assert painter.finished == []
 
 
-def test_a_painter_nobody_holds_ends_the_pump():
+def test_a_painter_that_was_garbage_collected_ends_the_pump():
     execution, painter = _execution(), Painter()
     pump = Pump(execution, painter, tick_s=0.01)
     pump.start()
@@ -153,7 +153,7 @@ def test_a_painter_nobody_holds_ends_the_pump():
 
 
 @pytest.mark.parametrize("error", [RemoteError("gone", code="UNAVAILABLE"), ValueError("gone")])
-def test_a_stream_that_breaks_off_is_told(error):
+def test_a_stream_that_breaks_off_is_reported_to_the_painter(error):
     class Broken(FakeExecution):
         def watch(self):
             yield self.view()
@@ -175,7 +175,7 @@ def test_a_stream_that_breaks_off_is_told(error):
     assert painter.finished == []
 
 
-def test_a_painter_that_fails_is_told_and_not_called_again():
+def test_a_painter_that_fails_gets_the_reason_and_is_not_called_again():
     class Clumsy(Painter):
         def paint(self, view):
             raise RuntimeError("no brush")

@@ -55,7 +55,7 @@ HOLDERS = {
 
 
 @pytest.mark.parametrize("name", HOLDERS)
-def test_what_holds_the_old_task_is_named_with_the_cell_to_run(made, name):
+def test_the_variable_that_holds_the_old_task_is_named_with_the_cell_to_run(made, name):
     source, call, holder = HOLDERS[name]
     made.run(source, cell_id="holder")
     made.run(f"@workflow\ndef uses(n: int) -> int:\n    return {call}", cell_id="uses")
@@ -124,7 +124,7 @@ def test_a_launch_plan_and_a_sub_workflow_hold_workflows(made):
     assert "◐ by night     launch plan  stale" in text
 
 
-def test_a_module_that_was_loaded_again_is_told(made, monkeypatch):
+def test_a_module_that_was_loaded_again_is_pointed_out(made, monkeypatch):
     module = types.ModuleType("steps_module")
     monkeypatch.setitem(sys.modules, "steps_module", module)
     source = "from flyte_nb import task\n@task\ndef step(n: int) -> int:\n    return n\n"
@@ -142,7 +142,7 @@ def test_a_name_that_means_something_else_now_is_not_stale(made):
     assert held(made) == []
 
 
-def test_what_uses_something_stale_is_stale_too(made):
+def test_an_entity_that_uses_a_stale_one_is_stale_too(made):
     made.run(
         "other = count\n@workflow\ndef uses(n: int) -> int:\n    return other(n=n)", cell_id="a"
     )
@@ -155,7 +155,7 @@ def test_what_uses_something_stale_is_stale_too(made):
     }  # fmt: skip
 
 
-def test_a_task_with_a_class_of_before_is_stale(made):
+def test_a_task_with_a_replaced_class_is_stale(made):
     cell = "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int = 1\n"
     made.run(cell, cell_id="class")
     made.run("@task\ndef f(p: P) -> int:\n    return p.x", cell_id="f")
@@ -164,7 +164,7 @@ def test_a_task_with_a_class_of_before_is_stale(made):
     assert "◐ churn.f  task         stale" in made.shown()
 
 
-def test_registering_what_is_stale_says_which_cell_to_run(made):
+def test_registering_a_stale_entity_names_the_cell_to_run(made):
     made.run(
         "other = count\n@workflow\ndef uses(n: int) -> int:\n    return other(n=n)", cell_id="a"
     )
@@ -178,7 +178,7 @@ def test_registering_what_is_stale_says_which_cell_to_run(made):
     assert "uses still uses the count of cell [1], which cell [4] defined again" in made.shown()
 
 
-def test_compile_shows_each_entity_and_gives_the_report(made):
+def test_compile_shows_each_entity_and_returns_the_report(made):
     made.run("@workflow\ndef bad(n: int) -> int:\n    return count(m=n)", cell_id="bad")
     made.run("@workflow\ndef around(n: int) -> int:\n    return bad(n=n)", cell_id="around")
     result = made.run("%flyte compile", cell_id="compile")
@@ -206,7 +206,7 @@ def test_compile_knows_wrong_names(made, notebook):
     assert "%%task" in str(made.fails("%flyte compile"))
 
 
-def test_what_is_shown_is_drawn_again_when_a_cell_changes_it_and_only_then(made):
+def test_a_display_is_drawn_again_when_a_cell_changes_it_and_only_then(made):
     made.run("train", cell_id="show")
     made.run("%flyte compile", cell_id="compile")
     shown = len(made.published)
@@ -235,13 +235,13 @@ def test_a_display_whose_cell_is_run_again_or_whose_value_is_gone_is_left_alone(
     assert len(made.published) == count + 1
 
 
-def test_without_cell_ids_a_value_is_shown_as_ever(made):
+def test_without_cell_ids_a_value_is_shown_as_an_ordinary_result(made):
     before = len(made.published)
     made.run("train")
     assert len(made.published) == before
 
 
-def test_unloading_gives_the_display_hook_back(made):
+def test_unloading_restores_the_display_hook(made):
     from flyte_nb.notebook.shell import extension
 
     assert "compute_format_data" in vars(made.shell.displayhook)

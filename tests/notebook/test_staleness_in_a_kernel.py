@@ -50,7 +50,7 @@ def run(tmp_path: Path) -> "Any":
     daemon.stop(None)
 
 
-def test_a_graph_is_drawn_again_in_its_place_and_an_alias_is_told(run: "Any") -> None:
+def test_a_graph_is_drawn_again_in_its_place_and_an_alias_is_pointed_out(run: "Any") -> None:
     run(TASK, "task")
     (first,) = run(TRAIN, "train")
     assert first["kind"] == "display_data"
@@ -71,7 +71,7 @@ def test_a_graph_is_drawn_again_in_its_place_and_an_alias_is_told(run: "Any") ->
     assert "still uses" not in again["data"]["text/plain"]
 
 
-def test_a_graph_that_answers_is_drawn_again_in_its_place(run: "Any") -> None:
+def test_an_interactive_graph_is_drawn_again_in_its_place(run: "Any") -> None:
     run(TASK, "task")
     run(TRAIN.removesuffix("\ntrain"), "train")
     first = [each for each in run("%flyte graph train", "look") if "text/html" in each["data"]][-1]

@@ -34,7 +34,7 @@ def _view(*nodes: NodeView, phase: str = "RUNNING") -> ExecutionView:
     )
 
 
-def test_a_running_node_says_how_long_and_which_attempt():
+def test_a_running_node_shows_elapsed_time_and_attempt():
     node = _node(
         "n0",
         "RUNNING",
@@ -44,7 +44,7 @@ def test_a_running_node_says_how_long_and_which_attempt():
     assert node_displays(_view(node), NOW) == {"n0": NodeDisplay("RUNNING", "0:29 · attempt 2")}
 
 
-def test_an_ended_node_says_what_it_took_and_a_cache_hit_where_it_came_from():
+def test_an_ended_node_shows_its_duration_and_a_cache_hit_that_it_is_one():
     took = _node("n0", "SUCCEEDED", started_at=NOW, ended_at=NOW + timedelta(seconds=1.24))
     hit = _node("n1", "SUCCEEDED", cache_status="CACHE_HIT")
     assert node_displays(_view(took, hit), NOW) == {
@@ -58,14 +58,14 @@ def test_a_failed_node_names_its_error():
     assert node_displays(_view(node), NOW)["n0"].subtitle == "ValueError"
 
 
-def test_a_node_that_has_not_started_says_for_how_many_it_waits():
+def test_a_node_that_has_not_started_shows_for_how_many_it_waits():
     waits = {"n0": frozenset(), "n1": frozenset({"n0"}), "n2": frozenset({"n0", "n1"})}
     states = node_displays(_view(_node("n0", "SUCCEEDED"), _node("n1", "QUEUED")), NOW, waits)
     assert states["n1"] == NodeDisplay("QUEUED", "queued")
     assert states["n2"] == NodeDisplay("UNDEFINED", "waits for 1")
 
 
-def test_what_never_ran_says_so_when_the_run_has_ended():
+def test_a_node_that_never_ran_shows_that_when_the_run_has_ended():
     states = node_displays(_view(phase="ABORTED"), NOW, {"n0": frozenset()})
     assert states["n0"].subtitle == "did not run"
 
@@ -81,14 +81,14 @@ _STATES = st.dictionaries(
 
 
 @given(_STATES, _STATES)
-def test_a_delta_is_exactly_what_makes_the_new_state_of_the_old(before, after):
+def test_a_delta_applied_to_the_old_states_gives_exactly_the_new_ones(before, after):
     changed = delta(before, after)
     merged = {**before, **{node: NodeDisplay(*state) for node, state in changed.items()}}
     assert all(merged[node] == state for node, state in after.items())
     assert all(before.get(node) != after[node] for node in changed)
 
 
-def test_times_are_told_as_people_do():
+def test_times_are_written_as_people_write_them():
     assert [clock(s) for s in (-1, 0, 31.9, 725, 3723)] == [
         "0:00",
         "0:00",
@@ -130,12 +130,12 @@ def test_everything_a_person_named_is_escaped():
     assert not any("<script" in piece for piece in made)
 
 
-def test_empty_runs_say_so():
+def test_a_run_without_nodes_is_shown_as_such():
     assert "No node has started yet" in fragments.timeline(_view(), NOW, {})
     assert "No node has started yet" in fragments.nodes_table(_view(), NOW, {})
 
 
-def test_a_long_table_says_what_it_leaves_out():
+def test_a_long_table_counts_the_rows_that_it_leaves_out():
     nodes = [_node(f"n{i}", "SUCCEEDED") for i in range(305)]
     assert "and 5 more" in fragments.nodes_table(_view(*nodes), NOW, {})
 
@@ -168,7 +168,7 @@ def _inner(id: str, spec: str, parent: str, phase: str) -> NodeView:
     return NodeView(id, spec, f"churn.{spec}", phase, parent_id=parent)
 
 
-def test_a_sub_workflow_says_how_much_of_it_is_done_and_its_nodes_wait_with_it():
+def test_a_sub_workflow_shows_how_much_is_done_and_its_nodes_wait_with_it():
     view = _view(
         _node("n1", "RUNNING"),
         _inner("n1-0-n0", "n0", "n1", "SUCCEEDED"),

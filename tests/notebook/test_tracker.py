@@ -4,7 +4,7 @@ import threading
 from typing import Any
 
 import pytest
-from fakes import FakeExecution, Step, plan, succeeding
+from fake_executions import FakeExecution, Step, plan, succeeding
 
 from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.identifiers import ExecutionId, Identifier
@@ -120,7 +120,7 @@ def test_a_page_that_comes_later_gets_the_whole_state():
     tracker.close()
 
 
-def test_a_failure_is_told_in_cells_while_the_rest_goes_on():
+def test_a_failure_is_shown_with_cell_numbers_while_the_rest_goes_on():
     error = ErrorInfo(
         "USER:ValueError",
         'Trace:\n\n    File "/tmp/k.py", line 3, in fit\n      x = 1\n\nMessage:\n\n    ValueError: <no>',
@@ -155,7 +155,7 @@ def test_choosing_a_node_loads_its_values_once_and_shows_its_log():
     tracker.close()
 
 
-def test_a_chosen_node_that_has_not_started_says_what_it_waits_for():
+def test_a_selected_node_that_has_not_started_shows_for_how_many_it_waits():
     tracker, execution, _ = _tracker()
     tracker.start()
     execution.advance()
@@ -202,7 +202,7 @@ def test_clicks_from_many_threads_end_it_once():
     assert len(page.replaced) == 1
 
 
-def test_without_anywidget_the_graph_is_a_picture_that_is_drawn_anew(monkeypatch):
+def test_without_anywidget_the_graph_is_a_picture_that_is_drawn_again(monkeypatch):
     monkeypatch.setattr(graph_widget.importlib.util, "find_spec", lambda name: None)
     tracker, execution, _ = _tracker()
     assert isinstance(tracker._graph, graph_widget.PictureGraph)

@@ -36,9 +36,12 @@ def register(kernel: Kernel, arguments: Arguments) -> None:
     panel = Panel(kernel, kernel.output(), dry_run=dry_run)
     try:
         panel.begin(len(entities))
-        more = {"restage": True} if arguments.switch("restage") else {}
         outcome = session.register(
-            *entities, on_progress=panel.settled, on_upload=panel.uploading, dry_run=dry_run, **more
+            *entities,
+            on_progress=panel.settled,
+            on_upload=panel.uploading,
+            dry_run=dry_run,
+            restage=arguments.switch("restage"),
         )
     except FlyteNbError as error:
         panel.broken_off()

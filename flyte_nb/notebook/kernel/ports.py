@@ -125,6 +125,7 @@ class SessionPort(Protocol):
             on_progress: Called with each entity as soon as its outcome is known.
             on_upload: Called while bundles are uploaded.
             dry_run: Compare with what is registered, and send nothing.
+            restage: Stage again what is missing or damaged of code that is registered already.
 
         Raises:
             RegistrationFailed: Some entities cannot be registered.
