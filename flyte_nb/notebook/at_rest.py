@@ -7,12 +7,13 @@ the same facts, because a terminal and some front ends show the text only.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Protocol
 
 from flyte_nb.api.errors import CompileFailed, RegistrationFailed
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.phases import FAILED
 from flyte_nb.api.visible import plain
+from flyte_nb.drafting.reports import Report
 from flyte_nb.executions.views import ExecutionView
 from flyte_nb.graph.elements import Graph
 from flyte_nb.graph.html import figure
@@ -24,7 +25,9 @@ from flyte_nb.notebook.cards import execution as execution_card
 from flyte_nb.notebook.cards import executions as executions_card
 from flyte_nb.notebook.cards import pieces, units, value_html
 from flyte_nb.notebook.cards import registration as registration_card
+from flyte_nb.notebook.form.fields import Field
 from flyte_nb.notebook.kernel.cells import CellRegistry
+from flyte_nb.notebook.kernel.ports import CompiledPort
 from flyte_nb.notebook.looking import card as compiled_card
 from flyte_nb.notebook.looking.exploring import Subject, ViewState, graph_of_compiled, placed
 from flyte_nb.notebook.paper import theme
@@ -39,6 +42,20 @@ MimeBundle = dict[str, Any]
 """Data by mime type, as Jupyter displays it. (A *bundle* alone is the staged code of a task.)"""
 
 _VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+class CompilationPort(Protocol):
+    """The part of `commands.compiling.Compilation` that is shown. Commands are above this module."""
+
+    @property
+    def report(self) -> Report:
+        """Return the compiler's report."""
+        ...
+
+    @property
+    def stale(self) -> "frozenset[int]":
+        """Return `id()` of the entities that use a replaced definition."""
+        ...
 
 
 def with_fallback(widget: Any, at_rest: "Mapping[str, Any]") -> MimeBundle:
@@ -94,8 +111,8 @@ def execution(
     view: ExecutionView,
     graph: Graph,
     *,
-    inputs: "Mapping[str, Any]",
-    outputs: "Mapping[str, Any]",
+    inputs: "Mapping[str, object]",
+    outputs: "Mapping[str, object]",
     logs: str,
     humanize: Humanize,
 ) -> MimeBundle:
@@ -144,7 +161,7 @@ def executions(views: "Sequence[ExecutionView]", *, scope: Scope, label: str) ->
     )
 
 
-def compiled(compiled: Any, humanize: Humanize, notes: "Sequence[str]" = ()) -> MimeBundle:
+def compiled(compiled: CompiledPort, humanize: Humanize, notes: "Sequence[str]" = ()) -> MimeBundle:
     """Return a workflow's graph, with its problems on the graph if it does not compile."""
     graph = graph_of_compiled(compiled)
     problems = placed(compiled.problems, compiled.name, graph)
@@ -230,7 +247,7 @@ def failure(error: Exception, *, text: str, cells: CellRegistry) -> MimeBundle:
     return _bundle(card, f"{text}\n{type(error).__name__}: {cells.humanize(str(error))}")
 
 
-def status(label: str, scope: Scope, facts: "Mapping[str, Any]") -> MimeBundle:
+def status(label: str, scope: Scope, facts: "Mapping[str, object]") -> MimeBundle:
     """Return where the session is connected, and facts about the backend."""
     answers = facts.get("answers", True)
     shown = {name.replace("_", " "): str(fact) for name, fact in facts.items() if name != "answers"}
@@ -273,7 +290,7 @@ def help_page(commands: "Sequence[Command]") -> MimeBundle:
     return _bundle(card, "\n".join(lines))
 
 
-def form_at_rest(title: str, fields: "Sequence[Any]") -> MimeBundle:
+def form_at_rest(title: str, fields: "Sequence[Field]") -> MimeBundle:
     """Return a launch form for front ends without widgets: its fields as a table, and what to do instead."""
     rows = [
         (
@@ -304,7 +321,7 @@ def note(text: str, notes: "Sequence[str]" = ()) -> MimeBundle:
 
 
 def compilation(
-    compilation: Any, where: str, humanize: Humanize, notes: "Sequence[str]" = ()
+    compilation: CompilationPort, where: str, humanize: Humanize, notes: "Sequence[str]" = ()
 ) -> MimeBundle:
     """Return what the notebook defines, compiled: each entity's state, and every problem."""
     stale = compilation.stale
@@ -322,7 +339,7 @@ def uploading(title: str, done_bytes: int, total_bytes: int) -> MimeBundle:
     return _bundle(pieces.card(bar, element("div", text, style=theme.BODY)), text)
 
 
-def value(value: Any) -> Safe:
+def value(value: object) -> Safe:
     """Return a Python value as HTML."""
     return value_html.formatted(value)
 

@@ -1,4 +1,4 @@
-"""A real JupyterLab or Notebook server, and a real Chromium that looks at it.
+"""Fixtures: a real JupyterLab or Notebook server, and a real Chromium that opens notebooks in it.
 
 Without Chromium the tests are skipped, except in CI (`CI=true`), where that is a failure.
 """
@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(items: "list[pytest.Item]") -> None:
 
 
 def _free_port() -> int:
-    """A port that stays free until Jupyter takes it: below those that systems give to who asks for any."""
+    """Return a free port below the range from which systems choose by themselves, so that it stays free."""
     for port in random.SystemRandom().sample(range(20_000, 30_000), 100):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
@@ -121,7 +121,7 @@ class Server:
 
 
 class Page:
-    """One notebook in the browser."""
+    """One notebook that is open in the browser."""
 
     def __init__(self, page: Any, server: Server, name: str) -> None:
         self.page = page
@@ -158,20 +158,20 @@ class Page:
         )
 
     def theme(self, name: str) -> None:
-        """`light` or `dark`, as the menu would."""
+        """Change the theme to `light` or `dark`, as the menu does."""
         self.command("apputils:change-theme", {"theme": f"JupyterLab {name.capitalize()}"})
         wanted = "true" if name == "light" else "false"
         self.page.wait_for_selector(f'body[data-jp-theme-light="{wanted}"]', state="attached")
 
     def command(self, name: str, arguments: "dict[str, Any] | None" = None) -> None:
-        """Execute a command of the application; does not wait for its end."""
+        """Start a command of the application; do not wait for its end."""
         self.page.evaluate(
             f"([name, args]) => {{ void {_APP}.commands.execute(name, args || {{}}); }}",
             [name, arguments],
         )
 
     def run_all(self) -> None:
-        """Start all cells; does not wait for them."""
+        """Start all cells; do not wait for them."""
         self.command("notebook:run-all-cells")
         self.page.wait_for_function(
             "() => document.querySelector('.jp-CodeCell .jp-InputPrompt').innerText.trim() !== '[ ]:'"
@@ -182,11 +182,11 @@ class Page:
         self.page.evaluate(f"() => {_APP}.shell.currentWidget.context.save()")
 
     def saved(self) -> Any:
-        """The notebook file as it lies on the disk."""
+        """Return the notebook as it is on the disk."""
         return nbformat.read(self.server.folder / self.name, as_version=4)
 
     def output(self, cell: int) -> Any:
-        """The output area of the n-th code cell, counted from 0."""
+        """Return the output area of a code cell; `cell` counts from 0."""
         return self.page.locator(".jp-CodeCell").nth(cell).locator(".jp-OutputArea").first
 
 
@@ -221,7 +221,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> "Iterator[Server]"
 
 @pytest.fixture
 def notebook(chromium: Any, server: Server) -> "Iterator[Any]":
-    """Opens a notebook: a path of one, or the sources of its cells."""
+    """Return a function that opens a notebook, given its path or the sources of its cells."""
     pages: list[Any] = []
 
     def open_(cells: "Path | list[str]", *, name: str = "demo.ipynb", width: int = 1060) -> Page:
@@ -241,7 +241,7 @@ def notebook(chromium: Any, server: Server) -> "Iterator[Any]":
 
 
 def write(path: Path, cells: "list[str]") -> None:
-    """A notebook with these code cells."""
+    """Write a notebook with these code cells."""
     made = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(source) for source in cells],
         metadata={

@@ -1,4 +1,4 @@
-"""A graph on a page of its own: the script that a notebook gets, and a model that only remembers."""
+"""Show a graph in a page of its own: with the real script and style, and a model that records messages."""
 
 import shutil
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ _TRAITS: "dict[str, Any]" = {
 
 
 def chromium_or_skip() -> "Iterator[Any]":
-    """A real Chromium, closed in the end; skips where there is none."""
+    """Yield a real Chromium and close it afterwards; skip the test where there is none."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:
         pytest.skip("no chromium on PATH")
@@ -50,14 +50,14 @@ def chromium_or_skip() -> "Iterator[Any]":
 
 
 def traits(**given: Any) -> "dict[str, Any]":
-    """The widget's traits, all of them."""
+    """Return all traits of the widget, with these values where they are given."""
     return {**_TRAITS, "looks": looks(), **given}
 
 
 def open_graph(
     browser: Any, given: "dict[str, Any]", *, body: str = '<div id="here"></div>', width: int = 1000
 ) -> Any:
-    """A page with the graph on it; errors of the script fail the test that reads the page."""
+    """Return a page that shows the graph. An error of the script fails the test that uses the page."""
     page = browser.new_page(viewport={"width": width, "height": 700})
     page.set_content(f'<!doctype html><body data-jp-theme-light="true">{body}</body>')
     page.evaluate(_START, [script(), graph_rules(), given])

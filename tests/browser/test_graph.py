@@ -1,4 +1,4 @@
-"""`%flyte graph` in a real JupyterLab: with the pointer, by keyboard alone, light and dark, reopened."""
+"""`%flyte graph` in a real JupyterLab: by pointer, by keyboard alone, in both themes, and reopened."""
 
 import os
 from pathlib import Path
@@ -50,11 +50,11 @@ _SHOWS = """([cell, text]) => {
   const cells = app.shell.currentWidget.content.widgets.filter((c) => c.model.type === 'code');
   return cells[cell].model.outputs.get(0).data['text/plain'].includes(text);
 }"""
-"""Whether that text is in what the notebook keeps of the cell's output."""
+"""Whether a text is in what the notebook saves of a cell's output."""
 
 
 def _shoot(page: Any, cell: int, name: str) -> None:
-    """Keep a picture for a person to judge, where `SCREENSHOTS_TO` says."""
+    """Save a picture for a person to judge, in the folder `SCREENSHOTS_TO`."""
     folder = os.environ.get("SCREENSHOTS_TO")
     if folder:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ def test_a_graph_is_explored_and_its_picture_stays_in_the_notebook(
     _node(page, TRAIN, "n1/n2").wait_for(state="attached")
     _shoot(page, TRAIN, "graph-open-dark")
 
-    # Let go: the picture that is saved is the one that was left, without any widget.
+    # After leaving the graph, the saved picture is opened as the graph was, and no widget is saved.
     page.page.mouse.move(5, 5)
     page.page.locator(".jp-CodeCell").first.click()
     page.page.wait_for_function(_SHOWS, arg=[TRAIN, "fit · 8"])
@@ -103,7 +103,7 @@ def test_a_graph_is_explored_and_its_picture_stays_in_the_notebook(
 
 
 def _look_with_the_pointer(page: Any) -> None:
-    """Open a node, and read of one inside; what was clicked stays where it is."""
+    """Open a node and read the details of one inside; the clicked node keeps its place on the screen."""
     before = _node(page, TRAIN, "n1").bounding_box()
     _node(page, TRAIN, "n1").locator(".o").click()
     inner = _node(page, TRAIN, "n1/n2")
@@ -118,7 +118,7 @@ def _look_with_the_pointer(page: Any) -> None:
 
 
 def _look_by_keyboard(page: Any) -> None:
-    """Find what is closed, go on from there, close everything."""
+    """Find a node inside a closed one, go on from there, close everything."""
     keys = page.page.keyboard
     page.output(TRAIN).locator(".fnb-stage").focus()
     keys.press("/")
@@ -145,7 +145,7 @@ def _go_from_problems_to_nodes(page: Any) -> None:
 
 
 def _open_what_was_collapsed(page: Any) -> None:
-    """Two thousand nodes are a few; what repeats opens on demand."""
+    """Two thousand equal nodes are shown as one group, which opens on demand."""
     nodes = page.output(LARGE).locator(".fnb-stage .n")
     nodes.first.wait_for(state="attached")
     assert nodes.count() < 20
@@ -156,7 +156,7 @@ def _open_what_was_collapsed(page: Any) -> None:
 
 
 def _reopen(page: Any) -> None:
-    """Beside its kernel it answers again; without one it is the picture."""
+    """Reopened while the kernel lives, the graph is interactive; without a kernel it is the picture."""
     page.open()
     _node(page, TRAIN, "n1/n2").wait_for(state="attached")
     page.command("kernelmenu:shutdown")

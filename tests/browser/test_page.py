@@ -1,4 +1,4 @@
-"""How a graph on a page is seen at first, and what it leaves behind."""
+"""The graph's script in a page: the first view, keys, the place it takes, and what it leaves behind."""
 
 import sys
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def browser() -> "Iterator[Any]":
 
 
 def fan(width: int) -> "dict[str, Any]":
-    """One node, and so many that follow it."""
+    """Return the traits of a graph with one node and `width` nodes that follow it."""
     nodes = [GraphNode(f"n{i}", TASK_NODE, f"fit {i}") for i in range(width + 1)]
     edges = [GraphEdge("n0", node.id) for node in nodes[1:]]
     graph = Graph("wf", tuple(nodes), tuple(edges))

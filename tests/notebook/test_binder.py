@@ -18,7 +18,7 @@ BINDER = ROOT / "binder"
 
 
 def _names(requirements: "list[str]") -> "dict[str, str]":
-    """Requirement by normalised name, without markers and comments."""
+    """Return the requirements by normalised name, without markers and comments."""
     found = {}
     for line in requirements:
         bare = line.partition("#")[0].partition(";")[0].strip()

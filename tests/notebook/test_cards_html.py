@@ -1,4 +1,4 @@
-"""HTML built for the strictest reader."""
+"""HTML that survives JupyterLab's sanitizer."""
 
 import re
 from html.parser import HTMLParser

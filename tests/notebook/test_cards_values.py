@@ -1,4 +1,4 @@
-"""Values: short, readable, and never an exception."""
+"""Python values are shown short and readable, and never raise."""
 
 import base64
 from dataclasses import dataclass, field

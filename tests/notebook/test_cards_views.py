@@ -56,7 +56,7 @@ def humanize(message: str) -> str:
 
 
 def words(html: str) -> str:
-    """What a person reads."""
+    """Return the text of a card as a person reads it."""
 
     class Reader(HTMLParser):
         def __init__(self) -> None:
@@ -72,7 +72,7 @@ def words(html: str) -> str:
 
 
 class Sanitizer(HTMLParser):
-    """Fails on anything that JupyterLab takes out of a notebook it does not trust."""
+    """Fail on anything that JupyterLab removes from a notebook that was not trusted."""
 
     # The value patterns of its sanitizer, as far as cards use them.
     COLOR = re.compile(

@@ -1,4 +1,4 @@
-"""The registry of cells: who defines what, what was deleted, and where a file name lies."""
+"""The registry of cells: which cell defines a name, what was deleted, and which cell a file name means."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""What an interactive graph shows: a function of the workflow and of what somebody opened."""
+"""What an interactive graph shows, as a function of the workflow and of what a person opened."""
 
 from typing import Any
 

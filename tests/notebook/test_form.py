@@ -1,4 +1,4 @@
-"""The launch form: which field a type gets, what is said beside it, and what is launched."""
+"""The launch form: which field a type gets, which message is beside it, and what is launched."""
 
 import dataclasses
 import datetime

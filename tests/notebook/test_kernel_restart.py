@@ -1,4 +1,4 @@
-"""A kernel that restarts in the middle of a run: the run goes on, and `%flyte watch` finds it again."""
+"""A kernel restarts in the middle of a run: the run goes on, and `%flyte watch` finds it again."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The pump: views from the stream to the painter, in one thread, until the end."""
+"""The pump carries views from the stream to the painter, in one thread, until the execution ends."""
 
 import gc
 import threading

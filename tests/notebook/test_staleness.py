@@ -1,4 +1,4 @@
-"""Cells run again: who holds what was before, which cell lets go of it, and what is drawn again."""
+"""After cells were run again: which entities use replaced definitions, which cell to run, what is redrawn."""
 
 import sys
 import types

@@ -1,4 +1,4 @@
-"""A real kernel with cells that have ids: displays are drawn again in their place, and say why."""
+"""In a real kernel whose cells have ids, displays are drawn again in their place and say why."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ TRAIN = "@workflow\ndef train(n: int) -> int:\n    return count(n=n)\ntrain"
 
 @pytest.fixture
 def run(tmp_path: Path) -> "Any":
-    """Runs a cell as a front end does; what it displayed."""
+    """Return a function that runs a cell as a front end does and returns what it displayed."""
     manager, client = start_new_kernel(startup_timeout=240, cwd=str(tmp_path))
 
     def run(code: str, cell_id: str) -> "list[dict[str, Any]]":

@@ -1,4 +1,4 @@
-"""What nodes say while a run goes on."""
+"""What the nodes of a graph show while a run goes on."""
 
 from datetime import datetime, timedelta, timezone
 

@@ -25,7 +25,7 @@ GRAPH = Graph(
 
 
 class Page:
-    """What the tracker writes over the output."""
+    """Records what the tracker writes over its output."""
 
     def __init__(self) -> None:
         self.replaced: list[Any] = []
@@ -69,7 +69,7 @@ def _nothing_is_left_open():
         tracker = _made.pop()
         tracker.close()
         assert tracker.join(PATIENCE_S)
-        tracker._execution.advance(100)  # ends who reads it
+        tracker._execution.advance(100)  # ends the reader's thread
     import ipywidgets
 
     ipywidgets.Widget.close_all()

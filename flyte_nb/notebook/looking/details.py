@@ -6,7 +6,7 @@ places where things are called and defined.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flyteidl.admin.task_pb2 import TaskSpec
 from flyteidl.admin.workflow_pb2 import WorkflowSpec
@@ -206,7 +206,7 @@ class Details:
 
 
 def as_written(
-    template: specs.WorkflowTemplate, used: "Iterable[Any]"
+    template: specs.WorkflowTemplate, used: "Iterable[object]"
 ) -> "compiler_pb2.CompiledWorkflowClosure | None":
     """Return a closure of a workflow that does not compile, to read details from; it is never sent.
 
