@@ -58,7 +58,7 @@ class CompilationPort(Protocol):
         ...
 
 
-def with_fallback(widget: Any, at_rest: "Mapping[str, Any]") -> MimeBundle:
+def with_fallback(widget: Any, at_rest: "Mapping[str, object]") -> MimeBundle:
     """Return the widget's mime bundle, with static HTML and text for where no widget can be shown."""
     made = widget._repr_mimebundle_()
     own = made[0] if isinstance(made, tuple) else made

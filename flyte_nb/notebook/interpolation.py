@@ -17,7 +17,9 @@ _CONVERSIONS: "Mapping[str, Callable[[Any], str]]" = {"r": repr, "s": str, "a": 
 _NAME = re.compile(r"[^\W\d]\w*")
 
 
-def names_in(namespace: "Mapping[str, Any]", local: "Mapping[str, Any] | None" = None) -> Names:
+def names_in(
+    namespace: "Mapping[str, object]", local: "Mapping[str, object] | None" = None
+) -> Names:
     """Return the names and expressions that a written input value can refer to.
 
     Args:

@@ -1,7 +1,6 @@
 """Get the graph of an execution's workflow, and the static card that stays when the execution has ended."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from flyte_nb.api.errors import FlyteNbError
 from flyte_nb.api.phases import SUCCEEDED
@@ -44,7 +43,7 @@ def subject_for(kernel: Kernel, view: ExecutionView) -> Subject:
 
 def execution_at_rest(
     kernel: Kernel, execution: ExecutionPort, view: ExecutionView, graph: Graph
-) -> "Mapping[str, Any]":
+) -> "Mapping[str, object]":
     """Return the mime bundle that stays of an execution: graph, timeline, nodes, values, end of the logs.
 
     Inputs, outputs and logs are fetched now; what the backend does not have any more is left out.

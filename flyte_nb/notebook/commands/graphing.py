@@ -1,7 +1,6 @@
 """`%flyte graph`: show a workflow's graph that can be opened and searched, or write a picture to a file."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.specs import Location, WorkflowTemplate
@@ -60,7 +59,7 @@ def show(kernel: Kernel, entity: "Workflow | str", subject: Subject, seen: ViewS
     output = kernel.output()
     following = _Following(kernel, entity, subject)
 
-    def static(subject: Subject, seen: ViewState, anchor: str) -> "Mapping[str, Any]":
+    def static(subject: Subject, seen: ViewState, anchor: str) -> "Mapping[str, object]":
         return at_rest.explored(subject, seen, notes=registering.notes(kernel), anchor=anchor)
 
     cell = kernel.cells.current
@@ -75,14 +74,14 @@ def show(kernel: Kernel, entity: "Workflow | str", subject: Subject, seen: ViewS
         )
         kernel.follow(explorer)
 
-        def draw(subject: Subject, is_other: bool) -> "Mapping[str, Any] | None":
+        def draw(subject: Subject, is_other: bool) -> "Mapping[str, object] | None":
             # Also for an equal picture: places and defaults in the details may be others now.
             explorer.change(subject)
             return explorer.at_rest() if is_other else None
     else:
         output.show(static(following.compared(subject) if seen.diff else subject, seen, ""))
 
-        def draw(subject: Subject, is_other: bool) -> "Mapping[str, Any] | None":
+        def draw(subject: Subject, is_other: bool) -> "Mapping[str, object] | None":
             return static(subject, ViewState(types=seen.types), "") if is_other else None
 
     if cell is not None and cell.can_be_redrawn and following.variable:
@@ -104,14 +103,14 @@ class _Following:
         """Return the subject compared with what is registered; see `looking.comparing`."""
         return compared(self._kernel.session, self._entity, subject)
 
-    def current(self) -> "Mapping[str, Any]":
+    def current(self) -> "Mapping[str, Definition]":
         """Return what the variable holds now, by its name; empty if it is gone."""
         known = self._kernel.entities()
         return {self.variable: known[self.variable]} if self.variable in known else {}
 
     def again(
-        self, draw: "Callable[[Subject, bool], Mapping[str, Any] | None]"
-    ) -> "Mapping[str, Any] | None":
+        self, draw: "Callable[[Subject, bool], Mapping[str, object] | None]"
+    ) -> "Mapping[str, object] | None":
         """Draw what the variable means now; return `None` if that is no workflow any more.
 
         Args:

@@ -85,7 +85,7 @@ def _values(fields: "tuple[Field, ...]", arguments: Arguments) -> "dict[str, Any
 
 
 def _launch(
-    kernel: Kernel, entity: "Definition | str", values: "Mapping[str, Any]", arguments: Arguments
+    kernel: Kernel, entity: "Definition | str", values: "Mapping[str, object]", arguments: Arguments
 ) -> ExecutionPort:
     try:
         execution = kernel.session.launch(
@@ -117,7 +117,7 @@ def _show_form(
     output = kernel.output()
     shown: list[LaunchForm] = []
 
-    def launched(values: "Mapping[str, Any]") -> None:
+    def launched(values: "Mapping[str, object]") -> None:
         execution = _launch(kernel, entity, values, arguments)
         watching.show(kernel, execution, output, frame=shown[0])
 

@@ -74,10 +74,10 @@ def show(
     kernel.last_execution = first.id.name
     subject = drawing.subject_for(kernel, first)
 
-    def static(view: ExecutionView) -> "Mapping[str, Any]":
+    def static(view: ExecutionView) -> "Mapping[str, object]":
         return drawing.execution_at_rest(kernel, execution, view, subject.graph)
 
-    def replace(bundle: "Mapping[str, Any]") -> None:
+    def replace(bundle: "Mapping[str, object]") -> None:
         output.show(bundle)
         if frame is not None:
             frame.close()

@@ -15,7 +15,7 @@ from flyte_nb.api.specs import TypedInterface
 from flyte_nb.executions.field_text import Unreadable, is_simple, read, write
 from flyte_nb.executions.values_from_data import FRAMES
 from flyte_nb.executions.written import Names, frame_from, value_of
-from flyte_nb.types.codec import spell
+from flyte_nb.types.codec import Codec, spell
 
 TEXT, CHOICE, SWITCH, AREA, VARIABLE = "text", "choice", "switch", "area", "variable"
 """Kinds of fields: one line, a list to choose from, a checkbox, several lines, the name of a variable."""
@@ -26,7 +26,7 @@ class Field(NamedTuple):
 
     name: str
     type: LiteralType
-    codec: Any
+    codec: Codec
     """The input's codec (`types.codec`)."""
     required: bool
     default: Any = None
@@ -107,7 +107,7 @@ class Field(NamedTuple):
         except (CodecError, StorageError):
             return ""
 
-    def value(self, text: str, namespace: "Mapping[str, Any]") -> Any:
+    def value(self, text: str, namespace: "Mapping[str, object]") -> Any:
         """Return the input's value for a text that was typed into the field.
 
         Args:
@@ -153,7 +153,7 @@ class Field(NamedTuple):
             return written
         return text or written
 
-    def _variable(self, name: str, namespace: "Mapping[str, Any]") -> Any:
+    def _variable(self, name: str, namespace: "Mapping[str, object]") -> Any:
         if name in namespace:
             return self._checked(namespace[name]) if self._cheap_check else namespace[name]
         if self._bare_type.kind in FRAMES and _looks_like_place(name):
@@ -179,7 +179,7 @@ class Field(NamedTuple):
 
 
 def fields_of(
-    interface: TypedInterface, codecs: "Mapping[str, Any]", defaults: "Mapping[str, Any]"
+    interface: TypedInterface, codecs: "Mapping[str, Codec]", defaults: "Mapping[str, object]"
 ) -> "tuple[Field, ...]":
     """Return one field for each input, in the order of the signature.
 
@@ -202,7 +202,7 @@ def fields_of(
     )
 
 
-def frames(namespace: "Mapping[str, Any]") -> "dict[str, str]":
+def frames(namespace: "Mapping[str, object]") -> "dict[str, str]":
     """Return the shapes of the notebook's data frames and arrays by variable, e.g. `7,043 × 21`."""
     found = {}
     for name, value in list(namespace.items()):

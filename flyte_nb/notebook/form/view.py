@@ -15,7 +15,7 @@ from flyte_nb.notebook.form.fields import AREA, CHOICE, SWITCH, VARIABLE, Field,
 from flyte_nb.notebook.live.style import style_sheet
 from flyte_nb.notebook.toolkit import close_all, widgets
 
-Launch = Callable[["Mapping[str, Any]"], None]
+Launch = Callable[["Mapping[str, object]"], None]
 """Called with the inputs when a person launches. The form shows an error of ours that it raises."""
 
 
@@ -28,7 +28,7 @@ class LaunchForm:
         version: str,
         fields: "Sequence[Field]",
         *,
-        namespace: "Callable[[], Mapping[str, Any]]",
+        namespace: "Callable[[], Mapping[str, object]]",
         launch: Launch,
         given: "Mapping[str, str] | None" = None,
     ) -> None:
@@ -204,7 +204,7 @@ def _box(kind: Any, name: str, children: "list[Any]") -> Any:
     return box
 
 
-def _widget_for(field: Field, text: str, namespace: "Callable[[], Mapping[str, Any]]") -> Any:
+def _widget_for(field: Field, text: str, namespace: "Callable[[], Mapping[str, object]]") -> Any:
     """Return the widget of a field. Its tooltip is its accessible name: its label is another widget."""
     spoken = f"{field.name}, {field.caption}"
     if field.kind == SWITCH:
@@ -236,7 +236,7 @@ def _text_of(widget: Any) -> str:
 def _on_enter(entry: Any, submit: "Callable[[], None]") -> None:
     """Call `submit` when Enter is pressed in a one-line field. ipywidgets' `text.py` defines the message."""
 
-    def handle(_: Any, content: "Mapping[str, Any]", __: Any) -> None:
+    def handle(_: Any, content: "Mapping[str, object]", __: Any) -> None:
         if content.get("event") == "submit":
             submit()
 

@@ -200,7 +200,7 @@ class Stale(NamedTuple):
 
 
 def stale_entities(
-    functions: "Mapping[str, Any]", namespace: "Mapping[str, Any]"
+    functions: "Mapping[str, object]", namespace: "Mapping[str, object]"
 ) -> "tuple[Stale, ...]":
     """Return the entities whose annotations refer to an earlier definition of a class.
 

@@ -38,7 +38,7 @@ class Output:
         self._id = uuid.uuid4().hex
         self._shown = False
 
-    def show(self, data: "Mapping[str, Any]") -> None:
+    def show(self, data: "Mapping[str, object]") -> None:
         """Show a mime bundle in the output, in place of what it shows now."""
         # The first message makes the output; later ones name it by its display id and replace it.
         self._shell.display_pub.publish(

@@ -37,7 +37,7 @@ class ExecutionPort(Protocol):
         """Return an iterator of views: one now, one after every change, until the terminal one."""
         ...
 
-    def inputs(self) -> Mapping[str, Any]:
+    def inputs(self) -> Mapping[str, object]:
         """Return the execution's inputs by name, as Python values."""
         ...
 
@@ -45,7 +45,7 @@ class ExecutionPort(Protocol):
         """Return the execution's outputs by name, as Python values."""
         ...
 
-    def node_data(self, node_id: str) -> "tuple[Mapping[str, Any], Mapping[str, Any]]":
+    def node_data(self, node_id: str) -> "tuple[Mapping[str, object], Mapping[str, object]]":
         """Return inputs and outputs of one node execution, by name, as Python values."""
         ...
 
@@ -139,7 +139,7 @@ class SessionPort(Protocol):
     def launch(
         self,
         entity: "Launchable",
-        inputs: "Mapping[str, Any]",
+        inputs: "Mapping[str, object]",
         *,
         version: "str | None" = None,
         execution_name: "str | None" = None,
@@ -167,7 +167,7 @@ class SessionPort(Protocol):
         """Compile several entities together, and return each with its problems."""
         ...
 
-    def interface(self, entity: "Launchable") -> "tuple[TypedInterface, Mapping[str, Any]]":
+    def interface(self, entity: "Launchable") -> "tuple[TypedInterface, Mapping[str, object]]":
         """Return the interface of a registered entity, and the defaults of its inputs as Python values."""
         ...
 
@@ -184,7 +184,7 @@ class SessionPort(Protocol):
         """Return whether a backend can be asked without starting one for it."""
         ...
 
-    def status(self) -> "Mapping[str, Any]":
+    def status(self) -> "Mapping[str, object]":
         """Return facts about the connection by name, in the order in which they are shown."""
         ...
 

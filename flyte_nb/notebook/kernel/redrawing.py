@@ -34,9 +34,9 @@ class Shown(NamedTuple):
     state: State
     current: "Callable[[], Mapping[str, Definition]]"
     """Returns the entities that its variables hold now."""
-    draw: "Callable[[], Mapping[str, Any] | None]"
+    draw: "Callable[[], Mapping[str, object] | None]"
     """Returns its new mime bundle; `None` to leave the display as it is."""
-    show: "Callable[[Mapping[str, Any]], None]"
+    show: "Callable[[Mapping[str, object]], None]"
     """Writes a mime bundle over the display."""
 
 
@@ -50,8 +50,8 @@ class Redraws:
         self,
         cell_id: str,
         current: "Callable[[], Mapping[str, Definition]]",
-        draw: "Callable[[], Mapping[str, Any] | None]",
-        show: "Callable[[Mapping[str, Any]], None]",
+        draw: "Callable[[], Mapping[str, object] | None]",
+        show: "Callable[[Mapping[str, object]], None]",
     ) -> None:
         """Keep a display up to date from now on.
 
@@ -107,7 +107,7 @@ def _same(one: State, other: State) -> bool:
     )
 
 
-def _with_reason(bundle: "Mapping[str, Any]", label: str) -> "Mapping[str, Any]":
+def _with_reason(bundle: "Mapping[str, object]", label: str) -> "Mapping[str, object]":
     reason = f"drawn again after {label}" if label else "drawn again"
     style = f"{theme.QUIET};margin:-6px 0 10px 14px"
     changed = dict(bundle)

@@ -68,7 +68,7 @@ class Uses:
 
 def held(
     entities: "Mapping[str, Definition]",
-    namespace: "Mapping[str, Any]",
+    namespace: "Mapping[str, object]",
     uses: "Callable[[str, Definition], Iterable[Definition]]",
 ) -> "tuple[Held, ...]":
     """Return every entity that uses a definition which its name does not mean any more.
@@ -89,7 +89,7 @@ def held(
     return tuple(found)
 
 
-def now(entity: Definition, namespace: "Mapping[str, Any]") -> "Definition | None":
+def now(entity: Definition, namespace: "Mapping[str, object]") -> "Definition | None":
     """Return what the entity's own name means now: itself, another entity, or `None` if it is not one.
 
     `None` also if the name now means an entity of another kind or origin: then the old one was not replaced,
@@ -107,7 +107,7 @@ def now(entity: Definition, namespace: "Mapping[str, Any]") -> "Definition | Non
     return value if is_named_so else None
 
 
-def _launch_plan(entity: LaunchPlan, namespace: "Mapping[str, Any]") -> LaunchPlan:
+def _launch_plan(entity: LaunchPlan, namespace: "Mapping[str, object]") -> LaunchPlan:
     """Return the launch plan that has this one's name now; this one itself if that is not clear.
 
     The name of a launch plan is given by its author and is not a variable's, so all variables are searched.

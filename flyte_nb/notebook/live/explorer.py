@@ -10,13 +10,12 @@ as the graph was left. Python lays out; the page only draws.
 import hashlib
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from flyte_nb.api.errors import FlyteNbError, UsageError
 from flyte_nb.notebook.live.graph_widget import graph_widget, looks, show, traits
 from flyte_nb.notebook.looking.exploring import Subject, ViewChange, ViewState
 
-AtRest = Callable[[Subject, ViewState, str], "Mapping[str, Any]"]
+AtRest = Callable[[Subject, ViewState, str], "Mapping[str, object]"]
 """Returns the mime bundle for the output; the third argument is the anchor, a CSS class for the picture."""
 
 
@@ -29,7 +28,7 @@ class Explorer:
         seen: ViewState,
         *,
         at_rest: AtRest,
-        replace: "Callable[[Mapping[str, Any]], None]",
+        replace: "Callable[[Mapping[str, object]], None]",
         compare: "Callable[[Subject], Subject]",
         key: str = "",
     ) -> None:
@@ -91,7 +90,7 @@ class Explorer:
                 self.widget.problems = subject.listed()
                 show(self.widget, self._subject.picture(self._seen), change, live=False)
 
-    def at_rest(self) -> "Mapping[str, Any]":
+    def at_rest(self) -> "Mapping[str, object]":
         """Return the mime bundle of the output as the graph is now."""
         with self._lock:
             self._rested = self._seen
@@ -99,7 +98,7 @@ class Explorer:
             self.widget.anchor = self._anchor()
             return self._at_rest(self._subject, self._seen, self.widget.anchor)
 
-    def receive(self, message: "Mapping[str, Any]") -> None:
+    def receive(self, message: "Mapping[str, object]") -> None:
         """Handle one message of the page; an error of ours is shown above the graph."""
         with self._lock:
             try:
@@ -107,7 +106,7 @@ class Explorer:
             except (FlyteNbError, UsageError) as error:
                 self.widget.send({"notice": str(error)})
 
-    def _do(self, message: "Mapping[str, Any]") -> None:
+    def _do(self, message: "Mapping[str, object]") -> None:
         if "left" in message:
             self._rest()
             return

@@ -27,7 +27,7 @@ _PARTS = ("camera", "paint", "moves", "search", "panel", "graph")
 Select = Callable[[str], None]
 """Called with a node's id, or "" when nothing is selected any more."""
 
-Ask = Callable[[Mapping[str, Any]], None]
+Ask = Callable[[Mapping[str, object]], None]
 """Called with a message of the page."""
 
 
@@ -38,7 +38,9 @@ class GraphView(Protocol):
     picture: Picture
     """The picture that is drawn now."""
 
-    def update(self, states: "Mapping[str, NodeDisplay]", changed: "Mapping[str, Any]") -> None:
+    def update(
+        self, states: "Mapping[str, NodeDisplay]", changed: "Mapping[str, tuple[str, str]]"
+    ) -> None:
         """Show these states in the present picture.
 
         Args:
@@ -47,7 +49,7 @@ class GraphView(Protocol):
         """
         ...
 
-    def take_request(self, message: "Mapping[str, Any]") -> bool:
+    def take_request(self, message: "Mapping[str, object]") -> bool:
         """Make the picture that a message of the page asks for.
 
         Returns:
@@ -94,7 +96,9 @@ class LiveGraph:
         self.widget.observe(lambda change: on_select(change["new"]), names="selected")
         self.widget.on_msg(lambda _, content, __: on_ask(content))
 
-    def update(self, states: "Mapping[str, NodeDisplay]", changed: "Mapping[str, Any]") -> None:
+    def update(
+        self, states: "Mapping[str, NodeDisplay]", changed: "Mapping[str, tuple[str, str]]"
+    ) -> None:
         """Send the changes to the page; nothing when nothing changed."""
         if not changed:
             return
@@ -106,7 +110,7 @@ class LiveGraph:
         else:
             self.widget.send({"delta": delta})
 
-    def take_request(self, message: "Mapping[str, Any]") -> bool:
+    def take_request(self, message: "Mapping[str, object]") -> bool:
         """Make the picture that the page asks for; return whether the message asks for one."""
         change = self._subject.requested(self._change.seen, message, self.widget.selected)
         if change is None:
@@ -136,11 +140,13 @@ class PictureGraph:
         self.widget.add_class("fnb-picture")
         self.draw({})
 
-    def update(self, states: "Mapping[str, NodeDisplay]", changed: "Mapping[str, Any]") -> None:
+    def update(
+        self, states: "Mapping[str, NodeDisplay]", changed: "Mapping[str, tuple[str, str]]"
+    ) -> None:
         """Write the picture again with the new colours; nothing is laid out."""
         self.draw(states)
 
-    def take_request(self, message: "Mapping[str, Any]") -> bool:
+    def take_request(self, message: "Mapping[str, object]") -> bool:
         """Return `False`: a picture has no script that could ask for anything."""
         return False
 

@@ -42,9 +42,9 @@ _WIDE = 560
 class TrackerContext(NamedTuple):
     """What the tracker needs from the notebook around it."""
 
-    at_rest: "Callable[[ExecutionView], Mapping[str, Any]]"
+    at_rest: "Callable[[ExecutionView], Mapping[str, object]]"
     """Returns the mime bundle that stays when the run has ended. It may call the backend."""
-    replace: "Callable[[Mapping[str, Any]], None]"
+    replace: "Callable[[Mapping[str, object]], None]"
     """Writes a mime bundle over the output that holds the tracker."""
     humanize: "Callable[[str], str]"
     """Replaces the file names of cells in a text by `cell [7]`."""
@@ -228,7 +228,7 @@ class Tracker:
 
         self._pump.submit(chosen)
 
-    def _ask(self, message: "Mapping[str, Any]") -> None:
+    def _ask(self, message: "Mapping[str, object]") -> None:
         def asked() -> None:
             if self._graph.take_request(message):
                 self._waits = _waits(self._graph.picture.graph)

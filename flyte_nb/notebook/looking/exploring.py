@@ -169,7 +169,7 @@ class Subject:
         return listed
 
     def requested(
-        self, seen: ViewState, message: "Mapping[str, Any]", selected: str = ""
+        self, seen: ViewState, message: "Mapping[str, object]", selected: str = ""
     ) -> "ViewChange | None":
         """Return the change that a message of the page asks for; `None` if it asks for none.
 

@@ -13,6 +13,7 @@ from flyte_nb.api.identifiers import TASK
 from flyte_nb.notebook.commands import watching as commands
 from flyte_nb.notebook.commands.compiling import Compilation, compiled
 from flyte_nb.notebook.kernel.kernel import Kernel, is_entity
+from flyte_nb.sdk.entity import Definition
 
 _WATCHING = ("flyte_nb.executions.execution", "Watching")
 """The class of what `execution.watch()` returns, by name, so that its module is not loaded for this."""
@@ -41,7 +42,7 @@ def install(kernel: Kernel) -> "Callable[[], None]":
     return undo
 
 
-def _follow(kernel: Kernel, value: Any, data: "Mapping[str, Any]") -> bool:
+def _follow(kernel: Kernel, value: Any, data: "Mapping[str, object]") -> bool:
     """Publish a value that later cells can change, and keep it up to date; return whether it was one."""
     if (type(value).__module__, type(value).__name__) == _WATCHING:
         return _watch(kernel, value)
@@ -53,14 +54,14 @@ def _follow(kernel: Kernel, value: Any, data: "Mapping[str, Any]") -> bool:
         return False
     last = [_content(value, data)]  # a list, because `draw` sets it
 
-    def draw() -> "Mapping[str, Any] | None":
+    def draw() -> "Mapping[str, object] | None":
         try:
             now = subject.again()
         except (FlyteNbError, UsageError):
             return None  # what it showed is gone, so the last picture of it stays
         if type(now) is not type(value):
             return None
-        made: Mapping[str, Any] = kernel.shell.display_formatter.format(now)[0]
+        made: Mapping[str, object] = kernel.shell.display_formatter.format(now)[0]
         content = _content(now, made)
         if content == last[0]:
             return None  # the cell was run again without a change; drawing would only flicker
@@ -85,7 +86,7 @@ def _watch(kernel: Kernel, watching: Any) -> bool:
 class _Subject(NamedTuple):
     """What a display shows, and how to make it again."""
 
-    current: "Callable[[], Mapping[str, Any]]"
+    current: "Callable[[], Mapping[str, Definition]]"
     """Returns its entities as they are now, by variable."""
     again: "Callable[[], Any]"
     """Returns the value to show now."""
@@ -96,7 +97,7 @@ def _subject(kernel: Kernel, value: Any) -> "_Subject | None":
     if isinstance(value, Compilation):
         names = value.names
 
-        def current() -> "dict[str, Any]":
+        def current() -> "dict[str, Definition]":
             known = kernel.entities()
             return {name: known[name] for name in names if name in known} if names else known
 
@@ -125,7 +126,7 @@ def _by_variable(kernel: Kernel, entity: Any, show: "Callable[[Any], Any]") -> "
     )
 
 
-def _content(value: Any, data: "Mapping[str, Any]") -> Any:
+def _content(value: Any, data: "Mapping[str, object]") -> Any:
     """Return what has to differ for a display to be drawn again: without elapsed times, which always do."""
     if isinstance(value, Compilation):
         held = [(each.user, each.holder, each.old.short_name) for each in value.held]

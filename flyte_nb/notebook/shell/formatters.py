@@ -8,25 +8,38 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from flyte_nb.api.errors import CompileFailed, FlyteNbError, UsageError
 from flyte_nb.api.ports import Entity
+from flyte_nb.executions.views import ExecutionView
 from flyte_nb.notebook import at_rest
 from flyte_nb.notebook.commands import drawing, registering
+from flyte_nb.notebook.commands.compiling import Compilation
 from flyte_nb.notebook.kernel.kernel import Kernel
-from flyte_nb.notebook.kernel.ports import CompiledPort
+from flyte_nb.notebook.kernel.ports import CompiledPort, ExecutionPort
+from flyte_nb.registering.bundle_view import Bundle
+from flyte_nb.registering.views import Registration
 from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.task import AnyTask, TaskOptions
 from flyte_nb.sdk.workflow import Workflow
 
 _LOG = logging.getLogger(__name__)
 
-Show = Callable[[Kernel, Any], "Mapping[str, Any]"]
+Show = Callable[[Kernel, Any], "Mapping[str, object]"]
 """Returns the mime bundle of a value; may raise."""
 
 
-def _task(kernel: Kernel, task: AnyTask) -> "Mapping[str, Any]":
+class _Watched(Protocol):
+    """The part of `executions.execution.Watching` that is shown."""
+
+    @property
+    def execution(self) -> ExecutionPort:
+        """Return the execution that is watched."""
+        ...
+
+
+def _task(kernel: Kernel, task: AnyTask) -> "Mapping[str, object]":
     registry = kernel.session.registry
     problems = task.problems(registry)
     if problems:
@@ -56,24 +69,24 @@ def _options(options: TaskOptions) -> "list[str]":
     return asked
 
 
-def _workflow(kernel: Kernel, workflow: Workflow) -> "Mapping[str, Any]":
+def _workflow(kernel: Kernel, workflow: Workflow) -> "Mapping[str, object]":
     return _compiled(kernel, kernel.session.compile(workflow), (workflow,))
 
 
-def _launch_plan(kernel: Kernel, launch_plan: LaunchPlan) -> "Mapping[str, Any]":
+def _launch_plan(kernel: Kernel, launch_plan: LaunchPlan) -> "Mapping[str, object]":
     workflow = launch_plan.workflow
     return _compiled(kernel, kernel.session.compile(workflow), (launch_plan, workflow))
 
 
 def _compiled(
     kernel: Kernel, compiled: CompiledPort, entities: "tuple[Entity, ...]" = ()
-) -> "Mapping[str, Any]":
+) -> "Mapping[str, object]":
     # Remarks only on what the picture shows, not on the rest of the notebook.
     about = [*entities, *(draft.entity for draft in compiled.drafts)]
     return at_rest.compiled(compiled, kernel.cells.humanize, registering.notes(kernel, about))
 
 
-def _compilation(kernel: Kernel, compilation: Any) -> "Mapping[str, Any]":
+def _compilation(kernel: Kernel, compilation: Compilation) -> "Mapping[str, object]":
     session = kernel.session
     remarks = registering.notes(kernel)
     if compilation.names:  # only remarks on the entities that were asked for
@@ -83,7 +96,7 @@ def _compilation(kernel: Kernel, compilation: Any) -> "Mapping[str, Any]":
     )
 
 
-def _registration(kernel: Kernel, registration: Any) -> "Mapping[str, Any]":
+def _registration(kernel: Kernel, registration: Registration) -> "Mapping[str, object]":
     session = kernel.session
     named = session.notebook.said
     return at_rest.registration(
@@ -95,11 +108,11 @@ def _registration(kernel: Kernel, registration: Any) -> "Mapping[str, Any]":
     )
 
 
-def _travelling(kernel: Kernel, bundle: Any) -> "Mapping[str, Any]":
+def _travelling(kernel: Kernel, bundle: Bundle) -> "Mapping[str, object]":
     return at_rest.bundle(bundle, label=kernel.session.label, humanize=kernel.cells.humanize)
 
 
-def _execution(kernel: Kernel, execution: Any) -> "Mapping[str, Any]":
+def _execution(kernel: Kernel, execution: ExecutionPort) -> "Mapping[str, object]":
     view = execution.view()
     if not view.is_terminal:
         return at_rest.launched(view)
@@ -107,11 +120,11 @@ def _execution(kernel: Kernel, execution: Any) -> "Mapping[str, Any]":
     return drawing.execution_at_rest(kernel, execution, view, subject.graph)
 
 
-def _watching(kernel: Kernel, watching: Any) -> "Mapping[str, Any]":
+def _watching(kernel: Kernel, watching: _Watched) -> "Mapping[str, object]":
     return _execution(kernel, watching.execution)
 
 
-def _view(kernel: Kernel, view: Any) -> "Mapping[str, Any]":
+def _view(kernel: Kernel, view: ExecutionView) -> "Mapping[str, object]":
     return _execution(kernel, kernel.session.execution(view.id.name))
 
 
@@ -129,7 +142,7 @@ BY_TYPE: "dict[tuple[str, str], Show]" = {
 }
 
 
-def shown(kernel: Kernel, make: Show, value: Any) -> "Mapping[str, Any]":
+def shown(kernel: Kernel, make: Show, value: Any) -> "Mapping[str, object]":
     """Return the mime bundle of a value. It never raises: what goes wrong is shown in the value's place."""
     try:
         return make(kernel, value)
@@ -166,11 +179,11 @@ def _bound(kernel: Kernel, make: Show) -> "tuple[Any, Any]":
     result would replace the text of the bundle.
     """
     # Making a bundle may compile a workflow or call the backend. So its text is kept for the second call.
-    made: list[tuple[Any, str]] = []
+    made: list[tuple[object, str]] = []
 
     def bundle(value: Any, include: Any = None, exclude: Any = None) -> "dict[str, Any]":
         found = dict(shown(kernel, make, value))
-        made[:] = [(value, found["text/plain"])]
+        made[:] = [(value, str(found["text/plain"]))]
         return found
 
     def text(value: Any, printer: Any, cycle: bool) -> None:
