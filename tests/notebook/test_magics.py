@@ -41,9 +41,9 @@ def test_a_problem_is_listed_once_however_many_workflows_have_it(notebook):
     nb.run(_WRONG)
     nb.run("%flyte compile", cell_id="c1")
     for said in (nb.shown(), nb.html()):
-        assert said.count("tuple cannot travel") == 1
+        assert said.count("tuple cannot be one value") == 1
     error = nb.fails("one(n=1)")
-    assert str(error).count("tuple cannot travel") == 1
+    assert str(error).count("tuple cannot be one value") == 1
 
 
 _WRONG = """

@@ -14,7 +14,7 @@ from flyte_nb.api.specs import Location
 from flyte_nb.bundle.source_names import stable_name
 
 _PACKED = "<cell "
-"""The beginning of a cell's file name in a bundle. A digest of the text follows, see `bundle.source_names`."""
+"""How a cell's file name begins in a bundle. A digest of its text follows: see `bundle.source_names`."""
 
 
 _ANONYMOUS = "#"
