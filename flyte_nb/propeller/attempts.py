@@ -3,8 +3,8 @@
 from flyteidl.core.literals_pb2 import LiteralMap
 
 from flyte_nb.api.identifiers import Identifier
+from flyte_nb.propeller.data_layout import DataLayout
 from flyte_nb.propeller.launch import Launch, environment
-from flyte_nb.propeller.layout import Layout
 from flyte_nb.propeller.ports import Attempt, AttemptKey
 from flyte_nb.propeller.state import NodeState
 from flyte_nb.runtime.options import DURABLE_VARIABLE
@@ -14,7 +14,7 @@ def attempt_at(
     node: NodeState,
     inputs: LiteralMap,
     launch: Launch,
-    layout: Layout,
+    layout: DataLayout,
     workflow_id: Identifier,
     *,
     in_memory: bool,

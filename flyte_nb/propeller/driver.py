@@ -17,12 +17,20 @@ from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, StorageError, TaskFaile
 from flyte_nb.propeller import records as r
 from flyte_nb.propeller.attempts import attempt_at
 from flyte_nb.propeller.conditions import choose
+from flyte_nb.propeller.data_layout import OUTPUTS, DataLayout
 from flyte_nb.propeller.launch import DEFAULT_PARALLELISM, Launch
-from flyte_nb.propeller.layout import OUTPUTS, Layout
 from flyte_nb.propeller.literal_store import Outputs, Values, unusable
 from flyte_nb.propeller.machine import Machine
-from flyte_nb.propeller.plan import Plan
-from flyte_nb.propeller.ports import Attempt, AttemptKey, Catalog, Clock, Executor, Recorder, Report
+from flyte_nb.propeller.plan import ExecutionPlan
+from flyte_nb.propeller.ports import (
+    Attempt,
+    AttemptKey,
+    AttemptReport,
+    Catalog,
+    Clock,
+    Executor,
+    Recorder,
+)
 from flyte_nb.propeller.records import Record
 from flyte_nb.propeller.reservations import Reservations, Turns
 from flyte_nb.propeller.resolve import Unresolved, inputs_of
@@ -42,8 +50,8 @@ class Driver:
     def __init__(
         self,
         launch: Launch,
-        plan: Plan,
-        layout: Layout,
+        plan: ExecutionPlan,
+        layout: DataLayout,
         values: Values,
         *,
         recorder: Recorder,
@@ -166,7 +174,7 @@ class Driver:
             if not self._pending:
                 return started
 
-    def report(self, report: Report) -> None:
+    def report(self, report: AttemptReport) -> None:
         """An attempt has ended."""
         node = self.machine.live.get(report.key.node_id)
         if node is None or node.attempt != report.key.attempt:
@@ -319,7 +327,7 @@ class Driver:
             node = self._to_start.popleft()
             if not node.is_live:
                 continue
-            if node.frame.doom:
+            if node.run.doom:
                 self._add(self.machine.failed(node, self._time(), _UNEXPLAINED))
                 continue
             try:

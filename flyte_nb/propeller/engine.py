@@ -9,9 +9,9 @@ from queue import Empty, SimpleQueue
 from flyte_nb.api.errors import SYSTEM, ErrorInfo, UsageError
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.ports import BlobStore
+from flyte_nb.propeller.data_layout import DataLayout
 from flyte_nb.propeller.driver import Driver
 from flyte_nb.propeller.launch import Launch
-from flyte_nb.propeller.layout import Layout
 from flyte_nb.propeller.literal_store import Values
 from flyte_nb.propeller.plan import plan_of
 from flyte_nb.propeller.ports import Catalog, Clock, Executor, Recorder
@@ -128,10 +128,10 @@ class Engine:
         self._thread.join()
         self._executor.close()
 
-    def _layout(self, launch: Launch, *, former: bool = False) -> Layout:
-        return Layout(self._data_root, launch.id, launch.raw_output_prefix, former=former)
+    def _layout(self, launch: Launch, *, former: bool = False) -> DataLayout:
+        return DataLayout(self._data_root, launch.id, launch.raw_output_prefix, former=former)
 
-    def _driver(self, launch: Launch, layout: Layout) -> Driver:
+    def _driver(self, launch: Launch, layout: DataLayout) -> Driver:
         return Driver(
             launch,
             plan_of(launch.closure),

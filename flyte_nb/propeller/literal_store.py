@@ -60,7 +60,7 @@ class Outputs:
     """Outputs of the nodes that one node's promises may name (see `resolve.Outputs`)."""
 
     def __init__(self, node: NodeState, values: Values) -> None:
-        self._nodes = node.frame.scope.nodes
+        self._nodes = node.run.scope.nodes
         self._values = values
 
     def __call__(self, node_id: str, var: str) -> Literal:

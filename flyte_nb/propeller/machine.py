@@ -21,7 +21,7 @@ from flyte_nb.propeller import records as r
 from flyte_nb.propeller.durations import go_duration
 from flyte_nb.propeller.moves import IllegalMove, Moves, budget
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, Record, WorkflowRecord
-from flyte_nb.propeller.state import OPEN, Frame, NodeState
+from flyte_nb.propeller.state import OPEN, NodeState, WorkflowRun
 
 __all__ = ["IllegalMove", "Machine"]
 
@@ -119,7 +119,7 @@ class Machine(Moves):
         max_rss_bytes: "int | None" = None,
     ) -> list[Record]:
         """The attempt ended without outputs; one that was doomed counts as aborted."""
-        doom = node.frame.doom
+        doom = node.run.doom
         return self._made(
             _attempt_record(
                 node,
@@ -162,7 +162,7 @@ class Machine(Moves):
             record = (
                 self._node_consequence(item, at_us)
                 if isinstance(item, NodeState)
-                else self._frame_consequence(item, at_us)
+                else self._run_consequence(item, at_us)
             )
             if record is not None:
                 self.apply(record)
@@ -179,12 +179,12 @@ class Machine(Moves):
     # Consequences
 
     def _node_consequence(self, node: NodeState, at_us: int) -> "NodeRecord | None":
-        frame = node.frame
+        run = node.run
         if node.phase == "":
-            if frame.doom or node.waiting:
+            if run.doom or node.waiting:
                 return None
             if node.plan.kind == nodes.START_KIND:
-                uri = frame.parent.input_uri if frame.parent else self.input_uri
+                uri = run.parent.input_uri if run.parent else self.input_uri
                 return _node_record(node, at_us, phases.SUCCEEDED, output_uri=uri)
             return _node_record(node, at_us, phases.SKIPPED) if node.tainted else None
         if node.phase not in OPEN or node.attempt_phase in OPEN:
@@ -197,51 +197,53 @@ class Machine(Moves):
                 output_uri=node.attempt_output_uri,
                 cache_status=node.cache_status,
             )
-        if frame.doom:
+        if run.doom:
             if node.child is not None:
                 return None  # its own run says when it has ended
-            error = ErrorInfo("NodeAborted", frame.doom, SYSTEM)
+            error = ErrorInfo("NodeAborted", run.doom, SYSTEM)
             return _node_record(node, at_us, phases.ABORTED, error=error)
         if node.attempt_error is not None and node.node_id not in self.startable:
             return _end_of_attempts(node, node.attempt_error, at_us)
         return None
 
-    def _frame_consequence(self, frame: Frame, at_us: int) -> "Record | None":
-        parent = frame.parent
+    def _run_consequence(self, run: WorkflowRun, at_us: int) -> "Record | None":
+        parent = run.parent
         if self.is_terminal or (parent is not None and not parent.is_open):
             return None
-        if frame.doom:
-            return None if frame.open else self._end_of_doomed(frame, at_us)
-        idle = not frame.open and not frame.ready
-        if frame.failed is not None and (idle or frame.fail_immediately):
-            return self._becomes(frame, at_us, phases.FAILING, frame.failed)
-        start = frame.nodes.get(START_NODE)
+        if run.doom:
+            return None if run.open else self._end_of_doomed(run, at_us)
+        idle = not run.open and not run.ready
+        if run.failed is not None and (idle or run.fail_immediately):
+            return self._becomes(run, at_us, phases.FAILING, run.failed)
+        start = run.nodes.get(START_NODE)
         if not idle or (start is not None and start.phase == ""):
             return None
-        last = frame.nodes[END_NODE] if start else next(iter(frame.nodes.values()))
+        last = run.nodes[END_NODE] if start else next(iter(run.nodes.values()))
         if last.phase != phases.SUCCEEDED:
-            return self._becomes(frame, at_us, phases.FAILING, _STUCK)
+            return self._becomes(run, at_us, phases.FAILING, _STUCK)
         if parent is None and self.phase == phases.RUNNING:
             return WorkflowRecord(at_us, phases.SUCCEEDING)
         if parent is None:
             return WorkflowRecord(at_us, phases.SUCCEEDED, output_uri=last.output_uri)
         return _node_record(parent, at_us, phases.SUCCEEDED, output_uri=last.output_uri)
 
-    def _end_of_doomed(self, frame: Frame, at_us: int) -> Record:
-        parent = frame.parent
+    def _end_of_doomed(self, run: WorkflowRun, at_us: int) -> Record:
+        parent = run.parent
         if parent is None:
             ending = phases.ABORTED if self.phase == phases.ABORTING else phases.FAILED
             return WorkflowRecord(at_us, ending, self.error)
         if parent.phase == phases.FAILING:
-            return self._becomes(frame, at_us, phases.FAILED, parent.error)
-        error = ErrorInfo("NodeAborted", frame.doom, SYSTEM)
-        return self._becomes(frame, at_us, phases.ABORTED, error)
+            return self._becomes(run, at_us, phases.FAILED, parent.error)
+        error = ErrorInfo("NodeAborted", run.doom, SYSTEM)
+        return self._becomes(run, at_us, phases.ABORTED, error)
 
-    def _becomes(self, frame: Frame, at_us: int, phase: str, error: "ErrorInfo | None") -> Record:
-        """The record by which whoever runs this frame comes into `phase`."""
-        if frame.parent is None:
+    def _becomes(
+        self, run: WorkflowRun, at_us: int, phase: str, error: "ErrorInfo | None"
+    ) -> Record:
+        """The record by which whoever runs this run comes into `phase`."""
+        if run.parent is None:
             return WorkflowRecord(at_us, phase, error)
-        return _node_record(frame.parent, at_us, phase, error=error)
+        return _node_record(run.parent, at_us, phase, error=error)
 
 
 def _node_record(
@@ -254,7 +256,7 @@ def _node_record(
     error: "ErrorInfo | None" = None,
     cache_status: str = "",
 ) -> NodeRecord:
-    plan, parent = node.plan, node.frame.parent
+    plan, parent = node.plan, node.run.parent
     return _new(
         NodeRecord,
         (

@@ -11,9 +11,9 @@ from itertools import count
 from flyte_nb.api import nodes, phases
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, FlyteNbError
 from flyte_nb.api.nodes import START_NODE, further_node_id, unique_node_id
-from flyte_nb.propeller.plan import NodePlan, Plan, WorkflowPlan
+from flyte_nb.propeller.plan import ExecutionPlan, NodePlan, WorkflowPlan
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, Record, WorkflowRecord
-from flyte_nb.propeller.state import OPEN, Frame, NodeState
+from flyte_nb.propeller.state import OPEN, NodeState, WorkflowRun
 from flyte_nb.propeller.tables import ATTEMPT_MOVES, NODE_MOVES, WORKFLOW_MOVES
 
 SYSTEM_RETRIES = 3
@@ -30,7 +30,7 @@ class IllegalMove(FlyteNbError):
 class Moves:
     """One execution, changed by records alone."""
 
-    def __init__(self, plan: Plan, input_uri: str = "") -> None:
+    def __init__(self, plan: ExecutionPlan, input_uri: str = "") -> None:
         """A machine before its first record; `input_uri` is where the workflow's inputs lie."""
         self.plan = plan
         self.input_uri = input_uri
@@ -50,8 +50,8 @@ class Moves:
         """Whether anything was ever doomed; while not, there is nothing in `doomed`."""
         self.active_tasks = 0
         """Task nodes that are QUEUED or RUNNING; what `max_parallelism` bounds."""
-        self._unsettled: deque[NodeState | Frame] = deque()
-        self.root = self._frame(None, plan.workflows[""])
+        self._unsettled: deque[NodeState | WorkflowRun] = deque()
+        self.root = self._run_of(None, plan.workflows[""])
 
     @property
     def is_terminal(self) -> bool:
@@ -60,7 +60,7 @@ class Moves:
 
     def doomed(self) -> Iterator[NodeState]:
         """Live nodes that have to be ended."""
-        return (node for node in self.live.values() if node.frame.doom)
+        return (node for node in self.live.values() if node.run.doom)
 
     def apply(self, record: Record) -> None:
         """Make the move that `record` says.
@@ -100,13 +100,13 @@ class Moves:
         if phase not in NODE_MOVES[kind][before]:
             raise _illegal(f"node {node.node_id}", before, phase)
         self._check_node(node, record)
-        frame = node.frame
+        run = node.run
         node.phase = phase
         if before == "" and kind != nodes.START_KIND:
-            frame.ready -= 1
+            run.ready -= 1
             self.ready.pop(node.node_id, None)
         self.entering.pop(node.node_id, None)
-        frame.open += (phase in OPEN) - (before in OPEN)
+        run.open += (phase in OPEN) - (before in OPEN)
         node.error = record.error or node.error
         node.cache_status = record.cache_status or node.cache_status
         if phase == phases.QUEUED:
@@ -132,11 +132,11 @@ class Moves:
         elif node.phase == "":
             if node.waiting:
                 why = "others have to end before"
-            elif node.frame.doom or node.tainted != (phase == phases.SKIPPED):
+            elif node.run.doom or node.tainted != (phase == phases.SKIPPED):
                 why = "something before it decided otherwise"
         elif phase == phases.RUNNING:
             arms = len(plan.branch.arms) if plan.branch else 0
-            if node.frame.doom:
+            if node.run.doom:
                 why = "it has to end"
             elif plan.kind != nodes.TASK_NODE and not -1 < record.branch + (arms == 0) < (
                 arms or 1
@@ -166,7 +166,7 @@ class Moves:
         begins = node.attempt_phase not in OPEN
         if record.attempt != (node.attempts if begins else node.attempts - 1):
             raise IllegalMove(f"Attempt {record.attempt} at node {node.node_id} is not its turn.")
-        if begins and (node.node_id not in self.startable or node.frame.doom):
+        if begins and (node.node_id not in self.startable or node.run.doom):
             raise IllegalMove(f"Node {node.node_id} needs no further attempt.")
         node.attempt_phase = phase
         node.attempt_error = record.error
@@ -190,7 +190,7 @@ class Moves:
     def _attempt_failed(self, node: NodeState, record: AttemptRecord) -> None:
         """Decide whether there is another attempt; the consequence says why not."""
         error = record.error
-        if error is None or node.frame.doom:
+        if error is None or node.run.doom:
             return
         node.system_failures += error.origin == SYSTEM
         current, most = budget(node, error)
@@ -202,18 +202,18 @@ class Moves:
     def _enter(self, node: NodeState, branch: int) -> None:
         node.branch = branch
         if node.plan.branch is None:
-            node.child = self._frame(node, self.plan.workflows[node.plan.workflow])
+            node.child = self._run_of(node, self.plan.workflows[node.plan.workflow])
             self._unsettled.append(node.child.nodes[START_NODE])
         else:
             arm = node.plan.branch.arms[branch][1]
-            node.child = self._frame(node, WorkflowPlan({arm.id: arm}), node.frame.scope)
+            node.child = self._run_of(node, WorkflowPlan({arm.id: arm}), node.run.scope)
             self._arrived(node.child.nodes[arm.id])
 
     def _ended(self, node: NodeState, before: str, record: NodeRecord) -> None:
-        frame = node.frame
+        run = node.run
         node.output_uri = record.output_uri
         if node.plan.kind == nodes.START_KIND:
-            for other in frame.nodes.values():
+            for other in run.nodes.values():
                 if other is not node and not other.waiting:
                     self._arrived(other)
         elif node.plan.kind == nodes.TASK_NODE and before:
@@ -222,36 +222,36 @@ class Moves:
         failed = record.phase in (phases.FAILED, phases.TIMED_OUT)
         if failed:
             timed_out = record.phase == phases.TIMED_OUT
-            frame.failed = _TIMEOUT if timed_out else record.error
+            run.failed = _TIMEOUT if timed_out else record.error
         for below in node.plan.downstream:
-            other = frame.nodes[below]
+            other = run.nodes[below]
             other.waiting -= 1
             other.tainted = other.tainted or failed or record.phase == phases.SKIPPED
             if not other.waiting:
                 self._arrived(other)
-        self._unsettled.append(frame)
+        self._unsettled.append(run)
 
     def _arrived(self, node: NodeState) -> None:
         """Everything before this node has ended."""
-        frame, kind = node.frame, node.plan.kind
-        if frame.doom:
+        run, kind = node.run, node.plan.kind
+        if run.doom:
             return
         if node.tainted:
-            if frame.fail_immediately or kind == nodes.END_KIND:
+            if run.fail_immediately or kind == nodes.END_KIND:
                 return
             self._unsettled.append(node)
         elif kind == nodes.TASK_NODE:
             self.ready[node.node_id] = node
         else:
             self.entering[node.node_id] = node
-        frame.ready += 1
+        run.ready += 1
 
-    def _doom(self, frame: Frame, reason: str) -> None:
+    def _doom(self, run: WorkflowRun, reason: str) -> None:
         """Everything open in this run has to end, nothing begins in it any more."""
         self.has_doomed = True
-        frame.doom = reason
-        frame.ready = 0
-        for node in frame.nodes.values():
+        run.doom = reason
+        run.ready = 0
+        for node in run.nodes.values():
             self.ready.pop(node.node_id, None)
             self.entering.pop(node.node_id, None)
             self.startable.pop(node.node_id, None)
@@ -259,22 +259,22 @@ class Moves:
                 self._unsettled.append(node)
                 if node.child is not None:
                     self._doom(node.child, reason)
-        self._unsettled.append(frame)
+        self._unsettled.append(run)
 
-    def _frame(
-        self, parent: "NodeState | None", plan: WorkflowPlan, scope: "Frame | None" = None
-    ) -> Frame:
-        frame = Frame(parent, plan, scope)
+    def _run_of(
+        self, parent: "NodeState | None", plan: WorkflowPlan, scope: "WorkflowRun | None" = None
+    ) -> WorkflowRun:
+        run = WorkflowRun(parent, plan, scope)
         nodes = plan.nodes.values() if scope else (_START_PLAN, *plan.nodes.values())
         parent_id = parent.node_id if parent else ""
         for node_plan in nodes:
             node_id = unique_node_id(parent_id, 0, node_plan.id)
             if node_id in self.nodes:
                 node_id = self._further_id(parent_id, node_plan.id)
-            node = NodeState(node_plan, frame, node_id)
-            frame.nodes[node_plan.id] = node
+            node = NodeState(node_plan, run, node_id)
+            run.nodes[node_plan.id] = node
             self.nodes[node.node_id] = node
-        return frame
+        return run
 
     def _further_id(self, parent_id: str, template_id: str) -> str:
         """Return an id that no other node of this execution has, the same at every replay."""
@@ -313,7 +313,7 @@ def budget(node: NodeState, error: ErrorInfo) -> tuple[int, int]:
     return node.attempts - node.system_failures, node.plan.max_attempts
 
 
-def _child(node: NodeState) -> Frame:
+def _child(node: NodeState) -> WorkflowRun:
     if node.child is None:
         raise IllegalMove(f"Node {node.node_id} runs no nodes of its own.")
     return node.child

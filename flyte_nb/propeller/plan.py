@@ -41,7 +41,7 @@ class NodePlan(NamedTuple):
     task: "TaskTemplate | None" = None
     task_id: "Identifier | None" = None
     workflow: str = ""
-    """Key of the sub-workflow in `Plan.workflows`."""
+    """Key of the sub-workflow in `ExecutionPlan.workflows`."""
     branch: "BranchPlan | None" = None
     max_attempts: int = 1
     """Attempts that may fail by the user's fault (`retries` + 1)."""
@@ -68,14 +68,14 @@ class WorkflowPlan(NamedTuple):
     fail_immediately: bool = True
 
 
-class Plan(NamedTuple):
+class ExecutionPlan(NamedTuple):
     """A closure: its primary workflow (key `""`) and its sub-workflows by `key`."""
 
     workflows: dict[str, WorkflowPlan]
     workflow_id: Identifier
 
 
-def plan_of(closure: CompiledWorkflowClosure) -> Plan:
+def plan_of(closure: CompiledWorkflowClosure) -> ExecutionPlan:
     """The plan of a compiled closure.
 
     Raises:
@@ -91,7 +91,7 @@ def plan_of(closure: CompiledWorkflowClosure) -> Plan:
         raise CompileFailed(
             f"The workflow {template_id.name} cannot be run by this engine.", maker.problems
         )
-    return Plan(workflows, identifier_from_idl(template_id, WORKFLOW))
+    return ExecutionPlan(workflows, identifier_from_idl(template_id, WORKFLOW))
 
 
 _UNSUPPORTED = {

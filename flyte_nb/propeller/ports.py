@@ -80,7 +80,7 @@ class Started(NamedTuple):
     pid: "int | None" = None
 
 
-class Report(NamedTuple):
+class AttemptReport(NamedTuple):
     """An attempt has ended: with `outputs`, or with `error`; none of its processes lives."""
 
     key: AttemptKey
@@ -130,7 +130,7 @@ class Executor(Protocol):
         """
         ...
 
-    def poll(self) -> list[Report]:
+    def poll(self) -> list[AttemptReport]:
         """The reports since the last call; does not wait."""
         ...
 

@@ -11,12 +11,12 @@ from flyte_nb.api import phases
 from flyte_nb.api.errors import SYSTEM, ErrorInfo, ExecutionFailed
 from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.api.ports import DataAccess
+from flyte_nb.propeller.data_layout import DataLayout
 from flyte_nb.propeller.driver import Driver
 from flyte_nb.propeller.executors.inprocess import InProcess
 from flyte_nb.propeller.launch import Launch
-from flyte_nb.propeller.layout import Layout
 from flyte_nb.propeller.literal_store import Values
-from flyte_nb.propeller.plan import Plan, plan_of
+from flyte_nb.propeller.plan import ExecutionPlan, plan_of
 from flyte_nb.propeller.ports import Catalog
 from flyte_nb.propeller.records import Record
 from flyte_nb.sdk.task import AnyTask
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def run_local(
-    closure: "CompiledWorkflowClosure | Plan",
+    closure: "CompiledWorkflowClosure | ExecutionPlan",
     inputs: LiteralMap,
     tasks: Mapping[Identifier, AnyTask],
     registry: "Registry",
@@ -63,7 +63,7 @@ def run_local(
     driver = Driver(
         launch,
         plan,
-        Layout("memory:/", launch.id),
+        DataLayout("memory:/", launch.id),
         values,
         recorder=_Onlooker(on_records),
         executor=executor,

@@ -24,20 +24,20 @@ class NodeState:
         "child",
         "error",
         "first_started_us",
-        "frame",
         "input_uri",
         "node_id",
         "output_uri",
         "phase",
         "plan",
+        "run",
         "system_failures",
         "tainted",
         "waiting",
     )
 
-    def __init__(self, plan: NodePlan, frame: "Frame", node_id: str) -> None:
+    def __init__(self, plan: NodePlan, run: "WorkflowRun", node_id: str) -> None:
         self.plan = plan
-        self.frame = frame
+        self.run = run
         self.node_id = node_id
         self.phase = ""
         self.waiting = len(plan.upstream)  # nodes upstream that have not ended
@@ -47,7 +47,7 @@ class NodeState:
         self.error: ErrorInfo | None = None
         self.cache_status = ""
         self.branch = -1
-        self.child: Frame | None = None
+        self.child: WorkflowRun | None = None
         self.attempts = 0
         self.attempt_phase = ""  # of the last attempt, as all `attempt_` fields
         self.attempt_error: ErrorInfo | None = None
@@ -74,18 +74,18 @@ class NodeState:
     def view(self) -> tuple[Any, ...]:
         """All that records decide, as a value; for comparing two machines."""
         plain = (
-            getattr(self, name) for name in self.__slots__ if name not in ("plan", "frame", "child")
+            getattr(self, name) for name in self.__slots__ if name not in ("plan", "run", "child")
         )
         return tuple(plain)
 
 
-class Frame:
+class WorkflowRun:
     """One run of a template: the top one, a sub-workflow node's, or the arm that a branch took."""
 
     __slots__ = ("doom", "fail_immediately", "failed", "nodes", "open", "parent", "ready", "scope")
 
     def __init__(
-        self, parent: "NodeState | None", plan: WorkflowPlan, scope: "Frame | None" = None
+        self, parent: "NodeState | None", plan: WorkflowPlan, scope: "WorkflowRun | None" = None
     ) -> None:
         self.parent = parent  # None at the top
         self.scope = (

@@ -16,7 +16,7 @@ from flyte_nb.api import phases
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo
 from flyte_nb.api.identifiers import TASK, ExecutionId, Identifier
 from flyte_nb.propeller import records as r
-from flyte_nb.propeller.ports import Attempt, AttemptKey, Catalog, Executor, Recorder, Report
+from flyte_nb.propeller.ports import Attempt, AttemptKey, Catalog, Executor, Recorder, AttemptReport
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, Record, WorkflowRecord
 from flyte_nb.testing.closures import integer
 
@@ -211,9 +211,9 @@ class ExecutorConformance:
         stack.callback(executor.close)
         return executor
 
-    def report_of(self, executor: Executor, attempt: Attempt) -> Report:
+    def report_of(self, executor: Executor, attempt: Attempt) -> AttemptReport:
         """The one report of that attempt."""
-        found: list[Report] = []
+        found: list[AttemptReport] = []
 
         def came() -> bool:
             found.extend(executor.poll())

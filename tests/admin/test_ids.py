@@ -15,7 +15,7 @@ from flyte_nb.api.errors import RemoteError
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.nodes import MAX_NODE_ID, is_node_id
 from flyte_nb.propeller.executors.attempt_folder import AttemptFolder
-from flyte_nb.propeller.layout import Layout
+from flyte_nb.propeller.data_layout import DataLayout
 from flyte_nb.propeller.names import raw_folder
 from flyte_nb.propeller.ports import AttemptKey
 from flyte_nb.testing.backend import in_process_calls, running_backend
@@ -165,7 +165,7 @@ def is_within(one, other):
     ],
 )
 def test_two_executions_never_share_a_folder(one, other):
-    roots = [Layout("file:///o", ExecutionId(*each)).root for each in (one, other)]
+    roots = [DataLayout("file:///o", ExecutionId(*each)).root for each in (one, other)]
     assert not is_within(roots[0], roots[1])
     assert not is_within(roots[1], roots[0])
 

@@ -17,7 +17,7 @@ from flyte_nb.propeller.cache import StoreCatalog
 from flyte_nb.propeller.engine import Engine, Launch
 from flyte_nb.propeller.executors.attempt_folder import AttemptFolder
 from flyte_nb.propeller.executors.process import ProcessExecutor
-from flyte_nb.propeller.layout import Layout
+from flyte_nb.propeller.data_layout import DataLayout
 from flyte_nb.propeller.machine import Machine
 from flyte_nb.propeller.plan import plan_of
 from flyte_nb.propeller.ports import Attempt, AttemptKey
@@ -493,7 +493,7 @@ def test_an_execution_of_a_release_with_other_folders_goes_on_where_its_values_a
     made = closure(workflow("w", [node("n0", t, {"x": ".x"})], {"o0": "n0"}, inputs=["x"]), [t])
     recorder = MemoryRecorder()
     recorder.record(ID, [WorkflowRecord(1, "RUNNING")])
-    former = Layout(tmp_path.as_uri(), ID, former=True)
+    former = DataLayout(tmp_path.as_uri(), ID, former=True)
     open_stores().write(former.input_uri, integers(x=1).SerializeToString())
     backend = Backend(tmp_path, recorder=recorder)
     try:

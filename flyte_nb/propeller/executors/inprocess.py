@@ -11,7 +11,7 @@ from flyte_nb.api.errors import SYSTEM, CodecError, ErrorInfo, TaskFailed
 from flyte_nb.api.identifiers import Identifier
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
-from flyte_nb.propeller.ports import Attempt, AttemptKey, Report, Started
+from flyte_nb.propeller.ports import Attempt, AttemptKey, AttemptReport, Started
 from flyte_nb.sdk.execution_context import ExecutionContext, context_from
 from flyte_nb.sdk.task import AnyTask
 from flyte_nb.wire.literals import literal_map_from_idl, literal_map_to_idl
@@ -43,7 +43,7 @@ class InProcess:
         self._tasks = tasks
         self._registry = registry
         self._data = data
-        self._reports: list[Report] = []
+        self._reports: list[AttemptReport] = []
         self._files: dict[str, KeptFiles] = {}  # by node
 
     def listen(self, wake: Callable[[], None]) -> None:
@@ -61,12 +61,12 @@ class InProcess:
             inputs = _from_idl(attempt.inputs)
             outputs = _to_idl(call(task, inputs, self._registry, self._data, runner=runner))
         except TaskFailed as failure:
-            report = Report(key, error=failure.info, cause=failure.__cause__)
+            report = AttemptReport(key, error=failure.info, cause=failure.__cause__)
         except CodecError as error:
             info = ErrorInfo("SYSTEM:LiteralNotReadable", str(error), SYSTEM)
-            report = Report(key, error=info, cause=error)
+            report = AttemptReport(key, error=info, cause=error)
         else:
-            report = Report(key, outputs)
+            report = AttemptReport(key, outputs)
         self._reports.append(report)
         return Started()
 
@@ -74,7 +74,7 @@ class InProcess:
         """Nothing outlives this process, so there is nothing to take over."""
         return None
 
-    def poll(self) -> list[Report]:
+    def poll(self) -> list[AttemptReport]:
         """The reports since the last call."""
         reports, self._reports = self._reports, []
         return reports

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from flyte_nb.api.errors import SYSTEM, USER, CodecError, ErrorInfo, StorageError
 from flyte_nb.api.ports import BlobStore
-from flyte_nb.propeller.layout import OUTPUTS
+from flyte_nb.propeller.data_layout import OUTPUTS
 from flyte_nb.propeller.ports import Attempt
 from flyte_nb.propeller.results import missing_outputs
 from flyte_nb.runtime.memory import MemoryWatch, killed

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, StorageError, TaskFailed
 from flyte_nb.api.ports import BlobStore
+from flyte_nb.propeller.data_layout import OUTPUTS
 from flyte_nb.propeller.executors.attempt_environment import (
     AttemptEnvironment,
     Environ,
@@ -25,8 +26,7 @@ from flyte_nb.propeller.executors.attempt_folder import AttemptFolder, end_all
 from flyte_nb.propeller.executors.outcome import ERROR, FUTURES, Ended, outcome
 from flyte_nb.propeller.executors.reaper import Exit, Reaper, Watched
 from flyte_nb.propeller.executors.templates import TASK_TEMPLATE, fill, wants_task_template
-from flyte_nb.propeller.layout import OUTPUTS
-from flyte_nb.propeller.ports import Attempt, AttemptKey, Report, Started, Surroundings
+from flyte_nb.propeller.ports import Attempt, AttemptKey, AttemptReport, Started, Surroundings
 
 __all__ = ["ProcessExecutor"]
 
@@ -65,7 +65,7 @@ class ProcessExecutor:
         self._surroundings = surroundings or (lambda attempt: Surroundings())
         self._lock = threading.Lock()
         self._watched: dict[AttemptKey, Watched] = {}  # guarded by `_lock`
-        self._reports: list[Report] = []  # guarded by `_lock`
+        self._reports: list[AttemptReport] = []  # guarded by `_lock`
         self._wake: Callable[[], None] = _nobody
         self._reaper = Reaper(self._exited, grace_s=grace_s)
 
@@ -110,7 +110,7 @@ class ProcessExecutor:
             return None  # we died between taking the lock and starting it
         return self._watch(Watched(attempt, folder))
 
-    def poll(self) -> list[Report]:
+    def poll(self) -> list[AttemptReport]:
         """The reports since the last call."""
         with self._lock:
             reports, self._reports = self._reports, []
@@ -215,7 +215,7 @@ class ProcessExecutor:
             error is None
         ):  # what a failed attempt worked on is kept for whoever looks for the reason
             shutil.rmtree(watched.folder.work, ignore_errors=True)
-        report = Report(attempt.key, outputs, error, exit.cpu_s, exit.max_rss_bytes)
+        report = AttemptReport(attempt.key, outputs, error, exit.cpu_s, exit.max_rss_bytes)
         with self._lock:
             del self._watched[attempt.key]
             self._reports.append(report)

@@ -14,7 +14,7 @@ INPUTS = "inputs.pb"
 OUTPUTS = "outputs.pb"
 
 
-class Layout:
+class DataLayout:
     """URIs of one execution's inputs, outputs and folders."""
 
     def __init__(
@@ -39,7 +39,7 @@ class Layout:
 
     def data(self, node: NodeState) -> str:
         """The node's folder; nodes of a sub-workflow lie below their parent's attempt."""
-        parent = node.frame.parent
+        parent = node.run.parent
         above = f"{self.data(parent)}/0" if parent else self.root
         return f"{above}/{node.plan.id}/data"
 
