@@ -1,4 +1,4 @@
-"""What an executor is given for one attempt at a node."""
+"""Make the value that an executor gets for one attempt at a node."""
 
 from flyteidl.core.literals_pb2 import LiteralMap
 
@@ -27,17 +27,27 @@ def attempt_at(
         launch: The execution.
         layout: Where the execution's files are.
         workflow_id: The workflow that is executed.
-        in_memory: Whether the executor needs no places; they cost more than a small task.
+        in_memory: Whether the executor needs no URIs and variables. Making them takes longer than a
+            small task.
 
     Raises:
         ValueError: when the node runs no task.
     """
     task, task_id, number = node.plan.task, node.plan.task_id, node.attempt
     if task is None or task_id is None:
-        raise ValueError(f"Node {node.node_id} is no task.")
+        raise ValueError(f"Node {node.node_id} runs no task, so it has no attempts.")
     key = AttemptKey(launch.id, node.node_id, number)
     if in_memory:
-        return Attempt(key, task_id, task, inputs, node.input_uri, node.attempt_output_uri)
+        return Attempt(
+            key=key,
+            task_id=task_id,
+            task=task,
+            inputs=inputs,
+            input_uri=node.input_uri,
+            output_prefix=node.attempt_output_uri,
+        )
+    # Each attempt has a raw folder of its own, so a retry cannot mix its files with those of the
+    # attempt before. It reads that one's checkpoint, and writes its own.
     raw = layout.raw_folder(node, number)
     before = layout.raw_folder(node, number - 1) if number else ""
     return Attempt(

@@ -1,4 +1,7 @@
-"""Results of discoverable tasks: the key, and two catalogs.
+"""Results of discoverable tasks: the key of a result, and two catalogs that keep results.
+
+The key must be the same in every process and release, and equal to Flyte's: a key that changes makes
+every task run once more, and a key that is too coarse gives wrong results.
 
 Source: flyteplugins/go/tasks/pluginmachinery/catalog/hashing.go and
 flytepropeller/pkg/controller/nodes/task/catalog/datacatalog/{transformer,tag}.go at v1.16.8.
@@ -20,10 +23,10 @@ from flyte_nb.storage.durable import make_durable
 
 
 def key(task: TaskTemplate, cache_version: str, inputs: LiteralMap) -> str:
-    """What a result is remembered by: `<project>/<domain>/<dataset>/<version>/<tag>`.
+    """Return the key of a result: `<project>/<domain>/<dataset>/<version>/<tag>`.
 
-    Equal for equal task name, interface, cache version and inputs; a literal with a hash counts by
-    that hash, and inputs of `cache_ignore_input_vars` do not count.
+    It is equal for equal task name, interface, cache version and inputs. A literal with a hash counts
+    by that hash, and inputs in `cache_ignore_input_vars` do not count.
     """
     id, interface = task.id, task.interface
     version = "-".join((cache_version, _short(interface.inputs), _short(interface.outputs)))
@@ -32,17 +35,17 @@ def key(task: TaskTemplate, cache_version: str, inputs: LiteralMap) -> str:
 
 
 class MemoryCatalog:
-    """A catalog that ends with its owner."""
+    """A catalog in memory. It ends with its owner."""
 
     def __init__(self) -> None:
         self._results: dict[str, bytes] = {}
 
     def get(self, key: str) -> "bytes | None":
-        """The `LiteralMap` that was put there, or `None`."""
+        """Return the `LiteralMap` that was put under this key, or `None`."""
         return self._results.get(key)
 
     def put(self, key: str, outputs: bytes) -> None:
-        """Keep a `LiteralMap`, replacing what was there."""
+        """Keep a `LiteralMap` under this key, in place of an earlier one."""
         self._results[key] = outputs
 
 
@@ -54,7 +57,11 @@ class StoreCatalog:
         self._root = root.rstrip("/")
 
     def get(self, key: str) -> "bytes | None":
-        """The `LiteralMap` that was put there, or `None`. Raises `StorageError` when unreachable."""
+        """Return the `LiteralMap` that was put under this key, or `None`.
+
+        Raises:
+            StorageError: when the store cannot be reached.
+        """
         uri = self._uri(key)
         if self._store.size(uri) is None:
             return None
@@ -76,6 +83,7 @@ class StoreCatalog:
         write(self._uri(key), outputs)
 
     def _uri(self, key: str) -> str:
+        # A key has names that an author chose, of any length and script. Its hash is a name in every store.
         name = hashlib.sha256(key.encode("utf-8")).hexdigest()
         return f"{self._root}/{name[:2]}/{name}.pb"
 
@@ -107,6 +115,10 @@ def _hashed(inputs: LiteralMap, ignored: Collection[str]) -> LiteralMap:
 
 
 def _by_hash(literal: Literal) -> Literal:
+    """Return the literal with every part that has a hash replaced by that hash, as Flyte's transformer does.
+
+    The hash of a list or map itself does not count: Flyte looks at the hashes of the items only.
+    """
     kind = literal.WhichOneof("value")
     if kind == "collection":
         items = Literal()

@@ -1,10 +1,12 @@
-"""Which arm a branch node takes, from its inputs. Pure.
+"""Decide which arm a branch node takes, from its inputs. Pure.
+
+The rules and the error texts are propeller's, also where Python would do otherwise, so that a workflow
+takes the same way here and on a cluster.
 
 Source: flytepropeller/pkg/controller/nodes/branch/{evaluator,comparator}.go at v1.16.8.
 """
 
 import operator
-from typing import Any
 
 from flyteidl.core.condition_pb2 import (
     BooleanExpression,
@@ -31,7 +33,7 @@ _OPERATORS = {
 
 
 def choose(branch: BranchPlan, inputs: LiteralMap) -> "int | ErrorInfo":
-    """The number of the first arm whose condition holds, or why none is taken."""
+    """Return the number of the first arm whose condition holds, or the error that none is taken with."""
     for number, (condition, _) in enumerate(branch.arms):
         try:
             if condition is None or holds(condition, inputs):
@@ -44,14 +46,18 @@ def choose(branch: BranchPlan, inputs: LiteralMap) -> "int | ErrorInfo":
 
 
 def holds(condition: BooleanExpression, inputs: LiteralMap) -> bool:
-    """Whether the condition is true of these inputs.
+    """Return whether the condition is true for these inputs.
 
     Raises:
-        Unresolved: when it cannot be said: a value is missing, or is no primitive, or kinds differ.
+        Unresolved: when it is neither true nor false: a value is missing or not a primitive, or the
+        kinds of two
+            values differ.
     """
     if condition.WhichOneof("expr") == "comparison":
         return _compare(condition.comparison, inputs)
     both = condition.conjunction
+    # The right side is not looked at when the left one decides: it may be malformed, and propeller does
+    # not mind.
     left = holds(both.left_expression, inputs)
     if both.operator == ConjunctionExpression.AND:
         return left and holds(both.right_expression, inputs)
@@ -63,7 +69,7 @@ def _compare(comparison: ComparisonExpression, inputs: LiteralMap) -> bool:
     right = _operand(comparison.right_value, inputs)
     name, compare = _OPERATORS[comparison.operator]
     if left is None or right is None:
-        # None equals only None; ordering it has no meaning.
+        # None equals only None, and it has no order.
         if name in ("EQ", "NEQ"):
             return (left is right) == (name == "EQ")
         raise _malformed("Only primitives can be compared. A value is None.")
@@ -89,6 +95,7 @@ def _operand(operand: Operand, inputs: LiteralMap) -> "Primitive | None":
 
 
 def _primitive(literal: Literal, what: str) -> "Primitive | None":
+    """Return the primitive in a literal; `None` when the value is None."""
     while literal.scalar.WhichOneof("value") == "union":
         literal = literal.scalar.union.value
     kind = literal.scalar.WhichOneof("value")
@@ -99,9 +106,9 @@ def _primitive(literal: Literal, what: str) -> "Primitive | None":
     raise _malformed(f"Only primitives can be compared. {what} is none.")
 
 
-def _value(primitive: Primitive, kind: "str | None") -> Any:
+def _value(primitive: Primitive, kind: "str | None") -> object:
     value = getattr(primitive, kind or "")
-    # Times are compared by whole seconds, as propeller does.
+    # Propeller compares times by whole seconds.
     return value.seconds if kind in ("datetime", "duration") else value
 
 

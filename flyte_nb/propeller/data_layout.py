@@ -1,8 +1,8 @@
-"""Where an execution's values are in the store.
+"""Where an execution's values are in the store: URIs of `inputs.pb`, `outputs.pb` and folders.
 
-Below an execution's own folder they are laid out as propeller lays them out (flyte-backend: 4.3).
-Project, domain and name are folders of their own: joined by `-`, as propeller joins them, they are
-the same for project `p` with an execution `development-x` as for `p-development` with `x`.
+Below an execution's own folder the files have propeller's names, so that tools for Flyte find them.
+Project, domain and name are folders of their own. Propeller joins them by `-`, and then project `p`
+with the execution `development-x` has the same folder as `p-development` with `x`.
 """
 
 from flyte_nb.api.identifiers import ExecutionId
@@ -15,18 +15,18 @@ OUTPUTS = "outputs.pb"
 
 
 class DataLayout:
-    """URIs of one execution's inputs, outputs and folders."""
+    """The URIs of one execution's inputs, outputs and folders."""
 
     def __init__(
         self, data_root: str, id: ExecutionId, raw_output_prefix: str = "", *, former: bool = False
     ) -> None:
-        """Take the place of one execution; nothing is read or written.
+        """Compute the URIs of one execution. Nothing is read or written.
 
         Args:
             data_root: URI below which everything is.
             id: The execution.
-            raw_output_prefix: Where tasks put files; empty means `<data_root>/raw`.
-            former: Whether it is an execution of a release that joined the id's parts by `-`.
+            raw_output_prefix: URI below which tasks put files; empty means `<data_root>/raw`.
+            former: Whether an earlier release started the execution, which joined the id's parts by `-`.
         """
         root = data_root.rstrip("/")
         self.root = f"{root}/metadata/{id.project}/{id.domain}/{id.name}/propeller"
@@ -38,25 +38,29 @@ class DataLayout:
         """The workflow's inputs, as the outputs of its start node."""
 
     def data(self, node: NodeState) -> str:
-        """The node's folder; nodes of a sub-workflow lie below their parent's attempt."""
+        """Return the node's folder. Nodes of a sub-workflow are below their parent's attempt 0."""
         parent = node.run.parent
         above = f"{self.data(parent)}/0" if parent else self.root
         return f"{above}/{node.plan.id}/data"
 
     def inputs(self, node: NodeState) -> str:
-        """`inputs.pb` of the node."""
-        return (
-            f"{self.outputs(node)}" if node.plan.id == END_NODE else f"{self.data(node)}/{INPUTS}"
-        )
+        """Return the URI of the node's `inputs.pb`.
+
+        What an end node collects is what the workflow returns. So it is stored as outputs at once, and
+        not copied.
+        """
+        if node.plan.id == END_NODE:
+            return self.outputs(node)
+        return f"{self.data(node)}/{INPUTS}"
 
     def folder(self, node: NodeState, attempt: int) -> str:
-        """Where one attempt writes `outputs.pb` or `error.pb`."""
+        """Return the folder in which one attempt writes `outputs.pb` or `error.pb`."""
         return f"{self.data(node)}/{attempt}"
 
     def outputs(self, node: NodeState) -> str:
-        """`outputs.pb` of a node that runs no attempt: end nodes, results from the catalog."""
+        """Return the URI of `outputs.pb` of a node without attempts: an end node, or a cached result."""
         return f"{self.data(node)}/0/{OUTPUTS}"
 
     def raw_folder(self, node: NodeState, attempt: int) -> str:
-        """Where one attempt puts the files that its values refer to."""
+        """Return the folder in which one attempt puts the files that its values refer to."""
         return raw_folder(self.raw, self.id, node.node_id, attempt)

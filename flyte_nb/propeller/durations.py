@@ -1,10 +1,13 @@
-"""Durations and times as Go prints and reads them, in messages, templates and filters."""
+"""Durations and times in Go's spelling, for messages, templates and filters.
+
+Source: Go's `time.ParseDuration`, `time.Duration.String` and `time.RFC3339Nano`.
+"""
 
 import re
 from datetime import datetime, timedelta, timezone
 
 _MAX_DURATION = 100
-"""Characters of a duration that is read."""
+"""The longest text that is read, in characters. Clients send durations, and reading takes bounded time."""
 
 _PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _UNITS = {
@@ -20,11 +23,11 @@ _UNITS = {
 
 
 def go_nanoseconds(text: str, *, plain_seconds: bool = True) -> "int | None":
-    """Return a duration in Go's spelling (`1h30m`, `-1.5s`) in nanoseconds; `None` when it is none.
+    """Return a duration in Go's spelling (`1h30m`, `-1.5s`) in nanoseconds; `None` when the text is not one.
 
     Args:
         text: The duration.
-        plain_seconds: Whether a number without a unit is taken for seconds.
+        plain_seconds: Whether a number without a unit means seconds.
     """
     if len(text) > _MAX_DURATION:
         return None
@@ -36,7 +39,7 @@ def go_nanoseconds(text: str, *, plain_seconds: bool = True) -> "int | None":
 
 
 def _plain(text: str) -> "int | None":
-    if "_" in text or text != text.strip():  # Python's own spellings of a number
+    if "_" in text or text != text.strip():  # Python reads those as numbers, Go does not
         return None
     try:
         return int(float(text) * 10**9)
@@ -59,7 +62,7 @@ def _with_units(text: str) -> "int | None":
 
 
 def go_duration(microseconds: int) -> str:
-    """As Go's `time.Duration.String`: `1h0m2.5s`, `1.5s`, `10ms`, `0s`."""
+    """Return a duration as Go's `time.Duration.String` writes it: `1h0m2.5s`, `1.5s`, `10ms`, `0s`."""
     if microseconds < 0:
         return "-" + go_duration(-microseconds)
     if microseconds == 0:
@@ -77,7 +80,7 @@ def go_duration(microseconds: int) -> str:
 
 
 def rfc3339(microseconds: int) -> str:
-    """Write microseconds since the epoch as `2006-01-02T15:04:05.999999Z`, without trailing zeros.
+    """Return microseconds since the epoch as `2006-01-02T15:04:05.999999Z`, without trailing zeros.
 
     Raises:
         OverflowError: when the year is not between 1 and 9999.

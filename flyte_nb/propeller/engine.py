@@ -1,4 +1,8 @@
-"""The engine: executions in, records out. One driver thread moves all executions of a process."""
+"""The engine: executions in, records out. One thread moves all executions of a process.
+
+One thread is enough, since it never waits for a task: attempts are processes, and their ends wake it.
+And with one thread no two executions can disagree about slots, reservations or the order of records.
+"""
 
 import logging
 import threading
@@ -22,17 +26,21 @@ __all__ = ["Engine", "Launch"]
 _log = logging.getLogger(__name__)
 
 _MAX_CRASHES = 5
-"""Unexpected failures after which an execution is left alone until the backend starts again."""
+"""After so many unexpected exceptions an execution is left alone until the backend starts again."""
 
 _MAX_PAUSE_S = 3600.0
-"""A task may have a timeout of a million years, and no thread can wait so long."""
+"""The longest wait. A task may have a timeout of a million years, and no thread can wait so long."""
+
+_ASK_AGAIN_S = 1.0
+"""How soon to look again for what nobody reports to this engine."""
 
 
 class Engine:
-    """Runs executions until they end; survives `kill -9` by its recorder's history.
+    """Runs executions until they end. It survives `kill -9`, because its recorder has the history.
 
-    Every change is recorded before it is acted on. Records of one execution come in order and from
-    one thread. The engine owns one thread, `flyte-nb-propeller`, from construction to `close`.
+    Every change is recorded before it is acted on. The records of one execution come in order and from
+    one thread. The engine owns that thread, `flyte-nb-propeller`, from its construction to `close`. The
+    public methods may be called from any thread: they leave a request for the thread and wake it.
     """
 
     def __init__(
@@ -49,8 +57,8 @@ class Engine:
 
         Args:
             recorder: Where changes are kept.
-            executor: Who runs attempts; the engine closes it.
-            store: Where inputs and outputs lie.
+            executor: Runs the attempts; the engine closes it.
+            store: Where inputs and outputs are stored.
             data_root: URI below which `metadata/<project>/<domain>/<execution>/…` is written.
             catalog: Results of discoverable tasks; `None` means nothing is cached.
             clock: The time; `None` means the system's.
@@ -60,7 +68,7 @@ class Engine:
         self._store = store
         self._data_root = data_root
         self._catalog = catalog
-        self._reservations = Reservations()  # used by the driver thread alone
+        self._reservations = Reservations()  # used by the driver thread only
         self._clock = clock or system_clock
         self._requests: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._wake = threading.Event()
@@ -68,28 +76,34 @@ class Engine:
         self._drivers: dict[ExecutionId, Driver] = {}  # guarded by `_ended`
         self._closing = False
         self._turns = 0
-        self._unadopted: list[Driver] = []  # used by the driver thread alone
+        self._unadopted: list[Driver] = []  # used by the driver thread only
         executor.listen(self._wake.set)
         self._thread = threading.Thread(target=self._run, name="flyte-nb-propeller", daemon=True)
         self._thread.start()
 
     def launch(self, launch: Launch) -> None:
-        """Start a new execution; returns at once.
+        """Start a new execution, and return at once.
 
         Raises:
-            CompileFailed: when the closure has something this engine cannot run; every reason is in it.
-            UsageError: when an execution of this id is running here, or the engine is closed.
+            CompileFailed: when the closure has nodes that this engine cannot run; it has every problem.
+            UsageError: when an execution of this id runs here already, or the engine is closed.
         """
         self._take(self._driver(launch, self._layout(launch)), resumed=False)
 
     def resume(self, launch: Launch) -> None:
-        """Go on with an execution after a restart: replay its history, adopt what still runs.
+        """Go on with an execution after a restart: replay its history and adopt what still runs.
 
-        An execution without history starts anew; one that has ended is left alone. Raises as `launch`,
-        and `IllegalMove` when the history is not one of this closure.
+        An execution without a history starts anew. One that has ended is left alone.
+
+        Raises:
+            CompileFailed: as `launch`.
+            UsageError: as `launch`.
+            IllegalMove: when the history does not fit the closure.
         """
         history = self._recorder.history(launch.id)
         layout = self._layout(launch)
+        # An earlier release named an execution's folder otherwise. The one that has its inputs is the
+        # right one.
         former = self._layout(launch, former=True)
         if history and self._store.size(former.input_uri) is not None:
             layout = former
@@ -99,10 +113,11 @@ class Engine:
             self._take(driver, resumed=True)
 
     def terminate(self, id: ExecutionId, cause: str) -> bool:
-        """Abort an execution: ABORTING is recorded, running attempts are ended, then ABORTED.
+        """Begin to abort an execution, and return at once whether it runs here.
 
-        Returns at once: whether that execution runs here. ABORTING is recorded by the driver thread;
-        a caller that must not lose the request keeps it itself and asks again after a restart.
+        ABORTING is recorded, running attempts are ended, and then ABORTED is recorded. The driver
+        thread records ABORTING a moment later. A caller that must not lose the request to a crash keeps
+        it, and asks again after the restart.
         """
         with self._ended:
             driver = self._drivers.get(id)
@@ -112,17 +127,17 @@ class Engine:
         return True
 
     def running(self) -> frozenset[ExecutionId]:
-        """The executions that have not ended."""
+        """Return the executions that have not ended."""
         with self._ended:
             return frozenset(self._drivers)
 
     def wait(self, id: ExecutionId, timeout_s: "float | None" = None) -> bool:
-        """Wait until that execution has ended and its last record is kept; `False` when time ran out."""
+        """Wait until the execution has ended and its last record is durable; `False` when time ran out."""
         with self._ended:
             return self._ended.wait_for(lambda: id not in self._drivers, timeout_s)
 
     def close(self) -> None:
-        """Stop the driver thread; running attempts go on and can be resumed. May be called twice."""
+        """Stop the driver thread. Running attempts go on, and `resume` finds them. May be called twice."""
         self._closing = True
         self._wake.set()
         self._thread.join()
@@ -147,11 +162,15 @@ class Engine:
     def _take(self, driver: Driver, *, resumed: bool) -> None:
         with self._ended:
             if self._closing:
-                raise UsageError("This engine is closed; make a new one.")
+                raise UsageError("This engine is closed. Make a new one.")
             if driver.id in self._drivers:
                 raise UsageError(f"The execution {driver.id} is running here already.")
             self._drivers[driver.id] = driver
-        self._ask((lambda: self._adopt(driver)) if resumed else (lambda: None))
+        # A new execution needs no request of its own: the next turn steps every driver.
+        if resumed:
+            self._ask(lambda: self._adopt(driver))
+        else:
+            self._wake.set()
 
     def _ask(self, request: Callable[[], None]) -> None:
         self._requests.put(request)
@@ -163,17 +182,18 @@ class Engine:
         wait_s: float | None = None
         while not self._closing:
             self._wake.wait(wait_s)
+            # Cleared before the turn: what happens during the turn wakes the thread again.
             self._wake.clear()
             if self._closing:
                 return
             try:
                 wait_s = self._turn()
             except Exception:  # noqa: BLE001 - outermost frame of the thread: it must not end
-                _log.exception("The engine's turn failed; it goes on.")
-                wait_s = 1.0
+                _log.exception("The engine's turn failed. The engine goes on.")
+                wait_s = _ASK_AGAIN_S
 
     def _turn(self) -> "float | None":
-        """Do all there is to do; how long to wait when nobody wakes us."""
+        """Do everything that can be done now; return how long to wait at most for the next turn."""
         unadopted, self._unadopted = self._unadopted, []
         for driver in unadopted:
             self._adopt(driver)
@@ -183,12 +203,16 @@ class Engine:
             except Empty:
                 break
             request()
+        # A driver whose attempts were not all adopted is not stepped: it could start a second attempt
+        # of a node whose first one still lives.
         with self._ended:
             drivers = [d for d in self._drivers.values() if d not in self._unadopted]
         by_id = {driver.id: driver for driver in drivers}
         self._turns += 1
+        # Another driver is the first of each turn, so that a large execution cannot take every slot
+        # that gets free.
         first = self._turns % len(drivers) if drivers else 0
-        drivers = drivers[first:] + drivers[:first]  # nobody is always the first to take a slot
+        drivers = drivers[first:] + drivers[:first]
         for report in self._executor.poll():
             if report.key.execution in by_id:
                 by_id[report.key.execution].report(report)
@@ -202,7 +226,7 @@ class Engine:
         try:
             driver.adopt()
         except OSError as error:
-            # Not to be left alone: an attempt of it may live. Asked for again until it can be said.
+            # An attempt of it may live. So neither giving up nor starting is safe, only asking again.
             _log.warning("%s: cannot take over its attempts, trying again: %s", driver.id, error)
             self._unadopted.append(driver)
 
@@ -211,8 +235,11 @@ class Engine:
             driver.expire()
             return driver.step(free)
         except Exception as error:  # noqa: BLE001 - one execution must not stop the others
-            _log.exception("%s: the engine cannot go on.", driver.id)
-            text = f"The engine cannot go on with this execution: {type(error).__name__}: {error}"
+            _log.exception("%s: the engine cannot go on with this execution.", driver.id)
+            text = (
+                "The engine met an error of its own and cannot go on with this execution:"
+                f" {type(error).__name__}: {error}. Please report it, with the backend's log."
+            )
             self._crashed(driver, ErrorInfo("SYSTEM:EngineError", text, SYSTEM))
             return 0
 
@@ -220,9 +247,13 @@ class Engine:
         driver.crashes += 1
         if driver.crashes < _MAX_CRASHES:
             driver.fail(error)
-            driver.retry_at_us = self._clock() + 1_000_000
+            driver.outbox.retry_later()
             return
-        _log.error("%s: given up until the next restart; its attempts are ended.", driver.id)
+        # Recording the failure fails as well. Going on would only fill the log.
+        _log.error(
+            "%s: the engine leaves it alone until the next restart, and ends its attempts.",
+            driver.id,
+        )
         driver.abandon()
         self._remove([driver])
 
@@ -235,15 +266,18 @@ class Engine:
                 self._ended.notify_all()
 
     def _pause_s(self, drivers: list[Driver]) -> "float | None":
-        times = [driver.retry_at_us for driver in drivers if driver.retry_at_us]
+        """Return how long nothing has to be done unless something wakes the thread; `None` means for ever."""
+        times = [driver.outbox.retry_at_us for driver in drivers if driver.outbox.retry_at_us]
         times += [limit for driver in drivers if (limit := driver.deadline_us()) is not None]
         if self._unadopted or any(driver.turns.is_waiting for driver in drivers):
-            return 1.0  # who waits for another's result asks again, should nobody wake us
+            # An execution that waits for another one's result is not woken when that one gives up its
+            # reservation.
+            return _ASK_AGAIN_S
         if not times:
             return None
         return min(_MAX_PAUSE_S, max(0.001, (min(times) - self._clock()) / 1e6))
 
 
 def system_clock() -> int:
-    """The system's time in microseconds since 1970-01-01T00:00Z."""
+    """Return the system's time in microseconds since 1970-01-01T00:00Z."""
     return time.time_ns() // 1000

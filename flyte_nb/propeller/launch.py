@@ -1,4 +1,4 @@
-"""What one execution is started with, and what its attempts are told about it."""
+"""What an execution is started with, and the variables by which its attempts know it."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -14,24 +14,26 @@ DEFAULT_PARALLELISM = 25
 
 
 class Launch(NamedTuple):
-    """One execution to run. After a restart `Engine.resume` wants the same value again."""
+    """One execution to run. After a restart, `Engine.resume` needs an equal value again."""
 
     id: ExecutionId
     closure: CompiledWorkflowClosure
     inputs: LiteralMap
-    """Every input of the workflow, defaults and fixed inputs merged in."""
+    """Every input of the workflow, with defaults and fixed inputs merged in."""
     raw_output_prefix: str = ""
-    """Where tasks put files; empty: `<data_root>/raw`."""
+    """URI below which tasks put files; empty means `<data_root>/raw`."""
     envs: Mapping[str, str] = {}
+    """Variables for every attempt. The task's own win over them."""
     max_parallelism: int = 0
-    """Task nodes that may run at a time in this execution; 0 means 25, as FlyteAdmin's default."""
+    """How many task nodes of this execution may be active at a time; 0 means 25, FlyteAdmin's default."""
     overwrite_cache: bool = False
+    """Whether tasks run although their results are known, and replace them."""
 
 
 def environment(
     launch: Launch, workflow: Identifier, task: TaskTemplate, attempt: int
 ) -> dict[str, str]:
-    """Variables of an attempt's process.
+    """Return the variables that describe the attempt to its process, with the launch's own over them.
 
     Source: flyteplugins/go/tasks/pluginmachinery/flytek8s/k8s_resource_adds.go at v1.16.8.
     """

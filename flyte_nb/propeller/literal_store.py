@@ -1,4 +1,4 @@
-"""The literals of one execution by URI: kept in memory while small, in a store when there is one."""
+"""The literals of one execution by URI: in a store if there is one, and in memory while they are small."""
 
 from flyteidl.core.literals_pb2 import Literal, LiteralMap
 from google.protobuf.message import DecodeError
@@ -9,19 +9,28 @@ from flyte_nb.api.ports import BlobStore
 from flyte_nb.propeller.resolve import Unresolved
 from flyte_nb.propeller.state import NodeState
 
-_KEPT_BYTES = 64 * 1024  # a map above is read again when it is needed: executions may be many
+_KEPT_BYTES = 64 * 1024
+"""A larger map is read from the store each time: a backend has many executions, and little memory."""
 
 
 class Values:
-    """`inputs.pb` and `outputs.pb` by URI. Not for several threads at a time."""
+    """`inputs.pb` and `outputs.pb` by URI. For one thread at a time."""
 
     def __init__(self, store: "BlobStore | None") -> None:
-        """Args: store: where maps are written and read; `None` keeps all of them in memory."""
+        """Start without values.
+
+        Args:
+            store: Where maps are written and read; `None` keeps all of them in memory.
+        """
         self._store = store
         self._kept: dict[str, LiteralMap] = {}
 
     def put(self, uri: str, values: LiteralMap) -> None:
-        """Write the map. Raises `StorageError` when it cannot be."""
+        """Write the map to `uri`.
+
+        Raises:
+            StorageError: when it cannot be written.
+        """
         if self._store is None:
             self._kept[uri] = values
             return
@@ -29,7 +38,7 @@ class Values:
         self.keep(uri, values)
 
     def try_put(self, uri: str, values: LiteralMap) -> bool:
-        """Write the map; return whether that worked."""
+        """Write the map to `uri`; return whether that worked."""
         try:
             self.put(uri, values)
         except StorageError:
@@ -37,12 +46,16 @@ class Values:
         return True
 
     def keep(self, uri: str, values: LiteralMap) -> None:
-        """Remember a map that lies at `uri` already."""
+        """Remember a map that is stored at `uri` already, if it is small."""
         if self._store is None or values.ByteSize() <= _KEPT_BYTES:
             self._kept[uri] = values
 
     def get(self, uri: str) -> LiteralMap:
-        """The map at `uri`; not to be changed. Raises `StorageError` when it cannot be read."""
+        """Return the map at `uri`. The caller must not change it, because it may be remembered.
+
+        Raises:
+            StorageError: when it cannot be read, or is not a `LiteralMap`.
+        """
         found = self._kept.get(uri)
         if found is not None:
             return found
@@ -51,20 +64,28 @@ class Values:
         try:
             values = LiteralMap.FromString(self._store.read(uri))
         except DecodeError as error:
-            raise StorageError(f"What lies at {uri} is no LiteralMap: {error}.", uri=uri) from error
+            raise StorageError(
+                f"The object at {uri} is not a LiteralMap: {error}.", uri=uri
+            ) from error
         self.keep(uri, values)
         return values
 
 
 class Outputs:
-    """Outputs of the nodes that one node's promises may name (see `resolve.Outputs`)."""
+    """The outputs that the promises of one node may name (a `resolve.Outputs`)."""
 
     def __init__(self, node: NodeState, values: Values) -> None:
         self._nodes = node.run.scope.nodes
         self._values = values
 
     def __call__(self, node_id: str, var: str) -> Literal:
-        """The value of that output. Raises `Unresolved` when there is none."""
+        """Return the value of that output.
+
+        Raises:
+            Unresolved: when the node has no such output.
+            StorageError: when its outputs cannot be read.
+        """
+        # A promise without a node names an input of the workflow, which is an output of its start node.
         node = self._nodes.get(node_id or START_NODE)
         if node is None or not node.output_uri:
             raise Unresolved(f"node [{node_id}] has no outputs")
@@ -78,6 +99,6 @@ class Outputs:
 
 
 def unusable(what: str, error: StorageError) -> ErrorInfo:
-    """The error of a node or an execution whose values cannot be stored or read."""
+    """Return the error of a node or an execution whose values cannot be stored or read."""
     text = f"{what} cannot be read or written: {error}"
     return ErrorInfo("SYSTEM:StorageError", text, SYSTEM)

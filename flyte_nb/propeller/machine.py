@@ -1,15 +1,17 @@
-"""The state machine of one execution: pure, no input or output, no clock, no randomness.
+"""The state machine of one execution. It is pure: no input or output, no clock, no randomness.
 
-Theory of operation. State changes in one place only: `Moves.apply(record)`, which looks the move up in
-a table, refuses it (state unchanged) or makes it. Everything here makes records and applies them:
+Theory of operation. State changes in one place only, `Moves.apply(record)`, which looks the step up in
+a table and
+either makes it or refuses it and changes nothing. Everything in this file makes records and applies them:
 
-- *events* (`queue`, `started`, `succeeded`, …) say what the driver did or saw;
-- *consequences* (`settle`) follow from the state alone: a finished attempt finishes its node, a
-  failed node fails its workflow, a workflow that is failing and has nothing open has failed.
+- *events* (`queue`, `started`, `succeeded`, …) state what the driver did or saw;
+- *consequences* (`settle`) follow from the state alone: a finished attempt finishes its node, a failed
+  node fails its workflow, and a workflow that is failing and has nothing open has failed.
 
-So the records in order are the whole truth: applied to a new machine they give the same state, after
-any of them, and `settle` then adds what was not recorded any more. What the driver is to do next can
-be read off (`ready`, `entering`, `startable`, `live`, `doomed`) and is part of that state.
+So the records in their order are the whole truth. Applied to a new machine they give the same state,
+after any of them, and `settle` then adds the consequences that were not recorded any more before a
+crash. What the driver has to do next is part of that state, and can be read at any time: `ready`,
+`entering`, `startable`, `live`, `doomed`.
 
 Source: flytepropeller/pkg/controller/{workflow,nodes} at v1.16.8.
 """
@@ -18,35 +20,45 @@ from flyte_nb.api import nodes, phases
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo
 from flyte_nb.api.nodes import END_NODE, START_NODE
 from flyte_nb.propeller import records as r
-from flyte_nb.propeller.durations import go_duration
-from flyte_nb.propeller.moves import IllegalMove, Moves, budget
-from flyte_nb.propeller.records import AttemptRecord, NodeRecord, Record, WorkflowRecord
+from flyte_nb.propeller.moves import IllegalMove, Moves
+from flyte_nb.propeller.record_makers import attempt_record, end_of_attempts, node_record
+from flyte_nb.propeller.records import NodeRecord, Record, WorkflowRecord
 from flyte_nb.propeller.state import OPEN, NodeState, WorkflowRun
 
 __all__ = ["IllegalMove", "Machine"]
 
+_STUCK = ErrorInfo(
+    "SYSTEM:NothingToRun",
+    "No node can run, and the workflow has not ended: its nodes wait for each other.",
+    SYSTEM,
+)
+
 
 class Machine(Moves):
-    """One execution. Events return the records they made, already applied."""
+    """The state machine of one execution.
+
+    Every event applies its record and all consequences, and returns these records in order. An event
+    that does not fit the state raises `IllegalMove` and changes nothing.
+    """
 
     # Events
 
     def begin(self, at_us: int) -> list[Record]:
-        """The execution starts."""
+        """Record that the execution starts."""
         return self._made(WorkflowRecord(at_us, phases.RUNNING))
 
     def queue(
         self, node: NodeState, at_us: int, input_uri: str, cache_status: str = ""
     ) -> list[Record]:
-        """The inputs of a node of `ready` or `entering` lie at `input_uri`."""
+        """Record that the inputs of a node of `ready` or `entering` are stored at `input_uri`."""
         return self._made(
-            _node_record(node, at_us, phases.QUEUED, input_uri=input_uri, cache_status=cache_status)
+            node_record(node, at_us, phases.QUEUED, input_uri=input_uri, cache_status=cache_status)
         )
 
     def hit(self, node: NodeState, at_us: int, output_uri: str) -> list[Record]:
-        """The outputs of a queued task were found in the catalog."""
+        """Record that the outputs of a queued task were found in the catalog."""
         return self._made(
-            _node_record(
+            node_record(
                 node, at_us, phases.SUCCEEDED, output_uri=output_uri, cache_status=r.CACHE_HIT
             )
         )
@@ -54,16 +66,20 @@ class Machine(Moves):
     def attempt(
         self, node: NodeState, at_us: int, folder: str, phase: str = phases.QUEUED
     ) -> list[Record]:
-        """The next attempt at a node of `startable` is about to be started; it writes to `folder`.
+        """Record that the next attempt at a node of `startable` is about to be started.
 
-        `phase` is RUNNING where nothing can come between.
+        Args:
+            node: The node.
+            at_us: The time.
+            folder: Where the attempt writes its outputs.
+            phase: `RUNNING` where nothing can come between this record and the start of the attempt.
         """
         made: list[Record] = []
         if node.phase == phases.QUEUED:
-            running = _node_record(node, at_us, phases.RUNNING)
+            running = node_record(node, at_us, phases.RUNNING)
             self.apply(running)
             made.append(running)
-        record = _attempt_record(node, at_us, phase, attempt=node.attempts, output_uri=folder)
+        record = attempt_record(node, at_us, phase, attempt=node.attempts, output_uri=folder)
         made += self._made(record)
         return made
 
@@ -74,9 +90,9 @@ class Machine(Moves):
         logs: tuple[tuple[str, str], ...] = (),
         pid: "int | None" = None,
     ) -> list[Record]:
-        """The attempt runs."""
+        """Record that the attempt runs."""
         return self._made(
-            _attempt_record(
+            attempt_record(
                 node,
                 at_us,
                 phases.RUNNING,
@@ -96,9 +112,12 @@ class Machine(Moves):
         max_rss_bytes: "int | None" = None,
         cache_status: str = "",
     ) -> list[Record]:
-        """The attempt wrote outputs."""
+        """Record that the attempt ended with outputs.
+
+        It has succeeded also when it was about to be ended: its work is done, and its outputs are stored.
+        """
         return self._made(
-            _attempt_record(
+            attempt_record(
                 node,
                 at_us,
                 phases.SUCCEEDED,
@@ -118,10 +137,13 @@ class Machine(Moves):
         cpu_s: "float | None" = None,
         max_rss_bytes: "int | None" = None,
     ) -> list[Record]:
-        """The attempt ended without outputs; one that was doomed counts as aborted."""
+        """Record that the attempt ended without outputs.
+
+        An attempt in a run that has to end counts as aborted, whatever its error: we ended it.
+        """
         doom = node.run.doom
         return self._made(
-            _attempt_record(
+            attempt_record(
                 node,
                 at_us,
                 phases.ABORTED if doom else phases.FAILED,
@@ -133,29 +155,33 @@ class Machine(Moves):
         )
 
     def reject(self, node: NodeState, at_us: int, error: ErrorInfo) -> list[Record]:
-        """A queued node cannot go on: its inputs, or its condition, cannot be resolved."""
-        return self._made(_node_record(node, at_us, phases.FAILED, error=error))
+        """Record that a queued node failed because its inputs, or its condition, cannot be resolved."""
+        return self._made(node_record(node, at_us, phases.FAILED, error=error))
 
     def enter(self, node: NodeState, at_us: int, branch: int = -1) -> list[Record]:
-        """A queued sub-workflow node begins, or a branch node takes the arm with this number."""
-        record = _node_record(node, at_us, phases.RUNNING)
+        """Record that a queued sub-workflow node begins, or that a branch node takes the arm `branch`."""
+        record = node_record(node, at_us, phases.RUNNING)
         return self._made(record._replace(branch=branch, is_parent=True))
 
     def finish(self, node: NodeState, at_us: int, output_uri: str) -> list[Record]:
-        """The outputs of a queued end node lie at `output_uri`."""
-        return self._made(_node_record(node, at_us, phases.SUCCEEDED, output_uri=output_uri))
+        """Record that the outputs of a queued end node are stored at `output_uri`."""
+        return self._made(node_record(node, at_us, phases.SUCCEEDED, output_uri=output_uri))
 
     def abort(self, at_us: int, cause: str) -> list[Record]:
-        """Somebody asked that the execution ends."""
+        """Record that somebody asked for the end of the execution."""
         error = ErrorInfo("ExecutionAborted", cause, USER)
         return self._made(WorkflowRecord(at_us, phases.ABORTING, error))
 
     def fail(self, at_us: int, error: ErrorInfo) -> list[Record]:
-        """The engine itself cannot go on with the execution."""
+        """Record that the engine itself cannot go on with the execution."""
         return self._made(WorkflowRecord(at_us, phases.FAILING, error))
 
     def settle(self, at_us: int) -> list[Record]:
-        """Everything that follows from the state, applied; nothing when called again."""
+        """Apply and return everything that follows from the state; a second call returns nothing.
+
+        Only nodes and runs that something happened to are looked at (`_unsettled`), so that a step
+        costs the same in a workflow of ten nodes and of ten thousand.
+        """
         made: list[Record] = []
         while self._unsettled:
             item = self._unsettled.popleft()
@@ -165,6 +191,7 @@ class Machine(Moves):
                 else self._run_consequence(item, at_us)
             )
             if record is not None:
+                # Applying it may put further nodes and runs into `_unsettled`.
                 self.apply(record)
                 made.append(record)
         return made
@@ -185,12 +212,12 @@ class Machine(Moves):
                 return None
             if node.plan.kind == nodes.START_KIND:
                 uri = run.parent.input_uri if run.parent else self.input_uri
-                return _node_record(node, at_us, phases.SUCCEEDED, output_uri=uri)
-            return _node_record(node, at_us, phases.SKIPPED) if node.tainted else None
+                return node_record(node, at_us, phases.SUCCEEDED, output_uri=uri)
+            return node_record(node, at_us, phases.SKIPPED) if node.tainted else None
         if node.phase not in OPEN or node.attempt_phase in OPEN:
             return None
         if node.attempt_phase == phases.SUCCEEDED:
-            return _node_record(
+            return node_record(
                 node,
                 at_us,
                 phases.SUCCEEDED,
@@ -199,11 +226,13 @@ class Machine(Moves):
             )
         if run.doom:
             if node.child is not None:
-                return None  # its own run says when it has ended
+                # The child run ends first, and that ends this node. An abort ends nodes from the inside out.
+                return None
             error = ErrorInfo("NodeAborted", run.doom, SYSTEM)
-            return _node_record(node, at_us, phases.ABORTED, error=error)
+            return node_record(node, at_us, phases.ABORTED, error=error)
+        # `_attempt_failed` has put the node into `startable` again if it gets another attempt.
         if node.attempt_error is not None and node.node_id not in self.startable:
-            return _end_of_attempts(node, node.attempt_error, at_us)
+            return end_of_attempts(node, node.attempt_error, at_us)
         return None
 
     def _run_consequence(self, run: WorkflowRun, at_us: int) -> "Record | None":
@@ -213,25 +242,31 @@ class Machine(Moves):
         if run.doom:
             return None if run.open else self._end_of_doomed(run, at_us)
         idle = not run.open and not run.ready
+        # With FAIL_AFTER_EXECUTABLE_NODES_COMPLETE, what does not depend on the failed node goes on first.
         if run.failed is not None and (idle or run.fail_immediately):
             return self._becomes(run, at_us, phases.FAILING, run.failed)
         start = run.nodes.get(START_NODE)
         if not idle or (start is not None and start.phase == ""):
             return None
+        # The run of a branch's arm has one node, and neither a start nor an end node.
         last = run.nodes[END_NODE] if start else next(iter(run.nodes.values()))
         if last.phase != phases.SUCCEEDED:
+            # Nothing runs, nothing may begin, and the end was not reached: the closure has a cycle.
+            # Flyte's compiler refuses those, but a closure may come from elsewhere, and must not hang.
             return self._becomes(run, at_us, phases.FAILING, _STUCK)
         if parent is None and self.phase == phases.RUNNING:
             return WorkflowRecord(at_us, phases.SUCCEEDING)
         if parent is None:
             return WorkflowRecord(at_us, phases.SUCCEEDED, output_uri=last.output_uri)
-        return _node_record(parent, at_us, phases.SUCCEEDED, output_uri=last.output_uri)
+        return node_record(parent, at_us, phases.SUCCEEDED, output_uri=last.output_uri)
 
     def _end_of_doomed(self, run: WorkflowRun, at_us: int) -> Record:
+        """Return the record that ends a doomed run in which nothing is open any more."""
         parent = run.parent
         if parent is None:
             ending = phases.ABORTED if self.phase == phases.ABORTING else phases.FAILED
             return WorkflowRecord(at_us, ending, self.error)
+        # FAILING: the fault is inside this run. Otherwise the run was ended from the outside.
         if parent.phase == phases.FAILING:
             return self._becomes(run, at_us, phases.FAILED, parent.error)
         error = ErrorInfo("NodeAborted", run.doom, SYSTEM)
@@ -240,105 +275,7 @@ class Machine(Moves):
     def _becomes(
         self, run: WorkflowRun, at_us: int, phase: str, error: "ErrorInfo | None"
     ) -> Record:
-        """The record by which whoever runs this run comes into `phase`."""
+        """Return the record by which the owner of the run (its node, or the execution) comes into `phase`."""
         if run.parent is None:
             return WorkflowRecord(at_us, phase, error)
-        return _node_record(run.parent, at_us, phase, error=error)
-
-
-def _node_record(
-    node: NodeState,
-    at_us: int,
-    phase: str,
-    *,
-    input_uri: str = "",
-    output_uri: str = "",
-    error: "ErrorInfo | None" = None,
-    cache_status: str = "",
-) -> NodeRecord:
-    plan, parent = node.plan, node.run.parent
-    return _new(
-        NodeRecord,
-        (
-            at_us,
-            node.node_id,
-            plan.id,
-            phase,
-            plan.name,
-            plan.kind,
-            parent.node_id if parent else "",
-            input_uri or node.input_uri,
-            output_uri,
-            error,
-            cache_status,
-            node.child is not None,
-            None,
-            node.branch,
-        ),
-    )
-
-
-def _attempt_record(
-    node: NodeState,
-    at_us: int,
-    phase: str,
-    *,
-    attempt: "int | None" = None,
-    output_uri: str = "",
-    error: "ErrorInfo | None" = None,
-    logs: tuple[tuple[str, str], ...] = (),
-    reason: str = "",
-    cpu_s: "float | None" = None,
-    max_rss_bytes: "int | None" = None,
-    pid: "int | None" = None,
-    cache_status: str = "",
-) -> AttemptRecord:
-    plan = node.plan
-    if plan.task_id is None or plan.task is None:
-        raise IllegalMove(f"Node {node.node_id} is no task: it has no attempts.")
-    return _new(
-        AttemptRecord,
-        (
-            at_us,
-            node.node_id,
-            node.attempts - 1 if attempt is None else attempt,
-            phase,
-            plan.task_id,
-            0,
-            node.input_uri,
-            output_uri,
-            error,
-            logs,
-            reason,
-            cpu_s,
-            max_rss_bytes,
-            pid,
-            plan.task.type,
-            cache_status,
-        ),
-    )
-
-
-# A third of the time that the constructor takes, and records are what the engine makes most.
-_new = tuple.__new__
-
-_STUCK = ErrorInfo(
-    "SYSTEM:NothingToRun",
-    "No node can run, and the workflow has not ended: its nodes wait for each other.",
-    SYSTEM,
-)
-
-
-def _end_of_attempts(node: NodeState, error: ErrorInfo, at_us: int) -> NodeRecord:
-    """The record of a node whose last attempt failed with `error` and that gets no further one."""
-    if not error.recoverable:
-        return _node_record(node, at_us, phases.FAILED, error=error)
-    current, most = budget(node, error)
-    if current < most:
-        limit = go_duration(2 * node.plan.timeout_us)
-        expired = ErrorInfo("TimeoutExpired", f"task active timeout [{limit}] expired", USER)
-        return _node_record(node, at_us, phases.TIMED_OUT, error=expired)
-    kind = error.origin or USER
-    text = f"[{current}/{most}] currentAttempt done. Last Error: {kind}::{error.message}"
-    exhausted = ErrorInfo(f"RetriesExhausted|{error.code}", text, USER)
-    return _node_record(node, at_us, phases.FAILED, error=exhausted)
+        return node_record(run.parent, at_us, phase, error=error)

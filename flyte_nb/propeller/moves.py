@@ -1,7 +1,10 @@
-"""The state of one execution and its moves: `apply` is the only place where it changes.
+"""The state of one execution and its moves: `apply` is the only place where the state changes.
 
-Each record is looked up in a table (`tables`) and checked against what is open; it is refused, with
-the state unchanged, or made. Nothing here makes records: see `machine`.
+Each record is looked up in a table (`tables`) and checked against the state. It is either refused, and
+nothing changes, or the move is made. Nothing here makes records: `machine` does.
+
+Every check comes before the first change, in every method. That is what lets a refusal leave no trace,
+and a test tries it with random records.
 """
 
 from collections import deque
@@ -17,21 +20,27 @@ from flyte_nb.propeller.state import OPEN, NodeState, WorkflowRun
 from flyte_nb.propeller.tables import ATTEMPT_MOVES, NODE_MOVES, WORKFLOW_MOVES
 
 SYSTEM_RETRIES = 3
-"""Attempts lost by the system's fault that are tried again (max-node-retries-system-failures)."""
+"""How many failures by the system a node survives: propeller's `max-node-retries-system-failures`."""
 
+# Flyte's own texts: clients show them as the reason of aborted attempts.
 AUTO_ABORT = "Some node execution failed, auto-abort."
 USER_ABORT = "Workflow aborted."
 
 
 class IllegalMove(FlyteNbError):
-    """A record that cannot follow on those before. The machine has not changed."""
+    """A record cannot follow the records before it. The machine has not changed."""
 
 
 class Moves:
-    """One execution, changed by records alone."""
+    """The state of one execution. Only records change it.
+
+    `ready`, `entering`, `startable` and `live` say what the driver has to do next. They are
+    dictionaries because their order is part of the state: nodes are served in the order in which they
+    became ready, in a replay too.
+    """
 
     def __init__(self, plan: ExecutionPlan, input_uri: str = "") -> None:
-        """A machine before its first record; `input_uri` is where the workflow's inputs lie."""
+        """Start before the first record; `input_uri` is where the workflow's inputs are stored."""
         self.plan = plan
         self.input_uri = input_uri
         self.phase = ""
@@ -39,34 +48,35 @@ class Moves:
         self.output_uri = ""
         self.nodes: dict[str, NodeState] = {}
         self.ready: dict[str, NodeState] = {}
-        """Task nodes whose inputs can be resolved (then `queue`)."""
+        """Task nodes whose inputs can be resolved. The driver resolves them and calls `queue`."""
         self.entering: dict[str, NodeState] = {}
-        """Other nodes to be moved on by the driver: QUEUED next (`queue`), then entered."""
+        """Nodes without a task that the driver moves on: to QUEUED (`queue`), then `enter` or `finish`."""
         self.startable: dict[str, NodeState] = {}
-        """Task nodes that need an attempt (`attempt`)."""
+        """Task nodes that need an attempt. The driver calls `attempt`."""
         self.live: dict[str, NodeState] = {}
-        """Task nodes with an attempt that has not ended."""
+        """Task nodes with an attempt that has not ended, by node id."""
         self.has_doomed = False
-        """Whether anything was ever doomed; while not, there is nothing in `doomed`."""
+        """Whether any run had to end early. Most executions never have one, and then `doomed` is empty."""
         self.active_tasks = 0
-        """Task nodes that are QUEUED or RUNNING; what `max_parallelism` bounds."""
+        """How many task nodes are QUEUED or RUNNING; `max_parallelism` limits this number."""
+        # What changed since `settle` last looked: consequences can only follow from these.
         self._unsettled: deque[NodeState | WorkflowRun] = deque()
         self.root = self._run_of(None, plan.workflows[""])
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the execution has ended."""
+        """Return whether the execution has ended."""
         return self.phase in phases.ENDED_NODE
 
     def doomed(self) -> Iterator[NodeState]:
-        """Live nodes that have to be ended."""
+        """Return the live nodes whose attempts have to be ended."""
         return (node for node in self.live.values() if node.run.doom)
 
     def apply(self, record: Record) -> None:
-        """Make the move that `record` says.
+        """Make the move that `record` states.
 
         Raises:
-            IllegalMove: when it cannot follow; nothing has changed then.
+            IllegalMove: when the move is not possible now; nothing has changed then.
         """
         if record.error is None and record.phase in _WITH_ERROR:
             raise IllegalMove(f"A record of {record.phase} needs an error: {record}.")
@@ -81,13 +91,16 @@ class Moves:
         if record.phase not in WORKFLOW_MOVES[self.phase]:
             raise _illegal("the execution", self.phase, record.phase)
         if record.phase in phases.ENDED_NODE and self.root.open:
-            raise IllegalMove(f"The execution cannot become {record.phase}: nodes are open.")
+            raise IllegalMove(
+                f"The execution cannot become {record.phase}: some nodes have not ended."
+            )
         self.phase = record.phase
         if record.error is not None:
             self.error = record.error
         if record.phase == phases.SUCCEEDED:
             self.output_uri = record.output_uri
         elif record.phase in (phases.FAILING, phases.ABORTING):
+            # An abort of a failing execution dooms again: what still runs is then aborted by the user.
             self._doom(self.root, USER_ABORT if record.phase == phases.ABORTING else AUTO_ABORT)
         elif record.phase == phases.RUNNING:
             self._unsettled.append(self.root.nodes[START_NODE])
@@ -103,10 +116,14 @@ class Moves:
         run = node.run
         node.phase = phase
         if before == "" and kind != nodes.START_KIND:
+            # The start node was never counted: `settle` moves it on without the driver.
             run.ready -= 1
             self.ready.pop(node.node_id, None)
         self.entering.pop(node.node_id, None)
-        run.open += (phase in OPEN) - (before in OPEN)
+        if phase in OPEN and before not in OPEN:
+            run.open += 1
+        elif before in OPEN and phase not in OPEN:
+            run.open -= 1
         node.error = record.error or node.error
         node.cache_status = record.cache_status or node.cache_status
         if phase == phases.QUEUED:
@@ -124,26 +141,27 @@ class Moves:
             self._ended(node, before, record)
 
     def _check_node(self, node: NodeState, record: NodeRecord) -> None:
-        """Refuse what the table of phases alone would let pass."""
+        """Refuse what the table of phases alone would allow.
+
+        The table knows one node. Whether its turn has come depends on the nodes around it.
+        """
         phase, plan = record.phase, node.plan
         why = ""
         if self.phase in _NOT_RUNNING:
             why = "no execution is running"
         elif node.phase == "":
             if node.waiting:
-                why = "others have to end before"
+                why = "nodes before it have not ended"
             elif node.run.doom or node.tainted != (phase == phases.SKIPPED):
-                why = "something before it decided otherwise"
+                # A node is skipped if and only if a node before it failed or was skipped.
+                why = "its run has to end, or the nodes before it decide otherwise"
         elif phase == phases.RUNNING:
-            arms = len(plan.branch.arms) if plan.branch else 0
             if node.run.doom:
                 why = "it has to end"
-            elif plan.kind != nodes.TASK_NODE and not -1 < record.branch + (arms == 0) < (
-                arms or 1
-            ):
+            elif plan.kind != nodes.TASK_NODE and not _has_arm(plan, record.branch):
                 why = f"it has no arm {record.branch}"
         elif node.child is not None and phase in phases.ENDED_NODE and node.child.open:
-            why = "nodes in it are open"
+            why = "nodes inside it have not ended"
         elif (
             plan.kind == nodes.TASK_NODE
             and node.phase == phases.RUNNING
@@ -160,14 +178,19 @@ class Moves:
         node = self._known(record.node_id)
         phase = record.phase
         if node.plan.kind != nodes.TASK_NODE or node.phase != phases.RUNNING:
-            raise IllegalMove(f"Node {node.node_id} is not a running task: it has no attempts.")
+            raise IllegalMove(f"Node {node.node_id} is not a running task, so it has no attempts.")
         if phase not in ATTEMPT_MOVES[node.attempt_phase]:
             raise _illegal(f"the attempt at node {node.node_id}", node.attempt_phase, phase)
         begins = node.attempt_phase not in OPEN
         if record.attempt != (node.attempts if begins else node.attempts - 1):
-            raise IllegalMove(f"Attempt {record.attempt} at node {node.node_id} is not its turn.")
+            expected = node.attempts if begins else node.attempts - 1
+            raise IllegalMove(
+                f"Node {node.node_id} is at attempt {expected}, and the record is of attempt"
+                f" {record.attempt}."
+            )
         if begins and (node.node_id not in self.startable or node.run.doom):
             raise IllegalMove(f"Node {node.node_id} needs no further attempt.")
+        # From here on nothing is refused.
         node.attempt_phase = phase
         node.attempt_error = record.error
         node.attempt_output_uri = record.output_uri or node.attempt_output_uri
@@ -188,35 +211,46 @@ class Moves:
             self._unsettled.append(node)
 
     def _attempt_failed(self, node: NodeState, record: AttemptRecord) -> None:
-        """Decide whether there is another attempt; the consequence says why not."""
+        """Put the node into `startable` when it gets another attempt.
+
+        When it does not, `record_makers.end_of_attempts` works out the reason from the same state. So a
+        replay decides as the first time did, without a record for the decision.
+        """
         error = record.error
         if error is None or node.run.doom:
             return
-        node.system_failures += error.origin == SYSTEM
+        if error.origin == SYSTEM:
+            node.system_failures += 1
         current, most = budget(node, error)
+        # All attempts together have twice the time of one. An attempt that has not run uses none of it.
         limit_us = node.first_started_us + 2 * node.plan.timeout_us
         in_time = not (node.plan.timeout_us and node.first_started_us) or record.at_us < limit_us
         if error.recoverable and current < most and in_time:
             self.startable[node.node_id] = node
 
     def _enter(self, node: NodeState, branch: int) -> None:
+        """Give a node that runs other nodes its child run."""
         node.branch = branch
         if node.plan.branch is None:
             node.child = self._run_of(node, self.plan.workflows[node.plan.workflow])
             self._unsettled.append(node.child.nodes[START_NODE])
         else:
+            # An arm has no start node: its only node may begin at once, since the branch waited for its
+            # inputs.
             arm = node.plan.branch.arms[branch][1]
             node.child = self._run_of(node, WorkflowPlan({arm.id: arm}), node.run.scope)
             self._arrived(node.child.nodes[arm.id])
 
     def _ended(self, node: NodeState, before: str, record: NodeRecord) -> None:
+        """Let the nodes after `node` know that it has ended."""
         run = node.run
         node.output_uri = record.output_uri
         if node.plan.kind == nodes.START_KIND:
+            # Nodes without anything upstream begin when their run does.
             for other in run.nodes.values():
                 if other is not node and not other.waiting:
                     self._arrived(other)
-        elif node.plan.kind == nodes.TASK_NODE and before:
+        elif node.plan.kind == nodes.TASK_NODE and before:  # else it was skipped, and never active
             self.active_tasks -= 1
             self.startable.pop(node.node_id, None)
         failed = record.phase in (phases.FAILED, phases.TIMED_OUT)
@@ -232,11 +266,13 @@ class Moves:
         self._unsettled.append(run)
 
     def _arrived(self, node: NodeState) -> None:
-        """Everything before this node has ended."""
+        """Make a node ready: everything before it has ended."""
         run, kind = node.run, node.plan.kind
         if run.doom:
             return
         if node.tainted:
+            # Only a workflow that goes on after a failure records which nodes it skipped. The end node is not
+            # skipped in either: the failed workflow simply never reaches it.
             if run.fail_immediately or kind == nodes.END_KIND:
                 return
             self._unsettled.append(node)
@@ -247,7 +283,7 @@ class Moves:
         run.ready += 1
 
     def _doom(self, run: WorkflowRun, reason: str) -> None:
-        """Everything open in this run has to end, nothing begins in it any more."""
+        """Let nothing more begin in this run, and everything open in it end, with its child runs."""
         self.has_doomed = True
         run.doom = reason
         run.ready = 0
@@ -264,11 +300,13 @@ class Moves:
     def _run_of(
         self, parent: "NodeState | None", plan: WorkflowPlan, scope: "WorkflowRun | None" = None
     ) -> WorkflowRun:
+        """Make a run with its nodes, each with an id of its own in the execution."""
         run = WorkflowRun(parent, plan, scope)
         nodes = plan.nodes.values() if scope else (_START_PLAN, *plan.nodes.values())
         parent_id = parent.node_id if parent else ""
         for node_plan in nodes:
             node_id = unique_node_id(parent_id, 0, node_plan.id)
+            # `n1-0-n0` is the id of `n0` inside `n1`, and an author may have called a node just that.
             if node_id in self.nodes:
                 node_id = self._further_id(parent_id, node_plan.id)
             node = NodeState(node_plan, run, node_id)
@@ -284,11 +322,11 @@ class Moves:
     def _known(self, node_id: str) -> NodeState:
         node = self.nodes.get(node_id)
         if node is None:
-            raise IllegalMove(f"The execution has no node {node_id!r} (yet).")
+            raise IllegalMove(f"The execution has no node {node_id!r} at this point.")
         return node
 
     def view(self) -> tuple[object, ...]:
-        """All that records decide, as a value; for comparing two machines."""
+        """Return all that records decide about the execution, for comparing two machines."""
         return (
             (self.phase, self.error, self.output_uri, self.active_tasks, self.root.view()),
             tuple(node.view() for node in self.nodes.values()),
@@ -304,7 +342,11 @@ _TIMEOUT = ErrorInfo("Timeout", "Timeout in node", USER)
 
 
 def budget(node: NodeState, error: ErrorInfo) -> tuple[int, int]:
-    """Attempts lost to this kind of failure so far, and how many may be.
+    """Return how many attempts failed like `error` so far, and how many may.
+
+    Failures by the user and by the system have a budget each, so that a machine that goes down does not
+    use up the author's `retries`. The last failure by the system is already counted in
+    `system_failures`, and Flyte counts from the one before.
 
     Source: flytepropeller/pkg/controller/nodes/executor.go `isEligibleForRetry` at v1.16.8.
     """
@@ -315,9 +357,16 @@ def budget(node: NodeState, error: ErrorInfo) -> tuple[int, int]:
 
 def _child(node: NodeState) -> WorkflowRun:
     if node.child is None:
-        raise IllegalMove(f"Node {node.node_id} runs no nodes of its own.")
+        raise IllegalMove(f"Node {node.node_id} runs no nodes, so it cannot be FAILING.")
     return node.child
 
 
+def _has_arm(plan: NodePlan, number: int) -> bool:
+    """Return whether a node that begins may take this arm; -1 is the only one of a node without arms."""
+    if plan.branch is None:
+        return number == -1
+    return 0 <= number < len(plan.branch.arms)
+
+
 def _illegal(what: str, before: str, after: str) -> IllegalMove:
-    return IllegalMove(f"Illegal move of {what} from {before or 'nothing'} to {after}.")
+    return IllegalMove(f"Illegal move of {what} from {before or 'no phase'} to {after}.")

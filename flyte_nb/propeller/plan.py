@@ -1,6 +1,10 @@
-"""The static side of an execution: a compiled closure as tables the machine walks over.
+"""The plan of an execution: a compiled closure as tables that the machine can walk over.
 
-Pure; made once a launch. It must not know phases, values or where anything is stored.
+The plan is what never changes while the execution runs. It is made once for each launch, and it is
+pure: it knows no phases, no values, and not where anything is stored. `state.NodeState` is the changing
+counterpart.
+
+What this engine cannot run is refused here, before anything is recorded, with every reason at once.
 """
 
 from collections.abc import Iterator
@@ -28,37 +32,40 @@ class NodePlan(NamedTuple):
 
     id: str
     kind: str
-    """One of the kinds in `records`."""
+    """The kind of the node, from `api/nodes.py`."""
     name: str
+    """`Node.metadata.name`, or the id when the author gave none."""
     bindings: tuple[Binding, ...] = ()
     optional: tuple[tuple[str, Literal], ...] = ()
-    """Inputs nobody bound, whose type has None as a variant, and the None they get."""
+    """Inputs that are not bound and may be None, each with the None that it gets."""
     aliases: tuple[tuple[str, str], ...] = ()
-    """`(alias, output)`: other names under which promises may ask for an output."""
+    """`(alias, output)`: other names under which promises may name an output."""
     upstream: tuple[str, ...] = ()
-    """Ids of the nodes that must have ended before."""
+    """Ids of the nodes that must have ended before this one begins."""
     downstream: tuple[str, ...] = ()
+    """Ids of the nodes that wait for this one."""
     task: "TaskTemplate | None" = None
     task_id: "Identifier | None" = None
     workflow: str = ""
-    """Key of the sub-workflow in `ExecutionPlan.workflows`."""
+    """Key of the sub-workflow in `ExecutionPlan.workflows`; empty for other nodes."""
     branch: "BranchPlan | None" = None
     max_attempts: int = 1
-    """Attempts that may fail by the user's fault (`retries` + 1)."""
+    """How many attempts may fail by the user's fault: `retries` + 1."""
     timeout_us: int = 0
-    """For one attempt; 0 means none. All attempts together may take twice that."""
+    """The time for one attempt; 0 means no limit. All attempts together may take twice that."""
     discoverable: bool = False
+    """Whether the result is looked up in the catalog and kept there (`cache=True`)."""
     discovery_version: str = ""
     serializable: bool = False
-    """Whether only one at a time computes a result that others wait for (`cache_serialize`)."""
+    """Whether equal calls wait for the one that computes the result (`cache_serialize`)."""
 
 
 class BranchPlan(NamedTuple):
-    """The arms of a branch node. The last arm, without condition, is `else` if there is one."""
+    """The arms of a branch node. An `else` is the last arm, and has no condition."""
 
     arms: "tuple[tuple[BooleanExpression | None, NodePlan], ...]"
     error: str = ""
-    """The author's message when no arm is taken (`else_().fail(…)`)."""
+    """The author's message for the case that no arm is taken (`else_().fail(…)`)."""
 
 
 class WorkflowPlan(NamedTuple):
@@ -69,18 +76,19 @@ class WorkflowPlan(NamedTuple):
 
 
 class ExecutionPlan(NamedTuple):
-    """A closure: its primary workflow (key `""`) and its sub-workflows by `key`."""
+    """A whole closure: the primary workflow under the key `""`, each sub-workflow under its identifier."""
 
     workflows: dict[str, WorkflowPlan]
     workflow_id: Identifier
 
 
 def plan_of(closure: CompiledWorkflowClosure) -> ExecutionPlan:
-    """The plan of a compiled closure.
+    """Return the plan of a compiled closure.
 
     Raises:
-        CompileFailed: when it has something this engine cannot run, or a reference that is not in
-            the closure; every reason is in it.
+        CompileFailed: when the closure has nodes that this engine cannot run, or refers to something
+        that is not in
+            it. The exception has every problem.
     """
     maker = _Maker(closure)
     workflows = {"": maker.workflow(closure.primary)}
@@ -89,7 +97,7 @@ def plan_of(closure: CompiledWorkflowClosure) -> ExecutionPlan:
     template_id = closure.primary.template.id
     if maker.problems:
         raise CompileFailed(
-            f"The workflow {template_id.name} cannot be run by this engine.", maker.problems
+            f"This engine cannot run the workflow {template_id.name}.", maker.problems
         )
     return ExecutionPlan(workflows, identifier_from_idl(template_id, WORKFLOW))
 
@@ -104,7 +112,7 @@ _UNSUPPORTED = {
 
 
 class _TaskFacts(NamedTuple):
-    """What every node that runs a task takes over from it; read from the message once."""
+    """What every node takes over from its task. Reading it from the message once saves time per node."""
 
     task: TaskTemplate
     task_id: Identifier
@@ -117,6 +125,8 @@ class _TaskFacts(NamedTuple):
 
 
 class _Maker:
+    """Makes the workflow plans of one closure, and collects the problems."""
+
     def __init__(self, closure: CompiledWorkflowClosure) -> None:
         self.tasks = {_key(task.template.id): _facts(task.template) for task in closure.tasks}
         self.workflows = {
@@ -124,6 +134,7 @@ class _Maker:
             for sub in closure.sub_workflows
         }
         self.problems: list[Problem] = []
+        # The next three are of the workflow that is being made.
         self.entity = ""
         self.before: dict[str, set[str]] = {}
         self.after: dict[str, list[str]] = {}
@@ -143,13 +154,14 @@ class _Maker:
         return WorkflowPlan(nodes, fail_immediately)
 
     def connect(self, compiled: CompiledWorkflow) -> None:
-        """Say for each node of the template which ones it waits for, and which wait for it."""
+        """Find out for each node of the template which nodes it waits for, and which wait for it."""
         upstream = {node_id: set(ids.ids) for node_id, ids in compiled.connections.upstream.items()}
         known = {node.id for node in compiled.template.nodes} - {START_NODE}
         self.before = {node_id: upstream.get(node_id, set()) & known for node_id in known}
         for node in compiled.template.nodes:
             if node.HasField("branch_node"):
-                # An arm's node runs as soon as it is chosen, so the branch waits for its inputs too.
+                # The node of an arm runs as soon as the arm is taken. So the branch waits for its
+                # inputs too, though the compiler lists them at the arm's node.
                 for arm in _arms_below(node.branch_node):
                     self.before[node.id] |= upstream.get(arm.id, set()) & known
                 self.before[node.id].discard(node.id)
@@ -171,16 +183,16 @@ class _Maker:
         return self.bare(node, END_KIND)
 
     def bare(self, node: Node, kind: str) -> NodePlan:
+        """Return the plan of a node with what every kind has."""
         id = node.id
         return NodePlan(
-            id,
-            kind,
-            node.metadata.name or id,
-            tuple(node.inputs),
-            (),
-            _aliases(node),
-            tuple(self.before.get(id, ())),
-            tuple(self.after.get(id, ())),
+            id=id,
+            kind=kind,
+            name=node.metadata.name or id,
+            bindings=tuple(node.inputs),
+            aliases=_aliases(node),
+            upstream=tuple(self.before.get(id, ())),
+            downstream=tuple(self.after.get(id, ())),
         )
 
     def task_node(self, node: Node) -> NodePlan:
@@ -191,6 +203,8 @@ class _Maker:
             self.problem("TaskReferenceNotFound", text, node.id)
             return self.bare(node, TASK_NODE)
         id, metadata = node.id, node.metadata
+        # A node's metadata has what `with_overrides` set at the call. Unset differs from false, so the
+        # fields are asked for their presence.
         timeout_us, discoverable = facts.timeout_us, facts.discoverable
         serializable = facts.serializable
         if metadata.HasField("cache_serializable"):
@@ -200,16 +214,16 @@ class _Maker:
         if metadata.HasField("cacheable"):
             discoverable = metadata.cacheable
         return NodePlan(
-            id,
-            TASK_NODE,
-            metadata.name or id,
-            tuple(node.inputs),
-            _unbound(node, facts.optionals),
-            _aliases(node),
-            tuple(self.before.get(id, ())),
-            tuple(self.after.get(id, ())),
-            facts.task,
-            facts.task_id,
+            id=id,
+            kind=TASK_NODE,
+            name=metadata.name or id,
+            bindings=tuple(node.inputs),
+            optional=_unbound(node, facts.optionals),
+            aliases=_aliases(node),
+            upstream=tuple(self.before.get(id, ())),
+            downstream=tuple(self.after.get(id, ())),
+            task=facts.task,
+            task_id=facts.task_id,
             max_attempts=(metadata.retries.retries or facts.retries) + 1,
             timeout_us=timeout_us,
             discoverable=discoverable,
@@ -242,7 +256,7 @@ class _Maker:
             "UnsupportedNode",
             f"This engine does not run {kind}.",
             node_id,
-            hint="It runs tasks, sub-workflows and branches; run this one on a Flyte cluster.",
+            hint="It runs tasks, sub-workflows and branches. Run this workflow on a Flyte cluster.",
         )
 
     def problem(self, code: str, message: str, node_id: str, hint: str = "") -> None:
@@ -250,6 +264,7 @@ class _Maker:
 
 
 def _arms_below(branch: BranchNode) -> Iterator[Node]:
+    """Yield the nodes of the arms, also of the branches inside them."""
     block = branch.if_else
     nodes = [block.case.then_node, *(case.then_node for case in block.other)]
     if block.HasField("else_node"):
@@ -263,24 +278,24 @@ def _arms_below(branch: BranchNode) -> Iterator[Node]:
 def _facts(task: TaskTemplate) -> _TaskFacts:
     metadata = task.metadata
     return _TaskFacts(
-        task,
-        identifier_from_idl(task.id, TASK),
-        metadata.retries.retries,
-        _timeout_us(metadata.timeout),
-        metadata.discoverable,
-        metadata.discovery_version,
-        metadata.cache_serializable,
-        _optionals(task.interface),
+        task=task,
+        task_id=identifier_from_idl(task.id, TASK),
+        retries=metadata.retries.retries,
+        timeout_us=_timeout_us(metadata.timeout),
+        discoverable=metadata.discoverable,
+        discovery_version=metadata.discovery_version,
+        serializable=metadata.cache_serializable,
+        optionals=_optionals(task.interface),
     )
 
 
 def _timeout_us(timeout: Duration) -> int:
-    """Return the timeout in microseconds; 0, which means none, where it is negative."""
+    """Return the timeout in microseconds. A negative one gives 0, which means no limit, as in Flyte."""
     return max(0, int(timeout.seconds) * 1_000_000 + int(timeout.nanos) // 1000)
 
 
 def _optionals(interface: TypedInterface) -> tuple[tuple[str, Literal], ...]:
-    """Inputs whose type is a union with None, and the None that stands for them."""
+    """Return the inputs whose type is a union with None, each with that None as a literal."""
     nones = ((name, _none_of(var.type)) for name, var in interface.inputs.variables.items())
     return tuple((name, none) for name, none in nones if none is not None)
 
@@ -288,7 +303,7 @@ def _optionals(interface: TypedInterface) -> tuple[tuple[str, Literal], ...]:
 def _unbound(
     node: Node, optionals: tuple[tuple[str, Literal], ...]
 ) -> tuple[tuple[str, Literal], ...]:
-    """Those that nobody bound; the compiler lets them pass."""
+    """Return those inputs that the node does not bind. The compiler allows them to be left out."""
     if not optionals:
         return ()
     bound = {binding.var for binding in node.inputs}

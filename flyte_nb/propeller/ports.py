@@ -1,6 +1,7 @@
-"""What the engine needs from outside: who remembers, who runs tasks, who remembers results, the time.
+"""The engine's ports: who keeps its records, who runs attempts, who keeps results, and the clock.
 
-Conformance suites for each are in `flyte_nb.testing.propeller_conformance`.
+Each has a conformance suite in `flyte_nb.testing.propeller_conformance`, which an implementation's
+tests inherit.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,18 +20,22 @@ Clock = Callable[[], int]
 
 
 class Recorder(Protocol):
-    """The engine's memory. Called from the engine's driver thread, one call at a time."""
+    """The engine's memory. The engine calls it from its driver thread, one call at a time."""
 
     def record(self, execution: ExecutionId, records: Sequence[Record]) -> None:
-        """Keep `records`, in this order, all of them or none; durable when this returns.
+        """Keep all of `records`, in this order, or none. They are durable when this returns.
 
-        The engine acts on a change only after this came back. When it raises `StorageError` or
-        `OSError` the engine acts on nothing, and calls again with the same records until it works.
+        The engine acts on a change only after this call returned. When it raises, the engine does
+        nothing, and calls again with the same records until it succeeds.
+
+        Raises:
+            StorageError: when the records cannot be kept now.
+            OSError: likewise.
         """
         ...
 
     def history(self, execution: ExecutionId) -> Sequence[Record]:
-        """Every record of that execution, in the order in which they were recorded."""
+        """Return every record of that execution, in the order in which they were recorded."""
         ...
 
 
@@ -43,37 +48,43 @@ class AttemptKey(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """All that an executor needs to know of one attempt."""
+    """All that an executor needs to know about one attempt."""
 
     key: AttemptKey
     task_id: Identifier
     task: TaskTemplate
     inputs: LiteralMap
-    """Empty for `adopt`: a running attempt is taken over also when its inputs cannot be read."""
+    """Empty for `adopt`: a running attempt is taken over even when its inputs cannot be read."""
     input_uri: str
-    """`inputs.pb`; already written, unless the executor is `in_memory`."""
+    """URI of `inputs.pb`. It is already written, unless the executor is `in_memory`."""
     output_prefix: str
-    """The attempt's folder in the store: `outputs.pb` or `error.pb` end up in it."""
+    """URI of the attempt's folder, which gets `outputs.pb` or `error.pb`."""
     raw_output_prefix: str = ""
+    """URI below which the attempt puts files that its values refer to."""
     checkpoint_uri: str = ""
     prev_checkpoint_uri: str = ""
+    """The `checkpoint_uri` of the attempt before; empty for the first."""
     envs: Mapping[str, str] = {}
-    """Variables for the task's process beside the executor's own (flyte-backend: 4.2)."""
+    """Variables for the task's process, beside the executor's own."""
 
 
 class Surroundings(NamedTuple):
-    """What an attempt gets of those who registered and launched it, on a machine that runs for several."""
+    """What an attempt gets from the people who registered its task and launched its execution.
+
+    A backend runs the tasks of several kernels. Each attempt has the Python of one and the credentials
+    of another.
+    """
 
     installation: "Installation | None" = None
-    """The Python that registered the task; `None` when no client said; then the executor's own is taken."""
+    """The Python that registered the task. `None` when the client sent none: the executor uses its own."""
     variables: "Mapping[str, str] | None" = None
-    """How the launching side reaches stores and indexes; `None` when it did not say."""
+    """How the launching side reaches stores and indexes. `None` when the client sent nothing."""
     secrets: Mapping[str, str] = {}
-    """Values of the secrets that the task asks for, by `sdk.secrets.name_of`."""
+    """The values of the secrets that the task asks for, by `sdk.secrets.name_of`."""
 
 
 class Started(NamedTuple):
-    """An attempt was started, or found running."""
+    """An attempt that was started, or that was found running."""
 
     logs: tuple[tuple[str, str], ...] = ()
     """`(name, uri)`."""
@@ -81,7 +92,7 @@ class Started(NamedTuple):
 
 
 class AttemptReport(NamedTuple):
-    """An attempt has ended: with `outputs`, or with `error`; none of its processes lives."""
+    """The end of an attempt: it has either `outputs` or `error`, and none of its processes lives."""
 
     key: AttemptKey
     outputs: "LiteralMap | None" = None
@@ -93,66 +104,79 @@ class AttemptReport(NamedTuple):
 
 
 class Executor(Protocol):
-    """Runs attempts. Each started or adopted attempt gives exactly one report.
+    """Runs attempts. Each attempt that was started or adopted gives exactly one report.
 
-    Methods are called from one thread, and do not wait for a task (an executor that runs tasks in
-    the caller's own thread is the exception: its `start` returns when the task has ended).
+    The engine calls the methods from one thread, and they do not wait for a task. The one exception is
+    an executor that calls tasks in this thread: its `start` returns when the task has ended.
     """
 
     @property
     def slots(self) -> int:
-        """How many attempts may run at a time, over all executions."""
+        """Return how many attempts may run at a time, over all executions."""
         ...
 
     @property
     def in_memory(self) -> bool:
-        """Whether values stay in this process: no `inputs.pb` is written, no `outputs.pb` is read."""
+        """Return whether values stay in this process: no `inputs.pb` is written, no `outputs.pb` is read."""
         ...
 
     def listen(self, wake: Callable[[], None]) -> None:
-        """From now on call `wake` (from any thread) when there is something to poll."""
+        """Call `wake` from now on, from any thread, when `poll` has something to return."""
         ...
 
     def start(self, attempt: Attempt) -> Started:
-        """Start it. It runs on when the process that started it dies.
+        """Start the attempt. It goes on when the process that started it dies.
 
         Raises:
-            TaskFailed: when it cannot be started; there is no report then.
+            TaskFailed: when it cannot be started; no report follows then.
         """
         ...
 
     def adopt(self, attempt: Attempt) -> "Started | None":
-        """After a restart: take over an attempt that was recorded, whatever became of it.
+        """Take over an attempt that was recorded before a restart, whatever became of it.
 
-        Returns what it is when it was started once; a report follows, soon when it has ended already.
-        `None` when it never was started: `start` may be called then. Processes that a dead attempt
-        left behind are ended first.
+        An executor first ends the processes that a dead attempt left behind.
+
+        Returns:
+            The attempt, if it was ever started; a report follows, soon if it has already ended. `None`
+            if it was never started; then `start` may be called.
+
+        Raises:
+            OSError: when this cannot be found out now. The engine asks again.
         """
         ...
 
     def poll(self) -> list[AttemptReport]:
-        """The reports since the last call; does not wait."""
+        """Return the reports since the last call, without waiting."""
         ...
 
     def kill(self, key: AttemptKey) -> None:
-        """End every process of that attempt: asked first, then forced. A report follows as always.
+        """End every process of that attempt: ask first, then force. A report follows as always.
 
-        Nothing happens when it has ended or never was.
+        Nothing happens when the attempt has ended or does not exist.
         """
         ...
 
     def close(self) -> None:
-        """Stop watching. Attempts run on and can be adopted later. May be called twice."""
+        """Stop watching. Attempts go on and can be adopted later. May be called twice."""
         ...
 
 
 class Catalog(Protocol):
-    """Results of discoverable tasks by key (see `cache.key`)."""
+    """Keeps the results of discoverable tasks by key (see `cache.key`)."""
 
     def get(self, key: str) -> "bytes | None":
-        """The `LiteralMap` that was put there, or `None`. Raises `StorageError` when unreachable."""
+        """Return the `LiteralMap` that was put under this key, or `None`.
+
+        Raises:
+            StorageError: when the catalog cannot be reached.
+        """
         ...
 
     def put(self, key: str, outputs: bytes) -> None:
-        """Keep a `LiteralMap`, replacing what was there. Raises `StorageError` when unreachable."""
+        """Keep a `LiteralMap` under this key, in place of an earlier one.
+
+        Raises:
+            StorageError: when the catalog cannot be reached.
+        """
         ...

@@ -1,8 +1,9 @@
-"""What happened, as small values: the only thing the engine writes down, and all it needs to go on.
+"""Records say what happened, as small values. The engine keeps nothing else, and needs nothing else to go on.
 
-A record says one change of one execution. Records in the order in which they were recorded rebuild
-the machine (`machine.Machine.apply`), and a recorder turns them into flyteidl's events or rows. Phases
-are flyteidl's names (flyteidl/core/execution.proto); times are microseconds since 1970-01-01T00:00Z.
+A record is one change of one execution. The records of an execution, applied in their order, rebuild
+its machine (`moves.Moves.apply`). A recorder turns them into rows and into flyteidl's events.
+
+Phases have flyteidl's names (flyteidl/core/execution.proto). Times are microseconds since 1970-01-01T00:00Z.
 """
 
 from typing import Any, NamedTuple
@@ -11,7 +12,8 @@ from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.api.nodes import TASK_NODE
 
-# `cache_status`, as flyteidl/core/catalog.proto names it; empty for nodes that run no task.
+# Values of `cache_status`, as flyteidl/core/catalog.proto names them. Nodes that run no task have the
+# empty one.
 CACHE_DISABLED = "CACHE_DISABLED"
 CACHE_HIT = "CACHE_HIT"
 CACHE_MISS = "CACHE_MISS"
@@ -24,8 +26,8 @@ CACHE_SKIPPED = "CACHE_SKIPPED"
 class WorkflowRecord(NamedTuple):
     """The execution came into a phase (flyteidl `WorkflowExecutionEvent`).
 
-    RUNNING → SUCCEEDING → SUCCEEDED, or FAILING → FAILED, or ABORTING → ABORTED. `error` comes with
-    FAILING, FAILED, ABORTING and ABORTED; in the last two its message is the cause that was given.
+    RUNNING → SUCCEEDING → SUCCEEDED, or FAILING → FAILED, or ABORTING → ABORTED. FAILING, FAILED,
+    ABORTING and ABORTED have an `error`; for the last two its message is the cause that the person gave.
     """
 
     at_us: int
@@ -48,55 +50,55 @@ class NodeRecord(NamedTuple):
     """`Node.metadata.name`; the id in the template when the author gave none."""
     kind: str = TASK_NODE
     parent_id: str = ""
-    """`node_id` of the node whose sub-workflow (or branch) this one belongs to; empty at the top."""
+    """`node_id` of the sub-workflow or branch node that this node is inside of; empty at the top."""
     input_uri: str = ""
-    """`inputs.pb`; from QUEUED on. Empty for the start node."""
+    """URI of `inputs.pb`, from QUEUED on. Empty for the start node."""
     output_uri: str = ""
-    """`outputs.pb`; with SUCCEEDED."""
+    """URI of `outputs.pb`, with SUCCEEDED."""
     error: "ErrorInfo | None" = None
     cache_status: str = ""
     is_parent: bool = False
-    """Whether nodes with this `parent_id` exist or will."""
+    """Whether there are, or will be, nodes that have this one as `parent_id`."""
     child_execution: "ExecutionId | None" = None
     branch: int = -1
-    """Which arm a branch node took, counted from 0 (the last one is `else`); -1 for all others."""
+    """Which arm a branch node took, counted from 0 (the last one may be `else`); -1 for other nodes."""
 
 
 class AttemptRecord(NamedTuple):
     """An attempt at a task came into a phase (flyteidl `TaskExecutionEvent`).
 
-    QUEUED → RUNNING → SUCCEEDED | FAILED | ABORTED. QUEUED is recorded before anything is started;
-    RUNNING when it was, with its logs. A failed attempt that will be retried is FAILED as well.
+    QUEUED → RUNNING → SUCCEEDED | FAILED | ABORTED. QUEUED is recorded before a process is started, and
+    RUNNING afterwards, with its logs. An attempt that failed is FAILED, also when another attempt follows.
     """
 
     at_us: int
     node_id: str
     attempt: int
-    """Counted from 0, over user's and system's failures."""
+    """The number of the attempt, counted from 0 over failures of both kinds."""
     phase: str
     task_id: Identifier
     phase_version: int = 0
     input_uri: str = ""
     output_uri: str = ""
-    """The folder it writes to while it runs (`…/data/<attempt>`); `outputs.pb` with SUCCEEDED."""
+    """While it runs, the folder that it writes to (`…/data/<attempt>`); with SUCCEEDED, `outputs.pb`."""
     error: "ErrorInfo | None" = None
     logs: "tuple[tuple[str, str], ...]" = ()
     """`(name, uri)`."""
     reason: str = ""
     cpu_s: "float | None" = None
-    """Processor seconds, user's and system's, of the attempt's processes; with the terminal phase."""
+    """CPU seconds of the attempt's processes, user and system, with the last phase."""
     max_rss_bytes: "int | None" = None
     pid: "int | None" = None
     task_type: str = ""
     cache_status: str = ""
-    """What the node's will be; with SUCCEEDED."""
+    """The `cache_status` that the node will have, with SUCCEEDED."""
 
 
 Record = WorkflowRecord | NodeRecord | AttemptRecord
 
 
 def to_plain(record: Record) -> list[Any]:
-    """The record as JSON data, `[tag, fields…]`. Inverse of `from_plain`."""
+    """Return the record as JSON data, `[tag, fields…]`. Inverse of `from_plain`."""
     if isinstance(record, WorkflowRecord):
         return ["workflow", *_plain_fields(record)]
     if isinstance(record, NodeRecord):
@@ -105,12 +107,13 @@ def to_plain(record: Record) -> list[Any]:
 
 
 def from_plain(plain: list[Any]) -> Record:
-    """The record that `to_plain` wrote.
+    """Return the record that `to_plain` wrote.
 
-    A document with fewer fields than this release knows (an older one's) gets their defaults.
+    Fields are only ever added at the end and with a default. So an older release's document, which has fewer
+    fields, is read with the defaults of the others.
 
     Raises:
-        ValueError: when it is no record.
+        ValueError: when the document is not a record.
     """
     tag, *fields = plain
     if tag == "workflow":

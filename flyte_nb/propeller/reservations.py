@@ -1,7 +1,8 @@
-"""Who computes which result of a task with `cache_serialize`: one at a time, the others wait for it.
+"""Reservations for tasks with `cache_serialize`: one of several equal calls computes, the others wait.
 
-Flyte keeps reservations in its catalog service, with owners that extend them. Here one engine runs all
-executions of a catalog, so they are kept in memory, and taken again when the engine starts anew.
+Flyte keeps reservations in its catalog service, where owners extend them and lose them after a time.
+Here one engine runs every execution that uses a catalog. So reservations are kept in memory, end with
+their owner, and are taken again when the engine adopts attempts after a restart.
 """
 
 from collections.abc import Iterable
@@ -17,27 +18,27 @@ from flyte_nb.propeller.state import NodeState
 
 
 class Reservations:
-    """The keys of the catalog that somebody computes a result for. For one thread."""
+    """The catalog keys for which a node computes the result, each with that node. For one thread."""
 
     def __init__(self) -> None:
         self._owners: dict[str, tuple[ExecutionId, str]] = {}
 
     def take(self, key: str, execution: ExecutionId, node_id: str) -> bool:
-        """Reserve `key`; return whether that node has it now."""
+        """Reserve `key` if it is free; return whether that node has it now."""
         return self._owners.setdefault(key, (execution, node_id)) == (execution, node_id)
 
     def release(self, key: str, execution: ExecutionId, node_id: str) -> None:
-        """Let others have `key`; nothing happens when that node does not have it."""
+        """Free `key`. Nothing happens when another node has it."""
         if self._owners.get(key) == (execution, node_id):
             del self._owners[key]
 
 
 class Turn(NamedTuple):
-    """What a node that asked is to do."""
+    """The answer to a node that asked whether it may start."""
 
     may_start: bool
     outputs: "LiteralMap | None" = None
-    """What another one has computed meanwhile; then the node needs no attempt."""
+    """The result, if another node has computed it meanwhile. The node needs no attempt then."""
 
 
 class Turns:
@@ -52,16 +53,17 @@ class Turns:
         self._values = values
         self._held: dict[str, tuple[str, NodeState]] = {}  # by node id
         self.is_waiting = False
-        """Whether a node that asked lately waits for another one's result."""
+        """Whether a node that asked in the present step waits for another one's result."""
 
     def ask(self, node: NodeState) -> Turn:
-        """Say whether an attempt at the node may start; until it may, it has to ask again."""
+        """Return whether an attempt at the node may start. If it may not, it has to ask again later."""
         if not node.plan.serializable or node.node_id in self._held:
             return Turn(may_start=True)
         try:
             inputs = self._values.get(node.input_uri)
         except StorageError:
-            return Turn(may_start=True)  # the attempt itself says what is wrong
+            # Starting the attempt reads the inputs again, and reports the failure.
+            return Turn(may_start=True)
         key = self._results.key(node, inputs)
         if not key:
             return Turn(may_start=True)
@@ -69,16 +71,22 @@ class Turns:
             self.is_waiting = True
             return Turn(may_start=False)
         self._held[node.node_id] = (key, node)
-        if node.attempts:  # what it computes it goes on computing
+        if node.attempts:
+            # A retry: the node had the reservation before, and no other can have computed the result
+            # meanwhile.
             return Turn(may_start=True)
-        # Whoever had the reservation before may have ended since the node looked.
+        # The node looked into the catalog when it was queued. The former owner may have put a result
+        # there since.
         outputs = self._results.find(node, inputs)[1]
         return Turn(may_start=outputs is None, outputs=outputs)
 
     def next_ones(
         self, startable: Iterable[NodeState], most: int
     ) -> "list[tuple[NodeState, LiteralMap | None]]":
-        """Return at most so many nodes whose turn it is, each with its outputs where these are known."""
+        """Return at most `most` nodes that may go on, each with its outputs if they are known already.
+
+        Nodes that have to wait do not count: they must not keep others from the slots.
+        """
         found: list[tuple[NodeState, LiteralMap | None]] = []
         for node in startable:
             if not node.plan.serializable:
@@ -90,8 +98,8 @@ class Turns:
         return found
 
     def release_ended(self) -> None:
-        """Let others have what nodes that have ended had reserved."""
-        if not self._held:  # nearly always: this is asked at every step
+        """Free what nodes that have ended had reserved."""
+        if not self._held:  # the usual case, and every step asks
             return
         for node_id, (key, node) in list(self._held.items()):
             if not node.is_open:
@@ -99,7 +107,7 @@ class Turns:
                 del self._held[node_id]
 
     def release_all(self) -> None:
-        """Let others have everything: nobody goes on with this execution."""
+        """Free everything: the execution has ended, or nobody goes on with it."""
         for node_id, (key, _) in self._held.items():
             self._reservations.release(key, self._execution, node_id)
         self._held.clear()

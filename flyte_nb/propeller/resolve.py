@@ -1,4 +1,4 @@
-"""A node's inputs from its bindings and the outputs of the nodes before it. Pure.
+"""Resolve a node's inputs from its bindings and the outputs of the nodes before it. Pure.
 
 Source: flytepropeller/pkg/controller/nodes/{resolve,attr_path_resolver}.go at v1.16.8.
 """
@@ -15,17 +15,17 @@ from flyte_nb.api.errors import USER, ErrorInfo, FlyteNbError
 from flyte_nb.propeller.plan import NodePlan
 
 MSGPACK = "msgpack"
-"""`Binary.tag` of msgpack data."""
+"""The `Binary.tag` of msgpack data, which SDKs write for dataclasses, dicts and pydantic models."""
 
 Outputs = Callable[[str, str], Literal]
-"""`(node id in the template, variable)` → the value; the start node has the workflow's inputs.
+"""Looks up an output: `(node id in the template, variable)` → its value.
 
-Raises `Unresolved` when there is none.
+The outputs of the start node are the workflow's inputs. It raises `Unresolved` when there is no such output.
 """
 
 
 class Unresolved(FlyteNbError):
-    """A binding has no value; `info` is the node's error."""
+    """A binding has no value. `info` is the error that the node fails with."""
 
     def __init__(self, message: str, *, code: str = "BindingResolutionError") -> None:
         super().__init__(message)
@@ -33,10 +33,10 @@ class Unresolved(FlyteNbError):
 
 
 def inputs_of(plan: NodePlan, outputs: Outputs) -> LiteralMap:
-    """The node's inputs by variable.
+    """Return the node's inputs by variable.
 
     Raises:
-        Unresolved: when a promise names an output, or a place in it, that does not exist.
+        Unresolved: when a promise names an output, or a place in an output, that does not exist.
     """
     resolved = LiteralMap()
     literals = resolved.literals
@@ -52,7 +52,11 @@ def inputs_of(plan: NodePlan, outputs: Outputs) -> LiteralMap:
 
 
 def literal_of(data: BindingData, outputs: Outputs) -> Literal:
-    """The value of one binding. Raises `Unresolved` as `inputs_of`."""
+    """Return the value of one binding.
+
+    Raises:
+        Unresolved: as `inputs_of`.
+    """
     kind = data.WhichOneof("value")
     if kind == "promise":
         promise = data.promise
@@ -72,7 +76,7 @@ def literal_of(data: BindingData, outputs: Outputs) -> Literal:
     elif kind == "offloaded_metadata":
         literal.offloaded_metadata.CopyFrom(data.offloaded_metadata)
     else:
-        raise Unresolved("the binding is empty; register the workflow again")
+        raise Unresolved("the binding is empty. Register the workflow again")
     return literal
 
 
@@ -84,15 +88,17 @@ def _steps(promise: OutputReference) -> list["str | int"]:
 
 
 def at_path(literal: Literal, path: Iterable["str | int"]) -> Literal:
-    """The value at `path` (`[2, "name"]`) in a list, map or struct.
+    """Return the value at `path` (`[2, "name"]`) in a list, map or struct.
 
-    A place in a msgpack struct stays msgpack, whatever it holds, as propeller has it.
+    What is taken out of a msgpack struct stays msgpack, whatever it is, as in propeller: only the task
+    that gets it knows its type.
 
     Raises:
         Unresolved: when there is no such place.
     """
     steps = list(path)
     for done, step in enumerate(steps):
+        # A value of a union type is wrapped. The author wrote the path for the value itself.
         while literal.scalar.WhichOneof("value") == "union":
             literal = literal.scalar.union.value
         kind = literal.WhichOneof("value")
@@ -110,12 +116,14 @@ def at_path(literal: Literal, path: Iterable["str | int"]) -> Literal:
         elif literal.scalar.binary.tag == MSGPACK:
             return _from_msgpack(literal.scalar.binary.value, steps, done)
         else:
-            raise _no_place(steps, done, "the value is no list, map or struct")
+            raise _no_place(steps, done, "the value is not a list, map or struct")
     return literal
 
 
 def _from_msgpack(data: bytes, steps: list["str | int"], start: int) -> Literal:
-    msgpack: Any = import_module("msgpack")  # Any: it ships neither types nor stubs
+    # Imported here because few workflows take parts out of structs. Any: it ships neither types nor stubs.
+    msgpack: Any = import_module("msgpack")
+    # A dataclass may have a dict with integer keys, which msgpack refuses by default.
     value = _walk(msgpack.unpackb(data, strict_map_key=False), steps, start)
     literal = Literal()
     literal.scalar.binary.value = msgpack.packb(value)
@@ -138,7 +146,7 @@ def _from_struct(struct: Struct, steps: list["str | int"], start: int) -> Litera
                 raise _no_place(steps, done, f"the list has {len(items)} items")
             value = items[step]
         else:
-            raise _no_place(steps, done, "the value there is no list or struct")
+            raise _no_place(steps, done, "the value there is not a list or struct")
     return _literal_of_value(value)
 
 
@@ -183,5 +191,6 @@ def _summary(value: Any) -> str:
 
 
 def _no_place(steps: list["str | int"], done: int, why: str) -> Unresolved:
+    """Return the error for a path whose step number `done` leads nowhere."""
     place = "".join(f"[{step!r}]" for step in steps[: done + 1])
     return Unresolved(f"Failed to resolve {place} of the promise: {why}.")

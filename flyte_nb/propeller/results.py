@@ -1,4 +1,4 @@
-"""Looks up results of discoverable tasks, and remembers them. A catalog that fails never fails a run."""
+"""Look up results of discoverable tasks and keep them. A catalog that fails never fails an execution."""
 
 import logging
 
@@ -23,7 +23,7 @@ def missing_outputs(task: TaskTemplate, outputs: LiteralMap) -> "list[str]":
 
 
 class Results:
-    """The catalog as one execution uses it; answers come with the node's `cache_status`."""
+    """The catalog as one execution uses it. The answers have the node's `cache_status`."""
 
     def __init__(self, catalog: "Catalog | None", launch: Launch) -> None:
         self._catalog = catalog
@@ -31,14 +31,14 @@ class Results:
         self._overwrite = launch.overwrite_cache
 
     def key(self, node: NodeState, inputs: LiteralMap) -> str:
-        """Return what the result for these inputs is remembered by; empty when it is not."""
+        """Return the catalog key of the result for these inputs; empty when results are not kept."""
         task = node.plan.task
         if self._catalog is None or task is None or not node.plan.discoverable:
             return ""
         return key(task, node.plan.discovery_version, inputs)
 
     def find(self, node: NodeState, inputs: LiteralMap) -> tuple[str, "LiteralMap | None"]:
-        """What the node's task gave for these inputs before, if that is known."""
+        """Return the `cache_status`, and the outputs for these inputs if the catalog has them."""
         task = node.plan.task
         if self._catalog is None or task is None:
             return r.CACHE_DISABLED, None
@@ -67,7 +67,7 @@ class Results:
         return f"what it returned is gone from {', '.join(gone)}" if gone else ""
 
     def keep(self, node: NodeState, inputs: LiteralMap, outputs: LiteralMap) -> str:
-        """Remember what the node's task gave; tasks without outputs are not worth it."""
+        """Put the outputs into the catalog, if there are any; return the `cache_status`."""
         task, status = node.plan.task, node.cache_status
         if self._catalog is None or task is None or not task.interface.outputs.variables:
             return status

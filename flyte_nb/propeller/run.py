@@ -1,4 +1,8 @@
-"""One execution here and now: `wf(n=3)` in a notebook, by the same machine as everywhere."""
+"""Run one execution in this process: `wf(n=3)` in a notebook.
+
+It is the same machine and driver as in a backend, with an executor that calls tasks and a recorder that
+forgets. So caching, retries, conditions and errors mean the same in both.
+"""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -38,22 +42,23 @@ def run_local(
 ) -> LiteralMap:
     """Run the workflow in this thread and return its outputs.
 
-    Tasks run one after the other, in memory; nothing is written but what tasks write themselves.
+    Tasks run one after the other. Values stay in memory: only the tasks themselves write files.
 
     Args:
-        closure: The compiled workflow; its plan, when one has it from an earlier run (`plan_of`).
-        inputs: Every input, defaults merged in.
-        tasks: The `sdk` tasks by the identifier the closure's templates have.
-        registry: The `types` registry that encodes and decodes their values.
-        data: How values that are files are moved; `None` when there are none.
-        catalog: Results of discoverable tasks; `None` means nothing is cached.
-        on_records: Sees the records as they happen, for a live display.
+        closure: The compiled workflow, or its plan from an earlier run (`plan_of`).
+        inputs: Every input, with defaults merged in.
+        tasks: The SDK's tasks, by the identifiers that the closure's templates have.
+        registry: Encodes and decodes their values.
+        data: Moves values that are files; `None` when there are none.
+        catalog: Keeps results of discoverable tasks; `None` means that nothing is cached.
+        on_records: Is called with the records as they are made, for a live display.
 
     Raises:
-        CompileFailed: when the closure has something this engine cannot run.
-        ExecutionFailed: when the run did not succeed; its message shows the user's own error, and it
-            is raised from the user's own exception.
-        KeyboardInterrupt: when user code or the person interrupted; nothing is left running.
+        CompileFailed: when the closure has nodes that this engine cannot run.
+        ExecutionFailed: when the execution did not succeed. Its message shows the user's own error, and
+        its cause is
+            the user's own exception.
+        KeyboardInterrupt: when the person interrupted, or user code raised it. Nothing is left running.
     """
     plan = plan_of(closure) if isinstance(closure, CompiledWorkflowClosure) else closure
     name = plan.workflow_id.name
@@ -77,9 +82,13 @@ def run_local(
                 driver.report(report)
     except KeyboardInterrupt as error:
         driver.interrupt("Interrupted.")
+        # The traceback shows the person's own code only. Ours says nothing about where it was interrupted.
         frames = user_frames(error.__traceback__)
-        said = str(error) or f"{name} was interrupted. It ran here, and nothing of it goes on."
-        raise KeyboardInterrupt(said).with_traceback(frames) from None
+        text = (
+            str(error)
+            or f"{name} was interrupted. It ran in this process, and nothing of it goes on."
+        )
+        raise KeyboardInterrupt(text).with_traceback(frames) from None
     finally:
         executor.close()
     if driver.machine.phase == phases.SUCCEEDED:
@@ -88,7 +97,7 @@ def run_local(
 
 
 class _Onlooker:
-    """A recorder that remembers nothing: what runs here ends with this process."""
+    """A recorder that shows records and keeps none: an execution in this process ends with it."""
 
     def __init__(self, on_records: "Callable[[Sequence[Record]], None] | None") -> None:
         self._on_records = on_records
@@ -99,13 +108,14 @@ class _Onlooker:
             self._on_records(records)
 
     def history(self, execution: ExecutionId) -> Sequence[Record]:
-        """Nothing."""
+        """Return no records."""
         return ()
 
 
 def _failure(driver: Driver, name: str) -> ExecutionFailed:
     machine = driver.machine
-    info = machine.error or ErrorInfo("SYSTEM:Unknown", "It failed without a word.", SYSTEM)
+    info = machine.error or ErrorInfo("SYSTEM:Unknown", "It failed without an error.", SYSTEM)
+    # A sub-workflow fails because a node in it failed. The person wants to see that one.
     failed = [
         node
         for node in machine.nodes.values()

@@ -1,17 +1,18 @@
-"""What the machine remembers of nodes and of runs of templates. Changed by `machine` alone."""
+"""What the machine remembers of each node and of each run of a workflow. Only `moves` changes it.
 
-from typing import Any
+The classes have slots and plain fields, because a replay of a long history changes them millions of times.
+"""
 
 from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.phases import FAILING, QUEUED, RUNNING
 from flyte_nb.propeller.plan import NodePlan, WorkflowPlan
 
 OPEN = frozenset({QUEUED, RUNNING, FAILING})
-"""Phases of what was begun and has not ended."""
+"""Phases of what has begun and has not ended."""
 
 
 class NodeState:
-    """One node of one run, and where it stands."""
+    """One node of one run, and its progress."""
 
     __slots__ = (
         "attempt_error",
@@ -41,38 +42,40 @@ class NodeState:
         self.node_id = node_id
         self.phase = ""
         self.waiting = len(plan.upstream)  # nodes upstream that have not ended
-        self.tainted = False  # something upstream failed or was skipped: this one is skipped
+        self.tainted = False  # a node upstream failed or was skipped, so this one is skipped
         self.input_uri = ""
         self.output_uri = ""
         self.error: ErrorInfo | None = None
         self.cache_status = ""
         self.branch = -1
         self.child: WorkflowRun | None = None
+        # The `attempt_` fields describe the last attempt. Earlier ones are in the records only.
         self.attempts = 0
-        self.attempt_phase = ""  # of the last attempt, as all `attempt_` fields
+        self.attempt_phase = ""
         self.attempt_error: ErrorInfo | None = None
         self.attempt_output_uri = ""
         self.attempt_started_us = 0
         self.first_started_us = 0
+        # Failures by the system have a budget of their own, so they are counted apart.
         self.system_failures = 0
 
     @property
     def is_open(self) -> bool:
-        """Whether it was begun and has not ended."""
+        """Return whether the node has begun and has not ended."""
         return self.phase in OPEN
 
     @property
     def is_live(self) -> bool:
-        """Whether an attempt of it was recorded and has not ended."""
+        """Return whether an attempt at the node was recorded and has not ended."""
         return self.attempt_phase in OPEN
 
     @property
     def attempt(self) -> int:
-        """The number of the last attempt."""
+        """Return the number of the last attempt, counted from 0; -1 before the first."""
         return self.attempts - 1
 
-    def view(self) -> tuple[Any, ...]:
-        """All that records decide, as a value; for comparing two machines."""
+    def view(self) -> tuple[object, ...]:
+        """Return all that records decide about the node, for comparing two machines."""
         plain = (
             getattr(self, name) for name in self.__slots__ if name not in ("plan", "run", "child")
         )
@@ -80,24 +83,40 @@ class NodeState:
 
 
 class WorkflowRun:
-    """One run of a template: the top one, a sub-workflow node's, or the arm that a branch took."""
+    """One run of a workflow plan: of the execution's own workflow, of a sub-workflow, or of a branch's arm.
+
+    Runs form a tree. A node that runs nodes of its own has a `child`, and that run has the node as its
+    `parent`.
+    """
 
     __slots__ = ("doom", "fail_immediately", "failed", "nodes", "open", "parent", "ready", "scope")
 
     def __init__(
-        self, parent: "NodeState | None", plan: WorkflowPlan, scope: "WorkflowRun | None" = None
+        self,
+        parent: "NodeState | None",
+        plan: WorkflowPlan,
+        scope: "WorkflowRun | None" = None,
     ) -> None:
-        self.parent = parent  # None at the top
-        self.scope = (
-            scope or self
-        )  # whose nodes promises name: an arm's are those around the branch
+        """Start a run without nodes.
+
+        Args:
+            parent: The node that this run belongs to; `None` for the execution's own workflow.
+            plan: What is run.
+            scope: The run whose nodes the promises in here name; `None` means this run itself. The node of a
+                branch's arm refers to nodes around the branch, because Flyte gives an arm no names of
+                its own.
+        """
+        self.parent = parent
+        self.scope = scope or self
         self.fail_immediately = plan.fail_immediately
         self.nodes: dict[str, NodeState] = {}
-        self.open = 0  # nodes that were begun and have not ended
-        self.ready = 0  # nodes that could begin
-        self.failed: ErrorInfo | None = None  # of the node that failed last
-        self.doom = ""  # why everything open in here has to end; empty: it goes on
+        # Counters, so that asking whether a run has ended need not visit its nodes: that would make a
+        # workflow of n nodes take n² steps.
+        self.open = 0  # nodes that have begun and have not ended
+        self.ready = 0  # nodes that may begin
+        self.failed: ErrorInfo | None = None  # the error of the node that failed last
+        self.doom = ""  # why everything open in this run has to end; empty while it goes on
 
-    def view(self) -> tuple[Any, ...]:
-        """All that records decide, as a value; for comparing two machines."""
+    def view(self) -> tuple[object, ...]:
+        """Return all that records decide about the run, for comparing two machines."""
         return (self.open, self.ready, self.failed, self.doom, tuple(self.nodes))

@@ -1,6 +1,8 @@
-"""Which phase may follow on which: `MOVES[from]` is the set of phases to go to; `""` is before the first.
+"""Which phase may follow on which: `MOVES[before]` is the set of phases that may come next.
 
-Diagrams are made from these (`mermaid`).
+The phase `""` is the one before the first record. `moves.Moves.apply` refuses every step that is not
+here. The state diagrams in `docs/propeller.md` are made from these tables by `mermaid`, and a test
+holds them equal.
 """
 
 from collections.abc import Mapping
@@ -22,6 +24,7 @@ from flyte_nb.api.phases import (
 Moves = Mapping[str, frozenset[str]]
 
 _END: frozenset[str] = frozenset()
+"""No phase follows."""
 
 WORKFLOW_MOVES: Moves = {
     "": frozenset({RUNNING, FAILING, ABORTING}),
@@ -36,7 +39,8 @@ WORKFLOW_MOVES: Moves = {
 
 _TASK: Moves = {
     "": frozenset({QUEUED, SKIPPED}),
-    QUEUED: frozenset({RUNNING, SUCCEEDED, FAILED, ABORTED}),  # SUCCEEDED: a result from the cache
+    # A queued task succeeds without running when its result comes from the catalog.
+    QUEUED: frozenset({RUNNING, SUCCEEDED, FAILED, ABORTED}),
     RUNNING: frozenset({SUCCEEDED, FAILED, TIMED_OUT, ABORTED}),
     SUCCEEDED: _END,
     FAILED: _END,
@@ -45,6 +49,8 @@ _TASK: Moves = {
     SKIPPED: _END,
 }
 
+# A node that runs other nodes fails in two steps: FAILING while it ends what still runs in it, then
+# FAILED. A task has no FAILING, because its attempt has ended by the time it fails.
 _PARENT: Moves = {
     "": frozenset({QUEUED, SKIPPED}),
     QUEUED: frozenset({RUNNING, FAILED, ABORTED}),
@@ -56,6 +62,7 @@ _PARENT: Moves = {
     SKIPPED: _END,
 }
 
+# The start node only carries the run's inputs. The end node only collects outputs: it never runs.
 NODE_MOVES: Mapping[str, Moves] = {
     START_KIND: {"": frozenset({SUCCEEDED}), SUCCEEDED: _END},
     END_KIND: {
@@ -69,21 +76,23 @@ NODE_MOVES: Mapping[str, Moves] = {
     WORKFLOW_NODE: _PARENT,
     BRANCH_NODE: _PARENT,
 }
-"""By the node's kind."""
+"""The moves of a node by its kind (`api/nodes.py`)."""
 
-# An executor that runs tasks in place has nothing to do between QUEUED and RUNNING: it leaves QUEUED out.
+# QUEUED is recorded before a process is started. An executor that calls the task in place has no such
+# moment, and begins with RUNNING, which saves one record an attempt.
 ATTEMPT_MOVES: Moves = {
     "": frozenset({QUEUED, RUNNING}),
     QUEUED: frozenset({RUNNING, SUCCEEDED, FAILED, ABORTED}),
     RUNNING: frozenset({SUCCEEDED, FAILED, ABORTED}),
     SUCCEEDED: _END,
-    FAILED: frozenset({QUEUED, RUNNING}),  # the next attempt
+    # A retry goes on from FAILED: the table is about a node's attempts, one after the other.
+    FAILED: frozenset({QUEUED, RUNNING}),
     ABORTED: _END,
 }
 
 
 def mermaid(moves: Moves) -> str:
-    """The table as a Mermaid state diagram."""
+    """Return the table as a Mermaid state diagram; phases are sorted, so equal tables give equal text."""
     lines = ["stateDiagram-v2"]
     for before, after in moves.items():
         lines += [f"    {before or '[*]'} --> {phase}" for phase in sorted(after)]

@@ -1,6 +1,8 @@
-"""When an attempt is out of time. Pure.
+"""Decide when an attempt is out of time. Pure.
 
-`timeout` is for one attempt, counted from when it ran; all attempts together may take twice that.
+A task's `timeout` is the time for one attempt, counted from when it began to run. All attempts together
+may take twice that.
+
 Source: flytepropeller/pkg/controller/nodes/executor.go at v1.16.8 (execution and active deadline).
 """
 
@@ -10,7 +12,7 @@ from flyte_nb.propeller.state import NodeState
 
 
 def limit_us(node: NodeState) -> int:
-    """When the running attempt is out of time, in microseconds since the epoch; 0 means never."""
+    """Return when the running attempt is out of time, in microseconds since the epoch; 0 means never."""
     timeout = node.plan.timeout_us
     if not timeout or not node.attempt_started_us:
         return 0
@@ -18,6 +20,6 @@ def limit_us(node: NodeState) -> int:
 
 
 def expired(node: NodeState) -> ErrorInfo:
-    """The error of an attempt that was ended for its time."""
+    """Return the error of an attempt that was ended because it was out of time. The text is Flyte's."""
     text = f"task execution timeout [{go_duration(node.plan.timeout_us)}] expired"
     return ErrorInfo("TimeoutExpired", text, USER, recoverable=True)

@@ -291,7 +291,7 @@ def test_an_execution_that_the_recorder_does_not_know_stops_no_other(tmp_path, s
     engine.launch(Launch(ID, closure(workflow("w", [node("n0", t)]), [t]), integers()))
     assert engine.wait(ID, PATIENCE_S)
     engine.close()
-    assert "given up" in caplog.text
+    assert "until the next restart" in caplog.text
     assert not (tmp_path / "attempts").exists()
 
 

@@ -1,0 +1,103 @@
+"""What happens to a node before an attempt: resolve its inputs, store them, look for a cached result.
+
+Nodes that run no task are done with here: sub-workflows and branches are entered, end nodes are finished.
+"""
+
+from itertools import islice
+
+from flyte_nb.api import nodes
+from flyte_nb.api.errors import ErrorInfo, StorageError
+from flyte_nb.propeller import records as r
+from flyte_nb.propeller.conditions import choose
+from flyte_nb.propeller.data_layout import DataLayout
+from flyte_nb.propeller.literal_store import Outputs, Values, unusable
+from flyte_nb.propeller.machine import Machine
+from flyte_nb.propeller.outbox import Outbox
+from flyte_nb.propeller.resolve import Unresolved, inputs_of
+from flyte_nb.propeller.results import Results
+from flyte_nb.propeller.state import NodeState
+
+
+class Preparation:
+    """Prepares the nodes of one execution. For one thread."""
+
+    def __init__(
+        self, machine: Machine, outbox: Outbox, layout: DataLayout, values: Values, results: Results
+    ) -> None:
+        self._machine = machine
+        self._outbox = outbox
+        self._layout = layout
+        self._values = values
+        self._results = results
+
+    def prepare(self, max_parallelism: int) -> None:
+        """Prepare every node that may begin, with at most so many active task nodes in the execution.
+
+        Preparing one node may make others ready, so this goes on until nothing is left, or the store fails.
+        """
+        machine = self._machine
+        while not self._outbox.retry_at_us:
+            room = max_parallelism - machine.active_tasks
+            # A copy, since preparing changes both. Nodes without a task take up no room: a limit on
+            # tasks must not keep a sub-workflow from being entered, or its tasks could never begin.
+            found = [*machine.entering.values()]
+            if machine.ready and room > 0:
+                found += islice(machine.ready.values(), room)
+            if not found:
+                return
+            for node in found:
+                try:
+                    if node.phase == "":
+                        self._queue(node)
+                    else:
+                        self._enter(node)
+                except StorageError as error:
+                    if not self._outbox.gives_up_on(error):
+                        break
+                    self._reject(node, unusable(f"The values of node {node.node_id}", error))
+
+    def _queue(self, node: NodeState) -> None:
+        """Resolve the node's inputs, store them, and record it as queued."""
+        machine, outbox = self._machine, self._outbox
+        try:
+            inputs = inputs_of(node.plan, Outputs(node, self._values))
+        except Unresolved as error:
+            self._reject(node, error.info)
+            return
+        uri = self._layout.inputs(node)
+        self._values.put(uri, inputs)
+        if node.plan.kind != nodes.TASK_NODE:
+            outbox.add(machine.queue(node, outbox.now_us(), uri))
+            self._enter(node)
+            return
+        status, outputs = r.CACHE_DISABLED, None
+        if node.plan.discoverable:
+            status, outputs = self._results.find(node, inputs)
+        if outputs is not None:
+            # Stored before it is recorded: a reader of the record finds the outputs there.
+            self._values.put(self._layout.outputs(node), outputs)
+        outbox.add(machine.queue(node, outbox.now_us(), uri, status))
+        if outputs is not None:
+            outbox.add(machine.hit(node, outbox.now_us(), self._layout.outputs(node)))
+
+    def _enter(self, node: NodeState) -> None:
+        """Move on a queued node that runs no task."""
+        machine, outbox = self._machine, self._outbox
+        now = outbox.now_us()
+        if node.plan.kind == nodes.END_KIND:
+            # What the end node collects as inputs is what the workflow returns.
+            outbox.add(machine.finish(node, now, node.input_uri))
+        elif node.plan.branch is None:
+            outbox.add(machine.enter(node, now))
+        else:
+            arm = choose(node.plan.branch, self._values.get(node.input_uri))
+            if isinstance(arm, int):
+                outbox.add(machine.enter(node, now, arm))
+            else:
+                outbox.add(machine.reject(node, now, arm))
+
+    def _reject(self, node: NodeState, error: ErrorInfo) -> None:
+        if node.phase == "":
+            # A node fails from QUEUED only (see `tables`), so it passes through it.
+            self._outbox.add(self._machine.queue(node, self._outbox.now_us(), ""))
+        self._outbox.add(self._machine.reject(node, self._outbox.now_us(), error))
