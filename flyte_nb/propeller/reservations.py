@@ -72,8 +72,7 @@ class Turns:
             return Turn(may_start=False)
         self._held[node.node_id] = (key, node)
         if node.attempts:
-            # A retry: the node had the reservation before, and no other can have computed the result
-            # meanwhile.
+            # The engine restarted while the node's attempt was running: the node goes on computing.
             return Turn(may_start=True)
         # The node looked into the catalog when it was queued. The former owner may have put a result
         # there since.

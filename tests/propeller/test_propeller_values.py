@@ -252,7 +252,7 @@ def test_values_that_were_not_kept_are_read_again():
     values.put("memory://b/large", large)
     assert values.get("memory://b/large") == large
     store.write("memory://b/bad", b"\xff\xff")
-    with pytest.raises(StorageError, match="no LiteralMap"):
+    with pytest.raises(StorageError, match="not a LiteralMap"):
         values.get("memory://b/bad")
     with pytest.raises(StorageError):
         Values(None).get("memory://b/none")

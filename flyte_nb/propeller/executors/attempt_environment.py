@@ -1,12 +1,14 @@
-"""The environment of an attempt's process: base variables, whose Python, what was asked for, secrets.
+"""The environment of an attempt's process: base variables, the interpreter, what was asked for, and secrets.
 
-From the first to the last, the later over the earlier:
+A variable comes from the last of these that has it:
 
-1. the base of the installation that registered the task, else of this process (`runtime.variables`);
-2. how stores and indexes are reached: of who launched, else of this process;
-3. this process's settings for attempts;
-4. the task's own variables; the launch's, where the task has none of that name;
+1. the base of the installation that registered the task, or of this process if none is known
+(`runtime.variables`); 2. how stores and indexes are reached: from the launching side, or from this
+process if it sent nothing; 3. this process's settings for attempts;
+4. the launch's variables, and over them the task's own;
 5. the secrets that the task asks for.
+
+`docs/environments.md` says the same to users.
 """
 
 import os
@@ -36,13 +38,17 @@ class Environ(NamedTuple):
     """The variables of one attempt."""
 
     common: dict[str, str]
-    """What all attempts at the task have that were registered and launched from the same places."""
+    """Equal for all attempts whose task was registered, and whose execution was launched, from the same
+    places.
+
+    A zygote is kept for each such set: it already has these variables, so its forks need only their `own`.
+    """
     own: dict[str, str]
-    """What this one has beside and over them."""
+    """What this attempt has beside `common`, and over it."""
 
 
 class AttemptEnvironment:
-    """Makes the variables of attempts out of this process's own, which are read once."""
+    """Makes the variables of attempts. This process's own variables are read once, at the start."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._base = base_of(environ)
@@ -50,13 +56,19 @@ class AttemptEnvironment:
         self._settings = settings_of(environ)
 
     def of_host(self) -> dict[str, str]:
-        """Return the variables of a process that serves attempts of everybody."""
+        """Return the variables of the warm host, which serves the attempts of everybody."""
         return {"PATH": os.defpath, **self._base, **self._lent, **self._settings}
 
     def of(
         self, attempt: Attempt, surroundings: Surroundings, folder: AttemptFolder, runs_worker: bool
     ) -> Environ:
-        """Return the variables of `attempt`; writes the secrets that it reads as files.
+        """Return the variables of `attempt`, and write the secrets that it reads as files.
+
+        Args:
+            attempt: The attempt.
+            surroundings: What it gets from those who registered and launched it.
+            folder: Where its secrets are written.
+            runs_worker: Whether its command is `flyte-nb execute`, which starts a worker's interpreter.
 
         Raises:
             OSError: when a secret cannot be written.
@@ -74,7 +86,9 @@ class AttemptEnvironment:
             common.update(installation.of_worker())
         common.update(fixed)
         if PYTHON_VARIABLE in fixed and FOLDERS_VARIABLE not in fixed:
-            common.pop(FOLDERS_VARIABLE, None)  # of another interpreter
+            # The task names its interpreter. The folders are another interpreter's, and its packages
+            # may not even be importable here.
+            common.pop(FOLDERS_VARIABLE, None)
         own = {name: value for name, value in attempt.envs.items() if name not in fixed}
         for environ in (common, own):
             if "PATH" in environ:
@@ -84,7 +98,11 @@ class AttemptEnvironment:
 
 
 def check_installation(installation: "Installation | None", attempt: Attempt) -> None:
-    """Raise `TaskFailed` when the Python that registered the attempt's task is not there any more."""
+    """Check that the Python that registered the attempt's task still exists.
+
+    Raises:
+        TaskFailed: when it is gone or was replaced, and neither the task nor the launch names another.
+    """
     named = {pair.key for pair in attempt.task.container.env} | set(attempt.envs)
     if installation is None or PYTHON_VARIABLE in named:
         return
@@ -99,7 +117,7 @@ def remove_secrets(folder: AttemptFolder) -> None:
 
 
 def _with_commands(path: str, installation: "Installation | None") -> str:
-    """Commands that came with the interpreter and its packages (pyflyte-execute, …) are found first."""
+    """Return the path with the commands of the interpreter and its packages (pyflyte-execute, …) first."""
     first = os.path.dirname(sys.executable) if installation is None else installation.commands
     rest = [folder for folder in path.split(os.pathsep) if folder != first]
     return os.pathsep.join([first, *rest])
@@ -111,12 +129,12 @@ def _secrets(
     folder: AttemptFolder,
     environ: Mapping[str, str],
 ) -> dict[str, str]:
-    """The variables for the secrets that the task asks for, and for the folder of their files."""
+    """Write the secrets that the task reads as files; return the variables of all that it asks for."""
     found = {}
     for secret in attempt.task.security_context.secrets:
         name = name_of(secret.group, secret.key, secret.group_version)
         if name not in values:
-            continue  # the task's own `secrets.get` says what to do
+            continue  # the task may do without; if not, its `secrets.get` explains what is missing
         if secret.mount_requirement != Secret.FILE:
             found[environ.get(PREFIX_VARIABLE, PREFIX) + name] = values[name]
         if secret.mount_requirement != Secret.ENV_VAR:
@@ -128,10 +146,12 @@ def _secrets(
 
 def _write(folder: AttemptFolder, parts: tuple[str, ...], value: str) -> None:
     path = folder.secrets.joinpath(*parts)
+    # A registered task is another person's text: a group like `../..` must not write outside of the folder.
     if not path.resolve().is_relative_to(folder.secrets.resolve()):
-        return  # a group or key like `../..`, which no place for secrets has
+        return
     folder.secrets.mkdir(mode=0o700, exist_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Made anew with its mode, so that no moment passes in which others can read it.
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

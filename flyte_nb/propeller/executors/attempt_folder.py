@@ -1,9 +1,12 @@
 """The folder of one attempt on this machine: its lock, its process, its log, its working folder.
 
-Liveness. `lock` is held (flock) by the attempt's process and by whatever that started without closing
-file descriptors; the kernel lets go of it when the last of them has died, however it died. It is
-taken before the process is made and handed down to it, so there is no moment at which the process
-lives and the lock is free. `process.json` says which process group to end (the warm host writes it too).
+How we know whether an attempt lives. The attempt's process holds `lock` (flock), and so does everything
+that it started and that inherited the descriptor. The kernel frees the lock when the last of them has
+died, however it died. The lock is taken before the process is made and is inherited by it, so there is
+no moment at which the process lives and the lock is free. A process number alone would not do: numbers
+are used again.
+
+`process.json` says which process group to end. The warm host writes it too.
 """
 
 import fcntl
@@ -21,38 +24,41 @@ from flyte_nb.propeller.executors.processes import started_s
 from flyte_nb.propeller.ports import AttemptKey
 
 TAG = "FLYTE_NB_ATTEMPT"
-"""Variable in the environment of every process of an attempt; its value is the attempt's folder."""
+"""A variable in the environment of every process of an attempt. Its value is the attempt's folder.
+
+It finds processes that left the attempt's group by `setsid`, such as daemons."""
 
 _TAIL_BYTES = 2000
 _SAME_START_S = 2.0
-"""A warm attempt's process is forked by somebody who reads the clock a moment before."""
+"""How far two start times of one process may differ: a zygote reads the clock a moment before it forks."""
 _END_WAIT_S = 5.0
 _ASK_S = 0.02
 
 
 class ProcessId(NamedTuple):
-    """A process that cannot be mistaken for a later one with the same number."""
+    """A process, with its start, so that it is not mistaken for a later one with the same number."""
 
     pid: int
     started_s: float
-    """As `processes.started_s` has it."""
+    """The value of `processes.started_s`."""
 
 
 class AttemptFolder:
-    """Paths and facts of one attempt. Creating the value touches nothing."""
+    """The paths of one attempt, and what its files say. Making the value reads and writes nothing."""
 
     def __init__(self, home: Path, key: AttemptKey, *, former: bool = False) -> None:
-        """Take the place of one attempt.
+        """Compute the paths of one attempt.
 
         Args:
             home: The folder of all attempts.
             key: The attempt.
-            former: Whether a release started it that joined the execution's parts by `-`, so that
-                two executions could share a folder.
+            former: Whether an earlier release started it, which joined the execution's parts by `-`;
+                there two executions could share a folder.
         """
         id = key.execution
-        # With a dot, which neither part can have: the warm host starts in `home`, and a folder that
-        # is named as a package would be taken for it where the package is not installed.
+        # The dot keeps two projects apart, because no part of an id has one. It also keeps a folder
+        # from having the name of a package: the warm host starts in `home`, and Python would import the
+        # folder.
         parts = (f"{id.project}.{id.domain}", id.name)
         if former:
             parts = (f"{id.project}-{id.domain}-{id.name}", "")
@@ -65,15 +71,15 @@ class AttemptFolder:
 
     @property
     def tag(self) -> str:
-        """What `TAG` is in the environment of its processes."""
+        """Return the value of `TAG` in the environment of the attempt's processes."""
         return str(self.path)
 
     def create(self) -> None:
-        """Make the folders."""
+        """Make the attempt's folder and its working folder."""
         self.work.mkdir(parents=True, exist_ok=True)
 
     def take_lock(self) -> "int | None":
-        """A file descriptor that holds the lock, or `None` when somebody else does."""
+        """Take the lock; return the descriptor that holds it, or `None` when a process has it."""
         descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -83,7 +89,7 @@ class AttemptFolder:
         return descriptor
 
     def is_locked(self) -> bool:
-        """Whether a process of the attempt lives."""
+        """Return whether a process of the attempt lives."""
         if not self.lock.exists():
             return False
         descriptor = self.take_lock()
@@ -93,15 +99,16 @@ class AttemptFolder:
         return False
 
     def write_process(self, pid: int) -> None:
-        """Remember the process that was started; without it, its environment still tells it apart."""
+        """Note which process was started. If that fails, `TAG` still finds the process."""
         with suppress(psutil.Error, OSError):
             identity = {"pid": pid, "started_s": started_s(pid)}
+            # Replaced in one step: a crash leaves a whole note or none.
             fresh = self.note.with_suffix(".new")
             fresh.write_text(json.dumps(identity))
             fresh.replace(self.note)
 
     def process(self) -> "ProcessId | None":
-        """The process that was started, as far as it was written down."""
+        """Return the process that was started, or `None` when no readable note exists."""
         try:
             document = json.loads(self.note.read_text())
             return ProcessId(int(document["pid"]), float(document["started_s"]))
@@ -109,7 +116,7 @@ class AttemptFolder:
             return None
 
     def log_tail(self) -> str:
-        """The last lines of the log, at most 2000 bytes."""
+        """Return the last lines of the log, at most 2000 bytes."""
         try:
             with self.log.open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
@@ -121,7 +128,7 @@ class AttemptFolder:
 
 
 def is_same(process: ProcessId) -> bool:
-    """Whether that very process lives."""
+    """Return whether exactly that process lives."""
     try:
         same = abs(started_s(process.pid) - process.started_s) < _SAME_START_S
         return same and lives(process.pid)
@@ -130,7 +137,7 @@ def is_same(process: ProcessId) -> bool:
 
 
 def tagged(tag: str) -> list[int]:
-    """The processes of this user whose environment says that they belong to the attempt."""
+    """Return this user's processes that have this `TAG` in their environment."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
@@ -140,9 +147,10 @@ def tagged(tag: str) -> list[int]:
 
 
 def signal_all(folder: AttemptFolder, number: int) -> set[int]:
-    """Send a signal to every process of the attempt; to which.
+    """Send a signal to every process of the attempt; return the processes.
 
-    Its process group first, when the leader is the one that was started; then whoever left the group.
+    Its process group gets it first, if the group's leader is the process that was started. Then come
+    the processes that left the group.
     """
     leader = folder.process()
     found = set()
@@ -158,9 +166,9 @@ def signal_all(folder: AttemptFolder, number: int) -> set[int]:
 
 
 def end_all(folder: AttemptFolder) -> None:
-    """Kill every process of the attempt, and wait until they have ended.
+    """Kill every process of the attempt, and wait until they have ended, at most 5 seconds.
 
-    A signal takes effect when its process gets a processor: until then that one may go on writing.
+    A signal only takes effect when its process is scheduled. Until then the process may still write files.
     """
     give_up = time.monotonic() + _END_WAIT_S
     left: set[int] = set()
@@ -172,7 +180,7 @@ def end_all(folder: AttemptFolder) -> None:
 
 
 def lives(pid: int) -> bool:
-    """Whether there is such a process that has not ended; one that nobody waited for has."""
+    """Return whether such a process exists and has not ended. A zombie has ended."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.Error:

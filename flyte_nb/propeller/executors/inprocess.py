@@ -1,4 +1,4 @@
-"""Runs tasks by calling them: in this process, in the caller's thread, one after the other."""
+"""Run tasks by calling them: in this process, in the caller's thread, one after the other."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 class InProcess:
-    """The executor of `wf(n=3)` in a notebook. `start` returns when the task has ended.
+    """The executor of `wf(n=3)` in a notebook. Its `start` returns when the task has ended.
 
-    An interrupt (`KeyboardInterrupt`) in a task leaves `start`; there is no report then. Timeouts and
-    `kill` have no effect: a call in this thread cannot be ended from outside.
+    A `KeyboardInterrupt` in a task leaves `start`, and no report follows. Timeouts and `kill` have no
+    effect, because a call in this thread cannot be ended from outside.
     """
 
     slots = 1
@@ -39,7 +39,13 @@ class InProcess:
         registry: "Registry",
         data: "DataAccess | None" = None,
     ) -> None:
-        """Args: tasks: the SDK's tasks by the identifier of their templates."""
+        """Make an executor.
+
+        Args:
+            tasks: The SDK's tasks by the identifiers of their templates.
+            registry: Encodes and decodes their values.
+            data: Moves values that are files; `None` when there are none.
+        """
         self._tasks = tasks
         self._registry = registry
         self._data = data
@@ -47,10 +53,14 @@ class InProcess:
         self._files: dict[str, KeptFiles] = {}  # by node
 
     def listen(self, wake: Callable[[], None]) -> None:
-        """Nothing happens between `start` and `poll`, so nobody is woken."""
+        """Do nothing: nothing happens between `start` and `poll`, so nobody has to be woken."""
 
     def start(self, attempt: Attempt) -> Started:
-        """Call the task. Raises `TaskFailed` when there is no such task here."""
+        """Call the task; its report is ready when this returns.
+
+        Raises:
+            TaskFailed: when this process does not have the task.
+        """
         key = attempt.key
         task = self._tasks.get(attempt.task_id)
         if task is None:
@@ -71,31 +81,31 @@ class InProcess:
         return Started()
 
     def adopt(self, attempt: Attempt) -> "Started | None":
-        """Nothing outlives this process, so there is nothing to take over."""
+        """Return `None`: nothing outlives this process, so nothing can be taken over."""
         return None
 
     def poll(self) -> list[AttemptReport]:
-        """The reports since the last call."""
+        """Return the reports since the last call."""
         reports, self._reports = self._reports, []
         return reports
 
     def kill(self, key: AttemptKey) -> None:
-        """No effect; see the class."""
+        """Do nothing: a call in this thread cannot be ended."""
 
     def close(self) -> None:
-        """Remove what attempts saved for the ones after them."""
+        """Remove the checkpoints that attempts saved for later ones."""
         for files in self._files.values():
             files.close()
         self._files.clear()
 
     def _context(self, key: AttemptKey) -> ExecutionContext:
-        """What `current_context()` answers in an attempt; made when it is asked for."""
+        """Return what `current_context()` gives in an attempt. It is made only for tasks that ask for it."""
         files = self._files.setdefault(key.node_id, KeptFiles())
         return files.begin(key.attempt, context_from(os.environ))
 
 
 def _from_idl(inputs: LiteralMap) -> dict[str, Literal]:
-    """As `literal_map_from_idl`, at a tenth of the cost when there are only plain scalars."""
+    """Do what `literal_map_from_idl` does, ten times faster when there are only plain scalars."""
     found = {}
     for name, literal in inputs.literals.items():
         primitive = literal.scalar.primitive
@@ -107,7 +117,7 @@ def _from_idl(inputs: LiteralMap) -> dict[str, Literal]:
 
 
 def _to_idl(outputs: dict[str, Literal]) -> LiteralMap:
-    """As `literal_map_to_idl`, at a tenth of the cost when there are only plain scalars."""
+    """Do what `literal_map_to_idl` does, ten times faster when there are only plain scalars."""
     made = LiteralMap()
     try:
         for name, (kind, value, digest) in outputs.items():
@@ -115,7 +125,7 @@ def _to_idl(outputs: dict[str, Literal]) -> LiteralMap:
                 return literal_map_to_idl(outputs)
             setattr(made.literals[name].scalar.primitive, kind, value)
     except (TypeError, ValueError):
-        return literal_map_to_idl(outputs)  # which says what is wrong, and where
+        return literal_map_to_idl(outputs)  # its error says what is wrong, and where
     return made
 
 

@@ -1,4 +1,4 @@
-"""What became of an attempt, from the files it left and the way its process ended.
+"""Decide how an attempt ended, from the files that it left and the exit of its process.
 
 Source: flytepropeller/pkg/controller/nodes/task/handler.go and
 flyteplugins/go/tasks/pluginmachinery/ioutils/remote_file_output_reader.go at v1.16.8.
@@ -23,14 +23,14 @@ ERROR = "error.pb"
 FUTURES = "futures.pb"
 
 MAX_OUTPUTS_BYTES = 10 * 1024 * 1024
-"""What Flyte's own installations allow for one `outputs.pb` (storage.limits.maxDownloadMBs)."""
+"""The size that Flyte's own installations allow for one `outputs.pb` (storage.limits.maxDownloadMBs)."""
 
 
 class Ended(NamedTuple):
-    """How the process ended. Nobody knows of an adopted one."""
+    """How the process of an attempt ended."""
 
     exit_code: "int | None" = None
-    """As `subprocess` has it: negative is the signal that killed it."""
+    """As in `subprocess`: negative is the signal that killed it. `None` if nobody saw its end."""
     log_tail: str = ""
     memory: "MemoryWatch | None" = None
     """Counts the kernel's out-of-memory kills since the attempt began."""
@@ -39,9 +39,9 @@ class Ended(NamedTuple):
 def outcome(
     attempt: Attempt, ended: Ended, store: BlobStore
 ) -> tuple["LiteralMap | None", "ErrorInfo | None"]:
-    """The outputs or the error; exactly one of them.
+    """Return the outputs or the error; exactly one of them is not `None`.
 
-    `error.pb` wins, whatever the exit code; then `outputs.pb`; with neither, the exit says what it was.
+    `error.pb` wins, whatever the exit code is. Then comes `outputs.pb`. Without either, the exit explains it.
     """
     prefix = attempt.output_prefix
     try:
@@ -84,7 +84,7 @@ def _without_files(ended: Ended, prefix: str) -> ErrorInfo:
     tail = f" Its log ends with:\n{ended.log_tail}" if ended.log_tail else ""
     code = ended.exit_code
     if code is None:
-        text = "The attempt ended while nobody watched it, and left neither outputs nor an error."
+        text = "The attempt ended while the backend was not running, and left neither outputs nor an error."
         return ErrorInfo("SYSTEM:AttemptLost", text + tail, SYSTEM, recoverable=True)
     if code < 0:
         error = killed("The attempt's process", -code, _signal_name(-code), ended.memory)
@@ -118,15 +118,15 @@ def _error_in(data: bytes, prefix: str) -> ErrorInfo:
     try:
         error = error_document_from_bytes(data)
     except CodecError as damage:
-        text = f"The attempt failed, and its {prefix}/{ERROR} is damaged: {damage}"
+        text = f"The attempt failed, and its error file {prefix}/{ERROR} is damaged: {damage}"
         return ErrorInfo("SYSTEM:ErrorNotReadable", text, SYSTEM, recoverable=True)
     return error._replace(code=error.code or "UnknownError")
 
 
 _NO_DYNAMIC = ErrorInfo(
     "UnsupportedNode",
-    "The task is dynamic (it wrote futures.pb); this engine does not run dynamic workflows."
-    " Run it on a Flyte cluster.",
+    "The task is dynamic: it wrote futures.pb. This engine does not run dynamic workflows."
+    " Run this workflow on a Flyte cluster.",
     USER,
 )
 

@@ -1,8 +1,11 @@
-"""Runs each attempt as a process group of its own on this machine; it outlives who started it.
+"""Run each attempt as a process group of its own on this machine. It outlives the process that started it.
 
 The container's command is run without a container: `flyte-nb …` by this interpreter, anything else as
-it is. Values go through the store, the log through a file, so nothing ties the process to us.
-Never two live attempts of one node: see `attempt_folder` for how liveness is known after a restart.
+it is. Values go through the store and the log through a file, so the attempt does not depend on us
+while it runs.
+
+Two attempts at one node never live at the same time. `attempt_folder` explains how we know that after a
+restart.
 """
 
 import os
@@ -34,7 +37,7 @@ _COMMAND = "flyte-nb"
 
 
 class ProcessExecutor:
-    """An executor of this machine's processes. Owns one thread; see `Executor` for the methods."""
+    """An executor of processes on this machine, with one thread. See `ports.Executor` for the methods."""
 
     in_memory = False
 
@@ -52,11 +55,12 @@ class ProcessExecutor:
 
         Args:
             home: Folder for the attempts' locks, logs and working folders; the same after a restart.
-            store: Where inputs and outputs lie; the tasks' processes reach it by the same URIs.
-            slots: Attempts at a time; 0 means the number of processors, at least 2.
-            environ: Variables of this process, of which attempts get a few; `None` means its own.
-            grace_s: Seconds from asking a process to end to forcing it.
-            surroundings: What an attempt gets of those who registered and launched it.
+            store: Where inputs and outputs are stored; the tasks' processes reach it by the same URIs.
+            slots: How many attempts may run at a time; 0 means the number of processors, at least 2.
+            environ: The variables of this process, of which attempts get a few; `None` means `os.environ`.
+            grace_s: Seconds between SIGTERM and SIGKILL.
+            surroundings: Returns what an attempt gets from those who registered and launched it; `None` means
+                nothing. It raises `TaskFailed` when it cannot.
         """
         self.slots = slots or max(2, os.cpu_count() or 1)
         self._home = home
@@ -70,11 +74,15 @@ class ProcessExecutor:
         self._reaper = Reaper(self._exited, grace_s=grace_s)
 
     def listen(self, wake: Callable[[], None]) -> None:
-        """From now on call `wake` (from any thread) when there is something to poll."""
+        """Call `wake` from now on, from any thread, when `poll` has something to return."""
         self._wake = wake
 
     def start(self, attempt: Attempt) -> Started:
-        """Start it. Raises `TaskFailed` when it cannot be started."""
+        """Start the attempt, or watch it when it lives already.
+
+        Raises:
+            TaskFailed: when it cannot be started.
+        """
         words = self._words(attempt)
         surroundings = self._surroundings(attempt)
         if is_ours(words):
@@ -83,20 +91,25 @@ class ProcessExecutor:
         try:
             folder.create()
             lock = folder.take_lock()
-            if lock is None:  # it lives: somebody started it before
+            if lock is None:
+                # It lives: we started it, and were killed before we could record that.
                 return self._watch(Watched(attempt, folder))
             try:
                 self._clear(attempt, words)
                 environ = self._environment.of(attempt, surroundings, folder, is_ours(words))
                 watched = self._launch(words, attempt, folder, lock, environ)
             finally:
+                # The process has a copy of the descriptor, and holds the lock by it.
                 os.close(lock)
         except (OSError, StorageError) as error:
             raise TaskFailed(cannot_start(words, error)) from error
         return self._watch(watched)
 
     def adopt(self, attempt: Attempt) -> "Started | None":
-        """Take over an attempt that an earlier process of ours may have started."""
+        """Take over an attempt that an earlier process of this backend may have started.
+
+        There are four cases: it lives; it was never begun; it was about to be begun; it has ended.
+        """
         folder = AttemptFolder(self._home, attempt.key)
         if not folder.path.exists():
             former = AttemptFolder(self._home, attempt.key, former=True)
@@ -105,29 +118,32 @@ class ProcessExecutor:
             return self._watch(Watched(attempt, folder))
         if not folder.path.exists():
             return None
-        end_all(folder)  # the leader is dead; whoever it left behind must not go on
+        # Its own process is dead. What that left running without the lock must not go on beside the
+        # next attempt.
+        end_all(folder)
         if folder.process() is None and not self._has_results(attempt):
-            return None  # we died between taking the lock and starting it
+            return None  # we were killed between taking the lock and starting the process
         return self._watch(Watched(attempt, folder))
 
     def poll(self) -> list[AttemptReport]:
-        """The reports since the last call."""
+        """Return the reports since the last call."""
         with self._lock:
             reports, self._reports = self._reports, []
         return reports
 
     def kill(self, key: AttemptKey) -> None:
-        """End every process of that attempt: SIGTERM, then SIGKILL; a report follows."""
+        """End every process of that attempt, by SIGTERM and then by SIGKILL. A report follows."""
         with self._lock:
             watched = self._watched.get(key)
         if watched is not None:
             self._reaper.kill(watched)
 
     def close(self) -> None:
-        """Stop watching; processes go on."""
+        """Stop watching. The processes go on."""
         self._reaper.close()
 
     def _words(self, attempt: Attempt) -> list[str]:
+        """Return the attempt's command, with its templates filled in."""
         task = attempt.task
         if not task.HasField("container"):
             text = (
@@ -138,7 +154,7 @@ class ProcessExecutor:
         words = fill([*task.container.command, *task.container.args], attempt)
         if not words:
             text = (
-                f"The container of {task.id.name} has no command: its image would know one,"
+                f"The container of {task.id.name} has no command. On a cluster its image may have one,"
                 " but this machine runs no images. Give the task a command."
             )
             raise TaskFailed(ErrorInfo("BadTaskSpecification", text, USER))
@@ -147,7 +163,11 @@ class ProcessExecutor:
         return words
 
     def _clear(self, attempt: Attempt, words: list[str]) -> None:
-        """Results in the folder can only be of a start that was cut short; then put `task.pb` there."""
+        """Remove results from the attempt's folder, and put `task.pb` there when the command wants it.
+
+        Results can only be there when an earlier start of this very attempt was cut short. They would
+        be taken for those of the process that is started now.
+        """
         for name in (OUTPUTS, ERROR, FUTURES):
             self._store.delete(f"{attempt.output_prefix}/{name}")
         container = attempt.task.container
@@ -163,7 +183,7 @@ class ProcessExecutor:
         lock: int,
         environ: Environ,
     ) -> Watched:
-        """Have it run, holding `lock`."""
+        """Start the attempt's process. The process gets the lock."""
         return Watched(attempt, folder, self._spawn(words, folder, lock, environ))
 
     def _spawn(self, words: list[str], folder: AttemptFolder, lock: int, environ: Environ) -> int:
@@ -178,7 +198,9 @@ class ProcessExecutor:
                 start_new_session=True,
                 pass_fds=(lock,),
             )
-        process.returncode = 0  # the reaper waits for it, by wait4; Popen must not
+        # The reaper waits for the process by wait4, which also tells CPU time and memory. A return code
+        # keeps Popen from waiting first.
+        process.returncode = 0
         folder.write_process(process.pid)
         return process.pid
 
@@ -194,7 +216,10 @@ class ProcessExecutor:
         return Started((("log", folder.log.as_uri()),), pid)
 
     def _has_results(self, attempt: Attempt) -> bool:
-        """Whether it left results; when the store cannot say, the report will."""
+        """Return whether the attempt left results; `True` when the store cannot be read.
+
+        Then the attempt counts as started, and its report says what is wrong with the store.
+        """
         prefix = attempt.output_prefix
         try:
             sizes = [self._store.size(f"{prefix}/{name}") for name in (OUTPUTS, ERROR)]
@@ -203,7 +228,7 @@ class ProcessExecutor:
         return any(size is not None for size in sizes)
 
     def _exited(self, watched: Watched, exit: Exit) -> None:
-        """From the reaper's thread."""
+        """Make the report of an attempt that has ended. The reaper's thread calls this."""
         attempt = watched.attempt
         remove_secrets(watched.folder)
         ended = Ended(exit.exit_code, watched.folder.log_tail(), watched.memory)
@@ -211,11 +236,16 @@ class ProcessExecutor:
             outputs, error = outcome(attempt, ended, self._store)
         else:
             outputs, error = None, watched.error
-        if (
-            error is None
-        ):  # what a failed attempt worked on is kept for whoever looks for the reason
+        if error is None:
+            # The working folder of a failed attempt stays: a person may look there for the reason.
             shutil.rmtree(watched.folder.work, ignore_errors=True)
-        report = AttemptReport(attempt.key, outputs, error, exit.cpu_s, exit.max_rss_bytes)
+        report = AttemptReport(
+            key=attempt.key,
+            outputs=outputs,
+            error=error,
+            cpu_s=exit.cpu_s,
+            max_rss_bytes=exit.max_rss_bytes,
+        )
         with self._lock:
             del self._watched[attempt.key]
             self._reports.append(report)
@@ -228,15 +258,15 @@ def is_ours(words: list[str]) -> bool:
 
 
 def _nobody() -> None:
-    """Who is woken before anybody listens."""
+    """Do nothing: the `wake` before `listen` was called."""
 
 
 def cannot_start(words: list[str], error: "OSError | StorageError") -> ErrorInfo:
-    """Why a command could not be started, for whoever has to mend it."""
+    """Return the error of an attempt whose command could not be started."""
     if isinstance(error, FileNotFoundError) and error.filename == words[0]:
         text = (
-            f"The command {words[0]!r} is not on this machine, and no image is run here."
-            " Install it, or run the task on a Flyte cluster."
+            f"The command {words[0]!r} is not on this machine, and this machine runs no images."
+            " Install the command, or run the task on a Flyte cluster."
         )
         return ErrorInfo("CommandNotFound", text, USER)
     text = f"The attempt's process cannot be started: {error}"

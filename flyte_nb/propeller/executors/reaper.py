@@ -1,9 +1,13 @@
-"""Watches processes of attempts until they end: one thread, children and adopted ones alike.
+"""Watch the processes of attempts until they end: one thread for all of them.
 
-A child is waited for by its pidfd where the system has them (Linux), else by asking every 20 ms; an
-adopted process, which is nobody's child here, by its lock; one that somebody else started for us, by
-what that one tells. What remains of an attempt's process group
-is ended before its end is told, and before the group's number can be used again.
+Three kinds of processes are watched, and the end of each is noticed in its own way:
+
+- a *child* by its pidfd where the system has them (Linux), else by asking every 20 ms;
+- an *adopted* process, which a former backend started and which is nobody's child here, by its lock;
+- a *remote* process, which the warm host forked, by the report that comes over the link (`ended`).
+
+What is left of the attempt's process group is killed before its end is reported, and before the group's
+number can be used again.
 """
 
 import logging
@@ -26,15 +30,15 @@ from flyte_nb.runtime.memory import MemoryWatch
 _log = logging.getLogger(__name__)
 
 _ASK_S = 0.02
-"""How often a process is asked for that cannot be waited for."""
+"""How often to ask for the end of a process that cannot be waited for."""
 _LOCK_WAIT_S = 5.0
 
 
 class Exit(NamedTuple):
-    """How a watched process ended; all `None` for an adopted one."""
+    """How a watched process ended. All fields are `None` for an adopted one: only a parent learns them."""
 
     exit_code: "int | None" = None
-    """As `subprocess` has it: negative is the signal that killed it."""
+    """As in `subprocess`: negative is the signal that killed the process."""
     cpu_s: "float | None" = None
     max_rss_bytes: "int | None" = None
 
@@ -47,39 +51,55 @@ class Watched:
         attempt: Attempt,
         folder: AttemptFolder,
         pid: "int | None" = None,
-        away: "Callable[[int], None] | None" = None,
+        send_signal: "Callable[[int], None] | None" = None,
     ) -> None:
-        """Args: pid: the child; `None` for others. away: sends a signal to a process that is told of."""
+        """Describe what is watched: a child, a remote process, or (with neither argument) an adopted one.
+
+        Args:
+            attempt: The attempt.
+            folder: Its folder.
+            pid: The child's number; `None` for other processes.
+            send_signal: Sends a signal to a remote process; `None` for other processes.
+        """
         self.attempt = attempt
         self.folder = folder
         self.pid = pid
         self.pidfd = -1
-        self.away = away
-        self.told: Exit | None = None
-        """How a process that is told of ended."""
-        self.presumed = Exit()
-        """How it ended when no report of its end arrives."""
+        self.send_signal = send_signal
+        self.reported: Exit | None = None
+        """How a remote process ended, once the warm host has reported it."""
+        self.assumed = Exit()
+        """How the process ended, if nobody reports it."""
         self.memory = MemoryWatch()
         self.error: ErrorInfo | None = None
-        """Why it never ran, when that came out late."""
-        self.kill_at: float | None = None  # time.monotonic() at which asking nicely is over
+        """Why the attempt could not be started, if that was found out after `start` had returned."""
+        self.kill_at: float | None = None
+        """The `time.monotonic()` at which SIGTERM was long enough ago; `None` before SIGTERM."""
         self.killed = False
+        """Whether SIGKILL was sent."""
 
 
 OnExit = Callable[[Watched, Exit], None]
 
 
 class Reaper:
-    """The thread `flyte-nb-reaper`. `on_exit` is called from it, once for each watched process."""
+    """The thread `flyte-nb-reaper`. It calls `on_exit` once for each watched process."""
 
     def __init__(self, on_exit: OnExit, *, grace_s: float) -> None:
-        """Start the thread. `grace_s`: from SIGTERM to SIGKILL."""
+        """Start the thread.
+
+        Args:
+            on_exit: Is called from the thread, after the last process of the attempt has ended.
+            grace_s: Seconds between SIGTERM and SIGKILL.
+        """
         self._on_exit = on_exit
         self._grace_s = grace_s
         self._lock = threading.Lock()
         self._watched: dict[int, Watched] = {}  # by id(); guarded by `_lock`
-        self._selector = selectors.DefaultSelector()  # used by the thread alone
+        self._selector = selectors.DefaultSelector()  # used by the thread only
         self._new: list[Watched] = []  # guarded by `_lock`
+        # A byte in this pipe ends the thread's wait: a selector cannot be told of new descriptors while
+        # it waits.
         self._reading, self._writing = os.pipe()
         os.set_blocking(self._writing, False)
         self._closing = False
@@ -88,14 +108,14 @@ class Reaper:
         self._thread.start()
 
     def watch(self, watched: Watched) -> None:
-        """Tell when it ends."""
+        """Watch the process from now on."""
         with self._lock:
             self._watched[id(watched)] = watched
             self._new.append(watched)
         self._nudge()
 
     def kill(self, watched: Watched) -> None:
-        """End all its processes: SIGTERM now, SIGKILL after the grace."""
+        """End all processes of the attempt: SIGTERM now, SIGKILL after the grace. May be called twice."""
         with self._lock:
             if id(watched) not in self._watched or watched.kill_at is not None:
                 return
@@ -103,24 +123,30 @@ class Reaper:
             self._signal(watched, signal.SIGTERM)
         self._nudge()
 
-    def tell(self, watched: Watched, exit: Exit) -> None:
-        """A process that somebody else started for us has ended."""
+    def ended(self, watched: Watched, exit: Exit) -> None:
+        """Take the report that a remote process has ended."""
         with self._lock:
-            watched.told = exit
+            watched.reported = exit
         self._nudge()
 
-    def take_home(self, watched: Watched, pid: "int | None") -> None:
-        """Nobody tells of it any more: it is the child `pid`, or left alone like an adopted one."""
+    def take_over(self, watched: Watched, pid: "int | None") -> None:
+        """Watch a remote process as a child with the number `pid`, or as an adopted one when that is `None`.
+
+        The warm host gave the attempt back and it was started cold, or the warm host is dead.
+        """
         with self._lock:
-            watched.away, watched.pid = None, pid
+            watched.send_signal, watched.pid = None, pid
+            # A warm host may give an attempt back before `watch` was called for it; `watch` registers
+            # it then.
             if id(watched) in self._watched:
                 self._new.append(watched)
             if watched.kill_at is not None:
+                # It was asked to end while the warm host had it, and this process has not heard of that.
                 self._signal(watched, signal.SIGTERM)
         self._nudge()
 
     def close(self) -> None:
-        """Stop watching; the processes go on. May be called twice."""
+        """Stop watching. The processes go on. May be called twice."""
         if self._closing:
             return
         self._closing = True
@@ -154,6 +180,7 @@ class Reaper:
                     _log.exception("Watching %s failed; trying again.", one.attempt.key)
 
     def _register(self) -> None:
+        """Have the selector watch the new children. Only the thread may change the selector."""
         with self._lock:
             new, self._new = self._new, []
         for watched in new:
@@ -163,84 +190,97 @@ class Reaper:
                     self._selector.register(watched.pidfd, selectors.EVENT_READ, watched)
 
     def _pause_s(self) -> "float | None":
+        """Return how long to wait at most; `None` when every end wakes the thread."""
         with self._lock:
             watched = list(self._watched.values())
-        if any(one.pidfd < 0 and one.away is None for one in watched):
+        if any(one.pidfd < 0 and one.send_signal is None for one in watched):
             return _ASK_S
         times = [one.kill_at for one in watched if one.kill_at is not None and not one.killed]
         return max(0.0, min(times) - time.monotonic()) if times else None
 
     def _look(self, watched: Watched, *, known_ended: bool) -> None:
-        """Whether it has ended, and then the rest; or force it to."""
+        """Report the process if it has ended; kill it if its grace is over."""
         if known_ended or self._has_ended(watched):
             exit = self._bury(watched)
             self._on_exit(watched, exit)
         elif watched.kill_at is not None and time.monotonic() >= watched.kill_at:
             with self._lock:
                 watched.killed = True
-                watched.kill_at = time.monotonic() + 1.0  # again, should something have been missed
+                # Once more in a second: a process that was being forked during the first kill escaped it.
+                watched.kill_at = time.monotonic() + 1.0
                 self._signal(watched, signal.SIGKILL)
 
     def _has_ended(self, watched: Watched) -> bool:
-        if watched.told is not None:
+        if watched.reported is not None:
             return True
-        if watched.away is not None:
+        if watched.send_signal is not None:
             return False
         if watched.pid is None:
             return not watched.folder.is_locked()
         if watched.pidfd >= 0:
-            return False
+            return False  # the selector says so when it has
         try:
             return psutil.Process(watched.pid).status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return True
 
     def _bury(self, watched: Watched) -> Exit:
-        """End what is left of the attempt, and take the child's exit."""
+        """Kill what is left of the attempt, and return how its process ended."""
         with self._lock:
             if watched.pidfd >= 0:
                 self._selector.unregister(watched.pidfd)
                 os.close(watched.pidfd)
                 watched.pidfd = -1
-            exit = watched.told or watched.presumed
+            exit = watched.reported or watched.assumed
             if watched.pid is not None:
-                # The child is a zombie until wait4, so its number, the group's, is still its own.
+                # Until wait4 the child is a zombie and keeps its number, which is also the group's. So
+                # this kill cannot meet a stranger. After wait4 it could.
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(watched.pid, signal.SIGKILL)
                 exit = wait_for(watched.pid)
             del self._watched[id(watched)]
-        is_adopted = watched.pid is None and watched.told is None
+        # Searching all processes takes long. It is needed where we could not kill the group, and for an
+        # attempt that had to end: what left its group must end too. After an ordinary end, a daemon
+        # that the task started in a session of its own may go on.
+        is_adopted = watched.pid is None and watched.reported is None
         if is_adopted or watched.kill_at is not None:
             end_all(watched.folder)
         give_up = time.monotonic() + _LOCK_WAIT_S
         while watched.folder.is_locked() and time.monotonic() < give_up:
-            time.sleep(_ASK_S)  # a forced process is on its way out
+            time.sleep(_ASK_S)  # a killed process holds its lock until it is gone
         return exit
 
     def _signal(self, watched: Watched, number: int) -> None:
-        """To the whole attempt. With `_lock` held, so that a child cannot be waited for meanwhile."""
+        """Send a signal to the whole attempt. The caller holds `_lock`.
+
+        The lock keeps the thread from waiting for the child meanwhile. Its number would be free then,
+        and the signal could meet another process.
+        """
         if watched.pid is not None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(watched.pid, number)
-        elif watched.away is not None:
-            watched.away(number)
-        is_adopted = watched.pid is None and watched.away is None
+        elif watched.send_signal is not None:
+            watched.send_signal(number)
+        # SIGTERM goes to the process group only: what left it by `setsid` wants to be on its own.
+        # SIGKILL and an adopted attempt, whose group may have lost its leader, need the search through
+        # all processes.
+        is_adopted = watched.pid is None and watched.send_signal is None
         if is_adopted or number == signal.SIGKILL:
             signal_all(watched.folder, number)
 
 
 def wait_for(pid: int) -> Exit:
-    """The exit of a child that has ended; nothing is known when somebody else waited for it."""
+    """Wait for a child that has ended; return its exit, an empty one if other code waited for it before."""
     try:
         _, status, usage = os.wait4(pid, 0)
     except ChildProcessError:
         return Exit()
     return Exit(
-        os.waitstatus_to_exitcode(status),
-        usage.ru_utime + usage.ru_stime,
-        usage.ru_maxrss * RSS_UNIT,
+        exit_code=os.waitstatus_to_exitcode(status),
+        cpu_s=usage.ru_utime + usage.ru_stime,
+        max_rss_bytes=usage.ru_maxrss * RSS_UNIT,
     )
 
 
 RSS_UNIT = 1 if os.uname().sysname == "Darwin" else 1024
-"""`ru_maxrss` is in bytes on macOS, in kilobytes elsewhere (getrusage(2))."""
+"""Bytes in a unit of `ru_maxrss`, which counts bytes on macOS and kilobytes elsewhere (getrusage(2))."""

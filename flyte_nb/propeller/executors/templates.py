@@ -1,4 +1,4 @@
-"""Fills in the templates of a container's command and arguments. Pure.
+"""Fill in the templates of a container's command and arguments. Pure.
 
 Source: flyteplugins/go/tasks/pluginmachinery/core/template/template.go at v1.16.8.
 """
@@ -16,7 +16,7 @@ from flyte_nb.propeller.ports import Attempt
 
 TASK_TEMPLATE = "task.pb"
 
-# A name has no `{`; if it might, a text of many `{{.inputs.` would be read to its end for each of them.
+# The name excludes `{`. Otherwise a text with many `{{.inputs.` would be read to its end for each of them.
 _INPUT_VALUE = re.compile(r"\{\{\s*[.$]inputs\.(?P<name>[^{}\s]+)\s*\}\}", re.IGNORECASE)
 _PLACE = re.compile(r"\{\{\s*[.$](?P<name>[a-z]+)\s*\}\}", re.IGNORECASE)
 _NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9A-Z]+")
@@ -35,16 +35,17 @@ _PLACES: dict[str, Callable[[Attempt], str]] = {
 
 
 def fill(words: Iterable[str], attempt: Attempt) -> list[str]:
-    """The words with every `{{.input}}`, `{{ $outputPrefix }}`, … replaced; unknown ones stay.
+    """Return the words with every `{{.input}}`, `{{ $outputPrefix }}`, … replaced. Unknown templates stay.
 
     Raises:
-        TaskFailed: when an `{{.inputs.<name>}}` has no value, or one that has no text.
+        TaskFailed: when the input in an `{{.inputs.<name>}}` does not exist, or its value cannot be
+        written as text.
     """
     return [_filled(word, attempt) for word in words]
 
 
 def wants_task_template(words: Iterable[str]) -> bool:
-    """Whether `task.pb` has to be there before the words are run."""
+    """Return whether the command names the file `task.pb`, which must exist before it runs."""
     names = (match["name"].lower() for word in words for match in _PLACE.finditer(word))
     return "tasktemplatepath" in names
 
@@ -65,10 +66,12 @@ def _filled(word: str, attempt: Attempt) -> str:
             )
         return _text(attempt.inputs.literals[name], match[0])
 
+    # Values come last: what an input contains is data, and must not be taken for a template.
     return _INPUT_VALUE.sub(value, _PLACE.sub(place, word))
 
 
 def _text(literal: Literal, template: str) -> str:
+    """Return a value as propeller writes it into a command."""
     kind = literal.WhichOneof("value")
     if kind == "collection":
         return "[" + ",".join(_text(item, template) for item in literal.collection.literals) + "]"
@@ -82,7 +85,7 @@ def _text(literal: Literal, template: str) -> str:
         return scalar.schema.uri
     if kind == "union":
         return _text(scalar.union.value, template)
-    raise _bad_template(f"the value for {template} is a {kind}, which has no text")
+    raise _bad_template(f"the value for {template} is a {kind}, which cannot be written as text")
 
 
 def _primitive(primitive: Primitive) -> str:
@@ -106,11 +109,12 @@ def _primitive(primitive: Primitive) -> str:
 
 
 def _microseconds(value: "Timestamp | Duration") -> int:
-    # Not `ToMicroseconds`, which raises for what no calendar has.
+    # Not `ToMicroseconds`, which raises for times outside of the calendar.
     return int(value.seconds) * 1_000_000 + int(value.nanos) // 1000
 
 
 def _unique_key(attempt: Attempt) -> str:
+    """Return a name that is unique for each attempt and valid nearly everywhere, as propeller makes it."""
     key = attempt.key
     name = f"{key.execution.name}-{key.node_id}-{key.attempt}"
     joined = _NOT_ALPHANUMERIC.sub("_", name)

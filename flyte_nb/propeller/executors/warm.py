@@ -1,8 +1,11 @@
-"""Runs flyte-nb tasks warm: an attempt is a fork of a process that has loaded its task.
+"""Run flyte-nb tasks warm: an attempt is a fork of a process that has already loaded its task.
 
-As the process executor, which it is for everything else: the first attempt at a task (its code may
-never run again), commands of others, and whatever the warm host gives back. The files, the lock and
-the log of an attempt are the same, so attempts outlive this process and are adopted alike.
+Everything else runs cold, as in the process executor: the first attempt at a task (its code may never
+run again), commands of other programs, and what the warm host gives back. The files, the lock and the
+log of an attempt are the same in both. So attempts outlive this process in both, and are adopted in the
+same way.
+
+`docs/warm-attempts.md` explains the warm host and its zygotes.
 """
 
 import os
@@ -27,24 +30,24 @@ __all__ = ["WarmExecutor"]
 
 _OFF = frozenset({"0", "false", "no", "off"})
 LOG = "warm-host.log"
-"""In the executor's folder: what the warm host and its storage plugins print."""
+"""The file in the executor's folder that has what the warm host and its storage plugins print."""
 _REMEMBERED = 1000
-"""Tasks of which it is known how often they ran."""
+"""For how many tasks the number of attempts is kept."""
 
 
 class _Handed:
-    """An attempt that the warm host has, and what is needed to run it cold."""
+    """An attempt that was handed to the warm host, with what is needed to run it cold."""
 
     def __init__(self, watched: Watched, words: list[str], lock: int, environ: Environ) -> None:
         self.watched = watched
         self.words = words
         self.environ = environ
         self.lock = lock
-        """A descriptor of ours: the attempt's lock is never free before the attempt has ended."""
+        """Our own descriptor of the lock, which we hold while the attempt is between two processes."""
 
 
 class WarmExecutor(ProcessExecutor):
-    """A process executor whose attempts are forked where that is possible. One more thread."""
+    """A process executor whose attempts are forks where that is possible. It owns one more thread."""
 
     def __init__(
         self,
@@ -57,16 +60,16 @@ class WarmExecutor(ProcessExecutor):
         surroundings: "Callable[[Attempt], Surroundings] | None" = None,
         cold_first: int = 1,
     ) -> None:
-        """Start the watching thread; the warm host is started when it is first needed.
+        """Start the watching thread. The warm host is started when it is first needed.
 
         Args:
-            home: As of `ProcessExecutor`.
-            store: As of `ProcessExecutor`.
-            slots: As of `ProcessExecutor`.
-            environ: As of `ProcessExecutor`.
-            grace_s: As of `ProcessExecutor`.
-            surroundings: As of `ProcessExecutor`.
-            cold_first: So many attempts at a task run cold, before a process is kept for it.
+            home: As for `ProcessExecutor`.
+            store: As for `ProcessExecutor`.
+            slots: As for `ProcessExecutor`.
+            environ: As for `ProcessExecutor`.
+            grace_s: As for `ProcessExecutor`.
+            surroundings: As for `ProcessExecutor`.
+            cold_first: How many attempts at a task run cold before a process is kept for it.
         """
         super().__init__(
             home,
@@ -84,7 +87,7 @@ class WarmExecutor(ProcessExecutor):
         self._listener: threading.Thread | None = None
 
     def close(self) -> None:
-        """Stop watching; processes go on."""
+        """Stop watching. The processes go on."""
         with self._warm_lock:
             link, self._link = self._link, None
         if link is not None:
@@ -106,20 +109,24 @@ class WarmExecutor(ProcessExecutor):
             return super()._launch(words, attempt, folder, lock, environ)
         try:
             return self._hand_over(words, attempt, folder, lock, environ)
-        except OSError:  # the warm host is gone, or cannot be started
+        except OSError:
+            # The warm host is dead or cannot be started. The attempt need not suffer from that.
             return super()._launch(words, attempt, folder, lock, environ)
 
     def _is_warm(self, words: list[str], environ: Environ) -> bool:
+        """Return whether to try the attempt warm; counts it as an attempt at its task."""
         if not is_ours(words) or not is_possible():
             return False
         if PYTHON_VARIABLE in environ.own:
-            return False  # the launch names another interpreter than the kept process has
+            return (
+                False  # the launch names another interpreter than the one that a zygote would have
+            )
         if {**environ.common, **environ.own}.get(WARM_VARIABLE, "").lower() in _OFF:
             return False
         try:
             options = parse(words[4:])
         except UsageError:
-            return False
+            return False  # the cold attempt reports the wrong option
         task = (options.index_file_location, options.task)
         count = self._counts[task] = self._counts.pop(task, 0) + 1
         if len(self._counts) > _REMEMBERED:
@@ -135,9 +142,19 @@ class WarmExecutor(ProcessExecutor):
         environ: Environ,
     ) -> Watched:
         id = folder.tag
-        message = WarmAttempt(id, words[4:], *environ, str(folder.work), str(folder.note))
+        message = WarmAttempt(
+            id=id,
+            arguments=words[4:],
+            base=environ.common,
+            own=environ.own,
+            cwd=str(folder.work),
+            note=str(folder.note),
+        )
         link = self._linked()
-        watched = Watched(attempt, folder, away=lambda number: self._signal(link, id, number))
+        watched = Watched(
+            attempt, folder, send_signal=lambda number: self._signal(link, id, number)
+        )
+        # Before it is sent: the answer may arrive before `start` returns.
         with self._warm_lock:
             self._handed[id] = _Handed(watched, words, os.dup(lock), environ)
         try:
@@ -146,12 +163,15 @@ class WarmExecutor(ProcessExecutor):
         except OSError:
             with self._warm_lock:
                 handed = self._handed.pop(id, None)
-            if handed is not None:  # else the listener has it, and will see to it
+            if handed is not None:
                 os.close(handed.lock)
                 raise
+            # Otherwise the listener noticed first that the host is dead, and runs the attempt cold. It
+            # must not be started twice.
         return watched
 
     def _linked(self) -> Link:
+        """Return the link to the warm host; start the host when none runs."""
         with self._warm_lock:
             if self._link is None:
                 self._home.mkdir(parents=True, exist_ok=True)
@@ -168,11 +188,12 @@ class WarmExecutor(ProcessExecutor):
     def _signal(link: Link, id: str, number: int) -> None:
         try:
             link.signal(id, number)
-        except OSError:  # the listener notices, and what is left is ended without the host
+        except OSError:
+            # The host is dead. The listener notices that too, and kills what is left of the attempt.
             return
 
     def _listen_to(self, link: Link) -> None:
-        """The thread: what became of attempts."""
+        """Take the warm host's answers until it ends, and then see to the attempts that it had."""
         while (answer := link.receive()) is not None:
             with self._warm_lock:
                 handed = self._handed.pop(answer.id, None)
@@ -185,6 +206,7 @@ class WarmExecutor(ProcessExecutor):
             left, self._handed = list(self._handed.values()), {}
         for handed in left:
             if is_closing:
+                # The host goes on with them, and holds their locks itself.
                 os.close(handed.lock)
             else:
                 self._lost(handed)
@@ -196,7 +218,7 @@ class WarmExecutor(ProcessExecutor):
             return
         os.close(handed.lock)
         rss = None if answer.max_rss is None else answer.max_rss * RSS_UNIT
-        self._reaper.tell(handed.watched, Exit(answer.exit_code, answer.cpu_s, rss))
+        self._reaper.ended(handed.watched, Exit(answer.exit_code, answer.cpu_s, rss))
 
     def _run_cold(self, handed: _Handed) -> None:
         watched, words = handed.watched, handed.words
@@ -204,19 +226,23 @@ class WarmExecutor(ProcessExecutor):
             pid = self._spawn(words, watched.folder, handed.lock, handed.environ)
         except OSError as error:
             watched.error = cannot_start(words, error)
-            self._reaper.tell(watched, Exit())
+            self._reaper.ended(watched, Exit())
         else:
-            self._reaper.take_home(watched, pid)
+            self._reaper.take_over(watched, pid)
         finally:
             os.close(handed.lock)
 
     def _lost(self, handed: _Handed) -> None:
-        """The warm host was killed: what had not begun is run cold, what had is ended."""
+        """See to an attempt after the warm host was killed: run it cold if it had not begun, else kill it.
+
+        The process is noted before any code of the task runs (`Zygote.fork`). So without a note,
+        nothing has begun.
+        """
         if handed.watched.folder.process() is None:
             self._run_cold(handed)
             return
         os.close(handed.lock)
-        # What kills the warm host kills the attempt, as what kills a host of its own does.
-        handed.watched.presumed = Exit(-SIGKILL)
+        # Nobody serves the worker any more. A cold attempt whose host is killed ends in the same way.
+        handed.watched.assumed = Exit(-SIGKILL)
         signal_all(handed.watched.folder, SIGKILL)
-        self._reaper.take_home(handed.watched, None)
+        self._reaper.take_over(handed.watched, None)
