@@ -1,4 +1,7 @@
-"""One attempt, from the index to the outputs: fetch, verify, have it loaded, called, and served."""
+"""One attempt from the index to the outputs: fetch, verify, load and call in the worker, serve it.
+
+The order is the security of it: nothing is sent to the worker to be unpickled before its digest was verified.
+"""
 
 import os
 import sys
@@ -36,13 +39,13 @@ class Attempt:
     """The host's side of one attempt.
 
     Args:
-        options: where its files are.
-        store: reads and writes them.
-        worker: the process that holds the user's code.
-        folder: the attempt's own local folder.
-        sleep: waits between attempts at a transient fault.
-        environ: the attempt's variables; `None` means this process's own.
-        say: writes to the attempt's log; `None` means this process's standard error.
+        options: Where the attempt's files are.
+        store: Reads and writes them.
+        worker: The process that holds the user's code.
+        folder: A local folder for this attempt only.
+        sleep: Waits between tries when the store fails for a moment.
+        environ: The attempt's variables; `None` means `os.environ`.
+        say: Writes to the attempt's log; `None` means standard error.
     """
 
     def __init__(
@@ -65,12 +68,17 @@ class Attempt:
         self._retry = Retrying(sleep)
         durable = self._environ.get(DURABLE_VARIABLE) == "1"
         self._services = Services(options, store, folder, self._retry, durable=durable)
-        self._interpreter: Interpreter | None = None  # held for as long as the attempt is
+        # Kept for the whole attempt: the environment is not removed while this value lives.
+        self._interpreter: Interpreter | None = None
         self._tasks: dict[str, TaskEntry] = {}
         self._launch_plans: tuple[Identifier, ...] = ()
 
     def run(self) -> "ErrorInfo | None":
-        """Carry it out and write the outputs; the failure, or `None`."""
+        """Run the attempt and write its outputs; return the failure, or `None`.
+
+        Every failure that can be foreseen has a code of its own. Whether another attempt makes sense
+        follows from it: a store may come back, but a wrong digest stays wrong.
+        """
         try:
             self._load()
             self._call()
@@ -104,13 +112,18 @@ class Attempt:
         if fetched.lock:
             self._move(fetched)
         if fetched.modules:
-            from flyte_nb.bundle.unpack import unpacked  # which most attempts need not pay for
+            # Start-up: most bundles have no modules to unpack.
+            from flyte_nb.bundle.unpack import unpacked
 
             fetched = unpacked(fetched, self._folder)
         return fetched
 
     def _move(self, fetched: Fetched) -> None:
-        """The interpreter that was started early is not the task's."""
+        """Replace the worker by one of the environment that the task's locked requirements need.
+
+        The worker was started before anybody knew of the lock, so it is of the usual interpreter.
+        """
+        # Start-up: few tasks have locked requirements.
         from flyte_nb.runtime.environments import Watch, interpreter_for
 
         watch = Watch(self._say, lambda: self._worker.interrupted)
@@ -122,6 +135,7 @@ class Attempt:
         data = self._retry(self._read_inputs)
         inputs = literal_map_from_bytes(data, self._store.read)
         if self._options.mapped:
+            # Start-up: few attempts are elements of a map.
             from flyte_nb.runtime.mapped import element_of
 
             inputs = element_of(inputs, tuple(self._options.mapped.split(",")), self._environ)
@@ -134,7 +148,9 @@ class Attempt:
         }
         try:
             self._worker.send({"kind": "call", "inputs": plain, "execution": execution})
-        except OSError as error:  # large ones go by file
+        except OSError as error:
+            # Large inputs go by file, and the disk is full. Start-up: only a failing attempt needs the
+            # import.
             from flyte_nb.worker.failures import no_room
 
             raise TaskFailed(no_room("inputs", error)) from error
@@ -142,15 +158,18 @@ class Attempt:
     def _read_inputs(self) -> bytes:
         uri = self._options.inputs
         size = self._store.size(uri)
-        if size is not None and size > MOST_BYTES:  # before it is read
+        if size is not None and size > MOST_BYTES:
+            # Refused before it is read: reading it could use up the memory of this process.
             message = (
                 f"The inputs at {uri} are {size / 1e6:.0f} MB, and at most {MOST_BYTES / 1e6:.0f} MB"
-                " travel between tasks. Files, frames and arrays travel as files; use those."
+                " can be passed between tasks as values. Pass files, frames or arrays: those are"
+                " passed as files."
             )
             raise TaskFailed(ErrorInfo("USER:ValuesTooLarge", message, USER))
         return self._store.read(uri)
 
     def _serve(self) -> "ErrorInfo | None":
+        """Answer the worker's requests until it sends its result."""
         while True:
             message = self._worker.receive()
             reply = self._services.answer(message)
@@ -159,7 +178,7 @@ class Attempt:
             self._worker.send(reply)
 
     def _end(self, message: "dict[str, Any]") -> "ErrorInfo | None":
-        """Write what the worker's last message says; the failure, if it is one."""
+        """Write the result in the worker's last message; return the failure, if it is one."""
         kind, prefix = message["kind"], self._options.output_prefix
         deck = message.get("deck")
         if deck:
@@ -170,9 +189,9 @@ class Attempt:
             outputs = _literals(message.get("outputs"))
             try:
                 self._retry(lambda: write_outputs(self._store, prefix, outputs))
-            except (
-                Unsendable
-            ) as error:  # deep in a value; what else is wrong is not the task's fault
+            except Unsendable as error:
+                # A value has something in it, deep inside, that no message can hold: the task's fault.
+                # Other codec errors are ours, and `run` reports them so.
                 return ErrorInfo(
                     "USER:OutputTypeMismatch", f"The outputs cannot be sent: {error}", USER
                 )
@@ -187,13 +206,14 @@ class Attempt:
         return None
 
     def _show(self, deck: str) -> None:
-        """A report that cannot be written is no reason to lose what the task made."""
+        """Write the deck. A deck that cannot be written must not make the attempt lose its outputs."""
         try:
             self._retry(lambda: write_deck(self._store, self._options.output_prefix, deck))
         except StorageError as error:
             self._say(f"The deck could not be written: {error}\n")
 
     def _futures(self, message: "dict[str, Any]") -> bytes:
+        # Start-up: the compiler and protobuf take 100 ms, and only dynamic tasks need them.
         from flyte_nb.runtime.dynamic import futures
 
         index_uri = self._options.index_file_location
@@ -201,7 +221,7 @@ class Attempt:
 
 
 def load_message(fetched: Fetched) -> "dict[str, Any]":
-    """What tells a worker to load the fetched task."""
+    """Return the message by which a worker, or a zygote, loads the fetched task."""
     return {
         "kind": "load",
         "payload": fetched.payload,

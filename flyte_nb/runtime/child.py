@@ -1,4 +1,7 @@
-"""The process in which a worker runs, as the host sees it: its signals and its end."""
+"""The process of a worker as the host sees it: its signals and its end.
+
+There are two kinds: one that this process started (`SpawnedChild`), and a zygote's fork (`warm.forked`).
+"""
 
 import os
 from typing import Protocol
@@ -7,26 +10,26 @@ from flyte_nb.runtime.spawn import Spawned
 
 
 class Child(Protocol):
-    """A worker's process, whoever started it."""
+    """A worker's process, however it was started."""
 
     pid: int
     end_fd: "int | None"
-    """Becomes readable when the process ends, where the system has such a descriptor."""
+    """A descriptor that becomes readable when the process ends; `None` where the system has none."""
 
     def poll(self) -> "int | None":
-        """The wait status when it has ended, without waiting; `None` while it lives."""
+        """Return the wait status if the process has ended, without waiting; `None` while it lives."""
         ...
 
     def wait(self) -> int:
-        """Wait for its end; the wait status (`os.WIFSIGNALED`, …)."""
+        """Wait for the end of the process; return the wait status (`os.WIFSIGNALED`, …)."""
         ...
 
     def signal(self, number: int) -> None:
-        """Send it a signal; nothing happens when it has ended."""
+        """Send the process a signal. Nothing happens when it has ended."""
         ...
 
     def close(self) -> None:
-        """Let go of the descriptor."""
+        """Close `end_fd`."""
         ...
 
 
@@ -69,7 +72,8 @@ class SpawnedChild:
 
     def _ended_with(self, status: int) -> int:
         self._status = status
-        self._spawned.pid = 0  # nothing is left to be ended
+        # `spawn.end` must not kill this number: another process may get it now.
+        self._spawned.pid = 0
         return status
 
 

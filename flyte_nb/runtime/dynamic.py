@@ -1,6 +1,8 @@
-"""`futures.pb`: what a dynamic task asks for, made whole, compiled, and only then written.
+"""Make `futures.pb`, the workflow that a dynamic task built: complete its templates, compile it, write it.
 
-Loaded by attempts of dynamic tasks and by no other: the compiler and protobuf cost 100 ms.
+It is compiled here, although propeller compiles it again, because the author sees an error of the task
+then and not one of the platform. Only attempts of dynamic tasks import this module: the compiler and
+protobuf take 100 ms.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,18 +33,20 @@ def futures(
     index_uri: str,
     env: "Mapping[str, str]",
 ) -> bytes:
-    """The bytes of `futures.pb`.
+    """Return the bytes of `futures.pb`.
 
     Args:
-        message: the worker's `dynamic` message.
-        tasks: the tasks of the bundle's index, by name.
-        launch_plans: the launch plans that the index has, as they were registered with the task.
-        index_uri: the index, which what it calls is loaded from too.
-        env: has the image of the task that runs.
+        message: The worker's `dynamic` message.
+        tasks: The tasks in the bundle's index, by name.
+        launch_plans: The launch plans in the index, as they were registered with the task.
+        index_uri: The index. The tasks that are called are loaded from the same bundle.
+        env: The attempt's variables, which name the image of the task that runs.
 
     Raises:
-        TaskFailed: when it calls what the bundle has not, or does not compile; it names every problem.
-        PipeGarbage: when the worker sent something else.
+        TaskFailed: when the body calls a task or launch plan that the bundle does not have, when no
+        image is known,
+            or when the workflow does not compile. It names every problem.
+        PipeGarbage: when the worker's message cannot be read.
     """
     job, own, started = _read(message)
     names = [_entry(job, template)[0] for template in job.tasks]
@@ -61,13 +65,13 @@ def futures(
         compile_dynamic(spec, task_spec_to_idl(own).template, identifier, interfaces)
     except CompileFailed as failed:
         text = as_text(failed.problems)
-        message_text = f"What {own.id.name} puts together does not compile.\n{text}"
+        message_text = f"The workflow that {own.id.name} builds does not compile.\n{text}"
         raise TaskFailed(ErrorInfo("USER:DynamicCompileFailed", message_text, USER)) from failed
     return spec.SerializeToString(deterministic=True)
 
 
 def _entry(job: DynamicJob, template: TaskTemplate) -> "tuple[str, tuple[str, ...]]":
-    """The name by which the index has a template's task, and its list inputs if it is a map."""
+    """Return the name of a template's task in the index, and the inputs that are lists if it is a map."""
     return job.mapped.get(template.id.name, (template.id.name, ()))
 
 
@@ -94,7 +98,11 @@ def _pinned(
     started: "Sequence[StartedLaunchPlan]",
     launch_plans: "Sequence[Identifier]",
 ) -> "tuple[DynamicJob, dict[str, LaunchPlanInterface]]":
-    """The job with registered launch plans, and their interfaces by identifier."""
+    """Return the job with registered launch plans in it, and their interfaces by identifier.
+
+    The body names a launch plan without a version. The one that was registered with the task is the one
+    that runs.
+    """
     if not started:
         return job, {}
     known = {
@@ -139,18 +147,23 @@ def _whole(
     index_uri: str,
     image: str,
 ) -> TaskTemplate:
-    """The template with its container's command and image, and a cache version."""
+    """Return the template with its container's command and image, and with a cache version.
+
+    The worker does not know them: it has the ring only, and not the index.
+    """
     name, mapped = _entry(job, template)
     container = template.container or Container("")
     chosen = container.image or image
     if not chosen:
         message = (
-            f"{name} names no image, and {IMAGE_VARIABLE} does not say the one that runs it now."
+            f"The task {name} names no image, and the variable {IMAGE_VARIABLE} does not name the"
+            " image of this task."
             " Write @task(container_image=…), or register again with this release."
         )
         raise TaskFailed(ErrorInfo("USER:DynamicImageMissing", message, USER))
     environment = dict(container.env)
-    if IMAGE_VARIABLE in environment:  # a dynamic task that is called by this one
+    if IMAGE_VARIABLE in environment:
+        # A dynamic task that this one calls needs the image for the tasks that it calls itself.
         environment[IMAGE_VARIABLE] = chosen
     metadata = template.metadata
     if metadata.discoverable and not metadata.discovery_version:
@@ -169,7 +182,7 @@ def _missing(
     own: TaskTemplate, missing: "list[str]", tasks: "Mapping[str, TaskEntry]"
 ) -> ErrorInfo:
     message = (
-        f"{own.id.name} calls {', '.join(sorted(set(missing)))}, which its bundle has not; it has:"
+        f"{own.id.name} calls {', '.join(sorted(set(missing)))}, and its bundle does not have that. It has:"
         f" {', '.join(sorted(tasks))}. What a dynamic task calls is found by name when it is"
         " registered: define those tasks at the top of a cell or module, and register again."
     )

@@ -1,4 +1,7 @@
-"""The host part of an attempt, once its modules are loaded: worker, signals, and the last word."""
+"""The host's part of an attempt once its modules are loaded: worker, signals, and the result.
+
+`carry_out`, `conclude` and `unforeseen` are also what the warm host does for each of its attempts.
+"""
 
 import signal
 import sys
@@ -21,12 +24,12 @@ NOT_WRITTEN = 1
 
 
 def run(options: Options, spawned: "Spawned | None", failure: "OSError | None") -> int:
-    """Carry the attempt out in the spawned worker; the process's exit status.
+    """Run the attempt in the spawned worker; return the exit status of the process.
 
     Args:
-        options: where the attempt's files are.
-        spawned: the started interpreter, or `None` when it could not be started.
-        failure: why it could not.
+        options: Where the attempt's files are.
+        spawned: The started interpreter; `None` when it could not be started.
+        failure: Why it could not be started.
     """
     store = open_stores()
     try:
@@ -44,7 +47,7 @@ def conclude(
     *,
     sleep: Sleep = time.sleep,
 ) -> int:
-    """Write the failure, if there is one, to its file and the log; the host's exit status."""
+    """Write the failure, if there is one, to `error.pb` and the log; return the host's exit status."""
     if info is None:
         return 0
     say(f"{info.code}: {info.message}\n")
@@ -57,10 +60,12 @@ def conclude(
 
 
 def carry_out(attempt: Attempt, worker: Worker) -> "ErrorInfo | None":
-    """Run the attempt in its worker, and see the worker's end; the failure, or `None`."""
+    """Run the attempt in its worker, and wait for the worker's end; return the failure, or `None`."""
     try:
         info = attempt.run()
         if info is not None and not worker.has_answered:
+            # It failed on our side, and the worker may still be running the task. One that has answered
+            # ends by itself, after its exit handlers.
             worker.kill()
         worker.finish()
         return info
@@ -85,18 +90,20 @@ def _served(spawned: Spawned) -> "tuple[Pipe, SpawnedChild]":
 def _not_started(failure: "OSError | None") -> ErrorInfo:
     message = (
         f"The worker cannot be started with {interpreter()!r}: {failure}."
-        f" {PYTHON_VARIABLE}, when it is set, has to name a Python of the task's image, and the"
-        " folder for temporary files (TMPDIR) has to be writable."
+        f" If {PYTHON_VARIABLE} is set, it must be the path of a Python on this machine or in the"
+        " task's image."
+        " The folder for temporary files (TMPDIR) must be writable."
     )
     return ErrorInfo("SYSTEM:WorkerStart", message, SYSTEM)
 
 
 def unforeseen(error: Exception) -> ErrorInfo:
-    """A failure of ours that nobody thought of."""
+    """Return the failure for an exception that is a fault of this package."""
+    # Start-up: only such a failure needs it.
     from flyte_nb.worker.failures import describe
 
     message = (
-        "The runtime met something that it does not know. Please report it, with this text."
+        "The runtime failed by a fault of its own. Please report it, with this text."
         f"\n{describe(error)}"
     )
     return ErrorInfo("SYSTEM:RuntimeError", message, SYSTEM, recoverable=True)

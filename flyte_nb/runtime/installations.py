@@ -1,7 +1,7 @@
-"""The Python installation from which something was registered: its tasks run with that one.
+"""The Python installation that registered something. Its tasks run with the same one.
 
 A local backend runs the tasks of several kernels and commands, whose interpreters and packages differ.
-Each says which one is its own when it registers; the backend keeps that beside what was registered.
+Each sends its own installation when it registers, and the backend keeps it beside what was registered.
 """
 
 import json
@@ -10,7 +10,7 @@ import site
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flyte_nb.api.errors import USER, ErrorInfo
 from flyte_nb.runtime.spawn import FOLDERS_VARIABLE, PYTHON_VARIABLE
@@ -28,26 +28,27 @@ class Installation(NamedTuple):
     python: str
     """Path of the interpreter."""
     version: str
-    """Its `major.minor`."""
+    """The interpreter's `major.minor`."""
     prefix: str
-    """The folder that it is installed in."""
+    """The interpreter's `sys.prefix`."""
     kind: str = ""
-    """`venv`, `conda`, or nothing: what tools look for to know their environment."""
+    """`venv`, `conda`, or empty. It decides by which variable tools in the task find their environment."""
     folders: "tuple[str, ...]" = ()
-    """Where it finds packages, in order, when it has more such folders than it begins with."""
+    """The folders in which it finds packages, in order; empty when they are the interpreter's own."""
     variables: "tuple[tuple[str, str], ...]" = ()
-    """See `variables.base_of`."""
+    """The person's variables, as `variables.base_of` returns them, sorted."""
 
     @property
     def commands(self) -> str:
-        """The folder of the commands that came with it and its packages."""
+        """Return the folder of the commands that came with the interpreter and its packages."""
         return os.path.dirname(self.python)
 
     def base(self) -> "dict[str, str]":
         """Return the variables that every process of its tasks gets."""
         found = dict(self.variables)
         folder = found.get("TMPDIR")
-        if folder and not os.path.isdir(folder):  # a batch system's, which ended with its job
+        if folder and not os.path.isdir(folder):
+            # A batch system makes such a folder for a job and removes it at the job's end.
             del found["TMPDIR"]
         if self.kind == VENV:
             found["VIRTUAL_ENV"] = self.prefix
@@ -63,10 +64,11 @@ class Installation(NamedTuple):
         return found
 
     def problem(self, task: str) -> "ErrorInfo | None":
-        """Return why a worker cannot be run with it now, for a task of that name; `None` when it can."""
+        """Return why a worker of the task `task` cannot run with it now; `None` when it can."""
         if not os.access(self.python, os.X_OK):
             why = f"The task {task} was registered from the Python {self.python}, and that is gone."
             return ErrorInfo("USER:PythonGone", f"{why} {_REMEDY}", USER)
+        # The code was pickled by one version of Python, and bytecode of another cannot be loaded.
         now = _version_of(self.prefix) if self.kind == VENV else ""
         if now and now != self.version:
             why = (
@@ -84,7 +86,7 @@ _REMEDY = (
 
 
 def this_installation(environ: "Mapping[str, str] | None" = None) -> "Installation | None":
-    """Return the installation of this process; `None` where it does not know its own interpreter."""
+    """Return the installation of this process; `None` when it does not know its own interpreter."""
     python = _own_python()
     if not python:
         return None
@@ -94,17 +96,17 @@ def this_installation(environ: "Mapping[str, str] | None" = None) -> "Installati
     elif os.path.isdir(os.path.join(sys.prefix, "conda-meta")):
         kind = CONDA
     return Installation(
-        python,
-        f"{sys.version_info[0]}.{sys.version_info[1]}",
-        sys.prefix,
-        kind,
-        _package_folders(),
-        tuple(sorted(base_of(os.environ if environ is None else environ).items())),
+        python=python,
+        version=f"{sys.version_info[0]}.{sys.version_info[1]}",
+        prefix=sys.prefix,
+        kind=kind,
+        folders=_package_folders(),
+        variables=tuple(sorted(base_of(os.environ if environ is None else environ).items())),
     )
 
 
 def dumps(installation: Installation) -> str:
-    """Return the installation as JSON; equal ones give equal text. Inverse of `loads`."""
+    """Return the installation as JSON. Equal installations give equal text. Inverse of `loads`."""
     return json.dumps(installation._asdict(), sort_keys=True)
 
 
@@ -112,16 +114,16 @@ def loads(text: str) -> Installation:
     """Return the installation in `text`.
 
     Raises:
-        ValueError: when it is none.
+        ValueError: when the text does not describe an installation.
     """
     return of_document(json.loads(text))
 
 
-def of_document(document: Any) -> Installation:
-    """Return the installation in a JSON document.
+def of_document(document: object) -> Installation:
+    """Return the installation in a JSON document. A client sent it, so every field is checked.
 
     Raises:
-        ValueError: when it is none; says what is wrong.
+        ValueError: when the document does not describe an installation; it says what is wrong.
     """
     if not isinstance(document, dict) or len(str(document)) > _MOST_TEXT:
         raise ValueError("an installation is an object of at most 64 KiB")
@@ -136,18 +138,26 @@ def of_document(document: Any) -> Installation:
     ):
         raise ValueError("variables of an installation are pairs of texts")
     python, version, prefix, kind = texts
-    variables = tuple((name, value) for name, value in pairs)
-    return Installation(python, version, prefix, kind, tuple(folders), variables)
+    return Installation(
+        python=python,
+        version=version,
+        prefix=prefix,
+        kind=kind,
+        folders=tuple(folders),
+        variables=tuple((name, value) for name, value in pairs),
+    )
 
 
-def _are_texts(value: Any) -> bool:
+def _are_texts(value: object) -> bool:
+    # A NUL ends a path or a variable in the system's calls: the system would see another text than we
+    # checked.
     return isinstance(value, list) and all(
         isinstance(text, str) and "\0" not in text for text in value
     )
 
 
 def _own_python() -> str:
-    """The interpreter's path; also where a program that embeds it gives its own as `sys.executable`."""
+    """Return the interpreter's path, also in a program that embeds Python and is the `sys.executable`."""
     here = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     name = os.path.basename(sys.executable or "")
     if name.startswith(("python", "pypy")):
@@ -160,11 +170,11 @@ def _own_python() -> str:
 
 
 def _package_folders() -> "tuple[str, ...]":
-    """Where packages are found here, in order, when somebody added folders to the interpreter's own.
+    """Return the folders in which packages are found here, in order; empty when only the usual ones are used.
 
-    Those are the user's (`pip install --user`), and what `PYTHONPATH` or `sys.path` names that has
-    installed packages. A worker is isolated and would see neither. The notebook's own folder is not
-    among them: what is needed of it travels with the code.
+    Others are the user's own (`pip install --user`), and folders on `PYTHONPATH` or `sys.path` that
+    have installed packages. A worker starts isolated (`-I`) and would see neither. The notebook's
+    folder is left out, because the modules in it travel with the code.
     """
     standard = set(_standard_folders())
     beside = {"", os.path.dirname(getattr(sys.modules.get("__main__"), "__file__", None) or "")}
@@ -181,7 +191,7 @@ def _package_folders() -> "tuple[str, ...]":
 def _standard_folders() -> "list[str]":
     try:
         return site.getsitepackages()
-    except AttributeError:  # a `site` of old releases of virtualenv
+    except AttributeError:  # old releases of virtualenv have a `site` of their own
         return []
 
 
@@ -191,12 +201,12 @@ def _has_packages(folder: str) -> bool:
     try:
         with os.scandir(folder) as entries:
             return any(entry.name.endswith(".dist-info") for entry in entries)
-    except OSError:  # a zip, or nothing
+    except OSError:  # a zip file, or a folder that does not exist
         return False
 
 
 def _version_of(prefix: str) -> str:
-    """The `major.minor` that a virtual environment says it has; empty when it does not."""
+    """Return the `major.minor` in a virtual environment's `pyvenv.cfg`; empty when it has none."""
     try:
         with open(os.path.join(prefix, _CONFIG), encoding="utf-8") as file:
             lines = file.read().splitlines()

@@ -1,7 +1,7 @@
-"""Which machine a process is on: what stands in `backend.json`, and comes with what is registered.
+"""Tell machines apart, for `backend.json` and for what a client sends when it registers.
 
-A home folder may be shared by several machines or containers, and a backend can be reached only from
-its own: it listens on the loopback interface.
+Several machines or containers may share a home folder. A backend listens on the loopback interface, so
+only processes on its own machine can reach it.
 """
 
 import ctypes
@@ -20,21 +20,22 @@ class Machine(NamedTuple):
     """A machine, or a container on it."""
 
     host: str = ""
-    """Its name, for messages. It may change while the machine runs."""
+    """The machine's name, for messages. It may change while the machine runs."""
     boot: str = ""
-    """Names the boot, and the network and processes that a process sees. Empty where unknown."""
+    """An id of this boot, with the network and process namespaces. Empty when unknown."""
 
     def is_another(self, other: "Machine") -> bool:
-        """Return whether both are known and are not the same."""
+        """Return whether both machines are known and they differ."""
         if not self.boot or not other.boot:
             return bool(self.host and other.host and self.host != other.host)
         if self.boot == other.boot:
             return False
-        # The same name and another boot: this machine was started again.
+        # Another boot under the same name is this machine after a restart. Another boot under another
+        # name, or another namespace in the same boot (a container), is another machine.
         return self.has_boot_of(other) or self.host != other.host
 
     def has_boot_of(self, other: "Machine") -> bool:
-        """Return whether one kernel runs both; they may be containers of it."""
+        """Return whether one kernel runs both. They may be containers on it."""
         return bool(self.boot) and self.boot.partition(" ")[0] == other.boot.partition(" ")[0]
 
 
@@ -55,7 +56,7 @@ def _boot() -> str:
 
 
 def _boot_of_macos() -> str:
-    """What `sysctl kern.bootsessionuuid` prints: there a machine's name changes with its network."""
+    """Return `kern.bootsessionuuid`. A macOS machine's name changes with its network, so it will not do."""
     text = ctypes.create_string_buffer(64)
     size = ctypes.c_size_t(len(text))
     with suppress(OSError, AttributeError):

@@ -1,4 +1,4 @@
-"""One element of a map: propeller gives every element the whole lists, and says which one it is.
+"""Take the inputs of one element of a map. Propeller passes the whole lists to every element, and its number.
 
 Source: flytekit/core/array_node_map_task.py; flyteplugins sets the variables for arrays.
 """
@@ -18,10 +18,17 @@ OFFSET_VARIABLE = "BATCH_JOB_ARRAY_INDEX_OFFSET"
 def element_of(
     inputs: "Mapping[str, Literal]", mapped: "tuple[str, ...]", env: "Mapping[str, str]"
 ) -> "dict[str, Literal]":
-    """The inputs of the element that the environment names: an item of each list, the rest whole.
+    """Return the inputs of the element that the environment names: its item of each mapped list.
+
+    Other inputs are passed to every element unchanged.
+
+    Args:
+        inputs: The inputs of the whole map.
+        mapped: The names of the inputs that are lists, of which each element gets one item.
+        env: The attempt's variables, which have the element's number.
 
     Raises:
-        TaskFailed: when the environment names none, or an input has no such item.
+        TaskFailed: when the environment names no element, or a mapped input is not a list with that item.
     """
     index = _index(env)
     return {
@@ -37,9 +44,9 @@ def _index(env: "Mapping[str, str]") -> int:
         return int(number) + int(offset)
     except ValueError:
         message = (
-            f"This is one element of a map, and the environment does not say which: {NAME_VARIABLE}"
+            f"This is one element of a map, and the environment does not say which one: {NAME_VARIABLE}"
             f" is {name!r}, {name or 'the variable that it names'} is {number!r}, and"
-            f" {OFFSET_VARIABLE} is {offset!r}. The platform that runs a map sets them."
+            f" {OFFSET_VARIABLE} is {offset!r}. The platform that runs the map must set them."
         )
         raise TaskFailed(ErrorInfo("SYSTEM:MapIndexMissing", message, SYSTEM)) from None
 
@@ -52,13 +59,13 @@ def _item(name: str, literal: Literal, index: int) -> Literal:
         items = value
     else:
         message = (
-            f"The input {name!r} of a map has to be a list, and it is {kind}. Bind a list to it."
+            f"The input {name!r} of a map must be a list, and it is {kind}. Bind a list to it."
         )
         raise TaskFailed(ErrorInfo("USER:MapInputMismatch", message, USER))
     if not 0 <= index < len(items):
         message = (
             f"The input {name!r} of a map has {len(items)} items, and this is element {index},"
-            " counted from 0. All lists that a map takes have one length."
+            " counted from 0. All lists that a map takes must have the same length."
         )
         raise TaskFailed(ErrorInfo("USER:MapInputMismatch", message, USER))
     return Literal(value[0], items[index]) if kind == literals.COLUMN else items[index]

@@ -1,8 +1,9 @@
-"""Whether the system killed a process because memory ran out.
+"""Find out whether the system killed a process because memory ran out.
 
-The kernel counts such kills for each control group and for the whole machine (cgroup v2's
-`memory.events`, v1's `memory.oom_control`, `/proc/vmstat`). A count that grew while an attempt ran, and
-an attempt that SIGKILL ended, belong together. Where nothing counts (macOS), nothing is known.
+A process that is killed cannot say why. But the kernel counts such kills for each control group and for
+the whole machine (cgroup v2's `memory.events`, v1's `memory.oom_control`, `/proc/vmstat`). If a count
+grew while an attempt ran, and SIGKILL ended the attempt, we take memory for the cause. macOS counts
+nothing, so there nothing is known.
 """
 
 import os
@@ -19,15 +20,19 @@ _ADVICE = (
 
 
 class MemoryWatch:
-    """Counts the kernel's out-of-memory kills from its construction on."""
+    """Counts the kernel's out-of-memory kills since it was made."""
 
     def __init__(self, root: str = "/") -> None:
-        """Args: root: where `proc` and `sys` are."""
+        """Take the present counts.
+
+        Args:
+            root: The folder that has `proc` and `sys`.
+        """
         self._paths = _paths(root)
         self._before = self._counts()
 
     def has_killed(self) -> bool:
-        """Return whether the kernel has killed a process of this control group, or of this machine."""
+        """Return whether the kernel has killed a process of this control group, or else of this machine."""
         now = self._counts()
         return any(now[path] > count for path, count in self._before.items() if path in now)
 
@@ -41,30 +46,35 @@ class MemoryWatch:
                 continue
             if count is not None:
                 found[path] = int(count[1])
-                break  # the nearest one that counts is the one that knows
+                # The nearest group that counts is enough. A kill in a wider one may have met another
+                # container.
+                break
         return found
 
 
 def killed(what: str, number: int, name: str, watch: "MemoryWatch | None") -> ErrorInfo:
-    """Return the failure of an attempt that a signal ended, whichever of its processes it met.
+    """Return the failure of an attempt that a signal ended, for its host and its worker alike.
 
-    As on Flyte, the user's kind is what the task's own code caused: a crash, or want of memory. Its
-    `retries` decide whether there is another attempt. SIGKILL that the kernel did not send for want of
-    memory comes from outside, as when a machine goes away: it is the platform's kind and tried again.
+    A crash, or a lack of memory, is a user's error, as on Flyte, because the task's own code caused it:
+    its `retries` decide about another attempt. A SIGKILL that the kernel did not send for lack of
+    memory comes from outside, as when a machine goes away: it is an error of the system, and is tried again.
+
     Source: flyteplugins/go/tasks/pluginmachinery/flytek8s/pod_helper.go (DemystifyFailure) at v1.16.8.
 
     Args:
-        what: the process that was killed, at the beginning of a sentence.
-        number: the signal.
-        name: its name.
-        watch: counted since the attempt began; `None` when nobody did.
+        what: The process that was killed, as the beginning of a sentence.
+        number: The signal.
+        name: The signal's name.
+        watch: Has counted since the attempt began; `None` when nothing counted.
     """
     if number == SIGKILL and watch is not None and watch.has_killed():
         text = f"{what} was killed by {name}: the system was out of memory (OOMKilled). {_ADVICE}"
         return ErrorInfo("OOMKilled", text, USER, recoverable=True)
     text = f"{what} was killed by {name} (signal {number})."
     if number == SIGKILL:
-        text += f" When nobody ended it, the machine was likely out of memory. {_ADVICE}"
+        text += (
+            f" If nobody killed it on purpose, the machine was probably out of memory. {_ADVICE}"
+        )
     elif name in ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE"):
         text += " A native library that the task uses crashed."
     origin = SYSTEM if number == SIGKILL else USER
@@ -73,7 +83,7 @@ def killed(what: str, number: int, name: str, watch: "MemoryWatch | None") -> Er
 
 @cache
 def _paths(root: str) -> "list[str]":
-    """Files that may count, the nearest first."""
+    """Return the files that may have a count, the nearest control group's first."""
     proc, groups = os.path.join(root, "proc"), os.path.join(root, "sys/fs/cgroup")
     found = []
     try:
@@ -84,7 +94,9 @@ def _paths(root: str) -> "list[str]":
     for line in lines:
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
-        if number == "0":  # version 2; in a container the path begins at its own group
+        if number == "0":
+            # Version 2. In a container the path may begin at the container's own group, which is
+            # mounted as root.
             folders = [groups + path, groups]
             found += [os.path.join(folder, "memory.events") for folder in folders]
         elif "memory" in controllers.split(","):

@@ -1,4 +1,4 @@
-"""The options of `flyte-nb execute`, read by hand: argparse would cost 8 ms of every attempt."""
+"""The options of `flyte-nb execute`. They are read by hand, because argparse takes 8 ms of every attempt."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -30,7 +30,7 @@ DURABLE_VARIABLE = "FLYTE_NB_DURABLE"
 
 
 class Options(NamedTuple):
-    """Where one attempt's files are. Empty means not given."""
+    """Where one attempt's files are. An empty field was not given."""
 
     task: str
     inputs: str
@@ -40,16 +40,17 @@ class Options(NamedTuple):
     checkpoint_path: str = ""
     prev_checkpoint: str = ""
     mapped: str = ""
-    """Of one element of a map: the inputs that are lists of which it takes one item, with commas."""
+    """For an element of a map: the inputs of which it takes one item each, separated by commas."""
 
 
 def parse(arguments: "Sequence[str]") -> Options:
-    """Read `--name value` and `--name=value`; `--output-prefix` and `--outputPrefix` are the same.
+    """Return the options in `--name value` and `--name=value`.
 
-    A value that nobody filled in (`{{.prevCheckpointPrefix}}`, or propeller's `""`) counts as absent.
+    `--output-prefix` and `--outputPrefix` are the same option. A template that was not filled in
+    (`{{.prevCheckpointPrefix}}`, or propeller's `""`) counts as not given.
 
     Raises:
-        UsageError: when an option is unknown, has no value, or a required one is missing.
+        UsageError: when an option is unknown or has no value, or a required option is missing.
     """
     found: dict[str, str] = {}
     waiting = iter(arguments)
@@ -57,7 +58,7 @@ def parse(arguments: "Sequence[str]") -> Options:
         spelled, equals, value = argument.partition("=")
         name = _NAMES.get(spelled[2:].replace("-", "").lower()) if spelled[:2] == "--" else None
         if name is None:
-            raise UsageError(f"flyte-nb execute: {argument!r} is no option.\n{USAGE}")
+            raise UsageError(f"flyte-nb execute: {argument!r} is not an option.\n{USAGE}")
         if not equals:
             following = next(waiting, None)
             if following is None:

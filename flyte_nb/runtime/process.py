@@ -1,4 +1,4 @@
-"""The worker's process: started at once, heard through its pipe, and its end explained."""
+"""The worker's process from the host's side: messages over its pipe, signals, and the reason of its end."""
 
 import os
 import select
@@ -14,13 +14,17 @@ from flyte_nb.runtime.memory import MemoryWatch, killed
 if TYPE_CHECKING:
     from threading import Timer
 
-_POLL_MS = 200  # where the end of a process cannot be waited for together with its pipe
+_POLL_MS = 200
+"""How often to ask for the end of the process, where the system has no descriptor for it."""
 GRACE_VARIABLE = "FLYTE_NB_TERMINATION_GRACE_S"
+"""Seconds between SIGTERM and SIGKILL."""
 _TERMINATION_S = 20.0
-_GRACE_S = 10.0  # for exit handlers, after the answer came
+_GRACE_S = 10.0
+"""Seconds for exit handlers after the worker has answered."""
 
 
 Start = Callable[[str], tuple[Pipe, Child]]
+"""Starts a worker with the interpreter at a path."""
 
 
 class Worker:
@@ -33,13 +37,13 @@ class Worker:
         start: "Start | None" = None,
         environ: "Mapping[str, str] | None" = None,
     ) -> None:
-        """A running worker.
+        """Take a running worker.
 
         Args:
-            pipe: the host's end.
-            child: its process.
-            start: starts another child, with the given interpreter.
-            environ: the attempt's variables; `None` means this process's own.
+            pipe: The host's end of its pipe.
+            child: Its process.
+            start: Starts another worker, for `move`; `None` when that cannot be done.
+            environ: The attempt's variables; `None` means `os.environ`.
         """
         self.pipe = pipe
         self._start = start
@@ -47,28 +51,30 @@ class Worker:
         self.interrupted = False
         """Whether SIGTERM was forwarded."""
         self.has_answered = False
-        """Whether it gave its last message, and ends by itself."""
+        """Whether the worker has sent its last message, and ends by itself."""
         self._child = child
         self._memory = MemoryWatch()
         self._grace: Timer | None = None
 
     def send(self, message: "dict[str, Any]") -> None:
-        """Send one message.
+        """Send one message to the worker.
 
         Raises:
-            TaskFailed: when the worker has ended; says how.
+            TaskFailed: when the worker has ended; it says how.
+            OSError: when a large message cannot be written to its file.
         """
         try:
             self.pipe.send(message)
         except PipeClosed:
-            # What it said before it ended explains more than that it ended.
+            # A failure that it sent before it ended explains more than the end itself.
             raise TaskFailed(self._last_words()) from None
 
     def receive(self) -> "dict[str, Any]":
-        """The worker's next message.
+        """Wait for the worker's next message and return it.
 
         Raises:
-            TaskFailed: when it ended in place of sending one; says how.
+            TaskFailed: when the worker ended instead; it says how.
+            PipeGarbage: when something else wrote to the pipe.
         """
         poll = select.poll()
         poll.register(self.pipe.read_fd, select.POLLIN)
@@ -76,7 +82,8 @@ class Worker:
         if end_fd is not None:
             poll.register(end_fd, select.POLLIN)
         while True:
-            # A process that the task forked may hold the pipe open when the worker is long dead.
+            # The end of the pipe alone would not do: a process that the task forked may hold the pipe
+            # open long after the worker is dead.
             ready = {fd for fd, _ in poll.poll(None if end_fd is not None else _POLL_MS)}
             if self.pipe.read_fd in ready:
                 try:
@@ -89,23 +96,25 @@ class Worker:
                 raise TaskFailed(self.wait())
 
     def move(self, python: str) -> None:
-        """Drop the process, and go on with one of another interpreter.
+        """End the process, and go on with a new one that the interpreter at `python` runs.
 
         Raises:
-            TaskFailed: when it was interrupted meanwhile.
+            TaskFailed: when SIGTERM came meanwhile.
             OSError: when there is no such interpreter.
+            ValueError: when this worker was made without `start`.
         """
         self.kill()
         if self.interrupted:
             raise TaskFailed(self._killed(SIGTERM))
         if self._start is None:
-            raise ValueError("Nobody can start another process.")
+            raise ValueError("This worker cannot be replaced: it was made without `start`.")
         self.close()
         self.pipe, self._child = self._start(python)
 
     def forward_sigterm(self) -> None:
-        """Pass SIGTERM on, so that the task can save its state; end it when that takes too long."""
-        import threading  # which costs attempts that nobody interrupts nothing
+        """Pass SIGTERM on, so that the task can save its state; kill the worker after the grace."""
+        # Start-up: only an interrupted attempt needs it.
+        import threading
 
         self._child.signal(SIGTERM)
         if not self.interrupted:
@@ -115,10 +124,10 @@ class Worker:
             self._grace.start()
 
     def finish(self) -> None:
-        """Wait until the worker's exit handlers have run; end it when they take too long."""
+        """Wait until the worker's exit handlers have run; kill it when they take more than 10 seconds."""
         if self._child.poll() is None:
             waited = select.poll()
-            # Without a descriptor of its end: the pipe hangs up when the worker is gone.
+            # Where the system has no descriptor for the end, the pipe hangs up when the worker is gone.
             end_fd = self._child.end_fd
             waited.register(self.pipe.read_fd if end_fd is None else end_fd)
             if not waited.poll(int(_GRACE_S * 1000)):
@@ -126,19 +135,19 @@ class Worker:
         self._child.wait()
 
     def close(self) -> None:
-        """Let go of the pipe, after the worker has ended."""
+        """Close the pipe, after the worker has ended."""
         if self._grace is not None:
             self._grace.cancel()
         self.pipe.close()
         self._child.close()
 
     def kill(self) -> None:
-        """End the worker now."""
+        """Kill the worker, and wait for its end."""
         self._child.signal(SIGKILL)
         self._child.wait()
 
     def wait(self) -> ErrorInfo:
-        """Wait for the end of a worker that gave no answer, and explain it."""
+        """Wait for the end of a worker that gave no answer; return the reason as a failure."""
         status = self._child.wait()
         if os.WIFSIGNALED(status):
             return self._killed(os.WTERMSIG(status))
@@ -152,12 +161,13 @@ class Worker:
     def _killed(self, number: int) -> ErrorInfo:
         name = Signals(number).name if number in Signals._value2member_map_ else str(number)
         if self.interrupted and number in (SIGTERM, SIGKILL):
-            late = ", and killed before it had ended" if number == SIGKILL else ""
+            late = ", and killed because it did not end in time" if number == SIGKILL else ""
             message = f"The attempt was interrupted by SIGTERM{late}."
             return ErrorInfo("SYSTEM:Interrupted", message, SYSTEM, recoverable=True)
         return killed("The task's process", number, name, self._memory)
 
     def _last_words(self) -> ErrorInfo:
+        """Return the failure that an ended worker had sent, or else the reason of its end."""
         try:
             message = self.receive()
         except TaskFailed as failed:
@@ -168,7 +178,10 @@ class Worker:
 
 
 def grace_s(environ: "Mapping[str, str]") -> float:
-    """Seconds between SIGTERM and the worker's end; Kubernetes kills the whole container after 30."""
+    """Return the seconds between SIGTERM and SIGKILL: 20 if the variable is not set.
+
+    Kubernetes kills the whole container after 30 seconds. Until then the host must have written `error.pb`.
+    """
     try:
         return float(environ.get(GRACE_VARIABLE) or _TERMINATION_S)
     except ValueError:
@@ -176,10 +189,10 @@ def grace_s(environ: "Mapping[str, str]") -> float:
 
 
 def failure_in(message: "dict[str, Any]") -> ErrorInfo:
-    """The failure that a `failed` message carries.
+    """Return the failure in a `failed` message.
 
     Raises:
-        PipeGarbage: when it carries something else.
+        PipeGarbage: when the message does not have a failure.
     """
     match message.get("error"):
         case [str(code), str(text), str(origin), bool(recoverable)]:

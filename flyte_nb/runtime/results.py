@@ -1,4 +1,8 @@
-"""What an attempt leaves below its output prefix: `outputs.pb`, `futures.pb`, `error.pb`, `deck.html`."""
+"""Write the results of an attempt below its output prefix.
+
+The names and contents of `outputs.pb`, `futures.pb`, `error.pb` and `deck.html` are those that
+propeller expects.
+"""
 
 from collections.abc import Mapping
 
@@ -14,17 +18,17 @@ DECK = "deck.html"
 
 
 def write_outputs(store: BlobStore, prefix: str, outputs: "Mapping[str, Literal]") -> None:
-    """Write the outputs; a task without outputs has an empty map.
+    """Write the outputs. A task without outputs writes an empty map.
 
     Raises:
-        CodecError: when a value cannot be sent.
+        CodecError: when a value cannot be turned into a message.
         StorageError: when the file cannot be written.
     """
     store.write(_below(prefix, OUTPUTS), literal_map_to_bytes(outputs))
 
 
 def write_futures(store: BlobStore, prefix: str, spec: bytes) -> None:
-    """Write what a dynamic task asks for.
+    """Write the workflow that a dynamic task built.
 
     Raises:
         StorageError: when the file cannot be written.
@@ -33,12 +37,12 @@ def write_futures(store: BlobStore, prefix: str, spec: bytes) -> None:
 
 
 def write_error(store: BlobStore, prefix: str, info: ErrorInfo) -> None:
-    """Write the failure; it wins over outputs.
+    """Write the failure. Propeller reads it before the outputs.
 
     Raises:
         StorageError: when the file cannot be written.
     """
-    # Protobuf is loaded by attempts that fail, and by no other.
+    # Start-up: only attempts that fail need protobuf.
     from flyte_nb.wire.errors import error_document_to_idl
 
     store.write(_below(prefix, ERROR), error_document_to_idl(info).SerializeToString())

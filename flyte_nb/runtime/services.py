@@ -1,4 +1,7 @@
-"""What the host does for a worker while user code runs: move files, keep checkpoints, show decks."""
+"""Serve a worker while user code runs: move files, keep checkpoints, write decks.
+
+The worker has no credentials and no storage libraries of ours: it asks, and the host does it.
+"""
 
 import os
 from collections.abc import Callable
@@ -16,11 +19,11 @@ class Services:
     """Answers a worker's requests.
 
     Args:
-        options: where the attempt's files are.
-        store: reads and writes them.
-        folder: the attempt's own local folder.
-        retry: tries again what failed for a moment.
-        durable: whether what is uploaded has to survive a power cut before the task goes on.
+        options: Where the attempt's files are.
+        store: Reads and writes them.
+        folder: A local folder for this attempt only.
+        retry: Repeats an operation that failed for a moment.
+        durable: Whether an upload must survive a power cut before the task goes on.
     """
 
     def __init__(
@@ -47,10 +50,13 @@ class Services:
         }
 
     def answer(self, message: "dict[str, Any]") -> "dict[str, Any] | None":
-        """The reply to a request; `None` when the message is none.
+        """Return the reply to a request; `None` when the message is not a request.
+
+        A store that fails is the worker's to handle: the reply has the error, and raises in the task's
+        own code.
 
         Raises:
-            PipeGarbage: when it lacks something.
+            PipeGarbage: when the request lacks a field.
         """
         act = self._known.get(message["kind"])
         if act is None:
@@ -75,10 +81,12 @@ class Services:
         path = _text(message, "path")
         prefix = self._options.raw_output_data_prefix or self._options.output_prefix
         name = _last_part(str(message.get("name") or path)) or "object"
-        # A folder of its own for every upload: two outputs of one name do not meet.
+        # Every upload gets a folder of its own, so that two outputs with the same name do not overwrite
+        # each other.
         uri = f"{prefix.rstrip('/')}/{os.urandom(8).hex()}/{name}"
         self._store.put(path, uri)
         if self._durable:
+            # Start-up: only attempts whose results are cached need it.
             from flyte_nb.storage.durable import make_durable
 
             make_durable(uri)
@@ -87,7 +95,10 @@ class Services:
         return {"uri": uri}
 
     def _list(self, path: str, uri: str) -> None:
-        """Write the names of a folder's files, for who looks at the outputs without credentials."""
+        """Write the names of a folder's files, so that the outputs can be shown without credentials.
+
+        The import is here because few attempts upload a folder to an object store.
+        """
         from flyte_nb.storage.folder_lists import listing_of, listing_uri
 
         listing = listing_of(path)
@@ -95,7 +106,7 @@ class Services:
             self._store.write(listing_uri(uri), listing)
 
     def _checkpoint(self, message: "dict[str, Any]") -> "dict[str, Any]":
-        """A file goes below the checkpoint's path by its name, a folder's content right there."""
+        """Store a checkpoint: a file by its name below the checkpoint's URI, a folder at it."""
         path, uri = _text(message, "path"), self._options.checkpoint_path.rstrip("/")
         if not uri:
             raise StorageError(
@@ -106,7 +117,10 @@ class Services:
         return {"uri": uri}
 
     def _restore(self, message: "dict[str, Any]") -> "dict[str, Any]":
-        """The previous attempt may have saved nothing, though the platform names its place."""
+        """Fetch the previous attempt's checkpoint; the path is empty when it saved none.
+
+        The platform names the URI for every retry, whether anything is stored there or not.
+        """
         uri = self._options.prev_checkpoint
         if not uri or not self._store.list(uri):
             return {"path": ""}

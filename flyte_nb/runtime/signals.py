@@ -1,24 +1,25 @@
-"""Let processes begin with the signals that a fresh login has, whatever started them.
+"""Give a process the signal handling of a fresh login, however it was started.
 
-`nohup` has its command ignore SIGHUP, and whatever that starts ignores it too; a thread that blocks
-signals hands that down likewise. A task would never see the signals that its author handles.
+A process inherits which signals are ignored and blocked. `nohup` makes its command ignore SIGHUP, and a
+backend that was started under it would make every task ignore it: the task would never see a signal
+that its author handles.
 """
 
-# Not `signal`: that imports `enum`, and an attempt's worker is started before anything is imported.
+# Not `signal`: that imports `enum`, and the worker has to be started before anything is imported.
 import _signal  # type: ignore[import-not-found]  # it has no stubs
 
 _KEPT = frozenset(
     getattr(_signal, name) for name in ("SIGPIPE", "SIGXFSZ", "SIGXFZ") if hasattr(_signal, name)
 )
-"""Python itself ignores these, and gives them back to what it starts."""
+"""Python itself ignores these. It restores them in the processes that it starts."""
 
 
 def reset() -> None:
-    """Handle every signal as a fresh Python does, and block none. For the main thread."""
+    """Handle every signal as a fresh Python does, and block none. Only the main thread may call this."""
     for number in _signal.valid_signals():
         if number not in _KEPT and _signal.getsignal(number) == _signal.SIG_IGN:
             _signal.signal(number, _signal.SIG_DFL)
-    # One that began with SIGINT ignored has not installed its own handler.
+    # Python installs its handler for SIGINT only if SIGINT was not ignored when it began.
     if _signal.getsignal(_signal.SIGINT) == _signal.SIG_DFL:
         _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())

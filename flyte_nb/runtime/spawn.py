@@ -1,6 +1,7 @@
-"""Start the worker's interpreter, before anything else of ours is imported.
+"""Start the worker's interpreter before anything else of this package is imported.
 
-Imports what every Python has loaded already, so that the worker boots while the host loads the rest.
+This module imports only what every Python has loaded already, so that the worker boots while the host
+imports the rest.
 """
 
 import os
@@ -12,10 +13,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 PYTHON_VARIABLE = "FLYTE_NB_WORKER_PYTHON"
-"""Names the interpreter that holds the user's packages; without it, the one that runs the host."""
+"""The path of the interpreter that has the user's packages; unset means the host's own."""
 
 FOLDERS_VARIABLE = "FLYTE_NB_WORKER_FOLDERS"
-"""Names the folders in which that interpreter finds packages, where they are not its own alone."""
+"""The folders in which that interpreter finds packages, joined as in `PATH`; unset means its own."""
 
 
 class Spawned:
@@ -23,19 +24,23 @@ class Spawned:
 
     def __init__(self, pid: int, read_fd: int, write_fd: int, folder: str) -> None:
         self.pid = pid
-        """0 when it has ended."""
+        """The process number; 0 after the process has ended."""
         self.read_fd = read_fd
         self.write_fd = write_fd
         self.folder = folder
 
 
 def interpreter(environ: "Mapping[str, str] | None" = None) -> str:
-    """The worker's interpreter."""
+    """Return the path of the worker's interpreter."""
     return (os.environ if environ is None else environ).get(PYTHON_VARIABLE) or sys.executable
 
 
 def spawn(folder: str, python: str = "") -> Spawned:
-    """Start the bootstrap, in another interpreter than usual if need be; it waits for the ring's path.
+    """Start the worker's bootstrap, which waits for the path of the ring.
+
+    Args:
+        folder: The attempt's local folder.
+        python: Path of the interpreter; empty means the usual one.
 
     Raises:
         OSError: when there is no such interpreter.
@@ -63,7 +68,13 @@ def start(
     environ: "Mapping[str, str]",
     file_actions: "Iterable[tuple[Any, ...]]" = (),
 ) -> int:
-    """Start one of the worker's scripts in the worker's interpreter; the process's number.
+    """Start one of the worker's scripts in the worker's interpreter; return the process number.
+
+    Args:
+        script: Name of the file in `flyte_nb/worker`.
+        arguments: The script's arguments.
+        environ: The variables. Those that choose the interpreter are not passed on.
+        file_actions: As for `os.posix_spawn`.
 
     Raises:
         OSError: when there is no such interpreter.
@@ -72,13 +83,14 @@ def start(
     folders = environ.get(FOLDERS_VARIABLE, "")
     environment = {name: value for name, value in environ.items() if name not in _OURS}
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    # -I: neither the working folder nor PYTHONPATH nor the user's folder may shadow what the worker imports.
     command = [python, "-I", os.path.join(here, "worker", script), *arguments, folders]
-    # Not subprocess: it costs 10 ms to import, and this starts one program.
+    # Start-up: `subprocess` takes 10 ms to import, and this starts one program.
     return os.posix_spawn(python, command, environment, file_actions=tuple(file_actions))
 
 
 def with_python(environ: "Mapping[str, str]", python: str) -> "dict[str, str]":
-    """Return the variables for another interpreter than theirs, which has its own packages alone."""
+    """Return the variables with another interpreter, which finds packages in its own folders only."""
     return {**environ, PYTHON_VARIABLE: python, FOLDERS_VARIABLE: ""}
 
 
@@ -86,7 +98,7 @@ _OURS = (PYTHON_VARIABLE, FOLDERS_VARIABLE)
 
 
 def end(spawned: Spawned) -> None:
-    """End the interpreter if it still runs; for ways out on which nobody else did."""
+    """Kill the interpreter if it still runs, for the ways out on which nobody else has."""
     if spawned.pid:
         os.kill(spawned.pid, 9)
         os.waitpid(spawned.pid, 0)

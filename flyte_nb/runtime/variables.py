@@ -1,8 +1,8 @@
-"""The variables that a process gets on this machine before its task and its launch ask for any.
+"""The variables that an attempt gets on this machine before its task and its launch add any.
 
-A local backend outlives the kernel that started it, and runs the tasks of all of them. So an attempt
-does not inherit that kernel's variables, but a small set that is the same wherever it is read:
-`docs/environments.md` lists it for users.
+A local backend outlives the kernel that started it, and runs the tasks of all kernels. If attempts
+inherited that kernel's variables, a task would depend on which notebook came first. So they get a small
+set, which `docs/environments.md` lists for users.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _PERSON = frozenset(
 _LIBRARIES = frozenset(
     {"LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "DYLD_FRAMEWORK_PATH"}
 )
-"""Without these an interpreter or a native package may not be loadable at all."""
+"""Without these, an interpreter or a native package may not load at all."""
 _NETWORK = frozenset(
     {
         *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
@@ -37,7 +37,7 @@ _SETTINGS = frozenset(
         *("FLYTE_NB_ENVIRONMENTS_DAYS", "FLYTE_NB_STAGING", "UV"),
     }
 )
-"""How attempts are run here: settings of the person who runs the backend."""
+"""Settings of the person who runs the backend: how attempts are run on this machine."""
 
 _INTERNAL = "FLYTE_INTERNAL_"
 _BEGIN_OF_A_RUN = ("FLYTE_INTERNAL_EXECUTION_", "FLYTE_INTERNAL_TASK_", "BATCH_JOB_", "_F_")
@@ -47,7 +47,7 @@ _OF_A_RUN = frozenset(
         *("FLYTE_INTERNAL_VERSION", "FLYTE_ATTEMPT_NUMBER", "FLYTE_NB_ATTEMPT"),
     }
 )
-"""What describes one attempt: it is never passed on to another.
+"""Variables that describe one attempt. They are never passed on to another one.
 Source: flyteplugins/go/tasks/pluginmachinery/flytek8s/k8s_resource_adds.go at v1.16.8."""
 
 _INDEXES = ("UV_", "PIP_")
@@ -59,14 +59,14 @@ def is_of_a_run(name: str) -> bool:
 
 
 def base_of(environ: "Mapping[str, str]") -> "dict[str, str]":
-    """Return what of a kernel's or command's variables its tasks get: person, network, libraries."""
+    """Return the variables that tasks get from the kernel or command that registers them."""
     return {
         name: value for name, value in environ.items() if name in _BASE or name.startswith(_LOCALE)
     }
 
 
 def settings_of(environ: "Mapping[str, str]") -> "dict[str, str]":
-    """Return what of the backend's own variables every attempt gets."""
+    """Return the variables that every attempt gets from the backend."""
     return {
         name: value
         for name, value in environ.items()
@@ -75,6 +75,6 @@ def settings_of(environ: "Mapping[str, str]") -> "dict[str, str]":
 
 
 def lent_by(environ: "Mapping[str, str]") -> "dict[str, str]":
-    """Return how object stores and package indexes are reached from here, credentials included."""
+    """Return the variables by which object stores and package indexes are reached, with their credentials."""
     indexes = {name: value for name, value in environ.items() if name.startswith(_INDEXES)}
     return {**variables_of_stores(environ), **indexes}

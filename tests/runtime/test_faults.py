@@ -312,7 +312,7 @@ def test_a_place_that_cannot_be_written_exits_with_1(cold):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["--nonsense", "x"], "'--nonsense' is no option"),
+        (["--nonsense", "x"], "'--nonsense' is not an option"),
         (["--task"], "--task has no value"),
         (["--task", "x"], "--inputs, --output-prefix, --index-file-location is missing"),
     ],
