@@ -7,6 +7,7 @@ Source: flytepropeller/pkg/controller/nodes/branch/{evaluator,comparator}.go at 
 """
 
 import operator
+from typing import Any
 
 from flyteidl.core.condition_pb2 import (
     BooleanExpression,
@@ -106,7 +107,7 @@ def _primitive(literal: Literal, what: str) -> "Primitive | None":
     raise _malformed(f"Only primitives can be compared. {what} is none.")
 
 
-def _value(primitive: Primitive, kind: "str | None") -> object:
+def _value(primitive: Primitive, kind: "str | None") -> Any:  # Any: one of six types that compare
     value = getattr(primitive, kind or "")
     # Propeller compares times by whole seconds.
     return value.seconds if kind in ("datetime", "duration") else value

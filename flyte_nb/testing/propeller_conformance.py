@@ -16,7 +16,7 @@ from flyte_nb.api import phases
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo
 from flyte_nb.api.identifiers import TASK, ExecutionId, Identifier
 from flyte_nb.propeller import records as r
-from flyte_nb.propeller.ports import Attempt, AttemptKey, Catalog, Executor, Recorder, AttemptReport
+from flyte_nb.propeller.ports import Attempt, AttemptKey, AttemptReport, Catalog, Executor, Recorder
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, Record, WorkflowRecord
 from flyte_nb.testing.closures import integer
 

@@ -1,11 +1,11 @@
-"""Give a fork the random numbers that a fresh process would have.
+"""Give every fork the random numbers that a fresh process would have.
 
-A fork inherits its zygote's random state. A fresh process would have new numbers, or those of the seed that
-the user's code sets when it is loaded. `Seeds` records whether the code seeds, and sets the state in a fork.
+A fresh process has new random numbers, unless a module of the user seeds the generator while it is
+loaded. In a zygote that happens once, before the forks. So we watch whether `random` is seeded, and
+each fork begins with that state, or with a new one. Otherwise all forks would draw the same numbers.
 
-`random` is not imported here, because every fork of a process with `random` seeds it again, which takes
-time. It is watched from the moment when the user's code imports it. The file imports the standard library
-only, because a zygote loads it by its path.
+This file does not import `random`: a process that has it pays for it in every fork. It notices when the
+user's code imports it. Standard library only, because a zygote loads this file by its path.
 """
 
 import importlib.util
@@ -17,10 +17,7 @@ from typing import Any
 
 
 class Seeds:
-    """Records whether the user's code seeds `random`, and repeats that in a fork.
-
-    Call `watch` before the user's code is loaded, `look` after it, and `plant` in each fork.
-    """
+    """Watches whether the user's code seeds `random`, and prepares the generators of a fork."""
 
     def __init__(self) -> None:
         self._random: Any = None
@@ -28,15 +25,15 @@ class Seeds:
         self._seeded = False
         self._state: Any = None
 
-    def watch(self) -> None:
-        """Begin to record whether `random` is seeded."""
+    def start_watching(self) -> None:
+        """Notice from now on whether `random` is seeded, also if it is imported later."""
         if "random" in sys.modules:
-            self._wrap_seed(sys.modules["random"])
+            self._observe(sys.modules["random"])
         else:
             sys.meta_path.insert(0, self)
 
-    def look(self) -> None:
-        """Stop recording, and keep the state of `random` when the code has seeded it."""
+    def stop_watching(self) -> None:
+        """Take the generator's state if it was seeded, after the user's code was loaded."""
         if self in sys.meta_path:
             sys.meta_path.remove(self)
         if self._random is not None:
@@ -44,23 +41,21 @@ class Seeds:
             if self._seeded:
                 self._state = self._random.getstate()
 
-    def plant(self) -> None:
-        """Set the random state in a fork, where Python has seeded `random` with new numbers already."""
+    def apply(self) -> None:
+        """Give this fork its random numbers. Python itself has seeded `random` anew after the fork."""
         if self._seeded:
             self._random.setstate(self._state)
         numpy = sys.modules.get("numpy.random.mtrand")
         generator = getattr(getattr(numpy, "_rand", None), "_bit_generator", None)
-        # After a seed by hand numpy's generator has no `seed_seq`: then its state is what the user wants.
+        # numpy does not notice a fork. It has a `seed_seq` only until it is seeded by hand, so without
+        # one the user's code has seeded it, and its state is the one that a fresh process would have.
         if numpy is not None and getattr(generator, "seed_seq", None) is not None:
             numpy.seed()
 
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
-        """Return the spec of `random` with a loader that also begins to watch it; `None` for other modules.
-
-        `sys.meta_path` calls it for every import. It removes itself after `random` was found.
-        """
+        """Find `random` as the other finders do, and observe it once it is loaded (a finder's method)."""
         if name != "random":
             return None
         sys.meta_path.remove(self)
@@ -72,16 +67,17 @@ class Seeds:
             def executed(module: ModuleType) -> None:
                 del loader.exec_module
                 execute(module)
-                self._wrap_seed(module)
+                self._observe(module)
 
             loader.exec_module = executed
         return spec
 
-    def _wrap_seed(self, random: Any) -> None:
-        """Replace `random.seed` by a function that also records the call."""
+    def _observe(self, random: Any) -> None:
+        """Replace `random.seed` by one that notes the call, until `stop_watching`."""
         seed = random.seed
 
         def noted(*values: Any, **named: Any) -> None:
+            # `seed()` and `seed(None)` ask for new random numbers, as a fresh process has them.
             self._seeded = any(value is not None for value in (*values, *named.values()))
             seed(*values, **named)
 

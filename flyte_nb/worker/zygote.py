@@ -1,13 +1,17 @@
-"""The warm path's worker: load the ring and one task once, then fork for every attempt at it.
+"""The warm path's worker: load the ring and one task once, then fork for every attempt at the task.
 
-The host starts this file by its path (`python -I zygote.py SOCKET FOLDER PACKAGES`), as it does
-`bootstrap.py`: it is the host's, imports the standard library only, and never flyte_nb before the
-ring is first on the path. It stays single-threaded, so that a fork has all of it. What a fork does is
-what a fresh process does: `flyte_nb.worker.main.serve` of the ring, which finds its task loaded.
+The host starts this file by its path (`python -I zygote.py SOCKET FOLDER PACKAGES`), as it starts
+`bootstrap.py`. The file belongs to the host's release. It imports the standard library only, and
+imports flyte_nb only after the ring is first on the path: the task must be loaded by the release that
+pickled it.
 
-Forks are made before there are attempts for them, and the host hands each of them its attempt. So it
-is the host that asks for `more`; it also asks for `signal`. Back come `ready` or `unfit`, and `spares`:
-the pid of each, the socket over which it waits for its attempt, and where its end is told.
+The process stays single-threaded, so that its forks are complete. What a fork does is what a fresh
+process does: it calls `flyte_nb.worker.main.serve` of the ring, which finds its task loaded.
+
+Forks are made before attempts need them, because making one takes longer than handing it an attempt. So
+the host asks for `more` forks, and itself hands each one its attempt. The host also sends `signal`. The
+answers are `ready` or `unfit`, and then `spares`: for each fork its process number, the socket over
+which it waits for its attempt, and the pipe in which its end is written.
 """
 
 import importlib.util
@@ -18,13 +22,17 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-_ASK_MS = 5  # where the end of a process cannot be waited for together with the socket
-_FORK_SAFE_THREADS = ("jemalloc_bg_thd",)  # its library stops and starts it around a fork
-_REHEARSALS = 16  # after so many calls Python has specialised a function
+_ASK_MS = 5
+"""How often to ask for the end of forks, where the system has no descriptor for it."""
+_REHEARSALS = 16
+"""After so many calls Python has specialised a function."""
 
 
 def _loaded(room: str, name: str) -> Any:
-    """Load a module of flyte_nb from its file, under no name: the user's code may have any name."""
+    """Load a module of flyte_nb from its file, without a place in `sys.modules`.
+
+    There it would be in the way of the ring's module with that name, which comes later.
+    """
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     path = os.path.join(package, room, f"{name}.py")
     spec = importlib.util.spec_from_file_location(f"flyte_nb.{room}.{name}", path)
@@ -37,10 +45,12 @@ def _loaded(room: str, name: str) -> Any:
 
 if TYPE_CHECKING or __name__ != "__main__":
     from flyte_nb.pipe import sockets
-    from flyte_nb.worker import packages, seeds
-else:  # the host's flyte_nb is not to be found
+    from flyte_nb.worker import forkable, packages, seeds
+else:
+    # This interpreter is the task's, and need not have a flyte_nb at all.
     sockets = _loaded("pipe", "sockets")
     packages, seeds = _loaded("worker", "packages"), _loaded("worker", "seeds")
+    forkable = _loaded("worker", "forkable")
 
 
 class _Fork(NamedTuple):
@@ -48,27 +58,29 @@ class _Fork(NamedTuple):
 
     pid: int
     pidfd: int
-    """-1 where the system has none."""
+    """A descriptor that becomes readable at its end; -1 where the system has none."""
     end_fd: int
-    """Where its end is told."""
+    """The pipe into which this process writes how it ended."""
 
 
 class _Ends(NamedTuple):
-    """What a fork has to do with others by."""
+    """A fork's connections: a socket for its attempt, and a pipe for the report of its end."""
 
     inside: socket.socket
-    """Where it waits for its attempt."""
+    """The fork's end of the socket."""
     outside: socket.socket
-    """The host's end of that."""
+    """The host's end of the socket."""
     end_fd: int
-    """Where the host hears of its end."""
-    told_fd: int
-    """The zygote's end of that."""
+    """The host's end of the pipe."""
+    report_fd: int
+    """The zygote's end of the pipe."""
 
     @classmethod
     def made(cls) -> "_Ends":
-        """New ones."""
-        return cls(*socket.socketpair(), *os.pipe())
+        """Return new connections."""
+        inside, outside = socket.socketpair()
+        end_fd, report_fd = os.pipe()
+        return cls(inside=inside, outside=outside, end_fd=end_fd, report_fd=report_fd)
 
 
 class Zygote:
@@ -82,53 +94,58 @@ class Zygote:
         self._poll.register(control, select.POLLIN)
         self._seeds = seeds.Seeds()
         self._printed: dict[int, bytes] = {}
-        """What was printed while the task was loaded, as every fresh process would print it."""
+        """By descriptor, what modules printed while they were loaded. Every fresh process would print it."""
 
     def run(self) -> None:
-        """Load what the host says, and fork until it closes the socket."""
+        """Load the task that the host names, and fork until the host closes the socket."""
         first = sockets.receive(self._control)
         if first is None:
             return
-        why = self._load(first[0]) or _unfit()
-        ready = {"kind": "ready", "files": _loaded_files(self._folder)}
-        sockets.send(self._control, {"kind": "unfit", "why": why} if why else ready)
+        why = self._load(first[0]) or forkable.why_unfit()
         if why:
+            sockets.send(self._control, {"kind": "unfit", "why": why})
             return
-        del ready
-        _settle()
+        files = forkable.loaded_files(self._folder)
+        sockets.send(self._control, {"kind": "ready", "files": files})
+        del files  # before `settle`, which keeps what exists for ever
+        forkable.settle()
         for name, target in (("stdout", 1), ("stderr", 2)):
             with open(os.path.join(self._folder, name), "rb") as file:
                 self._printed[target] = file.read()
         while self._serve():
             continue
-        for pid in self._forks:  # their host is gone, and nobody can record what they do
+        # The host is dead or has closed the socket. Nobody serves the forks any more, or records what
+        # they do.
+        for pid in self._forks:
             _end_group(pid)
         for pid in self._forks:
             os.waitpid(pid, 0)
         _remove(self._folder)
 
     def _load(self, message: "dict[str, Any]") -> str:
-        """Why it cannot be loaded, or nothing."""
+        """Load the task; return why it cannot be loaded, or an empty text."""
         sys.path.insert(0, message["ring"])
         try:
+            # Not at the top: the ring was not on the path there.
             from flyte_nb.worker import load, main
 
-            self._seeds.watch()
+            self._seeds.start_watching()
             task = load.load(
                 message["payload"], message["buffers"], message["modules"], python=message["python"]
             )
-            self._seeds.look()
-            # `serve` asks for it by this name, in every release's ring.
+            self._seeds.stop_watching()
+            # `serve` looks its `load` up by this name in the ring of every release. The ring's code cannot be
+            # changed any more, so the module's name is replaced: the fork finds the task loaded.
             vars(main).update(load=lambda *_, **__: task)
             self._serve_attempt = main.serve
-        except BaseException as error:  # noqa: BLE001 - a cold attempt fails in the same way, and says how
+        except BaseException as error:  # noqa: BLE001 - a cold attempt fails alike, and reports it
             return f"{type(error).__name__}: {error}"
         _prepare(task)
         _rehearse(main, self._folder)
         return ""
 
     def _serve(self) -> bool:
-        """Wait for what comes next; whether to go on."""
+        """Wait for the next event and handle it; return whether to go on."""
         asking = any(fork.pidfd < 0 for fork in self._forks.values())
         ready = {fd for fd, _ in self._poll.poll(_ASK_MS if asking else None)}
         for fork in list(self._forks.values()):
@@ -147,10 +164,10 @@ class Zygote:
         return True
 
     def _fork(self, count: int) -> None:
-        """Fork, and tell the host: what forks cost is paid before anybody waits for them.
+        """Make forks and send them to the host, before attempts wait for them.
 
-        Nothing comes between two forks of one call. What this process writes to later is copied for
-        all of them at once, and that is what forks cost it most.
+        Nothing happens between two forks of one call. After a fork, each page that this process writes
+        to has to be copied, which is most of what a fork costs. This way it is copied once for all of them.
         """
         ends = [_Ends.made() for _ in range(count)]
         started_s = _now_s()
@@ -161,19 +178,22 @@ class Zygote:
                 try:
                     self._wait(own, ends)
                 finally:
-                    os._exit(70)  # only an exception comes here, and it has no host to tell
+                    os._exit(
+                        70
+                    )  # only an exception comes here, and the fork has no host that could hear of it
             pids.append(pid)
         for pid, own in zip(pids, ends, strict=True):
             pidfd = _end_descriptor(pid)
             if pidfd >= 0:
                 self._poll.register(pidfd, select.POLLIN)
-            self._forks[pid] = _Fork(pid, pidfd, own.told_fd)
+            self._forks[pid] = _Fork(pid, pidfd, own.report_fd)
             own.inside.close()
         fds = [fd for own in ends for fd in (own.outside.fileno(), own.end_fd)]
         try:
             spares = {"kind": "spares", "pids": pids, "started_s": started_s}
             sockets.send(self._control, spares, fds)
-        except OSError:  # the host is gone, as the control's end is about to say
+        except OSError:
+            # The host is dead. The end of `_control` says so in the next turn, which ends the forks.
             return
         finally:
             for own in ends:
@@ -181,8 +201,10 @@ class Zygote:
                 os.close(own.end_fd)
 
     def _wait(self, own: _Ends, ends: "list[_Ends]") -> None:
-        """In a fork: leave the zygote's descriptors and session, and be the attempt that comes."""
+        """Be a fork: leave the zygote's session, close what is not this fork's, and wait for an attempt."""
+        # A group of its own, so that a signal for the attempt reaches all that it starts, and no other fork.
         os.setsid()
+        # An open copy here would keep the other end from seeing the end of the process that really has it.
         self._control.close()
         for fork in self._forks.values():
             os.close(fork.end_fd)
@@ -191,50 +213,53 @@ class Zygote:
         for each in ends:
             each.outside.close()
             os.close(each.end_fd)
-            os.close(each.told_fd)
+            os.close(each.report_fd)
             if each is not own:
                 each.inside.close()
         frame = sockets.receive(own.inside)
         if frame is None:
-            os._exit(0)  # there is no attempt for it
+            os._exit(0)  # the host has closed the socket: this fork is not needed
         own.inside.close()
         self._become(*frame)
 
     def _become(self, message: "dict[str, Any]", own: "list[int]") -> None:
-        """Be a fresh process of the attempt: streams, folder, variables, random numbers."""
+        """Make this fork equal to a fresh process (streams, folder, variables, random numbers), and serve."""
         read_fd, write_fd, stdout, stderr, *lock = own
         for descriptor in lock:
-            os.set_inheritable(descriptor, True)  # whatever it starts keeps the attempt alive
+            # The attempt lives as long as any process that it started: see `attempt_folder` in propeller.
+            os.set_inheritable(descriptor, True)
         for descriptor, target in ((stdout, 1), (stderr, 2)):
             os.dup2(descriptor, target)
             os.close(descriptor)
         for target, printed in self._printed.items():
             _write(target, printed)
         os.chdir(message["cwd"])
-        for name, value in message["environ"].items():  # `update` asks ABCs, and touches far more
+        # One by one: `update` runs code of abstract base classes, and each page that it writes to is copied.
+        for name, value in message["environ"].items():
             os.environ[name] = value
-        self._seeds.plant()
+        self._seeds.apply()
         self._serve_attempt(read_fd, write_fd, message["folder"])
 
     def _bury(self, fork: _Fork) -> None:
-        """End what it left running, and say how it ended: wait status, CPU seconds, largest memory."""
+        """Kill what the fork left running, and report its end: wait status, CPU seconds, largest memory."""
         del self._forks[fork.pid]
         if fork.pidfd >= 0:
             self._poll.unregister(fork.pidfd)
             os.close(fork.pidfd)
-        # It is a zombie until wait4, so its number, the group's, is still its own.
+        # Until wait4 it is a zombie and keeps its number, which is also the group's. So this meets no
+        # stranger.
         _end_group(fork.pid)
         _, status, usage = os.wait4(fork.pid, 0)
-        told = f"{status} {usage.ru_utime + usage.ru_stime} {usage.ru_maxrss}\n"
+        report = f"{status} {usage.ru_utime + usage.ru_stime} {usage.ru_maxrss}\n"
         try:
-            os.write(fork.end_fd, told.encode())
-        except OSError:  # the host does not ask any more
+            os.write(fork.end_fd, report.encode())
+        except OSError:  # the host does not wait for it any more
             pass
         os.close(fork.end_fd)
 
 
 def _rehearse(main: Any, folder: str) -> None:
-    """Do what every attempt does: what it imports, binds and specialises, no fork has to do again."""
+    """Do what every attempt does, so that no fork has to import, bind or specialise the same things again."""
     here, there = socket.socketpair()
     with here, there:
         for _ in range(_REHEARSALS):
@@ -247,79 +272,27 @@ def _rehearse(main: Any, folder: str) -> None:
 
 
 def _prepare(task: Any) -> None:
-    """Import what every attempt at the task imports, and read its signature; failing is left to them."""
+    """Import what every attempt at the task imports, and read its signature; attempts report failures."""
     try:
+        # Not at the top: it is the ring's.
         from flyte_nb.types import registry
 
         known = registry.default_registry(warn_pickled=False)
         task.signature(known)
+        # As with `load` above: the ring's `main` asks by this name, and gets the one with the signature
+        # in it.
         vars(registry).update(default_registry=lambda **_: known)
     except Exception:  # noqa: BLE001 - a signature with problems, or a ring of another release
         return
 
 
-def _loaded_files(folder: str) -> "list[str]":
-    """The files of the interpreter, its modules and its libraries, without those of the bundle.
-
-    Of the standard library one stands for all: it changes with the interpreter.
-    """
-    paths = {sys.executable, os.path.join(sys.prefix, "pyvenv.cfg"), os.__file__}
-    for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] in sys.stdlib_module_names:
-            continue
-        path = getattr(module, "__file__", None)
-        if isinstance(path, str):
-            paths.add(path)
-    try:
-        with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as file:
-            for line in file:
-                _, slash, rest = line.rstrip("\n").partition("/")
-                paths.add(slash + rest)
-    except OSError:
-        pass
-    others = (folder, "/dev/", "/proc/")
-    return sorted(path for path in paths if os.path.isabs(path) and not path.startswith(others))
-
-
-def _unfit() -> str:
-    """Why a fork of this process would not be a whole one, or nothing.
-
-    Numeric libraries start threads when they are imported, and those that can live with a fork end
-    them when one is made; so one is made before they are counted.
-    """
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Python's, of these very threads
-        pid = os.fork()
-    if pid == 0:
-        os._exit(0)
-    os.waitpid(pid, 0)
-    names = []
-    for thread in os.listdir("/proc/self/task"):
-        with open(f"/proc/self/task/{thread}/comm") as file:
-            names.append(file.read().strip())
-    others = [name for name in names if name not in _FORK_SAFE_THREADS]
-    return f"it runs {len(others)} threads" if len(others) > 1 else ""
-
-
 def _remove(folder: str) -> None:
-    """Remove the folder, with the read-only ones in it that have the task's modules."""
-    import shutil  # which no attempt needs
+    """Remove the folder. The folders in it that have the task's modules are read-only."""
+    import shutil  # memory: every fork would have it, and no attempt needs it
 
     for path, *_ in os.walk(folder):
         os.chmod(path, 0o700)
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _settle() -> None:
-    """Leave what is loaded where it is: a fork that does not touch it need not copy it."""
-    import gc
-
-    gc.collect()
-    gc.freeze()
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
 
 
 def _write(target: int, data: bytes) -> None:
@@ -328,7 +301,7 @@ def _write(target: int, data: bytes) -> None:
 
 
 def _now_s() -> float:
-    """The time as `propeller.executors.processes.started_s` counts it."""
+    """Return the time by the clock of `propeller.executors.processes.started_s`."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.time() if clock is None else time.clock_gettime(clock)
 
@@ -348,7 +321,9 @@ def _has_ended(pid: int) -> bool:
 def _signal_group(pid: int, number: int) -> None:
     try:
         os.killpg(pid, number)
-    except (ProcessLookupError, PermissionError):  # one that has made no group yet, or has ended
+    except (ProcessLookupError, PermissionError):
+        # It has not made its group yet. It may also have ended, but it is our zombie, so its number is
+        # its own.
         os.kill(pid, number)
 
 
@@ -357,7 +332,7 @@ def _end_group(pid: int) -> None:
 
 
 def main() -> None:
-    """Be the zygote of the host that holds the other end of the socket."""
+    """Be the zygote of the host that has the other end of the socket."""
     control, folder, found_in = socket.socket(fileno=int(sys.argv[1])), *sys.argv[2:4]
     control.set_inheritable(False)
     sys.argv[:] = ["flyte-nb-worker"]
@@ -366,7 +341,8 @@ def main() -> None:
     if found_in:
         packages.find_in(found_in)
     Zygote(control, folder).run()
-    os._exit(0)  # exit handlers that the user's code has are for the forks
+    # Not `sys.exit`: exit handlers of the user's code are for the attempts, and those have run them.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from flyte_nb.admin.services.rules import RESERVED
 from flyte_nb.api.errors import RemoteError
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.nodes import MAX_NODE_ID, is_node_id
-from flyte_nb.propeller.executors.attempt_folder import AttemptFolder
 from flyte_nb.propeller.data_layout import DataLayout
+from flyte_nb.propeller.executors.attempt_folder import AttemptFolder
 from flyte_nb.propeller.names import raw_folder
 from flyte_nb.propeller.ports import AttemptKey
 from flyte_nb.testing.backend import in_process_calls, running_backend

@@ -22,7 +22,7 @@ from flyte_nb.propeller.executors.warm import WarmExecutor
 from flyte_nb.runtime.attempt import load_message
 from flyte_nb.runtime.process import Worker
 from flyte_nb.runtime.warm.link import Link, WarmAttempt, is_possible
-from flyte_nb.runtime.warm.zygotes import Key, Zygote
+from flyte_nb.runtime.warm.zygote_process import Key, ZygoteProcess
 from flyte_nb.storage import open_stores
 from flyte_nb.storage.directory import DirectoryStaging
 from flyte_nb.testing.cells import Cells
@@ -86,7 +86,7 @@ def test_an_attempt_against_a_bare_fork(compare, tmp_path, megabytes):
     """From the request to the reaped end: load, call, outputs, exit handlers; no files."""
     args = staged(tmp_path, LARGE if megabytes else PLAIN, megabytes)
     key = Key(args[-1], args[3], tuple(os.environ.items()))
-    zygote = Zygote(key, open_stores())
+    zygote = ZygoteProcess(key, open_stores())
     bare = Bare(megabytes << 20)
     null = os.open(os.devnull, os.O_WRONLY)
     calls = {"kind": "call", "inputs": {"x": ["integer", 1]}, "execution": {}}

@@ -14,10 +14,10 @@ from flyte_nb.api import phases
 from flyte_nb.api.errors import CompileFailed, StorageError, UsageError
 from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.propeller.cache import StoreCatalog
+from flyte_nb.propeller.data_layout import DataLayout
 from flyte_nb.propeller.engine import Engine, Launch
 from flyte_nb.propeller.executors.attempt_folder import AttemptFolder
 from flyte_nb.propeller.executors.process import ProcessExecutor
-from flyte_nb.propeller.data_layout import DataLayout
 from flyte_nb.propeller.machine import Machine
 from flyte_nb.propeller.plan import plan_of
 from flyte_nb.propeller.ports import Attempt, AttemptKey

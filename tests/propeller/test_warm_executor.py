@@ -546,7 +546,7 @@ def test_a_task_has_the_time_to_end_that_its_own_variables_give(tmp_path):
         bench.executor.kill(attempt.key)
         error = bench.end(attempt).error
     assert error.code == "SYSTEM:Interrupted"
-    assert "killed before it had ended" in error.message
+    assert "did not end in time" in error.message
 
 
 PRINTING = """

@@ -16,7 +16,8 @@ from flyte_nb.runtime.warm.crew import Crew
 from flyte_nb.runtime.warm.host import WarmHost
 from flyte_nb.runtime.warm.link import is_possible
 from flyte_nb.runtime.warm.loaded import LoadedFiles
-from flyte_nb.runtime.warm.zygotes import Key, Unfit, Zygotes, _Place
+from flyte_nb.runtime.warm.zygote_process import Key, Unfit
+from flyte_nb.runtime.warm.zygotes import Zygotes, _Place
 
 HEAD = "from flyte_nb import task\n"
 

@@ -1,12 +1,13 @@
-"""The warm path: one host process whose zygotes have loaded their tasks, and fork for every attempt.
+"""The warm path: one process is the host of many attempts, and every attempt is a fork of a loaded process.
 
-It is an optimisation of one machine, and never decides anything: what cannot be run warm is given
-back, to be run cold. The same library code carries both out, so results and errors are equal.
+It makes attempts fast on one machine, and it decides nothing: what cannot run warm is given back and
+runs cold. Both ways use the same code for the attempt itself, so their results and errors are equal.
 
-- `link` is its client's end, in the local backend;
-- `host` is the process: it reads inputs, serves the worker and writes the results, in a thread for
-  each attempt, and never runs the user's code; it outlives the backend for as long as attempts run;
-- `zygotes` are its children (`flyte_nb/worker/zygote.py`), one for each task of a bundle, interpreter
-  and environment. They are loaded from files in a private folder that were verified when they were
-  written, so nothing is read again, and nothing that happens to the staging area reaches them.
+- `link` is the backend's end: it starts the host and hands it attempts;
+- `host` is the process. It does the host's part of each attempt in a thread, and never runs the user's
+  code. It outlives the backend for as long as attempts run;
+- `zygotes` keeps the loaded processes, `zygote_process` is one of them, and `forked` is one fork. The process
+  itself is `flyte_nb/worker/zygote.py`.
+
+Start reading at `host.py`. The theory of operation is in `docs/warm-attempts.md`.
 """

@@ -1,4 +1,8 @@
-"""Threads that wait for work: as many as were ever needed at a time."""
+"""Threads that wait for work. There are as many as were ever needed at one time.
+
+`concurrent.futures` is not used because it needs a fixed limit, and an attempt that waited for a thread
+would wait for another attempt to end.
+"""
 
 import threading
 from collections.abc import Callable
@@ -6,7 +10,7 @@ from queue import SimpleQueue
 
 
 class Crew:
-    """Does things at once. `do` is for one thread."""
+    """Runs functions at once, each in a thread. Only one thread may call `do`."""
 
     def __init__(self) -> None:
         self._work: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
@@ -15,7 +19,7 @@ class Crew:
         self._free = 0  # guarded by `_lock`
 
     def do(self, act: "Callable[[], object]") -> None:
-        """Have `act` done by a thread that is free, or a new one."""
+        """Call `act` in a free thread, or in a new one if none is free."""
         with self._lock:
             is_short = self._free == 0
             if not is_short:
@@ -27,7 +31,7 @@ class Crew:
             thread.start()
 
     def close(self) -> None:
-        """Wait until all is done, and end the threads."""
+        """Wait until all calls have returned, and end the threads."""
         for _ in self._threads:
             self._work.put(None)
         for thread in self._threads:

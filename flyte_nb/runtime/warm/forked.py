@@ -1,4 +1,8 @@
-"""A worker that its zygote forked, as the host sees it."""
+"""A worker that a zygote forked, as the host sees it.
+
+The host is not its parent, so it cannot wait for it. The zygote waits, and writes one line into a pipe:
+wait status, CPU seconds, largest memory. If the pipe closes without a line, the zygote is dead.
+"""
 
 import os
 import select
@@ -11,15 +15,15 @@ from flyte_nb.pipe.sockets import send
 
 
 class ForkedChild:
-    """A `runtime.child.Child` of somebody else's: the zygote tells what became of it.
+    """A `runtime.child.Child` that a zygote forked.
 
     Args:
-        pid: its process.
-        started_s: when it was forked, as `AttemptFolder` of propeller's executors compares it; that was
-            before there was an attempt for it.
-        waiting_fd: the socket over which it waits for its attempt.
-        end_fd: where the zygote tells its end.
-        signal: sends a signal to the child's process group, by way of the zygote.
+        pid: Its process number.
+        started_s: When it was forked, by the clock of `propeller.executors.processes`. That was before
+            there was an attempt for it.
+        waiting_fd: The socket over which it waits for its attempt.
+        end_fd: The pipe into which the zygote writes how it ended.
+        signal: Sends a signal to its process group, by way of the zygote.
     """
 
     end_fd: "int | None"
@@ -39,37 +43,39 @@ class ForkedChild:
         self.max_rss: int | None = None
         """In the system's unit of `ru_maxrss`."""
         self.orphaned = False
-        """Whether the zygote ended before it."""
+        """Whether the zygote died before it, so that its exit is unknown."""
         self._waiting: socket.socket | None = socket.socket(fileno=waiting_fd)
         self._signal = signal
         self._status: int | None = None
 
     def begin(self, message: "Mapping[str, Any]", fds: "Sequence[int]") -> None:
-        """Hand it its attempt, once.
+        """Hand the fork its attempt. It can have one only.
 
         Raises:
-            OSError: when somebody ended it while it waited.
+            OSError: when the fork was killed while it waited.
+            ValueError: when it has an attempt already, or was closed.
         """
         if self._waiting is None:
-            raise ValueError("It has an attempt.")
+            raise ValueError("The fork has an attempt already, or was closed.")
         send(self._waiting, dict(message), fds)
         self._waiting.close()
         self._waiting = None
 
     def poll(self) -> "int | None":
         """See `Child`."""
-        if self._status is None and self._is_told():
+        if self._status is None and self._has_report():
             self.wait()
         return self._status
 
     def wait(self) -> int:
         """See `Child`."""
         if self._status is None:
-            told = self._told().split()
-            if told:
-                self._status = int(told[0])
-                self.cpu_s, self.max_rss = float(told[1]), int(told[2])
-            else:  # the zygote itself was killed, and nobody watches the child
+            report = self._report().split()
+            if report:
+                self._status = int(report[0])
+                self.cpu_s, self.max_rss = float(report[1]), int(report[2])
+            else:
+                # The zygote was killed. Nobody watches the fork any more, so it must not go on.
                 self.orphaned = True
                 self._end_orphan()
                 self._status = SIGKILL
@@ -81,7 +87,7 @@ class ForkedChild:
             self._signal(number)
 
     def close(self) -> None:
-        """See `Child`; one that has no attempt ends."""
+        """See `Child`. A fork that has no attempt ends by this."""
         if self._waiting is not None:
             self._waiting.close()
             self._waiting = None
@@ -89,24 +95,24 @@ class ForkedChild:
             os.close(self.end_fd)
             self.end_fd = None
 
-    def _is_told(self) -> bool:
+    def _has_report(self) -> bool:
         waiting = select.poll()
         waiting.register(self._descriptor(), select.POLLIN)
         return bool(waiting.poll(0))
 
-    def _told(self) -> bytes:
-        """What the zygote says of its end; nothing when the zygote is gone."""
-        heard = b""
-        while not heard.endswith(b"\n"):
+    def _report(self) -> bytes:
+        """Return the zygote's line about the fork's end; empty when the zygote is dead."""
+        report = b""
+        while not report.endswith(b"\n"):
             chunk = os.read(self._descriptor(), 4096)
             if not chunk:
                 return b""
-            heard += chunk
-        return heard
+            report += chunk
+        return report
 
     def _descriptor(self) -> int:
         if self.end_fd is None:
-            raise ValueError("The child was closed.")
+            raise ValueError("The fork was closed.")
         return self.end_fd
 
     def _end_orphan(self) -> None:

@@ -1,8 +1,12 @@
-"""The warm host's process: attempts come over a socket, and each is carried out in a thread.
+"""The warm host's process: attempts come over a socket, and each is run in a thread.
 
-A frame (see `flyte_nb/pipe/sockets.py`) is one of `attempt`, with the descriptors of its standard
-output, its standard error and, where there is one, its lock; and `signal`. Back come `ended`, and
-`cold` for an attempt that has to be run cold, because this process will not.
+The frames (see `flyte_nb/pipe/sockets.py`) that arrive are `attempt`, with the descriptors of its
+standard output, its standard error and, if it has one, its lock; and `signal`. The answers are `ended`,
+and `cold` for an attempt that this process does not run, so that it has to run cold.
+
+Before a fork has begun, every failure is answered by `cold`: the cold attempt fails in the same way or,
+if only the warm path was at fault, succeeds. After that, every failure is the attempt's own, since a
+task must not run twice.
 """
 
 import json
@@ -30,18 +34,22 @@ from flyte_nb.runtime.options import Options, parse
 from flyte_nb.runtime.process import Worker
 from flyte_nb.runtime.warm.crew import Crew
 from flyte_nb.runtime.warm.forked import ForkedChild
-from flyte_nb.runtime.warm.zygotes import Key, Unfit, Zygote, Zygotes
+from flyte_nb.runtime.warm.zygote_process import Key, Unfit, ZygoteProcess
+from flyte_nb.runtime.warm.zygotes import Zygotes
 from flyte_nb.storage import open_stores, variables_of_stores
 from flyte_nb.storage.work_folders import sweep
 
 _TICK_MS = 5000
-"""How often idle zygotes are looked for."""
+"""How long to wait for an attempt before looking for idle zygotes."""
 _SWITCH_S = 0.02
-"""What threads here do between two waits takes less: cut short, they only take turns at the interpreter."""
+"""How long a thread may keep the interpreter.
+
+A thread here works less than this between two waits. With Python's 5 ms it would often be interrupted
+in the middle, and all threads would finish later."""
 
 
 def main(descriptor: int) -> None:
-    """Serve the socket until its other end is closed and no attempt runs any more."""
+    """Serve the socket until its other end is closed and the last attempt has ended."""
     signals.reset()
     sys.setswitchinterval(_SWITCH_S)
     control = socket.socket(fileno=descriptor)
@@ -53,7 +61,7 @@ def main(descriptor: int) -> None:
 
 
 class WarmHost:
-    """Carries out the attempts that come over `control`."""
+    """Runs the attempts that come over `control`."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
@@ -67,7 +75,7 @@ class WarmHost:
         self._running: dict[str, _Running] = {}  # guarded by `_lock`
 
     def run(self) -> None:
-        """Take attempts until nobody sends any more."""
+        """Take attempts until the other end is closed."""
         waiting = select.poll()
         waiting.register(self._control, select.POLLIN)
         while True:
@@ -87,14 +95,15 @@ class WarmHost:
                 running.signal(message["number"])
 
     def close(self) -> None:
-        """End the zygotes, wait for the attempts that run, and end theirs."""
-        self._zygotes.close()  # what a task needs that runs for hours is its own zygote alone
+        """End the idle zygotes, wait for the attempts that run, and end their zygotes."""
+        # An attempt may run for hours. It needs its own zygote only.
+        self._zygotes.close()
         self._crew.close()
         self._zygotes.close()
 
     def _start(self, message: "dict[str, Any]", fds: "list[int]") -> None:
         base = message.get("base")
-        if base is not None:  # else it is the last one's
+        if base is not None:  # otherwise it is that of the attempt before
             self._base = _Base.of(base)
         running = _Running(message, fds, self._store, self._zygotes, self._base, self._reached)
         with self._lock:
@@ -104,25 +113,28 @@ class WarmHost:
     def _carry_out(self, id: str, running: "_Running") -> None:
         try:
             answer = running.carry_out()
-        except Exception as error:  # noqa: BLE001 - the thread's outermost frame: somebody waits
+        except Exception as error:  # noqa: BLE001 - the thread's outermost frame: the backend waits
             answer = running.given_up(error)
         with self._lock:
             del self._running[id]
-        running.close()  # first: the attempt's lock is free when its end is told
+        # Before the answer: who hears that the attempt has ended finds its lock free.
+        running.close()
         with suppress(OSError), self._sending:
             send(self._control, {"id": id, **answer})
 
 
 class _Base(NamedTuple):
-    """Variables that many attempts have, and what is asked of them, which takes a while."""
+    """Variables that many attempts share, with what takes long to compute from them."""
 
     variables: "dict[str, str]"
     in_order: "tuple[tuple[str, str], ...]"
+    """Sorted, for a zygote's key."""
     of_stores: "dict[str, str]"
+    """Those that decide how stores are reached."""
 
     @classmethod
     def of(cls, variables: "dict[str, str]") -> "_Base":
-        """What these variables are."""
+        """Compute the value for these variables."""
         in_order = tuple(sorted(variables.items()))
         return cls(variables, in_order, variables_of_stores(variables))
 
@@ -153,7 +165,7 @@ class _Running:
         self._environ: dict[str, str] = {}
 
     def signal(self, number: int) -> None:
-        """Send it to the attempt's processes; later, when it has none yet."""
+        """Send a signal to the attempt's processes, or keep it until the attempt has one."""
         with self._lock:
             if self._worker is None:
                 self._signals.append(number)
@@ -161,11 +173,13 @@ class _Running:
                 self._pass_on(self._worker, number)
 
     def carry_out(self) -> "dict[str, Any]":
-        """Do all of it; what the backend is told."""
+        """Run the whole attempt; return the answer for the backend."""
         try:
             options = parse(self._message["arguments"])
             own = self._message["own"]
             self._environ = {**self._base.variables, **own}
+            # This process has one way to each store, with one set of credentials. An attempt with
+            # others must not read or write with ours.
             if {**self._base.of_stores, **variables_of_stores(own)} != self._reached:
                 raise Unfit("it reaches its stores in another way than this process")
             zygote = self._zygotes.take(self._key(options))
@@ -180,6 +194,7 @@ class _Running:
             broken = isinstance(error, Unfit)
             return {"kind": "cold", "why": str(error)}
         finally:
+            # An orphaned fork means that its zygote is dead, so no other attempt can have that one.
             broken = broken or (self._child is not None and self._child.orphaned)
             if self._folder:
                 zygote.take_folder(self._folder)
@@ -189,7 +204,7 @@ class _Running:
         return {"kind": "ended", "exit_code": status, "cpu_s": cpu_s, "max_rss": max_rss}
 
     def given_up(self, error: Exception) -> "dict[str, Any]":
-        """What the backend is told after an error that nobody foresaw; cold if nothing has begun."""
+        """Return the answer after an unexpected exception: `cold` if the attempt has not begun."""
         info = unforeseen(error)
         if self._child is None:
             return {"kind": "cold", "why": info.message}
@@ -197,14 +212,15 @@ class _Running:
         return {"kind": "ended", "exit_code": 1, "cpu_s": None, "max_rss": None}
 
     def close(self) -> None:
-        """Let go of the descriptors that came with it."""
+        """Close the descriptors that came with the attempt."""
         for descriptor in self._fds:
             os.close(descriptor)
 
     def _key(self, options: Options) -> Key:
         return Key(options.index_file_location, options.task, self._base.in_order)
 
-    def _fork(self, zygote: Zygote) -> Worker:
+    def _fork(self, zygote: ZygoteProcess) -> Worker:
+        """Let a fork of the zygote begin the attempt; return it as a worker."""
         child_read, own_write = os.pipe()
         own_read, child_write = os.pipe()
         message = {
@@ -213,7 +229,7 @@ class _Running:
             "environ": self._message["own"],
         }
         try:
-            # Noted before any of the task's code runs: a backend that starts again can end it.
+            # Written before any code of the task runs, so that a backend that restarts can end the process.
             note = partial(_note, self._message["note"])
             self._child = zygote.fork(message, (child_read, child_write, *self._fds), note)
         except (Unfit, OSError):
@@ -227,13 +243,20 @@ class _Running:
         worker = Worker(pipe, self._child, environ=self._environ)
         with self._lock:
             self._worker = worker
+            # Those that came while the attempt had no process.
             for number in self._signals:
                 self._pass_on(worker, number)
         return worker
 
     def _serve(self, options: Options, worker: Worker, fetched: Fetched) -> int:
-        attempt = _WarmAttempt(
-            options, self._store, worker, self._folder, self._environ, fetched, self._say
+        attempt = _LoadedAttempt(
+            options,
+            store=self._store,
+            worker=worker,
+            folder=self._folder,
+            environ=self._environ,
+            fetched=fetched,
+            say=self._say,
         )
         info: ErrorInfo | None
         try:
@@ -253,12 +276,13 @@ class _Running:
             self._child.signal(number)
 
 
-class _WarmAttempt(Attempt):
+class _LoadedAttempt(Attempt):
     """An attempt whose bundle was fetched and verified before its zygote loaded it."""
 
     def __init__(
         self,
         options: Options,
+        *,
         store: BlobStore,
         worker: Worker,
         folder: str,
@@ -274,7 +298,8 @@ class _WarmAttempt(Attempt):
 
 
 def _note(path: str, child: ForkedChild) -> None:
-    """Say which process it is, as `AttemptFolder` of propeller's executors reads it."""
+    """Write which process has the attempt, in the form that `AttemptFolder.process` reads."""
     if path:
-        with open(path, "wb", buffering=0) as file:  # one write: a reader sees it whole or empty
+        # One write without a buffer: a reader finds the whole note, or an empty file.
+        with open(path, "wb", buffering=0) as file:
             file.write(json.dumps({"pid": child.pid, "started_s": child.started_s}).encode())

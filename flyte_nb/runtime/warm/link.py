@@ -1,4 +1,4 @@
-"""The backend's end of a warm host: start it, hand it attempts, hear what became of them."""
+"""The backend's end of a warm host: start the host, hand it attempts, receive how they ended."""
 
 import os
 import socket
@@ -13,14 +13,17 @@ from typing import Any, NamedTuple
 from flyte_nb.pipe.sockets import receive, send
 
 WARM_VARIABLE = "FLYTE_NB_WARM"
-"""`0` in the environment of the backend, of an execution or of a task runs it cold."""
+"""`0` in the environment of the backend, of an execution or of a task turns the warm path off for it."""
 
-_SEND_TIME = struct.pack("@ll", 5, 0)  # a `timeval`: seconds, microseconds
-"""A host that takes nothing for so long is stuck, and is ended."""
+_SEND_TIME = struct.pack("@ll", 5, 0)
+"""A `timeval` of 5 seconds. A host that reads nothing for so long is stuck, and is killed."""
 
 
 def is_possible() -> bool:
-    """Whether forks can be trusted here: where the threads of a process can be counted."""
+    """Return whether this system can fork safely: where the threads of a process can be counted (Linux).
+
+    A fork has only the thread that forked. If another one held a lock, the fork could wait for it for ever.
+    """
     return os.path.isdir("/proc/self/task")
 
 
@@ -31,20 +34,20 @@ class WarmAttempt(NamedTuple):
     arguments: Sequence[str]
     """The options of `flyte-nb execute`."""
     base: Mapping[str, str]
-    """Variables that all attempts at the task have; zygotes are kept by them."""
+    """Variables that all attempts at the task have. They are part of a zygote's key."""
     own: Mapping[str, str]
-    """The attempt's own variables, beside and over `base`."""
+    """Variables of this attempt only, over those in `base`."""
     cwd: str
     note: str = ""
-    """A file for the process's number and start, or nothing."""
+    """The path of a file for the process's number and start; empty for none."""
 
 
 class Answer(NamedTuple):
-    """What became of an attempt."""
+    """How an attempt ended, or that it has to run cold."""
 
     id: str
     cold: bool
-    """Whether the warm host will not run it, and it has to be run cold."""
+    """Whether the warm host did not run the attempt, so that it has to run cold."""
     why: str = ""
     exit_code: "int | None" = None
     cpu_s: "float | None" = None
@@ -53,7 +56,7 @@ class Answer(NamedTuple):
 
 
 class Link:
-    """A warm host, from its start to its end. `receive` is for one thread; the rest for any."""
+    """A warm host from its start to its end. One thread may call `receive`; any may call the rest."""
 
     def __init__(
         self,
@@ -62,9 +65,12 @@ class Link:
         cwd: "str | os.PathLike[str]" = ".",
         log: "str | os.PathLike[str]" = os.devnull,
     ) -> None:
-        """Start the host in the folder `cwd`; it boots while the first attempt is handed over.
+        """Start the host, which boots while the first attempt is handed over.
 
-        What it and the storage plugins print, which is of no single attempt, goes to the file `log`.
+        Args:
+            environ: Its variables; `None` means those of this process.
+            cwd: Its working folder.
+            log: The file for what it and the storage plugins print. That belongs to no single attempt.
 
         Raises:
             OSError: when it cannot be started.
@@ -86,17 +92,18 @@ class Link:
                 pass_fds=(theirs.fileno(),),
             )
         self.pid = process.pid
-        process.returncode = 0  # `close` waits for it, if it ends in time; Popen must not
+        process.returncode = 0  # `release` waits for it, so Popen must not
 
     def start(self, attempt: WarmAttempt, stdout: int, stderr: int, lock: "int | None") -> None:
-        """Hand it over, with its descriptors.
+        """Hand an attempt to the host, with the descriptors of its output and its lock.
 
         Raises:
-            OSError: when the host is gone, or stuck.
+            OSError: when the host is dead, or stuck.
         """
         fds = (stdout, stderr) if lock is None else (stdout, stderr, lock)
         message = {"kind": "attempt", **attempt._asdict()}
         with self._sending:
+            # Hundreds of attempts in a row have the same variables, which are most of a message.
             if attempt.base == self._base:
                 del message["base"]
             self._send(message, fds)
@@ -107,13 +114,13 @@ class Link:
         """Send a signal to the attempt's processes.
 
         Raises:
-            OSError: when the host is gone, or stuck.
+            OSError: when the host is dead, or stuck.
         """
         with self._sending:
             self._send({"kind": "signal", "id": id, "number": int(number)})
 
     def receive(self) -> "Answer | None":
-        """The next answer; `None` when the host is gone, or `close` was called."""
+        """Wait for the next answer and return it; `None` when the host is dead, or `close` was called."""
         try:
             frame = receive(self._control)
         except OSError:
@@ -124,21 +131,23 @@ class Link:
         return Answer(cold=frame[0]["kind"] == "cold", **found)
 
     def close(self) -> None:
-        """Hand over nothing more. The host ends when no attempt runs any more."""
+        """Hand over no further attempts. The host ends when its last attempt has ended."""
         self._closing = True
         with suppress(OSError):
             self._control.shutdown(socket.SHUT_RDWR)
 
     def release(self) -> None:
-        """After `receive` gave `None`: let go of what is left of it."""
+        """Close the socket and reap the host, after `receive` returned `None`."""
         self._control.close()
         with suppress(ChildProcessError):
+            # After `close` the host may go on for hours, so only look.
             os.waitpid(self.pid, os.WNOHANG if self._closing else 0)
 
     def _send(self, message: "dict[str, Any]", fds: "Sequence[int]" = ()) -> None:
-        """With `_sending` held."""
+        """Send one frame. The caller holds `_sending`."""
         try:
             send(self._control, message, fds)
         except BlockingIOError:
+            # Half a frame may have been sent, so nothing after it could be read.
             os.kill(self.pid, 9)
             raise

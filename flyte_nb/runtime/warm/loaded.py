@@ -1,7 +1,7 @@
-"""The files that a zygote has loaded, and whether one of them is another by now.
+"""The files that a zygote has loaded, and whether one of them was changed since.
 
-A package that was upgraded, an editable one that was edited, an environment that was made anew: what
-a fork would run is not what a fresh process would import.
+A package is upgraded, an editable one is edited, an environment is made anew: then a fork of the old
+process would run other code than a fresh process imports, and the zygote must not be used again.
 """
 
 import os
@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Iterable
 
 _LOOK_S = 0.1
-"""Attempts that come together look once: a thousand files take a millisecond or two."""
+"""Files are looked at once in so many seconds, because a thousand files take a millisecond or two."""
 
 _Signature = tuple[int, int, int]
+"""Time of the last change, size and inode. Reading the content would take too long."""
 
 
 class LoadedFiles:
-    """What the files were like when they were loaded. Safe from several threads."""
+    """The state of files when they were loaded. Safe from several threads."""
 
     def __init__(self, paths: Iterable[str], clock: "Callable[[], float]" = time.monotonic) -> None:
         self._clock = clock
@@ -25,7 +26,7 @@ class LoadedFiles:
 
     @property
     def paths(self) -> "frozenset[str]":
-        """Which files they are."""
+        """Return the paths of the files that exist."""
         return frozenset(self._known)
 
     def have_changed(self) -> bool:
