@@ -178,9 +178,8 @@ class Zygote:
                 try:
                     self._wait(own, ends)
                 finally:
-                    os._exit(
-                        70
-                    )  # only an exception comes here, and the fork has no host that could hear of it
+                    # Only an exception comes here, and no host listens to this fork yet.
+                    os._exit(70)
             pids.append(pid)
         for pid, own in zip(pids, ends, strict=True):
             pidfd = _end_descriptor(pid)

@@ -11,6 +11,7 @@ from flyte_nb.api.errors import SYSTEM, USER, CompileFailed, ErrorInfo
 from flyte_nb.propeller import records as r
 from flyte_nb.propeller.machine import IllegalMove, Machine
 from flyte_nb.propeller.plan import plan_of
+from flyte_nb.propeller.record_makers import attempt_record, node_record
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, WorkflowRecord
 from flyte_nb.propeller.tables import ATTEMPT_MOVES, NODE_MOVES, WORKFLOW_MOVES, mermaid
 from flyte_nb.testing.closures import chain, closure, node, task, workflow
@@ -509,3 +510,63 @@ def test_an_illegal_move_is_refused_and_changes_nothing(drawn, random):
         else:
             return  # it was legal, and this machine is no longer one that we drove
         assert unchanged
+
+
+# Records
+
+
+def test_records_have_every_field_in_its_place():
+    """They are made without their constructors, which would at least count the fields."""
+    play = started(chain(1, ONE))
+    play.move("n0")
+    state = play.machine.nodes["n0"]
+    assert node_record(
+        state, 7, "P", input_uri="in", output_uri="out", error=USER_ERROR, cache_status="C"
+    ) == NodeRecord(
+        at_us=7,
+        node_id="n0",
+        spec_node_id=state.plan.id,
+        phase="P",
+        name=state.plan.name,
+        kind=state.plan.kind,
+        parent_id="",
+        input_uri="in",
+        output_uri="out",
+        error=USER_ERROR,
+        cache_status="C",
+        is_parent=False,
+        child_execution=None,
+        branch=-1,
+    )
+    made = attempt_record(
+        state,
+        7,
+        "P",
+        attempt=3,
+        output_uri="out",
+        error=USER_ERROR,
+        logs=(("log", "uri"),),
+        reason="why",
+        cpu_s=1.5,
+        max_rss_bytes=2,
+        pid=4,
+        cache_status="C",
+    )
+    assert made == AttemptRecord(
+        at_us=7,
+        node_id="n0",
+        attempt=3,
+        phase="P",
+        task_id=state.plan.task_id,
+        phase_version=0,
+        input_uri=state.input_uri,
+        output_uri="out",
+        error=USER_ERROR,
+        logs=(("log", "uri"),),
+        reason="why",
+        cpu_s=1.5,
+        max_rss_bytes=2,
+        pid=4,
+        task_type=state.plan.task.type,
+        cache_status="C",
+    )

@@ -61,4 +61,4 @@ def test_where_nothing_counts_nothing_is_claimed(tmp_path):
     memory._paths.cache_clear()
     watch = MemoryWatch(str(tmp_path))
     assert not watch.has_killed()
-    assert "likely out of memory" in killed("It", SIGKILL, "SIGKILL", watch).message
+    assert "probably out of memory" in killed("It", SIGKILL, "SIGKILL", watch).message
