@@ -68,15 +68,16 @@ class StoreCatalog:
         return self._store.read(uri)
 
     def put(self, key: str, outputs: bytes) -> None:
-        """Keep a `LiteralMap`, replacing what was there; it survives a power cut when this returns.
+        """Keep a `LiteralMap` under this key, so that it survives a power cut after this call.
 
-        What it refers to does so before it: an entry that outlives its files is a hit with outputs that
-        nobody can read, at every later launch.
+        The files that it refers to are made durable first. Otherwise an entry could outlive its files,
+        and every later launch would get outputs that cannot be read.
 
         Raises:
-            StorageError: it cannot be kept.
+            StorageError: when the entry cannot be kept.
         """
-        with suppress(DecodeError):  # whoever reads it finds that; it refers to nothing
+        # An entry that cannot be decoded refers to no files. Its reader reports the fault.
+        with suppress(DecodeError):
             for uri in uris_in(LiteralMap.FromString(outputs).literals.values()):
                 make_durable(uri)
         write = getattr(self._store, "write_durably", self._store.write)
@@ -89,7 +90,7 @@ class StoreCatalog:
 
 
 def uris_in(literals: "Iterable[Literal]") -> "Iterator[str]":
-    """The URIs of files, folders and datasets that the literals refer to."""
+    """Yield the URIs of the files, folders and datasets that the literals refer to."""
     for literal in literals:
         kind = literal.WhichOneof("value")
         if kind == "collection":

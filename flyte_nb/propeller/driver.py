@@ -114,7 +114,8 @@ class Driver:
         """
         self._add(self.machine.settle(self._now_us()))
         for node in list(self.machine.live.values()):
-            self.turns.ask(node)  # whoever computes a result keeps the reservation over a restart
+            # A node that computes a result for others keeps its reservation over a restart.
+            self.turns.ask(node)
             found = self._executor.adopt(self._attempt(node, LiteralMap()))
             if found is not None:
                 if node.attempt_phase == phases.QUEUED:
@@ -127,7 +128,7 @@ class Driver:
                 self._lost(node, "its process and its files are gone")
 
     def terminate(self, cause: str) -> None:
-        """Begin to end the execution because somebody asked; nothing happens when it is ending already."""
+        """Begin to end the execution as a person asked; nothing happens when it is ending already."""
         # SUCCEEDING: every node has succeeded, and one record is left to be made.
         if (
             self.machine.phase not in (phases.ABORTING, phases.SUCCEEDING)

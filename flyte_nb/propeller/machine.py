@@ -168,7 +168,7 @@ class Machine(Moves):
         return self._made(node_record(node, at_us, phases.SUCCEEDED, output_uri=output_uri))
 
     def abort(self, at_us: int, cause: str) -> list[Record]:
-        """Record that somebody asked for the end of the execution."""
+        """Record that a person asked for the end of the execution."""
         error = ErrorInfo("ExecutionAborted", cause, USER)
         return self._made(WorkflowRecord(at_us, phases.ABORTING, error))
 

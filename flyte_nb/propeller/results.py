@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 def missing_outputs(task: TaskTemplate, outputs: LiteralMap) -> "list[str]":
-    """The outputs that the task's interface names and `outputs` has not, sorted."""
+    """Return the outputs that the task's interface names and that `outputs` does not have, sorted."""
     return sorted(set(task.interface.outputs.variables) - set(outputs.literals))
 
 
@@ -54,12 +54,13 @@ class Results:
                 return r.CACHE_MISS, outputs
             _log.warning("%s: %s ran before, and %s; it runs again", self._id, task.id.name, lost)
             return r.CACHE_MISS, None
-        except (StorageError, DecodeError, CodecError) as error:  # the last for odd inputs
+        except (StorageError, DecodeError, CodecError) as error:
+            # CodecError: another client's inputs may have no key.
             _log.warning("%s: the catalog cannot be read: %s", self._id, error)
             return r.CACHE_LOOKUP_FAILURE, None
 
     def _lost(self, task: TaskTemplate, outputs: LiteralMap) -> str:
-        """Why remembered outputs cannot be used, in words; an empty text when they can."""
+        """Return why the outputs in the catalog cannot be used, as a text; empty when they can."""
         missing = missing_outputs(task, outputs)
         if missing:
             return f"what is remembered lacks {', '.join(missing)}"

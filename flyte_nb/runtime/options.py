@@ -26,7 +26,7 @@ USAGE = (
 
 
 DURABLE_VARIABLE = "FLYTE_NB_DURABLE"
-"""`1` in an attempt's environment: what it uploads has to survive a power cut, for it will be cached."""
+"""`1` in an attempt's environment makes its uploads survive a power cut: its result will be cached."""
 
 
 class Options(NamedTuple):

@@ -64,6 +64,7 @@ def outcome(
 
 
 def _whole(outputs: LiteralMap, attempt: Attempt) -> tuple["LiteralMap | None", "ErrorInfo | None"]:
+    """Return the outputs, or an error when one that the task's interface names is missing."""
     missing = missing_outputs(attempt.task, outputs)
     if not missing:
         return outputs, None

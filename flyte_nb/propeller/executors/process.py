@@ -198,7 +198,7 @@ class ProcessExecutor:
                 start_new_session=True,
                 pass_fds=(lock,),
             )
-        # The reaper waits for the process by wait4, which also tells CPU time and memory. A return code
+        # The reaper waits for the process by wait4, which also gives CPU time and memory. A return code
         # keeps Popen from waiting first.
         process.returncode = 0
         folder.write_process(process.pid)

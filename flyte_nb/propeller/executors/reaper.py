@@ -98,7 +98,7 @@ class Reaper:
         self._watched: dict[int, Watched] = {}  # by id(); guarded by `_lock`
         self._selector = selectors.DefaultSelector()  # used by the thread only
         self._new: list[Watched] = []  # guarded by `_lock`
-        # A byte in this pipe ends the thread's wait: a selector cannot be told of new descriptors while
+        # A byte in this pipe ends the thread's wait: a selector takes no new descriptors while
         # it waits.
         self._reading, self._writing = os.pipe()
         os.set_blocking(self._writing, False)
@@ -218,7 +218,7 @@ class Reaper:
         if watched.pid is None:
             return not watched.folder.is_locked()
         if watched.pidfd >= 0:
-            return False  # the selector says so when it has
+            return False  # the selector reports its end
         try:
             return psutil.Process(watched.pid).status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
