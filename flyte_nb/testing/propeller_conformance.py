@@ -6,8 +6,7 @@ def attempt(self, behaviour, number=0): ...
 """
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -19,22 +18,11 @@ from flyte_nb.propeller import records as r
 from flyte_nb.propeller.ports import Attempt, AttemptKey, Catalog, Executor, Recorder, Report
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, Record, WorkflowRecord
 from flyte_nb.testing.closures import integer
+from flyte_nb.testing.waiting import PATIENCE_S, wait_until
 
 OK = "ok"  # ends with the outputs {o0: 42}
 ERROR = "error"  # ends with an error of code "USER:ValueError"
 HANG = "hang"  # runs until it is ended
-
-PATIENCE_S = 120.0
-
-
-def wait_until(true: Callable[[], bool], what: str) -> None:
-    """Wait for a condition; fail, naming it, after a long while."""
-    give_up = time.monotonic() + PATIENCE_S
-    pause = threading.Event()
-    while not true():
-        if time.monotonic() > give_up:
-            pytest.fail(f"waited {PATIENCE_S:.0f} s for: {what}")
-        pause.wait(0.005)
 
 
 class RecorderConformance:
