@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from typing import Any
+from pathlib import Path
 
 from flyte_nb.admin import daemon
 from flyte_nb.client.config import find
@@ -61,8 +61,8 @@ def status(options: argparse.Namespace) -> int:
     return DONE if known["answers"] else UNREACHED
 
 
-def _backend_dict(backend: daemon.BackendInfo) -> "dict[str, Any]":
-    known = {**backend._asdict(), "home": str(backend.home)}
+def _backend_dict(backend: daemon.BackendInfo) -> "dict[str, object]":
+    known: dict[str, object] = {**backend._asdict(), "home": str(backend.home)}
     known["config_file"] = str(backend.config_file)
     del known["token"]  # what is printed ends in logs
     return known

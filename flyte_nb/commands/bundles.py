@@ -2,7 +2,6 @@
 
 import argparse
 import time
-from typing import Any
 
 from flyte_nb.api.errors import UsageError
 from flyte_nb.bundle.inventory import Damage, Inventory, Plan, Removal
@@ -102,7 +101,7 @@ def _inventory_lines(held: Inventory, needed: "dict[str, list[str]]") -> "list[s
     return lines
 
 
-def _inventory_dict(held: Inventory, needed: "dict[str, list[str]]") -> "dict[str, Any]":
+def _inventory_dict(held: Inventory, needed: "dict[str, list[str]]") -> "dict[str, object]":
     return {
         "location": held.root,
         "stored_bytes": held.stored_bytes,
@@ -140,7 +139,7 @@ def _print_plan(planned: Plan, location: str, removed: "list[Removal] | None") -
         out("Nothing was removed. With --yes it is.")
 
 
-def _plan_dict(planned: Plan, location: str, removed: "list[Removal]") -> "dict[str, Any]":
+def _plan_dict(planned: Plan, location: str, removed: "list[Removal]") -> "dict[str, object]":
     return {
         "location": location,
         "removable": [item._asdict() for item in planned.removals],

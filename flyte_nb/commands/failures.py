@@ -1,7 +1,6 @@
 """What `--output json` prints when a command fails."""
 
 import json
-from typing import Any
 
 from flyte_nb.commands.terminal import out
 from flyte_nb.drafting.reports import problem_document
@@ -12,7 +11,7 @@ def print_document(error: Exception, code: int) -> None:
     out(json.dumps(_document(error, code), indent=2, default=str))
 
 
-def _document(error: Exception, code: int) -> "dict[str, Any]":
+def _document(error: Exception, code: int) -> "dict[str, object]":
     """Return the document. Programs read it, so fields are only ever added."""
     # Which of these an error has depends on its class: FlyteAdmin's carry a code, a task's an `info`.
     info = getattr(error, "info", None)

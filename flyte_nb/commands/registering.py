@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Callable
-from typing import Any
 
 from flyte_nb.api.errors import RegistrationFailed, UsageError
 from flyte_nb.commands.connections import session_of
@@ -66,7 +65,7 @@ def _registered(registration: Registration) -> str:
     )
 
 
-def _registration_dict(registration: Registration) -> "dict[str, Any]":
+def _registration_dict(registration: Registration) -> "dict[str, object]":
     return {
         "entities": [
             {**entity.id._asdict(), "state": entity.state, "why": entity.why}

@@ -48,27 +48,45 @@ class Found(NamedTuple):
 
 def sorted_out(targets: "Sequence[str]") -> Targets:
     """Sort the targets by what they are. A target that names nothing becomes a problem."""
-    notebooks, modules, specs = [], [], []
+    found: dict[str, list[str]] = {_NOTEBOOK: [], _MODULE: [], _SPEC: []}
     problems: list[Problem] = []
     for target in dict.fromkeys(targets):
-        path = Path(target)
         try:
-            if target.endswith(".ipynb"):
-                if not path.is_file():
-                    raise UsageError(f"There is no notebook {path}.")
-                notebooks.append(path)
-            elif target.endswith(".py"):
-                modules.append(module_of_file(path))
-            elif is_spec_path(target) or path.is_file():
-                paths_of(target)
-                specs.append(target)
-            elif path.is_dir():
-                modules.append(module_of_file(path / "__init__.py").removesuffix(".__init__"))
-            else:
-                modules.append(target)
+            kind, name = _recognized(target)
         except UsageError as error:
             problems.append(wrong_target(error))
-    return Targets(tuple(notebooks), tuple(modules), tuple(specs), tuple(problems))
+        else:
+            found[kind].append(name)
+    return Targets(
+        notebooks=tuple(map(Path, found[_NOTEBOOK])),
+        modules=tuple(found[_MODULE]),
+        specs=tuple(found[_SPEC]),
+        problems=tuple(problems),
+    )
+
+
+_NOTEBOOK, _MODULE, _SPEC = "notebook", "module", "spec"
+
+
+def _recognized(target: str) -> "tuple[str, str]":
+    """Return what kind of target it is, and its path or its module's name.
+
+    Raises:
+        UsageError: a path that has to be there is not.
+    """
+    path = Path(target)
+    if target.endswith(".ipynb"):
+        if not path.is_file():
+            raise UsageError(f"There is no notebook {path}.")
+        return _NOTEBOOK, target
+    if target.endswith(".py"):
+        return _MODULE, module_of_file(path)
+    if is_spec_path(target) or path.is_file():
+        paths_of(target)  # raises when nothing is there
+        return _SPEC, target
+    if path.is_dir():
+        return _MODULE, module_of_file(path / "__init__.py").removesuffix(".__init__")
+    return _MODULE, target
 
 
 def load(targets: Targets, *, version: str = "") -> Found:
