@@ -19,8 +19,6 @@ def main(argv: "list[str] | None" = None) -> int:
         return execute(arguments[1:])
     from flyte_nb.commands.dispatch import run
 
-    # For people on a terminal: without the line of ours that says it.
-    warnings.formatwarning = lambda message, *_, **__: f"{message}\n"
     return run(arguments)
 
 

@@ -2,10 +2,9 @@
 
 import argparse
 import os
-from pathlib import Path
 
 from flyte_nb.admin import daemon
-from flyte_nb.client.config import find
+from flyte_nb.client.config import find, home_folder
 from flyte_nb.commands.connections import session_of
 from flyte_nb.commands.terminal import DONE, UNREACHED, show
 
@@ -44,7 +43,7 @@ def status(options: argparse.Namespace) -> int:
     Raises:
         UsageError: the configuration cannot be read.
     """
-    config = find(os.environ, home=Path.home(), path=options.config)
+    config = find(os.environ, home=home_folder(), path=options.config)
     if config is None:
         # A session would start the local backend, and the question was whether it runs.
         backend = daemon.status(options.home)

@@ -1,4 +1,4 @@
-"""`flyte-nb bundle list|verify|gc`: list staged bundles, verify their bytes, remove what nobody needs."""
+"""`flyte-nb bundle list|check|verify|gc`: list, check, verify and remove staged bundles."""
 
 import argparse
 import time
@@ -9,6 +9,7 @@ from flyte_nb.commands.connections import session_of
 from flyte_nb.commands.terminal import DONE, FAILED, out, show
 from flyte_nb.registering.staged import StagedBundles
 
+_RESTAGE = "`flyte-nb register … --restage` stages again what is missing."
 _KEPT_HOURS = 24.0
 """`gc` keeps what is younger: a registration may have staged it, and not registered its tasks yet."""
 
@@ -35,20 +36,21 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    """Look whether each member is there in its full length; that reads no bytes."""
     bundles = session_of(options).bundles
     named = [options.location] if options.location else []
     if named and not named[0].endswith(".json"):
         named = [item.uri for item in bundles.held(named[0].rstrip("/")).indexes]
-    return _say_damages(options, *bundles.check(*named), hint=_RESTAGE)
+    return _show_damages(options, *bundles.check(*named), hint=_RESTAGE)
 
 
 def _verify(options: argparse.Namespace) -> int:
     bundles = session_of(options).bundles
-    return _say_damages(options, *bundles.verify(*_locations(options, bundles)))
+    return _show_damages(options, *bundles.verify(*_locations(options, bundles)))
 
 
-def _say_damages(
-    options: argparse.Namespace, damages: "list[Damage]", whole: int, hint: str = ""
+def _show_damages(
+    options: argparse.Namespace, damages: list[Damage], whole: int, hint: str = ""
 ) -> int:
     document = {"damaged": [item._asdict() for item in damages], "whole": whole}
     lines = [_damage_line(item) for item in damages]

@@ -2,10 +2,9 @@
 
 import argparse
 import os
-from pathlib import Path
 
 from flyte_nb.api.identifiers import Scope
-from flyte_nb.client.config import find
+from flyte_nb.client.config import find, home_folder
 from flyte_nb.session.session import Session, connect
 
 
@@ -34,7 +33,7 @@ def scope_of(options: argparse.Namespace) -> Scope:
         UsageError: the configuration cannot be read.
     """
     home = options.home
-    config = find(os.environ, home=Path.home(), path=options.config) if home is None else None
+    config = find(os.environ, home=home_folder(), path=options.config) if home is None else None
     default = Scope(main_module="")
     return default._replace(
         project=options.project or (config.project if config else "") or default.project,

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -14,6 +15,7 @@ from flyte_nb.api.errors import (
     StorageError,
     UsageError,
 )
+from flyte_nb.api.folders import working_folder
 from flyte_nb.commands.parsing import parser
 from flyte_nb.commands.terminal import (
     DONE,
@@ -32,6 +34,8 @@ def run(argv: "Sequence[str]") -> int:
     An error of ours ends the command with one message on stderr, never with a traceback. With
     `--output json` it is a document on stdout as well.
     """
+    # A person on a terminal needs a warning's text, not the line of our code that warned.
+    warnings.formatwarning = lambda message, *_, **__: f"{message}\n"
     # Read before argparse does: a line that argparse refuses is answered in JSON, too.
     as_json = "--output=json" in argv or ("--output", "json") in pairwise(argv)
     name = ""
@@ -47,15 +51,27 @@ def run(argv: "Sequence[str]") -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except (FlyteNbError, UsageError, TimeoutError) as error:
-        code = _exit_code(name, error)
-        if as_json:
-            # Compiling's rooms know how a problem is written; only a failure pays for their import.
-            from flyte_nb.commands.failures import print_document
-
-            print_document(error, code)
-        complain(str(error) or type(error).__name__)
-        return code
+        return _fail(error, _exit_code(name, error), as_json=as_json)
+    except FileNotFoundError:
+        # A relative path means nothing where the working directory was deleted; any other missing file is a
+        # fault of ours, and keeps its traceback.
+        try:
+            working_folder()
+        except UsageError as error:
+            return _fail(error, WRONG, as_json=as_json)
+        raise
     return exit_code
+
+
+def _fail(error: Exception, code: int, *, as_json: bool) -> int:
+    """Print the error; return the exit code."""
+    if as_json:
+        # Drafting knows how a problem is written; only a failure pays for its import.
+        from flyte_nb.commands.failures import print_document
+
+        print_document(error, code)
+    complain(str(error) or type(error).__name__)
+    return code
 
 
 def _exit_code(name: str, error: Exception) -> int:

@@ -31,7 +31,10 @@ def register(options: argparse.Namespace) -> int:
         )
     worst = DONE
     for notebook in targets.notebooks:
-        worst = max(worst, register_notebook(notebook, dry_run=options.dry_run, say=out))
+        code = register_notebook(
+            notebook, dry_run=options.dry_run, restage=options.restage, say=out
+        )
+        worst = max(worst, code)
     if targets.has_code:
         print_one: Callable[[RegisteredEntity], None] | None = (
             None if options.output == "json" else _print_entity
@@ -40,7 +43,7 @@ def register(options: argparse.Namespace) -> int:
         if options.bake is not None:
             session.baked = Baked(options.bake, options.baked_at)
         registration = session.register(
-            *found.entities, on_progress=print_one, dry_run=options.dry_run
+            *found.entities, on_progress=print_one, dry_run=options.dry_run, restage=options.restage
         )
         show(options, _registration_dict(registration), _registered(registration))
         if options.bake is not None and options.output == "text":

@@ -102,7 +102,7 @@ def load(targets: Targets, *, version: str = "") -> Found:
     problems = [*targets.problems]
     if targets.modules:
         # As `python -m` does; the installed command has its own folder there.
-        sys.path.insert(0, os.getcwd())
+        sys.path.insert(0, working_folder())
         for name in targets.modules:
             try:
                 found = ModuleRegistrar([name]).load(os.environ)

@@ -76,6 +76,12 @@ DEFINING: "tuple[Row, ...]" = (
             _OF_SPECS,
             Option("--dry-run", "", "show what would happen, change nothing"),
             Option(
+                "--restage",
+                "",
+                "look at the staged code of what is registered already, too, and stage again what is"
+                " missing or damaged",
+            ),
+            Option(
                 "--bake",
                 "FOLDER",
                 "write the bundles to this folder, for the image to copy, and upload nothing",
@@ -128,7 +134,7 @@ DEFINING: "tuple[Row, ...]" = (
             "flyte_nb.notebook.commands.bundling.bundle",
         ),
         terminal=Side(
-            "Look after staged bundles: list them, verify their bytes, remove what nobody needs.",
+            "Look after staged bundles: list, check and verify them, remove what nobody needs.",
             "flyte_nb.commands.bundles.bundle",
             (
                 "flyte-nb bundle list",
@@ -140,16 +146,17 @@ DEFINING: "tuple[Row, ...]" = (
             _ENTITIES,
             Positional(
                 "ACTION",
-                "list: show the staged bundles, and which tasks refer to them; verify: read every"
-                " member again, exit code 1 when one is damaged or missing; gc: show what no"
+                "list: show the staged bundles, and which tasks refer to them; check: look whether what"
+                " registered tasks need is there in full length, exit code 1 when not; verify: read"
+                " every member again, exit code 1 when one is damaged or missing; gc: show what no"
                 " registered task needs, and with --yes remove it",
                 only=TERMINAL,
                 required=True,
-                choices=("list", "verify", "gc"),
+                choices=("list", "check", "verify", "gc"),
             ),
             Positional(
                 "LOCATION",
-                "a folder of bundles, or for verify one index; default: the backend's own",
+                "a folder of bundles, or for check and verify one index; default: the backend's own",
                 only=TERMINAL,
             ),
         ),

@@ -22,12 +22,15 @@ for _entity in _done.entities:
 """
 
 
-def register_notebook(path: Path, *, dry_run: bool = False, say: "Callable[[str], object]") -> int:
+def register_notebook(
+    path: Path, *, dry_run: bool = False, restage: bool = False, say: "Callable[[str], object]"
+) -> int:
     """Execute the notebook and register everything it defines; return the exit code.
 
     Args:
         path: The notebook's file.
         dry_run: Whether only to show what would happen.
+        restage: Whether to stage again what is missing or damaged of registered code.
         say: Called with each line for the person: one for each entity.
 
     Returns:

@@ -41,7 +41,7 @@ def copied(folder: "Path | None") -> Path:
     Raises:
         UsageError: the folder cannot be written to, or this installation does not have the notebook.
     """
-    target = (folder or Path.cwd() / FOLDER) / f"{NAME}.ipynb"
+    target = (folder or Path(working_folder()) / FOLDER) / f"{NAME}.ipynb"
     if not target.exists():
         try:
             target.parent.mkdir(parents=True, exist_ok=True)

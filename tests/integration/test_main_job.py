@@ -24,6 +24,7 @@ from flyte_nb.api.errors import (
 )
 from flyte_nb.registering.views import CHANGED, FAILED, NEW, UNCHANGED
 from flyte_nb.testing.waiting import wait_until
+from flyte_nb.wire.identifiers import execution_id_to_idl
 
 _CELLS = itertools.count(1)
 
