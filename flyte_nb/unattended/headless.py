@@ -87,29 +87,15 @@ def execute(
     nbformat = _module("nbformat")
     for source in extra:
         notebook.cells.append(nbformat.v4.new_code_cell(source))
-    titles = _titles(notebook)
-    started: dict[int, float] = {}
-    order = [index for index, cell in enumerate(notebook.cells) if index in titles]
-
-    def begin(cell: "NotebookNode", cell_index: int) -> None:
-        started[cell_index] = time.monotonic()
-
-    def end(cell: "NotebookNode", cell_index: int, execute_reply: object) -> None:
-        if cell_index in titles:
-            seconds = time.monotonic() - started[cell_index]
-            number = order.index(cell_index) + 1
-            last = texts(cell)[-1:]
-            line = last[0].splitlines()[0].strip()[:_LINE_WIDTH] if last else ""
-            on_step(Step(number, len(order), titles[cell_index], seconds, line))
-
+    steps = _Steps(notebook, on_step)
     client = nbclient.NotebookClient(
         notebook,
         timeout=_CELL_TIMEOUT_S,
         kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},
         store_widget_state=False,
-        on_cell_start=begin,
-        on_cell_executed=end,
+        on_cell_start=steps.begin,
+        on_cell_executed=steps.end,
     )
     # ipykernel's debugger warns about frozen modules at every start, unless this variable is set.
     env = {**os.environ, VARIABLE: name, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
@@ -124,6 +110,35 @@ def execute(
             log.seek(0)
             return Outcome(notebook, f"The kernel died. {log.read().decode('utf-8', 'replace')}")
     return Outcome(notebook, "")
+
+
+class _Steps:
+    """Times the cells of a run, and reports each code cell that has a title."""
+
+    def __init__(self, notebook: "NotebookNode", report: "Callable[[Step], object]") -> None:
+        self._titles = _titles(notebook)
+        self._order = sorted(self._titles)
+        self._report = report
+        self._started_s = 0.0
+
+    def begin(self, cell: "NotebookNode", cell_index: int) -> None:
+        """Note the time; nbclient calls it before each cell, and names the arguments."""
+        self._started_s = time.monotonic()
+
+    def end(self, cell: "NotebookNode", cell_index: int, execute_reply: object) -> None:
+        """Report the cell; nbclient calls it after each cell, and names the arguments."""
+        title = self._titles.get(cell_index)
+        if title is None:
+            return
+        last = texts(cell)[-1:]
+        step = Step(
+            number=self._order.index(cell_index) + 1,
+            total=len(self._order),
+            title=title,
+            seconds=time.monotonic() - self._started_s,
+            text=last[0].splitlines()[0].strip()[:_LINE_WIDTH] if last else "",
+        )
+        self._report(step)
 
 
 def texts(cell: "NotebookNode", *, kinds: "Sequence[str]" = _SHOWN) -> "list[str]":
