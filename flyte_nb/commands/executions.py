@@ -10,8 +10,8 @@ from flyte_nb.api.problems import Problem
 from flyte_nb.commands.connections import session_of
 from flyte_nb.commands.terminal import DONE, out, show
 from flyte_nb.executions.execution import Execution
+from flyte_nb.executions.field_text import Unreadable
 from flyte_nb.executions.inputs import wrong_names
-from flyte_nb.executions.reading import Unreadable
 from flyte_nb.executions.views import ExecutionView
 from flyte_nb.executions.written import value_of
 from flyte_nb.session.session import Session

@@ -7,7 +7,7 @@ from flyte_nb.api.errors import RegistrationFailed, UsageError
 from flyte_nb.commands.connections import session_of
 from flyte_nb.commands.targets import load, sorted_out
 from flyte_nb.commands.terminal import DONE, FAILED, out, show
-from flyte_nb.registering.places import Baked
+from flyte_nb.registering.staging_places import Baked
 from flyte_nb.registering.views import RegisteredEntity, Registration
 from flyte_nb.unattended.notebook_runs import register_notebook
 

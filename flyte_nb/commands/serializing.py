@@ -27,8 +27,8 @@ from flyte_nb.commands.terminal import DONE, FAILED, out, show
 from flyte_nb.discovery.here import Here
 from flyte_nb.discovery.modules import import_roots
 from flyte_nb.discovery.names import tidy
-from flyte_nb.registering.places import STAGING, place_for
 from flyte_nb.registering.serializing import serialize as serialized
+from flyte_nb.registering.staging_places import STAGING, place_for
 from flyte_nb.storage import open_stores
 from flyte_nb.storage.directory import DirectoryStaging
 from flyte_nb.types.registry import default_registry
