@@ -91,31 +91,6 @@ def test_the_changelog_names_this_release():
     assert newest.group(1) == flyte_nb.__version__
 
 
-def test_no_import_circle_counting_function_level_and_type_checking_imports():
-    """Two modules that need each other are one, or there is a third that both need."""
-    modules = {}
-    for path in PACKAGE.rglob("*.py"):
-        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        modules[name.removesuffix(".__init__")] = ast.parse(path.read_text())
-    imports = {name: _imports(tree, modules) - {name} for name, tree in modules.items()}
-    while free := [name for name, used in imports.items() if not used & imports.keys()]:
-        for name in free:  # what needs nothing that is left is in no circle
-            del imports[name]
-    users = {each for used in imports.values() for each in used}
-    assert sorted(name for name in imports if name in users) == []
-
-
-def _imports(tree: ast.AST, modules: dict[str, ast.Module]) -> set[str]:
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            inside = {f"{node.module}.{each.name}" for each in node.names}
-            found |= (inside & modules.keys()) or {node.module}
-        elif isinstance(node, ast.Import):
-            found |= {each.name for each in node.names}
-    return found & modules.keys()
-
-
 def test_no_room_has_a_module_level_mutable_registry():
     """A list or dict that a function of the same module changes is ambient state."""
     found = []

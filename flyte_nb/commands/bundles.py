@@ -4,7 +4,7 @@ import argparse
 import time
 
 from flyte_nb.api.errors import UsageError
-from flyte_nb.bundle.inventory import Damage, Inventory, Plan, Removal
+from flyte_nb.bundle.inventory import CleanupPlan, Damage, Inventory, Removal
 from flyte_nb.commands.connections import session_of
 from flyte_nb.commands.terminal import DONE, FAILED, out, show
 from flyte_nb.registering.staged import StagedBundles
@@ -127,12 +127,12 @@ def _damage_line(item: Damage) -> str:
     return f"{item.name} at {item.uri}: {item.what}{stops}"
 
 
-def _print_plan(planned: Plan, location: str, removed: "list[Removal] | None") -> None:
+def _print_plan(planned: CleanupPlan, location: str, removed: "list[Removal] | None") -> None:
     shown = planned.removals if removed is None else removed
     for item in shown:
         out(f"  {item.what:<7}{item.size:>12,} bytes  {item.name[:60]}  {item.uri}")
     verb = "would remove" if removed is None else "removed"
-    recent = f"; {planned.too_young} are too recent" if planned.too_young else ""
+    recent = f"; {planned.too_recent} are too recent" if planned.too_recent else ""
     out(
         f"{location}: {verb} {len(shown)} objects, {sum(item.size for item in shown):,} bytes;"
         f" {planned.kept_indexes} bundles stay{recent}."
@@ -141,7 +141,9 @@ def _print_plan(planned: Plan, location: str, removed: "list[Removal] | None") -
         out("Nothing was removed. With --yes it is.")
 
 
-def _plan_dict(planned: Plan, location: str, removed: "list[Removal]") -> "dict[str, object]":
+def _plan_dict(
+    planned: CleanupPlan, location: str, removed: "list[Removal]"
+) -> "dict[str, object]":
     return {
         "location": location,
         "removable": [item._asdict() for item in planned.removals],

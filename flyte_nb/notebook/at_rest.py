@@ -33,7 +33,9 @@ from flyte_nb.notebook.paper import theme
 from flyte_nb.notebook.paper.html import Safe, element, with_code
 from flyte_nb.registering.bundle_view import Bundle
 from flyte_nb.registering.views import Registration
+from flyte_nb.sdk.signature import TaskSignature
 from flyte_nb.surface.command import Command
+from flyte_nb.types.codec import spell
 
 Humanize = Callable[[str], str]
 MimeBundle = dict[str, Any]
@@ -283,11 +285,8 @@ def help_page(commands: "Sequence[Command]") -> MimeBundle:
         element("div", foot, style=f"{theme.SECTION};{theme.BODY}") if len(commands) > 1 else None,
     )
     lines = [f"{row.usage}\n    {row.help}" for row in commands]
-    lines += (
-        [f"    {o.flag} {o.takes}  {o.explained}" for o in commands[0].options[:]]
-        if (len(commands) == 1)
-        else []
-    )
+    if len(commands) == 1:
+        lines += [f"    {o.flag} {o.takes}  {o.explained}" for o in commands[0].options]
     return _bundle(card, "\n".join(lines))
 
 
