@@ -17,12 +17,8 @@ def main(argv: "list[str] | None" = None) -> int:
         from flyte_nb.runtime.execute import main as execute
 
         return execute(arguments[1:])
-    import warnings
+    from flyte_nb.commands.dispatch import run
 
-    from flyte_nb.commands import run
-
-    # For people on a terminal: without the line of ours that says it.
-    warnings.formatwarning = lambda message, *_, **__: f"{message}\n"
     return run(arguments)
 
 

@@ -14,7 +14,7 @@ ROOT = HERE.parent.parent
 RING = ("api", "types", "sdk", "pipe", "worker")
 
 SAYS = {
-    "commands": "flyte-nb: one table of commands",
+    "commands": "what flyte-nb does",
     "testing": "public: fakes, suites, a backend",
     "session": "puts the parts together",
     "notebook": "magics, cards, widgets",
@@ -31,6 +31,7 @@ SAYS = {
     "graph": "layout, SVG, HTML, text",
     "storage": "bytes by URI, plugins",
     "discovery": "registrars: what there is",
+    "surface": "every command, once",
     "worker": "the process with user code",
     "wire": "api values and flyteidl",
     "sdk": "task, workflow, launch plan",

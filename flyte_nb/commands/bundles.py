@@ -1,50 +1,29 @@
-"""`flyte-nb bundle list|check|verify|gc`: what a staging location holds, whether it is whole, what can go."""
+"""`flyte-nb bundle list|check|verify|gc`: list, check, verify and remove staged bundles."""
 
 import argparse
 import time
-from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import UsageError
-from flyte_nb.commands.terminal import DONE, FAILED, out, session_of, show
+from flyte_nb.bundle.inventory import CleanupPlan, Damage, Inventory, Removal
+from flyte_nb.commands.connections import session_of
+from flyte_nb.commands.terminal import DONE, FAILED, out, show
+from flyte_nb.registering.staged import StagedBundles
 
-if TYPE_CHECKING:
-    from flyte_nb.bundle.inventory import CleanupPlan, Damage, Inventory, Removal
-    from flyte_nb.registering.staged import StagedBundles
-
-_DAY = 24.0  # hours
 _RESTAGE = "`flyte-nb register … --restage` stages again what is missing."
+_KEPT_HOURS = 24.0
+"""`gc` keeps what is younger: a registration may have staged it, and not registered its tasks yet."""
 
 
 def bundle(options: argparse.Namespace) -> int:
-    """Look after staged bundles: list, check and verify them, remove what nobody needs."""
+    """Do the action on staged bundles; return the exit code.
+
+    Raises:
+        UsageError: an option does not belong to the action, or no location is known.
+    """
     if options.action != "gc" and (options.yes or options.older_than is not None):
         raise UsageError(f"--yes and --older-than belong to gc; {options.action} removes nothing.")
     act = {"list": _list, "check": _check, "verify": _verify, "gc": _gc}[options.action]
     return act(options)
-
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
-    parser.add_argument(
-        "action",
-        choices=("list", "check", "verify", "gc"),
-        help="list: what lies there, and who refers to it; check: look whether what registered tasks need"
-        " is there in full length, exit code 1 when not; verify: read every member again, exit code 1"
-        " when one is damaged or missing; gc: say what no registered task needs, and with --yes remove it",
-    )
-    parser.add_argument(
-        "location",
-        nargs="?",
-        help="a folder of bundles, or for check and verify one index; default: the backend's own",
-    )
-    parser.add_argument("--yes", action="store_true", help="gc: remove it")
-    parser.add_argument(
-        "--older-than",
-        type=float,
-        metavar="HOURS",
-        help="gc: keep what is younger, for a registration may be under way (default: 24);"
-        " take less only while nobody registers",
-    )
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -57,20 +36,21 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    """Look whether each member is there in its full length; that reads no bytes."""
     bundles = session_of(options).bundles
     named = [options.location] if options.location else []
     if named and not named[0].endswith(".json"):
         named = [item.uri for item in bundles.held(named[0].rstrip("/")).indexes]
-    return _say_damages(options, *bundles.check(*named), hint=_RESTAGE)
+    return _show_damages(options, *bundles.check(*named), hint=_RESTAGE)
 
 
 def _verify(options: argparse.Namespace) -> int:
     bundles = session_of(options).bundles
-    return _say_damages(options, *bundles.verify(*_locations(options, bundles)))
+    return _show_damages(options, *bundles.verify(*_locations(options, bundles)))
 
 
-def _say_damages(
-    options: argparse.Namespace, damages: "list[Damage]", whole: int, hint: str = ""
+def _show_damages(
+    options: argparse.Namespace, damages: list[Damage], whole: int, hint: str = ""
 ) -> int:
     document = {"damaged": [item._asdict() for item in damages], "whole": whole}
     lines = [_damage_line(item) for item in damages]
@@ -81,9 +61,9 @@ def _say_damages(
 
 
 def _gc(options: argparse.Namespace) -> int:
-    hours = _DAY if options.older_than is None else options.older_than
+    hours = _KEPT_HOURS if options.older_than is None else options.older_than
     if hours < 0:
-        raise UsageError(f"--older-than {hours:g}: write a number of hours from 0 on.")
+        raise UsageError(f"--older-than {hours:g}: write a number of hours, 0 or more.")
     bundles = session_of(options).bundles
     documents = []
     for location in _locations(options, bundles):
@@ -91,24 +71,24 @@ def _gc(options: argparse.Namespace) -> int:
         removed = bundles.collect(location, planned) if options.yes else []
         documents.append(_plan_dict(planned, location, removed))
         if options.output == "text":
-            _say_plan(planned, location, removed if options.yes else None)
+            _print_plan(planned, location, removed if options.yes else None)
     if options.output == "json":
         show(options, documents, "")
     return DONE
 
 
-def _locations(options: argparse.Namespace, bundles: "StagedBundles") -> "list[str]":
+def _locations(options: argparse.Namespace, bundles: StagedBundles) -> "list[str]":
     if options.location:
         return [options.location.rstrip("/")]
     found = bundles.locations()
     if not found:
         raise UsageError(
-            "No registered task names a bundle here. Say where to look: a folder or a URI."
+            "No registered task refers to a bundle here. Name a location: a folder or a URI."
         )
     return found
 
 
-def _inventory_lines(held: "Inventory", needed: "dict[str, list[str]]") -> "list[str]":
+def _inventory_lines(held: Inventory, needed: "dict[str, list[str]]") -> "list[str]":
     lines = [
         f"{held.root}: {len(held.indexes)} bundles, {len(held.members)} members,"
         f" {held.stored_bytes:,} bytes"
@@ -123,7 +103,7 @@ def _inventory_lines(held: "Inventory", needed: "dict[str, list[str]]") -> "list
     return lines
 
 
-def _inventory_dict(held: "Inventory", needed: "dict[str, list[str]]") -> "dict[str, Any]":
+def _inventory_dict(held: Inventory, needed: "dict[str, list[str]]") -> "dict[str, object]":
     return {
         "location": held.root,
         "stored_bytes": held.stored_bytes,
@@ -142,12 +122,12 @@ def _inventory_dict(held: "Inventory", needed: "dict[str, list[str]]") -> "dict[
     }
 
 
-def _damage_line(item: "Damage") -> str:
+def _damage_line(item: Damage) -> str:
     stops = f"; it stops {', '.join(item.tasks)}" if item.tasks else ""
     return f"{item.name} at {item.uri}: {item.what}{stops}"
 
 
-def _say_plan(planned: "CleanupPlan", location: str, removed: "list[Removal] | None") -> None:
+def _print_plan(planned: CleanupPlan, location: str, removed: "list[Removal] | None") -> None:
     shown = planned.removals if removed is None else removed
     for item in shown:
         out(f"  {item.what:<7}{item.size:>12,} bytes  {item.name[:60]}  {item.uri}")
@@ -158,10 +138,12 @@ def _say_plan(planned: "CleanupPlan", location: str, removed: "list[Removal] | N
         f" {planned.kept_indexes} bundles stay{recent}."
     )
     if shown and removed is None:
-        out("Nothing was removed yet; --yes does it.")
+        out("Nothing was removed. With --yes it is.")
 
 
-def _plan_dict(planned: "CleanupPlan", location: str, removed: "list[Removal]") -> "dict[str, Any]":
+def _plan_dict(
+    planned: CleanupPlan, location: str, removed: "list[Removal]"
+) -> "dict[str, object]":
     return {
         "location": location,
         "removable": [item._asdict() for item in planned.removals],

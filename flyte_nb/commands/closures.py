@@ -1,15 +1,19 @@
-"""Compiled workflows as files: closures and graphs."""
+"""Write compiled workflows to files: closures and graphs."""
 
 from pathlib import Path
 
 from google.protobuf import json_format
 
-from flyte_nb.commands.files import file_name, write_atomically
+from flyte_nb.api.files import write_atomically
+from flyte_nb.commands.files import file_name
 from flyte_nb.drafting.reports import Report
+from flyte_nb.graph.model import graph_of
+from flyte_nb.graph.opening import openable, opened
+from flyte_nb.graph.picture import GraphPicture
 
 
 def write_closures(report: Report, folder: Path) -> "list[str]":
-    """Write each workflow's `CompiledWorkflowClosure` to `NAME.pb` and `NAME.json`; the paths.
+    """Write each workflow's `CompiledWorkflowClosure` to `NAME.pb` and `NAME.json`; return the paths.
 
     Raises:
         UsageError: the folder cannot be written to.
@@ -29,17 +33,13 @@ def write_closures(report: Report, folder: Path) -> "list[str]":
 
 
 def draw_graphs(report: Report, path: Path) -> "list[str]":
-    """Draw each workflow that no other one uses, with all that opens; the paths.
+    """Draw each workflow that no other one uses, with every node opened; return the paths.
 
-    One workflow is drawn to `path`; of several, each to a file of its own: `graph.NAME.svg`.
+    One workflow is drawn to `path`. Of several, each gets a file of its own: `graph.NAME.svg`.
 
     Raises:
-        UsageError: the suffix is no picture's, or the file cannot be written.
+        UsageError: the suffix is not that of a picture, or the file cannot be written.
     """
-    from flyte_nb.graph.model import graph_of
-    from flyte_nb.graph.opening import openable, opened
-    from flyte_nb.graph.picture import GraphPicture
-
     closures = {one.id.name: one.draft.closure for one in report.entities if one.draft.closure}
     inner = {sub.template.id.name for closure in closures.values() for sub in closure.sub_workflows}
     roots = [name for name in closures if name not in inner]

@@ -1,4 +1,8 @@
-"""`flyte-nb compile`: everything that the targets define, and everything that is wrong with it."""
+"""`flyte-nb compile`: compile everything that the targets define, and show every problem.
+
+Modules and specs are compiled here. What a notebook defines exists only in its kernel: the notebook is
+executed with one more cell, which compiles there and prints the report as JSON after a mark.
+"""
 
 import argparse
 import json
@@ -10,25 +14,39 @@ from typing import Any
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.problems import Problem
-from flyte_nb.commands.targets import WRONG_TARGET, Targets, load, sorted_out, wrong_target
-from flyte_nb.commands.terminal import DONE, FAILED, WRONG, complain, scope_of, session_of, show
+from flyte_nb.commands.closures import draw_graphs, write_closures
+from flyte_nb.commands.connections import scope_of, session_of
+from flyte_nb.commands.targets import Targets, load, sorted_out, wrong_target
+from flyte_nb.commands.terminal import DONE, FAILED, WRONG, WRONG_TARGET, complain, show
+from flyte_nb.discovery.here import Here
+from flyte_nb.discovery.names import tidy
+from flyte_nb.drafting.reports import BLOCKED, compile_all, document_of, problem_document
+from flyte_nb.registering.lookup import lookup_in
+from flyte_nb.session.session import default_runner
+from flyte_nb.types.registry import default_registry
+from flyte_nb.unattended import headless
 
 _MARK = "flyte-nb-report:"
 _SOURCE = f"from flyte_nb.commands.compiling import print_report as _print\n_print({_MARK!r})\n"
 
 
 def compile(options: argparse.Namespace) -> int:
-    """Compile modules, notebooks and specs here; nothing is sent."""
+    """Compile the targets and show the report; return the exit code. Nothing is sent.
+
+    Raises:
+        UsageError: files are to be written of a notebook, or there is no target.
+    """
     targets = sorted_out(options.targets)
     if targets.notebooks and (options.closure_dir is not None or options.graph is not None):
         raise UsageError(
-            "Files are written of modules and specs. In a notebook: wf.graph().save(…), or"
-            " session.compile(wf).closure."
+            "--closure-dir and --graph take modules and specs. In a notebook, write wf.graph().save(…)"
+            " or session.compile(wf).closure."
         )
-    documents = [_of_notebook(path) for path in targets.notebooks]
+    documents = [_report_on_notebook(path) for path in targets.notebooks]
     if targets.has_code or targets.problems:
-        documents.append(_of_code(options, targets))
+        documents.append(_report_on_code(options, targets))
     whole = _joined(documents)
+    # A target that cannot be read is a mistake in the call: stderr, like every other mistake.
     wrong = [one["message"] for one in whole["problems"] if one["code"] == WRONG_TARGET]
     for message in wrong:
         complain(message)
@@ -38,13 +56,8 @@ def compile(options: argparse.Namespace) -> int:
 
 
 def print_report(mark: str) -> None:
-    """In a notebook's kernel: compile what the notebook defines, and print the report after `mark`."""
-    from IPython.core.getipython import get_ipython
-
-    from flyte_nb.discovery.here import Here
-    from flyte_nb.drafting.reports import compile_all, document_of
-    from flyte_nb.session.session import default_runner
-    from flyte_nb.types.registry import default_registry
+    """Compile what the notebook defines and print the report after `mark`; called in its kernel."""
+    from IPython.core.getipython import get_ipython  # optional: a terminal may have no IPython
 
     here = Here(None, namespace=vars(sys.modules["__main__"]), env=os.environ)
     report = compile_all(
@@ -54,6 +67,7 @@ def print_report(mark: str) -> None:
         data=default_runner().data,
     )
     shell: Any = get_ipython()
+    # ipykernel compiles each cell under a file name of its own and keeps the cell's number by it.
     numbers = getattr(shell.compile, "_filename_map", {})
     document = document_of(report)
     for item in (*document["entities"], *document["problems"]):
@@ -62,13 +76,7 @@ def print_report(mark: str) -> None:
     sys.stdout.write(f"{mark}{json.dumps(document)}\n")
 
 
-def _of_code(options: argparse.Namespace, targets: Targets) -> "dict[str, Any]":
-    from flyte_nb.commands.closures import draw_graphs, write_closures
-    from flyte_nb.drafting.reports import compile_all, document_of
-    from flyte_nb.registering.lookup import lookup_in
-    from flyte_nb.session.session import default_runner
-    from flyte_nb.types.registry import default_registry
-
+def _report_on_code(options: argparse.Namespace, targets: Targets) -> "dict[str, Any]":
     found = load(targets, version=options.version or "")
     report = compile_all(
         found.entities,
@@ -89,11 +97,7 @@ def _of_code(options: argparse.Namespace, targets: Targets) -> "dict[str, Any]":
     return document
 
 
-def _of_notebook(path: Path) -> "dict[str, Any]":
-    from flyte_nb.discovery.names import tidy
-    from flyte_nb.drafting.reports import problem_document
-    from flyte_nb.unattended import headless
-
+def _report_on_notebook(path: Path) -> "dict[str, Any]":
     try:
         notebook = headless.read(path)
     except UsageError as error:
@@ -109,7 +113,7 @@ def _of_notebook(path: Path) -> "dict[str, Any]":
                 for item in (*document["entities"], *document["problems"]):
                     item["file"] = f"{path}:{item['file']}" if item["file"] else str(path)
                 return document
-    hint = "Mend the cell; what comes after it was not executed."
+    hint = "Correct the cell. The cells after it were not executed."
     problem = problem_document(Problem("CellFailed", outcome.error.strip(), hint=hint))
     return {"entities": [], "problems": [{**problem, "file": str(path)}], "elapsed_s": 0.0}
 
@@ -135,22 +139,9 @@ def _joined(documents: "list[dict[str, Any]]") -> "dict[str, Any]":
 
 
 def _text(document: "dict[str, Any]") -> str:
-    lines = []
-    for one in document["entities"]:
-        nodes = f"{one['nodes']} node{'s' * (one['nodes'] != 1)}" if one["nodes"] else ""
-        said = {"blocked": "what it uses does not compile"}.get(one["state"], nodes)
-        lines.append(f"{one['state']:<10}{one['resource_type']:<12}{one['name']}  {said}".rstrip())
-    for one in document["problems"]:
-        if one["code"] == WRONG_TARGET:
-            continue  # told on stderr
-        subject = ".".join(
-            part for part in (one["entity"], one["node_id"], one["variable"]) if part
-        )
-        place = f"{one['file']}:{one['line']}: " if one["line"] else f"{one['file']}: "
-        said = f"{one['message']} {one['hint']}".rstrip()
-        lines.append(
-            f"{place if one['file'] else ''}{subject}{': ' * bool(subject)}{said} [{one['code']}]"
-        )
+    lines = [_entity_line(one) for one in document["entities"]]
+    # Targets that cannot be read are on stderr already.
+    lines += [_problem_line(one) for one in document["problems"] if one["code"] != WRONG_TARGET]
     lines += [f"written   {name}" for name in document.get("written", ())]
     counts = document["counts"]
     if not counts["entities"] and not counts["problems"]:
@@ -159,6 +150,27 @@ def _text(document: "dict[str, Any]") -> str:
         problems = counts["problems"]
         lines.append(
             f"{counts['ok']} of {counts['entities']} compiled,"
-            f" {problems or 'no'} problem{'s' * (problems != 1)}, {document['elapsed_s']:.2f} s"
+            f" {problems or 'no'} {'problem' if problems == 1 else 'problems'},"
+            f" {document['elapsed_s']:.2f} s"
         )
     return "\n".join(lines)
+
+
+def _entity_line(entity: "dict[str, Any]") -> str:
+    count = entity["nodes"]
+    note = f"{count} {'node' if count == 1 else 'nodes'}" if count else ""
+    if entity["state"] == BLOCKED:
+        note = "what it uses does not compile"
+    line = f"{entity['state']:<10}{entity['resource_type']:<12}{entity['name']}  {note}"
+    return line.rstrip()
+
+
+def _problem_line(problem: "dict[str, Any]") -> str:
+    """Return e.g. `pipeline.py:12: train.n0.x: The input x is missing. Write x=…. [ParameterNotBound]`."""
+    line = f":{problem['line']}" if problem["line"] else ""
+    place = f"{problem['file']}{line}" if problem["file"] else ""
+    subject = ".".join(
+        part for part in (problem["entity"], problem["node_id"], problem["variable"]) if part
+    )
+    text = f"{problem['message']} {problem['hint']}".rstrip()
+    return ": ".join(part for part in (place, subject, f"{text} [{problem['code']}]") if part)

@@ -2,24 +2,35 @@
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flyte_nb.api import visible
 from flyte_nb.api.errors import CompileFailed, UsageError
 from flyte_nb.api.problems import Problem
-from flyte_nb.commands.terminal import DONE, out, session_of, show
+from flyte_nb.commands.connections import session_of
+from flyte_nb.commands.terminal import DONE, out, show
+from flyte_nb.executions.execution import Execution
+from flyte_nb.executions.field_text import Unreadable
+from flyte_nb.executions.inputs import wrong_names
+from flyte_nb.executions.views import ExecutionView
+from flyte_nb.executions.written import value_of
+from flyte_nb.session.session import Session
 
-if TYPE_CHECKING:
-    from flyte_nb.executions.views import ExecutionView
-    from flyte_nb.session.session import Session
+_CAUSE = "terminated by flyte-nb"
 
 
 def launch(options: argparse.Namespace) -> int:
-    """Launch a registered launch plan or task."""
+    """Launch a registered launch plan or task; return the exit code.
+
+    Raises:
+        UsageError: an argument is not `name=value`, or an input is given twice.
+        CompileFailed: inputs are unknown, missing, or not values of their types.
+        ExecutionFailed: with `--wait`, the execution failed.
+    """
     session = session_of(options)
     inputs = _read_inputs(options, session)
     execution = session.launch(
-        options.name, inputs, version=options.version, execution_name=options.execution_name
+        options.entity, inputs, version=options.version, execution_name=options.execution_name
     )
     if not options.wait:
         show(options, {"execution": execution.name}, execution.name)
@@ -29,52 +40,55 @@ def launch(options: argparse.Namespace) -> int:
     return _follow(options, execution)
 
 
-def _read_inputs(options: argparse.Namespace, session: "Session") -> "dict[str, Any]":
-    """Return the inputs by name, read as in a magic's line.
+def _read_inputs(options: argparse.Namespace, session: Session) -> "dict[str, Any]":
+    """Return the inputs by name, read as in the line of `%flyte launch`.
 
     Raises:
-        UsageError: an argument is no input, or an input is given twice.
-        CompileFailed: texts are no values of their types; `problems` has every one.
+        UsageError: an argument is not `name=value`, or an input is given twice.
+        CompileFailed: texts are not values of their types; `problems` has every one.
     """
-    from flyte_nb.executions.field_text import Unreadable
-    from flyte_nb.executions.inputs import wrong_names
-    from flyte_nb.executions.written import value_of
-
-    interface, defaults = session.interface(options.name)
+    interface, defaults = session.interface(options.entity)
     inputs: dict[str, Any] = {}
     problems = []
     for pair in options.inputs:
         name, equals, text = pair.partition("=")
         if not equals:
-            raise UsageError(f"{pair!r} is no input. Write name=value, e.g. depth=3.")
+            raise UsageError(f"{pair!r} is not an input. Write name=value, e.g. depth=3.")
         if name in inputs:
             raise UsageError(f"The input {name} is given twice.")
         inputs[name] = text
         variable = interface.inputs.get(name)
         if variable is None:
-            continue  # the launch names every unknown input
+            continue  # launching reports every unknown input at once
         try:
             inputs[name] = value_of(
                 text, session.registry.codec(session.registry.guess(variable.type))
             )
         except Unreadable as error:
-            said = f"The input {name} {error}."
-            problems.append(Problem("ValueDoesNotFit", said, variable=name, entity=options.name))
+            message = f"The input {name} {error}."
+            problems.append(
+                Problem("ValueDoesNotFit", message, variable=name, entity=options.entity)
+            )
     if problems:
+        # The launch is not reached, so its complaints about names come here.
         problems += wrong_names(
-            inputs, entity=options.name, inputs=interface.inputs, optional=defaults
+            inputs, entity=options.entity, inputs=interface.inputs, optional=defaults
         )
-        raise CompileFailed(f"{options.name} cannot be launched with these inputs.", problems)
+        raise CompileFailed(f"{options.entity} cannot be launched with these inputs.", problems)
     return inputs
 
 
 def watch(options: argparse.Namespace) -> int:
-    """Follow an execution until it has ended."""
-    return _follow(options, session_of(options).execution(options.name))
+    """Print each node as it moves until the execution has ended, then its outputs; return the exit code.
+
+    Raises:
+        ExecutionFailed: the execution failed; the error is its task's.
+    """
+    return _follow(options, session_of(options).execution(options.execution))
 
 
 def executions(options: argparse.Namespace) -> int:
-    """List the latest executions."""
+    """List the latest executions; return the exit code."""
     views = session_of(options).executions(options.limit)
     lines = [
         f"{view.id.name:<22}{view.phase:<12}{view.created_at:%Y-%m-%d %H:%M:%S}  {view.entity.name}"
@@ -85,29 +99,30 @@ def executions(options: argparse.Namespace) -> int:
 
 
 def terminate(options: argparse.Namespace) -> int:
-    """Abort an execution."""
-    session_of(options).execution(options.name).terminate(options.cause)
-    show(options, {"terminated": options.name}, f"{options.name} is being aborted.")
+    """Abort an execution; return the exit code."""
+    session_of(options).execution(options.execution).terminate(options.cause or _CAUSE)
+    show(options, {"terminated": options.execution}, f"{options.execution} is being aborted.")
     return DONE
 
 
 def logs(options: argparse.Namespace) -> int:
-    """Print what an execution's attempts printed."""
+    """Print what an execution's attempts printed; return the exit code."""
+    # People count attempts from 1, FlyteAdmin from 0.
     attempt = None if options.attempt is None else options.attempt - 1
-    text = session_of(options).execution(options.name).logs(options.node, attempt)
+    text = session_of(options).execution(options.execution).logs(options.node, attempt)
     sys.stdout.write(visible.log(text))
     return DONE
 
 
-def _follow(options: argparse.Namespace, execution: Any) -> int:
-    told: dict[str, str] = {}
+def _follow(options: argparse.Namespace, execution: Execution) -> int:
+    phase_of: dict[str, str] = {}
     for view in execution.watch():
         if options.output == "text":
             for node in view.nodes:
-                if told.get(node.node_id) != node.phase:
-                    told[node.node_id] = node.phase
+                if phase_of.get(node.node_id) != node.phase:
+                    phase_of[node.node_id] = node.phase
                     out(f"{node.node_id:<12}{node.phase:<12}{node.name}")
-    final = execution.wait()  # raises what went wrong, with the task's own error
+    final = execution.wait()  # raises the task's own error
     outputs = execution.outputs()
     shown = {name: _plain(value) for name, value in outputs.items()}
     text = "\n".join(f"{name} = {value!r}" for name, value in outputs.items())
@@ -115,7 +130,7 @@ def _follow(options: argparse.Namespace, execution: Any) -> int:
     return DONE
 
 
-def _view_dict(view: "ExecutionView") -> "dict[str, Any]":
+def _view_dict(view: ExecutionView) -> "dict[str, Any]":
     return {
         "name": view.id.name,
         "entity": view.entity.name,
@@ -126,7 +141,8 @@ def _view_dict(view: "ExecutionView") -> "dict[str, Any]":
     }
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
+    """Return the value if JSON has it, else its `repr`."""
     return (
         value if isinstance(value, (int, float, str, bool, list, dict, type(None))) else repr(value)
     )

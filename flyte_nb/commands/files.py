@@ -1,12 +1,8 @@
-"""Files that commands write: each whole, or not there."""
+"""Names of files that commands write."""
 
 import re
 
-from flyte_nb.api.files import write_atomically
-
-__all__ = ["file_name", "write_atomically"]
-
 
 def file_name(entity_name: str) -> str:
-    """An entity's name as a file's: what no file system likes becomes `_`."""
+    """Return a file name for the entity: characters that some file systems refuse become `_`."""
     return re.sub(r"[^\w.\-]", "_", entity_name).lstrip(".")[:200] or "_"

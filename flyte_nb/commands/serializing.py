@@ -1,4 +1,8 @@
-"""`flyte-nb serialize`: what modules, notebooks or specs define, as files that can be registered."""
+"""`flyte-nb serialize`: write what modules, notebooks or specs define to files, to be registered later.
+
+What a notebook defines exists only in its kernel. So the notebook is executed with one more cell, which
+serializes there and prints the files' names after a mark.
+"""
 
 import argparse
 import gzip
@@ -12,18 +16,35 @@ from pathlib import Path
 from typing import Any
 
 from flyte_nb.api.errors import CompileFailed, UsageError
+from flyte_nb.api.files import write_atomically
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.ports import Entity
-from flyte_nb.commands.files import file_name, write_atomically
+from flyte_nb.client.data import KernelData
+from flyte_nb.commands.connections import scope_of
+from flyte_nb.commands.files import file_name
 from flyte_nb.commands.targets import load, sorted_out
-from flyte_nb.commands.terminal import DONE, FAILED, out, scope_of, show
+from flyte_nb.commands.terminal import DONE, FAILED, out, show
+from flyte_nb.discovery.here import Here
+from flyte_nb.discovery.modules import import_roots
+from flyte_nb.discovery.names import tidy
+from flyte_nb.registering.serializing import serialize as serialized
+from flyte_nb.registering.staging_places import STAGING, place_for
+from flyte_nb.storage import open_stores
+from flyte_nb.storage.directory import DirectoryStaging
+from flyte_nb.types.registry import default_registry
+from flyte_nb.unattended import headless
 
 _PACKED = (".tgz", ".tar.gz")
 _MARK = "flyte-nb-serialized:"
 
 
 def serialize(options: argparse.Namespace) -> int:
-    """Write specs that flytectl and flyte-nb register."""
+    """Write specs that flytectl and flyte-nb register, and stage their code; return the exit code.
+
+    Raises:
+        UsageError: there are more targets beside a notebook, nothing is defined, or a file cannot be written.
+        CompileFailed: there are problems; nothing was written.
+    """
     targets = sorted_out(options.targets)
     where = options.folder.absolute()
     wanted = {
@@ -39,16 +60,12 @@ def serialize(options: argparse.Namespace) -> int:
     found = load(targets)
     if found.problems:
         raise CompileFailed("Nothing was serialized: these problems come first.", found.problems)
-    from flyte_nb.discovery.modules import import_roots
-
     written = _write(found.entities, scope_of(options), import_roots(found.entities), wanted)
-    return _said(written, wanted, options)
+    return _finished(written, wanted, options)
 
 
 def in_notebook(wanted: "dict[str, Any]", project: str, domain: str) -> None:
-    """In a notebook's kernel: serialize what the notebook defines, and print the files' names."""
-    from flyte_nb.discovery.here import Here
-
+    """Serialize what the notebook defines and print the files' names; called in the notebook's kernel."""
     here = Here(None, namespace=vars(sys.modules["__main__"]), env=os.environ)
     entities = here.load()
     scope = Scope(project, domain, here.notebook.name)
@@ -57,9 +74,7 @@ def in_notebook(wanted: "dict[str, Any]", project: str, domain: str) -> None:
 
 
 def _staging(options: argparse.Namespace, where: Path) -> str:
-    """The URI below which bundles are staged."""
-    from flyte_nb.registering.staging_places import STAGING
-
+    """Return the URI below which bundles are staged."""
     named: str = options.staging or os.environ.get(STAGING, "")
     # Beside the files, not among them: an index is JSON, too.
     return named or where.with_name(f"{where.name}.staged").as_uri()
@@ -68,13 +83,6 @@ def _staging(options: argparse.Namespace, where: Path) -> str:
 def _write(
     entities: "Sequence[Entity]", scope: Scope, roots: "Sequence[Path]", wanted: "dict[str, Any]"
 ) -> "list[str]":
-    from flyte_nb.client.data import KernelData
-    from flyte_nb.registering.serializing import serialize as serialized
-    from flyte_nb.registering.staging_places import STAGING, place_for
-    from flyte_nb.storage import open_stores
-    from flyte_nb.storage.directory import DirectoryStaging
-    from flyte_nb.types.registry import default_registry
-
     env = {**os.environ, STAGING: wanted["staging"]}
     folder = f"{wanted['staging']}/uploads"
     data = KernelData(open_stores(), folder_uri=folder, roots=lambda: roots)
@@ -103,7 +111,7 @@ def _put(where: Path, files: "dict[str, bytes]") -> None:
         left = [name for name in old if name not in files]
         if left:
             raise UsageError(
-                f"{where} has other specs ({left[0]}, …), which would be registered with these."
+                f"{where} has other specs ({left[0]}, …). They would be registered with these."
                 " Name another folder, or empty it."
             )
     for name, data in files.items():
@@ -111,7 +119,7 @@ def _put(where: Path, files: "dict[str, bytes]") -> None:
 
 
 def _package(files: "dict[str, bytes]") -> bytes:
-    """A .tgz whose bytes depend on nothing but the files."""
+    """Return a .tgz whose bytes depend on the files alone: it has no time stamps and no owners."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for name, data in files.items():
@@ -124,9 +132,6 @@ def _package(files: "dict[str, bytes]") -> bytes:
 def _notebook(
     path: Path, scope: Scope, wanted: "dict[str, Any]", options: argparse.Namespace
 ) -> int:
-    from flyte_nb.discovery.names import tidy
-    from flyte_nb.unattended import headless
-
     source = (
         "from flyte_nb.commands.serializing import in_notebook as _serialize\n"
         f"_serialize({wanted!r}, {scope.project!r}, {scope.domain!r})\n"
@@ -140,11 +145,11 @@ def _notebook(
     for text in headless.texts(outcome.notebook.cells[-1]):
         for line in text.splitlines():
             if line.startswith(_MARK):
-                return _said(json.loads(line[len(_MARK) :]), wanted, options)
+                return _finished(json.loads(line[len(_MARK) :]), wanted, options)
     raise UsageError(f"{path} defines no task or workflow.")
 
 
-def _said(written: "list[str]", wanted: "dict[str, Any]", options: argparse.Namespace) -> int:
+def _finished(written: "list[str]", wanted: "dict[str, Any]", options: argparse.Namespace) -> int:
     document = {"files": written, "folder": wanted["folder"], "staging": wanted["staging"]}
     lines = [
         *written,

@@ -18,7 +18,6 @@ from flyte_nb.executions.views import ExecutionView
 from flyte_nb.graph.elements import Graph
 from flyte_nb.graph.html import figure
 from flyte_nb.graph.palette import style_of
-from flyte_nb.notebook.arguments import Command
 from flyte_nb.notebook.cards import bundle as bundle_card
 from flyte_nb.notebook.cards import compilation as compilation_card
 from flyte_nb.notebook.cards import execution as execution_card
@@ -35,6 +34,7 @@ from flyte_nb.notebook.paper.html import Safe, element, with_code
 from flyte_nb.registering.bundle_view import Bundle
 from flyte_nb.registering.views import Registration
 from flyte_nb.sdk.signature import TaskSignature
+from flyte_nb.surface.command import Command
 from flyte_nb.types.codec import spell
 
 Humanize = Callable[[str], str]
@@ -272,7 +272,7 @@ def help_page(commands: "Sequence[Command]") -> MimeBundle:
     rows = [(element("code", row.usage, style=theme.CODE), row.help) for row in commands]
     if len(commands) == 1:
         rows += [
-            (element("code", f"{o.flag} {o.takes}".strip(), style=theme.CODE), o.help)
+            (element("code", f"{o.flag} {o.takes}".strip(), style=theme.CODE), o.explained)
             for o in commands[0].options
         ]
     foot = with_code(
@@ -286,7 +286,7 @@ def help_page(commands: "Sequence[Command]") -> MimeBundle:
     )
     lines = [f"{row.usage}\n    {row.help}" for row in commands]
     if len(commands) == 1:
-        lines += [f"    {o.flag} {o.takes}  {o.help}" for o in commands[0].options]
+        lines += [f"    {o.flag} {o.takes}  {o.explained}" for o in commands[0].options]
     return _bundle(card, "\n".join(lines))
 
 

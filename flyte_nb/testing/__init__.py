@@ -1,1 +1,7 @@
-"""See ARCHITECTURE.md."""
+"""Public help for tests of whoever extends flyte_nb, and for the project's own tests.
+
+`*_conformance` are suites: derive a class, give it your store, registrar or executor, and pytest collects
+what every one of them has to do. `backend` starts a local backend, `isolation` is a pytest plugin that
+keeps the person's configuration out, `waiting` waits for conditions; the rest makes small inputs. The room
+may import everything below it. Start reading at the suite of the port that you implement.
+"""

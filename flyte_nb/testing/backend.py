@@ -32,17 +32,18 @@ _SERVICES = (
 Call = Callable[[Any], Any]
 
 _grpc: Any = grpc
-"""grpcio's own functions carry no types."""
+"""grpcio without types: its functions have no annotations, which strict checking refuses to call."""
 
 
 class Calls:
-    """flyteidl's calls as attributes: `calls.CreateTask(request)`; refusals are `RemoteError`.
+    """Every call of flyteidl's services as an attribute: `calls.CreateTask(request)`.
 
-    The same tests run over both kinds, so that what gRPC adds is tested and nothing else differs.
+    A refused call raises `RemoteError`. The same tests run in process and over gRPC, so that what gRPC
+    adds is tested and nothing else differs.
     """
 
     def __init__(self, call_of: Callable[[str, Any, Any], Call]) -> None:
-        """Args: `call_of` gives the call for a path, a request's class and an answer's class."""
+        """Args: `call_of` returns the call for a path, a request's class and an answer's class."""
         self._calls: dict[str, Call] = {}
         for module, service_name in _SERVICES:
             service = module.DESCRIPTOR.services_by_name[service_name]
@@ -61,7 +62,7 @@ class Calls:
 
 
 def in_process_calls(backend: Backend) -> Calls:
-    """Calls that go straight to the backend's services."""
+    """Return calls that go straight to the backend's services, without gRPC."""
 
     def call_of(path: str, request_class: Any, answer_class: Any) -> Call:
         name = path.rpartition("/")[2]
@@ -69,7 +70,7 @@ def in_process_calls(backend: Backend) -> Calls:
         def call(request: Any) -> Any:
             if name not in backend.rpcs:
                 raise RemoteError("Method not found!", code="UNIMPLEMENTED")
-            # A service may change what it is given, as it would its own parsed copy.
+            # A service may change its request. gRPC gives it a copy of its own, and so does this.
             answer = backend.rpcs[name](request_class.FromString(request.SerializeToString()))
             if isinstance(answer, Noted):
                 answer = answer.answer
@@ -83,7 +84,12 @@ def in_process_calls(backend: Backend) -> Calls:
 
 @contextmanager
 def grpc_calls(endpoint: str, token: str) -> Iterator[Calls]:
-    """Calls over a channel of their own, with the token."""
+    """Yield calls over a gRPC channel of their own, with the token.
+
+    Args:
+        endpoint: `host:port`, without TLS.
+        token: The backend's token; a wrong one is refused with UNAUTHENTICATED.
+    """
     metadata = (("authorization", f"Bearer {token}"),)
     with _grpc.insecure_channel(endpoint) as channel:
 
@@ -109,11 +115,11 @@ def grpc_calls(endpoint: str, token: str) -> Iterator[Calls]:
 def running_backend(
     folder: Path, *, make_engine: "EngineFactory | None" = None
 ) -> Iterator[Backend]:
-    """A backend in this process on `folder`, stopped at the end.
+    """Start a backend in this process, yield it, and stop it at the end.
 
     Args:
-        folder: Its home; made when it is not there. A second backend may follow on the same folder.
-        make_engine: Another engine than propeller's with processes.
+        folder: The backend's home; created when it is not there. A second backend may follow on it.
+        make_engine: Makes the engine; default: propeller's, which runs attempts as processes.
     """
     home = Home(folder)
     home.prepare()
@@ -127,6 +133,6 @@ def running_backend(
 
 @pytest.fixture
 def backend(tmp_path: Path) -> Iterator[Backend]:
-    """A running backend with a new home."""
+    """Yield a running backend with a new home (a pytest fixture)."""
     with running_backend(tmp_path / "home") as running:
         yield running

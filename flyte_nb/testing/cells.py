@@ -1,4 +1,4 @@
-"""A notebook's cells without a kernel: code compiled as ipykernel does, in a namespace `__main__`."""
+"""A notebook's cells without a kernel: compiled as ipykernel does, in a namespace `__main__`."""
 
 import linecache
 import os
@@ -6,14 +6,18 @@ from typing import Any
 
 
 class Cells:
-    """Runs cells one after the other in one namespace."""
+    """A notebook: it runs cells one after the other in one namespace."""
 
     def __init__(self) -> None:
         self.namespace: dict[str, Any] = {"__name__": "__main__", "__builtins__": __builtins__}
         self._count = 0
 
     def run(self, source: str) -> None:
-        """Run a cell. Its code has a file name with the process id in it, as in a kernel."""
+        """Run a cell.
+
+        As in a kernel, the code's file name has the process id in it, and its lines are in `linecache`, where
+        `inspect.getsource` and tracebacks look for them.
+        """
         self._count += 1
         filename = f"/tmp/ipykernel_{os.getpid()}/{abs(hash(source))}.py"
         lines = source.splitlines(keepends=True)
@@ -21,5 +25,5 @@ class Cells:
         exec(compile(source, filename, "exec"), self.namespace)
 
     def __getitem__(self, name: str) -> Any:
-        """What the name means in the notebook."""
+        """Return the notebook's variable."""
         return self.namespace[name]

@@ -1,4 +1,4 @@
-"""Small compiled workflows by hand, for tests of what runs them.
+"""Make small compiled workflows by hand, for tests of what runs them.
 
 Nodes pass integers: each task has the inputs that are bound and one output, `o0`.
 """
@@ -28,7 +28,20 @@ def task(
     env: "Mapping[str, str] | None" = None,
     outputs: Sequence[str] = ("o0",),
 ) -> TaskTemplate:
-    """A task template; `cache_version` makes it discoverable."""
+    """Return a task template.
+
+    Args:
+        name: The task's name.
+        inputs: The names of its inputs.
+        retries: How often a recoverable failure is tried again.
+        timeout_s: How long an attempt may take; 0 for no limit.
+        cache_version: Makes the task discoverable under this version; empty for no cache.
+        cache_serialize: Whether equal executions compute one after the other.
+        args: The container's arguments.
+        command: The container's command.
+        env: The container's environment variables.
+        outputs: The names of its outputs.
+    """
     template = TaskTemplate(type="python-task")
     _identify(template.id, identifier_pb2.TASK, name)
     for variable in inputs:
@@ -55,7 +68,15 @@ def node(
     *,
     after: Sequence[str] = (),
 ) -> Node:
-    """A node that runs a task or a sub-workflow."""
+    """Return a node that runs a task or a sub-workflow.
+
+    Args:
+        id: The node's id.
+        target: What the node runs.
+        bindings: For each input an integer, a promise (`n0` or `n0.o1`; `.x` is the workflow's input `x`), or
+            a list of these.
+        after: Nodes that have to end before it, besides those whose outputs it takes.
+    """
     made = Node(id=id, upstream_node_ids=sorted(after))
     if isinstance(target, TaskTemplate):
         made.task_node.reference_id.CopyFrom(target.id)
@@ -76,7 +97,15 @@ def workflow(
     inputs: Sequence[str] = (),
     fail_after: bool = False,
 ) -> CompiledWorkflow:
-    """A compiled workflow: start and end nodes first, connections both ways."""
+    """Return a compiled workflow: start and end nodes first, connections both ways.
+
+    Args:
+        name: The workflow's name.
+        nodes: Its nodes.
+        outputs: A binding for each output, written as `node` takes them.
+        inputs: The names of its inputs.
+        fail_after: Whether a failure lets the other nodes that can still run end first.
+    """
     template = WorkflowTemplate()
     _identify(template.id, identifier_pb2.WORKFLOW, name)
     template.metadata.on_failure = (
@@ -101,7 +130,7 @@ def closure(
     tasks: Sequence[TaskTemplate] = (),
     sub_workflows: Sequence[CompiledWorkflow] = (),
 ) -> CompiledWorkflowClosure:
-    """The closure of these."""
+    """Return the closure of a workflow, with the tasks and workflows that it refers to."""
     made = CompiledWorkflowClosure(primary=primary, sub_workflows=sub_workflows)
     for template in tasks:
         made.tasks.add(template=template)
@@ -109,7 +138,7 @@ def closure(
 
 
 def chain(length: int, template: TaskTemplate) -> CompiledWorkflowClosure:
-    """`length` nodes of a task with the input `x`, each fed by the one before, from input `x`."""
+    """Return a workflow of `length` nodes in a row, each with the output of the one before as input `x`."""
     nodes = [
         node(f"n{index}", template, {"x": f"n{index - 1}" if index else ".x"})
         for index in range(length)
@@ -118,7 +147,7 @@ def chain(length: int, template: TaskTemplate) -> CompiledWorkflowClosure:
 
 
 def integers(**values: int) -> LiteralMap:
-    """A map of integer literals."""
+    """Return a map of integer literals."""
     made = LiteralMap()
     for name, value in values.items():
         made.literals[name].scalar.primitive.integer = value
@@ -126,12 +155,12 @@ def integers(**values: int) -> LiteralMap:
 
 
 def integer(values: LiteralMap, name: str = "o0") -> int:
-    """The integer of that name."""
+    """Return the integer of that name."""
     return int(values.literals[name].scalar.primitive.integer)
 
 
 def literal(value: int) -> Literal:
-    """An integer literal."""
+    """Return an integer literal."""
     made = Literal()
     made.scalar.primitive.integer = value
     return made
@@ -141,6 +170,10 @@ INTEGER_TYPE = LiteralType(simple=INTEGER)
 
 
 def _connections(end: Node, nodes: Sequence[Node]) -> ConnectionSet:
+    """Return who runs before whom, as Flyte's compiler writes it.
+
+    A node without an upstream node follows the start node; a node that nothing follows precedes the end node.
+    """
     upstream = {made.id: _promised(made) | set(made.upstream_node_ids) for made in [end, *nodes]}
     fed = set().union(*upstream.values())
     for made in nodes:
@@ -157,6 +190,7 @@ def _connections(end: Node, nodes: Sequence[Node]) -> ConnectionSet:
 
 
 def _promised(made: Node) -> set[str]:
+    """Return the ids of the nodes whose outputs the node takes, however deep in lists and maps."""
     found, open = set(), [binding.binding for binding in made.inputs]
     while open:
         data = open.pop()

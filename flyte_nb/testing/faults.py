@@ -1,4 +1,4 @@
-"""A store that misbehaves as it is told, in front of one that does not."""
+"""A store that fails or changes bytes on demand, in front of a store that works."""
 
 import threading
 from collections.abc import Callable
@@ -17,12 +17,12 @@ class StoreCall(NamedTuple):
 
 
 class FaultyStore:
-    """A `BlobStore` that hands each call on to `inner`. Thread-safe.
+    """A `BlobStore` that passes each call on to `inner`, and keeps the calls in `calls`. Thread-safe.
 
     Args:
-        inner: where objects really are.
-        fails: looks at each call first; what it returns is raised.
-        changes: what `read` and `read_part` give in place of the bytes that were read.
+        inner: The store that has the objects.
+        fails: Called with each call first. The error that it returns is raised; `None` lets the call through.
+        changes: Returns what `read` and `read_part` return in place of the bytes that were read.
     """
 
     def __init__(
@@ -39,12 +39,12 @@ class FaultyStore:
         self._lock = threading.Lock()
 
     def read(self, uri: str) -> bytes:
-        """The whole object, changed."""
+        """Return the whole object, changed."""
         self._begin("read", uri)
         return self.changes(uri, self.inner.read(uri))
 
     def read_part(self, uri: str, offset: int, length: int) -> bytes:
-        """A part of the object, changed."""
+        """Return a part of the object, changed."""
         self._begin("read_part", uri)
         return self.changes(uri, self.inner.read_part(uri, offset, length))
 
@@ -54,37 +54,37 @@ class FaultyStore:
         self.inner.write(uri, data)
 
     def size(self, uri: str) -> "int | None":
-        """The object's size."""
+        """Return the object's size in bytes; `None` when there is no object."""
         self._begin("size", uri)
         return self.inner.size(uri)
 
     def stat(self, uri: str) -> "Stat | None":
-        """What is known of the object."""
+        """Return what the store knows of the object; `None` when there is no object."""
         self._begin("stat", uri)
         return self.inner.stat(uri)
 
     def get(self, uri: str, path: str) -> None:
-        """Copy it here, unchanged."""
+        """Copy the object to the file `path`, unchanged."""
         self._begin("get", uri)
         self.inner.get(uri, path)
 
     def put(self, path: str, uri: str) -> None:
-        """Copy it there."""
+        """Copy the file or folder at `path` to `uri`."""
         self._begin("put", uri)
         self.inner.put(path, uri)
 
     def list(self, uri: str) -> "list[str]":
-        """What lies below."""
+        """Return the URIs of the objects below `uri`, sorted."""
         self._begin("list", uri)
         return self.inner.list(uri)
 
     def delete(self, uri: str) -> None:
-        """Remove it."""
+        """Remove the object."""
         self._begin("delete", uri)
         self.inner.delete(uri)
 
     def touch(self, uri: str) -> bool:
-        """Make it young."""
+        """Set the object's time to now; return whether the store could."""
         self._begin("touch", uri)
         return self.inner.touch(uri)
 

@@ -1,7 +1,8 @@
-"""A pytest plugin: every test run in a world of its own (`pytest -p flyte_nb.testing.isolation`).
+"""A pytest plugin that keeps a person's configuration away from tests.
 
-No `FLYTE_*` variable and no `~/.flyte` of the person's reaches a test, the local backend's folder is
-a new one, and a backend that was started in it is stopped at the end.
+Use it with `pytest -p flyte_nb.testing.isolation`. No `FLYTE_*` variable and no `~/.flyte` of the person
+reaches a test, the local backend's folder is a new one, and a backend that was started in it is stopped at
+the end.
 """
 
 import os
@@ -16,7 +17,7 @@ _KEY = pytest.StashKey[tuple[Path, dict[str, str]]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Put a fresh home in place before anything is collected."""
+    """Set a new home and remove our variables, before anything is collected."""
     home = Path(tempfile.mkdtemp(prefix="flyte-nb-tests-"))
     config.stash[_KEY] = (home, dict(os.environ))
     for name in list(os.environ):
@@ -28,9 +29,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop what was started, remove the home, give the environment back."""
+    """Stop the backend that was started, remove the home, and restore the environment."""
     home, environment = config.stash[_KEY]
     if (home / "flyte_nb").exists():
+        # Not at the top: pytest loads this plugin before it measures coverage, and few runs start a backend.
         from flyte_nb.admin.daemon import stop
 
         stop(home / "flyte_nb")

@@ -1,7 +1,8 @@
-"""Servers on loopback that speak the real protocols of S3, GCS and Azure, for tests of stores.
+"""Start servers on loopback that speak the real protocols of S3, GCS and Azure, for tests of stores.
 
-S3 is moto's server and GCS an emulator from PyPI (both in `[dev]`); Azure is azurite from npm, which
-is installed once into the folder for temporary files. What is not there is skipped, saying so.
+S3 is moto's server and GCS an emulator from PyPI (both in `[dev]`). Azure is azurite from npm, which is
+installed once into the folder for temporary files. A test whose server is not installed is skipped, with the
+reason.
 """
 
 import os
@@ -20,24 +21,24 @@ import pytest
 
 BUCKET = "bucket"
 
-_UNTIL_TOLD = "; print(port, flush=True); sys.stdin.read()"
+_UNTIL_STDIN_CLOSES = "; print(port, flush=True); sys.stdin.read()"
 _S3 = (
     "import sys; from moto.server import ThreadedMotoServer as Server;"
     " server = Server('127.0.0.1', 0, verbose=False); server.start();"
     " port = server.get_host_and_port()[1]"
-) + _UNTIL_TOLD
+) + _UNTIL_STDIN_CLOSES
 _GCS = (
     "import sys; from gcp_storage_emulator.server import create_server;"
     f" server = create_server('127.0.0.1', 0, in_memory=True, default_bucket={BUCKET!r});"
     " server.start(); port = server._api._httpd.server_address[1]"
-) + _UNTIL_TOLD
-_AZURE_KEY = (  # the one that every emulator of Azure's storage has
+) + _UNTIL_STDIN_CLOSES
+_AZURE_KEY = (  # public: every emulator of Azure's storage has this key
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 )
 
 
 class Served(NamedTuple):
-    """A running server: the environment that leads to it, and the URI of its one bucket."""
+    """A running server: the environment variables that lead to it, and the URI of its one bucket."""
 
     env: "dict[str, str]"
     bucket: str
@@ -45,7 +46,7 @@ class Served(NamedTuple):
 
 @contextmanager
 def s3_server() -> "Iterator[Served]":
-    """Moto's S3."""
+    """Start moto's S3 server and yield where it is; skip the test when it is not installed."""
     _needs("moto.server", "flask", "s3fs")
     with _process([sys.executable, "-c", _S3]) as port:
         env = {
@@ -60,7 +61,7 @@ def s3_server() -> "Iterator[Served]":
 
 @contextmanager
 def gcs_server() -> "Iterator[Served]":
-    """An emulator of Google's storage."""
+    """Start an emulator of Google's storage and yield where it is; skip the test when it is not installed."""
     _needs("gcp_storage_emulator", "gcsfs")
     with _process([sys.executable, "-c", _GCS]) as port:
         env = {"STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port}"}
@@ -69,7 +70,7 @@ def gcs_server() -> "Iterator[Served]":
 
 @contextmanager
 def azure_server() -> "Iterator[Served]":
-    """Azurite, Microsoft's emulator of its storage."""
+    """Start azurite, Microsoft's emulator, and yield where it is; skip the test without node and npm."""
     _needs("adlfs")
     node, main = shutil.which("node"), _azurite()
     if node is None or main is None:
@@ -96,7 +97,7 @@ def _needs(*modules: str) -> None:
 
 @contextmanager
 def _process(command: "Sequence[str]") -> "Iterator[str]":
-    """A server that ends with us, and the port that it printed."""
+    """Start a server, yield the port that it prints, and end the server."""
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as server:
@@ -111,26 +112,27 @@ def _port(server: "subprocess.Popen[str]") -> str:
     for line in server.stdout:
         if found := re.search(r"(?:127\.0\.0\.1:|^)(\d{2,5})$", line.strip()):
             return found[1]
-    raise RuntimeError(f"{server.args!r} ended before it served")
+    raise RuntimeError(f"{server.args!r} ended before it printed its port")
 
 
 def _make_bucket(scheme: str, env: "dict[str, str]") -> None:
-    """In a process of its own: the environment of this one does not lead there yet."""
+    """Make the bucket, in a new process: the environment of this one does not lead to the server yet."""
     code = f"import fsspec; fsspec.filesystem({scheme!r}).mkdir({BUCKET!r})"
     subprocess.run([sys.executable, "-c", code], env={**os.environ, **env}, check=True)
 
 
 def _azurite() -> "Path | None":
-    """Azurite's program; installed when this machine has none of it yet."""
+    """Return the path of azurite's program, installed when it is not there; `None` when it cannot be."""
     npm = shutil.which("npm")
     if npm is None:
         return None
     folder = Path(tempfile.gettempdir(), f"flyte-nb-azurite-{os.getuid()}")
     main = folder / "node_modules/azurite/dist/src/blob/main.js"
     if not main.exists():
+        # Installed beside and renamed: another test run may look for it at the same time.
         fresh = Path(tempfile.mkdtemp(prefix="flyte-nb-azurite-"))
         command = [npm, "install", "--prefix", str(fresh), "--no-audit", "--no-fund", "azurite@3"]
-        command += ["--fetch-timeout=60000", "--fetch-retries=1"]  # ms; by default minutes
+        command += ["--fetch-timeout=60000", "--fetch-retries=1"]  # ms; npm's default is minutes
         if subprocess.run(command, capture_output=True, check=False).returncode:
             shutil.rmtree(fresh, ignore_errors=True)
             return None

@@ -1,4 +1,4 @@
-"""What every recorder and every executor must do. Subclass in a test file, fill in the makers.
+"""The suites for recorders, catalogs and executors. Derive a class in a test file, and write the makers.
 
 class TestMyExecutor(ExecutorConformance):
 def make(self): return MyExecutor(...)
@@ -6,8 +6,7 @@ def attempt(self, behaviour, number=0): ...
 """
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -19,29 +18,18 @@ from flyte_nb.propeller import records as r
 from flyte_nb.propeller.ports import Attempt, AttemptKey, AttemptReport, Catalog, Executor, Recorder
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, Record, WorkflowRecord
 from flyte_nb.testing.closures import integer
+from flyte_nb.testing.waiting import PATIENCE_S, wait_until
 
 OK = "ok"  # ends with the outputs {o0: 42}
 ERROR = "error"  # ends with an error of code "USER:ValueError"
 HANG = "hang"  # runs until it is ended
 
-PATIENCE_S = 120.0
-
-
-def wait_until(true: Callable[[], bool], what: str) -> None:
-    """Wait for a condition; fail, naming it, after a long while."""
-    give_up = time.monotonic() + PATIENCE_S
-    pause = threading.Event()
-    while not true():
-        if time.monotonic() > give_up:
-            pytest.fail(f"waited {PATIENCE_S:.0f} s for: {what}")
-        pause.wait(0.005)
-
 
 class RecorderConformance:
-    """A recorder keeps what it is given, in order, over its own end."""
+    """A recorder keeps records in order, also beyond its own end."""
 
     def make(self) -> Recorder:
-        """A recorder; the same storage again when called again in one test."""
+        """Return a recorder. In one test, every call returns one on the same storage."""
         raise NotImplementedError
 
     def test_records_come_back_equal_and_in_order(self) -> None:
@@ -67,10 +55,10 @@ class RecorderConformance:
 
 
 class CatalogConformance:
-    """A catalog gives back what was put there last."""
+    """A catalog returns what was put under a key last."""
 
     def make(self) -> Catalog:
-        """An empty catalog."""
+        """Return an empty catalog."""
         raise NotImplementedError
 
     def test_what_was_put_comes_back(self) -> None:
@@ -84,7 +72,7 @@ class CatalogConformance:
 
 
 class ExecutorConformance:
-    """An executor gives exactly one report for each attempt that it started or adopted."""
+    """An executor returns exactly one report for each attempt that it started or adopted."""
 
     can_hang = True
     """Whether its attempts can be ended from outside."""
@@ -92,16 +80,16 @@ class ExecutorConformance:
     """Whether its attempts go on when it is closed, and can be adopted by the next one."""
 
     def make(self) -> Executor:
-        """An executor; with the same state again when called again in one test."""
+        """Return an executor. In one test, every call returns one on the same state."""
         raise NotImplementedError
 
     def attempt(self, behaviour: str, number: int = 0) -> Attempt:
-        """An attempt that behaves as `OK`, `ERROR` or `HANG` say; equal for equal arguments."""
+        """Return an attempt that behaves as `OK`, `ERROR` or `HANG` say; equal for equal arguments."""
         raise NotImplementedError
 
     @pytest.fixture
     def stack(self) -> Iterator[ExitStack]:
-        """Closes the executors of a test."""
+        """Close the executors of a test at its end."""
         with ExitStack() as stack:
             yield stack
 
@@ -117,7 +105,7 @@ class ExecutorConformance:
         assert executor.poll() == []
 
     def test_a_failure_is_reported_with_its_error(self, stack: ExitStack) -> None:
-        """With the code that the task gave."""
+        """With the code that the task's error has."""
         executor = self.opened(stack)
         attempt = self.attempt(ERROR)
         executor.start(attempt)
@@ -127,7 +115,7 @@ class ExecutorConformance:
         assert report.error.code == "USER:ValueError"
         assert report.error.origin == USER
 
-    def test_whoever_listens_is_woken_for_a_report(self, stack: ExitStack) -> None:
+    def test_a_listener_is_woken_for_a_report(self, stack: ExitStack) -> None:
         """Unless the report is there when `start` returns."""
         woken = threading.Event()
         executor = self.opened(stack)
@@ -206,13 +194,13 @@ class ExecutorConformance:
         executor.close()
 
     def opened(self, stack: ExitStack) -> Executor:
-        """An executor that is closed at the end of the test."""
+        """Return an executor that is closed at the end of the test."""
         executor = self.make()
         stack.callback(executor.close)
         return executor
 
     def report_of(self, executor: Executor, attempt: Attempt) -> AttemptReport:
-        """The one report of that attempt."""
+        """Wait for the attempt's report and return it; fail when there is another one."""
         found: list[AttemptReport] = []
 
         def came() -> bool:
@@ -229,12 +217,12 @@ _TWO = ExecutionId("flytesnacks", "development", "two")
 
 
 def key(name: str, number: int = 0) -> AttemptKey:
-    """A key in an execution of that name."""
+    """Return the key of an attempt in an execution of that name."""
     return AttemptKey(ExecutionId("flytesnacks", "development", name), "n0", number)
 
 
 def some_records() -> list[Record]:
-    """Every kind of record, every field set somewhere."""
+    """Return every kind of record, with every field set in one of them."""
     task = Identifier(TASK, "flytesnacks", "development", "notebook.fit", "v1")
     error = ErrorInfo("USER:ValueError", "n × 2 is odd", USER, recoverable=True)
     lost = ErrorInfo("SYSTEM:AttemptLost", "lost", SYSTEM)

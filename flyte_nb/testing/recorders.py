@@ -12,7 +12,7 @@ from flyte_nb.propeller.records import Record, from_plain, to_plain
 
 
 class MemoryRecorder:
-    """Keeps records in lists."""
+    """A recorder that keeps records in lists."""
 
     def __init__(self) -> None:
         self._kept: dict[ExecutionId, list[Record]] = defaultdict(list)
@@ -24,13 +24,17 @@ class MemoryRecorder:
             self._kept[execution] += records
 
     def history(self, execution: ExecutionId) -> Sequence[Record]:
-        """Every record of that execution."""
+        """Return every record of that execution, in order."""
         with self._lock:
             return tuple(self._kept[execution])
 
 
 class JournalRecorder:
-    """One file, one line a transaction, written through; a line cut short counts as not written."""
+    """A recorder with one file and one line for each transaction, written through to the disk.
+
+    A line without its end was cut short by a kill: it counts as not written, and the next recorder on
+    the file removes it.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -39,13 +43,13 @@ class JournalRecorder:
         os.ftruncate(self._file, whole)
 
     def record(self, execution: ExecutionId, records: Sequence[Record]) -> None:
-        """Keep `records`, all or none."""
+        """Write `records`, all or none."""
         line = json.dumps([list(execution), [to_plain(record) for record in records]])
         os.write(self._file, line.encode() + b"\n")
         os.fsync(self._file)
 
     def history(self, execution: ExecutionId) -> Sequence[Record]:
-        """Every record of that execution."""
+        """Return every record of that execution, in order."""
         return tuple(record for id, record in self._read()[0] if id == execution)
 
     def close(self) -> None:

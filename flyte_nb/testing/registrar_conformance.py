@@ -1,4 +1,4 @@
-"""What every registrar has to do. Subclass, and give a `registrar` fixture that finds something.
+"""The suite for registrars. Derive a class, and give it a `registrar` fixture that finds something.
 
 ```python
 class TestMine(RegistrarConformance):
@@ -21,7 +21,7 @@ class RegistrarConformance:
 
     @pytest.fixture
     def env(self) -> "Mapping[str, str]":
-        """What the registrar is given as the environment."""
+        """The environment that the registrar gets."""
         return {}
 
     def test_it_finds_something(self, registrar: Registrar, env: "Mapping[str, str]") -> None:
@@ -31,7 +31,7 @@ class RegistrarConformance:
     def test_each_entity_says_its_kind_module_and_name(
         self, registrar: Registrar, env: "Mapping[str, str]"
     ) -> None:
-        """Names are text; kinds are the known ones."""
+        """Names are text, and `resource_type` is a task, a workflow or a launch plan."""
         for entity in registrar.load(env):
             assert entity.resource_type in (TASK, WORKFLOW, LAUNCH_PLAN)
             assert isinstance(entity.module, str)
@@ -54,7 +54,7 @@ class RegistrarConformance:
     def test_the_environment_it_reads_is_the_one_it_is_given(
         self, registrar: Registrar, env: "Mapping[str, str]", monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """`FLYTE_*` variables of the process have no say."""
+        """`FLYTE_*` variables of the process have no effect."""
         before = list(registrar.load(env))
         monkeypatch.setenv("FLYTE_PLATFORM_URL", "elsewhere:1")
         monkeypatch.setenv("FLYTE_NB_NOTEBOOK", "another")
@@ -63,7 +63,7 @@ class RegistrarConformance:
     def test_the_environment_is_left_as_it_is(
         self, registrar: Registrar, env: "Mapping[str, str]"
     ) -> None:
-        """A registrar finds; it changes nothing."""
+        """A registrar changes nothing."""
         given = dict(env)
         list(registrar.load(given))
         assert given == dict(env)

@@ -1,6 +1,6 @@
-"""What every store and staging area has to do.
+"""The suites for stores and staging areas.
 
-Derive a test class, give it the fixtures, and pytest collects the rest:
+Derive a test class, give it the fixtures, and pytest collects the tests:
 
     class TestMyStore(BlobStoreConformance):
         @pytest.fixture
@@ -19,6 +19,7 @@ import pytest
 
 from flyte_nb.api.errors import StorageError
 from flyte_nb.api.ports import BlobStore, StagingArea
+from flyte_nb.testing.waiting import wait_until
 
 
 class BlobStoreConformance:
@@ -43,7 +44,7 @@ class BlobStoreConformance:
         assert store.read(f"{root}/deep/er/still/x") == b"1"
 
     def test_a_missing_object_has_no_size(self, store: BlobStore, root: str) -> None:
-        """`None`, not an error."""
+        """`size` returns `None` and raises nothing."""
         assert store.size(f"{root}/missing") is None
 
     def test_a_folder_has_no_size(self, store: BlobStore, root: str) -> None:
@@ -51,7 +52,7 @@ class BlobStoreConformance:
         store.write(f"{root}/folder/x", b"1")
         assert store.size(f"{root}/folder") is None
 
-    def test_reading_what_is_missing_says_which(self, store: BlobStore, root: str) -> None:
+    def test_reading_what_is_missing_names_it(self, store: BlobStore, root: str) -> None:
         """A `StorageError` that is not transient and names the object."""
         with pytest.raises(StorageError, match="missing") as caught:
             store.read(f"{root}/missing")
@@ -69,8 +70,8 @@ class BlobStoreConformance:
         assert store.read_part(f"{root}/a", 10, 5) == b""
         assert store.read_part(f"{root}/empty", 0, 5) == b""
 
-    def test_a_part_of_what_is_missing_says_so(self, store: BlobStore, root: str) -> None:
-        """As reading it whole does."""
+    def test_a_part_of_what_is_missing_cannot_be_read(self, store: BlobStore, root: str) -> None:
+        """It raises what reading the whole object raises."""
         with pytest.raises(StorageError, match="missing") as caught:
             store.read_part(f"{root}/missing", 0, 5)
         assert caught.value.missing
@@ -89,10 +90,10 @@ class BlobStoreConformance:
         assert changed is not None
         assert changed.stamp != found.stamp or not found.stamp
 
-    def test_getting_what_is_missing_says_which(
+    def test_getting_what_is_missing_names_it(
         self, store: BlobStore, root: str, tmp_path: Path
     ) -> None:
-        """The same for `get`."""
+        """`get` raises what `read` raises."""
         with pytest.raises(StorageError, match="missing"):
             store.get(f"{root}/missing", str(tmp_path / "x"))
 
@@ -103,25 +104,32 @@ class BlobStoreConformance:
         store.delete(f"{root}/a")
         assert store.size(f"{root}/a") is None
 
-    def test_what_was_just_written_is_young(self, store: BlobStore, root: str) -> None:
-        """Where the store knows; its clock may be a little off ours."""
-        store.write(f"{root}/young", b"1")
-        found = store.stat(f"{root}/young")
+    def test_the_time_of_an_object_is_when_it_was_written(
+        self, store: BlobStore, root: str
+    ) -> None:
+        """Unless the store has no times. Its clock may be a little off ours."""
+        store.write(f"{root}/written", b"1")
+        found = store.stat(f"{root}/written")
         assert found is not None
         assert found.modified_s is None or abs(time.time() - found.modified_s) < 300
 
-    def test_a_touched_object_is_young_and_has_its_bytes(self, store: BlobStore, root: str) -> None:
-        """Or the store says that it cannot do that, as of an object that is not there."""
+    def test_a_touched_object_has_a_later_time_and_its_bytes(
+        self, store: BlobStore, root: str
+    ) -> None:
+        """Unless `touch` returns `False`: the object is not there, or the store cannot do it."""
         store.write(f"{root}/touched", b"0123456789")
         before = store.stat(f"{root}/touched")
         assert before is not None
-        deadline = time.monotonic() + 10  # many stores count whole seconds
-        while store.touch(f"{root}/touched"):
+        written_s = before.modified_s
+
+        def is_later() -> bool:
+            if not store.touch(f"{root}/touched"):
+                return True  # the store cannot do it
             after = store.stat(f"{root}/touched")
             assert after is not None
-            if before.modified_s is None or (after.modified_s or 0) > before.modified_s:
-                break
-            assert time.monotonic() < deadline, "it was touched, and is as old as before"
+            return written_s is None or (after.modified_s or 0) > written_s
+
+        wait_until(is_later, "a later time of the touched object", seconds=10)
         assert store.read(f"{root}/touched") == b"0123456789"
         assert store.touch(f"{root}/not-there") is False
 
@@ -165,7 +173,7 @@ class BlobStoreConformance:
         assert store.list(root) == [f"{root}/a b+c%20d=é"]
 
     def test_a_reader_sees_all_or_nothing(self, store: BlobStore, root: str) -> None:
-        """While somebody writes, every read has one of the whole contents."""
+        """While another thread writes, every read returns one of the whole contents."""
         contents = [bytes([number]) * 200_000 for number in range(4)]
         store.write(f"{root}/busy", contents[0])
         done = threading.Event()
@@ -192,13 +200,13 @@ class StagingAreaConformance:
     """
 
     def test_a_staged_object_can_be_read(self, area: StagingArea, reader: BlobStore) -> None:
-        """At the URI that was returned; all its bytes were sent."""
+        """`stage` returns the URI where the bytes are, and how many were sent."""
         uri, sent = _stage(area, b"some bytes")
         assert reader.read(uri) == b"some bytes"
         assert sent == len(b"some bytes")
 
     def test_the_same_object_is_sent_once(self, area: StagingArea) -> None:
-        """The second time 0 bytes go, and the place is the same."""
+        """The second time, 0 bytes are sent, and the URI is the same."""
         first, _ = _stage(area, b"once")
         assert _stage(area, b"once") == (first, 0)
 
@@ -207,7 +215,7 @@ class StagingAreaConformance:
         assert _stage(area, b"one")[0] != _stage(area, b"two")[0]
 
     def test_settling_leaves_what_was_staged(self, area: StagingArea, reader: BlobStore) -> None:
-        """It is called when all indexes are there, and may be called again."""
+        """`settle` is called when all indexes are staged, and may be called again."""
         uri, _ = _stage(area, b"settled")
         area.settle()
         area.settle()

@@ -1,4 +1,4 @@
-"""Small real wheels, written by hand: what an index would serve, without one."""
+"""Write small real wheels by hand, in place of a package index."""
 
 import base64
 import hashlib
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def wheel(folder: Path, name: str, version: str, files: "dict[str, str]") -> Path:
-    """A wheel of `name` with these files; returns its path."""
+    """Write a wheel of `name` with these files into `folder`; return its path."""
     info = f"{name}-{version}.dist-info"
     content = {
         **files,
@@ -25,7 +25,7 @@ def wheel(folder: Path, name: str, version: str, files: "dict[str, str]") -> Pat
 
 
 def locked(*wheels: Path) -> str:
-    """The lock that names exactly these wheels."""
+    """Return a lock of requirements that names exactly these wheels, by their digests."""
     lines = []
     for path in wheels:
         name, version = path.name.split("-")[:2]

@@ -1,5 +1,6 @@
-"""Notebooks that run by themselves: executed by nbclient, without a browser and without a person.
+"""Run notebooks without a browser and without a person, by nbclient.
 
-`headless` executes one; `notebook_runs` registers what one defines; `quickstart` copies the shipped notebook
-to the person's folder and opens or executes it. May touch `discovery` for the notebook's name.
+`headless` executes a notebook; start reading there. `notebook_runs` registers what a notebook defines.
+`quickstart` copies the shipped notebook to a person's folder, and opens or executes it. The room may import
+`discovery`, for notebooks' names. Sessions exist only in the notebooks' kernels.
 """

@@ -1,4 +1,8 @@
-"""`flyte-nb register notebook.ipynb`: the notebook is executed, then what it defines is registered."""
+"""Execute a notebook and register what it defines, for `flyte-nb register notebook.ipynb`.
+
+What a notebook defines exists only in its kernel. So one more cell registers it there, and prints a line
+of JSON for each entity after a mark, by which the lines are found among the notebook's own output.
+"""
 
 import json
 from collections.abc import Callable
@@ -21,12 +25,19 @@ for _entity in _done.entities:
 def register_notebook(
     path: Path, *, dry_run: bool = False, restage: bool = False, say: "Callable[[str], object]"
 ) -> int:
-    """Execute the notebook and register everything it defines, a line for each entity.
+    """Execute the notebook and register everything it defines; return the exit code.
 
-    Returns 0, or 1 when a cell or the registration failed.
+    Args:
+        path: The notebook's file.
+        dry_run: Whether only to show what would happen.
+        restage: Whether to stage again what is missing or damaged of registered code.
+        say: Called with each line for the person: one for each entity.
+
+    Returns:
+        0, or 1 when a cell or the registration failed.
 
     Raises:
-        UsageError: there is no such notebook, or nbclient is not installed.
+        UsageError: there is no such notebook, it defines nothing, or nbclient is not installed.
     """
     notebook = headless.read(path)
     source = _SOURCE.format(dry_run=dry_run, restage=restage, mark=_MARK)

@@ -1,4 +1,4 @@
-"""`flyte-nb quickstart`: the shipped notebook, copied to a folder of the person's, opened or executed."""
+"""Copy the shipped quickstart notebook to a person's folder, and open it in JupyterLab or execute it."""
 
 import importlib.util
 import os
@@ -8,32 +8,39 @@ import sys
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.folders import working_folder
 from flyte_nb.unattended import headless
+
+if TYPE_CHECKING:  # nbformat is optional: only `[quickstart]` installs it
+    from nbformat import NotebookNode
 
 NAME = "quickstart"
 FOLDER = "flyte-nb-quickstart"
 
 
 def shipped(name: str = NAME) -> Path:
-    """The notebook as it was shipped: package data of a wheel, or the checkout's file.
+    """Return the path of the shipped notebook: package data of a wheel, or the checkout's file.
 
     Raises:
-        UsageError: this installation has none.
+        UsageError: this installation does not have the notebook.
     """
     package = Path(str(resources.files("flyte_nb")))
     for folder in (package / "_notebooks", package.parent / "notebooks"):
         file = folder / f"{name}.ipynb"
         if file.is_file():
             return file
-    raise UsageError(f"This installation has no {name} notebook. Install flyte-nb anew.")
+    raise UsageError(f"This installation has no {name} notebook. Install flyte-nb again.")
 
 
 def copied(folder: "Path | None") -> Path:
-    """The person's own copy; one that is there already, perhaps edited, is left as it is."""
+    """Copy the notebook to `folder` unless a copy is there, perhaps edited; return the copy's path.
+
+    Raises:
+        UsageError: the folder cannot be written to, or this installation does not have the notebook.
+    """
     target = (folder or Path(working_folder()) / FOLDER) / f"{NAME}.ipynb"
     if not target.exists():
         try:
@@ -48,7 +55,7 @@ def copied(folder: "Path | None") -> Path:
 
 
 def open_in_lab(folder: "Path | None" = None) -> int:
-    """Open the notebook in JupyterLab; return when JupyterLab is ended.
+    """Open the notebook in JupyterLab; return JupyterLab's exit code when it has ended.
 
     Raises:
         UsageError: JupyterLab is not installed, or the notebook cannot be copied.
@@ -57,25 +64,32 @@ def open_in_lab(folder: "Path | None" = None) -> int:
         raise UsageError("JupyterLab is not installed. Run: pip install 'flyte-nb[quickstart]'")
     notebook = copied(folder)
     command = [sys.executable, "-m", "jupyter", "lab", str(notebook)]
+    # JupyterLab refuses to run as root unless it is told to. In a container there is often only root.
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        command.append("--allow-root")  # who is root already has decided so
+        command.append("--allow-root")
     return subprocess.run(command, check=False).returncode
 
 
 def execute_headless(folder: "Path | None" = None, *, say: "Callable[[str], object]") -> int:
-    """Execute the shipped notebook, a line for each step; then what its last cell shows.
+    """Execute the shipped notebook, and keep the executed notebook in the folder; return the exit code.
 
-    The executed notebook is kept in the folder. Returns 0, or 1 when a cell failed.
+    Args:
+        folder: Where the executed notebook is kept; default: `flyte-nb-quickstart` below the working
+            directory.
+        say: Called with each line for the person: one for each step, then the results.
+
+    Returns:
+        0, or 1 when a cell failed.
 
     Raises:
-        UsageError: nbclient is not installed, or the folder cannot be written.
+        UsageError: nbclient is not installed, or the folder cannot be written to.
     """
     place = folder or Path(working_folder()) / FOLDER
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
-            f"{place} cannot be made: {error.strerror}. Name another place with --folder."
+            f"{place} cannot be created: {error.strerror}. Name another place with --folder."
         ) from error
     outcome = headless.execute(
         headless.read(shipped()),
@@ -96,12 +110,12 @@ def execute_headless(folder: "Path | None" = None, *, say: "Callable[[str], obje
 
 
 def _line(step: headless.Step) -> str:
-    said = f"  {step.said}" if step.said else ""
-    return f"[{step.number:>2}/{step.total}] {step.title:<36.36} {step.seconds:6.1f} s{said}"
+    text = f"  {step.text}" if step.text else ""
+    return f"[{step.number:>2}/{step.total}] {step.title:<36.36} {step.seconds:6.1f} s{text}"
 
 
-def _results(notebook: Any) -> "list[str]":
-    """What the cells tagged `results` show; without such cells, the last two values."""
+def _results(notebook: "NotebookNode") -> "list[str]":
+    """Return the texts of the cells tagged `results`; without such cells, the last two values."""
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     tagged = [cell for cell in code if "results" in cell.metadata.get("tags", ())]
     if tagged:

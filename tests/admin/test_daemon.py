@@ -24,7 +24,7 @@ from flyte_nb.admin.store.database import Database
 from flyte_nb.api.errors import BackendError, RemoteError
 from flyte_nb.propeller.executors.attempt_folder import lives
 from flyte_nb.testing.backend import grpc_calls
-from flyte_nb.testing.propeller_conformance import wait_until
+from flyte_nb.testing.waiting import wait_until
 
 
 @pytest.fixture

@@ -23,13 +23,13 @@ from flyte_nb.admin import daemon
 from flyte_nb.api.errors import RemoteError
 from flyte_nb.propeller.executors.attempt_folder import lives
 from flyte_nb.testing.backend import grpc_calls
-from flyte_nb.testing.propeller_conformance import wait_until
+from flyte_nb.testing.waiting import wait_until
 
 PHASE = phases.WorkflowExecution.Phase
 SCRIPT = textwrap.dedent(
     """
     import os, sys, time
-    journal, sleep, inputs, prefix = sys.argv[1], float(sys.argv[2]), sys.argv[3], sys.argv[4]
+    journal, gate, inputs, prefix = sys.argv[1:]
 
     def note(what):
         with open(journal, "a") as file:
@@ -39,7 +39,8 @@ SCRIPT = textwrap.dedent(
     from flyteidl.core import literals_pb2
     path = inputs.removeprefix("file://")
     given = literals_pb2.LiteralMap.FromString(open(path, "rb").read())
-    time.sleep(sleep)
+    if gate:
+        open(gate).close()
     outputs = literals_pb2.LiteralMap()
     number = given.literals["n"].scalar.primitive.integer
     outputs.literals["o0"].scalar.primitive.integer = number * 2
@@ -56,7 +57,7 @@ SCRIPT = textwrap.dedent(
 class Rig:
     """A backend as a process, with a workflow of two chains whose tasks note when they ran."""
 
-    def __init__(self, folder, specs, sleep):
+    def __init__(self, folder, specs, gate):
         self.folder = folder / "home"
         self.specs = specs
         self.journal = folder / "journal"
@@ -64,7 +65,7 @@ class Rig:
         script = folder / "task.py"
         script.write_text(SCRIPT)
         self.info = daemon.ensure(self.folder)
-        args = (sys.executable, str(script), str(self.journal), str(sleep))
+        args = (sys.executable, str(script), str(self.journal), str(gate))
         with self.calls() as admin:
             admin.CreateTask(specs.task_request(args=(*args, "{{.input}}", "{{.outputPrefix}}")))
             admin.CreateWorkflow(specs.workflow_request(length=3, wide=2))
@@ -132,8 +133,8 @@ class Rig:
 def rig(tmp_path, specs):
     rigs = []
 
-    def make(sleep=0.05):
-        rigs.append(Rig(tmp_path, specs, sleep))
+    def make(gate=""):
+        rigs.append(Rig(tmp_path, specs, gate))
         return rigs[-1]
 
     yield make
@@ -184,7 +185,7 @@ def test_a_backend_killed_after_some_changes_goes_on_where_it_was(rig, specs, mo
 
 @pytest.mark.slow
 def test_a_backend_killed_at_random_moments_again_and_again_loses_nothing(rig, specs):
-    made = rig(sleep=0.02)
+    made = rig()
     told = []
     stop = threading.Event()
 
@@ -221,19 +222,20 @@ def test_a_backend_killed_at_random_moments_again_and_again_loses_nothing(rig, s
     assert len(made.check_journal()) == 12 * 6
 
 
-def test_attempts_that_run_while_the_backend_is_away_are_adopted(rig, specs):
-    made = rig(sleep=1.5)
+def test_attempts_that_run_while_the_backend_is_away_are_adopted(rig, specs, gate):
+    made = rig(gate)
     made.launch("run-1")
     wait_until(lambda: made.journal.read_text().count("start") == 2, "both chains")
     daemon.stop(made.folder)
     made.restart()
+    gate.open()
     execution = made.finish("run-1")
     assert PHASE.Name(execution.closure.phase) == "SUCCEEDED", execution.closure.error
     assert len(made.check_journal()) == 6
 
 
-def test_terminating_ends_the_processes_and_survives_a_kill(rig, specs):
-    made = rig(sleep=60)
+def test_terminating_ends_the_processes_and_survives_a_kill(rig, specs, gate):
+    made = rig(gate)
     made.launch("run-1")
     wait_until(lambda: made.journal.read_text().count("start") == 2, "both chains")
     request = execution_pb2.ExecutionTerminateRequest(

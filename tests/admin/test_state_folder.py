@@ -10,16 +10,16 @@ import sys
 import psutil
 import pytest
 
-from flyte_nb import commands
 from flyte_nb.admin import daemon, replacing
 from flyte_nb.admin.home import Home, Serving
 from flyte_nb.admin.locks import FileLock
 from flyte_nb.api.errors import BackendError
 from flyte_nb.api.version import __version__
+from flyte_nb.commands import dispatch
 from flyte_nb.propeller.executors.attempt_folder import ProcessId, is_same, lives
 from flyte_nb.propeller.executors.processes import started_s
 from flyte_nb.runtime.machine import Machine, this_machine
-from flyte_nb.testing.propeller_conformance import wait_until
+from flyte_nb.testing.waiting import wait_until
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def nobody(monkeypatch):
 
 @pytest.mark.parametrize("words", [["status"], ["up"], ["down"], ["executions"]])
 def test_without_a_home_folder_every_command_says_what_to_set(nobody, capsys, words):
-    assert commands.run(words) == 3
+    assert dispatch.run(words) == 3
     said = capsys.readouterr().err
     assert "There is no home folder" in said
     assert "set FLYTE_NB_HOME" in said
@@ -186,7 +186,7 @@ def test_without_a_home_folder_every_command_says_what_to_set(nobody, capsys, wo
 
 def test_without_a_home_folder_a_named_one_is_enough(nobody, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("FLYTE_NB_HOME", str(tmp_path / "state"))
-    assert commands.run(["status"]) == 3
+    assert dispatch.run(["status"]) == 3
     assert "No local backend runs" in capsys.readouterr().out
 
 
@@ -201,16 +201,16 @@ def deleted(tmp_path, monkeypatch):
 
 
 def test_in_a_deleted_folder_commands_that_need_none_work(deleted, capsys):
-    assert commands.run(["status"]) == 3
+    assert dispatch.run(["status"]) == 3
     assert "No local backend runs" in capsys.readouterr().out
-    assert commands.run(["version"]) == 0
+    assert dispatch.run(["version"]) == 0
 
 
 @pytest.mark.parametrize(
     "words", [["register", "x.py"], ["compile", "x.py"], ["status", "--home", "here"]]
 )
 def test_in_a_deleted_folder_other_commands_say_so_in_a_sentence(deleted, capsys, words):
-    assert commands.run(words) != 0
+    assert dispatch.run(words) != 0
     said = capsys.readouterr().err
     assert "was deleted. Change to a folder that exists" in said
     assert said.count("\n") == 1

@@ -14,7 +14,7 @@ from flyteidl.service import dataproxy_pb2
 
 from flyte_nb.admin.uploads import Uploads
 from flyte_nb.api.errors import RemoteError
-from flyte_nb.testing.propeller_conformance import wait_until
+from flyte_nb.testing.waiting import wait_until
 
 
 def put(url, body, headers=None):

@@ -50,7 +50,7 @@ def test_an_error_that_python_prints_is_plain_and_keeps_what_was_said(error):
 
 def test_a_command_prints_nothing_that_steers_the_terminal(capsys):
     terminal.out(HOSTILE)
-    terminal.say(RuntimeError(HOSTILE), 1)
+    terminal.complain(HOSTILE)
     printed = capsys.readouterr()
     assert STEERING.search(printed.out) is None
     assert STEERING.search(printed.err) is None

@@ -24,6 +24,7 @@ from flyte_nb.bundle.stage import stage
 from flyte_nb.storage import open_stores
 from flyte_nb.storage.directory import DirectoryStaging
 from flyte_nb.testing.cells import Cells
+from flyte_nb.testing.waiting import wait_until
 
 pytest.importorskip("flytekit", reason="the peer is not installed here")
 
@@ -42,8 +43,8 @@ def python_file(number):
 def settle(folder, compare):
     """Wait until every file is older than the clock's tick, as files are that nobody writes now."""
     newest = trees.walk("book", str(folder)).newest_ns
-    while compare.enabled and time.time_ns() - newest < trees.SETTLED_NS:
-        time.sleep(0.05)
+    if compare.enabled:
+        wait_until(lambda: time.time_ns() - newest >= trees.SETTLED_NS, "the clock's next tick")
 
 
 class Ours:

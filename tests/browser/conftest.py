@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,8 @@ from typing import Any
 
 import nbformat
 import pytest
+
+from flyte_nb.testing.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -90,15 +91,15 @@ class Server:
             )
 
     def wait(self) -> None:
-        deadline = time.monotonic() + _UP_S
-        while time.monotonic() < deadline:
+        def answers() -> bool:
             if self.process.poll() is not None:
-                break
+                pytest.fail(f"jupyter {self.kind} ended:\n{self.log.read_text()[-3000:]}")
             with contextlib.suppress(OSError):
                 urllib.request.urlopen(f"{self.url}/api/status", timeout=2)
-                return
-            time.sleep(0.1)  # polls a process of someone else's
-        raise RuntimeError(f"jupyter {self.kind} did not start:\n{self.log.read_text()[-3000:]}")
+                return True
+            return False
+
+        wait_until(answers, f"jupyter {self.kind}, whose log is {self.log}", _UP_S)
 
     def sessions(self) -> "list[dict[str, Any]]":
         with urllib.request.urlopen(f"{self.url}/api/sessions", timeout=10) as answer:

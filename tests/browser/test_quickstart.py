@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from flyte_nb.testing.waiting import Gate
+
 ROOT = Path(__file__).resolve().parents[2]
 QUICKSTART = ROOT / "notebooks" / "quickstart.ipynb"
 RUN_S = 300
@@ -74,20 +76,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Any":
 
 
 @pytest.fixture
-def gate(tmp_path: Path) -> Path:
-    """The first task of `gated` waits for this file: nothing ends before somebody has looked at it."""
-    return tmp_path / "gate"
-
-
-@pytest.fixture
-def gated(tmp_path: Path, gate: Path) -> Path:
-    """The quickstart, whose first task waits on the backend for the gate."""
+def gated(tmp_path: Path, gate: Gate) -> Path:
+    """The quickstart, whose first task waits at the gate on the backend until somebody has looked."""
     begin = "    from sklearn.datasets import load_digits\n"
-    wait = (
-        "    import os, time\n"
-        f"    while 'FLYTE_NB_ATTEMPT' in os.environ and not os.path.exists({str(gate)!r}):\n"
-        "        time.sleep(0.05)\n"
-    )
+    wait = f"    import os\n    if 'FLYTE_NB_ATTEMPT' in os.environ: open({str(gate)!r}).close()\n"
     made = json.loads(QUICKSTART.read_text())
     for cell in made["cells"]:
         cell["source"] = "".join(cell["source"]).replace(begin, wait + begin)
@@ -124,7 +116,7 @@ def test_the_quickstart_runs_is_followed_and_is_still_there_when_reopened(
     stage.wait_for(state="attached", timeout=RUN_S * 1000)
     stage.evaluate("(svg) => { svg.dataset.same = 'yes'; }")
     stage.locator('g[data-phase="RUNNING"]').first.wait_for(state="attached")
-    gate.touch()
+    gate.open()
     stage.locator('g[data-phase="SUCCEEDED"]').first.wait_for(state="attached")
     assert stage.get_attribute("data-same") == "yes"
     page.output(WATCH).scroll_into_view_if_needed()

@@ -12,6 +12,7 @@ from flyte_nb.api.errors import BundleError
 from flyte_nb.bundle import local_modules
 from flyte_nb.bundle.local_modules import LocalModules, Units
 from flyte_nb.bundle.units import read_unit
+from flyte_nb.testing.waiting import wait_until
 
 IMPORTS = [
     ("import a", {"a"}),
@@ -114,12 +115,14 @@ def test_what_was_written_lately_is_read_again(tmp_path):
 
 
 def wait_for_the_next_tick(path, beside):
-    """Wait until a new file gets a later time than `path`: the clocks of many file systems are coarse."""
+    """Wait until what is written gets a later time than the file: many file systems' clocks are coarse."""
     probe = beside / "probe"
-    while True:
+
+    def is_later():
         probe.write_text("")
-        if probe.stat().st_ctime_ns > path.stat().st_ctime_ns:
-            return
+        return probe.stat().st_ctime_ns > path.stat().st_ctime_ns
+
+    wait_until(is_later, "the file system's next tick")
 
 
 def test_an_edit_that_keeps_size_and_time_is_noticed(settled, tmp_path):

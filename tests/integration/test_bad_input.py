@@ -17,6 +17,7 @@ import pytest
 from jupyter_client.manager import start_new_kernel
 
 from flyte_nb.admin import daemon
+from flyte_nb.testing.waiting import Gate, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -36,10 +37,9 @@ def sums(n: int) -> int:
 SLOW = """
 @task
 def hold(note: str) -> int:
-    import os, pathlib, time
+    import os, pathlib
     pathlib.Path(note).write_text(str(os.getpid()))
-    while not pathlib.Path(note + ".go").exists():
-        time.sleep(0.02)
+    open(note + ".gate").close()
     return 1
 
 @workflow
@@ -51,7 +51,7 @@ COLD = '@task(environment={"FLYTE_NB_WARM": "0"})'
 """A task each of whose attempts fetches its bundle, and is a process and its parent."""
 
 INTERRUPT_IN_WAIT = """
-import os, signal, sys, threading, time
+import os, signal, sys, threading
 
 def interrupt_when_waiting():
     main = threading.main_thread().ident
@@ -62,11 +62,12 @@ def interrupt_when_waiting():
             frame = frame.f_back
 
     def look():
+        pause = threading.Event()
         while True:
             stack = list(names(sys._current_frames()[main]))
             if ("execution.py", "_wait") in stack and stack[0] != ("execution.py", "_wait"):
                 return os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.01)
+            pause.wait(0.01)
 
     threading.Thread(target=look, daemon=True).start()
 """
@@ -300,6 +301,18 @@ def test_a_missing_or_changed_member_fails_the_run_and_registering_again_mends_i
         notebook.run(launch)
 
 
+@pytest.fixture
+def gate(tmp_path):
+    with Gate(tmp_path / "note.gate") as gate:
+        yield gate
+
+
+@pytest.fixture
+def note(tmp_path, gate):
+    """The file in which a task of `SLOW` writes who it is, before it waits at the gate."""
+    return tmp_path / "note"
+
+
 @pytest.mark.parametrize(
     ("task", "victim"),
     [
@@ -310,14 +323,13 @@ def test_a_missing_or_changed_member_fails_the_run_and_registering_again_mends_i
     ids=["a warm worker", "a cold worker", "its host"],
 )
 def test_an_attempt_that_is_killed_from_outside_is_tried_again_whichever_process_it_met(
-    notebook, tmp_path, task, victim
+    notebook, note, gate, task, victim
 ):
-    note = tmp_path / "killed"
     notebook.run(SLOW.replace("@task", task))
     notebook.run(f"ran = %flyte launch held note={note}")
     wait_for(note)
     victim(int(note.read_text())).kill()
-    Path(f"{note}.go").touch()
+    gate.open()
     shown = notebook.run(
         "print(ran.wait(timeout=240).phase)\nprint(ran.view().nodes[0].attempts[0].error.message)"
     )
@@ -326,8 +338,7 @@ def test_an_attempt_that_is_killed_from_outside_is_tried_again_whichever_process
 
 
 @pytest.mark.parametrize("call", ["held(note={!r})", "hold(note={!r})"])
-def test_an_interrupt_of_a_local_run_shows_the_authors_line_and_ends_it(notebook, tmp_path, call):
-    note = tmp_path / "here"
+def test_an_interrupt_of_a_local_run_shows_the_authors_line_and_ends_it(notebook, note, call):
     notebook.run(SLOW)
     said = notebook.fails(call.format(str(note)), interrupt_at=note)
     assert "KeyboardInterrupt" in said
@@ -336,15 +347,14 @@ def test_an_interrupt_of_a_local_run_shows_the_authors_line_and_ends_it(notebook
     notebook.runs_still()
 
 
-def test_an_interrupt_of_a_wait_leaves_the_run(notebook, tmp_path):
-    note = tmp_path / "far"
+def test_an_interrupt_of_a_wait_leaves_the_run(notebook, note, gate):
     notebook.run(SLOW)
     notebook.run(f"ran = %flyte launch held note={note}")
     wait_for(note)
     notebook.run(INTERRUPT_IN_WAIT)
     said = notebook.fails("interrupt_when_waiting()\nran.wait()")
     assert "is not waited for any longer. It goes on" in said
-    Path(f"{note}.go").touch()
+    gate.open()
     assert "SUCCEEDED" in notebook.run("print(ran.wait(timeout=240).phase)")
 
 
@@ -471,10 +481,5 @@ def test_a_full_disk_is_told_before_anything_starts_and_room_mends_it(notebook):
 
 
 def wait_for(note: Path) -> None:
-    """Until the task has written who it is."""
-    waiting = threading.Event()
-    for _ in range(12_000):
-        if note.exists() and note.read_text():
-            return
-        waiting.wait(0.01)
-    raise AssertionError("the task did not start")
+    """Wait until the task has written who it is."""
+    wait_until(lambda: note.exists() and note.read_text(), "the task's start")

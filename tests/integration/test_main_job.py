@@ -23,6 +23,7 @@ from flyte_nb.api.errors import (
     UsageError,
 )
 from flyte_nb.registering.views import CHANGED, FAILED, NEW, UNCHANGED
+from flyte_nb.testing.waiting import wait_until
 from flyte_nb.wire.identifiers import execution_id_to_idl
 
 _CELLS = itertools.count(1)
@@ -51,18 +52,16 @@ def train(n: int = 4) -> float:
 """
 
 SLOW = """
-import os, time
 from flyte_nb import task, workflow
 
 @task
 def nap(bell: str) -> str:
     print("asleep", flush=True)
-    while not os.path.exists(bell):
-        time.sleep(0.02)
+    open(bell).close()
     return "rested"
 
 @workflow
-def rest(bell: str = "/never") -> str:
+def rest(bell: str) -> str:
     return nap(bell=bell)
 """
 
@@ -288,9 +287,9 @@ def test_a_registered_name_can_be_launched_without_its_code(session, home):
     other.close()
 
 
-def test_an_execution_can_be_terminated_twice_without_harm(session):
+def test_an_execution_can_be_terminated_twice_without_harm(session, gate):
     notebook = cells(SLOW)
-    execution = session.launch(notebook["rest"])
+    execution = session.launch(notebook["rest"], {"bell": str(gate)})
     for view in execution.watch():
         if any(node.phase == "RUNNING" for node in view.nodes):
             execution.terminate("enough")
@@ -301,15 +300,18 @@ def test_an_execution_can_be_terminated_twice_without_harm(session):
         execution.wait()
 
 
-def test_a_killed_backend_is_started_again_and_the_run_goes_on(session, home, tmp_path):
-    notebook, bell = cells(SLOW), tmp_path / "bell"
-    execution = session.launch(notebook["rest"], {"bell": str(bell)})
+def test_a_killed_backend_is_started_again_and_the_run_goes_on(session, home, gate):
+    notebook = cells(SLOW)
+    execution = session.launch(notebook["rest"], {"bell": str(gate)})
     killed = 0
 
     def ring_when_it_is_back():
-        while (found := daemon.status(home)) is None or found.pid == killed:
-            pass
-        bell.touch()
+        def is_back():
+            found = daemon.status(home)
+            return found is not None and found.pid != killed
+
+        wait_until(is_back, "the backend's next start")
+        gate.open()
 
     ringing = threading.Thread(target=ring_when_it_is_back)
     for view in execution.watch():
@@ -324,12 +326,12 @@ def test_a_killed_backend_is_started_again_and_the_run_goes_on(session, home, tm
     assert execution.outputs() == {"o0": "rested"}
 
 
-def test_a_wait_that_is_too_short_says_so_and_leaves_the_run(session, tmp_path):
-    notebook, bell = cells(SLOW), tmp_path / "bell"
-    execution = session.launch(notebook["rest"], {"bell": str(bell)})
+def test_a_wait_that_is_too_short_says_so_and_leaves_the_run(session, gate):
+    notebook = cells(SLOW)
+    execution = session.launch(notebook["rest"], {"bell": str(gate)})
     with pytest.raises(TimeoutError, match="It goes on"):
         execution.wait(timeout=0.2)
-    bell.touch()
+    gate.open()
     assert execution.wait(timeout=240).phase == "SUCCEEDED"
 
 

@@ -7,12 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flyte_nb.api.errors import UsageError
-from flyte_nb.notebook.arguments import COMMANDS, EXAMPLES, overview, parse
-from flyte_nb.notebook.shell.magics import handlers
-
-
-def test_every_command_has_a_handler_and_every_handler_a_command():
-    assert sorted(handlers()) == sorted(row.name for row in COMMANDS)
+from flyte_nb.notebook.arguments import parse
 
 
 def test_inputs_flags_and_arguments_are_told_apart():
@@ -64,13 +59,6 @@ def test_help_is_asked_for_at_any_command(asking):
     assert (got.command.name, got.positionals) == ("help", ("launch",))
 
 
-def test_the_magic_itself_documents_every_command_and_its_examples_can_be_read():
-    for row in COMMANDS:
-        assert row.usage in overview()
-    for line in EXAMPLES.splitlines():
-        assert parse(line.removeprefix("%flyte ")).positionals
-
-
 def test_an_empty_line_asks_for_help():
     assert parse("").command.name == "help"
 
@@ -106,10 +94,3 @@ def test_a_number_has_to_be_one():
 def test_no_line_raises_anything_else_than_a_usage_error(line):
     with contextlib.suppress(UsageError):
         parse(line)
-
-
-@pytest.mark.parametrize("row", COMMANDS, ids=lambda row: row.name)
-def test_the_usage_line_names_everything(row):
-    for option in row.options:
-        assert option.flag in row.usage
-        assert option.help

@@ -14,6 +14,7 @@ from flyte_nb.executions.field_text import Unreadable
 from flyte_nb.notebook.form.fields import Field, fields_of, frames, unknown_inputs
 from flyte_nb.notebook.form.view import LaunchForm
 from flyte_nb.sdk.task import task
+from flyte_nb.testing.waiting import wait_until
 from flyte_nb.types.registry import default_registry
 
 
@@ -252,21 +253,12 @@ def test_a_launch_from_the_form_follows_the_run_in_its_place(pipeline):
     assert len(pipeline.published) == shown  # the form's own widget holds the tracker now
     assert any("fnb-stage" in (getattr(w, "_esm", "") or "") for w in registry._instances.values())
     pipeline.session.execution(pipeline.kernel.last_execution).advance(100)
-    _wait_for(lambda: len(pipeline.published) > shown)
+    wait_until(lambda: len(pipeline.published) > shown, "the next card")
     assert pipeline.published[-1]["transient"]["display_id"] == place
     assert "text/html" in pipeline.published[-1]["data"]
     assert pipeline.kernel.last_execution
     pipeline.kernel.close()
     ipywidgets.Widget.close_all()
-
-
-def _wait_for(condition) -> None:
-    waiter = threading.Event()
-    for _ in range(12_000):
-        if condition():
-            return
-        waiter.wait(0.01)
-    raise AssertionError("it never became true")
 
 
 def test_the_form_brings_its_own_style(form):

@@ -14,10 +14,8 @@ from flyte_nb import task, workflow
 
 @task
 def slow(gate: str) -> int:
-    import pathlib, time
     print("waiting at the gate")
-    while not pathlib.Path(gate).exists():
-        time.sleep(0.05)
+    open(gate).close()
     return 42
 
 @workflow
@@ -66,8 +64,7 @@ def _texts(messages: "list[dict[str, Any]]") -> str:
     )
 
 
-def test_a_new_kernel_picks_the_run_up_and_sees_its_end(kernel, tmp_path):
-    gate = tmp_path / "open"
+def test_a_new_kernel_picks_the_run_up_and_sees_its_end(kernel, gate):
     first = kernel()
     first.run(DEFINE)
     first.run(f"run = %flyte launch patient gate={gate}\n")
@@ -84,7 +81,7 @@ def test_a_new_kernel_picks_the_run_up_and_sees_its_end(kernel, tmp_path):
     (output,) = [m for m in shown if m["msg_type"] == "display_data"]
     assert "application/vnd.jupyter.widget-view+json" in output["content"]["data"]
     assert name in output["content"]["data"]["text/plain"]
-    gate.touch()
+    gate.open()
     ended = second.run("%flyte watch --wait")
     assert "succeeded" in _texts(ended)
     assert "waiting at the gate" in _texts(second.run("%flyte logs"))

@@ -9,7 +9,7 @@ from flyteidl.core.errors_pb2 import ContainerError, ErrorDocument
 from flyte_nb.testing.closures import integers, task
 
 _PROLOGUE = """
-import os, sys, time, signal
+import os, sys, signal
 folder = sys.argv[1][len('file://'):]
 os.makedirs(folder, exist_ok=True)
 def leave(name, data):
@@ -36,7 +36,7 @@ class Scripts:
     outputs = f"leave('outputs.pb', '{integers(o0=42).SerializeToString().hex()}')\n"
     error = f"leave('error.pb', '{_error(False)}')\n"
     recoverable = f"leave('error.pb', '{_error(True)}')\n"
-    hang = "print('hanging', flush=True)\nwhile True: time.sleep(60)\n"
+    hang = "print('hanging', flush=True)\nwhile True: signal.pause()\n"
 
     def task(self, name: str, body: str, *, inputs=(), args=(), **options):
         return task(

@@ -18,7 +18,8 @@ from flyte_nb.runtime.installations import VENV, Installation
 from flyte_nb.runtime.spawn import FOLDERS_VARIABLE, PYTHON_VARIABLE
 from flyte_nb.storage import open_stores
 from flyte_nb.testing.closures import integers, task
-from flyte_nb.testing.propeller_conformance import key, wait_until
+from flyte_nb.testing.propeller_conformance import key
+from flyte_nb.testing.waiting import wait_until
 from flyte_nb.wire.identifiers import identifier_from_idl
 
 RED = Installation(

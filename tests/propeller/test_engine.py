@@ -24,8 +24,9 @@ from flyte_nb.propeller.ports import Attempt, AttemptKey
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, WorkflowRecord
 from flyte_nb.storage import open_stores
 from flyte_nb.testing.closures import closure, integer, integers, node, task, workflow
-from flyte_nb.testing.propeller_conformance import RecorderConformance, wait_until
+from flyte_nb.testing.propeller_conformance import RecorderConformance
 from flyte_nb.testing.recorders import JournalRecorder, MemoryRecorder
+from flyte_nb.testing.waiting import Gate, wait_until
 
 ID = ExecutionId("flytesnacks", "development", "e")
 PATIENCE_S = 120.0
@@ -141,12 +142,12 @@ def test_attempts_carry_what_a_person_wants_to_know(backend, scripts):
 
 def test_independent_nodes_run_at_the_same_time(backend, scripts, tmp_path):
     meet = (
-        f"mine = os.path.join('{tmp_path}', 'met-' + sys.argv[2])\n"
-        f"other = os.path.join('{tmp_path}', 'met-' + sys.argv[3])\n"
-        "open(mine, 'w').close()\nwhile not os.path.exists(other): time.sleep(0.01)\n"
+        # Opening a FIFO waits until another process opens its other end.
+        f"open({str(tmp_path / 'meeting')!r}, sys.argv[2]).close()\n"
     )
-    one = scripts.task("one", meet + scripts.outputs, args=["1", "2"])
-    two = scripts.task("two", meet + scripts.outputs, args=["2", "1"])
+    os.mkfifo(tmp_path / "meeting")
+    one = scripts.task("one", meet + scripts.outputs, args=["r"])
+    two = scripts.task("two", meet + scripts.outputs, args=["w"])
     backend.run(closure(workflow("w", [node("a", one), node("b", two)]), [one, two]))
     assert backend.last().phase == "SUCCEEDED"
 
@@ -198,7 +199,7 @@ def test_an_error_ends_the_execution_and_what_else_runs(backend, scripts):
 def test_an_attempt_that_takes_too_long_is_ended_and_tried_again(tmp_path, scripts):
     now = [1_000_000]
     backend = Backend(tmp_path, clock=lambda: now[0])
-    body = "if os.environ['FLYTE_ATTEMPT_NUMBER'] == '0':\n    time.sleep(600)\n"
+    body = "if os.environ['FLYTE_ATTEMPT_NUMBER'] == '0':\n    signal.pause()\n"
     t = scripts.task("t", body + scripts.outputs, timeout_s=0.05, retries=1)
     backend.engine.launch(Launch(ID, closure(workflow("w", [node("n0", t)]), [t]), integers()))
     running = ("n0", 0, "RUNNING")
@@ -397,7 +398,8 @@ except BlockingIOError:
     open(os.path.join(%r, 'TWO-LIVE-' + node), 'w').close()
 with open(os.path.join(%r, 'begun'), 'a') as file:
     file.write(folder + chr(10))
-time.sleep(0.15)
+import hashlib
+hashlib.pbkdf2_hmac('sha256', b'', b'', 250_000)  # work for about a tenth of a second
 """
 
 
@@ -528,7 +530,7 @@ def test_an_attempt_that_a_release_with_other_folders_started_is_taken_over(tmp_
 
 COUNTED = (
     "note = open(sys.argv[2] + '/' + str(os.getpid()), 'w'); note.close()\n"
-    "while not os.path.exists(sys.argv[2] + '/go'): time.sleep(0.01)\n"
+    "open(sys.argv[2] + '.gate').close()\n"
 )
 
 
@@ -568,65 +570,74 @@ def _statuses(backend, id):
 
 @pytest.fixture
 def counted(tmp_path):
+    """A folder in which each attempt leaves a file before it waits at the gate."""
     folder = tmp_path / "counted"
     folder.mkdir()
     return folder
 
 
+@pytest.fixture
+def gate(counted):
+    with Gate(f"{counted}.gate") as gate:
+        yield gate
+
+
 def test_a_serialized_task_is_computed_once_and_the_others_wait_for_the_result(
-    backend, scripts, counted
+    backend, scripts, counted, gate
 ):
     template = scripts.task(
         "t", COUNTED + scripts.outputs, args=[str(counted)], cache_version="1", cache_serialize=True
     )
     ids = _run_counted(backend, _alone(template), counted)
     assert _phases(backend, ids[1]) == ["QUEUED"]
-    (counted / "go").touch()
+    gate.open()
     for id in ids:
         assert backend.engine.wait(id, PATIENCE_S)
-    assert len(os.listdir(counted)) == 2  # one process, and the word to go on
+    assert len(os.listdir(counted)) == 1
     assert [_statuses(backend, id) for id in ids] == ["CACHE_POPULATED", "CACHE_HIT"]
 
 
-def test_when_the_one_that_computes_fails_the_next_one_computes(backend, scripts, counted):
+def test_when_the_one_that_computes_fails_the_next_one_computes(backend, scripts, counted, gate):
     body = COUNTED + (
-        "if len(os.listdir(sys.argv[2])) > 2:\n    "
+        "if len(os.listdir(sys.argv[2])) > 1:\n    "
         + scripts.outputs
         + "else:\n    "
         + scripts.error
     )
     template = scripts.task("t", body, args=[str(counted)], cache_version="1", cache_serialize=True)
     ids = _run_counted(backend, _alone(template), counted)
-    (counted / "go").touch()
+    gate.open()
     for id in ids:
         assert backend.engine.wait(id, PATIENCE_S)
     assert [backend.recorder.history(id)[-1].phase for id in ids] == ["FAILED", "SUCCEEDED"]
-    assert len(os.listdir(counted)) == 3
+    assert len(os.listdir(counted)) == 2
 
 
-def test_an_execution_that_is_ended_leaves_its_reservation_to_the_next(backend, scripts, counted):
+def test_an_execution_that_is_ended_leaves_its_reservation_to_the_next(
+    backend, scripts, counted, gate
+):
     template = scripts.task(
         "t", COUNTED + scripts.outputs, args=[str(counted)], cache_version="1", cache_serialize=True
     )
     ids = _run_counted(backend, _alone(template), counted)
     backend.engine.terminate(ids[0], "enough")
     wait_until(lambda: len(os.listdir(counted)) == 2, "the second attempt")
-    (counted / "go").touch()
+    gate.open()
     assert backend.engine.wait(ids[1], PATIENCE_S)
     assert _statuses(backend, ids[1]) == "CACHE_POPULATED"
 
 
-def test_without_serialize_nobody_waits(backend, scripts, counted):
+def test_without_serialize_nobody_waits(backend, scripts, counted, gate):
     template = scripts.task("t", COUNTED + scripts.outputs, args=[str(counted)], cache_version="1")
     _run_counted(backend, _alone(template), counted)
     wait_until(lambda: len(os.listdir(counted)) == 2, "the second attempt")
-    (counted / "go").touch()
+    gate.open()
 
 
 def test_two_equal_nodes_of_one_execution_compute_once_also_with_one_slot(
-    tmp_path, scripts, counted
+    tmp_path, scripts, counted, gate
 ):
-    (counted / "go").touch()
+    gate.open()
     template = scripts.task(
         "t", COUNTED + scripts.outputs, args=[str(counted)], cache_version="1", cache_serialize=True
     )
@@ -634,6 +645,6 @@ def test_two_equal_nodes_of_one_execution_compute_once_also_with_one_slot(
     try:
         backend.run(_alone(template, nodes=2))
         assert backend.last().phase == "SUCCEEDED"
-        assert len(os.listdir(counted)) == 2
+        assert len(os.listdir(counted)) == 1
     finally:
         backend.engine.close()

@@ -23,8 +23,8 @@ from flyte_nb.testing.propeller_conformance import (
     OK,
     ExecutorConformance,
     key,
-    wait_until,
 )
+from flyte_nb.testing.waiting import wait_until
 from flyte_nb.wire.identifiers import identifier_from_idl
 
 
@@ -322,8 +322,8 @@ def start_and_die(path: Path, template, number: int = 0) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
-def test_an_attempt_outlives_whoever_started_it_and_is_adopted(tmp_path, scripts):
-    wait = "while not os.path.exists(os.path.join(folder, 'go')): time.sleep(0.01)\n"
+def test_an_attempt_outlives_whoever_started_it_and_is_adopted(tmp_path, scripts, gate):
+    wait = f"open({str(gate)!r}).close()\n"
     template = scripts.task("t", wait + scripts.outputs)
     start_and_die(tmp_path, template)
     attempt = an_attempt(tmp_path, template)
@@ -332,9 +332,7 @@ def test_an_attempt_outlives_whoever_started_it_and_is_adopted(tmp_path, scripts
         assert found is not None
         assert found.pid == bench.folder(attempt).process().pid
         assert bench.executor.poll() == []
-        folder = Path(attempt.output_prefix.removeprefix("file://"))
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "go").touch()
+        gate.open()
         report = bench.end(attempt)
     assert report.error is None
     assert report.outputs is not None

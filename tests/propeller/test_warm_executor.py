@@ -31,8 +31,8 @@ from flyte_nb.testing.propeller_conformance import (
     OK,
     ExecutorConformance,
     key,
-    wait_until,
 )
+from flyte_nb.testing.waiting import wait_until
 from flyte_nb.wire.identifiers import identifier_from_idl
 from flyte_nb.wire.literals import literal_map_from_idl
 
@@ -42,8 +42,8 @@ HEAD = "from flyte_nb import task\n"
 BEHAVIOURS = {
     OK: HEAD + "@task\ndef f() -> int:\n    return 42\n",
     ERROR: HEAD + "@task\ndef f() -> int:\n    raise ValueError('no')\n",
-    HANG: HEAD + "import time\n@task\ndef f() -> int:\n    print('hanging', flush=True)\n"
-    "    while True:\n        time.sleep(600)\n",
+    HANG: HEAD + "import signal\n@task\ndef f() -> int:\n    print('hanging', flush=True)\n"
+    "    while True:\n        signal.pause()\n",
 }  # fmt: skip
 
 
@@ -324,13 +324,13 @@ def test_time_and_memory_are_those_of_the_attempt(bench):
 
 
 STUBBORN = (
-    "import signal, subprocess, time\n"
+    "import signal, subprocess\n"
     "@task\ndef f() -> int:\n"
     "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     "    inner = subprocess.Popen(['sleep', '1000'])\n"
     "    away = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
     "    print(inner.pid, away.pid, flush=True)\n    print('hanging', flush=True)\n"
-    "    while True: time.sleep(600)\n"
+    "    while True: signal.pause()\n"
 )
 
 
@@ -373,8 +373,8 @@ def test_what_a_task_leaves_running_ends_with_it(bench):
 
 
 HANGING = (
-    "import time\n@task\ndef f() -> int:\n    print('hanging', flush=True)\n"
-    "    while True: time.sleep(600)\n"
+    "import signal\n@task\ndef f() -> int:\n    print('hanging', flush=True)\n"
+    "    while True: signal.pause()\n"
 )
 
 
@@ -456,10 +456,10 @@ def started_elsewhere(bench, attempt):
         assert process.wait(120) == -signal.SIGKILL
 
 
-def test_an_attempt_outlives_whoever_started_it_and_is_adopted(bench):
+def test_an_attempt_outlives_whoever_started_it_and_is_adopted(bench, gate):
     source = (
-        "import os, time\n@task\ndef f() -> int:\n    print('hanging', flush=True)\n"
-        "    while not os.path.exists('go'): time.sleep(0.01)\n    return 42\n"
+        "@task\ndef f() -> int:\n    print('hanging', flush=True)\n"
+        f"    open({str(gate)!r}).close()\n    return 42\n"
     )
     attempt = bench.attempt(source)
     with started_elsewhere(bench, attempt):
@@ -468,7 +468,7 @@ def test_an_attempt_outlives_whoever_started_it_and_is_adopted(bench):
     assert found is not None
     _, host = processes_of(found.pid)
     assert bench.executor.poll() == []
-    (bench.folder(attempt).work / "go").touch()
+    gate.open()
     assert integer(bench.end(attempt).outputs) == 42
     wait_until(lambda: not lives(host.pid), "the end of a host that nobody needs")
 
@@ -535,9 +535,9 @@ def test_nothing_is_left_when_it_is_closed(tmp_path):
 
 def test_a_task_has_the_time_to_end_that_its_own_variables_give(tmp_path):
     source = (
-        "import signal, time\n@task\ndef f() -> int:\n"
+        "import signal\n@task\ndef f() -> int:\n"
         "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "    print('hanging', flush=True)\n    while True: time.sleep(60)\n"
+        "    print('hanging', flush=True)\n    while True: signal.pause()\n"
     )
     environ = {**os.environ, "FLYTE_NB_TERMINATION_GRACE_S": "100000"}
     with opened(tmp_path, environ=environ) as bench:

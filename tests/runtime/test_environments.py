@@ -15,7 +15,7 @@ from flyte_nb.api import index as index_of
 from flyte_nb.api.errors import BundleError, TaskFailed
 from flyte_nb.runtime.environments import Watch, interpreter_for
 from flyte_nb.testing.cells import Cells
-from flyte_nb.testing.propeller_conformance import wait_until
+from flyte_nb.testing.waiting import wait_until
 from flyte_nb.testing.wheels import locked, wheel
 
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"

@@ -15,8 +15,8 @@ from flyte_nb.propeller.executors.attempt_folder import lives
 from flyte_nb.storage import open_stores
 from flyte_nb.storage.plugin_process import PluginStore
 from flyte_nb.storage.plugins import plugin_for, plugins
-from flyte_nb.testing.propeller_conformance import wait_until
 from flyte_nb.testing.storage_conformance import BlobStoreConformance
+from flyte_nb.testing.waiting import wait_until
 
 STORE = '''
 """A store in a folder, which says the version of the library that it needs."""
@@ -66,8 +66,7 @@ class Store:
             sys.exit("enough")
         if name == "die-forked":
             if os.fork() == 0:
-                import time
-                time.sleep(60)  # and holds the pipe
+                open(os.environ["GATE"]).close()  # and holds the pipe until then
             os._exit(7)
         if name == "no-text":
             class Odd(Exception):
@@ -226,7 +225,10 @@ def test_a_plugin_that_dies_again_and_again_is_reported_with_its_status(stores):
         ("scheme1://die-forked", "exit status 7"),
     ],
 )
-def test_whatever_ends_the_conversation_ends_the_process_at_once(stores, installed, uri, text):
+def test_whatever_ends_the_conversation_ends_the_process_at_once(
+    stores, installed, uri, text, gate, monkeypatch
+):
+    monkeypatch.setenv("GATE", str(gate))
     with pytest.raises(StorageError, match="'plugin1' ended while it was asked to read") as caught:
         stores.read(uri)
     assert text in str(caught.value)

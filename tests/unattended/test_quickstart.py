@@ -51,7 +51,7 @@ def test_steps_are_told_with_their_heading_and_what_they_show(tmp_path):
         on_step=steps.append,
     )
     assert outcome.error == ""
-    assert (steps[0].title, steps[0].said) == ("Load", "3")
+    assert (steps[0].title, steps[0].text) == ("Load", "3")
     assert [step.title for step in steps][1:] == ["def f():", "print(x)"]
     assert [(step.number, step.total) for step in steps] == [(1, 3), (2, 3), (3, 3)]
 

@@ -3,8 +3,10 @@
 from typing import Any
 
 from flyte_nb.notebook import at_rest
-from flyte_nb.notebook.arguments import COMMANDS, Arguments, command
+from flyte_nb.notebook.arguments import Arguments
 from flyte_nb.notebook.kernel.kernel import Kernel
+from flyte_nb.surface.command import NOTEBOOK
+from flyte_nb.surface.lookup import command, commands
 
 
 def connect(kernel: Kernel, arguments: Arguments) -> None:
@@ -25,4 +27,5 @@ def status(kernel: Kernel, arguments: Arguments) -> None:
 def help_(kernel: Kernel, arguments: Arguments) -> None:
     """Show all commands, or one of them with its flags."""
     name = arguments.first().removeprefix("%")
-    kernel.output().show(at_rest.help_page((command(name),) if name else COMMANDS))
+    chosen = (command(name, NOTEBOOK),) if name else commands(NOTEBOOK)
+    kernel.output().show(at_rest.help_page(chosen))

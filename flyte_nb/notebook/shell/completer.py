@@ -1,6 +1,6 @@
 """Tab completion for `%flyte`: sub-commands, flags, and the names of entities and executions.
 
-A matcher of IPython's completer (API version 2), because the older hook also offers Python builtins
+It is a matcher of IPython's completer (API version 2), because the older hook also offers Python builtins
 after `--`. It never raises and never connects: names of executions are offered once a session exists.
 """
 
@@ -8,25 +8,29 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from IPython.core.completer import SimpleCompletion, context_matcher
+
 from flyte_nb.api.errors import FlyteNbError, UsageError
-from flyte_nb.notebook import arguments as args
 from flyte_nb.notebook.kernel.kernel import Kernel
 from flyte_nb.sdk.callee import Callee
 from flyte_nb.sdk.hints import parameters_of, undecorated
 from flyte_nb.sdk.launch_plan import LaunchPlan
+from flyte_nb.surface.command import COMMAND, ENTITY, EXECUTION, NODE, NOTEBOOK, Command
+from flyte_nb.surface.lookup import command, commands
 
 _LINE = re.compile(r"^\s*(?:\w+\s*=\s*)?%flyte(?:\s+(?P<rest>.*))?$")
 
 
 def candidates(kernel: Kernel, line: str) -> "tuple[str, list[str]] | None":
-    """What may come next.
+    """Return what may come next in a line of `%flyte`.
 
     Args:
-        kernel: Where the entities are.
+        kernel: The kernel whose entities and executions are offered.
         line: The line up to the cursor.
 
     Returns:
-        The fragment that is being typed and what it may become; `None` when the line is not ours.
+        The fragment that is being typed and every text that it may become; `None` when the line does
+        not call `%flyte`.
     """
     match = _LINE.match(line)
     if match is None or not re.match(r".*%flyte\s", line):
@@ -35,9 +39,9 @@ def candidates(kernel: Kernel, line: str) -> "tuple[str, list[str]] | None":
     fragment = words.pop()
     words = [word for word in words if word]
     if not words:
-        return fragment, _starting(fragment, [row.name for row in args.COMMANDS])
+        return fragment, _starting(fragment, _names())
     try:
-        row = args.command(words[0])
+        row = command(words[0], NOTEBOOK)
     except UsageError:
         return fragment, []
     if fragment.startswith("-"):
@@ -47,12 +51,12 @@ def candidates(kernel: Kernel, line: str) -> "tuple[str, list[str]] | None":
 
 
 def _arguments(
-    kernel: Kernel, row: args.Command, words: "list[str]", given: "list[str]"
+    kernel: Kernel, row: Command, words: "list[str]", given: "list[str]"
 ) -> "Iterable[str]":
     last = words[-1]
-    taken = [o.takes for o in row.options if o.flag == last and o.takes]
-    if taken:
-        return ("layered", "dot") if taken[0] == args.ENGINE else ()
+    for option in row.options:
+        if option.flag == last and option.takes:
+            return option.choices
     if row.takes_inputs and given:
         return _inputs(kernel, given[0])
     index = len(given)
@@ -62,13 +66,17 @@ def _arguments(
             return ()
         index = len(row.positionals) - 1
     takes = row.positionals[index].takes
-    if takes == args.ENTITY:
+    if takes == ENTITY:
         return kernel.entities()
-    if takes == args.EXECUTION:
+    if takes == EXECUTION:
         return _executions(kernel)
-    if takes == args.NODE:
+    if takes == NODE:
         return _nodes(kernel, given[0])
-    return [row.name for row in args.COMMANDS] if takes == args.COMMAND else ()
+    return _names() if takes == COMMAND else ()
+
+
+def _names() -> "list[str]":
+    return [each.name for each in commands(NOTEBOOK)]
 
 
 def _inputs(kernel: Kernel, name: str) -> "Iterable[str]":
@@ -103,8 +111,7 @@ def _starting(fragment: str, names: "Iterable[str]") -> "list[str]":
 
 
 def register(kernel: Kernel) -> "Callable[[], None]":
-    """Add the matcher to the kernel's completer; the result takes it away."""
-    from IPython.core.completer import SimpleCompletion, context_matcher
+    """Add the matcher to the kernel's completer; the returned function removes it."""
 
     @context_matcher(identifier="flyte_nb")  # type: ignore[untyped-decorator]
     def flyte_matcher(context: Any) -> Any:

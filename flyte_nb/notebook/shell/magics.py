@@ -1,55 +1,32 @@
-"""`%flyte` and `%%task`: each dispatches to a function that anything else could call as well."""
+"""`%flyte` and `%%task`: each reads its line and calls a function.
+
+The function of a `%flyte` command is in the table of commands, by its dotted name. So what a command needs
+is imported when it is first called, and loading the extension stays quick.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flyte_nb.notebook.arguments import Arguments, overview, parse
+from IPython.core.magic import needs_local_scope, no_var_expand
+
+from flyte_nb.notebook.arguments import parse
 from flyte_nb.notebook.interpolation import names_in
 from flyte_nb.notebook.kernel.kernel import Kernel
 from flyte_nb.notebook.shell.task_cell import define
-
-Handler = Callable[[Kernel, Arguments], Any]
-
-
-def handlers() -> "dict[str, Handler]":
-    """The function of each command; what it needs is imported when it is first called."""
-    return {
-        "connect": _late("connecting", "connect"),
-        "status": _late("connecting", "status"),
-        "help": _late("connecting", "help_"),
-        "bundle": _late("bundling", "bundle"),
-        "compile": _late("compiling", "compile_"),
-        "register": _late("registering", "register"),
-        "launch": _late("launching", "launch"),
-        "watch": _late("watching", "watch"),
-        "graph": _late("graphing", "graph"),
-        "executions": _late("watching", "executions"),
-        "terminate": _late("watching", "terminate"),
-        "logs": _late("watching", "logs"),
-    }
-
-
-def _late(module: str, name: str) -> Handler:
-    def call(kernel: Kernel, arguments: Arguments) -> Any:
-        from importlib import import_module
-
-        handler = getattr(import_module(f"flyte_nb.notebook.commands.{module}"), name)
-        return handler(kernel, arguments)
-
-    return call
+from flyte_nb.surface.command import NOTEBOOK
+from flyte_nb.surface.lookup import overview
 
 
 def register(kernel: Kernel) -> "Callable[[], None]":
-    """Add the magics to the kernel's shell; the result takes them away."""
-    commands = handlers()
+    """Add the magics to the kernel's shell; the returned function removes them."""
 
     def flyte(line: str, local_ns: "Mapping[str, Any] | None" = None) -> Any:
         arguments = parse(line).within(names_in(kernel.namespace, local_ns))
-        return commands[arguments.command.name](kernel, arguments)
+        return arguments.command.function()(kernel, arguments)
 
     flyte.__doc__ = (  # what `%flyte?` shows
         "Register, launch and watch from the notebook; `%flyte COMMAND --help` has the flags.\n\n"
-        f"{overview()}"
+        f"{overview(NOTEBOOK)}"
     )
 
     def task(line: str, cell: str) -> None:
@@ -64,8 +41,7 @@ def register(kernel: Kernel) -> "Callable[[], None]":
         __tracebackhide__ = True
         define(kernel, line, cell)
 
-    from IPython.core.magic import needs_local_scope, no_var_expand
-
+    # IPython would replace braces and dollars before we see the line; `interpolation` says why not.
     no_var_expand(flyte)
     no_var_expand(task)
     needs_local_scope(flyte)
