@@ -5,10 +5,10 @@ from pathlib import Path
 from google.protobuf import json_format
 
 from flyte_nb.commands.files import file_name, write_atomically
-from flyte_nb.drafting.reports import Report
+from flyte_nb.drafting.compile_report import CompileReport
 
 
-def write_closures(report: Report, folder: Path) -> "list[str]":
+def write_closures(report: CompileReport, folder: Path) -> "list[str]":
     """Write each workflow's `CompiledWorkflowClosure` to `NAME.pb` and `NAME.json`; the paths.
 
     Raises:
@@ -28,7 +28,7 @@ def write_closures(report: Report, folder: Path) -> "list[str]":
     return written
 
 
-def draw_graphs(report: Report, path: Path) -> "list[str]":
+def draw_graphs(report: CompileReport, path: Path) -> "list[str]":
     """Draw each workflow that no other one uses, with all that opens; the paths.
 
     One workflow is drawn to `path`; of several, each to a file of its own: `graph.NAME.svg`.

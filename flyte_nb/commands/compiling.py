@@ -42,7 +42,7 @@ def print_report(mark: str) -> None:
     from IPython.core.getipython import get_ipython
 
     from flyte_nb.discovery.here import Here
-    from flyte_nb.drafting.reports import compile_all, document_of
+    from flyte_nb.drafting.compile_report import compile_all, document_of
     from flyte_nb.session.session import default_runner
     from flyte_nb.types.registry import default_registry
 
@@ -64,7 +64,7 @@ def print_report(mark: str) -> None:
 
 def _of_code(options: argparse.Namespace, targets: Targets) -> "dict[str, Any]":
     from flyte_nb.commands.closures import draw_graphs, write_closures
-    from flyte_nb.drafting.reports import compile_all, document_of
+    from flyte_nb.drafting.compile_report import compile_all, document_of
     from flyte_nb.registering.lookup import lookup_in
     from flyte_nb.session.session import default_runner
     from flyte_nb.types.registry import default_registry
@@ -91,7 +91,7 @@ def _of_code(options: argparse.Namespace, targets: Targets) -> "dict[str, Any]":
 
 def _of_notebook(path: Path) -> "dict[str, Any]":
     from flyte_nb.discovery.names import tidy
-    from flyte_nb.drafting.reports import problem_document
+    from flyte_nb.drafting.compile_report import problem_document
     from flyte_nb.unattended import headless
 
     try:

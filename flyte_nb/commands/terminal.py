@@ -68,7 +68,7 @@ def say(error: Exception, code: int, *, as_json: bool = False) -> int:
 
 def _error_document(error: Exception, code: int) -> "dict[str, Any]":
     """What `--output json` prints when a command fails; fields are only ever added."""
-    from flyte_nb.drafting.reports import problem_document
+    from flyte_nb.drafting.compile_report import problem_document
 
     info = getattr(error, "info", None)
     said = {

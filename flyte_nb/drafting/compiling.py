@@ -10,8 +10,8 @@ from flyte_nb.api.ports import DataAccess, Entity
 from flyte_nb.api.problems import Problem, unique
 from flyte_nb.api.specs import TaskTemplate, WorkflowTemplate
 from flyte_nb.drafting.draft import Draft
-from flyte_nb.drafting.drafts import Drafts
-from flyte_nb.sdk.drafts import identify
+from flyte_nb.drafting.drafter import Drafter
+from flyte_nb.sdk.entity import identify
 from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.workflow import Workflow
 from flyte_nb.types.registry import Registry
@@ -54,7 +54,7 @@ def compile_entity(
         extra, entity = entity.read(registry).problems, entity.workflow
     name = identify(entity, scope).name
     try:
-        drafts = Drafts(scope, registry, data=data).of([entity], launch_plans=False)
+        drafts = Drafter(scope, registry, data=data).draft([entity], launch_plans=False)
     except CompileFailed as error:
         template = None
         if isinstance(entity, Workflow):

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType
 
-    from flyte_nb.sdk.signature import Reading
+    from flyte_nb.sdk.signature import SignatureReading
     from flyte_nb.types.registry import Registry
 
 
@@ -44,7 +44,7 @@ class Callee(Definition):
         self.__doc__ = function.__doc__
         self.__module__ = function.__module__
         self.__wrapped__ = function
-        self._reading: tuple[Registry, Reading] | None = None
+        self._reading: tuple[Registry, SignatureReading] | None = None
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """A node in a workflow that is traced; elsewhere the value that the default session computes.
@@ -138,7 +138,7 @@ class Callee(Definition):
         """Where the author defined it."""
         return Location(self.code.co_filename, self.code.co_firstlineno)
 
-    def read(self, registry: "Registry") -> "Reading":
+    def read(self, registry: "Registry") -> "SignatureReading":
         """The signature as far as it can be read, and its problems.
 
         It is kept until a name in a textual annotation means something else.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from flyte_nb.api.errors import CompileFailed
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.problems import Problem
-from flyte_nb.sdk.drafts import entity_name
+from flyte_nb.sdk.entity import entity_name
 from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.task import AnyTask
 from flyte_nb.sdk.workflow import Workflow

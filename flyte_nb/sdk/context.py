@@ -8,9 +8,9 @@ from flyte_nb.api.ports import Runner
 
 if TYPE_CHECKING:
     from flyte_nb.sdk.entity import Definition
-    from flyte_nb.sdk.frame import Frame
+    from flyte_nb.sdk.tracing import TracingFrame
 
-frame: "ContextVar[Frame | None]" = ContextVar("flyte_nb.frame", default=None)
+frame: "ContextVar[TracingFrame | None]" = ContextVar("flyte_nb.frame", default=None)
 """The workflow that is being traced in this context."""
 
 runner: "ContextVar[Runner | None]" = ContextVar("flyte_nb.runner", default=None)

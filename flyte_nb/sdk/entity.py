@@ -4,14 +4,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import CompileFailed
+from flyte_nb.api.identifiers import Identifier, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flyte_nb.api.identifiers import Identifier
+    from flyte_nb.api.ports import Entity
     from flyte_nb.api.problems import Problem
     from flyte_nb.api.specs import Location, Target
-    from flyte_nb.sdk.signature import Reading, TaskSignature
+    from flyte_nb.sdk.signature import SignatureReading, TaskSignature
     from flyte_nb.types.registry import Registry
 
 
@@ -50,7 +51,7 @@ class Definition:
         """Where the author defined it; of a launch plan, where its workflow is defined."""
         raise NotImplementedError
 
-    def read(self, registry: "Registry") -> "Reading":
+    def read(self, registry: "Registry") -> "SignatureReading":
         """Return the signature as far as it can be read, and its problems."""
         raise NotImplementedError
 
@@ -78,3 +79,19 @@ class Definition:
     def is_same(self, other: "Definition") -> bool:
         """Whether both are one entity: maps and launch plans are often made where they are used."""
         return other is self
+
+
+def entity_name(entity: "Entity", scope: Scope) -> str:
+    """Return the entity's registered name in `scope`, without project and domain."""
+    return entity.fixed_name or scope.full_name(entity.module, entity.short_name)
+
+
+def identify(entity: "Entity", scope: Scope, version: str = "") -> Identifier:
+    """Return the entity's identifier in `scope`; without `version`, one that names no version."""
+    return Identifier(
+        resource_type=entity.resource_type,
+        project=scope.project,
+        domain=scope.domain,
+        name=entity_name(entity, scope),
+        version=version,
+    )

@@ -14,13 +14,14 @@ from flyte_nb.api.specs import (
 )
 from flyte_nb.sdk import context
 from flyte_nb.sdk.closure import reachable
-from flyte_nb.sdk.drafts import entity_name, finished
+from flyte_nb.sdk.entity import entity_name
 from flyte_nb.sdk.finishing import bind_outputs, check_ids
-from flyte_nb.sdk.frame import Frame
 from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.loops import run_to_end
-from flyte_nb.sdk.specs import task_template
+from flyte_nb.sdk.node_drafts import finished
 from flyte_nb.sdk.task import AnyTask
+from flyte_nb.sdk.templates import task_template
+from flyte_nb.sdk.tracing import TracingFrame
 from flyte_nb.sdk.workflow import Trace, Workflow
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def expand(
         CompileFailed: with every problem of what it put together.
         BaseException: whatever the body raises.
     """
-    frame = Frame(entity_name(task, scope), registry, scope, lambda entity: version, data)
+    frame = TracingFrame(entity_name(task, scope), registry, scope, lambda entity: version, data)
     token = context.frame.set(frame)
     try:
         value = run_to_end(task.function(**arguments))

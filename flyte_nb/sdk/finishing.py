@@ -4,17 +4,21 @@ from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import CodecError
 from flyte_nb.api.specs import Binding
-from flyte_nb.sdk.drafts import final_ids, with_ids
+from flyte_nb.sdk.node_drafts import final_ids, with_ids
 from flyte_nb.sdk.outputs import pack
 
 if TYPE_CHECKING:
     from flyte_nb.sdk.callee import Callee
-    from flyte_nb.sdk.frame import Frame
     from flyte_nb.sdk.signature import TaskSignature
+    from flyte_nb.sdk.tracing import TracingFrame
 
 
 def bind_outputs(
-    frame: "Frame", entity: "Callee", signature: "TaskSignature", value: Any, prefix: str = ""
+    frame: "TracingFrame",
+    entity: "Callee",
+    signature: "TaskSignature",
+    value: Any,
+    prefix: str = "",
 ) -> "tuple[Binding, ...]":
     """What the body of `entity` returned, as bindings; what does not fit is noted in the frame."""
     try:
@@ -43,7 +47,7 @@ def bind_outputs(
     return tuple(bindings)
 
 
-def check_ids(frame: "Frame") -> None:
+def check_ids(frame: "TracingFrame") -> None:
     """Note nodes that an author gave one and the same id, or one that a dynamic task's nodes get."""
     if not any(draft.fixed_id for draft in frame.drafts):
         return

@@ -12,7 +12,7 @@ from flyte_nb.sdk.entity import Definition
 if TYPE_CHECKING:
     from flyte_nb.api.identifiers import Identifier
     from flyte_nb.api.specs import Location, Target
-    from flyte_nb.sdk.signature import Reading
+    from flyte_nb.sdk.signature import SignatureReading
     from flyte_nb.sdk.workflow import Workflow
     from flyte_nb.types.codec import Codec
     from flyte_nb.types.registry import Registry
@@ -151,7 +151,7 @@ class LaunchPlan(Definition):
             self.max_parallelism,
         )
 
-    def read(self, registry: "Registry") -> "Reading":
+    def read(self, registry: "Registry") -> "SignatureReading":
         """The workflow's signature with this plan's defaults, and its problems."""
         reading = self.workflow.read(registry)
         signature = reading.signature

@@ -6,7 +6,7 @@ from typing import Any
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.nodes import ADDED_NODES, MAX_NODE_ID
 from flyte_nb.api.specs import ArrayNode, NodeMetadata, Resources, Target, TaskNode
-from flyte_nb.sdk.checks import check, seconds
+from flyte_nb.sdk.option_values import check, seconds
 
 _KNOWN = (
     "cache",

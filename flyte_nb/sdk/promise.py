@@ -10,14 +10,14 @@ from flyte_nb.api.specs import OutputReference
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from flyte_nb.sdk.drafts import Draft
+    from flyte_nb.sdk.node_drafts import NodeDraft
 
 
 class Sequenced:
     """Something that belongs to a node: it can be ordered with `>>` and given other options."""
 
     __slots__ = ()
-    _draft: "Draft | None"
+    _draft: "NodeDraft | None"
 
     def __rshift__(self, other: Any) -> Any:
         """`a >> b`: b starts after a has ended, though it takes nothing from it. The value is b."""
@@ -65,7 +65,7 @@ class Promise(Sequenced):
 
     def __init__(
         self,
-        draft: "Draft | None",
+        draft: "NodeDraft | None",
         reference: OutputReference,
         type: "LiteralType | None",
         label: str,
@@ -109,7 +109,11 @@ class Outputs(tuple, Sequenced):  # type: ignore[type-arg]
     _label: str
 
     def __new__(
-        cls, draft: "Draft", promises: "tuple[Promise, ...]", names: "tuple[str, ...]", label: str
+        cls,
+        draft: "NodeDraft",
+        promises: "tuple[Promise, ...]",
+        names: "tuple[str, ...]",
+        label: str,
     ) -> "Outputs":
         """The promises of one call, in the order of its signature."""
         made = super().__new__(cls, promises)

@@ -39,7 +39,7 @@ class TaskSignature(NamedTuple):
     """Inputs that may be given by position, in order."""
 
 
-class Reading(NamedTuple):
+class SignatureReading(NamedTuple):
     """A signature as far as it could be read, and the problems."""
 
     signature: TaskSignature
@@ -66,7 +66,7 @@ class SignatureReader:
         self._location = Location(code.co_filename, code.co_firstlineno)
         self._problems: list[Problem] = []
 
-    def read(self) -> Reading:
+    def read(self) -> SignatureReading:
         """The signature, and everything that is wrong with it."""
         parameters = parameters_of(self._outer)
         hints = hints_of(self._outer)
@@ -98,7 +98,7 @@ class SignatureReader:
             parameters.names[: parameters.positional],
         )
         unreadable = frozenset(parameters.names) - input_codecs.keys()
-        return Reading(signature, tuple(self._problems), hints.watched, unreadable)
+        return SignatureReading(signature, tuple(self._problems), hints.watched, unreadable)
 
     def _problem(self, code: str, message: str, *, variable: str = "", hint: str = "") -> None:
         self._problems.append(

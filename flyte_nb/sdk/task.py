@@ -162,7 +162,7 @@ def recorded_options(spelled: str, given: "dict[str, Any]") -> TaskOptions:
         raise UsageError(
             f"{spelled} has no option {unknown[0]!r}. It has: {', '.join(sorted(_KNOWN))}."
         )
-    from flyte_nb.sdk.checks import check, seconds
+    from flyte_nb.sdk.option_values import check, seconds
 
     check(given)
     known = dict(given)

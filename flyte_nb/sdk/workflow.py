@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from flyte_nb.api.problems import Problem
     from flyte_nb.api.specs import Location, Target, WorkflowTemplate
     from flyte_nb.sdk.entity import Definition
-    from flyte_nb.sdk.frame import Frame
     from flyte_nb.sdk.signature import TaskSignature
+    from flyte_nb.sdk.tracing import TracingFrame
     from flyte_nb.types.registry import Registry
 
 
@@ -79,11 +79,12 @@ class Workflow(Callee):
         """
         from flyte_nb.api.problems import unique
         from flyte_nb.api.specs import WorkflowTemplate
-        from flyte_nb.sdk.drafts import entity_name, finished, identify
+        from flyte_nb.sdk.entity import entity_name, identify
         from flyte_nb.sdk.finishing import bind_outputs, check_ids
-        from flyte_nb.sdk.frame import Frame
+        from flyte_nb.sdk.node_drafts import finished
+        from flyte_nb.sdk.tracing import TracingFrame
 
-        frame = Frame(entity_name(self, scope), registry, scope, version_of, data)
+        frame = TracingFrame(entity_name(self, scope), registry, scope, version_of, data)
         reading = self.read(registry)
         frame.problems.extend(reading.problems)
         signature = reading.signature
@@ -101,7 +102,7 @@ class Workflow(Callee):
         )
         return Trace(template, frame.entities, unique(frame.problems))
 
-    def _run_body(self, frame: "Frame", signature: "TaskSignature") -> "tuple[Any, bool]":
+    def _run_body(self, frame: "TracingFrame", signature: "TaskSignature") -> "tuple[Any, bool]":
         from flyte_nb.api.specs import OutputReference
         from flyte_nb.sdk.hints import parameters_of
         from flyte_nb.sdk.loops import run_to_end
@@ -125,7 +126,7 @@ class Workflow(Callee):
         finally:
             context.frame.reset(token)
 
-    def _note_failure(self, frame: "Frame", error: Exception) -> None:
+    def _note_failure(self, frame: "TracingFrame", error: Exception) -> None:
         location = _where(error.__traceback__) or self.location
         if isinstance(error, UsageError):
             frame.problem("WorkflowBody", str(error), location=location)

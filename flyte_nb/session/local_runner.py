@@ -22,11 +22,10 @@ from flyte_nb.drafting.names_held import Names, held_names, same_names
 from flyte_nb.drafting.versions import UNVERSIONED
 from flyte_nb.executions.inputs import to_literals
 from flyte_nb.propeller.run import run_local
-from flyte_nb.sdk.drafts import entity_name, identify
-from flyte_nb.sdk.entity import Definition
+from flyte_nb.sdk.entity import Definition, entity_name, identify
 from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.outputs import unpack
-from flyte_nb.sdk.signature import Reading
+from flyte_nb.sdk.signature import SignatureReading
 from flyte_nb.sdk.task import AnyTask
 from flyte_nb.sdk.workflow import Workflow
 from flyte_nb.types.registry import Registry
@@ -39,7 +38,7 @@ class _Known(NamedTuple):
 
     names: "Names | None"
     templates: "tuple[WorkflowTemplate, ...]"
-    readings: "tuple[Reading, ...]"
+    readings: "tuple[SignatureReading, ...]"
     closure: CompiledWorkflowClosure
     tasks: "dict[Identifier, AnyTask]"
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from flyte_nb.discovery.notebook import Missing
     from flyte_nb.drafting.compiling import Compiled
     from flyte_nb.drafting.draft import Draft
-    from flyte_nb.drafting.reports import Report
+    from flyte_nb.drafting.compile_report import CompileReport
     from flyte_nb.executions.execution import Execution
     from flyte_nb.executions.session_context import SessionContext
     from flyte_nb.executions.views import ExecutionView
@@ -255,9 +255,9 @@ class Session:
 
         return drafts_for(self._place([entity]), [entity])
 
-    def compile_all(self, *entities: "Entity") -> "Report":
+    def compile_all(self, *entities: "Entity") -> "CompileReport":
         """Several compiled together, with all they use; specs may be among them. Sends nothing."""
-        from flyte_nb.drafting.reports import compile_all
+        from flyte_nb.drafting.compile_report import compile_all
 
         check_entity(*entities)
         return compile_all(entities, self.scope, self.registry, data=self.runner.data)

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from flyte_nb import LaunchPlan, task, workflow
 from flyte_nb.api.identifiers import Identifier, Scope
 from flyte_nb.discovery.specs.registrar import read_specs
-from flyte_nb.drafting.drafts import Drafts
-from flyte_nb.drafting.reports import compile_all, document_of
-from flyte_nb.drafting.specs import drafting
+from flyte_nb.drafting.compile_report import compile_all, document_of
+from flyte_nb.drafting.drafter import Drafter
+from flyte_nb.drafting.specs import spec_drafter
 from flyte_nb.types.registry import default_registry
 
 SCOPE = Scope("shop", "production", "")
@@ -63,7 +63,7 @@ def specs(tmp_path):
 
 
 def drafts_of(specs, scope, *, lookup=None):
-    return Drafts(scope, default_registry(), lookup=lookup).of(specs)
+    return Drafter(scope, default_registry(), lookup=lookup).draft(specs)
 
 
 def problems_of(drafts):
@@ -292,7 +292,7 @@ def test_specs_may_use_what_modules_define_beside_them(specs):
     registry = default_registry()
     name = f"{double.module}.double"
     found = specs(a_workflow("w", node("n0", f"task:{name}")))
-    assert problems_of(Drafts(SCOPE, registry).of([double, *found])) == []
+    assert problems_of(Drafter(SCOPE, registry).draft([double, *found])) == []
     report = compile_all([twice, *found], SCOPE, registry)
     assert report.ok
     assert [(one.id.name, one.nodes) for one in report.entities][1:] == [
@@ -428,7 +428,7 @@ def test_what_is_nested_as_deeply_as_can_be_is_a_problem_or_compiles(specs):
 def test_what_specs_bring_along_is_bounded_in_all_and_told_once(specs, monkeypatch):
     chain = [a_workflow("w0", node("n0", "task:t"))]
     chain += [a_workflow(f"w{n}", node("n0", f"workflow:w{n - 1}")) for n in range(1, 12)]
-    monkeypatch.setattr(drafting, "_MOST_BROUGHT", 40)
+    monkeypatch.setattr(spec_drafter, "_MOST_BROUGHT", 40)
     drafts = drafts_of(specs(a_task("t"), *chain), SCOPE)
     assert problems_of(drafts) == [("w9", "", "TooManySubWorkflows")]  # 1 + 2 + … + 9 > 40
     assert [draft.id.name for draft in drafts if not draft.is_whole] == ["w9", "w10", "w11"]

@@ -12,7 +12,7 @@ from flyte_nb.api.specs import ArrayNode, NodeMetadata, TaskNode
 from flyte_nb.sdk import context
 from flyte_nb.sdk.closure import reachable
 from flyte_nb.sdk.execution_context import DirectRunner
-from flyte_nb.sdk.specs import task_template
+from flyte_nb.sdk.templates import task_template
 from flyte_nb.types.registry import default_registry
 
 SCOPE = Scope("p", "d", "nb")

@@ -11,8 +11,8 @@ from flyte_nb.api.specs import Binding, LaunchPlanNode, LaunchPlanSpec, Paramete
 from flyte_nb.sdk import context
 from flyte_nb.sdk.closure import reachable
 from flyte_nb.sdk.launch_plan import LaunchPlan
-from flyte_nb.sdk.specs import launch_plan_spec, workflow_template
 from flyte_nb.sdk.task import task
+from flyte_nb.sdk.templates import launch_plan_spec, workflow_template
 from flyte_nb.sdk.workflow import workflow
 from flyte_nb.types.registry import default_registry
 

@@ -19,8 +19,8 @@ from flyte_nb.sdk import context
 from flyte_nb.sdk.execution_context import DirectRunner
 from flyte_nb.sdk.options import Cache, Resources, Secret
 from flyte_nb.sdk.outputs import pack, unpack
-from flyte_nb.sdk.specs import task_template
 from flyte_nb.sdk.task import Task, TaskOptions, task, task_problems
+from flyte_nb.sdk.templates import task_template
 from flyte_nb.types.registry import default_registry
 
 SCOPE = Scope("p", "d", "book")

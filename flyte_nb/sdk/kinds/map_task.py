@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from flyte_nb.api.identifiers import Identifier
     from flyte_nb.api.specs import Target
     from flyte_nb.sdk.options import TaskMetadata
-    from flyte_nb.sdk.signature import Reading
+    from flyte_nb.sdk.signature import SignatureReading
     from flyte_nb.types.registry import Registry
 
 
@@ -61,7 +61,7 @@ class MapTask(AnyTask):
         self.run_all_sub_nodes = run_all_sub_nodes
         self.module = original.module
         self.short_name = _name(original, bound, concurrency, tolerance)
-        self._lifted: tuple[Reading, Reading] | None = None
+        self._lifted: tuple[SignatureReading, SignatureReading] | None = None
 
     @property
     def original(self) -> Task:
@@ -133,7 +133,7 @@ class MapTask(AnyTask):
             run_all_sub_nodes=self.run_all_sub_nodes,
         )
 
-    def read(self, registry: "Registry") -> "Reading":
+    def read(self, registry: "Registry") -> "SignatureReading":
         """The lifted signature as far as it can be read, and its problems."""
         reading = self.original.read(registry)
         known = self._lifted

@@ -6,7 +6,7 @@ from flyte_nb.api.errors import UsageError
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import TypedInterface, Variable
 from flyte_nb.sdk import context
-from flyte_nb.sdk.signature import NONE, SINGLE, Reading
+from flyte_nb.sdk.signature import NONE, SINGLE, SignatureReading
 from flyte_nb.types.codec import Codec
 from flyte_nb.types.containers import ListCodec
 from flyte_nb.types.unions import UnionCodec
@@ -56,7 +56,7 @@ class Mapped(Protocol):
         ...
 
 
-def lift(mapped: Mapped, reading: Reading, registry: "Registry") -> Reading:
+def lift(mapped: Mapped, reading: SignatureReading, registry: "Registry") -> SignatureReading:
     """The signature over lists of a task whose own is `reading`.
 
     A list input has no default: the element's own does not say how many elements there are.

@@ -3,10 +3,9 @@
 from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from flyte_nb.api.identifiers import LAUNCH_PLAN, Identifier, Scope
+from flyte_nb.api.identifiers import LAUNCH_PLAN, Identifier
 from flyte_nb.api.literal_types import LiteralType
 from flyte_nb.api.literals import Literal
-from flyte_nb.api.ports import Entity
 from flyte_nb.api.specs import (
     Binding,
     BindingCollection,
@@ -23,10 +22,10 @@ from flyte_nb.types.codec import Codec
 
 if TYPE_CHECKING:
     from flyte_nb.sdk.entity import Definition
-    from flyte_nb.sdk.signature import Reading
+    from flyte_nb.sdk.signature import SignatureReading
 
 
-class Plan(NamedTuple):
+class CallPlan(NamedTuple):
     """What all calls of one entity have in common."""
 
     entity: "Definition"
@@ -46,7 +45,7 @@ class Plan(NamedTuple):
     """Inputs whose type is a problem already; what is given for them is not looked at."""
 
 
-class Draft:
+class NodeDraft:
     """A node that can still change: ordered after others, given other options."""
 
     # No more than eight fields and no list: a workflow may have 10,000 of them.
@@ -61,7 +60,7 @@ class Draft:
         "upstream",
     )
 
-    def __init__(self, node_id: str, plan: Plan, code: CodeType, instruction: int) -> None:
+    def __init__(self, node_id: str, plan: CallPlan, code: CodeType, instruction: int) -> None:
         self.node_id = node_id
         """`n<number of the call>`; other nodes and bindings name it so until they are finished."""
         self.plan = plan
@@ -78,7 +77,7 @@ class Draft:
         """The node's id: `n<number>`, or what `with_overrides(node_name=…)` said."""
         return self.fixed_id or self.node_id
 
-    def follow(self, other: "Draft") -> None:
+    def follow(self, other: "NodeDraft") -> None:
         """Start after `other` has ended."""
         self.upstream = (*self.upstream, other.node_id)
 
@@ -92,7 +91,7 @@ class Draft:
         self.overrides = {**(self.overrides or {}), **known}
 
 
-class Lines:
+class CodeLines:
     """Places of instructions; each code object's table is read once, not for every call."""
 
     def __init__(self) -> None:
@@ -120,14 +119,14 @@ def _table(code: CodeType) -> "dict[int, int]":
     return table
 
 
-def final_ids(drafts: "list[Draft]", prefix: str = "") -> "list[str]":
+def final_ids(drafts: "list[NodeDraft]", prefix: str = "") -> "list[str]":
     """The nodes' ids, in the order of the calls: `<prefix>n<index>`, or what `node_name` said."""
     return [draft.fixed_id or prefix + draft.node_id for draft in drafts]
 
 
-def finished(drafts: "list[Draft]", prefix: str = "") -> "tuple[Node, ...]":
+def finished(drafts: "list[NodeDraft]", prefix: str = "") -> "tuple[Node, ...]":
     """The nodes as they are registered, in the order of the calls."""
-    lines = Lines()
+    lines = CodeLines()
     ids = final_ids(drafts, prefix)
     renamed = bool(prefix) or any(draft.fixed_id for draft in drafts)
     # tuple.__new__ because 10,000 nodes are made here, and a NamedTuple's own costs half as much again.
@@ -169,19 +168,7 @@ def with_ids(data: BindingData, ids: "list[str]") -> BindingData:
     return data
 
 
-def entity_name(entity: Entity, scope: Scope) -> str:
-    """The entity's registered name in `scope`."""
-    return entity.fixed_name or scope.full_name(entity.module, entity.short_name)
-
-
-def identify(entity: Entity, scope: Scope, version: str = "") -> Identifier:
-    """The entity's identifier in `scope`."""
-    return Identifier(
-        entity.resource_type, scope.project, scope.domain, entity_name(entity, scope), version
-    )
-
-
-def plan_of(entity: "Definition", identifier: Identifier, reading: "Reading") -> Plan:
+def plan_of(entity: "Definition", identifier: Identifier, reading: "SignatureReading") -> CallPlan:
     """What all calls of `entity` have in common."""
     signature = reading.signature
     name, bound = entity.shown_name, entity.fixed_inputs
@@ -197,7 +184,7 @@ def plan_of(entity: "Definition", identifier: Identifier, reading: "Reading") ->
     )
     # A launch plan's own defaults apply where it runs, so that they are not bound here.
     is_launch_plan = entity.resource_type == LAUNCH_PLAN
-    return Plan(
+    return CallPlan(
         entity=entity,
         name=name,
         target=target,

@@ -21,8 +21,8 @@ from flyte_nb.api.specs import (
     OutputReference,
 )
 from flyte_nb.sdk.binding import bind_arguments
-from flyte_nb.sdk.drafts import Draft, Lines, Plan, identify, plan_of
-from flyte_nb.sdk.drafts import entity_name as entity_name
+from flyte_nb.sdk.entity import entity_name, identify
+from flyte_nb.sdk.node_drafts import CallPlan, CodeLines, NodeDraft, plan_of
 from flyte_nb.sdk.promise import Outputs, Promise
 from flyte_nb.types.codec import Codec, spell
 from flyte_nb.types.containers import ListCodec, MapCodec
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _ABSENT = object()
 
 
-class Frame:
+class TracingFrame:
     """One workflow being traced."""
 
     def __init__(
@@ -50,10 +50,10 @@ class Frame:
         self.scope = scope
         self.version_of = version_of
         self.data = data
-        self.drafts: list[Draft] = []
+        self.drafts: list[NodeDraft] = []
         self.problems: list[Problem] = []
-        self._plans: dict[int, Plan] = {}
-        self._named: dict[tuple[str, str], Plan] = {}
+        self._plans: dict[int, CallPlan] = {}
+        self._named: dict[tuple[str, str], CallPlan] = {}
         self._same: list[Definition] = []
         """Entities that stand for one that was met before; an id means nothing after a death."""
 
@@ -73,7 +73,7 @@ class Frame:
         """Make a node of a call of `entity`; the value stands for its outputs."""
         plan = self._plans.get(id(entity)) or self._plan(entity, caller)
         node_id = f"n{len(self.drafts)}"
-        draft = Draft(node_id, plan, caller.f_code, caller.f_lasti)
+        draft = NodeDraft(node_id, plan, caller.f_code, caller.f_lasti)
         self.drafts.append(draft)
         if args:
             kwargs = self._arguments(draft, args, kwargs)
@@ -153,7 +153,7 @@ class Frame:
         code: str,
         message: str,
         *,
-        draft: "Draft | None" = None,
+        draft: "NodeDraft | None" = None,
         variable: str = "",
         hint: str = "",
         location: "Location | None" = None,
@@ -162,7 +162,7 @@ class Frame:
         node_id = ""
         if draft is not None:
             node_id = draft.id
-            location = location or Lines().location(draft.code, draft.instruction)
+            location = location or CodeLines().location(draft.code, draft.instruction)
         self.problems.append(
             Problem(code, message, node_id, variable, hint, location, entity=self.name)
         )
@@ -174,7 +174,7 @@ class Frame:
             raise error.below(step) from None
 
     def _arguments(
-        self, draft: Draft, args: "tuple[Any, ...]", kwargs: "dict[str, Any]"
+        self, draft: NodeDraft, args: "tuple[Any, ...]", kwargs: "dict[str, Any]"
     ) -> "dict[str, Any]":
         """The arguments by name; what is wrong with them is noted, once for a call."""
         plan = draft.plan
@@ -194,7 +194,7 @@ class Frame:
         return given
 
     def _constant(
-        self, draft: Draft, name: str, value: Any, codec: Codec, upstream: "list[str]"
+        self, draft: NodeDraft, name: str, value: Any, codec: Codec, upstream: "list[str]"
     ) -> "BindingData | None":
         try:
             return self.bind(value, codec, upstream)
@@ -213,7 +213,7 @@ class Frame:
             )
             return None
 
-    def _default(self, draft: Draft, name: str, codec: Codec) -> "BindingData | None":
+    def _default(self, draft: NodeDraft, name: str, codec: Codec) -> "BindingData | None":
         plan = draft.plan
         if name not in plan.defaults:
             return None
@@ -225,7 +225,7 @@ class Frame:
             plan.default_literals[name] = data
         return data
 
-    def _plan(self, entity: "Definition", caller: FrameType) -> Plan:
+    def _plan(self, entity: "Definition", caller: FrameType) -> CallPlan:
         key = (entity.resource_type, entity_name(entity, self.scope))
         named = self._named.get(key)
         if named is not None and named.entity.is_same(entity):
@@ -239,7 +239,7 @@ class Frame:
                 "DuplicateName",
                 f"Two different definitions are called {key[1]}.",
                 hint="Run the cells that use the older one anew, or give one another name.",
-                location=Lines().location(caller.f_code, caller.f_lasti),
+                location=CodeLines().location(caller.f_code, caller.f_lasti),
             )
         identifier = identify(entity, self.scope, self.version_of(entity))
         plan = self._plans[id(entity)] = plan_of(entity, identifier, reading)

@@ -13,7 +13,7 @@ from flyte_nb.api.specs import Location, WorkflowTemplate
 from flyte_nb.compiler.digests import digest
 from flyte_nb.discovery.specs.spec import Spec
 from flyte_nb.drafting.draft import Draft, Lookup
-from flyte_nb.drafting.drafts import Drafts
+from flyte_nb.drafting.drafter import Drafter
 from flyte_nb.types.registry import Registry
 
 OK, WRONG, BLOCKED = "ok", "problems", "blocked"
@@ -69,7 +69,7 @@ class CompiledEntity(NamedTuple):
             return ""
 
 
-class Report(NamedTuple):
+class CompileReport(NamedTuple):
     """What came of compiling some entities and all they use."""
 
     entities: "tuple[CompiledEntity, ...]"
@@ -98,7 +98,7 @@ def compile_all(
     data: "DataAccess | None" = None,
     lookup: "Lookup | None" = None,
     problems: "Sequence[Problem]" = (),
-) -> Report:
+) -> CompileReport:
     """Compile entities of the SDK and specs together, and all they use.
 
     Args:
@@ -113,8 +113,8 @@ def compile_all(
     started = time.perf_counter()
     given = list(entities)
     unread = {problem.entity for problem in problems if problem.entity}
-    lane = Drafts(scope, registry, data=data, lookup=lookup, unread=unread)
-    drafts, together = lane.of_each(given)
+    lane = Drafter(scope, registry, data=data, lookup=lookup, unread=unread)
+    drafts, together = lane.draft_each(given)
     asked = {id(entity) for entity in given}
     made = tuple(
         CompiledEntity(draft, _state(draft)) for draft in drafts if _is_shown(draft, asked)
@@ -124,7 +124,7 @@ def compile_all(
         for problem in (*problems, *together)
         if not any(problem in one.problems for one in made)
     ]
-    return Report(made, tuple(other), time.perf_counter() - started)
+    return CompileReport(made, tuple(other), time.perf_counter() - started)
 
 
 def _is_shown(draft: Draft, asked: "set[int]") -> bool:
@@ -136,7 +136,7 @@ def _is_shown(draft: Draft, asked: "set[int]") -> bool:
     )
 
 
-def document_of(report: Report, *, with_digests: bool = True) -> "dict[str, Any]":
+def document_of(report: CompileReport, *, with_digests: bool = True) -> "dict[str, Any]":
     """The report as JSON data: the format of `flyte-nb compile --output json`.
 
     `entities`: `resource_type`, `project`, `domain`, `name`, `version`, `state` (`ok`, `problems`,

@@ -19,11 +19,11 @@ from flyte_nb.compiler import (
     compile_workflow,
 )
 from flyte_nb.drafting.draft import Draft, Name
-from flyte_nb.drafting.specs.checks import expected_inputs
+from flyte_nb.drafting.specs.spec_problems import expected_inputs
 from flyte_nb.wire.identifiers import identifier_from_idl
 
 
-class Made:
+class DraftSet:
     """What one set of drafts refers to, the same for entities of the SDK and for specs from files."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Made:
             self.all[place] = draft
         self.named[draft.name] = draft
 
-    def take(self, other: "Made") -> None:
+    def take(self, other: "DraftSet") -> None:
         """Note the drafts of another set whose names are new here, and what they are compiled with."""
         for draft in other.all:
             if draft.name not in self.named:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, Identifier, Scope
 from flyte_nb.api.specs import Container, LaunchPlanSpec, Parameter, TaskMetadata, TaskTemplate
 from flyte_nb.sdk.docstrings import clean
-from flyte_nb.sdk.drafts import entity_name, identify
+from flyte_nb.sdk.entity import entity_name, identify
 from flyte_nb.sdk.launch_plan import LaunchPlan
 
 if TYPE_CHECKING:

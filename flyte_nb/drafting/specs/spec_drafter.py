@@ -7,15 +7,15 @@ from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Scope
 from flyte_nb.api.problems import Problem
 from flyte_nb.discovery.specs.spec import Spec
 from flyte_nb.drafting.draft import Draft, Lookup, Name
-from flyte_nb.drafting.made import Made
-from flyte_nb.drafting.specs.checks import (
+from flyte_nb.drafting.draft_set import DraftSet
+from flyte_nb.drafting.specs.naming import Entry, Reference, in_order, used_by
+from flyte_nb.drafting.specs.spec_problems import (
     in_terms_of_specs,
     launch_plan_problems,
     missing,
     task_problems,
     workflow_problems,
 )
-from flyte_nb.drafting.specs.naming import Entry, Reference, in_order, used_by
 from flyte_nb.wire.identifiers import identifier_from_idl
 
 _MAX_HINTS = 50  # of one spec
@@ -23,7 +23,7 @@ _MAX_TOLD = 1_000  # lost references of one spec
 _MOST_BROUGHT = 50_000  # sub-workflows in all: deep ones lie in each that is above them
 
 
-class Specs:
+class SpecDrafter:
     """Makes drafts of specs, each after what it refers to.
 
     References are resolved among the specs first, then among the drafts that are made already, then, when
@@ -31,7 +31,7 @@ class Specs:
     """
 
     def __init__(
-        self, scope: Scope, made: Made, lookup: "Lookup | None", unread: "Container[str]"
+        self, scope: Scope, made: DraftSet, lookup: "Lookup | None", unread: "Container[str]"
     ) -> None:
         """What all specs share.
 

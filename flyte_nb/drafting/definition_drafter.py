@@ -13,10 +13,10 @@ from flyte_nb.api.version import __version__
 from flyte_nb.bundle.command import task_args
 from flyte_nb.bundle.pack import PackedTask
 from flyte_nb.bundle.reach import called_inside
-from flyte_nb.drafting.checking import join
 from flyte_nb.drafting.draft import Draft
+from flyte_nb.drafting.draft_set import DraftSet
 from flyte_nb.drafting.inferred import untyped_values
-from flyte_nb.drafting.made import Made
+from flyte_nb.drafting.joined_problems import join
 from flyte_nb.drafting.versions import (
     CUSTOM_KEY,
     UNVERSIONED,
@@ -26,11 +26,10 @@ from flyte_nb.drafting.versions import (
     workflow_version,
 )
 from flyte_nb.sdk.closure import reachable
-from flyte_nb.sdk.drafts import identify
-from flyte_nb.sdk.entity import Definition
+from flyte_nb.sdk.entity import Definition, identify
 from flyte_nb.sdk.launch_plan import LaunchPlan
-from flyte_nb.sdk.specs import launch_plan_spec, task_template, workflow_template
 from flyte_nb.sdk.task import AnyTask, Task
+from flyte_nb.sdk.templates import launch_plan_spec, task_template, workflow_template
 from flyte_nb.sdk.workflow import Trace, Workflow
 from flyte_nb.types.registry import Registry
 from flyte_nb.wire.specs import launch_plan_to_idl, task_spec_to_idl, workflow_spec_to_idl
@@ -52,10 +51,10 @@ class Settings(NamedTuple):
     """Packs a task; without it tasks are only looked at, and versions mean nothing."""
 
 
-class Definitions:
+class DefinitionDrafter:
     """Makes drafts of entities of the SDK, each after what it refers to."""
 
-    def __init__(self, settings: Settings, made: Made) -> None:
+    def __init__(self, settings: Settings, made: DraftSet) -> None:
         self._settings = settings
         self._scope = settings.scope
         self._registry = settings.registry
