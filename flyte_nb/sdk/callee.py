@@ -1,4 +1,4 @@
-"""What tasks and workflows have in common: a function, a name, a signature, and being called."""
+"""`Callee`: what tasks and workflows have in common: a function, a name, a signature, and being called."""
 
 import sys
 from collections.abc import Callable, Collection, Mapping
@@ -6,9 +6,11 @@ from types import MappingProxyType, MethodType
 from typing import Any
 
 from flyte_nb.api.errors import UsageError
+from flyte_nb.api.problems import as_text
 from flyte_nb.api.specs import Location
 from flyte_nb.sdk import context
 from flyte_nb.sdk.entity import Definition
+from flyte_nb.sdk.hints import COROUTINE, parameters_of, undecorated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,14 +49,14 @@ class Callee(Definition):
         self._reading: tuple[Registry, SignatureReading] | None = None
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        """A node in a workflow that is traced; elsewhere the value that the default session computes.
+        """Make a node in a workflow that is traced; elsewhere run it and return its value.
 
-        Of an `async def` task, async code gets something to await instead of the value.
+        Async code that calls an `async def` task gets something to await instead of the value.
 
         Raises:
-            UsageError: when arguments are unknown, missing, or too many, outside of a workflow.
+            UsageError: arguments are unknown, missing, or too many, outside of a workflow.
         """
-        __tracebackhide__ = True  # as below: who reads the author's own error does not look for us
+        __tracebackhide__ = True  # an author's own error is read without our frames
         frame = context.frame.get()
         if frame is not None:
             return frame.call(self, args, kwargs, sys._getframe(1))
@@ -66,8 +68,6 @@ class Callee(Definition):
     @property
     def is_async(self) -> bool:
         """Whether the author wrote `async def`."""
-        from flyte_nb.sdk.hints import COROUTINE, undecorated
-
         return bool(undecorated(self.function).__code__.co_flags & COROUTINE)
 
     def graph(
@@ -82,18 +82,20 @@ class Callee(Definition):
         execution: Any = None,
         diff: Any = False,
     ) -> Any:
-        """The graph, right or wrong: shown by notebooks; `.svg`, `.dot`, `.mermaid`, `.png()`, `.save(path)`.
+        """Return the graph, which notebooks show, also of an entity that has problems.
+
+        It has `.svg`, `.dot`, `.mermaid`, `.png()` and `.save(path)`.
 
         Args:
             engine: `layered`, which needs nothing, or `dot`, where Graphviz is installed.
             open: what is drawn open: names of sub-workflows and maps, or their ids (`n1/n0`); `all`.
             depth: levels that are open as well; `None` for all.
-            types: whether types stand on the arrows.
+            types: whether arrows are labelled with types.
             theme: `light`, `dark`, or `auto`, which follows the system.
-            phases: by id, e.g. `{"n0": "SUCCEEDED", "n1/n0": "RUNNING"}`.
-            execution: a run whose phases are drawn, as it is now.
-            diff: `True` marks what differs from the latest registered version; or a version, or what
-                `fetch_workflow` gave.
+            phases: phases of nodes by id, e.g. `{"n0": "SUCCEEDED", "n1/n0": "RUNNING"}`.
+            execution: a run whose present phases are drawn.
+            diff: `True` marks what differs from the latest registered version; a version, or what
+                `fetch_workflow` returned, marks what differs from that.
 
         Raises:
             UsageError: an option that does not exist, or nothing that opens under a name.
@@ -122,14 +124,12 @@ class Callee(Definition):
 
     @property
     def output_names(self) -> "tuple[str, ...]":
-        """Names of the outputs where the signature cannot say them."""
+        """Names of the outputs, where the signature does not name them."""
         return ()
 
     @property
     def code(self) -> "CodeType":
         """The code of what the author wrote, through decorators that used `functools.wraps`."""
-        from flyte_nb.sdk.hints import undecorated
-
         code: CodeType = undecorated(self.function).__code__
         return code
 
@@ -139,10 +139,12 @@ class Callee(Definition):
         return Location(self.code.co_filename, self.code.co_firstlineno)
 
     def read(self, registry: "Registry") -> "SignatureReading":
-        """The signature as far as it can be read, and its problems.
+        """Return the signature as far as it can be read, and its problems.
 
-        It is kept until a name in a textual annotation means something else.
+        The answer is kept until a name in a textual annotation refers to another object.
         """
+        # A launch, a trace and a picture all read the signature, and most signatures never change. Only
+        # an annotation written as text can change its meaning: when its names are defined anew.
         known = self._reading
         if known is not None and known[0] is registry:
             watched = known[1].watched
@@ -151,6 +153,7 @@ class Callee(Definition):
             names = self._globals()
             if all(names.get(name) is value for name, value in watched):
                 return known[1]
+        # Loads the types, which declaring a task must not wait for.
         from flyte_nb.sdk.signature import SignatureReader
 
         reader = SignatureReader(
@@ -164,8 +167,6 @@ class Callee(Definition):
         return reading
 
     def _globals(self) -> "dict[str, Any]":
-        from flyte_nb.sdk.hints import undecorated
-
         known: dict[str, Any] = undecorated(self.function).__globals__
         return known
 
@@ -178,21 +179,19 @@ class Callee(Definition):
         defaults: "Mapping[str, Any]" = MappingProxyType({}),
         fixed: "Mapping[str, Any]" = MappingProxyType({}),
     ) -> "dict[str, Any]":
-        """All inputs by name: what was given, and the defaults of the rest.
+        """Return all inputs by name: what was given, and the defaults of the rest.
 
         Args:
             args: given by position.
             kwargs: given by name.
-            name: what is called, where it is not this itself.
+            name: what messages call it; empty means by its own name.
             defaults: in place of the function's own.
             fixed: inputs that cannot be given.
 
         Raises:
-            UsageError: when arguments are unknown, missing, or too many; it names every one.
+            UsageError: arguments are unknown, missing, or too many; it names every one.
         """
-        from flyte_nb.api.problems import as_text
-        from flyte_nb.sdk.binding import bind_arguments
-        from flyte_nb.sdk.hints import parameters_of
+        from flyte_nb.sdk.binding import bind_arguments  # for a call; declaring needs none of it
 
         parameters = parameters_of(self.function)
         known = {**parameters.defaults, **defaults} if defaults else parameters.defaults
@@ -215,11 +214,12 @@ class Callee(Definition):
 
 
 def _expects_awaitable(caller: Any) -> bool:
-    """Whether a call of an async task gives something to await, as a call of an async function does.
+    """Return whether a call of an async task gives something to await, as calling an async function does.
 
     At the top of a notebook a loop always runs, so there the calling code decides. In a task a loop
     runs only for async code, whose plain helper functions pass on what the code awaits.
     """
+    # Only a call outside of a trace needs them; declaring a task must not wait for them.
     from flyte_nb.sdk.execution_context import DirectRunner
     from flyte_nb.sdk.loops import can_await, is_running
 

@@ -53,7 +53,7 @@ def parse(line: str, *, filename: str = "<cell>") -> CellSignature:
         filename: the cell's, for errors.
 
     Raises:
-        SyntaxError: when it is no signature; with the column, and what to write.
+        SyntaxError: it is no signature; with the column, and what to write.
     """
     line = _without_comment(line)
     found = _NAME.match(line)
@@ -90,7 +90,7 @@ def parse(line: str, *, filename: str = "<cell>") -> CellSignature:
 
 
 def function_source(signature: CellSignature, body: str, *, filename: str = "<cell>") -> str:
-    """The Python source of the task's function; its lines are the cell's.
+    """Return the Python source of the task's function; its line numbers are the cell's.
 
     Args:
         signature: the cell's first line.
@@ -98,7 +98,7 @@ def function_source(signature: CellSignature, body: str, *, filename: str = "<ce
         filename: the cell's, for errors.
 
     Raises:
-        SyntaxError: when the body does not parse, never sets an output, or both names its outputs
+        SyntaxError: the body does not parse, never sets an output, or both names its outputs
             and returns.
     """
     tree = _parse_body(body, filename)
@@ -129,7 +129,7 @@ def define(
 
     Raises:
         SyntaxError: as `function_source`, or when the options are no keyword arguments.
-        UsageError: when an option is unknown.
+        UsageError: an option is unknown.
     """
     __tracebackhide__ = True  # a name in the signature may be unknown: the author's error, not ours
     source = function_source(signature, body, filename=filename)
@@ -159,7 +159,7 @@ def _without_comment(line: str) -> str:
 
 
 def _tokens(line: str, start: int, filename: str) -> "list[tokenize.TokenInfo]":
-    """The tokens from `start` on, with columns of the whole line."""
+    """Return the tokens from `start` on, with columns of the whole line."""
     padded = " " * start + line[start:]
     reader = io.StringIO(padded).readline
     found: list[tokenize.TokenInfo] = []
@@ -196,7 +196,7 @@ def _closing(tokens: "list[tokenize.TokenInfo]", line: str, filename: str) -> in
 
 
 def _at_top(tokens: "list[tokenize.TokenInfo]") -> "list[tokenize.TokenInfo]":
-    """The tokens that stand outside of any bracket."""
+    """Return the tokens that stand outside of any bracket."""
     depth, found = 0, []
     for token in tokens:
         depth += _depth_change(token)
@@ -259,7 +259,7 @@ def _check_names(outputs: "list[CellOutput]", line: str, filename: str) -> None:
 
 
 def _check_text(signature: CellSignature, filename: str) -> None:
-    """Whether Python takes the parameters, types and options for what they should be."""
+    """Check that Python takes the parameters, types and options for what they should be."""
     pieces = [
         ("inputs", f"def {signature.name}({signature.parameters}): pass", signature.parameters),
         *(
@@ -298,12 +298,12 @@ def _parse_body(body: str, filename: str) -> ast.Module:
 
 
 def _lines(body: str) -> "list[str]":
-    """The lines as Python counts them: form feeds and the like, which may be in texts, end none."""
+    """Return the lines as Python counts them: a form feed, which may be in a text, ends none."""
     return re.split(r"\r\n|\r|\n", body)
 
 
 def _inside_strings(tree: ast.Module) -> "set[int]":
-    """Lines that begin inside of a string; indenting them would change it."""
+    """Return the lines that begin inside of a string: indenting them would change the string."""
     kept: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, (ast.Constant, ast.JoinedStr)) and node.end_lineno is not None:

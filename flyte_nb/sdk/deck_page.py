@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing: pages, and a row of names to choose one by."""
+"""Write the report of an attempt as one HTML file: pages, and their names to choose one by."""
 
 from collections.abc import Iterable
 from html import escape
@@ -19,11 +19,11 @@ pre{white-space:pre-wrap;font:12px/1.5 ui-monospace,monospace;margin:0}
 
 
 def page(title: str, decks: "Iterable[Any]") -> str:
-    """The report's HTML.
+    """Return the report's HTML.
 
     Args:
-        title: of the window, usually the task's name.
-        decks: pages with `name` and `html`; of several with one name the last counts.
+        title: the title of the window, usually the task's name.
+        decks: pages with `name` and `html`; the last of several with one name is taken.
     """
     pages = {str(deck.name): str(deck.html) for deck in decks}
     choices, labels, sections, rules = [], [], [], []

@@ -1,4 +1,4 @@
-"""`Definition`: everything that the code asks of a task, a workflow or a launch plan, whichever it is."""
+"""`Definition`: what the code may ask of a task, a workflow and a launch plan alike."""
 
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class Definition:
     """A task, workflow or launch plan as its author defined it: an `api.ports.Entity` of this SDK.
 
-    A kind of entity says here what is special about it, so that nobody has to ask whether it has an
-    attribute. What only tasks, only workflows or only launch plans have is in `AnyTask`, `Workflow` and
-    `LaunchPlan`; `isinstance` with these tells them apart.
+    Each kind of entity overrides what is special about it, so the code never probes for an attribute.
+    What only tasks, only workflows or only launch plans have is in `AnyTask`, `Workflow` and `LaunchPlan`;
+    `isinstance` with these tells them apart.
     """
 
     resource_type: str = ""
@@ -37,13 +37,13 @@ class Definition:
     fixed_inputs: "Mapping[str, Any]" = MappingProxyType({})
     """Inputs that no call can give, with their values."""
     is_dynamic: bool = False
-    """Whether calls in its body become nodes where it runs; what it can call travels with it then."""
+    """Whether calls in its body become nodes where it runs. Then what it can call travels with it."""
     node_dependency_hints: "tuple[Definition, ...]" = ()
-    """What its author wants to be registered before it, though no node refers to it."""
+    """Entities that its author wants registered before it, though no node refers to them."""
 
     @property
     def shown_name(self) -> str:
-        """What a node of it is called in graphs and messages."""
+        """The name of its nodes in graphs and messages."""
         return self.short_name.rpartition(".")[2]
 
     @property
@@ -77,7 +77,7 @@ class Definition:
         return self.read(registry).problems
 
     def is_same(self, other: "Definition") -> bool:
-        """Whether both are one entity: maps and launch plans are often made where they are used."""
+        """Return whether both are one entity: maps and launch plans are often made where they are used."""
         return other is self
 
 

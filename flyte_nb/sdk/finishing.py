@@ -1,4 +1,4 @@
-"""What is left when a body has run: its outputs are bound, and its nodes' ids are looked over."""
+"""Finish a traced body: bind its outputs, and check the ids of its nodes."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ def bind_outputs(
     value: Any,
     prefix: str = "",
 ) -> "tuple[Binding, ...]":
-    """What the body of `entity` returned, as bindings; what does not fit is noted in the frame."""
+    """Return bindings for what the body of `entity` returned; note in the frame what does not fit."""
     try:
         by_name = pack(value, signature)
     except CodecError as error:
@@ -48,7 +48,7 @@ def bind_outputs(
 
 
 def check_ids(frame: "TracingFrame") -> None:
-    """Note nodes that an author gave one and the same id, or one that a dynamic task's nodes get."""
+    """Note nodes that share an id, or whose id is one that a dynamic task's nodes will get."""
     if not any(draft.fixed_id for draft in frame.drafts):
         return
     seen = set()
@@ -63,7 +63,7 @@ def check_ids(frame: "TracingFrame") -> None:
         seen.add(draft.id)
     dynamic = [draft.id for draft in frame.drafts if draft.plan.entity.is_dynamic]
     for draft in frame.drafts:
-        # A run calls the nodes of a dynamic task n0 `n0-<attempt>-<their id>`.
+        # In a run, the nodes of a dynamic task n0 have the ids `n0-<attempt>-<id in its body>`.
         for outer in dynamic:
             attempt, dash, rest = draft.fixed_id.removeprefix(f"{outer}-").partition("-")
             if draft.fixed_id.startswith(f"{outer}-") and attempt.isdecimal() and dash and rest:

@@ -1,6 +1,6 @@
-"""What a function's signature says, read from its code object: names, defaults, resolved annotations.
+"""Read a function's signature from its code object: names, defaults, resolved annotations.
 
-The module `inspect` would cost more than everything else at import, and a code object says it all.
+Importing `inspect` would take longer than everything else that is imported, and a code object has it all.
 """
 
 import re
@@ -35,11 +35,11 @@ class Hints(NamedTuple):
     failures: "dict[str, str]"
     """Why an annotation could not be resolved."""
     watched: "tuple[tuple[str, Any], ...]"
-    """Globals that textual annotations named; another object there means they have to be read anew."""
+    """Globals that textual annotations name, with their values: with other values they are read anew."""
 
 
 def undecorated(function: "Callable[..., Any]") -> Any:
-    """The function whose signature counts: through decorators that used `functools.wraps`."""
+    """Return the function whose signature counts, through decorators that used `functools.wraps`."""
     seen = 0
     while hasattr(function, "__wrapped__") and seen < 100:
         function = function.__wrapped__
@@ -48,7 +48,7 @@ def undecorated(function: "Callable[..., Any]") -> Any:
 
 
 def declared_signature(function: "Callable[..., Any]") -> Any:
-    """Return the `__signature__` that a decorator set, which counts before the code; `None` without one."""
+    """Return the `__signature__` that a decorator set, which overrules the code; `None` without one."""
     seen = 0
     while seen < 100:
         found = getattr(function, "__dict__", {}).get("__signature__")
@@ -68,7 +68,7 @@ def parameters_of(function: Any) -> Parameters:
         return _declared_parameters(declared)
     function = undecorated(function)
     found = _parameters_of_code(function)
-    if type(function) is types.MethodType and found.names:  # its first argument is given already
+    if type(function) is types.MethodType and found.names:  # its first argument is bound
         names = found.names[1:]
         return found._replace(names=names, positional=max(0, found.positional - 1))
     return found
@@ -157,7 +157,11 @@ def _declared_annotations(signature: Any) -> "dict[str, Any]":
 
 
 def resolve(annotation: Any, known: "dict[str, Any]", local: "dict[str, Any]") -> Any:
-    """The type an annotation means, with every text in it looked up."""
+    """Return the type that an annotation means, with every text in it looked up.
+
+    Raises:
+        Exception: whatever evaluating a text raises, e.g. `NameError`.
+    """
     if not isinstance(annotation, str) and not _has_text(annotation):
         return annotation
     if isinstance(annotation, types.GenericAlias):  # Python 3.10 leaves text in list["Model"] alone

@@ -1,4 +1,4 @@
-"""Nodes that can still change, what all calls of one entity share, and where the calls stand."""
+"""Nodes that can still change, what all calls of one entity share, and the lines where calls are written."""
 
 from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +18,7 @@ from flyte_nb.api.specs import (
     Target,
     TaskNode,
 )
+from flyte_nb.sdk.overrides import apply, checked, node_id_of
 from flyte_nb.types.codec import Codec
 
 if TYPE_CHECKING:
@@ -42,11 +43,11 @@ class CallPlan(NamedTuple):
     single: bool
     default_literals: "dict[str, Literal]"
     unreadable: "frozenset[str]"
-    """Inputs whose type is a problem already; what is given for them is not looked at."""
+    """Inputs whose type is a problem already; values for them are not checked."""
 
 
 class NodeDraft:
-    """A node that can still change: ordered after others, given other options."""
+    """A node that can still change: it can be ordered after others and be given options."""
 
     # No more than eight fields and no list: a workflow may have 10,000 of them.
     __slots__ = (
@@ -62,19 +63,19 @@ class NodeDraft:
 
     def __init__(self, node_id: str, plan: CallPlan, code: CodeType, instruction: int) -> None:
         self.node_id = node_id
-        """`n<number of the call>`; other nodes and bindings name it so until they are finished."""
+        """`n<number of the call>`: its name in other nodes and in bindings until they are finished."""
         self.plan = plan
         self.code = code
         self.instruction = instruction
         self.bindings: tuple[Binding, ...] = ()
         self.upstream: tuple[str, ...] = ()
-        """The `node_id` of what it waits for, maybe repeated."""
+        """The `node_id` of each node that it waits for, perhaps repeated."""
         self.fixed_id = ""
         self.overrides: dict[str, Any] | None = None
 
     @property
     def id(self) -> str:
-        """The node's id: `n<number>`, or what `with_overrides(node_name=…)` said."""
+        """The node's id: `n<number>`, or that of `with_overrides(node_name=…)`."""
         return self.fixed_id or self.node_id
 
     def follow(self, other: "NodeDraft") -> None:
@@ -82,9 +83,11 @@ class NodeDraft:
         self.upstream = (*self.upstream, other.node_id)
 
     def override(self, options: "dict[str, Any]") -> None:
-        """Take other options for this node; they add to what was said before."""
-        from flyte_nb.sdk.overrides import checked, node_id_of
+        """Set options for this node; they add to those of earlier calls.
 
+        Raises:
+            UsageError: an option is unknown or has a value that it cannot have.
+        """
         known = checked(options, self.plan.name, self.plan.target)
         if "node_name" in known:
             self.fixed_id = node_id_of(known["node_name"])
@@ -92,14 +95,14 @@ class NodeDraft:
 
 
 class CodeLines:
-    """Places of instructions; each code object's table is read once, not for every call."""
+    """The lines of instructions. Each code object's table is read once, not for every call."""
 
     def __init__(self) -> None:
-        # By identity: a code object's own hash is made of all it holds, each time anew.
+        # By identity: a code object's own hash is computed from all its contents, at every look-up.
         self._codes: dict[int, tuple[CodeType, dict[int, int], dict[int, Location]]] = {}
 
     def location(self, code: CodeType, instruction: int) -> Location:
-        """The line that the instruction belongs to."""
+        """Return the line that the instruction belongs to."""
         known = self._codes.get(id(code))
         if known is None:
             known = self._codes[id(code)] = (code, _table(code), {})
@@ -120,24 +123,22 @@ def _table(code: CodeType) -> "dict[int, int]":
 
 
 def final_ids(drafts: "list[NodeDraft]", prefix: str = "") -> "list[str]":
-    """The nodes' ids, in the order of the calls: `<prefix>n<index>`, or what `node_name` said."""
+    """Return the nodes' ids in the order of the calls: `<prefix>n<index>`, or the given `node_name`."""
     return [draft.fixed_id or prefix + draft.node_id for draft in drafts]
 
 
 def finished(drafts: "list[NodeDraft]", prefix: str = "") -> "tuple[Node, ...]":
-    """The nodes as they are registered, in the order of the calls."""
+    """Return the nodes as they are registered, in the order of the calls."""
     lines = CodeLines()
     ids = final_ids(drafts, prefix)
     renamed = bool(prefix) or any(draft.fixed_id for draft in drafts)
-    # tuple.__new__ because 10,000 nodes are made here, and a NamedTuple's own costs half as much again.
+    # `tuple.__new__`, because 10,000 nodes may be made here, and a NamedTuple's own takes half as long again.
     make = tuple.__new__
     nodes = []
     for node_id, draft in zip(ids, drafts, strict=True):
         plan = draft.plan
         target, metadata, bindings = plan.target, plan.metadata, draft.bindings
         if draft.overrides is not None:
-            from flyte_nb.sdk.overrides import apply
-
             metadata, target = apply(draft.overrides, metadata, target)
         upstream = draft.upstream
         if len(upstream) > 1:
@@ -151,12 +152,12 @@ def finished(drafts: "list[NodeDraft]", prefix: str = "") -> "tuple[Node, ...]":
 
 
 def _number(node_id: str) -> int:
-    """The place of a node among the calls, from its id before it is finished."""
+    """Return the place of a node among the calls, which its id has until it is finished."""
     return int(node_id[1:])
 
 
 def with_ids(data: BindingData, ids: "list[str]") -> BindingData:
-    """The data with the nodes' final ids; `n<number>` stands in it until then."""
+    """Return the data with the nodes' final ids in place of `n<number>`."""
     if isinstance(data, OutputReference):
         if data.node_id:
             return data._replace(node_id=ids[_number(data.node_id)])
@@ -169,7 +170,7 @@ def with_ids(data: BindingData, ids: "list[str]") -> BindingData:
 
 
 def plan_of(entity: "Definition", identifier: Identifier, reading: "SignatureReading") -> CallPlan:
-    """What all calls of `entity` have in common."""
+    """Return what all calls of `entity` have in common."""
     signature = reading.signature
     name, bound = entity.shown_name, entity.fixed_inputs
     target = entity.target(identifier)
@@ -182,7 +183,7 @@ def plan_of(entity: "Definition", identifier: Identifier, reading: "SignatureRea
         (each, types.get(each), f"{name}()" if alone else f"{name}().{each}")
         for each in signature.output_names
     )
-    # A launch plan's own defaults apply where it runs, so that they are not bound here.
+    # A launch plan's defaults are applied where it runs, so they are not bound here.
     is_launch_plan = entity.resource_type == LAUNCH_PLAN
     return CallPlan(
         entity=entity,

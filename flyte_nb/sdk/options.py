@@ -1,4 +1,4 @@
-"""Values for the options of tasks: resources, secrets, caching. Names as in flytekit."""
+"""Values for the options of tasks: resources, secrets, caching. The names are flytekit's."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ _QUANTITIES = ("cpu", "mem", "gpu", "ephemeral_storage")
 
 
 class _Value:
-    """Compared, hashed and shown by its fields."""
+    """A value that is compared, hashed and shown by its fields."""
 
     __slots__: "tuple[str, ...]" = ()
 
@@ -71,7 +71,7 @@ class Secret(_Value):
 
 
 class Cache(_Value):
-    """How a task is cached. Without a `version` it follows the task's code."""
+    """How a task is cached. Without a `version`, the version follows from the task's code."""
 
     __slots__ = ("ignored_inputs", "salt", "serialize", "version")
 
@@ -132,17 +132,17 @@ class TaskMetadata(_Value):
         self.pod_template_name = pod_template_name or ""
 
     def given(self) -> "dict[str, Any]":
-        """The options by name, as `@task` takes them."""
+        """Return the options by name, as `@task` takes them."""
         return dict(zip(self.__slots__, self._fields(), strict=True))
 
 
 def requests_and_limits(
     requests: "Resources | None", limits: "Resources | None", resources: "Resources | None"
 ) -> "tuple[specs.Resources, specs.Resources]":
-    """The pair that a spec holds.
+    """Return the pair of requests and limits that a spec holds.
 
     Raises:
-        UsageError: when `resources` stands beside `requests` or `limits`, these hold pairs, or one is
+        UsageError: `resources` stands beside `requests` or `limits`, these hold pairs, or one is
             no `Resources`.
     """
     if resources is None:

@@ -1,12 +1,14 @@
-"""From a function to the typed interface of a task or workflow, with every problem in it."""
+"""Read the typed interface of a task or workflow from its function, with every problem in it."""
 
 import typing
+from collections import namedtuple
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import CodecError
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import Location, TypedInterface, Variable
+from flyte_nb.sdk.docstrings import variable_descriptions
 from flyte_nb.sdk.hints import (
     ASYNC_GENERATOR,
     GENERATOR,
@@ -40,18 +42,18 @@ class TaskSignature(NamedTuple):
 
 
 class SignatureReading(NamedTuple):
-    """A signature as far as it could be read, and the problems."""
+    """A signature as far as it could be read, and its problems."""
 
     signature: TaskSignature
     problems: "tuple[Problem, ...]"
     watched: "tuple[tuple[str, Any], ...]"
     """Globals by which textual annotations were resolved."""
     unreadable: "frozenset[str]" = frozenset()
-    """Inputs whose type is one of the problems; what is given for them is not looked at."""
+    """Inputs whose type is one of the problems; values for them are not checked."""
 
 
 class SignatureReader:
-    """Reads one function; a fresh one for each reading."""
+    """Reads one function. Make a new one for each reading."""
 
     def __init__(
         self, function: Any, registry: Registry, *, noun: str, output_names: "tuple[str, ...]" = ()
@@ -67,10 +69,10 @@ class SignatureReader:
         self._problems: list[Problem] = []
 
     def read(self) -> SignatureReading:
-        """The signature, and everything that is wrong with it."""
+        """Return the signature, and everything that is wrong with it."""
         parameters = parameters_of(self._outer)
         hints = hints_of(self._outer)
-        described = _descriptions(self._function.__doc__)
+        described = variable_descriptions(self._function.__doc__ or "")
         self._refuse_kinds(parameters)
         self._refuse_names("input", parameters.names)
         inputs, input_codecs = {}, {}
@@ -88,14 +90,14 @@ class SignatureReader:
                 output_codecs[name] = codec
                 outputs[name] = Variable(codec.literal_type, described.get(name, name))
         signature = TaskSignature(
-            TypedInterface(inputs, outputs),
-            input_codecs,
-            output_codecs,
-            parameters.defaults,
-            tuple(name for name, _ in named),
-            kind,
-            output_class,
-            parameters.names[: parameters.positional],
+            interface=TypedInterface(inputs, outputs),
+            input_codecs=input_codecs,
+            output_codecs=output_codecs,
+            defaults=parameters.defaults,
+            output_names=tuple(name for name, _ in named),
+            output_kind=kind,
+            output_class=output_class,
+            positional=parameters.names[: parameters.positional],
         )
         unreadable = frozenset(parameters.names) - input_codecs.keys()
         return SignatureReading(signature, tuple(self._problems), hints.watched, unreadable)
@@ -174,7 +176,7 @@ class SignatureReader:
         try:
             codec.encode(default, None)
         except NeedsStore:
-            return  # it fits; it is stored when it is used
+            return  # it fits, and is stored when it is used
         except CodecError as error:
             near = codec.nearest(default)
             hint = f"Write {name}={near!r}." if near is not None else error.hint
@@ -257,8 +259,6 @@ class SignatureReader:
         names = self._output_names or tuple(f"o{index}" for index in range(len(members)))
         if not self._output_names:
             return TUPLE, list(zip(names, members, strict=True)), None
-        from collections import namedtuple
-
         made = namedtuple(f"{self._entity}_outputs", names)  # type: ignore[misc]  # made at run time
         return NAMED, list(zip(names, members, strict=True)), made
 
@@ -269,11 +269,3 @@ class SignatureReader:
             hint="Give one name for each type in the return annotation.",
         )
         return NONE, [], None
-
-
-def _descriptions(doc: "str | None") -> "dict[str, str]":
-    if not doc:
-        return {}
-    from flyte_nb.sdk.docstrings import variable_descriptions
-
-    return variable_descriptions(doc)

@@ -1,6 +1,7 @@
-"""The workflow while it is put together: every call in its body becomes a node here.
+"""`TracingFrame`: a body that is being traced. Every call in it becomes a node here.
 
-Problems are collected, so that one look shows all of them; the call that has one still makes its node.
+Problems are collected, so that an author sees all of them at once. A call that has one still makes its node,
+so that later calls can refer to it and no problem hides another.
 """
 
 from collections.abc import Callable
@@ -35,7 +36,7 @@ _ABSENT = object()
 
 
 class TracingFrame:
-    """One workflow being traced."""
+    """One body that is being traced: its nodes so far, and every problem."""
 
     def __init__(
         self,
@@ -55,7 +56,7 @@ class TracingFrame:
         self._plans: dict[int, CallPlan] = {}
         self._named: dict[tuple[str, str], CallPlan] = {}
         self._same: list[Definition] = []
-        """Entities that stand for one that was met before; an id means nothing after a death."""
+        """Entities that equal one that was called before. Kept, so that no other object gets their `id()`."""
 
     @property
     def entities(self) -> "tuple[Definition, ...]":
@@ -70,7 +71,7 @@ class TracingFrame:
         kwargs: "dict[str, Any]",
         caller: FrameType,
     ) -> Any:
-        """Make a node of a call of `entity`; the value stands for its outputs."""
+        """Make a node for a call of `entity`, and return promises of its outputs."""
         plan = self._plans.get(id(entity)) or self._plan(entity, caller)
         node_id = f"n{len(self.drafts)}"
         draft = NodeDraft(node_id, plan, caller.f_code, caller.f_lasti)
@@ -79,12 +80,12 @@ class TracingFrame:
             kwargs = self._arguments(draft, args, kwargs)
         bindings: list[Binding] = []
         upstream: list[str] = []
-        given = 0
+        given, is_complete = 0, True
         for name, codec in plan.inputs:
             value = kwargs.get(name, _ABSENT)
             if type(value) is Promise:
                 given += 1
-                # tuple.__new__ and no call of `bind`: this is the path of every node of a large graph.
+                # `tuple.__new__`, and no call of `bind`: every node of a large graph comes through here.
                 reference = value._reference
                 bindings.append(tuple.__new__(Binding, (name, reference)))
                 if reference[0]:
@@ -95,12 +96,13 @@ class TracingFrame:
                 data = self._constant(draft, name, value, codec, upstream)
             elif name in plan.required:
                 data = None
-                given = -1 - len(kwargs)  # never equal below
+                is_complete = False
             else:
                 data = self._default(draft, name, codec)
             if data is not None:
                 bindings.append(Binding(name, data))
-        if given != len(kwargs):
+        # Only a call that misses an input, or has one too many, is matched once more, for its problems.
+        if not is_complete or given != len(kwargs):
             self._arguments(draft, (), kwargs)
         draft.bindings = tuple(bindings)
         if upstream:
@@ -116,12 +118,12 @@ class TracingFrame:
         return Outputs(draft, promises, tuple(output[0] for output in plan.outputs), plan.name)
 
     def bind(self, value: Any, codec: Codec, upstream: "list[str]") -> BindingData:
-        """What fills an input or output: a reference, a constant, or a list or dict with both.
+        """Return what fills an input or output: a reference, a constant, or a list or dict of both.
 
         The `node_id` of each call whose result is used is added to `upstream`.
 
         Raises:
-            CodecError: when a constant does not fit.
+            CodecError: a constant does not fit.
         """
         kind = type(value)
         if kind is Promise:
@@ -158,7 +160,7 @@ class TracingFrame:
         hint: str = "",
         location: "Location | None" = None,
     ) -> None:
-        """Note a problem, at the node's place when there is one."""
+        """Note a problem; with `draft`, at the line of its call."""
         node_id = ""
         if draft is not None:
             node_id = draft.id
@@ -176,7 +178,7 @@ class TracingFrame:
     def _arguments(
         self, draft: NodeDraft, args: "tuple[Any, ...]", kwargs: "dict[str, Any]"
     ) -> "dict[str, Any]":
-        """The arguments by name; what is wrong with them is noted, once for a call."""
+        """Return the arguments by name; note what is wrong with them, once for a call."""
         plan = draft.plan
         kwargs = {name: value for name, value in kwargs.items() if name not in plan.unreadable}
         given, problems = bind_arguments(
@@ -259,7 +261,7 @@ def _has_promise(value: Any) -> bool:
 
 
 def _item_codec(codec: Codec, kind: type) -> Codec:
-    """The codec of the parts of a list or dict that holds promises."""
+    """Return the codec of the parts of a list or dict that holds promises."""
     wanted = MapCodec if kind is dict else ListCodec
     for variant in codec.variants:
         if isinstance(variant, wanted):

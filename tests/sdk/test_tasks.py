@@ -19,7 +19,7 @@ from flyte_nb.sdk import context
 from flyte_nb.sdk.execution_context import DirectRunner
 from flyte_nb.sdk.options import Cache, Resources, Secret
 from flyte_nb.sdk.outputs import pack, unpack
-from flyte_nb.sdk.task import Task, TaskOptions, task, task_problems
+from flyte_nb.sdk.task import Task, TaskOptions, task
 from flyte_nb.sdk.templates import task_template
 from flyte_nb.types.registry import default_registry
 
@@ -42,7 +42,7 @@ def double(n: int) -> int:
 def problems_of(source: str, **names: Any) -> "list[tuple[str, str, str]]":
     namespace: dict[str, Any] = {"task": task, "__name__": "book_of_tests", **names}
     exec(source, namespace)
-    found = task_problems(namespace["f"], default_registry(warn_pickled=False))
+    found = namespace["f"].problems(default_registry(warn_pickled=False))
     return [(problem.code, problem.variable, problem.hint) for problem in found]
 
 
