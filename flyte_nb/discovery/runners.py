@@ -1,4 +1,4 @@
-"""Which notebooks a program was asked to execute, read from its command line."""
+"""Find out which notebooks a program was asked to execute, from its command line."""
 
 import glob
 import os
@@ -17,11 +17,11 @@ class Asked(NamedTuple):
     """What a program was asked to execute."""
 
     program: str
-    """As a person calls it: `nbconvert`, `jupyter execute`, `papermill`, or the program's name."""
+    """What a person calls it: `nbconvert`, `jupyter execute`, `papermill`, or the program's name."""
     notebooks: "tuple[str, ...]"
     """Paths (absolute where the folder is known) or URLs, without what the program writes."""
     is_known: bool
-    """Whether the program's options are known here; else the notebooks may be anything to it."""
+    """Whether the program's options are known here. Otherwise it may use the notebooks for anything."""
 
 
 def asked(arguments: "Sequence[str]", folder: "Path | None") -> "Asked | None":

@@ -1,7 +1,7 @@
-"""The lane from entities to drafts: named, versioned, translated and compiled, with every problem they have.
+"""`Drafter`: turn entities into drafts: named, versioned, translated, compiled, with every problem they have.
 
-Nothing here is sent anywhere. Entities of the SDK come first, then specs from files, which may refer to
-them; both are found, compiled and referred to as `Draft`s in one `DraftSet`.
+Entities of the SDK come first, then specs from files, which may refer to them. All their drafts are in one
+`DraftSet`, in which each finds what it refers to. Nothing is sent.
 """
 
 from collections.abc import Container, Iterable
@@ -21,7 +21,7 @@ from flyte_nb.types.registry import Registry
 
 
 class Drafter:
-    """Makes drafts of one set of entities; use a new one each time."""
+    """Makes drafts of one set of entities. Use a new one each time."""
 
     def __init__(
         self,
@@ -34,18 +34,18 @@ class Drafter:
         lookup: "Lookup | None" = None,
         unread: "Container[str]" = (),
     ) -> None:
-        """What all drafts share.
+        """Set what all drafts share.
 
         Args:
             scope: Project, domain and the notebook's name.
             registry: The types.
-            image: The image of tasks that name none; needed only for what is sent.
-            data: Where constants that need a file are put.
-            pack: Packs a task; without it tasks are only looked at, and versions mean nothing.
-            lookup: Finds what specs refer to among what is registered; without it such a reference is
-                a problem.
-            unread: Names of specs that are there and could not be read. What refers to one is not whole,
-                and has no problem of its own for it.
+            image: The image of tasks that name none; only what is sent needs it.
+            data: Stores constants that need a file.
+            pack: Packs a task. Without it, code is not read, and versions mean nothing.
+            lookup: Finds registered entities that specs refer to; without it such a reference is a
+                problem.
+            unread: Names of specs that exist but could not be read. A reference to one is no problem of
+                its own, but what has it is not whole.
         """
         self._settings = Settings(
             scope=scope, registry=registry, image=image or UNVERSIONED, data=data, pack=pack

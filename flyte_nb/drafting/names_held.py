@@ -1,4 +1,4 @@
-"""What the names in a workflow's body hold: equal twice means that tracing it gives the same twice."""
+"""What the names in a workflow's body refer to. If that is the same twice, so is the traced graph."""
 
 import builtins
 from types import CodeType
@@ -16,10 +16,10 @@ _MISSING = object()
 
 
 def held_names(workflow: Workflow) -> "tuple[Any, ...] | None":
-    """All values that the body, and those of workflows in it, can reach by a name.
+    """Return all values that the body, and the bodies of workflows in it, can reach by a name.
 
-    `None` when one of them can change without another object taking its place (a list, a module, a
-    helper function with names of its own): then only tracing tells.
+    `None` when one of them can change while it stays the same object (a list, a module, a helper
+    function with names of its own): then only tracing shows whether the graph changed.
     """
     found: list[Any] = []
     seen: set[int] = set()
@@ -55,7 +55,7 @@ def held_names(workflow: Workflow) -> "tuple[Any, ...] | None":
 
 
 def same_names(one: "tuple[Any, ...] | None", other: "tuple[Any, ...] | None") -> bool:
-    """Whether both were told and hold the very same objects."""
+    """Return whether both are known and hold the very same objects."""
     if one is None or other is None or len(one) != len(other):
         return False
     return all(mine is theirs for mine, theirs in zip(one, other, strict=True))

@@ -1,4 +1,4 @@
-"""Versions that follow from content: equal definitions have equal versions, anywhere and at any time."""
+"""Make versions from content: equal definitions have equal versions, anywhere and at any time."""
 
 import base64
 import hashlib
@@ -12,23 +12,23 @@ from flyte_nb.api.specs import LaunchPlanSpec, TaskTemplate, WorkflowTemplate
 from flyte_nb.api.version import PROTOCOL, __version__
 
 CUSTOM_KEY = "flyte_nb"
-"""Where in `TaskTemplate.custom` a task says what it was made of."""
+"""The key in `TaskTemplate.custom` under which a task lists what its version was made of."""
 
 UNVERSIONED = "unregistered"
 """The version in closures that are only looked at or run here."""
 
 
 def python_minor() -> str:
-    """The kernel's `major.minor`: what was pickled here is loaded by the same one."""
+    """Return the kernel's `major.minor`: what was pickled here is loaded by the same one."""
     return f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 def task_version(
     template: TaskTemplate, fingerprint: str, launch_plans: "Sequence[Identifier]" = ()
 ) -> str:
-    """The version of a task: its code, its template, who pickled it, and the launch plans it starts.
+    """Return the version of a task: its code, its template, what pickled it, and the launch plans it starts.
 
-    The container's arguments are left out: they name the bundle, which may hold the same code in
+    The container's arguments are left out, because they name the bundle, and equal code may be stored in
     other bytes.
     """
     container = template.container
@@ -42,19 +42,19 @@ def task_version(
 
 
 def workflow_version(template: WorkflowTemplate) -> str:
-    """The version of a workflow: its graph, and the versions of what it refers to."""
+    """Return the version of a workflow: its graph, and the versions of what it refers to."""
     nodes = tuple(node._replace(location=None) for node in template.nodes)
     plain = template._replace(id=template.id._replace(version=""), nodes=nodes)
     return digest(["workflow", plain, __version__])
 
 
 def launch_plan_version(spec: LaunchPlanSpec) -> str:
-    """The version of a launch plan: its inputs, and its workflow's version."""
+    """Return the version of a launch plan: its inputs, and its workflow's version."""
     return digest(["launch_plan", spec._replace(id=spec.id._replace(version=""))])
 
 
 def digest(value: Any) -> str:
-    """16 letters and digits for plain data (80 bits of the sha256 of its canonical JSON)."""
+    """Return 16 letters and digits for plain data (80 bits of the sha256 of its canonical JSON)."""
     number = int.from_bytes(hashlib.sha256(_CANONICAL.encode(value).encode()).digest()[:10], "big")
     return "".join([_LETTERS[number >> shift & 31] for shift in range(75, -1, -5)])
 

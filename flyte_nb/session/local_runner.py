@@ -1,8 +1,8 @@
-"""`wf(n=3)` and `fit(rows)` here and now: the same engine and the same literals as everywhere.
+"""Run `wf(n=3)` and `fit(rows)` in this process: by the same engine and with the same literals as everywhere.
 
-A cell that was run again counts at the next call. Where every name in a workflow's body holds what
-nobody can change from within (tasks, plain values), looking at the names is enough; else the workflow is
-traced anew at every call, and compiled anew when the trace differs.
+A cell that was run again takes effect at the next call. When every name in a workflow's body refers to a
+value that cannot change (a task, a plain value), comparing these values is enough to reuse what was compiled.
+Otherwise the workflow is traced at every call, and compiled again when the trace differs.
 """
 
 import threading
@@ -47,17 +47,17 @@ class LocalRunner:
     """A `Runner` for calls in a kernel. Thread-safe."""
 
     def __init__(self, registry: Registry, scope: "Callable[[], Scope]", data: KernelData) -> None:
-        """What runs share.
+        """Set what runs share.
 
         Args:
             registry: The types.
-            scope: Where entities are named now.
-            data: Where values that are files lie while the kernel lives.
+            scope: Returns project, domain and the notebook's name as they are now.
+            data: Stores values that are files until the kernel ends.
         """
         self._registry = registry
         self._scope = scope
         self.data = data
-        """Where values that are files lie while the kernel lives."""
+        """Stores values that are files until the kernel ends."""
         self._known: dict[str, _Known] = {}
         self._lock = threading.Lock()
 
@@ -107,7 +107,7 @@ class LocalRunner:
         except TaskFailed as failure:
             cause = failure.__cause__
             if cause is not None and failure.info.origin == "USER":
-                raise cause from None  # what the author's function raised, with its own lines
+                raise cause from None  # what the author's function raised, with its lines
             raise
 
     def _compiled(self, workflow: Workflow) -> _Known:
@@ -149,7 +149,7 @@ class LocalRunner:
     def _trace(
         self, workflow: Workflow, scope: Scope
     ) -> "tuple[tuple[WorkflowTemplate, ...], dict[Identifier, AnyTask]]":
-        """Templates of the workflow and of those inside, and the tasks they run."""
+        """Return templates of the workflow and of those inside, and the tasks they run."""
         templates = []
         tasks: dict[Identifier, AnyTask] = {}
         seen: set[int] = set()

@@ -317,7 +317,10 @@ def test_a_serialized_cache_of_one_call_is_carried():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"cache": Cache(version="1", ignored_inputs=("a",))}, "Flyte keeps it with the task"),
+        (
+            {"cache": Cache(version="1", ignored_inputs=("a",))},
+            "Flyte ignores inputs for all calls",
+        ),
         ({"cache_serialize": 1}, "write cache_serialize=True"),
     ],
 )
