@@ -140,7 +140,7 @@ def test_resources_take_pairs_of_request_and_limit():
         ({"container_image": 5}, "container_image=5: write text"),
     ],
 )
-def test_an_option_that_cannot_be_meant_is_refused_at_once(options, message):
+def test_an_option_with_an_impossible_value_is_refused_at_once(options, message):
     with pytest.raises(UsageError) as refused:
         task(**options)
     assert message in str(refused.value)
@@ -158,7 +158,7 @@ def test_an_option_that_cannot_be_meant_is_refused_at_once(options, message):
         (lambda: task(task(double)), "double is a task already"),
     ],
 )
-def test_values_that_cannot_be_meant_are_refused_at_once(make, message):
+def test_impossible_values_are_refused_at_once(make, message):
     with pytest.raises(UsageError) as refused:
         make()
     assert message in str(refused.value)
@@ -247,7 +247,7 @@ def test_each_flaw_of_a_signature_is_a_problem_with_a_way_out(source, expected):
     assert problems_of(source) == [expected]
 
 
-def test_all_flaws_of_a_signature_are_told_together():
+def test_all_problems_of_a_signature_are_reported_together():
     found = problems_of("@task\ndef f(a, b: list, *c): yield 1")
     assert [code for code, _, _ in found] == [
         "GeneratorFunction",
