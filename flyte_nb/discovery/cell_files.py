@@ -64,6 +64,7 @@ def executed_cells(
         lines: The lines that tracebacks show (`linecache.cache`). IPython puts each cell there, with
             its magics turned into calls.
     """
+    # `_i1`, `_i2`, … have the cells as they were written; `In` is what is left when they were deleted.
     cells = []
     number = 1
     while isinstance(user_ns.get(f"_i{number}"), str):
@@ -111,6 +112,7 @@ def most_alike(executed: "Sequence[str]", folder: Path) -> "Path | None":
         has = len(wanted.intersection({*file.sources, *map(_without_magics, file.sources)}))
         scores.append((has, file.path))
     scores.sort(reverse=True)
+    # Half of the cells, and more than any other file: otherwise a hint would mislead.
     if not scores or scores[0][0] * 2 < max(1, len(wanted)):
         return None
     if len(scores) > 1 and scores[1][0] == scores[0][0]:

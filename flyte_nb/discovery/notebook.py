@@ -56,6 +56,7 @@ class NotebookRegistrar:
                 continue  # `_`, `__`, `_5`: what cells displayed
             if value.module != MAIN_MODULE:
                 continue  # imported: registered when something refers to it
+            # `old = fit` keeps a task under another variable when its cell is run again.
             key = (value.resource_type, value.short_name)
             if key in found and variable != value.short_name:
                 held = self._user_ns.get(value.short_name)

@@ -51,6 +51,7 @@ def _program(arguments: "Sequence[str]") -> "tuple[str, Sequence[str]]":
     """Return what a person calls the program, and the arguments that are its own."""
     rest = list(arguments)
     name = _bare(rest.pop(0)) if rest else ""
+    # `python -m papermill`, `python /bin/papermill` and `papermill` are one program to a person.
     if _PYTHON.match(name):
         while rest and rest[0].startswith("-") and rest[0] not in ("-m", "-c"):
             option = rest.pop(0)
@@ -88,6 +89,7 @@ def _positionals(words: "Sequence[str]", flags: "frozenset[str]") -> "list[str]"
     for index, word in enumerate(words):
         if word == "--":
             return [*found, *words[index + 1 :]]
+        # traitlets: `--option value` and `--option=value`; a flag takes no value, and must be known as one.
         if takes_value and not word.startswith("-"):
             takes_value = False
         elif word.startswith("-") and word != "-":

@@ -156,6 +156,7 @@ class DefinitionDrafter:
         if problems:
             return Draft(task, id, _named(problems, id.name))
         fingerprint = packed.fingerprint if packed is not None else ""
+        # The index URI stays open: the bundle is staged only when this version is not registered yet.
         name = self._id(task.original).name
         args = task_args(name, "", task.list_inputs(self._registry))
         template = task_template(
@@ -248,6 +249,7 @@ class DefinitionDrafter:
             target = targets.get(id(node.target))
             if target is None:
                 target = targets[id(node.target)] = with_references(node, versioned).target
+            # `tuple.__new__`, because a workflow may have 10,000 nodes.
             nodes.append(tuple.__new__(Node, (node[0], target, *node[2:])))
         failure = template.failure_node
         return template._replace(
@@ -259,6 +261,7 @@ class DefinitionDrafter:
         id = self._id(launch_plan)
         problems = launch_plan.read(self._registry).problems
         workflow = self._made.find(self._id(launch_plan.workflow))
+        # The problems of a launch plan's workflow are reported with the workflow, not again here.
         if problems or workflow is None or not workflow.is_whole:
             own = problems if workflow is None or not workflow.problems else ()
             return Draft(launch_plan, id, _named(own, id.name))

@@ -80,6 +80,7 @@ class Drafter:
             return self.draft(given), ()
         except CompileFailed as error:
             problems = error.problems
+        # Each in a set of its own: a clash of two entities must not hide the problems of the others.
         for entity in _defined(given):
             alone = DraftSet()
             try:

@@ -30,6 +30,7 @@ def check_inferred(literal: Literal, type: LiteralType) -> None:
     Raises:
         CodecError: they differ; its path leads to the part that causes it.
     """
+    # FlyteAdmin infers flat values without fault, and inferring takes long for large ones.
     if not _nests(literal):
         return
     table = TypeTable()

@@ -5,7 +5,6 @@ import hashlib
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from flyte_nb.api.identifiers import Identifier
 from flyte_nb.api.specs import LaunchPlanSpec, TaskTemplate, WorkflowTemplate
@@ -53,13 +52,15 @@ def launch_plan_version(spec: LaunchPlanSpec) -> str:
     return digest(["launch_plan", spec._replace(id=spec.id._replace(version=""))])
 
 
-def digest(value: Any) -> str:
+def digest(value: object) -> str:
     """Return 16 letters and digits for plain data (80 bits of the sha256 of its canonical JSON)."""
+    # 80 bits: the chance that two of a billion versions are equal is below one in a million, and a version
+    # stays short enough to read aloud.
     number = int.from_bytes(hashlib.sha256(_CANONICAL.encode(value).encode()).digest()[:10], "big")
     return "".join([_LETTERS[number >> shift & 31] for shift in range(75, -1, -5)])
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, (set, frozenset)):

@@ -1,7 +1,6 @@
 """Match the arguments of a call with the inputs of an entity, and report everything that does not fit."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from flyte_nb.api.problems import Problem
 
@@ -11,9 +10,9 @@ def bind_arguments(
     inputs: "Sequence[str]",
     positional: "Sequence[str]",
     optional: "Collection[str]",
-    args: "tuple[Any, ...]",
-    kwargs: "dict[str, Any]",
-) -> "tuple[dict[str, Any], list[Problem]]":
+    args: "tuple[object, ...]",
+    kwargs: "dict[str, object]",
+) -> "tuple[dict[str, object], list[Problem]]":
     """Return the arguments by input, and a problem for each that is unknown, given twice or missing.
 
     Args:

@@ -14,7 +14,7 @@ from flyte_nb.sdk.hints import COROUTINE, parameters_of, undecorated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType
+    from types import CodeType, FrameType
 
     from flyte_nb.sdk.signature import SignatureReading
     from flyte_nb.types.registry import Registry
@@ -213,7 +213,7 @@ class Callee(Definition):
         return {each: every[each] for each in parameters.names}
 
 
-def _expects_awaitable(caller: Any) -> bool:
+def _expects_awaitable(caller: "FrameType") -> bool:
     """Return whether a call of an async task gives something to await, as calling an async function does.
 
     At the top of a notebook a loop always runs, so there the calling code decides. In a task a loop

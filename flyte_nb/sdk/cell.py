@@ -26,7 +26,7 @@ class CellOutput(NamedTuple):
     """Empty when only a type was given; then the body returns the value."""
     annotation: str
     column: int
-    """Where it stands in the line, from 0."""
+    """Its column in the line, from 0."""
 
 
 class CellSignature(NamedTuple):
@@ -49,7 +49,7 @@ def parse(line: str, *, filename: str = "<cell>") -> CellSignature:
     """Read `name(a: T, b: T = 1) -> x: float, y: dict with cache=True`.
 
     Args:
-        line: what stands after `%%task`; a comment or `;` at its end says nothing.
+        line: the text after `%%task`; a comment or `;` at its end is ignored.
         filename: the cell's, for errors.
 
     Raises:
@@ -116,6 +116,7 @@ def function_source(signature: CellSignature, body: str, *, filename: str = "<ce
         _refuse_return(tree, body, filename)
         comma = "," if len(signature.outputs) > 1 and len(names) == 1 else ""
         indented.append(f"{_INDENT}return {', '.join(names)}{comma}")
+    # The header is line 1, where the magic's line was, so every line of the body keeps its number.
     header = f"def {signature.name}({signature.parameters}) -> {_annotation(signature)}:"
     source = "\n".join([header, *indented]) + "\n"
     _check_outputs(signature, source, filename)
@@ -131,13 +132,13 @@ def define(
         SyntaxError: as `function_source`, or when the options are no keyword arguments.
         UsageError: an option is unknown.
     """
-    __tracebackhide__ = True  # a name in the signature may be unknown: the author's error, not ours
+    __tracebackhide__ = True  # an unknown name in the signature is the author's error
     source = function_source(signature, body, filename=filename)
     before = namespace.get(signature.name)
     exec(compile(source, filename, "exec", dont_inherit=True), namespace)
     function = namespace.pop(signature.name)
     if before is not None:
-        namespace[signature.name] = before  # an option that cannot be read leaves what was there
+        namespace[signature.name] = before  # so that a wrong option does not lose the earlier task
     options: dict[str, Any] = {"output_names": signature.output_names}
     if signature.options:
         options.update(eval(f"dict({signature.options})", namespace))
@@ -154,12 +155,13 @@ def _without_comment(line: str) -> str:
                 line = line[: token.start[1]]
                 break
     except (tokenize.TokenError, SyntaxError):
-        return line  # who reads the tokens says what is wrong
+        return line  # `_tokens` raises what is wrong
     return line.rstrip().removesuffix(";")
 
 
 def _tokens(line: str, start: int, filename: str) -> "list[tokenize.TokenInfo]":
     """Return the tokens from `start` on, with columns of the whole line."""
+    # Spaces in place of the name, so that columns are those of the whole line.
     padded = " " * start + line[start:]
     reader = io.StringIO(padded).readline
     found: list[tokenize.TokenInfo] = []
@@ -167,7 +169,7 @@ def _tokens(line: str, start: int, filename: str) -> "list[tokenize.TokenInfo]":
         found.extend(each for each in tokenize.generate_tokens(reader) if each.type not in _LAYOUT)
     except (tokenize.TokenError, SyntaxError) as error:
         if found and isinstance(error, tokenize.TokenError) and "statement" in str(error.args[0]):
-            return found  # an open bracket: who reads the tokens says which
+            return found  # an open bracket: `_closing` raises where it is
         text = str(error.args[0]) if error.args else "the line does not end"
         raise _wrong(f"Cannot read the signature: {text}.", line, start, filename) from None
     return found
@@ -208,7 +210,9 @@ def _at_top(tokens: "list[tokenize.TokenInfo]") -> "list[tokenize.TokenInfo]":
 def _depth_change(token: tokenize.TokenInfo) -> int:
     if token.type != tokenize.OP:
         return 0
-    return (token.string in "([{") - (token.string in ")]}")
+    if token.string in "([{":
+        return 1
+    return -1 if token.string in ")]}" else 0
 
 
 def _outputs(
@@ -280,7 +284,7 @@ def _check_text(signature: CellSignature, filename: str) -> None:
     if isinstance(call, ast.Call) and (call.args or any(not word.arg for word in call.keywords)):
         column = max(signature.line.rfind(signature.options), 0)
         raise _wrong(
-            "After with stand options by name, as in with cache=True, retries=2.",
+            "After with, write options by name, as in with cache=True, retries=2.",
             signature.line,
             column,
             filename,
@@ -376,6 +380,7 @@ def _wrong_node(message: str, node: "ast.stmt | ast.expr", body: str, filename: 
 
 
 def _check_outputs(signature: CellSignature, source: str, filename: str) -> None:
+    # The symbol table knows every way to set a name: assignment, import, `for`, `with`, a parameter.
     table = symtable.symtable(source, filename, "exec")
     function = next(child for child in table.get_children() if child.get_name() == signature.name)
     for output in signature.outputs:

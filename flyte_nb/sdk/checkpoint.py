@@ -15,12 +15,12 @@ _BYTES = "_dst_cp"
 
 
 class Checkpoint:
-    """What a retried attempt can go on from.
+    """What one attempt keeps, so that the next can continue from there.
 
-    Outside of a run nothing was saved before, and what is saved is dropped.
+    Outside of a run, nothing was saved before, and nothing is kept.
 
     Args:
-        files: keeps them; `None` outside of a run.
+        files: stores checkpoints; `None` outside of a run.
         folder: a local folder of this attempt's own.
     """
 
@@ -104,7 +104,7 @@ class Checkpoint:
             return
         path = os.fspath(cp)
         if not os.path.exists(path):
-            raise UsageError(f"checkpoint.save({path!r}): nothing lies there.")
+            raise UsageError(f"checkpoint.save({path!r}): there is no such file or folder.")
         self._keep(path, "" if os.path.isdir(path) else os.path.basename(path))
 
     def _keep(self, path: str, name: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from html import escape
-from typing import Any
+from typing import Protocol
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1f2328;--soft:#59636e;--line:#d1d9e0;--back:#fff;--mark:#0969da}
@@ -18,7 +18,21 @@ pre{white-space:pre-wrap;font:12px/1.5 ui-monospace,monospace;margin:0}
 """
 
 
-def page(title: str, decks: "Iterable[Any]") -> str:
+class Page(Protocol):
+    """One page of a report."""
+
+    @property
+    def name(self) -> str:
+        """What it is chosen by."""
+        ...
+
+    @property
+    def html(self) -> str:
+        """Its content."""
+        ...
+
+
+def page(title: str, decks: "Iterable[Page]") -> str:
     """Return the report's HTML.
 
     Args:
@@ -26,6 +40,8 @@ def page(title: str, decks: "Iterable[Any]") -> str:
         decks: pages with `name` and `html`; the last of several with one name is taken.
     """
     pages = {str(deck.name): str(deck.html) for deck in decks}
+    # Radio buttons choose the page, because a report must work without scripts: consoles show it in a
+    # sandbox.
     choices, labels, sections, rules = [], [], [], []
     for number, (name, html) in enumerate(pages.items()):
         checked = " checked" if number == 0 else ""

@@ -21,6 +21,7 @@ def variable_descriptions(doc: str) -> "dict[str, str]":
     lines = clean(doc).splitlines()
     found: dict[str, list[str]] = {}
     for index, line in enumerate(lines):
+        # The three styles are recognized line by line, because docstrings mix them.
         sphinx = _SPHINX.match(line)
         if sphinx:
             found[sphinx.group(1)] = [sphinx.group(2), *_deeper(lines[index + 1 :], 0)]

@@ -79,6 +79,7 @@ def expand(
         return Expansion(None, value)
     outputs = bind_outputs(frame, task, task.signature(registry), value, PREFIX)
     check_ids(frame)
+    # Problems of the body and of what it calls are raised together: a failed attempt is expensive.
     below = _Below(registry, scope, version, data)
     try:
         below.collect(frame.entities)

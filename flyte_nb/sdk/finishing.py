@@ -26,6 +26,7 @@ def bind_outputs(
     except CodecError as error:
         frame.problem("WrongOutputs", error.bare_message, hint=error.hint, location=entity.location)
         return ()
+    # Drafts may still have been renamed after they were bound, so references get their ids only now.
     ids = final_ids(frame.drafts, prefix)
     bindings = []
     for name in sorted(by_name):

@@ -40,6 +40,7 @@ class Hints(NamedTuple):
 
 def undecorated(function: "Callable[..., Any]") -> Any:
     """Return the function whose signature counts, through decorators that used `functools.wraps`."""
+    # Bounded, because a careless decorator can make a function wrap itself.
     seen = 0
     while hasattr(function, "__wrapped__") and seen < 100:
         function = function.__wrapped__
@@ -132,6 +133,7 @@ def hints_of(function: Any) -> Hints:
     failures: dict[str, str] = {}
     watched: dict[str, Any] = {}
     for name, annotation in annotations.items():
+        # By far the most frequent case: a plain class needs no look-up, and can never mean another one.
         if type(annotation) is type:
             resolved[name] = annotation
             continue
@@ -168,6 +170,7 @@ def resolve(annotation: Any, known: "dict[str, Any]", local: "dict[str, Any]") -
         home: Any = annotation.__origin__
         parts = [resolve(part, known, local) for part in annotation.__args__]
         return types.GenericAlias(home, tuple(parts))
+    # `get_type_hints` is the one public way to evaluate text in annotations, and it wants an object.
     holder = types.SimpleNamespace(__annotations__={"it": annotation})
     hints = typing.get_type_hints(holder, known, local, include_extras=True)
     found = hints["it"]
@@ -178,7 +181,7 @@ def _has_text(annotation: Any) -> bool:
     if isinstance(annotation, typing.ForwardRef):
         return True
     if typing.get_origin(annotation) is typing.Literal:
-        return False
+        return False  # its arguments are values, also when they are texts
     arguments = typing.get_args(annotation)
     return any(isinstance(part, str) or _has_text(part) for part in arguments)
 

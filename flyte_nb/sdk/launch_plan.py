@@ -140,7 +140,7 @@ class LaunchPlan(Definition):
             and other._changes() == self._changes()
         )
 
-    def _changes(self) -> "tuple[Any, ...]":
+    def _changes(self) -> "tuple[object, ...]":
         """Return what it sets, beside the workflow and the name."""
         return (
             self.default_inputs,

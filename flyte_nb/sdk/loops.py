@@ -6,7 +6,7 @@ thread would hide it too, but an interrupt and signal handlers reach only the ma
 """
 
 import sys
-from types import CoroutineType
+from types import CoroutineType, FrameType
 from typing import Any
 
 _COROUTINE, _ASYNC_GENERATOR = 0x80, 0x200  # co_flags, as the Python reference has them
@@ -15,7 +15,7 @@ _HELPERS = frozenset({"<listcomp>", "<genexpr>", "<setcomp>", "<dictcomp>", "<la
 
 
 class NoLoop:
-    """A context in which no event loop runs in this thread, whatever runs around it."""
+    """A context in which no event loop runs in this thread, even if the caller's code runs in one."""
 
     __slots__ = ("_loop", "_task")
 
@@ -43,7 +43,7 @@ class NoLoop:
 
 
 def run_to_end(value: Any) -> Any:
-    """Return `value`, or what it gives when it is a coroutine: it is run to its end here.
+    """Return `value`; if it is a coroutine, run it to its end and return its result.
 
     Raises:
         BaseException: whatever the coroutine raises, with the coroutine's own frames.
@@ -59,8 +59,9 @@ def run_to_end(value: Any) -> Any:
     return found
 
 
-def can_await(caller: Any) -> bool:
+def can_await(caller: "FrameType | None") -> bool:
     """Return whether the code of the frame `caller` belongs to an async function or to such a cell."""
+    # Before Python 3.12 a comprehension is a function of its own, which an author does not see.
     while caller is not None and caller.f_code.co_name in _HELPERS:
         caller = caller.f_back
     return caller is not None and bool(caller.f_code.co_flags & (_COROUTINE | _ASYNC_GENERATOR))

@@ -19,6 +19,7 @@ from flyte_nb.api.specs import (
     TaskNode,
 )
 from flyte_nb.sdk.overrides import apply, checked, node_id_of
+from flyte_nb.sdk.task import AnyTask
 from flyte_nb.types.codec import Codec
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ def _table(code: CodeType) -> "dict[int, int]":
     table: dict[int, int] = {}
     for start, end, line in code.co_lines():
         if line is not None:
+            # An instruction is two bytes long, so every second offset can be a frame's `f_lasti`.
             table.update(dict.fromkeys(range(start, end, 2), line))
     return table
 
@@ -141,8 +143,10 @@ def finished(drafts: "list[NodeDraft]", prefix: str = "") -> "tuple[Node, ...]":
         if draft.overrides is not None:
             metadata, target = apply(draft.overrides, metadata, target)
         upstream = draft.upstream
+        # In the order of the calls, each once: equal workflows must have equal templates.
         if len(upstream) > 1:
             upstream = tuple(sorted(set(upstream), key=_number))
+        # Until now nodes name each other `n<number>`; most workflows keep these ids and skip this walk.
         if renamed:
             bindings = tuple(each._replace(data=with_ids(each.data, ids)) for each in bindings)
             upstream = tuple([ids[_number(each)] for each in upstream])
@@ -202,10 +206,12 @@ def plan_of(entity: "Definition", identifier: Identifier, reading: "SignatureRea
 
 
 def _metadata(entity: "Definition", target: Target, name: str) -> NodeMetadata:
-    """The node's metadata. It repeats a task's options that propeller reads nowhere else."""
-    options = getattr(entity, "options", None)
-    if options is None or not isinstance(target, TaskNode):  # a map's elements have them
+    """Return the node's metadata, with the options of a task that propeller reads from its node only."""
+    # A map's options are on the node of its elements (`MapTask.target`), not on its own.
+    if not isinstance(entity, AnyTask) or not isinstance(target, TaskNode):
         return NodeMetadata(name)
     return NodeMetadata(
-        name, timeout_s=options.timeout_s or None, interruptible=options.interruptible
+        name,
+        timeout_s=entity.options.timeout_s or None,
+        interruptible=entity.options.interruptible,
     )

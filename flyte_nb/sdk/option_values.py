@@ -54,7 +54,7 @@ def seconds(timeout: Any) -> float:
     raise UsageError(f"timeout={timeout!r}: write seconds, e.g. timeout=600, or a timedelta.")
 
 
-def _is_left_open(name: str, value: Any) -> bool:
+def _is_left_open(name: str, value: object) -> bool:
     return name == "interruptible" and value is None
 
 
@@ -105,13 +105,14 @@ def _apply_cache(known: "dict[str, Any]") -> None:
         raise UsageError(
             "Give the version, serialize and ignored inputs in Cache(…), or beside cache=True, not both."
         )
+    # The salt is part of the version: Flyte knows none, and another salt has to miss the cache too.
     known["cache"] = True
     known["cache_version"] = cache.version + cache.salt
     known["cache_serialize"] = cache.serialize
     known["cache_ignore_input_vars"] = cache.ignored_inputs
 
 
-def _environment(environment: Any) -> "tuple[tuple[str, str], ...]":
+def _environment(environment: object) -> "tuple[tuple[str, str], ...]":
     if environment is None:
         return ()
     if not isinstance(environment, dict):
@@ -135,7 +136,7 @@ def _is_variable(name: str) -> bool:
     return plain.isascii() and plain.isidentifier() and name not in (".", "..")
 
 
-def _secrets(secrets: Any) -> "tuple[specs.SecretRequest, ...]":
+def _secrets(secrets: object) -> "tuple[specs.SecretRequest, ...]":
     if not secrets:
         return ()
     if not isinstance(secrets, (list, tuple)):

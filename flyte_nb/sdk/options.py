@@ -27,7 +27,7 @@ class _Value:
         )
         return f"{type(self).__name__}({shown})"
 
-    def _fields(self) -> "tuple[Any, ...]":
+    def _fields(self) -> "tuple[object, ...]":
         return tuple(getattr(self, name) for name in self.__slots__)
 
 
@@ -142,8 +142,8 @@ def requests_and_limits(
     """Return the pair of requests and limits that a spec holds.
 
     Raises:
-        UsageError: `resources` stands beside `requests` or `limits`, these hold pairs, or one is
-            no `Resources`.
+        UsageError: both `resources` and `requests` or `limits` are given, `requests` or `limits` hold
+            pairs, or one is no `Resources`.
     """
     if resources is None:
         return _spec(requests, "requests"), _spec(limits, "limits")
@@ -158,7 +158,7 @@ def requests_and_limits(
         if isinstance(value, tuple):
             asked[name], limited[name] = value
         elif value:
-            asked[name] = value  # as flytekit: a single value is the request only
+            asked[name] = value  # as in flytekit: a single value is the request only
     return specs.Resources(**asked), specs.Resources(**limited)
 
 
@@ -176,7 +176,7 @@ def _spec(resources: "Resources | None", option: str) -> specs.Resources:
     return specs.Resources(**values)
 
 
-def _quantity(name: str, value: Any) -> "str | tuple[str, str]":
+def _quantity(name: str, value: object) -> "str | tuple[str, str]":
     if value is None:
         return ""
     if isinstance(value, (tuple, list)):

@@ -67,6 +67,7 @@ def node_id_of(name: str) -> str:
         UsageError: it has no ASCII letter or digit, is too long, or is the id of a node that
             every workflow has.
     """
+    # Kubernetes names pods after nodes, so the id must be a DNS label.
     node_id = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     if not node_id:
         raise UsageError(f"node_name={name!r}: write letters or digits, e.g. node_name='first'.")

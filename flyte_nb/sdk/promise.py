@@ -43,7 +43,7 @@ class Sequenced:
         self >> other
 
     def __await__(self) -> "Generator[Any, None, Any]":
-        """Return the promise at once, so that `await fit(n=1)` may stand in the body of an async workflow."""
+        """Return the promise at once, so that an async workflow may write `await fit(n=1)`."""
         return self
         yield  # what makes this a generator, which `await` asks for
 

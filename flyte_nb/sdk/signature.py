@@ -173,6 +173,7 @@ class SignatureReader:
         return codec
 
     def _check_default(self, name: str, codec: Codec, default: Any) -> None:
+        # Without a store, so that reading a signature never writes a file.
         try:
             codec.encode(default, None)
         except NeedsStore:
@@ -211,6 +212,7 @@ class SignatureReader:
         annotation = hints.types.get("return")
         if annotation is None or annotation is type(None):
             return NONE, [], None
+        # One name means one output, also when its type is a tuple.
         if len(self._output_names) == 1:
             return SINGLE, [(self._output_names[0], annotation)], None
         if typing.get_origin(annotation) is tuple:
@@ -259,6 +261,7 @@ class SignatureReader:
         names = self._output_names or tuple(f"o{index}" for index in range(len(members)))
         if not self._output_names:
             return TUPLE, list(zip(names, members, strict=True)), None
+        # Named outputs of a cell come back like those of a NamedTuple, so that `score(...).accuracy` works.
         made = namedtuple(f"{self._entity}_outputs", names)  # type: ignore[misc]  # made at run time
         return NAMED, list(zip(names, members, strict=True)), made
 

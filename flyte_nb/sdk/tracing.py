@@ -133,6 +133,8 @@ class TracingFrame:
             return reference
         if kind is Outputs:
             raise _not_one_value(value)
+        # A container without promises is a constant, which the codec encodes as a whole; a column of a
+        # million numbers must not become a million bindings.
         if kind in (list, tuple, dict) and _has_promise(value):
             item = _item_codec(codec, kind)
             if kind is dict:
@@ -219,15 +221,18 @@ class TracingFrame:
         plan = draft.plan
         if name not in plan.defaults:
             return None
+        # A default is encoded once for all calls of an entity, not for every node.
         literal = plan.default_literals.get(name)
         if literal is not None:
             return literal
         data = self._constant(draft, name, plan.defaults[name], codec, [])
-        if isinstance(data, Literal):
+        if isinstance(data, Literal):  # else it did not fit, and every call reports that
             plan.default_literals[name] = data
         return data
 
     def _plan(self, entity: "Definition", caller: FrameType) -> CallPlan:
+        # Maps and launch plans are often made anew at every call. Equal ones share the first one's plan, so
+        # that the workflow refers to one entity.
         key = (entity.resource_type, entity_name(entity, self.scope))
         named = self._named.get(key)
         if named is not None and named.entity.is_same(entity):

@@ -13,6 +13,7 @@ from flyte_nb.client.admin_client import AdminClient
 from flyte_nb.client.channel import Link, Target
 from flyte_nb.client.config import Config
 from flyte_nb.client.targets import configured_target, local_target
+from flyte_nb.registering.local_backend import own_calls
 
 
 class Connection:
@@ -35,6 +36,8 @@ class Connection:
         self.backend: BackendInfo | None = None
         """The local backend that was found or started; `None` with a configured FlyteAdmin."""
         self._target: Target | None = None
+        self.own_calls = own_calls(config)
+        """Calls that only the local backend has; they do nothing with another FlyteAdmin."""
         self.link: Link = Link(self._locate)
         self.client = AdminClient(self.link)
         self.endpoint = self.client.endpoint
@@ -62,4 +65,5 @@ class Connection:
                 return self._target
             self.backend = backend = daemon.ensure(self._home)
             self.endpoint = backend.endpoint
+            self.own_calls.say(backend.notice)
             return local_target(backend.endpoint, backend.token, str(backend.config_file))

@@ -101,6 +101,7 @@ class Online:
         on_progress: "EntityListener | None" = None,
         on_upload: "UploadListener | None" = None,
         dry_run: bool = False,
+        restage: bool = False,
     ) -> Registration:
         """Register entities and all they use; for arguments and errors see `Session.register`."""
         self._here.settle(entities)
@@ -111,6 +112,7 @@ class Online:
             on_progress=on_progress,
             on_upload=on_upload,
             dry_run=dry_run,
+            restage=restage,
         )
 
     def drafts(self, entities: "Sequence[Entity]") -> "list[Draft]":
@@ -123,7 +125,8 @@ class Online:
 
     def staged_bundles(self) -> StagedBundles:
         """Return the bundles that are staged where this session would stage."""
-        return StagedBundles(self._client, open_stores(), self._place([]).bundles)
+        place = self._place([])
+        return StagedBundles(self._client, open_stores(), place.bundles, objects=self.context.data)
 
     def launch(
         self,
@@ -198,7 +201,12 @@ class Online:
                     env=os.environ,
                     roots=self._here.roots,
                 )
-                self._context = Context(self._client, self._settings.registry, data)
+                self._context = Context(
+                    client=self._client,
+                    registry=self._settings.registry,
+                    data=data,
+                    lend=self._connection.own_calls.lend,
+                )
             return self._context
 
     def close(self) -> None:
@@ -218,5 +226,6 @@ class Online:
             root=self._connection.storage_root,
             roots=self._here.roots(entities),
         )
+        place = place._replace(keep=self._connection.own_calls.keep)
         baked = self._settings.baked
         return baked.instead_of(place) if baked is not None else place

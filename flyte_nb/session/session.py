@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from flyte_nb.session.online import Online
 
 AUTO, LOCAL = "auto", "local"
-"""Values of `connect(backend=…)`."""
-
 _PROJECT, _DOMAIN = "flytesnacks", "development"
 
 
@@ -126,6 +124,7 @@ class Session:
         on_progress: "EntityListener | None" = None,
         on_upload: "UploadListener | None" = None,
         dry_run: bool = False,
+        restage: bool = False,
     ) -> "Registration":
         """Register entities and all they use; without arguments, everything the notebook defines.
 
@@ -134,6 +133,7 @@ class Session:
             on_progress: Called with each entity (`RegisteredEntity`) when it is registered or refused.
             on_upload: Called with how far the uploads are (`Progress`), after each object.
             dry_run: Whether to only find out what would be done.
+            restage: Whether to stage again what is missing or damaged of what is registered already.
 
         Raises:
             RegistrationFailed: something does not compile, cannot be packed, or was refused.
@@ -145,7 +145,7 @@ class Session:
             raise UsageError("Nothing to register: define a task or workflow here, or pass one.")
         check_entity(*chosen)
         return self._with_admin().register(
-            chosen, on_progress=on_progress, on_upload=on_upload, dry_run=dry_run
+            chosen, on_progress=on_progress, on_upload=on_upload, dry_run=dry_run, restage=restage
         )
 
     def discover(self) -> "list[Entity]":
@@ -343,8 +343,7 @@ def connect(
             the local backend when there is none.
         project: Default: the configuration's, else `flytesnacks`.
         domain: Default: the configuration's, else `development`.
-        name: The notebook's name; default: what the front end or the runner says. Empty where there
-            is no notebook: then names are full names.
+        name: The notebook's name; `None` finds it out, empty means that there is no notebook.
         backend: `auto`, or `local` for the local backend whatever is configured.
         home: The local backend's folder; default: `FLYTE_NB_HOME`, else the user's data folder.
 
@@ -352,13 +351,13 @@ def connect(
         UsageError: `backend` is another word, or the configuration cannot be read or names nothing.
         BackendError: the local backend cannot be started.
     """
-    from flyte_nb.client.config import find  # loads YAML, which `wf(n=3)` does not need
+    from flyte_nb.client.config import find, home_folder  # YAML, which `wf(n=3)` needs not
 
     if backend not in (AUTO, LOCAL):
         raise UsageError(f"backend={backend!r}: write 'auto' or 'local'.")
     found = None
     if backend == AUTO and home is None:
-        found = find(os.environ, home=Path.home(), path=config)
+        found = find(os.environ, home=home_folder(), path=config)
     session = Session(
         found,
         project=project or (found.project if found else "") or _PROJECT,

@@ -36,6 +36,8 @@ def binary_message(data: bytes, name: str) -> "tuple[Kind, Any]":
                 "Write it anew, or name it by what it is: _1 a task, _2 a workflow, _3 a launch plan.",
             )
         return kind, message
+    # protobuf parses almost any bytes as almost any message. A message is taken only when it knows all
+    # fields, and when exactly one kind fits.
     fitting = []
     for word in _GUESSED:
         message = _parsed(KINDS[word], data)

@@ -139,6 +139,7 @@ def _shape(data: "dict[str, Any]", noun: str) -> str:
         data: The document without `kind:`.
         noun: The resource type that `kind:` names; empty without one.
     """
+    # From the most specific shape to the least: a compiled workflow also has what a template has.
     keys = {_snake(key) for key in data}
     if "primary" in keys:
         return "CompiledWorkflowClosure"

@@ -188,6 +188,7 @@ class _Reader:
             return value if isinstance(value, bool) else self._wrong(path, "true or false", data)
         if kind == _F.CPPTYPE_ENUM and isinstance(value, str):
             return self._enum(field, value, path)
+        # protojson writes 64-bit integers as text, and people write 3.0 for 3.
         number = _number(value)
         if kind in _FLOATS:
             if number is None or (isinstance(number, int) and abs(number) > 1 << 1000):

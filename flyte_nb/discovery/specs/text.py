@@ -151,6 +151,7 @@ def json_document(text: str) -> Document:
         raise Fault(f"It is nested more than {MAX_DEPTH} levels deep.") from None
     except ValueError as error:  # a number of thousands of digits
         raise Fault(f"It is no JSON: {error}.") from None
+    # JSON is read by the fast parser, which has no lines; the YAML reader finds the line of a repetition.
     if twice:
         for _ in yaml_documents(text):  # which says where
             pass
@@ -261,6 +262,7 @@ class _Tree:
             return
         around = self._open[-1]
         around.size += size
+        # An alias counts with all that it stands for: nine levels of nine aliases are a billion values.
         if around.size > MAX_NODES or self.nodes > MAX_NODES:
             raise Fault(
                 f"It expands to more than {MAX_NODES:,} values.", line, "Use fewer aliases."

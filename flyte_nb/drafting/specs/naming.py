@@ -106,6 +106,8 @@ class Entry:
         Sub-workflows that were added are not hashed again: references to them contain their versions.
         """
         if not self.id.version:
+            # Hashed without its own id, which is about to get the version, and without the sub-workflows
+            # that were added.
             content = type(self.message)()
             content.CopyFrom(self.message)
             if self.id.resource_type != LAUNCH_PLAN:

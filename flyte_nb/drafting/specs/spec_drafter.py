@@ -100,6 +100,7 @@ class SpecDrafter:
             draft = self._made.find(reference.id)
             known = self._made.registered.get(reference.id)
             runs_inside = reference.noun == WORKFLOW and entry.id.resource_type == WORKFLOW
+            # Order matters: a spec may contain the sub-workflow it refers to, in a version of its own.
             if sub is not None:
                 local.append((reference, sub))
                 continue
@@ -134,6 +135,7 @@ class SpecDrafter:
                     problems.append(
                         Problem("TooManyProblems", "There are more problems than these.")
                     )
+        # Last, because settling hashes the whole spec, which resolving the others changes.
         for reference, sub in local:
             if not sub.id.version:
                 entry.settle()  # a part without a version has that of the whole

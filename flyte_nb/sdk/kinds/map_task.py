@@ -206,7 +206,7 @@ def _rebuilt(
     )
 
 
-def _check(concurrency: Any, min_successes: Any, min_success_ratio: Any) -> None:
+def _check(concurrency: object, min_successes: object, min_success_ratio: float) -> None:
     for name, value in (("concurrency", concurrency), ("min_successes", min_successes)):
         if value is not None and (type(value) is not int or value < 0):
             raise UsageError(f"map_task: {name}={value!r}: write a number, e.g. {name}=10.")
@@ -228,13 +228,13 @@ def _name(
     return f"map_{original.short_name}_{digest}-arraynode"
 
 
-def _what(target: Any) -> str:
+def _what(target: object) -> str:
     if isinstance(target, Definition):
         return f"a {target.noun}"
     return f"of type {type(target).__name__}"
 
 
-def _instead(target: Any) -> str:
+def _instead(target: object) -> str:
     """Return what to do in place of mapping something that is not a plain task."""
     if isinstance(target, Definition) and not isinstance(target, AnyTask):
         return (
