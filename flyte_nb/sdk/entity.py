@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import CompileFailed
 from flyte_nb.api.identifiers import Identifier, Scope
+from flyte_nb.api.specs import NodeMetadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +59,10 @@ class Definition:
     def target(self, reference: "Identifier") -> "Target":
         """Return what a node runs that calls this, registered as `reference`."""
         raise NotImplementedError
+
+    def node_metadata(self) -> NodeMetadata:
+        """Return the metadata of a node that calls this, before any `with_overrides`."""
+        return NodeMetadata(self.shown_name)
 
     def signature(self, registry: "Registry") -> "TaskSignature":
         """Return the typed interface and its codecs.

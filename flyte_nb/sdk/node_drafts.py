@@ -16,10 +16,8 @@ from flyte_nb.api.specs import (
     NodeMetadata,
     OutputReference,
     Target,
-    TaskNode,
 )
 from flyte_nb.sdk.overrides import apply, checked, node_id_of
-from flyte_nb.sdk.task import AnyTask
 from flyte_nb.types.codec import Codec
 
 if TYPE_CHECKING:
@@ -177,7 +175,6 @@ def plan_of(entity: "Definition", identifier: Identifier, reading: "SignatureRea
     """Return what all calls of `entity` have in common."""
     signature = reading.signature
     name, bound = entity.shown_name, entity.fixed_inputs
-    target = entity.target(identifier)
     inputs = tuple(
         (each, codec) for each, codec in sorted(signature.input_codecs.items()) if each not in bound
     )
@@ -192,8 +189,8 @@ def plan_of(entity: "Definition", identifier: Identifier, reading: "SignatureRea
     return CallPlan(
         entity=entity,
         name=name,
-        target=target,
-        metadata=_metadata(entity, target, name),
+        target=entity.target(identifier),
+        metadata=entity.node_metadata(),
         inputs=inputs,
         positional=tuple(each for each in signature.positional if each not in bound),
         required=frozenset(each for each, _ in inputs if each not in signature.defaults),
@@ -202,16 +199,4 @@ def plan_of(entity: "Definition", identifier: Identifier, reading: "SignatureRea
         single=signature.output_kind == "single",
         default_literals={},
         unreadable=reading.unreadable,
-    )
-
-
-def _metadata(entity: "Definition", target: Target, name: str) -> NodeMetadata:
-    """Return the node's metadata, with the options of a task that propeller reads from its node only."""
-    # A map's options are on the node of its elements (`MapTask.target`), not on its own.
-    if not isinstance(entity, AnyTask) or not isinstance(target, TaskNode):
-        return NodeMetadata(name)
-    return NodeMetadata(
-        name,
-        timeout_s=entity.options.timeout_s or None,
-        interruptible=entity.options.interruptible,
     )

@@ -79,6 +79,16 @@ class Task(AnyTask):
         """The task whose function a container of this one runs: itself."""
         return self
 
+    def node_metadata(self) -> specs.NodeMetadata:
+        """Return the metadata of a node that calls this, before any `with_overrides`."""
+        # Propeller reads these two from the node only, not from the task's template. A map repeats them
+        # on the node of its elements.
+        return specs.NodeMetadata(
+            self.shown_name,
+            timeout_s=self.options.timeout_s or None,
+            interruptible=self.options.interruptible,
+        )
+
 
 @overload
 def task(function: "Callable[..., Any]") -> Task: ...
