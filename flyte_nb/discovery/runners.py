@@ -133,7 +133,9 @@ def _papermill(words: "Sequence[str]", base: Path) -> "list[str]":
             name, has_value, _ = word.partition("=")
             short = not name.startswith("--") and len(name) > 2
             taken = 0 if has_value else _PAPERMILL_VALUES.get(name[:2] if short else name, 0)
-            del rest[: max(0, taken - short)]
+            if short and taken:  # `-pname` holds the first value itself
+                taken -= 1
+            del rest[:taken]
         elif word == "-" or "{" in word:
             return []  # read from stdin, or a name that papermill fills in
         else:

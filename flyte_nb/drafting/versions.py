@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from flyte_nb.api.identifiers import Identifier
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier
 from flyte_nb.api.specs import LaunchPlanSpec, TaskTemplate, WorkflowTemplate
 from flyte_nb.api.version import PROTOCOL, __version__
 
@@ -36,7 +36,7 @@ def task_version(
         container=container._replace(args=()) if container is not None else None,
         custom={},
     )
-    parts = ["task", plain, fingerprint, python_minor(), PROTOCOL, __version__]
+    parts = [TASK, plain, fingerprint, python_minor(), PROTOCOL, __version__]
     return digest([*parts, launch_plans] if launch_plans else parts)
 
 
@@ -44,12 +44,12 @@ def workflow_version(template: WorkflowTemplate) -> str:
     """Return the version of a workflow: its graph, and the versions of what it refers to."""
     nodes = tuple(node._replace(location=None) for node in template.nodes)
     plain = template._replace(id=template.id._replace(version=""), nodes=nodes)
-    return digest(["workflow", plain, __version__])
+    return digest([WORKFLOW, plain, __version__])
 
 
 def launch_plan_version(spec: LaunchPlanSpec) -> str:
     """Return the version of a launch plan: its inputs, and its workflow's version."""
-    return digest(["launch_plan", spec._replace(id=spec.id._replace(version=""))])
+    return digest([LAUNCH_PLAN, spec._replace(id=spec.id._replace(version=""))])
 
 
 def digest(value: object) -> str:

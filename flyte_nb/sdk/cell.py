@@ -84,7 +84,9 @@ def parse(line: str, *, filename: str = "<cell>") -> CellSignature:
             raise _wrong(
                 f"Unexpected {token.string}; write {_EXAMPLE}.", line, token.start[1], filename
             )
-    signature = CellSignature(name, parameters, outputs, options, line)
+    signature = CellSignature(
+        name=name, parameters=parameters, outputs=outputs, options=options, line=line
+    )
     _check_text(signature, filename)
     return signature
 
@@ -176,16 +178,10 @@ def _tokens(line: str, start: int, filename: str) -> "list[tokenize.TokenInfo]":
 
 
 _LAYOUT = frozenset(
-    (
-        tokenize.NEWLINE,
-        tokenize.NL,
-        tokenize.INDENT,
-        tokenize.DEDENT,
-        tokenize.ENDMARKER,
-        tokenize.COMMENT,
-        tokenize.ENCODING,
-    )
+    {tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    | {tokenize.COMMENT, tokenize.ENCODING}
 )
+"""Tokens that carry no text of the signature."""
 
 
 def _closing(tokens: "list[tokenize.TokenInfo]", line: str, filename: str) -> int:

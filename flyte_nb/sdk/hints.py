@@ -87,12 +87,19 @@ def _declared_parameters(signature: Any) -> Parameters:
             variadic.append("**" + name)
             continue
         names.append(name)
-        positional += kind != "KEYWORD_ONLY"
+        if kind != "KEYWORD_ONLY":
+            positional += 1
         if kind == "POSITIONAL_ONLY":
             only.append(name)
         if parameter.default is not parameter.empty:
             defaults[name] = parameter.default
-    return Parameters(tuple(names), positional, defaults, tuple(only), tuple(variadic))
+    return Parameters(
+        names=tuple(names),
+        positional=positional,
+        defaults=defaults,
+        positional_only=tuple(only),
+        variadic=tuple(variadic),
+    )
 
 
 def _parameters_of_code(function: Any) -> Parameters:
@@ -110,7 +117,11 @@ def _parameters_of_code(function: Any) -> Parameters:
     defaults = dict(zip(names[positional - len(given) : positional], given, strict=True))
     defaults.update(function.__kwdefaults__ or {})
     return Parameters(
-        names, positional, defaults, names[: code.co_posonlyargcount], tuple(variadic)
+        names=names,
+        positional=positional,
+        defaults=defaults,
+        positional_only=names[: code.co_posonlyargcount],
+        variadic=tuple(variadic),
     )
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, Identifier, Scope
+from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.specs import Container, LaunchPlanSpec, Parameter, TaskMetadata, TaskTemplate
 from flyte_nb.sdk.docstrings import clean
-from flyte_nb.sdk.entity import entity_name, identify
+from flyte_nb.sdk.entity import identify
 from flyte_nb.sdk.launch_plan import LaunchPlan
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def task_template(
         pod_template_name=options.pod_template_name,
     )
     return TaskTemplate(
-        id=Identifier(TASK, scope.project, scope.domain, entity_name(task, scope), version),
+        id=identify(task, scope, version),
         type=TASK_TYPE,
         interface=task.signature(registry).interface,
         metadata=metadata,
@@ -120,9 +120,7 @@ def launch_plan_spec(
             default = signature.input_codecs[name].encode(signature.defaults[name], data)
         defaults[name] = Parameter(variable, default)
     return LaunchPlanSpec(
-        id=Identifier(
-            LAUNCH_PLAN, scope.project, scope.domain, entity_name(launch_plan, scope), version
-        ),
+        id=identify(launch_plan, scope, version),
         workflow_id=identify(workflow, scope, workflow_version),
         default_inputs=defaults,
         fixed_inputs=fixed,

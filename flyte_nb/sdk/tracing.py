@@ -168,7 +168,15 @@ class TracingFrame:
             node_id = draft.id
             location = location or CodeLines().location(draft.code, draft.instruction)
         self.problems.append(
-            Problem(code, message, node_id, variable, hint, location, entity=self.name)
+            Problem(
+                code=code,
+                message=message,
+                node_id=node_id,
+                variable=variable,
+                hint=hint,
+                location=location,
+                entity=self.name,
+            )
         )
 
     def _bind_part(self, part: Any, codec: Codec, upstream: "list[str]", step: str) -> BindingData:

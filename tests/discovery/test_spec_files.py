@@ -1,4 +1,4 @@
-"""Spec files: what is read, what every mistake is called, and that nothing takes for ever."""
+"""Spec files: what is read, the problem for every mistake, and that reading is bounded."""
 
 import io
 import json

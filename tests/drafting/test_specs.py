@@ -1,4 +1,4 @@
-"""Specs as drafts: names and versions filled in, references resolved, launch plans checked."""
+"""Drafts of specs: names and versions filled in, references resolved, launch plans checked."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What `current_context()` tells, and where secrets are looked up."""
+"""What `current_context()` returns, and where secrets are looked up."""
 
 import pytest
 

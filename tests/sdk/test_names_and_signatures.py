@@ -1,4 +1,4 @@
-"""Any legal name can be used, and the signature is the one that `inspect.signature` gives."""
+"""Any legal name can be used, and the signature is the one that `inspect.signature` returns."""
 
 import functools
 import inspect

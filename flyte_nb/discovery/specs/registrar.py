@@ -230,7 +230,13 @@ def _named(
                 entity=id.name,
             )
         else:
-            identifier = Identifier(noun, id.project, id.domain, id.name, id.version)
+            identifier = Identifier(
+                resource_type=noun,
+                project=id.project,
+                domain=id.domain,
+                name=id.name,
+                version=id.version,
+            )
             lines = node_lines if noun == WORKFLOW else {}
             yield Spec(identifier, spec, location, lines)
             continue

@@ -50,7 +50,13 @@ class Spec(NamedTuple):
             getattr(message, "template", None), "id", None
         )
         if id is None and said is not None:
-            id = Identifier(kind, said.project, said.domain, said.name, said.version)
+            id = Identifier(
+                resource_type=kind,
+                project=said.project,
+                domain=said.domain,
+                name=said.name,
+                version=said.version,
+            )
         if id is None or not id.name:
             raise UsageError(f"This {type(message).__name__} has no name: pass id=Identifier(…).")
         if location is None:

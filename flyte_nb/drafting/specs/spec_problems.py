@@ -10,6 +10,7 @@ from typing import Any
 
 from flyteidl.core import interface_pb2, literals_pb2
 
+from flyte_nb.api.identifiers import TASK
 from flyte_nb.api.problems import Problem
 from flyte_nb.compiler import check_inputs
 from flyte_nb.drafting.draft import Name
@@ -143,6 +144,14 @@ def missing(entry: Entry, reference: Reference, known: "Iterable[Name]", *, aske
             if asked
             else "Name its file too, or look among what is registered with --remote."
         )
-    code = {"task": "TaskReferenceNotFound"}.get(reference.noun, "WorkflowReferenceNotFound")
+    # Flyte has no code of its own for launch plans.
+    code = "TaskReferenceNotFound" if reference.noun == TASK else "WorkflowReferenceNotFound"
     variable = "" if reference.node_id else "workflow_id"
-    return Problem(code, message, reference.node_id, variable, hint, entity=entry.id.name)
+    return Problem(
+        code=code,
+        message=message,
+        node_id=reference.node_id,
+        variable=variable,
+        hint=hint,
+        entity=entry.id.name,
+    )

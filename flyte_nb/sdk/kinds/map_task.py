@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import math
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ class Tolerance:
         """Return how many of `count` elements have to succeed."""
         if self.min_successes is not None:
             return self.min_successes
-        return -int(-self.min_success_ratio * count // 1)  # rounded up, as propeller does
+        return math.ceil(self.min_success_ratio * count)  # as propeller rounds
 
 
 class MapTask(AnyTask):
