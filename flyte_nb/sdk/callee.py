@@ -6,11 +6,9 @@ from types import MappingProxyType, MethodType
 from typing import Any
 
 from flyte_nb.api.errors import UsageError
-from flyte_nb.api.problems import as_text
 from flyte_nb.api.specs import Location
 from flyte_nb.sdk import context
 from flyte_nb.sdk.entity import Definition
-from flyte_nb.sdk.hints import COROUTINE, parameters_of, undecorated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +16,9 @@ if TYPE_CHECKING:
 
     from flyte_nb.sdk.signature import SignatureReading
     from flyte_nb.types.registry import Registry
+
+
+_COROUTINE = 0x80  # co_flags, as the Python reference has them
 
 
 class Callee(Definition):
@@ -68,7 +69,7 @@ class Callee(Definition):
     @property
     def is_async(self) -> bool:
         """Whether the author wrote `async def`."""
-        return bool(undecorated(self.function).__code__.co_flags & COROUTINE)
+        return bool(self.code.co_flags & _COROUTINE)
 
     def graph(
         self,
@@ -130,7 +131,7 @@ class Callee(Definition):
     @property
     def code(self) -> "CodeType":
         """The code of what the author wrote, through decorators that used `functools.wraps`."""
-        code: CodeType = undecorated(self.function).__code__
+        code: CodeType = self._undecorated.__code__
         return code
 
     @property
@@ -167,8 +168,15 @@ class Callee(Definition):
         return reading
 
     def _globals(self) -> "dict[str, Any]":
-        known: dict[str, Any] = undecorated(self.function).__globals__
+        known: dict[str, Any] = self._undecorated.__globals__
         return known
+
+    @property
+    def _undecorated(self) -> Any:
+        """What the author wrote, through decorators that used `functools.wraps`."""
+        from flyte_nb.sdk.hints import undecorated  # declaring reads no signature, and needs it not
+
+        return undecorated(self.function)
 
     def complete(
         self,
@@ -191,7 +199,10 @@ class Callee(Definition):
         Raises:
             UsageError: arguments are unknown, missing, or too many; it names every one.
         """
-        from flyte_nb.sdk.binding import bind_arguments  # for a call; declaring needs none of it
+        # Only a call needs them; declaring a task must not wait for them.
+        from flyte_nb.api.problems import as_text
+        from flyte_nb.sdk.binding import bind_arguments
+        from flyte_nb.sdk.hints import parameters_of
 
         parameters = parameters_of(self.function)
         known = {**parameters.defaults, **defaults} if defaults else parameters.defaults
