@@ -25,20 +25,20 @@ from flyte_nb.client.fetching import (
 from flyte_nb.discovery.here import Here
 from flyte_nb.discovery.names import NotebookName
 from flyte_nb.drafting.draft import Draft
-from flyte_nb.executions.execution import Context, Execution
+from flyte_nb.executions.execution import Execution
 from flyte_nb.executions.launching import start_defined, start_registered
 from flyte_nb.executions.listing import executions, status
+from flyte_nb.executions.session_context import SessionContext
 from flyte_nb.executions.views import ExecutionView
 from flyte_nb.registering.bundle_view import Bundle, bundle_view
-from flyte_nb.registering.places import Baked, data_for, place_for
+from flyte_nb.registering.place import Place, drafts_for
 from flyte_nb.registering.register import (
     EntityListener,
-    Place,
     UploadListener,
-    drafts_for,
     register,
 )
 from flyte_nb.registering.staged import StagedBundles
+from flyte_nb.registering.staging_places import Baked, data_for, place_for
 from flyte_nb.registering.views import Registration
 from flyte_nb.sdk.entity import Definition
 from flyte_nb.session.connection import Connection
@@ -92,7 +92,7 @@ class Online:
         self._client = connection.client
         self._here = here
         self._lock = threading.Lock()
-        self._context: Context | None = None
+        self._context: SessionContext | None = None
 
     def register(
         self,
@@ -189,7 +189,7 @@ class Online:
         return status(self._settings, self._connection.backend, self._connection.config)
 
     @property
-    def context(self) -> Context:
+    def context(self) -> SessionContext:
         """What the executions of this session share; made when it is first needed."""
         with self._lock:
             if self._context is None:
@@ -201,7 +201,7 @@ class Online:
                     env=os.environ,
                     roots=self._here.roots,
                 )
-                self._context = Context(
+                self._context = SessionContext(
                     client=self._client,
                     registry=self._settings.registry,
                     data=data,

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from flyte_nb.executions.views import ExecutionView
     from flyte_nb.graph.picture import GraphPicture
     from flyte_nb.registering.bundle_view import Bundle
-    from flyte_nb.registering.places import Baked
     from flyte_nb.registering.register import EntityListener, UploadListener
     from flyte_nb.registering.staged import StagedBundles
+    from flyte_nb.registering.staging_places import Baked
     from flyte_nb.registering.views import Registration
     from flyte_nb.session.local_runner import LocalRunner
     from flyte_nb.session.offline import Offline
@@ -131,7 +131,7 @@ class Session:
         Args:
             *entities: Tasks, workflows, launch plans.
             on_progress: Called with each entity (`RegisteredEntity`) when it is registered or refused.
-            on_upload: Called with how far the uploads are (`Progress`), after each object.
+            on_upload: Called with a `StagingProgress` whenever one more object is stored.
             dry_run: Whether to only find out what would be done.
             restage: Whether to stage again what is missing or damaged of what is registered already.
 

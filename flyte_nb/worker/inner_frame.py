@@ -13,9 +13,9 @@ from flyte_nb.api.literals import COLLECTION, MAP, Literal
 from flyte_nb.api.specs import BindingCollection, BindingData, BindingMap, OutputReference
 from flyte_nb.sdk import context
 from flyte_nb.sdk.finishing import bind_outputs, check_ids
-from flyte_nb.sdk.tracing import TracingFrame
 from flyte_nb.sdk.loops import run_to_end
 from flyte_nb.sdk.promise import Promise
+from flyte_nb.sdk.tracing import TracingFrame
 from flyte_nb.worker.paths import at_path, fresh
 from flyte_nb.worker.steps import FunctionFailed
 

@@ -15,8 +15,8 @@ from flyte_nb.api.ports import Entity
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import TaskTemplate, TypedInterface, WorkflowTemplate
 from flyte_nb.bundle.stage import StagingProgress
-from flyte_nb.drafting.draft import Draft
 from flyte_nb.drafting.compile_report import CompileReport
+from flyte_nb.drafting.draft import Draft
 from flyte_nb.executions.views import ExecutionView
 from flyte_nb.registering.bundle_view import Bundle
 from flyte_nb.registering.views import RegisteredEntity, Registration
