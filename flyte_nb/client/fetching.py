@@ -21,8 +21,7 @@ from flyte_nb.api.ports import DataAccess, Entity
 from flyte_nb.api.specs import TypedInterface, Variable
 from flyte_nb.client.admin_client import AdminClient
 from flyte_nb.discovery.entities import check_entity
-from flyte_nb.sdk.drafts import entity_name
-from flyte_nb.sdk.entity import Definition
+from flyte_nb.sdk.entity import Definition, entity_name
 from flyte_nb.types.by_value import codec_for
 from flyte_nb.types.codec import Codec
 from flyte_nb.types.registry import Registry

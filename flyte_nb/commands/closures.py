@@ -6,13 +6,13 @@ from google.protobuf import json_format
 
 from flyte_nb.api.files import write_atomically
 from flyte_nb.commands.files import file_name
-from flyte_nb.drafting.reports import Report
+from flyte_nb.drafting.compile_report import CompileReport
 from flyte_nb.graph.model import graph_of
 from flyte_nb.graph.opening import openable, opened
 from flyte_nb.graph.picture import GraphPicture
 
 
-def write_closures(report: Report, folder: Path) -> "list[str]":
+def write_closures(report: CompileReport, folder: Path) -> "list[str]":
     """Write each workflow's `CompiledWorkflowClosure` to `NAME.pb` and `NAME.json`; return the paths.
 
     Raises:
@@ -32,7 +32,7 @@ def write_closures(report: Report, folder: Path) -> "list[str]":
     return written
 
 
-def draw_graphs(report: Report, path: Path) -> "list[str]":
+def draw_graphs(report: CompileReport, path: Path) -> "list[str]":
     """Draw each workflow that no other one uses, with every node opened; return the paths.
 
     One workflow is drawn to `path`. Of several, each gets a file of its own: `graph.NAME.svg`.

@@ -20,7 +20,7 @@ from flyte_nb.commands.targets import Targets, load, sorted_out, wrong_target
 from flyte_nb.commands.terminal import DONE, FAILED, WRONG, WRONG_TARGET, complain, show
 from flyte_nb.discovery.here import Here
 from flyte_nb.discovery.names import tidy
-from flyte_nb.drafting.reports import BLOCKED, compile_all, document_of, problem_document
+from flyte_nb.drafting.compile_report import BLOCKED, compile_all, document_of, problem_document
 from flyte_nb.registering.lookup import lookup_in
 from flyte_nb.session.session import default_runner
 from flyte_nb.types.registry import default_registry

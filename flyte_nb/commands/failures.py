@@ -3,7 +3,7 @@
 import json
 
 from flyte_nb.commands.terminal import out
-from flyte_nb.drafting.reports import problem_document
+from flyte_nb.drafting.compile_report import problem_document
 
 
 def print_document(error: Exception, code: int) -> None:

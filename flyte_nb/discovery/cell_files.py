@@ -1,4 +1,4 @@
-"""Which notebook file the cells of this kernel are from, where nothing else says it."""
+"""Find the notebook file that the cells of this kernel come from, where nothing else names it."""
 
 import json
 import linecache
@@ -15,7 +15,7 @@ _CELL_FILE = re.compile(r"[/\\\\]ipykernel_\d+[/\\\\]|^<ipython-input-")
 _PARAMETERS = re.compile(r"# Parameters\b")
 """How the cell begins that papermill adds."""
 
-_LARGEST_BYTES = 64 << 20  # a bigger .ipynb holds somebody's pictures, and reading it takes long
+_LARGEST_BYTES = 64 << 20  # a larger .ipynb is full of pictures, and takes long to read
 _DEEPEST = 2  # folders below the working directory in which papermill's outputs are looked for
 _MOST_FILES = 500
 _SKIPPED = frozenset({"node_modules", "site-packages", "__pycache__"})
@@ -32,12 +32,12 @@ class CellFile(NamedTuple):
 
     @property
     def original(self) -> str:
-        """The path or URL of the notebook that this one is a copy with outputs of; else its own."""
+        """The path or URL of the notebook that this file is an executed copy of; its own when it is none."""
         written_from = str((self.papermill or {}).get("input_path") or "")
         if written_from:
             return written_from
         name = self.path.name
-        if name.endswith(".nbconvert.ipynb"):  # how nbconvert calls what it writes
+        if name.endswith(".nbconvert.ipynb"):  # nbconvert names its output so
             return str(self.path.with_name(name.removesuffix(".nbconvert.ipynb") + ".ipynb"))
         return str(self.path)
 
@@ -60,10 +60,11 @@ def executed_cells(
     """Return the sources of the cells that ran in this kernel, in order, as far as they were kept.
 
     Args:
-        user_ns: Has IPython's input history, except under nbval, which runs cells without one.
-        lines: What tracebacks are drawn from (`linecache.cache`), where IPython puts each cell; its
-            magics are calls there.
+        user_ns: The notebook's variables, with IPython's input history. nbval runs cells without one.
+        lines: The lines that tracebacks show (`linecache.cache`). IPython puts each cell there, with
+            its magics turned into calls.
     """
+    # `_i1`, `_i2`, … have the cells as they were written; `In` is what is left when they were deleted.
     cells = []
     number = 1
     while isinstance(user_ns.get(f"_i{number}"), str):
@@ -92,7 +93,7 @@ def being_written(executed: "Sequence[str]", folder: Path, since: float) -> "lis
     Args:
         executed: The cells that ran.
         folder: Where to look.
-        since: When this kernel started; what was written before is of another run.
+        since: When this kernel started; a file that was written before is from another run.
     """
     recent = (path for path in _below(folder) if _written(path) >= since)
     found = [file for file in map(read, recent) if file.is_being_written]
@@ -111,6 +112,7 @@ def most_alike(executed: "Sequence[str]", folder: Path) -> "Path | None":
         has = len(wanted.intersection({*file.sources, *map(_without_magics, file.sources)}))
         scores.append((has, file.path))
     scores.sort(reverse=True)
+    # Half of the cells, and more than any other file: otherwise a hint would mislead.
     if not scores or scores[0][0] * 2 < max(1, len(wanted)):
         return None
     if len(scores) > 1 and scores[1][0] == scores[0][0]:
@@ -119,7 +121,7 @@ def most_alike(executed: "Sequence[str]", folder: Path) -> "Path | None":
 
 
 def read(path: Path) -> CellFile:
-    """Return what is in a notebook file; nothing when it is none."""
+    """Return what is in a notebook file; a `CellFile` without cells when it is no notebook."""
     try:
         found = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""What counts as an entity: what the SDK defines, and specs from files."""
+"""Tell entities from other objects: what the SDK defines, and specs from files."""
 
 from flyte_nb.api.errors import UsageError
 from flyte_nb.discovery.specs.spec import Spec

@@ -1,4 +1,4 @@
-"""The notebook (or script) of this process: its name, what it defines, and where its modules lie."""
+"""The notebook (or script) of this process: its name, what it defines, and the folders of its modules."""
 
 import linecache
 import threading
@@ -18,7 +18,7 @@ from flyte_nb.types.registry import Registry
 
 
 class Here:
-    """What a session asks about its surroundings; reads them anew each time. Thread-safe."""
+    """What a session asks about the notebook it is in. It is read anew each time. Thread-safe."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Here:
         """Look at one namespace.
 
         Args:
-            given_name: The notebook's name, when the person said it; empty: there is no notebook.
+            given_name: The notebook's name, when a person chose it; empty means that there is no notebook.
             namespace: `vars(__main__)`.
             env: The process's environment.
             cwd: Gives the working directory; `None` means this process's.
@@ -50,6 +50,8 @@ class Here:
     def notebook(self) -> NotebookName:
         """The notebook's name. As long as it depends on the cells, it may change while more of them run."""
         with self._lock:
+            # Finding the name out reads files and processes, so it is kept until more cells ran. IPython
+            # counts cells in `In`; under nbval there is no `In`, but each cell's lines are cached.
             cells = len(self._namespace.get("In", ())) + len(linecache.cache)
             kept = self._name is not None and (
                 self._settled or self._name.is_certain or cells == self._cells
@@ -77,28 +79,36 @@ class Here:
             self._settled = name.source != "default"
 
     def load(self) -> "list[Entity]":
-        """What is defined now, and what installed registrars find. Raises `UsageError`."""
+        """Return what is defined now, and what installed registrars find.
+
+        Raises:
+            UsageError: an installed registrar cannot be loaded, or what it reads cannot.
+        """
         found: list[Entity] = list(self._registrar.load(self._env))
         for registrar in entry_point_registrars():
             found.extend(registrar.load(self._env))
         return found
 
     def missing(self, registry: Registry, scope: Scope) -> "list[Missing]":
-        """Definitions that are gone: still used, or known from before. Raises `CompileFailed`."""
+        """Return definitions that the notebook no longer has: still used, or known from before.
+
+        Raises:
+            CompileFailed: workflows use each other in a circle, or two entities share a name.
+        """
         everything = reachable(self._registrar.load(self._env), registry, scope)
         return self._registrar.missing(everything)
 
     def renamed(self) -> "str | None":
-        """The notebook's new name when its file was renamed meanwhile, else `None`."""
+        """Return the notebook's new name if its file was renamed meanwhile, else `None`."""
         return renamed(self.notebook, self._namespace, cwd=self._cwd())
 
     def roots(self, entities: "Sequence[Entity]" = ()) -> "list[Path]":
-        """Folders whose modules travel: the notebook's own, and those of the entities' modules."""
+        """Return the folders whose modules travel: the notebook's own, and those of the entities' modules."""
         named = self.notebook
         path = Path(named.path) if named.path else None
         here = self._cwd()
         beside = path.parent if path is not None and path.is_absolute() else here
-        # papermill runs a notebook elsewhere than in its folder, and modules are found there then.
+        # papermill runs a notebook in another folder than its own, and imports find modules there.
         both = [here, beside] if named.source == "papermill" and beside != here else [beside]
         return [*both, *import_roots(entities)]
 

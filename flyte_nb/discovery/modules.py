@@ -1,4 +1,4 @@
-"""Registrars for code that is not in a notebook: importable modules, files, entry points."""
+"""Find entities outside of notebooks: in importable modules, in files, and through entry points."""
 
 import importlib
 import importlib.util
@@ -17,8 +17,7 @@ from flyte_nb.sdk.task import Task
 from flyte_nb.sdk.workflow import Workflow
 
 GROUP = "flyte_nb.registrars"
-"""Entry points of this group are called without arguments and give a `Registrar`."""
-
+"""Entry points of this group are called without arguments and return a `Registrar`."""
 
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 
@@ -27,11 +26,15 @@ class ModuleRegistrar:
     """Entities that importable modules define; of a package, those of its modules too."""
 
     def __init__(self, modules: "Sequence[str]") -> None:
-        """Args: `modules` are dotted names, e.g. `pipelines.daily`."""
+        """Name the modules.
+
+        Args:
+            modules: Dotted names, e.g. `pipelines.daily`.
+        """
         self._modules = tuple(modules)
 
     def load(self, env: "Mapping[str, str]") -> "list[Entity]":
-        """Import the modules; every entity that is defined in them, each once.
+        """Import the modules, and return every entity that is defined in them, each once.
 
         Raises:
             UsageError: a module cannot be found or does not import; the message has the reason.
@@ -45,16 +48,16 @@ class ModuleRegistrar:
 
 
 def entities_of(module: ModuleType) -> "Iterable[Definition]":
-    """Tasks, workflows and launch plans that are defined in `module`, in order."""
+    """Yield the tasks, workflows and launch plans that `module` defines, in order."""
     for value in list(vars(module).values()):
         if isinstance(value, (Task, Workflow, LaunchPlan)) and value.module == module.__name__:
             yield value
 
 
 def import_roots(entities: "Iterable[Entity]") -> "list[Path]":
-    """Folders from which the entities' own modules were imported, without installed packages.
+    """Return the folders from which the entities' own modules were imported, without installed packages.
 
-    What lies there travels with the code, as what lies beside a notebook does.
+    Modules in these folders travel with the code, as modules beside a notebook do.
     """
     roots: dict[Path, None] = {}
     for name in {entity.module.partition(".")[0] for entity in entities}:
@@ -70,10 +73,10 @@ def import_roots(entities: "Iterable[Entity]") -> "list[Path]":
 
 
 def module_of_file(path: Path) -> str:
-    """The dotted name by which a `.py` file is imported; its root is put on `sys.path`.
+    """Return the dotted name by which a `.py` file is imported, and put its root on `sys.path`.
 
     Raises:
-        UsageError: there is no such file, or its name is none that can be imported.
+        UsageError: there is no such file, or its name cannot be imported.
     """
     file = path.resolve()
     if not file.is_file():
@@ -91,22 +94,26 @@ def module_of_file(path: Path) -> str:
 
 
 def entry_point_registrars() -> "list[Registrar]":
-    """The registrars that installed packages bring.
+    """Return the registrars that installed packages bring.
 
     Raises:
         UsageError: one cannot be loaded or is not a registrar.
     """
     registrars: list[Registrar] = []
+    # Read anew each time: a package may be installed while the kernel runs.
     for point in metadata.entry_points(group=GROUP):
         try:
             registrar = point.load()()
         except Exception as error:
             raise UsageError(
                 f"The registrar {point.name} ({point.value}) cannot be loaded:"
-                f" {type(error).__name__}: {error}. Uninstall or mend the package that brings it."
+                f" {type(error).__name__}: {error}. Update or uninstall the package that brings it."
             ) from error
         if not callable(getattr(registrar, "load", None)):
-            raise UsageError(f"{point.value} gives {registrar!r}, which has no load().")
+            raise UsageError(
+                f"The registrar {point.value} returned {registrar!r}, which has no load()."
+                " Update or uninstall the package that brings it."
+            )
         registrars.append(registrar)
     return registrars
 
@@ -140,7 +147,8 @@ def _last_line(error: Exception) -> str:
     place = ""
     while trace is not None:
         filename = trace.tb_frame.f_code.co_filename
-        ours = filename == __file__ or "importlib" in filename  # not where the mistake is
+        # The mistake is in the module that was imported, not in what imports it.
+        ours = filename == __file__ or "importlib" in filename
         if not filename.startswith("<frozen") and not ours:
             place = f" ({filename}:{trace.tb_lineno})"
         trace = trace.tb_next

@@ -1,9 +1,9 @@
 """The notebook's name, the same in every front end and runner; entities are named after it.
 
 JupyterLab and Notebook give it in `JPY_SESSION_NAME`, VS Code in a variable, our own commands in
-`FLYTE_NB_NOTEBOOK`, and papermill in a parameter where it was asked to. Else the arguments of the
-program that started the kernel name its input, or papermill noted it in the file that it writes. Where
-none of them does, it is the one file in the working directory that has every cell which ran.
+`FLYTE_NB_NOTEBOOK`, and papermill in a parameter if it was asked to. Without these, the arguments of the
+program that started the kernel may name its input, or papermill noted it in the file that it writes. Without
+any of them, it is the one file in the working directory that has every cell which ran.
 """
 
 import re
@@ -28,21 +28,21 @@ _FOREIGN = re.compile(r"[^\w\-]+")
 _ARGUMENTS = "the arguments of "
 
 FRONT_ENDS = frozenset({"JupyterLab", "VS Code"})
-"""Sources that a person sees the name in."""
+"""Sources whose name a person sees on the screen, so that it needs no explanation."""
 
 
 class NotebookName(NamedTuple):
     """A notebook's name, and where it is from."""
 
     name: str
-    """Fit to stand before `.function`: letters, digits, `_` and `-`."""
+    """The part of an entity's name before `.function`: letters, digits, `_` and `-`."""
     source: str
     """`given`, `our command`, `JupyterLab`, `VS Code`, `papermill`, `nbconvert`, `jupyter execute`,
     `the arguments of PROGRAM`, `the cells`, `the script`, `default`."""
     path: str = ""
-    """The file, as far as it is known."""
+    """The file's path; empty when it is not known, and perhaps relative to a server's folder."""
     candidates: "tuple[str, ...]" = ()
-    """Files that fit equally well, so that none was taken; then the name is the default one."""
+    """Files that fit equally well. None is chosen then, and the name is the default one."""
 
     @property
     def is_certain(self) -> bool:
@@ -53,7 +53,7 @@ class NotebookName(NamedTuple):
 
     @property
     def said(self) -> str:
-        """A sentence for a person: the name, and where it is from. Empty for a front end's name."""
+        """A sentence with the name and its source, for a person; empty when the name is on the screen."""
         if self.source in FRONT_ENDS or not self.name:
             return ""
         file = re.split(r"[/\\]", self.path)[-1] or self.name
@@ -71,7 +71,7 @@ class NotebookName(NamedTuple):
 
     @property
     def doubt(self) -> str:
-        """What to say when the notebook cannot be told from others; else empty."""
+        """An error text, when several notebooks may be this one; else empty."""
         if not self.candidates:
             return ""
         listed = ", ".join(Path(path).name for path in self.candidates)
@@ -97,7 +97,8 @@ def notebook_name(
         env: The kernel's environment.
         user_ns: The notebook's variables.
         cwd: The kernel's working directory.
-        given: What the person said (`%flyte connect --name`); wins. Empty: there is no notebook.
+        given: The name that a person chose (`%flyte connect --name`), which overrules all else. Empty
+            means that there is no notebook.
         above: Returns the processes that started this one.
     """
     if given is not None:
@@ -113,6 +114,7 @@ def notebook_name(
     # Consoles have session names too; only a notebook's ends in `.ipynb`.
     if session.endswith(SUFFIX) and not is_inherited(_SESSION, session, processes):
         return _named(session, "JupyterLab")
+    # VS Code puts the path into the namespace; papermill does when the notebook has such a parameter.
     for variable, source in (
         ("__vsc_ipynb_file__", "VS Code"),
         ("PAPERMILL_INPUT_PATH", "papermill"),
@@ -172,7 +174,7 @@ def _of_files(executed: "Sequence[str]", cwd: Path) -> NotebookName:
 
 
 def _one_of(paths: "Sequence[str]", source: str) -> NotebookName:
-    """Return the name that the paths have in common; with several names, none is taken."""
+    """Return the name that the paths have in common; with several names, the default and the candidates."""
     by_name = {tidy(_stem(path)): path for path in reversed(paths)}
     if len(by_name) == 1:
         return _named(next(iter(by_name.values())), source)
@@ -190,5 +192,5 @@ def _stem(path: str) -> str:
 
 
 def _started() -> float:
-    """Return when this process started, less what clocks of file systems may be behind."""
+    """Return when this process started, minus two seconds, because a file system's clock may be behind."""
     return float(psutil.Process().create_time()) - 2.0

@@ -1,4 +1,4 @@
-"""The notebook's registrar: what the notebook defines now."""
+"""The notebook's registrar: find what the notebook defines now."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -13,39 +13,42 @@ _KINDS = (Task, Workflow, LaunchPlan)
 
 
 class Missing(NamedTuple):
-    """An entity that is used or was known, and that the notebook does not define any more."""
+    """An entity that is used or was known, and that the notebook no longer defines."""
 
     resource_type: str
     short_name: str
     used_by: str = ""
-    """The workflow that still refers to it; empty when nothing does."""
+    """The workflow that still refers to it; empty when none does."""
 
     def __str__(self) -> str:
         noun = self.resource_type.replace("_", " ")
         if self.used_by:
             return (
-                f"{self.used_by} uses the {noun} {self.short_name}, which the notebook does not"
-                f" define any more. Run the cell of {self.used_by} again, or define it anew."
+                f"{self.used_by} uses the {noun} {self.short_name}, which the notebook no longer"
+                f" defines. Run the cell of {self.used_by} again, or define {self.short_name} again."
             )
         return (
-            f"The {noun} {self.short_name} is not defined any more; it stays registered in the"
-            " versions it had."
+            f"The {noun} {self.short_name} is no longer defined here; its registered versions stay."
         )
 
 
 class NotebookRegistrar:
-    """Entities that cells define. A cell that is run again replaces what it defined before."""
+    """Finds the entities that cells define. A cell that is run again replaces what it defined before."""
 
     def __init__(self, user_ns: "Mapping[str, Any]") -> None:
-        """Args: `user_ns` is the kernel's namespace, `vars(__main__)`."""
+        """Look at one namespace.
+
+        Args:
+            user_ns: The kernel's namespace, `vars(__main__)`; it is read anew at every call.
+        """
         self._user_ns = user_ns
         self._seen: dict[tuple[str, str], None] = {}
 
     def load(self, env: "Mapping[str, str]") -> "list[Definition]":
-        """Every task, workflow and launch plan of `__main__` that has a name now, each once.
+        """Return every task, workflow and launch plan of `__main__` that has a name now, each once.
 
-        In the order of their definitions. Of several objects with the same own name (an old one kept
-        under another variable) the one that its own name holds counts, else the newest.
+        They come in the order of their variables. Of several objects with one name (an old one may be kept
+        under another variable), the one in the variable of that name is returned, else the newest.
         """
         found: dict[tuple[str, str], Definition] = {}
         for variable, value in list(self._user_ns.items()):
@@ -53,6 +56,7 @@ class NotebookRegistrar:
                 continue  # `_`, `__`, `_5`: what cells displayed
             if value.module != MAIN_MODULE:
                 continue  # imported: registered when something refers to it
+            # `old = fit` keeps a task under another variable when its cell is run again.
             key = (value.resource_type, value.short_name)
             if key in found and variable != value.short_name:
                 held = self._user_ns.get(value.short_name)
@@ -63,7 +67,7 @@ class NotebookRegistrar:
         return list(found.values())
 
     def missing(self, entities: "list[Definition]") -> "list[Missing]":
-        """What was defined before and is not any more, and what is used without being defined.
+        """Return what was defined before and no longer is, and what is used without being defined.
 
         Args:
             entities: Everything reachable from what `load` found.
@@ -80,13 +84,13 @@ class NotebookRegistrar:
                 and not isinstance(entity, LaunchPlan)
             ):
                 gone.append(Missing(*key, used_by=_user_of(entity, list(defined.values()))))
-        told = {(item.resource_type, item.short_name) for item in gone}
-        gone.extend(Missing(*key) for key in self._seen if key not in defined and key not in told)
+        known = {(item.resource_type, item.short_name) for item in gone}
+        gone.extend(Missing(*key) for key in self._seen if key not in defined and key not in known)
         return gone
 
 
 def _user_of(entity: Definition, defined: "list[Definition]") -> str:
-    """A defined workflow whose body names `entity`; a guess by name, good enough for a hint."""
+    """Return a defined workflow whose body names `entity`. It is a guess by name, good enough for a hint."""
     for item in defined:
         if isinstance(item, Workflow) and entity.short_name in item.code.co_names:
             return item.short_name

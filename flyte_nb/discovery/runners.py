@@ -1,4 +1,4 @@
-"""Which notebooks a program was asked to execute, read from its command line."""
+"""Find out which notebooks a program was asked to execute, from its command line."""
 
 import glob
 import os
@@ -17,11 +17,11 @@ class Asked(NamedTuple):
     """What a program was asked to execute."""
 
     program: str
-    """As a person calls it: `nbconvert`, `jupyter execute`, `papermill`, or the program's name."""
+    """What a person calls it: `nbconvert`, `jupyter execute`, `papermill`, or the program's name."""
     notebooks: "tuple[str, ...]"
     """Paths (absolute where the folder is known) or URLs, without what the program writes."""
     is_known: bool
-    """Whether the program's options are known here; else the notebooks may be anything to it."""
+    """Whether the program's options are known here. Otherwise it may use the notebooks for anything."""
 
 
 def asked(arguments: "Sequence[str]", folder: "Path | None") -> "Asked | None":
@@ -51,6 +51,7 @@ def _program(arguments: "Sequence[str]") -> "tuple[str, Sequence[str]]":
     """Return what a person calls the program, and the arguments that are its own."""
     rest = list(arguments)
     name = _bare(rest.pop(0)) if rest else ""
+    # `python -m papermill`, `python /bin/papermill` and `papermill` are one program to a person.
     if _PYTHON.match(name):
         while rest and rest[0].startswith("-") and rest[0] not in ("-m", "-c"):
             option = rest.pop(0)
@@ -88,6 +89,7 @@ def _positionals(words: "Sequence[str]", flags: "frozenset[str]") -> "list[str]"
     for index, word in enumerate(words):
         if word == "--":
             return [*found, *words[index + 1 :]]
+        # traitlets: `--option value` and `--option=value`; a flag takes no value, and must be known as one.
         if takes_value and not word.startswith("-"):
             takes_value = False
         elif word.startswith("-") and word != "-":
@@ -131,7 +133,9 @@ def _papermill(words: "Sequence[str]", base: Path) -> "list[str]":
             name, has_value, _ = word.partition("=")
             short = not name.startswith("--") and len(name) > 2
             taken = 0 if has_value else _PAPERMILL_VALUES.get(name[:2] if short else name, 0)
-            del rest[: max(0, taken - short)]
+            if short and taken:  # `-pname` holds the first value itself
+                taken -= 1
+            del rest[:taken]
         elif word == "-" or "{" in word:
             return []  # read from stdin, or a name that papermill fills in
         else:

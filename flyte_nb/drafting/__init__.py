@@ -1,7 +1,7 @@
-"""Entities made ready to register: named, versioned, translated to flyteidl and compiled. It sends nothing.
+"""Make entities ready to register: name, version, translate to flyteidl and compile them. Nothing is sent.
 
-A `Draft` is an entity with its spec and every problem it has. SDK entities and specs from files go through
-one lane, `drafts.Drafts`: `definitions` drafts the former, `specs.drafting` the latter, and both find and
-compile what they refer to in one `made.Made`. May touch `api` to `bundle` and `discovery`; it never calls a
-server. Start reading at `drafts.Drafts`; `versions` says which changes of content make a new version.
+A `Draft` is one entity with its spec and every problem it has. `Drafter` makes drafts of any entities:
+`definition_drafter` drafts what the SDK defines, `specs.spec_drafter` what spec files hold, and both find
+and compile what they refer to in one `DraftSet`. The room may use `api` to `bundle` and `discovery`, and
+never calls a server. Start reading at `drafter.Drafter`; `versions` says which change makes a new version.
 """

@@ -1,4 +1,4 @@
-"""An entity compiled to be looked at: its graph, or every reason why there is none."""
+"""Compile one entity to look at it: its graph, or every reason why there is none."""
 
 from typing import NamedTuple
 
@@ -10,8 +10,8 @@ from flyte_nb.api.ports import DataAccess, Entity
 from flyte_nb.api.problems import Problem, unique
 from flyte_nb.api.specs import TaskTemplate, WorkflowTemplate
 from flyte_nb.drafting.draft import Draft
-from flyte_nb.drafting.drafts import Drafts
-from flyte_nb.sdk.drafts import identify
+from flyte_nb.drafting.drafter import Drafter
+from flyte_nb.sdk.entity import identify
 from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.workflow import Workflow
 from flyte_nb.types.registry import Registry
@@ -24,11 +24,11 @@ class Compiled(NamedTuple):
     name: str
     """The full name."""
     template: "WorkflowTemplate | TaskTemplate | None"
-    """As far as it could be traced."""
+    """What was traced, complete or not."""
     closure: "CompiledWorkflowClosure | None"
-    """Of a workflow that compiles."""
+    """The closure of a workflow that compiles."""
     problems: "tuple[Problem, ...]"
-    """Everything that is wrong: with the entity first, then with what it uses."""
+    """Everything that is wrong: the entity's own problems first, then those of what it uses."""
     drafts: "tuple[Draft, ...]" = ()
     """It and all it uses."""
 
@@ -41,20 +41,20 @@ class Compiled(NamedTuple):
 def compile_entity(
     entity: Entity, scope: Scope, registry: Registry, *, data: "DataAccess | None" = None
 ) -> Compiled:
-    """Compile `entity` and what it uses; never raises for what an author can do wrong.
+    """Compile `entity` and what it uses, and return the result; an author's mistakes never raise.
 
     Args:
         entity: A task, workflow or launch plan; a `Spec` alone, without what it refers to.
-        scope: Where it is named.
+        scope: Project, domain and the notebook's name.
         registry: The types.
-        data: Where constants that need a file are put.
+        data: Stores constants that need a file.
     """
     extra: tuple[Problem, ...] = ()
     if isinstance(entity, LaunchPlan):
         extra, entity = entity.read(registry).problems, entity.workflow
     name = identify(entity, scope).name
     try:
-        drafts = Drafts(scope, registry, data=data).of([entity], launch_plans=False)
+        drafts = Drafter(scope, registry, data=data).draft([entity], launch_plans=False)
     except CompileFailed as error:
         template = None
         if isinstance(entity, Workflow):

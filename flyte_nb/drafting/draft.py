@@ -1,4 +1,4 @@
-"""`Draft`: one entity as it would be registered, whoever wrote it."""
+"""`Draft`: one entity as it would be registered, from the SDK or from a spec file."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ Name = tuple[str, str, str, str]
 """Resource type, project, domain and name: an identifier without its version."""
 
 Lookup = Callable[[Sequence[Identifier]], Mapping[Identifier, Any]]
-"""The registered `Task`, `Workflow` or `LaunchPlan` of each id; the newest where the version is empty."""
+"""Returns the registered `Task`, `Workflow` or `LaunchPlan` of each id; the newest for an empty version."""
 
 
 class Draft(NamedTuple):
@@ -27,17 +27,17 @@ class Draft(NamedTuple):
     id: Identifier
     problems: "tuple[Problem, ...]" = ()
     spec: "TaskTemplate | WorkflowTemplate | LaunchPlanSpec | None" = None
-    """What the author of an SDK entity wrote, as values. `None` of a spec from a file, and when there are
-    problems that leave nothing to show."""
+    """What the author of an SDK entity wrote, as values. `None` for a spec from a file, and when the
+    problems leave nothing to show."""
     message: Any = None
     """flyteidl's spec, e.g. `TaskSpec`; `None` when it, or something that it uses, has problems."""
     packed: "PackedTask | None" = None
     closure: "CompiledWorkflowClosure | None" = None
-    """Of a workflow: as the compiler made it."""
+    """The compiled closure of a workflow."""
     pinned: bool = False
-    """Whether its version was given, and may be registered with other content already."""
+    """Whether its author chose the version, which may be registered with other content already."""
     references: "tuple[Identifier, ...]" = ()
-    """What has to be registered before it; a workflow's are those of the workflows in it, too."""
+    """What has to be registered before it; for a workflow, also what the workflows inside it refer to."""
 
     @property
     def key(self) -> "tuple[str, str]":

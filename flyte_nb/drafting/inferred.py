@@ -1,4 +1,4 @@
-"""Values whose type FlyteAdmin cannot infer, found before it refuses them in words of its own.
+"""Find values whose type FlyteAdmin cannot infer, before it refuses them in words of its own.
 
 FlyteAdmin reads the type of an input off its value and compares it with the interface. An empty dict
 gives it no type for its items, so `[{}, {"a": 1}]` looks to it like a list of two different things.
@@ -25,11 +25,12 @@ _HOLDING = (literals.COLLECTION, literals.MAP)
 def check_inferred(literal: Literal, type: LiteralType) -> None:
     """Compare the type that FlyteAdmin infers from a value with the one that is wanted.
 
-    Only values with containers in containers are looked at: whatever else an encoder wrote fits.
+    Only values with containers in containers are checked: anything else that a codec wrote fits.
 
     Raises:
-        CodecError: when they differ; its path leads to the part that is to blame.
+        CodecError: they differ; its path leads to the part that causes it.
     """
+    # FlyteAdmin infers flat values without fault, and inferring takes long for large ones.
     if not _nests(literal):
         return
     table = TypeTable()
@@ -78,15 +79,15 @@ def _fits(table: TypeTable, literal: literals_pb2.Literal, wanted: "Type | None"
 
 
 def _blame(table: TypeTable, literal: literals_pb2.Literal, wanted: "Type | None") -> CodecError:
-    """The error at the smallest part that does not fit, or at the empty one among parts that do."""
+    """Return the error at the smallest part that does not fit, or at the empty one among parts that do."""
     parts = list(_parts(literal))
     inner = wanted.inner if wanted is not None else None
     for step, part in parts:
         if inner is not None and not _fits(table, part, inner):
             return _blame(table, part, inner).below(step)
     error = CodecError(
-        "FlyteAdmin cannot infer the type of this value: something empty stands beside something that"
-        " is not.",
+        "FlyteAdmin cannot infer the type of this value: one of its parts is empty, and another is"
+        " not.",
         hint="Leave the empty part out, or take the whole value as a dataclass or as a plain dict.",
     )
     for step, part in parts:
@@ -103,7 +104,7 @@ def _parts(literal: literals_pb2.Literal) -> "Iterator[tuple[str, literals_pb2.L
 
 
 def _is_hollow(literal: literals_pb2.Literal) -> bool:
-    """Whether it is an empty container, or holds nothing else."""
+    """Return whether it is an empty container, or contains only such."""
     if literal.WhichOneof("value") not in ("collection", "map"):
         return False
     return all(_is_hollow(part) for _, part in _parts(literal))

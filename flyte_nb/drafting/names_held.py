@@ -1,27 +1,28 @@
-"""What the names in a workflow's body hold: equal twice means that tracing it gives the same twice."""
+"""What the names in a workflow's body refer to. If that is the same twice, so is the traced graph."""
 
 import builtins
 from types import CodeType
-from typing import Any
 
 from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.task import Task
 from flyte_nb.sdk.workflow import Workflow
 
-Names = tuple[Any, ...]
+Names = tuple[object, ...]
 """Values that belong together, compared by identity."""
 
 _PLAIN = (int, float, str, bool, bytes, type(None), type)
 _MISSING = object()
 
 
-def held_names(workflow: Workflow) -> "tuple[Any, ...] | None":
-    """All values that the body, and those of workflows in it, can reach by a name.
+def held_names(workflow: Workflow) -> "tuple[object, ...] | None":
+    """Return all values that the body, and the bodies of workflows in it, can reach by a name.
 
-    `None` when one of them can change without another object taking its place (a list, a module, a
-    helper function with names of its own): then only tracing tells.
+    `None` when one of them can change while it stays the same object (a list, a module, a helper
+    function with names of its own): then only tracing shows whether the graph changed.
     """
-    found: list[Any] = []
+    # Tracing costs milliseconds in a large workflow, and comparing names microseconds, so that a loop over
+    # `wf(n=i)` need not trace each time.
+    found: list[object] = []
     seen: set[int] = set()
     waiting: list[Task | Workflow | LaunchPlan] = [workflow]
     while waiting:
@@ -39,6 +40,7 @@ def held_names(workflow: Workflow) -> "tuple[Any, ...] | None":
             continue
         function = entity.function
         code = getattr(function, "__code__", None)
+        # A closure's variables and what a decorator keeps are no globals, so they are not seen here.
         if code is None or function.__closure__ or hasattr(function, "__wrapped__"):
             return None
         found += (code, function.__defaults__, function.__kwdefaults__)
@@ -54,8 +56,8 @@ def held_names(workflow: Workflow) -> "tuple[Any, ...] | None":
     return tuple(found)
 
 
-def same_names(one: "tuple[Any, ...] | None", other: "tuple[Any, ...] | None") -> bool:
-    """Whether both were told and hold the very same objects."""
+def same_names(one: "tuple[object, ...] | None", other: "tuple[object, ...] | None") -> bool:
+    """Return whether both are known and hold the very same objects."""
     if one is None or other is None or len(one) != len(other):
         return False
     return all(mine is theirs for mine, theirs in zip(one, other, strict=True))

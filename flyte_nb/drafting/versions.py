@@ -1,34 +1,33 @@
-"""Versions that follow from content: equal definitions have equal versions, anywhere and at any time."""
+"""Make versions from content: equal definitions have equal versions, anywhere and at any time."""
 
 import base64
 import hashlib
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
 
-from flyte_nb.api.identifiers import Identifier
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier
 from flyte_nb.api.specs import LaunchPlanSpec, TaskTemplate, WorkflowTemplate
 from flyte_nb.api.version import PROTOCOL, __version__
 
 CUSTOM_KEY = "flyte_nb"
-"""Where in `TaskTemplate.custom` a task says what it was made of."""
+"""The key in `TaskTemplate.custom` under which a task lists what its version was made of."""
 
 UNVERSIONED = "unregistered"
 """The version in closures that are only looked at or run here."""
 
 
 def python_minor() -> str:
-    """The kernel's `major.minor`: what was pickled here is loaded by the same one."""
+    """Return the kernel's `major.minor`: what was pickled here is loaded by the same one."""
     return f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 def task_version(
     template: TaskTemplate, fingerprint: str, launch_plans: "Sequence[Identifier]" = ()
 ) -> str:
-    """The version of a task: its code, its template, who pickled it, and the launch plans it starts.
+    """Return the version of a task: its code, its template, what pickled it, and the launch plans it starts.
 
-    The container's arguments are left out: they name the bundle, which may hold the same code in
+    The container's arguments are left out, because they name the bundle, and equal code may be stored in
     other bytes.
     """
     container = template.container
@@ -37,29 +36,31 @@ def task_version(
         container=container._replace(args=()) if container is not None else None,
         custom={},
     )
-    parts = ["task", plain, fingerprint, python_minor(), PROTOCOL, __version__]
+    parts = [TASK, plain, fingerprint, python_minor(), PROTOCOL, __version__]
     return digest([*parts, launch_plans] if launch_plans else parts)
 
 
 def workflow_version(template: WorkflowTemplate) -> str:
-    """The version of a workflow: its graph, and the versions of what it refers to."""
+    """Return the version of a workflow: its graph, and the versions of what it refers to."""
     nodes = tuple(node._replace(location=None) for node in template.nodes)
     plain = template._replace(id=template.id._replace(version=""), nodes=nodes)
-    return digest(["workflow", plain, __version__])
+    return digest([WORKFLOW, plain, __version__])
 
 
 def launch_plan_version(spec: LaunchPlanSpec) -> str:
-    """The version of a launch plan: its inputs, and its workflow's version."""
-    return digest(["launch_plan", spec._replace(id=spec.id._replace(version=""))])
+    """Return the version of a launch plan: its inputs, and its workflow's version."""
+    return digest([LAUNCH_PLAN, spec._replace(id=spec.id._replace(version=""))])
 
 
-def digest(value: Any) -> str:
-    """16 letters and digits for plain data (80 bits of the sha256 of its canonical JSON)."""
+def digest(value: object) -> str:
+    """Return 16 letters and digits for plain data (80 bits of the sha256 of its canonical JSON)."""
+    # 80 bits: the chance that two of a billion versions are equal is below one in a million, and a version
+    # stays short enough to read aloud.
     number = int.from_bytes(hashlib.sha256(_CANONICAL.encode(value).encode()).digest()[:10], "big")
     return "".join([_LETTERS[number >> shift & 31] for shift in range(75, -1, -5)])
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, (set, frozenset)):

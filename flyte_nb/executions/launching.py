@@ -21,8 +21,7 @@ from flyte_nb.executions.execution import Execution
 from flyte_nb.executions.inputs import to_literals
 from flyte_nb.executions.session_context import SessionContext
 from flyte_nb.registering.views import Registration
-from flyte_nb.sdk.drafts import entity_name
-from flyte_nb.sdk.entity import Definition
+from flyte_nb.sdk.entity import Definition, entity_name
 from flyte_nb.types.codec import Codec
 from flyte_nb.wire.identifiers import execution_id_from_idl, identifier_to_idl
 from flyte_nb.wire.literals import literal_map_to_idl

@@ -107,7 +107,9 @@ class _Connected(Protocol):
     @property
     def notebook(self) -> _Notebook: ...
 
-    endpoint: str
+    @property
+    def endpoint(self) -> str: ...
+
     project: str
     domain: str
     client: AdminClient

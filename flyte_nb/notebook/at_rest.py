@@ -13,7 +13,7 @@ from flyte_nb.api.errors import CompileFailed, RegistrationFailed
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.phases import FAILED
 from flyte_nb.api.visible import plain
-from flyte_nb.drafting.reports import Report
+from flyte_nb.drafting.compile_report import CompileReport
 from flyte_nb.executions.views import ExecutionView
 from flyte_nb.graph.elements import Graph
 from flyte_nb.graph.html import figure
@@ -48,7 +48,7 @@ class CompilationPort(Protocol):
     """The part of `commands.compiling.Compilation` that is shown. Commands are above this module."""
 
     @property
-    def report(self) -> Report:
+    def report(self) -> CompileReport:
         """Return the compiler's report."""
         ...
 

@@ -24,8 +24,7 @@ from flyte_nb.registering.place import Place
 from flyte_nb.registering.reasons import registered_parts, registered_python
 from flyte_nb.registering.views import CHANGED, FAILED, NEW, UNCHANGED
 from flyte_nb.sdk.closure import reachable
-from flyte_nb.sdk.drafts import entity_name
-from flyte_nb.sdk.entity import Definition
+from flyte_nb.sdk.entity import Definition, entity_name
 from flyte_nb.sdk.task import AnyTask, Task
 
 UNKNOWN = "unknown"

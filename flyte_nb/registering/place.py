@@ -9,7 +9,7 @@ from flyte_nb.api.ports import DataAccess, Entity, StagingArea
 from flyte_nb.bundle.pack import Packer
 from flyte_nb.client.admin_client import AdminClient
 from flyte_nb.drafting.draft import Draft, Lookup
-from flyte_nb.drafting.drafts import Drafts
+from flyte_nb.drafting.drafter import Drafter
 from flyte_nb.registering.restaging import StoredObjects
 from flyte_nb.types.registry import Registry
 
@@ -59,7 +59,7 @@ def drafts_for(
         CompileFailed: workflows use each other in a circle, or two entities share a name.
     """
     packer = Packer(scope=place.scope, registry=place.registry, local_roots=place.local_roots)
-    lane = Drafts(
+    lane = Drafter(
         place.scope,
         place.registry,
         image=place.image,
@@ -67,4 +67,4 @@ def drafts_for(
         pack=packer.pack,
         lookup=lookup,
     )
-    return lane.of(entities)
+    return lane.draft(entities)

@@ -15,8 +15,8 @@ from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier
 from flyte_nb.api.ports import Entity, StagingArea
 from flyte_nb.bundle.stage import stage
 from flyte_nb.drafting.draft import Draft, all_problems, with_index
-from flyte_nb.drafting.specs.checks import expected_inputs
 from flyte_nb.drafting.specs.naming import references_of
+from flyte_nb.drafting.specs.spec_problems import expected_inputs
 from flyte_nb.registering.place import Place, drafts_for
 from flyte_nb.wire.identifiers import identifier_from_idl, identifier_to_idl
 

@@ -20,7 +20,7 @@ from flyte_nb.api.specs import Container, DynamicJob, StartedLaunchPlan, TaskTem
 from flyte_nb.bundle.command import task_args
 from flyte_nb.compiler import LaunchPlanInterface, compile_dynamic, dynamic_identifier
 from flyte_nb.pipe.pipe import PipeGarbage
-from flyte_nb.sdk.specs import IMAGE_VARIABLE
+from flyte_nb.sdk.templates import IMAGE_VARIABLE
 from flyte_nb.wire.dynamic import dynamic_job_to_idl
 from flyte_nb.wire.specs import task_spec_to_idl
 from flyte_nb.wire.types import variable_to_idl

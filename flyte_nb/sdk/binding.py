@@ -1,7 +1,6 @@
-"""Which argument of a call goes to which input; what does not fit is said, all at once."""
+"""Match the arguments of a call with the inputs of an entity, and report everything that does not fit."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from flyte_nb.api.problems import Problem
 
@@ -11,10 +10,19 @@ def bind_arguments(
     inputs: "Sequence[str]",
     positional: "Sequence[str]",
     optional: "Collection[str]",
-    args: "tuple[Any, ...]",
-    kwargs: "dict[str, Any]",
-) -> "tuple[dict[str, Any], list[Problem]]":
-    """The arguments by input, and a problem for each that is unknown, given twice or missing."""
+    args: "tuple[object, ...]",
+    kwargs: "dict[str, object]",
+) -> "tuple[dict[str, object], list[Problem]]":
+    """Return the arguments by input, and a problem for each that is unknown, given twice or missing.
+
+    Args:
+        entity: The name that messages use.
+        inputs: All inputs, in the order of the signature.
+        positional: Inputs that may be given by position, in order.
+        optional: Inputs that may be left out.
+        args: What was given by position.
+        kwargs: What was given by name.
+    """
     problems: list[Problem] = []
     if len(args) > len(positional):
         problems.append(
@@ -56,7 +64,7 @@ def bind_arguments(
 
 
 def _unknown(entity: str, name: str, inputs: "Sequence[str]") -> Problem:
-    import difflib
+    import difflib  # only for a mistake
 
     close = difflib.get_close_matches(name, inputs, n=1)
     if close:

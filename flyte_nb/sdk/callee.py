@@ -1,4 +1,4 @@
-"""What tasks and workflows have in common: a function, a name, a signature, and being called."""
+"""`Callee`: what tasks and workflows have in common: a function, a name, a signature, and being called."""
 
 import sys
 from collections.abc import Callable, Collection, Mapping
@@ -12,10 +12,13 @@ from flyte_nb.sdk.entity import Definition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType
+    from types import CodeType, FrameType
 
-    from flyte_nb.sdk.signature import Reading
+    from flyte_nb.sdk.signature import SignatureReading
     from flyte_nb.types.registry import Registry
+
+
+_COROUTINE = 0x80  # co_flags, as the Python reference has them
 
 
 class Callee(Definition):
@@ -44,17 +47,17 @@ class Callee(Definition):
         self.__doc__ = function.__doc__
         self.__module__ = function.__module__
         self.__wrapped__ = function
-        self._reading: tuple[Registry, Reading] | None = None
+        self._reading: tuple[Registry, SignatureReading] | None = None
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        """A node in a workflow that is traced; elsewhere the value that the default session computes.
+        """Make a node in a workflow that is traced; elsewhere run it and return its value.
 
-        Of an `async def` task, async code gets something to await instead of the value.
+        Async code that calls an `async def` task gets something to await instead of the value.
 
         Raises:
-            UsageError: when arguments are unknown, missing, or too many, outside of a workflow.
+            UsageError: arguments are unknown, missing, or too many, outside of a workflow.
         """
-        __tracebackhide__ = True  # as below: who reads the author's own error does not look for us
+        __tracebackhide__ = True  # an author's own error is read without our frames
         frame = context.frame.get()
         if frame is not None:
             return frame.call(self, args, kwargs, sys._getframe(1))
@@ -66,9 +69,7 @@ class Callee(Definition):
     @property
     def is_async(self) -> bool:
         """Whether the author wrote `async def`."""
-        from flyte_nb.sdk.hints import COROUTINE, undecorated
-
-        return bool(undecorated(self.function).__code__.co_flags & COROUTINE)
+        return bool(self.code.co_flags & _COROUTINE)
 
     def graph(
         self,
@@ -82,18 +83,20 @@ class Callee(Definition):
         execution: Any = None,
         diff: Any = False,
     ) -> Any:
-        """The graph, right or wrong: shown by notebooks; `.svg`, `.dot`, `.mermaid`, `.png()`, `.save(path)`.
+        """Return the graph, which notebooks show, also of an entity that has problems.
+
+        It has `.svg`, `.dot`, `.mermaid`, `.png()` and `.save(path)`.
 
         Args:
             engine: `layered`, which needs nothing, or `dot`, where Graphviz is installed.
             open: what is drawn open: names of sub-workflows and maps, or their ids (`n1/n0`); `all`.
             depth: levels that are open as well; `None` for all.
-            types: whether types stand on the arrows.
+            types: whether arrows are labelled with types.
             theme: `light`, `dark`, or `auto`, which follows the system.
-            phases: by id, e.g. `{"n0": "SUCCEEDED", "n1/n0": "RUNNING"}`.
-            execution: a run whose phases are drawn, as it is now.
-            diff: `True` marks what differs from the latest registered version; or a version, or what
-                `fetch_workflow` gave.
+            phases: phases of nodes by id, e.g. `{"n0": "SUCCEEDED", "n1/n0": "RUNNING"}`.
+            execution: a run whose present phases are drawn.
+            diff: `True` marks what differs from the latest registered version; a version, or what
+                `fetch_workflow` returned, marks what differs from that.
 
         Raises:
             UsageError: an option that does not exist, or nothing that opens under a name.
@@ -122,15 +125,13 @@ class Callee(Definition):
 
     @property
     def output_names(self) -> "tuple[str, ...]":
-        """Names of the outputs where the signature cannot say them."""
+        """Names of the outputs, where the signature does not name them."""
         return ()
 
     @property
     def code(self) -> "CodeType":
         """The code of what the author wrote, through decorators that used `functools.wraps`."""
-        from flyte_nb.sdk.hints import undecorated
-
-        code: CodeType = undecorated(self.function).__code__
+        code: CodeType = self._undecorated.__code__
         return code
 
     @property
@@ -138,11 +139,13 @@ class Callee(Definition):
         """Where the author defined it."""
         return Location(self.code.co_filename, self.code.co_firstlineno)
 
-    def read(self, registry: "Registry") -> "Reading":
-        """The signature as far as it can be read, and its problems.
+    def read(self, registry: "Registry") -> "SignatureReading":
+        """Return the signature as far as it can be read, and its problems.
 
-        It is kept until a name in a textual annotation means something else.
+        The answer is kept until a name in a textual annotation refers to another object.
         """
+        # A launch, a trace and a picture all read the signature, and most signatures never change. Only
+        # an annotation written as text can change its meaning: when its names are defined anew.
         known = self._reading
         if known is not None and known[0] is registry:
             watched = known[1].watched
@@ -151,6 +154,7 @@ class Callee(Definition):
             names = self._globals()
             if all(names.get(name) is value for name, value in watched):
                 return known[1]
+        # Loads the types, which declaring a task must not wait for.
         from flyte_nb.sdk.signature import SignatureReader
 
         reader = SignatureReader(
@@ -164,10 +168,15 @@ class Callee(Definition):
         return reading
 
     def _globals(self) -> "dict[str, Any]":
-        from flyte_nb.sdk.hints import undecorated
-
-        known: dict[str, Any] = undecorated(self.function).__globals__
+        known: dict[str, Any] = self._undecorated.__globals__
         return known
+
+    @property
+    def _undecorated(self) -> Any:
+        """What the author wrote, through decorators that used `functools.wraps`."""
+        from flyte_nb.sdk.hints import undecorated  # declaring reads no signature, and needs it not
+
+        return undecorated(self.function)
 
     def complete(
         self,
@@ -178,18 +187,19 @@ class Callee(Definition):
         defaults: "Mapping[str, Any]" = MappingProxyType({}),
         fixed: "Mapping[str, Any]" = MappingProxyType({}),
     ) -> "dict[str, Any]":
-        """All inputs by name: what was given, and the defaults of the rest.
+        """Return all inputs by name: what was given, and the defaults of the rest.
 
         Args:
             args: given by position.
             kwargs: given by name.
-            name: what is called, where it is not this itself.
+            name: what messages call it; empty means by its own name.
             defaults: in place of the function's own.
             fixed: inputs that cannot be given.
 
         Raises:
-            UsageError: when arguments are unknown, missing, or too many; it names every one.
+            UsageError: arguments are unknown, missing, or too many; it names every one.
         """
+        # Only a call needs them; declaring a task must not wait for them.
         from flyte_nb.api.problems import as_text
         from flyte_nb.sdk.binding import bind_arguments
         from flyte_nb.sdk.hints import parameters_of
@@ -214,12 +224,13 @@ class Callee(Definition):
         return {each: every[each] for each in parameters.names}
 
 
-def _expects_awaitable(caller: Any) -> bool:
-    """Whether a call of an async task gives something to await, as a call of an async function does.
+def _expects_awaitable(caller: "FrameType") -> bool:
+    """Return whether a call of an async task gives something to await, as calling an async function does.
 
     At the top of a notebook a loop always runs, so there the calling code decides. In a task a loop
     runs only for async code, whose plain helper functions pass on what the code awaits.
     """
+    # Only a call outside of a trace needs them; declaring a task must not wait for them.
     from flyte_nb.sdk.execution_context import DirectRunner
     from flyte_nb.sdk.loops import can_await, is_running
 

@@ -26,7 +26,7 @@ class CellOutput(NamedTuple):
     """Empty when only a type was given; then the body returns the value."""
     annotation: str
     column: int
-    """Where it stands in the line, from 0."""
+    """Its column in the line, from 0."""
 
 
 class CellSignature(NamedTuple):
@@ -49,11 +49,11 @@ def parse(line: str, *, filename: str = "<cell>") -> CellSignature:
     """Read `name(a: T, b: T = 1) -> x: float, y: dict with cache=True`.
 
     Args:
-        line: what stands after `%%task`; a comment or `;` at its end says nothing.
+        line: the text after `%%task`; a comment or `;` at its end is ignored.
         filename: the cell's, for errors.
 
     Raises:
-        SyntaxError: when it is no signature; with the column, and what to write.
+        SyntaxError: it is no signature; with the column, and what to write.
     """
     line = _without_comment(line)
     found = _NAME.match(line)
@@ -84,13 +84,15 @@ def parse(line: str, *, filename: str = "<cell>") -> CellSignature:
             raise _wrong(
                 f"Unexpected {token.string}; write {_EXAMPLE}.", line, token.start[1], filename
             )
-    signature = CellSignature(name, parameters, outputs, options, line)
+    signature = CellSignature(
+        name=name, parameters=parameters, outputs=outputs, options=options, line=line
+    )
     _check_text(signature, filename)
     return signature
 
 
 def function_source(signature: CellSignature, body: str, *, filename: str = "<cell>") -> str:
-    """The Python source of the task's function; its lines are the cell's.
+    """Return the Python source of the task's function; its line numbers are the cell's.
 
     Args:
         signature: the cell's first line.
@@ -98,7 +100,7 @@ def function_source(signature: CellSignature, body: str, *, filename: str = "<ce
         filename: the cell's, for errors.
 
     Raises:
-        SyntaxError: when the body does not parse, never sets an output, or both names its outputs
+        SyntaxError: the body does not parse, never sets an output, or both names its outputs
             and returns.
     """
     tree = _parse_body(body, filename)
@@ -116,6 +118,7 @@ def function_source(signature: CellSignature, body: str, *, filename: str = "<ce
         _refuse_return(tree, body, filename)
         comma = "," if len(signature.outputs) > 1 and len(names) == 1 else ""
         indented.append(f"{_INDENT}return {', '.join(names)}{comma}")
+    # The header is line 1, where the magic's line was, so every line of the body keeps its number.
     header = f"def {signature.name}({signature.parameters}) -> {_annotation(signature)}:"
     source = "\n".join([header, *indented]) + "\n"
     _check_outputs(signature, source, filename)
@@ -129,15 +132,15 @@ def define(
 
     Raises:
         SyntaxError: as `function_source`, or when the options are no keyword arguments.
-        UsageError: when an option is unknown.
+        UsageError: an option is unknown.
     """
-    __tracebackhide__ = True  # a name in the signature may be unknown: the author's error, not ours
+    __tracebackhide__ = True  # an unknown name in the signature is the author's error
     source = function_source(signature, body, filename=filename)
     before = namespace.get(signature.name)
     exec(compile(source, filename, "exec", dont_inherit=True), namespace)
     function = namespace.pop(signature.name)
     if before is not None:
-        namespace[signature.name] = before  # an option that cannot be read leaves what was there
+        namespace[signature.name] = before  # so that a wrong option does not lose the earlier task
     options: dict[str, Any] = {"output_names": signature.output_names}
     if signature.options:
         options.update(eval(f"dict({signature.options})", namespace))
@@ -154,12 +157,13 @@ def _without_comment(line: str) -> str:
                 line = line[: token.start[1]]
                 break
     except (tokenize.TokenError, SyntaxError):
-        return line  # who reads the tokens says what is wrong
+        return line  # `_tokens` raises what is wrong
     return line.rstrip().removesuffix(";")
 
 
 def _tokens(line: str, start: int, filename: str) -> "list[tokenize.TokenInfo]":
-    """The tokens from `start` on, with columns of the whole line."""
+    """Return the tokens from `start` on, with columns of the whole line."""
+    # Spaces in place of the name, so that columns are those of the whole line.
     padded = " " * start + line[start:]
     reader = io.StringIO(padded).readline
     found: list[tokenize.TokenInfo] = []
@@ -167,23 +171,17 @@ def _tokens(line: str, start: int, filename: str) -> "list[tokenize.TokenInfo]":
         found.extend(each for each in tokenize.generate_tokens(reader) if each.type not in _LAYOUT)
     except (tokenize.TokenError, SyntaxError) as error:
         if found and isinstance(error, tokenize.TokenError) and "statement" in str(error.args[0]):
-            return found  # an open bracket: who reads the tokens says which
+            return found  # an open bracket: `_closing` raises where it is
         text = str(error.args[0]) if error.args else "the line does not end"
         raise _wrong(f"Cannot read the signature: {text}.", line, start, filename) from None
     return found
 
 
 _LAYOUT = frozenset(
-    (
-        tokenize.NEWLINE,
-        tokenize.NL,
-        tokenize.INDENT,
-        tokenize.DEDENT,
-        tokenize.ENDMARKER,
-        tokenize.COMMENT,
-        tokenize.ENCODING,
-    )
+    {tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    | {tokenize.COMMENT, tokenize.ENCODING}
 )
+"""Tokens that carry no text of the signature."""
 
 
 def _closing(tokens: "list[tokenize.TokenInfo]", line: str, filename: str) -> int:
@@ -196,7 +194,7 @@ def _closing(tokens: "list[tokenize.TokenInfo]", line: str, filename: str) -> in
 
 
 def _at_top(tokens: "list[tokenize.TokenInfo]") -> "list[tokenize.TokenInfo]":
-    """The tokens that stand outside of any bracket."""
+    """Return the tokens that stand outside of any bracket."""
     depth, found = 0, []
     for token in tokens:
         depth += _depth_change(token)
@@ -208,7 +206,9 @@ def _at_top(tokens: "list[tokenize.TokenInfo]") -> "list[tokenize.TokenInfo]":
 def _depth_change(token: tokenize.TokenInfo) -> int:
     if token.type != tokenize.OP:
         return 0
-    return (token.string in "([{") - (token.string in ")]}")
+    if token.string in "([{":
+        return 1
+    return -1 if token.string in ")]}" else 0
 
 
 def _outputs(
@@ -259,7 +259,7 @@ def _check_names(outputs: "list[CellOutput]", line: str, filename: str) -> None:
 
 
 def _check_text(signature: CellSignature, filename: str) -> None:
-    """Whether Python takes the parameters, types and options for what they should be."""
+    """Check that Python takes the parameters, types and options for what they should be."""
     pieces = [
         ("inputs", f"def {signature.name}({signature.parameters}): pass", signature.parameters),
         *(
@@ -280,7 +280,7 @@ def _check_text(signature: CellSignature, filename: str) -> None:
     if isinstance(call, ast.Call) and (call.args or any(not word.arg for word in call.keywords)):
         column = max(signature.line.rfind(signature.options), 0)
         raise _wrong(
-            "After with stand options by name, as in with cache=True, retries=2.",
+            "After with, write options by name, as in with cache=True, retries=2.",
             signature.line,
             column,
             filename,
@@ -298,12 +298,12 @@ def _parse_body(body: str, filename: str) -> ast.Module:
 
 
 def _lines(body: str) -> "list[str]":
-    """The lines as Python counts them: form feeds and the like, which may be in texts, end none."""
+    """Return the lines as Python counts them: a form feed, which may be in a text, ends none."""
     return re.split(r"\r\n|\r|\n", body)
 
 
 def _inside_strings(tree: ast.Module) -> "set[int]":
-    """Lines that begin inside of a string; indenting them would change it."""
+    """Return the lines that begin inside of a string: indenting them would change the string."""
     kept: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, (ast.Constant, ast.JoinedStr)) and node.end_lineno is not None:
@@ -376,6 +376,7 @@ def _wrong_node(message: str, node: "ast.stmt | ast.expr", body: str, filename: 
 
 
 def _check_outputs(signature: CellSignature, source: str, filename: str) -> None:
+    # The symbol table knows every way to set a name: assignment, import, `for`, `with`, a parameter.
     table = symtable.symtable(source, filename, "exec")
     function = next(child for child in table.get_children() if child.get_name() == signature.name)
     for output in signature.outputs:

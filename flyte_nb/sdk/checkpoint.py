@@ -15,12 +15,12 @@ _BYTES = "_dst_cp"
 
 
 class Checkpoint:
-    """What a retried attempt can go on from.
+    """What one attempt keeps, so that the next can continue from there.
 
-    Outside of a run nothing was saved before, and what is saved is dropped.
+    Outside of a run, nothing was saved before, and nothing is kept.
 
     Args:
-        files: keeps them; `None` outside of a run.
+        files: stores checkpoints; `None` outside of a run.
         folder: a local folder of this attempt's own.
     """
 
@@ -31,18 +31,22 @@ class Checkpoint:
         self._asked = False
 
     def prev_exists(self) -> bool:
-        """Whether the previous attempt saved something."""
+        """Return whether the previous attempt saved something.
+
+        Raises:
+            StorageError: it cannot be fetched.
+        """
         return self._fetch() is not None
 
     def restore(self, path: "str | Path | None" = None) -> "Path | None":
-        """A folder with what the previous attempt saved, or `None` when it saved nothing.
+        """Return a folder with what the previous attempt saved, or `None` when it saved nothing.
 
         Args:
             path: an existing folder to copy it to.
 
         Raises:
-            UsageError: when `path` is no folder.
-            StorageError: when it cannot be fetched.
+            UsageError: `path` is no folder.
+            StorageError: it cannot be fetched.
         """
         found = self._fetch()
         if path is None or found is None:
@@ -55,11 +59,11 @@ class Checkpoint:
         return Path(path)
 
     def read(self) -> "bytes | None":
-        """What the previous attempt wrote, or `None` when it wrote nothing.
+        """Return what the previous attempt wrote, or `None` when it wrote nothing.
 
         Raises:
-            UsageError: when it saved several files; `restore` has them.
-            StorageError: when it cannot be fetched.
+            UsageError: it saved several files; `restore` has them.
+            StorageError: it cannot be fetched.
         """
         folder = self._fetch()
         found = sorted(folder.iterdir()) if folder is not None else []
@@ -77,7 +81,7 @@ class Checkpoint:
         """Keep these bytes in place of what was written before.
 
         Raises:
-            StorageError: when they cannot be stored.
+            StorageError: they cannot be stored.
         """
         path = os.path.join(self._folder, _BYTES)
         with open(path, "wb") as file:
@@ -88,8 +92,8 @@ class Checkpoint:
         """Keep a file by its name, the content of a folder, or what an open file holds.
 
         Raises:
-            UsageError: when there is no such file, or `cp` is something else.
-            StorageError: when it cannot be stored.
+            UsageError: there is no such file, or `cp` is something else.
+            StorageError: it cannot be stored.
         """
         if not isinstance(cp, (str, os.PathLike)):
             read: Any = getattr(cp, "read", None)
@@ -100,7 +104,7 @@ class Checkpoint:
             return
         path = os.fspath(cp)
         if not os.path.exists(path):
-            raise UsageError(f"checkpoint.save({path!r}): nothing lies there.")
+            raise UsageError(f"checkpoint.save({path!r}): there is no such file or folder.")
         self._keep(path, "" if os.path.isdir(path) else os.path.basename(path))
 
     def _keep(self, path: str, name: str) -> None:

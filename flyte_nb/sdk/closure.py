@@ -1,4 +1,4 @@
-"""Everything that has to be registered for some entities, in the order in which it can be."""
+"""Find everything that has to be registered for some entities, in an order in which it can be."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from flyte_nb.api.errors import CompileFailed
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.problems import Problem
-from flyte_nb.sdk.drafts import entity_name
+from flyte_nb.sdk.entity import entity_name
 from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.task import AnyTask
 from flyte_nb.sdk.workflow import Workflow
@@ -26,22 +26,22 @@ def reachable(
     inside: "Callable[[AnyTask], Iterable[Definition]] | None" = None,
     launched: bool = True,
 ) -> "list[Definition]":
-    """The entities and all they refer to, each once: tasks, then workflows and launch plans.
+    """Return the entities and all they refer to, each once: tasks, then workflows and launch plans.
 
     A workflow comes after the workflows and launch plans that it uses, and a launch plan after its
     workflow; so each can be registered when its turn comes. Problems inside of workflows are not
-    told here; `trace` has them.
+    raised here; their traces have them.
 
     Args:
         entities: where to begin.
         registry: the types.
         scope: project, domain and the notebook's name.
-        trace: traces a workflow, when its traces are wanted for more than this.
-        inside: what the body of a task can call, when such things are wanted too.
-        launched: whether what launch plans launch is wanted too.
+        trace: traces a workflow; a caller that needs the traces too passes one that keeps them.
+        inside: returns what the body of a task can call; `None` leaves such entities out.
+        launched: whether the workflows of launch plans are included.
 
     Raises:
-        CompileFailed: when workflows use each other in a circle, or two entities share a name.
+        CompileFailed: workflows use each other in a circle, or two entities share a name.
     """
     walk = _Walk(
         scope,
@@ -56,6 +56,8 @@ def reachable(
 
 
 class _Walk:
+    """A depth-first walk over references. It notes an entity after everything that it refers to."""
+
     def __init__(
         self,
         scope: Scope,
@@ -75,7 +77,7 @@ class _Walk:
         self.problems: list[Problem] = []
 
     def go(self, entities: "Iterable[Definition]") -> None:
-        """Visit them all, and then what the tasks among them call."""
+        """Visit the entities, and then what the tasks among them call."""
         for entity in entities:
             self.visit(entity)
         while self._later:
@@ -96,7 +98,8 @@ class _Walk:
             for below in entity.node_dependency_hints:
                 self.visit(below)
             self.tasks.append(entity)
-            # Afterwards: what its body calls is met when it runs, and may be what it is a part of.
+            # Visited later: the body is run only where the task runs, so what it calls may well be a
+            # workflow that contains this very task. Visited now, that would look like a circle.
             self._later.extend(self._inside(entity))
             return
         self._open.append(entity)

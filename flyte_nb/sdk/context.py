@@ -1,4 +1,4 @@
-"""The one place with ambient state: the workflow that is being traced, and who runs what is called."""
+"""The one place with ambient state: the body that is being traced, and what runs a call."""
 
 from contextvars import ContextVar
 from importlib import import_module
@@ -8,23 +8,26 @@ from flyte_nb.api.ports import Runner
 
 if TYPE_CHECKING:
     from flyte_nb.sdk.entity import Definition
-    from flyte_nb.sdk.frame import Frame
+    from flyte_nb.sdk.tracing import TracingFrame
 
-frame: "ContextVar[Frame | None]" = ContextVar("flyte_nb.frame", default=None)
-"""The workflow that is being traced in this context."""
+frame: "ContextVar[TracingFrame | None]" = ContextVar("flyte_nb.frame", default=None)
+"""The body that is being traced in this context; calls in it become nodes."""
 
 runner: "ContextVar[Runner | None]" = ContextVar("flyte_nb.runner", default=None)
-"""Who carries out a call; `None` asks the default session."""
+"""What carries out a call; `None` means the default session."""
 
 
 def run(entity: "Definition", inputs: "dict[str, Any]") -> Any:
-    """Carry out a call of `entity` outside of any traced workflow."""
+    """Run a call of `entity` outside of any traced workflow, and return its value."""
     __tracebackhide__ = True
     return _chosen().run(entity, inputs)
 
 
 async def run_async(entity: "Definition", inputs: "dict[str, Any]") -> Any:
-    """Carry out a call of an async task that async code made, and may wait for together with others."""
+    """Run a call of an async task that async code made, and let other code run meanwhile.
+
+    A runner without `run_async` runs it to its end before anything else.
+    """
     __tracebackhide__ = True
     chosen = _chosen()
     run_async: Any = getattr(chosen, "run_async", None)
@@ -34,11 +37,11 @@ async def run_async(entity: "Definition", inputs: "dict[str, Any]") -> Any:
 
 
 def _chosen() -> Any:
-    # By name: the session is floors above, and is only there where the whole package is.
+    # By name: the session is floors above the ring, and a worker has only the ring.
     return runner.get() or import_module("flyte_nb").default_runner()
 
 
 def graph(entity: "Definition", **options: Any) -> Any:
-    """The graph of `entity`, by the default session."""
+    """Return the graph of `entity`, drawn by the default session."""
     # By name, as above.
     return import_module("flyte_nb").default_session().graph(entity, **options)

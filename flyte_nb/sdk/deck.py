@@ -4,7 +4,7 @@ from flyte_nb.sdk.execution_context import Deck as Deck
 
 
 class DeckField:
-    """Pages that a report has by itself; `@task(enable_deck=True, deck_fields=(DeckField.INPUT,))`."""
+    """Pages that are added to a report: `@task(enable_deck=True, deck_fields=(DeckField.INPUT,))`."""
 
     SOURCE_CODE = "Source Code"
     DEPENDENCIES = "Dependencies"

@@ -1,8 +1,8 @@
-"""The report as one HTML file that needs nothing: pages, and a row of names to choose one by."""
+"""Write the report of an attempt as one HTML file: pages, and their names to choose one by."""
 
 from collections.abc import Iterable
 from html import escape
-from typing import Any
+from typing import Protocol
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1f2328;--soft:#59636e;--line:#d1d9e0;--back:#fff;--mark:#0969da}
@@ -18,14 +18,30 @@ pre{white-space:pre-wrap;font:12px/1.5 ui-monospace,monospace;margin:0}
 """
 
 
-def page(title: str, decks: "Iterable[Any]") -> str:
-    """The report's HTML.
+class Page(Protocol):
+    """One page of a report."""
+
+    @property
+    def name(self) -> str:
+        """What it is chosen by."""
+        ...
+
+    @property
+    def html(self) -> str:
+        """Its content."""
+        ...
+
+
+def page(title: str, decks: "Iterable[Page]") -> str:
+    """Return the report's HTML.
 
     Args:
-        title: of the window, usually the task's name.
-        decks: pages with `name` and `html`; of several with one name the last counts.
+        title: the title of the window, usually the task's name.
+        decks: pages with `name` and `html`; the last of several with one name is taken.
     """
     pages = {str(deck.name): str(deck.html) for deck in decks}
+    # Radio buttons choose the page, because a report must work without scripts: consoles show it in a
+    # sandbox.
     choices, labels, sections, rules = [], [], [], []
     for number, (name, html) in enumerate(pages.items()):
         checked = " checked" if number == 0 else ""

@@ -1,4 +1,4 @@
-"""What a docstring says about a function and its parameters (Google, NumPy and Sphinx style)."""
+"""Read what a docstring says about a function and its parameters (Google, NumPy and Sphinx style)."""
 
 import re
 import textwrap
@@ -11,16 +11,17 @@ _NUMPY = re.compile(r"^(\w+)\s*(?::.*)?$")
 
 
 def clean(doc: str) -> str:
-    """The docstring without the indentation it has in the source."""
+    """Return the docstring without the indentation that it has in the source."""
     first, _, rest = doc.partition("\n")
     return (first.strip() + "\n" + textwrap.dedent(rest.expandtabs())).strip()
 
 
 def variable_descriptions(doc: str) -> "dict[str, str]":
-    """What the docstring says of each parameter or output that it names, one line each."""
+    """Return the description of each parameter or output that the docstring names, as one line each."""
     lines = clean(doc).splitlines()
     found: dict[str, list[str]] = {}
     for index, line in enumerate(lines):
+        # The three styles are recognized line by line, because docstrings mix them.
         sphinx = _SPHINX.match(line)
         if sphinx:
             found[sphinx.group(1)] = [sphinx.group(2), *_deeper(lines[index + 1 :], 0)]
@@ -55,7 +56,7 @@ def _numpy(lines: "list[str]", found: "dict[str, list[str]]") -> None:
 
 
 def _deeper(lines: "list[str]", indent: int) -> "list[str]":
-    """The lines that go on with an entry: those indented more than it, up to the next one."""
+    """Return the lines that continue an entry: those indented more than it, up to the next one."""
     more = []
     for line in lines:
         if not line.strip() or _indent(line) <= indent:

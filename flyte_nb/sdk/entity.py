@@ -1,26 +1,28 @@
-"""`Definition`: everything that the code asks of a task, a workflow or a launch plan, whichever it is."""
+"""`Definition`: what the code may ask of a task, a workflow and a launch plan alike."""
 
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import CompileFailed
+from flyte_nb.api.identifiers import Identifier, Scope
+from flyte_nb.api.specs import NodeMetadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flyte_nb.api.identifiers import Identifier
+    from flyte_nb.api.ports import Entity
     from flyte_nb.api.problems import Problem
     from flyte_nb.api.specs import Location, Target
-    from flyte_nb.sdk.signature import Reading, TaskSignature
+    from flyte_nb.sdk.signature import SignatureReading, TaskSignature
     from flyte_nb.types.registry import Registry
 
 
 class Definition:
     """A task, workflow or launch plan as its author defined it: an `api.ports.Entity` of this SDK.
 
-    A kind of entity says here what is special about it, so that nobody has to ask whether it has an
-    attribute. What only tasks, only workflows or only launch plans have is in `AnyTask`, `Workflow` and
-    `LaunchPlan`; `isinstance` with these tells them apart.
+    Each kind of entity overrides what is special about it, so the code never probes for an attribute.
+    What only tasks, only workflows or only launch plans have is in `AnyTask`, `Workflow` and `LaunchPlan`;
+    `isinstance` with these tells them apart.
     """
 
     resource_type: str = ""
@@ -36,13 +38,13 @@ class Definition:
     fixed_inputs: "Mapping[str, Any]" = MappingProxyType({})
     """Inputs that no call can give, with their values."""
     is_dynamic: bool = False
-    """Whether calls in its body become nodes where it runs; what it can call travels with it then."""
+    """Whether calls in its body become nodes where it runs. Then what it can call travels with it."""
     node_dependency_hints: "tuple[Definition, ...]" = ()
-    """What its author wants to be registered before it, though no node refers to it."""
+    """Entities that its author wants registered before it, though no node refers to them."""
 
     @property
     def shown_name(self) -> str:
-        """What a node of it is called in graphs and messages."""
+        """The name of its nodes in graphs and messages."""
         return self.short_name.rpartition(".")[2]
 
     @property
@@ -50,13 +52,17 @@ class Definition:
         """Where the author defined it; of a launch plan, where its workflow is defined."""
         raise NotImplementedError
 
-    def read(self, registry: "Registry") -> "Reading":
+    def read(self, registry: "Registry") -> "SignatureReading":
         """Return the signature as far as it can be read, and its problems."""
         raise NotImplementedError
 
     def target(self, reference: "Identifier") -> "Target":
         """Return what a node runs that calls this, registered as `reference`."""
         raise NotImplementedError
+
+    def node_metadata(self) -> NodeMetadata:
+        """Return the metadata of a node that calls this, before any `with_overrides`."""
+        return NodeMetadata(self.shown_name)
 
     def signature(self, registry: "Registry") -> "TaskSignature":
         """Return the typed interface and its codecs.
@@ -76,5 +82,21 @@ class Definition:
         return self.read(registry).problems
 
     def is_same(self, other: "Definition") -> bool:
-        """Whether both are one entity: maps and launch plans are often made where they are used."""
+        """Return whether both are one entity: maps and launch plans are often made where they are used."""
         return other is self
+
+
+def entity_name(entity: "Entity", scope: Scope) -> str:
+    """Return the entity's registered name in `scope`, without project and domain."""
+    return entity.fixed_name or scope.full_name(entity.module, entity.short_name)
+
+
+def identify(entity: "Entity", scope: Scope, version: str = "") -> Identifier:
+    """Return the entity's identifier in `scope`; without `version`, one that names no version."""
+    return Identifier(
+        resource_type=entity.resource_type,
+        project=scope.project,
+        domain=scope.domain,
+        name=entity_name(entity, scope),
+        version=version,
+    )

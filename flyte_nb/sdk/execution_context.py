@@ -1,10 +1,11 @@
-"""`current_context()`: what a task can know about the run that it is part of, and `Deck`, which adds to it.
+"""`current_context()`: what a task can know about the run that it is part of; and `Deck`, which adds to it.
 
 Both are in one module because each makes the other: a new deck asks for the current context, and the context
 makes its default deck.
 """
 
 import os
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flyte_nb.api.errors import UsageError
@@ -15,7 +16,6 @@ from flyte_nb.sdk.secrets import Secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
     from logging import Logger
 
     from flyte_nb.api.ports import AttemptFiles
@@ -29,15 +29,15 @@ class Deck:
     written when the attempt ends, also when it fails, and whenever `Deck.publish()` is called.
 
     Args:
-        name: what the page is called; a later one of the same name takes its place.
-        html: its content, trusted as it is: whoever sees the report runs it.
+        name: the page's name; a later page of the same name takes its place.
+        html: its content. It is not escaped, so its scripts run for everybody who opens the report.
         auto_add_to_deck: whether it is part of the report.
 
     Raises:
-        UsageError: when `html` is no text.
+        UsageError: `html` is no text.
     """
 
-    # Versions of tasks that make decks hold the name of this class with that of its module.
+    # The version of a task that makes decks contains this class's module and name.
     __module__ = "flyte_nb.sdk.deck"
 
     def __init__(self, name: str, html: str = "", auto_add_to_deck: bool = True) -> None:
@@ -60,7 +60,7 @@ class Deck:
         """Add to the page.
 
         Raises:
-            UsageError: when `html` is no text.
+            UsageError: `html` is no text.
         """
         self._html = f"{self._html}\n{_text(html)}"
         return self
@@ -73,10 +73,10 @@ class Deck:
 
     @staticmethod
     def publish() -> None:
-        """Write the report as it is now, while the task goes on; outside of a run nothing happens.
+        """Write the report as it is now, while the task goes on; do nothing outside of a run.
 
         Raises:
-            StorageError: when it cannot be stored.
+            StorageError: it cannot be stored.
         """
         current_context().publish_decks()
 
@@ -102,11 +102,11 @@ class ExecutionContext(NamedTuple):
     """The pages of the attempt's report, in order."""
     files: "AttemptFiles | None" = None
     publish: "Callable[[], str] | None" = None
-    """Gives the report as it is now; `None` when nobody sees it."""
+    """Returns the report as it is now; `None` when the task has no report."""
 
     @property
     def default_deck(self) -> "Deck":
-        """The page called `default`, made when it is first asked for."""
+        """The page named `default`, made when it is first needed."""
         for deck in self.decks:
             if deck.name == "default":
                 return deck
@@ -120,7 +120,11 @@ class ExecutionContext(NamedTuple):
         return self.publish is not None
 
     def publish_decks(self) -> None:
-        """Write the report as it is now; see `Deck.publish`."""
+        """Write the report as it is now; see `Deck.publish`.
+
+        Raises:
+            StorageError: it cannot be stored.
+        """
         if self.publish is not None and self.files is not None:
             self.files.publish_deck(self.publish())
         elif self.files is not None:
@@ -131,13 +135,13 @@ class ExecutionContext(NamedTuple):
     @property
     def logging(self) -> "Logger":
         """A logger whose lines go to the task's log."""
-        import logging
+        import logging  # a task that logs nothing does not wait for it
 
         return logging.getLogger("flyte_nb.task")
 
 
 class DirectRunner:
-    """Calls the function and nothing else: no value is checked or copied.
+    """A runner that calls the function and does nothing else: no value is checked or copied.
 
     A task's own process uses `worker.inner.InnerRunner`, whose calls go through literals.
     """
@@ -147,7 +151,7 @@ class DirectRunner:
 
     @property
     def context(self) -> ExecutionContext:
-        """What `current_context()` answers there, made when it is first asked for."""
+        """What `current_context()` returns there, made when it is first needed."""
         if self._context is None:
             self._context = self._made()
         return self._context
@@ -161,14 +165,16 @@ class DirectRunner:
 
 
 def current_context() -> ExecutionContext:
-    """The run that the calling task is part of; outside of a run, a local stand-in.
+    """Return the run that the calling task is part of; outside of a run, a local stand-in.
 
     Source: the variables that FlytePropeller sets for a task's container, e.g.
     `FLYTE_INTERNAL_EXECUTION_ID`.
     """
     runner = context.runner.get()
     if isinstance(runner, DirectRunner):
-        return runner.context  # one call's decks are one report
+        return (
+            runner.context
+        )  # the same one each time, so that all decks of a call are in one report
     return context_from(os.environ)
 
 
@@ -180,22 +186,21 @@ def context_from(
     files: "AttemptFiles | None" = None,
     publish: "Callable[[], str] | None" = None,
 ) -> ExecutionContext:
-    """The context that the environment of a task's process tells about.
+    """Return the context that the environment of a task's process describes.
 
     Args:
         env: the variables that FlytePropeller sets for a task's container.
-        working_directory: a folder of this attempt's own; without one, that for temporary files.
+        working_directory: a folder of this attempt's own; empty means the one for temporary files.
         raw_output_prefix: where the attempt's files are stored.
         files: keeps checkpoints and the report; `None` outside of a run.
-        publish: gives the report as it is now; `None` when nobody sees it.
+        publish: returns the report as it is now; `None` when the task has no report.
     """
-    from datetime import datetime, timezone
-
+    # It loads shutil and all that unpacks archives, which `from flyte_nb import Deck` must not.
     from flyte_nb.sdk.checkpoint import Checkpoint
 
     name = env.get("FLYTE_INTERNAL_EXECUTION_ID", "")
     if not working_directory:
-        import tempfile
+        import tempfile  # an attempt has a folder of its own, and needs no other
 
         working_directory = tempfile.gettempdir()
     return ExecutionContext(
@@ -225,7 +230,7 @@ def context_from(
 
 
 def _workflow(spelled: str) -> "Identifier | None":
-    """Propeller spells it `project:domain:name`."""
+    """Return the workflow that propeller names as `project:domain:name`, or `None` for an empty name."""
     project, _, rest = spelled.partition(":")
     domain, _, name = rest.partition(":")
     return Identifier(WORKFLOW, project, domain, name) if name else None

@@ -1,4 +1,4 @@
-"""What the body of a dynamic task asks for, once it has run with real values."""
+"""Run the body of a dynamic task with real values, and return the nodes that it asks for."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,13 +14,14 @@ from flyte_nb.api.specs import (
 )
 from flyte_nb.sdk import context
 from flyte_nb.sdk.closure import reachable
-from flyte_nb.sdk.drafts import entity_name, finished
+from flyte_nb.sdk.entity import entity_name
 from flyte_nb.sdk.finishing import bind_outputs, check_ids
-from flyte_nb.sdk.frame import Frame
 from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.loops import run_to_end
-from flyte_nb.sdk.specs import task_template
+from flyte_nb.sdk.node_drafts import finished
 from flyte_nb.sdk.task import AnyTask
+from flyte_nb.sdk.templates import task_template
+from flyte_nb.sdk.tracing import TracingFrame
 from flyte_nb.sdk.workflow import Trace, Workflow
 
 if TYPE_CHECKING:
@@ -30,19 +31,19 @@ if TYPE_CHECKING:
     from flyte_nb.types.registry import Registry
 
 PREFIX = "d"
-"""Begins the ids of its nodes: `dn0`, `dn1`, … as flytekit has them."""
+"""The ids of its nodes begin with this: `dn0`, `dn1`, … as in flytekit."""
 
 NO_IMAGE = ""
-"""The image of templates here; only the host knows it."""
+"""The image in the templates: only the host knows which one it is."""
 
 
 class Expansion(NamedTuple):
-    """What came of a body: a job, or the value that it returned when it called nothing."""
+    """The result of a body: a job, or the value that it returned when it called nothing."""
 
     job: "DynamicJob | None"
     value: Any
     launch_plans: "tuple[StartedLaunchPlan, ...]" = ()
-    """Every launch plan that a node starts, each once. The job has no registered versions of them."""
+    """Every launch plan that a node starts, each once. The job does not contain them."""
 
 
 def expand(
@@ -54,21 +55,21 @@ def expand(
     version: str,
     data: "DataAccess | None" = None,
 ) -> Expansion:
-    """Run the body once; calls in it become nodes.
+    """Run the body once, and return the nodes that calls in it made.
 
     Args:
         task: the dynamic task.
         arguments: its inputs, real values.
         registry: the types.
-        scope: where what it calls is named.
-        version: of everything that it calls.
-        data: where constants that need a file are stored.
+        scope: the names of what it calls.
+        version: the version of everything that it calls.
+        data: stores constants that need a file.
 
     Raises:
-        CompileFailed: with every problem of what it put together.
+        CompileFailed: what the body put together has problems; it names every one.
         BaseException: whatever the body raises.
     """
-    frame = Frame(entity_name(task, scope), registry, scope, lambda entity: version, data)
+    frame = TracingFrame(entity_name(task, scope), registry, scope, lambda entity: version, data)
     token = context.frame.set(frame)
     try:
         value = run_to_end(task.function(**arguments))
@@ -78,6 +79,7 @@ def expand(
         return Expansion(None, value)
     outputs = bind_outputs(frame, task, task.signature(registry), value, PREFIX)
     check_ids(frame)
+    # Problems of the body and of what it calls are raised together: a failed attempt is expensive.
     below = _Below(registry, scope, version, data)
     try:
         below.collect(frame.entities)
@@ -97,7 +99,7 @@ def expand(
 
 
 class _Below:
-    """Templates of everything that nodes refer to, at any depth."""
+    """The templates of everything that nodes refer to, at any depth."""
 
     def __init__(
         self, registry: "Registry", scope: Scope, version: str, data: "DataAccess | None"
@@ -113,7 +115,7 @@ class _Below:
         self.problems: list[Problem] = []
 
     def collect(self, entities: "tuple[Definition, ...]") -> None:
-        """Note what the entities are made of, and what is wrong with it."""
+        """Note the templates of the entities, and every problem with them."""
         traces: dict[int, Trace] = {}
 
         def trace(workflow: Workflow) -> Trace:

@@ -1,27 +1,32 @@
-"""What is left when a body has run: its outputs are bound, and its nodes' ids are looked over."""
+"""Finish a traced body: bind its outputs, and check the ids of its nodes."""
 
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import CodecError
 from flyte_nb.api.specs import Binding
-from flyte_nb.sdk.drafts import final_ids, with_ids
+from flyte_nb.sdk.node_drafts import final_ids, with_ids
 from flyte_nb.sdk.outputs import pack
 
 if TYPE_CHECKING:
     from flyte_nb.sdk.callee import Callee
-    from flyte_nb.sdk.frame import Frame
     from flyte_nb.sdk.signature import TaskSignature
+    from flyte_nb.sdk.tracing import TracingFrame
 
 
 def bind_outputs(
-    frame: "Frame", entity: "Callee", signature: "TaskSignature", value: Any, prefix: str = ""
+    frame: "TracingFrame",
+    entity: "Callee",
+    signature: "TaskSignature",
+    value: Any,
+    prefix: str = "",
 ) -> "tuple[Binding, ...]":
-    """What the body of `entity` returned, as bindings; what does not fit is noted in the frame."""
+    """Return bindings for what the body of `entity` returned; note in the frame what does not fit."""
     try:
         by_name = pack(value, signature)
     except CodecError as error:
         frame.problem("WrongOutputs", error.bare_message, hint=error.hint, location=entity.location)
         return ()
+    # Drafts may still have been renamed after they were bound, so references get their ids only now.
     ids = final_ids(frame.drafts, prefix)
     bindings = []
     for name in sorted(by_name):
@@ -43,8 +48,8 @@ def bind_outputs(
     return tuple(bindings)
 
 
-def check_ids(frame: "Frame") -> None:
-    """Note nodes that an author gave one and the same id, or one that a dynamic task's nodes get."""
+def check_ids(frame: "TracingFrame") -> None:
+    """Note nodes that share an id, or whose id is one that a dynamic task's nodes will get."""
     if not any(draft.fixed_id for draft in frame.drafts):
         return
     seen = set()
@@ -59,7 +64,7 @@ def check_ids(frame: "Frame") -> None:
         seen.add(draft.id)
     dynamic = [draft.id for draft in frame.drafts if draft.plan.entity.is_dynamic]
     for draft in frame.drafts:
-        # A run calls the nodes of a dynamic task n0 `n0-<attempt>-<their id>`.
+        # In a run, the nodes of a dynamic task n0 have the ids `n0-<attempt>-<id in its body>`.
         for outer in dynamic:
             attempt, dash, rest = draft.fixed_id.removeprefix(f"{outer}-").partition("-")
             if draft.fixed_id.startswith(f"{outer}-") and attempt.isdecimal() and dash and rest:

@@ -1,6 +1,6 @@
-"""What a function's signature says, read from its code object: names, defaults, resolved annotations.
+"""Read a function's signature from its code object: names, defaults, resolved annotations.
 
-The module `inspect` would cost more than everything else at import, and a code object says it all.
+Importing `inspect` would take longer than everything else that is imported, and a code object has it all.
 """
 
 import re
@@ -35,11 +35,12 @@ class Hints(NamedTuple):
     failures: "dict[str, str]"
     """Why an annotation could not be resolved."""
     watched: "tuple[tuple[str, Any], ...]"
-    """Globals that textual annotations named; another object there means they have to be read anew."""
+    """Globals that textual annotations name, with their values: with other values they are read anew."""
 
 
 def undecorated(function: "Callable[..., Any]") -> Any:
-    """The function whose signature counts: through decorators that used `functools.wraps`."""
+    """Return the function whose signature counts, through decorators that used `functools.wraps`."""
+    # Bounded, because a careless decorator can make a function wrap itself.
     seen = 0
     while hasattr(function, "__wrapped__") and seen < 100:
         function = function.__wrapped__
@@ -48,7 +49,7 @@ def undecorated(function: "Callable[..., Any]") -> Any:
 
 
 def declared_signature(function: "Callable[..., Any]") -> Any:
-    """Return the `__signature__` that a decorator set, which counts before the code; `None` without one."""
+    """Return the `__signature__` that a decorator set, which overrules the code; `None` without one."""
     seen = 0
     while seen < 100:
         found = getattr(function, "__dict__", {}).get("__signature__")
@@ -68,7 +69,7 @@ def parameters_of(function: Any) -> Parameters:
         return _declared_parameters(declared)
     function = undecorated(function)
     found = _parameters_of_code(function)
-    if type(function) is types.MethodType and found.names:  # its first argument is given already
+    if type(function) is types.MethodType and found.names:  # its first argument is bound
         names = found.names[1:]
         return found._replace(names=names, positional=max(0, found.positional - 1))
     return found
@@ -86,12 +87,19 @@ def _declared_parameters(signature: Any) -> Parameters:
             variadic.append("**" + name)
             continue
         names.append(name)
-        positional += kind != "KEYWORD_ONLY"
+        if kind != "KEYWORD_ONLY":
+            positional += 1
         if kind == "POSITIONAL_ONLY":
             only.append(name)
         if parameter.default is not parameter.empty:
             defaults[name] = parameter.default
-    return Parameters(tuple(names), positional, defaults, tuple(only), tuple(variadic))
+    return Parameters(
+        names=tuple(names),
+        positional=positional,
+        defaults=defaults,
+        positional_only=tuple(only),
+        variadic=tuple(variadic),
+    )
 
 
 def _parameters_of_code(function: Any) -> Parameters:
@@ -109,7 +117,11 @@ def _parameters_of_code(function: Any) -> Parameters:
     defaults = dict(zip(names[positional - len(given) : positional], given, strict=True))
     defaults.update(function.__kwdefaults__ or {})
     return Parameters(
-        names, positional, defaults, names[: code.co_posonlyargcount], tuple(variadic)
+        names=names,
+        positional=positional,
+        defaults=defaults,
+        positional_only=names[: code.co_posonlyargcount],
+        variadic=tuple(variadic),
     )
 
 
@@ -132,6 +144,7 @@ def hints_of(function: Any) -> Hints:
     failures: dict[str, str] = {}
     watched: dict[str, Any] = {}
     for name, annotation in annotations.items():
+        # By far the most frequent case: a plain class needs no look-up, and can never mean another one.
         if type(annotation) is type:
             resolved[name] = annotation
             continue
@@ -157,13 +170,18 @@ def _declared_annotations(signature: Any) -> "dict[str, Any]":
 
 
 def resolve(annotation: Any, known: "dict[str, Any]", local: "dict[str, Any]") -> Any:
-    """The type an annotation means, with every text in it looked up."""
+    """Return the type that an annotation means, with every text in it looked up.
+
+    Raises:
+        Exception: whatever evaluating a text raises, e.g. `NameError`.
+    """
     if not isinstance(annotation, str) and not _has_text(annotation):
         return annotation
     if isinstance(annotation, types.GenericAlias):  # Python 3.10 leaves text in list["Model"] alone
         home: Any = annotation.__origin__
         parts = [resolve(part, known, local) for part in annotation.__args__]
         return types.GenericAlias(home, tuple(parts))
+    # `get_type_hints` is the one public way to evaluate text in annotations, and it wants an object.
     holder = types.SimpleNamespace(__annotations__={"it": annotation})
     hints = typing.get_type_hints(holder, known, local, include_extras=True)
     found = hints["it"]
@@ -174,7 +192,7 @@ def _has_text(annotation: Any) -> bool:
     if isinstance(annotation, typing.ForwardRef):
         return True
     if typing.get_origin(annotation) is typing.Literal:
-        return False
+        return False  # its arguments are values, also when they are texts
     arguments = typing.get_args(annotation)
     return any(isinstance(part, str) or _has_text(part) for part in arguments)
 

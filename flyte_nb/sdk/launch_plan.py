@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 from flyte_nb.api.errors import CodecError, UsageError
 from flyte_nb.api.identifiers import LAUNCH_PLAN
 from flyte_nb.api.problems import Problem
+from flyte_nb.api.specs import LaunchPlanNode
 from flyte_nb.sdk import context
 from flyte_nb.sdk.entity import Definition
 
 if TYPE_CHECKING:
     from flyte_nb.api.identifiers import Identifier
     from flyte_nb.api.specs import Location, Target
-    from flyte_nb.sdk.signature import Reading
+    from flyte_nb.sdk.signature import SignatureReading
     from flyte_nb.sdk.workflow import Workflow
     from flyte_nb.types.codec import Codec
     from flyte_nb.types.registry import Registry
@@ -23,7 +24,7 @@ class LaunchPlan(Definition):
 
     Args:
         workflow: what it launches.
-        name: its name; without one it has the workflow's, which makes it the default launch plan.
+        name: its name; `None` takes the workflow's, which makes it the default launch plan.
         default_inputs: inputs that a launch may still change.
         fixed_inputs: inputs that no launch can change.
         labels: Kubernetes labels of its executions.
@@ -31,8 +32,8 @@ class LaunchPlan(Definition):
         max_parallelism: how many nodes run at a time; 0 leaves it to the platform.
 
     Raises:
-        UsageError: when an input is both a default and fixed, inputs are given without a name, or
-            something has a value that cannot be meant.
+        UsageError: an input is both a default and fixed, inputs are given without a name, or
+            something has a value that it cannot have.
     """
 
     resource_type = LAUNCH_PLAN
@@ -77,19 +78,19 @@ class LaunchPlan(Definition):
 
     @classmethod
     def create(cls, name: str, workflow: "Workflow", **options: Any) -> "LaunchPlan":
-        """A new launch plan, as flytekit spells it."""
+        """Return a new launch plan, as flytekit spells it."""
         return cls(workflow, name, **options)
 
     @classmethod
     def get_or_create(
         cls, workflow: "Workflow", name: "str | None" = None, **options: Any
     ) -> "LaunchPlan":
-        """A launch plan of the workflow as it is now; nothing is kept between calls."""
+        """Return a launch plan of the workflow as it is now; nothing is kept between calls."""
         return cls(workflow, name, **options)
 
     @classmethod
     def get_default_launch_plan(cls, workflow: "Workflow") -> "LaunchPlan":
-        """The launch plan that has the workflow's name."""
+        """Return the launch plan that has the workflow's name."""
         return cls(workflow)
 
     @property
@@ -99,15 +100,13 @@ class LaunchPlan(Definition):
 
     def target(self, reference: "Identifier") -> "Target":
         """Return what a node runs that calls this launch plan."""
-        from flyte_nb.api.specs import LaunchPlanNode
-
         return LaunchPlanNode(reference)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        """A node of its own in a workflow that is traced; elsewhere a run of the workflow.
+        """Make one node in a workflow that is traced; elsewhere run the workflow and return its value.
 
         Raises:
-            UsageError: when a fixed input is given, or arguments are unknown, missing, or too many.
+            UsageError: a fixed input is given, or arguments are unknown, missing, or too many.
         """
         frame = context.frame.get()
         if frame is not None:
@@ -125,7 +124,7 @@ class LaunchPlan(Definition):
         return self.workflow(**{**self.default_inputs, **self.fixed_inputs, **given})
 
     def graph(self, **options: Any) -> Any:
-        """The graph of its workflow; options and errors are those of `Workflow.graph`."""
+        """Return the graph of its workflow; options and errors are those of `Workflow.graph`."""
         return context.graph(self, **options)
 
     def __repr__(self) -> str:
@@ -134,15 +133,15 @@ class LaunchPlan(Definition):
         )
 
     def is_same(self, other: Definition) -> bool:
-        """Whether `other` launches the same workflow in the same way."""
+        """Return whether `other` launches the same workflow in the same way."""
         return (
             isinstance(other, LaunchPlan)
             and other.workflow is self.workflow
             and other._changes() == self._changes()
         )
 
-    def _changes(self) -> "tuple[Any, ...]":
-        """What it says beside the workflow and the name."""
+    def _changes(self) -> "tuple[object, ...]":
+        """Return what it sets, beside the workflow and the name."""
         return (
             self.default_inputs,
             self.fixed_inputs,
@@ -151,8 +150,8 @@ class LaunchPlan(Definition):
             self.max_parallelism,
         )
 
-    def read(self, registry: "Registry") -> "Reading":
-        """The workflow's signature with this plan's defaults, and its problems."""
+    def read(self, registry: "Registry") -> "SignatureReading":
+        """Return the workflow's signature with this plan's defaults, and its problems."""
         reading = self.workflow.read(registry)
         signature = reading.signature
         problems = list(reading.problems)
@@ -169,7 +168,7 @@ class LaunchPlan(Definition):
     def _check(
         self, name: str, value: Any, codec: "Codec | None", registry: "Registry"
     ) -> "Problem | None":
-        from flyte_nb.types.codec import NeedsStore
+        from flyte_nb.types.codec import NeedsStore  # declaring loads no types; reading has
 
         location = self.workflow.location
         if codec is None:

@@ -1,12 +1,12 @@
-"""Coroutines of an author's: who runs them, and where no event loop runs meanwhile.
+"""Run an author's coroutines, and hide the caller's event loop meanwhile.
 
 A notebook's kernel runs an event loop while a cell runs, and a task's own process runs none. A task must
-meet the same in both, so the loop of the caller is put aside while the task's code runs in this thread.
-Another thread would do that too, but a person's interrupt and signal handlers reach the main thread only.
+behave the same in both, so the caller's loop is hidden while the task's code runs in this thread. Another
+thread would hide it too, but an interrupt and signal handlers reach only the main thread.
 """
 
 import sys
-from types import CoroutineType
+from types import CoroutineType, FrameType
 from typing import Any
 
 _COROUTINE, _ASYNC_GENERATOR = 0x80, 0x200  # co_flags, as the Python reference has them
@@ -15,13 +15,13 @@ _HELPERS = frozenset({"<listcomp>", "<genexpr>", "<setcomp>", "<dictcomp>", "<la
 
 
 class NoLoop:
-    """A context in which no event loop runs in this thread, whatever runs around it."""
+    """A context in which no event loop runs in this thread, even if the caller's code runs in one."""
 
     __slots__ = ("_loop", "_task")
 
     def __enter__(self) -> None:
         self._loop = None
-        asyncio = sys.modules.get("asyncio.events")  # nobody runs a loop without having imported it
+        asyncio = sys.modules.get("asyncio.events")  # a running loop has imported it
         if asyncio is None:
             return
         loop = asyncio._get_running_loop()
@@ -43,14 +43,14 @@ class NoLoop:
 
 
 def run_to_end(value: Any) -> Any:
-    """Return `value`, or what it gives when it is a coroutine: it is run to its end here.
+    """Return `value`; if it is a coroutine, run it to its end and return its result.
 
     Raises:
         BaseException: whatever the coroutine raises, with the coroutine's own frames.
     """
     if type(value) is not CoroutineType:
         return value
-    import asyncio  # 40 ms, which authors of plain functions do not pay
+    import asyncio  # takes 40 ms, which plain functions must not wait for
 
     with NoLoop():
         found, error = asyncio.run(_settled(value))
@@ -59,8 +59,9 @@ def run_to_end(value: Any) -> Any:
     return found
 
 
-def can_await(caller: Any) -> bool:
+def can_await(caller: "FrameType | None") -> bool:
     """Return whether the code of the frame `caller` belongs to an async function or to such a cell."""
+    # Before Python 3.12 a comprehension is a function of its own, which an author does not see.
     while caller is not None and caller.f_code.co_name in _HELPERS:
         caller = caller.f_back
     return caller is not None and bool(caller.f_code.co_flags & (_COROUTINE | _ASYNC_GENERATOR))
@@ -73,7 +74,8 @@ def is_running() -> bool:
 
 
 async def _settled(coroutine: Any) -> "tuple[Any, BaseException | None]":
-    """The error comes back as a value, so that its traceback has no frames of the loop."""
+    """Return the value and `None`, or `None` and the error."""
+    # As a value, so that a traceback has no frames of the loop in it.
     try:
         return await coroutine, None
     except (KeyboardInterrupt, SystemExit):
@@ -83,6 +85,7 @@ async def _settled(coroutine: Any) -> "tuple[Any, BaseException | None]":
 
 
 def _swap_task(loop: Any, task: Any) -> Any:
-    """Before Python 3.12 there is no such call, and a loop within a loop needs none."""
+    """Set the loop's current task, and return the one before."""
+    # Before Python 3.12 there is no such call, and a loop within a loop needs none.
     swap = getattr(sys.modules.get("asyncio.tasks"), "_swap_current_task", None)
     return swap(loop, task) if swap is not None else None

@@ -1,4 +1,4 @@
-"""Values for the options of tasks: resources, secrets, caching. Names as in flytekit."""
+"""Values for the options of tasks: resources, secrets, caching. The names are flytekit's."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ _QUANTITIES = ("cpu", "mem", "gpu", "ephemeral_storage")
 
 
 class _Value:
-    """Compared, hashed and shown by its fields."""
+    """A value that is compared, hashed and shown by its fields."""
 
     __slots__: "tuple[str, ...]" = ()
 
@@ -27,7 +27,7 @@ class _Value:
         )
         return f"{type(self).__name__}({shown})"
 
-    def _fields(self) -> "tuple[Any, ...]":
+    def _fields(self) -> "tuple[object, ...]":
         return tuple(getattr(self, name) for name in self.__slots__)
 
 
@@ -71,7 +71,7 @@ class Secret(_Value):
 
 
 class Cache(_Value):
-    """How a task is cached. Without a `version` it follows the task's code."""
+    """How a task is cached. Without a `version`, the version follows from the task's code."""
 
     __slots__ = ("ignored_inputs", "salt", "serialize", "version")
 
@@ -132,18 +132,18 @@ class TaskMetadata(_Value):
         self.pod_template_name = pod_template_name or ""
 
     def given(self) -> "dict[str, Any]":
-        """The options by name, as `@task` takes them."""
+        """Return the options by name, as `@task` takes them."""
         return dict(zip(self.__slots__, self._fields(), strict=True))
 
 
 def requests_and_limits(
     requests: "Resources | None", limits: "Resources | None", resources: "Resources | None"
 ) -> "tuple[specs.Resources, specs.Resources]":
-    """The pair that a spec holds.
+    """Return the pair of requests and limits that a spec holds.
 
     Raises:
-        UsageError: when `resources` stands beside `requests` or `limits`, these hold pairs, or one is
-            no `Resources`.
+        UsageError: both `resources` and `requests` or `limits` are given, `requests` or `limits` hold
+            pairs, or one is no `Resources`.
     """
     if resources is None:
         return _spec(requests, "requests"), _spec(limits, "limits")
@@ -158,7 +158,7 @@ def requests_and_limits(
         if isinstance(value, tuple):
             asked[name], limited[name] = value
         elif value:
-            asked[name] = value  # as flytekit: a single value is the request only
+            asked[name] = value  # as in flytekit: a single value is the request only
     return specs.Resources(**asked), specs.Resources(**limited)
 
 
@@ -176,7 +176,7 @@ def _spec(resources: "Resources | None", option: str) -> specs.Resources:
     return specs.Resources(**values)
 
 
-def _quantity(name: str, value: Any) -> "str | tuple[str, str]":
+def _quantity(name: str, value: object) -> "str | tuple[str, str]":
     if value is None:
         return ""
     if isinstance(value, (tuple, list)):

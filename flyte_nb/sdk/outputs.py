@@ -1,4 +1,4 @@
-"""Between what a function returns and its outputs by name."""
+"""Convert between what a function returns and its outputs by name."""
 
 from typing import Any
 
@@ -8,16 +8,16 @@ from flyte_nb.types.codec import show, spell
 
 
 def pack(value: Any, signature: TaskSignature) -> "dict[str, Any]":
-    """The outputs by name.
+    """Return the outputs by name.
 
     Raises:
-        CodecError: when `value` does not have as many outputs as the signature says.
+        CodecError: `value` does not have as many outputs as the signature says.
     """
     kind = signature.output_kind
     if kind == SINGLE:
         return {signature.output_names[0]: value}
     if kind == NONE:
-        # An empty tuple is what a traced call of a task without outputs gives.
+        # A traced call of a task without outputs returns an empty tuple.
         if value is None or (isinstance(value, tuple) and not value):
             return {}
         raise CodecError(
@@ -39,7 +39,7 @@ def pack(value: Any, signature: TaskSignature) -> "dict[str, Any]":
 
 
 def unpack(outputs: "dict[str, Any]", signature: TaskSignature) -> Any:
-    """What the function would return for these outputs: a value, a tuple, a NamedTuple or `None`."""
+    """Return what the function would return for these outputs: a value, a tuple, a NamedTuple or `None`."""
     kind = signature.output_kind
     if kind == NONE:
         return None

@@ -1,4 +1,4 @@
-"""`with_overrides`: options of one call of a task."""
+"""`with_overrides`: the options of one call."""
 
 import re
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.nodes import ADDED_NODES, MAX_NODE_ID
 from flyte_nb.api.specs import ArrayNode, NodeMetadata, Resources, Target, TaskNode
-from flyte_nb.sdk.checks import check, seconds
+from flyte_nb.sdk.option_values import check, seconds
+from flyte_nb.sdk.options import requests_and_limits
 
 _KNOWN = (
     "cache",
@@ -26,10 +27,10 @@ _OF_TASKS = frozenset(_KNOWN) - {"name", "node_name", "interruptible", "retries"
 
 
 def checked(options: "dict[str, Any]", entity: str, target: Target) -> "dict[str, Any]":
-    """The options as given, when all of them are known and have a value that can be meant.
+    """Return the options as given, when all of them are known and fit.
 
     Raises:
-        UsageError: when one is unknown or has a value that cannot be meant.
+        UsageError: one is unknown or has a value that it cannot have.
     """
     for name in options:
         if name not in _KNOWN:
@@ -48,26 +49,25 @@ def checked(options: "dict[str, Any]", entity: str, target: Target) -> "dict[str
     ignored = getattr(options.get("cache"), "ignored_inputs", ())
     if ignored:
         raise UsageError(
-            f"{entity}(…).with_overrides(cache=Cache(ignored_inputs={ignored!r})): one call cannot say"
-            " that; Flyte keeps it with the task. Write it in @task(cache=…)."
+            f"{entity}(…).with_overrides(cache=Cache(ignored_inputs={ignored!r})): Flyte ignores inputs for"
+            " all calls of a task, not for one call. Write it in @task(cache=…)."
         )
     return options
 
 
 def _resources(options: "dict[str, Any]") -> "tuple[Resources, Resources]":
-    from flyte_nb.sdk.options import requests_and_limits
-
     given = (options.get(name) for name in ("requests", "limits", "resources"))
     return requests_and_limits(*given)
 
 
 def node_id_of(name: str) -> str:
-    """A node's id from a name of the author's: lower case, with - between words (a DNS label).
+    """Return a node's id for an author's name: lower case, with - between words (a DNS label).
 
     Raises:
-        UsageError: when there is no letter or digit of ASCII in it, when it is too long, or when
-            every workflow has a node of that id.
+        UsageError: it has no ASCII letter or digit, is too long, or is the id of a node that
+            every workflow has.
     """
+    # Kubernetes names pods after nodes, so the id must be a DNS label.
     node_id = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     if not node_id:
         raise UsageError(f"node_name={name!r}: write letters or digits, e.g. node_name='first'.")
@@ -83,7 +83,7 @@ def node_id_of(name: str) -> str:
 def apply(
     options: "dict[str, Any]", metadata: NodeMetadata, target: Target
 ) -> "tuple[NodeMetadata, Target]":
-    """The node's metadata and target with the options applied; of a map, to each of its elements."""
+    """Return the node's metadata and target with the options applied; of a map, to each of its elements."""
     changed: dict[str, Any] = {}
     if "name" in options:
         changed["name"] = options["name"]
@@ -101,9 +101,8 @@ def apply(
             changed["cacheable"] = True
             if cache.serialize:
                 changed["cache_serializable"] = True
-            if (
-                cache.version + cache.salt
-            ):  # else it follows the task's code, as the task's own does
+            # Without a version, it follows from the task's code, as the task's own version does.
+            if cache.version or cache.salt:
                 changed["cache_version"] = cache.version + cache.salt
     if "cache_version" in options:
         changed["cache_version"] = options["cache_version"]
@@ -114,6 +113,7 @@ def apply(
     ):
         target = target._replace(resources=_resources(options))
     if isinstance(target, ArrayNode):
+        # A map is one node, which has the name, over a node for each element, which has the rest.
         named = {name: changed[name] for name in ("name",) if name in changed}
         inner = target.metadata._replace(**changed)
         return metadata._replace(**named), target._replace(metadata=inner)

@@ -1,4 +1,4 @@
-"""Promises: values of a workflow that will only be made when it runs."""
+"""Promises: values of a workflow that exist only when it runs."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +10,21 @@ from flyte_nb.api.specs import OutputReference
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from flyte_nb.sdk.drafts import Draft
+    from flyte_nb.sdk.node_drafts import NodeDraft
 
 
 class Sequenced:
-    """Something that belongs to a node: it can be ordered with `>>` and given other options."""
+    """A value that belongs to a node: it can be ordered with `>>` and given options."""
 
     __slots__ = ()
-    _draft: "Draft | None"
+    _draft: "NodeDraft | None"
 
     def __rshift__(self, other: Any) -> Any:
-        """`a >> b`: b starts after a has ended, though it takes nothing from it. The value is b."""
+        """Let `other` start after this has ended, though it takes nothing from it; return `other`.
+
+        Raises:
+            UsageError: one of the two is not a call.
+        """
         if not isinstance(other, Sequenced):
             raise UsageError(
                 f"a >> b orders two calls, and the right side is {other!r}. Call a task there."
@@ -31,11 +35,15 @@ class Sequenced:
         return other
 
     def runs_before(self, other: Any) -> None:
-        """The same as `self >> other`."""
+        """Let `other` start after this has ended, as `self >> other` does.
+
+        Raises:
+            UsageError: one of the two is not a call.
+        """
         self >> other
 
     def __await__(self) -> "Generator[Any, None, Any]":
-        """Return the promise at once, so that `await fit(n=1)` may stand in the body of an async workflow."""
+        """Return the promise at once, so that an async workflow may write `await fit(n=1)`."""
         return self
         yield  # what makes this a generator, which `await` asks for
 
@@ -48,7 +56,7 @@ class Sequenced:
                 A later call adds to an earlier one.
 
         Raises:
-            UsageError: when an option is unknown, or this is an input of the workflow.
+            UsageError: an option is unknown, or this is an input of the workflow.
         """
         if self._draft is None:
             raise UsageError(
@@ -59,13 +67,13 @@ class Sequenced:
 
 
 class Promise(Sequenced):
-    """One value that will be made: an output of a node, or an input of the workflow."""
+    """One value that the run will make: an output of a node, or an input of the workflow."""
 
     __slots__ = ("_draft", "_label", "_reference", "_type")
 
     def __init__(
         self,
-        draft: "Draft | None",
+        draft: "NodeDraft | None",
         reference: OutputReference,
         type: "LiteralType | None",
         label: str,
@@ -103,15 +111,19 @@ class Promise(Sequenced):
 
 
 class Outputs(tuple, Sequenced):  # type: ignore[type-arg]
-    """The outputs of a call: unpack them, take one by index or by name; empty for a task without."""
+    """The outputs of a call: unpack them, take one by index or by name; empty for a task without any."""
 
     _names: "tuple[str, ...]"
     _label: str
 
     def __new__(
-        cls, draft: "Draft", promises: "tuple[Promise, ...]", names: "tuple[str, ...]", label: str
+        cls,
+        draft: "NodeDraft",
+        promises: "tuple[Promise, ...]",
+        names: "tuple[str, ...]",
+        label: str,
     ) -> "Outputs":
-        """The promises of one call, in the order of its signature."""
+        """Return the promises of one call, in the order of its signature."""
         made = super().__new__(cls, promises)
         made._draft = draft
         made._names = names
@@ -127,7 +139,7 @@ class Outputs(tuple, Sequenced):  # type: ignore[type-arg]
         """Return the output with this index, or with this name: `fit(n=1)["loss"]`."""
         return self._named(key) if isinstance(key, str) else super().__getitem__(key)
 
-    # What a tuple has by these names gives way to an output: nobody counts promises.
+    # These two are methods of tuple. An output of that name is more useful here than counting promises.
     @property
     def count(self) -> Any:
         """The output of that name."""
@@ -167,7 +179,7 @@ for _name, _operation in {
     "len": "len()",
     "contains": "the test in",
     "call": "a call",
-    # Else its repr would end up in a constant, and nobody would notice before the run.
+    # Without a refusal its repr would become part of a constant, unnoticed until the run.
     "str": "print(), str() or %s",
     "format": "an f-string",
     "int": "int()",
@@ -200,7 +212,7 @@ for _name, _operation in {
 
 
 def _step_type(type: "LiteralType | None", key: "str | int", label: str) -> "LiteralType | None":
-    """The type one step further; `None` where nobody knows before the run."""
+    """Return the type one step further; `None` where only the run can know it."""
     if type is None:
         return None
     if type.kind == literal_types.COLLECTION:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FILE_VARIABLE = "FLYTE_NB_SECRETS"
-"""Names a file of lines `GROUP_KEY=value`, of the person who runs or launches."""
+"""Names a person's file of lines `GROUP_KEY=value`, where tasks run or are launched."""
 FOLDER_VARIABLE = "FLYTE_SECRETS_DEFAULT_DIR"
 FILE_PREFIX_VARIABLE = "FLYTE_SECRETS_FILE_PREFIX"
 PREFIX_VARIABLE = "FLYTE_SECRETS_ENV_PREFIX"
@@ -23,8 +23,8 @@ class Secrets:
 
     First the variable `_FSEC_<GROUP>_<VERSION>_<KEY>`, then the file `<folder>/<group>/<version>/<key>`;
     `FLYTE_SECRETS_ENV_PREFIX`, `…_DEFAULT_DIR` and `…_FILE_PREFIX` change where that is. On a person's
-    own machine (`is_local`) the variable counts without its prefix too, and between the variables and
-    the folder comes the file that `FLYTE_NB_SECRETS` names.
+    own machine (`is_local`) the variable is also looked for without its prefix, and after the variables the
+    file that `FLYTE_NB_SECRETS` names.
     """
 
     def __init__(self, env: "Mapping[str, str]", *, is_local: bool = False) -> None:
@@ -32,7 +32,7 @@ class Secrets:
         self._is_local = is_local
 
     def __getattr__(self, group: str) -> "SecretGroup":
-        """`secrets.group.key` is `secrets.get("group", "key")`, as flytekit spells it."""
+        """Return a group, so that `secrets.group.key` is `secrets.get("group", "key")`, as in flytekit."""
         if group.startswith("_"):
             raise AttributeError(group)
         return SecretGroup(self, group)
@@ -41,7 +41,7 @@ class Secrets:
         """Return the secret's value.
 
         Raises:
-            UsageError: when it is nowhere, or the file of secrets cannot be read.
+            UsageError: it is nowhere, or the file of secrets cannot be read.
         """
         found = self.find(group, key, group_version)
         if found is not None:
@@ -63,7 +63,7 @@ class Secrets:
         """Return the secret's value, or `None` when it is nowhere.
 
         Raises:
-            UsageError: when no key is given, or the file of secrets cannot be read.
+            UsageError: no key is given, or the file of secrets cannot be read.
         """
         names = self._names(group, key, group_version)
         for name in names:
@@ -82,7 +82,11 @@ class Secrets:
             return None
 
     def file(self, group: str = "", key: str = "", group_version: str = "") -> str:
-        """The path where the secret is mounted, if it is mounted as a file."""
+        """Return the path at which the secret is mounted, if it is mounted as a file.
+
+        Raises:
+            UsageError: neither a group nor a key is given.
+        """
         folder = self._env.get(FOLDER_VARIABLE, _FOLDER)
         return os.path.join(folder, *file_parts(group, key, group_version, self._env))
 
@@ -118,7 +122,7 @@ def file_parts(
     """Return the secret's place below the folder of secrets.
 
     Raises:
-        UsageError: when neither a group nor a key is given.
+        UsageError: neither a group nor a key is given.
     """
     parts = [part.lower() for part in (group, group_version, key) if part]
     if not parts:
@@ -130,12 +134,12 @@ def file_parts(
 def read_file(path: str) -> "dict[str, str]":
     r"""Return the values in a file of lines `NAME=value`, by name in upper case.
 
-    Empty lines and those that begin with `#` say nothing; `export ` may stand first. A value in
-    quotes is what is between them, with `\n` as a line's end in double ones; without quotes it ends
+    Empty lines and lines that begin with `#` are skipped; a line may begin with `export `. A value in
+    quotes is the text between them, where `\n` in double quotes ends a line. Without quotes, a value ends
     before ` #`.
 
     Raises:
-        UsageError: when it cannot be read, or a line is of another form.
+        UsageError: it cannot be read, or a line is of another form.
     """
     try:
         with open(os.path.expanduser(path), encoding="utf-8") as file:

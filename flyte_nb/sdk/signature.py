@@ -1,12 +1,14 @@
-"""From a function to the typed interface of a task or workflow, with every problem in it."""
+"""Read the typed interface of a task or workflow from its function, with every problem in it."""
 
 import typing
+from collections import namedtuple
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import CodecError
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import Location, TypedInterface, Variable
+from flyte_nb.sdk.docstrings import variable_descriptions
 from flyte_nb.sdk.hints import (
     ASYNC_GENERATOR,
     GENERATOR,
@@ -39,19 +41,19 @@ class TaskSignature(NamedTuple):
     """Inputs that may be given by position, in order."""
 
 
-class Reading(NamedTuple):
-    """A signature as far as it could be read, and the problems."""
+class SignatureReading(NamedTuple):
+    """A signature as far as it could be read, and its problems."""
 
     signature: TaskSignature
     problems: "tuple[Problem, ...]"
     watched: "tuple[tuple[str, Any], ...]"
     """Globals by which textual annotations were resolved."""
     unreadable: "frozenset[str]" = frozenset()
-    """Inputs whose type is one of the problems; what is given for them is not looked at."""
+    """Inputs whose type is one of the problems; values for them are not checked."""
 
 
 class SignatureReader:
-    """Reads one function; a fresh one for each reading."""
+    """Reads one function. Make a new one for each reading."""
 
     def __init__(
         self, function: Any, registry: Registry, *, noun: str, output_names: "tuple[str, ...]" = ()
@@ -66,11 +68,11 @@ class SignatureReader:
         self._location = Location(code.co_filename, code.co_firstlineno)
         self._problems: list[Problem] = []
 
-    def read(self) -> Reading:
-        """The signature, and everything that is wrong with it."""
+    def read(self) -> SignatureReading:
+        """Return the signature, and everything that is wrong with it."""
         parameters = parameters_of(self._outer)
         hints = hints_of(self._outer)
-        described = _descriptions(self._function.__doc__)
+        described = variable_descriptions(self._function.__doc__ or "")
         self._refuse_kinds(parameters)
         self._refuse_names("input", parameters.names)
         inputs, input_codecs = {}, {}
@@ -88,17 +90,17 @@ class SignatureReader:
                 output_codecs[name] = codec
                 outputs[name] = Variable(codec.literal_type, described.get(name, name))
         signature = TaskSignature(
-            TypedInterface(inputs, outputs),
-            input_codecs,
-            output_codecs,
-            parameters.defaults,
-            tuple(name for name, _ in named),
-            kind,
-            output_class,
-            parameters.names[: parameters.positional],
+            interface=TypedInterface(inputs, outputs),
+            input_codecs=input_codecs,
+            output_codecs=output_codecs,
+            defaults=parameters.defaults,
+            output_names=tuple(name for name, _ in named),
+            output_kind=kind,
+            output_class=output_class,
+            positional=parameters.names[: parameters.positional],
         )
         unreadable = frozenset(parameters.names) - input_codecs.keys()
-        return Reading(signature, tuple(self._problems), hints.watched, unreadable)
+        return SignatureReading(signature, tuple(self._problems), hints.watched, unreadable)
 
     def _problem(self, code: str, message: str, *, variable: str = "", hint: str = "") -> None:
         self._problems.append(
@@ -171,10 +173,11 @@ class SignatureReader:
         return codec
 
     def _check_default(self, name: str, codec: Codec, default: Any) -> None:
+        # Without a store, so that reading a signature never writes a file.
         try:
             codec.encode(default, None)
         except NeedsStore:
-            return  # it fits; it is stored when it is used
+            return  # it fits, and is stored when it is used
         except CodecError as error:
             near = codec.nearest(default)
             hint = f"Write {name}={near!r}." if near is not None else error.hint
@@ -209,6 +212,7 @@ class SignatureReader:
         annotation = hints.types.get("return")
         if annotation is None or annotation is type(None):
             return NONE, [], None
+        # One name means one output, also when its type is a tuple.
         if len(self._output_names) == 1:
             return SINGLE, [(self._output_names[0], annotation)], None
         if typing.get_origin(annotation) is tuple:
@@ -257,8 +261,7 @@ class SignatureReader:
         names = self._output_names or tuple(f"o{index}" for index in range(len(members)))
         if not self._output_names:
             return TUPLE, list(zip(names, members, strict=True)), None
-        from collections import namedtuple
-
+        # Named outputs of a cell come back like those of a NamedTuple, so that `score(...).accuracy` works.
         made = namedtuple(f"{self._entity}_outputs", names)  # type: ignore[misc]  # made at run time
         return NAMED, list(zip(names, members, strict=True)), made
 
@@ -269,11 +272,3 @@ class SignatureReader:
             hint="Give one name for each type in the return annotation.",
         )
         return NONE, [], None
-
-
-def _descriptions(doc: "str | None") -> "dict[str, str]":
-    if not doc:
-        return {}
-    from flyte_nb.sdk.docstrings import variable_descriptions
-
-    return variable_descriptions(doc)

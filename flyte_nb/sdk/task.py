@@ -1,4 +1,4 @@
-"""`@task`: a function becomes a step that runs in a process of its own."""
+"""`@task`: make a function a step that runs in a process of its own."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from flyte_nb.api.identifiers import Identifier
-    from flyte_nb.api.problems import Problem
     from flyte_nb.api.specs import Target
     from flyte_nb.sdk.options import Cache, Resources, Secret, TaskMetadata
     from flyte_nb.types.registry import Registry
@@ -38,11 +37,11 @@ class TaskOptions(NamedTuple):
     docs: str = ""
     pod_template_name: str = ""
     output_names: "tuple[str, ...]" = ()
-    """Names of the outputs where the signature cannot say them (`%%task … -> x: int`)."""
+    """Names of the outputs, where the signature does not name them (`%%task … -> x: int`)."""
     requirements: str = ""
-    """Path of a lock: what the task's own environment is made of, where it runs."""
+    """Path of a lock of requirements, from which the task's own environment is made where it runs."""
     deck_fields: "tuple[str, ...]" = ("Source Code", "Dependencies", "Timeline", "Input", "Output")
-    """Pages that the report has by itself (`DeckField`)."""
+    """Pages that are added to the report without code in the task (`DeckField`)."""
 
 
 class AnyTask(Callee):
@@ -58,11 +57,11 @@ class AnyTask(Callee):
 
     @property
     def output_names(self) -> "tuple[str, ...]":
-        """Names of the outputs where the signature cannot say them."""
+        """Names of the outputs, where the signature does not name them."""
         return self.options.output_names
 
     def list_inputs(self, registry: "Registry") -> "tuple[str, ...]":
-        """The inputs of which each attempt takes one item: none, for a task runs once."""
+        """Return the inputs of which each attempt takes one item: none, because a task runs once."""
         return ()
 
     def target(self, reference: "Identifier") -> "Target":
@@ -79,6 +78,16 @@ class Task(AnyTask):
     def original(self) -> "Task":
         """The task whose function a container of this one runs: itself."""
         return self
+
+    def node_metadata(self) -> specs.NodeMetadata:
+        """Return the metadata of a node that calls this, before any `with_overrides`."""
+        # Propeller reads these two from the node only, not from the task's template. A map repeats them
+        # on the node of its elements.
+        return specs.NodeMetadata(
+            self.shown_name,
+            timeout_s=self.options.timeout_s or None,
+            interruptible=self.options.interruptible,
+        )
 
 
 @overload
@@ -128,7 +137,7 @@ def task(function: "Callable[..., Any] | None" = None, **options: Any) -> Any:
             these packages, made where it runs).
 
     Raises:
-        UsageError: when an option is unknown or has a value that cannot be meant.
+        UsageError: an option is unknown or has a value that it cannot have.
     """
     recorded = recorded_options("@task", options)
     if function is not None:
@@ -140,20 +149,19 @@ def task(function: "Callable[..., Any] | None" = None, **options: Any) -> Any:
     return decorate
 
 
-def task_problems(task: Task, registry: "Registry") -> "tuple[Problem, ...]":
-    """Everything that keeps `task` from being used: missing annotations, refused types and so on."""
-    return task.problems(registry)
-
-
 _PLAIN = TaskOptions()
 _KNOWN = frozenset(TaskOptions._fields) - {"timeout_s"} | {"timeout", "resources"}
 
 
 def recorded_options(spelled: str, given: "dict[str, Any]") -> TaskOptions:
-    """The options that an author gave to what is `spelled` so, as plain values.
+    """Return the options that an author gave, as plain values.
+
+    Args:
+        spelled: how the author spelled what takes them, e.g. `@task`, for messages.
+        given: the options by name.
 
     Raises:
-        UsageError: when one is unknown or has a value that cannot be meant.
+        UsageError: one is unknown or has a value that it cannot have.
     """
     if not given:
         return _PLAIN
@@ -162,102 +170,19 @@ def recorded_options(spelled: str, given: "dict[str, Any]") -> TaskOptions:
         raise UsageError(
             f"{spelled} has no option {unknown[0]!r}. It has: {', '.join(sorted(_KNOWN))}."
         )
-    from flyte_nb.sdk.checks import check, seconds
+    # `@task` without options, which is most of them, does not load what checks options.
+    from flyte_nb.sdk.option_values import plain_options
 
-    check(given)
-    known = dict(given)
-    requests = known.pop("requests", None)
-    limits = known.pop("limits", None)
-    resources = known.pop("resources", None)
-    if requests is not None or limits is not None or resources is not None:
-        from flyte_nb.sdk.options import requests_and_limits
-
-        known["requests"], known["limits"] = requests_and_limits(requests, limits, resources)
-    if "timeout" in known:
-        known["timeout_s"] = seconds(known.pop("timeout"))
-    known["environment"] = _environment(known.get("environment"))
-    known["secret_requests"] = _secrets(known.get("secret_requests"))
-    _apply_cache(known)
-    if not isinstance(known.get("requirements", ""), str):
-        raise UsageError(
-            f"requirements={known['requirements']!r}: write the path of a lock, as"
-            " `uv pip compile --generate-hashes requirements.in -o requirements.lock` makes it."
-        )
-    for name in ("cache_ignore_input_vars", "output_names", "deck_fields"):
-        if name in known:
-            known[name] = tuple(known[name])
-    return TaskOptions(**known)
+    return TaskOptions(**plain_options(given))
 
 
 def with_metadata(options: TaskOptions, metadata: "TaskMetadata") -> TaskOptions:
     """Return the options with those of `metadata` in their place.
 
     Raises:
-        UsageError: one has a value that cannot be meant.
+        UsageError: one has a value that it cannot have.
     """
     given = metadata.given()
     recorded = recorded_options("TaskMetadata", given)._asdict()
     given["timeout_s"] = given.pop("timeout")
     return options._replace(**{name: recorded[name] for name in given})
-
-
-def _apply_cache(known: "dict[str, Any]") -> None:
-    cache = known.get("cache", False)
-    if isinstance(cache, bool):
-        for name in ("cache_version", "cache_serialize", "cache_ignore_input_vars"):
-            if known.get(name) and not cache:
-                raise UsageError(f"{name} is given, and cache is not. Write cache=True.")
-        return
-    if any(map(known.get, ("cache_version", "cache_serialize", "cache_ignore_input_vars"))):
-        raise UsageError(
-            "Give the version, serialize and ignored inputs in Cache(…), or beside cache=True, not both."
-        )
-    known["cache"] = True
-    known["cache_version"] = cache.version + cache.salt
-    known["cache_serialize"] = cache.serialize
-    known["cache_ignore_input_vars"] = cache.ignored_inputs
-
-
-def _environment(environment: Any) -> "tuple[tuple[str, str], ...]":
-    if environment is None:
-        return ()
-    if not isinstance(environment, dict):
-        raise UsageError(f"environment={environment!r}: write a dict, e.g. {{'MODE': 'fast'}}.")
-    for name, value in environment.items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise UsageError(
-                f"environment: {name!r}: {value!r} is not text. Write {str(name)!r}: {str(value)!r}."
-            )
-        if not _is_variable(name) or "\0" in value:
-            raise UsageError(
-                f"environment: {name!r} is no variable that a container can have. Use ASCII letters,"
-                " digits, '_', '-' and '.', not beginning with a digit, and no NUL in its value."
-            )
-    return tuple(environment.items())
-
-
-def _is_variable(name: str) -> bool:
-    """Whether Kubernetes takes it (apimachinery's `IsEnvVarName`)."""
-    plain = name.replace("-", "_").replace(".", "_")
-    return plain.isascii() and plain.isidentifier() and name not in (".", "..")
-
-
-def _secrets(secrets: Any) -> "tuple[specs.SecretRequest, ...]":
-    if not secrets:
-        return ()
-    from flyte_nb.sdk.options import Secret
-
-    if not isinstance(secrets, (list, tuple)):
-        raise UsageError(f"secret_requests={secrets!r}: write a list, [Secret(group=…, key=…)].")
-    for secret in secrets:
-        if not isinstance(secret, Secret):
-            raise UsageError(f"secret_requests: {secret!r}: write Secret(group=…, key=…).")
-    return tuple(
-        specs.SecretRequest(
-            group=each.group,
-            key=each.key,
-            group_version=each.group_version,
-            mount_requirement=each.mount_requirement,
-        )
-        for each in secrets
-    )

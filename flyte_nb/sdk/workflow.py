@@ -1,28 +1,25 @@
-"""`@workflow`: a function whose calls of tasks become the nodes of a graph."""
+"""`@workflow`: make a function a graph whose nodes are the calls in its body."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.identifiers import WORKFLOW, Scope
-from flyte_nb.sdk import context
+from flyte_nb.api.specs import WorkflowNode, WorkflowTemplate
 from flyte_nb.sdk.callee import Callee
+from flyte_nb.sdk.entity import identify
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from flyte_nb.api.identifiers import Identifier
     from flyte_nb.api.ports import DataAccess
     from flyte_nb.api.problems import Problem
-    from flyte_nb.api.specs import Location, Target, WorkflowTemplate
+    from flyte_nb.api.specs import Target
     from flyte_nb.sdk.entity import Definition
-    from flyte_nb.sdk.frame import Frame
-    from flyte_nb.sdk.signature import TaskSignature
     from flyte_nb.types.registry import Registry
 
 
 class WorkflowFailurePolicy:
-    """What happens to the rest when a node fails."""
+    """What happens to the other nodes when one fails."""
 
     FAIL_IMMEDIATELY = "fail_immediately"
     FAIL_AFTER_EXECUTABLE_NODES_COMPLETE = "fail_after_executable_nodes_complete"
@@ -37,11 +34,11 @@ class WorkflowOptions(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """A workflow put together: its template, what it refers to, and everything that is wrong."""
+    """A traced workflow: its template, what it refers to, and everything that is wrong."""
 
     template: "WorkflowTemplate"
     entities: "tuple[Definition, ...]"
-    """Tasks, workflows and launch plans that its nodes refer to, each once."""
+    """Tasks, workflows and launch plans that its nodes refer to, each once, in the order of first use."""
     problems: "tuple[Problem, ...]"
 
 
@@ -54,8 +51,6 @@ class Workflow(Callee):
 
     def target(self, reference: "Identifier") -> "Target":
         """Return what a node runs that calls this workflow."""
-        from flyte_nb.api.specs import WorkflowNode
-
         return WorkflowNode(reference)
 
     def trace(
@@ -66,84 +61,33 @@ class Workflow(Callee):
         *,
         data: "DataAccess | None" = None,
     ) -> Trace:
-        """Run the body once with promises, and say what came of it.
+        """Run the body once with promises, and return the graph that it makes, with every problem.
 
         Names in the body are looked up anew each time, so that a task of a cell that was run again
-        counts as it is now. Problems never raise; the template is as whole as it can be.
+        is called as it is now. Problems are returned, never raised; the template is as complete as it
+        can be.
 
         Args:
             registry: the types.
             scope: project, domain and the notebook's name.
-            version_of: the version by which an entity is referred to.
-            data: where constants that need a file are stored; without it they are problems.
+            version_of: returns the version by which an entity is referred to.
+            data: stores constants that need a file; without it such constants are problems.
         """
-        from flyte_nb.api.problems import unique
-        from flyte_nb.api.specs import WorkflowTemplate
-        from flyte_nb.sdk.drafts import entity_name, finished, identify
-        from flyte_nb.sdk.finishing import bind_outputs, check_ids
-        from flyte_nb.sdk.frame import Frame
+        # Tracing needs the types, which declaring a workflow must not wait for.
+        from flyte_nb.sdk.body import trace_body
+        from flyte_nb.sdk.docstrings import clean
 
-        frame = Frame(entity_name(self, scope), registry, scope, version_of, data)
-        reading = self.read(registry)
-        frame.problems.extend(reading.problems)
-        signature = reading.signature
-        value, ended = self._run_body(frame, signature)
-        outputs = bind_outputs(frame, self, signature, value) if ended else ()
-        check_ids(frame)
+        traced = trace_body(self, registry, scope, version_of, data)
         template = WorkflowTemplate(
             id=identify(self, scope),
-            interface=signature.interface,
-            nodes=finished(frame.drafts),
-            outputs=outputs,
+            interface=self.read(registry).signature.interface,
+            nodes=traced.nodes,
+            outputs=traced.outputs,
             on_failure=self.options.failure_policy,
             interruptible=self.options.interruptible,
-            description=_description(self),
+            description=self.options.docs or clean(self.function.__doc__ or ""),
         )
-        return Trace(template, frame.entities, unique(frame.problems))
-
-    def _run_body(self, frame: "Frame", signature: "TaskSignature") -> "tuple[Any, bool]":
-        from flyte_nb.api.specs import OutputReference
-        from flyte_nb.sdk.hints import parameters_of
-        from flyte_nb.sdk.loops import run_to_end
-        from flyte_nb.sdk.promise import Promise
-
-        if any(problem.code in _UNCALLABLE for problem in frame.problems):
-            return None, False
-        inputs = signature.interface.inputs
-        promises = {
-            name: Promise(
-                None, OutputReference("", name), inputs[name].type if name in inputs else None, name
-            )
-            for name in parameters_of(self.function).names
-        }
-        token = context.frame.set(frame)
-        try:
-            return run_to_end(self.function(**promises)), True
-        except Exception as error:  # noqa: BLE001 - the body is the user's; what it raises is a problem
-            self._note_failure(frame, error)
-            return None, False
-        finally:
-            context.frame.reset(token)
-
-    def _note_failure(self, frame: "Frame", error: Exception) -> None:
-        location = _where(error.__traceback__) or self.location
-        if isinstance(error, UsageError):
-            frame.problem("WorkflowBody", str(error), location=location)
-            return
-        if isinstance(error, RecursionError):
-            frame.problem(
-                "WorkflowBody",
-                f"The body of {self.short_name} goes too deep: {error}.",
-                hint="Python follows about a thousand levels: nest fewer lists or workflows.",
-                location=location,
-            )
-            return
-        frame.problem(
-            "WorkflowBody",
-            f"The body of {self.short_name} raised {type(error).__name__}: {error}.",
-            hint="The body only puts tasks together; what computes belongs in a task.",
-            location=location,
-        )
+        return Trace(template, traced.entities, traced.problems)
 
 
 @overload
@@ -174,6 +118,10 @@ def workflow(
         failure_policy: a constant of `WorkflowFailurePolicy`.
         interruptible: whether its tasks may run on machines that can be taken away.
         docs: the description, in place of the docstring.
+
+    Raises:
+        UsageError: `failure_policy` is no constant of `WorkflowFailurePolicy`, or `function` is no
+            function that can be a workflow.
     """
     if failure_policy not in (
         WorkflowFailurePolicy.FAIL_IMMEDIATELY,
@@ -182,7 +130,7 @@ def workflow(
         raise UsageError(
             f"failure_policy={failure_policy!r}: take a constant of WorkflowFailurePolicy."
         )
-    options = WorkflowOptions(failure_policy, interruptible, docs)
+    options = WorkflowOptions(failure_policy=failure_policy, interruptible=interruptible, docs=docs)
     if function is not None:
         return Workflow(function, options)
 
@@ -190,26 +138,3 @@ def workflow(
         return Workflow(function, options)
 
     return decorate
-
-
-_UNCALLABLE = frozenset({"GeneratorFunction", "PositionalOnlyParameter"})
-"""Problems of the signature that leave no body to run."""
-
-
-def _description(workflow: Workflow) -> str:
-    from flyte_nb.sdk.docstrings import clean
-
-    return workflow.options.docs or clean(workflow.function.__doc__ or "")
-
-
-def _where(trace: "TracebackType | None") -> "Location | None":
-    """The innermost line of the user's own: of the body or of a function that it called."""
-    from flyte_nb.api.specs import Location
-
-    found = None
-    while trace is not None:
-        module = trace.tb_frame.f_globals.get("__name__", "")
-        if not module.startswith("flyte_nb."):
-            found = Location(trace.tb_frame.f_code.co_filename, trace.tb_lineno)
-        trace = trace.tb_next
-    return found

@@ -1,8 +1,8 @@
-"""`wf(n=3)` and `fit(rows)` here and now: the same engine and the same literals as everywhere.
+"""Run `wf(n=3)` and `fit(rows)` in this process: by the same engine and with the same literals as everywhere.
 
-A cell that was run again counts at the next call. Where every name in a workflow's body holds what
-nobody can change from within (tasks, plain values), looking at the names is enough; else the workflow is
-traced anew at every call, and compiled anew when the trace differs.
+A cell that was run again takes effect at the next call. When every name in a workflow's body refers to a
+value that cannot change (a task, a plain value), comparing these values is enough to reuse what was compiled.
+Otherwise the workflow is traced at every call, and compiled again when the trace differs.
 """
 
 import threading
@@ -22,11 +22,10 @@ from flyte_nb.drafting.names_held import Names, held_names, same_names
 from flyte_nb.drafting.versions import UNVERSIONED
 from flyte_nb.executions.inputs import to_literals
 from flyte_nb.propeller.run import run_local
-from flyte_nb.sdk.drafts import entity_name, identify
-from flyte_nb.sdk.entity import Definition
+from flyte_nb.sdk.entity import Definition, entity_name, identify
 from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.outputs import unpack
-from flyte_nb.sdk.signature import Reading
+from flyte_nb.sdk.signature import SignatureReading
 from flyte_nb.sdk.task import AnyTask
 from flyte_nb.sdk.workflow import Workflow
 from flyte_nb.types.registry import Registry
@@ -39,7 +38,7 @@ class _Known(NamedTuple):
 
     names: "Names | None"
     templates: "tuple[WorkflowTemplate, ...]"
-    readings: "tuple[Reading, ...]"
+    readings: "tuple[SignatureReading, ...]"
     closure: CompiledWorkflowClosure
     tasks: "dict[Identifier, AnyTask]"
 
@@ -48,17 +47,17 @@ class LocalRunner:
     """A `Runner` for calls in a kernel. Thread-safe."""
 
     def __init__(self, registry: Registry, scope: "Callable[[], Scope]", data: KernelData) -> None:
-        """What runs share.
+        """Set what runs share.
 
         Args:
             registry: The types.
-            scope: Where entities are named now.
-            data: Where values that are files lie while the kernel lives.
+            scope: Returns project, domain and the notebook's name as they are now.
+            data: Stores values that are files until the kernel ends.
         """
         self._registry = registry
         self._scope = scope
         self.data = data
-        """Where values that are files lie while the kernel lives."""
+        """Stores values that are files until the kernel ends."""
         self._known: dict[str, _Known] = {}
         self._lock = threading.Lock()
 
@@ -108,7 +107,7 @@ class LocalRunner:
         except TaskFailed as failure:
             cause = failure.__cause__
             if cause is not None and failure.info.origin == "USER":
-                raise cause from None  # what the author's function raised, with its own lines
+                raise cause from None  # what the author's function raised, with its lines
             raise
 
     def _compiled(self, workflow: Workflow) -> _Known:
@@ -117,10 +116,13 @@ class LocalRunner:
         names = held_names(workflow)
         with self._lock:
             known = self._known.get(name)
+        # The quick way: the body can reach only what it could reach before, so it would trace to the same
+        # graph. Signatures are compared too, because an annotation may be text.
         if known is not None and same_names(known.names, names):
             fresh = (task.read(self._registry) for task in known.tasks.values())
             if all(one is other for one, other in zip(known.readings, fresh, strict=True)):
                 return known
+        # The slow way: trace, and reuse the closure when the trace is equal. Compiling takes far longer.
         templates, tasks = self._trace(workflow, scope)
         readings = tuple(task.read(self._registry) for task in tasks.values())
         if (
@@ -150,7 +152,7 @@ class LocalRunner:
     def _trace(
         self, workflow: Workflow, scope: Scope
     ) -> "tuple[tuple[WorkflowTemplate, ...], dict[Identifier, AnyTask]]":
-        """Templates of the workflow and of those inside, and the tasks they run."""
+        """Return templates of the workflow and of those inside, and the tasks they run."""
         templates = []
         tasks: dict[Identifier, AnyTask] = {}
         seen: set[int] = set()

@@ -1,4 +1,4 @@
-"""Graphs of entities: compiled here or fetched, opened, compared and coloured as it was asked for."""
+"""Make graphs of entities: compiled here or fetched, opened, compared and coloured as asked for."""
 
 from collections.abc import Collection, Mapping
 from typing import NamedTuple, Protocol
@@ -29,23 +29,23 @@ from flyte_nb.sdk.entity import Definition
 
 
 class Sees(Protocol):
-    """What of a session is needed to draw: what is defined here, and what is registered."""
+    """What drawing needs of a session: what is defined here, and what is registered."""
 
     def compile(self, entity: Entity) -> Compiled:
-        """As `Session.compile`."""
+        """Return the compiled entity, as `Session.compile`."""
         ...
 
     def fetch_workflow(self, name: str, version: "str | None" = None) -> Registered:
-        """As `Session.fetch_workflow`."""
+        """Return a registered workflow, as `Session.fetch_workflow`."""
         ...
 
     def versioned(self, entity: Entity) -> "list[Draft]":
-        """As `Session.versioned`."""
+        """Return the entity as it would be registered, as `Session.versioned`."""
         ...
 
 
 class _Found(NamedTuple):
-    """What there is to draw, closed."""
+    """What to draw, with every sub-workflow closed."""
 
     graph: Graph
     problems: "tuple[Problem, ...]" = ()
@@ -66,7 +66,7 @@ def picture(
     execution: "Execution | None" = None,
     diff: "bool | str | Registered | CompiledWorkflowClosure | None" = False,
 ) -> GraphPicture:
-    """The graph of an entity; for the options see `Workflow.graph`.
+    """Return the graph of an entity; for the options see `Workflow.graph`.
 
     Raises:
         UsageError: an option that does not exist, nothing that opens under a name, or a comparison
@@ -136,7 +136,7 @@ def _registered(session: Sees, entity: Registered) -> _Found:
 
 
 def _of_task(name: str, interface: TypedInterface) -> Graph:
-    """A task between its inputs and its outputs."""
+    """Return a task between its inputs and its outputs."""
     title = name.rpartition(".")[2]
     nodes = [GraphNode("n0", TASK_NODE, title, "", name)]
     edges = []
@@ -159,10 +159,11 @@ def _compared(
     here: _Found,
     other: "bool | str | Registered | CompiledWorkflowClosure",
 ) -> Graph:
-    """The graph marked against the latest registered version, or against what was given."""
+    """Return the graph marked against the latest registered version, or against what was given."""
     if here.closure is None:
         raise UsageError(
-            f"{here.name} is no workflow that compiles, so there is nothing to compare."
+            f"{here.name} is no workflow that compiles, so it cannot be compared. Solve its problems first,"
+            " or draw it without diff."
         )
     new = here.closure
     if isinstance(entity, Definition):

@@ -1,7 +1,8 @@
-"""The place where the parts are put together: a connection, a project, and where things are named.
+"""`Session` and `connect`: the place where the parts are put together.
 
-Only here the client meets the local backend's launcher. Heavy rooms are imported when first needed:
-`wf(n=3)` in a fresh kernel loads neither gRPC nor the backend.
+`wf(n=3)` in a kernel without a session imports this module too, so it loads little by itself. The rest is
+in modules that are imported when they are first needed: `connection` (gRPC, the local backend's launcher),
+`online` (register, launch, follow), `offline` (compile and run here) and `pictures`.
 """
 
 import os
@@ -12,45 +13,40 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import UsageError
-from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, ExecutionId, Scope
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Scope
 from flyte_nb.api.specs import TypedInterface
 from flyte_nb.discovery.entities import check_entity
-from flyte_nb.sdk.entity import Definition
-from flyte_nb.session.defaults import Defaults, new_runner
-from flyte_nb.storage import open_stores
+from flyte_nb.discovery.here import Here
+from flyte_nb.session.defaults import Defaults, new_offline
 from flyte_nb.types.registry import Registry
 
 if TYPE_CHECKING:
-    from flyte_nb.admin.daemon import BackendInfo
     from flyte_nb.api.ports import Entity
-    from flyte_nb.client.channel import Target
     from flyte_nb.client.config import Config
     from flyte_nb.client.fetching import Launchable, Registered
-    from flyte_nb.discovery.here import Here
     from flyte_nb.discovery.names import NotebookName
     from flyte_nb.discovery.notebook import Missing
+    from flyte_nb.drafting.compile_report import CompileReport
     from flyte_nb.drafting.compiling import Compiled
     from flyte_nb.drafting.draft import Draft
-    from flyte_nb.drafting.reports import Report
     from flyte_nb.executions.execution import Execution
-    from flyte_nb.executions.session_context import SessionContext
     from flyte_nb.executions.views import ExecutionView
     from flyte_nb.graph.picture import GraphPicture
     from flyte_nb.registering.bundle_view import Bundle
-    from flyte_nb.registering.place import Place
     from flyte_nb.registering.register import EntityListener, UploadListener
     from flyte_nb.registering.staged import StagedBundles
     from flyte_nb.registering.staging_places import Baked
     from flyte_nb.registering.views import Registration
     from flyte_nb.session.local_runner import LocalRunner
+    from flyte_nb.session.offline import Offline
+    from flyte_nb.session.online import Online
 
 AUTO, LOCAL = "auto", "local"
-
 _PROJECT, _DOMAIN = "flytesnacks", "development"
 
 
 class Session:
-    """A connection to one FlyteAdmin, with a project, a domain and a notebook's name."""
+    """A connection to one FlyteAdmin, with a project, a domain and a notebook's name. Thread-safe."""
 
     def __init__(
         self,
@@ -62,26 +58,32 @@ class Session:
         registry: Registry,
         home: "Path | None" = None,
     ) -> None:
-        """Made by `connect()`. `config=None` means the local backend of `home`."""
-        from flyte_nb.client.admin_client import AdminClient
-        from flyte_nb.client.channel import Link
-        from flyte_nb.registering.local_backend import own_calls
+        """Connect; `connect()` calls this with what is configured.
 
-        self.project, self.domain = project, domain
-        self.registry = registry
-        self._config, self._home = config, home
-        self._backend: BackendInfo | None = None
-        self._target: Target | None = None
-        self._here, self._lock = _here(name), threading.RLock()
-        self._own = own_calls(config)
-        self._context: SessionContext | None = None
-        self._link: Link = Link(self._locate)
-        self.client = AdminClient(self._link)
-        """Every RPC by name, e.g. `session.client.call("GetVersion", …)`."""
-        self.endpoint = self.client.endpoint
-        self._runner: LocalRunner | None = None
+        Args:
+            config: The configured FlyteAdmin; `None` means the local backend of `home`.
+            project: Where entities are registered.
+            domain: Where entities are registered.
+            name: The notebook's name; `None` finds it out, empty means that there is no notebook.
+            registry: The types.
+            home: The local backend's folder; `None` means the default one.
+
+        Raises:
+            BackendError: the local backend cannot be started.
+        """
+        # Loads gRPC and the local backend's launcher, which `wf(n=3)` without a session never needs.
+        from flyte_nb.session.connection import Connection
+
+        self.project, self.domain, self.registry = project, domain, registry
         self.baked: Baked | None = None
         """Set it to register bundles that an image will hold, in place of uploading them."""
+        self._here = _here(name)
+        self._lock = threading.Lock()
+        self._online: Online | None = None
+        self._offline: Offline | None = None
+        self._connection = Connection(config, home)
+        self.client = self._connection.client
+        """Every RPC by name, e.g. `session.client.call("GetVersion", …)`."""
 
     def __repr__(self) -> str:
         return f"<session with {self.label}, {self.project}/{self.domain}>"
@@ -89,16 +91,21 @@ class Session:
     @property
     def is_local(self) -> bool:
         """Whether it is the local backend."""
-        return self._config is None
+        return self._connection.config is None
+
+    @property
+    def endpoint(self) -> str:
+        """`host:port` of the FlyteAdmin."""
+        return self._connection.endpoint
 
     @property
     def label(self) -> str:
-        """What a person calls the other side."""
+        """What a person calls the other side: `local backend`, or the address of FlyteAdmin."""
         return "local backend" if self.is_local else self.endpoint
 
     @property
     def scope(self) -> Scope:
-        """Where entities are named now."""
+        """Project, domain and the notebook's name, by which entities are named now."""
         return Scope(self.project, self.domain, self.notebook.name)
 
     @property
@@ -108,11 +115,8 @@ class Session:
 
     @property
     def runner(self) -> "LocalRunner":
-        """Who runs `wf(n=3)` here."""
-        with self._lock:
-            if self._runner is None:
-                self._runner = new_runner(self.registry, lambda: self.scope)
-            return self._runner
+        """What runs `wf(n=3)` in this process."""
+        return self._without_admin().runner
 
     def register(
         self,
@@ -126,45 +130,42 @@ class Session:
 
         Args:
             *entities: Tasks, workflows, launch plans.
-            on_progress: Called with each entity (`RegisteredEntity`) when its fate is known.
+            on_progress: Called with each entity (`RegisteredEntity`) when it is registered or refused.
             on_upload: Called with a `StagingProgress` whenever one more object is stored.
-            dry_run: Only say what would be done.
-            restage: Look also at the staged code of what is registered already, and stage again what is
-                missing or damaged.
+            dry_run: Whether to only find out what would be done.
+            restage: Whether to stage again what is missing or damaged of what is registered already.
 
         Raises:
             RegistrationFailed: something does not compile, cannot be packed, or was refused.
             RemoteError: FlyteAdmin cannot be reached.
             UsageError: there is nothing to register, or several notebooks may be this one.
         """
-        from flyte_nb.registering.register import register
-
         chosen = list(entities) or self.discover()
         if not chosen:
             raise UsageError("Nothing to register: define a task or workflow here, or pass one.")
         check_entity(*chosen)
-        self._here.settle(chosen)
-        place = self._place(chosen)
-        return register(
-            self.client,
-            place,
-            chosen,
-            on_progress=on_progress,
-            on_upload=on_upload,
-            dry_run=dry_run,
-            restage=restage,
+        return self._with_admin().register(
+            chosen, on_progress=on_progress, on_upload=on_upload, dry_run=dry_run, restage=restage
         )
 
     def discover(self) -> "list[Entity]":
-        """What the notebook (or the script) defines now, and what installed registrars find."""
+        """Return what the notebook (or the script) defines now, and what installed registrars find.
+
+        Raises:
+            UsageError: an installed registrar cannot be loaded.
+        """
         return self._here.load()
 
     def missing(self) -> "list[Missing]":
-        """Definitions that are gone from the notebook: still used, or known from before."""
+        """Return definitions that the notebook no longer has: still used, or known from before.
+
+        Raises:
+            CompileFailed: workflows use each other in a circle, or two entities share a name.
+        """
         return self._here.missing(self.registry, self.scope)
 
     def renamed(self) -> "str | None":
-        """The notebook's new name when its file was renamed while this kernel ran, else `None`."""
+        """Return the notebook's new name if its file was renamed while this kernel ran, else `None`."""
         return self._here.renamed()
 
     def launch(
@@ -182,177 +183,148 @@ class Session:
             inputs: Python values by name.
             version: A registered version to launch; `None` takes what is defined here now, or the
                 latest one of a name.
-            execution_name: Made up when `None`.
+            execution_name: The execution's name; `None` makes one up.
 
         Raises:
             CompileFailed: inputs are missing, unknown or of another type; it names every one.
             RegistrationFailed: the entity does not compile or cannot be packed.
             RemoteError: FlyteAdmin refused, or there is no such name.
+            UsageError: several notebooks may be this one.
         """
-        from flyte_nb.client.fetching import find_launchable
-        from flyte_nb.executions.launching import start_defined, start_registered
-
-        given = dict(inputs or {})
-        context = self._shared()
-        if version is None and isinstance(entity, Definition):
-            return start_defined(
-                context,
-                entity,
-                given,
-                scope=self.scope,
-                register=lambda: self.register(entity),
-                name=execution_name,
-            )
-        found = find_launchable(self.client, self.scope, entity, version)
-        return start_registered(context, found, given, name=execution_name)
+        return self._with_admin().launch(entity, inputs or {}, version=version, name=execution_name)
 
     def execution(self, name: str) -> "Execution":
-        """An execution by name, or by `project:domain:name`; nothing is read yet."""
-        from flyte_nb.executions.execution import Execution
+        """Return an execution by its name, or by `project:domain:name`, without reading it.
 
-        parts = name.split(":") if ":" in name else [self.project, self.domain, name]
-        if not name or len(parts) != 3:
-            raise UsageError(f"{name!r} names no execution. Write its name, e.g. 'f3kq0…'.")
-        return Execution(ExecutionId(*parts), self._shared())
+        Raises:
+            UsageError: `name` is empty, or has another number of parts.
+        """
+        return self._with_admin().execution(name)
 
     def executions(self, limit: int = 20) -> "list[ExecutionView]":
-        """The latest executions of the project and domain, newest first, without their nodes."""
-        from flyte_nb.executions.listing import executions
+        """Return the latest executions of the project and domain, newest first, without their nodes.
 
-        return executions(self.client, self.project, self.domain, limit)
+        Raises:
+            RemoteError: FlyteAdmin cannot be reached, or refused.
+        """
+        return self._with_admin().executions(limit)
 
     def fetch_task(self, name: str, version: "str | None" = None) -> "Registered":
-        """A registered task; the latest version when none is given. Raises `RemoteError`."""
-        return self._fetch(TASK, name, version)
+        """Return a registered task; the latest version when `version` is `None`.
+
+        Raises:
+            RemoteError: there is no such task, or FlyteAdmin cannot be reached.
+        """
+        return self._with_admin().fetch(TASK, name, version)
 
     def fetch_workflow(self, name: str, version: "str | None" = None) -> "Registered":
-        """A registered workflow; the latest version when none is given. Raises `RemoteError`."""
-        return self._fetch(WORKFLOW, name, version)
+        """Return a registered workflow; the latest version when `version` is `None`.
+
+        Raises:
+            RemoteError: there is no such workflow, or FlyteAdmin cannot be reached.
+        """
+        return self._with_admin().fetch(WORKFLOW, name, version)
 
     def fetch_launch_plan(self, name: str, version: "str | None" = None) -> "Registered":
-        """A registered launch plan; the latest version when none is given. Raises `RemoteError`."""
-        return self._fetch(LAUNCH_PLAN, name, version)
+        """Return a registered launch plan; the latest version when `version` is `None`.
+
+        Raises:
+            RemoteError: there is no such launch plan, or FlyteAdmin cannot be reached.
+        """
+        return self._with_admin().fetch(LAUNCH_PLAN, name, version)
 
     def compile(self, entity: "Entity") -> "Compiled":
-        """The entity as the compiler sees it: its closure, or every problem. Sends nothing."""
-        from flyte_nb.drafting.compiling import compile_entity
+        """Return the entity as the compiler sees it: its closure, or every problem. Sends nothing.
 
+        Raises:
+            UsageError: `entity` is no task, workflow or launch plan.
+        """
         check_entity(entity)
-        return compile_entity(entity, self.scope, self.registry, data=self.runner.data)
+        return self._without_admin().compile(entity)
+
+    def compile_all(self, *entities: "Entity") -> "CompileReport":
+        """Compile several entities together, with all they use, and return a report. Sends nothing.
+
+        Raises:
+            UsageError: one of them is no task, workflow, launch plan or spec.
+        """
+        check_entity(*entities)
+        return self._without_admin().compile_all(entities)
 
     def graph(self, entity: "Launchable", **options: Any) -> "GraphPicture":
-        """The graph of an entity, of what `fetch_*` gave, or of a registered workflow's name.
+        """Return the graph of an entity, of what `fetch_*` gave, or of a registered workflow's name.
 
-        Takes the options of `Workflow.graph`, and raises what that does.
+        Options and errors are those of `Workflow.graph`.
         """
-        from flyte_nb.session.pictures import picture
+        from flyte_nb.session.pictures import picture  # the room that draws, which only this needs
 
         return picture(self, entity, **options)
 
     def versioned(self, entity: "Entity") -> "list[Draft]":
-        """The entity and all it uses as they would be registered. Sends nothing."""
-        from flyte_nb.registering.place import drafts_for
+        """Return the entity and all it uses as they would be registered. Sends nothing.
 
-        return drafts_for(self._place([entity]), [entity])
-
-    def compile_all(self, *entities: "Entity") -> "Report":
-        """Several compiled together, with all they use; specs may be among them. Sends nothing."""
-        from flyte_nb.drafting.reports import compile_all
-
-        check_entity(*entities)
-        return compile_all(entities, self.scope, self.registry, data=self.runner.data)
+        Raises:
+            CompileFailed: workflows use each other in a circle, or two entities share a name.
+        """
+        return self._with_admin().drafts([entity])
 
     def interface(self, entity: "Launchable") -> "tuple[TypedInterface, dict[str, Any]]":
-        """Inputs and outputs of an entity or a registered name, and the inputs' defaults."""
-        from flyte_nb.client.fetching import defined_interface, find_launchable, with_defaults
+        """Return inputs and outputs of an entity or a registered name, and the inputs' defaults.
 
-        if isinstance(entity, Definition):
-            return defined_interface(entity, self.registry)
-        found = find_launchable(self.client, self.scope, entity, None)
-        return with_defaults(found, self.registry, self._shared().data)
+        Raises:
+            CompileFailed: the signature of an entity of this notebook has problems.
+            RemoteError: there is no such name, or FlyteAdmin cannot be reached.
+        """
+        return self._with_admin().interface(entity)
 
     def bundle(self, *entities: "Entity") -> "Bundle":
-        """What travels with the tasks that the entities use (default: all), and why. Sends nothing."""
-        from flyte_nb.registering.bundle_view import bundle_view
+        """Return what travels with the tasks that the entities (default: all) use, and why.
 
+        Raises:
+            UsageError: one of them is no task, workflow, launch plan or spec.
+        """
         chosen = list(entities) or self.discover()
         check_entity(*chosen)
-        return bundle_view(self.client, self._place(chosen), chosen, open_stores())
+        return self._with_admin().bundle(chosen)
 
     @property
     def bundles(self) -> "StagedBundles":
-        """Staged bundles: what is stored, whether it is whole, what nobody needs any more."""
-        from flyte_nb.registering.staged import StagedBundles
-
-        place = self._place([])
-        return StagedBundles(self.client, open_stores(), place.bundles, objects=self._shared().data)
+        """Staged bundles: what is stored, whether it is whole, what is no longer needed."""
+        return self._with_admin().staged_bundles()
 
     def answers(self) -> bool:
-        """Whether it can be asked without starting anything: the local backend may not run."""
-        if self._config is not None:
-            return True
-        from flyte_nb.admin import daemon
-
-        return daemon.status(self._home) is not None
+        """Return whether it can be asked without starting anything: the local backend may not run."""
+        return self._connection.answers()
 
     def status(self) -> "dict[str, Any]":
-        """Where this session goes, and whether somebody answers there."""
-        from flyte_nb.executions.listing import status
-
-        return status(self, self._backend, self._config)
+        """Return where this session goes, and whether it is answered there."""
+        return self._with_admin().status()
 
     def close(self) -> None:
         """Close the connection and remove what was downloaded; the backend goes on."""
-        self._link.close()
+        self._connection.link.close()
+        if self._online is not None:
+            self._online.close()
+
+    def _with_admin(self) -> "Online":
+        """Return what carries out calls to FlyteAdmin."""
         with self._lock:
-            context, self._context = self._context, None
-        if context is not None:
-            context.data.close()
+            if self._online is None:
+                # Loads the rooms that register and follow: connecting alone shall not wait for them.
+                from flyte_nb.session.online import Online
 
-    def _fetch(self, resource_type: str, name: str, version: "str | None") -> "Registered":
-        from flyte_nb.client.fetching import fetch
+                self._online = Online(self, self._connection, self._here)
+            return self._online
 
-        return fetch(self.client, self.scope, resource_type, name, version)
-
-    def _shared(self) -> "SessionContext":
-        from flyte_nb.executions.session_context import SessionContext
-        from flyte_nb.registering.staging_places import data_for
-
+    def _without_admin(self) -> "Offline":
+        """Return what compiles and runs in this process."""
         with self._lock:
-            if self._context is None:
-                at = self.client, self.project, self.domain
-                root = self._backend.storage_root if self._backend is not None else ""
-                data = data_for(*at, root=root, env=os.environ, roots=self._here.roots)
-                self._context = SessionContext(self.client, self.registry, data, self._own.lend)
-            return self._context
-
-    def _place(self, entities: "list[Entity]") -> "Place":
-        from flyte_nb.registering.staging_places import place_for
-
-        data, roots = self._shared().data, self._here.roots(entities)
-        root = self._backend.storage_root if self._backend is not None else ""
-        place = place_for(self.scope, self.registry, os.environ, data, root=root, roots=roots)
-        place = place._replace(keep=self._own.keep)
-        return self.baked.instead_of(place) if self.baked is not None else place
-
-    def _locate(self) -> "Target":
-        """Where FlyteAdmin is now; the local backend is started when it does not run."""
-        from flyte_nb.client.targets import configured_target, local_target
-
-        with self._lock:
-            if self._config is not None:
-                if self._target is None:
-                    self._target = configured_target(self._config, os.environ, self._link)
-                return self._target
-            from flyte_nb.admin import daemon
-
-            self._backend = backend = daemon.ensure(self._home)
-            self.endpoint = backend.endpoint
-            self._own.say(backend.notice)
-            return local_target(backend.endpoint, backend.token, str(backend.config_file))
+            if self._offline is None:
+                self._offline = new_offline(self.registry, lambda: self.scope)
+            return self._offline
 
 
-_default = Defaults()
+_default: "Defaults[Session]" = Defaults()
 
 
 def connect(
@@ -371,16 +343,15 @@ def connect(
             the local backend when there is none.
         project: Default: the configuration's, else `flytesnacks`.
         domain: Default: the configuration's, else `development`.
-        name: The notebook's name; default: what the front end or the runner says. Empty where there
-            is no notebook: then names are full names.
+        name: The notebook's name; `None` finds it out, empty means that there is no notebook.
         backend: `auto`, or `local` for the local backend whatever is configured.
         home: The local backend's folder; default: `FLYTE_NB_HOME`, else the user's data folder.
 
     Raises:
-        UsageError: the configuration cannot be read or names nothing.
+        UsageError: `backend` is another word, or the configuration cannot be read or names nothing.
         BackendError: the local backend cannot be started.
     """
-    from flyte_nb.client.config import find, home_folder
+    from flyte_nb.client.config import find, home_folder  # YAML, which `wf(n=3)` needs not
 
     if backend not in (AUTO, LOCAL):
         raise UsageError(f"backend={backend!r}: write 'auto' or 'local'.")
@@ -401,26 +372,29 @@ def connect(
 
 
 def default_session() -> Session:
-    """The session of the last `connect()`; connects when there was none."""
+    """Return the session of the last `connect()`; connect when there was none.
+
+    Raises:
+        UsageError: there was none, and the configuration cannot be read or names nothing.
+        BackendError: there was none, and the local backend cannot be started.
+    """
     with _default.lock:
         return _default.session or connect()
 
 
 def default_runner() -> "LocalRunner":
-    """Who runs `wf(n=3)`: the default session's runner; needs no connection."""
+    """Return what runs `wf(n=3)`: the default session's runner, or one that needs no connection."""
     with _default.lock:
-        session: Session | None = _default.session
-        if session is not None:
-            return session.runner
-        if _default.runner is None:
+        if _default.session is not None:
+            return _default.session.runner
+        if _default.offline is None:
             here = _here(None)
-            _default.runner = new_runner(
+            _default.offline = new_offline(
                 _default.types(), lambda: Scope(_PROJECT, _DOMAIN, here.notebook.name)
             )
-        return _default.runner
+        return _default.offline.runner
 
 
-def _here(name: "str | None") -> "Here":
-    from flyte_nb.discovery.here import Here
-
+def _here(name: "str | None") -> Here:
+    """Return the notebook or script of this process."""
     return Here(name, namespace=vars(sys.modules["__main__"]), env=os.environ)

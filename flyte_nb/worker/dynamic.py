@@ -7,7 +7,7 @@ from flyte_nb.api.identifiers import MAIN_MODULE, Scope
 from flyte_nb.api.literals import to_plain
 from flyte_nb.api.plain_specs import spec_to_plain
 from flyte_nb.sdk.expansion import Expansion, expand
-from flyte_nb.sdk.specs import task_template
+from flyte_nb.sdk.templates import task_template
 from flyte_nb.worker.steps import carried_out, decode, encode, signature_of
 
 if TYPE_CHECKING:

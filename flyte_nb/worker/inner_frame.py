@@ -13,9 +13,9 @@ from flyte_nb.api.literals import COLLECTION, MAP, Literal
 from flyte_nb.api.specs import BindingCollection, BindingData, BindingMap, OutputReference
 from flyte_nb.sdk import context
 from flyte_nb.sdk.finishing import bind_outputs, check_ids
-from flyte_nb.sdk.frame import Frame
 from flyte_nb.sdk.loops import run_to_end
 from flyte_nb.sdk.promise import Promise
+from flyte_nb.sdk.tracing import TracingFrame
 from flyte_nb.worker.paths import at_path, fresh
 from flyte_nb.worker.steps import FunctionFailed
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Literals = dict[str, Literal]
 
 
-class InnerFrame(Frame):
+class InnerFrame(TracingFrame):
     """The frame of one body that runs in this process."""
 
     def __init__(

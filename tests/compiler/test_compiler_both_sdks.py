@@ -18,7 +18,7 @@ from flyte_nb.api.identifiers import TASK, WORKFLOW, Scope
 from flyte_nb.api.specs import Container
 from flyte_nb.compiler import compile_task, compile_workflow
 from flyte_nb.sdk.closure import reachable
-from flyte_nb.sdk.specs import task_template, workflow_template
+from flyte_nb.sdk.templates import task_template, workflow_template
 from flyte_nb.types.registry import default_registry
 from flyte_nb.wire.specs import task_spec_to_idl, workflow_spec_to_idl
 

@@ -45,7 +45,7 @@ class Marked:
         ({VARIABLE: "train"}, {}, "our command"),
     ],
 )
-def test_the_same_notebook_has_the_same_name_whoever_runs_it(tmp_path, env, user_ns, source):
+def test_the_same_notebook_has_the_same_name_in_every_runner(tmp_path, env, user_ns, source):
     found = notebook_name(env, user_ns, cwd=tmp_path)
     assert (found.name, found.source) == ("train", source)
 
@@ -118,7 +118,7 @@ def test_a_damaged_file_beside_the_notebook_is_passed_over(tmp_path):
         ("pytest --nbval train.ipynb", "train", "the arguments of pytest"),
     ],
 )
-def test_the_input_of_a_runner_names_the_notebook_whatever_lies_beside_it(
+def test_the_input_of_a_runner_names_the_notebook_whatever_files_are_beside_it(
     tmp_path, arguments, name, source
 ):
     saved(tmp_path / "train.ipynb", "x = 1")
@@ -190,7 +190,7 @@ def test_a_script_that_a_notebook_starts_is_called_like_its_file(tmp_path):
         ),
     ],
 )
-def test_where_a_name_is_from_is_said_unless_the_front_end_shows_it(name, said):
+def test_the_source_of_a_name_is_explained_unless_the_front_end_shows_the_name(name, said):
     assert name.said.startswith(said)
     assert bool(name.said) == bool(said)
 

@@ -99,7 +99,7 @@ def test_what_ipython_keeps_of_displayed_values_does_not_count():
     assert NotebookRegistrar(namespace).load({}) == []
 
 
-def test_a_deleted_definition_is_pointed_out():
+def test_a_deleted_definition_is_reported_as_missing():
     namespace = notebook()
     registrar = NotebookRegistrar(namespace)
     registrar.load({})
@@ -108,7 +108,7 @@ def test_a_deleted_definition_is_pointed_out():
     assert [(item.resource_type, item.short_name) for item in missing] == [
         ("launch_plan", "nightly")
     ]
-    assert "not defined any more" in str(missing[0])
+    assert "no longer defined here" in str(missing[0])
 
 
 def test_a_deleted_definition_that_is_still_used_names_its_user():
@@ -183,8 +183,8 @@ def test_a_registrar_makes_specs_of_flyteidls_messages():
     [
         (3, "int is no spec: pass flyteidl's TaskSpec"),
         (tasks_pb2.TaskTemplate(), "TaskTemplate is no spec"),
-        (launch_plan_pb2.LaunchPlanSpec(), "says no name: pass id="),
-        (task_pb2.TaskSpec(), "says no name"),
+        (launch_plan_pb2.LaunchPlanSpec(), "has no name: pass id="),
+        (task_pb2.TaskSpec(), "has no name"),
     ],
 )
 def test_what_is_no_spec_is_refused_where_it_is_made(message, said):

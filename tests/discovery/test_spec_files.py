@@ -1,4 +1,4 @@
-"""Spec files: what is read, what every mistake is called, and that nothing takes for ever."""
+"""Spec files: what is read, the problem for every mistake, and that reading is bounded."""
 
 import io
 import json
@@ -146,7 +146,7 @@ def test_a_compiled_workflow_gives_back_its_parts(read, pipeline):
         assert [spec.message for spec in found.specs] == [task, workflow]
 
 
-def test_all_mistakes_of_all_documents_are_told_with_line_field_and_advice(read):
+def test_all_mistakes_of_all_documents_are_reported_with_line_field_and_advice(read):
     found = read(
         """\
 kind: Task
@@ -209,7 +209,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("kind: Task\n\tid: x\n", "t.yaml", "It is no YAML"),
         ("kind: Task\nid: {name: 'x}\n", "q.yaml", "It is no YAML"),
         ("a: " + "[" * 500, "e.yaml", "nested more than 200 levels"),
-        ("!!python/object:os.system {}\n", "p.yaml", "means nothing here"),
+        ("!!python/object:os.system {}\n", "p.yaml", "has no meaning in a spec"),
         ('{"kind": "Task",}', "c.json", "It is no JSON"),
         (b"kind: Task\nid: {name: caf\xe9}\n", "l.yaml", "The byte 0xe9 at offset 25 is no utf-8 text."),
         ("kind: Task\nid: {}\n", "n.yaml", "The task has no name."),
@@ -220,7 +220,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         (b"\x1f\x8bnothing", "p.tgz", "It is no package, or is damaged"),
     ],
 )  # fmt: skip
-def test_what_is_no_spec_is_told_at_once(read, content, name, said):
+def test_what_is_no_spec_is_reported_at_once(read, content, name, said):
     found = read(content, name)
     assert found.specs == ()
     assert said in found.problems[0].message
@@ -236,7 +236,7 @@ def test_bytes_that_could_be_several_messages_are_not_guessed(read):
     ]
 
 
-def test_two_different_specs_of_one_name_are_told(read):
+def test_two_different_specs_of_one_name_are_a_problem(read):
     found = read("kind: Task\nid: {name: x}\n---\nkind: Task\nid: {name: x}\ntype: other\n")
     assert [problem.code for problem in found.problems] == ["DuplicateName"]
     assert "spec.yaml:1" in found.problems[0].message
@@ -283,7 +283,7 @@ def test_the_id_says_project_domain_and_version_as_written(read):
         st.sampled_from(["kind", "id", "template", "nodes", "spec", "closure", "primary", "container",
                          "interface", "workflow_id", "metadata", "custom", "name", "tasks"]), inner)),
 ).map(json.dumps)), st.sampled_from(["x.yaml", "x.json", "x.pb", "x_2.pb", "x.tgz", "x"]))  # fmt: skip
-def test_whatever_lies_in_a_file_is_read_or_told(tmp_path_factory, content, name):
+def test_any_content_of_a_file_is_read_or_reported(tmp_path_factory, content, name):
     path = tmp_path_factory.mktemp("fuzz") / name
     path.write_bytes(content.encode("utf-8", "replace") if isinstance(content, str) else content)
     found = read_specs([str(path)])
@@ -308,7 +308,7 @@ def test_a_struct_is_read_as_deep_as_protobuf_can_send_it_and_no_deeper(tmp_path
     assert states[-1] == ["TooDeep"]
 
 
-def test_what_is_wrong_everywhere_is_not_told_without_end(tmp_path):
+def test_a_file_that_is_wrong_everywhere_gives_a_bounded_number_of_problems(tmp_path):
     path = tmp_path / "empty.json"
     path.write_text(json.dumps([{}] * 20_000))
     found = read_specs([str(path)])

@@ -5,7 +5,7 @@ import pytest
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.bundle.members import Contents
 from flyte_nb.bundle.pack import Packer
-from flyte_nb.drafting.drafts import Drafts
+from flyte_nb.drafting.drafter import Drafter
 from flyte_nb.testing.cells import Cells
 from flyte_nb.types.registry import default_registry
 
@@ -24,7 +24,7 @@ def drafts(source):
     cells.run(source)
     scope, registry = Scope("p", "d", "nb"), default_registry(warn_pickled=False)
     packer = Packer(scope=scope, registry=registry)
-    made = Drafts(scope, registry, image="i", pack=packer.pack).of([cells["wf"]])
+    made = Drafter(scope, registry, image="i", pack=packer.pack).draft([cells["wf"]])
     assert all(draft.is_whole for draft in made)
     return {draft.key: draft for draft in made}
 

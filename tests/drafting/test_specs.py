@@ -1,4 +1,4 @@
-"""Specs as drafts: names and versions filled in, references resolved, launch plans checked."""
+"""Drafts of specs: names and versions filled in, references resolved, launch plans checked."""
 
 import json
 
@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from flyte_nb import LaunchPlan, task, workflow
 from flyte_nb.api.identifiers import Identifier, Scope
 from flyte_nb.discovery.specs.registrar import read_specs
-from flyte_nb.drafting.drafts import Drafts
-from flyte_nb.drafting.reports import compile_all, document_of
-from flyte_nb.drafting.specs import drafting
+from flyte_nb.drafting.compile_report import compile_all, document_of
+from flyte_nb.drafting.drafter import Drafter
+from flyte_nb.drafting.specs import spec_drafter
 from flyte_nb.types.registry import default_registry
 
 SCOPE = Scope("shop", "production", "")
@@ -63,7 +63,7 @@ def specs(tmp_path):
 
 
 def drafts_of(specs, scope, *, lookup=None):
-    return Drafts(scope, default_registry(), lookup=lookup).of(specs)
+    return Drafter(scope, default_registry(), lookup=lookup).draft(specs)
 
 
 def problems_of(drafts):
@@ -116,7 +116,7 @@ def test_placeholders_and_given_versions_are_filled_in_as_flytectl_does(specs):
     )
 
 
-def test_references_that_lead_nowhere_are_told_where_they_stand_with_the_nearest_name(specs):
+def test_references_that_lead_nowhere_are_reported_at_their_line_with_the_nearest_name(specs):
     drafts = drafts_of(
         specs(
             a_task("make_rows"),
@@ -138,7 +138,7 @@ def test_references_that_lead_nowhere_are_told_where_they_stand_with_the_nearest
     assert first.location.line < second.location.line
 
 
-def test_only_the_first_of_very_many_lost_references_are_told_a_nearest_name(specs):
+def test_only_the_first_of_very_many_lost_references_get_a_nearest_name(specs):
     nodes = [node(f"n{index}", f"task:make_rows{index}") for index in range(60)]
     drafts = drafts_of(specs(a_task("make_rows"), a_workflow("w", *nodes)), SCOPE)
     hints = [problem.hint for draft in drafts for problem in draft.problems]
@@ -146,7 +146,7 @@ def test_only_the_first_of_very_many_lost_references_are_told_a_nearest_name(spe
     assert hints.count("Did you mean 'make_rows'?") == 50
 
 
-def test_a_circle_is_told_once_and_what_uses_it_is_not_blamed(specs):
+def test_a_circle_is_reported_once_and_what_uses_it_has_no_problem(specs):
     found = specs(
         a_workflow("a", node("n0", "workflow:b")),
         a_workflow("b", node("n0", "workflow:a")),
@@ -157,7 +157,7 @@ def test_a_circle_is_told_once_and_what_uses_it_is_not_blamed(specs):
     assert not any(draft.is_whole for draft in drafts)
 
 
-def test_a_ring_of_three_and_many_circles_are_told_once_each(specs):
+def test_a_ring_of_three_and_many_circles_are_reported_once_each(specs):
     ring = [a_workflow(f"r{n}", node("n0", f"workflow:r{(n + 1) % 3}")) for n in range(3)]
     pairs = [
         a_workflow(f"{a}{n}", node("n0", f"workflow:{b}{n}"))
@@ -194,13 +194,13 @@ def test_a_launch_plan_is_checked_against_its_workflow(specs):
     }
 
 
-def test_what_flyteadmin_or_a_container_would_refuse_is_told(specs):
+def test_what_flyteadmin_or_a_container_would_refuse_is_a_problem(specs):
     fast = {"image": "x", "args": ["pyflyte-fast-execute", "{{ .remote_package_path }}"]}
     drafts = drafts_of(specs(a_task("t", type="", container=fast)), SCOPE)
     assert [problem.code for problem in drafts[0].problems] == ["ValueRequired", "NeedsSource"]
 
 
-def test_what_a_cluster_would_not_launch_is_told(specs):
+def test_what_a_cluster_would_not_launch_is_a_problem(specs):
     late = node("n0", "task:t")
     late["metadata"] = {"timeout": "9999999999s"}
     assert problems_of(drafts_of(specs(a_task("t"), a_workflow("w", late)), SCOPE)) == [
@@ -292,7 +292,7 @@ def test_specs_may_use_what_modules_define_beside_them(specs):
     registry = default_registry()
     name = f"{double.module}.double"
     found = specs(a_workflow("w", node("n0", f"task:{name}")))
-    assert problems_of(Drafts(SCOPE, registry).of([double, *found])) == []
+    assert problems_of(Drafter(SCOPE, registry).draft([double, *found])) == []
     report = compile_all([twice, *found], SCOPE, registry)
     assert report.ok
     assert [(one.id.name, one.nodes) for one in report.entities][1:] == [
@@ -425,10 +425,10 @@ def test_what_is_nested_as_deeply_as_can_be_is_a_problem_or_compiles(specs):
         compile_all(found, SCOPE, default_registry())
 
 
-def test_what_specs_bring_along_is_bounded_in_all_and_told_once(specs, monkeypatch):
+def test_sub_workflows_that_specs_bring_are_bounded_and_reported_once(specs, monkeypatch):
     chain = [a_workflow("w0", node("n0", "task:t"))]
     chain += [a_workflow(f"w{n}", node("n0", f"workflow:w{n - 1}")) for n in range(1, 12)]
-    monkeypatch.setattr(drafting, "_MOST_BROUGHT", 40)
+    monkeypatch.setattr(spec_drafter, "_MOST_BROUGHT", 40)
     drafts = drafts_of(specs(a_task("t"), *chain), SCOPE)
     assert problems_of(drafts) == [("w9", "", "TooManySubWorkflows")]  # 1 + 2 + … + 9 > 40
     assert [draft.id.name for draft in drafts if not draft.is_whole] == ["w9", "w10", "w11"]
@@ -449,7 +449,7 @@ def test_of_embedded_sub_workflows_the_one_of_the_wanted_version_is_taken(specs)
     assert [each.workflow_node.sub_workflow_ref.version for each in used] == ["v2", "v1"]
 
 
-def test_hints_say_what_to_write_in_a_spec_and_lost_nodes_are_told(specs):
+def test_hints_show_what_to_write_in_a_spec_and_lost_nodes_are_reported(specs):
     bare = {**node("n0", "task:t"), "inputs": []}
     twins = node("n1", "task:t"), node("n1", "task:t")
     drafts = drafts_of(specs(a_task("t"), a_workflow("w", bare), a_workflow("v", *twins)), SCOPE)

@@ -9,7 +9,7 @@ from flyte_nb.admin.compiling import mismatch
 from flyte_nb.api.errors import CodecError, CompileFailed
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.specs import Variable
-from flyte_nb.drafting.drafts import Drafts
+from flyte_nb.drafting.drafter import Drafter
 from flyte_nb.drafting.inferred import check_inferred
 from flyte_nb.executions.inputs import to_literals
 from flyte_nb.types.registry import default_registry
@@ -85,6 +85,6 @@ def test_defaults_and_fixed_inputs_that_cannot_be_typed_are_problems_before_they
         return many(ds=ds)
 
     fixed = LaunchPlan(plain, name="fixed", fixed_inputs={"ds": [{"a": 1}, {}]})
-    drafts = Drafts(Scope("p", "d", "nb"), REGISTRY).of([by_default, fixed])
+    drafts = Drafter(Scope("p", "d", "nb"), REGISTRY).draft([by_default, fixed])
     found = [problem.message for draft in drafts for problem in draft.problems]
     assert [message.partition("(at ")[2] for message in found] == ["ds[0])", "ds[1])"]

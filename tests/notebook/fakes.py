@@ -195,7 +195,7 @@ class FakeSession:
         return compile_with(entity, self.registry, self.scope)
 
     def compile_all(self, *entities: Any) -> Any:
-        from flyte_nb.drafting.reports import compile_all
+        from flyte_nb.drafting.compile_report import compile_all
 
         return compile_all(entities, self.scope, self.registry)
 

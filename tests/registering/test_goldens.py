@@ -25,8 +25,8 @@ from flyte_nb.api.identifiers import Scope
 from flyte_nb.bundle.stage import stage
 from flyte_nb.client.data import KernelData
 from flyte_nb.discovery.specs.registrar import read_specs
+from flyte_nb.drafting.compile_report import compile_all
 from flyte_nb.drafting.draft import all_problems, with_index
-from flyte_nb.drafting.reports import compile_all
 from flyte_nb.registering.place import Place, drafts_for
 from flyte_nb.registering.serializing import serialize
 from flyte_nb.registering.staging_places import Baked

@@ -10,7 +10,7 @@ from flyteidl.core import dynamic_job_pb2
 
 from flyte_nb.api.identifiers import LAUNCH_PLAN, Identifier
 from flyte_nb.compiler import compile_dynamic, dynamic_identifier
-from flyte_nb.sdk.specs import task_template
+from flyte_nb.sdk.templates import task_template
 from flyte_nb.wire.errors import error_document_from_bytes
 from flyte_nb.wire.identifiers import identifier_from_idl
 from flyte_nb.wire.literal_bytes import literal_map_from_bytes

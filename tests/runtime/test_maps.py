@@ -8,7 +8,7 @@ import pytest
 from flyte_nb import map_task
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.bundle.command import task_args
-from flyte_nb.sdk.specs import task_template
+from flyte_nb.sdk.templates import task_template
 from flyte_nb.wire.errors import error_document_from_bytes
 from flyte_nb.wire.literal_bytes import literal_map_from_bytes
 

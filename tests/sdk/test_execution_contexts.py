@@ -1,4 +1,4 @@
-"""What `current_context()` tells, and where secrets are looked up."""
+"""What `current_context()` returns, and where secrets are looked up."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def test_outside_of_a_run_there_is_a_local_stand_in():
     assert current_context().execution_id.name == "local"
 
 
-def test_inside_of_a_run_the_runners_context_counts(tmp_path):
+def test_inside_of_a_run_the_runners_context_is_used(tmp_path):
     made = context_from(ENV, working_directory=str(tmp_path))
     token = context.runner.set(DirectRunner(made))
     try:
@@ -62,7 +62,7 @@ def test_prefixes_of_variables_and_files_can_be_set(tmp_path):
     assert Secrets({**env, "MY_G_K": "y"}).get("g", "k") == "y"
 
 
-def test_a_variable_without_prefix_counts_on_a_persons_own_machine_only(tmp_path):
+def test_a_variable_without_prefix_is_read_on_a_persons_own_machine_only(tmp_path):
     env = {"G_K": "x", "FLYTE_SECRETS_DEFAULT_DIR": str(tmp_path)}
     assert Secrets(env, is_local=True).get("g", "k") == "x"
     with pytest.raises(UsageError, match=r"_FSEC_G_K.*secret_requests"):

@@ -12,7 +12,7 @@ from flyte_nb.api.specs import ArrayNode, NodeMetadata, TaskNode
 from flyte_nb.sdk import context
 from flyte_nb.sdk.closure import reachable
 from flyte_nb.sdk.execution_context import DirectRunner
-from flyte_nb.sdk.specs import task_template
+from flyte_nb.sdk.templates import task_template
 from flyte_nb.types.registry import default_registry
 
 SCOPE = Scope("p", "d", "nb")
@@ -104,7 +104,7 @@ def test_wrong_use_says_what_to_write(call, text):
         call()
 
 
-def test_problems_of_a_map_are_told_where_it_is_used():
+def test_problems_of_a_map_are_reported_where_it_is_used():
     @workflow
     def wf(ns: list[int]) -> list[int]:
         map_task(partial(score, depth=2))(n=ns, by=ns)

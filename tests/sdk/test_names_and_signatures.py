@@ -1,4 +1,4 @@
-"""Any legal name can be used, and the signature is the one that `inspect.signature` gives."""
+"""Any legal name can be used, and the signature is the one that `inspect.signature` returns."""
 
 import functools
 import inspect
@@ -132,7 +132,7 @@ def injected(n: int, connection: int) -> int:
     return n + connection
 
 
-def test_a_declared_signature_counts(here):
+def test_a_declared_signature_overrules_the_code(here):
     assert list(injected.read(REGISTRY).signature.input_codecs) == ["n"]
     assert injected(n=1) == injected(1) == 101
     with pytest.raises(UsageError, match="no input connection"):

@@ -11,8 +11,8 @@ from flyte_nb.api.specs import Binding, LaunchPlanNode, LaunchPlanSpec, Paramete
 from flyte_nb.sdk import context
 from flyte_nb.sdk.closure import reachable
 from flyte_nb.sdk.launch_plan import LaunchPlan
-from flyte_nb.sdk.specs import launch_plan_spec, workflow_template
 from flyte_nb.sdk.task import task
+from flyte_nb.sdk.templates import launch_plan_spec, workflow_template
 from flyte_nb.sdk.workflow import workflow
 from flyte_nb.types.registry import default_registry
 
@@ -119,7 +119,7 @@ def test_inputs_that_contradict_are_refused(inputs, message):
     assert message in str(refused.value)
 
 
-def test_inputs_that_do_not_fit_are_told_together():
+def test_inputs_that_do_not_fit_are_reported_together():
     plan = LaunchPlan(base, "x", default_inputs={"n": "5", "other": 1}, fixed_inputs={"k": 3})
     with pytest.raises(CompileFailed) as failed:
         launch_plan_spec(plan, SCOPE, default_registry())
@@ -170,7 +170,7 @@ def test_two_tasks_of_one_name_cannot_be_registered_together():
         reachable([namespace["step"] for namespace in namespaces], default_registry(), SCOPE)
 
 
-def test_workflows_in_a_circle_are_told_by_their_way():
+def test_workflows_in_a_circle_are_reported_with_the_whole_circle():
     namespace: dict[str, Any] = {"__name__": "__main__", "workflow": workflow}
     exec(
         "@workflow\ndef a(n: int) -> int:\n    return b(n=n)\n"

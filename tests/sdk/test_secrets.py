@@ -1,4 +1,4 @@
-"""Secrets: the file of lines, where each is looked for, and what is said of one that is nowhere."""
+"""Secrets: the file of lines, where each is looked for, and the error when it is nowhere."""
 
 import pytest
 

@@ -19,8 +19,8 @@ from flyte_nb.sdk import context
 from flyte_nb.sdk.execution_context import DirectRunner
 from flyte_nb.sdk.options import Cache, Resources, Secret
 from flyte_nb.sdk.outputs import pack, unpack
-from flyte_nb.sdk.specs import task_template
-from flyte_nb.sdk.task import Task, TaskOptions, task, task_problems
+from flyte_nb.sdk.task import Task, TaskOptions, task
+from flyte_nb.sdk.templates import task_template
 from flyte_nb.types.registry import default_registry
 
 SCOPE = Scope("p", "d", "book")
@@ -42,7 +42,7 @@ def double(n: int) -> int:
 def problems_of(source: str, **names: Any) -> "list[tuple[str, str, str]]":
     namespace: dict[str, Any] = {"task": task, "__name__": "book_of_tests", **names}
     exec(source, namespace)
-    found = task_problems(namespace["f"], default_registry(warn_pickled=False))
+    found = namespace["f"].problems(default_registry(warn_pickled=False))
     return [(problem.code, problem.variable, problem.hint) for problem in found]
 
 
@@ -140,7 +140,7 @@ def test_resources_take_pairs_of_request_and_limit():
         ({"container_image": 5}, "container_image=5: write text"),
     ],
 )
-def test_an_option_that_cannot_be_meant_is_refused_at_once(options, message):
+def test_an_option_with_an_impossible_value_is_refused_at_once(options, message):
     with pytest.raises(UsageError) as refused:
         task(**options)
     assert message in str(refused.value)
@@ -158,7 +158,7 @@ def test_an_option_that_cannot_be_meant_is_refused_at_once(options, message):
         (lambda: task(task(double)), "double is a task already"),
     ],
 )
-def test_values_that_cannot_be_meant_are_refused_at_once(make, message):
+def test_impossible_values_are_refused_at_once(make, message):
     with pytest.raises(UsageError) as refused:
         make()
     assert message in str(refused.value)
@@ -247,7 +247,7 @@ def test_each_flaw_of_a_signature_is_a_problem_with_a_way_out(source, expected):
     assert problems_of(source) == [expected]
 
 
-def test_all_flaws_of_a_signature_are_told_together():
+def test_all_problems_of_a_signature_are_reported_together():
     found = problems_of("@task\ndef f(a, b: list, *c): yield 1")
     assert [code for code, _, _ in found] == [
         "GeneratorFunction",

@@ -317,11 +317,14 @@ def test_a_serialized_cache_of_one_call_is_carried():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"cache": Cache(version="1", ignored_inputs=("a",))}, "Flyte keeps it with the task"),
+        (
+            {"cache": Cache(version="1", ignored_inputs=("a",))},
+            "Flyte ignores inputs for all calls",
+        ),
         ({"cache_serialize": 1}, "write cache_serialize=True"),
     ],
 )
-def test_what_one_call_cannot_say_is_refused_where_it_is_written(options, message):
+def test_options_that_one_call_cannot_have_are_refused_at_their_line(options, message):
     @workflow
     def wf(n: int) -> int:
         return inc(a=n).with_overrides(**options)
@@ -357,7 +360,7 @@ def test_options_of_tasks_are_refused_at_a_workflows_call(options):
         ({"memory": "1Gi"}, "has no option 'memory'"),
     ],
 )
-def test_an_override_that_cannot_be_meant_is_a_problem_at_its_line(options, message):
+def test_an_override_with_an_impossible_value_is_a_problem_at_its_line(options, message):
     @workflow
     def wf(n: int) -> int:
         return inc(a=n).with_overrides(**options)
@@ -393,7 +396,7 @@ def test_two_nodes_cannot_have_one_id():
     assert [problem.code for problem in trace(wf).problems] == ["DuplicateNodeId"]
 
 
-def test_all_problems_are_told_at_once_each_at_its_node():
+def test_all_problems_are_reported_at_once_each_at_its_node():
     @workflow
     def wf(n: int) -> int:
         inc(a="3")
@@ -542,7 +545,7 @@ def test_a_constant_may_be_an_output():
     assert clean(wf).template.outputs == (Binding("o0", Literal("integer", 3)),)
 
 
-def test_problems_of_a_tasks_signature_are_told_with_the_workflow():
+def test_problems_of_a_tasks_signature_are_reported_with_the_workflow():
     @task
     def odd(a, b: int) -> int:
         return b

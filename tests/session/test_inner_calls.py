@@ -114,7 +114,7 @@ def test_an_output_of_another_type_is_refused_and_named(cells, kind):
         cells["f"](n=1)
 
 
-def test_inputs_of_an_inner_call_that_do_not_fit_are_told_together(cells):
+def test_inputs_of_an_inner_call_that_do_not_fit_are_reported_together(cells):
     cells.run("@task\ndef f() -> int:\n    return add(a='x', b='3')\n")
     with pytest.raises(Exception, match=r"(?s)add\.a: Expected int.*add\.b: .*Write b=3"):
         cells["f"]()
@@ -127,7 +127,7 @@ def test_what_a_launched_dynamic_task_refuses_is_refused_here(cells, expression)
         cells["f"](n=1)
 
 
-def test_every_problem_of_a_dynamic_body_is_told_and_nothing_runs_after_the_first(cells):
+def test_every_problem_of_a_dynamic_body_is_reported_and_nothing_runs_after_the_first(cells):
     cells.run(
         "RAN = []\n"
         "@task\ndef note(n: int) -> int:\n    RAN.append(n)\n    return n\n"

@@ -99,7 +99,7 @@ def test_a_failed_task_of_a_workflow_names_the_node_and_its_lines(notebook, runn
     assert isinstance(caught.value.__cause__, KeyError)
 
 
-def test_a_redefined_task_counts_at_the_next_call(notebook, runner):
+def test_a_redefined_task_is_used_at_the_next_call(notebook, runner):
     assert notebook["outer"](n=1) == 3
     run_cell("@task\ndef add(a: int, b: int) -> int:\n    return 100\n", notebook)
     assert notebook["outer"](n=1) == 100
@@ -112,7 +112,7 @@ def test_nothing_is_compiled_anew_while_nothing_was_redefined(notebook, runner):
     assert all(runner._known[name] is value for name, value in known.items())
 
 
-def test_wrong_inputs_and_wrong_definitions_are_told_at_once(notebook, runner):
+def test_wrong_inputs_and_wrong_definitions_are_reported_at_once(notebook, runner):
     with pytest.raises(CompileFailed, match="Expected int"):
         notebook["outer"](n="three")
     run_cell("@workflow\ndef wrong() -> int:\n    return add(a='x', c=1)\n", notebook)
@@ -134,7 +134,7 @@ def test_frames_cross_between_tasks_and_as_constants(notebook, runner):
     assert isinstance(notebook["double"](pd.DataFrame({"a": [5]})), pd.DataFrame)
 
 
-def test_a_changed_constant_or_list_of_the_notebook_counts_at_the_next_call(notebook, runner):
+def test_a_changed_constant_or_list_of_the_notebook_is_used_at_the_next_call(notebook, runner):
     run_cell(
         "STEP = 1\nPARTS = [1]\n"
         "@workflow\ndef constant(n: int) -> int:\n    return add(a=n, b=STEP)\n"

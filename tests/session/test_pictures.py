@@ -110,7 +110,7 @@ def test_a_list_gathered_from_many_nodes_says_its_type_once() -> None:
 def test_compared_with_nothing_all_is_new_and_a_task_cannot_be_compared() -> None:
     drawn = picture(Here(), outer, diff=True).graph
     assert {node.mark for node in drawn.nodes} == {NEW}
-    with pytest.raises(UsageError, match="nothing to compare"):
+    with pytest.raises(UsageError, match="cannot be compared"):
         picture(Here(), load, diff=True)
 
 

@@ -1,4 +1,4 @@
-"""Protobuf bytes -> a kind and its message. Bytes do not say what they are; names and shapes do."""
+"""Turn protobuf bytes into a kind and its message. Bytes do not name their message; names and shapes do."""
 
 import re
 from typing import Any
@@ -16,7 +16,11 @@ _GUESSED = ("TaskSpec", "WorkflowSpec", "LaunchPlan", "CompiledWorkflowClosure",
 
 
 def binary_message(data: bytes, name: str) -> "tuple[Kind, Any]":
-    """The message in `data`; `name` is the file's.
+    """Return the message in `data`, and its kind.
+
+    Args:
+        data: The file's bytes.
+        name: The file's name, which may number the kind.
 
     Raises:
         NoKind: no message fits, or several do; it says what was tried.
@@ -32,6 +36,8 @@ def binary_message(data: bytes, name: str) -> "tuple[Kind, Any]":
                 "Write it anew, or name it by what it is: _1 a task, _2 a workflow, _3 a launch plan.",
             )
         return kind, message
+    # protobuf parses almost any bytes as almost any message. A message is taken only when it knows all
+    # fields, and when exactly one kind fits.
     fitting = []
     for word in _GUESSED:
         message = _parsed(KINDS[word], data)
@@ -60,7 +66,7 @@ def _parsed(kind: Kind, data: bytes) -> "Message | None":
 
 
 def _fits(kind: Kind, message: Any) -> bool:
-    """Whether what is in it has names, and ids that speak of the kind."""
+    """Return whether everything in it has a name, and an id of the kind's resource type."""
     found = list(kind.found(message))
     return bool(found) and all(
         id.name and resource_type_of(id) in ("", noun) for noun, id, _ in found
@@ -68,7 +74,7 @@ def _fits(kind: Kind, message: Any) -> bool:
 
 
 def _is_whole(message: Any) -> bool:
-    """Whether every field of the bytes is one of the message's."""
+    """Return whether the message knows every field of the bytes."""
     known = type(message)()
     known.CopyFrom(message)
     known.DiscardUnknownFields()

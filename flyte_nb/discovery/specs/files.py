@@ -1,4 +1,4 @@
-"""Paths -> the bytes of spec files: files, folders, globs, and packages (tar archives of them)."""
+"""Find spec files and read their bytes: files, folders, globs, and packages (tar archives of them)."""
 
 import glob
 import tarfile
@@ -25,12 +25,12 @@ class File(NamedTuple):
     """One file's bytes."""
 
     name: str
-    """As the person wrote it; of a package's member, `package.tgz/member`."""
+    """The path as the person wrote it; for a package's member, `package.tgz/member`."""
     data: bytes
 
 
 def is_spec_path(target: str) -> bool:
-    """Whether `target` names spec files: by its ending, as a glob, or as a folder that is no package."""
+    """Return whether `target` names spec files: by its suffix, as a glob, or as a folder but no package."""
     if target.endswith(SUFFIXES) or glob.has_magic(target):
         return True
     path = Path(target)
@@ -38,7 +38,7 @@ def is_spec_path(target: str) -> bool:
 
 
 def files(targets: "Sequence[str]", problems: "list[Problem]") -> "Iterator[File]":
-    """The spec files that `targets` name, each once; what cannot be read goes to `problems`.
+    """Yield the spec files that `targets` name, each once; add to `problems` what cannot be read.
 
     Raises:
         UsageError: a target names nothing.
@@ -62,12 +62,16 @@ def files(targets: "Sequence[str]", problems: "list[Problem]") -> "Iterator[File
 
 
 def unreadable(name: str, message: str, line: int = 1, hint: str = "") -> Problem:
-    """The problem that a file is not what it should be."""
+    """Return the problem that a file is not what it should be."""
     return Problem("UnreadableSpec", message, hint=hint, location=Location(name, max(1, line)))
 
 
 def paths_of(target: str) -> "list[Path]":
-    """The spec files that `target` names. Raises `UsageError` when there are none."""
+    """Return the spec files that `target` names.
+
+    Raises:
+        UsageError: it names none.
+    """
     path = Path(target)
     if path.is_dir():
         found = [
@@ -94,7 +98,7 @@ def paths_of(target: str) -> "list[Path]":
 
 
 def _members(path: Path, problems: "list[Problem]") -> "Iterator[File]":
-    """Files of a package. Nothing is unpacked to disk, so no path in it can do harm."""
+    """Yield the files of a package. Nothing is unpacked to disk, so no path in it can do harm."""
     total = given = 0
     try:
         with tarfile.open(path, "r:*") as package:
@@ -111,7 +115,7 @@ def _members(path: Path, problems: "list[Problem]") -> "Iterator[File]":
                     return
                 name = f"{path}/{member.name}"
                 if not member.isfile() or Path(member.name).suffix not in TEXT | BINARY:
-                    continue  # flytectl passes over the code that fast registration packs, too
+                    continue  # fast registration packs code beside specs; flytectl skips it too
                 if member.size > _LARGEST:
                     problems.append(_too_large(name, member.size))
                 elif (content := package.extractfile(member)) is not None:

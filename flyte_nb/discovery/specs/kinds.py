@@ -1,7 +1,7 @@
-"""Which flyteidl message a document is, and which specs are in it.
+"""Find out which flyteidl message a document is, and which specs are in it.
 
-What `flytectl get … -o yaml`, `pyflyte serialize` and people write: specs, templates, create requests,
-registered entities, and compiled workflows with everything in them.
+It knows what `flytectl get … -o yaml`, `pyflyte serialize` and people write: specs, templates, create
+requests, registered entities, and compiled workflows with everything in them.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,9 +27,9 @@ class Kind(NamedTuple):
     name: str
     message: Any
     noun: str
-    """The resource type of what it is mainly about."""
+    """The resource type of its main spec."""
     found: "Callable[[Any], Iterator[Found]]"
-    """The specs in it."""
+    """Yields the specs in a message."""
 
 
 def _task(template: Any) -> "Iterator[Found]":
@@ -41,7 +41,7 @@ def _workflow(template: Any) -> "Iterator[Found]":
 
 
 def _closure(closure: Any) -> "Iterator[Found]":
-    """A compiled workflow: its tasks, and itself without what the compiler added."""
+    """Yield the tasks of a compiled workflow, and the workflow without the nodes that the compiler added."""
     for compiled in closure.tasks:
         yield from _task(compiled.template)
     spec = workflow_pb2.WorkflowSpec(
@@ -88,7 +88,7 @@ _OF_WORKFLOWS = frozenset({"nodes", "outputs", "failure_node", "metadata_default
 
 
 class NoKind(Exception):
-    """The document is none that we know; the message says what was tried."""
+    """The document is of no known kind; the message lists what was tried."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -96,7 +96,7 @@ class NoKind(Exception):
 
 
 def kind_of(data: Table) -> "tuple[Kind, Table]":
-    """The document's kind by its `kind:` or by its fields, and the data without `kind:`.
+    """Return the document's kind, by its `kind:` or by its fields, and the data without `kind:`.
 
     Raises:
         NoKind: it is none of `KINDS`.
@@ -133,7 +133,13 @@ def kind_of(data: Table) -> "tuple[Kind, Table]":
 
 
 def _shape(data: "dict[str, Any]", noun: str) -> str:
-    """The message's name by the fields it has; `noun` is what `kind:` said."""
+    """Return the message's name by the fields that the data has.
+
+    Args:
+        data: The document without `kind:`.
+        noun: The resource type that `kind:` names; empty without one.
+    """
+    # From the most specific shape to the least: a compiled workflow also has what a template has.
     keys = {_snake(key) for key in data}
     if "primary" in keys:
         return "CompiledWorkflowClosure"
@@ -172,7 +178,7 @@ def _noun_of(template: Any) -> str:
 
 
 def _with_spec(data: Table) -> Table:
-    """A launch plan that was written flat, with its spec's fields beside its id."""
+    """Return a launch plan that was written flat, with its spec's fields in `spec:`."""
     spec = _without(data, "id")
     made = Table({"spec": spec, **({"id": data["id"]} if "id" in data else {})})
     made.lines = {name: data.lines[name] for name in ("id",) if name in data.lines}
@@ -198,7 +204,7 @@ def _snake(key: str) -> str:
 
 
 def resource_type_of(id: Identifier) -> str:
-    """What the id itself says it is; empty when it says nothing."""
+    """Return the resource type that the id itself has; empty when it has none."""
     names = {ResourceType.TASK: TASK, ResourceType.WORKFLOW: WORKFLOW,
              ResourceType.LAUNCH_PLAN: LAUNCH_PLAN}  # fmt: skip
     return names.get(id.resource_type, "")

@@ -1,7 +1,7 @@
-"""Plain data -> a flyteidl message, by its descriptor: protojson, but with every problem at once.
+"""Fill a flyteidl message from plain data, by its descriptor: protojson, but with every problem at once.
 
 Field names may be written in snake_case or lowerCamel. `json_format` stops at the first mistake and
-cannot say where it is; it is asked only for the types of `google.protobuf` (Struct, Duration, …).
+does not say where it is, so it is used only for the types of `google.protobuf` (Struct, Duration, …).
 """
 
 import base64
@@ -20,7 +20,7 @@ from flyte_nb.discovery.specs.text import Word, plain
 Path = tuple["str | int", ...]
 
 _MAX_MESSAGES = 99  # inside of each other: protobuf refuses to read more than 100
-_MAX_STRUCT = 90  # the same, with room for the messages in which it travels
+_MAX_STRUCT = 90  # likewise, with room for the messages around it
 _MAX_PROBLEMS = 100  # of one document
 _F = FieldDescriptor
 _INTS = {
@@ -46,11 +46,11 @@ class Mistake(NamedTuple):
 
 
 class _Full(Exception):
-    """Enough problems."""
+    """Ends the reading of a document that has too many problems."""
 
 
 def fill(message: Message, data: Any) -> "list[Mistake]":
-    """Fill `message` from `data`; everything that does not fit, in the order of the data."""
+    """Fill `message` from `data`, and return everything that does not fit, in the order of the data."""
     reader = _Reader()
     try:
         reader.message(message, data, ())
@@ -62,7 +62,7 @@ def fill(message: Message, data: Any) -> "list[Mistake]":
 
 
 def spoken(path: Path) -> str:
-    """`template.nodes[2].id`."""
+    """Return a path as a person writes it, e.g. `template.nodes[2].id`."""
     text = ""
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
@@ -70,14 +70,14 @@ def spoken(path: Path) -> str:
 
 
 def nearest(word: str, known: "Iterable[str]") -> str:
-    """`Did you mean 'image'?`, or nothing."""
+    """Return a hint such as `Did you mean 'image'?`; empty when no known word is near."""
     spelled = {item.casefold(): item for item in known}
     match = difflib.get_close_matches(word[:100].casefold(), spelled, n=1)
     return f"Did you mean {spelled[match[0]]!r}?" if match else ""
 
 
 class _Reader:
-    """One document being read. Fields are `Any`: protobuf's releases differ in how they type them."""
+    """Reads one document. Fields are `Any`, because protobuf's releases differ in how they type them."""
 
     def __init__(self) -> None:
         self.mistakes: list[Mistake] = []
@@ -178,7 +178,7 @@ class _Reader:
                 entries[key] = made
 
     def _scalar(self, field: Any, data: Any, path: Path) -> Any:
-        """The value, or `None` when it does not fit, which is noted."""
+        """Return the value; note it and return `None` when it does not fit."""
         value = data.value if isinstance(data, Word) else data
         kind = field.cpp_type
         if kind == _F.CPPTYPE_STRING:
@@ -188,6 +188,7 @@ class _Reader:
             return value if isinstance(value, bool) else self._wrong(path, "true or false", data)
         if kind == _F.CPPTYPE_ENUM and isinstance(value, str):
             return self._enum(field, value, path)
+        # protojson writes 64-bit integers as text, and people write 3.0 for 3.
         number = _number(value)
         if kind in _FLOATS:
             if number is None or (isinstance(number, int) and abs(number) > 1 << 1000):
@@ -251,7 +252,7 @@ class _Reader:
 
 
 def _levels(data: Any) -> int:
-    """How many messages are inside of each other in a Struct: three for a mapping, two for a list."""
+    """Return how many messages are inside of each other in a Struct: three for a mapping, two for a list."""
     if isinstance(data, dict):
         return 3 + max(map(_levels, data.values()), default=0)
     if isinstance(data, list):

@@ -1,4 +1,4 @@
-"""The registrar for spec files."""
+"""The registrar for spec files: read them into `Spec` values, with every problem in them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,15 +13,15 @@ from flyte_nb.discovery.specs.binary import binary_message
 from flyte_nb.discovery.specs.files import BINARY, TEXT, File, files, unreadable
 from flyte_nb.discovery.specs.spec import Spec
 
-_MOST_PROBLEMS = 10_000  # of all files; who has more reads no more
+_MOST_PROBLEMS = 10_000  # of all files: nobody reads more
 
 
 class _Full(Exception):
-    """Enough problems."""
+    """Ends the reading of files that have too many problems."""
 
 
 class SpecFiles(NamedTuple):
-    """What spec files hold."""
+    """The contents of spec files."""
 
     specs: "tuple[Spec, ...]"
     problems: "tuple[Problem, ...]"
@@ -32,11 +32,15 @@ class SpecRegistrar:
     """Entities that spec files describe; see `read_specs`."""
 
     def __init__(self, targets: "Sequence[str]") -> None:
-        """Args: `targets` are files, folders, globs and packages."""
+        """Name the spec files.
+
+        Args:
+            targets: Files, folders, globs and packages.
+        """
         self._targets = tuple(targets)
 
     def load(self, env: "Mapping[str, str]") -> "list[Spec]":
-        """Read the files; every spec in them, each once.
+        """Read the files, and return every spec in them, each once.
 
         Raises:
             UsageError: a target names nothing.
@@ -49,7 +53,7 @@ class SpecRegistrar:
 
 
 def read_specs(targets: "Sequence[str]") -> SpecFiles:
-    """The specs in files, folders, globs and packages, and everything that is wrong with them.
+    """Return the specs in files, folders, globs and packages, and everything that is wrong with them.
 
     Raises:
         UsageError: a target names nothing.
@@ -62,7 +66,8 @@ def read_specs(targets: "Sequence[str]") -> SpecFiles:
                 known = specs.setdefault((spec.resource_type, spec.short_name), spec)
                 if known is not spec and (known.id, known.message) != (spec.id, spec.message):
                     problems.append(_described_twice(spec, known))
-    except _Full:  # what was not read would only be missed elsewhere
+    except _Full:
+        # No specs either: references to those that were not read would be reported as missing.
         problems.append(Problem("TooManyProblems", "There are more problems than these."))
         return SpecFiles((), tuple(problems))
     return SpecFiles(tuple(specs.values()), tuple(problems))
@@ -136,8 +141,8 @@ def _of_item(
     try:
         kind, body = kinds.kind_of(text.Table(data) if type(data) is dict else data)  # type: ignore[arg-type]
     except kinds.NoKind as error:
-        told = unreadable(name, f"{error.message} ({label})", location.line, error.hint)
-        problems.append(told._replace(entity=_name_in(data)))
+        problem = unreadable(name, f"{error.message} ({label})", location.line, error.hint)
+        problems.append(problem._replace(entity=_name_in(data)))
         return
     message = kind.message()
     mistakes = messages.fill(message, body)
@@ -159,7 +164,7 @@ def _of_item(
 
 
 def _name_in(data: "dict[str, Any]") -> str:
-    """What a document that is no spec calls itself, so that nobody is told that this is missing."""
+    """Return the name that an unreadable document gives itself, so that it is not reported as missing too."""
     id = data.get("id")
     name = id.get("name") if isinstance(id, dict) else None
     word = name.text if isinstance(name, text.Word) else name
@@ -169,7 +174,7 @@ def _name_in(data: "dict[str, Any]") -> str:
 def _line(
     document: text.Document, base: "tuple[int, ...]", path: messages.Path, kind: kinds.Kind
 ) -> int:
-    """The line of what lies at `path`; a launch plan may have been written without its `spec:`."""
+    """Return the line of the value at `path`; a launch plan may have been written without its `spec:`."""
     line = document.line_of((*base, *path))
     if kind.name == "LaunchPlan" and path[:1] == ("spec",):
         line = max(line, document.line_of((*base, *path[1:])))
@@ -179,7 +184,7 @@ def _line(
 def _node_lines(
     document: text.Document, base: "tuple[int, ...]", body: "dict[str, Any]"
 ) -> "dict[str, int]":
-    """The line of each node of a workflow; JSON is not searched for them."""
+    """Return the line of each node of a workflow; none for JSON, whose lines are not searched."""
     if document.is_json:
         return {}
     for way in (("nodes",), ("template", "nodes"), ("spec", "template", "nodes"),
@@ -203,7 +208,7 @@ def _named(
     node_lines: "Mapping[str, int]",
     problems: "list[Problem]",
 ) -> "Iterator[Spec]":
-    """The specs in a message, whose ids must say what they are called and nothing else."""
+    """Yield the specs in a message; an id must have a name, and no other resource type."""
     for noun, id, spec in kind.found(message):
         said = kinds.resource_type_of(id)
         if not id.name:
@@ -225,7 +230,13 @@ def _named(
                 entity=id.name,
             )
         else:
-            identifier = Identifier(noun, id.project, id.domain, id.name, id.version)
+            identifier = Identifier(
+                resource_type=noun,
+                project=id.project,
+                domain=id.domain,
+                name=id.name,
+                version=id.version,
+            )
             lines = node_lines if noun == WORKFLOW else {}
             yield Spec(identifier, spec, location, lines)
             continue

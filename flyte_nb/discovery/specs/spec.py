@@ -1,4 +1,4 @@
-"""A spec as an entity: what a file says, before anything in it is resolved."""
+"""`Spec`: a spec from a file as an entity, before anything in it is resolved."""
 
 import sys
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ from flyte_nb.api.specs import Location
 class Spec(NamedTuple):
     """One task, workflow or launch plan that somebody wrote as a flyteidl message.
 
-    It is what registrars give for spec files (`api.ports.Entity`); `session.register` and `compile`
-    take it like an entity of the SDK.
+    Registrars return it for spec files. It is an `api.ports.Entity`, so `session.register` and `compile`
+    take it as they take an entity of the SDK.
     """
 
     id: Identifier
@@ -30,15 +30,15 @@ class Spec(NamedTuple):
     def of(
         cls, message: Any, *, id: "Identifier | None" = None, location: "Location | None" = None
     ) -> "Spec":
-        """Return the spec that a flyteidl message is; for registrars that read formats of their own.
+        """Return the spec for a flyteidl message; meant for registrars that read formats of their own.
 
         Args:
             message: `TaskSpec`, `WorkflowSpec` or `LaunchPlanSpec`, or a `LaunchPlan` with its id.
-            id: What it is called; only a `LaunchPlanSpec` does not say it itself.
+            id: Its identifier; only a `LaunchPlanSpec` does not contain one itself.
             location: Where it was written, for messages; default: the line of this call.
 
         Raises:
-            UsageError: the message is none of these, or nothing says its name.
+            UsageError: the message is none of these, or has no name and `id` is `None`.
         """
         kind = _KINDS.get(getattr(message.DESCRIPTOR, "full_name", "") if _is(message) else "")
         if kind is None:
@@ -50,9 +50,15 @@ class Spec(NamedTuple):
             getattr(message, "template", None), "id", None
         )
         if id is None and said is not None:
-            id = Identifier(kind, said.project, said.domain, said.name, said.version)
+            id = Identifier(
+                resource_type=kind,
+                project=said.project,
+                domain=said.domain,
+                name=said.name,
+                version=said.version,
+            )
         if id is None or not id.name:
-            raise UsageError(f"This {type(message).__name__} says no name: pass id=Identifier(…).")
+            raise UsageError(f"This {type(message).__name__} has no name: pass id=Identifier(…).")
         if location is None:
             frame = sys._getframe(1)
             location = Location(frame.f_code.co_filename, frame.f_lineno)
@@ -65,7 +71,7 @@ class Spec(NamedTuple):
 
     @property
     def module(self) -> str:
-        """Empty: the name of a spec says everything."""
+        """Empty, because a spec's name is a full name."""
         return ""
 
     @property
@@ -79,7 +85,7 @@ class Spec(NamedTuple):
         return self.id.name
 
     def versioned(self, version: str) -> "Spec":
-        """The spec with this version, unless it says one itself."""
+        """Return the spec with this version, unless it has one itself."""
         said = self.id.version
         if not version or (said and "{{" not in said):
             return self
@@ -99,7 +105,7 @@ def _is(message: Any) -> bool:
 
 
 def uncompiled(template: Any) -> Any:
-    """A compiled workflow's template without the start and end node that the compiler added."""
+    """Return a compiled workflow's template without the start and end node that the compiler added."""
     kept = [node for node in template.nodes if node.id not in ADDED_NODES]
     if len(kept) == len(template.nodes):
         return template

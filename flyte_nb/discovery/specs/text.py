@@ -1,8 +1,8 @@
-"""YAML and JSON text -> plain data that remembers its lines. Bounded in time and memory.
+"""Read YAML and JSON text into plain data that remembers its lines, in bounded time and memory.
 
 YAML is built from the parser's events, without recursion and by YAML 1.2's core schema (`yes`, `on`
-and `2024-01-01` are text): an unquoted scalar keeps its spelling, so that `version: 1.10` can be read
-as the text that the field wants.
+and `2024-01-01` are text). An unquoted scalar keeps its spelling, so that `version: 1.10` becomes the text
+"1.10" in a field that wants text.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import yaml
 
 MAX_DEPTH = 200
-"""Levels; protobuf itself sends at most 100 messages inside of each other."""
+"""Levels; protobuf itself allows at most 100 messages inside of each other."""
 MAX_NODES = 1_000_000
 """Values in one file, each use of an alias counted."""
 
@@ -34,7 +34,7 @@ _RESOLVED = frozenset(f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "
 
 
 class Fault(Exception):
-    """The text cannot be read on; `line` is counted from 1, 0 when it is not known."""
+    """The text cannot be read further; `line` counts from 1 and is 0 when it is not known."""
 
     def __init__(self, message: str, line: int = 0, hint: str = "") -> None:
         super().__init__(message)
@@ -75,11 +75,11 @@ class Document:
         self.data, self.number, self.line = data, number, line
         self.is_json = bool(text)
         self._text = text
-        """Of JSON, which is read without lines: what they are looked up in, when they are wanted."""
+        """JSON text, which is read without lines. Lines are looked up in it when they are needed."""
         self._lined: Any = None if text else data
 
     def line_of(self, path: "tuple[str | int, ...]") -> int:
-        """The line of what lies at `path`, or of the nearest thing around it."""
+        """Return the line of the value at `path`, or of the nearest value around it."""
         if self._lined is None and path:
             try:
                 self._lined = next(yaml_documents(self._text)).data
@@ -97,7 +97,7 @@ class Document:
 
 
 def plain(data: Any) -> Any:
-    """The data as JSON has it."""
+    """Return the data with plain values in place of `Word`s, as JSON has it."""
     if isinstance(data, Word):
         return data.value
     if isinstance(data, dict):
@@ -106,7 +106,11 @@ def plain(data: Any) -> Any:
 
 
 def decoded(data: bytes) -> str:
-    """The bytes as text: UTF-8, or UTF-16 and UTF-32 with a byte order mark. Raises `Fault`."""
+    """Return the bytes as text: UTF-8, or UTF-16 and UTF-32 with a byte order mark.
+
+    Raises:
+        Fault: they are no text.
+    """
     encoding = "utf-8-sig"
     for mark, name in ((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"),
                        (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):  # fmt: skip
@@ -125,7 +129,11 @@ def decoded(data: bytes) -> str:
 
 
 def json_document(text: str) -> Document:
-    """JSON text as its one document. Raises `Fault`."""
+    """Return JSON text as its one document.
+
+    Raises:
+        Fault: it is no JSON, too deep, or has a key twice.
+    """
     twice: list[str] = []
 
     def table(pairs: "list[tuple[str, Any]]") -> Table:
@@ -143,6 +151,7 @@ def json_document(text: str) -> Document:
         raise Fault(f"It is nested more than {MAX_DEPTH} levels deep.") from None
     except ValueError as error:  # a number of thousands of digits
         raise Fault(f"It is no JSON: {error}.") from None
+    # JSON is read by the fast parser, which has no lines; the YAML reader finds the line of a repetition.
     if twice:
         for _ in yaml_documents(text):  # which says where
             pass
@@ -151,7 +160,11 @@ def json_document(text: str) -> Document:
 
 
 def yaml_documents(text: str) -> "Iterator[Document]":
-    """The documents of YAML text; empty ones are left out. Raises `Fault`."""
+    """Yield the documents of YAML text, without those that are empty.
+
+    Raises:
+        Fault: it is no YAML, too deep, too large, or has a key twice.
+    """
     number = line = 0
     tree = _Tree()
     try:
@@ -177,7 +190,7 @@ def _is_null(value: Any) -> bool:
 
 
 class _Open:
-    """A collection whose end has not come yet."""
+    """A collection that is still open while its events come."""
 
     def __init__(self, value: "Table | Items", anchor: "str | None", line: int) -> None:
         self.value, self.anchor, self.line = value, anchor, line
@@ -187,7 +200,7 @@ class _Open:
         self.merged: list[tuple[Any, int]] = []
 
     def put(self, value: Any, line: int) -> None:
-        """The next item, key, or value of the last key."""
+        """Add the next item, the next key, or the value of the last key."""
         if isinstance(self.value, Items):
             self.value.append(value)
             self.value.lines.append(line)
@@ -208,7 +221,7 @@ class _Open:
 
 
 class _Tree:
-    """One document, put together event by event."""
+    """Builds one document, event by event."""
 
     def __init__(self, nodes: int = 0) -> None:
         self.nodes = nodes
@@ -217,7 +230,7 @@ class _Tree:
         self._anchors: dict[str, tuple[Any, int]] = {}
 
     def take(self, event: Any) -> int:
-        """The next event of the document; its line."""
+        """Add the next event of the document, and return its line."""
         line: int = event.start_mark.line + 1
         if isinstance(event, yaml.ScalarEvent):
             self._add(_scalar(event, line), 1, line, event.anchor)
@@ -249,6 +262,7 @@ class _Tree:
             return
         around = self._open[-1]
         around.size += size
+        # An alias counts with all that it stands for: nine levels of nine aliases are a billion values.
         if around.size > MAX_NODES or self.nodes > MAX_NODES:
             raise Fault(
                 f"It expands to more than {MAX_NODES:,} values.", line, "Use fewer aliases."
@@ -258,7 +272,7 @@ class _Tree:
 
 
 def _merge(table: Table, parts: "list[tuple[Any, int]]") -> None:
-    """What `<<` brings: keys that the mapping does not have itself."""
+    """Add the keys that `<<` brings and that the mapping does not have itself."""
     for value, line in parts:
         for part in value if isinstance(value, Items) else [value]:
             if not isinstance(part, Table):
@@ -279,7 +293,7 @@ def _key(value: Any, line: int) -> str:
 
 def _check_tag(event: Any, line: int) -> None:
     if event.tag is not None and event.tag not in _TAGS and event.tag not in _RESOLVED:
-        raise Fault(f"The tag {event.tag} means nothing here.", line, "Take it away.")
+        raise Fault(f"The tag {event.tag} has no meaning in a spec.", line, "Remove it.")
 
 
 def _scalar(event: Any, line: int) -> Any:

@@ -1,4 +1,4 @@
-"""Names and versions of specs, as flytectl fills them in; and what each refers to, in order.
+"""Fill in names and versions of specs as flytectl does, and order specs by their references.
 
 Source: flytectl/cmd/register/register_util.go at v1.16.8 (`hydrateSpec`).
 """
@@ -51,14 +51,14 @@ class Entry:
         self.spec = spec
         self.message = type(spec.message)()
         self.message.CopyFrom(spec.message)
-        # Absent is empty, but FlyteAdmin wants these said.
+        # An absent field equals an empty one, but FlyteAdmin refuses a template in which these are absent.
         if spec.resource_type != LAUNCH_PLAN:
             self.message.template.interface.SetInParent()
             self.message.template.metadata.SetInParent()
         own = identifier_to_idl(spec.id)
         _fill(own, spec.resource_type, scope)
         self.pinned = bool(own.version)
-        """Whether the version was given, and does not follow from the content."""
+        """Whether its author chose the version, so that it does not follow from the content."""
         self.id = Identifier(spec.resource_type, own.project, own.domain, own.name, own.version)
         self._embedded: dict[Name, dict[str, Any]] = {}
         subs = self.message.sub_workflows if spec.resource_type == WORKFLOW else ()
@@ -84,13 +84,13 @@ class Entry:
         )
 
     def embedded(self, reference: Reference) -> Any:
-        """The sub-workflow that the spec brings along itself; `None` when it brings none of that name."""
+        """Return the sub-workflow that the spec itself contains; `None` without one of that name."""
         versions = self._embedded.get(reference.name, {})
         version = reference.message.version
         return versions.get(version) if version else next(iter(versions.values()), None)
 
     def bring(self, templates: "Iterable[Any]") -> int:
-        """Take these sub-workflows along, each once; how many were new."""
+        """Add these sub-workflows to the spec, each once, and return how many were new."""
         before = len(self.message.sub_workflows)
         for template in templates:
             id = identifier_from_idl(template.id)
@@ -103,9 +103,11 @@ class Entry:
     def settle(self) -> None:
         """Give it its version, by its content unless it was given, and write its id into it.
 
-        What was brought is pinned where it is referred to, so that it needs not be hashed once more.
+        Sub-workflows that were added are not hashed again: references to them contain their versions.
         """
         if not self.id.version:
+            # Hashed without its own id, which is about to get the version, and without the sub-workflows
+            # that were added.
             content = type(self.message)()
             content.CopyFrom(self.message)
             if self.id.resource_type != LAUNCH_PLAN:
@@ -114,7 +116,7 @@ class Entry:
                 del content.sub_workflows[self._own_subs :]
             try:
                 known = message_digest(content).hex()
-            except CodecError:  # a time out of range, which is told by who compiles it
+            except CodecError:  # a time out of range, which compiling reports
                 known = content.SerializeToString(deterministic=True).hex()
             self.id = self.id._replace(version=digest([self.id.resource_type, known]))
         if self.id.resource_type != LAUNCH_PLAN:
@@ -124,24 +126,25 @@ class Entry:
 def in_order(
     entries: "Mapping[Name, Entry]", problems: "dict[Name, list[Problem]]"
 ) -> "list[Entry]":
-    """The entries, each after what it refers to; circles are noted, and left out of the order."""
+    """Return the entries, each after what it refers to; note circles, and leave them out."""
     graph = {
         name: [reference.name for reference in entry.references if reference.name in entries]
         for name, entry in entries.items()
     }
     order: list[Name] = []
-    told: set[Name] = set()
+    reported: set[Name] = set()
     for ring in _walked(graph, order):
-        if told.isdisjoint(ring):  # of circles that share a spec, one is enough to begin with
-            told.update(ring)
+        if reported.isdisjoint(ring):  # of circles that share a spec, one is reported
+            reported.update(ring)
             problems.setdefault(ring[0], []).append(_circle(ring, entries[ring[0]]))
-    order.sort(key=lambda name: name[0] != TASK)  # which refer to nothing
+    order.sort(key=lambda name: name[0] != TASK)  # tasks first: they refer to nothing
     return [entries[name] for name in order]
 
 
 def _walked(graph: "Mapping[Name, list[Name]]", order: "list[Name]") -> "Iterator[list[Name]]":
-    """Fill `order`: each after what it refers to. Yields the circles, whose last step does not count.
+    """Fill `order`, each name after what it refers to, and yield the circles.
 
+    The reference that closes a circle is ignored in the order.
     Every reference is followed once, and without recursion: a spec may be thousands deep.
     """
     done: set[Name] = set()
@@ -173,13 +176,13 @@ def _circle(ring: "list[Name]", entry: Entry) -> Problem:
 
 
 def used_by(message: Any) -> "Iterator[Identifier]":
-    """What a `TaskSpec`, `WorkflowSpec` or `LaunchPlanSpec` refers to, at any depth."""
+    """Yield what a `TaskSpec`, `WorkflowSpec` or `LaunchPlanSpec` refers to, at any depth."""
     for reference in references_of(message):
         yield reference.id
 
 
 def references_of(message: Any) -> "Iterator[Reference]":
-    """Every place in a spec's message that names another entity."""
+    """Yield every place in a spec's message that names another entity."""
     if isinstance(message, LaunchPlanSpec):
         yield Reference(WORKFLOW, message.workflow_id, "")
     elif isinstance(message, WorkflowSpec):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 
 from flyte_nb.api.problems import Problem, as_text
-from flyte_nb.drafting.reports import BLOCKED, OK, WRONG, CompiledEntity, Report
+from flyte_nb.drafting.compile_report import BLOCKED, OK, WRONG, CompiledEntity, CompileReport
 from flyte_nb.graph.palette import PHASE_STYLES, PROBLEM, PhaseStyle
 from flyte_nb.notebook.cards import pieces, units
 from flyte_nb.notebook.paper import theme
@@ -23,7 +23,7 @@ _STYLES = {
 
 
 def card(
-    report: Report,
+    report: CompileReport,
     stale: "Collection[int]" = (),
     *,
     where: str = "",
@@ -70,7 +70,7 @@ def card(
     )
 
 
-def text(report: Report, stale: "Collection[int]" = ()) -> str:
+def text(report: CompileReport, stale: "Collection[int]" = ()) -> str:
     """Return the report as lines of text."""
     width = max((len(one.id.name) for one in report.entities), default=0)
     lines = []
@@ -125,7 +125,7 @@ def _kind(one: CompiledEntity) -> str:
     return one.id.resource_type.replace("_", " ")
 
 
-def _total(report: Report) -> str:
+def _total(report: CompileReport) -> str:
     count = len(report.entities)
     noun = "entity" if count == 1 else "entities"
     return f"{count} {noun} · {units.duration(report.elapsed_s)} · nothing was sent"

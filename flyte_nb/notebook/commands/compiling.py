@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from flyte_nb.api.problems import Problem
-from flyte_nb.drafting.reports import CompiledEntity, Report
+from flyte_nb.drafting.compile_report import CompiledEntity, CompileReport
 from flyte_nb.notebook.arguments import Arguments
 from flyte_nb.notebook.commands import registering
 from flyte_nb.notebook.kernel.kernel import Kernel
@@ -20,7 +20,7 @@ class Compilation:
 
     def __init__(
         self,
-        report: Report,
+        report: CompileReport,
         names: "tuple[str, ...]",
         held: "tuple[Held, ...]",
         stale: "frozenset[int]",
@@ -72,7 +72,7 @@ def compiled(kernel: Kernel, names: "Sequence[str]" = ()) -> Compilation:
         UsageError: There is nothing to compile, or no entity of that name.
     """
     entities = registering.chosen_entities(kernel, names)
-    report: Report = kernel.session.compile_all(*entities)
+    report: CompileReport = kernel.session.compile_all(*entities)
     shown = {id(one.draft.entity) for one in report.entities}
     held = tuple(each for each in kernel.held() if id(each.user_entity) in shown)
     # A replaced definition that is still used gives two entities of one name. The note on what holds the
@@ -83,7 +83,7 @@ def compiled(kernel: Kernel, names: "Sequence[str]" = ()) -> Compilation:
     return Compilation(report, tuple(names), held, _stale(kernel, report, held))
 
 
-def _stale(kernel: Kernel, report: Report, held: "Sequence[Held]") -> "frozenset[int]":
+def _stale(kernel: Kernel, report: CompileReport, held: "Sequence[Held]") -> "frozenset[int]":
     """Return `id()` of the entities that use a replaced entity or class, directly or through another one."""
     known = kernel.entities()
     stale = {id(each.user_entity) for each in held}

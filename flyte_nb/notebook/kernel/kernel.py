@@ -17,8 +17,7 @@ from flyte_nb.notebook.kernel.ports import ExecutionPort, SessionPort
 from flyte_nb.notebook.kernel.redrawing import Redraws
 from flyte_nb.notebook.kernel.staleness import Held, Uses, held
 from flyte_nb.sdk.callee import Callee
-from flyte_nb.sdk.drafts import entity_name
-from flyte_nb.sdk.entity import Definition
+from flyte_nb.sdk.entity import Definition, entity_name
 from flyte_nb.sdk.workflow import Workflow
 
 

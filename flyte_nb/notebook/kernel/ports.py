@@ -15,8 +15,8 @@ from flyte_nb.api.ports import Entity
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import TaskTemplate, TypedInterface, WorkflowTemplate
 from flyte_nb.bundle.stage import StagingProgress
+from flyte_nb.drafting.compile_report import CompileReport
 from flyte_nb.drafting.draft import Draft
-from flyte_nb.drafting.reports import Report
 from flyte_nb.executions.views import ExecutionView
 from flyte_nb.registering.bundle_view import Bundle
 from flyte_nb.registering.views import RegisteredEntity, Registration
@@ -163,7 +163,7 @@ class SessionPort(Protocol):
         """Compile an entity without registering it; never raises for problems, it returns them."""
         ...
 
-    def compile_all(self, *entities: Entity) -> Report:
+    def compile_all(self, *entities: Entity) -> CompileReport:
         """Compile several entities together, and return each with its problems."""
         ...
 

@@ -1,4 +1,4 @@
-"""`@dynamic`: a task whose body sees real values and puts together the nodes that follow from them."""
+"""`@dynamic`: a task whose body sees real values, and makes nodes that follow from them."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -27,7 +27,7 @@ class DynamicTask(Task):
         self.node_dependency_hints = tuple(node_dependency_hints)
 
     def __setstate__(self, state: "dict[str, Any]") -> None:
-        self.__init__(state["function"], state["options"])  # type: ignore[misc]  # made whole here
+        self.__init__(state["function"], state["options"])  # type: ignore[misc]  # a pickled task keeps no hints
 
 
 def dynamic(function: "Callable[..., Any] | None" = None, **options: Any) -> Any:
@@ -44,7 +44,7 @@ def dynamic(function: "Callable[..., Any] | None" = None, **options: Any) -> Any
             have to be registered before it.
 
     Raises:
-        UsageError: when an option is unknown or has a value that cannot be meant.
+        UsageError: an option is unknown or has a value that it cannot have.
     """
     hints = tuple(options.pop("node_dependency_hints", None) or ())
     recorded = recorded_options("@dynamic", options)

@@ -1,9 +1,13 @@
 """`map_task`: one task, run once for every element of its list inputs."""
 
+import functools
+import hashlib
+import math
 import sys
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import UsageError
+from flyte_nb.api.specs import ArrayNode, NodeMetadata
 from flyte_nb.sdk import context
 from flyte_nb.sdk.entity import Definition
 from flyte_nb.sdk.task import AnyTask, Task, TaskOptions, with_metadata
@@ -12,7 +16,7 @@ if TYPE_CHECKING:
     from flyte_nb.api.identifiers import Identifier
     from flyte_nb.api.specs import Target
     from flyte_nb.sdk.options import TaskMetadata
-    from flyte_nb.sdk.signature import Reading
+    from flyte_nb.sdk.signature import SignatureReading
     from flyte_nb.types.registry import Registry
 
 
@@ -29,10 +33,10 @@ class Tolerance:
         return self.min_successes is None and self.min_success_ratio == 1
 
     def needed(self, count: int) -> int:
-        """How many of `count` elements have to succeed."""
+        """Return how many of `count` elements have to succeed."""
         if self.min_successes is not None:
             return self.min_successes
-        return -int(-self.min_success_ratio * count // 1)  # rounded up, as propeller does
+        return math.ceil(self.min_success_ratio * count)  # as propeller rounds
 
 
 class MapTask(AnyTask):
@@ -61,7 +65,7 @@ class MapTask(AnyTask):
         self.run_all_sub_nodes = run_all_sub_nodes
         self.module = original.module
         self.short_name = _name(original, bound, concurrency, tolerance)
-        self._lifted: tuple[Reading, Reading] | None = None
+        self._lifted: tuple[SignatureReading, SignatureReading] | None = None
 
     @property
     def original(self) -> Task:
@@ -81,10 +85,10 @@ class MapTask(AnyTask):
         return f"<map task over {self.original.module}.{self.original.short_name}>"
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        """A node in a workflow that is traced; elsewhere the list of what each element gives.
+        """Make a node in a workflow that is traced; elsewhere return the list of what each element gives.
 
         Raises:
-            UsageError: when an input is no list, or lists differ in length, outside of a workflow.
+            UsageError: an input is no list, or lists differ in length, outside of a workflow.
             Exception: what an element raised, when too few can still succeed. A note names the element.
         """
         __tracebackhide__ = True
@@ -92,12 +96,12 @@ class MapTask(AnyTask):
         frame = context.frame.get()
         if frame is not None:
             return frame.call(self, args, given, sys._getframe(1))
-        from flyte_nb.sdk.kinds.mapping import run_elements
+        from flyte_nb.sdk.kinds.mapping import run_elements  # loads the types, as a run does
 
         return run_elements(self, self.complete(args, given))
 
     def is_same(self, other: Definition) -> bool:
-        """Whether `other` maps the same task in the same way, whatever values its bound inputs have.
+        """Return whether `other` maps the same task in the same way, whatever its bound inputs hold.
 
         Maps are often made where they are used; equal ones are one entity.
         """
@@ -110,14 +114,12 @@ class MapTask(AnyTask):
         )
 
     def list_inputs(self, registry: "Registry") -> "tuple[str, ...]":
-        """The inputs that take a list."""
+        """Return the inputs that take a list."""
         names = self.original.read(registry).signature.input_codecs
         return tuple(name for name in names if name not in self.bound)
 
     def target(self, reference: "Identifier") -> "Target":
         """Return what a node runs that calls this map."""
-        from flyte_nb.api.specs import ArrayNode, NodeMetadata
-
         return ArrayNode(
             reference,
             # Propeller reads these of an element's node, and not of its task.
@@ -133,12 +135,12 @@ class MapTask(AnyTask):
             run_all_sub_nodes=self.run_all_sub_nodes,
         )
 
-    def read(self, registry: "Registry") -> "Reading":
-        """The lifted signature as far as it can be read, and its problems."""
+    def read(self, registry: "Registry") -> "SignatureReading":
+        """Return the lifted signature as far as it can be read, and its problems."""
         reading = self.original.read(registry)
         known = self._lifted
         if known is None or known[0] is not reading:
-            from flyte_nb.sdk.kinds.mapping import lift
+            from flyte_nb.sdk.kinds.mapping import lift  # loads the types, as `read` does
 
             known = self._lifted = (reading, lift(self, reading, registry))
         return known[1]
@@ -160,7 +162,7 @@ def map_task(
 
     Args:
         target: a task with at most one output, or a `functools.partial` of one.
-        concurrency: at most so many elements at a time; 0 is no limit, `None` shares the workflow's.
+        concurrency: how many elements may run at a time; 0 is no limit, `None` shares the workflow's.
         min_successes: how many elements have to succeed.
         min_success_ratio: which share of them has to succeed, from 0 to 1. Below 1 the output of an
             element that failed is `None`.
@@ -168,10 +170,8 @@ def map_task(
         metadata: options in place of the task's own.
 
     Raises:
-        UsageError: when `target` is no task, or an option has a value that cannot be meant.
+        UsageError: `target` is no task, or an option has a value that it cannot have.
     """
-    import functools
-
     bound: dict[str, Any] = {}
     if isinstance(target, functools.partial):
         if target.args:
@@ -207,7 +207,7 @@ def _rebuilt(
     )
 
 
-def _check(concurrency: Any, min_successes: Any, min_success_ratio: Any) -> None:
+def _check(concurrency: object, min_successes: object, min_success_ratio: float) -> None:
     for name, value in (("concurrency", concurrency), ("min_successes", min_successes)):
         if value is not None and (type(value) is not int or value < 0):
             raise UsageError(f"map_task: {name}={value!r}: write a number, e.g. {name}=10.")
@@ -220,9 +220,7 @@ def _check(concurrency: Any, min_successes: Any, min_success_ratio: Any) -> None
 def _name(
     original: Task, bound: "dict[str, Any]", concurrency: "int | None", tolerance: Tolerance
 ) -> str:
-    """The name that flytekit gives it: one for each way to map the task."""
-    import hashlib
-
+    """Return the name that flytekit gives the map: one for each way to map the task."""
     way = (
         f"{','.join(sorted(bound))}{concurrency}{tolerance.min_successes}"
         f"{tolerance.min_success_ratio}"
@@ -231,14 +229,14 @@ def _name(
     return f"map_{original.short_name}_{digest}-arraynode"
 
 
-def _what(target: Any) -> str:
+def _what(target: object) -> str:
     if isinstance(target, Definition):
         return f"a {target.noun}"
     return f"of type {type(target).__name__}"
 
 
-def _instead(target: Any) -> str:
-    """What to do in place of mapping something that is no plain task."""
+def _instead(target: object) -> str:
+    """Return what to do in place of mapping something that is not a plain task."""
     if isinstance(target, Definition) and not isinstance(target, AnyTask):
         return (
             "Call it in a loop in a @dynamic, which makes a node of each call:"

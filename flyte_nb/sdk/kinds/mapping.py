@@ -1,4 +1,4 @@
-"""What a map task's signature is, and how its elements run here."""
+"""Lift a task's signature to lists for a map task, and run its elements here."""
 
 from typing import TYPE_CHECKING, Any, Optional, Protocol
 
@@ -6,7 +6,8 @@ from flyte_nb.api.errors import UsageError
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import TypedInterface, Variable
 from flyte_nb.sdk import context
-from flyte_nb.sdk.signature import NONE, SINGLE, Reading
+from flyte_nb.sdk.hints import hints_of
+from flyte_nb.sdk.signature import NONE, SINGLE, SignatureReading
 from flyte_nb.types.codec import Codec
 from flyte_nb.types.containers import ListCodec
 from flyte_nb.types.unions import UnionCodec
@@ -31,7 +32,7 @@ class Allowance(Protocol):
 
 
 class Mapped(Protocol):
-    """What is asked here of a map task."""
+    """What this module asks of a map task."""
 
     bound: "dict[str, Any]"
 
@@ -56,10 +57,10 @@ class Mapped(Protocol):
         ...
 
 
-def lift(mapped: Mapped, reading: Reading, registry: "Registry") -> Reading:
-    """The signature over lists of a task whose own is `reading`.
+def lift(mapped: Mapped, reading: SignatureReading, registry: "Registry") -> SignatureReading:
+    """Return the signature over lists of a task whose own signature is `reading`.
 
-    A list input has no default: the element's own does not say how many elements there are.
+    A list input has no default, because the element's own does not say how many elements there are.
     """
     signature = reading.signature
     name, location = mapped.original.short_name, mapped.location
@@ -110,10 +111,10 @@ def lift(mapped: Mapped, reading: Reading, registry: "Registry") -> Reading:
 
 
 def run_elements(mapped: Mapped, given: "dict[str, Any]") -> "list[Any] | None":
-    """Run the elements one after the other; their outputs, with `None` where one failed.
+    """Run the elements one after the other, and return their outputs, with `None` where one failed.
 
     Raises:
-        UsageError: when an input is no list, or lists differ in length.
+        UsageError: an input is no list, or lists differ in length.
         Exception: what an element raised, when too few can still succeed.
     """
     __tracebackhide__ = True
@@ -133,7 +134,7 @@ def run_elements(mapped: Mapped, given: "dict[str, Any]") -> "list[Any] | None":
             if count - failed < needed:
                 _name_element(mapped, index, count, error)
                 raise
-    # As its signature says, which is of the function: a task that returns nothing has no list.
+    # By the function's signature: a map over a task that returns nothing has no output.
     return outputs if _returns(mapped) else None
 
 
@@ -164,8 +165,6 @@ def _name_element(mapped: Mapped, index: int, count: int, error: Exception) -> N
 
 
 def _returns(mapped: Mapped) -> bool:
-    from flyte_nb.sdk.hints import hints_of
-
     hints = hints_of(mapped.original.function)
     return hints.types.get("return") not in (None, type(None)) or "return" in hints.failures
 

@@ -1,12 +1,12 @@
-"""From entities to specs: what is registered."""
+"""Make specs of entities: the plain data that is translated and registered."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, Identifier, Scope
+from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.specs import Container, LaunchPlanSpec, Parameter, TaskMetadata, TaskTemplate
 from flyte_nb.sdk.docstrings import clean
-from flyte_nb.sdk.drafts import entity_name, identify
+from flyte_nb.sdk.entity import identify
 from flyte_nb.sdk.launch_plan import LaunchPlan
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 TASK_TYPE = "python-task"
 IMAGE_VARIABLE = "FLYTE_INTERNAL_IMAGE"
-"""Tells a dynamic task's container its own image, which the tasks that it calls run in too."""
+"""The variable that names a dynamic task's image to it, because the tasks that it calls run in it too."""
 MAP_TYPE_VERSION = 1
 """`task_type_version` of a task whose interface is lifted to lists."""
 
@@ -33,20 +33,20 @@ def task_template(
     custom: "dict[str, Any] | None" = None,
     cache_version: str = "",
 ) -> TaskTemplate:
-    """The task as it is registered.
+    """Return the task as it is registered.
 
     Args:
         task: the task.
         scope: project, domain and the notebook's name.
         registry: the types.
-        version: the task's version, if it is known yet.
+        version: the task's version; empty while it is not known.
         container: how it runs in a pod; image, environment and resources that it leaves empty are
             taken from the task's options.
         custom: free JSON for `TaskTemplate.custom`.
-        cache_version: what a cached task without a version of its own gets, e.g. the fingerprint.
+        cache_version: the cache version of a cached task that sets none, e.g. the fingerprint.
 
     Raises:
-        CompileFailed: when the task's signature has problems.
+        CompileFailed: the task's signature has problems.
     """
     options = task.options
     metadata = TaskMetadata(
@@ -62,7 +62,7 @@ def task_template(
         pod_template_name=options.pod_template_name,
     )
     return TaskTemplate(
-        id=Identifier(TASK, scope.project, scope.domain, entity_name(task, scope), version),
+        id=identify(task, scope, version),
         type=TASK_TYPE,
         interface=task.signature(registry).interface,
         metadata=metadata,
@@ -83,7 +83,7 @@ def workflow_template(
     version_of: "Callable[[Definition], str]" = lambda entity: "",
     data: "DataAccess | None" = None,
 ) -> "Trace":
-    """The workflow as it is registered, traced, with `version` in its identifier."""
+    """Trace the workflow, and return it as it is registered, with `version` in its identifier."""
     trace = workflow.trace(registry, scope, version_of, data=data)
     template = trace.template
     return trace._replace(template=template._replace(id=template.id._replace(version=version)))
@@ -98,11 +98,11 @@ def launch_plan_spec(
     workflow_version: str = "",
     data: "DataAccess | None" = None,
 ) -> LaunchPlanSpec:
-    """Return a launch plan as it is registered; of a workflow its default one, which has its name.
+    """Return a launch plan as it is registered; for a workflow, its default one, which has its name.
 
     Raises:
-        CompileFailed: when the signature of the workflow, or a default or fixed input has problems.
-        CodecError: when a default has to be stored and there is no `data`.
+        CompileFailed: the signature of the workflow, or a default or fixed input has problems.
+        CodecError: a default has to be stored and there is no `data`.
     """
     launch_plan = entity if isinstance(entity, LaunchPlan) else LaunchPlan(entity)
     workflow = launch_plan.workflow
@@ -120,9 +120,7 @@ def launch_plan_spec(
             default = signature.input_codecs[name].encode(signature.defaults[name], data)
         defaults[name] = Parameter(variable, default)
     return LaunchPlanSpec(
-        id=Identifier(
-            LAUNCH_PLAN, scope.project, scope.domain, entity_name(launch_plan, scope), version
-        ),
+        id=identify(launch_plan, scope, version),
         workflow_id=identify(workflow, scope, workflow_version),
         default_inputs=defaults,
         fixed_inputs=fixed,

@@ -1,12 +1,11 @@
-"""Nodes that can still change, what all calls of one entity share, and where the calls stand."""
+"""Nodes that can still change, what all calls of one entity share, and the lines where calls are written."""
 
 from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from flyte_nb.api.identifiers import LAUNCH_PLAN, Identifier, Scope
+from flyte_nb.api.identifiers import LAUNCH_PLAN, Identifier
 from flyte_nb.api.literal_types import LiteralType
 from flyte_nb.api.literals import Literal
-from flyte_nb.api.ports import Entity
 from flyte_nb.api.specs import (
     Binding,
     BindingCollection,
@@ -17,16 +16,16 @@ from flyte_nb.api.specs import (
     NodeMetadata,
     OutputReference,
     Target,
-    TaskNode,
 )
+from flyte_nb.sdk.overrides import apply, checked, node_id_of
 from flyte_nb.types.codec import Codec
 
 if TYPE_CHECKING:
     from flyte_nb.sdk.entity import Definition
-    from flyte_nb.sdk.signature import Reading
+    from flyte_nb.sdk.signature import SignatureReading
 
 
-class Plan(NamedTuple):
+class CallPlan(NamedTuple):
     """What all calls of one entity have in common."""
 
     entity: "Definition"
@@ -43,11 +42,11 @@ class Plan(NamedTuple):
     single: bool
     default_literals: "dict[str, Literal]"
     unreadable: "frozenset[str]"
-    """Inputs whose type is a problem already; what is given for them is not looked at."""
+    """Inputs whose type is a problem already; values for them are not checked."""
 
 
-class Draft:
-    """A node that can still change: ordered after others, given other options."""
+class NodeDraft:
+    """A node that can still change: it can be ordered after others and be given options."""
 
     # No more than eight fields and no list: a workflow may have 10,000 of them.
     __slots__ = (
@@ -61,46 +60,48 @@ class Draft:
         "upstream",
     )
 
-    def __init__(self, node_id: str, plan: Plan, code: CodeType, instruction: int) -> None:
+    def __init__(self, node_id: str, plan: CallPlan, code: CodeType, instruction: int) -> None:
         self.node_id = node_id
-        """`n<number of the call>`; other nodes and bindings name it so until they are finished."""
+        """`n<number of the call>`: its name in other nodes and in bindings until they are finished."""
         self.plan = plan
         self.code = code
         self.instruction = instruction
         self.bindings: tuple[Binding, ...] = ()
         self.upstream: tuple[str, ...] = ()
-        """The `node_id` of what it waits for, maybe repeated."""
+        """The `node_id` of each node that it waits for, perhaps repeated."""
         self.fixed_id = ""
         self.overrides: dict[str, Any] | None = None
 
     @property
     def id(self) -> str:
-        """The node's id: `n<number>`, or what `with_overrides(node_name=…)` said."""
+        """The node's id: `n<number>`, or that of `with_overrides(node_name=…)`."""
         return self.fixed_id or self.node_id
 
-    def follow(self, other: "Draft") -> None:
+    def follow(self, other: "NodeDraft") -> None:
         """Start after `other` has ended."""
         self.upstream = (*self.upstream, other.node_id)
 
     def override(self, options: "dict[str, Any]") -> None:
-        """Take other options for this node; they add to what was said before."""
-        from flyte_nb.sdk.overrides import checked, node_id_of
+        """Set options for this node; they add to those of earlier calls.
 
+        Raises:
+            UsageError: an option is unknown or has a value that it cannot have.
+        """
         known = checked(options, self.plan.name, self.plan.target)
         if "node_name" in known:
             self.fixed_id = node_id_of(known["node_name"])
         self.overrides = {**(self.overrides or {}), **known}
 
 
-class Lines:
-    """Places of instructions; each code object's table is read once, not for every call."""
+class CodeLines:
+    """The lines of instructions. Each code object's table is read once, not for every call."""
 
     def __init__(self) -> None:
-        # By identity: a code object's own hash is made of all it holds, each time anew.
+        # By identity: a code object's own hash is computed from all its contents, at every look-up.
         self._codes: dict[int, tuple[CodeType, dict[int, int], dict[int, Location]]] = {}
 
     def location(self, code: CodeType, instruction: int) -> Location:
-        """The line that the instruction belongs to."""
+        """Return the line that the instruction belongs to."""
         known = self._codes.get(id(code))
         if known is None:
             known = self._codes[id(code)] = (code, _table(code), {})
@@ -116,33 +117,34 @@ def _table(code: CodeType) -> "dict[int, int]":
     table: dict[int, int] = {}
     for start, end, line in code.co_lines():
         if line is not None:
+            # An instruction is two bytes long, so every second offset can be a frame's `f_lasti`.
             table.update(dict.fromkeys(range(start, end, 2), line))
     return table
 
 
-def final_ids(drafts: "list[Draft]", prefix: str = "") -> "list[str]":
-    """The nodes' ids, in the order of the calls: `<prefix>n<index>`, or what `node_name` said."""
+def final_ids(drafts: "list[NodeDraft]", prefix: str = "") -> "list[str]":
+    """Return the nodes' ids in the order of the calls: `<prefix>n<index>`, or the given `node_name`."""
     return [draft.fixed_id or prefix + draft.node_id for draft in drafts]
 
 
-def finished(drafts: "list[Draft]", prefix: str = "") -> "tuple[Node, ...]":
-    """The nodes as they are registered, in the order of the calls."""
-    lines = Lines()
+def finished(drafts: "list[NodeDraft]", prefix: str = "") -> "tuple[Node, ...]":
+    """Return the nodes as they are registered, in the order of the calls."""
+    lines = CodeLines()
     ids = final_ids(drafts, prefix)
     renamed = bool(prefix) or any(draft.fixed_id for draft in drafts)
-    # tuple.__new__ because 10,000 nodes are made here, and a NamedTuple's own costs half as much again.
+    # `tuple.__new__`, because 10,000 nodes may be made here, and a NamedTuple's own takes half as long again.
     make = tuple.__new__
     nodes = []
     for node_id, draft in zip(ids, drafts, strict=True):
         plan = draft.plan
         target, metadata, bindings = plan.target, plan.metadata, draft.bindings
         if draft.overrides is not None:
-            from flyte_nb.sdk.overrides import apply
-
             metadata, target = apply(draft.overrides, metadata, target)
         upstream = draft.upstream
+        # In the order of the calls, each once: equal workflows must have equal templates.
         if len(upstream) > 1:
             upstream = tuple(sorted(set(upstream), key=_number))
+        # Until now nodes name each other `n<number>`; most workflows keep these ids and skip this walk.
         if renamed:
             bindings = tuple(each._replace(data=with_ids(each.data, ids)) for each in bindings)
             upstream = tuple([ids[_number(each)] for each in upstream])
@@ -152,12 +154,12 @@ def finished(drafts: "list[Draft]", prefix: str = "") -> "tuple[Node, ...]":
 
 
 def _number(node_id: str) -> int:
-    """The place of a node among the calls, from its id before it is finished."""
+    """Return the place of a node among the calls, which its id has until it is finished."""
     return int(node_id[1:])
 
 
 def with_ids(data: BindingData, ids: "list[str]") -> BindingData:
-    """The data with the nodes' final ids; `n<number>` stands in it until then."""
+    """Return the data with the nodes' final ids in place of `n<number>`."""
     if isinstance(data, OutputReference):
         if data.node_id:
             return data._replace(node_id=ids[_number(data.node_id)])
@@ -169,23 +171,10 @@ def with_ids(data: BindingData, ids: "list[str]") -> BindingData:
     return data
 
 
-def entity_name(entity: Entity, scope: Scope) -> str:
-    """The entity's registered name in `scope`."""
-    return entity.fixed_name or scope.full_name(entity.module, entity.short_name)
-
-
-def identify(entity: Entity, scope: Scope, version: str = "") -> Identifier:
-    """The entity's identifier in `scope`."""
-    return Identifier(
-        entity.resource_type, scope.project, scope.domain, entity_name(entity, scope), version
-    )
-
-
-def plan_of(entity: "Definition", identifier: Identifier, reading: "Reading") -> Plan:
-    """What all calls of `entity` have in common."""
+def plan_of(entity: "Definition", identifier: Identifier, reading: "SignatureReading") -> CallPlan:
+    """Return what all calls of `entity` have in common."""
     signature = reading.signature
     name, bound = entity.shown_name, entity.fixed_inputs
-    target = entity.target(identifier)
     inputs = tuple(
         (each, codec) for each, codec in sorted(signature.input_codecs.items()) if each not in bound
     )
@@ -195,13 +184,13 @@ def plan_of(entity: "Definition", identifier: Identifier, reading: "Reading") ->
         (each, types.get(each), f"{name}()" if alone else f"{name}().{each}")
         for each in signature.output_names
     )
-    # A launch plan's own defaults apply where it runs, so that they are not bound here.
+    # A launch plan's defaults are applied where it runs, so they are not bound here.
     is_launch_plan = entity.resource_type == LAUNCH_PLAN
-    return Plan(
+    return CallPlan(
         entity=entity,
         name=name,
-        target=target,
-        metadata=_metadata(entity, target, name),
+        target=entity.target(identifier),
+        metadata=entity.node_metadata(),
         inputs=inputs,
         positional=tuple(each for each in signature.positional if each not in bound),
         required=frozenset(each for each, _ in inputs if each not in signature.defaults),
@@ -210,14 +199,4 @@ def plan_of(entity: "Definition", identifier: Identifier, reading: "Reading") ->
         single=signature.output_kind == "single",
         default_literals={},
         unreadable=reading.unreadable,
-    )
-
-
-def _metadata(entity: "Definition", target: Target, name: str) -> NodeMetadata:
-    """The node's metadata. It repeats a task's options that propeller reads nowhere else."""
-    options = getattr(entity, "options", None)
-    if options is None or not isinstance(target, TaskNode):  # a map's elements have them
-        return NodeMetadata(name)
-    return NodeMetadata(
-        name, timeout_s=options.timeout_s or None, interruptible=options.interruptible
     )

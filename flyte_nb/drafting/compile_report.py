@@ -1,4 +1,4 @@
-"""Everything compiled at once: each entity with its problems, and one verdict. Nothing is sent."""
+"""Compile everything at once: each entity with its problems, and one verdict. Nothing is sent."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from flyte_nb.api.specs import Location, WorkflowTemplate
 from flyte_nb.compiler.digests import digest
 from flyte_nb.discovery.specs.spec import Spec
 from flyte_nb.drafting.draft import Draft, Lookup
-from flyte_nb.drafting.drafts import Drafts
+from flyte_nb.drafting.drafter import Drafter
 from flyte_nb.types.registry import Registry
 
 OK, WRONG, BLOCKED = "ok", "problems", "blocked"
@@ -24,11 +24,11 @@ class CompiledEntity(NamedTuple):
 
     draft: Draft
     state: str
-    """`ok`, `problems`, or `blocked`: nothing is wrong with it, but with what it uses."""
+    """`ok`, `problems`, or `blocked`: only something that it uses has problems."""
 
     @property
     def id(self) -> Identifier:
-        """Its identifier; of what is not packed yet, the version means nothing."""
+        """Its identifier. Code was not packed, so the version of an SDK entity means nothing."""
         return self.draft.id
 
     @property
@@ -69,13 +69,13 @@ class CompiledEntity(NamedTuple):
             return ""
 
 
-class Report(NamedTuple):
-    """What came of compiling some entities and all they use."""
+class CompileReport(NamedTuple):
+    """The result of compiling some entities and all they use."""
 
     entities: "tuple[CompiledEntity, ...]"
-    """In an order in which they could be registered."""
+    """Every entity, in an order in which they could be registered."""
     problems: "tuple[Problem, ...]"
-    """What is wrong with none of them alone: unreadable files, circles, names used twice."""
+    """Problems that belong to no single entity: unreadable files, circles, names used twice."""
     elapsed_s: float
 
     @property
@@ -98,23 +98,23 @@ def compile_all(
     data: "DataAccess | None" = None,
     lookup: "Lookup | None" = None,
     problems: "Sequence[Problem]" = (),
-) -> Report:
-    """Compile entities of the SDK and specs together, and all they use.
+) -> CompileReport:
+    """Compile entities of the SDK and specs together, with all they use, and return a report.
 
     Args:
-        entities: tasks, workflows, launch plans; and `Spec` values.
-        scope: where they are named.
-        registry: the types.
-        data: where constants that need a file are put.
-        lookup: finds registered entities that specs refer to; without it such a reference is a
+        entities: Tasks, workflows, launch plans; and `Spec` values.
+        scope: Project, domain and the notebook's name.
+        registry: The types.
+        data: Stores constants that need a file.
+        lookup: Finds registered entities that specs refer to; without it such a reference is a
             problem.
-        problems: what is known to be wrong before, e.g. with files.
+        problems: Problems that are known already, e.g. of files that cannot be read.
     """
     started = time.perf_counter()
     given = list(entities)
     unread = {problem.entity for problem in problems if problem.entity}
-    lane = Drafts(scope, registry, data=data, lookup=lookup, unread=unread)
-    drafts, together = lane.of_each(given)
+    drafter = Drafter(scope, registry, data=data, lookup=lookup, unread=unread)
+    drafts, together = drafter.draft_each(given)
     asked = {id(entity) for entity in given}
     made = tuple(
         CompiledEntity(draft, _state(draft)) for draft in drafts if _is_shown(draft, asked)
@@ -124,11 +124,11 @@ def compile_all(
         for problem in (*problems, *together)
         if not any(problem in one.problems for one in made)
     ]
-    return Report(made, tuple(other), time.perf_counter() - started)
+    return CompileReport(made, tuple(other), time.perf_counter() - started)
 
 
 def _is_shown(draft: Draft, asked: "set[int]") -> bool:
-    """Whether it was asked for, or is used: not the launch plans that every workflow gets by itself."""
+    """Return whether it was asked for or is used; a workflow's default launch plan is neither."""
     return (
         draft.id.resource_type != LAUNCH_PLAN
         or isinstance(draft.entity, Spec)
@@ -136,17 +136,18 @@ def _is_shown(draft: Draft, asked: "set[int]") -> bool:
     )
 
 
-def document_of(report: Report, *, with_digests: bool = True) -> "dict[str, Any]":
-    """The report as JSON data: the format of `flyte-nb compile --output json`.
+def document_of(report: CompileReport, *, with_digests: bool = True) -> "dict[str, Any]":
+    """Return the report as JSON data: the format of `flyte-nb compile --output json`.
 
     `entities`: `resource_type`, `project`, `domain`, `name`, `version`, `state` (`ok`, `problems`,
     `blocked`), `nodes`, `digest`, `file`, `line`. `problems`: `entity`, `code`, `message`, `node_id`,
     `variable`, `hint`, `flyte_text`, `file`, `line`. `counts`: `entities`, `ok`, `problems`. Fields
-    are only ever added; `format` counts up if that should not be enough.
+    are only ever added; an incompatible change increases `format`.
 
     Args:
-        report: what is told.
-        with_digests: whether a machine reads it; digests of megabytes take seconds, and people skip them.
+        report: The report.
+        with_digests: Whether to compute digests. Those of megabytes take seconds, and only machines
+            read them.
     """
     entities = [
         {**one.id._asdict(), "state": one.state, "nodes": one.nodes,
@@ -170,7 +171,7 @@ def document_of(report: Report, *, with_digests: bool = True) -> "dict[str, Any]
 
 
 def problem_document(problem: Problem) -> "dict[str, Any]":
-    """A problem as JSON data: its fields, with `file` and `line` in place of the location."""
+    """Return a problem as JSON data: its fields, with `file` and `line` in place of the location."""
     fields = problem._asdict()
     place = _place(fields.pop("location"))
     return {**fields, **place}

@@ -1,4 +1,4 @@
-"""What FlyteAdmin checks beside what the compiler does, and how a missing reference is told.
+"""Find what FlyteAdmin refuses though it compiles, and describe references that lead nowhere.
 
 Source: flyteadmin/pkg/manager/impl/validation at v1.16.8.
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 from flyteidl.core import interface_pb2, literals_pb2
 
+from flyte_nb.api.identifiers import TASK
 from flyte_nb.api.problems import Problem
 from flyte_nb.compiler import check_inputs
 from flyte_nb.drafting.draft import Name
@@ -21,12 +22,12 @@ _IN_SPECS = {
     "Annotate ": "Give both the same type, or convert it in a task.",
     "Set one: @task(": "Write image: … in its container.",
 }
-"""How hints that speak of Python begin, and what holds in a spec."""
+"""The beginnings of hints for Python, and the hints for specs in their place."""
 _MOST_TWINS = 20
 
 
 def task_problems(entry: Entry) -> "list[Problem]":
-    """What FlyteAdmin refuses of a task although it compiles, and what could never run."""
+    """Return what FlyteAdmin refuses about a task although it compiles, and what could never run."""
     template = entry.message.template
     problems = []
     if not template.type:
@@ -59,7 +60,7 @@ def task_problems(entry: Entry) -> "list[Problem]":
 
 
 def workflow_problems(template: Any) -> "list[Problem]":
-    """What the compiler takes although something of it would be lost: nodes of one id."""
+    """Return a problem for each node id that several nodes have: the compiler would drop all but one."""
     counts = Counter(node.id for node in template.nodes)
     twins = [(id, count) for id, count in counts.items() if count > 1][:_MOST_TWINS]
     return [
@@ -74,7 +75,7 @@ def workflow_problems(template: Any) -> "list[Problem]":
 
 
 def in_terms_of_specs(problem: Problem) -> Problem:
-    """The problem with a hint that says what to write in a spec, not in Python."""
+    """Return the problem with a hint that shows what to write in a spec, not in Python."""
     for begin, said in _IN_SPECS.items():
         if problem.hint.startswith(begin):
             return problem._replace(hint=said)
@@ -82,7 +83,7 @@ def in_terms_of_specs(problem: Problem) -> Problem:
 
 
 def launch_plan_problems(spec: Any, interface: interface_pb2.TypedInterface) -> "list[Problem]":
-    """Defaults and fixed inputs that the workflow does not take, or that do not fit it."""
+    """Return a problem for each default or fixed input that the workflow lacks, or that does not fit."""
     problems: list[Problem] = []
     defaults = spec.default_inputs.parameters
     literals = {name: item.default for name, item in defaults.items() if item.HasField("default")}
@@ -113,7 +114,7 @@ def launch_plan_problems(spec: Any, interface: interface_pb2.TypedInterface) -> 
 def expected_inputs(
     interface: interface_pb2.TypedInterface, spec: Any
 ) -> interface_pb2.ParameterMap:
-    """What a launch may give, and must: the workflow's inputs that are not fixed."""
+    """Return what a launch may give and must give: the workflow's inputs that are not fixed."""
     expected = interface_pb2.ParameterMap()
     for name, variable in interface.inputs.variables.items():
         if name in spec.default_inputs.parameters:
@@ -124,7 +125,7 @@ def expected_inputs(
 
 
 def missing(entry: Entry, reference: Reference, known: "Iterable[Name]", *, asked: bool) -> Problem:
-    """The problem that what a node (or a launch plan) refers to is not there."""
+    """Return the problem that what a node (or a launch plan) refers to does not exist."""
     noun = reference.noun.replace("_", " ")
     name, version = reference.message.name, reference.message.version
     if not name:
@@ -143,6 +144,14 @@ def missing(entry: Entry, reference: Reference, known: "Iterable[Name]", *, aske
             if asked
             else "Name its file too, or look among what is registered with --remote."
         )
-    code = {"task": "TaskReferenceNotFound"}.get(reference.noun, "WorkflowReferenceNotFound")
+    # Flyte has no code of its own for launch plans.
+    code = "TaskReferenceNotFound" if reference.noun == TASK else "WorkflowReferenceNotFound"
     variable = "" if reference.node_id else "workflow_id"
-    return Problem(code, message, reference.node_id, variable, hint, entity=entry.id.name)
+    return Problem(
+        code=code,
+        message=message,
+        node_id=reference.node_id,
+        variable=variable,
+        hint=hint,
+        entity=entry.id.name,
+    )

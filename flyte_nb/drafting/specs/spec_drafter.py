@@ -1,4 +1,4 @@
-"""Specs made ready: names filled in, references resolved, compiled; every problem they have."""
+"""Make drafts of specs from files: fill in names, resolve references, compile, and find every problem."""
 
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
@@ -7,40 +7,42 @@ from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Scope
 from flyte_nb.api.problems import Problem
 from flyte_nb.discovery.specs.spec import Spec
 from flyte_nb.drafting.draft import Draft, Lookup, Name
-from flyte_nb.drafting.made import Made
-from flyte_nb.drafting.specs.checks import (
+from flyte_nb.drafting.draft_set import DraftSet
+from flyte_nb.drafting.specs.naming import Entry, Reference, in_order, used_by
+from flyte_nb.drafting.specs.spec_problems import (
     in_terms_of_specs,
     launch_plan_problems,
     missing,
     task_problems,
     workflow_problems,
 )
-from flyte_nb.drafting.specs.naming import Entry, Reference, in_order, used_by
 from flyte_nb.wire.identifiers import identifier_from_idl
 
 _MAX_HINTS = 50  # of one spec
-_MAX_TOLD = 1_000  # lost references of one spec
-_MOST_BROUGHT = 50_000  # sub-workflows in all: deep ones lie in each that is above them
+_MAX_REPORTED = 1_000  # lost references of one spec
+_MOST_BROUGHT = (
+    50_000  # sub-workflows in all specs: a deep one is copied into each that is above it
+)
 
 
-class Specs:
+class SpecDrafter:
     """Makes drafts of specs, each after what it refers to.
 
-    References are resolved among the specs first, then among the drafts that are made already, then, when
-    there is somebody to ask, among what is registered.
+    References are resolved among the specs first, then among the drafts that are made already, then, with a
+    `lookup`, among what is registered.
     """
 
     def __init__(
-        self, scope: Scope, made: Made, lookup: "Lookup | None", unread: "Container[str]"
+        self, scope: Scope, made: DraftSet, lookup: "Lookup | None", unread: "Container[str]"
     ) -> None:
-        """What all specs share.
+        """Set what all specs share.
 
         Args:
             scope: Project and domain for ids that name none.
             made: The drafts that specs may refer to; those of the specs are added.
             lookup: Finds what is registered; without it such a reference is a problem.
-            unread: Names of specs that are there and could not be read; what refers to one is not whole,
-                and has no problem of its own for it.
+            unread: Names of specs that exist but could not be read. A reference to one is no problem of
+                its own, but what has it is not whole.
         """
         self._scope = scope
         self._made = made
@@ -87,16 +89,18 @@ class Specs:
     def _resolve(self, entry: Entry, problems: "list[Problem]") -> bool:
         """Give each reference its version, and the spec the sub-workflows that it needs.
 
-        Returns whether every reference leads somewhere.
+        Returns:
+            Whether every reference leads somewhere.
         """
         is_resolved = True
-        told: set[tuple[Name, str]] = set()
+        reported: set[tuple[Name, str]] = set()
         local = []
         for reference in entry.references:
             sub = entry.embedded(reference)
             draft = self._made.find(reference.id)
             known = self._made.registered.get(reference.id)
             runs_inside = reference.noun == WORKFLOW and entry.id.resource_type == WORKFLOW
+            # Order matters: a spec may contain the sub-workflow it refers to, in a version of its own.
             if sub is not None:
                 local.append((reference, sub))
                 continue
@@ -117,18 +121,21 @@ class Specs:
             if reference.message.name in self._unread:
                 continue
             key = (reference.name, reference.node_id)
-            if key not in told and not self._is_local(entry, reference):  # else: told as a circle
-                told.add(key)
-                # A look for what is near costs time, and nobody reads the hundredth.
-                names = [*self._entries, *self._made.named] if len(told) <= _MAX_HINTS else ()
-                if len(told) <= _MAX_TOLD:
+            if key not in reported and not self._is_local(
+                entry, reference
+            ):  # a local one is part of a circle, which is reported
+                reported.add(key)
+                # Looking for similar names takes time, and nobody reads the hundredth hint.
+                names = [*self._entries, *self._made.named] if len(reported) <= _MAX_HINTS else ()
+                if len(reported) <= _MAX_REPORTED:
                     problems.append(
                         missing(entry, reference, names, asked=self._lookup is not None)
                     )
-                elif len(told) == _MAX_TOLD + 1:
+                elif len(reported) == _MAX_REPORTED + 1:
                     problems.append(
                         Problem("TooManyProblems", "There are more problems than these.")
                     )
+        # Last, because settling hashes the whole spec, which resolving the others changes.
         for reference, sub in local:
             if not sub.id.version:
                 entry.settle()  # a part without a version has that of the whole
@@ -137,7 +144,7 @@ class Specs:
         return is_resolved
 
     def _bring(self, entry: Entry, subs: "Sequence[Any]", problems: "list[Problem]") -> bool:
-        """Whether the entry may have them: what all specs together hold is bounded."""
+        """Add sub-workflows to the entry, and return whether all specs together stay within bounds."""
         if self._brought <= _MOST_BROUGHT:
             self._brought += entry.bring(subs)
             if self._brought > _MOST_BROUGHT:
@@ -181,7 +188,7 @@ class Specs:
 
 
 def _draft(entry: Entry, problems: "Sequence[Problem]", *, whole: bool = True) -> Draft:
-    """The draft, its problems with the place where they were written."""
+    """Return the draft, with the line of each problem."""
     spec = entry.spec
     placed = []
     for problem in map(in_terms_of_specs, problems):

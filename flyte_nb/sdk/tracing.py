@@ -1,6 +1,7 @@
-"""The workflow while it is put together: every call in its body becomes a node here.
+"""`TracingFrame`: a body that is being traced. Every call in it becomes a node here.
 
-Problems are collected, so that one look shows all of them; the call that has one still makes its node.
+Problems are collected, so that an author sees all of them at once. A call that has one still makes its node,
+so that later calls can refer to it and no problem hides another.
 """
 
 from collections.abc import Callable
@@ -21,8 +22,8 @@ from flyte_nb.api.specs import (
     OutputReference,
 )
 from flyte_nb.sdk.binding import bind_arguments
-from flyte_nb.sdk.drafts import Draft, Lines, Plan, identify, plan_of
-from flyte_nb.sdk.drafts import entity_name as entity_name
+from flyte_nb.sdk.entity import entity_name, identify
+from flyte_nb.sdk.node_drafts import CallPlan, CodeLines, NodeDraft, plan_of
 from flyte_nb.sdk.promise import Outputs, Promise
 from flyte_nb.types.codec import Codec, spell
 from flyte_nb.types.containers import ListCodec, MapCodec
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 _ABSENT = object()
 
 
-class Frame:
-    """One workflow being traced."""
+class TracingFrame:
+    """One body that is being traced: its nodes so far, and every problem."""
 
     def __init__(
         self,
@@ -50,12 +51,12 @@ class Frame:
         self.scope = scope
         self.version_of = version_of
         self.data = data
-        self.drafts: list[Draft] = []
+        self.drafts: list[NodeDraft] = []
         self.problems: list[Problem] = []
-        self._plans: dict[int, Plan] = {}
-        self._named: dict[tuple[str, str], Plan] = {}
+        self._plans: dict[int, CallPlan] = {}
+        self._named: dict[tuple[str, str], CallPlan] = {}
         self._same: list[Definition] = []
-        """Entities that stand for one that was met before; an id means nothing after a death."""
+        """Entities that equal one that was called before. Kept, so that no other object gets their `id()`."""
 
     @property
     def entities(self) -> "tuple[Definition, ...]":
@@ -70,21 +71,21 @@ class Frame:
         kwargs: "dict[str, Any]",
         caller: FrameType,
     ) -> Any:
-        """Make a node of a call of `entity`; the value stands for its outputs."""
+        """Make a node for a call of `entity`, and return promises of its outputs."""
         plan = self._plans.get(id(entity)) or self._plan(entity, caller)
         node_id = f"n{len(self.drafts)}"
-        draft = Draft(node_id, plan, caller.f_code, caller.f_lasti)
+        draft = NodeDraft(node_id, plan, caller.f_code, caller.f_lasti)
         self.drafts.append(draft)
         if args:
             kwargs = self._arguments(draft, args, kwargs)
         bindings: list[Binding] = []
         upstream: list[str] = []
-        given = 0
+        given, is_complete = 0, True
         for name, codec in plan.inputs:
             value = kwargs.get(name, _ABSENT)
             if type(value) is Promise:
                 given += 1
-                # tuple.__new__ and no call of `bind`: this is the path of every node of a large graph.
+                # `tuple.__new__`, and no call of `bind`: every node of a large graph comes through here.
                 reference = value._reference
                 bindings.append(tuple.__new__(Binding, (name, reference)))
                 if reference[0]:
@@ -95,12 +96,13 @@ class Frame:
                 data = self._constant(draft, name, value, codec, upstream)
             elif name in plan.required:
                 data = None
-                given = -1 - len(kwargs)  # never equal below
+                is_complete = False
             else:
                 data = self._default(draft, name, codec)
             if data is not None:
                 bindings.append(Binding(name, data))
-        if given != len(kwargs):
+        # Only a call that misses an input, or has one too many, is matched once more, for its problems.
+        if not is_complete or given != len(kwargs):
             self._arguments(draft, (), kwargs)
         draft.bindings = tuple(bindings)
         if upstream:
@@ -116,12 +118,12 @@ class Frame:
         return Outputs(draft, promises, tuple(output[0] for output in plan.outputs), plan.name)
 
     def bind(self, value: Any, codec: Codec, upstream: "list[str]") -> BindingData:
-        """What fills an input or output: a reference, a constant, or a list or dict with both.
+        """Return what fills an input or output: a reference, a constant, or a list or dict of both.
 
         The `node_id` of each call whose result is used is added to `upstream`.
 
         Raises:
-            CodecError: when a constant does not fit.
+            CodecError: a constant does not fit.
         """
         kind = type(value)
         if kind is Promise:
@@ -131,6 +133,8 @@ class Frame:
             return reference
         if kind is Outputs:
             raise _not_one_value(value)
+        # A container without promises is a constant, which the codec encodes as a whole; a column of a
+        # million numbers must not become a million bindings.
         if kind in (list, tuple, dict) and _has_promise(value):
             item = _item_codec(codec, kind)
             if kind is dict:
@@ -153,18 +157,26 @@ class Frame:
         code: str,
         message: str,
         *,
-        draft: "Draft | None" = None,
+        draft: "NodeDraft | None" = None,
         variable: str = "",
         hint: str = "",
         location: "Location | None" = None,
     ) -> None:
-        """Note a problem, at the node's place when there is one."""
+        """Note a problem; with `draft`, at the line of its call."""
         node_id = ""
         if draft is not None:
             node_id = draft.id
-            location = location or Lines().location(draft.code, draft.instruction)
+            location = location or CodeLines().location(draft.code, draft.instruction)
         self.problems.append(
-            Problem(code, message, node_id, variable, hint, location, entity=self.name)
+            Problem(
+                code=code,
+                message=message,
+                node_id=node_id,
+                variable=variable,
+                hint=hint,
+                location=location,
+                entity=self.name,
+            )
         )
 
     def _bind_part(self, part: Any, codec: Codec, upstream: "list[str]", step: str) -> BindingData:
@@ -174,9 +186,9 @@ class Frame:
             raise error.below(step) from None
 
     def _arguments(
-        self, draft: Draft, args: "tuple[Any, ...]", kwargs: "dict[str, Any]"
+        self, draft: NodeDraft, args: "tuple[Any, ...]", kwargs: "dict[str, Any]"
     ) -> "dict[str, Any]":
-        """The arguments by name; what is wrong with them is noted, once for a call."""
+        """Return the arguments by name; note what is wrong with them, once for a call."""
         plan = draft.plan
         kwargs = {name: value for name, value in kwargs.items() if name not in plan.unreadable}
         given, problems = bind_arguments(
@@ -194,7 +206,7 @@ class Frame:
         return given
 
     def _constant(
-        self, draft: Draft, name: str, value: Any, codec: Codec, upstream: "list[str]"
+        self, draft: NodeDraft, name: str, value: Any, codec: Codec, upstream: "list[str]"
     ) -> "BindingData | None":
         try:
             return self.bind(value, codec, upstream)
@@ -213,19 +225,22 @@ class Frame:
             )
             return None
 
-    def _default(self, draft: Draft, name: str, codec: Codec) -> "BindingData | None":
+    def _default(self, draft: NodeDraft, name: str, codec: Codec) -> "BindingData | None":
         plan = draft.plan
         if name not in plan.defaults:
             return None
+        # A default is encoded once for all calls of an entity, not for every node.
         literal = plan.default_literals.get(name)
         if literal is not None:
             return literal
         data = self._constant(draft, name, plan.defaults[name], codec, [])
-        if isinstance(data, Literal):
+        if isinstance(data, Literal):  # else it did not fit, and every call reports that
             plan.default_literals[name] = data
         return data
 
-    def _plan(self, entity: "Definition", caller: FrameType) -> Plan:
+    def _plan(self, entity: "Definition", caller: FrameType) -> CallPlan:
+        # Maps and launch plans are often made anew at every call. Equal ones share the first one's plan, so
+        # that the workflow refers to one entity.
         key = (entity.resource_type, entity_name(entity, self.scope))
         named = self._named.get(key)
         if named is not None and named.entity.is_same(entity):
@@ -239,7 +254,7 @@ class Frame:
                 "DuplicateName",
                 f"Two different definitions are called {key[1]}.",
                 hint="Run the cells that use the older one anew, or give one another name.",
-                location=Lines().location(caller.f_code, caller.f_lasti),
+                location=CodeLines().location(caller.f_code, caller.f_lasti),
             )
         identifier = identify(entity, self.scope, self.version_of(entity))
         plan = self._plans[id(entity)] = plan_of(entity, identifier, reading)
@@ -259,7 +274,7 @@ def _has_promise(value: Any) -> bool:
 
 
 def _item_codec(codec: Codec, kind: type) -> Codec:
-    """The codec of the parts of a list or dict that holds promises."""
+    """Return the codec of the parts of a list or dict that holds promises."""
     wanted = MapCodec if kind is dict else ListCodec
     for variant in codec.variants:
         if isinstance(variant, wanted):

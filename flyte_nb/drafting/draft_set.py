@@ -1,4 +1,4 @@
-"""The drafts that are made so far and what is registered: what references mean, and what is compiled with."""
+"""`DraftSet`: the drafts made so far, and what is registered. References are looked up in it."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -19,26 +19,26 @@ from flyte_nb.compiler import (
     compile_workflow,
 )
 from flyte_nb.drafting.draft import Draft, Name
-from flyte_nb.drafting.specs.checks import expected_inputs
+from flyte_nb.drafting.specs.spec_problems import expected_inputs
 from flyte_nb.wire.identifiers import identifier_from_idl
 
 
-class Made:
-    """What one set of drafts refers to, the same for entities of the SDK and for specs from files."""
+class DraftSet:
+    """What the drafts of one set refer to: each other, and what is registered."""
 
     def __init__(self) -> None:
         self.all: list[Draft] = []
-        """In an order in which they can be registered."""
+        """Every draft, in an order in which they can be registered."""
         self.named: dict[Name, Draft] = {}
-        """By name; of an entity of the SDK and a spec with one name, the spec, which is made later."""
+        """Drafts by name. A spec replaces an entity of the SDK of the same name."""
         self._places: dict[int, int] = {}
         self.registered: Mapping[Identifier, Any] = {}
-        """flyteidl's `Task`, `Workflow` or `LaunchPlan` by its id; by one without a version the newest."""
+        """flyteidl's `Task`, `Workflow` or `LaunchPlan` by id; under an id without a version, the newest."""
         self._tasks: dict[Identifier, CompiledTask] = {}
         self._launch_plans: dict[Identifier, LaunchPlanInterface] = {}
 
     def add(self, draft: Draft) -> None:
-        """Note a draft; one of an entity that is drafted anew takes the place of the earlier one."""
+        """Add a draft; it replaces the earlier draft of the same entity, and keeps its place."""
         place = self._places.get(id(draft.entity))
         if place is None:
             self._places[id(draft.entity)] = len(self.all)
@@ -47,8 +47,8 @@ class Made:
             self.all[place] = draft
         self.named[draft.name] = draft
 
-    def take(self, other: "Made") -> None:
-        """Note the drafts of another set whose names are new here, and what they are compiled with."""
+    def take(self, other: "DraftSet") -> None:
+        """Add the drafts of another set whose names are new here, and the tasks they are compiled with."""
         for draft in other.all:
             if draft.name not in self.named:
                 self.add(draft)
@@ -56,19 +56,19 @@ class Made:
             self._tasks.setdefault(id, task)
 
     def find(self, id: Identifier) -> "Draft | None":
-        """The draft that `id` refers to: of that version, or of whichever when it names none."""
+        """Return the draft that `id` refers to: of its version, or of any version when it names none."""
         draft = self.named.get(id[:4])
         return draft if draft is not None and id.version in ("", draft.id.version) else None
 
     def known(self, id: Identifier) -> Any:
-        """What is registered under `id`; `None` when nothing is, or nobody was asked for it."""
+        """Return what is registered under `id`; `None` when nothing is, or when it was not looked up."""
         if id in self.registered:
             return self.registered[id]
         newest = self.registered.get(id._replace(version=""))
         return newest if newest is not None and newest.id.version == id.version else None
 
     def check_task(self, id: Identifier, message: TaskSpec) -> "tuple[Problem, ...]":
-        """Compile a task, and keep what came of it for the workflows that run it; its problems."""
+        """Compile a task, keep the result for the workflows that run it, and return its problems."""
         try:
             self._tasks[id] = compile_task(message.template)
         except CompileFailed as error:
@@ -78,7 +78,7 @@ class Made:
     def check_workflow(
         self, message: WorkflowSpec, uses: "Iterable[Identifier]"
     ) -> "tuple[CompiledWorkflowClosure | None, tuple[Problem, ...]]":
-        """Compile a workflow; its closure when it compiles, and every problem.
+        """Compile a workflow, and return its closure when it compiles, and every problem.
 
         Args:
             message: the workflow with all that run inside of it.
@@ -99,7 +99,7 @@ class Made:
         return closure, tuple(check_launchable(closure))
 
     def interface_of(self, workflow: Identifier) -> "interface_pb2.TypedInterface | None":
-        """The interface of a workflow that is whole or registered."""
+        """Return the interface of a workflow that is whole or registered, else `None`."""
         draft = self.named.get(workflow[:4])
         if draft is not None and draft.id == workflow and draft.message is not None:
             found: interface_pb2.TypedInterface = draft.message.template.interface
@@ -121,7 +121,7 @@ class Made:
         return found
 
     def _interface(self, id: Identifier) -> "LaunchPlanInterface | None":
-        """What a launch of a launch plan takes and gives."""
+        """Return what a launch of a launch plan takes and gives."""
         draft = self.named.get(id[:4])
         if draft is not None and draft.id == id and draft.message is not None:
             of_workflow = self.interface_of(identifier_from_idl(draft.message.workflow_id))

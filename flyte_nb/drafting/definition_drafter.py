@@ -1,4 +1,4 @@
-"""Drafts of what authors define with the SDK: traced, packed, versioned, translated and compiled."""
+"""Make drafts of what authors define with the SDK: trace, pack, version, translate and compile it."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -13,10 +13,10 @@ from flyte_nb.api.version import __version__
 from flyte_nb.bundle.command import task_args
 from flyte_nb.bundle.pack import PackedTask
 from flyte_nb.bundle.reach import called_inside
-from flyte_nb.drafting.checking import join
 from flyte_nb.drafting.draft import Draft
+from flyte_nb.drafting.draft_set import DraftSet
 from flyte_nb.drafting.inferred import untyped_values
-from flyte_nb.drafting.made import Made
+from flyte_nb.drafting.joined_problems import join
 from flyte_nb.drafting.versions import (
     CUSTOM_KEY,
     UNVERSIONED,
@@ -26,17 +26,16 @@ from flyte_nb.drafting.versions import (
     workflow_version,
 )
 from flyte_nb.sdk.closure import reachable
-from flyte_nb.sdk.drafts import identify
-from flyte_nb.sdk.entity import Definition
+from flyte_nb.sdk.entity import Definition, identify
 from flyte_nb.sdk.launch_plan import LaunchPlan
-from flyte_nb.sdk.specs import launch_plan_spec, task_template, workflow_template
 from flyte_nb.sdk.task import AnyTask, Task
+from flyte_nb.sdk.templates import launch_plan_spec, task_template, workflow_template
 from flyte_nb.sdk.workflow import Trace, Workflow
 from flyte_nb.types.registry import Registry
 from flyte_nb.wire.specs import launch_plan_to_idl, task_spec_to_idl, workflow_spec_to_idl
 
 Packer = Callable[[Task], PackedTask]
-"""Packs one task."""
+"""Packs one task, or raises `BundleError`."""
 
 
 class Settings(NamedTuple):
@@ -45,17 +44,17 @@ class Settings(NamedTuple):
     scope: Scope
     registry: Registry
     image: str = UNVERSIONED
-    """Of tasks that name none; needed only for what is sent."""
+    """The image of tasks that name none; only what is sent needs it."""
     data: "DataAccess | None" = None
-    """Where constants that need a file are put."""
+    """Stores constants that need a file."""
     pack: "Packer | None" = None
-    """Packs a task; without it tasks are only looked at, and versions mean nothing."""
+    """Packs a task. Without it, code is not read, and versions mean nothing."""
 
 
-class Definitions:
+class DefinitionDrafter:
     """Makes drafts of entities of the SDK, each after what it refers to."""
 
-    def __init__(self, settings: Settings, made: Made) -> None:
+    def __init__(self, settings: Settings, made: DraftSet) -> None:
         self._settings = settings
         self._scope = settings.scope
         self._registry = settings.registry
@@ -79,7 +78,7 @@ class Definitions:
             self._pin(found)
 
     def _with_defaults(self, found: "Sequence[Definition]") -> "Iterator[Definition]":
-        """The entities, and after each workflow its default launch plan, unless there is one of its name."""
+        """Yield the entities, and after each workflow its default launch plan, unless one has that name."""
         named = {self._id(item) for item in found}
         for entity in found:
             yield entity
@@ -89,12 +88,13 @@ class Definitions:
                     yield default
 
     def _pin(self, found: "Sequence[Definition]") -> None:
-        """Let dynamic tasks hold the identifiers of the launch plans that they start.
+        """Put the identifiers of the launch plans that they start into dynamic tasks.
 
-        A task whose launch plans changed is another one, so their versions are part of its own. But a
-        launch plan may run the very task that starts it. So the task's version is made of first
-        versions, in which every part counts but the launch plans that tasks start; of all of these,
-        at any depth, it has them itself. Launch plans then follow from the tasks as always.
+        A task whose launch plans changed is another task, so their versions are part of its own version.
+        But a launch plan may run the very task that starts it, and a version cannot contain itself. So
+        there are two rounds. In the first, versions leave out which launch plans tasks start. A task's
+        final version is made of the first versions of all launch plans that it can start, at any depth.
+        In the second round, workflows and launch plans get versions from the tasks' final ones.
         """
         started: dict[Identifier, list[Identifier]] = {}
         for task in found:
@@ -105,6 +105,7 @@ class Definitions:
         if not started:
             return
         first = {plan: self._of(plan).id for plans in started.values() for plan in plans}
+        # Collected before any task gets its final version: each needs the first versions of all plans.
         for id, plans in started.items():
             before = sorted(first[plan] for plan in plans)
             self._made.add(self._versioned_task(self._of(id), before))
@@ -118,7 +119,7 @@ class Definitions:
             self._made.add(draft._replace(packed=draft.packed._replace(launch_plans=ids)))
 
     def _versioned_task(self, draft: Draft, launch_plans: "Sequence[Identifier]") -> Draft:
-        """The whole draft of a task that starts these launch plans."""
+        """Return the whole draft of a task that starts these launch plans."""
         template, packed = draft.spec, draft.packed
         assert isinstance(template, TaskTemplate)
         assert packed is not None
@@ -129,7 +130,7 @@ class Definitions:
         return draft._replace(id=template.id, spec=template, message=message)
 
     def _id(self, entity: Definition) -> Identifier:
-        """The identifier without a version, by which drafts are found while they are made."""
+        """Return the identifier without a version, by which drafts are found while they are made."""
         return identify(entity, self._scope)
 
     def _of(self, id: Identifier) -> Draft:
@@ -155,6 +156,7 @@ class Definitions:
         if problems:
             return Draft(task, id, _named(problems, id.name))
         fingerprint = packed.fingerprint if packed is not None else ""
+        # The index URI stays open: the bundle is staged only when this version is not registered yet.
         name = self._id(task.original).name
         args = task_args(name, "", task.list_inputs(self._registry))
         template = task_template(
@@ -192,7 +194,7 @@ class Definitions:
         below = [self._of(self._id(item)) for item in trace.entities]
         draft = Draft(workflow, template.id, trace.problems, template)
         if not all(used.is_whole for used in below):
-            return draft  # what it uses is wrong, at any depth; the problem is with that
+            return draft  # something that it uses has the problem, and reports it
         subs = self._sub_workflows(below)
         uses = dict.fromkeys(references_of(template))
         uses.update(dict.fromkeys(id for sub in subs for id in references_of(sub)))
@@ -209,7 +211,7 @@ class Definitions:
         )
 
     def _sub_workflows(self, below: "Sequence[Draft]") -> "list[WorkflowTemplate]":
-        """Templates of the workflows that run inside of this one, at any depth."""
+        """Return the templates of the workflows that run inside of this one, at any depth."""
         found: dict[Identifier, WorkflowTemplate] = {}
         waiting = [draft for draft in below if draft.id.resource_type == WORKFLOW]
         while waiting:
@@ -234,19 +236,20 @@ class Definitions:
         return called_inside(task, lambda workflow: self._trace(workflow).entities)
 
     def _with_versions(self, template: WorkflowTemplate) -> WorkflowTemplate:
-        """The template with the versions of what it refers to; they were not known when it was traced."""
+        """Return the template with the versions of what it refers to, which tracing did not know."""
 
         def versioned(reference: Identifier) -> Identifier:
             made = self._made.named.get(reference[:4])
             return reference if made is None else made.id
 
         targets: dict[int, Target] = {}
-        """By identity: one target serves all calls of one entity, but for their options."""
+        """By identity: all calls of one entity share a target, unless they have options of their own."""
         nodes = []
         for node in template.nodes:
             target = targets.get(id(node.target))
             if target is None:
                 target = targets[id(node.target)] = with_references(node, versioned).target
+            # `tuple.__new__`, because a workflow may have 10,000 nodes.
             nodes.append(tuple.__new__(Node, (node[0], target, *node[2:])))
         failure = template.failure_node
         return template._replace(
@@ -258,6 +261,7 @@ class Definitions:
         id = self._id(launch_plan)
         problems = launch_plan.read(self._registry).problems
         workflow = self._made.find(self._id(launch_plan.workflow))
+        # The problems of a launch plan's workflow are reported with the workflow, not again here.
         if problems or workflow is None or not workflow.is_whole:
             own = problems if workflow is None or not workflow.problems else ()
             return Draft(launch_plan, id, _named(own, id.name))

@@ -1,7 +1,7 @@
-"""The lane from entities to drafts: named, versioned, translated and compiled, with every problem they have.
+"""`Drafter`: turn entities into drafts: named, versioned, translated, compiled, with every problem they have.
 
-Nothing here is sent anywhere. Entities of the SDK come first, then specs from files, which may refer to
-them; both are found, compiled and referred to as `Draft`s in one `Made`.
+Entities of the SDK come first, then specs from files, which may refer to them. All their drafts are in one
+`DraftSet`, in which each finds what it refers to. Nothing is sent.
 """
 
 from collections.abc import Container, Iterable
@@ -11,17 +11,17 @@ from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.ports import DataAccess, Entity
 from flyte_nb.api.problems import Problem
 from flyte_nb.discovery.specs.spec import Spec
-from flyte_nb.drafting.definitions import Definitions, Packer, Settings
+from flyte_nb.drafting.definition_drafter import DefinitionDrafter, Packer, Settings
 from flyte_nb.drafting.draft import Draft, Lookup
-from flyte_nb.drafting.made import Made
-from flyte_nb.drafting.specs.drafting import Specs
+from flyte_nb.drafting.draft_set import DraftSet
+from flyte_nb.drafting.specs.spec_drafter import SpecDrafter
 from flyte_nb.drafting.versions import UNVERSIONED
 from flyte_nb.sdk.entity import Definition
 from flyte_nb.types.registry import Registry
 
 
-class Drafts:
-    """Makes drafts of one set of entities; use a new one each time."""
+class Drafter:
+    """Makes drafts of one set of entities. Use a new one each time."""
 
     def __init__(
         self,
@@ -34,27 +34,27 @@ class Drafts:
         lookup: "Lookup | None" = None,
         unread: "Container[str]" = (),
     ) -> None:
-        """What all drafts share.
+        """Set what all drafts share.
 
         Args:
             scope: Project, domain and the notebook's name.
             registry: The types.
-            image: The image of tasks that name none; needed only for what is sent.
-            data: Where constants that need a file are put.
-            pack: Packs a task; without it tasks are only looked at, and versions mean nothing.
-            lookup: Finds what specs refer to among what is registered; without it such a reference is
-                a problem.
-            unread: Names of specs that are there and could not be read. What refers to one is not whole,
-                and has no problem of its own for it.
+            image: The image of tasks that name none; only what is sent needs it.
+            data: Stores constants that need a file.
+            pack: Packs a task. Without it, code is not read, and versions mean nothing.
+            lookup: Finds registered entities that specs refer to; without it such a reference is a
+                problem.
+            unread: Names of specs that exist but could not be read. A reference to one is no problem of
+                its own, but what has it is not whole.
         """
         self._settings = Settings(
             scope=scope, registry=registry, image=image or UNVERSIONED, data=data, pack=pack
         )
         self._lookup = lookup
         self._unread = unread
-        self._made = Made()
+        self._made = DraftSet()
 
-    def of(self, entities: "Iterable[Entity]", *, launch_plans: bool = True) -> "list[Draft]":
+    def draft(self, entities: "Iterable[Entity]", *, launch_plans: bool = True) -> "list[Draft]":
         """Return drafts of the entities and of all they refer to, in an order that can be registered.
 
         Args:
@@ -65,23 +65,26 @@ class Drafts:
             CompileFailed: workflows use each other in a circle, or two entities share a name.
         """
         given = list(entities)
-        Definitions(self._settings, self._made).make(_defined(given), launch_plans=launch_plans)
+        DefinitionDrafter(self._settings, self._made).make(
+            _defined(given), launch_plans=launch_plans
+        )
         return self._with_specs(given)
 
-    def of_each(self, entities: "Iterable[Entity]") -> "tuple[list[Draft], tuple[Problem, ...]]":
+    def draft_each(self, entities: "Iterable[Entity]") -> "tuple[list[Draft], tuple[Problem, ...]]":
         """Return drafts of the entities, and why they cannot be registered together.
 
         When they cannot, each entity of the SDK is drafted for itself, so that all their problems show.
         """
         given = list(entities)
         try:
-            return self.of(given), ()
+            return self.draft(given), ()
         except CompileFailed as error:
             problems = error.problems
+        # Each in a set of its own: a clash of two entities must not hide the problems of the others.
         for entity in _defined(given):
-            alone = Made()
+            alone = DraftSet()
             try:
-                Definitions(self._settings, alone).make([entity], launch_plans=True)
+                DefinitionDrafter(self._settings, alone).make([entity], launch_plans=True)
             except CompileFailed:
                 continue
             self._made.take(alone)
@@ -89,7 +92,7 @@ class Drafts:
 
     def _with_specs(self, entities: "list[Entity]") -> "list[Draft]":
         specs = [entity for entity in entities if isinstance(entity, Spec)]
-        Specs(self._settings.scope, self._made, self._lookup, self._unread).make(specs)
+        SpecDrafter(self._settings.scope, self._made, self._lookup, self._unread).make(specs)
         return list(self._made.all)
 
 

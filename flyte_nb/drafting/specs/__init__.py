@@ -1,0 +1,1 @@
+"""Drafts of spec files: `spec_drafter` makes them, `naming` completes ids as flytectl does."""
