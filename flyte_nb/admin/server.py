@@ -23,15 +23,15 @@ from flyte_nb.admin.services.about import About
 from flyte_nb.admin.services.attributes import Attributes
 from flyte_nb.admin.services.data import Data
 from flyte_nb.admin.services.download_locations import DownloadLocations
+from flyte_nb.admin.services.entity_reads import EntityReads
 from flyte_nb.admin.services.executions import Executions, Propeller
 from flyte_nb.admin.services.installations import InstallationsService
 from flyte_nb.admin.services.launch_plans import LaunchPlans
-from flyte_nb.admin.services.launching import Planning
+from flyte_nb.admin.services.launch_targets import LaunchTargets
 from flyte_nb.admin.services.lending import Lending
 from flyte_nb.admin.services.named_entities import NamedEntities
 from flyte_nb.admin.services.progress import Progress
 from flyte_nb.admin.services.projects import ProjectsService
-from flyte_nb.admin.services.reading import Reading
 from flyte_nb.admin.services.tasks import Tasks
 from flyte_nb.admin.services.upload_locations import UploadLocations
 from flyte_nb.admin.services.workflows import Workflows
@@ -181,12 +181,12 @@ class Backend:
         )
         workflows, launch_plans = Workflows(parts), LaunchPlans(parts)
         named_entities = NamedEntities(parts)
-        planning = Planning(parts, workflows, launch_plans, named_entities)
+        targets = LaunchTargets(parts, workflows, launch_plans, named_entities)
         engine: Propeller = self._engine
-        self._executions = Executions(parts, planning, recorder, engine, self._feed)
+        self._executions = Executions(parts, targets, recorder, engine, self._feed)
         downloads = DownloadLocations(parts, self._uploads, self.home.objects)
         services: tuple[Service, ...] = (
-            *(Reading(each) for each in (parts.tasks, parts.workflows, parts.launch_plans)),
+            *(EntityReads(each) for each in (parts.tasks, parts.workflows, parts.launch_plans)),
             *(Tasks(parts), workflows, launch_plans, named_entities, ProjectsService(parts)),
             Attributes(parts),
             *(self._executions, Progress(parts), Data(parts, downloads), About(parts)),

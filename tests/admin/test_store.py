@@ -273,7 +273,7 @@ def test_a_database_is_read_through_after_an_unclean_end(damaged):
     damaged.with_name("metastore.db-wal").touch()
     with pytest.raises(BackendError) as caught:
         Database(damaged)
-    assert "is damaged since its last end" in str(caught.value)
+    assert "was not shut down cleanly" in str(caught.value)
     assert "Move" in caught.value.hint
     assert ".recover" in caught.value.hint
 

@@ -245,7 +245,7 @@ def test_who_is_told_that_an_object_is_there_uses_it_and_makes_it_young(admin, s
 
 @pytest.mark.parametrize("uri", ["file:///etc/passwd", "s3://bucket/x", "file://{0}/../token"])
 def test_nothing_else_of_this_machine_is_handed_out(admin, hand_backend, uri):
-    with pytest.raises(RemoteError, match="does not lie in this backend's storage"):
+    with pytest.raises(RemoteError, match="is not in this backend's storage"):
         download(admin, uri.format(hand_backend.home.objects))
 
 

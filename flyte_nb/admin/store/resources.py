@@ -1,6 +1,6 @@
-"""What can be listed: each noun's table, columns and joins, as the filter grammar sees them.
+"""What can be listed: each noun's table, columns and joins, as the filter grammar names them.
 
-One row of this table is all that a noun needs to be listed, filtered and sorted.
+To list, filter and sort a noun, one entry here is enough.
 Source: flyteadmin/pkg/repositories/models, flyteadmin/pkg/manager/impl/util/filters.go at v1.16.8.
 """
 
@@ -117,7 +117,7 @@ RESOURCES: Mapping[str, Resource] = {
     "admin_tag": ADMIN_TAG,
     "execution_tag": EXECUTION_TAG,
 }
-"""By the prefix that a filter's field may carry."""
+"""By the prefix that a field of a filter may have, e.g. `launch_plan.name`."""
 
 FOREIGN_CODES: Mapping[str, str] = {"signal": "s", "execution_admin_tag": "eat"}
-"""Prefixes that are known and allowed nowhere."""
+"""Prefixes that FlyteAdmin knows and allows nowhere, with its short words for them."""
