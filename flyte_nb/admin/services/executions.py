@@ -1,7 +1,7 @@
 """Create, read, abort and relaunch executions.
 
 The rule for every change: commit it to the store, and only then let the engine act. An execution
-that a client was told about is in the database, so a kill at any moment loses none.
+that a client got an answer for is in the database, so a kill at any moment loses none.
 Source: flyteadmin/pkg/manager/impl/execution_manager.go at v1.16.8.
 """
 
