@@ -64,6 +64,7 @@ def _serve(home: Home, ready: "int | None", *, detached: bool) -> None:
     _log_to(home)
     signalled = _signals()
     with FileLock(home.serving_lock) as serving_lock:
+        # Read before this process writes its own: the former port is tried first.
         former = home.serving()
         _take(serving_lock, home)
         backend = Backend(home)
@@ -76,6 +77,7 @@ def _serve(home: Home, ready: "int | None", *, detached: bool) -> None:
             else:
                 sys.stdout.write(f"{backend.endpoint}\n")
                 sys.stdout.flush()
+            # Only now: until here the client that starts it reads stderr from `start.log`.
             if detached:
                 log_standard_streams()
             _wait(signalled, serving_lock, home)

@@ -60,6 +60,7 @@ def ensure(home: "Path | None" = None, *, timeout_s: float = _START_TIMEOUT_S) -
         BackendError: when it cannot be started; the message says why and what to do.
     """
     place = Home(home)
+    # The usual case takes no lock: it only reads `backend.json` of a running backend.
     found = _serving(place)
     if found is not None and not is_to_be_replaced(place, found):
         return _info(place, found)
@@ -130,6 +131,7 @@ def _serving(place: Home) -> "Serving | None":
             if is_process(serving.pid, serving.began_s):
                 return serving
         # The holder has not written its address yet, or is about to end.
+        # It may also be something else that holds the lock, so the wait has an end.
         if time.monotonic() > end:
             raise BackendError(
                 f"A process holds {place.serving_lock}, but it is not a backend that answers.",
@@ -171,6 +173,7 @@ def _info(place: Home, serving: Serving) -> BackendInfo:
 
 def _start(place: Home, timeout_s: float) -> BackendInfo:
     """Start the process, and wait until it reports that it serves, or why it does not."""
+    # The pipe also shows an end without an answer: then it is closed.
     reading, writing = os.pipe()
     try:
         with open(place.start_log_file, "wb", opener=private) as log:
@@ -183,6 +186,7 @@ def _start(place: Home, timeout_s: float) -> BackendInfo:
                 stdout=log,
                 stderr=log,
                 pass_fds=(writing,),
+                # Not the notebook's folder, which could not be unmounted or deleted then.
                 cwd=place.folder,
                 env=_environment(),
             )

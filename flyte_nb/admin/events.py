@@ -73,6 +73,8 @@ class SqliteRecorder:
         try:
             with self._database.write() as transaction:
                 run = Run(transaction, execution)
+                # All records of a step at once: a client never sees a node that succeeded in an
+                # execution whose next node does not exist yet.
                 for record in records:
                     run.apply(record)
                 run.keep(records)
@@ -92,6 +94,7 @@ class SqliteRecorder:
 
     def history(self, execution: ExecutionId) -> Sequence[Record]:
         """Return every record of that execution, in the order in which they were recorded."""
+        # By row id: records of one commit have the same time.
         rows = self._database.all(
             "SELECT record FROM history WHERE execution_id ="
             f" (SELECT id FROM executions WHERE {OF_EXECUTION}) ORDER BY id",
@@ -137,9 +140,11 @@ class Run:
 
     def touch(self, at_us: int) -> None:
         """Note that the execution's message changed, and update the columns that are made from it."""
+        # Several records of one commit may change it; the last one's columns are written.
         closure = self.execution.closure
         self._columns |= {
             "message": self.execution.SerializeToString(),
+            # Columns repeat what filters and sort keys name; the message alone is sent.
             "phase": EXECUTION_PHASES.Name(closure.phase),
             "updated_at": moments.text(at_us),
             "execution_updated_at": moments.text(at_us),
@@ -161,6 +166,8 @@ class Run:
 
     def finish(self) -> "tuple[int, list[Change]]":
         """Write the execution's row; return this commit's serial and every message it changed."""
+        # The serial grows with every commit, also when only nodes changed: watchers compare it with
+        # that of their snapshot.
         if "message" in self._columns:
             self._changes.append(Change(watch.EXECUTION, (), self._columns["message"]))
         self._transaction.update(
@@ -179,6 +186,7 @@ class Run:
             else node_execution_pb2.NodeExecution()
         )
         apply_node(node, self.id, record)
+        # The same bytes go into the row and to the watchers.
         message = node.SerializeToString()
         columns = {
             "updated_at": moments.text(record.at_us),

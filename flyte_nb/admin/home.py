@@ -1,18 +1,18 @@
 """The home folder of the local backend: its files, and the check that it belongs to this person.
 
-<home>/             0700
-token             0600; a caller has to send it
-metastore.db      SQLite
-objects/          everything stored that is not a row
-attempts/         the executors' notes about running attempts
-lent/             0700; what a client lent to an execution, until that ends
-secrets.env       0600; secrets for executions without a loan; only the person writes it
-backend.json      which process serves this folder, and on which port
-config.yaml       for flytekit and flytectl
-backend.log       rotated
-serving.lock      held by the process that serves this folder
-starting.lock     held while a client decides whether to start a backend
-token.lock        held while a process makes the token
+<home>/               0700
+  token             0600; a caller has to send it
+  metastore.db      SQLite
+  objects/          everything stored that is not a row
+  attempts/         the executors' notes about running attempts
+  lent/             0700; what a client lent to an execution, until that ends
+  secrets.env       0600; secrets for executions without a loan; only the person writes it
+  backend.json      which process serves this folder, and on which port
+  config.yaml       for flytekit and flytectl
+  backend.log       rotated
+  serving.lock      held by the process that serves this folder
+  starting.lock     held while a client decides whether to start a backend
+  token.lock        held while a process makes the token
 """
 
 import json
@@ -160,6 +160,7 @@ class Home:
                 python=str(document.get("python", "")),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            # It may be half edited or of another release; the lock decides, not this file.
             return None
 
     def write_serving(self, serving: Serving) -> None:
@@ -173,6 +174,7 @@ class Home:
 
     def _config(self, port: int) -> str:
         """Return a configuration for flytekit and flytectl. Its command prints the token."""
+        # Any Python can run this, also one without flyte_nb; `-I -S` makes its start fast.
         show = "import sys; sys.stdout.write(open(sys.argv[1]).read())"
         document = {
             "admin": {
@@ -187,6 +189,7 @@ class Home:
         )
 
     def _write(self, path: Path, text: str) -> None:
+        # Readers take no lock, so the file has to change in one step.
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
             with open(partial, "w", opener=private) as file:

@@ -70,6 +70,7 @@ def unary_methods(rpcs: Mapping[str, Rpc]) -> dict[str, Method]:
     for module, service_name in _SERVICES:
         service = module.DESCRIPTOR.services_by_name[service_name]
         for method in service.methods:
+            # The others are answered with UNIMPLEMENTED, as calls of an older FlyteAdmin are.
             if method.name in rpcs:
                 path = f"/{service.full_name}/{method.name}"
                 request = message_factory.GetMessageClass(method.input_type)
@@ -118,6 +119,7 @@ class Handlers(grpc.GenericRpcHandler):
         }
         for path, (request, stream) in streams.items():
             self._handlers[path] = _stream(request, stream)
+        # Made once: their texts do not depend on the call.
         self._missing = _refusing(
             f"This backend requires a token, and the call had none. {token_hint}"
         )
@@ -157,6 +159,7 @@ def failure(error: BaseException) -> Refused:
             f"The local backend's database is damaged ({error}). Stop the backend with"
             " `flyte-nb down` and start it again: it will check the database and say what to do.",
         )
+    # Our own errors are sentences. Of others, the type is often the only hint in a log.
     text = str(error) or type(error).__name__
     if not isinstance(error, FlyteNbError):
         text = f"{type(error).__name__}: {text}"
@@ -178,6 +181,7 @@ class _Undecodable(NamedTuple):
 
 
 def _parser(request: type[Message]) -> "Callable[[bytes], Message | _Undecodable]":
+    # An exception in a deserializer would end the call before any code of ours could answer it.
     def parse(data: bytes) -> "Message | _Undecodable":
         try:
             return request.FromString(data)
@@ -263,10 +267,12 @@ def _abort(context: Context, refused: Refused) -> NoReturn:
     code = grpc.StatusCode[refused.code]
     room = room_of(context.invocation_metadata())
     sent = answer(refused, code.value[0], room)
+    # The client gets a part of the text, so the whole has to be somewhere.
     if len(sent.text) < len(refused.message):
         _LOG.info("a call was refused, %s: %s", code.name, refused.message[:_MAX_LOGGED])
     context.set_trailing_metadata(sent.metadata)
     context.abort(code, sent.text)
+    # grpcio's `abort` always raises, but it has no types that say so.
     raise AssertionError("abort raises")
 
 

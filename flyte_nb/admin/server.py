@@ -141,6 +141,7 @@ class Backend:
             self._add_first_project()
             self._listen(port)
         except BaseException:
+            # Threads and the database must not outlive a start that failed.
             self.stop()
             raise
         # Resume before the first call is answered: a call sees executions that move again.
@@ -219,6 +220,7 @@ class Backend:
             projects.add(project, moments.text(self._clock()))
 
     def _listen(self, port: int) -> None:
+        # A watcher occupies a thread, so calls have threads of their own beside all watchers.
         pool, creators = self._pools = (
             ThreadPoolExecutor(_UNARY_THREADS + MAX_WATCHERS, thread_name_prefix="flyte-nb-rpc"),
             ThreadPoolExecutor(_CREATING_THREADS, thread_name_prefix="flyte-nb-create"),

@@ -34,6 +34,7 @@ class Uploads:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        # New for each process: URLs of an earlier backend are void.
         self._key = secrets.token_bytes(32)
         self._lock = threading.Lock()
         self._server: _Server | None = None
@@ -134,6 +135,7 @@ class _Handler(BoundedHandler):
         """Send the file, or the part of it that the request's `Range` asks for."""
         size = os.fstat(file.fileno()).st_size
         part = _part(self.headers.get("Range", ""), size)
+        # One request a connection: a refused upload leaves unread bytes behind.
         self.close_connection = True
         if part is None:
             first, last = 0, size - 1
@@ -203,6 +205,7 @@ class _Handler(BoundedHandler):
         if not _NUMBER.fullmatch(length):
             return HTTPStatus.BAD_REQUEST, "Content-Length is not a number of bytes."
         announced = self.headers.get("Content-MD5", md5)
+        # A client may send no Content-MD5; then the one in the signed URL is checked.
         if md5 and announced != md5:
             return (
                 HTTPStatus.BAD_REQUEST,
@@ -220,6 +223,7 @@ class _Handler(BoundedHandler):
                 left = length
                 while left:
                     chunk = self.rfile.read(min(left, _CHUNK_BYTES))
+                    # The client left early; `finally` removes what came.
                     if not chunk:
                         return HTTPStatus.BAD_REQUEST, "The content ended early."
                     digest.update(chunk)
@@ -233,6 +237,7 @@ class _Handler(BoundedHandler):
             if md5 and actual != md5:
                 text = f"The content has MD5 {actual}, Content-MD5 says {md5}. Send it again."
                 return HTTPStatus.BAD_REQUEST, text
+            # A new name needs its folder synced too, or a power cut may lose the name.
             os.replace(partial, target)
             sync_folder(str(target.parent))
         finally:

@@ -54,6 +54,7 @@ class Subscription:
     def put(self, serial: int, changes: Sequence[Change]) -> None:
         """Add the changes of commit number `serial`. They replace older ones of the same messages."""
         with self._condition:
+            # A change keeps the place of the first one that was not taken, so nothing starves.
             for change in changes:
                 self._pending[change.type_url, change.key] = (serial, change)
             self._condition.notify()
@@ -86,6 +87,7 @@ class Feed:
 
     def publish(self, execution: ExecutionId, serial: int, changes: Sequence[Change]) -> None:
         """Hand out the changes of one commit. Called in the order of commits."""
+        # A copy, so that no watcher is woken while the lock is held.
         with self._lock:
             watchers = tuple(self._subscriptions.get(execution, ()))
         for watcher in watchers:
@@ -125,6 +127,7 @@ class Feed:
     def close(self) -> None:
         """Wake every watcher for the last time."""
         with self._lock:
+            # From here on `subscribe` refuses, so no watcher is missed.
             self._closed = True
             watchers = [each for group in self._subscriptions.values() for each in group]
         for watcher in watchers:
@@ -159,6 +162,7 @@ class Watch:
                 taken = subscription.take()
                 if taken is None:
                     raise _stopping()
+                # What was committed before the snapshot is in it.
                 fresh = [change for serial, change in taken if serial > seen]
                 ended = _has_ended(fresh)
                 # The execution comes last: a client stops reading once it has ended.
@@ -171,6 +175,7 @@ class Watch:
         self, request: execution_pb2.WorkflowExecutionGetRequest, id: ExecutionId
     ) -> "tuple[int, list[Change]]":
         where = OF_EXECUTION
+        # One snapshot, so that the serial fits the messages.
         with self._database.snapshot() as connection:
             row = connection.execute(
                 f"SELECT serial, message, phase FROM executions WHERE {where}", id
@@ -191,6 +196,7 @@ class Watch:
             *(Change(NODE_EXECUTION, (node,), blob) for node, blob in nodes),
             *(Change(TASK_EXECUTION, (node, attempt), blob) for node, attempt, blob in tasks),
         ]
+        # An ended execution is the last message of a stream; else it is the first one.
         if phase in ENDED_EXECUTION:
             return serial, [*rest, execution]
         return serial, [execution, *rest]

@@ -96,6 +96,7 @@ class Data:
     def _of_url(self, request: dataproxy_pb2.GetDataRequest) -> dataproxy_pb2.GetDataResponse:
         """Return the literals, literal or deck that a `flyte://` URL names; raise `Refused` otherwise."""
         url = request.flyte_url
+        # The length first: an error quotes the URL, and nobody needs a long one.
         match = _FLYTE_URL.fullmatch(url) if len(url) <= _MAX_URL else None
         if match is None:
             raise invalid(f"failed to parse [{url[:_MAX_URL]}]")
@@ -105,6 +106,7 @@ class Data:
                 project=match["project"], domain=match["domain"], name=match["name"]
             ),
         )
+        # i: inputs, o: outputs, d: deck.
         if match["side"] == "d":
             return dataproxy_pb2.GetDataResponse(pre_signed_urls=self._decks.of_deck(node_id))
         uri = self._uri(node_id, match["attempt"], match["side"])
@@ -134,6 +136,7 @@ class Data:
                 return literals_pb2.LiteralMap()
             return literals_pb2.LiteralMap.FromString(self._parts.blobs.read(uri))
         except (StorageError, DecodeError):
+            # As in FlyteAdmin, deleted values do not make the rest of the answer fail.
             return literals_pb2.LiteralMap()
 
     def _blob(self, uri: str) -> common_pb2.UrlBlob:

@@ -82,6 +82,7 @@ def check_project_and_domain(projects: Projects, project: str, domain: str) -> N
     Raises:
         Refused: `INVALID_ARGUMENT`; for an inactive project with flyteidl's `InactiveProject`.
     """
+    # Only the state is read: this check runs for every registration.
     state = projects.state(project)
     if state is None:
         raise invalid(
@@ -106,6 +107,7 @@ def check_labels(labels: Mapping[str, str]) -> None:
         problems = _key_problems(key)
         if problems:
             raise invalid(f"invalid label key [{key}]: [{' '.join(problems)}]")
+        # An empty value is allowed, so the pattern is asked only for others.
         if value and (len(value) > 63 or not _QUALIFIED.fullmatch(value)):
             raise invalid(
                 f"invalid label value [{value}]: [a valid label must be an empty string or consist of"
@@ -146,6 +148,7 @@ def check_notifications(notifications: "Iterable[common_pb2.Notification]") -> N
         if not all(recipients):
             raise missing("recipient")
         if not _ENDED_NUMBERS.issuperset(notification.phases):
+            # FlyteAdmin sends notifications only at the end of an execution.
             raise invalid_value("phase")
 
 
@@ -223,6 +226,7 @@ def check_project(project: project_pb2.Project) -> None:
     ):
         if len(text) > most:
             raise invalid(f"{field} cannot exceed {most} characters")
+    # FlyteAdmin's domains come from its configuration, and so a request may not name any.
     if project.domains:
         raise invalid(
             "Domains are currently only set system wide. Please retry without domains included in"

@@ -39,6 +39,7 @@ def same_or_different(
         is_same: Whether both are equal.
         details: flyteidl's detail for the identical case, and for the different one.
     """
+    # Clients that register a whole project again take the first answer for success.
     if is_same:
         return exists(f"{word} with identical structure already exists", details[0])
     return invalid(

@@ -97,6 +97,8 @@ class Database:
             ) from error
 
     def _connect(self) -> sqlite3.Connection:
+        # `isolation_level=None`: Python opens no transactions by itself. A connection passes from
+        # thread to thread, but only one uses it at a time.
         connection = sqlite3.connect(
             self._path, isolation_level=None, check_same_thread=False, timeout=30
         )
@@ -129,6 +131,7 @@ class Database:
                 hint="Upgrade flyte-nb, or set FLYTE_NB_HOME to another folder.",
             )
         for number in range(schema, len(MIGRATIONS)):
+            # Each migration with its number in one transaction: a kill leaves all of it or nothing.
             with self.write() as transaction:
                 for statement in MIGRATIONS[number]:
                     transaction.execute(statement)
@@ -145,6 +148,7 @@ class Database:
                 yield transaction
                 self._writer.execute("COMMIT")
             except BaseException:
+                # SQLite itself rolls back on some errors, e.g. on a full disk.
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
                 raise
@@ -154,6 +158,7 @@ class Database:
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """Open a connection on which every read sees the same moment."""
         with self._reader() as connection:
+            # A transaction that only reads: in WAL mode it sees one moment and blocks no writer.
             connection.execute("BEGIN")
             try:
                 yield connection

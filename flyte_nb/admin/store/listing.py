@@ -66,6 +66,7 @@ def page(
         limit: How many rows; 0 means all.
         offset: How many rows to skip.
     """
+    # A dict, because conditions on the same noun need one join, in a stable order.
     joined = dict.fromkeys(condition.joins for condition in conditions if condition.joins)
     tables = resource.table + "".join(
         f" JOIN {RESOURCES[prefix].table} ON {resource.joins[prefix]}" for prefix in joined
@@ -93,6 +94,7 @@ def message_list(blobs: "Sequence[bytes]", token: str) -> bytes:
 
     The stored messages are copied as they are; none is parsed.
     """
+    # 0x0a and 0x12 are the tags of fields 1 and 2 with wire type 2 (length-delimited).
     parts: list[bytes] = []
     for blob in blobs:
         parts += (b"\x0a", varint(len(blob)), blob)
