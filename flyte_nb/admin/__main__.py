@@ -72,14 +72,15 @@ def _serve(home: Home, ready: "int | None", *, detached: bool) -> None:
         serving = _this_process(backend.port)
         try:
             home.write_serving(serving)
-            if ready is not None:
-                _report(ready, {"endpoint": backend.endpoint})
-            else:
+            if ready is None:
                 sys.stdout.write(f"{backend.endpoint}\n")
                 sys.stdout.flush()
-            # Only now: until here the client that starts it reads stderr from `start.log`.
+            # Not earlier: when a start fails, the client quotes what is in `start.log`. Not after the
+            # report: from then on the client takes the process for one that is all set up.
             if detached:
                 log_standard_streams()
+            if ready is not None:
+                _report(ready, {"endpoint": backend.endpoint})
             _wait(signalled, serving_lock, home)
             _LOG.info("stopping")
         finally:

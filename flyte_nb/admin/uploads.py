@@ -135,7 +135,6 @@ class _Handler(BoundedHandler):
         """Send the file, or the part of it that the request's `Range` asks for."""
         size = os.fstat(file.fileno()).st_size
         part = _part(self.headers.get("Range", ""), size)
-        # One request a connection: a refused upload leaves unread bytes behind.
         self.close_connection = True
         if part is None:
             first, last = 0, size - 1
@@ -166,6 +165,7 @@ class _Handler(BoundedHandler):
 
     def _respond(self, status: HTTPStatus, text: str) -> None:
         body = text.encode()
+        # One request a connection: a refused upload leaves unread bytes behind.
         self.close_connection = True
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))

@@ -1,4 +1,4 @@
-"""What reaches a client of a refusal: gRPC drops an answer whose trailing metadata is over 8 KiB."""
+"""Refusals fit into what clients accept: gRPC drops an answer whose trailing metadata is over 8 KiB."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""The background process: one per folder, found again, restarted, and what may be in its way."""
+"""The background process: one a folder, found again and restarted, whatever state its folder is in."""
 
 import json
 import os
@@ -186,7 +186,7 @@ def test_a_damaged_database_is_refused_with_what_to_do(folder):
     home = Home(folder)
     home.prepare()
     home.database.write_bytes(b"this is no database" * 1000)
-    with pytest.raises(BackendError, match=r"cannot be opened.*Move .* away"):
+    with pytest.raises(BackendError, match=r"cannot be opened.*Move .* to another place"):
         daemon.ensure(folder)
 
 

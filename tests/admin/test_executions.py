@@ -1,4 +1,4 @@
-"""Executions: created, followed in rows, ended, launched again; the same in process and by gRPC."""
+"""Executions: create, read, abort and relaunch them, in process and over gRPC."""
 
 import pytest
 from flyteidl.admin import execution_pb2, node_execution_pb2, task_execution_pb2

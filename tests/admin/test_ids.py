@@ -38,7 +38,7 @@ BAD = (
 
 
 def refused(call, *words):
-    """Check that the call is refused for what it says, in these words."""
+    """Check that the call is refused with INVALID_ARGUMENT and a text that has all `words`."""
     with pytest.raises(RemoteError) as caught:
         call()
     assert caught.value.code == "INVALID_ARGUMENT"

@@ -1,4 +1,4 @@
-"""Which Python registered what, what is lent to an execution, and what a project asks for."""
+"""Installations that register tasks, loans of executions, and attributes of projects."""
 
 import json
 import stat

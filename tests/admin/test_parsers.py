@@ -1,7 +1,7 @@
-"""What clients write for the server to read: filters, durations, quantities, cron, tokens, URLs.
+"""Texts of clients that the server parses: filters, durations, quantities, cron, tokens, URLs.
 
-Each reader takes time that grows with the text alone. With one that tries combinations, the texts of
-`LONG` keep it busy for minutes and more; the time limit of the test says so.
+Each parser takes time in proportion to the text. A parser that tries combinations would need minutes
+for the texts of `LONG`, and the time limit of the test would end it.
 """
 
 import re
@@ -43,7 +43,7 @@ def attempt():
 
 
 def refused(call):
-    """What is wrong, in the words of a call that must be refused for what it says."""
+    """Return the text of a call that must be refused with INVALID_ARGUMENT."""
     with pytest.raises(RemoteError) as caught:
         call()
     assert caught.value.code == "INVALID_ARGUMENT"

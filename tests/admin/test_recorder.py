@@ -1,4 +1,4 @@
-"""The engine's memory on SQLite: what every recorder must do, and what clients then see."""
+"""The recorder on SQLite: what every recorder must do, and what clients then see."""
 
 import pytest
 from flyteidl.admin import execution_pb2, node_execution_pb2

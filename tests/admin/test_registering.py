@@ -1,4 +1,4 @@
-"""Tasks, workflows and launch plans: registered, read, listed; the same in process and by gRPC."""
+"""Tasks, workflows and launch plans: register, read and list them, in process and over gRPC."""
 
 import pytest
 from flyteidl.admin import common_pb2, execution_pb2, launch_plan_pb2, project_pb2

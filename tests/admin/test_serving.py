@@ -1,4 +1,4 @@
-"""What only the wire has: the token, statuses and details, unknown calls, keepalive, the port."""
+"""What only gRPC has: the token, statuses and details, unknown calls, keepalive, the port."""
 
 import socket
 import sqlite3

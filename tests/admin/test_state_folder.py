@@ -1,4 +1,4 @@
-"""The state folder: removed, moved, shared by machines, without locks, without a home, a stepped clock."""
+"""The home folder: removed, moved, shared by machines, without locks; no home; a clock that was set."""
 
 import errno
 import fcntl

@@ -370,7 +370,7 @@ def test_idle_connections_do_not_keep_other_clients_out(files_server):
 
 @pytest.fixture
 def files_server(tmp_path):
-    """The port of a file server, and what makes locations there."""
+    """Return the port of a file server, and the `Uploads` that signs its URLs."""
     uploads = Uploads(tmp_path)
     try:
         port = urlsplit(uploads.location("x", md5="", expires_at=1)).port

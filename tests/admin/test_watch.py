@@ -1,4 +1,4 @@
-"""The watch stream: everything as it stands, then each change at once, and the end."""
+"""The watch stream: everything as it is, then each change at once, and the end."""
 
 import threading
 import time

@@ -7,7 +7,7 @@ from flyteidl.admin import common_pb2
 from flyte_nb.admin.refused import invalid, missing
 from flyte_nb.admin.service_parts import Rpcs
 from flyte_nb.admin.services.rules import check_fields, check_identifier, check_limit
-from flyte_nb.admin.store.entities import Entities
+from flyte_nb.admin.store.entities import LAUNCH_PLANS, Entities
 from flyte_nb.admin.store.filters import Condition, order_by, parse_filters
 from flyte_nb.admin.store.listing import equals, message_list, next_token, offset_of
 
@@ -73,7 +73,7 @@ class EntityReads:
         self, request: common_pb2.NamedEntityIdentifierListRequest
     ) -> common_pb2.NamedEntityIdentifierList:
         # For launch plans FlyteAdmin checks less here, in other words.
-        if self._entities.noun.label == "LAUNCH_PLAN":
+        if self._entities.noun is LAUNCH_PLANS:
             if request.limit == 0:
                 raise invalid("missing and/or invalid parameters: limit")
         else:

@@ -34,7 +34,7 @@ from flyte_nb.admin.store.resources import EXECUTION
 from flyte_nb.admin.store.runs import Runs
 from flyte_nb.admin.watch import Feed
 from flyte_nb.api.errors import CompileFailed, FlyteNbError
-from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, ExecutionId
 from flyte_nb.api.phases import ABORTING, ENDED_EXECUTION, UNDEFINED
 from flyte_nb.propeller.engine import Launch
 from flyte_nb.wire.identifiers import execution_id_from_idl, execution_id_to_idl
@@ -164,7 +164,7 @@ class Executions:
             "user_inputs_uri": user_inputs_uri,
             "user": self._parts.principal,
             "state": execution_pb2.EXECUTION_ACTIVE,
-            "launch_entity": "task" if target.task_row is not None else "launch_plan",
+            "launch_entity": TASK if target.task_row is not None else LAUNCH_PLAN,
             "message": execution.SerializeToString(),
         }
         tags = [(tag, "") for tag in execution.spec.tags]
