@@ -1,4 +1,8 @@
-"""Embedded FlyteAdmin: one background process per user that serves and runs what it is asked to.
+"""The embedded FlyteAdmin: one background process a home folder, which serves and runs what it is sent.
 
-`daemon` finds, starts and stops it; `server.Backend` is the same thing inside a process, for tests.
+`daemon.py` finds, starts and stops the process, `__main__.py` is the process, and `server.py` puts a
+backend together (`Backend` also runs inside a test). The room may use every room below it. Above it,
+only code that starts or stops a backend imports it; all else goes by gRPC. Start reading at
+`server.py`, then `rpc.py`, `services/tasks.py`, `services/executions.py` and `events.py`. The theory
+of operation is in `docs/admin.md`.
 """

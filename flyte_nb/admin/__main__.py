@@ -1,4 +1,4 @@
-"""`python -m flyte_nb.admin`: the process that serves a home folder until it is told to end."""
+"""`python -m flyte_nb.admin`: the process that serves a home folder until it gets SIGTERM or SIGINT."""
 
 import argparse
 import json
@@ -27,19 +27,22 @@ _LOG = logging.getLogger("flyte_nb.admin")
 _LOG_BYTES = 5_000_000
 _LOG_FILES = 3
 _TAKE_TIMEOUT_S = 1.0
-_LOOK_S = 0.25
-"""How often the process looks whether the folder is still its own."""
+_CHECK_S = 0.25
+"""How often the process checks that the folder is still its own."""
 _LOST = 3
 
 
 def main(arguments: "list[str] | None" = None) -> int:
-    """Serve until SIGTERM or SIGINT; the exit code."""
+    """Serve until SIGTERM or SIGINT; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m flyte_nb.admin", description=__doc__)
     parser.add_argument("--home", type=Path, default=None, help="the home folder")
     parser.add_argument(
-        "--ready-fd", type=int, default=None, help="a descriptor to say on that it serves"
+        "--ready-fd",
+        type=int,
+        default=None,
+        help="a descriptor on which to report that it serves, or why not",
     )
-    parser.add_argument("--detach", action="store_true", help="go to the background at once")
+    parser.add_argument("--detach", action="store_true", help="continue in the background at once")
     options = parser.parse_args(arguments)
     signals.reset()
     if options.detach:
@@ -49,7 +52,7 @@ def main(arguments: "list[str] | None" = None) -> int:
     except BackendError as error:
         _LOG.error("%s", error)
         if options.ready_fd is not None:
-            _say(options.ready_fd, {"error": error.message, "hint": error.hint})
+            _report(options.ready_fd, {"error": error.message, "hint": error.hint})
         else:
             sys.stderr.write(f"{error}\n")
         return 1
@@ -59,8 +62,9 @@ def main(arguments: "list[str] | None" = None) -> int:
 def _serve(home: Home, ready: "int | None", *, detached: bool) -> None:
     home.prepare()
     _log_to(home)
-    told_to_end = _signals()
+    signalled = _signals()
     with FileLock(home.serving_lock) as serving_lock:
+        # Read before this process writes its own: the former port is tried first.
         former = home.serving()
         _take(serving_lock, home)
         backend = Backend(home)
@@ -68,19 +72,21 @@ def _serve(home: Home, ready: "int | None", *, detached: bool) -> None:
         serving = _this_process(backend.port)
         try:
             home.write_serving(serving)
-            if ready is not None:
-                _say(ready, {"endpoint": backend.endpoint})
-            else:
+            if ready is None:
                 sys.stdout.write(f"{backend.endpoint}\n")
                 sys.stdout.flush()
+            # Not earlier: when a start fails, the client quotes what is in `start.log`. Not after the
+            # report: from then on the client takes the process for one that is all set up.
             if detached:
                 log_standard_streams()
-            _wait(told_to_end, serving_lock, home)
+            if ready is not None:
+                _report(ready, {"endpoint": backend.endpoint})
+            _wait(signalled, serving_lock, home)
             _LOG.info("stopping")
         finally:
             if serving_lock.is_lost():
                 _vanish(home)
-            # From here on nobody is sent to this process; the port is kept for the next one.
+            # Clients no longer find this process; the next one tries the same port.
             home.write_serving(serving._replace(pid=0, started_at=0.0))
             backend.stop()
 
@@ -99,28 +105,28 @@ def _this_process(port: int) -> Serving:
     )
 
 
-def _wait(told_to_end: int, serving_lock: FileLock, home: Home) -> None:
-    """Return when the process was asked to end; end it when the folder is not its own any more."""
-    while not select.select([told_to_end], [], [], _LOOK_S)[0]:
+def _wait(signalled: int, serving_lock: FileLock, home: Home) -> None:
+    """Return when a signal came; end the process when the folder is no longer its own."""
+    while not select.select([signalled], [], [], _CHECK_S)[0]:
         if serving_lock.is_lost():
             _vanish(home)
 
 
 def _vanish(home: Home) -> NoReturn:
-    """End at once, and write nothing: at these paths there may be another backend's files by now.
+    """End at once and write nothing: another backend may have files at these paths by now.
 
-    Not in order: closing the database would remove the other one's journal, by its name. Attempts go
-    on; where the folder was moved, the next backend there takes them up.
+    An orderly end would close the database, and that removes the other backend's journal by its name.
+    Attempts go on. If the folder was moved, the next backend there adopts them.
     """
     sys.stderr.write(f"{home.folder} was removed or moved; the backend that served it ends.\n")
     os._exit(_LOST)
 
 
 def _signals() -> int:
-    """A descriptor that can be read when the process was told to end.
+    """Return a descriptor that can be read once SIGTERM or SIGINT came.
 
-    Not an event that a handler sets: handlers run in the main thread only, and a signal that another
-    thread receives does not wake it.
+    An event that a handler sets would not do: handlers run only in the main thread, and a signal that
+    another thread receives does not wake it.
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
@@ -131,9 +137,9 @@ def _signals() -> int:
 
 
 def _detach() -> None:
-    """Go on in a process that is nobody's child, in a session of its own.
+    """Continue in a process that has no parent here, in a session of its own.
 
-    Comes before anything starts a thread.
+    Called before any thread starts, because a fork keeps only the thread that forks.
     """
     if os.fork():
         os._exit(0)
@@ -141,7 +147,8 @@ def _detach() -> None:
 
 
 def _take(lock: FileLock, home: Home) -> None:
-    """Take the lock for good. Who only looks has it for a moment, so one refusal means nothing."""
+    """Take the lock for as long as the process runs; raise `BackendError` when another one serves."""
+    # A client that only looks holds the lock for a moment, so one failure means nothing.
     try:
         lock.acquire(_TAKE_TIMEOUT_S)
     except BackendError as error:
@@ -153,13 +160,13 @@ def _take(lock: FileLock, home: Home) -> None:
         ) from error
 
 
-def _say(descriptor: int, answer: "dict[str, str]") -> None:
+def _report(descriptor: int, answer: "dict[str, str]") -> None:
     with os.fdopen(descriptor, "wb") as file:
         file.write(json.dumps(answer).encode() + b"\n")
 
 
 class _PrivateFileHandler(logging.handlers.RotatingFileHandler):
-    """A log that nobody else may read."""
+    """A log file that only this user may read."""
 
     def _open(self) -> Any:
         return open(self.baseFilename, self.mode, encoding=self.encoding, opener=private)

@@ -1,4 +1,4 @@
-"""Records of the engine as flyteidl's closures: a message and a record in, the message changed.
+"""Apply the engine's records to flyteidl's messages: each function changes a message by one record.
 
 Pure: no clock, no database. One function a noun, each the counterpart of FlyteAdmin's transformer
 (flyteadmin/pkg/repositories/transformers at v1.16.8).
@@ -25,7 +25,8 @@ from flyte_nb.propeller.records import AttemptRecord, NodeRecord, WorkflowRecord
 from flyte_nb.wire.errors import execution_error_to_idl
 from flyte_nb.wire.identifiers import execution_id_to_idl, identifier_to_idl
 
-# `Any`: flyteidl's stubs say that `Value` gives an int, which they do not take for a phase.
+# `Any`, because flyteidl's stubs contradict themselves: `Value` returns an int, and fields of the
+# enum's type accept none.
 EXECUTION_PHASES: Any = core_execution_pb2.WorkflowExecution.Phase
 NODE_PHASES: Any = core_execution_pb2.NodeExecution.Phase
 TASK_PHASES: Any = core_execution_pb2.TaskExecution.Phase
@@ -33,10 +34,10 @@ _CACHE_STATUSES: Any = catalog_pb2.CatalogCacheStatus
 
 
 def apply_workflow(execution: execution_pb2.Execution, record: WorkflowRecord) -> None:
-    """The execution came into a phase.
+    """Bring an execution into the phase of the record.
 
-    An execution that was asked to end stays ABORTING until it has ended, whatever the engine, which
-    may not have heard of it yet, still says.
+    An execution that is to be aborted stays ABORTING until it has ended. The engine may not know of
+    the request yet and may still record other phases.
     """
     closure = execution.closure
     phase = EXECUTION_PHASES.Value(record.phase)
@@ -52,6 +53,7 @@ def apply_workflow(execution: execution_pb2.Execution, record: WorkflowRecord) -
     if record.output_uri:
         closure.outputs.uri = record.output_uri
     elif record.phase in (ABORTING, ABORTED):
+        # Whoever asked to abort is recorded already, with a cause; that stays.
         if not closure.HasField("abort_metadata"):
             closure.abort_metadata.cause = record.error.message if record.error else ""
     elif record.error is not None:
@@ -61,7 +63,7 @@ def apply_workflow(execution: execution_pb2.Execution, record: WorkflowRecord) -
 def apply_node(
     node: node_execution_pb2.NodeExecution, execution: ExecutionId, record: NodeRecord
 ) -> None:
-    """A node came into a phase; `node` is empty the first time."""
+    """Bring a node into the phase of the record. An empty `node` gets its id and creation time."""
     closure = node.closure
     if not node.HasField("id"):
         node.id.node_id = record.node_id
@@ -69,6 +71,7 @@ def apply_node(
         closure.created_at.CopyFrom(moments.stamp(record.at_us))
     node.metadata.spec_node_id = record.spec_node_id
     node.metadata.is_parent_node = record.is_parent
+    # FlytePropeller numbers a parent's own retries; here a parent is not retried as a whole.
     if record.parent_id:
         node.metadata.retry_group = "0"
     if record.input_uri:
@@ -95,9 +98,9 @@ def apply_node(
 def apply_attempt(
     task: task_execution_pb2.TaskExecution, execution: ExecutionId, record: AttemptRecord
 ) -> None:
-    """An attempt came into a phase; `task` is empty the first time.
+    """Bring an attempt into the phase of the record. An empty `task` gets its id and creation time.
 
-    `custom_info` has what flyteidl has no field for: `cpu_s`, `max_rss_bytes`, `pid`.
+    `custom_info` holds what flyteidl has no field for: `cpu_s`, `max_rss_bytes`, `pid`.
     """
     closure = task.closure
     if not task.HasField("id"):
@@ -118,6 +121,7 @@ def apply_attempt(
         closure.output_uri = record.output_uri
     elif record.error is not None:
         closure.error.CopyFrom(execution_error_to_idl(record.error))
+    # The same log comes with several records of an attempt.
     known = {log.name for log in closure.logs}
     for name, uri in record.logs:
         if name not in known:
@@ -134,7 +138,7 @@ def apply_attempt(
 def task_execution_id(
     execution: ExecutionId, record: AttemptRecord
 ) -> identifier_pb2.TaskExecutionIdentifier:
-    """The attempt's id as flyteidl has it."""
+    """Return the attempt's id as flyteidl's message."""
     return identifier_pb2.TaskExecutionIdentifier(
         task_id=identifier_to_idl(record.task_id),
         node_execution_id=identifier_pb2.NodeExecutionIdentifier(

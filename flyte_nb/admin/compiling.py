@@ -1,4 +1,4 @@
-"""What the services need of the compiler, with FlyteAdmin's refusals; the one place that knows it."""
+"""The compiler as the services need it, with FlyteAdmin's refusals in place of its errors."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,11 @@ from flyte_nb.compiler.workflows import compile_workflow, requirements
 
 
 def compiled_task(template: tasks_pb2.TaskTemplate) -> compiler_pb2.CompiledTask:
-    """The compiled task. Raises `Refused` `INVALID_ARGUMENT` with every problem."""
+    """Return the compiled task.
+
+    Raises:
+        Refused: `INVALID_ARGUMENT` with every problem.
+    """
     try:
         return compile_task(template)
     except CompileFailed as failed:
@@ -30,12 +34,12 @@ def compiled_workflow(
     task_of: "Callable[[identifier_pb2.Identifier], compiler_pb2.CompiledTask | None]",
     launch_plan_of: "Callable[[identifier_pb2.Identifier], launch_plan_pb2.LaunchPlan | None]",
 ) -> compiler_pb2.CompiledWorkflowClosure:
-    """The closure of what was sent, compiled against what is registered.
+    """Return the closure of the workflow, compiled against what is registered.
 
     Args:
         request: The workflow with its sub-workflows.
-        task_of: The registered task of that id, or `None`.
-        launch_plan_of: The registered launch plan of that id, or `None`.
+        task_of: Returns the registered task of an id, or `None`.
+        launch_plan_of: Returns the registered launch plan of an id, or `None`.
 
     Raises:
         Refused: `INVALID_ARGUMENT` with every problem.
@@ -43,6 +47,7 @@ def compiled_workflow(
     spec = request.spec
     try:
         needed = requirements(spec.template, spec.sub_workflows)
+        # What is not registered is left out here, and the compiler reports it with its place.
         tasks = [task_of(use.identifier) for use in needed.tasks]
         plans = {
             identifier_text(use.identifier): launch_plan_of(use.identifier)
@@ -70,7 +75,7 @@ def compiled_workflow(
 
 
 def castable(upstream: types_pb2.LiteralType, downstream: types_pb2.LiteralType) -> bool:
-    """Whether a value of `upstream` may be given where `downstream` is expected."""
+    """Return whether a value of type `upstream` may be given where `downstream` is expected."""
     table = TypeTable()
     try:
         return table.castable(table.of(upstream), table.of(downstream))
@@ -81,10 +86,15 @@ def castable(upstream: types_pb2.LiteralType, downstream: types_pb2.LiteralType)
 def mismatch(
     literal: literals_pb2.Literal, expected: types_pb2.LiteralType, name: str
 ) -> "str | None":
-    """The literal's own type as text when it does not fit `expected`, else `None`.
+    """Return the type of the literal as text when it does not fit `expected`, else `None`.
+
+    Args:
+        literal: A value.
+        expected: The type it should have.
+        name: The input it is for, for the error text.
 
     Raises:
-        Refused: `INVALID_ARGUMENT`, when the literal has no type at all; `name` is its input's.
+        Refused: `INVALID_ARGUMENT`, when the literal has no type at all.
     """
     table = TypeTable()
     actual = type_of_literal(table, literal)

@@ -1,6 +1,6 @@
-"""Whether a text is a cron expression of the standard five fields, or a `@` descriptor.
+"""Check a cron expression: the standard five fields, or a descriptor such as `@daily`.
 
-Only checks; what runs schedules is not part of this room. Source: robfig/cron v3 `ParseStandard`.
+It only checks; nothing here runs schedules. Source: robfig/cron v3 `ParseStandard`.
 """
 
 from flyte_nb.propeller.durations import go_nanoseconds
@@ -21,9 +21,9 @@ _DESCRIPTORS = frozenset(
 
 
 def problem(expression: str) -> str:
-    """What is wrong with `expression`; empty when nothing is."""
+    """Return what is wrong with `expression`; empty when nothing is."""
     if len(expression) > _MAX_LENGTH:
-        return f"it has {len(expression)} characters, and {_MAX_LENGTH} are the most that are read"
+        return f"it has {len(expression)} characters, and at most {_MAX_LENGTH} are allowed"
     text = expression
     if text.startswith(("TZ=", "CRON_TZ=")):
         _, _, text = text.partition(" ")
@@ -73,4 +73,4 @@ def _part_problem(part: str, low: int, high: int, words: "dict[str, int]") -> st
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal()  # digits of other scripts are no numbers to Go
+    return text.isascii() and text.isdecimal()  # Go reads ASCII digits only

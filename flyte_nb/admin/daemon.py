@@ -1,8 +1,9 @@
-"""The background process: found, started on first use, stopped. One per home folder.
+"""Find, start and stop the background process. There is one for each home folder.
 
-Who serves a folder holds `serving.lock` in it; the kernel gives that back however the process ends.
-So the lock alone says whether a backend runs, and `backend.json` is believed only while it is held:
-a stale file, a process id that is another's by now, a foreign process on the old port mislead nobody.
+The process that serves a folder holds `serving.lock` in it, and the kernel releases the lock however
+the process ends. So the lock alone decides whether a backend runs, and `backend.json` is read only
+while it is held. A stale file, a process id that another process has by now, or another program on
+the old port therefore mislead nobody.
 """
 
 import json
@@ -38,33 +39,35 @@ class BackendInfo(NamedTuple):
     home: Path
     pid: int
     storage_root: str
-    """URI of the folder in which objects lie."""
+    """URI of the folder that holds the objects."""
     config_file: Path
     """For flytekit and flytectl (`FLYTECTL_CONFIG`)."""
     notice: str = ""
-    """What a person should know of it: it is of another release. Empty when there is nothing."""
+    """What a person should know about it, e.g. that it is of another release; often empty."""
 
 
 def ensure(home: "Path | None" = None, *, timeout_s: float = _START_TIMEOUT_S) -> BackendInfo:
-    """The backend of that home folder, started if it does not run.
+    """Return the backend of that home folder; start it if it does not run.
 
-    Any number of callers at once get the same one. One of an older release is replaced when nothing
-    runs, and one whose Python is gone at once: see `replacing`.
+    Callers that come at the same time get the same backend. One of an older release is replaced when
+    nothing runs, and one whose Python is gone at once: see `replacing`.
 
     Args:
         home: The folder; `None` means `FLYTE_NB_HOME`, else the platform's user data folder.
-        timeout_s: How long the start may take.
+        timeout_s: How long the start may take, in seconds.
 
     Raises:
         BackendError: when it cannot be started; the message says why and what to do.
     """
     place = Home(home)
+    # The usual case takes no lock: it only reads `backend.json` of a running backend.
     found = _serving(place)
     if found is not None and not is_to_be_replaced(place, found):
         return _info(place, found)
     place.prepare()
     with FileLock(place.starting_lock) as starting:
         starting.acquire(timeout_s)
+        # Look again: another caller may have started it while this one waited for the lock.
         found = _serving(place)
         if found is not None:
             if not is_to_be_replaced(place, found):
@@ -74,20 +77,26 @@ def ensure(home: "Path | None" = None, *, timeout_s: float = _START_TIMEOUT_S) -
 
 
 def status(home: "Path | None" = None) -> "BackendInfo | None":
-    """The backend of that home folder, or `None` when none runs."""
+    """Return the backend of that home folder, or `None` when none runs.
+
+    Raises:
+        BackendError: when a backend of another machine serves the folder, or something that is no
+            backend holds its lock.
+    """
     return _running(Home(home))
 
 
 def stop(home: "Path | None" = None, *, timeout_s: float = _STOP_TIMEOUT_S) -> bool:
-    """End the backend of that home folder; whether one ran. Running attempts go on.
+    """End the backend of that home folder; return whether one ran. Attempts that run go on.
 
-    The next start takes up what had not ended.
+    The next start continues the executions that had not ended.
 
     Raises:
-        BackendError: when it does not end in time, or the folder is held by something else.
+        BackendError: when it does not end in time, or something that is no backend holds the lock.
     """
     place = Home(home)
-    found = _serving(place)  # not its token: without one it has to be stopped all the more
+    # Not `status`, which reads the token: a backend whose token was deleted has to be stopped.
+    found = _serving(place)
     if found is None:
         return False
     try:
@@ -100,14 +109,14 @@ def stop(home: "Path | None" = None, *, timeout_s: float = _STOP_TIMEOUT_S) -> b
         if time.monotonic() > end:
             raise BackendError(
                 f"The local backend (process {found.pid}) does not end.",
-                hint=f"See {place.log_file}; `kill -9 {found.pid}` is safe, nothing is lost by it.",
+                hint=f"See {place.log_file}; `kill -9 {found.pid}` is safe and loses no recorded work.",
             )
         time.sleep(_POLL_S)
     return True
 
 
 def _serving(place: Home) -> "Serving | None":
-    """Who serves the folder now, or `None`.
+    """Return who serves the folder now, or `None`.
 
     Raises:
         BackendError: when that is a backend of another machine, or no backend at all.
@@ -121,11 +130,12 @@ def _serving(place: Home) -> "Serving | None":
                 raise _elsewhere(place, serving)
             if is_process(serving.pid, serving.began_s):
                 return serving
-        # The holder has not written yet where it listens, or is just ending.
+        # The holder has not written its address yet, or is about to end.
+        # It may also be something else that holds the lock, so the wait has an end.
         if time.monotonic() > end:
             raise BackendError(
-                f"A process holds {place.serving_lock} and is not a backend that answers.",
-                hint="See which with `fuser` on that file, end it, then try again.",
+                f"A process holds {place.serving_lock}, but it is not a backend that answers.",
+                hint=f"Find it with `fuser {place.serving_lock}`, end it, then try again.",
             )
         time.sleep(_POLL_S)
     return None
@@ -162,7 +172,8 @@ def _info(place: Home, serving: Serving) -> BackendInfo:
 
 
 def _start(place: Home, timeout_s: float) -> BackendInfo:
-    """Start the process, and wait until it says that it serves, or why it does not."""
+    """Start the process, and wait until it reports that it serves, or why it does not."""
+    # The pipe also shows an end without an answer: then it is closed.
     reading, writing = os.pipe()
     try:
         with open(place.start_log_file, "wb", opener=private) as log:
@@ -175,6 +186,7 @@ def _start(place: Home, timeout_s: float) -> BackendInfo:
                 stdout=log,
                 stderr=log,
                 pass_fds=(writing,),
+                # Not the notebook's folder, which could not be unmounted or deleted then.
                 cwd=place.folder,
                 env=_environment(),
             )
@@ -187,7 +199,8 @@ def _start(place: Home, timeout_s: float) -> BackendInfo:
         answer = _read_answer(ready.fileno(), timeout_s)
     if answer is None:
         process.kill()
-    process.wait()  # it has detached itself: who serves is nobody's child
+    # The process that was started forks and ends (`--detach`), so it leaves no zombie here.
+    process.wait()
     if answer is None:
         raise BackendError(
             f"The local backend did not start within {timeout_s:.0f} s.",
@@ -209,7 +222,10 @@ def _start(place: Home, timeout_s: float) -> BackendInfo:
 
 
 def _read_answer(descriptor: int, timeout_s: float) -> "dict[str, str] | None":
-    """What the process wrote when it was ready: `None` in no time, empty when it ended instead."""
+    """Return what the process wrote when it was ready.
+
+    `None` means that the time is over, and an empty answer that the process ended without one.
+    """
     end = time.monotonic() + timeout_s
     data = b""
     while not data.endswith(b"\n"):
@@ -225,7 +241,10 @@ def _read_answer(descriptor: int, timeout_s: float) -> "dict[str, str] | None":
 
 
 def _environment() -> dict[str, str]:
-    """The process keeps nothing of an attempt's or a notebook's own."""
+    """Return the variables for the process: none of an attempt, and none of a notebook's server.
+
+    The backend outlives the kernel that starts it, and passes its variables on to attempts.
+    """
     return {
         name: value
         for name, value in os.environ.items()

@@ -1,4 +1,4 @@
-"""Numbers of enums that a client sent: proto3 lets any number through, also those without a name."""
+"""Numbers of enums that a client sent. proto3 accepts any number, also those without a name."""
 
 from typing import Any
 
@@ -6,16 +6,16 @@ from flyte_nb.admin.refused import invalid
 
 
 def enum_text(enum: Any, number: int) -> str:
-    """Return the number's name in `enum`, or the number itself where it has none, as Go prints it."""
+    """Return the name of the number in `enum`, or the number itself if it has none, as Go prints it."""
     value = enum.DESCRIPTOR.values_by_number.get(number)
     return value.name if value is not None else str(number)
 
 
 def check_enum(enum: Any, number: int, field: str) -> None:
-    """Refuse a number without a name, for a field that is stored and acted on.
+    """Raise when the number has no name, for a field that is stored and acted on.
 
     Raises:
-        Refused: `INVALID_ARGUMENT`, with the names that there are.
+        Refused: `INVALID_ARGUMENT`, with the names that exist.
     """
     if number not in enum.DESCRIPTOR.values_by_number:
         names = ", ".join(value.name for value in enum.DESCRIPTOR.values)

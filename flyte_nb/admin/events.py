@@ -1,7 +1,7 @@
-"""The engine's memory on SQLite: records and the rows they change, in one transaction.
+"""Propeller's recorder on SQLite: the engine's records and the rows they change, in one transaction.
 
-What clients see and what the engine goes on from are committed together, before the engine acts;
-after the commit, and before the next one, the watchers are told.
+What clients see and what the engine continues from after a restart are committed together, before
+the engine acts. Watchers are woken after the commit, and before the next one.
 """
 
 import json
@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flyteidl.admin import execution_pb2, node_execution_pb2, task_execution_pb2
+from flyteidl.core import execution_pb2 as core_execution_pb2
 
 from flyte_nb.admin import moments, watch
 from flyte_nb.admin.closures import (
@@ -20,6 +21,7 @@ from flyte_nb.admin.closures import (
     apply_workflow,
 )
 from flyte_nb.admin.store.database import Database, Transaction
+from flyte_nb.admin.store.schema import OF_EXECUTION
 from flyte_nb.admin.watch import Change, Feed
 from flyte_nb.api.errors import ErrorInfo, StorageError, UsageError
 from flyte_nb.api.identifiers import ExecutionId
@@ -34,7 +36,11 @@ from flyte_nb.propeller.records import (
 )
 
 _LOG = logging.getLogger(__name__)
-_OF = "execution_project = ? AND execution_domain = ? AND execution_name = ?"
+_Closure = (
+    execution_pb2.ExecutionClosure
+    | node_execution_pb2.NodeExecutionClosure
+    | task_execution_pb2.TaskExecutionClosure
+)
 
 
 class SqliteRecorder:
@@ -46,25 +52,34 @@ class SqliteRecorder:
         feed: Feed,
         on_end: "Callable[[ExecutionId], object]" = lambda execution: None,
     ) -> None:
-        """Take the database; `on_end` is called with an execution when its end is durable."""
+        """Set up the recorder.
+
+        Args:
+            database: The metastore.
+            feed: Gets the changes of each commit.
+            on_end: Called with an execution once its end is durable.
+        """
         self._database = database
         self._feed = feed
         self._on_end = on_end
 
     def record(self, execution: ExecutionId, records: Sequence[Record]) -> None:
-        """Keep `records` and what they change, all of it or nothing; durable when this returns.
+        """Store `records` and the rows they change, all or nothing; durable when this returns.
 
         Raises:
-            StorageError: when the database cannot be written now, e.g. on a full disk.
+            StorageError: when the database cannot be written now, e.g. on a full disk. It is transient.
             UsageError: when there is no such execution.
         """
         try:
             with self._database.write() as transaction:
                 run = Run(transaction, execution)
+                # All records of a step at once: a client never sees a node that succeeded in an
+                # execution whose next node does not exist yet.
                 for record in records:
                     run.apply(record)
                 run.keep(records)
                 self._publish_after(transaction, run)
+            # After the commit: an end that was not durable must not take the execution's loan.
             for record in records:
                 if isinstance(record, WorkflowRecord):
                     _LOG.info("execution %s: %s", execution, record.phase)
@@ -74,14 +89,15 @@ class SqliteRecorder:
             raise StorageError(
                 f"Changes of execution {execution} cannot be written: {error}.",
                 transient=True,
-                hint="Free some space on the disk if it is full; the execution goes on then.",
+                hint="Free some space on the disk if it is full; then the execution continues.",
             ) from error
 
     def history(self, execution: ExecutionId) -> Sequence[Record]:
-        """Every record of that execution, in the order in which they were recorded."""
+        """Return every record of that execution, in the order in which they were recorded."""
+        # By row id: records of one commit have the same time.
         rows = self._database.all(
             "SELECT record FROM history WHERE execution_id ="
-            f" (SELECT id FROM executions WHERE {_OF}) ORDER BY id",
+            f" (SELECT id FROM executions WHERE {OF_EXECUTION}) ORDER BY id",
             execution,
         )
         return [from_plain(json.loads(row[0])) for row in rows]
@@ -101,9 +117,11 @@ class Run:
     def __init__(self, transaction: Transaction, id: ExecutionId) -> None:
         self.id = id
         self._transaction = transaction
-        row = transaction.one(f"SELECT id, serial, message FROM executions WHERE {_OF}", id)
+        row = transaction.one(
+            f"SELECT id, serial, message FROM executions WHERE {OF_EXECUTION}", id
+        )
         if row is None:
-            raise UsageError(f"There is no execution {id} to record changes of.")
+            raise UsageError(f"There is no execution {id}, so no change of it can be recorded.")
         self.row_id: int = row[0]
         self._serial: int = row[1]
         self.execution = execution_pb2.Execution.FromString(row[2])
@@ -111,7 +129,7 @@ class Run:
         self._changes: list[Change] = []
 
     def apply(self, record: Record) -> None:
-        """Change the rows as `record` says."""
+        """Change the rows as `record` says. The row of the execution itself is written by `finish`."""
         if isinstance(record, WorkflowRecord):
             apply_workflow(self.execution, record)
             self.touch(record.at_us)
@@ -121,10 +139,12 @@ class Run:
             self._apply_attempt(record)
 
     def touch(self, at_us: int) -> None:
-        """The execution's own message changed."""
+        """Note that the execution's message changed, and update the columns that are made from it."""
+        # Several records of one commit may change it; the last one's columns are written.
         closure = self.execution.closure
         self._columns |= {
             "message": self.execution.SerializeToString(),
+            # Columns repeat what filters and sort keys name; the message alone is sent.
             "phase": EXECUTION_PHASES.Name(closure.phase),
             "updated_at": moments.text(at_us),
             "execution_updated_at": moments.text(at_us),
@@ -138,14 +158,16 @@ class Run:
             self._columns["abort_cause"] = closure.abort_metadata.cause
 
     def keep(self, records: Sequence[Record]) -> None:
-        """Remember `records` themselves, to be replayed after a restart."""
+        """Store `records` themselves. After a restart the engine replays them."""
         self._transaction.execute_many(
             "INSERT INTO history (execution_id, record) VALUES (?, ?)",
             [(self.row_id, json.dumps(to_plain(record))) for record in records],
         )
 
     def finish(self) -> "tuple[int, list[Change]]":
-        """Write the execution's row; the number of this commit, and everything that it changed."""
+        """Write the execution's row; return this commit's serial and every message it changed."""
+        # The serial grows with every commit, also when only nodes changed: watchers compare it with
+        # that of their snapshot.
         if "message" in self._columns:
             self._changes.append(Change(watch.EXECUTION, (), self._columns["message"]))
         self._transaction.update(
@@ -155,7 +177,7 @@ class Run:
 
     def _apply_node(self, record: NodeRecord) -> None:
         found = self._transaction.one(
-            f"SELECT id, message FROM node_executions WHERE {_OF} AND node_id = ?",
+            f"SELECT id, message FROM node_executions WHERE {OF_EXECUTION} AND node_id = ?",
             (*self.id, record.node_id),
         )
         node = (
@@ -164,6 +186,7 @@ class Run:
             else node_execution_pb2.NodeExecution()
         )
         apply_node(node, self.id, record)
+        # The same bytes go into the row and to the watchers.
         message = node.SerializeToString()
         columns = {
             "updated_at": moments.text(record.at_us),
@@ -180,8 +203,9 @@ class Run:
         if found is not None:
             self._transaction.update("node_executions", found[0], columns)
         else:
+            # A parent is recorded before its nodes, so its row is there.
             parent = self._transaction.one(
-                f"SELECT id FROM node_executions WHERE {_OF} AND node_id = ?",
+                f"SELECT id FROM node_executions WHERE {OF_EXECUTION} AND node_id = ?",
                 (*self.id, record.parent_id),
             )
             self._transaction.insert(
@@ -199,9 +223,12 @@ class Run:
 
     def _apply_attempt(self, record: AttemptRecord) -> None:
         task_id = record.task_id
-        key = (*self.id, record.node_id, record.attempt, *task_id[1:])
+        key = (
+            *(*self.id, record.node_id, record.attempt),
+            *(task_id.project, task_id.domain, task_id.name, task_id.version),
+        )
         found = self._transaction.one(
-            f"SELECT id, message FROM task_executions WHERE {_OF} AND node_id = ? AND"
+            f"SELECT id, message FROM task_executions WHERE {OF_EXECUTION} AND node_id = ? AND"
             " retry_attempt = ? AND project = ? AND domain = ? AND name = ? AND version = ?",
             key,
         )
@@ -254,22 +281,23 @@ class Run:
 
 
 def failed(at_us: int, code: str, message: str, origin: str) -> list[Record]:
-    """The records of an execution that ends before it began."""
+    """Return the record of an execution that fails before its first node."""
     error = ErrorInfo(code=code, message=message, origin=origin)
     return [WorkflowRecord(at_us, FAILED, error)]
 
 
-def _text(closure: Any, field: str) -> "str | None":
+def _text(closure: _Closure, field: str) -> "str | None":
     if not closure.HasField(field):
         return None
     return moments.text(moments.stamp_us(getattr(closure, field)))
 
 
-def _nanoseconds(closure: Any) -> "int | None":
+def _nanoseconds(closure: _Closure) -> "int | None":
     if not closure.HasField("duration"):
         return None
     return int(closure.duration.seconds) * 10**9 + int(closure.duration.nanos)
 
 
-def _error_columns(error: Any) -> dict[str, str]:
-    return {"error_kind": type(error).ErrorKind.Name(error.kind), "error_code": error.code}
+def _error_columns(error: core_execution_pb2.ExecutionError) -> dict[str, str]:
+    kinds = core_execution_pb2.ExecutionError.ErrorKind
+    return {"error_kind": kinds.Name(error.kind), "error_code": error.code}

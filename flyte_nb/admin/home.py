@@ -1,18 +1,18 @@
-"""The home folder of the local backend: what lies where, and that it is really this person's.
+"""The home folder of the local backend: its files, and the check that it belongs to this person.
 
-<home>/             0700
-token             0600; who has it may call
-metastore.db      SQLite
-objects/          everything stored that is not a row
-attempts/         what executors know of running attempts
-lent/             0700; what the launching side lent to an execution, until that ends
-secrets.env       0600; secrets for what others launch: written by the person, never by us
-backend.json      who serves this folder now, and where
-config.yaml       for flytekit and flytectl
-backend.log       rotated
-serving.lock      held by the process that serves this folder
-starting.lock     held while somebody looks whether to start it
-token.lock        held while somebody looks whether there is a token, and makes it
+<home>/               0700
+  token             0600; a caller has to send it
+  metastore.db      SQLite
+  objects/          everything stored that is not a row
+  attempts/         the executors' notes about running attempts
+  lent/             0700; what a client lent to an execution, until that ends
+  secrets.env       0600; secrets for executions without a loan; only the person writes it
+  backend.json      which process serves this folder, and on which port
+  config.yaml       for flytekit and flytectl
+  backend.log       rotated
+  serving.lock      held by the process that serves this folder
+  starting.lock     held while a client decides whether to start a backend
+  token.lock        held while a process makes the token
 """
 
 import json
@@ -35,33 +35,36 @@ _TOKEN_TIMEOUT_S = 60.0
 
 
 class Serving(NamedTuple):
-    """Who serves the folder, as `backend.json` says; true only while the lock is held."""
+    """The process that serves the folder, as `backend.json` has it. Valid only while the lock is held."""
 
     pid: int
-    """0 when the last one ended as it should."""
+    """0 after an orderly end."""
     started_at: float
-    """Of that process, in seconds since the epoch; earlier releases read it. The clock may be set."""
+    """When that process started, in seconds since 1970. Only earlier releases read it: clocks get set."""
     port: int
     version: str
     host: str = ""
     boot: str = ""
     """With `host`, the machine: see `machine.Machine`."""
     began_s: float = 0.0
-    """Of that process, by a clock that nobody sets: a process id alone may be another's by now."""
+    """When that process started, by a clock that nobody sets. It tells a reused process id apart."""
     python: str = ""
     """The interpreter that runs it."""
 
     @property
     def machine(self) -> Machine:
-        """The machine that the process is on."""
+        """Return the machine on which the process runs."""
         return Machine(self.host, self.boot)
 
 
 class Home:
-    """One home folder."""
+    """One home folder, and the paths of its files."""
 
     def __init__(self, folder: "Path | None" = None) -> None:
-        """Take `folder`; `None` means `FLYTE_NB_HOME`, else the platform's user data folder.
+        """Set the paths below `folder`; nothing is read or made.
+
+        Args:
+            folder: `None` means `FLYTE_NB_HOME`, else the platform's user data folder.
 
         Raises:
             BackendError: when it is not clear which folder is meant.
@@ -83,21 +86,25 @@ class Home:
 
     @property
     def storage_root(self) -> str:
-        """URI of the object folder: a plain path, because flytekit takes `file://` for a folder's name."""
+        """Return the URI of the object folder.
+
+        It is a plain path, because flytekit takes `file://` for the name of a folder.
+        """
         return str(self.objects)
 
     def prepare(self) -> None:
-        """Create what is missing, and refuse what is not this person's.
+        """Create what is missing, and refuse what belongs to somebody else.
 
         Raises:
-            BackendError: when the folder belongs to somebody else, or cannot be made or written.
+            BackendError: when the folder belongs to another user, or cannot be made or written.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._check_owner()
             self._keep_private()
             with FileLock(self.token_lock) as lock:
-                lock.acquire(_TOKEN_TIMEOUT_S)  # of two that make one, the first would be lost
+                # Without the lock, two processes could each make a token, and one would be lost.
+                lock.acquire(_TOKEN_TIMEOUT_S)
                 self._keep_token()
         except OSError as error:
             raise explained(
@@ -105,33 +112,33 @@ class Home:
             ) from error
 
     def _keep_private(self) -> None:
-        """Let nobody else read what is here: also not what an earlier release or an editor wrote.
+        """Take away other users' permissions, also on files of earlier releases and of editors.
 
-        What is below the folders of objects and attempts is as private as these folders are.
+        Files below the folders of objects and attempts are protected by these folders' own permissions.
         """
         self.folder.chmod(0o700)
         for folder in (self.objects, self.attempts):
             folder.mkdir(exist_ok=True, mode=0o700)
             folder.chmod(0o700)
-        # SQLite gives its files beside the database the mode of the database.
+        # Made before SQLite makes it: the -wal and -shm get the mode of the database.
         os.close(os.open(self.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         for path in self.folder.iterdir():
             if path == self.token_file:
-                continue  # one that others were able to read is replaced
+                continue  # `_keep_token` replaces one that others could read
             if stat.S_ISREG(path.lstat().st_mode) and stat.S_IMODE(path.lstat().st_mode) & 0o077:
                 path.chmod(0o600)
 
     def token(self) -> str:
-        """The token that callers need.
+        """Return the token that callers have to send.
 
         Raises:
-            BackendError: when there is none, or somebody else could read it.
+            BackendError: when there is none, or it cannot be read.
         """
         try:
             return self.token_file.read_text().strip()
         except FileNotFoundError as error:
             raise BackendError(
-                f"The token of the backend that runs is gone: {self.token_file} was deleted.",
+                f"The token of the running backend is gone: {self.token_file} was deleted.",
                 hint="Stop the backend with `flyte-nb down`; the next use makes a new token, and"
                 " nothing else is lost.",
             ) from error
@@ -139,7 +146,7 @@ class Home:
             raise explained(error, f"The token {self.token_file} cannot be read") from error
 
     def serving(self) -> "Serving | None":
-        """What `backend.json` says, or `None` when it says nothing that can be read."""
+        """Return what `backend.json` has, or `None` when it is missing or cannot be read."""
         try:
             document = json.loads(self.state_file.read_text())
             return Serving(
@@ -153,15 +160,21 @@ class Home:
                 python=str(document.get("python", "")),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            # It may be half edited or of another release; the lock decides, not this file.
             return None
 
     def write_serving(self, serving: Serving) -> None:
-        """Say who serves the folder now, and write the `config.yaml` that fits."""
+        """Write which process serves the folder, and a `config.yaml` for its port.
+
+        Raises:
+            BackendError: when they cannot be written.
+        """
         self._write(self.state_file, json.dumps(serving._asdict()))
         self._write(self.config_file, self._config(serving.port))
 
     def _config(self, port: int) -> str:
-        """A configuration for flytekit and flytectl: the command prints the token."""
+        """Return a configuration for flytekit and flytectl. Its command prints the token."""
+        # Any Python can run this, also one without flyte_nb; `-I -S` makes its start fast.
         show = "import sys; sys.stdout.write(open(sys.argv[1]).read())"
         document = {
             "admin": {
@@ -176,6 +189,7 @@ class Home:
         )
 
     def _write(self, path: Path, text: str) -> None:
+        # Readers take no lock, so the file has to change in one step.
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
             with open(partial, "w", opener=private) as file:
@@ -213,12 +227,12 @@ class Home:
 
 
 def private(path: str, flags: int) -> int:
-    """Open a file that nobody else may read; for `open(opener=…)`."""
+    """Open a file that only this user may read; for `open(opener=…)`."""
     return os.open(path, flags, 0o600)
 
 
 def _default_folder() -> Path:
-    """The folder that `FLYTE_NB_HOME` names, else the platform's.
+    """Return the folder that `FLYTE_NB_HOME` names, else the platform's.
 
     Raises:
         BackendError: when it is relative, or there is no home folder to find it in.
@@ -231,11 +245,11 @@ def _default_folder() -> Path:
             raise _no_home() from None
     folder = _expanded(configured)
     if not folder.is_absolute():
-        # Relative to what? Each working folder would have a backend of its own.
+        # Each working folder would have a backend of its own.
         raise BackendError(
-            f"FLYTE_NB_HOME={configured!r} is a relative path, and means another folder wherever a"
-            " notebook or a command is started.",
-            hint="Write the whole path, for example FLYTE_NB_HOME=/var/tmp/flyte_nb or ~/flyte_nb.",
+            f"FLYTE_NB_HOME={configured!r} is a relative path, so it means a different folder for each"
+            " working directory.",
+            hint="Write an absolute path, for example FLYTE_NB_HOME=/var/tmp/flyte_nb or ~/flyte_nb.",
         )
     return folder
 
@@ -245,15 +259,15 @@ def _absolute(folder: Path) -> Path:
         return Path(os.path.abspath(_expanded(str(folder))))
     except FileNotFoundError as error:
         raise BackendError(
-            f"{folder} is relative to the working directory, and that was deleted.",
+            f"{folder} is relative to the working directory, which was deleted.",
             hint="Change to a folder that exists (cd ~), or write the whole path.",
         ) from error
 
 
 def _expanded(path: str) -> Path:
-    """The path with `~` replaced. Raises `BackendError` when there is no home folder."""
+    """Return the path with `~` replaced; raise `BackendError` when there is no home folder."""
     found = os.path.expanduser(path)
-    if found.startswith("~"):  # Python leaves it when it does not know
+    if found.startswith("~"):  # `expanduser` leaves it when it finds no home folder
         raise _no_home()
     return Path(os.path.normpath(found))
 

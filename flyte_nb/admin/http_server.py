@@ -1,4 +1,4 @@
-"""An HTTP server on loopback that clients cannot keep busy with nothing, nor its log with nonsense."""
+"""An HTTP server on loopback that survives idle connections and malformed requests."""
 
 import logging
 import socket
@@ -12,12 +12,12 @@ _LOG = logging.getLogger(__name__)
 _REQUEST_TIMEOUT_S = 10
 _SOCKET_TIMEOUT_S = 60
 _MAX_WAITING = 64
-"""Connections that have sent no request yet, each of which keeps a thread."""
+"""Connections that have sent no request yet. Each occupies a thread."""
 _PAUSE_S = 0.1
 
 
 class BoundedHttpServer(ThreadingHTTPServer):
-    """One thread a connection; of those that only wait, the oldest make room for new ones."""
+    """Serves each connection in a thread. When too many send nothing, the oldest of these are closed."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -28,10 +28,15 @@ class BoundedHttpServer(ThreadingHTTPServer):
         self._waiting: dict[socket.socket, None] = {}
 
     def get_request(self) -> "tuple[Any, Any]":
-        """Accept a connection."""
+        """Accept a connection.
+
+        Raises:
+            OSError: when none can be accepted, e.g. because too many files are open.
+        """
         try:
             return super().get_request()
-        except OSError:  # no file may be opened any more: without a pause this would spin
+        except OSError:
+            # The limit of open files is reached. Without a pause the accept loop would spin.
             time.sleep(_PAUSE_S)
             raise
 
@@ -43,11 +48,12 @@ class BoundedHttpServer(ThreadingHTTPServer):
                 oldest = next(iter(self._waiting))
                 del self._waiting[oldest]
                 with suppress(OSError):
-                    oldest.shutdown(socket.SHUT_RDWR)  # wakes its thread, which closes it
+                    # This wakes the thread that reads from it, which then closes it.
+                    oldest.shutdown(socket.SHUT_RDWR)
         super().process_request(request, client_address)
 
     def began(self, request: Any) -> None:
-        """Count a connection no longer among those that wait: it has sent its request's head."""
+        """Note that a connection has sent the head of its request, so it is not idle."""
         with self._waiting_lock:
             self._waiting.pop(request, None)
 
@@ -57,37 +63,37 @@ class BoundedHttpServer(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Write to the log what nobody foresaw; the standard library writes to stderr."""
+        """Log an unforeseen error. The standard library would write it to stderr."""
         _LOG.exception("a file request failed")
 
 
 class BoundedHandler(BaseHTTPRequestHandler):
-    """Reads one request within a time; subclasses answer it in `do_GET` and `do_PUT`."""
+    """Reads one request within a time limit. Subclasses answer it in `do_GET` and `do_PUT`."""
 
     server: BoundedHttpServer
     protocol_version = "HTTP/1.1"
     default_request_version = "HTTP/1.1"
-    """What a line without a version is taken for: as 0.9 it would be answered without a status."""
+    """For a request line without a version. As HTTP/0.9 it would be answered without a status."""
 
     timeout = _REQUEST_TIMEOUT_S
 
     def parse_request(self) -> bool:
-        """Read the request's head; return whether there is something to answer."""
+        """Read the request's head; return whether there is a request to answer."""
         is_request = super().parse_request()
         self.server.began(self.connection)
         self.connection.settimeout(_SOCKET_TIMEOUT_S)
         return is_request
 
     def handle(self) -> None:
-        """Serve one client, who may leave in the middle."""
+        """Serve one client. A client that leaves early is logged in one line."""
         try:
             super().handle()
         except (ConnectionError, TimeoutError) as error:
             self.close_connection = True
-            _LOG.info("a client left in the middle of a file: %s", error)
+            _LOG.info("a client closed its connection during a transfer: %s", error)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Requests go to the log, not to stderr; without the query, which has the signature."""
-        # Both are missing when the request's first line was none.
+        """Log a request at DEBUG, without its query, which has the signature."""
+        # `path` and `command` are missing when the first line could not be parsed.
         path = getattr(self, "path", "?").partition("?")[0]
         _LOG.debug("%s %s", getattr(self, "command", None), path)

@@ -1,4 +1,4 @@
-"""Locks between processes: held by an open file, given back by the kernel when the holder dies."""
+"""Locks between processes: an open file holds one, and the kernel releases it when the holder dies."""
 
 import errno
 import fcntl
@@ -13,22 +13,27 @@ _RETRY_S = 0.02
 _NO_LOCKS = frozenset(
     {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EIO}
 )
-"""What flock answers where a file system has no locks, or its lock server cannot be reached."""
+"""Errors of `flock` on a file system without locks, or whose lock server cannot be reached."""
 
 
 class FileLock:
-    """An exclusive lock on a file. The descriptor is not inherited by child processes."""
+    """An exclusive lock on a file. Child processes do not inherit its descriptor."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor: int | None = None
 
     def try_acquire(self) -> bool:
-        """Take the lock if nobody has it; whether it is ours now."""
+        """Take the lock if it is free; return whether this object holds it now.
+
+        Raises:
+            BackendError: when the file cannot be opened, or its file system has no locks.
+        """
         descriptor = self._open()
         if not self._locked(descriptor, fcntl.LOCK_EX):
             return False
-        if not self._is_at_path(descriptor):  # removed since it was opened: others lock a new one
+        # The file may have been removed since it was opened. Others would lock a new one.
+        if not self._is_at_path(descriptor):
             _let_go(descriptor)
             return False
         self._descriptor = descriptor
@@ -37,37 +42,41 @@ class FileLock:
     def is_lost(self) -> bool:
         """Return whether the file at the lock's path is no longer the one that is held.
 
-        Somebody removed or moved the folder then, and the next process locks another file.
+        Then somebody removed or moved the folder, and the next process will lock another file.
         """
         return self._descriptor is not None and not self._is_at_path(self._descriptor)
 
     def acquire(self, timeout_s: float) -> None:
-        """Wait for the lock.
+        """Wait for the lock, at most `timeout_s` seconds.
 
         Raises:
-            BackendError: when somebody else keeps it longer than that.
+            BackendError: when another process keeps it longer, or it cannot be locked at all.
         """
         end = time.monotonic() + timeout_s
         while not self.try_acquire():
             if time.monotonic() > end:
                 raise BackendError(
                     f"Another process holds {self._path} for more than {timeout_s:.0f} s.",
-                    hint="See which with `fuser` on that file, and end it if it hangs.",
+                    hint=f"Find it with `fuser {self._path}`, and end it if it hangs.",
                 )
             time.sleep(_RETRY_S)
 
     def release(self) -> None:
-        """Give the lock back. May be called twice."""
+        """Release the lock. May be called twice."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             _let_go(descriptor)
 
     def is_held_by_somebody(self) -> bool:
-        """Whether any process has it."""
+        """Return whether any process holds the lock.
+
+        Raises:
+            BackendError: when the file cannot be opened, or its file system has no locks.
+        """
         if not self._path.exists():
             return False
         descriptor = self._open()
-        # Shared: those who only look do not take each other for the holder.
+        # A shared lock, so that two processes that only look do not take each other for the holder.
         if not self._locked(descriptor, fcntl.LOCK_SH):
             return True
         _let_go(descriptor)
@@ -78,11 +87,12 @@ class FileLock:
             return os.path.samestat(os.stat(self._path), os.fstat(descriptor))
         except (FileNotFoundError, NotADirectoryError):
             return False
-        except OSError:  # a file system that does not answer now: nothing is known
+        except OSError:
+            # The file system does not answer now. That is no reason to give the folder up.
             return True
 
     def _locked(self, descriptor: int, kind: int) -> bool:
-        """Whether the lock was free; the descriptor is closed when it was not."""
+        """Return whether the lock was free and is taken now; close the descriptor when not."""
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -112,7 +122,8 @@ class FileLock:
 
 
 def _let_go(descriptor: int) -> None:
-    # Not only closed: a process that was forked meanwhile has the descriptor too, for all its life.
+    # Unlocked, not only closed: a process that was forked meanwhile has a copy of the descriptor,
+    # which would keep the lock for as long as that process lives.
     fcntl.flock(descriptor, fcntl.LOCK_UN)
     os.close(descriptor)
 
@@ -129,8 +140,8 @@ def _cannot_lock(error: OSError, path: Path) -> BackendError:
 
 
 def explained(error: OSError, what: str) -> BackendError:
-    """The error with what to do about it."""
-    if error.errno in (28, 122):  # ENOSPC, EDQUOT
+    """Return the error as a `BackendError` that says what to do about it."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         hint = "The disk is full: free some space, or set FLYTE_NB_HOME to a folder elsewhere."
     elif isinstance(error, PermissionError):
         hint = "You may not write there: set FLYTE_NB_HOME to a folder of your own."

@@ -1,7 +1,7 @@
-"""Ids of nodes that a client chose: each is the name of a folder, and no two of them may share one.
+"""Check the ids of nodes, which clients choose. Each names a folder, and no two may share one.
 
-FlyteAdmin takes any text; an object store does too, and Kubernetes makes labels of it. On a disk
-`../../x` leads out of the execution's folder.
+FlyteAdmin accepts any text: its object store does too, and Kubernetes only makes labels of it. On a
+disk, `../../x` leads out of the execution's folder.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,11 +16,11 @@ _MAX_PROBLEMS = 20
 
 
 def check_node_ids(closure: compiler_pb2.CompiledWorkflowClosure) -> None:
-    """Check the ids of every node that the closure has, also inside of branches and maps.
+    """Raise unless every node of the closure has an id that can name a folder, inside branches and maps too.
 
     Raises:
-        CompileFailed: with every id that cannot be a folder's name, and those that differ in
-            capitals only, which some disks do not tell apart.
+        CompileFailed: with every id that cannot name a folder, and with ids that differ only in case,
+            because some disks ignore case.
     """
     problems: list[Problem] = []
     for compiled in (closure.primary, *closure.sub_workflows):
@@ -41,6 +41,8 @@ def check_node_ids(closure: compiler_pb2.CompiledWorkflowClosure) -> None:
 
 
 def _ids(nodes: "Iterable[workflow_pb2.Node]") -> Iterator[str]:
+    """Yield the ids of the nodes, and of those inside of branches and maps."""
+    # A list in place of recursion: branches may be nested deeper than Python's stack allows.
     pending = list(nodes)
     while pending:
         node = pending.pop()
@@ -60,7 +62,7 @@ def _impossible(entity: str, node_id: str) -> Problem:
         "InvalidNodeId",
         f"A node has the id {node_id[:MAX_NODE_ID]!r}.",
         node_id[:MAX_NODE_ID],
-        hint="Write letters (a to z), digits, - and _, beginning with a letter or digit, at most"
+        hint="Use letters (a to z), digits, - and _, beginning with a letter or digit, at most"
         f" {MAX_NODE_ID} of them: the id is the name of a folder.",
         entity=entity[:MAX_NODE_ID],
     )
@@ -69,8 +71,8 @@ def _impossible(entity: str, node_id: str) -> Problem:
 def _alike(entity: str, node_id: str, other: str) -> Problem:
     return Problem(
         "InvalidNodeId",
-        f"The ids {other} and {node_id} differ in capitals only.",
+        f"The ids {other} and {node_id} differ only in upper and lower case.",
         node_id,
-        hint="Give one of them another id: some disks do not tell capitals apart.",
+        hint="Give one of them another id: some disks ignore case.",
         entity=entity[:MAX_NODE_ID],
     )

@@ -1,4 +1,4 @@
-"""What the backend's process asks of the system for itself: open files, and where its words go."""
+"""Settings of the backend's own process: its limit of open files, and where its output goes."""
 
 import contextlib
 import logging
@@ -12,7 +12,7 @@ _LINE_BYTES = 4_096
 
 
 def allow_open_files() -> int:
-    """Raise the limit of open files as far as is useful and allowed; return what it is now.
+    """Raise the limit of open files as far as is useful and allowed; return the limit.
 
     Each connection is an open file. With the usual 1024, a thousand idle ones leave none for the
     database and the tasks.
@@ -21,7 +21,7 @@ def allow_open_files() -> int:
     wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return _OPEN_FILES if soft == resource.RLIM_INFINITY else soft
-    for limit in (wanted, 10_240):  # macOS grants no more than the latter, whatever it says
+    for limit in (wanted, 10_240):  # macOS grants no more than 10,240, also without a hard limit
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
             return limit
@@ -29,10 +29,10 @@ def allow_open_files() -> int:
 
 
 def log_standard_streams() -> None:
-    """Send what is written to stdout and stderr from now on to the log, which rotates.
+    """Send what is written to stdout and stderr to the log, which is rotated.
 
-    gRPC's own library writes there, a line a second when it cannot accept a connection, and Python
-    its tracebacks. A file that nobody rotates would grow as long as that lasts.
+    gRPC's own library writes there, a line a second while it cannot accept connections, and so does
+    Python with its tracebacks. A plain file would grow for as long as that lasts.
     """
     reading, writing = os.pipe()
     for standard in (1, 2):

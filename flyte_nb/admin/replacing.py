@@ -1,8 +1,8 @@
-"""Whether the backend that runs should give way to one of this release and this Python.
+"""Decide whether the running backend is replaced by one of this release and this Python.
 
-A backend outlives the kernel that started it, and so the release and the environment that it was
-started from. A newer release replaces an older one when nothing runs. An older one never replaces a
-newer one: they would take turns, and it might not know the newer one's database.
+A backend outlives the kernel that started it, so its release and its environment may be old. A newer
+release replaces an older one when nothing runs. An older release never replaces a newer one: the two
+would take turns, and the older one may not know the newer one's database.
 """
 
 import os
@@ -12,46 +12,46 @@ from contextlib import closing
 from pathlib import Path
 
 from flyte_nb.admin.home import Home, Serving
+from flyte_nb.admin.store.schema import UNFINISHED
 from flyte_nb.api.version import __version__
 
-_UNFINISHED = (
-    "SELECT COUNT(*) FROM executions WHERE phase NOT IN"
-    " ('SUCCEEDED', 'FAILED', 'ABORTED', 'TIMED_OUT')"
-)
 _NUMBERS = re.compile(r"\d+")
 
 
 def is_to_be_replaced(place: Home, serving: Serving) -> bool:
-    """Return whether it should end now, for the next one to take up what it leaves."""
+    """Return whether the running backend should end now, so that a new one continues its work."""
     if _has_lost_python(serving):
-        return True  # it can start no attempt any more, and those that run go on without it
+        # It can start no attempt any more, and attempts that run do not need it.
+        return True
     return _is_older(serving.version, __version__) and unfinished(place.database) == 0
 
 
 def notice(place: Home, serving: Serving) -> str:
-    """Return what a person has to know of a backend of another release; empty when it is of this one."""
+    """Return what a person should know about a backend of another release; empty for this release."""
     if serving.version == __version__:
         return ""
     text = (
-        f"The local backend that runs is of flyte_nb {serving.version}, and this is"
+        f"The running local backend is of flyte_nb {serving.version}, and this is"
         f" {__version__}{f' ({serving.python} runs it)' if serving.python else ''}."
     )
     if not _is_older(serving.version, __version__):
-        return f"{text} It goes on. Upgrade flyte_nb here if something does not fit."
+        return f"{text} It stays. Upgrade flyte_nb here if something does not work with it."
     count = unfinished(place.database)
-    running = "it does not say" if count is None else f"now {count} run{'s' if count == 1 else ''}"
+    running = "unknown" if count is None else f"now {count} run{'s' if count == 1 else ''}"
     return (
         f"{text} It is replaced when no execution runs ({running})."
-        " `flyte-nb down` ends it at once; attempts go on, and the next backend takes them up."
+        " `flyte-nb down` ends it at once; attempts go on, and the next backend adopts them."
     )
 
 
 def unfinished(database: Path) -> "int | None":
-    """Return how many executions have not ended; `None` when the database cannot be asked."""
+    """Return how many executions have not ended; `None` when the database cannot be read."""
     try:
         uri = f"{database.as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True, timeout=2)) as connection:
-            (count,) = connection.execute(_UNFINISHED).fetchone()
+            (count,) = connection.execute(
+                f"SELECT COUNT(*) FROM executions WHERE {UNFINISHED}"
+            ).fetchone()
     except sqlite3.Error:
         return None
     return int(count)

@@ -1,8 +1,8 @@
-"""From gRPC's wire to the services and back: which call is whose, who may call, and how it fails.
+"""gRPC in front of the services: find the call, check the token, run it, and answer its failure.
 
 Which calls exist, and with which messages, is read from flyteidl's own descriptors. A service
-answers with a message, or with bytes that are ready to be sent. Whatever fails gets a status and a
-text: INTERNAL only for faults of the backend's own, never UNKNOWN, which makes flytekit start a
+returns a message, or bytes that are ready to be sent. Every failure gets a status and a text:
+INTERNAL only for faults of the backend itself, and never UNKNOWN, for which flytekit starts a
 browser login.
 """
 
@@ -45,7 +45,7 @@ _TOKEN_KEYS = frozenset({"authorization", "flyte-authorization"})
 """Metadata that may hold the token: gRPC's usual name, and FlyteAdmin's default."""
 
 _MAX_LOGGED = 1_000_000
-"""Characters of a refusal in the log: it rotates after some millions."""
+"""Characters of a refusal in the log, which rotates after 5 MB."""
 
 _OPEN_SERVICES = frozenset({"AuthMetadataService"})
 _CREATIONS = frozenset({"CreateTask", "CreateWorkflow", "CreateLaunchPlan"})
@@ -61,15 +61,16 @@ class Method(NamedTuple):
     request: type[Message]
     rpc: Rpc
     is_open: bool
-    """Whether it is answered without a token."""
+    """Whether it needs no token."""
 
 
 def unary_methods(rpcs: Mapping[str, Rpc]) -> dict[str, Method]:
-    """Every call of flyteidl's services that `rpcs` has, by its path."""
+    """Return every call of flyteidl's services that `rpcs` has, by its path."""
     methods = {}
     for module, service_name in _SERVICES:
         service = module.DESCRIPTOR.services_by_name[service_name]
         for method in service.methods:
+            # The others are answered with UNIMPLEMENTED, as calls of an older FlyteAdmin are.
             if method.name in rpcs:
                 path = f"/{service.full_name}/{method.name}"
                 request = message_factory.GetMessageClass(method.input_type)
@@ -79,7 +80,10 @@ def unary_methods(rpcs: Mapping[str, Rpc]) -> dict[str, Method]:
 
 
 def local_methods(rpcs: Mapping[str, Rpc]) -> dict[str, Method]:
-    """The calls of ours that flyteidl does not have, by their paths; they take and give JSON."""
+    """Return the calls that flyteidl does not have, by their paths `/flyte_nb.…`.
+
+    Their requests and answers are JSON in a `StringValue`, so that no proto of ours is needed.
+    """
     return {
         path: Method(path, StringValue, rpcs[path], is_open=False)
         for path in rpcs
@@ -88,15 +92,15 @@ def local_methods(rpcs: Mapping[str, Rpc]) -> dict[str, Method]:
 
 
 class Handlers(grpc.GenericRpcHandler):
-    """Finds the handler of a call; checks the token before anything of the request is read.
+    """Finds the handler of a call. The token is checked before the request is read.
 
     Args:
-        methods: the calls with one answer, by path.
-        streams: request and behaviour of those with many.
-        token: what a caller must have.
-        token_hint: what to do, for one who has none.
-        creators: runs registrations, which arrive by the hundred, only compute, and wait for one
-            writer, for which a few threads contend less than a thread each.
+        methods: The calls with one answer, by path.
+        streams: Request type and behaviour of the calls with many answers, by path.
+        token: What a caller must send.
+        token_hint: What a caller without it should do.
+        creators: A pool of a few threads for registrations. They come by the hundred, compute, and then
+            wait for the one writer; a thread for each would only slow down the others.
     """
 
     def __init__(
@@ -115,30 +119,32 @@ class Handlers(grpc.GenericRpcHandler):
         }
         for path, (request, stream) in streams.items():
             self._handlers[path] = _stream(request, stream)
+        # Made once: their texts do not depend on the call.
         self._missing = _refusing(
-            f"This backend asks for a token, and the call had none. {token_hint}"
+            f"This backend requires a token, and the call had none. {token_hint}"
         )
         self._wrong = _refusing(f"The call's token is not this backend's. {token_hint}")
 
     def service(self, details: Any) -> Handler:
-        """Return the handler for one call; `None` is answered with UNIMPLEMENTED."""
+        """Return the handler of a call. gRPC answers `None` with UNIMPLEMENTED."""
         handler = self._handlers.get(details.method)
         if handler is None or details.method in self._open:
             return handler
         given = [value for key, value in details.invocation_metadata if key in _TOKEN_KEYS]
         if not given:
             return self._missing
-        # Beside a proxy's own `authorization` the token comes in the other one.
+        # A proxy may add an `authorization` of its own; then ours comes in the other key.
         return handler if any(map(self._is_token, given)) else self._wrong
 
     def _is_token(self, value: "str | bytes") -> bool:
         given = value.encode("utf-8", "replace") if isinstance(value, str) else value
         scheme, _, token = given.partition(b" ")
+        # In constant time, so that the time of the answer shows nothing of the token.
         return scheme.lower() == b"bearer" and hmac.compare_digest(token, self._expected)
 
 
 def failure(error: BaseException) -> Refused:
-    """What a client is told about any error."""
+    """Return the refusal that a client gets for any error."""
     if isinstance(error, Refused):
         return error
     if isinstance(error, (sqlite3.OperationalError, OSError)) and _is_full(error):
@@ -151,8 +157,9 @@ def failure(error: BaseException) -> Refused:
         return Refused(
             "DATA_LOSS",
             f"The local backend's database is damaged ({error}). Stop the backend with"
-            " `flyte-nb down`; its next start says what can be done.",
+            " `flyte-nb down` and start it again: it will check the database and say what to do.",
         )
+    # Our own errors are sentences. Of others, the type is often the only hint in a log.
     text = str(error) or type(error).__name__
     if not isinstance(error, FlyteNbError):
         text = f"{type(error).__name__}: {text}"
@@ -168,18 +175,19 @@ def _is_damaged(error: BaseException) -> bool:
 
 
 class _Undecodable(NamedTuple):
-    """Takes the place of a request whose bytes are none; gRPC would call that INTERNAL."""
+    """Stands for a request whose bytes cannot be parsed. gRPC itself would answer INTERNAL."""
 
     why: str
 
 
 def _parser(request: type[Message]) -> "Callable[[bytes], Message | _Undecodable]":
+    # An exception in a deserializer would end the call before any code of ours could answer it.
     def parse(data: bytes) -> "Message | _Undecodable":
         try:
             return request.FromString(data)
         except (DecodeError, ValueError, RecursionError) as error:
             return _Undecodable(
-                f"The request's bytes are no {request.DESCRIPTOR.full_name}: {error}"
+                f"The request's bytes cannot be read as {request.DESCRIPTOR.full_name}: {error}"
             )
 
     return parse
@@ -190,7 +198,7 @@ def _unary(method: Method, creators: "ThreadPoolExecutor | None") -> Handler:
         return _carried_out(method, request, context)
 
     if method.path.rpartition("/")[2] in _CREATIONS:
-        # grpcio's own way to a pool for one call; a release without it uses the server's.
+        # grpcio reads this attribute of the handler. A release without it uses the server's pool.
         handle.experimental_thread_pool = creators  # type: ignore[attr-defined]
     return _grpc.unary_unary_rpc_method_handler(
         handle, request_deserializer=_parser(method.request), response_serializer=_serialized
@@ -198,7 +206,10 @@ def _unary(method: Method, creators: "ThreadPoolExecutor | None") -> Handler:
 
 
 def _unread(method: Method) -> Handler:
-    """Answer a call that anybody may make, without waiting for a request: it would say nothing."""
+    """Make the handler of a call without a token. It does not read the request, which is always empty.
+
+    Otherwise a client without a token could make the backend read, and keep, 64 MiB for each call.
+    """
 
     def handle(requests: Iterator[bytes], context: Context) -> Any:
         return _carried_out(method, method.request(), context)
@@ -241,7 +252,10 @@ def _stream(request: type[Message], stream: Stream) -> Handler:
 
 
 def _refusing(text: str) -> Handler:
-    """Refuse a call without reading its request: to gRPC it is a stream, read by who asks for it."""
+    """Make a handler that refuses a call without reading its request.
+
+    It is registered as a stream, because gRPC reads the request of a stream only when the handler asks.
+    """
 
     def handle(requests: Iterator[bytes], context: Context) -> NoReturn:
         _abort(context, Refused("UNAUTHENTICATED", text))
@@ -253,10 +267,12 @@ def _abort(context: Context, refused: Refused) -> NoReturn:
     code = grpc.StatusCode[refused.code]
     room = room_of(context.invocation_metadata())
     sent = answer(refused, code.value[0], room)
+    # The client gets a part of the text, so the whole has to be somewhere.
     if len(sent.text) < len(refused.message):
         _LOG.info("a call was refused, %s: %s", code.name, refused.message[:_MAX_LOGGED])
     context.set_trailing_metadata(sent.metadata)
     context.abort(code, sent.text)
+    # grpcio's `abort` always raises, but it has no types that say so.
     raise AssertionError("abort raises")
 
 

@@ -1,6 +1,6 @@
-"""The backend put together: metastore, services, engine, gRPC on loopback.
+"""Put the backend together: metastore, services, engine, and gRPC on loopback.
 
-`Backend` is the whole of it inside one process: the daemon runs one, tests run as many as they like.
+`Backend` is all of it in one process: the background process has one, and a test may have several.
 """
 
 import getpass
@@ -23,15 +23,15 @@ from flyte_nb.admin.services.about import About
 from flyte_nb.admin.services.attributes import Attributes
 from flyte_nb.admin.services.data import Data
 from flyte_nb.admin.services.download_locations import DownloadLocations
+from flyte_nb.admin.services.entity_reads import EntityReads
 from flyte_nb.admin.services.executions import Executions, Propeller
 from flyte_nb.admin.services.installations import InstallationsService
 from flyte_nb.admin.services.launch_plans import LaunchPlans
-from flyte_nb.admin.services.launching import Planning
+from flyte_nb.admin.services.launch_targets import LaunchTargets
 from flyte_nb.admin.services.lending import Lending
 from flyte_nb.admin.services.named_entities import NamedEntities
 from flyte_nb.admin.services.progress import Progress
 from flyte_nb.admin.services.projects import ProjectsService
-from flyte_nb.admin.services.reading import Reading
 from flyte_nb.admin.services.tasks import Tasks
 from flyte_nb.admin.services.upload_locations import UploadLocations
 from flyte_nb.admin.services.workflows import Workflows
@@ -59,30 +59,30 @@ _UNARY_THREADS = 32
 _CREATING_THREADS = 4
 _MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _OPTIONS = (
-    ("grpc.so_reuseport", 0),  # a port that another process listens on is not ours
+    ("grpc.so_reuseport", 0),  # otherwise two processes could share a port and its calls
     ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
     ("grpc.max_metadata_size", 32 * 1024),
-    # flytekit pings every 30 s without calls; a stock server ends the connection for that.
+    # flytekit pings every 30 s without calls. gRPC's default is to end the connection for that.
     ("grpc.http2.min_ping_interval_without_data_ms", 5000),
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.keepalive_permit_without_calls", 1),
-    # A connection that says nothing is closed soon.
+    # A connection that sends nothing is closed soon.
     ("grpc.server_handshake_timeout_ms", 5_000),
 )
 _SPARE_FILES = 512
-"""Open files that connections leave for the database, the tasks and the objects, if there are so many."""
+"""Open files that are reserved for the database, the tasks and the objects, where the limit allows."""
 
 _SCARCE_FILES = 4_096
 
-EngineFactory = Callable[[Recorder, BlobStore, Home], Any]
-"""Makes the engine: given its memory, its store and the home folder."""
+EngineFactory = Callable[[Recorder, BlobStore, Home], Propeller]
+"""Makes the engine from its recorder, its store and the home folder."""
 
 
 class Backend:
     """One backend on one home folder, in this process.
 
-    Nothing runs before `start`. What `stop` leaves unfinished is taken up by the next `start`.
+    Nothing runs before `start`. The next `start` continues what `stop` leaves unfinished.
     """
 
     def __init__(
@@ -92,14 +92,20 @@ class Backend:
         make_engine: "EngineFactory | None" = None,
         clock: "Callable[[], int]" = moments.now_us,
     ) -> None:
-        """Take the home folder as it is; `make_engine` is propeller's with processes by default."""
+        """Set up a backend; nothing is opened yet.
+
+        Args:
+            home: The home folder, which `Home.prepare` has made.
+            make_engine: Makes the engine; by default propeller's with an attempt a process.
+            clock: The time in microseconds since 1970.
+        """
         self.home = home
         self._make_engine = make_engine
         self._lent = Lent(home.lent)
         self._clock = clock
         self._server: Any = None
         self._pools: tuple[ThreadPoolExecutor, ...] = ()
-        self._engine: Any = None
+        self._engine: Propeller | None = None
         self._database: Database | None = None
         self._feed = Feed()
         self._uploads = Uploads(home.objects)
@@ -109,16 +115,16 @@ class Backend:
 
     @property
     def endpoint(self) -> str:
-        """Where it listens: `127.0.0.1:<port>`."""
+        """Return `127.0.0.1:<port>`."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def rpcs(self) -> Mapping[str, Rpc]:
-        """The calls by name, to be made without gRPC."""
+        """Return the calls by name, to be made without gRPC."""
         return self._rpcs
 
     def start(self, *, port: int = 0) -> None:
-        """Open everything, listen, and go on with what has not ended.
+        """Open everything, listen, and continue what has not ended.
 
         Args:
             port: The port to listen on if it is free, else any; 0 means any.
@@ -131,12 +137,14 @@ class Backend:
             blobs = open_stores()
             recorder = SqliteRecorder(self._database, self._feed, self._lent.remove)
             self._engine = self._started_engine(recorder, blobs)
-            self._rpcs = self._assemble(blobs, recorder)
+            self._rpcs = self._assemble(blobs, recorder, self._engine)
             self._add_first_project()
             self._listen(port)
         except BaseException:
+            # Threads and the database must not outlive a start that failed.
             self.stop()
             raise
+        # Resume before the first call is answered: a call sees executions that move again.
         self._lent.sweep(Runs(self._database).unfinished_ids())
         if self._executions is not None:
             self._executions.resume_all()
@@ -144,7 +152,11 @@ class Backend:
         _LOG.info("listening on %s", self.endpoint)
 
     def stop(self, *, grace_s: float = 2.0) -> None:
-        """Answer what is under way, then close everything. Running attempts go on. May be called twice."""
+        """Let calls finish for `grace_s` seconds, then close everything. May be called twice.
+
+        Attempts that run go on, in processes of their own; the next start adopts them.
+        """
+        # Streams first: gRPC waits for them, and they wait for changes.
         self._feed.close()
         if self._server is not None:
             self._server.stop(grace_s).wait()
@@ -160,13 +172,15 @@ class Backend:
             self._database.close()
             self._database = None
 
-    def _started_engine(self, recorder: SqliteRecorder, blobs: BlobStore) -> Any:
+    def _started_engine(self, recorder: SqliteRecorder, blobs: BlobStore) -> Propeller:
         if self._make_engine is not None:
             return self._make_engine(recorder, blobs, self.home)
         surroundings = AttemptSurroundings(self._opened(), self._lent, self.home.secrets_file)
         return process_engine(recorder, blobs, self.home, surroundings)
 
-    def _assemble(self, blobs: BlobStore, recorder: SqliteRecorder) -> dict[str, Rpc]:
+    def _assemble(
+        self, blobs: BlobStore, recorder: SqliteRecorder, engine: Propeller
+    ) -> dict[str, Rpc]:
         database = self._opened()
         parts = Parts(
             database=database,
@@ -181,12 +195,11 @@ class Backend:
         )
         workflows, launch_plans = Workflows(parts), LaunchPlans(parts)
         named_entities = NamedEntities(parts)
-        planning = Planning(parts, workflows, launch_plans, named_entities)
-        engine: Propeller = self._engine
-        self._executions = Executions(parts, planning, recorder, engine, self._feed)
+        targets = LaunchTargets(parts, workflows, launch_plans, named_entities)
+        self._executions = Executions(parts, targets, recorder, engine, self._feed)
         downloads = DownloadLocations(parts, self._uploads, self.home.objects)
         services: tuple[Service, ...] = (
-            *(Reading(each) for each in (parts.tasks, parts.workflows, parts.launch_plans)),
+            *(EntityReads(each) for each in (parts.tasks, parts.workflows, parts.launch_plans)),
             *(Tasks(parts), workflows, launch_plans, named_entities, ProjectsService(parts)),
             Attributes(parts),
             *(self._executions, Progress(parts), Data(parts, downloads), About(parts)),
@@ -202,11 +215,12 @@ class Backend:
             project = project_pb2.Project(
                 id=_FIRST_PROJECT,
                 name=_FIRST_PROJECT,
-                description="The project that is there from the start.",
+                description="The project that every new backend has.",
             )
             projects.add(project, moments.text(self._clock()))
 
     def _listen(self, port: int) -> None:
+        # A watcher occupies a thread, so calls have threads of their own beside all watchers.
         pool, creators = self._pools = (
             ThreadPoolExecutor(_UNARY_THREADS + MAX_WATCHERS, thread_name_prefix="flyte-nb-rpc"),
             ThreadPoolExecutor(_CREATING_THREADS, thread_name_prefix="flyte-nb-create"),
@@ -217,12 +231,13 @@ class Backend:
             methods,
             {WATCH_EXECUTIONS: (execution_pb2.WorkflowExecutionGetRequest, watch.executions)},
             self.home.token(),
-            f"The token lies in {self.home.token_file}; point clients at {self.home.config_file}. If the"
+            f"The token is in {self.home.token_file}; point clients at {self.home.config_file}. If the"
             " token was changed while the backend ran, stop it with `flyte-nb down` and try again.",
             creators,
         )
         server = _grpc.server(pool, options=(*_OPTIONS, *_connection_limits(allow_open_files())))
         server.add_generic_rpc_handlers((handlers,))
+        # The former port first, so that clients and config.yaml stay valid after a restart.
         for candidate in dict.fromkeys((port, 0)):
             self.port = _bound(server, candidate)
             if self.port:
@@ -242,8 +257,8 @@ class Backend:
 
 def process_engine(
     recorder: Recorder, blobs: BlobStore, home: Home, surroundings: AttemptSurroundings
-) -> Any:
-    """Propeller's engine, with each attempt as a process of its own, forked where that is possible."""
+) -> Engine:
+    """Return propeller's engine with an attempt a process, forked from a warm one where possible."""
     return Engine(
         recorder,
         WarmExecutor(home.attempts, blobs, surroundings=surroundings),
@@ -254,9 +269,9 @@ def process_engine(
 
 
 def _connection_limits(files: int) -> tuple[tuple[str, int], ...]:
-    """Return gRPC's options for a process that may have so many open files.
+    """Return gRPC's options for a process that may open so many files.
 
-    A channel without calls is closed after a while, and opens again with its next call.
+    An idle channel is closed after a while, and its client opens it again with the next call.
     """
     is_scarce = files < _SCARCE_FILES
     return (

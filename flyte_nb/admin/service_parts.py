@@ -1,4 +1,4 @@
-"""What the services are made of; put together once, in `server.py`."""
+"""What services have in common: the form of a call, and the parts that `server.py` gives to each."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
@@ -12,7 +12,7 @@ from flyte_nb.api.ports import BlobStore
 
 
 class Noted(NamedTuple):
-    """An answer, and what the caller should know about it though nothing was refused."""
+    """An answer, with a notice for the person who called. Nothing was refused."""
 
     answer: Message
     notice: str
@@ -20,17 +20,17 @@ class Noted(NamedTuple):
 
 
 Rpc = Callable[[Any], "Message | bytes | Noted"]
-"""One call: a flyteidl request in, the answer out, as a message or already serialized."""
+"""One call: takes a flyteidl request, returns the answer as a message or already serialized."""
 
 Rpcs = Mapping[str, Rpc]
 """Calls by their names in flyteidl, e.g. `CreateTask`."""
 
 
 class Service(Protocol):
-    """One file's worth of calls."""
+    """A group of calls, in a file of its own."""
 
     def rpcs(self) -> Rpcs:
-        """The calls of this service."""
+        """Return the calls of this service by name."""
         ...
 
 
@@ -44,8 +44,8 @@ class Parts(NamedTuple):
     launch_plans: Entities
     blobs: BlobStore
     storage_root: str
-    """URI of the folder below which everything is stored that is not a row."""
+    """URI of the folder for everything that is stored but is not a row."""
     clock: Callable[[], int]
     """The time in microseconds since 1970."""
     principal: str
-    """Who calls: there is one person, the one whose backend this is."""
+    """The name of the user. All calls are this one person's, whose backend it is."""

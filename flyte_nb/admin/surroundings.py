@@ -1,4 +1,4 @@
-"""What an attempt gets of those who registered its task and launched its execution."""
+"""Find the Python, variables and secrets for an attempt: from registrations, loans and `secrets.env`."""
 
 import functools
 from pathlib import Path
@@ -13,16 +13,26 @@ from flyte_nb.sdk.secrets import PREFIX, name_of, read_file
 
 
 class AttemptSurroundings:
-    """Answers for propeller's executors. Safe from several threads."""
+    """Answers propeller's executors. Safe from several threads."""
 
     def __init__(self, database: Database, lent: Lent, secrets_file: Path) -> None:
-        """Take what is known: rows, loans, and the file of secrets for what others launch."""
+        """Set the sources.
+
+        Args:
+            database: Has the installations.
+            lent: Has the loans.
+            secrets_file: Has secrets for executions without a loan; it need not exist.
+        """
         self._installations = Installations(database)
         self._lent = lent
         self._secrets_file = secrets_file
 
     def __call__(self, attempt: Attempt) -> Surroundings:
-        """Return the surroundings of `attempt`. Raises `TaskFailed` when they cannot be read."""
+        """Return the surroundings of `attempt`.
+
+        Raises:
+            TaskFailed: when the loan or the file of secrets cannot be read.
+        """
         execution = attempt.key.execution
         task = Registered(attempt.task_id, bundle_of(attempt.task.container.args))
         document = self._installations.of(execution, task)
@@ -32,8 +42,9 @@ class AttemptSurroundings:
         except UsageError as error:
             raise TaskFailed(ErrorInfo("USER:SecretsNotReadable", str(error), USER)) from error
         except OSError as error:
-            text = f"What was lent to the execution cannot be read: {error}."
+            text = f"The secrets and variables lent to the execution cannot be read: {error}."
             raise TaskFailed(ErrorInfo("SYSTEM:LoanNotReadable", text, SYSTEM, True)) from error
+        # Without a loan the variables are `None`, and the attempt gets those of the backend itself.
         return Surroundings(
             None if document is None else _installation(document),
             None if loan is None else loan.variables,
@@ -41,7 +52,7 @@ class AttemptSurroundings:
         )
 
     def _secrets(self, attempt: Attempt, lent: "dict[str, str]") -> "dict[str, str]":
-        """Values of what the task asks for, and of nothing else."""
+        """Return the values of the secrets that the task asks for, and of no others."""
         names = [
             name_of(secret.group, secret.key, secret.group_version)
             for secret in attempt.task.security_context.secrets

@@ -1,6 +1,6 @@
-"""Files over HTTP on loopback: signed locations, checked content, uploads that appear whole.
+"""Files over HTTP on loopback, at signed URLs. Uploads are checked, and appear whole or not at all.
 
-The server starts when the first location is asked for, and sleeps in `accept` when nobody comes.
+The server starts with the first URL that is asked for, and takes no processor time while idle.
 """
 
 import base64
@@ -30,26 +30,32 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 class Uploads:
-    """Gives signed locations below `folder`, takes what is PUT there and gives what is there."""
+    """Signs URLs of files below `folder`, and serves them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        # New for each process: URLs of an earlier backend are void.
         self._key = secrets.token_bytes(32)
         self._lock = threading.Lock()
         self._server: _Server | None = None
 
     def location(self, path: str, *, md5: str, expires_at: int) -> str:
-        """A URL to PUT the content of `path` (relative to the folder).
+        """Return a URL to which the content of `path` can be PUT.
 
         Args:
-            path: Where it goes, `/` between parts.
-            md5: Base64 of the content's MD5; when not empty, other content is refused.
-            expires_at: Seconds since 1970; the URL is refused later.
+            path: Relative to the folder, with `/` between parts.
+            md5: Base64 of the content's MD5. When not empty, other content is refused.
+            expires_at: Seconds since 1970. After it the URL is refused.
         """
         return self._url("PUT", path, md5, expires_at)
 
     def download_location(self, path: str, *, expires_at: int) -> str:
-        """A URL to GET the file `path` (relative to the folder); refused after `expires_at`."""
+        """Return a URL from which the file `path` can be read.
+
+        Args:
+            path: Relative to the folder, with `/` between parts.
+            expires_at: Seconds since 1970. After it the URL is refused.
+        """
         return self._url("GET", path, "", expires_at)
 
     def _url(self, verb: str, path: str, md5: str, expires_at: int) -> str:
@@ -62,7 +68,7 @@ class Uploads:
         return f"http://127.0.0.1:{port}{_ROUTES[verb]}{quote(path)}?{query}"
 
     def close(self) -> None:
-        """Stop taking uploads."""
+        """Stop the server."""
         with self._lock:
             server, self._server = self._server, None
         if server is not None:
@@ -81,14 +87,14 @@ class _Server:
         self._thread.start()
 
     def _run(self) -> None:
-        # Not `serve_forever`, which wakes up twice a second to see whether it should stop.
+        # Not `serve_forever`, which wakes up twice a second to check whether it should stop.
         while not self._closing.is_set():
             self._http.handle_request()
 
     def close(self) -> None:
         self._closing.set()
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
-            pass  # wakes `accept`
+            pass  # the connection wakes `accept`, and the loop ends
         self._thread.join(timeout=5)
         self._http.server_close()
 
@@ -98,35 +104,35 @@ class _Handler(BoundedHandler):
     key: bytes
 
     def do_PUT(self) -> None:  # noqa: N802 - the standard library calls it so
-        """Take one file."""
+        """Store one file."""
         try:
             status, text = self._take()
         except (ConnectionError, TimeoutError):
-            raise  # nobody is there to be told
+            raise  # the client has gone, so there is nobody to answer
         except OSError as error:
             _LOG.warning("an upload failed: %s", error)
             status, text = HTTPStatus.INSUFFICIENT_STORAGE, f"The file cannot be written: {error}."
-        self._say(status, text)
+        self._respond(status, text)
 
     def do_GET(self) -> None:  # noqa: N802 - the standard library calls it so
-        """Give one file."""
+        """Send one file, or a part of it."""
         path, _, refused = self._signed("GET")
         if refused is not None:
-            self._say(*refused)
+            self._respond(*refused)
             return
         try:
             with (self.folder / path).open("rb") as file:
                 self._give(file)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            self._say(HTTPStatus.NOT_FOUND, "There is no such object.")
+            self._respond(HTTPStatus.NOT_FOUND, "There is no such object.")
         except (ConnectionError, TimeoutError):
             raise
         except OSError as error:
             _LOG.warning("a download failed: %s", error)
-            self._say(HTTPStatus.INTERNAL_SERVER_ERROR, f"The object cannot be read: {error}.")
+            self._respond(HTTPStatus.INTERNAL_SERVER_ERROR, f"The object cannot be read: {error}.")
 
     def _give(self, file: BinaryIO) -> None:
-        """Answer the file, or the part of it that the request's `Range` asks for."""
+        """Send the file, or the part of it that the request's `Range` asks for."""
         size = os.fstat(file.fileno()).st_size
         part = _part(self.headers.get("Range", ""), size)
         self.close_connection = True
@@ -134,13 +140,16 @@ class _Handler(BoundedHandler):
             first, last = 0, size - 1
             self.send_response(HTTPStatus.OK)
         elif not part:
-            self._say(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "The object ends before that.")
+            self._respond(
+                HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "The object ends before that."
+            )
             return
         else:
             first, last = part
             self.send_response(HTTPStatus.PARTIAL_CONTENT)
             self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
-            # As S3 has it. It costs reading the file, so only who asks for parts gets it.
+            # As S3 sends it, so that a client sees whether all parts are of one file. It costs a read
+            # of the file, so only requests for a part get it.
             digest = hashlib.md5(usedforsecurity=False)
             while chunk := file.read(_CHUNK_BYTES):
                 digest.update(chunk)
@@ -154,8 +163,9 @@ class _Handler(BoundedHandler):
             self.wfile.write(chunk)
             left -= len(chunk)
 
-    def _say(self, status: HTTPStatus, text: str) -> None:
+    def _respond(self, status: HTTPStatus, text: str) -> None:
         body = text.encode()
+        # One request a connection: a refused upload leaves unread bytes behind.
         self.close_connection = True
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
@@ -164,7 +174,7 @@ class _Handler(BoundedHandler):
         self.wfile.write(body)
 
     def _signed(self, verb: str) -> "tuple[str, str, tuple[HTTPStatus, str] | None]":
-        """Path and MD5 of the URL, or why it is refused."""
+        """Return the path and MD5 of the URL, and the answer when the URL is refused."""
         try:
             parts = urlsplit(self.path)
         except ValueError as error:
@@ -173,11 +183,11 @@ class _Handler(BoundedHandler):
         path = unquote(parts.path.removeprefix(_ROUTES[verb]))
         md5, expires = query.get("md5", ""), query.get("expires", "")
         if not parts.path.startswith(_ROUTES[verb]) or not _NUMBER.fullmatch(expires):
-            return path, md5, (HTTPStatus.NOT_FOUND, "Nothing lies here.")
+            return path, md5, (HTTPStatus.NOT_FOUND, "There is nothing at this URL.")
         signature = _signature(self.key, verb, path, md5, int(expires))
-        said = query.get("signature", "")
-        # Bytes: of text, `compare_digest` takes ASCII only.
-        if not hmac.compare_digest(signature.encode(), said.encode("utf-8", "replace")):
+        given = query.get("signature", "")
+        # Compared as bytes, because `compare_digest` accepts only ASCII text.
+        if not hmac.compare_digest(signature.encode(), given.encode("utf-8", "replace")):
             text = "The URL's signature is wrong. Ask for a new location."
             return path, md5, (HTTPStatus.FORBIDDEN, text)
         if time.time() > int(expires):
@@ -193,14 +203,18 @@ class _Handler(BoundedHandler):
         if not length:
             return HTTPStatus.LENGTH_REQUIRED, "Content-Length is missing."
         if not _NUMBER.fullmatch(length):
-            return HTTPStatus.BAD_REQUEST, "Content-Length is no number of bytes."
+            return HTTPStatus.BAD_REQUEST, "Content-Length is not a number of bytes."
         announced = self.headers.get("Content-MD5", md5)
+        # A client may send no Content-MD5; then the one in the signed URL is checked.
         if md5 and announced != md5:
-            return HTTPStatus.BAD_REQUEST, "Content-MD5 is not the one the location was made for."
+            return (
+                HTTPStatus.BAD_REQUEST,
+                "Content-MD5 is not the one that the location was made for. Ask for a new location.",
+            )
         return self._write(self.folder / path, int(length), announced)
 
     def _write(self, target: Path, length: int, md5: str) -> tuple[HTTPStatus, str]:
-        """Receive into a file beside `target`, check it, then put it in place in one step."""
+        """Receive into a file beside `target`, check it, then move it into place in one step."""
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{secrets.token_hex(8)}.partial")
         try:
@@ -209,17 +223,21 @@ class _Handler(BoundedHandler):
                 left = length
                 while left:
                     chunk = self.rfile.read(min(left, _CHUNK_BYTES))
+                    # The client left early; `finally` removes what came.
                     if not chunk:
                         return HTTPStatus.BAD_REQUEST, "The content ended early."
                     digest.update(chunk)
                     file.write(chunk)
                     left -= len(chunk)
                 file.flush()
-                os.fsync(file.fileno())  # who was answered may rely on it, also after a power cut
+                os.fsync(
+                    file.fileno()
+                )  # a client that got OK can rely on the file, also after a power cut
             actual = base64.b64encode(digest.digest()).decode()
             if md5 and actual != md5:
                 text = f"The content has MD5 {actual}, Content-MD5 says {md5}. Send it again."
                 return HTTPStatus.BAD_REQUEST, text
+            # A new name needs its folder synced too, or a power cut may lose the name.
             os.replace(partial, target)
             sync_folder(str(target.parent))
         finally:
@@ -228,14 +246,17 @@ class _Handler(BoundedHandler):
 
 
 def _part(asked: str, size: int) -> "tuple[int, int] | tuple[()] | None":
-    """First and last byte of a `Range` header; `()` when there are none, `None` for the whole file.
+    """Return the first and last byte that a `Range` header asks for.
 
-    One range is known, as every client of ours and of object stores asks for; others get the whole.
+    Only one range is supported, which is what our clients and those of object stores send.
+
+    Returns:
+        `()` when the file has no such bytes, and `None` for the whole file.
     """
     match = re.fullmatch(r"bytes=(\d{0,20})-(\d{0,20})", asked.strip())
     if match is None or match[0] == "bytes=-":
         return None
-    if not match[1]:  # the last so many bytes
+    if not match[1]:  # `bytes=-n`: the last n bytes
         first, last = max(size - int(match[2]), 0), size - 1
     else:
         first = int(match[1])

@@ -1,8 +1,9 @@
-"""Watching executions: who commits a change publishes it, who watches is woken; nobody polls.
+"""Watch executions: a commit publishes its changes and wakes the watchers. Nobody polls.
 
-`/flyte_nb.Watch/Executions` takes flyteidl's `WorkflowExecutionGetRequest` and streams
+`/flyte_nb.Watch/Executions` takes flyteidl's `WorkflowExecutionGetRequest`. It streams
 `google.protobuf.Any`, each with a whole `Execution`, `NodeExecution` or `TaskExecution`: first
-everything as it stands, then each one as it changes; the stream ends after the Execution that ended.
+everything as it is now, then each message that changes. The stream ends after the message of the
+execution that has ended. docs/watching.md is about the whole way to the kernel.
 """
 
 import threading
@@ -15,12 +16,14 @@ from google.protobuf import any_pb2
 from flyte_nb.admin.closures import EXECUTION_PHASES
 from flyte_nb.admin.refused import Refused, not_found
 from flyte_nb.admin.store.database import Database
+from flyte_nb.admin.store.schema import OF_EXECUTION
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.phases import ENDED_EXECUTION
+from flyte_nb.wire.identifiers import execution_id_from_idl
 
 WATCH_EXECUTIONS = "/flyte_nb.Watch/Executions"
 MAX_WATCHERS = 128
-"""Each watcher keeps one thread of the server waiting."""
+"""Each watcher occupies one thread of the server."""
 
 _TYPE = "type.googleapis.com/flyteidl.admin."
 EXECUTION = _TYPE + "Execution"
@@ -37,7 +40,11 @@ class Change(NamedTuple):
 
 
 class Subscription:
-    """What one watcher has not seen yet: the latest of each message, in order of first change."""
+    """The changes that one watcher has not taken yet, in order of first change.
+
+    Of each message only the latest is kept, so a slow watcher takes no more memory than the execution
+    has messages.
+    """
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
@@ -45,14 +52,15 @@ class Subscription:
         self._closed = False
 
     def put(self, serial: int, changes: Sequence[Change]) -> None:
-        """Changes of commit number `serial`; what is newer replaces what was not taken yet."""
+        """Add the changes of commit number `serial`. They replace older ones of the same messages."""
         with self._condition:
+            # A change keeps the place of the first one that was not taken, so nothing starves.
             for change in changes:
                 self._pending[change.type_url, change.key] = (serial, change)
             self._condition.notify()
 
     def take(self) -> "list[tuple[int, Change]] | None":
-        """Wait for changes and take them all; `None` when the subscription was closed."""
+        """Wait for changes and return them all; return `None` once the subscription is closed."""
         with self._condition:
             self._condition.wait_for(lambda: self._pending or self._closed)
             if self._closed:
@@ -69,7 +77,7 @@ class Subscription:
 
 
 class Feed:
-    """Brings committed changes to those who watch the execution."""
+    """Hands committed changes to the watchers of an execution."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -79,13 +87,19 @@ class Feed:
 
     def publish(self, execution: ExecutionId, serial: int, changes: Sequence[Change]) -> None:
         """Hand out the changes of one commit. Called in the order of commits."""
+        # A copy, so that no watcher is woken while the lock is held.
         with self._lock:
             watchers = tuple(self._subscriptions.get(execution, ()))
         for watcher in watchers:
             watcher.put(serial, changes)
 
     def subscribe(self, execution: ExecutionId) -> Subscription:
-        """From now on collect the changes of that execution. Raises `Refused` when there are too many."""
+        """Start to collect the changes of that execution.
+
+        Raises:
+            Refused: `RESOURCE_EXHAUSTED` when there are too many watchers, `UNAVAILABLE` when the backend
+                stops.
+        """
         subscription = Subscription()
         with self._lock:
             if self._closed:
@@ -101,7 +115,7 @@ class Feed:
         return subscription
 
     def unsubscribe(self, execution: ExecutionId, subscription: Subscription) -> None:
-        """Stop collecting."""
+        """Stop to collect."""
         with self._lock:
             watchers = self._subscriptions.get(execution, [])
             if subscription in watchers:
@@ -113,6 +127,7 @@ class Feed:
     def close(self) -> None:
         """Wake every watcher for the last time."""
         with self._lock:
+            # From here on `subscribe` refuses, so no watcher is missed.
             self._closed = True
             watchers = [each for group in self._subscriptions.values() for each in group]
         for watcher in watchers:
@@ -120,7 +135,7 @@ class Feed:
 
 
 class Watch:
-    """The stream."""
+    """Serves the stream."""
 
     def __init__(self, database: Database, feed: Feed) -> None:
         self._database = database
@@ -129,14 +144,16 @@ class Watch:
     def executions(
         self, request: execution_pb2.WorkflowExecutionGetRequest, context: Any
     ) -> Iterator[bytes]:
-        """Everything of one execution as it stands, then as it changes.
+        """Yield every message of one execution as it is now, then each one that changes.
 
         Raises:
             Refused: `NOT_FOUND` when there is no such execution, `UNAVAILABLE` when the backend stops.
         """
-        id = ExecutionId(request.id.project, request.id.domain, request.id.name)
+        id = execution_id_from_idl(request.id)
+        # Subscribe first, read then: a commit in between is in both, and its serial shows that.
         subscription = self._feed.subscribe(id)
         try:
+            # gRPC calls this when the client leaves, which ends the wait in `take`.
             context.add_callback(subscription.close)
             seen, changes = self._snapshot(request, id)
             yield from map(_packed, changes)
@@ -145,9 +162,10 @@ class Watch:
                 taken = subscription.take()
                 if taken is None:
                     raise _stopping()
+                # What was committed before the snapshot is in it.
                 fresh = [change for serial, change in taken if serial > seen]
                 ended = _has_ended(fresh)
-                # The execution comes last, so that nothing is missed when it says that it ended.
+                # The execution comes last: a client stops reading once it has ended.
                 fresh.sort(key=lambda change: change.type_url == EXECUTION)
                 yield from map(_packed, fresh)
         finally:
@@ -156,7 +174,8 @@ class Watch:
     def _snapshot(
         self, request: execution_pb2.WorkflowExecutionGetRequest, id: ExecutionId
     ) -> "tuple[int, list[Change]]":
-        where = "execution_project = ? AND execution_domain = ? AND execution_name = ?"
+        where = OF_EXECUTION
+        # One snapshot, so that the serial fits the messages.
         with self._database.snapshot() as connection:
             row = connection.execute(
                 f"SELECT serial, message, phase FROM executions WHERE {where}", id
@@ -177,6 +196,7 @@ class Watch:
             *(Change(NODE_EXECUTION, (node,), blob) for node, blob in nodes),
             *(Change(TASK_EXECUTION, (node, attempt), blob) for node, attempt, blob in tasks),
         ]
+        # An ended execution is the last message of a stream; else it is the first one.
         if phase in ENDED_EXECUTION:
             return serial, [*rest, execution]
         return serial, [execution, *rest]

@@ -1,8 +1,8 @@
-"""Requests that no client of ours would send, to every call of the backend: none may end INTERNAL.
+"""Send malformed and random requests to every call of the backend: none may end INTERNAL.
 
-`python tests/admin/fuzz.py` sends 100,000 of them to a backend of its own, over gRPC, and says what came back
-and how the backend's memory went; it exits with 1 when a call ended INTERNAL or UNKNOWN, or memory grew.
-`test_fuzz.py` sends some hundred in CI.
+`python tests/admin/fuzz.py` sends 100,000 of them to a backend of its own, over gRPC, and prints how the
+calls ended and how much memory the backend took. It exits with 1 when a call ended INTERNAL or UNKNOWN,
+or when memory grew. `test_fuzz.py` sends 2,000 in CI.
 """
 
 import argparse
@@ -38,7 +38,7 @@ SERVICES = (
     (auth_pb2, "AuthMetadataService"),
 )
 FAULTS = frozenset({"INTERNAL", "UNKNOWN"})
-"""Codes that say that the backend is at fault."""
+"""Codes that mean a fault of the backend."""
 _MISSING_SHARE = 0.02
 """How many of the calls that the backend does not have are made again."""
 
@@ -248,7 +248,7 @@ class Maker:
 
 
 class Outcome(NamedTuple):
-    """What came of the calls so far."""
+    """How the calls ended so far."""
 
     calls: int
     codes: "Counter[tuple[str, str]]"
@@ -260,7 +260,7 @@ class Outcome(NamedTuple):
 def bombard(
     channel: Any, token: str, maker: Maker, count: int, *, report_every: int = 0
 ) -> "Iterator[Outcome]":
-    """Send `count` requests in turn to all methods; yield what came of them, at intervals and at the end."""
+    """Send `count` requests in turn to all methods; yield how they ended, at intervals and at the end."""
     metadata = (("authorization", f"Bearer {token}"),)
     calls = [(method, channel.unary_unary(method.path)) for method in methods()]
     outcome = Outcome(0, Counter(), [])
@@ -382,7 +382,7 @@ def _load_specs() -> Any:
 
 
 def main() -> int:
-    """Run the whole of it; return the exit code."""
+    """Run the whole fuzz; return the exit code."""
     import psutil
 
     from flyte_nb.admin import daemon
@@ -420,7 +420,7 @@ def main() -> int:
 
 
 def prepare(channel: Any, token: str, specs: Any) -> None:
-    """Register what sound requests refer to, and launch it once."""
+    """Register the entities that valid requests name, and launch them once."""
     metadata = (("authorization", f"Bearer {token}"),)
     service = "/flyteidl.service.AdminService"
     for name, request in (

@@ -1,4 +1,4 @@
-"""What reaches a client of a refusal: gRPC drops an answer whose trailing metadata is over 8 KiB."""
+"""Refusals fit into what clients accept: gRPC drops an answer whose trailing metadata is over 8 KiB."""
 
 import threading
 
@@ -49,7 +49,7 @@ def refusal_of(call, *arguments, **options):
 @example("\n" * 40_000, True)
 @example("ß" * 20_000, False)
 @example("\ud800" * 3, True)
-def test_what_is_sent_fits_and_begins_as_the_text(text, with_detail):
+def test_an_answer_fits_and_has_the_beginning_of_the_text(text, with_detail):
     detail = project_pb2.InactiveProject(id="p" * 100) if with_detail else None
     sent = answer(Refused("INVALID_ARGUMENT", text, detail), 3)
     assert wire_length(sent) <= ROOM_BYTES
@@ -67,7 +67,7 @@ def wire_length(sent):
     return text + 44 + sum(len(key) + 32 + (len(blob) + 2) // 3 * 4 for key, blob in sent.metadata)
 
 
-def test_a_detail_that_has_no_room_is_left_out_and_the_text_stays():
+def test_a_detail_that_does_not_fit_is_left_out_and_the_text_stays():
     sent = answer(Refused("NOT_FOUND", "gone", project_pb2.InactiveProject(id="p" * 9000)), 5)
     assert sent == ("gone", ())
 
@@ -81,7 +81,7 @@ def test_a_stock_client_reads_the_beginning_of_a_long_text(admin_stub, bearer, s
         assert error.details().startswith("missing entity of type WORKFLOW")
 
 
-def test_what_differs_at_length_reaches_a_stock_client_with_its_detail(admin_stub, bearer, specs):
+def test_a_long_difference_reaches_a_stock_client_with_its_detail(admin_stub, bearer, specs):
     admin_stub.CreateTask(specs.task_request(), metadata=bearer)
     admin_stub.CreateWorkflow(specs.workflow_request(length=60), metadata=bearer)
     changed = specs.workflow_request(length=60)
@@ -96,7 +96,7 @@ def test_what_differs_at_length_reaches_a_stock_client_with_its_detail(admin_stu
     assert status_pb2.Status.FromString(blob).details[0].Unpack(reason)
 
 
-def test_a_client_that_takes_more_gets_more_and_the_log_has_all(
+def test_a_client_that_accepts_more_metadata_gets_more_and_the_log_has_all(
     hand_backend, bearer, specs, caplog
 ):
     caplog.set_level("INFO", "flyte_nb")
@@ -119,7 +119,7 @@ def test_a_client_that_takes_more_gets_more_and_the_log_has_all(
 
 
 @pytest.mark.parametrize("said", ["", "1", "-5", "9" * 12, "many", "٣"])
-def test_a_room_that_makes_no_sense_is_every_clients(said):
+def test_a_senseless_number_of_bytes_counts_as_none(said):
     assert room_of([(ERROR_BYTES_KEY, said), ("other", "1")]) == ROOM_BYTES
 
 
@@ -141,13 +141,13 @@ def test_a_notice_is_printable_ascii_on_one_line(text):
         [("flyte-authorization", "Bearer stale"), ("authorization", "Bearer {}")],
     ],
 )
-def test_the_token_may_come_under_both_names(admin_stub, hand_backend, metadata):
+def test_the_token_may_come_in_either_metadata_key(admin_stub, hand_backend, metadata):
     filled = [(key, value.format(hand_backend.home.token())) for key, value in metadata]
     admin_stub.GetVersion(version_pb2.GetVersionRequest(), metadata=filled)
 
 
 @pytest.mark.parametrize("value", ["Bearer wrong", "{}", "Basic {}", "Bearer  {}", "Bearer {} x"])
-def test_another_token_is_refused_under_both_names(admin_stub, hand_backend, value):
+def test_a_wrong_token_is_refused_in_either_metadata_key(admin_stub, hand_backend, value):
     for key in ("authorization", "flyte-authorization"):
         metadata = ((key, value.format(hand_backend.home.token())),)
         error = refusal_of(
@@ -157,7 +157,7 @@ def test_another_token_is_refused_under_both_names(admin_stub, hand_backend, val
 
 
 @pytest.mark.timeout(60)
-def test_a_call_without_the_token_is_refused_before_its_message_comes(channel):
+def test_a_call_without_the_token_is_refused_before_its_request_is_read(channel):
     comes = threading.Event()
 
     def message():
@@ -174,7 +174,7 @@ def test_a_call_without_the_token_is_refused_before_its_message_comes(channel):
 
 
 @pytest.mark.timeout(60)
-def test_a_call_that_anybody_may_make_waits_for_no_message(channel):
+def test_a_call_that_needs_no_token_reads_no_request(channel):
     comes = threading.Event()
 
     def message():
@@ -194,7 +194,7 @@ def test_a_call_that_anybody_may_make_waits_for_no_message(channel):
 @pytest.mark.parametrize(
     "data", [b"\xff", b"\x0a\x7f", b"\x0a\x02\x0a\xff", b"\x0b" * 200, b"\x12\x02\x0a\x04abc"]
 )
-def test_bytes_that_are_no_message_are_the_clients_fault(channel, bearer, data):
+def test_bytes_that_are_no_message_are_an_invalid_argument(channel, bearer, data):
     error = refusal_of(channel.unary_unary(CREATE_TASK), data, metadata=bearer)
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert task_pb2.TaskCreateRequest.DESCRIPTOR.full_name in error.details()
@@ -210,7 +210,9 @@ def test_the_watch_stream_refuses_bytes_that_are_no_message(channel, bearer):
 # --- what is carried out, and said all the same -----------------------------------------------
 
 
-def test_who_activates_a_schedule_is_told_that_it_starts_nothing(admin_stub, bearer, specs, caplog):
+def test_activating_a_schedule_answers_with_a_notice_that_it_starts_nothing(
+    admin_stub, bearer, specs, caplog
+):
     admin_stub.CreateTask(specs.task_request(), metadata=bearer)
     admin_stub.CreateWorkflow(specs.workflow_request(), metadata=bearer)
     request = specs.launch_plan_request("nightly")

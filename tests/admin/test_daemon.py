@@ -1,4 +1,4 @@
-"""The background process: one per folder, found again, restarted, and what may be in its way."""
+"""The background process: one a folder, found again and restarted, whatever state its folder is in."""
 
 import json
 import os
@@ -130,7 +130,7 @@ def test_a_foreign_process_on_the_old_port_is_left_alone(folder):
         assert config["admin"]["endpoint"] == f"dns:///{second.endpoint}"
 
 
-def test_a_stale_file_that_names_another_process_misleads_nobody(folder):
+def test_a_stale_state_file_that_names_another_process_is_ignored(folder):
     first = daemon.ensure(folder)
     daemon.stop(folder)
     sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -156,7 +156,7 @@ def test_stopping_ends_it_and_stopping_again_does_nothing(folder):
     assert "stopping" in (folder / "backend.log").read_text()
 
 
-def test_a_second_process_on_the_same_folder_says_who_serves_it(folder):
+def test_a_second_process_on_the_same_folder_names_the_one_that_serves_it(folder):
     info = daemon.ensure(folder)
     done = subprocess.run(
         [sys.executable, "-m", "flyte_nb.admin", "--home", str(folder)],
@@ -186,12 +186,12 @@ def test_a_damaged_database_is_refused_with_what_to_do(folder):
     home = Home(folder)
     home.prepare()
     home.database.write_bytes(b"this is no database" * 1000)
-    with pytest.raises(BackendError, match=r"cannot be opened.*Move .* away"):
+    with pytest.raises(BackendError, match=r"cannot be opened.*Move .* to another place"):
         daemon.ensure(folder)
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can give away")
-def test_a_folder_of_somebody_elses_is_refused_with_what_to_do(folder):
+def test_a_folder_of_another_user_is_refused_with_what_to_do(folder):
     folder.mkdir()
     os.chown(folder, 12345, 12345)
     with pytest.raises(BackendError, match=r"belongs to user 12345.*Set FLYTE_NB_HOME"):
@@ -231,10 +231,10 @@ def test_many_that_prepare_a_folder_at_once_find_one_token(folder):
         (folder / "token").unlink()
 
 
-def test_a_backend_whose_token_was_deleted_says_so_and_can_still_be_stopped(folder):
+def test_a_backend_whose_token_was_deleted_is_reported_and_can_still_be_stopped(folder):
     info = daemon.ensure(folder)
     (folder / "token").unlink()
-    with pytest.raises(BackendError, match="token of the backend that runs is gone") as caught:
+    with pytest.raises(BackendError, match="token of the running backend is gone") as caught:
         daemon.ensure(folder)
     assert "flyte-nb down" in caught.value.hint
     assert daemon.stop(folder)
@@ -250,11 +250,11 @@ def test_a_lock_that_something_else_holds_is_reported(folder, monkeypatch):
     monkeypatch.setattr(daemon, "_START_TIMEOUT_S", 0.2)
     with FileLock(home.serving_lock) as lock:
         assert lock.try_acquire()
-        with pytest.raises(BackendError, match="is not a backend that answers"):
+        with pytest.raises(BackendError, match="it is not a backend that answers"):
             daemon.ensure(folder)
 
 
-def test_a_lock_that_was_given_back_is_free_whatever_was_forked_meanwhile(folder):
+def test_a_released_lock_is_free_although_a_process_was_forked_meanwhile(folder):
     home = Home(folder)
     home.prepare()
     lock = FileLock(home.serving_lock)
@@ -267,7 +267,7 @@ def test_a_lock_that_was_given_back_is_free_whatever_was_forked_meanwhile(folder
         fork.communicate(b"\n")
 
 
-def test_looking_does_not_keep_a_backend_from_starting(folder):
+def test_looking_at_the_lock_does_not_keep_a_backend_from_starting(folder):
     home = Home(folder)
     home.prepare()
     stop = threading.Event()
@@ -306,7 +306,7 @@ def _used_in(process, seconds):
     return after.user + after.system - before.user - before.system
 
 
-def test_a_start_that_fails_leaves_its_words_in_the_message(folder, monkeypatch):
+def test_the_error_of_a_failed_start_quotes_what_the_process_wrote(folder, monkeypatch):
     home = Home(folder)
     home.prepare()
     monkeypatch.setenv("PYTHONPATH", str(folder))
@@ -316,11 +316,11 @@ def test_a_start_that_fails_leaves_its_words_in_the_message(folder, monkeypatch)
     (folder / "grpc.py").unlink()
 
 
-def test_a_client_with_an_old_token_is_told_where_the_right_one_lies(folder):
+def test_the_refusal_of_an_old_token_names_the_file_of_the_right_one(folder):
     info = daemon.ensure(folder)
     with (
         grpc_calls(info.endpoint, "old") as admin,
-        pytest.raises(RemoteError, match="token lies in") as caught,
+        pytest.raises(RemoteError, match="token is in") as caught,
     ):
         admin.ListProjects(project_pb2.ProjectListRequest())
     assert "flyte-nb down" in str(caught.value)

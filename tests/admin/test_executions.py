@@ -1,4 +1,4 @@
-"""Executions: created, followed in rows, ended, launched again; the same in process and by gRPC."""
+"""Executions: create, read, abort and relaunch them, in process and over gRPC."""
 
 import pytest
 from flyteidl.admin import execution_pb2, node_execution_pb2, task_execution_pb2
@@ -189,7 +189,7 @@ def test_nodes_of_a_sub_workflow_are_listed_below_their_parent(registered, specs
         names(unique_parent_id="n7")
 
 
-def test_inputs_and_outputs_are_told_of_executions_and_nodes_and_by_url(registered, specs, engine):
+def test_inputs_and_outputs_are_read_of_executions_and_nodes_and_by_url(registered, specs, engine):
     registered.CreateExecution(specs.execution_request("run-1", n=4))
     engine.succeed(run_id(specs, "run-1"), o0=8)
     data = registered.GetExecutionData(
@@ -253,7 +253,7 @@ def test_terminating_is_recorded_first_and_an_ended_execution_cannot_be_terminat
     )
 
 
-def test_who_terminates_an_execution_again_does_not_change_its_cause(registered, specs, engine):
+def test_terminating_an_execution_again_does_not_change_its_cause(registered, specs, engine):
     registered.CreateExecution(specs.execution_request("run-1", n=4))
     engine.record(run_id(specs, "run-1"), WorkflowRecord(now_us(), "RUNNING"))
     id = specs.execution_get("run-1").id
@@ -300,7 +300,7 @@ def test_labels_of_the_launch_plan_and_of_the_launch_can_be_filtered_by(register
         assert [execution.id.name for execution in listed.executions] == ["run-1"]
 
 
-def test_what_had_not_ended_goes_on_after_a_restart_and_what_was_aborting_is_aborted(
+def test_after_a_restart_unfinished_executions_are_resumed_and_aborting_ones_are_aborted(
     registered, specs, engine, engines, hand_backend, make_engine
 ):
     for number in range(3):

@@ -1,4 +1,4 @@
-"""A bounded piece of `fuzz.py`; the whole of it is a command."""
+"""A short run of `fuzz.py`, which is also a command for a long one."""
 
 import importlib.util
 from pathlib import Path

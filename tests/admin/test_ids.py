@@ -38,7 +38,7 @@ BAD = (
 
 
 def refused(call, *words):
-    """Check that the call is refused for what it says, in these words."""
+    """Check that the call is refused with INVALID_ARGUMENT and a text that has all `words`."""
     with pytest.raises(RemoteError) as caught:
         call()
     assert caught.value.code == "INVALID_ARGUMENT"
@@ -56,7 +56,7 @@ def with_node_id(specs, node_id):
     return request
 
 
-def test_a_node_id_that_is_no_folders_name_is_refused_with_the_workflow(admin, specs):
+def test_a_node_id_that_cannot_name_a_folder_is_refused_with_the_workflow(admin, specs):
     admin.CreateTask(specs.task_request())
     for node_id in (*BAD, "n" * (MAX_NODE_ID + 1)):
         request = with_node_id(specs, node_id)
@@ -67,7 +67,7 @@ def test_a_node_id_that_is_no_folders_name_is_refused_with_the_workflow(admin, s
         admin.CreateWorkflow(request)
 
 
-def test_ids_inside_of_branches_and_sub_workflows_are_looked_at_too(admin, specs):
+def test_ids_inside_of_branches_and_sub_workflows_are_checked_too(admin, specs):
     admin.CreateTask(specs.task_request())
     inner = with_node_id(specs, "../x")
     request = specs.workflow_request("flows.outer", length=1)
@@ -91,15 +91,15 @@ def test_ids_inside_of_branches_and_sub_workflows_are_looked_at_too(admin, specs
     refused(lambda: admin.CreateWorkflow(request), "InvalidNodeId", "../y")
 
 
-def test_ids_that_differ_in_capitals_only_are_refused(admin, specs):
+def test_ids_that_differ_only_in_case_are_refused(admin, specs):
     admin.CreateTask(specs.task_request())
     request = specs.workflow_request(length=2)
     request.spec.template.nodes[1].id = "N0"
     request.spec.template.outputs[0].binding.promise.node_id = "N0"
-    refused(lambda: admin.CreateWorkflow(request), "capitals")
+    refused(lambda: admin.CreateWorkflow(request), "upper and lower case")
 
 
-def test_a_workflow_that_has_such_ids_from_before_is_not_run(tmp_path, make_engine, specs):
+def test_a_stored_workflow_with_such_ids_is_not_run(tmp_path, make_engine, specs):
     with running_backend(tmp_path / "home", make_engine=make_engine) as backend:
         calls = in_process_calls(backend)
         calls.CreateTask(specs.task_request())
@@ -118,7 +118,7 @@ def test_a_workflow_that_has_such_ids_from_before_is_not_run(tmp_path, make_engi
 
 
 @given(st.text(max_size=20))
-def test_what_may_be_an_id_is_one_part_of_a_path(text):
+def test_every_allowed_id_is_one_part_of_a_path(text):
     if is_node_id(text):
         assert "/" not in text
         assert text not in ("", ".", "..")
@@ -170,7 +170,7 @@ def test_two_executions_never_share_a_folder(one, other):
     assert not is_within(roots[1], roots[0])
 
 
-def test_no_project_is_named_as_the_backends_own_folders(admin):
+def test_no_project_may_have_the_name_of_the_backends_own_folders(admin):
     for name in sorted(RESERVED):
         project = project_pb2.Project(id=name, name=name)
         request = project_pb2.ProjectRegisterRequest(project=project)
@@ -217,7 +217,7 @@ def test_an_upload_stays_below_its_projects_folder(hand_backend, fields):
     assert caught.value.code == "INVALID_ARGUMENT"
 
 
-def test_a_folder_is_no_place_for_an_upload(admin, hand_backend):
+def test_an_upload_to_a_folder_is_refused(admin, hand_backend):
     (hand_backend.home.objects / "flytesnacks" / "development" / "a" / "b").mkdir(parents=True)
     request = dataproxy_pb2.CreateUploadLocationRequest(
         project="flytesnacks", domain="development", filename_root="a", filename="b"
@@ -228,7 +228,7 @@ def test_a_folder_is_no_place_for_an_upload(admin, hand_backend):
 # --- names that are taken -------------------------------------------------------------------
 
 
-def test_a_second_execution_of_a_name_is_refused_in_a_sentence(registered, specs):
+def test_a_second_execution_with_a_name_is_refused_in_a_sentence(registered, specs):
     registered.CreateExecution(specs.execution_request("run-1", n=1))
     with pytest.raises(RemoteError) as caught:
         registered.CreateExecution(specs.execution_request("run-1", n=1))
@@ -237,7 +237,7 @@ def test_a_second_execution_of_a_name_is_refused_in_a_sentence(registered, specs
     assert "duplicate key" not in str(caught.value)
 
 
-def test_a_second_project_of_an_id_is_refused_in_a_sentence(admin):
+def test_a_second_project_with_an_id_is_refused_in_a_sentence(admin):
     project = project_pb2.Project(id="flytesnacks", name="again")
     with pytest.raises(RemoteError, match="A project with the id flytesnacks already exists"):
         admin.RegisterProject(project_pb2.ProjectRegisterRequest(project=project))

@@ -1,4 +1,4 @@
-"""Which Python registered what, what is lent to an execution, and what a project asks for."""
+"""Installations that register tasks, loans of executions, and attributes of projects."""
 
 import json
 import stat
@@ -87,7 +87,7 @@ def person(hand_backend, specs):
     return Person(hand_backend, specs)
 
 
-def test_an_execution_goes_on_with_the_python_that_had_registered_when_it_began(person):
+def test_an_execution_keeps_the_python_that_had_registered_when_it_began(person):
     person.keep(RED)
     person.register()
     first = person.launch("first")
@@ -102,7 +102,7 @@ def test_an_execution_goes_on_with_the_python_that_had_registered_when_it_began(
     assert person.python(second) == "/blue/bin/python"
 
 
-def test_what_another_client_registered_has_no_python_of_its_own(person):
+def test_a_task_that_another_client_registered_has_no_python_of_its_own(person):
     template = person.register()
     execution = person.launch("e")
     assert person.python(execution) is None
@@ -119,7 +119,7 @@ def test_a_task_inside_of_a_dynamic_one_has_the_python_of_its_bundle(person):
     assert person.python(execution, inner, "file:///b/index-2.json") is None
 
 
-def test_what_another_machine_registers_has_no_python_here(person):
+def test_a_task_that_another_machine_registered_has_no_python_here(person):
     person.keep(RED, machine=["elsewhere", "another-boot net:[1] pid:[1]"])
     person.register()
     assert person.python(person.launch("e")) is None
@@ -150,13 +150,13 @@ def test_what_another_machine_registers_has_no_python_here(person):
         (LEND, json.dumps("x" * 2_000_000)),
     ],
 )
-def test_a_malformed_request_is_the_callers_mistake(hand_backend, path, text):
+def test_a_malformed_request_is_an_invalid_argument(hand_backend, path, text):
     with pytest.raises(Refused) as caught:
         hand_backend.rpcs[path](StringValue(value=text))
     assert caught.value.code == "INVALID_ARGUMENT"
 
 
-def test_the_calls_are_served_over_grpc_to_who_has_the_token(hand_backend):
+def test_the_calls_are_served_over_grpc_to_callers_with_the_token(hand_backend):
     request = StringValue(value=json.dumps({"installation": RED, "tasks": []}))
     with grpc.insecure_channel(hand_backend.endpoint) as channel:
         call = channel.unary_unary(
@@ -174,7 +174,7 @@ def test_the_calls_are_served_over_grpc_to_who_has_the_token(hand_backend):
 # --- loans --------------------------------------------------------------------------------------
 
 
-def test_who_launches_is_asked_for_the_secrets_of_the_tasks_and_only_those_reach_them(person):
+def test_a_client_is_asked_for_the_secrets_of_the_tasks_and_only_those_reach_them(person):
     template = person.register(("shop", "token"))
     assert person.lend("e") == [["shop", "token", ""]]
     person.lend(
@@ -187,19 +187,19 @@ def test_who_launches_is_asked_for_the_secrets_of_the_tasks_and_only_those_reach
     assert person.surroundings(ExecutionId(*DOUBLE[:2], "e"), template).secrets == {}
 
 
-def test_who_launches_without_credentials_is_not_given_the_backends_own(person):
+def test_a_launch_without_credentials_does_not_get_the_backends_own(person):
     template = person.register()
     assert person.lend("e") == []
     assert person.surroundings(person.launch("e"), template).variables == {}
 
 
-def test_a_task_that_is_launched_by_itself_is_asked_for_its_secrets_too(person):
+def test_the_secrets_of_a_task_that_is_launched_by_itself_are_asked_for_too(person):
     person.register(("shop", "token"))
     assert person.lend("e", entity=("task", *DOUBLE)) == [["shop", "token", ""]]
     assert person.lend("e", entity=("task", *DOUBLE[:3], "v9")) == []
 
 
-def test_a_loan_is_this_persons_alone_and_ends_with_its_execution(person, engine):
+def test_a_loan_is_private_and_ends_with_its_execution(person, engine):
     person.register(("shop", "token"))
     person.lend("e", secrets={"SHOP_TOKEN": "sesame"})
     execution = person.launch("e")
@@ -218,7 +218,7 @@ def test_nobody_changes_the_loan_of_an_execution_that_runs(person):
     assert person.surroundings(execution, template).secrets == {"SHOP_TOKEN": "sesame"}
 
 
-def test_loans_of_what_never_began_are_forgotten_at_the_next_start(person):
+def test_loans_of_executions_that_never_began_are_deleted_at_the_next_start(person):
     person.register(("shop", "token"))
     person.lend("began", secrets={"SHOP_TOKEN": "x"})
     began = person.launch("began")
@@ -229,7 +229,7 @@ def test_loans_of_what_never_began_are_forgotten_at_the_next_start(person):
     assert lent.of(began._replace(name="never")) is None
 
 
-def test_what_others_launch_has_the_secrets_of_the_home(person):
+def test_an_execution_without_a_loan_gets_the_secrets_of_the_home_folder(person):
     template = person.register(("shop", "token"), ("shop", "other"))
     execution = person.launch("e")
     person.backend.home.secrets_file.write_text("_FSEC_SHOP_TOKEN=a\nNOBODY_ASKS=b\n")
@@ -271,7 +271,7 @@ def update(admin, domain="", **fields):
     )
 
 
-def test_what_a_project_and_its_domain_ask_for_reaches_their_executions(registered, specs, engine):
+def test_attributes_of_a_project_and_its_domain_reach_their_executions(registered, specs, engine):
     update(registered, workflow_execution_config=config(A="project", B="project", C="project"))
     update(registered, "development", workflow_execution_config=config(B="domain", C="domain"))
     update(registered, "production", workflow_execution_config=config(A="elsewhere"))
@@ -282,7 +282,7 @@ def test_what_a_project_and_its_domain_ask_for_reaches_their_executions(register
     assert launch.envs == {"A": "project", "B": "domain", "C": "launch"}
 
 
-def test_attributes_are_read_as_they_hold_and_deleted(registered):
+def test_attributes_are_read_as_they_apply_and_can_be_deleted(registered):
     kind = matchable_resource_pb2.WORKFLOW_EXECUTION_CONFIG
     asked = project_domain_attributes_pb2.ProjectDomainAttributesGetRequest(
         project="flytesnacks", domain="staging", resource_type=kind
@@ -313,16 +313,19 @@ def test_attributes_are_read_as_they_hold_and_deleted(registered):
             {"quality_of_service": {"tier": 1}},
             "Unrecognized matching attributes type for request",
         ),
-        ({"workflow_execution_config": {"interruptible": {"value": True}}}, "not by interruptible"),
+        (
+            {"workflow_execution_config": {"interruptible": {"value": True}}},
+            "interruptible .* would have no effect",
+        ),
     ],
 )
-def test_attributes_that_nothing_would_come_of_are_refused(registered, fields, says):
+def test_attributes_that_would_have_no_effect_are_refused(registered, fields, says):
     with pytest.raises(RemoteError, match=says) as caught:
         update(registered, **fields)
     assert caught.value.code == "INVALID_ARGUMENT"
 
 
-def test_a_project_that_is_not_there_has_no_attributes(admin):
+def test_attributes_of_an_unknown_project_are_not_found(admin):
     kind = matchable_resource_pb2.WORKFLOW_EXECUTION_CONFIG
     with pytest.raises(RemoteError) as caught:
         admin.GetProjectAttributes(
@@ -331,7 +334,7 @@ def test_a_project_that_is_not_there_has_no_attributes(admin):
     assert caught.value.code == "NOT_FOUND"
 
 
-def test_relaunching_keeps_nothing_that_was_lent(person, engine):
+def test_a_relaunch_does_not_get_the_loan_of_the_former_execution(person, engine):
     person.register(("shop", "token"))
     person.lend("e", secrets={"SHOP_TOKEN": "sesame"})
     engine.succeed(person.launch("e"))

@@ -1,4 +1,4 @@
-"""`kill -9` of the backend at any moment: runs go on, no attempt runs twice, nothing told is lost."""
+"""`kill -9` of the backend at any moment: runs go on, no attempt runs twice, nothing answered is lost."""
 
 import collections
 import contextlib
@@ -186,7 +186,7 @@ def test_a_backend_killed_after_some_changes_goes_on_where_it_was(rig, specs, mo
 @pytest.mark.slow
 def test_a_backend_killed_at_random_moments_again_and_again_loses_nothing(rig, specs):
     made = rig()
-    told = []
+    answered = []
     stop = threading.Event()
 
     def launch_all():
@@ -197,10 +197,10 @@ def test_a_backend_killed_at_random_moments_again_and_again_loses_nothing(rig, s
                 made.launch(name)
             except RemoteError as error:
                 if error.code == "ALREADY_EXISTS":
-                    told.append(name)
+                    answered.append(name)
                     number += 1
-                continue  # not told: it may or may not exist, so it is asked for again
-            told.append(name)
+                continue  # no answer: it may or may not exist, so it is asked for again
+            answered.append(name)
             number += 1
 
     chance = random.Random(7)
@@ -214,15 +214,15 @@ def test_a_backend_killed_at_random_moments_again_and_again_loses_nothing(rig, s
             launcher.result(120)
         finally:
             stop.set()
-    assert len(told) == 12
-    for name in told:
+    assert len(answered) == 12
+    for name in answered:
         execution = made.finish(name)
         assert PHASE.Name(execution.closure.phase) == "SUCCEEDED", execution.closure.error
         assert made.outputs(name) == specs.literals(o0=8)
     assert len(made.check_journal()) == 12 * 6
 
 
-def test_attempts_that_run_while_the_backend_is_away_are_adopted(rig, specs, gate):
+def test_attempts_that_run_while_no_backend_runs_are_adopted(rig, specs, gate):
     made = rig(gate)
     made.launch("run-1")
     wait_until(lambda: made.journal.read_text().count("start") == 2, "both chains")

@@ -1,7 +1,7 @@
-"""What clients write for the server to read: filters, durations, quantities, cron, tokens, URLs.
+"""Texts of clients that the server parses: filters, durations, quantities, cron, tokens, URLs.
 
-Each reader takes time that grows with the text alone. With one that tries combinations, the texts of
-`LONG` keep it busy for minutes and more; the time limit of the test says so.
+Each parser takes time in proportion to the text. A parser that tries combinations would need minutes
+for the texts of `LONG`, and the time limit of the test would end it.
 """
 
 import re
@@ -43,7 +43,7 @@ def attempt():
 
 
 def refused(call):
-    """What is wrong, in the words of a call that must be refused for what it says."""
+    """Return the text of a call that must be refused with INVALID_ARGUMENT."""
     with pytest.raises(RemoteError) as caught:
         call()
     assert caught.value.code == "INVALID_ARGUMENT"
@@ -78,7 +78,7 @@ def test_a_filter_has_one_line():
         "contains(duration," + "9" * LONG,
     ],
 )
-def test_a_long_text_that_is_no_filter_is_refused_at_once(text):
+def test_a_long_text_that_is_no_filter_is_refused_in_no_time(text):
     with pytest.raises(Refused, match="filters"):
         parse_filters(text, TASK)
 
@@ -95,7 +95,7 @@ def test_a_long_text_that_is_no_filter_is_refused_at_once(text):
         lambda: offset_of("9" * LONG, "ListTasks"),
     ],
 )
-def test_a_text_beyond_all_measure_is_refused_in_a_sentence(read):
+def test_a_text_that_is_much_too_long_is_refused_in_a_sentence(read):
     with pytest.raises(Refused) as caught:
         read()
     assert caught.value.code == "INVALID_ARGUMENT"
@@ -118,12 +118,12 @@ def test_as_many_filters_as_are_allowed_are_answered(admin, specs):
 @pytest.mark.parametrize(
     "token", ["-1", "1_0", "٣", " 1", "1 ", "0x1", "1e3", "9" * 19, "+", "1\n"]
 )
-def test_a_token_that_is_no_number_of_gos_is_refused(token):
+def test_a_page_token_that_go_cannot_read_as_a_number_is_refused(token):
     with pytest.raises(Refused, match="invalid pagination token"):
         offset_of(token, "ListTasks")
 
 
-def test_a_token_is_an_offset(admin, specs):
+def test_a_page_token_is_an_offset(admin, specs):
     for token, offset in (("", 0), ("0", 0), ("+7", 7), ("007", 7), ("9" * 18, 10**18 - 1)):
         assert offset_of(token, "ListTasks") == offset
         assert list(admin.ListTasks(specs.list_request(token=token)).tasks) == []
@@ -167,7 +167,7 @@ def test_a_duration_that_no_column_holds_is_refused(admin, specs):
     assert caught.value.code == "INVALID_ARGUMENT"
 
 
-def test_a_time_that_no_calendar_has_is_compared_as_it_stands(admin, specs):
+def test_a_time_that_no_calendar_has_is_compared_as_text(admin, specs):
     for time in ("9999-12-31T23:59:59-14:00", "yesterday", "9" * 5000):
         admin.ListTasks(specs.list_request(filters=f"gt(created_at,{time})"))
 
@@ -196,7 +196,7 @@ def test_quantities_are_amounts(text, value):
 
 
 @pytest.mark.timeout(60)
-def test_what_is_no_amount_is_refused_with_the_task(admin, specs):
+def test_a_quantity_that_cannot_be_read_is_refused_with_the_task(admin, specs):
     exponents = ("1e401", "1e999999999999999999")
     for text in ("", "1K", "one", "1m\n", "١", *exponents, "9" * LONG + "x", "0" * LONG):
         assert amount(text) is None
@@ -221,7 +221,7 @@ def test_what_is_no_amount_is_refused_with_the_task(admin, specs):
         ("0 " * 4 + "9" * 900, False),
     ],
 )
-def test_a_cron_expression_is_right_or_what_is_wrong_is_said(expression, is_right):
+def test_a_wrong_cron_expression_is_refused_with_the_reason(expression, is_right):
     problem = cron.problem(expression)
     assert (problem == "") is is_right
     assert len(problem) < 3000

@@ -1,4 +1,4 @@
-"""The engine's memory on SQLite: what every recorder must do, and what clients then see."""
+"""The recorder on SQLite: what every recorder must do, and what clients then see."""
 
 import pytest
 from flyteidl.admin import execution_pb2, node_execution_pb2
@@ -67,7 +67,7 @@ def database(tmp_path):
     database.close()
 
 
-def test_records_of_an_execution_that_is_not_there_are_refused(database):
+def test_records_of_an_unknown_execution_are_refused(database):
     with pytest.raises(UsageError, match="There is no execution"):
         SqliteRecorder(database, Feed()).record(ID, [WorkflowRecord(1, "RUNNING")])
 
@@ -93,7 +93,7 @@ def test_one_commit_is_all_or_nothing_and_its_number_grows(tmp_path_factory, dat
 
 
 @given(st.lists(st.sampled_from(["RUNNING", "SUCCEEDING", "FAILING", "ABORTING"]), max_size=6))
-def test_an_execution_that_is_to_end_stays_aborting_until_it_has_ended(phases):
+def test_an_aborting_execution_stays_aborting_until_it_has_ended(phases):
     execution = execution_pb2.Execution()
     execution.closure.phase = EXECUTION_PHASES.Value("ABORTING")
     execution.closure.abort_metadata.cause = "enough"

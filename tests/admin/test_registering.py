@@ -1,4 +1,4 @@
-"""Tasks, workflows and launch plans: registered, read, listed; the same in process and by gRPC."""
+"""Tasks, workflows and launch plans: register, read and list them, in process and over gRPC."""
 
 import pytest
 from flyteidl.admin import common_pb2, execution_pb2, launch_plan_pb2, project_pb2
@@ -293,7 +293,7 @@ def test_lists_are_sorted_and_filtered_as_asked(admin, specs):
         ({"sort_by": common_pb2.Sort(key="colour")}, "invalid sort key 'colour'"),
     ],
 )
-def test_a_list_that_makes_no_sense_is_refused(admin, specs, fields, text):
+def test_a_senseless_list_request_is_refused(admin, specs, fields, text):
     assert refusal(admin.ListTasks, specs.list_request(**fields)) == ("INVALID_ARGUMENT", text)
 
 
@@ -339,7 +339,7 @@ def test_a_name_keeps_a_description_and_a_state(registered, specs):
     assert refusal(registered.GetNamedEntity, get) == ("NOT_FOUND", "entry not found")
 
 
-def test_what_differs_is_shown_also_where_json_has_no_word_for_it(admin, specs):
+def test_differences_are_shown_also_for_values_that_json_cannot_hold(admin, specs):
     request = specs.task_request()
     request.spec.template.custom["rate"] = float("inf")
     admin.CreateTask(request)
@@ -352,7 +352,7 @@ def test_what_differs_is_shown_also_where_json_has_no_word_for_it(admin, specs):
     assert "/metadata/timeout" in str(caught.value)
 
 
-def test_numbers_of_enums_without_a_name_are_the_clients_fault(admin, specs):
+def test_enum_numbers_without_a_name_are_an_invalid_argument(admin, specs):
     def codes():
         for call, request in unnamed(specs):
             with pytest.raises(RemoteError) as caught:

@@ -1,4 +1,4 @@
-"""What only the wire has: the token, statuses and details, unknown calls, keepalive, the port."""
+"""What only gRPC has: the token, statuses and details, unknown calls, keepalive, the port."""
 
 import socket
 import sqlite3
@@ -54,7 +54,7 @@ def test_the_watch_stream_asks_for_the_token_too(channel, specs):
     assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-def test_how_to_sign_in_is_told_without_a_token(channel):
+def test_how_to_sign_in_is_answered_without_a_token(channel):
     stub = auth_pb2_grpc.AuthMetadataServiceStub(channel)
     answer = stub.GetPublicClientConfig(auth_pb2.PublicClientAuthConfigRequest())
     assert answer.authorization_metadata_key == "authorization"

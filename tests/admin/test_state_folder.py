@@ -1,4 +1,4 @@
-"""The state folder: removed, moved, shared by machines, without locks, without a home, a stepped clock."""
+"""The home folder: removed, moved, shared by machines, without locks; no home; a clock that was set."""
 
 import errno
 import fcntl
@@ -96,7 +96,7 @@ HERE = Machine("here", "boot-1 net:[1] pid:[1]")
         (Machine(), False),  # an earlier release did not write it
     ],
 )
-def test_another_machine_is_told_apart_from_this_one_with_another_name(other, another):
+def test_another_machine_is_distinguished_from_this_one_under_another_name(other, another):
     assert other.is_another(HERE) is another
     assert HERE.is_another(other) is another
 
@@ -133,7 +133,7 @@ def test_another_container_is_called_one(folder):
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
-def test_a_file_system_without_locks_is_told_by_name(folder, monkeypatch, number):
+def test_a_file_system_without_locks_is_reported_with_what_to_set(folder, monkeypatch, number):
     Home(folder).prepare()
     (folder / "serving.lock").touch()
 
@@ -209,7 +209,7 @@ def test_in_a_deleted_folder_commands_that_need_none_work(deleted, capsys):
 @pytest.mark.parametrize(
     "words", [["register", "x.py"], ["compile", "x.py"], ["status", "--home", "here"]]
 )
-def test_in_a_deleted_folder_other_commands_say_so_in_a_sentence(deleted, capsys, words):
+def test_in_a_deleted_folder_other_commands_fail_with_a_sentence(deleted, capsys, words):
     assert dispatch.run(words) != 0
     said = capsys.readouterr().err
     assert "was deleted. Change to a folder that exists" in said
@@ -221,8 +221,8 @@ def test_in_a_deleted_folder_other_commands_say_so_in_a_sentence(deleted, capsys
 
 def test_after_the_clock_was_stepped_the_backend_is_found_and_can_be_stopped(folder, monkeypatch):
     info = daemon.ensure(folder)
-    told = psutil.Process.create_time
-    monkeypatch.setattr(psutil.Process, "create_time", lambda self: told(self) + 7200)
+    unpatched = psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: unpatched(self) + 7200)
     assert daemon.status(folder) == info
     assert daemon.ensure(folder) == info
     assert daemon.stop(folder)
@@ -231,8 +231,8 @@ def test_after_the_clock_was_stepped_the_backend_is_found_and_can_be_stopped(fol
 
 def test_a_process_is_the_same_after_the_clock_was_stepped(monkeypatch):
     noted = ProcessId(os.getpid(), started_s(os.getpid()))
-    told = psutil.Process.create_time
-    monkeypatch.setattr(psutil.Process, "create_time", lambda self: told(self) - 7200)
+    unpatched = psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: unpatched(self) - 7200)
     assert is_same(noted)
     assert not is_same(noted._replace(started_s=noted.started_s - 100))
 
@@ -249,7 +249,7 @@ def test_an_idle_backend_of_an_older_release_is_replaced(folder):
     assert not lives(first.pid)
 
 
-def test_a_backend_of_a_newer_release_goes_on_and_is_named(folder):
+def test_a_backend_of_a_newer_release_stays_and_the_notice_names_it(folder):
     first = daemon.ensure(folder)
     change_state(folder, version="999.1")
     second = daemon.ensure(folder)
@@ -265,7 +265,7 @@ def test_a_backend_whose_python_is_gone_is_replaced(folder):
     assert state(folder)["pid"] == second.pid
 
 
-def test_a_busy_backend_of_an_older_release_goes_on_and_says_what_it_waits_for(
+def test_a_busy_backend_of_an_older_release_stays_and_the_notice_counts_its_executions(
     registered, hand_backend, specs
 ):
     registered.CreateExecution(specs.execution_request("e1", n=1))

@@ -79,20 +79,20 @@ def test_an_older_database_is_brought_to_the_newest_schema_and_keeps_its_rows(tm
     again.close()
 
 
-def test_a_transaction_that_fails_changes_nothing_and_tells_nobody(tmp_path):
+def test_a_failed_transaction_changes_nothing_and_runs_nothing_after_commit(tmp_path):
     database = Database(tmp_path / "metastore.db")
-    told = []
+    called = []
 
     def fail():
         with database.write() as transaction:
             transaction.execute("INSERT INTO history (execution_id, record) VALUES (1, 'x')")
-            transaction.after_commit(lambda: told.append(1))
+            transaction.after_commit(lambda: called.append(1))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
     assert database.one("SELECT COUNT(*) FROM history") == (0,)
-    assert told == []
+    assert called == []
     database.close()
 
 
@@ -113,7 +113,7 @@ PLAIN = {
     function=st.sampled_from(sorted(PLAIN)),
     value=st.lists(st.sampled_from(NAMES[:-1]), min_size=1, max_size=3).map(";".join),
 )
-def test_filters_mean_what_they_say(database, function, value):
+def test_each_filter_function_selects_the_rows_it_names(database, function, value):
     try:
         (condition,) = parse_filters(f"{function}(name,{value})", TASK)
     except Refused:
@@ -147,7 +147,7 @@ def test_durations_are_seconds_or_gos_own_spelling(value, nanoseconds):
     assert condition.values == (nanoseconds,)
 
 
-def test_a_duration_that_is_none_is_refused():
+def test_a_text_that_is_no_duration_is_refused():
     with pytest.raises(Refused, match=r"Failed to parse duration \[soon\]"):
         parse_filters("gt(duration,soon)", EXECUTION)
 
@@ -166,7 +166,7 @@ def test_times_keep_their_microseconds(at_us):
 
 
 @given(st.lists(st.binary(max_size=300), max_size=5), st.text(max_size=10))
-def test_a_list_put_together_from_bytes_reads_as_flyteidls_list(blobs, token):
+def test_a_list_made_of_stored_bytes_parses_as_flyteidls_list(blobs, token):
     from flyteidl.admin import common_pb2
 
     entities = [common_pb2.NamedEntityIdentifier(name=blob.hex()) for blob in blobs]
@@ -197,7 +197,9 @@ def test_pages_of_any_size_hold_everything_once(hand_backend, specs, limit):
     assert seen == versions
 
 
-def test_a_full_disk_is_told_with_what_to_do_and_nothing_is_half_done(hand_backend, engine, specs):
+def test_a_full_disk_is_reported_with_what_to_do_and_nothing_is_half_done(
+    hand_backend, engine, specs
+):
     admin = in_process_calls(hand_backend)
     admin.CreateTask(specs.task_request())
     admin.CreateWorkflow(specs.workflow_request())
@@ -245,7 +247,7 @@ def test_a_standard_cron_expression_has_no_problem(expression):
         ("@sometimes", "unrecognized descriptor"),
     ],
 )
-def test_a_wrong_cron_expression_is_told_what_is_wrong(expression, words):
+def test_the_problem_of_a_wrong_cron_expression_is_named(expression, words):
     assert words in cron.problem(expression)
 
 
@@ -273,12 +275,12 @@ def test_a_database_is_read_through_after_an_unclean_end(damaged):
     damaged.with_name("metastore.db-wal").touch()
     with pytest.raises(BackendError) as caught:
         Database(damaged)
-    assert "is damaged since its last end" in str(caught.value)
+    assert "was not shut down cleanly" in str(caught.value)
     assert "Move" in caught.value.hint
     assert ".recover" in caught.value.hint
 
 
-def test_a_clean_end_leaves_no_mark_and_a_kill_does(tmp_path):
+def test_a_clean_end_leaves_no_write_ahead_log_and_a_kill_does(tmp_path):
     path = tmp_path / "metastore.db"
     Database(path).close()
     assert not path.with_name("metastore.db-wal").exists()
@@ -288,7 +290,7 @@ def test_a_clean_end_leaves_no_mark_and_a_kill_does(tmp_path):
     left.close()
 
 
-def test_damage_that_a_call_meets_is_data_loss():
+def test_a_call_on_a_damaged_database_is_answered_with_data_loss():
     refused = failure(sqlite3.DatabaseError("database disk image is malformed"))
     assert refused.code == "DATA_LOSS"
     assert "flyte-nb down" in refused.message

@@ -68,7 +68,7 @@ def test_content_that_was_changed_on_the_way_is_refused_and_leaves_nothing(
     assert list(folder.iterdir()) == []
 
 
-def test_another_md5_than_the_locations_own_is_refused(admin, specs):
+def test_a_content_md5_other_than_the_locations_is_refused(admin, specs):
     answer = location(admin, specs, b"hello", filename="a.txt", filename_root="root")
     other = base64.b64encode(hashlib.md5(b"other").digest()).decode()
     assert put(answer.signed_url, b"other", {"Content-MD5": other})[0] == 400
@@ -110,7 +110,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(admin, specs, hand_backend):
     assert list(folder.iterdir()) == []
 
 
-def test_what_is_there_is_rewritten_only_with_the_same_content(admin, specs):
+def test_an_existing_file_is_rewritten_only_with_the_same_content(admin, specs):
     names = {"filename": "a.txt", "filename_root": "root"}
     put(location(admin, specs, b"hello", **names).signed_url, b"hello")
     assert location(admin, specs, b"hello", **names).signed_url
@@ -119,7 +119,7 @@ def test_what_is_there_is_rewritten_only_with_the_same_content(admin, specs):
     assert caught.value.code == "ALREADY_EXISTS"
 
 
-def test_what_is_used_again_is_young_again(admin, specs):
+def test_asking_to_upload_a_file_again_renews_its_time_of_change(admin, specs):
     names = {"filename": "a.txt", "filename_root": "root"}
     answer = location(admin, specs, b"hello", **names)
     put(answer.signed_url, b"hello", dict(answer.headers))
@@ -129,7 +129,7 @@ def test_what_is_used_again_is_young_again(admin, specs):
     assert os.stat(path).st_mtime > 1.5e9
 
 
-def test_what_a_location_needs_is_asked_for(admin):
+def test_a_location_without_a_required_field_is_refused(admin):
     with pytest.raises(RemoteError, match="project and domain are required"):
         admin.CreateUploadLocation(dataproxy_pb2.CreateUploadLocationRequest())
     request = dataproxy_pb2.CreateUploadLocationRequest(project="p", domain="d")
@@ -173,7 +173,7 @@ def download(admin, uri):
     return admin.CreateDownloadLocation(request).signed_url
 
 
-def test_what_was_put_is_had_by_a_signed_url(admin, specs):
+def test_an_uploaded_file_can_be_read_by_a_signed_url(admin, specs):
     place = location(admin, specs, b"hello", filename="a.txt", filename_root="root")
     put(place.signed_url, b"hello")
     url = download(admin, place.native_url)
@@ -206,7 +206,7 @@ def test_a_missing_object_is_404(admin, specs, hand_backend):
         ("lines=0-1", 200, b"hello", None),
     ],
 )
-def test_a_part_of_an_object_is_had_and_says_whose_part_it_is(
+def test_a_part_of_an_object_can_be_read_and_its_etag_names_the_object(
     admin, specs, asked, status, body, range_
 ):
     place = location(admin, specs, b"hello", filename="a.txt", filename_root="root")
@@ -230,7 +230,7 @@ def test_a_path_and_its_uri_name_the_same_object(admin, specs, spelled):
     assert get(download(admin, spelled.format(place.native_url))) == (200, b"hello")
 
 
-def test_who_is_told_that_an_object_is_there_uses_it_and_makes_it_young(admin, specs):
+def test_a_refused_rewrite_renews_the_time_of_change_of_the_object(admin, specs):
     names = {"filename": "a.txt", "filename_root": "root"}
     place = location(admin, specs, b"hello", **names)
     put(place.signed_url, b"hello")
@@ -244,8 +244,8 @@ def test_who_is_told_that_an_object_is_there_uses_it_and_makes_it_young(admin, s
 
 
 @pytest.mark.parametrize("uri", ["file:///etc/passwd", "s3://bucket/x", "file://{0}/../token"])
-def test_nothing_else_of_this_machine_is_handed_out(admin, hand_backend, uri):
-    with pytest.raises(RemoteError, match="does not lie in this backend's storage"):
+def test_no_file_outside_of_the_storage_gets_a_url(admin, hand_backend, uri):
+    with pytest.raises(RemoteError, match="is not in this backend's storage"):
         download(admin, uri.format(hand_backend.home.objects))
 
 
@@ -270,7 +270,7 @@ def uploads(tmp_path):
 
 
 @pytest.mark.parametrize("signature", ["%C3%A9", "%FF", "%ED%A0%80", ""])
-def test_a_signature_that_is_no_ascii_is_refused_as_any_other(uploads, capfd, signature):
+def test_a_signature_that_is_not_ascii_is_refused_like_any_wrong_one(uploads, capfd, signature):
     url = uploads.location("a.txt", md5="", expires_at=1 << 40)
     base, _, _ = url.rpartition("signature=")
     assert put(f"{base}signature={signature}", b"x")[0] == 403
@@ -293,9 +293,9 @@ def test_a_client_that_leaves_in_the_middle_leaves_a_line_in_the_log(
         client.sendall(head.encode() + b"x" * 1000)
         if verb == "GET":
             client.recv(1000)
-        # Not the usual end: what is unread is thrown away, and the other side is told so.
+        # A reset instead of an orderly end: the other side gets an error at once.
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    wait_until(lambda: "a client left" in caplog.text, "a line in the log")
+    wait_until(lambda: "a client closed its connection" in caplog.text, "a line in the log")
     assert capfd.readouterr().err == ""
     assert not (tmp_path / "other").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["large"]
@@ -355,7 +355,7 @@ def test_a_length_that_is_no_number_is_answered(files_server, length):
 
 
 @pytest.mark.timeout(120)
-def test_connections_that_say_nothing_keep_nobody_out(files_server):
+def test_idle_connections_do_not_keep_other_clients_out(files_server):
     port, uploads = files_server
     before = threading.active_count()
     idle = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(300)]
@@ -370,7 +370,7 @@ def test_connections_that_say_nothing_keep_nobody_out(files_server):
 
 @pytest.fixture
 def files_server(tmp_path):
-    """The port of a file server, and what makes locations there."""
+    """Return the port of a file server, and the `Uploads` that signs its URLs."""
     uploads = Uploads(tmp_path)
     try:
         port = urlsplit(uploads.location("x", md5="", expires_at=1)).port

@@ -1,4 +1,4 @@
-"""The watch stream: everything as it stands, then each change at once, and the end."""
+"""The watch stream: everything as it is, then each change at once, and the end."""
 
 import threading
 
@@ -96,7 +96,7 @@ def kinds(messages):
     return [type(message).__name__ for message in messages]
 
 
-def test_a_watcher_sees_what_stands_then_each_change_then_the_end(watch, launched, engine):
+def test_a_watcher_gets_everything_as_it_is_then_each_change_then_the_end(watch, launched, engine):
     engine.record(launched, WorkflowRecord(now_us(), "RUNNING"))
     engine.record(launched, NodeRecord(now_us(), "n0", "n0", "QUEUED"))
     watcher = watch("run-1")
@@ -119,7 +119,7 @@ def test_a_watcher_sees_what_stands_then_each_change_then_the_end(watch, launche
     assert watcher.messages[-1].closure.phase == phases.WorkflowExecution.SUCCEEDED
 
 
-def test_watching_what_has_ended_gives_everything_once_and_ends(watch, launched, engine):
+def test_watching_an_ended_execution_gives_everything_once_and_ends(watch, launched, engine):
     engine.succeed(launched, o0=1)
     watcher = watch("run-1")
     watcher.join()
@@ -132,7 +132,9 @@ def test_an_unknown_execution_is_not_found(watch):
     assert watcher.error.code() is grpc.StatusCode.NOT_FOUND
 
 
-def test_a_backend_that_stops_says_so_to_its_watchers(watch, launched, hand_backend):
+def test_a_backend_that_stops_ends_its_watch_streams_with_unavailable(
+    watch, launched, hand_backend
+):
     watcher = watch("run-1")
     watcher.until(lambda messages: len(messages) == 1)
     hand_backend.stop()
@@ -140,7 +142,9 @@ def test_a_backend_that_stops_says_so_to_its_watchers(watch, launched, hand_back
     assert watcher.error.code() is grpc.StatusCode.UNAVAILABLE
 
 
-def test_a_watcher_that_goes_away_is_forgotten(watch, launched, hand_backend, engine):
+def test_the_subscription_of_a_watcher_that_leaves_is_removed(
+    watch, launched, hand_backend, engine
+):
     watcher = watch("run-1")
     watcher.until(lambda messages: len(messages) == 1)
     watcher.close()
@@ -153,7 +157,7 @@ def test_a_watcher_that_goes_away_is_forgotten(watch, launched, hand_backend, en
     wait_until(forgotten, "the end of the subscription")
 
 
-def test_a_change_reaches_the_watcher_without_a_next_one_that_pushes_it(watch, launched, engine):
+def test_the_last_change_reaches_the_watcher_without_another_one_after_it(watch, launched, engine):
     """How fast is measured in tests/benchmarks."""
     watcher = watch("run-1")
     watcher.until(lambda messages: len(messages) == 1)
@@ -173,7 +177,7 @@ def test_a_slow_watcher_gets_the_latest_of_each_and_memory_stays_bounded():
     assert [change.message for _, change in taken] == [b"999", b"997", b"998"]
 
 
-def test_changes_that_are_in_the_snapshot_already_are_not_sent_again(
+def test_changes_that_the_snapshot_contains_are_not_sent_again(
     hand_backend, launched, engine, specs
 ):
     """A commit between subscribing and reading the snapshot is in both."""

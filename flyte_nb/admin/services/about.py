@@ -1,6 +1,6 @@
-"""What the backend says about itself: its version, and how to sign in.
+"""Answer which version the backend has, how to sign in, and who calls.
 
-AuthMetadataService answers without a token, as in FlyteAdmin: clients ask it how to get one.
+AuthMetadataService needs no token, as in FlyteAdmin: clients ask it how to get one.
 """
 
 from flyteidl.admin import version_pb2
@@ -11,13 +11,13 @@ from flyte_nb.api.version import __version__
 
 
 class About:
-    """Version, sign-in and identity."""
+    """Serve the calls on version, sign-in and identity."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
     def rpcs(self) -> Rpcs:
-        """The calls of this service."""
+        """Return the calls of this service by name."""
         return {
             "GetVersion": self._version,
             "GetOAuth2Metadata": self._oauth2,
@@ -33,7 +33,8 @@ class About:
         )
 
     def _oauth2(self, request: auth_pb2.OAuth2MetadataRequest) -> auth_pb2.OAuth2MetadataResponse:
-        # There is no authorization server: the token lies in a file, authType is ExternalCommand.
+        # Empty, because there is no authorization server: clients read the token from a file, with
+        # authType ExternalCommand.
         return auth_pb2.OAuth2MetadataResponse()
 
     def _client_config(

@@ -1,9 +1,7 @@
-"""What a project, or a domain of it, asks for all its executions (`WORKFLOW_EXECUTION_CONFIG`).
+"""Keep what a project or a domain of it sets for all its executions (`WORKFLOW_EXECUTION_CONFIG`).
 
-Source: flyteadmin/pkg/manager/impl/resources/resource_manager.go.
+Source: flyteadmin/pkg/manager/impl/resources/resource_manager.go at v1.16.8.
 """
-
-from typing import Any
 
 from flyteidl.admin import (
     matchable_resource_pb2,
@@ -18,19 +16,19 @@ from flyte_nb.propeller.launch import DEFAULT_PARALLELISM
 
 _KIND = matchable_resource_pb2.WORKFLOW_EXECUTION_CONFIG
 _FIELDS = frozenset({"envs", "max_parallelism", "overwrite_cache", "raw_output_data_config"})
-"""What executions here go by; a field that nothing would come of is refused."""
+"""The fields that executions here use. Others are refused, because they would have no effect."""
 
 Config = matchable_resource_pb2.WorkflowExecutionConfig
 
 
 class Attributes:
-    """Keeps one configuration for a project and one for each of its domains."""
+    """Serve the calls on attributes: one configuration a project, and one for each of its domains."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
     def rpcs(self) -> Rpcs:
-        """The calls of this service."""
+        """Return the calls of this service by name."""
         return {
             "UpdateProjectAttributes": self._update_project,
             "GetProjectAttributes": self._get_project,
@@ -41,41 +39,53 @@ class Attributes:
         }
 
     def of(self, project: str, domain: str) -> Config:
-        """Return what holds for executions there: the domain's fields over the project's."""
+        """Return the configuration of executions there: the domain's fields over the project's."""
         config = Config()
+        # The project's own row has an empty domain. `MergeFrom` overwrites field by field.
         for place in ("", domain):
             stored = self._stored(project, place)
             if stored is not None:
                 config.MergeFrom(stored)
         return config
 
-    def _update_project(self, request: Any) -> Any:
+    def _update_project(
+        self, request: project_attributes_pb2.ProjectAttributesUpdateRequest
+    ) -> project_attributes_pb2.ProjectAttributesUpdateResponse:
         given = request.attributes
         self._update(given.project, "", given.matching_attributes)
         return project_attributes_pb2.ProjectAttributesUpdateResponse()
 
-    def _get_project(self, request: Any) -> Any:
+    def _get_project(
+        self, request: project_attributes_pb2.ProjectAttributesGetRequest
+    ) -> project_attributes_pb2.ProjectAttributesGetResponse:
         self._check(request.project, "", request.resource_type)
         config = self._stored(request.project, "")
         if config is None:
+            # FlyteAdmin answers its defaults for a project without a row, and NOT_FOUND for a domain.
             config = Config(max_parallelism=DEFAULT_PARALLELISM)
         answer = project_attributes_pb2.ProjectAttributesGetResponse()
         answer.attributes.project = request.project
         answer.attributes.matching_attributes.workflow_execution_config.CopyFrom(config)
         return answer
 
-    def _delete_project(self, request: Any) -> Any:
+    def _delete_project(
+        self, request: project_attributes_pb2.ProjectAttributesDeleteRequest
+    ) -> project_attributes_pb2.ProjectAttributesDeleteResponse:
         self._delete(request, "")
         return project_attributes_pb2.ProjectAttributesDeleteResponse()
 
-    def _update_domain(self, request: Any) -> Any:
+    def _update_domain(
+        self, request: project_domain_attributes_pb2.ProjectDomainAttributesUpdateRequest
+    ) -> project_domain_attributes_pb2.ProjectDomainAttributesUpdateResponse:
         given = request.attributes
         if not given.domain:
             raise missing("domain")
         self._update(given.project, given.domain, given.matching_attributes)
         return project_domain_attributes_pb2.ProjectDomainAttributesUpdateResponse()
 
-    def _get_domain(self, request: Any) -> Any:
+    def _get_domain(
+        self, request: project_domain_attributes_pb2.ProjectDomainAttributesGetRequest
+    ) -> project_domain_attributes_pb2.ProjectDomainAttributesGetResponse:
         self._check(request.project, request.domain, request.resource_type)
         config = self._stored(request.project, request.domain)
         if config is None:
@@ -91,15 +101,19 @@ class Attributes:
         answer.attributes.matching_attributes.workflow_execution_config.CopyFrom(config)
         return answer
 
-    def _delete_domain(self, request: Any) -> Any:
+    def _delete_domain(
+        self, request: project_domain_attributes_pb2.ProjectDomainAttributesDeleteRequest
+    ) -> project_domain_attributes_pb2.ProjectDomainAttributesDeleteResponse:
         self._delete(request, request.domain)
         return project_domain_attributes_pb2.ProjectDomainAttributesDeleteResponse()
 
-    def _update(self, project: str, domain: str, given: Any) -> None:
+    def _update(
+        self, project: str, domain: str, given: matchable_resource_pb2.MatchingAttributes
+    ) -> None:
         if given.WhichOneof("target") != "workflow_execution_config":
             raise invalid(
-                "Unrecognized matching attributes type for request: this backend keeps a"
-                " workflow_execution_config alone"
+                "Unrecognized matching attributes type for request: this backend stores only a"
+                " workflow_execution_config"
             )
         self._check(project, domain, _KIND)
         config = given.workflow_execution_config
@@ -108,8 +122,8 @@ class Attributes:
         )
         if unknown:
             raise invalid(
-                f"this backend goes by {', '.join(sorted(_FIELDS))} of a workflow_execution_config,"
-                f" and not by {', '.join(unknown)}"
+                f"{', '.join(unknown)} of a workflow_execution_config would have no effect on this"
+                f" backend; set only {', '.join(sorted(_FIELDS))}"
             )
         with self._parts.database.write() as transaction:
             transaction.execute(
@@ -117,7 +131,12 @@ class Attributes:
                 (project, domain, config.SerializeToString()),
             )
 
-    def _delete(self, request: Any, domain: str) -> None:
+    def _delete(
+        self,
+        request: "project_attributes_pb2.ProjectAttributesDeleteRequest"
+        " | project_domain_attributes_pb2.ProjectDomainAttributesDeleteRequest",
+        domain: str,
+    ) -> None:
         self._check(request.project, domain, request.resource_type)
         with self._parts.database.write() as transaction:
             transaction.execute(
@@ -133,7 +152,7 @@ class Attributes:
         else:
             self._parts.projects.get(project)
         if kind != _KIND:
-            raise invalid("this backend keeps attributes of WORKFLOW_EXECUTION_CONFIG alone")
+            raise invalid("this backend stores attributes of WORKFLOW_EXECUTION_CONFIG only")
 
     def _stored(self, project: str, domain: str) -> "Config | None":
         row = self._parts.database.one(

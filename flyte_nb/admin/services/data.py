@@ -1,7 +1,7 @@
-"""What went in and what came out of executions, nodes and attempts.
+"""Read the inputs and outputs of executions, nodes and attempts.
 
-Values under 2 MB come whole; larger ones are read from where they lie.
-Source: flyteadmin/pkg/manager/impl/util/data.go, flyteadmin/pkg/common/flyte_url.go.
+Values under 2 MB come inside the answer. For larger ones the answer has their URI.
+Source: flyteadmin/pkg/manager/impl/util/data.go, flyteadmin/pkg/common/flyte_url.go at v1.16.8.
 """
 
 import re
@@ -32,7 +32,7 @@ _FLYTE_URL = re.compile(
 
 
 class Data:
-    """Reads inputs and outputs."""
+    """Serve the calls that read values."""
 
     def __init__(self, parts: Parts, decks: DownloadLocations) -> None:
         self._parts = parts
@@ -40,7 +40,7 @@ class Data:
         self._decks = decks
 
     def rpcs(self) -> Rpcs:
-        """The calls of this service."""
+        """Return the calls of this service by name."""
         return {
             "GetExecutionData": self._of_execution,
             "GetNodeExecutionData": self._of_node,
@@ -94,8 +94,9 @@ class Data:
         )
 
     def _of_url(self, request: dataproxy_pb2.GetDataRequest) -> dataproxy_pb2.GetDataResponse:
-        """The literals that a `flyte://` url names. Raises `Refused`."""
+        """Return the literals, literal or deck that a `flyte://` URL names; raise `Refused` otherwise."""
         url = request.flyte_url
+        # The length first: an error quotes the URL, and nobody needs a long one.
         match = _FLYTE_URL.fullmatch(url) if len(url) <= _MAX_URL else None
         if match is None:
             raise invalid(f"failed to parse [{url[:_MAX_URL]}]")
@@ -105,6 +106,7 @@ class Data:
                 project=match["project"], domain=match["domain"], name=match["name"]
             ),
         )
+        # i: inputs, o: outputs, d: deck.
         if match["side"] == "d":
             return dataproxy_pb2.GetDataResponse(pre_signed_urls=self._decks.of_deck(node_id))
         uri = self._uri(node_id, match["attempt"], match["side"])
@@ -127,17 +129,21 @@ class Data:
         return node.input_uri if side == "i" else node.closure.output_uri
 
     def _literals(self, uri: str) -> literals_pb2.LiteralMap:
-        """The literals at `uri`: none when they are large, or cannot be read."""
+        """Return the literals at `uri`; an empty map when they are large or cannot be read."""
         try:
             size = self._parts.blobs.size(uri) if uri else None
             if size is None or size >= _MAX_WHOLE_BYTES:
                 return literals_pb2.LiteralMap()
             return literals_pb2.LiteralMap.FromString(self._parts.blobs.read(uri))
         except (StorageError, DecodeError):
+            # As in FlyteAdmin, deleted values do not make the rest of the answer fail.
             return literals_pb2.LiteralMap()
 
     def _blob(self, uri: str) -> common_pb2.UrlBlob:
-        """Where large values lie; empty for what comes whole, as clients prefer it when set."""
+        """Return the URI and size of a large value, and an empty message for a small one.
+
+        Clients prefer the URI when it is set, so it stays empty for values that the answer contains.
+        """
         try:
             size = self._parts.blobs.size(uri) if uri else None
         except StorageError:

@@ -1,11 +1,11 @@
-"""CreateDownloadLocation, CreateDownloadLink. Source: flyteadmin/dataproxy/service.go."""
+"""Sign URLs of objects for clients without credentials. Source: flyteadmin/dataproxy/service.go."""
 
 from pathlib import Path
-from typing import Any
 
 from flyteidl.admin import node_execution_pb2
 from flyteidl.core import identifier_pb2
 from flyteidl.service import dataproxy_pb2
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from flyte_nb.admin import moments
 from flyte_nb.admin.enums import enum_text
@@ -18,7 +18,7 @@ from flyte_nb.api.errors import RemoteError
 
 
 class DownloadLocations:
-    """Says where objects can be had without credentials: those of the backend's own folder."""
+    """Serve CreateDownloadLocation and CreateDownloadLink, for objects in the backend's own folder."""
 
     def __init__(self, parts: Parts, uploads: Uploads, folder: Path) -> None:
         self._parts = parts
@@ -27,16 +27,22 @@ class DownloadLocations:
         self._folder = folder
 
     def rpcs(self) -> Rpcs:
-        """The calls of this service."""
+        """Return the calls of this service by name."""
         return {"CreateDownloadLocation": self._location, "CreateDownloadLink": self._link}
 
     def of_deck(
-        self, node_id: identifier_pb2.NodeExecutionIdentifier, request: "Any | None" = None
+        self,
+        node_id: identifier_pb2.NodeExecutionIdentifier,
+        request: "dataproxy_pb2.CreateDownloadLinkRequest | None" = None,
     ) -> dataproxy_pb2.PreSignedURLs:
-        """Where a node's deck can be had.
+        """Return a signed URL of a node's deck.
+
+        Args:
+            node_id: The node.
+            request: Says how long the URL is valid; `None` means one hour.
 
         Raises:
-            Refused: there is no such node, or it has no deck.
+            Refused: `NOT_FOUND` for a node without a deck, `INVALID_ARGUMENT` for an unknown node.
         """
         request = request or dataproxy_pb2.CreateDownloadLinkRequest()
         try:
@@ -72,11 +78,17 @@ class DownloadLocations:
             signed_url=urls.signed_url, expires_at=urls.expires_at, pre_signed_urls=urls
         )
 
-    def _signed(self, uri: str, request: Any) -> "tuple[str, Any]":
+    def _signed(
+        self,
+        uri: str,
+        request: "dataproxy_pb2.CreateDownloadLocationRequest"
+        " | dataproxy_pb2.CreateDownloadLinkRequest",
+    ) -> tuple[str, Timestamp]:
         expires_at_us = self._parts.clock() + expires_in_s(request) * 1_000_000
         path = Path(uri.removeprefix("file://"))
+        # `..` is refused, not resolved: it would lead out of the folder after the check.
         if not path.is_absolute() or ".." in path.parts or not path.is_relative_to(self._folder):
-            raise invalid(f"native_url [{uri}] does not lie in this backend's storage")
+            raise invalid(f"native_url [{uri}] is not in this backend's storage, {self._folder}")
         relative = path.relative_to(self._folder).as_posix()
         url = self._uploads.download_location(relative, expires_at=expires_at_us // 1_000_000)
         return url, moments.stamp(expires_at_us)

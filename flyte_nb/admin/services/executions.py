@@ -1,12 +1,14 @@
-"""Executions: created, read, ended, launched again.
+"""Create, read, abort and relaunch executions.
 
-Source: flyteadmin/pkg/manager/impl/execution_manager.go.
+The rule for every change: commit it to the store, and only then let the engine act. An execution
+that a client got an answer for is in the database, so a kill at any moment loses none.
+Source: flyteadmin/pkg/manager/impl/execution_manager.go at v1.16.8.
 """
 
 import logging
-from typing import Any, Protocol
+from typing import Protocol
 
-from flyteidl.admin import event_pb2, execution_pb2, launch_plan_pb2, workflow_pb2
+from flyteidl.admin import common_pb2, event_pb2, execution_pb2, launch_plan_pb2, workflow_pb2
 from flyteidl.core import identifier_pb2, literals_pb2
 
 from flyte_nb.admin import moments
@@ -17,7 +19,13 @@ from flyte_nb.admin.node_ids import check_node_ids
 from flyte_nb.admin.refused import Refused, invalid, missing, precondition
 from flyte_nb.admin.service_parts import Parts, Rpcs
 from flyte_nb.admin.services.attributes import Attributes
-from flyte_nb.admin.services.launching import Plan, Planning, check_request, merged_inputs, new_name
+from flyte_nb.admin.services.launch_targets import (
+    LaunchTarget,
+    LaunchTargets,
+    check_request,
+    merged_inputs,
+    new_name,
+)
 from flyte_nb.admin.services.rules import check_fields, check_limit
 from flyte_nb.admin.store.filters import Condition, order_by, parse_filters
 from flyte_nb.admin.store.installations import last_installation
@@ -26,9 +34,10 @@ from flyte_nb.admin.store.resources import EXECUTION
 from flyte_nb.admin.store.runs import Runs
 from flyte_nb.admin.watch import Feed
 from flyte_nb.api.errors import CompileFailed, FlyteNbError
-from flyte_nb.api.identifiers import ExecutionId
-from flyte_nb.api.phases import ABORTING, ENDED_EXECUTION
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, ExecutionId
+from flyte_nb.api.phases import ABORTING, ENDED_EXECUTION, UNDEFINED
 from flyte_nb.propeller.engine import Launch
+from flyte_nb.wire.identifiers import execution_id_from_idl, execution_id_to_idl
 
 _LOG = logging.getLogger(__name__)
 _ABORTING = EXECUTION_PHASES.Value(ABORTING)
@@ -36,34 +45,38 @@ _MAX_LISTED_ERROR = 100
 
 
 class Propeller(Protocol):
-    """What this service needs of propeller's `Engine`."""
+    """The part of propeller's `Engine` that the backend calls."""
 
     def launch(self, launch: Launch) -> None:
         """Start a new execution."""
         ...
 
     def resume(self, launch: Launch) -> None:
-        """Go on with an execution after a restart."""
+        """Continue an execution after a restart of the backend."""
         ...
 
     def terminate(self, id: ExecutionId, cause: str) -> bool:
-        """Abort an execution; whether it runs here."""
+        """Abort an execution; return whether it runs in this engine."""
+        ...
+
+    def close(self) -> None:
+        """Stop moving executions. Attempts that run go on."""
         ...
 
 
 class Executions:
-    """Creates executions and hands them to the engine."""
+    """Serve the calls on executions, and hand new executions to the engine."""
 
     def __init__(
         self,
         parts: Parts,
-        planning: Planning,
+        targets: LaunchTargets,
         recorder: SqliteRecorder,
         engine: Propeller,
         feed: Feed,
     ) -> None:
         self._parts = parts
-        self._planning = planning
+        self._targets = targets
         self._recorder = recorder
         self._engine = engine
         self._feed = feed
@@ -71,7 +84,7 @@ class Executions:
         self._attributes = Attributes(parts)
 
     def rpcs(self) -> Rpcs:
-        """The calls of this service."""
+        """Return the calls of this service by name."""
         return {
             "CreateExecution": self._create,
             "RelaunchExecution": self._relaunch,
@@ -82,13 +95,16 @@ class Executions:
         }
 
     def resume_all(self) -> None:
-        """After a start: every execution that has not ended goes on where it was."""
+        """Give the engine every execution that has not ended. Called once, when the backend starts.
+
+        An execution that cannot be resumed, e.g. because its inputs were deleted, is recorded as failed.
+        """
         for execution in self._runs.unfinished():
-            id = ExecutionId(execution.id.project, execution.id.domain, execution.id.name)
+            id = execution_id_from_idl(execution.id)
             try:
                 self._engine.resume(self._launch(execution))
             except FlyteNbError as error:
-                # One execution that cannot go on, e.g. as its inputs were deleted, stops no other.
+                # One execution that cannot be resumed must not keep the others from running.
                 self._fail(id, "FailedPrecondition", error)
                 continue
             if execution.closure.phase == _ABORTING:
@@ -99,21 +115,23 @@ class Executions:
     def _create(
         self, request: execution_pb2.ExecutionCreateRequest
     ) -> execution_pb2.ExecutionCreateResponse:
+        # `inputs` of the spec is deprecated in flyteidl, and FlyteAdmin still reads it.
         if not request.inputs.literals and request.spec.inputs.literals:
             request.inputs.CopyFrom(request.spec.inputs)
         check_request(self._parts, request)
-        plan = self._planning.plan(request.spec.launch_plan)
+        target = self._targets.find(request.spec.launch_plan)
         inputs = merged_inputs(
             request.inputs.literals,
-            plan.launch_plan.spec.fixed_inputs.literals,
-            plan.launch_plan.closure.expected_inputs.parameters,
+            target.launch_plan.spec.fixed_inputs.literals,
+            target.launch_plan.closure.expected_inputs.parameters,
         )
         id = ExecutionId(request.project, request.domain, request.name or new_name())
-        execution = self._store(id, request, plan, inputs)
+        execution = self._store(id, request, target, inputs)
         _LOG.info("execution %s of %s was created", id, request.spec.launch_plan.name)
         try:
             self._engine.launch(self._launch(execution))
         except CompileFailed as error:
+            # The execution exists, so it has to end. FlyteAdmin refuses the call for tasks only.
             self._fail(id, "InvalidArgument", error)
             if request.spec.launch_plan.resource_type == identifier_pb2.TASK:
                 raise invalid(str(error)) from error
@@ -123,54 +141,66 @@ class Executions:
         self,
         id: ExecutionId,
         request: execution_pb2.ExecutionCreateRequest,
-        plan: Plan,
+        target: LaunchTarget,
         inputs: literals_pb2.LiteralMap,
     ) -> execution_pb2.Execution:
-        """Write the inputs, then commit the execution: from here on it is not lost."""
+        """Write the inputs and commit the execution; return its message.
+
+        Raises:
+            Refused: `ALREADY_EXISTS`, when the project and domain have an execution of that name.
+        """
         folder = f"{self._parts.storage_root}/metadata/{id.project}/{id.domain}/{id.name}"
         inputs_uri, user_inputs_uri = f"{folder}/inputs", f"{folder}/user_inputs"
         at_us = self._parts.clock()
         now = moments.text(at_us)
-        execution = _new_execution(id, request, plan, at_us, self._parts.principal)
-        runs = Runs(self._parts.database)
+        execution = _new_execution(id, request, target, at_us, self._parts.principal)
         columns = {
-            "launch_plan_id": plan.launch_plan_row,
-            "workflow_id": plan.workflow_row,
-            "task_id": plan.task_row,
-            "phase": "UNDEFINED",
+            "launch_plan_id": target.launch_plan_row,
+            "workflow_id": target.workflow_row,
+            "task_id": target.task_row,
+            "phase": UNDEFINED,
             "mode": execution.spec.metadata.mode,
             "inputs_uri": inputs_uri,
             "user_inputs_uri": user_inputs_uri,
             "user": self._parts.principal,
             "state": execution_pb2.EXECUTION_ACTIVE,
-            "launch_entity": "task" if plan.task_row is not None else "launch_plan",
+            "launch_entity": TASK if target.task_row is not None else LAUNCH_PLAN,
             "message": execution.SerializeToString(),
         }
         tags = [(tag, "") for tag in execution.spec.tags]
         tags += sorted(execution.spec.labels.values.items())
         with self._parts.database.write() as transaction:
+            # Read in the same transaction: registrations after this commit do not count.
             columns["installations"] = last_installation(transaction)
-            runs.add(transaction, id, now, columns)
-            runs.tag(transaction, id, now, tags)
-            # Inside the transaction: a name that is taken must not overwrite another's inputs.
+            self._runs.add(transaction, id, now, columns)
+            self._runs.tag(transaction, id, now, tags)
+            # The inputs are written inside the transaction: `add` has checked the name by now, so
+            # a taken name cannot overwrite the other execution's inputs, and a write that fails
+            # rolls the row back.
             self._parts.blobs.write(inputs_uri, inputs.SerializeToString())
             self._parts.blobs.write(user_inputs_uri, request.inputs.SerializeToString())
         return execution
 
     def _launch(self, execution: execution_pb2.Execution) -> Launch:
-        """What the engine needs; the same for a new execution and after a restart."""
+        """Return what the engine needs to run `execution`, read from the store alone.
+
+        A new execution and one that is resumed take this same way, so they run with the same values.
+
+        Raises:
+            CompileFailed: A node has an id that cannot name a folder.
+        """
         stored = self._runs.get(execution.id)
         workflow = workflow_pb2.Workflow.FromString(
             self._parts.workflows.message(execution.closure.workflow_id)
         )
-        # Registered by a release that took any id, it may still be launched.
+        # Workflows are checked when registered, but an earlier release accepted any id.
         check_node_ids(workflow.closure.compiled_workflow)
         spec, plan = execution.spec, self._plan_spec(execution.spec.launch_plan)
-        # From the most general to the most special: FlyteAdmin's own order.
+        # From the most general to the most specific, as in FlyteAdmin: the last one that is set wins.
         asked = (self._attributes.of(execution.id.project, execution.id.domain), plan, spec)
         prefixes = [each.raw_output_data_config.output_location_prefix for each in asked]
         return Launch(
-            id=ExecutionId(execution.id.project, execution.id.domain, execution.id.name),
+            id=execution_id_from_idl(execution.id),
             closure=workflow.closure.compiled_workflow,
             inputs=literals_pb2.LiteralMap.FromString(self._parts.blobs.read(stored.inputs_uri)),
             raw_output_prefix=next(filter(None, reversed(prefixes)), ""),
@@ -216,7 +246,7 @@ class Executions:
         _check_id(request)
         return self._runs.get(request.id).message
 
-    def _list(self, request: Any) -> bytes:
+    def _list(self, request: common_pb2.ResourceListRequest) -> bytes:
         if not request.HasField("id"):
             raise missing("id")
         check_fields(request.id, "project", "domain")
@@ -254,7 +284,7 @@ class Executions:
         self._runs.get(request.id)
         at_us = self._parts.clock()
         with self._parts.database.write() as transaction:
-            run = Run(transaction, _id_of(request))
+            run = Run(transaction, execution_id_from_idl(request.id))
             details = run.execution.closure.state_change_details
             details.state = request.state
             details.principal = self._parts.principal
@@ -270,15 +300,18 @@ class Executions:
     ) -> execution_pb2.ExecutionTerminateResponse:
         _check_id(request)
         self._runs.get(request.id)
-        id = _id_of(request)
+        id = execution_id_from_idl(request.id)
         at_us = self._parts.clock()
+        # ABORTING is committed before the engine hears of it: after a kill in between,
+        # `resume_all` reads it and terminates the execution.
         with self._parts.database.write() as transaction:
             run = Run(transaction, id)
             closure = run.execution.closure
             if EXECUTION_PHASES.Name(closure.phase) in ENDED_EXECUTION:
                 raise _already_ended(EXECUTION_PHASES.Name(closure.phase))
             if closure.phase == _ABORTING:
-                return execution_pb2.ExecutionTerminateResponse()  # who asked first is the cause
+                # The first cause stays; a second request changes nothing.
+                return execution_pb2.ExecutionTerminateResponse()
             closure.phase = _ABORTING
             closure.abort_metadata.cause = request.cause
             closure.abort_metadata.principal = self._parts.principal
@@ -294,25 +327,23 @@ class Executions:
 def _new_execution(
     id: ExecutionId,
     request: execution_pb2.ExecutionCreateRequest,
-    plan: Plan,
+    target: LaunchTarget,
     at_us: int,
     principal: str,
 ) -> execution_pb2.Execution:
     execution = execution_pb2.Execution(
-        id=identifier_pb2.WorkflowExecutionIdentifier(
-            project=id.project, domain=id.domain, name=id.name
-        ),
+        id=execution_id_to_idl(id),
         spec=request.spec,
         closure=execution_pb2.ExecutionClosure(
             created_at=moments.stamp(at_us),
             updated_at=moments.stamp(at_us),
-            workflow_id=plan.workflow_id,
+            workflow_id=target.workflow_id,
         ),
     )
     execution.spec.ClearField("inputs")
     execution.spec.metadata.principal = principal
     for field in ("labels", "annotations"):
-        for key, value in getattr(plan.launch_plan.spec, field).values.items():
+        for key, value in getattr(target.launch_plan.spec, field).values.items():
             if key not in getattr(execution.spec, field).values:
                 getattr(execution.spec, field).values[key] = value
     details = execution.closure.state_change_details
@@ -323,7 +354,7 @@ def _new_execution(
 
 
 def _listed(message: bytes, error_code: "str | None") -> bytes:
-    """An execution as lists show it: a long error is cut."""
+    """Return an execution's message as lists show it: an error above 100 bytes is cut, as in FlyteAdmin."""
     if error_code is None:
         return message
     execution = execution_pb2.Execution.FromString(message)
@@ -334,14 +365,13 @@ def _listed(message: bytes, error_code: "str | None") -> bytes:
     return execution.SerializeToString()
 
 
-def _check_id(request: Any) -> None:
+def _check_id(
+    request: "execution_pb2.WorkflowExecutionGetRequest | execution_pb2.ExecutionUpdateRequest"
+    " | execution_pb2.ExecutionTerminateRequest | execution_pb2.ExecutionRelaunchRequest",
+) -> None:
     if not request.HasField("id"):
         raise missing("id")
     check_fields(request.id, "project", "domain", "name")
-
-
-def _id_of(request: Any) -> ExecutionId:
-    return ExecutionId(request.id.project, request.id.domain, request.id.name)
 
 
 def _already_ended(phase: str) -> Refused:

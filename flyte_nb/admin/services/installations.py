@@ -1,8 +1,8 @@
-"""`/flyte_nb.Installations/Keep`: a client says from which Python it registers tasks.
+"""`/flyte_nb.Installations/Keep`: a client sends the Python installation that its tasks run with.
 
-It takes JSON in a `StringValue`: `installation` (see `runtime.installations`), `machine` (host and
-boot) and `tasks`, each `[project, domain, name, version, bundle]`. The answer is an empty object. What
-another machine sends is not kept: its paths mean nothing here.
+The request is JSON in a `StringValue`: `installation` (see `runtime.installations`), `machine` (host
+and boot) and `tasks`, each `[project, domain, name, version, bundle]`. The answer is `{}`. An
+installation of another machine is ignored, because its paths mean nothing here.
 """
 
 import json
@@ -24,14 +24,14 @@ _FIELDS = 5
 
 
 class InstallationsService:
-    """Keeps who registered what."""
+    """Serve the call that stores installations."""
 
     def __init__(self, parts: Parts) -> None:
         self._installations = Installations(parts.database)
         self._machine = this_machine()
 
     def rpcs(self) -> Rpcs:
-        """The calls of this service."""
+        """Return the calls of this service by name."""
         return {KEEP: self._keep}
 
     def _keep(self, request: StringValue) -> StringValue:
@@ -47,30 +47,40 @@ class InstallationsService:
 
 
 def document_in(request: StringValue) -> "dict[str, Any]":
-    """Return the JSON object of a request. Raises `Refused`."""
+    """Return the JSON object of a request.
+
+    Raises:
+        Refused: `INVALID_ARGUMENT`, when the text is no JSON or no object.
+    """
     try:
         document = json.loads(request.value)
     except (ValueError, RecursionError) as error:
-        raise invalid(f"the request is no JSON: {error}") from error
+        raise invalid(f"the request is not JSON: {error}") from error
     if not isinstance(document, dict):
-        raise invalid("the request is no JSON object")
+        raise invalid("the request is JSON, but not an object")
     return document
 
 
-def texts(value: Any, count: int, field: str) -> "list[str]":
-    """Return a list of so many texts. Raises `Refused`."""
+def texts(value: object, count: int, field: str) -> "list[str]":
+    """Return `value` when it is a list of `count` texts.
+
+    Raises:
+        Refused: `INVALID_ARGUMENT` otherwise, naming `field`.
+    """
     if (
         not isinstance(value, list)
         or len(value) != count
         or not all(isinstance(text, str) and len(text) <= _MOST_TEXT for text in value)
     ):
-        raise invalid(f"invalid value for {field}: {count} texts of at most {_MOST_TEXT} letters")
+        raise invalid(
+            f"invalid value for {field}: it must be a list of {count} texts of at most {_MOST_TEXT} letters"
+        )
     return value
 
 
-def _tasks(value: Any) -> "list[Registered]":
+def _tasks(value: object) -> "list[Registered]":
     if not isinstance(value, list):
-        raise invalid("invalid value for tasks: a list")
+        raise invalid("invalid value for tasks: it must be a list")
     found = []
     for item in value:
         *id, bundle = texts(item, _FIELDS, "tasks")
@@ -78,5 +88,5 @@ def _tasks(value: Any) -> "list[Registered]":
     return found
 
 
-def _machine(value: Any) -> Machine:
+def _machine(value: object) -> Machine:
     return Machine() if value is None else Machine(*texts(value, 2, "machine"))

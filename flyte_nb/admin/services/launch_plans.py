@@ -1,6 +1,7 @@
-"""Launch plans: created inactive, one version of a name may be active.
+"""Register launch plans, and switch which version of a name is active.
 
-Source: flyteadmin/pkg/manager/impl/{launch_plan_manager,validation/launch_plan_validator}.go.
+A launch plan is created inactive. At most one version of a name is active.
+Source: flyteadmin/pkg/manager/impl/{launch_plan_manager,validation/launch_plan_validator}.go at v1.16.8.
 """
 
 import logging
@@ -37,13 +38,13 @@ _INACTIVE = launch_plan_pb2.INACTIVE
 
 
 class LaunchPlans:
-    """Registers and switches launch plans."""
+    """Serve the calls that write launch plans or read active ones."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
     def rpcs(self) -> Rpcs:
-        """The calls of this service."""
+        """Return the calls of this service by name."""
         return {
             "CreateLaunchPlan": self._create,
             "UpdateLaunchPlan": self._update,
@@ -80,7 +81,19 @@ class LaunchPlans:
         interface: interface_pb2.TypedInterface,
         workflow_row: int,
     ) -> "Stored | None":
-        """Keep a launch plan that was checked; the stored version when the id is taken."""
+        """Store a launch plan whose request was checked.
+
+        Args:
+            request: Its `default_inputs` are already what `expected_inputs` returns.
+            interface: The interface of its workflow.
+            workflow_row: The id of the workflow's row.
+
+        Returns:
+            `None`, or the version that has this id already; then nothing is stored.
+
+        Raises:
+            Refused: `INVALID_ARGUMENT`, when a value in it has no digest, e.g. a time beyond year 9999.
+        """
         plan = _as_digested(request, interface)
         at_us = self._parts.clock()
         plan_digest = _digest(plan)
@@ -113,6 +126,7 @@ class LaunchPlans:
                 f" [{go_text(request.id)}]"
             )
         found = self._parts.launch_plans.get(request.id)
+        # One transaction: no reader sees two active versions of a name, or none in between.
         with self._parts.database.write() as transaction:
             if request.state == _ACTIVE:
                 active = transaction.one(
@@ -134,7 +148,7 @@ class LaunchPlans:
     def _switch(self, transaction: Transaction, row_id: int, message: bytes, state: int) -> None:
         at_us = self._parts.clock()
         plan = launch_plan_pb2.LaunchPlan.FromString(message)
-        plan.closure.state = state  # type: ignore[assignment]  # an enum's number
+        plan.closure.state = state  # type: ignore[assignment]  # the stubs have their own type
         plan.closure.updated_at.CopyFrom(moments.stamp(at_us))
         transaction.update(
             "launch_plans",
@@ -176,7 +190,7 @@ class LaunchPlans:
 
 
 def interface_of(workflow: Stored) -> interface_pb2.TypedInterface:
-    """The interface of a stored workflow."""
+    """Return the interface of a stored workflow."""
     message = workflow_pb2.Workflow.FromString(workflow.message)
     return message.closure.compiled_workflow.primary.template.interface
 
@@ -184,6 +198,7 @@ def interface_of(workflow: Stored) -> interface_pb2.TypedInterface:
 def _as_digested(
     request: launch_plan_pb2.LaunchPlanCreateRequest, interface: interface_pb2.TypedInterface
 ) -> launch_plan_pb2.LaunchPlan:
+    """Return the launch plan without its state and times, which the digest leaves out."""
     return launch_plan_pb2.LaunchPlan(
         id=request.id,
         spec=request.spec,
@@ -196,14 +211,14 @@ def _as_digested(
 def _digest(plan: launch_plan_pb2.LaunchPlan) -> bytes:
     try:
         return digest(plan)
-    except CodecError as error:  # times that no calendar has, and the like
+    except CodecError as error:
         raise invalid(f"invalid launch plan [{go_text(plan.id)}]: {error.message}") from error
 
 
 def _check_spec(
     spec: launch_plan_pb2.LaunchPlanSpec, inputs: "Mapping[str, interface_pb2.Variable]"
 ) -> None:
-    """Check a spec and replace its default inputs by all that a launch has to, or may, give."""
+    """Check a spec, and replace its default inputs by the launch plan's expected inputs."""
     check_labels(spec.labels.values)
     check_literals(spec.fixed_inputs.literals, "fixed_inputs")
     _check_parameters(spec.default_inputs.parameters)
@@ -250,10 +265,16 @@ def expected_inputs(
     fixed: "Mapping[str, literals_pb2.Literal]",
     defaults: "Mapping[str, interface_pb2.Parameter]",
 ) -> interface_pb2.ParameterMap:
-    """What a launch must give (required) and may give (defaults): the inputs that are not fixed.
+    """Return the inputs that a launch must give (required) or may give (defaults), without fixed ones.
+
+    Args:
+        inputs: The inputs of the workflow.
+        fixed: The values that the launch plan fixes.
+        defaults: The defaults that the launch plan gives.
 
     Raises:
-        Refused: `INVALID_ARGUMENT`, when one of them is no input of the workflow, or of another type.
+        Refused: `INVALID_ARGUMENT`, when a fixed or default input is no input of the workflow or has
+            another type.
     """
     if not inputs:
         for given, word in ((defaults, "default"), (fixed, "fixed")):
@@ -300,6 +321,7 @@ def _check_schedule(
 ) -> None:
     schedule = spec.entity_metadata.schedule
     kind = schedule.WhichOneof("ScheduleExpression")
+    # FlyteAdmin takes an empty cron expression for no schedule.
     if kind is None or (kind == "cron_expression" and not schedule.cron_expression):
         return
     kickoff = schedule.kickoff_time_input_arg
@@ -309,6 +331,7 @@ def _check_schedule(
                 "Cannot create a launch plan with a schedule if there is an unbound required input."
                 f" [{name}] is required"
             )
+    # The scheduler gives the time of the start to this input, so it has to be free and a datetime.
     if kickoff:
         if kickoff not in expected.parameters:
             raise invalid(
@@ -331,7 +354,7 @@ def _check_schedule(
 
 
 def _schedule_notice(stored: Stored) -> str:
-    """Say that nothing will come of a launch plan's schedule; empty when it has none."""
+    """Return a notice that the plan's schedule will start nothing; empty without a schedule."""
     plan = launch_plan_pb2.LaunchPlan.FromString(stored.message)
     if _schedule_type(plan.spec) == "NONE":
         return ""

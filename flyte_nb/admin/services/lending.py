@@ -1,10 +1,10 @@
-"""`/flyte_nb.Loans/Lend`: who is about to launch lends its secrets and its ways to stores.
+"""`/flyte_nb.Loans/Lend`: a client lends its secrets and its store settings to what it will launch.
 
-It takes JSON in a `StringValue`: `execution` (`[project, domain, name]`), `entity`
-(`[resource type, project, domain, name, version]`), and the objects `variables` and `secrets`, the
-latter by names without a prefix. The answer's `wanted` are the secrets that the entity's tasks ask for,
-each `[group, key, version]`: the client sends values for those it has, and no others. Nothing is kept
-for an execution that there is already.
+The request is JSON in a `StringValue`: `execution` (`[project, domain, name]`), `entity`
+(`[resource type, project, domain, name, version]`), and the objects `variables` and `secrets`
+(secrets by name without a prefix). `wanted` of the answer lists the secrets that the entity's tasks
+ask for, each as `[group, key, version]`. The client then lends values for those that it has, and no
+others. A loan for an execution that exists already is ignored, so nobody can change its secrets.
 """
 
 import json
@@ -21,66 +21,62 @@ from flyte_nb.admin.refused import Refused, invalid
 from flyte_nb.admin.service_parts import Parts, Rpcs
 from flyte_nb.admin.services.installations import document_in, texts
 from flyte_nb.admin.store.runs import Runs
-from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, ExecutionId
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, ExecutionId, Identifier
+from flyte_nb.wire.identifiers import execution_id_to_idl, identifier_to_idl
 
 LEND = "/flyte_nb.Loans/Lend"
 
 _MOST_BYTES = 1024 * 1024
 _REMEMBERED = 256
-_TYPES = {TASK: identifier_pb2.TASK, LAUNCH_PLAN: identifier_pb2.LAUNCH_PLAN}
 
 Wanted = tuple[tuple[str, str, str], ...]
 """Group, key and version of each secret."""
 
 
 class Lending:
-    """Keeps loans until executions end."""
+    """Serve the call that stores loans."""
 
     def __init__(self, parts: Parts, lent: Lent) -> None:
         self._parts = parts
         self._lent = lent
         self._runs = Runs(parts.database)
-        self._wanted: OrderedDict[bytes, Wanted] = OrderedDict()  # by what is launched
+        self._wanted: OrderedDict[bytes, Wanted] = OrderedDict()
+        """By the serialized id of the launched entity. A version never changes, so no entry expires."""
 
     def rpcs(self) -> Rpcs:
-        """The calls of this service."""
+        """Return the calls of this service by name."""
         return {LEND: self._lend}
 
     def _lend(self, request: StringValue) -> StringValue:
         if len(request.value) > _MOST_BYTES:
-            raise invalid("a loan has at most 1 MiB")
+            raise invalid("a loan has at most 1 MiB; lend fewer or shorter secrets and variables")
         document = document_in(request)
         execution = ExecutionId(*texts(document.get("execution"), 3, "execution"))
-        kind, project, domain, name, version = texts(document.get("entity"), 5, "entity")
-        if kind not in _TYPES:
-            raise invalid(f"invalid value for entity: a {TASK} or a {LAUNCH_PLAN} is launched")
-        loan = Loan(_pairs(document, "variables"), _pairs(document, "secrets"))
-        wanted = self._wanted_by(
-            identifier_pb2.Identifier(
-                resource_type=_TYPES[kind],
-                project=project,
-                domain=domain,
-                name=name,
-                version=version,
+        entity = Identifier(*texts(document.get("entity"), 5, "entity"))
+        if entity.resource_type not in (TASK, LAUNCH_PLAN):
+            raise invalid(
+                f"invalid value for entity: its resource type must be {TASK} or {LAUNCH_PLAN}"
             )
-        )
-        if not self._is_there(execution):
-            # An empty one too: who has no credentials is not given those of the backend's starter.
+        loan = Loan(_pairs(document, "variables"), _pairs(document, "secrets"))
+        wanted = self._wanted_by(identifier_to_idl(entity))
+        if not self._exists(execution):
+            # An empty loan is stored too. Without one, attempts would get the variables of the
+            # backend's process, so those of the person who happened to start it.
             self._lent.put(execution, loan)
         return StringValue(value=json.dumps({"wanted": wanted}))
 
-    def _is_there(self, id: ExecutionId) -> bool:
-        message = identifier_pb2.WorkflowExecutionIdentifier(
-            project=id.project, domain=id.domain, name=id.name
-        )
+    def _exists(self, id: ExecutionId) -> bool:
         try:
-            self._runs.get(message)
+            self._runs.get(execution_id_to_idl(id))
         except Refused:
             return False
         return True
 
     def _wanted_by(self, entity: identifier_pb2.Identifier) -> Wanted:
-        """The secrets of its tasks; none of what there is not, which the launch itself will say."""
+        """Return the secrets that the entity's tasks ask for.
+
+        For an entity that is not registered there are none; the launch that follows reports that.
+        """
         key = entity.SerializeToString(deterministic=True)
         found = self._wanted.get(key)
         if found is None:
@@ -129,5 +125,8 @@ def _pairs(document: "dict[str, Any]", field: str) -> "dict[str, str]":
         isinstance(text, str) and "\0" not in text and "=" not in name
         for name, text in value.items()
     ):
-        raise invalid(f"invalid value for {field}: an object of texts")
+        raise invalid(
+            f"invalid value for {field}: it must be an object whose values are texts;"
+            " a name has no =, and a value has no NUL"
+        )
     return value

@@ -1,5 +1,6 @@
-"""Names: what the versions of a task, workflow or launch plan have in common.
+"""List the names of tasks, workflows and launch plans, and store a description and state of each.
 
+A name stands for all versions that share it.
 Source: flyteadmin/pkg/manager/impl/named_entity_manager.go, repositories/gormimpl/named_entity_repo.go.
 """
 
@@ -20,17 +21,18 @@ _TABLES = {
     identifier_pb2.WORKFLOW: "workflows",
     identifier_pb2.LAUNCH_PLAN: "launch_plans",
 }
+# Without a filter, lists leave out what was generated for tasks that are launched by themselves.
 _GENERATED = "not_like(name,.flytegen%)"
 
 
 class NamedEntities:
-    """Lists names and keeps their descriptions and states."""
+    """Serve the calls on names."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
     def rpcs(self) -> Rpcs:
-        """The calls of this service."""
+        """Return the calls of this service by name."""
         return {
             "ListNamedEntities": self._list,
             "GetNamedEntity": self._get,
@@ -44,7 +46,8 @@ class NamedEntities:
         conditions = parse_filters(request.filters or _GENERATED, ENTITIES)
         order = order_by(request.sort_by, ENTITIES) if request.sort_by.key else "entities.id"
         offset = offset_of(request.token, "ListNamedEntities")
-        # The page is cut before filters are applied, as FlyteAdmin does.
+        # The inner query cuts the page, the outer one filters, as in FlyteAdmin: a filtered page may
+        # have fewer rows than its limit although more follow.
         rows = self._parts.database.all(
             f"""SELECT project, domain, name, description, state FROM (
                   SELECT e.id, e.created_at, e.created_at AS updated_at, NULL AS deleted_at,
@@ -92,7 +95,11 @@ class NamedEntities:
     def update(
         self, request: common_pb2.NamedEntityUpdateRequest
     ) -> common_pb2.NamedEntityUpdateResponse:
-        """Set description and state of a name that exists. Raises `Refused`."""
+        """Set the description and state of a name that exists.
+
+        Raises:
+            Refused: `NOT_FOUND` for an unknown name, `INVALID_ARGUMENT` for an incomplete request.
+        """
         check_enum(common_pb2.NamedEntityState, request.metadata.state, "state")
         self._get(
             common_pb2.NamedEntityGetRequest(resource_type=request.resource_type, id=request.id)
@@ -148,6 +155,6 @@ def _entity(
         id=common_pb2.NamedEntityIdentifier(project=project, domain=domain, name=name),
         metadata=common_pb2.NamedEntityMetadata(
             description=description,
-            state=state,  # type: ignore[arg-type]  # an enum's number
+            state=state,  # type: ignore[arg-type]  # the stubs have a type of their own for enums
         ),
     )

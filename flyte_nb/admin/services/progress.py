@@ -1,6 +1,6 @@
-"""Nodes and attempts of executions: got and listed.
+"""Get and list the nodes of executions, and the attempts of nodes.
 
-Source: flyteadmin/pkg/manager/impl/{node,task}_execution_manager.go.
+Source: flyteadmin/pkg/manager/impl/{node,task}_execution_manager.go at v1.16.8.
 """
 
 from flyteidl.admin import node_execution_pb2, task_execution_pb2
@@ -18,14 +18,14 @@ _MAX_LISTED_ERROR = 100
 
 
 class Progress:
-    """Reads how far executions are."""
+    """Serve the calls that read node executions and task executions."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._runs = Runs(parts.database)
 
     def rpcs(self) -> Rpcs:
-        """The calls of this service."""
+        """Return the calls of this service by name."""
         return {
             "GetNodeExecution": self._get_node,
             "ListNodeExecutions": self._list_nodes,
@@ -53,6 +53,7 @@ class Progress:
             )
             below = Condition("node_executions.parent_id = ?", (parent[0],))
         else:
+            # Without a parent a list has the nodes of the workflow itself, not of sub-workflows.
             below = Condition("node_executions.parent_id IS NULL", ())
         found = page(
             self._parts.database,
@@ -68,7 +69,11 @@ class Progress:
     def _list_nodes_for_task(
         self, request: node_execution_pb2.NodeExecutionForTaskListRequest
     ) -> bytes:
-        """Nodes that an attempt made itself: none, until there are dynamic tasks."""
+        """Return an empty list, once the attempt is found.
+
+        Nodes that a dynamic task makes are listed below its node (`unique_parent_id`), as FlyteAdmin
+        lists them for events of version 1.
+        """
         if not request.HasField("task_execution_id"):
             raise missing("task_execution_id")
         self._runs.attempt(request.task_execution_id)
@@ -116,7 +121,7 @@ def _of(run: identifier_pb2.WorkflowExecutionIdentifier, resource: Resource) -> 
 
 
 def _listed(message: bytes, error_code: "str | None") -> bytes:
-    """A node as lists show it: a long error is cut."""
+    """Return a node's message as lists show it: an error above 100 bytes is cut, as in FlyteAdmin."""
     if error_code is None:
         return message
     node = node_execution_pb2.NodeExecution.FromString(message)

@@ -1,4 +1,4 @@
-"""Projects and domains. Source: flyteadmin/pkg/manager/impl/project_manager.go."""
+"""Serve the calls on projects and domains. Source: flyteadmin/pkg/manager/impl/project_manager.go."""
 
 from flyteidl.admin import project_pb2
 
@@ -13,13 +13,13 @@ from flyte_nb.admin.store.resources import PROJECT
 
 
 class ProjectsService:
-    """Registers, changes and lists projects."""
+    """Serve the calls that register, update and list projects."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
     def rpcs(self) -> Rpcs:
-        """The calls of this service."""
+        """Return the calls of this service by name."""
         return {
             "RegisterProject": self._register,
             "UpdateProject": self._update,
@@ -52,6 +52,7 @@ class ProjectsService:
 
     def _list(self, request: project_pb2.ProjectListRequest) -> project_pb2.Projects:
         conditions = parse_filters(request.filters, PROJECT)
+        # FlyteAdmin hides archived projects unless a filter is given, whatever it filters by.
         if not conditions:
             conditions = [Condition("projects.state <> ?", (project_pb2.Project.ARCHIVED,))]
         found = page(

@@ -1,5 +1,6 @@
-"""CreateTask. Source: flyteadmin/pkg/manager/impl/{task_manager,validation/task_validator}.go."""
+"""Register tasks. Source: flyteadmin/pkg/manager/impl/{task_manager,validation/task_validator}.go."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from flyteidl.admin import task_pb2
@@ -17,13 +18,13 @@ from flyte_nb.compiler.quantities import amount
 
 
 class Tasks:
-    """Registers tasks."""
+    """Serve CreateTask."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
     def rpcs(self) -> Rpcs:
-        """The calls of this service."""
+        """Return the calls of this service by name."""
         return {"CreateTask": self._create}
 
     def _create(self, request: task_pb2.TaskCreateRequest) -> task_pb2.TaskCreateResponse:
@@ -32,7 +33,7 @@ class Tasks:
         template.id.CopyFrom(request.id)
         compiled = compiled_task(template)
         at_us = self._parts.clock()
-        # Filled in place: a message given to a constructor is copied on each floor.
+        # Filled in place, because a constructor would copy the template once for each level.
         task = task_pb2.Task(
             id=request.id, short_description=request.spec.description.short_description
         )
@@ -87,9 +88,12 @@ class Tasks:
 
 
 def _check_container(task: identifier_pb2.Identifier, container: tasks_pb2.Container) -> None:
-    """The image is named; requests and limits are quantities, each once, requests within limits.
+    """Raise unless the image is named and the resources are quantities, requests within limits.
 
-    There is no platform limit here: a local machine gives what it has.
+    FlyteAdmin also has limits of the platform. There are none here: a machine gives what it has.
+
+    Raises:
+        Refused: `INVALID_ARGUMENT`.
     """
     if not container.image:
         raise missing("image")
@@ -105,10 +109,13 @@ def _check_container(task: identifier_pb2.Identifier, container: tasks_pb2.Conta
 
 
 def _quantities(
-    task: identifier_pb2.Identifier, entries: "object", what: str
+    task: identifier_pb2.Identifier,
+    entries: "Iterable[tasks_pb2.Resources.ResourceEntry]",
+    what: str,
 ) -> "dict[int, Decimal]":
+    """Return the amount of each resource; raise `Refused` when one comes twice or is no quantity."""
     found: dict[int, Decimal] = {}
-    for entry in entries:  # type: ignore[attr-defined]  # a repeated field
+    for entry in entries:
         name = enum_text(tasks_pb2.Resources.ResourceName, entry.name)
         if entry.name in found:
             raise invalid(f"can't specify {name} {what} for task [{go_text(task)}] multiple times")

@@ -1,11 +1,10 @@
-"""CreateUploadLocation. Source: flyteadmin/dataproxy/service.go."""
+"""Answer where a file can be uploaded. Source: flyteadmin/dataproxy/service.go at v1.16.8."""
 
 import base64
 import hashlib
 import os
 import secrets
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from flyteidl.service import dataproxy_pb2
 
@@ -20,14 +19,14 @@ _NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _NAME_LENGTH = 20
 _MD5_BYTES = 16
 _PARTS = 4
-"""Project, domain, root and file name; `.` would be none."""
+"""Project, domain, root and file name. A path with fewer parts had an empty or `.` part."""
 _MAX_NAME = 255
-"""Bytes of one part of a path, as nearly every file system has it."""
+"""Bytes of one part of a path: the limit of nearly every file system."""
 _MAX_PATH = 4000
 
 
 class UploadLocations:
-    """Says where files go, and where they can be PUT."""
+    """Serve CreateUploadLocation."""
 
     def __init__(self, parts: Parts, uploads: Uploads, folder: Path) -> None:
         self._parts = parts
@@ -35,7 +34,7 @@ class UploadLocations:
         self._folder = folder
 
     def rpcs(self) -> Rpcs:
-        """The calls of this service."""
+        """Return the calls of this service by name."""
         return {"CreateUploadLocation": self._create}
 
     def _create(
@@ -54,7 +53,8 @@ class UploadLocations:
         if target.is_dir():
             raise invalid(f"filename [{path}] is a folder")
         if request.filename and request.filename_root and target.exists():
-            # Who asks uses it again, also when it is refused: nobody who cleans up may take it away now.
+            # The client uses this file again, also when it may not rewrite it. A new time of change
+            # keeps `bundle gc` from deleting the file as an old one.
             os.utime(target)
             self._check_rewrite(target, request.content_md5)
         md5 = base64.b64encode(request.content_md5).decode()
@@ -74,11 +74,11 @@ class UploadLocations:
             secrets.choice(_NAME_LETTERS) for _ in range(_NAME_LENGTH)
         )
         path = PurePosixPath(request.project, request.domain, root, filename)
-        # Nothing is written outside of the folder, whatever names were sent.
+        # Names come from the client; none of them may lead out of the project's folder.
         if path.is_absolute() or ".." in path.parts or "\\" in str(path) or "\0" in str(path):
             raise invalid(f"filename [{path}] must stay below its project's folder")
         if len(path.parts) < _PARTS:
-            raise invalid("filename_root and filename must name something")
+            raise invalid("filename_root and filename must each name a file or folder, not `.`")
         if len(os.fsencode(self._folder / path)) > _MAX_PATH or any(
             len(part.encode()) > _MAX_NAME for part in path.parts
         ):
@@ -101,11 +101,14 @@ def _md5_of(path: Path) -> bytes:
     return digest.digest()
 
 
-def expires_in_s(request: Any) -> int:
-    """The seconds that a request's `expires_in` asks for; the most there may be when it is not set.
+def expires_in_s(
+    request: "dataproxy_pb2.CreateUploadLocationRequest | dataproxy_pb2.CreateDownloadLinkRequest"
+    " | dataproxy_pb2.CreateDownloadLocationRequest",
+) -> int:
+    """Return how many seconds a location is valid: what the request asks for, else one hour.
 
     Raises:
-        Refused: they are more than that.
+        Refused: `INVALID_ARGUMENT`, when it asks for more than one hour.
     """
     if not request.HasField("expires_in"):
         return _MAX_EXPIRES_S

@@ -1,4 +1,4 @@
-"""What happens when an id is registered again: equal is fine, different is refused, and shown."""
+"""Compare a version that is registered again with the stored one: equal is fine, different is refused."""
 
 from hashlib import sha256
 from typing import Any
@@ -6,15 +6,16 @@ from typing import Any
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from flyte_nb.admin.refused import exists, invalid
+from flyte_nb.admin.refused import Refused, exists, invalid
 
 _MAX_DIFFERENCES = 200
 
 
 def content_digest(message: Message) -> bytes:
-    """What tells stored versions apart: 32 bytes, equal for equal messages on this machine.
+    """Return 32 bytes that are equal for equal messages, on this machine.
 
-    It is no protocol value. FlyteAdmin keeps pbhash's here, which takes fifty times as long.
+    FlyteAdmin stores pbhash's digests here, which take fifty times as long. Nothing that leaves the
+    backend depends on this value.
     """
     return sha256(message.SerializeToString(deterministic=True)).digest()
 
@@ -27,8 +28,18 @@ def same_or_different(
     sent: Message,
     is_same: bool,
     details: "tuple[Message | None, Message | None]" = (None, None),
-) -> Exception:
-    """The refusal of a version that exists; `details` go with the identical and the different case."""
+) -> Refused:
+    """Return the refusal of a version whose id is taken.
+
+    Args:
+        word: The noun, for the text.
+        name: The entity's name, for the text.
+        stored: What the store has.
+        sent: What the call sent.
+        is_same: Whether both are equal.
+        details: flyteidl's detail for the identical case, and for the different one.
+    """
+    # Clients that register a whole project again take the first answer for success.
     if is_same:
         return exists(f"{word} with identical structure already exists", details[0])
     return invalid(
@@ -39,7 +50,7 @@ def same_or_different(
 
 
 def differences(old: Message, new: Message) -> list[str]:
-    """Each value that both messages have and that differs, as FlyteAdmin shows it."""
+    """Return each value that differs between the messages, as FlyteAdmin shows it; at most 200."""
     found: list[str] = []
     try:
         one, other = (
@@ -47,14 +58,14 @@ def differences(old: Message, new: Message) -> list[str]:
             for message in (old, new)
         )
     except (json_format.Error, ValueError, TypeError):
-        # JSON has no infinity, no year 10,000, and nothing for an `Any` of an unknown type.
+        # JSON cannot hold infinity, the year 10,000, or an `Any` of an unknown type.
         one, other = _plain(old), _plain(new)
     _compare(one, other, "", found)
     return found[:_MAX_DIFFERENCES]
 
 
 def _plain(message: Message) -> "dict[str, Any]":
-    """Return the message's fields as plain values, field by field, whatever they hold."""
+    """Return the fields of the message as plain values. Works for values that JSON cannot hold."""
     found: dict[str, Any] = {}
     for field, value in message.ListFields():
         if not field.message_type:

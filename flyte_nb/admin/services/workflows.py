@@ -1,6 +1,6 @@
-"""CreateWorkflow: compile what was sent against what is registered, keep the whole closure.
+"""Register workflows: compile what was sent against what is registered, and store the whole closure.
 
-Source: flyteadmin/pkg/manager/impl/workflow_manager.go.
+Source: flyteadmin/pkg/manager/impl/workflow_manager.go at v1.16.8.
 """
 
 from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
@@ -15,19 +15,24 @@ from flyte_nb.admin.services.versions import content_digest, same_or_different
 
 
 class Workflows:
-    """Registers workflows."""
+    """Serve CreateWorkflow."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
     def rpcs(self) -> Rpcs:
-        """The calls of this service."""
+        """Return the calls of this service by name."""
         return {"CreateWorkflow": self.create}
 
     def create(
         self, request: workflow_pb2.WorkflowCreateRequest
     ) -> workflow_pb2.WorkflowCreateResponse:
-        """Compile and keep one workflow. Raises `Refused`."""
+        """Compile and store one workflow. Its template's id becomes that of the request.
+
+        Raises:
+            Refused: `ALREADY_EXISTS` for an equal version; `INVALID_ARGUMENT` for a different one, for an
+                incomplete request, and with every problem of the compiler.
+        """
         check_identifier(request.id, request.HasField("id"), identifier_pb2.WORKFLOW)
         check_project_and_domain(self._parts.projects, request.id.project, request.id.domain)
         if not request.spec.HasField("template"):
@@ -40,6 +45,7 @@ class Workflows:
         )
         workflow.closure.compiled_workflow.CopyFrom(closure)
         workflow.closure.created_at.CopyFrom(moments.stamp(at_us))
+        # Compiled above, outside the transaction: other calls can write meanwhile.
         with self._parts.database.write() as transaction:
             stored = self._parts.workflows.find_in(transaction, request.id)
             if stored is None:
@@ -79,7 +85,7 @@ class Workflows:
 
 
 def _listed(workflow: workflow_pb2.Workflow) -> workflow_pb2.Workflow:
-    """What lists show of a workflow: its interface and when it was made."""
+    """Return what lists show of a workflow: its interface and when it was registered."""
     listed = workflow_pb2.Workflow(id=workflow.id, short_description=workflow.short_description)
     listed.closure.created_at.CopyFrom(workflow.closure.created_at)
     listed.closure.compiled_workflow.primary.template.interface.CopyFrom(

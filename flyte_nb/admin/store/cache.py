@@ -1,11 +1,14 @@
-"""Messages that never change, kept at hand: a read of SQLite gives the processor to other threads twice."""
+"""Keep messages that never change in memory.
+
+A read of SQLite releases the interpreter twice, and under load each time costs a wait for it.
+"""
 
 import threading
 from collections.abc import Hashable
 
 
 class BytesCache:
-    """The latest messages by key, at most `max_bytes` of them; the oldest go first."""
+    """The messages by key, at most `max_bytes` of them. The oldest are dropped first."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -14,14 +17,15 @@ class BytesCache:
         self._bytes = 0
 
     def get(self, key: Hashable) -> "bytes | None":
-        """The message, or `None`."""
+        """Return the message, or `None`."""
         return self._messages.get(key)
 
     def put(self, key: Hashable, message: bytes) -> None:
-        """Keep the message, unless it alone would take more than a quarter of the room."""
+        """Keep the message, unless it alone would take more than a quarter of the space."""
         if len(message) > self._max_bytes // 4:
             return
         with self._lock:
+            # The first stays: a message under a key never changes, and its bytes are counted once.
             if key in self._messages:
                 return
             self._messages[key] = message

@@ -1,9 +1,8 @@
-"""Rows of what is registered under project, domain, name and version: one class for all three nouns."""
+"""Rows of registered tasks, workflows and launch plans: one class for the three nouns."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from flyteidl.admin import common_pb2
 from flyteidl.core import identifier_pb2
 
 from flyte_nb.admin.refused import not_found
@@ -17,7 +16,7 @@ _CACHE_BYTES = 16 * 1024 * 1024
 
 
 class Noun(NamedTuple):
-    """One kind of entity."""
+    """What differs between the three nouns."""
 
     resource: Resource
     label: str
@@ -49,19 +48,24 @@ class Entities:
         where = "project = ? AND domain = ? AND name = ? AND version = ?"
         self._find = f"SELECT id, digest, message FROM {table} WHERE {where}"
         self._message = f"SELECT message FROM {table} WHERE {where}"
+        # Lists show less of a workflow; other nouns have no shorter message.
         self._listed = f"COALESCE({table}.listed, {table}.message)"
-        # A version never changes once it is stored, but for a launch plan's state.
+        # A stored version never changes, except for the state of a launch plan: those are not cached.
         self._cache = BytesCache(0 if noun is LAUNCH_PLANS else _CACHE_BYTES)
 
     def message(self, identifier: identifier_pb2.Identifier) -> bytes:
-        """The entity's message, serialized. Raises `Refused` `NOT_FOUND`."""
+        """Return the entity's message, serialized.
+
+        Raises:
+            Refused: `NOT_FOUND`.
+        """
         message = self.known(identifier)
         if message is None:
             raise not_found(self.noun.label, identifier)
         return message
 
     def known(self, identifier: identifier_pb2.Identifier) -> "bytes | None":
-        """The entity's message, serialized, or `None`."""
+        """Return the entity's message, serialized, or `None` when it is not registered."""
         key = key_of(identifier)
         message = self._cache.get(key)
         if message is None:
@@ -73,12 +77,16 @@ class Entities:
         return message
 
     def find(self, identifier: identifier_pb2.Identifier) -> "Stored | None":
-        """The stored version, or `None`."""
+        """Return the stored version, or `None`."""
         row = self._database.one(self._find, key_of(identifier))
         return Stored(*row) if row is not None else None
 
     def get(self, identifier: identifier_pb2.Identifier) -> Stored:
-        """The stored version. Raises `Refused` `NOT_FOUND`."""
+        """Return the stored version.
+
+        Raises:
+            Refused: `NOT_FOUND`.
+        """
         stored = self.find(identifier)
         if stored is None:
             raise not_found(self.noun.label, identifier)
@@ -87,7 +95,7 @@ class Entities:
     def find_in(
         self, transaction: Transaction, identifier: identifier_pb2.Identifier
     ) -> "Stored | None":
-        """The stored version as this transaction sees it, or `None`."""
+        """Return the stored version as this transaction sees it, or `None`."""
         row = transaction.one(self._find, key_of(identifier))
         return Stored(*row) if row is not None else None
 
@@ -98,9 +106,17 @@ class Entities:
         now: str,
         columns: "dict[str, Any]",
     ) -> int:
-        """Store a new version; its row's id."""
+        """Store a new version; return the id of its row.
+
+        Args:
+            transaction: The transaction that writes it.
+            identifier: Its id; the caller has checked that it is free.
+            now: The time as text, see `moments.text`.
+            columns: The other columns; `message` among them.
+        """
         key = project, domain, name, version = key_of(identifier)
         message = columns["message"]
+        # After the commit: a version whose transaction fails must not be found in the cache.
         transaction.after_commit(lambda: self._cache.put(key, message))
         return transaction.insert(
             self.noun.resource.table,
@@ -116,7 +132,7 @@ class Entities:
         )
 
     def page(self, conditions: Sequence[Condition], *, order: str, limit: int, offset: int) -> Page:
-        """A page of messages as lists show them."""
+        """Return a page of messages as lists show them."""
         return page(
             self._database,
             self.noun.resource,
@@ -130,7 +146,7 @@ class Entities:
     def names(
         self, conditions: Sequence[Condition], *, order: str, limit: int, offset: int
     ) -> "list[tuple[str, str, str]]":
-        """Distinct project, domain and name, in the order of their first registration or `order`."""
+        """Return distinct `(project, domain, name)`, ordered by their first registration or by `order`."""
         table = self.noun.resource.table
         where = " AND ".join(f"({condition.sql})" for condition in conditions) or "1"
         values = [value for condition in conditions for value in condition.values]
@@ -143,10 +159,5 @@ class Entities:
 
 
 def key_of(identifier: "identifier_pb2.Identifier") -> tuple[str, str, str, str]:
-    """What an entity is stored under."""
+    """Return what an entity is stored under: project, domain, name, version."""
     return (identifier.project, identifier.domain, identifier.name, identifier.version)
-
-
-def named(identifier: "common_pb2.NamedEntityIdentifier") -> tuple[str, str, str]:
-    """What the versions of an entity have in common."""
-    return (identifier.project, identifier.domain, identifier.name)

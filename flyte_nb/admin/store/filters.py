@@ -1,4 +1,4 @@
-"""The filter and sort grammar of list calls: text in, SQL conditions out. Nothing here touches a database.
+"""The filter and sort grammar of list calls: text in, SQL conditions out. Pure.
 
 `filters` are expressions `function(field, value)` joined by `+`; a value may be a list with `;`.
 Source: flyteadmin/pkg/manager/impl/util/filters.go, flyteadmin/pkg/common/{filters,sorting}.go.
@@ -50,7 +50,7 @@ def parse_filters(text: str, resource: Resource) -> list[Condition]:
     """Return the conditions that `text` asks for, on rows of `resource`; none when it is empty.
 
     Raises:
-        Refused: `INVALID_ARGUMENT`, when the text is not of the grammar, names no such column, or
+        Refused: `INVALID_ARGUMENT`, when the text is not of the grammar, names an unknown column, or
             asks for more than the database can answer.
     """
     if not text:
@@ -69,7 +69,7 @@ def parse_filters(text: str, resource: Resource) -> list[Condition]:
 
 
 def order_by(sort: common_pb2.Sort, resource: Resource, default: str = "id ASC") -> str:
-    """The `ORDER BY` of a list; `default` when the caller does not care.
+    """Return the `ORDER BY` of a list; `default` when the request has no sort key.
 
     Raises:
         Refused: `INVALID_ARGUMENT`, when the key is not a column of the noun.
@@ -90,6 +90,7 @@ def _parse_expression(expression: str, primary: Resource) -> Condition:
     prefix, resource, field = _resolve(field, primary)
     column = "key" if prefix == "admin_tag" and field == "name" else field
     if primary.is_run and resource.is_run and field in ("project", "domain", "name"):
+        # Rows below an execution have no `project` of their own; filters mean the execution's.
         column = f"execution_{field}"
     values = tuple(_value(column, value, resource) for value in text.split(";"))
     name = f"{resource.table}.{column}"
@@ -97,7 +98,8 @@ def _parse_expression(expression: str, primary: Resource) -> Condition:
     if function in _REPEATED:
         marks = ", ".join("?" * len(values))
         if column == "version":
-            # `+` keeps it out of the index: SQLite would look up every name with every version.
+            # `+` keeps SQLite from using the index for this column. With the index it would look up
+            # each name with each version.
             name = f"+{name}"
         return Condition(f"{name} {_REPEATED[function]} ({marks})", values, prefix, own)
     if function not in _SINGLE:
@@ -114,11 +116,11 @@ def _parse_expression(expression: str, primary: Resource) -> Condition:
 
 
 def split_expression(text: str) -> "tuple[str, str, str] | None":
-    r"""Split `function(field, value)` into its three parts; return `None` when it is nothing of the kind.
+    r"""Split `function(field, value)` into its three parts; return `None` for any other text.
 
     Finds what Flyte's pattern `(.+)\((.+),\s?(.+)\)` finds on one line: the last parenthesis that
-    closes, the last comma before it, the last parenthesis that opens before that. Python's own
-    engine tries every combination of them, which takes minutes for 400 characters.
+    closes, the last comma before it, the last parenthesis that opens before that. Python's own engine
+    tries every combination of them, which takes minutes for 400 characters.
     """
     if "\n" in text:
         return None
@@ -134,11 +136,11 @@ def split_expression(text: str) -> "tuple[str, str, str] | None":
 
 
 _SPACE = " \t\r\f"
-"""What Go takes for a space, on one line."""
+"""What Go's `\\s` matches, except for the end of a line."""
 
 
 def _resolve(field: str, primary: Resource) -> tuple[str, Resource, str]:
-    """The join (empty for the noun itself), the noun and the column that `field` means."""
+    """Return the join (empty for the noun itself), the noun and the column that `field` means."""
     prefix, dot, rest = field.partition(".")
     if not dot:
         prefix, rest = "", field
@@ -165,19 +167,22 @@ def _value(column: str, text: str, resource: Resource) -> Any:
 
 
 def _time(text: str) -> str:
-    """A time as the tables hold it. What is no time is compared as it stands, as SQL would."""
+    """Return a time as the tables hold it.
+
+    A text that is no time is compared as it is, as PostgreSQL does with FlyteAdmin's filters.
+    """
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=timezone.utc)
         return time_text(moment)
-    except (ValueError, OverflowError):  # the latter where UTC would be before year 1 or after 9999
+    except (ValueError, OverflowError):  # overflow: in UTC the time is before year 1 or after 9999
         return text
 
 
 def time_text(moment: datetime) -> str:
-    """A time as the tables hold it: UTC, microseconds, sortable as text."""
-    # Not `strftime`, which writes the year 999 with three digits on Linux.
+    """Return a time as the tables hold it: UTC, microseconds, sortable as text."""
+    # Not `strftime`: on Linux it writes the year 999 with three digits, which would sort wrongly.
     return moment.astimezone(timezone.utc).isoformat(timespec="microseconds")[:-6] + "Z"
 
 

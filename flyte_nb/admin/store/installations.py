@@ -1,8 +1,8 @@
-"""Which Python installation registered which task: rows that are only added.
+"""Which Python installation registered which task. Rows are only ever added.
 
-A version that is registered again keeps its row of `tasks`, and gets one more here. An execution goes
-on with what was registered when it began, whatever is registered meanwhile: its row has the last id
-of that moment.
+A version that is registered again keeps its row in `tasks` and gets another row here. A run must not
+change its Python because somebody registers meanwhile: its row in `executions` holds the last id of
+the moment it was created, and later rows do not count for it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,37 +10,39 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from flyte_nb.admin.store.database import Database, Transaction
+from flyte_nb.admin.store.schema import OF_EXECUTION
 from flyte_nb.api.identifiers import ExecutionId, Identifier
 
 _KEY = "project = :project AND domain = :domain AND name = :name AND version = :version"
+# A registration by the same installation as the last one adds no row.
 _ADD = f"""INSERT INTO task_installations (project, domain, name, version, bundle, installation_id)
     SELECT :project, :domain, :name, :version, :bundle, :installation
     WHERE COALESCE((SELECT installation_id FROM task_installations WHERE {_KEY}
                     ORDER BY id DESC LIMIT 1), 0) <> :installation"""
+# The newest row up to `last` wins. If all rows are newer, the oldest of them is the nearest.
 _FIND = """SELECT document FROM task_installations JOIN installations
     ON installations.id = task_installations.installation_id WHERE {of}
     ORDER BY task_installations.id <= :last DESC,
         CASE WHEN task_installations.id <= :last THEN -task_installations.id
         ELSE task_installations.id END LIMIT 1"""
-_LAST = """SELECT installations FROM executions
-    WHERE execution_project = ? AND execution_domain = ? AND execution_name = ?"""
+_LAST = f"SELECT installations FROM executions WHERE {OF_EXECUTION}"
 
 
 class Registered(NamedTuple):
-    """One task, and the bundle that it is loaded from (empty when there is none)."""
+    """A task, and the URI of the bundle that it is loaded from (empty without a bundle)."""
 
     id: Identifier
     bundle: str = ""
 
 
 class Installations:
-    """What is known of installations."""
+    """The rows of installations, and of the tasks that they registered."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def keep(self, document: str, tasks: Iterable[Registered]) -> None:
-        """Remember that the installation in `document` registered the tasks, from now on."""
+        """Store that the installation in `document` registered those tasks."""
         with self._database.write() as transaction:
             transaction.execute(
                 "INSERT OR IGNORE INTO installations (document) VALUES (?)", (document,)
@@ -51,12 +53,17 @@ class Installations:
                 transaction.execute(_ADD, _values(task, installation=installation))
 
     def of(self, execution: ExecutionId, task: Registered) -> "str | None":
-        """Return the document of the installation that the execution's attempts at the task run with.
+        """Return the document of the installation with which the execution's attempts at `task` run.
 
-        A task that runs inside of a dynamic one is not registered itself; it is in the same bundle.
+        A task inside of a dynamic one is not registered itself. It is found by its bundle, which is that
+        of the dynamic task.
+
+        Returns:
+            `None`, when no installation registered the task, e.g. when flytekit did.
         """
         row = self._database.one(_LAST, execution)
-        last = (row[0] if row is not None else 0) or 2**62  # an execution of an earlier release
+        # 0: an execution of an earlier release, which stored no id. Then the newest row counts.
+        last = (row[0] if row is not None else 0) or 2**62
         found = self._database.one(_FIND.format(of=_KEY), _values(task, last=last))
         if found is None and task.bundle:
             found = self._database.one(
@@ -66,7 +73,7 @@ class Installations:
 
 
 def last_installation(transaction: Transaction) -> int:
-    """Return the id of the last row: what an execution that begins now goes by."""
+    """Return the id of the last row, which an execution that is created now stores."""
     row = transaction.one("SELECT COALESCE(MAX(id), 0) FROM task_installations")
     return int(row[0]) if row is not None else 0
 
@@ -84,7 +91,7 @@ def _values(task: Registered, **more: int) -> "dict[str, str | int]":
 
 
 def bundle_of(arguments: Sequence[str]) -> str:
-    """Return the location of the index in a task's arguments; empty when they name none."""
+    """Return the URI of the index in the arguments of a task; empty when they have none."""
     for name, value in pairwise(arguments):
         if name == "--index-file-location":
             return value

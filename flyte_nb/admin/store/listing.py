@@ -1,4 +1,4 @@
-"""Lists: a page of rows by conditions, and the token that asks for the next one."""
+"""Lists: a page of rows that meet conditions, and the token that asks for the next page."""
 
 import re
 from collections.abc import Sequence
@@ -8,22 +8,31 @@ from flyte_nb.admin.refused import invalid
 from flyte_nb.admin.store.database import Database, Row
 from flyte_nb.admin.store.filters import Condition
 from flyte_nb.admin.store.resources import RESOURCES, Resource
+from flyte_nb.wire.encoding import varint
 
 _OFFSET = re.compile(r"\+?[0-9]{1,18}")
-"""A number that SQLite can hold; Python alone would also read `1_000`, and digits of any script."""
+"""A number that SQLite can hold. `int` alone would also read `1_000`, and digits of other scripts."""
 
 _SHOWN = 200
 
 
 class Page(NamedTuple):
-    """Rows, and the token of the next page: empty when this one was not full."""
+    """Rows, and the token of the next page: empty when this page was not full."""
 
     rows: "list[Row]"
     token: str
 
 
 def offset_of(token: str, rpc: str) -> int:
-    """Return the offset that a page token stands for; `rpc` is named when it stands for none."""
+    """Return the offset that a page token stands for; 0 for an empty one.
+
+    Args:
+        token: What the client sent.
+        rpc: What FlyteAdmin calls the call, for the text.
+
+    Raises:
+        Refused: `INVALID_ARGUMENT`, when the token is no number.
+    """
     if not token:
         return 0
     if _OFFSET.fullmatch(token) is None:
@@ -32,7 +41,7 @@ def offset_of(token: str, rpc: str) -> int:
 
 
 def next_token(offset: int, count: int, limit: int) -> str:
-    """The token after a page: FlyteAdmin gives one whenever the page is full."""
+    """Return the token after a page: as in FlyteAdmin, one after every full page."""
     return str(offset + count) if limit and count == limit else ""
 
 
@@ -46,7 +55,18 @@ def page(
     limit: int,
     offset: int,
 ) -> Page:
-    """Rows of `resource` that meet every condition. `select` are columns; limit 0 means all."""
+    """Return rows of `resource` that meet every condition.
+
+    Args:
+        database: The metastore.
+        resource: The noun.
+        conditions: Joined with AND; one may join another noun's table.
+        select: The columns, as SQL.
+        order: The `ORDER BY`, as SQL.
+        limit: How many rows; 0 means all.
+        offset: How many rows to skip.
+    """
+    # A dict, because conditions on the same noun need one join, in a stable order.
     joined = dict.fromkeys(condition.joins for condition in conditions if condition.joins)
     tables = resource.table + "".join(
         f" JOIN {RESOURCES[prefix].table} ON {resource.joins[prefix]}" for prefix in joined
@@ -61,7 +81,7 @@ def page(
 
 
 def equals(resource: Resource, **columns: object) -> list[Condition]:
-    """A condition for each column that is given a value that is not empty."""
+    """Return a condition for each column whose value is not empty."""
     return [
         Condition(f"{resource.table}.{name} = ?", (value,), field=name)
         for name, value in columns.items()
@@ -70,23 +90,15 @@ def equals(resource: Resource, **columns: object) -> list[Condition]:
 
 
 def message_list(blobs: "Sequence[bytes]", token: str) -> bytes:
-    """The bytes of any of flyteidl's lists: messages in field 1, the token in field 2.
+    """Return the bytes of any of flyteidl's lists: messages in field 1, the token in field 2.
 
-    Lists of whole messages that lie ready are put together without parsing one of them.
+    The stored messages are copied as they are; none is parsed.
     """
+    # 0x0a and 0x12 are the tags of fields 1 and 2 with wire type 2 (length-delimited).
     parts: list[bytes] = []
     for blob in blobs:
-        parts += (b"\x0a", _varint(len(blob)), blob)
+        parts += (b"\x0a", varint(len(blob)), blob)
     if token:
         text = token.encode()
-        parts += (b"\x12", _varint(len(text)), text)
+        parts += (b"\x12", varint(len(text)), text)
     return b"".join(parts)
-
-
-def _varint(number: int) -> bytes:
-    groups = bytearray()
-    while number > 0x7F:
-        groups.append(number & 0x7F | 0x80)
-        number >>= 7
-    groups.append(number)
-    return bytes(groups)

@@ -1,4 +1,4 @@
-"""Rows of projects. Domains are the same for all of them."""
+"""Rows of projects. Every project has the same three domains."""
 
 from flyteidl.admin import common_pb2, project_pb2
 
@@ -12,32 +12,40 @@ COLUMNS = (
 
 
 class Projects:
-    """The projects of this backend."""
+    """The rows of all projects."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def find(self, identifier: str) -> "project_pb2.Project | None":
-        """The project, or `None`."""
+        """Return the project, or `None`."""
         row = self._database.one(
             f"SELECT {COLUMNS} FROM projects WHERE identifier = ?", (identifier,)
         )
         return message(row) if row is not None else None
 
     def state(self, identifier: str) -> "int | None":
-        """The number of the project's state, or `None` when there is no such project."""
+        """Return the number of the project's state, or `None` for an unknown project."""
         row = self._database.one("SELECT state FROM projects WHERE identifier = ?", (identifier,))
         return int(row[0]) if row is not None else None
 
     def get(self, identifier: str) -> project_pb2.Project:
-        """The project. Raises `Refused` `NOT_FOUND`."""
+        """Return the project.
+
+        Raises:
+            Refused: `NOT_FOUND`.
+        """
         project = self.find(identifier)
         if project is None:
             raise Refused("NOT_FOUND", f"project [{identifier}] not found")
         return project
 
     def add(self, project: project_pb2.Project, now: str) -> None:
-        """Store a new project. Raises `Refused` `ALREADY_EXISTS`."""
+        """Store a new project.
+
+        Raises:
+            Refused: `ALREADY_EXISTS`, when the id is taken.
+        """
         with self._database.write() as transaction:
             if transaction.one("SELECT 1 FROM projects WHERE identifier = ?", (project.id,)):
                 raise exists(f"A project with the id {project.id} already exists.")
@@ -55,7 +63,12 @@ class Projects:
             )
 
     def update(self, project: project_pb2.Project, now: str) -> None:
-        """Replace the fields that are not zero. Raises `Refused` `NOT_FOUND`."""
+        """Replace the columns for which `project` has a value; empty fields change nothing.
+
+        Raises:
+            Refused: `NOT_FOUND`.
+        """
+        # FlyteAdmin updates with gorm, which skips zero values.
         columns: dict[str, object] = {"updated_at": now}
         if project.name:
             columns["name"] = project.name
@@ -73,7 +86,7 @@ class Projects:
 
 
 def message(row: Row) -> project_pb2.Project:
-    """The project that a row of `COLUMNS` holds."""
+    """Return the project that a row of `COLUMNS` holds."""
     identifier, name, description, labels, state = row
     return project_pb2.Project(
         id=identifier,

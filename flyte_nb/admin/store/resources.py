@@ -1,6 +1,6 @@
-"""What can be listed: each noun's table, columns and joins, as the filter grammar sees them.
+"""What can be listed: each noun's table, columns and joins, as the filter grammar names them.
 
-One row of this table is all that a noun needs to be listed, filtered and sorted.
+To list, filter and sort a noun, one entry here is enough.
 Source: flyteadmin/pkg/repositories/models, flyteadmin/pkg/manager/impl/util/filters.go at v1.16.8.
 """
 
@@ -41,7 +41,7 @@ LAUNCH_PLAN = Resource(
     "l",
     "launch_plans",
     _ROW | _KEY | {"workflow_id", "state", "digest", "schedule_type", "launch_condition_type"},
-    {"workflow": "launch_plans.workflow_id = workflows.id"},
+    joins={"workflow": "launch_plans.workflow_id = workflows.id"},
 )
 EXECUTION = Resource(
     "e",
@@ -52,14 +52,14 @@ EXECUTION = Resource(
     | {"execution_updated_at", "duration", "abort_cause", "mode", "source_execution_id"}
     | {"parent_node_execution_id", "cluster", "inputs_uri", "user_inputs_uri", "error_kind"}
     | {"error_code", "user", "state", "launch_entity"},
-    {
+    joins={
         "launch_plan": "executions.launch_plan_id = launch_plans.id",
         "workflow": "executions.workflow_id = workflows.id",
         "task": "executions.task_id = tasks.id",
         "admin_tag": _run_join("executions", "execution_tags"),
         "execution_tag": _run_join("executions", "execution_tags"),
     },
-    _TIMES | {"execution_created_at", "execution_updated_at"},
+    times=_TIMES | {"execution_created_at", "execution_updated_at"},
     is_run=True,
 )
 NODE_EXECUTION = Resource(
@@ -70,8 +70,8 @@ NODE_EXECUTION = Resource(
     | {"node_id", "phase", "input_uri", "started_at", "node_execution_created_at", "duration"}
     | {"node_execution_updated_at", "parent_id", "parent_task_execution_id", "error_kind"}
     | {"error_code", "cache_status"},
-    {"execution": _run_join("node_executions", "executions")},
-    _TIMES | {"node_execution_created_at", "node_execution_updated_at"},
+    joins={"execution": _run_join("node_executions", "executions")},
+    times=_TIMES | {"node_execution_created_at", "node_execution_updated_at"},
     is_run=True,
 )
 TASK_EXECUTION = Resource(
@@ -82,7 +82,7 @@ TASK_EXECUTION = Resource(
     | _RUN
     | {"node_id", "retry_attempt", "phase", "phase_version", "input_uri", "started_at"}
     | {"task_execution_created_at", "task_execution_updated_at", "duration"},
-    {
+    joins={
         "task": " AND ".join(
             f"task_executions.{part} = tasks.{part}"
             for part in ("project", "domain", "name", "version")
@@ -91,7 +91,7 @@ TASK_EXECUTION = Resource(
         "node_execution": _run_join("task_executions", "node_executions")
         + " AND task_executions.node_id = node_executions.node_id",
     },
-    _TIMES | {"task_execution_created_at", "task_execution_updated_at"},
+    times=_TIMES | {"task_execution_created_at", "task_execution_updated_at"},
     is_run=True,
 )
 PROJECT = Resource("p", "projects", _ROW | {"identifier", "name", "description", "labels", "state"})
@@ -99,7 +99,6 @@ ENTITIES = Resource(
     "nen",
     "entities",
     _ROW | {"resource_type", "project", "domain", "name", "description", "state"},
-    {},
 )
 EXECUTION_TAG = Resource("et", "execution_tags", _ROW | _RUN | {"key", "value"})
 ADMIN_TAG = Resource("at", "execution_tags", _ROW | {"name"})
@@ -117,7 +116,7 @@ RESOURCES: Mapping[str, Resource] = {
     "admin_tag": ADMIN_TAG,
     "execution_tag": EXECUTION_TAG,
 }
-"""By the prefix that a filter's field may carry."""
+"""By the prefix that a field of a filter may have, e.g. `launch_plan.name`."""
 
 FOREIGN_CODES: Mapping[str, str] = {"signal": "s", "execution_admin_tag": "eat"}
-"""Prefixes that are known and allowed nowhere."""
+"""Prefixes that FlyteAdmin knows and allows nowhere, with its short words for them."""

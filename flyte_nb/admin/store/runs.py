@@ -1,4 +1,4 @@
-"""Rows of executions, and of the nodes and attempts below them."""
+"""Read and write the rows of executions, and read those of their nodes and attempts."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -8,13 +8,12 @@ from flyteidl.core import identifier_pb2
 
 from flyte_nb.admin.refused import Refused, exists, not_found
 from flyte_nb.admin.store.database import Database, Row, Transaction
+from flyte_nb.admin.store.schema import OF_EXECUTION, UNFINISHED
 from flyte_nb.api.identifiers import ExecutionId
-
-_OF = "execution_project = ? AND execution_domain = ? AND execution_name = ?"
 
 
 class StoredRun(NamedTuple):
-    """One execution's row."""
+    """The columns of an execution's row that the services use."""
 
     row_id: int
     message: bytes
@@ -24,21 +23,25 @@ class StoredRun(NamedTuple):
     phase: str
 
     def execution(self) -> execution_pb2.Execution:
-        """The message, parsed."""
+        """Return the message, parsed."""
         return execution_pb2.Execution.FromString(self.message)
 
 
 class Runs:
-    """The executions of this backend."""
+    """The rows of all executions."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def get(self, id: identifier_pb2.WorkflowExecutionIdentifier) -> StoredRun:
-        """The execution. Raises `Refused` `NOT_FOUND`."""
+        """Return the row of an execution.
+
+        Raises:
+            Refused: `NOT_FOUND`.
+        """
         row = self._database.one(
             "SELECT id, message, workflow_id, inputs_uri, user_inputs_uri, phase FROM executions"
-            f" WHERE {_OF}",
+            f" WHERE {OF_EXECUTION}",
             (id.project, id.domain, id.name),
         )
         if row is None:
@@ -48,11 +51,21 @@ class Runs:
     def add(
         self, transaction: Transaction, id: ExecutionId, now: str, columns: "dict[str, Any]"
     ) -> int:
-        """Store a new execution. Raises `Refused` `ALREADY_EXISTS`."""
-        if transaction.one(f"SELECT 1 FROM executions WHERE {_OF}", id) is not None:
+        """Store a new execution; return the id of its row.
+
+        Args:
+            transaction: The transaction that writes it.
+            id: The name of the execution.
+            now: The time as text, see `moments.text`.
+            columns: The other columns.
+
+        Raises:
+            Refused: `ALREADY_EXISTS`, when the project and domain have an execution of that name.
+        """
+        if transaction.one(f"SELECT 1 FROM executions WHERE {OF_EXECUTION}", id) is not None:
             raise exists(
                 f"An execution named {id.name} already exists in {id.project}/{id.domain}."
-                " Choose another name, or give none, and the backend makes one up."
+                " Choose another name, or send none; then the backend makes one up."
             )
         return transaction.insert(
             "executions",
@@ -75,7 +88,7 @@ class Runs:
         now: str,
         tags: "Sequence[tuple[str, str]]",
     ) -> None:
-        """Store labels and tags, by which executions can be filtered."""
+        """Store labels and tags, so that lists can be filtered by them."""
         transaction.execute_many(
             "INSERT INTO execution_tags (created_at, updated_at, execution_project,"
             " execution_domain, execution_name, key, value) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -83,26 +96,27 @@ class Runs:
         )
 
     def unfinished_ids(self) -> list[ExecutionId]:
-        """The executions that have not ended."""
+        """Return the ids of the executions that have not ended."""
         rows = self._database.all(
             "SELECT execution_project, execution_domain, execution_name FROM executions"
-            " WHERE phase NOT IN ('SUCCEEDED', 'FAILED', 'ABORTED', 'TIMED_OUT')"
+            f" WHERE {UNFINISHED}"
         )
         return [ExecutionId(*row) for row in rows]
 
     def unfinished(self) -> list[execution_pb2.Execution]:
-        """Executions that have not ended, oldest first."""
-        rows = self._database.all(
-            "SELECT message FROM executions WHERE phase NOT IN"
-            " ('SUCCEEDED', 'FAILED', 'ABORTED', 'TIMED_OUT') ORDER BY id"
-        )
+        """Return the executions that have not ended, oldest first."""
+        rows = self._database.all(f"SELECT message FROM executions WHERE {UNFINISHED} ORDER BY id")
         return [execution_pb2.Execution.FromString(row[0]) for row in rows]
 
     def node(self, id: identifier_pb2.NodeExecutionIdentifier) -> Row:
-        """A node's `id, message`. Raises `Refused` `NOT_FOUND`."""
+        """Return `id, message` of a node's row.
+
+        Raises:
+            Refused: `NOT_FOUND`.
+        """
         run = id.execution_id
         row = self._database.one(
-            f"SELECT id, message FROM node_executions WHERE {_OF} AND node_id = ?",
+            f"SELECT id, message FROM node_executions WHERE {OF_EXECUTION} AND node_id = ?",
             (run.project, run.domain, run.name, id.node_id),
         )
         if row is None:
@@ -110,11 +124,15 @@ class Runs:
         return row
 
     def attempt(self, id: identifier_pb2.TaskExecutionIdentifier) -> bytes:
-        """An attempt's message. Raises `Refused` `NOT_FOUND`."""
+        """Return an attempt's message, serialized.
+
+        Raises:
+            Refused: `NOT_FOUND`.
+        """
         node, task = id.node_execution_id, id.task_id
         run = node.execution_id
         row = self._database.one(
-            f"SELECT message FROM task_executions WHERE {_OF} AND node_id = ? AND"
+            f"SELECT message FROM task_executions WHERE {OF_EXECUTION} AND node_id = ? AND"
             " retry_attempt = ? AND project = ? AND domain = ? AND name = ? AND version = ?",
             (
                 *(run.project, run.domain, run.name, node.node_id, id.retry_attempt),
@@ -129,10 +147,14 @@ class Runs:
     def attempt_number(
         self, id: identifier_pb2.NodeExecutionIdentifier, retry_attempt: int
     ) -> bytes:
-        """The message of a node's attempt of that number. Raises `Refused` `NOT_FOUND`."""
+        """Return the message of a node's attempt of that number (from 0), serialized.
+
+        Raises:
+            Refused: `NOT_FOUND`.
+        """
         run = id.execution_id
         row = self._database.one(
-            f"SELECT message FROM task_executions WHERE {_OF} AND node_id = ? AND"
+            f"SELECT message FROM task_executions WHERE {OF_EXECUTION} AND node_id = ? AND"
             " retry_attempt = ? ORDER BY id",
             (run.project, run.domain, run.name, id.node_id, retry_attempt),
         )

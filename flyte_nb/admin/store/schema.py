@@ -1,9 +1,17 @@
-"""The tables, version by version. A migration that was released is never edited; add the next one.
+"""The tables, as migrations. One that was released is never edited; a change becomes the next one.
 
-Columns carry the names of FlyteAdmin's models, because its filter grammar speaks of columns
-(flyteadmin/pkg/repositories/models at v1.16.8). `message` holds the whole flyteidl message of the
-row, ready to be sent. Times are UTC text, `2026-01-02T03:04:05.000006Z`, so that they sort as text.
+Columns have the names of FlyteAdmin's models, because its filter grammar names columns
+(flyteadmin/pkg/repositories/models at v1.16.8). `message` holds the row's whole flyteidl message,
+ready to be sent. Times are UTC text, `2026-01-02T03:04:05.000006Z`, so that they sort as text.
 """
+
+from flyte_nb.api.phases import ENDED_EXECUTION
+
+UNFINISHED = f"phase NOT IN ({', '.join(repr(phase) for phase in sorted(ENDED_EXECUTION))})"
+"""Condition: the execution of this row has not ended."""
+
+OF_EXECUTION = "execution_project = ? AND execution_domain = ? AND execution_name = ?"
+"""Condition: the row belongs to that execution."""
 
 _BASE = (
     "id INTEGER PRIMARY KEY, created_at TEXT NOT NULL, updated_at TEXT NOT NULL, deleted_at TEXT"
@@ -78,4 +86,4 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE executions ADD COLUMN installations INTEGER NOT NULL DEFAULT 0",
     ),
 )
-"""`MIGRATIONS[n]` takes a database from schema n to n + 1; `PRAGMA user_version` is the schema."""
+"""`MIGRATIONS[n]` brings a database from schema n to n + 1. `PRAGMA user_version` holds the schema."""

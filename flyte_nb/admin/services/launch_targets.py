@@ -1,7 +1,8 @@
-"""What an execution is made of before it exists: its launch plan, its workflow and its inputs.
+"""Find what a launch runs: the launch plan, its workflow, and the inputs merged for it.
 
-Source: flyteadmin/pkg/manager/impl/{execution_manager,validation/execution_validator}.go and, for a
-task that is launched by itself, util/single_task_execution.go.
+A launch may also name a task alone. Then a workflow of one node and its launch plan are made.
+Source: flyteadmin/pkg/manager/impl/{execution_manager,validation/execution_validator}.go and, for
+such a task, util/single_task_execution.go, at v1.16.8.
 """
 
 import secrets
@@ -30,24 +31,31 @@ from flyte_nb.admin.services.workflows import Workflows
 from flyte_nb.admin.store.entities import Stored
 from flyte_nb.compiler.flyte_text import go_text
 
+# FlyteAdmin's letters: without vowels no name is a word by chance.
 _NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _DEFAULT_TASK_RETRIES = 3
 _MAX_NODE_ID = 63
 _LAUNCHABLE = (identifier_pb2.LAUNCH_PLAN, identifier_pb2.TASK)
 
 
-class Plan(NamedTuple):
-    """What is launched."""
+class LaunchTarget(NamedTuple):
+    """The launch plan and the workflow that one launch runs, with the ids of their rows."""
 
     launch_plan_row: int
     launch_plan: launch_plan_pb2.LaunchPlan
     workflow_row: int
     workflow_id: identifier_pb2.Identifier
     task_row: "int | None"
+    """Only when a task is launched by itself."""
 
 
 def check_request(parts: Parts, request: execution_pb2.ExecutionCreateRequest) -> None:
-    """The request is complete and well formed. Raises `Refused`."""
+    """Raise unless a launch request is complete and well formed.
+
+    Raises:
+        Refused: `INVALID_ARGUMENT`, naming the first field that is missing or wrong.
+    """
+    # The order of the checks is FlyteAdmin's: it decides which of several faults a client reads.
     check_fields(request, "project", "domain")
     if request.name:
         check_execution_name(request.name)
@@ -70,7 +78,7 @@ def check_request(parts: Parts, request: execution_pb2.ExecutionCreateRequest) -
 
 
 def new_name() -> str:
-    """A name as FlyteAdmin gives them: `a` and 19 letters and digits."""
+    """Return a random execution name as FlyteAdmin makes them: `a` and 19 letters and digits."""
     return "a" + "".join(secrets.choice(_NAME_LETTERS) for _ in range(19))
 
 
@@ -79,7 +87,12 @@ def merged_inputs(
     fixed: "Mapping[str, literals_pb2.Literal]",
     expected: "Mapping[str, interface_pb2.Parameter]",
 ) -> literals_pb2.LiteralMap:
-    """All inputs of the workflow: what was given, else defaults, and what the launch plan fixes.
+    """Return all inputs of the workflow: the given ones, defaults for the rest, and the fixed ones.
+
+    Args:
+        given: What the launch sends.
+        fixed: What the launch plan fixes; a launch cannot override it.
+        expected: What the launch plan lets a launch give, with the default or `required`.
 
     Raises:
         Refused: `INVALID_ARGUMENT`, when an input is unknown, missing, fixed or of another type.
@@ -103,13 +116,14 @@ def merged_inputs(
                 f"invalid {name} input wrong type. Expected {go_text(parameter.var.type)},"
                 f" but got {given_type}"
             )
+    # Last, so that a fixed input wins over a default of the same name.
     for name, literal in fixed.items():
         merged.literals[name].CopyFrom(literal)
     return merged
 
 
-class Planning:
-    """Finds, or for a single task makes, what is launched."""
+class LaunchTargets:
+    """Find the target of a launch. For a task, make its workflow and launch plan once."""
 
     def __init__(
         self,
@@ -123,17 +137,33 @@ class Planning:
         self._launch_plans = launch_plans
         self._named_entities = named_entities
 
-    def plan(self, reference: identifier_pb2.Identifier) -> Plan:
-        """What a launch of `reference` runs. Raises `Refused` `NOT_FOUND`."""
+    def find(self, reference: identifier_pb2.Identifier) -> LaunchTarget:
+        """Return what a launch of `reference` runs.
+
+        Args:
+            reference: A launch plan, or a task that is launched by itself.
+
+        Raises:
+            Refused: `NOT_FOUND`, when it or its workflow is not registered.
+        """
         if reference.resource_type == identifier_pb2.TASK:
-            return self._plan_of_task(reference)
+            return self._target_of_task(reference)
         stored = self._parts.launch_plans.get(reference)
         launch_plan = launch_plan_pb2.LaunchPlan.FromString(stored.message)
         workflow = self._parts.workflows.get(launch_plan.spec.workflow_id)
-        return Plan(stored.row_id, launch_plan, workflow.row_id, launch_plan.spec.workflow_id, None)
+        return LaunchTarget(
+            launch_plan_row=stored.row_id,
+            launch_plan=launch_plan,
+            workflow_row=workflow.row_id,
+            workflow_id=launch_plan.spec.workflow_id,
+            task_row=None,
+        )
 
-    def _plan_of_task(self, reference: identifier_pb2.Identifier) -> Plan:
-        """A workflow of one node, and its launch plan, named `.flytegen.<task>`; made once."""
+    def _target_of_task(self, reference: identifier_pb2.Identifier) -> LaunchTarget:
+        """Return the workflow of one node and its launch plan, both named `.flytegen.<task>`.
+
+        They are registered at the first launch of this version of the task and used again later.
+        """
         stored_task = self._parts.tasks.get(reference)
         task = task_pb2.Task.FromString(stored_task.message)
         workflow_id = _generated(reference, identifier_pb2.WORKFLOW)
@@ -145,12 +175,12 @@ class Planning:
         stored = self._parts.launch_plans.find(launch_plan_id)
         if stored is None:
             stored = self._create_launch_plan(launch_plan_id, workflow_id, workflow)
-        return Plan(
-            stored.row_id,
-            launch_plan_pb2.LaunchPlan.FromString(stored.message),
-            workflow.row_id,
-            workflow_id,
-            stored_task.row_id,
+        return LaunchTarget(
+            launch_plan_row=stored.row_id,
+            launch_plan=launch_plan_pb2.LaunchPlan.FromString(stored.message),
+            workflow_row=workflow.row_id,
+            workflow_id=workflow_id,
+            task_row=stored_task.row_id,
         )
 
     def _create_workflow(self, id: identifier_pb2.Identifier, task: task_pb2.Task) -> None:
@@ -159,7 +189,8 @@ class Planning:
         try:
             self._workflows.create(request)
         except Refused as refused:
-            if refused.code != "ALREADY_EXISTS":  # somebody else launches the same task now
+            # Another launch of the same task, in another thread, may have made it meanwhile.
+            if refused.code != "ALREADY_EXISTS":
                 raise
         self._hide(id)
 
@@ -178,6 +209,7 @@ class Planning:
         return self._parts.launch_plans.get(id)
 
     def _hide(self, id: identifier_pb2.Identifier) -> None:
+        # Lists of names leave out what is marked as generated.
         request = common_pb2.NamedEntityUpdateRequest(resource_type=id.resource_type)
         request.id.project, request.id.domain, request.id.name = id.project, id.domain, id.name
         request.metadata.state = common_pb2.SYSTEM_GENERATED
@@ -187,7 +219,7 @@ class Planning:
 def single_task_template(
     id: identifier_pb2.Identifier, task: task_pb2.Task
 ) -> core_workflow_pb2.WorkflowTemplate:
-    """A workflow of one node that runs `task`, with the task's own interface."""
+    """Return a workflow of one node that runs `task`, with the task's own interface."""
     template = task.closure.compiled_task.template
     node_id = _node_id(task.id.name)
     workflow = core_workflow_pb2.WorkflowTemplate(id=id, interface=template.interface)
@@ -222,5 +254,5 @@ def _generated(
 
 def _node_id(task_name: str) -> str:
     kept = task_name[-_MAX_NODE_ID:]
-    # ASCII alone, as Flyte has it: the id is also the name of a folder.
+    # The id is also the name of a folder, so only ASCII is kept, as FlyteAdmin does.
     return "".join(one for one in kept if one == "-" or (one.isascii() and one.isalnum()))

@@ -1,24 +1,25 @@
-"""Getting and listing what is registered: the same three calls for every noun."""
+"""Get and list registered tasks, workflows and launch plans: the same three calls for each noun."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flyteidl.admin import common_pb2
 
 from flyte_nb.admin.refused import invalid, missing
 from flyte_nb.admin.service_parts import Rpcs
 from flyte_nb.admin.services.rules import check_fields, check_identifier, check_limit
-from flyte_nb.admin.store.entities import Entities
-from flyte_nb.admin.store.filters import order_by, parse_filters
+from flyte_nb.admin.store.entities import LAUNCH_PLANS, Entities
+from flyte_nb.admin.store.filters import Condition, order_by, parse_filters
 from flyte_nb.admin.store.listing import equals, message_list, next_token, offset_of
 
 
 class _Names(NamedTuple):
-    """A noun's three calls, and how FlyteAdmin's texts call them."""
+    """The names of one noun's three calls."""
 
     get: str
     list: str
     list_ids: str
     get_is_checked: bool = True
+    """FlyteAdmin looks a task up without checking its id: a wrong one is NOT_FOUND."""
 
 
 _NAMES = {
@@ -26,6 +27,7 @@ _NAMES = {
     "WORKFLOW": _Names("GetWorkflow", "ListWorkflows", "ListWorkflowIds"),
     "LAUNCH_PLAN": _Names("GetLaunchPlan", "ListLaunchPlans", "ListLaunchPlanIds"),
 }
+# What FlyteAdmin calls each call when it refuses a page token; not always the name of the call.
 _TOKEN_TEXTS = {
     "ListTaskIds": "ListUniqueTaskIdentifiers",
     "ListWorkflowIds": "ListWorkflowIdentifiers",
@@ -33,8 +35,8 @@ _TOKEN_TEXTS = {
 }
 
 
-class Reading:
-    """Reads one noun."""
+class EntityReads:
+    """Serve the calls that read one noun."""
 
     def __init__(self, entities: Entities) -> None:
         self._entities = entities
@@ -42,7 +44,7 @@ class Reading:
         self._resource = entities.noun.resource
 
     def rpcs(self) -> Rpcs:
-        """The noun's calls that read."""
+        """Return the noun's three calls by name."""
         return {
             self._names.get: self._get,
             self._names.list: self._list,
@@ -70,7 +72,8 @@ class Reading:
     def _list_ids(
         self, request: common_pb2.NamedEntityIdentifierListRequest
     ) -> common_pb2.NamedEntityIdentifierList:
-        if self._entities.noun.label == "LAUNCH_PLAN":
+        # For launch plans FlyteAdmin checks less here, in other words.
+        if self._entities.noun is LAUNCH_PLANS:
             if request.limit == 0:
                 raise invalid("missing and/or invalid parameters: limit")
         else:
@@ -96,7 +99,7 @@ class Reading:
             token=next_token(offset, len(names), request.limit),
         )
 
-    def _in(self, identifier: Any) -> Any:
+    def _in(self, identifier: common_pb2.NamedEntityIdentifier) -> list[Condition]:
         return equals(
             self._resource,
             project=identifier.project,
