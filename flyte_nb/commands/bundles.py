@@ -138,7 +138,7 @@ def _print_plan(planned: CleanupPlan, location: str, removed: "list[Removal] | N
         f" {planned.kept_indexes} bundles stay{recent}."
     )
     if shown and removed is None:
-        out("Nothing was removed. With --yes it is.")
+        out("Nothing was removed. Add --yes to remove it.")
 
 
 def _plan_dict(

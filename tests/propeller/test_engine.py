@@ -398,8 +398,9 @@ except BlockingIOError:
     open(os.path.join(%r, 'TWO-LIVE-' + node), 'w').close()
 with open(os.path.join(%r, 'begun'), 'a') as file:
     file.write(folder + chr(10))
-import hashlib
-hashlib.pbkdf2_hmac('sha256', b'', b'', 250_000)  # work for about a tenth of a second
+import hashlib, time
+while time.process_time() < 0.15:  # the work of a task: a kill has to meet some of it
+    hashlib.sha256(bytes(100_000)).digest()
 """
 
 

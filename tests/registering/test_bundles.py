@@ -120,7 +120,7 @@ def test_the_commands_list_verify_and_clean_and_keep_what_is_registered(session,
     lost.write_bytes(b"of a registration that was interrupted")
     code, text = command("gc", "--older-than", "0")
     assert "would remove 1 objects" in text
-    assert "--yes does it" in text
+    assert "Add --yes to remove it" in text
     assert lost.exists()
     assert "1 are too recent" in command("gc", "--yes")[1]
     assert lost.exists()
