@@ -13,6 +13,7 @@ from flyte_nb.compiler.casting import Type
 from flyte_nb.compiler.collector import MAX_ID
 from flyte_nb.compiler.inference import type_of_primitive
 from flyte_nb.compiler.interfaces import find_interface
+from flyte_nb.compiler.wording import closest
 
 
 def check_node(builder: Builder, node: CheckedNode) -> bool:
@@ -73,7 +74,7 @@ def _name_outputs(builder: Builder, node: CheckedNode) -> None:
         errors.add(
             problem._replace(
                 message=f"The alias {unused!r} is for an output {name!r} that {node.label} does not have.",
-                hint=shape_problems.closest(name, errors.names(node.interface.outputs)),
+                hint=closest(name, errors.names(node.interface.outputs)),
             )
         )
     node.alias_count = errors.count - before

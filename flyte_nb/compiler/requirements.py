@@ -10,6 +10,7 @@ from typing import NamedTuple
 from flyteidl.core import identifier_pb2, workflow_pb2
 
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW
+from flyte_nb.api.problems import Problem
 from flyte_nb.compiler import shape_problems
 from flyte_nb.compiler.builder import CheckedNode
 from flyte_nb.compiler.collector import MAX_ID, Collector
@@ -46,6 +47,14 @@ class ReadWorkflow(NamedTuple):
 def read_workflow(template: workflow_pb2.WorkflowTemplate) -> ReadWorkflow:
     """Return the workflow with its nodes."""
     return ReadWorkflow(template, tuple(map(CheckedNode, template.nodes)))
+
+
+def _not_given(use: Use) -> Problem:
+    """Return the problem of a sub-workflow that is used and was not given."""
+    problem = shape_problems.workflow_not_found(
+        use.node_id, use.identifier, use.identifier.name, "sub-workflow"
+    )
+    return problem._replace(entity=use.entity)
 
 
 def find_requirements(
@@ -89,11 +98,7 @@ def find_requirements(
         elif reference in done:
             continue
         elif reference not in workflows:
-            errors.add(
-                shape_problems.workflow_not_found(
-                    found.node_id, found.identifier, found.identifier.name, "sub-workflow"
-                )._replace(entity=found.entity)
-            )
+            errors.add(_not_given(found))
         elif reference in open_keys:
             if current in closing:
                 continue  # one cycle for each workflow is enough to fix it

@@ -7,7 +7,6 @@ in `type_problems.py`.
 Source of codes and texts: flytepropeller/pkg/compiler/errors/compiler_errors.go at v1.16.8.
 """
 
-import difflib
 from collections.abc import Sequence
 
 from google.protobuf.message import Message
@@ -17,6 +16,7 @@ from flyte_nb.api.problems import Problem
 from flyte_nb.compiler.casting import Type
 from flyte_nb.compiler.collector import MAX_ID, named
 from flyte_nb.compiler.flyte_text import go_text
+from flyte_nb.compiler.wording import closest, names_text, path_text
 
 
 def value_required(node_id: str, field: str, message: str = "", hint: str = "") -> Problem:
@@ -176,10 +176,10 @@ def node_not_found(
 def output_not_found(node_id: str, name: str, label: str, known: "Sequence[str] | None") -> Problem:
     """Return the problem of a promise of an output that the node does not have."""
     if node_id == START_NODE:
-        has = _has(known, "the workflow's inputs are", "it has no inputs")
+        has = names_text(known, "the workflow's inputs are", "it has no inputs")
         message = f"The workflow has no input {name!r}{has}."
     else:
-        has = _has(known, "its outputs are", "it has no outputs")
+        has = names_text(known, "its outputs are", "it has no outputs")
         message = f"{label} has no output {name!r}{has}."
     return Problem(
         "VariableNameNotFound",
@@ -195,7 +195,7 @@ def input_not_found(node_id: str, name: str, label: str, known: "Sequence[str] |
     """Return the problem of a binding, or a condition's operand, for an input that the node does not have."""
     return Problem(
         "VariableNameNotFound",
-        f"{label} has no input {name!r}{_has(known, 'its inputs are', 'it has no inputs')}.",
+        f"{label} has no input {name!r}{names_text(known, 'its inputs are', 'it has no inputs')}.",
         node_id,
         name,
         closest(name, known, "Leave the value out."),
@@ -324,7 +324,7 @@ def cycle(path: "Sequence[str]", workflows: bool = False) -> Problem:
     noun = "sub-workflows contain" if workflows else "nodes wait for"
     return Problem(
         "CycleDetected",
-        f"These {noun} each other: {_ring(ring)}.",
+        f"These {noun} each other: {path_text(ring)}.",
         "" if workflows else (ring[0] if ring else ""),
         hint="Start the workflow again through a launch plan."
         if workflows
@@ -345,7 +345,7 @@ def unreachable(nodes: "Sequence[str]", ring: "Sequence[str]", broken: "Sequence
     if broken:
         message, hint = f"As a result, these nodes never start: {named(nodes)}.", ""
     elif ring:
-        message = f"These nodes wait for each other, so none starts: {_ring(ring)}."
+        message = f"These nodes wait for each other, so none starts: {path_text(ring)}."
         hint = "Remove one of the edges."
     else:
         message = f"These nodes never start: {named(nodes)}."
@@ -377,34 +377,3 @@ def too_complex() -> Problem:
         hint="Use unions with fewer variants, and pass large constants as files.",
         flyte_text="Invalid value [workflow].",
     )
-
-
-def _ring(ids: "Sequence[str]") -> str:
-    """Return the ids of a cycle for a sentence; long ones are shortened in the middle."""
-    shown = ids if len(ids) <= 12 else [*ids[:6], f"({len(ids) - 12} more)", *ids[-6:]]
-    return " → ".join(shown)
-
-
-def _has(known: "Sequence[str] | None", some: str, none: str) -> str:
-    """Return the end of a sentence: which names there are; nothing when they were not collected."""
-    if known is None:
-        return ""
-    return f"; {some} {named(known)}" if known else f"; {none}"
-
-
-def closest(name: str, known: "Sequence[str] | None", none: str = "") -> str:
-    """Return the hint `Did you mean 'depth'?`, else which names there are.
-
-    Args:
-        name: what the author wrote.
-        known: the names that would be right; `None` when they were not collected.
-        none: the hint when there is no right name.
-    """
-    # Cut, because comparing two texts takes time by the product of their lengths.
-    spelled = {item[:200].casefold(): item for item in known or ()}
-    match = difflib.get_close_matches(name[:200].casefold(), spelled, n=1)
-    if match:
-        return f"Did you mean {spelled[match[0]]!r}?"
-    if not known:
-        return none if known is not None else ""
-    return f"Use {' or '.join(map(repr, known))}." if len(known) <= 2 else "Use one of these."

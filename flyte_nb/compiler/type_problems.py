@@ -15,7 +15,7 @@ from flyte_nb.compiler.casting import Type
 from flyte_nb.compiler.collector import named
 from flyte_nb.compiler.flyte_text import go_text, type_text
 from flyte_nb.compiler.hints import mismatch_hint
-from flyte_nb.compiler.shape_problems import closest
+from flyte_nb.compiler.wording import closest
 
 
 def value_mismatch(node_id: str, name: str, actual: "Type | None", expected: Type) -> Problem:

@@ -44,14 +44,11 @@ def svg(
         phases: keys of `PHASE_STYLES` by node id; a node without one is drawn in neutral colours.
         problems: drawn with their number, counted from 1, on their node and on the arrow of their
             variable.
-        subtitles: the second line by node id; default: the phase's word, else the node's own second
-            line.
+        subtitles: the second line by node id; default: the phase's word, else the node's own.
         theme: `light`, `dark`, `auto` (follows the system; for an `<img>`) or `page` (follows the
-            notebook's
-            theme; only for an SVG inside the page itself).
+            notebook's theme; only for an SVG inside the page itself).
         live: whether it will be recoloured. Then every node has a mark and a second line, and the
-            style
-            sheet has all phases.
+            style sheet has all phases.
         opens: whether nodes can be opened and closed by a click; always so in a live graph.
 
     Raises:

@@ -55,9 +55,8 @@ def run_local(
 
     Raises:
         CompileFailed: when the closure has nodes that this engine cannot run.
-        ExecutionFailed: when the execution did not succeed. Its message shows the user's own error, and
-        its cause is
-            the user's own exception.
+        ExecutionFailed: when the execution did not succeed. Its message shows the user's own error,
+            and its cause is the user's own exception.
         KeyboardInterrupt: when the person interrupted, or user code raised it. Nothing is left running.
     """
     plan = plan_of(closure) if isinstance(closure, CompiledWorkflowClosure) else closure
@@ -82,13 +81,10 @@ def run_local(
                 driver.report(report)
     except KeyboardInterrupt as error:
         driver.interrupt("Interrupted.")
-        # The traceback shows the person's own code only. Ours says nothing about where it was interrupted.
+        # The traceback shows the person's own code only. Ours says nothing about where it was.
         frames = user_frames(error.__traceback__)
-        text = (
-            str(error)
-            or f"{name} was interrupted. It ran in this process, and nothing of it goes on."
-        )
-        raise KeyboardInterrupt(text).with_traceback(frames) from None
+        text = f"{name} was interrupted. It ran in this process, and nothing of it goes on."
+        raise KeyboardInterrupt(str(error) or text).with_traceback(frames) from None
     finally:
         executor.close()
     if driver.machine.phase == phases.SUCCEEDED:

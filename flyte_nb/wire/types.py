@@ -81,7 +81,7 @@ def blob_type_from_idl(message: types_pb2.BlobType) -> BlobType:
     Raises:
         CodecError: when this release does not know its dimensionality.
     """
-    if message.dimensionality >= len(_DIMENSIONALITIES):
+    if not 0 <= message.dimensionality < len(_DIMENSIONALITIES):
         raise _unknown(f"blob dimensionality {message.dimensionality}")
     return BlobType(message.format, _DIMENSIONALITIES[message.dimensionality])
 
@@ -125,7 +125,7 @@ def schema_type_from_idl(message: types_pb2.SchemaType) -> StructuredDatasetType
     """
     columns = []
     for column in message.columns:
-        if column.type >= len(_COLUMN_TYPES):
+        if not 0 <= column.type < len(_COLUMN_TYPES):
             raise _unknown(f"schema column type number {column.type}")
         columns.append((column.name, t.simple(_COLUMN_TYPES[column.type])))
     return StructuredDatasetType(tuple(columns))
@@ -258,7 +258,7 @@ def _read(message: types_pb2.LiteralType) -> LiteralType:
 def _kind_and_value(message: types_pb2.LiteralType) -> "tuple[str, object]":
     kind = message.WhichOneof("type")
     if kind == "simple":
-        if message.simple >= len(_SIMPLE):
+        if not 0 <= message.simple < len(_SIMPLE):
             raise _unknown(f"simple type number {message.simple}")
         return t.SIMPLE, _SIMPLE[message.simple]
     if kind == "collection_type":
