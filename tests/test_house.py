@@ -90,7 +90,7 @@ IMPORTED_IN_FUNCTIONS: dict[str, str] = {
     "flyte_nb/types/structs.py": START_UP,
     "flyte_nb/wire/columns.py": COLD,
     "flyte_nb/wire/literal_bytes.py": COLD,
-    "flyte_nb/worker/attempt_report.py": COLD,
+    "flyte_nb/worker/deck_pages.py": COLD,
     "flyte_nb/worker/bootstrap.py": ISOLATED,
     "flyte_nb/worker/failures.py": COLD,
     "flyte_nb/worker/host_data.py": COLD,

@@ -28,7 +28,7 @@ import yaml
 
 from flyte_nb.admin.locks import FileLock, explained
 from flyte_nb.api.errors import BackendError
-from flyte_nb.runtime.machine import Machine
+from flyte_nb.runtime.machine import HostMachine
 
 _TOKEN_BYTES = 32
 _TOKEN_TIMEOUT_S = 60.0
@@ -45,16 +45,16 @@ class Serving(NamedTuple):
     version: str
     host: str = ""
     boot: str = ""
-    """With `host`, the machine: see `machine.Machine`."""
+    """With `host`, the machine: see `machine.HostMachine`."""
     began_s: float = 0.0
     """When that process started, by a clock that nobody sets. It tells a reused process id apart."""
     python: str = ""
     """The interpreter that runs it."""
 
     @property
-    def machine(self) -> Machine:
+    def machine(self) -> HostMachine:
         """Return the machine on which the process runs."""
-        return Machine(self.host, self.boot)
+        return HostMachine(self.host, self.boot)
 
 
 class Home:

@@ -16,7 +16,7 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACES = ("net", "pid")
 
 
-class Machine(NamedTuple):
+class HostMachine(NamedTuple):
     """A machine, or a container on it."""
 
     host: str = ""
@@ -24,7 +24,7 @@ class Machine(NamedTuple):
     boot: str = ""
     """An id of this boot, with the network and process namespaces. Empty when unknown."""
 
-    def is_another(self, other: "Machine") -> bool:
+    def is_another(self, other: "HostMachine") -> bool:
         """Return whether both machines are known and they differ."""
         if not self.boot or not other.boot:
             return bool(self.host and other.host and self.host != other.host)
@@ -34,14 +34,16 @@ class Machine(NamedTuple):
         # name, or another namespace in the same boot (a container), is another machine.
         return self.has_boot_of(other) or self.host != other.host
 
-    def has_boot_of(self, other: "Machine") -> bool:
+    def has_boot_of(self, other: "HostMachine") -> bool:
         """Return whether one kernel runs both. They may be containers on it."""
         return bool(self.boot) and self.boot.partition(" ")[0] == other.boot.partition(" ")[0]
 
 
-def this_machine() -> Machine:
+def this_machine() -> HostMachine:
     """Return the machine that this process is on."""
-    return Machine(socket.gethostname(), _boot_of_macos() if sys.platform == "darwin" else _boot())
+    return HostMachine(
+        socket.gethostname(), _boot_of_macos() if sys.platform == "darwin" else _boot()
+    )
 
 
 def _boot() -> str:

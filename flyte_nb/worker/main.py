@@ -19,7 +19,7 @@ from flyte_nb.worker.load import let_children_import, load
 if TYPE_CHECKING:
     from flyte_nb.sdk.task import Task
     from flyte_nb.types.registry import Registry
-    from flyte_nb.worker.attempt_report import AttemptReport
+    from flyte_nb.worker.deck_pages import DeckPages
 
 _REHEARSALS = 16
 """Calls after which Python has specialised a function's bytecode (PEP 659)."""
@@ -136,9 +136,9 @@ def _call(task: "Task", message: "dict[str, Any]", data: HostData, folder: str) 
 
     if not task.options.enable_deck:
         return answer()
-    from flyte_nb.worker.attempt_report import AttemptReport  # only tasks with a deck need it
+    from flyte_nb.worker.deck_pages import DeckPages  # only tasks with a deck need it
 
-    runner.report = AttemptReport(task, runner)
+    runner.report = DeckPages(task, runner)
     return runner.report.answer(answer)
 
 
@@ -161,7 +161,7 @@ class _AttemptRunner(InnerRunner):
         self._execution = execution
         self._folder = folder
         self._files = files
-        self.report: AttemptReport | None = None
+        self.report: DeckPages | None = None
         """Only for a task with `enable_deck=True`."""
 
     def _made(self) -> ExecutionContext:

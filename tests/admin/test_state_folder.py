@@ -18,7 +18,7 @@ from flyte_nb.api.version import __version__
 from flyte_nb.commands import dispatch
 from flyte_nb.propeller.executors.attempt_folder import ProcessId, is_same, lives
 from flyte_nb.propeller.executors.processes import started_s
-from flyte_nb.runtime.machine import Machine, this_machine
+from flyte_nb.runtime.machine import HostMachine, this_machine
 from flyte_nb.testing.waiting import wait_until
 
 
@@ -80,7 +80,7 @@ def test_a_lock_whose_file_was_removed_is_lost_and_the_next_one_is_another_file(
 # --- several machines ---------------------------------------------------------------------------
 
 
-HERE = Machine("here", "boot-1 net:[1] pid:[1]")
+HERE = HostMachine("here", "boot-1 net:[1] pid:[1]")
 
 
 @pytest.mark.parametrize(
@@ -88,12 +88,15 @@ HERE = Machine("here", "boot-1 net:[1] pid:[1]")
     [
         (HERE, False),
         (HERE._replace(host="renamed"), False),
-        (Machine("here", "boot-2 net:[1] pid:[1]"), False),  # started again
-        (Machine("there", "boot-2 net:[1] pid:[1]"), True),
-        (Machine("here", "boot-1 net:[2] pid:[2]"), True),  # a container that is called the same
-        (Machine("there", ""), True),
-        (Machine("here", ""), False),
-        (Machine(), False),  # an earlier release did not write it
+        (HostMachine("here", "boot-2 net:[1] pid:[1]"), False),  # started again
+        (HostMachine("there", "boot-2 net:[1] pid:[1]"), True),
+        (
+            HostMachine("here", "boot-1 net:[2] pid:[2]"),
+            True,
+        ),  # a container that is called the same
+        (HostMachine("there", ""), True),
+        (HostMachine("here", ""), False),
+        (HostMachine(), False),  # an earlier release did not write it
     ],
 )
 def test_another_machine_is_distinguished_from_this_one_under_another_name(other, another):

@@ -15,7 +15,7 @@ from flyte_nb.admin.service_parts import Parts, Rpcs
 from flyte_nb.admin.store.installations import Installations, Registered
 from flyte_nb.api.identifiers import TASK, Identifier
 from flyte_nb.runtime.installations import dumps, of_document
-from flyte_nb.runtime.machine import Machine, this_machine
+from flyte_nb.runtime.machine import HostMachine, this_machine
 
 KEEP = "/flyte_nb.Installations/Keep"
 
@@ -88,5 +88,5 @@ def _tasks(value: object) -> "list[Registered]":
     return found
 
 
-def _machine(value: object) -> Machine:
-    return Machine() if value is None else Machine(*texts(value, 2, "machine"))
+def _machine(value: object) -> HostMachine:
+    return HostMachine() if value is None else HostMachine(*texts(value, 2, "machine"))

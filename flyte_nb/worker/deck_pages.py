@@ -20,7 +20,7 @@ _MOST_CHARACTERS = 5000
 _MOST_ROWS = 10
 
 
-class AttemptReport:
+class DeckPages:
     """Collects the report of one attempt while it runs.
 
     Args:
