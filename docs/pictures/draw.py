@@ -50,7 +50,7 @@ STEPS = (
     ("store", "storage", "bytes by digest", "objects at a URI"),
     ("register", "registering", "drafts", "entities in FlyteAdmin"),
     ("launch", "executions", "launch plan and inputs", "an execution"),
-    ("serve", "admin", "RPC", "rows and events"),
+    ("serve", "admin", "RPC", "rows, changes for watchers"),
     ("decide", "propeller", "closure", "records"),
     ("run", "runtime, worker", "index and inputs", "outputs.pb or error.pb"),
     ("follow", "executions", "watch stream", "views"),

@@ -13,10 +13,10 @@ import grpc
 from flyteidl.admin import execution_pb2, project_pb2
 
 from flyte_nb.admin import moments
-from flyte_nb.admin.events import SqliteRecorder
 from flyte_nb.admin.home import Home
 from flyte_nb.admin.lent import Lent
 from flyte_nb.admin.own_process import allow_open_files
+from flyte_nb.admin.recorder import SqliteRecorder
 from flyte_nb.admin.rpc import Handlers, Method, local_methods, unary_methods
 from flyte_nb.admin.service_parts import Parts, Rpc, Service
 from flyte_nb.admin.services.about import About

@@ -13,7 +13,7 @@ from flyte_nb.api.ports import Entity
 from flyte_nb.discovery.modules import entry_point_registrars, import_roots
 from flyte_nb.discovery.names import NotebookName, notebook_name, renamed
 from flyte_nb.discovery.notebook import Missing, NotebookRegistrar
-from flyte_nb.sdk.closure import reachable
+from flyte_nb.sdk.reachable import reachable
 from flyte_nb.types.registry import Registry
 
 

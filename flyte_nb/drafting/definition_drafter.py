@@ -25,9 +25,9 @@ from flyte_nb.drafting.versions import (
     task_version,
     workflow_version,
 )
-from flyte_nb.sdk.closure import reachable
 from flyte_nb.sdk.entity import Definition, identify
 from flyte_nb.sdk.launch_plan import LaunchPlan
+from flyte_nb.sdk.reachable import reachable
 from flyte_nb.sdk.task import AnyTask, Task
 from flyte_nb.sdk.templates import launch_plan_spec, task_template, workflow_template
 from flyte_nb.sdk.workflow import Trace, Workflow

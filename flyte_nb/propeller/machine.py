@@ -1,8 +1,8 @@
 """The state machine of one execution. It is pure: no input or output, no clock, no randomness.
 
 Theory of operation. State changes in one place only, `Moves.apply(record)`, which looks the step up in
-a table and
-either makes it or refuses it and changes nothing. Everything in this file makes records and applies them:
+a table and either makes it or refuses it and changes nothing. Everything in this file makes records and
+applies them:
 
 - *events* (`queue`, `started`, `succeeded`, …) state what the driver did or saw;
 - *consequences* (`settle`) follow from the state alone: a finished attempt finishes its node, a failed
@@ -44,19 +44,19 @@ class Machine(Moves):
     # Events
 
     def begin(self, at_us: int) -> list[Record]:
-        """Record that the execution starts."""
+        """Make the record that the execution starts."""
         return self._made(WorkflowRecord(at_us, phases.RUNNING))
 
     def queue(
         self, node: NodeState, at_us: int, input_uri: str, cache_status: str = ""
     ) -> list[Record]:
-        """Record that the inputs of a node of `ready` or `entering` are stored at `input_uri`."""
+        """Make the record that the inputs of a node of `ready` or `entering` are stored at `input_uri`."""
         return self._made(
             node_record(node, at_us, phases.QUEUED, input_uri=input_uri, cache_status=cache_status)
         )
 
     def hit(self, node: NodeState, at_us: int, output_uri: str) -> list[Record]:
-        """Record that the outputs of a queued task were found in the catalog."""
+        """Make the record that the outputs of a queued task were found in the catalog."""
         return self._made(
             node_record(
                 node, at_us, phases.SUCCEEDED, output_uri=output_uri, cache_status=r.CACHE_HIT
@@ -66,7 +66,7 @@ class Machine(Moves):
     def attempt(
         self, node: NodeState, at_us: int, folder: str, phase: str = phases.QUEUED
     ) -> list[Record]:
-        """Record that the next attempt at a node of `startable` is about to be started.
+        """Make the record that the next attempt at a node of `startable` is about to be started.
 
         Args:
             node: The node.
@@ -90,7 +90,7 @@ class Machine(Moves):
         logs: tuple[tuple[str, str], ...] = (),
         pid: "int | None" = None,
     ) -> list[Record]:
-        """Record that the attempt runs."""
+        """Make the record that the attempt runs."""
         return self._made(
             attempt_record(
                 node,
@@ -112,7 +112,7 @@ class Machine(Moves):
         max_rss_bytes: "int | None" = None,
         cache_status: str = "",
     ) -> list[Record]:
-        """Record that the attempt ended with outputs.
+        """Make the record that the attempt ended with outputs.
 
         It has succeeded also when it was about to be ended: its work is done, and its outputs are stored.
         """
@@ -137,7 +137,7 @@ class Machine(Moves):
         cpu_s: "float | None" = None,
         max_rss_bytes: "int | None" = None,
     ) -> list[Record]:
-        """Record that the attempt ended without outputs.
+        """Make the record that the attempt ended without outputs.
 
         An attempt in a run that has to end counts as aborted, whatever its error: we ended it.
         """
@@ -155,25 +155,25 @@ class Machine(Moves):
         )
 
     def reject(self, node: NodeState, at_us: int, error: ErrorInfo) -> list[Record]:
-        """Record that a queued node failed because its inputs, or its condition, cannot be resolved."""
+        """Make the record that a queued node failed: its inputs, or its condition, cannot be resolved."""
         return self._made(node_record(node, at_us, phases.FAILED, error=error))
 
     def enter(self, node: NodeState, at_us: int, branch: int = -1) -> list[Record]:
-        """Record that a queued sub-workflow node begins, or that a branch node takes the arm `branch`."""
+        """Make the record that a queued sub-workflow node begins, or a branch node takes `branch`."""
         record = node_record(node, at_us, phases.RUNNING)
         return self._made(record._replace(branch=branch, is_parent=True))
 
     def finish(self, node: NodeState, at_us: int, output_uri: str) -> list[Record]:
-        """Record that the outputs of a queued end node are stored at `output_uri`."""
+        """Make the record that the outputs of a queued end node are stored at `output_uri`."""
         return self._made(node_record(node, at_us, phases.SUCCEEDED, output_uri=output_uri))
 
     def abort(self, at_us: int, cause: str) -> list[Record]:
-        """Record that a person asked for the end of the execution."""
+        """Make the record that a person asked for the end of the execution."""
         error = ErrorInfo("ExecutionAborted", cause, USER)
         return self._made(WorkflowRecord(at_us, phases.ABORTING, error))
 
     def fail(self, at_us: int, error: ErrorInfo) -> list[Record]:
-        """Record that the engine itself cannot go on with the execution."""
+        """Make the record that the engine itself cannot go on with the execution."""
         return self._made(WorkflowRecord(at_us, phases.FAILING, error))
 
     def settle(self, at_us: int) -> list[Record]:

@@ -1,7 +1,8 @@
 """Records say what happened, as small values. The engine keeps nothing else, and needs nothing else to go on.
 
 A record is one change of one execution. The records of an execution, applied in their order, rebuild
-its machine (`moves.Moves.apply`). A recorder turns them into rows and into flyteidl's events.
+its machine (`moves.Moves.apply`). A recorder keeps them, and may bring rows and
+flyteidl's messages into the same state.
 
 Phases have flyteidl's names (flyteidl/core/execution.proto). Times are microseconds since 1970-01-01T00:00Z.
 """

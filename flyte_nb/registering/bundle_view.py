@@ -23,8 +23,8 @@ from flyte_nb.registering import registered
 from flyte_nb.registering.place import Place
 from flyte_nb.registering.reasons import registered_parts, registered_python
 from flyte_nb.registering.views import CHANGED, FAILED, NEW, UNCHANGED
-from flyte_nb.sdk.closure import reachable
 from flyte_nb.sdk.entity import Definition, entity_name
+from flyte_nb.sdk.reachable import reachable
 from flyte_nb.sdk.task import AnyTask, Task
 
 UNKNOWN = "unknown"

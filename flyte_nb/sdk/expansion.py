@@ -13,12 +13,12 @@ from flyte_nb.api.specs import (
     WorkflowTemplate,
 )
 from flyte_nb.sdk import context
-from flyte_nb.sdk.closure import reachable
 from flyte_nb.sdk.entity import entity_name
 from flyte_nb.sdk.finishing import bind_outputs, check_ids
 from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.loops import run_to_end
 from flyte_nb.sdk.node_drafts import finished
+from flyte_nb.sdk.reachable import reachable
 from flyte_nb.sdk.task import AnyTask
 from flyte_nb.sdk.templates import task_template
 from flyte_nb.sdk.tracing import TracingFrame

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from flyte_nb.admin import moments
 from flyte_nb.admin.closures import EXECUTION_PHASES, NODE_PHASES, apply_node, apply_workflow
-from flyte_nb.admin.events import SqliteRecorder
+from flyte_nb.admin.recorder import SqliteRecorder
 from flyte_nb.admin.store.database import Database
 from flyte_nb.admin.store.runs import Runs
 from flyte_nb.admin.watch import Feed

@@ -21,7 +21,7 @@ from flyte_nb.propeller.engine import Engine, Launch
 from flyte_nb.propeller.executors.warm import WarmExecutor
 from flyte_nb.runtime.attempt import load_message
 from flyte_nb.runtime.process import Worker
-from flyte_nb.runtime.warm.link import Link, WarmAttempt, is_possible
+from flyte_nb.runtime.warm.link import WarmAttempt, WarmLink, is_possible
 from flyte_nb.runtime.warm.zygote_process import Key, ZygoteProcess
 from flyte_nb.storage import open_stores
 from flyte_nb.storage.directory import DirectoryStaging
@@ -118,7 +118,7 @@ def test_an_attempt_against_a_bare_fork(compare, tmp_path, megabytes):
 
 @pytest.fixture
 def link():
-    found = Link()
+    found = WarmLink()
     yield found
     found.close()
     found.receive()

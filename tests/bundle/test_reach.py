@@ -9,7 +9,7 @@ from flyte_nb.api.identifiers import Scope
 from flyte_nb.bundle.pack import pack
 from flyte_nb.bundle.reach import called_inside, reach
 from flyte_nb.bundle.stage import planned_index, stage
-from flyte_nb.sdk.closure import reachable
+from flyte_nb.sdk.reachable import reachable
 from flyte_nb.storage import open_stores
 from flyte_nb.storage.directory import DirectoryStaging
 from flyte_nb.testing.cells import Cells

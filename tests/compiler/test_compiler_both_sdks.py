@@ -17,7 +17,7 @@ import flyte_nb
 from flyte_nb.api.identifiers import TASK, WORKFLOW, Scope
 from flyte_nb.api.specs import Container
 from flyte_nb.compiler import compile_task, compile_workflow
-from flyte_nb.sdk.closure import reachable
+from flyte_nb.sdk.reachable import reachable
 from flyte_nb.sdk.templates import task_template, workflow_template
 from flyte_nb.types.registry import default_registry
 from flyte_nb.wire.specs import task_spec_to_idl, workflow_spec_to_idl

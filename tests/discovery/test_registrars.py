@@ -15,7 +15,7 @@ from flyte_nb.discovery.modules import (
     module_of_file,
 )
 from flyte_nb.discovery.notebook import NotebookRegistrar
-from flyte_nb.sdk.closure import reachable
+from flyte_nb.sdk.reachable import reachable
 from flyte_nb.testing.registrar_conformance import RegistrarConformance
 from flyte_nb.types.registry import default_registry
 

@@ -12,7 +12,7 @@ from flyte_nb.api.literals import Literal
 from flyte_nb.bundle.command import task_args
 from flyte_nb.bundle.pack import pack
 from flyte_nb.bundle.stage import stage
-from flyte_nb.runtime.warm.link import Link, WarmAttempt, is_possible
+from flyte_nb.runtime.warm.link import WarmAttempt, WarmLink, is_possible
 from flyte_nb.storage import open_stores
 from flyte_nb.storage.directory import DirectoryStaging
 from flyte_nb.testing.cells import Cells
@@ -108,7 +108,7 @@ class Bench:
 class WarmBench(Bench):
     """The same, by forks of processes that have loaded their tasks."""
 
-    def __init__(self, root: Path, link: Link) -> None:
+    def __init__(self, root: Path, link: WarmLink) -> None:
         super().__init__(root)
         self._link = link
 
@@ -129,7 +129,7 @@ class WarmBench(Bench):
 @pytest.fixture(scope="session")
 def warm_link():
     """A warm host, for all tests."""
-    link = Link()
+    link = WarmLink()
     yield link
     link.close()
     assert link.receive() is None

@@ -10,8 +10,8 @@ from flyte_nb import LaunchPlan, TaskMetadata, UsageError, dynamic, map_task, ta
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.specs import ArrayNode, NodeMetadata, TaskNode
 from flyte_nb.sdk import context
-from flyte_nb.sdk.closure import reachable
 from flyte_nb.sdk.execution_context import DirectRunner
+from flyte_nb.sdk.reachable import reachable
 from flyte_nb.sdk.templates import task_template
 from flyte_nb.types.registry import default_registry
 

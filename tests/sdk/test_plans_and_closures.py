@@ -9,8 +9,8 @@ from flyte_nb.api.identifiers import Identifier, Scope
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.specs import Binding, LaunchPlanNode, LaunchPlanSpec, Parameter
 from flyte_nb.sdk import context
-from flyte_nb.sdk.closure import reachable
 from flyte_nb.sdk.launch_plan import LaunchPlan
+from flyte_nb.sdk.reachable import reachable
 from flyte_nb.sdk.task import task
 from flyte_nb.sdk.templates import launch_plan_spec, workflow_template
 from flyte_nb.sdk.workflow import workflow

@@ -14,8 +14,8 @@ from flyteidl.core import identifier_pb2, literals_pb2
 from flyte_nb.admin import moments
 from flyte_nb.admin.closures import EXECUTION_PHASES
 from flyte_nb.admin.enums import check_enum
-from flyte_nb.admin.events import Run, SqliteRecorder, failed
 from flyte_nb.admin.node_ids import check_node_ids
+from flyte_nb.admin.recorder import ExecutionRows, SqliteRecorder, failed
 from flyte_nb.admin.refused import Refused, invalid, missing, precondition
 from flyte_nb.admin.service_parts import Parts, Rpcs
 from flyte_nb.admin.services.attributes import Attributes
@@ -284,7 +284,7 @@ class Executions:
         self._runs.get(request.id)
         at_us = self._parts.clock()
         with self._parts.database.write() as transaction:
-            run = Run(transaction, execution_id_from_idl(request.id))
+            run = ExecutionRows(transaction, execution_id_from_idl(request.id))
             details = run.execution.closure.state_change_details
             details.state = request.state
             details.principal = self._parts.principal
@@ -305,7 +305,7 @@ class Executions:
         # ABORTING is committed before the engine hears of it: after a kill in between,
         # `resume_all` reads it and terminates the execution.
         with self._parts.database.write() as transaction:
-            run = Run(transaction, id)
+            run = ExecutionRows(transaction, id)
             closure = run.execution.closure
             if EXECUTION_PHASES.Name(closure.phase) in ENDED_EXECUTION:
                 raise _already_ended(EXECUTION_PHASES.Name(closure.phase))

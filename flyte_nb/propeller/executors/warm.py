@@ -24,7 +24,7 @@ from flyte_nb.propeller.executors.reaper import RSS_UNIT, Exit, Watched
 from flyte_nb.propeller.ports import Attempt, Surroundings
 from flyte_nb.runtime.options import parse
 from flyte_nb.runtime.spawn import PYTHON_VARIABLE
-from flyte_nb.runtime.warm.link import WARM_VARIABLE, Answer, Link, WarmAttempt, is_possible
+from flyte_nb.runtime.warm.link import WARM_VARIABLE, Answer, WarmAttempt, WarmLink, is_possible
 
 __all__ = ["WarmExecutor"]
 
@@ -83,7 +83,7 @@ class WarmExecutor(ProcessExecutor):
         self._counts: OrderedDict[tuple[str, str], int] = OrderedDict()  # by index and task
         self._warm_lock = threading.Lock()
         self._handed: dict[str, _Handed] = {}  # by the folder's tag; guarded by `_warm_lock`
-        self._link: Link | None = None  # likewise
+        self._link: WarmLink | None = None  # likewise
         self._listener: threading.Thread | None = None
 
     def close(self) -> None:
@@ -170,12 +170,12 @@ class WarmExecutor(ProcessExecutor):
             # must not be started twice.
         return watched
 
-    def _linked(self) -> Link:
+    def _linked(self) -> WarmLink:
         """Return the link to the warm host; start the host when none runs."""
         with self._warm_lock:
             if self._link is None:
                 self._home.mkdir(parents=True, exist_ok=True)
-                link = self._link = Link(
+                link = self._link = WarmLink(
                     self._environment.of_host(), cwd=self._home, log=self._home / LOG
                 )
                 self._listener = threading.Thread(
@@ -185,14 +185,14 @@ class WarmExecutor(ProcessExecutor):
             return self._link
 
     @staticmethod
-    def _signal(link: Link, id: str, number: int) -> None:
+    def _signal(link: WarmLink, id: str, number: int) -> None:
         try:
             link.signal(id, number)
         except OSError:
             # The host is dead. The listener notices that too, and kills what is left of the attempt.
             return
 
-    def _listen_to(self, link: Link) -> None:
+    def _listen_to(self, link: WarmLink) -> None:
         """Take the warm host's answers until it ends, and then see to the attempts that it had."""
         while (answer := link.receive()) is not None:
             with self._warm_lock:
@@ -235,7 +235,7 @@ class WarmExecutor(ProcessExecutor):
     def _lost(self, handed: _Handed) -> None:
         """See to an attempt after the warm host was killed: run it cold if it had not begun, else kill it.
 
-        The process is noted before any code of the task runs (`Zygote.fork`). So without a note,
+        The process is noted before any code of the task runs (`ZygoteProcess.fork`). So without a note,
         nothing has begun.
         """
         if handed.watched.folder.process() is None:

@@ -55,7 +55,7 @@ class Answer(NamedTuple):
     """In the system's unit of `ru_maxrss`."""
 
 
-class Link:
+class WarmLink:
     """A warm host from its start to its end. One thread may call `receive`; any may call the rest."""
 
     def __init__(

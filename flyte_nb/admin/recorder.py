@@ -72,7 +72,7 @@ class SqliteRecorder:
         """
         try:
             with self._database.write() as transaction:
-                run = Run(transaction, execution)
+                run = ExecutionRows(transaction, execution)
                 # All records of a step at once: a client never sees a node that succeeded in an
                 # execution whose next node does not exist yet.
                 for record in records:
@@ -102,12 +102,12 @@ class SqliteRecorder:
         )
         return [from_plain(json.loads(row[0])) for row in rows]
 
-    def _publish_after(self, transaction: Transaction, run: "Run") -> None:
+    def _publish_after(self, transaction: Transaction, run: "ExecutionRows") -> None:
         serial, changes = run.finish()
         transaction.after_commit(lambda: self._feed.publish(run.id, serial, changes))
 
 
-class Run:
+class ExecutionRows:
     """The rows of one execution within one transaction.
 
     Raises:
