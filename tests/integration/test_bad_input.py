@@ -368,7 +368,7 @@ def test_an_interrupt_of_a_registration_leaves_nothing_half_done(notebook):
     finally:
         notebook.run("AdminClient.call_each = was")
     assert "The registration was interrupted." in said
-    assert "What is registered is whole" in said
+    assert "What was registered is complete" in said
     notebook.run("%flyte register long")
     assert "152 unchanged" in notebook.run("%flyte register long")
 
