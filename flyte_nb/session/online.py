@@ -107,7 +107,7 @@ class Online:
         self._here.settle(entities)
         return register(
             self._client,
-            self._place(entities),
+            self.place(entities),
             entities,
             on_progress=on_progress,
             on_upload=on_upload,
@@ -117,15 +117,15 @@ class Online:
 
     def drafts(self, entities: "Sequence[Entity]") -> "list[Draft]":
         """Return the entities and all they use as they would be registered."""
-        return drafts_for(self._place(entities), entities)
+        return drafts_for(self.place(entities), entities)
 
     def bundle(self, entities: "Sequence[Entity]") -> Bundle:
         """Return what would travel with the tasks that the entities use, and why."""
-        return bundle_view(self._client, self._place(entities), entities, open_stores())
+        return bundle_view(self._client, self.place(entities), entities, open_stores())
 
     def staged_bundles(self) -> StagedBundles:
         """Return the bundles that are staged where this session would stage."""
-        place = self._place([])
+        place = self.place([])
         return StagedBundles(self._client, open_stores(), place.bundles, objects=self.context.data)
 
     def launch(
@@ -216,7 +216,7 @@ class Online:
         if context is not None:
             context.data.close()
 
-    def _place(self, entities: "Sequence[Entity]") -> Place:
+    def place(self, entities: "Sequence[Entity]") -> Place:
         """Return where the entities' bundles are staged: in an image's folder when the session bakes."""
         place = place_for(
             self._settings.scope,

@@ -39,7 +39,7 @@ class Cluster:
         self.bucket, self.client = bucket, session.client
         uploads = Uploads(bucket, project="flytesnacks", domain="development")
         self.data = KernelData(store, uploads=uploads, sleep=lambda seconds: None)
-        self.place = session._place([])._replace(
+        self.place = session._with_admin().place([])._replace(
             staging=lambda client: UploadStaging(uploads),
             bundles="",
             staged_at="",
