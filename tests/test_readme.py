@@ -132,7 +132,7 @@ def test_the_one_command_installs_an_extra_that_exists_and_starts_the_quickstart
     extra = re.fullmatch(r"pip install '\.\[(\w+)\]' ", pip).group(1)
     assert f"\n{extra} = [" in (ROOT / "pyproject.toml").read_text()
     for line in (start.strip(), "flyte-nb quickstart --headless"):
-        assert parser().parse_args(shlex.split(line)[1:]).command.__name__ == "quickstart"
+        assert parser().parse_args(shlex.split(line)[1:]).command.name == "quickstart"
         assert line in README
 
 
@@ -163,7 +163,7 @@ def test_the_local_backend_says_how_other_clients_find_it(kernel, command, place
     assert all(f"`flyte-nb {name}`" in README for name in ("up", "down"))
     assert f"export FLYTECTL_CONFIG={place / 'home' / 'config.yaml'}" in command("flyte-nb up")
     assert (place / "home" / "config.yaml").is_file()
-    assert parser().parse_args(["down"]).command.__name__ == "down"
+    assert parser().parse_args(["down"]).command.name == "down"
 
 
 def test_every_row_of_the_table_does_what_it_says(kernel, command, place):

@@ -225,8 +225,8 @@ def test_without_uv_it_is_said_how_to_get_it(place, monkeypatch):
     [
         ("numpy\n", "does not pin 'numpy' by version and hash"),
         ("numpy==1.0\n", "does not pin 'numpy==1.0'"),
-        ("-r other.txt\n", "has '-r'"),
-        ("--editable=.\n", "has '--editable=.'"),
+        ("-r other.txt\n", "has the option '-r'"),
+        ("--editable=.\n", "has the option '--editable=.'"),
     ],
 )
 def test_a_file_that_is_no_lock_is_refused_when_the_task_is_packed(bench, place, text, why):
@@ -241,7 +241,7 @@ def test_a_file_that_is_no_lock_is_refused_when_the_task_is_packed(bench, place,
 def test_a_lock_that_is_not_there_is_named(bench, place):
     place.lock.unlink()
     bench.cells.run(SOURCE)
-    with pytest.raises(BundleError, match=r"requirements\.lock.*is not there"):
+    with pytest.raises(BundleError, match=r"requirements\.lock.*does not exist"):
         bench.stage(local_roots=[place.root])
 
 
