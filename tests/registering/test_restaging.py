@@ -39,11 +39,15 @@ class Cluster:
         self.bucket, self.client = bucket, session.client
         uploads = Uploads(bucket, project="flytesnacks", domain="development")
         self.data = KernelData(store, uploads=uploads, sleep=lambda seconds: None)
-        self.place = session._with_admin().place([])._replace(
-            staging=lambda client: UploadStaging(uploads),
-            bundles="",
-            staged_at="",
-            objects=self.data,
+        self.place = (
+            session._with_admin()
+            .place([])
+            ._replace(
+                staging=lambda client: UploadStaging(uploads),
+                bundles="",
+                staged_at="",
+                objects=self.data,
+            )
         )
         self.store, self.session = store, session
 
