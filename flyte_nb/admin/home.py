@@ -15,6 +15,7 @@
   token.lock        held while a process makes the token
 """
 
+import contextlib
 import json
 import os
 import secrets
@@ -125,8 +126,11 @@ class Home:
         for path in self.folder.iterdir():
             if path == self.token_file:
                 continue  # `_keep_token` replaces one that others could read
-            if stat.S_ISREG(path.lstat().st_mode) and stat.S_IMODE(path.lstat().st_mode) & 0o077:
-                path.chmod(0o600)
+            # Another process may replace a file between the listing and here: its partial file is gone then.
+            with contextlib.suppress(FileNotFoundError):
+                mode = path.lstat().st_mode
+                if stat.S_ISREG(mode) and stat.S_IMODE(mode) & 0o077:
+                    path.chmod(0o600)
 
     def token(self) -> str:
         """Return the token that callers have to send.
