@@ -98,6 +98,8 @@ IMPORTED_IN_FUNCTIONS: dict[str, str] = {
     "flyte_nb/worker/kept_files.py": COLD,
     "flyte_nb/worker/load.py": COLD,
     "flyte_nb/worker/main.py": ISOLATED,
+    "flyte_nb/worker/older_rings.py": ISOLATED,
+    "flyte_nb/worker/preload.py": COLD,
     "flyte_nb/worker/rebuild.py": COLD,
     "flyte_nb/worker/zygote.py": ISOLATED,
 }

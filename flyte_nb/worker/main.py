@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from flyte_nb.sdk.task import Task
     from flyte_nb.types.registry import Registry
     from flyte_nb.worker.deck_pages import DeckPages
+    from flyte_nb.worker.preload import Preloaded
 
 _REHEARSALS = 16
 """Calls after which Python has specialised a function's bytecode (PEP 659)."""
 
 
-def serve(read_fd: int, write_fd: int, folder: str) -> None:
+def serve(read_fd: int, write_fd: int, folder: str, preloaded: "Preloaded | None" = None) -> None:
     """Answer one `load` and one `call` message, and end the process; it does not return.
 
     The process ends by `os._exit`, after exit handlers have run and streams are flushed. So threads that the
@@ -35,13 +36,14 @@ def serve(read_fd: int, write_fd: int, folder: str) -> None:
         read_fd: the pipe's descriptor to read from.
         write_fd: the pipe's descriptor to write to.
         folder: the attempt's working folder.
+        preloaded: the task of the `load` message, where this process is a fork of one that has loaded it.
     """
     pipe = Pipe(read_fd, write_fd, folder)
     process = os.getpid()
     interrupts = Interrupts()
     status = 0
     try:
-        answer = _attempt(pipe, interrupts)
+        answer = _attempt(pipe, interrupts, preloaded)
         if os.getpid() != process:  # user code forked, and this is the child, which must not answer
             os._exit(0)
         try:
@@ -70,7 +72,7 @@ def rehearse(folder: str) -> None:
         pipe.send({"kind": "call", "inputs": {"x": ["integer", 1]}, "execution": {}})
         with interrupts:
             message = pipe.receive()
-        pipe.send(_call(task, message, HostData(pipe, interrupts), folder))
+        pipe.send(_call(task, message, HostData(pipe, interrupts), folder, _registry()))
         pipe.receive()
         pipe.close()
 
@@ -79,22 +81,25 @@ def _rehearsed(x: int) -> int:
     return x
 
 
-def _attempt(pipe: Pipe, interrupts: Interrupts) -> "dict[str, Any]":
+def _attempt(pipe: Pipe, interrupts: Interrupts, preloaded: "Preloaded | None") -> "dict[str, Any]":
     try:
         interrupts.watch()
         # No signal may leave half of a message unread.
         with interrupts:
             message = pipe.receive()
-        task = load(
-            message["payload"], message["buffers"], message["modules"], python=message["python"]
-        )
         modules = message["modules"]
+        task = (
+            preloaded.task
+            if preloaded is not None
+            else load(message["payload"], message["buffers"], modules, python=message["python"])
+        )
         let_children_import(modules)
         _as_main(task)
         with interrupts:
             message = pipe.receive()
         data = HostData(pipe, interrupts, modules)
-        answer = _call(task, message, data, pipe.folder)
+        registry = preloaded.registry if preloaded is not None else _registry()
+        answer = _call(task, message, data, pipe.folder, registry)
         interrupts.stop()
         return answer
     except PipeClosed:
@@ -111,11 +116,20 @@ def _attempt(pipe: Pipe, interrupts: Interrupts) -> "dict[str, Any]":
         return {"kind": "failed", "error": list(info)}
 
 
-def _call(task: "Task", message: "dict[str, Any]", data: HostData, folder: str) -> "dict[str, Any]":
+def _registry() -> "Registry":
     from flyte_nb.types.registry import default_registry  # the ring loads it after the task
 
     # The kernel has warned about pickled types already.
-    registry = default_registry(warn_pickled=False)
+    return default_registry(warn_pickled=False)
+
+
+def _call(
+    task: "Task",
+    message: "dict[str, Any]",
+    data: HostData,
+    folder: str,
+    registry: "Registry",
+) -> "dict[str, Any]":
     inputs = {name: from_plain(value) for name, value in message["inputs"].items()}
     execution = message.get("execution", {})
     runner = _AttemptRunner(execution, folder, data, registry)

@@ -6,7 +6,7 @@ imports flyte_nb only after the ring is first on the path: the task must be load
 pickled it.
 
 The process stays single-threaded, so that its forks are complete. What a fork does is what a fresh
-process does: it calls `flyte_nb.worker.main.serve` of the ring, which finds its task loaded.
+process does: it calls `flyte_nb.worker.main.serve` of the ring, with the task that was loaded before.
 
 Forks are made before attempts need them, because making one takes longer than handing it an attempt. So
 the host asks for `more` forks, and itself hands each one its attempt. The host also sends `signal`. The
@@ -20,6 +20,7 @@ import select
 import socket
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 _ASK_MS = 5
@@ -43,14 +44,17 @@ def _loaded(room: str, name: str) -> Any:
     return module
 
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 if TYPE_CHECKING or __name__ != "__main__":
     from flyte_nb.pipe import sockets
-    from flyte_nb.worker import forkable, packages, seeds
+    from flyte_nb.worker import forkable, older_rings, packages, seeds
 else:
     # This interpreter is the task's, and need not have a flyte_nb at all.
     sockets = _loaded("pipe", "sockets")
     packages, seeds = _loaded("worker", "packages"), _loaded("worker", "seeds")
-    forkable = _loaded("worker", "forkable")
+    forkable, older_rings = _loaded("worker", "forkable"), _loaded("worker", "older_rings")
 
 
 class _Fork(NamedTuple):
@@ -127,20 +131,13 @@ class Zygote:
         sys.path.insert(0, message["ring"])
         try:
             # Not at the top: the ring was not on the path there.
-            from flyte_nb.worker import load, main
+            from flyte_nb.worker import main
 
             self._seeds.start_watching()
-            task = load.load(
-                message["payload"], message["buffers"], message["modules"], python=message["python"]
-            )
+            self._serve_attempt = _preloaded(main, message)
             self._seeds.stop_watching()
-            # `serve` looks its `load` up by this name in the ring of every release. The ring's code cannot be
-            # changed any more, so the module's name is replaced: the fork finds the task loaded.
-            vars(main).update(load=lambda *_, **__: task)
-            self._serve_attempt = main.serve
         except BaseException as error:  # noqa: BLE001 - a cold attempt fails alike, and reports it
             return f"{type(error).__name__}: {error}"
-        _prepare(task)
         _rehearse(main, self._folder)
         return ""
 
@@ -257,6 +254,20 @@ class Zygote:
         os.close(fork.end_fd)
 
 
+def _preloaded(main: Any, message: "dict[str, Any]") -> "Callable[[int, int, str], None]":
+    """Load the task, and return what serves an attempt at it: `main.serve` of the ring."""
+    try:
+        from flyte_nb.worker.preload import preload
+    except ImportError:
+        older_rings.preload(main, message)
+        serve: Callable[[int, int, str], None] = main.serve
+        return serve
+    found = preload(
+        message["payload"], message["buffers"], message["modules"], python=message["python"]
+    )
+    return partial(main.serve, preloaded=found)
+
+
 def _rehearse(main: Any, folder: str) -> None:
     """Do what every attempt does, so that no fork has to import, bind or specialise the same things again."""
     here, there = socket.socketpair()
@@ -267,21 +278,6 @@ def _rehearse(main: Any, folder: str) -> None:
     try:
         main.rehearse(folder)
     except Exception:  # noqa: BLE001 - rings of older releases have none; attempts do without
-        return
-
-
-def _prepare(task: Any) -> None:
-    """Import what every attempt at the task imports, and read its signature; attempts report failures."""
-    try:
-        # Not at the top: it is the ring's.
-        from flyte_nb.types import registry
-
-        known = registry.default_registry(warn_pickled=False)
-        task.signature(known)
-        # As with `load` above: the ring's `main` asks by this name, and gets the one with the signature
-        # in it.
-        vars(registry).update(default_registry=lambda **_: known)
-    except Exception:  # noqa: BLE001 - a signature with problems, or a ring of another release
         return
 
 
