@@ -20,9 +20,10 @@ from flyte_nb.api import nodes, phases
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo
 from flyte_nb.api.nodes import END_NODE, START_NODE
 from flyte_nb.propeller import records as r
-from flyte_nb.propeller.moves import IllegalMove, Moves
+from flyte_nb.propeller.moves import Moves
 from flyte_nb.propeller.record_makers import attempt_record, end_of_attempts, node_record
 from flyte_nb.propeller.records import NodeRecord, Record, WorkflowRecord
+from flyte_nb.propeller.rules import IllegalMove
 from flyte_nb.propeller.state import OPEN, NodeState, WorkflowRun
 
 __all__ = ["IllegalMove", "Machine"]

@@ -12,23 +12,17 @@ from collections.abc import Iterator
 from itertools import count
 
 from flyte_nb.api import nodes, phases
-from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, FlyteNbError
+from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo
 from flyte_nb.api.nodes import START_NODE, further_node_id, unique_node_id
 from flyte_nb.propeller.plan import ExecutionPlan, NodePlan, WorkflowPlan
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, Record, WorkflowRecord
+from flyte_nb.propeller.rules import IllegalMove, gets_another_attempt, illegal
 from flyte_nb.propeller.state import OPEN, NodeState, WorkflowRun
 from flyte_nb.propeller.tables import ATTEMPT_MOVES, NODE_MOVES, WORKFLOW_MOVES
-
-SYSTEM_RETRIES = 3
-"""How many failures by the system a node survives: propeller's `max-node-retries-system-failures`."""
 
 # Flyte's own texts: clients show them as the reason of aborted attempts.
 AUTO_ABORT = "Some node execution failed, auto-abort."
 USER_ABORT = "Workflow aborted."
-
-
-class IllegalMove(FlyteNbError):
-    """A record cannot follow the records before it. The machine has not changed."""
 
 
 class Moves:
@@ -89,7 +83,7 @@ class Moves:
 
     def _apply_workflow(self, record: WorkflowRecord) -> None:
         if record.phase not in WORKFLOW_MOVES[self.phase]:
-            raise _illegal("the execution", self.phase, record.phase)
+            raise illegal("the execution", self.phase, record.phase)
         if record.phase in phases.ENDED_NODE and self.root.open:
             raise IllegalMove(
                 f"The execution cannot become {record.phase}: some nodes have not ended."
@@ -111,7 +105,7 @@ class Moves:
         node = self._known(record.node_id)
         before, phase, kind = node.phase, record.phase, node.plan.kind
         if phase not in NODE_MOVES[kind][before]:
-            raise _illegal(f"node {node.node_id}", before, phase)
+            raise illegal(f"node {node.node_id}", before, phase)
         self._check_node(node, record)
         run = node.run
         node.phase = phase
@@ -180,7 +174,7 @@ class Moves:
         if node.plan.kind != nodes.TASK_NODE or node.phase != phases.RUNNING:
             raise IllegalMove(f"Node {node.node_id} is not a running task, so it has no attempts.")
         if phase not in ATTEMPT_MOVES[node.attempt_phase]:
-            raise _illegal(f"the attempt at node {node.node_id}", node.attempt_phase, phase)
+            raise illegal(f"the attempt at node {node.node_id}", node.attempt_phase, phase)
         begins = node.attempt_phase not in OPEN
         if record.attempt != (node.attempts if begins else node.attempts - 1):
             expected = node.attempts if begins else node.attempts - 1
@@ -221,11 +215,7 @@ class Moves:
             return
         if error.origin == SYSTEM:
             node.system_failures += 1
-        current, most = budget(node, error)
-        # All attempts together have twice the time of one. An attempt that has not run uses none of it.
-        limit_us = node.first_started_us + 2 * node.plan.timeout_us
-        in_time = not (node.plan.timeout_us and node.first_started_us) or record.at_us < limit_us
-        if error.recoverable and current < most and in_time:
+        if gets_another_attempt(node, error, record.at_us):
             self.startable[node.node_id] = node
 
     def _enter(self, node: NodeState, branch: int) -> None:
@@ -341,20 +331,6 @@ _START_PLAN = NodePlan(START_NODE, nodes.START_KIND, START_NODE)
 _TIMEOUT = ErrorInfo("Timeout", "Timeout in node", USER)
 
 
-def budget(node: NodeState, error: ErrorInfo) -> tuple[int, int]:
-    """Return how many attempts failed like `error` so far, and how many may.
-
-    Failures by the user and by the system have a budget each, so that a machine that goes down does not
-    use up the author's `retries`. The last failure by the system is already counted in
-    `system_failures`, and Flyte counts from the one before.
-
-    Source: flytepropeller/pkg/controller/nodes/executor.go `isEligibleForRetry` at v1.16.8.
-    """
-    if error.origin == SYSTEM:
-        return node.system_failures - 1, SYSTEM_RETRIES
-    return node.attempts - node.system_failures, node.plan.max_attempts
-
-
 def _child(node: NodeState) -> WorkflowRun:
     if node.child is None:
         raise IllegalMove(f"Node {node.node_id} runs no nodes, so it cannot be FAILING.")
@@ -366,7 +342,3 @@ def _has_arm(plan: NodePlan, number: int) -> bool:
     if plan.branch is None:
         return number == -1
     return 0 <= number < len(plan.branch.arms)
-
-
-def _illegal(what: str, before: str, after: str) -> IllegalMove:
-    return IllegalMove(f"Illegal move of {what} from {before or 'no phase'} to {after}.")

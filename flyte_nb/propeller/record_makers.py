@@ -6,8 +6,8 @@ Everything that a record has beside the news is taken from the plan and the stat
 from flyte_nb.api import phases
 from flyte_nb.api.errors import USER, ErrorInfo
 from flyte_nb.propeller.durations import go_duration
-from flyte_nb.propeller.moves import IllegalMove, budget
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord
+from flyte_nb.propeller.rules import IllegalMove, budget
 from flyte_nb.propeller.state import NodeState
 
 # Records are what the engine makes most. The constructor with keywords takes 1.8 µs, with positions 0.7
