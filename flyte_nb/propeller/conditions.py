@@ -118,4 +118,4 @@ def _text(primitive: Primitive) -> str:
 
 
 def _malformed(text: str) -> Unresolved:
-    return Unresolved(f"[{_MALFORMED}] {text}", code=_MALFORMED)
+    return Unresolved(f"[{_MALFORMED}] {text}", code=_MALFORMED, origin=USER)

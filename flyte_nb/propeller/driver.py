@@ -202,11 +202,15 @@ class Driver:
         else:
             error = report.error or _UNEXPLAINED
             # The executor reports that the process was killed. Only we know that it was for its time.
-            if killed and (limit := limit_us(node)) and now >= limit:
-                error = expired(node)
+            late = killed and 0 < limit_us(node) <= now
             self.cause = report.cause
             made = self.machine.failed(
-                node, now, error, cpu_s=report.cpu_s, max_rss_bytes=report.max_rss_bytes
+                node,
+                now,
+                expired(node) if late else error,
+                cpu_s=report.cpu_s,
+                max_rss_bytes=report.max_rss_bytes,
+                timed_out=late,
             )
         self._add(made)
         self.turns.release_ended()

@@ -6,7 +6,7 @@ from google.protobuf.message import DecodeError
 from flyte_nb.api.errors import SYSTEM, ErrorInfo, StorageError
 from flyte_nb.api.nodes import START_NODE
 from flyte_nb.api.ports import BlobStore
-from flyte_nb.propeller.resolve import Unresolved
+from flyte_nb.propeller.resolve import Unresolved, node_error
 from flyte_nb.propeller.state import NodeState
 
 _KEPT_BYTES = 64 * 1024
@@ -88,13 +88,14 @@ class Outputs:
         # A promise without a node names an input of the workflow, which is an output of its start node.
         node = self._nodes.get(node_id or START_NODE)
         if node is None or not node.output_uri:
-            raise Unresolved(f"node [{node_id}] has no outputs")
+            raise Unresolved(node_error(node_id, "OutputsNotFoundError", "it has no outputs"))
         literals = self._values.get(node.output_uri).literals
         for alias, output in node.plan.aliases:
             if alias == var:
                 var = output
         if var not in literals:
-            raise Unresolved(f"Failed to find [{node_id}].[{var}] in {node.output_uri}")
+            text = f"Failed to find [{node_id}].[{var}]"
+            raise Unresolved(node_error(node_id, "OutputsNotFoundError", text))
         return literals[var]
 
 

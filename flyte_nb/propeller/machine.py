@@ -56,11 +56,25 @@ class Machine(Moves):
             node_record(node, at_us, phases.QUEUED, input_uri=input_uri, cache_status=cache_status)
         )
 
-    def hit(self, node: NodeState, at_us: int, output_uri: str) -> list[Record]:
-        """Make the record that the outputs of a queued task were found in the catalog."""
+    def hit(
+        self, node: NodeState, at_us: int, output_uri: str, input_uri: str = ""
+    ) -> list[Record]:
+        """Make the record that the outputs of a task were found in the catalog.
+
+        Args:
+            node: A node of `ready`, or a queued one that waited for another one's result.
+            at_us: The time.
+            output_uri: Where the outputs are stored.
+            input_uri: Where the inputs are stored, when the node was not queued.
+        """
         return self._made(
             node_record(
-                node, at_us, phases.SUCCEEDED, output_uri=output_uri, cache_status=r.CACHE_HIT
+                node,
+                at_us,
+                phases.SUCCEEDED,
+                input_uri=input_uri,
+                output_uri=output_uri,
+                cache_status=r.CACHE_HIT,
             )
         )
 
@@ -137,17 +151,19 @@ class Machine(Moves):
         *,
         cpu_s: "float | None" = None,
         max_rss_bytes: "int | None" = None,
+        timed_out: bool = False,
     ) -> list[Record]:
         """Make the record that the attempt ended without outputs.
 
-        An attempt in a run that has to end counts as aborted, whatever its error: we ended it.
+        An attempt in a run that has to end counts as aborted, whatever its error, and so does one that
+        ran out of time: the engine ended them. The second may be followed by another attempt.
         """
         doom = node.run.doom
         return self._made(
             attempt_record(
                 node,
                 at_us,
-                phases.ABORTED if doom else phases.FAILED,
+                phases.ABORTED if doom or timed_out else phases.FAILED,
                 error=ErrorInfo("TaskAborted", "Task Aborted", SYSTEM) if doom else error,
                 reason=doom,
                 cpu_s=cpu_s,
@@ -156,7 +172,7 @@ class Machine(Moves):
         )
 
     def reject(self, node: NodeState, at_us: int, error: ErrorInfo) -> list[Record]:
-        """Make the record that a queued node failed: its inputs, or its condition, cannot be resolved."""
+        """Make the record that a node without an attempt failed: inputs or conditions cannot be resolved."""
         return self._made(node_record(node, at_us, phases.FAILED, error=error))
 
     def enter(self, node: NodeState, at_us: int, branch: int = -1) -> list[Record]:
@@ -214,7 +230,7 @@ class Machine(Moves):
             if node.plan.kind == nodes.START_KIND:
                 uri = run.parent.input_uri if run.parent else self.input_uri
                 return node_record(node, at_us, phases.SUCCEEDED, output_uri=uri)
-            return node_record(node, at_us, phases.SKIPPED) if node.tainted else None
+            return None
         if node.phase not in OPEN or node.attempt_phase in OPEN:
             return None
         if node.attempt_phase == phases.SUCCEEDED:
@@ -229,7 +245,7 @@ class Machine(Moves):
             if node.child is not None:
                 # The child run ends first, and that ends this node. An abort ends nodes from the inside out.
                 return None
-            error = ErrorInfo("NodeAborted", run.doom, SYSTEM)
+            error = ErrorInfo("NodeAborted", run.doom)
             return node_record(node, at_us, phases.ABORTED, error=error)
         # `_attempt_failed` has put the node into `startable` again if it gets another attempt.
         if node.attempt_error is not None and node.node_id not in self.startable:
@@ -244,8 +260,11 @@ class Machine(Moves):
             return None if run.open else self._end_of_doomed(run, at_us)
         idle = not run.open and not run.ready
         # With FAIL_AFTER_EXECUTABLE_NODES_COMPLETE, what does not depend on the failed node goes on first.
-        if run.failed is not None and (idle or run.fail_immediately):
-            return self._becomes(run, at_us, phases.FAILING, run.failed)
+        if run.failed is not None:
+            if run.skippable and (not idle or run.skips or _has_way_on(run)):
+                return node_record(next(iter(run.skippable.values())), at_us, phases.SKIPPED)
+            if idle or run.fail_immediately:
+                return self._becomes(run, at_us, phases.FAILING, run.failed)
         start = run.nodes.get(START_NODE)
         if not idle or (start is not None and start.phase == ""):
             return None
@@ -270,7 +289,7 @@ class Machine(Moves):
         # FAILING: the fault is inside this run. Otherwise the run was ended from the outside.
         if parent.phase == phases.FAILING:
             return self._becomes(run, at_us, phases.FAILED, parent.error)
-        error = ErrorInfo("NodeAborted", run.doom, SYSTEM)
+        error = ErrorInfo("NodeAborted", run.doom)
         return self._becomes(run, at_us, phases.ABORTED, error)
 
     def _becomes(
@@ -280,3 +299,19 @@ class Machine(Moves):
         if run.parent is None:
             return WorkflowRecord(at_us, phase, error)
         return node_record(run.parent, at_us, phase, error=error)
+
+
+def _has_way_on(run: WorkflowRun) -> bool:
+    """Return whether a node that did not fail has a node after it that has not begun.
+
+    Propeller walks the graph from the start node, and ends the workflow in the round in which every way
+    ends at a failed node. It looks behind a failed node only in a later round, and there is one only when
+    some way leads further. So a chain whose last node but one fails skips nothing.
+    """
+    passed = (phases.SUCCEEDED, phases.RECOVERED, phases.SKIPPED)
+    return any(
+        run.nodes[below].phase == ""
+        for node in run.nodes.values()
+        if node.phase in passed
+        for below in node.plan.downstream
+    )

@@ -22,6 +22,7 @@ from flyte_nb.propeller.tables import ATTEMPT_MOVES, NODE_MOVES, WORKFLOW_MOVES
 
 # Flyte's own texts: clients show them as the reason of aborted attempts.
 AUTO_ABORT = "Some node execution failed, auto-abort."
+SUB_ABORT = "subworkflow failed"
 USER_ABORT = "Workflow aborted."
 
 
@@ -109,7 +110,10 @@ class Moves:
         self._check_node(node, record)
         run = node.run
         node.phase = phase
-        if before == "" and kind != nodes.START_KIND:
+        if phase == phases.SKIPPED:
+            run.skips = True
+            run.skippable.pop(node.node_id, None)
+        elif before == "" and kind != nodes.START_KIND:
             # The start node was never counted: `settle` moves it on without the driver.
             run.ready -= 1
             self.ready.pop(node.node_id, None)
@@ -120,8 +124,8 @@ class Moves:
             run.open -= 1
         node.error = record.error or node.error
         node.cache_status = record.cache_status or node.cache_status
+        node.input_uri = record.input_uri or node.input_uri
         if phase == phases.QUEUED:
-            node.input_uri = record.input_uri
             if kind == nodes.TASK_NODE:
                 self.active_tasks += 1
                 self.startable[node.node_id] = node
@@ -130,7 +134,8 @@ class Moves:
         elif phase == phases.RUNNING and kind != nodes.TASK_NODE:
             self._enter(node, record.branch)
         elif phase == phases.FAILING:
-            self._doom(_child(node), AUTO_ABORT)
+            sub = kind == nodes.WORKFLOW_NODE
+            self._doom(_child(node), SUB_ABORT if sub else AUTO_ABORT)
         elif phase in phases.ENDED_NODE:
             self._ended(node, before, record)
 
@@ -200,7 +205,7 @@ class Moves:
             del self.live[node.node_id]
             if phase == phases.SUCCEEDED:
                 node.cache_status = record.cache_status or node.cache_status
-            elif phase == phases.FAILED:
+            else:
                 self._attempt_failed(node, record)
             self._unsettled.append(node)
 
@@ -240,7 +245,7 @@ class Moves:
             for other in run.nodes.values():
                 if other is not node and not other.waiting:
                     self._arrived(other)
-        elif node.plan.kind == nodes.TASK_NODE and before:  # else it was skipped, and never active
+        elif node.plan.kind == nodes.TASK_NODE and before:  # else it was never queued, so never active
             self.active_tasks -= 1
             self.startable.pop(node.node_id, None)
         failed = record.phase in (phases.FAILED, phases.TIMED_OUT)
@@ -261,12 +266,11 @@ class Moves:
         if run.doom:
             return
         if node.tainted:
-            # Only a workflow that goes on after a failure records which nodes it skipped. The end node is not
-            # skipped in either: the failed workflow simply never reaches it.
-            if run.fail_immediately or kind == nodes.END_KIND:
-                return
-            self._unsettled.append(node)
-        elif kind == nodes.TASK_NODE:
+            # Only a workflow that goes on after a failure skips nodes; `Machine` decides when.
+            if not run.fail_immediately:
+                run.skippable[node.node_id] = node
+            return
+        if kind == nodes.TASK_NODE:
             self.ready[node.node_id] = node
         else:
             self.entering[node.node_id] = node
@@ -277,6 +281,7 @@ class Moves:
         self.has_doomed = True
         run.doom = reason
         run.ready = 0
+        run.skippable.clear()
         for node in run.nodes.values():
             self.ready.pop(node.node_id, None)
             self.entering.pop(node.node_id, None)
@@ -292,6 +297,8 @@ class Moves:
     ) -> WorkflowRun:
         """Make a run with its nodes, each with an id of its own in the execution."""
         run = WorkflowRun(parent, plan, scope)
+        # Propeller asks the execution's own workflow what to do after a failure, also inside sub-workflows.
+        run.fail_immediately = self.plan.workflows[""].fail_immediately
         nodes = plan.nodes.values() if scope else (_START_PLAN, *plan.nodes.values())
         parent_id = parent.node_id if parent else ""
         for node_plan in nodes:

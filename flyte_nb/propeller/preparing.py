@@ -76,9 +76,9 @@ class Preparation:
         if outputs is not None:
             # Stored before it is recorded: a reader of the record finds the outputs there.
             self._values.put(self._layout.outputs(node), outputs)
-        outbox.add(machine.queue(node, outbox.now_us(), uri, status))
-        if outputs is not None:
-            outbox.add(machine.hit(node, outbox.now_us(), self._layout.outputs(node)))
+            outbox.add(machine.hit(node, outbox.now_us(), self._layout.outputs(node), uri))
+        else:
+            outbox.add(machine.queue(node, outbox.now_us(), uri, status))
 
     def _enter(self, node: NodeState) -> None:
         """Move on a queued node that runs no task."""
@@ -97,7 +97,4 @@ class Preparation:
                 outbox.add(machine.reject(node, now, arm))
 
     def _reject(self, node: NodeState, error: ErrorInfo) -> None:
-        if node.phase == "":
-            # A node fails from QUEUED only (see `tables`), so it passes through it.
-            self._outbox.add(self._machine.queue(node, self._outbox.now_us(), ""))
         self._outbox.add(self._machine.reject(node, self._outbox.now_us(), error))

@@ -11,7 +11,7 @@ from flyteidl.core.literals_pb2 import BindingData, Literal, LiteralMap
 from flyteidl.core.types_pb2 import OutputReference
 from google.protobuf.struct_pb2 import Struct, Value
 
-from flyte_nb.api.errors import USER, ErrorInfo, FlyteNbError
+from flyte_nb.api.errors import SYSTEM, ErrorInfo, FlyteNbError
 from flyte_nb.propeller.plan import NodePlan
 
 MSGPACK = "msgpack"
@@ -27,9 +27,12 @@ The outputs of the start node are the workflow's inputs. It raises `Unresolved` 
 class Unresolved(FlyteNbError):
     """A binding has no value. `info` is the error that the node fails with."""
 
-    def __init__(self, message: str, *, code: str = "BindingResolutionError") -> None:
+    def __init__(
+        self, message: str, *, code: str = "BindingResolutionFailure", origin: str = SYSTEM
+    ) -> None:
+        """Make the error. The default code and origin are those of propeller for inputs of a node."""
         super().__init__(message)
-        self.info = ErrorInfo(code, message, USER)
+        self.info = ErrorInfo(code, message, origin)
 
 
 def inputs_of(plan: NodePlan, outputs: Outputs) -> LiteralMap:
@@ -44,8 +47,8 @@ def inputs_of(plan: NodePlan, outputs: Outputs) -> LiteralMap:
         try:
             literals[binding.var].CopyFrom(literal_of(binding.binding, outputs))
         except Unresolved as error:
-            place = f"[{plan.id}].[{binding.var}]"
-            raise Unresolved(f"Error binding Var {place}: {error.message}") from error
+            text = f"Error binding Var [wf].[{binding.var}], caused by: {error.message}"
+            raise Unresolved(node_error(plan.id, "BindingResolutionError", text)) from error
     for name, none in plan.optional:
         literals[name].CopyFrom(none)
     return resolved
@@ -61,7 +64,13 @@ def literal_of(data: BindingData, outputs: Outputs) -> Literal:
     if kind == "promise":
         promise = data.promise
         found = outputs(promise.node_id, promise.var)
-        return at_path(found, _steps(promise)) if promise.attr_path else found
+        if not promise.attr_path:
+            return found
+        try:
+            return at_path(found, _steps(promise))
+        except Unresolved as error:
+            code = "PromiseAttributeResolveError"
+            raise Unresolved(node_error(promise.node_id, code, error.message)) from error
     literal = Literal()
     if kind == "scalar":
         literal.scalar.CopyFrom(data.scalar)
@@ -78,6 +87,11 @@ def literal_of(data: BindingData, outputs: Outputs) -> Literal:
     else:
         raise Unresolved("the binding is empty. Register the workflow again")
     return literal
+
+
+def node_error(node_id: str, code: str, text: str) -> str:
+    """Return the text of an error at a node, as propeller puts its errors into words."""
+    return f"failed at Node[{node_id}]. {code}: {text}"
 
 
 def _steps(promise: OutputReference) -> list["str | int"]:

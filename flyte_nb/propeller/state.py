@@ -89,7 +89,18 @@ class WorkflowRun:
     `parent`.
     """
 
-    __slots__ = ("doom", "fail_immediately", "failed", "nodes", "open", "parent", "ready", "scope")
+    __slots__ = (
+        "doom",
+        "fail_immediately",
+        "failed",
+        "nodes",
+        "open",
+        "parent",
+        "ready",
+        "scope",
+        "skippable",
+        "skips",
+    )
 
     def __init__(
         self,
@@ -116,7 +127,10 @@ class WorkflowRun:
         self.ready = 0  # nodes that may begin
         self.failed: ErrorInfo | None = None  # the error of the node that failed last
         self.doom = ""  # why everything open in this run has to end; empty while it goes on
+        self.skippable: dict[str, NodeState] = {}  # nodes that a failure before them keeps from running
+        self.skips = False  # whether a node was skipped
 
     def view(self) -> tuple[object, ...]:
         """Return all that records decide about the run, for comparing two machines."""
-        return (self.open, self.ready, self.failed, self.doom, tuple(self.nodes))
+        plain = (self.open, self.ready, self.failed, self.doom, self.skips)
+        return (*plain, tuple(self.skippable), tuple(self.nodes))

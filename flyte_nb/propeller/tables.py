@@ -38,8 +38,10 @@ WORKFLOW_MOVES: Moves = {
 }
 
 _TASK: Moves = {
-    "": frozenset({QUEUED, SKIPPED}),
-    # A queued task succeeds without running when its result comes from the catalog.
+    # A task succeeds without being queued when its result comes from the catalog. A node whose inputs
+    # cannot be resolved fails before it is queued.
+    "": frozenset({QUEUED, SKIPPED, SUCCEEDED, FAILED}),
+    # A queued task that waited for another one's result (`cache_serialize`) finds it in the catalog.
     QUEUED: frozenset({RUNNING, SUCCEEDED, FAILED, ABORTED}),
     RUNNING: frozenset({SUCCEEDED, FAILED, TIMED_OUT, ABORTED}),
     SUCCEEDED: _END,
@@ -52,7 +54,7 @@ _TASK: Moves = {
 # A node that runs other nodes fails in two steps: FAILING while it ends what still runs in it, then
 # FAILED. A task has no FAILING, because its attempt has ended by the time it fails.
 _PARENT: Moves = {
-    "": frozenset({QUEUED, SKIPPED}),
+    "": frozenset({QUEUED, SKIPPED, FAILED}),
     QUEUED: frozenset({RUNNING, FAILED, ABORTED}),
     RUNNING: frozenset({SUCCEEDED, FAILING, ABORTED}),
     FAILING: frozenset({FAILED, ABORTED}),
@@ -66,11 +68,12 @@ _PARENT: Moves = {
 NODE_MOVES: Mapping[str, Moves] = {
     START_KIND: {"": frozenset({SUCCEEDED}), SUCCEEDED: _END},
     END_KIND: {
-        "": frozenset({QUEUED}),
+        "": frozenset({QUEUED, SKIPPED, FAILED}),
         QUEUED: frozenset({SUCCEEDED, FAILED, ABORTED}),
         SUCCEEDED: _END,
         FAILED: _END,
         ABORTED: _END,
+        SKIPPED: _END,
     },
     TASK_NODE: _TASK,
     WORKFLOW_NODE: _PARENT,
@@ -87,7 +90,8 @@ ATTEMPT_MOVES: Moves = {
     SUCCEEDED: _END,
     # A retry goes on from FAILED: the table is about a node's attempts, one after the other.
     FAILED: frozenset({QUEUED, RUNNING}),
-    ABORTED: _END,
+    # An attempt that ran out of time was ended by the engine, so it is ABORTED, and another may follow.
+    ABORTED: frozenset({QUEUED, RUNNING}),
 }
 
 

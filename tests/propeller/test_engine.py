@@ -207,7 +207,7 @@ def test_an_attempt_that_takes_too_long_is_ended_and_tried_again(tmp_path, scrip
     now[0] += 60_000
     history = backend.end()
     backend.engine.close()
-    failed = next(x for x in history if isinstance(x, AttemptRecord) and x.phase == "FAILED")
+    failed = next(x for x in history if isinstance(x, AttemptRecord) and x.phase == "ABORTED")
     assert failed.error.code == "TimeoutExpired"
     assert failed.error.message == "task execution timeout [50ms] expired"
     assert backend.last().phase == "SUCCEEDED"
@@ -241,8 +241,11 @@ def test_an_output_that_does_not_exist_fails_the_node_that_wants_it(backend, scr
     t = scripts.task("t", scripts.outputs, inputs=["x"])
     made = closure(workflow("w", [node("a", t), node("b", t, {"x": "a.nope"})]), [t])
     backend.run(made)
-    assert backend.last().error.code == "BindingResolutionError"
-    assert "[b].[x]: Failed to find [a].[nope]" in backend.last().error.message
+    assert backend.last().error.code == "BindingResolutionFailure"
+    assert backend.last().error.message == (
+        "failed at Node[b]. BindingResolutionError: Error binding Var [wf].[x], caused by:"
+        " failed at Node[a]. OutputsNotFoundError: Failed to find [a].[nope]"
+    )
 
 
 class FullDisk(MemoryRecorder):

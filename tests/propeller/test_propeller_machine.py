@@ -185,7 +185,7 @@ def test_the_first_failure_aborts_what_runs_and_starts_nothing_more():
     assert list(play.machine.doomed()) == [b]
     play.do("failed", b, play.at(), ErrorInfo("KilledBySignal", "killed", USER, True))
     assert play.phases()[-4:] == ["a FAILED", "FAILING", "b ABORTED", "FAILED"]
-    assert b.error == ErrorInfo("NodeAborted", "Some node execution failed, auto-abort.", SYSTEM)
+    assert b.error == ErrorInfo("NodeAborted", "Some node execution failed, auto-abort.")
     assert "c" not in {x.node_id for x in play.records if isinstance(x, NodeRecord)}
 
 
@@ -204,7 +204,8 @@ def test_with_fail_after_executable_nodes_complete_independent_nodes_go_on():
     play.move("c")
     assert play.machine.phase == "FAILED"
     assert play.machine.error == USER_ERROR
-    assert Counter(phase.partition(" ")[2] for phase in play.phases())["SKIPPED"] == 2
+    skipped = [phase for phase in play.phases() if phase.endswith("SKIPPED")]
+    assert skipped == ["d SKIPPED", "e SKIPPED", "end-node SKIPPED"]
 
 
 def test_the_error_that_counts_is_the_last_one_when_several_nodes_fail():

@@ -225,7 +225,7 @@ def test_a_place_in_an_optional_value_is_looked_for_in_the_value():
 def test_a_place_that_does_not_exist_says_what_is_there(value, path):
     with pytest.raises(Unresolved, match="Failed to resolve") as caught:
         at_path(value, path)
-    assert caught.value.info.code == "BindingResolutionError"
+    assert caught.value.info.code == "BindingResolutionFailure"
 
 
 def test_a_literal_list_and_struct_without_the_place_say_what_is_there():
