@@ -245,7 +245,9 @@ class Moves:
             for other in run.nodes.values():
                 if other is not node and not other.waiting:
                     self._arrived(other)
-        elif node.plan.kind == nodes.TASK_NODE and before:  # else it was never queued, so never active
+        elif (
+            node.plan.kind == nodes.TASK_NODE and before
+        ):  # else it was never queued, so never active
             self.active_tasks -= 1
             self.startable.pop(node.node_id, None)
         failed = record.phase in (phases.FAILED, phases.TIMED_OUT)

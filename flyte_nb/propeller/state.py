@@ -127,7 +127,9 @@ class WorkflowRun:
         self.ready = 0  # nodes that may begin
         self.failed: ErrorInfo | None = None  # the error of the node that failed last
         self.doom = ""  # why everything open in this run has to end; empty while it goes on
-        self.skippable: dict[str, NodeState] = {}  # nodes that a failure before them keeps from running
+        self.skippable: dict[
+            str, NodeState
+        ] = {}  # nodes that a failure before them keeps from running
         self.skips = False  # whether a node was skipped
 
     def view(self) -> tuple[object, ...]:
