@@ -41,3 +41,21 @@ def test_every_file_that_a_page_names_is_there(page):
         r"`((?:flyte_nb|tests|docs|notebooks)/[\w./-]+\.\w+)`", page.read_text(encoding="utf-8")
     )
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_reading_order_takes_the_minutes_that_it_names_and_about_an_hour():
+    rows = re.findall(
+        r"^\| (\d+) \| \[[^]]+\]\(([^)]+)\)",
+        (ROOT / "docs" / "README.md").read_text(),
+        re.MULTILINE,
+    )
+    named = {target: int(minutes) for minutes, target in rows}
+    words = {target: len((ROOT / "docs" / target).read_text().split()) for target in named}
+    # People read some 250 words of prose a minute.
+    far = {
+        target: words[target] // 250
+        for target in named
+        if abs(named[target] - words[target] / 250) > 1.5
+    }
+    assert far == {}, "these pages take other times than the table names"
+    assert sum(named.values()) <= 75

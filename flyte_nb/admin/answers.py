@@ -24,14 +24,14 @@ _FIELD_BYTES = 64
 _DETAILS_KEY = "grpc-status-details-bin"
 
 
-class Answer(NamedTuple):
+class StatusAnswer(NamedTuple):
     """A status text, and the trailing metadata beside it."""
 
     text: str
     metadata: tuple[tuple[str, bytes], ...] = ()
 
 
-def answer(refused: Refused, code: int, room: int = ROOM_BYTES) -> Answer:
+def answer(refused: Refused, code: int, room: int = ROOM_BYTES) -> StatusAnswer:
     """Return what is sent for a refusal, within `room` bytes of trailing metadata.
 
     The detail, which programs read, is kept whole if it fits at all. The text, which people read, is
@@ -50,8 +50,8 @@ def answer(refused: Refused, code: int, room: int = ROOM_BYTES) -> Answer:
         if (text or not whole) and _wire_bytes(text) + _base64_bytes(
             len(blob)
         ) + 2 * _FIELD_BYTES <= room:
-            return Answer(text, ((_DETAILS_KEY, blob),))
-    return Answer(fitting(whole, room - _FIELD_BYTES))
+            return StatusAnswer(text, ((_DETAILS_KEY, blob),))
+    return StatusAnswer(fitting(whole, room - _FIELD_BYTES))
 
 
 def room_of(metadata: "Iterable[tuple[str, Any]]") -> int:

@@ -14,14 +14,14 @@ from flyteidl.admin import execution_pb2, node_execution_pb2, task_execution_pb2
 from flyteidl.core import execution_pb2 as core_execution_pb2
 
 from flyte_nb.admin import moments, watch
-from flyte_nb.admin.closures import (
+from flyte_nb.admin.store.database import Database, Transaction
+from flyte_nb.admin.store.schema import OF_EXECUTION
+from flyte_nb.admin.transformers import (
     EXECUTION_PHASES,
     apply_attempt,
     apply_node,
     apply_workflow,
 )
-from flyte_nb.admin.store.database import Database, Transaction
-from flyte_nb.admin.store.schema import OF_EXECUTION
 from flyte_nb.admin.watch import Change, Feed
 from flyte_nb.api.errors import ErrorInfo, StorageError, UsageError
 from flyte_nb.api.identifiers import ExecutionId

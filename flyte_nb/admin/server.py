@@ -40,8 +40,8 @@ from flyte_nb.admin.store.entities import LAUNCH_PLANS, TASKS, WORKFLOWS, Entiti
 from flyte_nb.admin.store.projects import Projects
 from flyte_nb.admin.store.runs import Runs
 from flyte_nb.admin.surroundings import AttemptSurroundings
-from flyte_nb.admin.uploads import Uploads
-from flyte_nb.admin.watch import MAX_WATCHERS, WATCH_EXECUTIONS, Feed, Watch
+from flyte_nb.admin.uploads import UploadServer
+from flyte_nb.admin.watch import MAX_WATCHERS, WATCH_EXECUTIONS, Feed, WatchService
 from flyte_nb.api.errors import BackendError
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.propeller.cache import StoreCatalog
@@ -108,7 +108,7 @@ class Backend:
         self._engine: Propeller | None = None
         self._database: Database | None = None
         self._feed = Feed()
-        self._uploads = Uploads(home.objects)
+        self._uploads = UploadServer(home.objects)
         self._executions: Executions | None = None
         self._rpcs: dict[str, Rpc] = {}
         self.port = 0
@@ -226,7 +226,7 @@ class Backend:
             ThreadPoolExecutor(_CREATING_THREADS, thread_name_prefix="flyte-nb-create"),
         )
         methods: dict[str, Method] = {**unary_methods(self._rpcs), **local_methods(self._rpcs)}
-        watch = Watch(self._opened(), self._feed)
+        watch = WatchService(self._opened(), self._feed)
         handlers = Handlers(
             methods,
             {WATCH_EXECUTIONS: (execution_pb2.WorkflowExecutionGetRequest, watch.executions)},

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flyte_nb.admin.lent import Lent
 from flyte_nb.admin.store.database import Database
-from flyte_nb.admin.store.installations import Installations, Registered, bundle_of
+from flyte_nb.admin.store.installations import Installations, TaskBundle, bundle_of
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, TaskFailed, UsageError
 from flyte_nb.propeller.ports import Attempt, Surroundings
 from flyte_nb.runtime.installations import Installation, loads
@@ -34,7 +34,7 @@ class AttemptSurroundings:
             TaskFailed: when the loan or the file of secrets cannot be read.
         """
         execution = attempt.key.execution
-        task = Registered(attempt.task_id, bundle_of(attempt.task.container.args))
+        task = TaskBundle(attempt.task_id, bundle_of(attempt.task.container.args))
         document = self._installations.of(execution, task)
         try:
             loan = self._lent.of(execution)

@@ -1,4 +1,4 @@
-"""Files over HTTP on loopback, at signed URLs. Uploads are checked, and appear whole or not at all.
+"""Files over HTTP on loopback, at signed URLs. UploadServer are checked, and appear whole or not at all.
 
 The server starts with the first URL that is asked for, and takes no processor time while idle.
 """
@@ -29,7 +29,7 @@ _ROUTES = {"PUT": "/upload/", "GET": "/download/"}
 _NUMBER = re.compile(r"[0-9]{1,18}")
 
 
-class Uploads:
+class UploadServer:
     """Signs URLs of files below `folder`, and serves them."""
 
     def __init__(self, folder: Path) -> None:

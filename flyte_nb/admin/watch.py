@@ -1,4 +1,4 @@
-"""Watch executions: a commit publishes its changes and wakes the watchers. Nobody polls.
+"""WatchService executions: a commit publishes its changes and wakes the watchers. Nobody polls.
 
 `/flyte_nb.Watch/Executions` takes flyteidl's `WorkflowExecutionGetRequest`. It streams
 `google.protobuf.Any`, each with a whole `Execution`, `NodeExecution` or `TaskExecution`: first
@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from flyteidl.admin import execution_pb2
 from google.protobuf import any_pb2
 
-from flyte_nb.admin.closures import EXECUTION_PHASES
 from flyte_nb.admin.refused import Refused, not_found
 from flyte_nb.admin.store.database import Database
 from flyte_nb.admin.store.schema import OF_EXECUTION
+from flyte_nb.admin.transformers import EXECUTION_PHASES
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.phases import ENDED_EXECUTION
 from flyte_nb.wire.identifiers import execution_id_from_idl
@@ -134,7 +134,7 @@ class Feed:
             watcher.close()
 
 
-class Watch:
+class WatchService:
     """Serves the stream."""
 
     def __init__(self, database: Database, feed: Feed) -> None:
@@ -215,4 +215,6 @@ def _packed(change: Change) -> bytes:
 
 
 def _stopping() -> Refused:
-    return Refused("UNAVAILABLE", "The local backend is stopping. Watch again when it has started.")
+    return Refused(
+        "UNAVAILABLE", "The local backend is stopping. WatchService again when it has started."
+    )

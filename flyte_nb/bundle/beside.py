@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 
-from flyte_nb.bundle.trees import File, Tree, walk
+from flyte_nb.bundle.trees import PackageFile, Tree, walk
 
 MOST_BYTES = 16 << 20
 MOST_FILES = 5_000
@@ -29,7 +29,7 @@ class Beside:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        self.files: dict[str, File] = {}
+        self.files: dict[str, PackageFile] = {}
         """The files, by their paths below the folder."""
         self.trees: list[Tree] = []
         """The folders that sources name, as they were when they were walked."""
@@ -69,7 +69,7 @@ class Beside:
         if any(part.startswith(".") for part in name.split(os.sep)) or _is_no_data(name):
             return
         if os.path.isfile(path):
-            self.files.setdefault(name, File(name, path, os.stat(path).st_size))
+            self.files.setdefault(name, PackageFile(name, path, os.stat(path).st_size))
         elif os.path.isdir(path):
             if not _is_small(path):
                 self.left_out.append(f"{name}/")

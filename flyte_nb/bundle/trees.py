@@ -25,7 +25,7 @@ Programs can set the first time: a copy may keep an older file's. Only the syste
 _stamp = attrgetter("st_size", "st_ino", "st_mtime_ns", "st_ctime_ns")
 
 
-class File(NamedTuple):
+class PackageFile(NamedTuple):
     """One file that travels with its package, unless it is too large or compiled."""
 
     name: str
@@ -50,7 +50,7 @@ class _Folder(NamedTuple):
 class Tree(NamedTuple):
     """All files of a module, as they were when it was walked."""
 
-    files: "tuple[File, ...]"
+    files: "tuple[PackageFile, ...]"
     folders: "tuple[_Folder, ...]"
     newest_ns: int
     """When the last file changed, in nanoseconds since 1970."""
@@ -76,8 +76,8 @@ def walk(top: str, place: str) -> Tree:
     if os.path.isfile(place):
         path, name = os.path.split(place)
         folder = _Folder(path, None, [name], [_stamp(os.stat(place))])
-        return _tree([File(f"{top}.py", place, folder.stamps[0][0])], [folder])
-    files: list[File] = []
+        return _tree([PackageFile(f"{top}.py", place, folder.stamps[0][0])], [folder])
+    files: list[PackageFile] = []
     folders: list[_Folder] = []
     waiting = [(place, f"{top}/")]
     # Links to folders are followed, because authors link shared code into their folder. Each real folder
@@ -102,11 +102,11 @@ def walk(top: str, place: str) -> Tree:
             # A folder here is a link that leads back into the tree. It has a stamp, so that a change of
             # where it leads is noticed, and it brings no files.
             if not entry.is_dir():
-                files.append(File(prefix + name, entry.path, stamp[0]))
+                files.append(PackageFile(prefix + name, entry.path, stamp[0]))
     return _tree(files, folders)
 
 
-def listed_tree(path: str, files: "Sequence[File]") -> Tree:
+def listed_tree(path: str, files: "Sequence[PackageFile]") -> Tree:
     """Return a tree of some files of the folder `path` that changes when anything in the folder does.
 
     A new file in the folder may be one that a pattern in the source matches.
@@ -129,7 +129,7 @@ def joined(tree: Tree, others: "Sequence[Tree]") -> Tree:
     )
 
 
-def _tree(files: "list[File]", folders: "list[_Folder]") -> Tree:
+def _tree(files: "list[PackageFile]", folders: "list[_Folder]") -> Tree:
     newest = max((max(stamp[2:]) for folder in folders for stamp in folder.stamps), default=0)
     return Tree(tuple(files), tuple(folders), newest)
 

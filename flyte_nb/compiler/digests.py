@@ -11,7 +11,7 @@ Source: flytestdlib/pbhash/pbhash.go at v1.16.8; github.com/benlaurie/objecthash
 import functools
 import math
 import struct
-from base64 import standard_b64encode, urlsafe_b64encode
+from base64 import standard_b64encode
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any, TypeAlias
@@ -55,8 +55,7 @@ def digest(message: Message) -> bytes:
 
     Raises:
         CodecError: when protojson cannot write the message: a time out of range, an unknown `Any`,
-            or
-            too many levels of messages.
+            or too many levels of messages.
     """
     try:
         return _message(message)
@@ -64,15 +63,6 @@ def digest(message: Message) -> bytes:
         raise CodecError(f"The message has no JSON form: {error}.") from error
     except RecursionError:
         raise CodecError("The message is nested too deeply for a digest.") from None
-
-
-def digest_text(message: Message) -> str:
-    """Return the digest in URL-safe base64 without padding, as Flyte's cache keys have it.
-
-    Raises:
-        CodecError: as `digest`.
-    """
-    return urlsafe_b64encode(digest(message)).rstrip(b"=").decode("ascii")
 
 
 def digest_of_json(value: object) -> bytes:

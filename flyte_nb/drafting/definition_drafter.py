@@ -38,7 +38,7 @@ Packer = Callable[[Task], PackedTask]
 """Packs one task, or raises `BundleError`."""
 
 
-class Settings(NamedTuple):
+class DraftSettings(NamedTuple):
     """How entities of the SDK become drafts."""
 
     scope: Scope
@@ -54,7 +54,7 @@ class Settings(NamedTuple):
 class DefinitionDrafter:
     """Makes drafts of entities of the SDK, each after what it refers to."""
 
-    def __init__(self, settings: Settings, made: DraftSet) -> None:
+    def __init__(self, settings: DraftSettings, made: DraftSet) -> None:
         self._settings = settings
         self._scope = settings.scope
         self._registry = settings.registry

@@ -11,7 +11,7 @@ from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.ports import DataAccess, Entity
 from flyte_nb.api.problems import Problem
 from flyte_nb.discovery.specs.spec import Spec
-from flyte_nb.drafting.definition_drafter import DefinitionDrafter, Packer, Settings
+from flyte_nb.drafting.definition_drafter import DefinitionDrafter, DraftSettings, Packer
 from flyte_nb.drafting.draft import Draft, Lookup
 from flyte_nb.drafting.draft_set import DraftSet
 from flyte_nb.drafting.specs.spec_drafter import SpecDrafter
@@ -47,7 +47,7 @@ class Drafter:
             unread: Names of specs that exist but could not be read. A reference to one is no problem of
                 its own, but what has it is not whole.
         """
-        self._settings = Settings(
+        self._settings = DraftSettings(
             scope=scope, registry=registry, image=image or UNVERSIONED, data=data, pack=pack
         )
         self._lookup = lookup

@@ -167,22 +167,3 @@ def display_phase(phase: str, cache_status: str = "") -> str:
     if phase == "SUCCEEDED" and cache_status in _HITS:
         return CACHED
     return phase if phase in PHASE_STYLES else "UNDEFINED"
-
-
-def contrast(first: str, second: str) -> float:
-    """Return the contrast ratio of two `#rrggbb` colours, 1.0 to 21.0.
-
-    Source: WCAG 2.2, definition of "contrast ratio".
-    """
-    lighter, darker = sorted((_luminance(first), _luminance(second)), reverse=True)
-    return (lighter + 0.05) / (darker + 0.05)
-
-
-def _luminance(color: str) -> float:
-    """Return the relative luminance of a colour, 0 to 1 (WCAG 2.2)."""
-    channels = (int(color[start : start + 2], 16) / 255 for start in (1, 3, 5))
-    red, green, blue = (
-        value / 12.92 if value <= 0.03928 else ((value + 0.055) / 1.055) ** 2.4
-        for value in channels
-    )
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

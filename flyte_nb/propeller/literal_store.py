@@ -71,7 +71,7 @@ class Values:
         return values
 
 
-class Outputs:
+class NodeOutputs:
     """The outputs that the promises of one node may name (a `resolve.Outputs`)."""
 
     def __init__(self, node: NodeState, values: Values) -> None:

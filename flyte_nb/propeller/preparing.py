@@ -10,7 +10,7 @@ from flyte_nb.api.errors import ErrorInfo, StorageError
 from flyte_nb.propeller import records as r
 from flyte_nb.propeller.conditions import choose
 from flyte_nb.propeller.data_layout import DataLayout
-from flyte_nb.propeller.literal_store import Outputs, Values, unusable
+from flyte_nb.propeller.literal_store import NodeOutputs, Values, unusable
 from flyte_nb.propeller.machine import Machine
 from flyte_nb.propeller.outbox import Outbox
 from flyte_nb.propeller.resolve import Unresolved, inputs_of
@@ -60,7 +60,7 @@ class Preparation:
         """Resolve the node's inputs, store them, and record it as queued."""
         machine, outbox = self._machine, self._outbox
         try:
-            inputs = inputs_of(node.plan, Outputs(node, self._values))
+            inputs = inputs_of(node.plan, NodeOutputs(node, self._values))
         except Unresolved as error:
             self._reject(node, error.info)
             return

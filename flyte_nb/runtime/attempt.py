@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from flyte_nb.runtime.environments import Interpreter
 
 
-class Attempt:
+class HostedAttempt:
     """The host's side of one attempt.
 
     Args:

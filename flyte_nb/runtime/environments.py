@@ -56,7 +56,7 @@ class Interpreter:
             os.close(self._guard)
 
 
-class Watch(NamedTuple):
+class InstallationWatch(NamedTuple):
     """How the attempt that waits for an environment is kept informed, and how it can stop waiting."""
 
     say: "Callable[[str], object]" = lambda text: sys.stderr.write(text)
@@ -66,7 +66,7 @@ class Watch(NamedTuple):
 
 
 def interpreter_for(
-    lock: str, python: str, environ: "Mapping[str, str]", watch: "Watch | None" = None
+    lock: str, python: str, environ: "Mapping[str, str]", watch: "InstallationWatch | None" = None
 ) -> Interpreter:
     """Return the interpreter of a task; make its environment first if it does not exist.
 
@@ -98,7 +98,7 @@ def interpreter_for(
         raise TaskFailed(_failed(f"{root}: {error}")) from error
     found = Interpreter(path, guard)
     try:
-        _Making(folder, guard, environ, watch or Watch()).ensure(lock, base)
+        _Making(folder, guard, environ, watch or InstallationWatch()).ensure(lock, base)
     except OSError as error:
         raise TaskFailed(_failed(f"{root}: {error}")) from error
     return found
@@ -122,7 +122,9 @@ def _guard(folder: str) -> int:
 class _Making:
     """Waits for an environment, or makes it."""
 
-    def __init__(self, folder: str, guard: int, environ: "Mapping[str, str]", watch: Watch) -> None:
+    def __init__(
+        self, folder: str, guard: int, environ: "Mapping[str, str]", watch: InstallationWatch
+    ) -> None:
         self._folder = folder
         self._ready = os.path.join(folder, _READY)
         self._guard = guard

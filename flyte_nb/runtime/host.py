@@ -12,7 +12,7 @@ from flyte_nb.api.errors import SYSTEM, ErrorInfo, StorageError
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.bundle.retrying import Retrying, Sleep
 from flyte_nb.pipe.pipe import Pipe
-from flyte_nb.runtime.attempt import Attempt
+from flyte_nb.runtime.attempt import HostedAttempt
 from flyte_nb.runtime.child import SpawnedChild
 from flyte_nb.runtime.options import Options
 from flyte_nb.runtime.process import Worker
@@ -59,7 +59,7 @@ def conclude(
     return 0
 
 
-def carry_out(attempt: Attempt, worker: Worker) -> "ErrorInfo | None":
+def carry_out(attempt: HostedAttempt, worker: Worker) -> "ErrorInfo | None":
     """Run the attempt in its worker, and wait for the worker's end; return the failure, or `None`."""
     try:
         info = attempt.run()
@@ -78,7 +78,7 @@ def _attempt(options: Options, spawned: Spawned, store: BlobStore) -> "ErrorInfo
     worker = Worker(*_served(spawned), start=lambda python: _served(spawn(spawned.folder, python)))
     previous = signal.signal(signal.SIGTERM, lambda *_: worker.forward_sigterm())
     try:
-        return carry_out(Attempt(options, store, worker, spawned.folder, time.sleep), worker)
+        return carry_out(HostedAttempt(options, store, worker, spawned.folder, time.sleep), worker)
     finally:
         signal.signal(signal.SIGTERM, previous)
 

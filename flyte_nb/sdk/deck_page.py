@@ -18,7 +18,7 @@ pre{white-space:pre-wrap;font:12px/1.5 ui-monospace,monospace;margin:0}
 """
 
 
-class Page(Protocol):
+class DeckPage(Protocol):
     """One page of a report."""
 
     @property
@@ -32,7 +32,7 @@ class Page(Protocol):
         ...
 
 
-def page(title: str, decks: "Iterable[Page]") -> str:
+def page(title: str, decks: "Iterable[DeckPage]") -> str:
     """Return the report's HTML.
 
     Args:

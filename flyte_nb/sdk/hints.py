@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 _VARARGS, _VARKEYWORDS = 0x04, 0x08  # co_flags, as the Python reference has them
-GENERATOR, COROUTINE, ASYNC_GENERATOR = 0x20, 0x80, 0x200
+GENERATOR, ASYNC_GENERATOR = 0x20, 0x200
 
 _NAME = re.compile(r"[^\W\d]\w*")
 

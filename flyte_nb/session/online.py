@@ -46,7 +46,7 @@ from flyte_nb.storage import open_stores
 from flyte_nb.types.registry import Registry
 
 
-class Settings(Protocol):
+class SessionSettings(Protocol):
     """What a session is set to. It is read at every call, because a person may change it."""
 
     project: str
@@ -79,7 +79,7 @@ class Settings(Protocol):
 class Online:
     """Carries out for one session what needs FlyteAdmin. Thread-safe."""
 
-    def __init__(self, settings: Settings, connection: Connection, here: Here) -> None:
+    def __init__(self, settings: SessionSettings, connection: Connection, here: Here) -> None:
         """Share a session's parts.
 
         Args:

@@ -9,7 +9,7 @@ from flyteidl.core import identifier_pb2
 from flyteidl.core.compiler_pb2 import CompiledWorkflow, CompiledWorkflowClosure, ConnectionSet
 from flyteidl.core.literals_pb2 import BindingData, Literal, LiteralMap
 from flyteidl.core.tasks_pb2 import TaskTemplate
-from flyteidl.core.types_pb2 import INTEGER, LiteralType
+from flyteidl.core.types_pb2 import INTEGER
 from flyteidl.core.workflow_pb2 import Node, WorkflowMetadata, WorkflowTemplate
 
 PROJECT, DOMAIN, VERSION = "flytesnacks", "development", "v1"
@@ -164,9 +164,6 @@ def literal(value: int) -> Literal:
     made = Literal()
     made.scalar.primitive.integer = value
     return made
-
-
-INTEGER_TYPE = LiteralType(simple=INTEGER)
 
 
 def _connections(end: Node, nodes: Sequence[Node]) -> ConnectionSet:

@@ -18,7 +18,7 @@ from flyte_nb.admin.lent import Loan
 from flyte_nb.admin.refused import Refused
 from flyte_nb.admin.services.installations import KEEP
 from flyte_nb.admin.services.lending import LEND
-from flyte_nb.admin.store.installations import Installations, Registered
+from flyte_nb.admin.store.installations import Installations, TaskBundle
 from flyte_nb.admin.surroundings import AttemptSurroundings
 from flyte_nb.api.errors import RemoteError, TaskFailed
 from flyte_nb.api.identifiers import TASK, ExecutionId, Identifier
@@ -68,7 +68,7 @@ class Person:
 
     def python(self, execution, id=DOUBLE, bundle=""):
         found = Installations(self.backend._database)
-        document = found.of(execution, Registered(Identifier(TASK, *id), bundle))
+        document = found.of(execution, TaskBundle(Identifier(TASK, *id), bundle))
         return json.loads(document)["python"] if document else None
 
     def surroundings(self, execution, template):

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flyte_nb.admin import moments
-from flyte_nb.admin.closures import EXECUTION_PHASES, NODE_PHASES, apply_node, apply_workflow
 from flyte_nb.admin.recorder import SqliteRecorder
 from flyte_nb.admin.store.database import Database
 from flyte_nb.admin.store.runs import Runs
+from flyte_nb.admin.transformers import EXECUTION_PHASES, NODE_PHASES, apply_node, apply_workflow
 from flyte_nb.admin.watch import Feed
 from flyte_nb.api.errors import ErrorInfo, UsageError
 from flyte_nb.api.identifiers import ExecutionId

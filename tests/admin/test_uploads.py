@@ -1,4 +1,4 @@
-"""Uploads: a signed location, content that is checked, files that appear whole or not at all."""
+"""UploadServer: a signed location, content that is checked, files that appear whole or not at all."""
 
 import base64
 import hashlib
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from flyteidl.service import dataproxy_pb2
 
-from flyte_nb.admin.uploads import Uploads
+from flyte_nb.admin.uploads import UploadServer
 from flyte_nb.api.errors import RemoteError
 from flyte_nb.testing.waiting import wait_until
 
@@ -83,7 +83,7 @@ def test_a_url_that_was_changed_is_refused(admin, specs, old, new):
 
 
 def test_an_expired_url_is_refused(tmp_path):
-    uploads = Uploads(tmp_path)
+    uploads = UploadServer(tmp_path)
     try:
         assert put(uploads.location("a", md5="", expires_at=1), b"x")[0] == 403
     finally:
@@ -264,7 +264,7 @@ def test_a_link_to_a_deck_needs_a_node_that_has_one(admin, specs):
 
 @pytest.fixture
 def uploads(tmp_path):
-    made = Uploads(tmp_path)
+    made = UploadServer(tmp_path)
     yield made
     made.close()
 
@@ -370,8 +370,8 @@ def test_idle_connections_do_not_keep_other_clients_out(files_server):
 
 @pytest.fixture
 def files_server(tmp_path):
-    """Return the port of a file server, and the `Uploads` that signs its URLs."""
-    uploads = Uploads(tmp_path)
+    """Return the port of a file server, and the `UploadServer` that signs its URLs."""
+    uploads = UploadServer(tmp_path)
     try:
         port = urlsplit(uploads.location("x", md5="", expires_at=1)).port
         yield port, uploads

@@ -8,7 +8,6 @@ from flyte_nb.graph.palette import (
     MARK_PATHS,
     PHASE_STYLES,
     Theme,
-    contrast,
     display_phase,
     style_of,
 )
@@ -77,3 +76,22 @@ def test_a_success_from_the_cache_is_a_phase_of_its_own() -> None:
 def test_an_unknown_phase_is_shown_as_undefined() -> None:
     assert display_phase("SOMETHING_NEW") == "UNDEFINED"
     assert style_of("SOMETHING_NEW") is PHASE_STYLES["UNDEFINED"]
+
+
+def contrast(first: str, second: str) -> float:
+    """Return the contrast ratio of two `#rrggbb` colours, 1.0 to 21.0.
+
+    Source: WCAG 2.2, definition of "contrast ratio".
+    """
+    lighter, darker = sorted((_luminance(first), _luminance(second)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(color: str) -> float:
+    """Return the relative luminance of a colour, 0 to 1 (WCAG 2.2)."""
+    channels = (int(color[start : start + 2], 16) / 255 for start in (1, 3, 5))
+    red, green, blue = (
+        value / 12.92 if value <= 0.03928 else ((value + 0.055) / 1.055) ** 2.4
+        for value in channels
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -13,7 +13,7 @@ import pytest
 
 from flyte_nb.api import index as index_of
 from flyte_nb.api.errors import BundleError, TaskFailed
-from flyte_nb.runtime.environments import Watch, interpreter_for
+from flyte_nb.runtime.environments import InstallationWatch, interpreter_for
 from flyte_nb.testing.cells import Cells
 from flyte_nb.testing.waiting import wait_until
 from flyte_nb.testing.wheels import locked, wheel
@@ -274,7 +274,7 @@ def test_a_uv_that_does_not_end_is_ended_and_leaves_nothing(place):
         return False
 
     with pytest.raises(TaskFailed) as caught:
-        place.held(Watch(interrupted=needed))
+        place.held(InstallationWatch(interrupted=needed))
     info = caught.value.info
     assert (info.code, info.recoverable) == ("SYSTEM:EnvironmentTimeout", True)
     assert "FLYTE_NB_ENVIRONMENT_TIMEOUT_S" in info.message
@@ -288,7 +288,7 @@ def test_whoever_waits_is_told_for_what_and_may_be_interrupted(place, monkeypatc
     place.uv_does("exec sleep 600")
     said = []
     with pytest.raises(TaskFailed) as caught:
-        place.held(Watch(said.append, lambda: len(said) > 1))
+        place.held(InstallationWatch(said.append, lambda: len(said) > 1))
     assert (caught.value.info.code, caught.value.info.recoverable) == ("SYSTEM:Interrupted", True)
     assert "uv makes the environment" in said[0]
 
@@ -308,7 +308,7 @@ def test_a_uv_that_outlives_its_attempt_keeps_the_others_out(place):
         writing = os.open(go_on, os.O_WRONLY)  # waits until uv is there
         killed.kill()
     said = []
-    patient = Watch(said.append, lambda: len(said) > 1)
+    patient = InstallationWatch(said.append, lambda: len(said) > 1)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("flyte_nb.runtime.environments._HEARTBEAT_S", 0.0)
         with pytest.raises(TaskFailed, match="interrupted"):

@@ -9,7 +9,7 @@ from flyte_nb.api import index as index_of
 from flyte_nb.api.errors import StorageError
 from flyte_nb.api.index import Index, IndexEntry, TaskEntry
 from flyte_nb.api.version import PROTOCOL
-from flyte_nb.runtime.attempt import Attempt
+from flyte_nb.runtime.attempt import HostedAttempt
 from flyte_nb.runtime.options import Options
 from flyte_nb.storage.memory import MemoryStore
 from flyte_nb.wire.literal_bytes import literal_map_from_bytes, literal_map_to_bytes
@@ -49,7 +49,7 @@ def store():
 def _run(store, worker, tmp_path, sleep=lambda _: None):
     [index] = [uri for uri in store.list("memory://s") if "index-" in uri]
     options = Options("t", "memory://in/inputs.pb", "memory://out/", index, "memory://raw/")
-    return Attempt(options, store, worker, str(tmp_path), sleep).run()
+    return HostedAttempt(options, store, worker, str(tmp_path), sleep).run()
 
 
 OUTPUTS = {"kind": "outputs", "outputs": {"o0": ["integer", 3]}}

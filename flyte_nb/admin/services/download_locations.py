@@ -13,14 +13,14 @@ from flyte_nb.admin.refused import Refused, invalid
 from flyte_nb.admin.service_parts import Parts, Rpcs
 from flyte_nb.admin.services.upload_locations import expires_in_s
 from flyte_nb.admin.store.runs import Runs
-from flyte_nb.admin.uploads import Uploads
+from flyte_nb.admin.uploads import UploadServer
 from flyte_nb.api.errors import RemoteError
 
 
 class DownloadLocations:
     """Serve CreateDownloadLocation and CreateDownloadLink, for objects in the backend's own folder."""
 
-    def __init__(self, parts: Parts, uploads: Uploads, folder: Path) -> None:
+    def __init__(self, parts: Parts, uploads: UploadServer, folder: Path) -> None:
         self._parts = parts
         self._runs = Runs(parts.database)
         self._uploads = uploads

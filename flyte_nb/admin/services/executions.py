@@ -12,7 +12,6 @@ from flyteidl.admin import common_pb2, event_pb2, execution_pb2, launch_plan_pb2
 from flyteidl.core import identifier_pb2, literals_pb2
 
 from flyte_nb.admin import moments
-from flyte_nb.admin.closures import EXECUTION_PHASES
 from flyte_nb.admin.enums import check_enum
 from flyte_nb.admin.node_ids import check_node_ids
 from flyte_nb.admin.recorder import ExecutionRows, SqliteRecorder, failed
@@ -32,6 +31,7 @@ from flyte_nb.admin.store.installations import last_installation
 from flyte_nb.admin.store.listing import equals, message_list, offset_of, page
 from flyte_nb.admin.store.resources import EXECUTION
 from flyte_nb.admin.store.runs import Runs
+from flyte_nb.admin.transformers import EXECUTION_PHASES
 from flyte_nb.admin.watch import Feed
 from flyte_nb.api.errors import CompileFailed, FlyteNbError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, ExecutionId

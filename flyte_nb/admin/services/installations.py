@@ -12,7 +12,7 @@ from google.protobuf.wrappers_pb2 import StringValue
 
 from flyte_nb.admin.refused import invalid
 from flyte_nb.admin.service_parts import Parts, Rpcs
-from flyte_nb.admin.store.installations import Installations, Registered
+from flyte_nb.admin.store.installations import Installations, TaskBundle
 from flyte_nb.api.identifiers import TASK, Identifier
 from flyte_nb.runtime.installations import dumps, of_document
 from flyte_nb.runtime.machine import HostMachine, this_machine
@@ -78,13 +78,13 @@ def texts(value: object, count: int, field: str) -> "list[str]":
     return value
 
 
-def _tasks(value: object) -> "list[Registered]":
+def _tasks(value: object) -> "list[TaskBundle]":
     if not isinstance(value, list):
         raise invalid("invalid value for tasks: it must be a list")
     found = []
     for item in value:
         *id, bundle = texts(item, _FIELDS, "tasks")
-        found.append(Registered(Identifier(TASK, *id), bundle))
+        found.append(TaskBundle(Identifier(TASK, *id), bundle))
     return found
 
 

@@ -25,7 +25,7 @@ from flyte_nb.admin.services.rules import (
 )
 from flyte_nb.admin.services.versions import same_or_different
 from flyte_nb.admin.store.database import Transaction
-from flyte_nb.admin.store.entities import Stored
+from flyte_nb.admin.store.entities import StoredEntity
 from flyte_nb.admin.store.filters import order_by
 from flyte_nb.admin.store.listing import equals, message_list, offset_of
 from flyte_nb.api.errors import CodecError
@@ -80,7 +80,7 @@ class LaunchPlans:
         request: launch_plan_pb2.LaunchPlanCreateRequest,
         interface: interface_pb2.TypedInterface,
         workflow_row: int,
-    ) -> "Stored | None":
+    ) -> "StoredEntity | None":
         """Store a launch plan whose request was checked.
 
         Args:
@@ -189,7 +189,7 @@ class LaunchPlans:
         return message_list([row[0] for row in page.rows], page.token)
 
 
-def interface_of(workflow: Stored) -> interface_pb2.TypedInterface:
+def interface_of(workflow: StoredEntity) -> interface_pb2.TypedInterface:
     """Return the interface of a stored workflow."""
     message = workflow_pb2.Workflow.FromString(workflow.message)
     return message.closure.compiled_workflow.primary.template.interface
@@ -353,7 +353,7 @@ def _check_schedule(
             raise invalid(f"Invalid cron expression: {problem}")
 
 
-def _schedule_notice(stored: Stored) -> str:
+def _schedule_notice(stored: StoredEntity) -> str:
     """Return a notice that the plan's schedule will start nothing; empty without a schedule."""
     plan = launch_plan_pb2.LaunchPlan.FromString(stored.message)
     if _schedule_type(plan.spec) == "NONE":

@@ -28,7 +28,7 @@ from flyte_nb.admin.services.rules import (
     check_project_and_domain,
 )
 from flyte_nb.admin.services.workflows import Workflows
-from flyte_nb.admin.store.entities import Stored
+from flyte_nb.admin.store.entities import StoredEntity
 from flyte_nb.compiler.flyte_text import go_text
 
 # FlyteAdmin's letters: without vowels no name is a word by chance.
@@ -198,8 +198,8 @@ class LaunchTargets:
         self,
         id: identifier_pb2.Identifier,
         workflow_id: identifier_pb2.Identifier,
-        workflow: Stored,
-    ) -> Stored:
+        workflow: StoredEntity,
+    ) -> StoredEntity:
         interface = interface_of(workflow)
         request = launch_plan_pb2.LaunchPlanCreateRequest(id=id)
         request.spec.workflow_id.CopyFrom(workflow_id)

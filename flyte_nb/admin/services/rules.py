@@ -11,10 +11,10 @@ from flyteidl.admin import common_pb2, project_pb2
 from flyteidl.core import identifier_pb2, literals_pb2
 from google.protobuf.message import Message
 
-from flyte_nb.admin.closures import EXECUTION_PHASES
 from flyte_nb.admin.enums import check_enum, enum_text
 from flyte_nb.admin.refused import invalid, invalid_value, missing
 from flyte_nb.admin.store.projects import DOMAINS, Projects
+from flyte_nb.admin.transformers import EXECUTION_PHASES
 from flyte_nb.api.phases import ENDED_EXECUTION
 from flyte_nb.compiler.flyte_text import go_text
 

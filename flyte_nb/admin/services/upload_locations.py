@@ -12,7 +12,7 @@ from flyte_nb.admin import moments
 from flyte_nb.admin.refused import exists, invalid
 from flyte_nb.admin.service_parts import Parts, Rpcs
 from flyte_nb.admin.services.rules import check_folder
-from flyte_nb.admin.uploads import Uploads
+from flyte_nb.admin.uploads import UploadServer
 
 _MAX_EXPIRES_S = 3600
 _NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -28,7 +28,7 @@ _MAX_PATH = 4000
 class UploadLocations:
     """Serve CreateUploadLocation."""
 
-    def __init__(self, parts: Parts, uploads: Uploads, folder: Path) -> None:
+    def __init__(self, parts: Parts, uploads: UploadServer, folder: Path) -> None:
         self._parts = parts
         self._uploads = uploads
         self._folder = folder

@@ -9,7 +9,7 @@ from flyte_nb.admin.refused import not_found
 from flyte_nb.admin.store.cache import BytesCache
 from flyte_nb.admin.store.database import Database, Transaction
 from flyte_nb.admin.store.filters import Condition
-from flyte_nb.admin.store.listing import Page, page
+from flyte_nb.admin.store.listing import RowPage, page
 from flyte_nb.admin.store.resources import LAUNCH_PLAN, TASK, WORKFLOW, Resource
 
 _CACHE_BYTES = 16 * 1024 * 1024
@@ -29,7 +29,7 @@ WORKFLOWS = Noun(WORKFLOW, "WORKFLOW", identifier_pb2.WORKFLOW)
 LAUNCH_PLANS = Noun(LAUNCH_PLAN, "LAUNCH_PLAN", identifier_pb2.LAUNCH_PLAN)
 
 
-class Stored(NamedTuple):
+class StoredEntity(NamedTuple):
     """One registered version."""
 
     row_id: int
@@ -76,12 +76,12 @@ class Entities:
             self._cache.put(key, message)
         return message
 
-    def find(self, identifier: identifier_pb2.Identifier) -> "Stored | None":
+    def find(self, identifier: identifier_pb2.Identifier) -> "StoredEntity | None":
         """Return the stored version, or `None`."""
         row = self._database.one(self._find, key_of(identifier))
-        return Stored(*row) if row is not None else None
+        return StoredEntity(*row) if row is not None else None
 
-    def get(self, identifier: identifier_pb2.Identifier) -> Stored:
+    def get(self, identifier: identifier_pb2.Identifier) -> StoredEntity:
         """Return the stored version.
 
         Raises:
@@ -94,10 +94,10 @@ class Entities:
 
     def find_in(
         self, transaction: Transaction, identifier: identifier_pb2.Identifier
-    ) -> "Stored | None":
+    ) -> "StoredEntity | None":
         """Return the stored version as this transaction sees it, or `None`."""
         row = transaction.one(self._find, key_of(identifier))
-        return Stored(*row) if row is not None else None
+        return StoredEntity(*row) if row is not None else None
 
     def add(
         self,
@@ -131,7 +131,9 @@ class Entities:
             },
         )
 
-    def page(self, conditions: Sequence[Condition], *, order: str, limit: int, offset: int) -> Page:
+    def page(
+        self, conditions: Sequence[Condition], *, order: str, limit: int, offset: int
+    ) -> RowPage:
         """Return a page of messages as lists show them."""
         return page(
             self._database,

@@ -28,7 +28,7 @@ _FIND = """SELECT document FROM task_installations JOIN installations
 _LAST = f"SELECT installations FROM executions WHERE {OF_EXECUTION}"
 
 
-class Registered(NamedTuple):
+class TaskBundle(NamedTuple):
     """A task, and the URI of the bundle that it is loaded from (empty without a bundle)."""
 
     id: Identifier
@@ -41,7 +41,7 @@ class Installations:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def keep(self, document: str, tasks: Iterable[Registered]) -> None:
+    def keep(self, document: str, tasks: Iterable[TaskBundle]) -> None:
         """Store that the installation in `document` registered those tasks."""
         with self._database.write() as transaction:
             transaction.execute(
@@ -52,7 +52,7 @@ class Installations:
             for task in tasks:
                 transaction.execute(_ADD, _values(task, installation=installation))
 
-    def of(self, execution: ExecutionId, task: Registered) -> "str | None":
+    def of(self, execution: ExecutionId, task: TaskBundle) -> "str | None":
         """Return the document of the installation with which the execution's attempts at `task` run.
 
         A task inside of a dynamic one is not registered itself. It is found by its bundle, which is that
@@ -78,7 +78,7 @@ def last_installation(transaction: Transaction) -> int:
     return int(row[0]) if row is not None else 0
 
 
-def _values(task: Registered, **more: int) -> "dict[str, str | int]":
+def _values(task: TaskBundle, **more: int) -> "dict[str, str | int]":
     _, project, domain, name, version = task.id
     return {
         "project": project,

@@ -16,7 +16,7 @@ _OFFSET = re.compile(r"\+?[0-9]{1,18}")
 _SHOWN = 200
 
 
-class Page(NamedTuple):
+class RowPage(NamedTuple):
     """Rows, and the token of the next page: empty when this page was not full."""
 
     rows: "list[Row]"
@@ -54,7 +54,7 @@ def page(
     order: str,
     limit: int,
     offset: int,
-) -> Page:
+) -> RowPage:
     """Return rows of `resource` that meet every condition.
 
     Args:
@@ -77,7 +77,7 @@ def page(
         f"SELECT {select} FROM {tables} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?",
         (*values, limit or -1, offset),
     )
-    return Page(rows, next_token(offset, len(rows), limit))
+    return RowPage(rows, next_token(offset, len(rows), limit))
 
 
 def equals(resource: Resource, **columns: object) -> list[Condition]:

@@ -21,7 +21,7 @@ _LARGEST_PACKAGE = 256 << 20  # bytes of all files in one
 _MOST_MEMBERS = 20_000
 
 
-class File(NamedTuple):
+class SpecFile(NamedTuple):
     """One file's bytes."""
 
     name: str
@@ -37,7 +37,7 @@ def is_spec_path(target: str) -> bool:
     return path.is_dir() and not (path / "__init__.py").is_file()
 
 
-def files(targets: "Sequence[str]", problems: "list[Problem]") -> "Iterator[File]":
+def files(targets: "Sequence[str]", problems: "list[Problem]") -> "Iterator[SpecFile]":
     """Yield the spec files that `targets` name, each once; add to `problems` what cannot be read.
 
     Raises:
@@ -56,7 +56,7 @@ def files(targets: "Sequence[str]", problems: "list[Problem]") -> "Iterator[File
             if size > _LARGEST:
                 problems.append(_too_large(str(path), size))
                 continue
-            yield File(str(path), path.read_bytes())
+            yield SpecFile(str(path), path.read_bytes())
         except OSError as error:
             problems.append(unreadable(str(path), f"It cannot be read: {error.strerror or error}."))
 
@@ -97,7 +97,7 @@ def paths_of(target: str) -> "list[Path]":
     raise UsageError(f"There is no file {target}.")
 
 
-def _members(path: Path, problems: "list[Problem]") -> "Iterator[File]":
+def _members(path: Path, problems: "list[Problem]") -> "Iterator[SpecFile]":
     """Yield the files of a package. Nothing is unpacked to disk, so no path in it can do harm."""
     total = given = 0
     try:
@@ -120,7 +120,7 @@ def _members(path: Path, problems: "list[Problem]") -> "Iterator[File]":
                     problems.append(_too_large(name, member.size))
                 elif (content := package.extractfile(member)) is not None:
                     given += 1
-                    yield File(name, content.read())
+                    yield SpecFile(name, content.read())
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         problems.append(unreadable(str(path), f"It is no package, or is damaged: {error}."))
         return

@@ -10,7 +10,7 @@ from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import Location
 from flyte_nb.discovery.specs import kinds, messages, text
 from flyte_nb.discovery.specs.binary import binary_message
-from flyte_nb.discovery.specs.files import BINARY, TEXT, File, files, unreadable
+from flyte_nb.discovery.specs.files import BINARY, TEXT, SpecFile, files, unreadable
 from flyte_nb.discovery.specs.spec import Spec
 
 _MOST_PROBLEMS = 10_000  # of all files: nobody reads more
@@ -85,7 +85,7 @@ def _described_twice(spec: Spec, first: Spec) -> Problem:
     )
 
 
-def _specs_of(file: File, problems: "list[Problem]") -> "Iterator[Spec]":
+def _specs_of(file: SpecFile, problems: "list[Problem]") -> "Iterator[Spec]":
     suffix = Path(file.name).suffix.lower()
     if suffix in BINARY or (suffix not in TEXT and b"\0" in file.data[:4096]):
         yield from _of_binary(file, problems)
@@ -104,7 +104,7 @@ def _specs_of(file: File, problems: "list[Problem]") -> "Iterator[Spec]":
         problems.append(unreadable(file.name, fault.message, fault.line, fault.hint))
 
 
-def _of_binary(file: File, problems: "list[Problem]") -> "Iterator[Spec]":
+def _of_binary(file: SpecFile, problems: "list[Problem]") -> "Iterator[Spec]":
     if not file.data:
         problems.append(unreadable(file.name, "It is empty."))
         return

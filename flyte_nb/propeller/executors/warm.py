@@ -24,7 +24,7 @@ from flyte_nb.propeller.executors.reaper import RSS_UNIT, Exit, Watched
 from flyte_nb.propeller.ports import Attempt, Surroundings
 from flyte_nb.runtime.options import parse
 from flyte_nb.runtime.spawn import PYTHON_VARIABLE
-from flyte_nb.runtime.warm.link import WARM_VARIABLE, Answer, WarmAttempt, WarmLink, is_possible
+from flyte_nb.runtime.warm.link import WARM_VARIABLE, AttemptEnd, WarmAttempt, WarmLink, is_possible
 
 __all__ = ["WarmExecutor"]
 
@@ -212,7 +212,7 @@ class WarmExecutor(ProcessExecutor):
                 self._lost(handed)
         link.release()
 
-    def _answered(self, handed: _Handed, answer: Answer) -> None:
+    def _answered(self, handed: _Handed, answer: AttemptEnd) -> None:
         if answer.cold:
             self._run_cold(handed)
             return

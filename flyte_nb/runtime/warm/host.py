@@ -28,7 +28,7 @@ from flyte_nb.bundle.fetch import Fetched
 from flyte_nb.pipe.pipe import Pipe
 from flyte_nb.pipe.sockets import receive, send
 from flyte_nb.runtime import signals
-from flyte_nb.runtime.attempt import Attempt
+from flyte_nb.runtime.attempt import HostedAttempt
 from flyte_nb.runtime.host import carry_out, conclude, unforeseen
 from flyte_nb.runtime.options import Options, parse
 from flyte_nb.runtime.process import Worker
@@ -276,7 +276,7 @@ class _Running:
             self._child.signal(number)
 
 
-class _LoadedAttempt(Attempt):
+class _LoadedAttempt(HostedAttempt):
     """An attempt whose bundle was fetched and verified before its zygote loaded it."""
 
     def __init__(

@@ -42,7 +42,7 @@ class WarmAttempt(NamedTuple):
     """The path of a file for the process's number and start; empty for none."""
 
 
-class Answer(NamedTuple):
+class AttemptEnd(NamedTuple):
     """How an attempt ended, or that it has to run cold."""
 
     id: str
@@ -119,7 +119,7 @@ class WarmLink:
         with self._sending:
             self._send({"kind": "signal", "id": id, "number": int(number)})
 
-    def receive(self) -> "Answer | None":
+    def receive(self) -> "AttemptEnd | None":
         """Wait for the next answer and return it; `None` when the host is dead, or `close` was called."""
         try:
             frame = receive(self._control)
@@ -128,7 +128,7 @@ class WarmLink:
         if frame is None:
             return None
         found = {name: value for name, value in frame[0].items() if name != "kind"}
-        return Answer(cold=frame[0]["kind"] == "cold", **found)
+        return AttemptEnd(cold=frame[0]["kind"] == "cold", **found)
 
     def close(self) -> None:
         """Hand over no further attempts. The host ends when its last attempt has ended."""
