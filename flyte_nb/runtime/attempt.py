@@ -124,9 +124,9 @@ class HostedAttempt:
         The worker was started before anybody knew of the lock, so it is of the usual interpreter.
         """
         # Start-up: few tasks have locked requirements.
-        from flyte_nb.runtime.environments import Watch, interpreter_for
+        from flyte_nb.runtime.environments import InstallationWatch, interpreter_for
 
-        watch = Watch(self._say, lambda: self._worker.interrupted)
+        watch = InstallationWatch(self._say, lambda: self._worker.interrupted)
         self._interpreter = interpreter_for(fetched.lock, fetched.python, self._environ, watch)
         self._worker.move(self._interpreter.path)
         self._worker.send({"kind": "ring", "path": fetched.ring})
