@@ -15,7 +15,7 @@ from flyteidl.core.condition_pb2 import (
     ConjunctionExpression,
     Operand,
 )
-from flyteidl.core.literals_pb2 import Literal, LiteralMap, Primitive
+from flyteidl.core.literals_pb2 import LiteralMap, Primitive
 
 from flyte_nb.api.errors import USER, ErrorInfo
 from flyte_nb.propeller.plan import BranchPlan
@@ -51,60 +51,49 @@ def holds(condition: BooleanExpression, inputs: LiteralMap) -> bool:
 
     Raises:
         Unresolved: when it is neither true nor false: a value is missing or not a primitive, or the
-        kinds of two
-            values differ.
+            kinds of two values differ.
     """
-    if condition.WhichOneof("expr") == "comparison":
+    kind = condition.WhichOneof("expr")
+    if kind == "comparison":
         return _compare(condition.comparison, inputs)
+    if kind is None:
+        raise _malformed("No Comparison or Conjunction found in Branch node expression.")
     both = condition.conjunction
-    # The right side is not looked at when the left one decides: it may be malformed, and propeller does
-    # not mind.
+    # Propeller looks at both sides, also when the left one decides: a malformed right side is an error.
     left = holds(both.left_expression, inputs)
-    if both.operator == ConjunctionExpression.AND:
-        return left and holds(both.right_expression, inputs)
-    return left or holds(both.right_expression, inputs)
+    right = holds(both.right_expression, inputs)
+    return left or right if both.operator == ConjunctionExpression.OR else left and right
 
 
 def _compare(comparison: ComparisonExpression, inputs: LiteralMap) -> bool:
+    left_is_value = comparison.left_value.WhichOneof("val") != "primitive"
     left = _operand(comparison.left_value, inputs)
     right = _operand(comparison.right_value, inputs)
-    name, compare = _OPERATORS[comparison.operator]
-    if left is None or right is None:
-        # None equals only None, and it has no order.
-        if name in ("EQ", "NEQ"):
-            return (left is right) == (name == "EQ")
-        raise _malformed("Only primitives can be compared. A value is None.")
+    if left is None:
+        raise _malformed("Only primitives can be compared. LHS Variable is non primitive.")
+    if right is None:
+        # Propeller's text has a full stop in one of the two cases only.
+        stop = "" if left_is_value else "."
+        raise _malformed(f"Only primitives can be compared. RHS Variable is non primitive{stop}")
     kind = left.WhichOneof("value")
     if kind != right.WhichOneof("value"):
-        raise _malformed(
-            f"Comparison between different primitives types. lVal[{_text(left)}]:rVal[{_text(right)}]"
-        )
+        types = f"lVal[{_go_type(left)}]:rVal[{_go_type(right)}]"
+        raise _malformed(f"Comparison between different primitives types. {types}")
+    name, compare = _OPERATORS[comparison.operator]
     if kind == "boolean" and name not in ("EQ", "NEQ"):
         raise _malformed(f"[{name}] not defined for boolean operands.")
     return bool(compare(_value(left, kind), _value(right, kind)))
 
 
 def _operand(operand: Operand, inputs: LiteralMap) -> "Primitive | None":
-    kind = operand.WhichOneof("val")
-    if kind == "primitive":
+    """Return the primitive to compare; `None` when the value is none, so also when it is None or optional."""
+    if operand.WhichOneof("val") == "primitive":
         return operand.primitive
-    if kind == "scalar":
-        return _primitive(Literal(scalar=operand.scalar), "the constant")
+    # A constant that is no primitive has no variable, and propeller looks for one with the empty name.
     if operand.var not in inputs.literals:
         raise _malformed(f"Failed to find Value for Variable [{operand.var}]")
-    return _primitive(inputs.literals[operand.var], operand.var)
-
-
-def _primitive(literal: Literal, what: str) -> "Primitive | None":
-    """Return the primitive in a literal; `None` when the value is None."""
-    while literal.scalar.WhichOneof("value") == "union":
-        literal = literal.scalar.union.value
-    kind = literal.scalar.WhichOneof("value")
-    if kind == "primitive":
-        return literal.scalar.primitive
-    if kind == "none_type":
-        return None
-    raise _malformed(f"Only primitives can be compared. {what} is none.")
+    scalar = inputs.literals[operand.var].scalar
+    return scalar.primitive if scalar.WhichOneof("value") == "primitive" else None
 
 
 def _value(primitive: Primitive, kind: "str | None") -> Any:  # Any: one of six types that compare
@@ -113,8 +102,12 @@ def _value(primitive: Primitive, kind: "str | None") -> Any:  # Any: one of six 
     return value.seconds if kind in ("datetime", "duration") else value
 
 
-def _text(primitive: Primitive) -> str:
-    return str(primitive).strip().replace("\n", " ")
+def _go_type(primitive: Primitive) -> str:
+    """Return the name of the value's type in propeller, which its error text quotes."""
+    kind = primitive.WhichOneof("value")
+    if kind is None:
+        return "<nil>"
+    return "*core.Primitive_" + "".join(part.capitalize() for part in kind.split("_"))
 
 
 def _malformed(text: str) -> Unresolved:

@@ -17,6 +17,7 @@ from flyte_nb.api import phases
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, StorageError, TaskFailed
 from flyte_nb.propeller.attempts import attempt_at
 from flyte_nb.propeller.data_layout import OUTPUTS, DataLayout
+from flyte_nb.propeller.gates import Gates
 from flyte_nb.propeller.launch import DEFAULT_PARALLELISM, Launch
 from flyte_nb.propeller.literal_store import Values, unusable
 from flyte_nb.propeller.machine import Machine
@@ -30,11 +31,13 @@ from flyte_nb.propeller.ports import (
     Clock,
     Executor,
     Recorder,
+    Signals,
 )
 from flyte_nb.propeller.preparing import Preparation
 from flyte_nb.propeller.records import Record
 from flyte_nb.propeller.reservations import Reservations, Turns
 from flyte_nb.propeller.results import Results
+from flyte_nb.propeller.signals import MemorySignals
 from flyte_nb.propeller.state import NodeState
 from flyte_nb.propeller.timeouts import expired, limit_us
 
@@ -58,6 +61,7 @@ class Driver:
         clock: Clock,
         catalog: "Catalog | None" = None,
         reservations: "Reservations | None" = None,
+        signals: "Signals | None" = None,
     ) -> None:
         """Make a driver, which does nothing before `step`. With a history, call `replay` first."""
         self.id = launch.id
@@ -74,7 +78,13 @@ class Driver:
         self._results = Results(catalog, launch)
         self.turns = Turns(reservations or Reservations(), launch.id, self._results, values)
         """Which nodes of tasks with `cache_serialize` may start."""
-        self._preparation = Preparation(self.machine, self.outbox, layout, values, self._results)
+        self.gates = Gates(
+            launch.id, self.machine, self.outbox, layout, values, signals or MemorySignals()
+        )
+        """The nodes that wait for a signal or a time."""
+        self._preparation = Preparation(
+            self.machine, self.outbox, layout, values, self._results, self.gates
+        )
         # Attempts that are recorded as QUEUED and were not handed to the executor yet.
         self._to_start: deque[NodeState] = deque()
         self._killed: set[AttemptKey] = set()
@@ -113,6 +123,7 @@ class Driver:
             repeated.
         """
         self._add(self.machine.settle(self._now_us()))
+        self.gates.resume()
         for node in list(self.machine.live.values()):
             # A node that computes a result for others keeps its reservation over a restart.
             self.turns.ask(node)
@@ -167,6 +178,7 @@ class Driver:
         most = self._launch.max_parallelism or DEFAULT_PARALLELISM
         while True:
             self.turns.release_ended()
+            self.gates.proceed(self._now_us())
             self._preparation.prepare(most)
             room = slots - started - len(self._to_start)
             if room > 0 and self.machine.startable and self._announce_some(room):
@@ -216,9 +228,12 @@ class Driver:
         self.turns.release_ended()
 
     def deadline_us(self) -> "int | None":
-        """Return when the next attempt runs out of time; `None` when none has a limit."""
-        limits = map(limit_us, self.machine.live.values())
-        return min((limit for limit in limits if limit), default=None)
+        """Return when an attempt runs out of time or a gate has to be looked at; `None` when neither will."""
+        limits = [limit for node in self.machine.live.values() if (limit := limit_us(node))]
+        due = self.gates.due_us()
+        if due is not None:
+            limits.append(due)
+        return min(limits, default=None)
 
     def expire(self) -> None:
         """Begin to end the attempts that are out of time; their reports follow."""

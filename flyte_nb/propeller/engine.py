@@ -18,8 +18,9 @@ from flyte_nb.propeller.driver import Driver
 from flyte_nb.propeller.launch import Launch
 from flyte_nb.propeller.literal_store import Values
 from flyte_nb.propeller.plan import plan_of
-from flyte_nb.propeller.ports import Catalog, Clock, Executor, Recorder
+from flyte_nb.propeller.ports import Catalog, Clock, Executor, Recorder, Signals
 from flyte_nb.propeller.reservations import Reservations
+from flyte_nb.propeller.signals import MemorySignals
 
 __all__ = ["Engine", "Launch"]
 
@@ -51,6 +52,7 @@ class Engine:
         data_root: str,
         *,
         catalog: "Catalog | None" = None,
+        signals: "Signals | None" = None,
         clock: "Clock | None" = None,
     ) -> None:
         """Start the driver thread.
@@ -61,6 +63,7 @@ class Engine:
             store: Where inputs and outputs are stored.
             data_root: URI below which `metadata/<project>/<domain>/<execution>/…` is written.
             catalog: Results of discoverable tasks; `None` means nothing is cached.
+            signals: Values for gates that wait; `None` keeps them in memory, where nobody sets any.
             clock: The time; `None` means the system's.
         """
         self._recorder = recorder
@@ -78,6 +81,8 @@ class Engine:
         self._turns = 0
         self._unadopted: list[Driver] = []  # used by the driver thread only
         executor.listen(self._wake.set)
+        self._signals = signals or MemorySignals()
+        self._signals.listen(self.signalled)
         self._thread = threading.Thread(target=self._run, name="flyte-nb-propeller", daemon=True)
         self._thread.start()
 
@@ -126,6 +131,13 @@ class Engine:
         self._ask(lambda: driver.terminate(cause))
         return True
 
+    def signalled(self, id: ExecutionId, signal_id: str) -> None:
+        """Let gates that wait for this signal look at its value; after the end nothing happens."""
+        with self._ended:
+            driver = self._drivers.get(id)
+        if driver is not None:
+            self._ask(lambda: driver.gates.signalled(signal_id))
+
     def running(self) -> frozenset[ExecutionId]:
         """Return the executions that have not ended."""
         with self._ended:
@@ -157,6 +169,7 @@ class Engine:
             clock=self._clock,
             catalog=self._catalog,
             reservations=self._reservations,
+            signals=self._signals,
         )
 
     def _take(self, driver: Driver, *, resumed: bool) -> None:

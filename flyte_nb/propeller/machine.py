@@ -23,7 +23,7 @@ from flyte_nb.propeller import records as r
 from flyte_nb.propeller.moves import Moves
 from flyte_nb.propeller.record_makers import attempt_record, end_of_attempts, node_record
 from flyte_nb.propeller.records import NodeRecord, Record, WorkflowRecord
-from flyte_nb.propeller.rules import IllegalMove
+from flyte_nb.propeller.rules import IllegalMove, failure_node
 from flyte_nb.propeller.state import OPEN, NodeState, WorkflowRun
 
 __all__ = ["IllegalMove", "Machine"]
@@ -172,7 +172,10 @@ class Machine(Moves):
         )
 
     def reject(self, node: NodeState, at_us: int, error: ErrorInfo) -> list[Record]:
-        """Make the record that a node without an attempt failed: inputs or conditions cannot be resolved."""
+        """Make the record that a node without an attempt failed.
+
+        Its inputs, its condition or its signal cannot be resolved.
+        """
         return self._made(node_record(node, at_us, phases.FAILED, error=error))
 
     def enter(self, node: NodeState, at_us: int, branch: int = -1) -> list[Record]:
@@ -180,8 +183,16 @@ class Machine(Moves):
         record = node_record(node, at_us, phases.RUNNING)
         return self._made(record._replace(branch=branch, is_parent=True))
 
+    def wait(self, node: NodeState, at_us: int) -> list[Record]:
+        """Make the record that a queued gate node begins to wait."""
+        return self._made(node_record(node, at_us, phases.RUNNING))
+
+    def time_out(self, node: NodeState, at_us: int, error: ErrorInfo) -> list[Record]:
+        """Make the record that a gate node waited too long."""
+        return self._made(node_record(node, at_us, phases.TIMED_OUT, error=error))
+
     def finish(self, node: NodeState, at_us: int, output_uri: str) -> list[Record]:
-        """Make the record that the outputs of a queued end node are stored at `output_uri`."""
+        """Make the record that the outputs of an end node or a gate node are stored at `output_uri`."""
         return self._made(node_record(node, at_us, phases.SUCCEEDED, output_uri=output_uri))
 
     def abort(self, at_us: int, cause: str) -> list[Record]:
@@ -253,11 +264,13 @@ class Machine(Moves):
         return None
 
     def _run_consequence(self, run: WorkflowRun, at_us: int) -> "Record | None":
+        if run.handled is not None:
+            run = run.handled  # the end of a failure node ends the run that failed
         parent = run.parent
         if self.is_terminal or (parent is not None and not parent.is_open):
             return None
         if run.doom:
-            return None if run.open else self._end_of_doomed(run, at_us)
+            return None if run.is_busy else self._end_of_doomed(run, at_us)
         idle = not run.open and not run.ready
         # With FAIL_AFTER_EXECUTABLE_NODES_COMPLETE, what does not depend on the failed node goes on first.
         if run.failed is not None:
@@ -280,9 +293,19 @@ class Machine(Moves):
             return WorkflowRecord(at_us, phases.SUCCEEDED, output_uri=last.output_uri)
         return node_record(parent, at_us, phases.SUCCEEDED, output_uri=last.output_uri)
 
-    def _end_of_doomed(self, run: WorkflowRun, at_us: int) -> Record:
-        """Return the record that ends a doomed run in which nothing is open any more."""
+    def _end_of_doomed(self, run: WorkflowRun, at_us: int) -> "Record | None":
+        """Return the record that ends a doomed run in which nothing is open any more.
+
+        A run that failed ends after its failure node, unless it is aborted meanwhile.
+        """
         parent = run.parent
+        if run.handler is not None and not run.handler.doom:
+            node = failure_node(run.handler)
+            if node.phase not in phases.ENDED_NODE:
+                return None
+            original = self.error if parent is None else parent.error
+            error = _masking(node, is_top=parent is None) or original
+            return self._becomes(run, at_us, phases.FAILED, error)
         if parent is None:
             ending = phases.ABORTED if self.phase == phases.ABORTING else phases.FAILED
             return WorkflowRecord(at_us, ending, self.error)
@@ -315,3 +338,14 @@ def _has_way_on(run: WorkflowRun) -> bool:
         if node.phase in passed
         for below in node.plan.downstream
     )
+
+
+def _masking(node: NodeState, *, is_top: bool) -> "ErrorInfo | None":
+    """Return the error of a failure node that takes the place of the workflow's own.
+
+    A failure node that ran out of time hides the error of an execution, and not that of a sub-workflow:
+    propeller asks only the first one about it.
+    """
+    if node.phase == phases.TIMED_OUT:
+        return ErrorInfo("TimedOut", "FailureNode Timed-out", USER) if is_top else None
+    return node.error if node.phase == phases.FAILED else None

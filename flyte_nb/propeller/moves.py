@@ -16,7 +16,13 @@ from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo
 from flyte_nb.api.nodes import START_NODE, further_node_id, unique_node_id
 from flyte_nb.propeller.plan import ExecutionPlan, NodePlan, WorkflowPlan
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, Record, WorkflowRecord
-from flyte_nb.propeller.rules import IllegalMove, gets_another_attempt, illegal
+from flyte_nb.propeller.rules import (
+    IllegalMove,
+    failure_node,
+    gets_another_attempt,
+    has_arm,
+    illegal,
+)
 from flyte_nb.propeller.state import OPEN, NodeState, WorkflowRun
 from flyte_nb.propeller.tables import ATTEMPT_MOVES, NODE_MOVES, WORKFLOW_MOVES
 
@@ -50,6 +56,8 @@ class Moves:
         """Task nodes that need an attempt. The driver calls `attempt`."""
         self.live: dict[str, NodeState] = {}
         """Task nodes with an attempt that has not ended, by node id."""
+        self.gates: dict[str, NodeState] = {}
+        """Gate nodes that wait: for a signal, or for a time. The driver calls `finish` or `reject`."""
         self.has_doomed = False
         """Whether any run had to end early. Most executions never have one, and then `doomed` is empty."""
         self.active_tasks = 0
@@ -85,7 +93,7 @@ class Moves:
     def _apply_workflow(self, record: WorkflowRecord) -> None:
         if record.phase not in WORKFLOW_MOVES[self.phase]:
             raise illegal("the execution", self.phase, record.phase)
-        if record.phase in phases.ENDED_NODE and self.root.open:
+        if record.phase in phases.ENDED_NODE and self.root.is_busy:
             raise IllegalMove(
                 f"The execution cannot become {record.phase}: some nodes have not ended."
             )
@@ -97,6 +105,8 @@ class Moves:
         elif record.phase in (phases.FAILING, phases.ABORTING):
             # An abort of a failing execution dooms again: what still runs is then aborted by the user.
             self._doom(self.root, USER_ABORT if record.phase == phases.ABORTING else AUTO_ABORT)
+            if record.phase == phases.FAILING:
+                self._prepare_handler(self.root)
         elif record.phase == phases.RUNNING:
             self._unsettled.append(self.root.nodes[START_NODE])
         if not self.is_terminal:
@@ -126,16 +136,21 @@ class Moves:
         node.cache_status = record.cache_status or node.cache_status
         node.input_uri = record.input_uri or node.input_uri
         if phase == phases.QUEUED:
+            node.queued_us = record.at_us
             if kind == nodes.TASK_NODE:
                 self.active_tasks += 1
                 self.startable[node.node_id] = node
             else:
                 self.entering[node.node_id] = node
+        elif phase == phases.RUNNING and kind == nodes.GATE_NODE:
+            node.first_started_us = record.at_us
+            self.gates[node.node_id] = node
         elif phase == phases.RUNNING and kind != nodes.TASK_NODE:
             self._enter(node, record.branch)
         elif phase == phases.FAILING:
-            sub = kind == nodes.WORKFLOW_NODE
-            self._doom(_child(node), SUB_ABORT if sub else AUTO_ABORT)
+            child = _child(node)
+            self._doom(child, SUB_ABORT if kind == nodes.WORKFLOW_NODE else AUTO_ABORT)
+            self._prepare_handler(child)
         elif phase in phases.ENDED_NODE:
             self._ended(node, before, record)
 
@@ -157,9 +172,9 @@ class Moves:
         elif phase == phases.RUNNING:
             if node.run.doom:
                 why = "it has to end"
-            elif plan.kind != nodes.TASK_NODE and not _has_arm(plan, record.branch):
+            elif plan.kind != nodes.TASK_NODE and not has_arm(plan, record.branch):
                 why = f"it has no arm {record.branch}"
-        elif node.child is not None and phase in phases.ENDED_NODE and node.child.open:
+        elif node.child is not None and phase in phases.ENDED_NODE and node.child.is_busy:
             why = "nodes inside it have not ended"
         elif (
             plan.kind == nodes.TASK_NODE
@@ -250,6 +265,8 @@ class Moves:
         ):  # else it was never queued, so never active
             self.active_tasks -= 1
             self.startable.pop(node.node_id, None)
+        else:
+            self.gates.pop(node.node_id, None)
         failed = record.phase in (phases.FAILED, phases.TIMED_OUT)
         if failed:
             timed_out = record.phase == phases.TIMED_OUT
@@ -260,6 +277,8 @@ class Moves:
             other.tainted = other.tainted or failed or record.phase == phases.SKIPPED
             if not other.waiting:
                 self._arrived(other)
+        if run.handler is not None and not run.open:
+            self._arrived(failure_node(run.handler))
         self._unsettled.append(run)
 
     def _arrived(self, node: NodeState) -> None:
@@ -278,6 +297,21 @@ class Moves:
             self.entering[node.node_id] = node
         run.ready += 1
 
+    def _prepare_handler(self, run: WorkflowRun) -> None:
+        """Give a failing run the run of its failure node, which begins when nothing else is open.
+
+        It has a run of its own because the failing one is doomed, and nothing begins there. A workflow
+        that failed before it began has no inputs for a failure node.
+        """
+        start = run.nodes.get(START_NODE)
+        if run.failure is None or start is None or start.phase != phases.SUCCEEDED:
+            return
+        plan = WorkflowPlan({run.failure.id: run.failure})
+        run.handler = self._run_of(run.parent, plan, scope=run)
+        run.handler.handled = run
+        if not run.open:
+            self._arrived(failure_node(run.handler))
+
     def _doom(self, run: WorkflowRun, reason: str) -> None:
         """Let nothing more begin in this run, and everything open in it end, with its child runs."""
         self.has_doomed = True
@@ -292,6 +326,8 @@ class Moves:
                 self._unsettled.append(node)
                 if node.child is not None:
                     self._doom(node.child, reason)
+        if run.handler is not None:
+            self._doom(run.handler, reason)
         self._unsettled.append(run)
 
     def _run_of(
@@ -330,7 +366,7 @@ class Moves:
             (self.phase, self.error, self.output_uri, self.active_tasks, self.root.view()),
             tuple(node.view() for node in self.nodes.values()),
             tuple(node.child.view() for node in self.nodes.values() if node.child),
-            tuple(map(tuple, (self.ready, self.entering, self.startable, self.live))),
+            tuple(map(tuple, (self.ready, self.entering, self.startable, self.live, self.gates))),
         )
 
 
@@ -344,10 +380,3 @@ def _child(node: NodeState) -> WorkflowRun:
     if node.child is None:
         raise IllegalMove(f"Node {node.node_id} runs no nodes, so it cannot be FAILING.")
     return node.child
-
-
-def _has_arm(plan: NodePlan, number: int) -> bool:
-    """Return whether a node that begins may take this arm; -1 is the only one of a node without arms."""
-    if plan.branch is None:
-        return number == -1
-    return 0 <= number < len(plan.branch.arms)

@@ -22,8 +22,17 @@ from google.protobuf.duration_pb2 import Duration
 
 from flyte_nb.api.errors import CompileFailed
 from flyte_nb.api.identifiers import TASK, WORKFLOW, Identifier
-from flyte_nb.api.nodes import BRANCH_NODE, END_KIND, END_NODE, START_NODE, TASK_NODE, WORKFLOW_NODE
+from flyte_nb.api.nodes import (
+    BRANCH_NODE,
+    END_KIND,
+    END_NODE,
+    GATE_NODE,
+    START_NODE,
+    TASK_NODE,
+    WORKFLOW_NODE,
+)
 from flyte_nb.api.problems import Problem
+from flyte_nb.propeller.gate_plans import GatePlan, gate_of
 from flyte_nb.wire.identifiers import identifier_from_idl
 
 
@@ -49,6 +58,7 @@ class NodePlan(NamedTuple):
     workflow: str = ""
     """Key of the sub-workflow in `ExecutionPlan.workflows`; empty for other nodes."""
     branch: "BranchPlan | None" = None
+    gate: "GatePlan | None" = None
     max_attempts: int = 1
     """How many attempts may fail by the user's fault: `retries` + 1."""
     timeout_us: int = 0
@@ -73,6 +83,8 @@ class WorkflowPlan(NamedTuple):
 
     nodes: dict[str, NodePlan]
     fail_immediately: bool = True
+    failure: "NodePlan | None" = None
+    """The failure node (`on_failure`), which runs when the workflow has failed. It is none of `nodes`."""
 
 
 class ExecutionPlan(NamedTuple):
@@ -104,9 +116,7 @@ def plan_of(closure: CompiledWorkflowClosure) -> ExecutionPlan:
 
 _UNSUPPORTED = {
     "launchplan_ref": "a node that launches another execution",
-    "gate_node": "a gate node (approve, sleep, wait_for_input)",
     "array_node": "an array node (map_task)",
-    "failure_node": "a failure node (on_failure)",
     None: "a node without a task, workflow or branch",
 }
 
@@ -142,8 +152,6 @@ class _Maker:
     def workflow(self, compiled: CompiledWorkflow) -> WorkflowPlan:
         template = compiled.template
         self.entity = template.id.name
-        if template.HasField("failure_node"):
-            self.unsupported("failure_node", template.failure_node.id)
         self.connect(compiled)
         nodes = {node.id: self.node(node) for node in template.nodes if node.id != START_NODE}
         if END_NODE not in nodes:
@@ -151,7 +159,8 @@ class _Maker:
                 "ValueRequired", "The workflow is not compiled: it has no end node.", END_NODE
             )
         fail_immediately = template.metadata.on_failure == WorkflowMetadata.FAIL_IMMEDIATELY
-        return WorkflowPlan(nodes, fail_immediately)
+        failure = self.node(template.failure_node) if template.HasField("failure_node") else None
+        return WorkflowPlan(nodes, fail_immediately, failure)
 
     def connect(self, compiled: CompiledWorkflow) -> None:
         """Find out for each node of the template which nodes it waits for, and which wait for it."""
@@ -176,6 +185,8 @@ class _Maker:
             return self.task_node(node)
         if target == "branch_node":
             return self.branch_node(node)
+        if target == "gate_node":
+            return self.gate_node(node)
         if target == "workflow_node" and node.workflow_node.HasField("sub_workflow_ref"):
             return self.workflow_node(node)
         if node.id != END_NODE:
@@ -250,13 +261,24 @@ class _Maker:
         branch = BranchPlan(tuple(arms), block.error.message)
         return self.bare(node, BRANCH_NODE)._replace(branch=branch)
 
+    def gate_node(self, node: Node) -> NodePlan:
+        gate = gate_of(node.gate_node)
+        if gate is None:
+            text = f"The gate node {node.id} has no condition: no signal, approval or duration."
+            self.problem("NoConditionFound", text, node.id)
+        return self.bare(node, GATE_NODE)._replace(
+            gate=gate,
+            max_attempts=node.metadata.retries.retries + 1,
+            timeout_us=_timeout_us(node.metadata.timeout),
+        )
+
     def unsupported(self, what: "str | None", node_id: str) -> None:
         kind = _UNSUPPORTED.get(what, str(what))
         self.problem(
             "UnsupportedNode",
             f"This engine does not run {kind}.",
             node_id,
-            hint="It runs tasks, sub-workflows and branches. Run this workflow on a Flyte cluster.",
+            hint="It runs tasks, sub-workflows, branches and gates. Run this workflow on a Flyte cluster.",
         )
 
     def problem(self, code: str, message: str, node_id: str, hint: str = "") -> None:

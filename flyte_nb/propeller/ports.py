@@ -1,4 +1,4 @@
-"""The engine's ports: who keeps its records, who runs attempts, who keeps results, and the clock.
+"""The engine's ports: who keeps its records, who runs attempts, who keeps results and signals, and the clock.
 
 Each has a conformance suite in `flyte_nb.testing.propeller_conformance`, which an implementation's
 tests inherit.
@@ -7,10 +7,11 @@ tests inherit.
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from flyteidl.core.literals_pb2 import LiteralMap
+from flyteidl.core.literals_pb2 import Literal, LiteralMap
 from flyteidl.core.tasks_pb2 import TaskTemplate
+from flyteidl.core.types_pb2 import LiteralType
 
-from flyte_nb.api.errors import ErrorInfo
+from flyte_nb.api.errors import ErrorInfo, FlyteNbError
 from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.propeller.records import Record
 from flyte_nb.runtime.installations import Installation
@@ -178,5 +179,36 @@ class Catalog(Protocol):
 
         Raises:
             StorageError: when the catalog cannot be reached.
+        """
+        ...
+
+
+class SignalTypeDiffers(FlyteNbError):
+    """Two gates of one execution name the same signal and expect values of different types."""
+
+    @classmethod
+    def of(cls, signal_id: str) -> "SignalTypeDiffers":
+        """Return the error for that signal."""
+        return cls(
+            f"The signal {signal_id!r} of this execution has another type already.",
+            hint="Give the two gates different names.",
+        )
+
+
+class Signals(Protocol):
+    """Keeps the values that people and programs give to waiting gates, by execution and signal id."""
+
+    def listen(self, wake: "Callable[[ExecutionId, str], None]") -> None:
+        """Call `wake`, from any thread, whenever a signal has got a value that is durable."""
+        ...
+
+    def get_or_create(
+        self, execution: ExecutionId, signal_id: str, type: LiteralType
+    ) -> "Literal | None":
+        """Return the signal's value, or `None` when it has none yet; the signal exists afterwards.
+
+        Raises:
+            SignalTypeDiffers: when there is a signal of this id with another type.
+            StorageError: when signals cannot be read or written now.
         """
         ...

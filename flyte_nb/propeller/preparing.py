@@ -1,6 +1,7 @@
 """What happens to a node before an attempt: resolve its inputs, store them, look for a cached result.
 
-Nodes that run no task are done with here: sub-workflows and branches are entered, end nodes are finished.
+Nodes that run no task are moved on here: sub-workflows and branches are entered, gates begin to wait, end
+nodes are finished.
 """
 
 from itertools import islice
@@ -10,10 +11,11 @@ from flyte_nb.api.errors import ErrorInfo, StorageError
 from flyte_nb.propeller import records as r
 from flyte_nb.propeller.conditions import choose
 from flyte_nb.propeller.data_layout import DataLayout
+from flyte_nb.propeller.gates import Gates
 from flyte_nb.propeller.literal_store import NodeOutputs, Values, unusable
 from flyte_nb.propeller.machine import Machine
 from flyte_nb.propeller.outbox import Outbox
-from flyte_nb.propeller.resolve import Unresolved, inputs_of
+from flyte_nb.propeller.resolve import Unresolved, inputs_of, with_error
 from flyte_nb.propeller.results import Results
 from flyte_nb.propeller.state import NodeState
 
@@ -22,13 +24,20 @@ class Preparation:
     """Prepares the nodes of one execution. For one thread."""
 
     def __init__(
-        self, machine: Machine, outbox: Outbox, layout: DataLayout, values: Values, results: Results
+        self,
+        machine: Machine,
+        outbox: Outbox,
+        layout: DataLayout,
+        values: Values,
+        results: Results,
+        gates: Gates,
     ) -> None:
         self._machine = machine
         self._outbox = outbox
         self._layout = layout
         self._values = values
         self._results = results
+        self._gates = gates
 
     def prepare(self, max_parallelism: int) -> None:
         """Prepare every node that may begin, with at most so many active task nodes in the execution.
@@ -64,6 +73,11 @@ class Preparation:
         except Unresolved as error:
             self._reject(node, error.info)
             return
+        failed = node.run.handled
+        if failed is not None:
+            # A failure node may ask for the error that it handles.
+            reason = machine.error if failed.parent is None else failed.parent.error
+            inputs = with_error(inputs, node.plan.id, reason)
         uri = self._layout.inputs(node)
         self._values.put(uri, inputs)
         if node.plan.kind != nodes.TASK_NODE:
@@ -84,7 +98,9 @@ class Preparation:
         """Move on a queued node that runs no task."""
         machine, outbox = self._machine, self._outbox
         now = outbox.now_us()
-        if node.plan.kind == nodes.END_KIND:
+        if node.plan.kind == nodes.GATE_NODE:
+            self._gates.enter(node)
+        elif node.plan.kind == nodes.END_KIND:
             # What the end node collects as inputs is what the workflow returns.
             outbox.add(machine.finish(node, now, node.input_uri))
         elif node.plan.branch is None:

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from flyteidl.core.literals_pb2 import BindingData, Literal, LiteralMap
-from flyteidl.core.types_pb2 import OutputReference
+from flyteidl.core.types_pb2 import ERROR, OutputReference
 from google.protobuf.struct_pb2 import Struct, Value
 
 from flyte_nb.api.errors import SYSTEM, ErrorInfo, FlyteNbError
@@ -52,6 +52,26 @@ def inputs_of(plan: NodePlan, outputs: Outputs) -> LiteralMap:
     for name, none in plan.optional:
         literals[name].CopyFrom(none)
     return resolved
+
+
+def with_error(inputs: LiteralMap, node_id: str, error: "ErrorInfo | None") -> LiteralMap:
+    """Return the inputs of a failure node: one called `err` is replaced by the error of the workflow.
+
+    As in propeller, `failed_node_id` is the id of the failure node itself.
+    """
+    if "err" not in inputs.literals or error is None:
+        return inputs
+    made = LiteralMap()
+    made.CopyFrom(inputs)
+    union = made.literals["err"]
+    # Only the value is replaced: a hash of the bound one stays.
+    union.scalar.Clear()
+    scalar = union.scalar.union
+    scalar.value.scalar.error.message = error.message
+    scalar.value.scalar.error.failed_node_id = node_id
+    scalar.type.simple = ERROR
+    scalar.type.structure.tag = "FlyteError"
+    return made
 
 
 def literal_of(data: BindingData, outputs: Outputs) -> Literal:

@@ -1,7 +1,8 @@
 """Rules that several modules of the machine ask: what is refused, and how often a failure is retried."""
 
 from flyte_nb.api.errors import SYSTEM, ErrorInfo, FlyteNbError
-from flyte_nb.propeller.state import NodeState
+from flyte_nb.propeller.plan import NodePlan
+from flyte_nb.propeller.state import NodeState, WorkflowRun
 
 SYSTEM_RETRIES = 3
 """How many failures by the system a node survives: propeller's `max-node-retries-system-failures`."""
@@ -40,3 +41,15 @@ def gets_another_attempt(node: NodeState, error: ErrorInfo, at_us: int) -> bool:
     limit_us = node.first_started_us + 2 * node.plan.timeout_us
     in_time = not (node.plan.timeout_us and node.first_started_us) or at_us < limit_us
     return error.recoverable and current < most and in_time
+
+
+def has_arm(plan: NodePlan, number: int) -> bool:
+    """Return whether a node that begins may take this arm; -1 is the only one of a node without arms."""
+    if plan.branch is None:
+        return number == -1
+    return 0 <= number < len(plan.branch.arms)
+
+
+def failure_node(handler: WorkflowRun) -> NodeState:
+    """Return the node of a failing run's `handler`, its only one."""
+    return next(iter(handler.nodes.values()))

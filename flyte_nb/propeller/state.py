@@ -30,6 +30,7 @@ class NodeState:
         "output_uri",
         "phase",
         "plan",
+        "queued_us",
         "run",
         "system_failures",
         "tainted",
@@ -45,6 +46,7 @@ class NodeState:
         self.tainted = False  # a node upstream failed or was skipped, so this one is skipped
         self.input_uri = ""
         self.output_uri = ""
+        self.queued_us = 0
         self.error: ErrorInfo | None = None
         self.cache_status = ""
         self.branch = -1
@@ -55,7 +57,7 @@ class NodeState:
         self.attempt_error: ErrorInfo | None = None
         self.attempt_output_uri = ""
         self.attempt_started_us = 0
-        self.first_started_us = 0
+        self.first_started_us = 0  # of the first attempt; of a gate, when it began to wait
         # Failures by the system have a budget of their own, so they are counted apart.
         self.system_failures = 0
 
@@ -93,6 +95,9 @@ class WorkflowRun:
         "doom",
         "fail_immediately",
         "failed",
+        "failure",
+        "handled",
+        "handler",
         "nodes",
         "open",
         "parent",
@@ -120,6 +125,10 @@ class WorkflowRun:
         self.parent = parent
         self.scope = scope or self
         self.fail_immediately = plan.fail_immediately
+        self.failure = plan.failure
+        # The run of the failure node, once this run is failing; and the run that this one is that for.
+        self.handler: WorkflowRun | None = None
+        self.handled: WorkflowRun | None = None
         self.nodes: dict[str, NodeState] = {}
         # Counters, so that asking whether a run has ended need not visit its nodes: that would make a
         # workflow of n nodes take n² steps.
@@ -132,7 +141,13 @@ class WorkflowRun:
         ] = {}  # nodes that a failure before them keeps from running
         self.skips = False  # whether a node was skipped
 
+    @property
+    def is_busy(self) -> bool:
+        """Return whether anything has begun and has not ended in this run or at its failure node."""
+        return bool(self.open or (self.handler is not None and self.handler.open))
+
     def view(self) -> tuple[object, ...]:
         """Return all that records decide about the run, for comparing two machines."""
         plain = (self.open, self.ready, self.failed, self.doom, self.skips)
-        return (*plain, tuple(self.skippable), tuple(self.nodes))
+        handler = self.handler.view() if self.handler is not None else None
+        return (*plain, tuple(self.skippable), tuple(self.nodes), handler)

@@ -7,7 +7,14 @@ holds them equal.
 
 from collections.abc import Mapping
 
-from flyte_nb.api.nodes import BRANCH_NODE, END_KIND, START_KIND, TASK_NODE, WORKFLOW_NODE
+from flyte_nb.api.nodes import (
+    BRANCH_NODE,
+    END_KIND,
+    GATE_NODE,
+    START_KIND,
+    TASK_NODE,
+    WORKFLOW_NODE,
+)
 from flyte_nb.api.phases import (
     ABORTED,
     ABORTING,
@@ -51,6 +58,9 @@ _TASK: Moves = {
     SKIPPED: _END,
 }
 
+# A gate whose signal has a value when it is reached opens at once, so it succeeds without running.
+_GATE: Moves = _TASK
+
 # A node that runs other nodes fails in two steps: FAILING while it ends what still runs in it, then
 # FAILED. A task has no FAILING, because its attempt has ended by the time it fails.
 _PARENT: Moves = {
@@ -78,6 +88,7 @@ NODE_MOVES: Mapping[str, Moves] = {
     TASK_NODE: _TASK,
     WORKFLOW_NODE: _PARENT,
     BRANCH_NODE: _PARENT,
+    GATE_NODE: _GATE,
 }
 """The moves of a node by its kind (`api/nodes.py`)."""
 

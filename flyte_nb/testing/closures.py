@@ -89,6 +89,44 @@ def node(
     return made
 
 
+def gate(
+    id: str,
+    signal: str = "",
+    *,
+    approves: "int | str | None" = None,
+    sleep_s: float = 0.0,
+    timeout_s: float = 0.0,
+    retries: int = 0,
+    after: Sequence[str] = (),
+) -> Node:
+    """Return a gate node: an approval, an integer that is waited for, or a sleep.
+
+    Args:
+        id: The node's id.
+        signal: The signal that opens it; empty for a sleep.
+        approves: What is approved, as `node` takes its bindings; `None` for a gate that waits for an integer.
+        sleep_s: How long it sleeps, in seconds.
+        timeout_s: How long it waits at most, in seconds; 0 for no limit.
+        retries: How often it waits again after that.
+        after: Nodes that have to end before it, besides the one whose output is approved.
+    """
+    made = Node(id=id, upstream_node_ids=sorted(after))
+    made.metadata.name = signal or "sleep-gate"
+    made.metadata.retries.retries = retries
+    if timeout_s:
+        made.metadata.timeout.FromMicroseconds(int(timeout_s * 1_000_000))
+    if approves is not None:
+        made.gate_node.approve.signal_id = signal
+        _bind(made.inputs.add(var="o0").binding, approves)
+    elif signal:
+        made.gate_node.signal.signal_id = signal
+        made.gate_node.signal.type.simple = INTEGER
+        made.gate_node.signal.output_variable_name = "o0"
+    else:
+        made.gate_node.sleep.duration.FromMicroseconds(int(sleep_s * 1_000_000))
+    return made
+
+
 def workflow(
     name: str,
     nodes: Sequence[Node],
@@ -96,6 +134,7 @@ def workflow(
     *,
     inputs: Sequence[str] = (),
     fail_after: bool = False,
+    on_failure: "Node | None" = None,
 ) -> CompiledWorkflow:
     """Return a compiled workflow: start and end nodes first, connections both ways.
 
@@ -105,6 +144,7 @@ def workflow(
         outputs: A binding for each output, written as `node` takes them.
         inputs: The names of its inputs.
         fail_after: Whether a failure lets the other nodes that can still run end first.
+        on_failure: The failure node.
     """
     template = WorkflowTemplate()
     _identify(template.id, identifier_pb2.WORKFLOW, name)
@@ -122,6 +162,8 @@ def workflow(
         _bind(end.inputs.add(var=variable).binding, bound)
     template.nodes.extend([Node(id="start-node"), end, *nodes])
     template.outputs.extend(end.inputs)
+    if on_failure is not None:
+        template.failure_node.CopyFrom(on_failure)
     return CompiledWorkflow(template=template, connections=_connections(end, nodes))
 
 

@@ -14,7 +14,7 @@ from flyte_nb.propeller.plan import plan_of
 from flyte_nb.propeller.record_makers import attempt_record, node_record
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, WorkflowRecord
 from flyte_nb.propeller.tables import ATTEMPT_MOVES, NODE_MOVES, WORKFLOW_MOVES, mermaid
-from flyte_nb.testing.closures import chain, closure, node, task, workflow
+from flyte_nb.testing.closures import chain, closure, gate, node, task, workflow
 
 USER_ERROR = ErrorInfo("USER:ValueError", "no", USER)
 RECOVERABLE = ErrorInfo("USER:Recoverable", "again", USER, True)
@@ -326,10 +326,10 @@ def test_what_the_engine_cannot_run_is_refused_with_every_reason():
         plan_of(made)
     assert [(x.code, x.node_id) for x in caught.value.problems] == [
         ("TaskReferenceNotFound", "a"),
-        ("UnsupportedNode", "b"),
+        ("NoConditionFound", "b"),
         ("UnsupportedNode", "c"),
     ]
-    assert "gate node" in str(caught.value)
+    assert "no signal, approval or duration" in str(caught.value)
     assert "launches another execution" in str(caught.value)
 
 
@@ -355,9 +355,14 @@ def workflows(draw, depth=0):
             inner.template.id.name = f"w{depth}-{index}-{len(subs)}"
             subs += [*more, inner]
             nodes.append(node(f"n{index}", inner, after=before))
+        elif draw(st.integers(0, 4)) == 0:
+            nodes.append(gate(f"n{index}", f"signal-{depth}-{index}", after=before))
         else:
             nodes.append(node(f"n{index}", draw(st.sampled_from([ONE, TWICE])), after=before))
-    return workflow("top", nodes, fail_after=draw(st.booleans())), subs
+    handler = None
+    if draw(st.booleans()):
+        handler = node("fn0", draw(st.sampled_from([ONE, *(subs[-1:] if depth else [])])))
+    return workflow("top", nodes, fail_after=draw(st.booleans()), on_failure=handler), subs
 
 
 def rename(primary, subs):
@@ -377,8 +382,13 @@ def step(play: Play, choose) -> None:
         if n.phase == "":
             moves.append(("queue", n))
         else:
-            moves.append(("finish" if n.plan.kind == nodes.END_KIND else "enter", n))
+            passes = n.plan.kind in (nodes.END_KIND, nodes.GATE_NODE)
+            moves.append(("finish" if passes else "enter", n))
             moves.append(("reject", n))
+            if n.plan.kind == nodes.GATE_NODE:
+                moves.append(("wait", n))
+    for n in machine.gates.values():
+        moves += [("finish", n), ("reject", n), ("time_out", n)]
     moves += [("attempt", n) for n in machine.startable.values()]
     for n in machine.live.values():
         if n.attempt_phase == phases.QUEUED:
@@ -396,6 +406,7 @@ def step(play: Play, choose) -> None:
         "queue": ("s://in",),
         "finish": ("s://out",),
         "enter": (),
+        "wait": (),
         "attempt": ("s://folder",),
         "started": (),
         "succeeded": ("s://out",),

@@ -7,6 +7,11 @@ from pathlib import Path
 import msgpack
 import pytest
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
+from flyteidl.core.condition_pb2 import (
+    BooleanExpression,
+    ComparisonExpression,
+    ConjunctionExpression,
+)
 from flyteidl.core.literals_pb2 import BindingData, Literal, LiteralMap
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct
@@ -19,7 +24,7 @@ from flyte_nb.api.nodes import fixed_length_id, unique_node_id
 from flyte_nb.propeller import records as r
 from flyte_nb.propeller.cache import MemoryCatalog, StoreCatalog
 from flyte_nb.propeller.cache import key as cache_key
-from flyte_nb.propeller.conditions import choose
+from flyte_nb.propeller.conditions import choose, holds
 from flyte_nb.propeller.durations import go_duration, rfc3339
 from flyte_nb.propeller.executors.templates import fill, wants_task_template
 from flyte_nb.propeller.literal_store import Values
@@ -310,10 +315,19 @@ def test_a_condition_over_wrong_values_is_malformed():
     assert "Failed to find Value for Variable [.my_input]" in choose(branch, LiteralMap()).message
     text = LiteralMap()
     text.literals[".my_input"].scalar.primitive.string_value = "x"
-    assert "different primitives types" in choose(branch, text).message
+    assert choose(branch, text).message == (
+        "[MalformedBranchUserError] Comparison between different primitives types."
+        " lVal[*core.Primitive_StringValue]:rVal[*core.Primitive_FloatValue]"
+    )
     none = LiteralMap()
     none.literals[".my_input"].scalar.none_type.SetInParent()
-    assert "is None" in choose(branch, none).message
+    assert choose(branch, none).message == (
+        "[MalformedBranchUserError] Only primitives can be compared. LHS Variable is non primitive."
+    )
+    # An optional value is wrapped in a union, which propeller does not open.
+    optional = LiteralMap()
+    optional.literals[".my_input"].scalar.union.value.scalar.primitive.float_value = 0.2
+    assert choose(branch, optional).message == choose(branch, none).message
     flag = LiteralMap()
     flag.literals[".my_input"].scalar.primitive.boolean = True
     comparison = branch.arms[0][0].conjunction.left_expression.comparison
@@ -322,6 +336,48 @@ def test_a_condition_over_wrong_values_is_malformed():
     listed = LiteralMap()
     listed.literals[".my_input"].collection.SetInParent()
     assert "Only primitives" in choose(branch, listed).message
+
+
+def test_both_sides_of_a_conjunction_are_evaluated():
+    condition = BooleanExpression()
+    condition.conjunction.operator = ConjunctionExpression.OR
+    left = condition.conjunction.left_expression.comparison
+    left.operator = ComparisonExpression.EQ
+    left.left_value.var = "x"
+    left.right_value.primitive.integer = 1
+    right = condition.conjunction.right_expression.comparison
+    right.operator = ComparisonExpression.EQ
+    right.left_value.var = "y"
+    right.right_value.scalar.none_type.SetInParent()
+    inputs = integers(x=1, y=1)
+    with pytest.raises(Unresolved, match=r"Failed to find Value for Variable \[\]"):
+        holds(condition, inputs)
+    right.right_value.var = "x"
+    assert holds(condition, inputs)
+    right.right_value.var = "z"
+    with pytest.raises(Unresolved, match=r"Failed to find Value for Variable \[z\]"):
+        holds(condition, inputs)
+    with pytest.raises(Unresolved, match="No Comparison or Conjunction found"):
+        holds(BooleanExpression(), inputs)
+
+
+@pytest.mark.parametrize(
+    ("operator", "true_for"),
+    [
+        ("EQ", (0,)),
+        ("NEQ", (-1, 1)),
+        ("GT", (1,)),
+        ("GTE", (0, 1)),
+        ("LT", (-1,)),
+        ("LTE", (-1, 0)),
+    ],
+)
+def test_all_comparisons_hold_as_in_propeller(operator, true_for):
+    condition = BooleanExpression()
+    condition.comparison.operator = ComparisonExpression.Operator.Value(operator)
+    condition.comparison.left_value.var = "x"
+    condition.comparison.right_value.primitive.integer = 0
+    assert tuple(x for x in (-1, 0, 1) if holds(condition, integers(x=x))) == true_for
 
 
 def test_every_vector_with_branches_can_be_planned():
