@@ -107,10 +107,13 @@ def digested(
     def out_of_band(buffer: pickle.PickleBuffer) -> bool:
         raw = buffer.raw()
         sink.size += raw.nbytes
+        # The content of a buffer is not in the stream, so its digest stands for it.
         buffers.append(buffer_digest(raw))
+        # "Out of band": pickle leaves the bytes to the callback, which has counted and digested them.
         return False
 
     pickler = canonical_pickler()(sink, refer, out_of_band)
+    # Without a memo, whether two names share one object or have equal ones makes no difference to the bytes.
     pickler.fast = fast
     pickler.dump(value)
     sink.hash.update("".join(buffers).encode())

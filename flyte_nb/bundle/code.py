@@ -46,6 +46,7 @@ class Dependency(NamedTuple):
 def innermost_function(entity: Callee) -> FunctionType:
     """Return the author's own function, inside of everything that decorators put around it."""
     function: Any = entity.function
+    # A decorator from functools.wraps, or one that returns a partial, leaves the author's function below.
     while not isinstance(function, FunctionType):
         function = function.__wrapped__
     return function
@@ -68,9 +69,12 @@ def used_globals(function: FunctionType) -> "dict[str, object]":
     # Disassembling is slow, and most small functions use no global at all.
     if _uses_globals(function.__code__):
         names = cloudpickle()._extract_code_globals(function.__code__)
+    # Under `from __future__ import annotations` an annotation is a text that is evaluated where the task
+    # runs.
     for annotation in annotations(function).values():
         if isinstance(annotation, str):
             names = {**names, **dict.fromkeys(_names_in(annotation))}
+    # A name that is not among the globals is a built-in, or is not defined yet: `undefined_names` reports it.
     known = function.__globals__
     return {
         name: known[name]
@@ -83,6 +87,8 @@ def modules_named_in(namespace: "dict[str, object]") -> "set[str]":
     """Return names of the modules that a notebook imported or has functions, classes or objects of."""
     found = set()
     for name, value in list(namespace.items()):
+        # Names with an underscore are IPython's history and helpers, which say nothing about the author's
+        # code.
         if not name.startswith("_"):
             named = isinstance(value, (type, FunctionType))
             home = value if named else type(value)
@@ -185,6 +191,7 @@ def derived_descriptor(value: Any) -> "DerivedDescriptor | None":
     Returns `None` for any other value, also for a plain `property` or `staticmethod`.
     """
     base = next((kind for kind in _DESCRIPTORS if isinstance(value, kind)), None)
+    # A plain `property` is handled by cloudpickle itself, and its own rules apply.
     if base is None or type(value) is base:
         return None
     if base is property:
@@ -211,6 +218,7 @@ _LOCKS = frozenset({"lock", "_method_cache"})
 
 def _own_attributes(value: object) -> "dict[str, object]":
     found = dict(getattr(value, "__dict__", {}))
+    # Slots are declared a class at a time; a name may be declared and never set.
     for kind in type(value).__mro__:
         slots = vars(kind).get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else tuple(slots):
@@ -240,6 +248,7 @@ def registered(cls: type) -> "list[type]":
     """Return the classes that were registered with an abstract class, sorted by name."""
     if not isinstance(cls, abc.ABCMeta):
         return []
+    # Python keeps weak references, and has no public way to list them.
     known = (reference() for reference in abc._get_dump(cls)[0])  # type: ignore[attr-defined]
     alive = [each for each in known if each is not None]
     return sorted(alive, key=lambda each: (each.__module__, each.__qualname__))
@@ -260,6 +269,8 @@ def defaults(function: FunctionType) -> "dict[str, object]":
     """Return the parameters' default values by name."""
     code = function.__code__
     given = function.__defaults__ or ()
+    # Defaults belong to the last positional parameters; those of keyword-only ones are in a dict of their
+    # own.
     positional = code.co_varnames[: code.co_argcount]
     found = dict(zip(positional[len(positional) - len(given) :], given, strict=True))
     found.update(function.__kwdefaults__ or {})
@@ -309,6 +320,8 @@ def submodules(
         for value in (*known.values(), *captured(function).values())
         if isinstance(value, ModuleType) and getattr(value, "__package__", None)
     ]
+    # `a.b.c` in the source is the name `a` and then the attributes `b` and `c`. The code keeps the names
+    # without their order, so each known prefix is tried with each name.
     while waiting:
         prefix = waiting.pop()
         for name in names:
@@ -335,6 +348,7 @@ def _line_of_use(code: CodeType, name: str) -> int:
     line = code.co_firstlineno
     for instruction in dis.get_instructions(code):
         started = instruction.starts_line
+        # There `starts_line` became a truth value, and the number moved.
         if sys.version_info >= (3, 13):
             started = getattr(instruction, "line_number", None)
         if started:

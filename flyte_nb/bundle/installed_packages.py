@@ -71,8 +71,10 @@ def _brought(module: str) -> "tuple[_Package, ...]":
         spec = importlib.util.find_spec(top)
     except (ImportError, ValueError, AttributeError):
         return ()
+    # It is missing here too. `remarks` says so to the author.
     if spec is None:
         return ()
+    # A namespace package has several folders, and each distribution adds its own.
     places = list(spec.submodule_search_locations or ()) or [spec.origin or ""]
     for place in places:
         folder = os.path.dirname(place)
@@ -102,6 +104,8 @@ def _in_folder(folder: str, changed: int, path: str, *, several: bool) -> "tuple
     having = (package for package in packages if _has(package, path))
     if several:
         return tuple(sorted(having))
+    # A regular package is brought by one distribution. Looking at the others would read their lists for
+    # nothing.
     first = next(having, None)
     return () if first is None else (first,)
 
@@ -150,6 +154,7 @@ def _pinned(package: _Package) -> "tuple[str, str]":
     url = str(direct.get("url", ""))
     if not url:
         return plain, ""
+    # The commit and not the branch: the branch may be another one tomorrow.
     if "vcs_info" in direct:
         vcs = direct["vcs_info"]
         place = f"{vcs['vcs']}+{url}@{vcs['commit_id']}"

@@ -107,10 +107,12 @@ def inventory(store: BlobStore, root: str) -> Inventory:
         StorageError: when the location cannot be listed, or an object's size cannot be asked for.
     """
     indexes, members = [], []
+    # The listing has names only. The size and age of each object that is ours are asked for one by one.
     for uri in store.list(root.rstrip("/")):
         match = _MEMBER.search(uri)
         is_index = bool(index_of.digest_in_name(uri))
         found = store.stat(uri) if match is not None or is_index else None
+        # It is not ours, or was removed since it was listed.
         if found is None:
             continue
         if match is not None:
@@ -177,6 +179,7 @@ def verify(store: BlobStore, indexes: "Iterable[StoredIndex]") -> "tuple[list[Da
 
 def tasks_needing(index: Index, entry: index_of.IndexEntry) -> "set[str]":
     """Return the tasks of an index that cannot run without one of its members."""
+    # Every task of the bundle is loaded by it.
     if entry.kind == index_of.RING:
         return set(index.tasks)
     return {
@@ -254,6 +257,7 @@ def plan_cleanup(
     too_recent = 0
     for item in held.indexes:
         is_old = _is_old(item.modified_s, now_s, min_age_s)
+        # An index that no registered task names yet may be of a registration that is still going on.
         if item.digest in digests or not is_old:
             keeping.append(item)
             if item.digest not in digests:
@@ -261,6 +265,7 @@ def plan_cleanup(
         else:
             name = ", ".join(item.tasks) or "unreadable"
             removals.append(Removal(item.uri, item.size, "index", name))
+    # Members are shared by indexes, so a member goes only when the last index that names it goes.
     named = _named_by(keeping)
     for member in held.members:
         if member.sha256 in named:

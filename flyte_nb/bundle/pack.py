@@ -158,10 +158,13 @@ class Packer:
             BundleError: when something cannot travel, when too much would travel, or when a module or the
                 lock cannot be read.
         """
+        # The body of a plain task cannot make nodes: what it calls runs in it, and is packed with it as a
+        # helper.
         if not task.is_dynamic:
             return self._pack(task, ())
         called = reach(task, self._traced)
         tasks = [item for item in called if isinstance(item, Task)]
+        # What an inner task itself calls counts for its version, as when it is packed alone.
         inner = [self._pack(item, called_inside(item, self._traced)) for item in tasks]
         return self._pack(task, called)._replace(inner=tuple(inner))
 
@@ -172,6 +175,8 @@ class Packer:
 
     def _pack(self, task: Task, called: "Sequence[Definition]") -> PackedTask:
         """Pack the task alone, once: maps over it and dynamic tasks that call it need it as well."""
+        # By identity, because two tasks of one name may be different. The entry keeps the task alive, so that
+        # no other gets its id.
         known = self._packed_tasks.get(id(task))
         if known is None:
             known = self._packed_tasks[id(task)] = (task, self._pack_anew(task, called))
@@ -182,6 +187,7 @@ class Packer:
         fingerprinter = Fingerprinter(references, self._digests)
         lock = b""
         try:
+            # The fingerprint first: its walk finds the modules and classes that the pickle then only names.
             fingerprinter.task(task)
             if task.options.requirements:
                 lock = read_lock(task.options.requirements, f"{task.short_name}()", self._roots)
@@ -192,6 +198,8 @@ class Packer:
                 if isinstance(item, Callee):
                     fingerprinter.note("options of", f"{item.short_name}()", list(item.options))
             pickled = dump(task, references, fingerprinter, with_options=task.is_dynamic)
+        # These say already what is wrong and where. Anything else is an exception of a class that refuses to
+        # be pickled.
         except BundleError:
             raise
         except Exception as error:
@@ -210,6 +218,8 @@ class Packer:
     ) -> PackedTask:
         parts = sorted(fingerprinter.parts.values(), key=lambda part: part.key)
         units = references.local.noted()
+        # A local module is in the bundle, but what it imports may be installed packages, which have to be
+        # installed there.
         imported = {name for unit in units for name in unit.imports}
         imported -= {unit.name for unit in units}
         needed = requirements(references.modules | imported | self._imported_by_types(task))
@@ -289,6 +299,7 @@ def _captured(fingerprinter: Fingerprinter, parts: "list[Part]") -> "tuple[Captu
                 place=place_of(part, fingerprinter),
             )
         )
+    # The largest first: a person who asks why a bundle is large reads the first line.
     return tuple(sorted(found, key=lambda item: (-item.size_bytes, item.name)))
 
 

@@ -66,8 +66,10 @@ def zipped(files: "Mapping[str, bytes]") -> Zipped:
     """
     entries = zip_entries(files)
     whole = _zip(entries)
+    # Most modules are small, and one member is one request.
     if len(whole.data) <= WHOLE_BYTES:
         return Zipped(whole.sha256, (whole,))
+    # Code is edited all day, and data seldom: an edit must not upload the data beside it again.
     groups = [*_split(entries, _CODE), *_split(entries, _DATA)]
     parts = (whole,) if len(groups) == 1 else tuple(map(_zip, groups))
     return Zipped(whole.sha256, parts)
@@ -78,6 +80,7 @@ def _split(entries: "Sequence[ZipEntry]", split: _Split) -> "list[list[ZipEntry]
     chosen = [entry for entry in entries if entry.name.endswith((".py", "/")) is (split is _CODE)]
     parts: list[list[ZipEntry]] = [[] for _ in range(split.count(chosen))]
     for entry in chosen:
+        # By the name and not by the position, so that a new file moves no other one.
         parts[crc32(entry.name.encode()) % len(parts)].append(entry)
     return [part for part in parts if part]
 

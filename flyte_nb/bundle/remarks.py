@@ -66,6 +66,7 @@ def remarks(
 
 def place_of(part: Part, fingerprinter: Fingerprinter) -> "Location | None":
     """Return where the part is referred to, or for a function, where it is defined."""
+    # A function has a place of its own. A value has none: what helps is where the code refers to it.
     own = fingerprinter.functions.get(part.key)
     if own is not None:
         return Location(own.__code__.co_filename, own.__code__.co_firstlineno)
@@ -134,6 +135,7 @@ def _local_files(value: object, depth: int) -> "Iterator[str]":
 
 
 def _of_contents(task: str, fingerprinter: Fingerprinter, payload: bytes) -> "Iterator[str]":
+    # The whole payload is searched first, which is quick and nearly always finds nothing.
     left = set(secrets_in(payload))
     if not left:
         return
@@ -157,6 +159,7 @@ def _written(part: Part, fingerprinter: Fingerprinter) -> bytes:
     function = fingerprinter.functions.get(part.key)
     if function is not None:
         return b"\n".join(_texts(function.__code__))
+    # Writing a large value again, only to find which one has the secret, would take as long as packing it.
     if part.key not in fingerprinter.values or part.size_bytes > LARGE_BYTES:
         return b""
     target = io.BytesIO()

@@ -55,6 +55,7 @@ class Retrying:
                 return act()
             except StorageError as error:
                 tried += 1
+                # A missing object or a wrong key fails alike at every try.
                 if not error.transient:
                     raise
                 if tried == _ATTEMPTS or self._clock() >= self._ends_at:

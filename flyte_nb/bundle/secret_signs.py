@@ -49,12 +49,14 @@ _PATTERNS = (
 
 def secrets_in(data: bytes) -> "tuple[str, ...]":
     """Return the kinds of secrets that the bytes seem to contain, e.g. `an AWS access key`, each once."""
+    # A search for fixed bytes is a hundred times faster than a pattern, and nearly always ends the matter.
     found = {each.kind for each in _PATTERNS if each.sign in data and each.pattern.search(data)}
     return tuple(sorted(found))
 
 
 def named_like_a_secret(name: str) -> bool:
     """Return whether a variable of that name is likely to hold a secret: `openaiApiKey`, `DB_PASSWORD`."""
+    # Whole words only: `tokenizer` and `secretary` are no secrets.
     words = _words(name)
     pairs = set(itertools.pairwise(words))
     return not _WORDS.isdisjoint(words) or not _PAIRS.isdisjoint(pairs)

@@ -56,6 +56,7 @@ def _load() -> None:
             hint="Install it anew: pip install --force-reinstall 'cloudpickle>=3.1,<3.2'",
         )
     module = importlib.util.module_from_spec(spec)
+    # Before it runs: its own modules import each other by this name.
     sys.modules[CLOUDPICKLE] = module
     try:
         spec.loader.exec_module(module)

@@ -60,6 +60,7 @@ class _Work(Generic[_In, _Out]):
             while number not in self._done:
                 self._changed.wait()
             value, error = self._done.pop(number)
+            # Only now may another item begin: results that nobody has taken yet stay in memory.
             self._limit = number + 1 + self._ahead
             self._changed.notify_all()
         if error is not None:
@@ -70,12 +71,14 @@ class _Work(Generic[_In, _Out]):
     def stop(self) -> None:
         """Begin no further call."""
         with self._changed:
+            # Threads that wait for room wake up, find nothing left, and end.
             self._next = len(self._items)
             self._changed.notify_all()
 
     def run(self) -> None:
         """Work on one item after the other until none is left. Each thread runs this."""
         while (number := self._claim()) is not None:
+            # An error is kept with its item, so that it comes at its place in the order.
             value, error = None, None
             try:
                 value = self._act(self._items[number])

@@ -95,6 +95,7 @@ def stage(
             distinct.setdefault(member.sha256, (member, task.name))
     members = [member for member, _ in distinct.values()]
     meter = _Meter(sum(member.size for member in members), on_progress)
+    # One for all objects: its deadline is for the whole staging.
     retrying = Retrying(sleep)
     uris: dict[str, str] = {}
     own = dict.fromkeys(contents, 0)
@@ -103,6 +104,7 @@ def stage(
         uris[member.sha256] = uri
         own[distinct[member.sha256][1]] += sent
         meter.count(member.size, sent)
+    # Every member is stored by now. Before, an index could name one that is not there.
     indexes = [index_of.dumps(contents[task.name].index(uris)) for task in packed]
     staged = []
     placed = _all(partial(_put_index, area, retrying), indexes, area)
@@ -126,6 +128,7 @@ def _all(
     put: "Callable[[_T], tuple[str, int]]", items: "Sequence[_T]", area: StagingArea
 ) -> "Iterator[tuple[str, int]]":
     """Store the items, several at once, or one after the other on a local disk, where nothing waits."""
+    # Threads only help where calls wait for a network.
     if area.is_local:
         return map(put, items)
     return side_by_side(put, items, threads=_PARALLEL)

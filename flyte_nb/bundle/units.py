@@ -64,11 +64,14 @@ def read_unit(top: str, place: Path, *, clock: "Callable[[], int]" = time.time_n
     Raises:
         BundleError: when a file cannot be read, or there are too many files.
     """
+    # One registration reads hundreds of tasks that share a module. What did not change since is not read
+    # again.
     kept = _kept(top, place)
     last = kept.read
     if last is not None and last[0].is_unchanged():
         return last[1]
     try:
+        # The tree is looked at before the files are read, so that a change in between is noticed next time.
         tree = walk(top, str(place))
         unit, tree = _read(top, place, tree)
         is_settled = tree.is_settled(clock())
@@ -102,6 +105,7 @@ def _read(top: str, place: Path, tree: Tree) -> "tuple[Unit, Tree]":
         if source is not None and b"__file__" in source:
             stem = os.path.basename(name).removesuffix(".py")
             beside.look(source, stem, in_package="/" in name)
+    # A file that is inside of the package already must not travel twice.
     own = {file.name for file in tree.files}
     more = [file for name, file in sorted(beside.files.items()) if name not in own]
     for name, path, size in more:
@@ -109,6 +113,7 @@ def _read(top: str, place: Path, tree: Tree) -> "tuple[Unit, Tree]":
     if more:
         tree = joined(tree, [listed_tree(str(place.parent), more), *beside.trees])
     members = reading.members
+    # They belong to the zip's digest too, because an import depends on them.
     members.update(_namespaces(members))
     whole = zipped(members)
     unit = Unit(
@@ -142,11 +147,14 @@ class _FileReader:
             self.binaries.append(name)
             return None
         is_python = name.endswith(".py")
+        # Data beside the code is often a whole dataset. The author is warned, and can pass it as an input.
         if not is_python and size > DATA_BYTES:
             self.left_out.append(name)
             return None
         with open(path, "rb", buffering=0) as file:
             data = self.members[name] = file.readall()
+        # Looked for in every file that travels, because a `.env` or a notebook beside the code travels as
+        # well.
         kinds = secrets_in(data)
         if kinds:
             self.secrets.append((name, kinds))
@@ -155,6 +163,8 @@ class _FileReader:
         imports = imported_by(data)
         if imports:
             self.imports |= imports
+            # The search in the source is only worth its time when a module that reads pickles is imported at
+            # all.
             if not (self.unpickles or READERS.isdisjoint(imports)):
                 self.unpickles = unpickles_in(data)
         return data

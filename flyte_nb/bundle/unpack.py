@@ -43,6 +43,7 @@ def unpacked(fetched: Fetched, folder: str) -> Fetched:
     if not fetched.modules:
         return fetched
     target = _Target(folder)
+    # In the order of the index, so that equal bundles are unpacked into equal folders.
     for path in fetched.modules:
         target.take(path)
     return fetched._replace(modules=target.close())
@@ -79,6 +80,7 @@ class _Target:
                 self._write(entry)
         except OSError as error:
             raise not_written("A module of the bundle", self._paths[-1], error) from error
+        # The folder is the attempt's own. Keeping both would double what a large package takes on the disk.
         os.unlink(path)
 
     def close(self) -> "tuple[str, ...]":
@@ -103,6 +105,7 @@ class _Target:
         return known is not None and known != (entry.checksum, len(entry.data))
 
     def _write(self, entry: _Entry) -> None:
+        # `take` has seen that it has the same bytes.
         if entry.name in self._names:
             return
         self._names[entry.name] = entry.checksum, len(entry.data)
@@ -115,6 +118,7 @@ class _Target:
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
         try:
             data = entry.data
+            # A write may take fewer bytes than it was given, e.g. on a disk that is nearly full.
             while data:
                 data = data[os.write(opened, data) :]
         finally:
@@ -136,6 +140,7 @@ def _entries(data: bytes, path: str) -> "Iterator[_Entry]":
     Raises:
         BundleError: when the zip is anything else.
     """
+    # Slices of it copy nothing, and a package may have tens of megabytes.
     view = memoryview(data)
     try:
         magic, *_, count, size, at, _ = _END.unpack_from(data, len(data) - _END.size)
@@ -161,6 +166,7 @@ def _entries(data: bytes, path: str) -> "Iterator[_Entry]":
 
 def _content(view: memoryview, offset: int, length: int) -> memoryview:
     name_length, extra_length = struct.unpack_from("<HH", view, offset + _LOCAL_BYTES - 4)
+    # The lengths of a file's own header count: those of the directory may differ.
     begin = offset + _LOCAL_BYTES + name_length + extra_length
     if begin + length > len(view):
         raise ValueError("a file in it is cut short")

@@ -63,6 +63,7 @@ def explain(
     """
     function = _plain(task.function)
     found = _search(function, tries, set()) if function is not None else None
+    # Every variable can be pickled alone. It is something in the function itself, e.g. an attribute on it.
     if found is None or function is None:
         where = task.location
         message = (
@@ -75,6 +76,7 @@ def explain(
     location = Location(found.user.__code__.co_filename, line)
     reason = tries(found.value)
     inner = "" if found.path == name else f", because of {found.path}"
+    # The variable may be a helper's. Without its name, an author would look for it in the task.
     through = "" if found.user is function else f" through {found.user.__qualname__}()"
     message = (
         f"{task.short_name}() uses{through} the {_KINDS[found.variable.kind]} {name!r}"
@@ -96,10 +98,12 @@ _KINDS = {"global": "global", "captured": "captured variable", "default": "defau
 def _search(
     function: FunctionType, tries: "Callable[[object], Exception | None]", seen: "set[int]"
 ) -> "_Culprit | None":
+    # Helpers may call each other.
     if id(function) in seen:
         return None
     seen.add(id(function))
     for variable in code_of.dependencies(function):
+        # A helper is pickled by its own variables, so the search goes on in those.
         helper = _plain(variable.value)
         if helper is not None:
             found = _search(helper, tries, seen)
@@ -115,6 +119,7 @@ def _descend(
     path: str, value: object, tries: "Callable[[object], Exception | None]", depth: int
 ) -> "tuple[str, object]":
     """Follow members that cannot be pickled; return the path of the innermost one, and its value."""
+    # Objects of the kernel hold hundreds of others. What helps is to name the object itself.
     if depth < _DEEPEST and not is_of_the_kernel(value):
         for step, member in _members(value):
             if tries(member) is not None:
@@ -130,6 +135,7 @@ def _members(value: object) -> "Iterator[tuple[str, object]]":
         yield from ((f"[{index}]", member) for index, member in enumerate(value[:_WIDEST]))
     elif isinstance(value, (set, frozenset)):
         yield from (("{…}", member) for member in list(value)[:_WIDEST])
+    # A lambda or an inner function in a container fails by what it captures.
     elif isinstance(value, FunctionType):
         for _, name, member in code_of.dependencies(value):
             yield f"() → {name}", member

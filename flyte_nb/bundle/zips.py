@@ -57,6 +57,8 @@ def zip_entries(members: "Mapping[str, bytes]") -> "list[ZipEntry]":
     Raises:
         BundleError: when there are more than 65,535 files, or more than 2 GB.
     """
+    # Beyond these the format needs its 64-bit form, which the worker's reader does not have. Half of the
+    # bytes leaves room for the headers.
     if len(members) > _MAX_FILES or sum(map(len, members.values())) > _MAX_BYTES // 2:
         raise BundleError(
             f"{len(members)} files are too many or too large to travel as one module: at most"
@@ -64,6 +66,7 @@ def zip_entries(members: "Mapping[str, bytes]") -> "list[ZipEntry]":
             hint="Keep data out of the package, or install the package where the task runs.",
         )
     entries = []
+    # Sorted, because the order in which a disk lists files differs from machine to machine.
     for name in sorted(members):
         data, path = members[name], name.encode()
         size, checksum = len(data), crc32(data)
