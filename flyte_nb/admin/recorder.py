@@ -23,9 +23,10 @@ from flyte_nb.admin.transformers import (
     apply_workflow,
 )
 from flyte_nb.admin.watch import Change, Feed
-from flyte_nb.api.errors import ErrorInfo, StorageError, UsageError
+from flyte_nb.api.errors import ErrorInfo, StorageError
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.phases import ENDED_EXECUTION, FAILED
+from flyte_nb.propeller.ports import Gone
 from flyte_nb.propeller.records import (
     AttemptRecord,
     NodeRecord,
@@ -68,7 +69,7 @@ class SqliteRecorder:
 
         Raises:
             StorageError: when the database cannot be written now, e.g. on a full disk. It is transient.
-            UsageError: when there is no such execution.
+            Gone: when there is no such execution.
         """
         try:
             with self._database.write() as transaction:
@@ -111,7 +112,7 @@ class ExecutionRows:
     """The rows of one execution within one transaction.
 
     Raises:
-        UsageError: when there is no such execution.
+        Gone: when there is no such execution.
     """
 
     def __init__(self, transaction: Transaction, id: ExecutionId) -> None:
@@ -121,7 +122,7 @@ class ExecutionRows:
             f"SELECT id, serial, message FROM executions WHERE {OF_EXECUTION}", id
         )
         if row is None:
-            raise UsageError(f"There is no execution {id}, so no change of it can be recorded.")
+            raise Gone(f"There is no execution {id}, so no change of it can be recorded.")
         self.row_id: int = row[0]
         self._serial: int = row[1]
         self.execution = execution_pb2.Execution.FromString(row[2])

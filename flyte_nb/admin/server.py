@@ -21,13 +21,15 @@ from flyte_nb.admin.rpc import Handlers, Method, local_methods, unary_methods
 from flyte_nb.admin.service_parts import Parts, Rpc, Service
 from flyte_nb.admin.services.about import About
 from flyte_nb.admin.services.attributes import Attributes
+from flyte_nb.admin.services.children import ChildExecutions
 from flyte_nb.admin.services.data import Data
 from flyte_nb.admin.services.download_locations import DownloadLocations
 from flyte_nb.admin.services.entity_reads import EntityReads
-from flyte_nb.admin.services.executions import Executions, Propeller
+from flyte_nb.admin.services.executions import Executions
 from flyte_nb.admin.services.installations import InstallationsService
 from flyte_nb.admin.services.launch_plans import LaunchPlans
 from flyte_nb.admin.services.launch_targets import LaunchTargets
+from flyte_nb.admin.services.launches import Launches, Propeller
 from flyte_nb.admin.services.lending import Lending
 from flyte_nb.admin.services.named_entities import NamedEntities
 from flyte_nb.admin.services.progress import Progress
@@ -47,7 +49,7 @@ from flyte_nb.api.ports import BlobStore
 from flyte_nb.propeller.cache import StoreCatalog
 from flyte_nb.propeller.engine import Engine
 from flyte_nb.propeller.executors.warm import WarmExecutor
-from flyte_nb.propeller.ports import Recorder
+from flyte_nb.propeller.ports import Children, Recorder
 from flyte_nb.storage import open_stores
 
 _LOG = logging.getLogger(__name__)
@@ -102,6 +104,8 @@ class Backend:
         self.home = home
         self._make_engine = make_engine
         self._lent = Lent(home.lent)
+        self.children = ChildExecutions(self._lent)
+        """Starts executions for an engine's launch plan nodes, once the backend is started."""
         self._clock = clock
         self._server: Any = None
         self._pools: tuple[ThreadPoolExecutor, ...] = ()
@@ -176,7 +180,7 @@ class Backend:
         if self._make_engine is not None:
             return self._make_engine(recorder, blobs, self.home)
         surroundings = AttemptSurroundings(self._opened(), self._lent, self.home.secrets_file)
-        return process_engine(recorder, blobs, self.home, surroundings)
+        return process_engine(recorder, blobs, self.home, surroundings, self.children)
 
     def _assemble(
         self, blobs: BlobStore, recorder: SqliteRecorder, engine: Propeller
@@ -196,7 +200,9 @@ class Backend:
         workflows, launch_plans = Workflows(parts), LaunchPlans(parts)
         named_entities = NamedEntities(parts)
         targets = LaunchTargets(parts, workflows, launch_plans, named_entities)
-        self._executions = Executions(parts, targets, recorder, engine, self._feed)
+        launches = Launches(parts, targets, recorder, engine)
+        self._executions = Executions(parts, launches, engine, self._feed)
+        self.children.serve(parts, launches, self._executions)
         downloads = DownloadLocations(parts, self._uploads, self.home.objects)
         services: tuple[Service, ...] = (
             *(EntityReads(each) for each in (parts.tasks, parts.workflows, parts.launch_plans)),
@@ -256,7 +262,11 @@ class Backend:
 
 
 def process_engine(
-    recorder: Recorder, blobs: BlobStore, home: Home, surroundings: AttemptSurroundings
+    recorder: Recorder,
+    blobs: BlobStore,
+    home: Home,
+    surroundings: AttemptSurroundings,
+    children: Children,
 ) -> Engine:
     """Return propeller's engine with an attempt a process, forked from a warm one where possible."""
     return Engine(
@@ -265,6 +275,7 @@ def process_engine(
         blobs,
         home.storage_root,
         catalog=StoreCatalog(blobs, f"{home.storage_root}/catalog"),
+        children=children,
     )
 
 

@@ -31,6 +31,14 @@ def fnv32a(text: str) -> int:
     return value
 
 
+def fnv64a(text: str) -> int:
+    """Return the 64-bit FNV-1a hash of the UTF-8 bytes (draft-eastlake-fnv)."""
+    value = 0xCBF29CE484222325
+    for byte in text.encode("utf-8"):
+        value = ((value ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
+    return value
+
+
 def fixed_length_id(text: str, max_length: int) -> str:
     """Return `text` when it is short enough, else `f` and its hash in base 32 (8 characters).
 
@@ -38,8 +46,24 @@ def fixed_length_id(text: str, max_length: int) -> str:
     """
     if len(text) <= max_length:
         return text
-    bits = int.from_bytes(fnv32a(text).to_bytes(4, "big"), "big") << 3  # 32 bits → 7 × 5
+    bits = fnv32a(text) << 3  # 32 bits → 7 × 5
     return "f" + "".join(_ALPHABET[(bits >> shift) & 31] for shift in range(30, -1, -5))
+
+
+def child_execution_name(parent: str, node_id: str, attempt: int) -> str:
+    """Return the name of the execution that a launch plan node starts: `<parent>-<node>-<attempt>`.
+
+    A name of more than 20 characters is hashed: `f` and 64 bits in base 32 (13 characters). The same node
+    gives the same name after every restart, so it can never start two executions.
+
+    Source: flytepropeller/pkg/controller/nodes/subworkflow/util.go (`GetChildWorkflowExecutionIDV2`) at
+    v1.16.8.
+    """
+    text = f"{parent}-{node_id}-{attempt}"
+    if len(text) <= _MAX_NODE_ID:
+        return text
+    bits = fnv64a(text) << 1  # 64 bits → 13 × 5
+    return "f" + "".join(_ALPHABET[(bits >> shift) & 31] for shift in range(60, -1, -5))
 
 
 def unique_node_id(parent_id: str, parent_attempt: int, node_id: str) -> str:

@@ -7,7 +7,7 @@ workflow that contains itself; this module reports a cycle instead.
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from flyteidl.core import identifier_pb2, workflow_pb2
+from flyteidl.core import compiler_pb2, identifier_pb2, workflow_pb2
 
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW
 from flyte_nb.api.problems import Problem
@@ -140,6 +140,18 @@ def _uses(workflow: ReadWorkflow) -> "Iterator[tuple[str, bytes, Use]]":
         if reference not in seen:
             seen.add(reference)
             yield noun, reference, Use(identifier, node_id, name)
+
+
+def launch_plans_of(closure: compiler_pb2.CompiledWorkflowClosure) -> "list[Identifier]":
+    """Return the launch plans that nodes of a compiled workflow and of its sub-workflows start."""
+    compiled = (closure.primary, *closure.sub_workflows)
+    inner = [(node, node.id) for each in compiled for node in each.template.nodes]
+    inner += [
+        (each.template.failure_node, "")
+        for each in compiled
+        if each.template.HasField("failure_node")
+    ]
+    return [identifier for noun, identifier, _ in references(inner) if noun == LAUNCH_PLAN]
 
 
 def references(

@@ -16,6 +16,7 @@ from flyteidl.core.literals_pb2 import LiteralMap
 from flyte_nb.api import phases
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, StorageError, TaskFailed
 from flyte_nb.propeller.attempts import attempt_at
+from flyte_nb.propeller.children import ChildRuns
 from flyte_nb.propeller.data_layout import OUTPUTS, DataLayout
 from flyte_nb.propeller.gates import Gates
 from flyte_nb.propeller.launch import DEFAULT_PARALLELISM, Launch
@@ -28,6 +29,7 @@ from flyte_nb.propeller.ports import (
     AttemptKey,
     AttemptReport,
     Catalog,
+    Children,
     Clock,
     Executor,
     Recorder,
@@ -62,6 +64,7 @@ class Driver:
         catalog: "Catalog | None" = None,
         reservations: "Reservations | None" = None,
         signals: "Signals | None" = None,
+        children: "Children | None" = None,
     ) -> None:
         """Make a driver, which does nothing before `step`. With a history, call `replay` first."""
         self.id = launch.id
@@ -78,6 +81,8 @@ class Driver:
         self._results = Results(catalog, launch)
         self.turns = Turns(reservations or Reservations(), launch.id, self._results, values)
         """Which nodes of tasks with `cache_serialize` may start."""
+        self.children = ChildRuns(launch.id, self.machine, self.outbox, layout, values, children)
+        """The executions that launch plan nodes start."""
         self.gates = Gates(
             launch.id, self.machine, self.outbox, layout, values, signals or MemorySignals()
         )
@@ -187,6 +192,7 @@ class Driver:
             if not self.outbox.flush():
                 return started
             self._kill_doomed()
+            self.children.step()
             started += self._start(slots - started)
             if self.outbox.is_empty:
                 return started
@@ -229,14 +235,16 @@ class Driver:
 
     def deadline_us(self) -> "int | None":
         """Return when an attempt runs out of time or a gate has to be looked at; `None` when neither will."""
-        limits = [limit for node in self.machine.live.values() if (limit := limit_us(node))]
+        begun = (*self.machine.live.values(), *self.machine.launching.values())
+        limits = [limit for node in begun if (limit := limit_us(node))]
         due = self.gates.due_us()
         if due is not None:
             limits.append(due)
         return min(limits, default=None)
 
     def expire(self) -> None:
-        """Begin to end the attempts that are out of time; their reports follow."""
+        """Begin to end the attempts that are out of time; their reports follow. Likewise child executions."""
+        self.children.expire()
         now = self._now_us()
         for node in self.machine.live.values():
             limit = limit_us(node)

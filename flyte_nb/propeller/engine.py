@@ -18,7 +18,7 @@ from flyte_nb.propeller.driver import Driver
 from flyte_nb.propeller.launch import Launch
 from flyte_nb.propeller.literal_store import Values
 from flyte_nb.propeller.plan import plan_of
-from flyte_nb.propeller.ports import Catalog, Clock, Executor, Recorder, Signals
+from flyte_nb.propeller.ports import Catalog, Children, Clock, Executor, Gone, Recorder, Signals
 from flyte_nb.propeller.reservations import Reservations
 from flyte_nb.propeller.signals import MemorySignals
 
@@ -54,6 +54,7 @@ class Engine:
         catalog: "Catalog | None" = None,
         signals: "Signals | None" = None,
         clock: "Clock | None" = None,
+        children: "Children | None" = None,
     ) -> None:
         """Start the driver thread.
 
@@ -65,12 +66,14 @@ class Engine:
             catalog: Results of discoverable tasks; `None` means nothing is cached.
             signals: Values for gates that wait; `None` keeps them in memory, where nobody sets any.
             clock: The time; `None` means the system's.
+            children: Starts the executions of launch plan nodes, in this engine; `None` where nobody does.
         """
         self._recorder = recorder
         self._executor = executor
         self._store = store
         self._data_root = data_root
         self._catalog = catalog
+        self._children = children
         self._reservations = Reservations()  # used by the driver thread only
         self._clock = clock or system_clock
         self._requests: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -170,6 +173,7 @@ class Engine:
             catalog=self._catalog,
             reservations=self._reservations,
             signals=self._signals,
+            children=self._children,
         )
 
     def _take(self, driver: Driver, *, resumed: bool) -> None:
@@ -247,6 +251,12 @@ class Engine:
         try:
             driver.expire()
             return driver.step(free)
+        except Gone as error:
+            # Somebody deleted the execution. Nothing of it can be recorded, and so nothing may run.
+            _log.warning("%s: %s", driver.id, error)
+            driver.abandon()
+            self._remove([driver])
+            return 0
         except Exception as error:  # noqa: BLE001 - one execution must not stop the others
             _log.exception("%s: the engine cannot go on with this execution.", driver.id)
             text = (
@@ -276,7 +286,13 @@ class Engine:
                 for driver in done:
                     driver.turns.release_all()
                     self._drivers.pop(driver.id, None)
+                rest = [*self._drivers.values()]
                 self._ended.notify_all()
+            # An execution may be the child of another one, which waits for its end.
+            for gone in done:
+                for driver in rest:
+                    if driver.children.ended(gone.id):
+                        self._wake.set()
 
     def _pause_s(self, drivers: list[Driver]) -> "float | None":
         """Return how long nothing has to be done unless something wakes the thread; `None` means for ever."""

@@ -18,6 +18,7 @@ Source: flytepropeller/pkg/controller/{workflow,nodes} at v1.16.8.
 
 from flyte_nb.api import nodes, phases
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo
+from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.nodes import END_NODE, START_NODE
 from flyte_nb.propeller import records as r
 from flyte_nb.propeller.moves import Moves
@@ -191,8 +192,22 @@ class Machine(Moves):
         """Make the record that a gate node waited too long."""
         return self._made(node_record(node, at_us, phases.TIMED_OUT, error=error))
 
+    def launched(self, node: NodeState, at_us: int, child: ExecutionId) -> list[Record]:
+        """Make the record that a launch plan node has, or is about to have, the execution `child`."""
+        record = node_record(node, at_us, phases.RUNNING)
+        return self._made(record._replace(child_execution=child))
+
+    def exhausted(self, node: NodeState, at_us: int, error: ErrorInfo) -> list[Record]:
+        """Make the record that ends a launch plan node whose last execution took too long."""
+        return self._made(end_of_attempts(node, error, at_us))
+
+    def aborted(self, node: NodeState, at_us: int) -> list[Record]:
+        """Make the record that a node of a run that has to end is ABORTED: its execution is being ended."""
+        error = ErrorInfo("NodeAborted", node.run.doom)
+        return self._made(node_record(node, at_us, phases.ABORTED, error=error))
+
     def finish(self, node: NodeState, at_us: int, output_uri: str) -> list[Record]:
-        """Make the record that the outputs of an end node or a gate node are stored at `output_uri`."""
+        """Make the record that the outputs of an end, gate or launch plan node are stored."""
         return self._made(node_record(node, at_us, phases.SUCCEEDED, output_uri=output_uri))
 
     def abort(self, at_us: int, cause: str) -> list[Record]:
@@ -253,7 +268,8 @@ class Machine(Moves):
                 cache_status=node.cache_status,
             )
         if run.doom:
-            if node.child is not None:
+            if node.child is not None or node.plan.kind == nodes.LAUNCH_PLAN_NODE:
+                # An execution that the node launched is ended first, and the driver then calls `aborted`.
                 # The child run ends first, and that ends this node. An abort ends nodes from the inside out.
                 return None
             error = ErrorInfo("NodeAborted", run.doom)

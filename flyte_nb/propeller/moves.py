@@ -49,7 +49,7 @@ class Moves:
         self.output_uri = ""
         self.nodes: dict[str, NodeState] = {}
         self.ready: dict[str, NodeState] = {}
-        """Task nodes whose inputs can be resolved. The driver resolves them and calls `queue`."""
+        """Task and launch plan nodes whose inputs can be resolved. The driver does that and calls `queue`."""
         self.entering: dict[str, NodeState] = {}
         """Nodes without a task that the driver moves on: to QUEUED (`queue`), then `enter` or `finish`."""
         self.startable: dict[str, NodeState] = {}
@@ -58,10 +58,12 @@ class Moves:
         """Task nodes with an attempt that has not ended, by node id."""
         self.gates: dict[str, NodeState] = {}
         """Gate nodes that wait: for a signal, or for a time. The driver calls `finish` or `reject`."""
+        self.launching: dict[str, NodeState] = {}
+        """Launch plan nodes that have begun and have not ended: the driver looks after their executions."""
         self.has_doomed = False
         """Whether any run had to end early. Most executions never have one, and then `doomed` is empty."""
         self.active_tasks = 0
-        """How many task nodes are QUEUED or RUNNING; `max_parallelism` limits this number."""
+        """How many task and launch plan nodes are QUEUED or RUNNING; `max_parallelism` limits this."""
         # What changed since `settle` last looked: consequences can only follow from these.
         self._unsettled: deque[NodeState | WorkflowRun] = deque()
         self.root = self._run_of(None, plan.workflows[""])
@@ -137,14 +139,16 @@ class Moves:
         node.input_uri = record.input_uri or node.input_uri
         if phase == phases.QUEUED:
             node.queued_us = record.at_us
-            if kind == nodes.TASK_NODE:
-                self.active_tasks += 1
-                self.startable[node.node_id] = node
-            else:
-                self.entering[node.node_id] = node
+            self.active_tasks += kind in _LIMITED
+            self._queue_of(kind)[node.node_id] = node
         elif phase == phases.RUNNING and kind == nodes.GATE_NODE:
             node.first_started_us = record.at_us
             self.gates[node.node_id] = node
+        elif phase == phases.RUNNING and kind == nodes.LAUNCH_PLAN_NODE:
+            node.child_execution = record.child_execution
+            node.attempts += 1
+            node.attempt_started_us = record.at_us
+            node.first_started_us = node.first_started_us or record.at_us
         elif phase == phases.RUNNING and kind != nodes.TASK_NODE:
             self._enter(node, record.branch)
         elif phase == phases.FAILING:
@@ -153,6 +157,12 @@ class Moves:
             self._prepare_handler(child)
         elif phase in phases.ENDED_NODE:
             self._ended(node, before, record)
+
+    def _queue_of(self, kind: str) -> dict[str, NodeState]:
+        """Return the nodes that wait, queued, for the driver to do with them what their kind needs."""
+        if kind == nodes.TASK_NODE:
+            return self.startable
+        return self.launching if kind == nodes.LAUNCH_PLAN_NODE else self.entering
 
     def _check_node(self, node: NodeState, record: NodeRecord) -> None:
         """Refuse what the table of phases alone would allow.
@@ -174,6 +184,8 @@ class Moves:
                 why = "it has to end"
             elif plan.kind != nodes.TASK_NODE and not has_arm(plan, record.branch):
                 why = f"it has no arm {record.branch}"
+            elif plan.kind == nodes.LAUNCH_PLAN_NODE and record.child_execution is None:
+                why = "the record names no execution"
         elif node.child is not None and phase in phases.ENDED_NODE and node.child.is_busy:
             why = "nodes inside it have not ended"
         elif (
@@ -260,11 +272,9 @@ class Moves:
             for other in run.nodes.values():
                 if other is not node and not other.waiting:
                     self._arrived(other)
-        elif (
-            node.plan.kind == nodes.TASK_NODE and before
-        ):  # else it was never queued, so never active
+        elif node.plan.kind in _LIMITED and before:  # else it was never queued, so never active
             self.active_tasks -= 1
-            self.startable.pop(node.node_id, None)
+            self._queue_of(node.plan.kind).pop(node.node_id, None)
         else:
             self.gates.pop(node.node_id, None)
         failed = record.phase in (phases.FAILED, phases.TIMED_OUT)
@@ -291,7 +301,7 @@ class Moves:
             if not run.fail_immediately:
                 run.skippable[node.node_id] = node
             return
-        if kind == nodes.TASK_NODE:
+        if kind in _LIMITED:
             self.ready[node.node_id] = node
         else:
             self.entering[node.node_id] = node
@@ -371,6 +381,8 @@ class Moves:
 
 
 _WITH_ERROR = frozenset({phases.FAILING, phases.FAILED, phases.TIMED_OUT, phases.ABORTING})
+_LIMITED = frozenset({nodes.TASK_NODE, nodes.LAUNCH_PLAN_NODE})
+"""Kinds of nodes that `max_parallelism` counts (`IsMaxParallelismAchieved` in nodes/executor.go)."""
 _NOT_RUNNING = frozenset({"", phases.SUCCEEDED, phases.FAILED, phases.ABORTED})
 _START_PLAN = NodePlan(START_NODE, nodes.START_KIND, START_NODE)
 _TIMEOUT = ErrorInfo("Timeout", "Timeout in node", USER)

@@ -21,12 +21,13 @@ from flyteidl.core.workflow_pb2 import BranchNode, Node, WorkflowMetadata
 from google.protobuf.duration_pb2 import Duration
 
 from flyte_nb.api.errors import CompileFailed
-from flyte_nb.api.identifiers import TASK, WORKFLOW, Identifier
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier
 from flyte_nb.api.nodes import (
     BRANCH_NODE,
     END_KIND,
     END_NODE,
     GATE_NODE,
+    LAUNCH_PLAN_NODE,
     START_NODE,
     TASK_NODE,
     WORKFLOW_NODE,
@@ -59,6 +60,8 @@ class NodePlan(NamedTuple):
     """Key of the sub-workflow in `ExecutionPlan.workflows`; empty for other nodes."""
     branch: "BranchPlan | None" = None
     gate: "GatePlan | None" = None
+    launch_plan: "Identifier | None" = None
+    """What the node launches as an execution of its own."""
     max_attempts: int = 1
     """How many attempts may fail by the user's fault: `retries` + 1."""
     timeout_us: int = 0
@@ -115,7 +118,6 @@ def plan_of(closure: CompiledWorkflowClosure) -> ExecutionPlan:
 
 
 _UNSUPPORTED = {
-    "launchplan_ref": "a node that launches another execution",
     "array_node": "an array node (map_task)",
     None: "a node without a task, workflow or branch",
 }
@@ -189,8 +191,10 @@ class _Maker:
             return self.gate_node(node)
         if target == "workflow_node" and node.workflow_node.HasField("sub_workflow_ref"):
             return self.workflow_node(node)
+        if target == "workflow_node" and node.workflow_node.HasField("launchplan_ref"):
+            return self.launch_plan_node(node)
         if node.id != END_NODE:
-            self.unsupported("launchplan_ref" if target == "workflow_node" else target, node.id)
+            self.unsupported(target, node.id)
         return self.bare(node, END_KIND)
 
     def bare(self, node: Node, kind: str) -> NodePlan:
@@ -251,6 +255,15 @@ class _Maker:
         optional = _unbound(node, self.workflows.get(key, ()))
         return self.bare(node, WORKFLOW_NODE)._replace(workflow=key, optional=optional)
 
+    def launch_plan_node(self, node: Node) -> NodePlan:
+        reference = node.workflow_node.launchplan_ref
+        # Inputs that are not bound get the launch plan's defaults when the execution is created.
+        return self.bare(node, LAUNCH_PLAN_NODE)._replace(
+            launch_plan=identifier_from_idl(reference, LAUNCH_PLAN),
+            max_attempts=node.metadata.retries.retries + 1,
+            timeout_us=_timeout_us(node.metadata.timeout),
+        )
+
     def branch_node(self, node: Node) -> NodePlan:
         block = node.branch_node.if_else
         arms: list[tuple[BooleanExpression | None, NodePlan]] = [
@@ -278,7 +291,8 @@ class _Maker:
             "UnsupportedNode",
             f"This engine does not run {kind}.",
             node_id,
-            hint="It runs tasks, sub-workflows, branches and gates. Run this workflow on a Flyte cluster.",
+            hint="It runs tasks, sub-workflows, launch plans, branches and gates. Run this workflow on a"
+            " Flyte cluster.",
         )
 
     def problem(self, code: str, message: str, node_id: str, hint: str = "") -> None:

@@ -11,10 +11,15 @@ from flyteidl.core.literals_pb2 import Literal, LiteralMap
 from flyteidl.core.tasks_pb2 import TaskTemplate
 from flyteidl.core.types_pb2 import LiteralType
 
-from flyte_nb.api.errors import ErrorInfo, FlyteNbError
+from flyte_nb.api.errors import ErrorInfo, FlyteNbError, UsageError
 from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.propeller.records import Record
 from flyte_nb.runtime.installations import Installation
+
+
+class Gone(UsageError):
+    """The recorder has no such execution (any more), so no change of it can be kept."""
+
 
 Clock = Callable[[], int]
 """The time now, in microseconds since 1970-01-01T00:00Z."""
@@ -32,6 +37,7 @@ class Recorder(Protocol):
         Raises:
             StorageError: when the records cannot be kept now.
             OSError: likewise.
+            Gone: when there is no such execution. The engine then ends what runs of it, and forgets it.
         """
         ...
 
@@ -160,6 +166,53 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Stop watching. Attempts go on and can be adopted later. May be called twice."""
+        ...
+
+
+class ChildLaunch(NamedTuple):
+    """The execution that a launch plan node starts."""
+
+    id: ExecutionId
+    launch_plan: Identifier
+    inputs: LiteralMap
+    """What the node binds. Defaults and fixed inputs of the launch plan are not in it."""
+    parent: ExecutionId
+    node_id: str
+    """The node that starts it."""
+
+
+class ChildState(NamedTuple):
+    """How an execution stands that a node started."""
+
+    phase: str
+    outputs: "LiteralMap | None" = None
+    """With SUCCEEDED."""
+    error: "ErrorInfo | None" = None
+    """With FAILED."""
+
+
+class Children(Protocol):
+    """Starts executions for launch plan nodes. The engine calls it from its driver thread."""
+
+    def launch(self, child: ChildLaunch) -> None:
+        """Start the execution. Nothing happens when this node has started it already.
+
+        Raises:
+            TaskFailed: when it cannot be started; `info` has propeller's code and text.
+            StorageError: when this cannot be done now.
+        """
+        ...
+
+    def state(self, id: ExecutionId) -> "ChildState | None":
+        """Return how the execution stands; `None` when there is none, for it may have been deleted.
+
+        Raises:
+            StorageError: when its outputs cannot be read.
+        """
+        ...
+
+    def terminate(self, id: ExecutionId, cause: str) -> None:
+        """Begin to abort the execution; nothing happens when it has ended, or there is none."""
         ...
 
 

@@ -82,7 +82,8 @@ class Preparation:
         self._values.put(uri, inputs)
         if node.plan.kind != nodes.TASK_NODE:
             outbox.add(machine.queue(node, outbox.now_us(), uri))
-            self._enter(node)
+            if node.plan.kind != nodes.LAUNCH_PLAN_NODE:
+                self._enter(node)
             return
         status, outputs = r.CACHE_DISABLED, None
         if node.plan.discoverable:

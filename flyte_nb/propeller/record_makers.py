@@ -44,7 +44,7 @@ def node_record(
             error,
             cache_status,
             node.child is not None,
-            None,
+            node.child_execution,
             node.branch,
         ),
     )

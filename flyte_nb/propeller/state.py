@@ -4,6 +4,7 @@ The classes have slots and plain fields, because a replay of a long history chan
 """
 
 from flyte_nb.api.errors import ErrorInfo
+from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.phases import FAILING, QUEUED, RUNNING
 from flyte_nb.propeller.plan import NodePlan, WorkflowPlan
 
@@ -23,6 +24,7 @@ class NodeState:
         "branch",
         "cache_status",
         "child",
+        "child_execution",
         "error",
         "first_started_us",
         "input_uri",
@@ -51,7 +53,9 @@ class NodeState:
         self.cache_status = ""
         self.branch = -1
         self.child: WorkflowRun | None = None
-        # The `attempt_` fields describe the last attempt. Earlier ones are in the records only.
+        self.child_execution: ExecutionId | None = None
+        # The `attempt_` fields describe the last attempt. Earlier ones are in the records only. A launch plan
+        # node counts the executions that it started as its attempts, and none of them has a phase here.
         self.attempts = 0
         self.attempt_phase = ""
         self.attempt_error: ErrorInfo | None = None

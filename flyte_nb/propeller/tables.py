@@ -11,6 +11,7 @@ from flyte_nb.api.nodes import (
     BRANCH_NODE,
     END_KIND,
     GATE_NODE,
+    LAUNCH_PLAN_NODE,
     START_KIND,
     TASK_NODE,
     WORKFLOW_NODE,
@@ -74,6 +75,18 @@ _PARENT: Moves = {
     SKIPPED: _END,
 }
 
+# A node that launches an execution. RUNNING → RUNNING is a further execution, after one that took too long.
+_LAUNCH: Moves = {
+    "": frozenset({QUEUED, SKIPPED}),
+    QUEUED: frozenset({RUNNING, FAILED, ABORTED}),
+    RUNNING: frozenset({RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED}),
+    SUCCEEDED: _END,
+    FAILED: _END,
+    TIMED_OUT: _END,
+    ABORTED: _END,
+    SKIPPED: _END,
+}
+
 # The start node only carries the run's inputs. The end node only collects outputs: it never runs.
 NODE_MOVES: Mapping[str, Moves] = {
     START_KIND: {"": frozenset({SUCCEEDED}), SUCCEEDED: _END},
@@ -87,6 +100,7 @@ NODE_MOVES: Mapping[str, Moves] = {
     },
     TASK_NODE: _TASK,
     WORKFLOW_NODE: _PARENT,
+    LAUNCH_PLAN_NODE: _LAUNCH,
     BRANCH_NODE: _PARENT,
     GATE_NODE: _GATE,
 }

@@ -63,16 +63,16 @@ def task(
 
 def node(
     id: str,
-    target: "TaskTemplate | CompiledWorkflow",
+    target: "TaskTemplate | CompiledWorkflow | str",
     bindings: "Mapping[str, int | str | Sequence[int | str]] | None" = None,
     *,
     after: Sequence[str] = (),
 ) -> Node:
-    """Return a node that runs a task or a sub-workflow.
+    """Return a node that runs a task or a sub-workflow, or starts a launch plan.
 
     Args:
         id: The node's id.
-        target: What the node runs.
+        target: What the node runs; the name of a launch plan.
         bindings: For each input an integer, a promise (`n0` or `n0.o1`; `.x` is the workflow's input `x`), or
             a list of these.
         after: Nodes that have to end before it, besides those whose outputs it takes.
@@ -81,6 +81,10 @@ def node(
     if isinstance(target, TaskTemplate):
         made.task_node.reference_id.CopyFrom(target.id)
         made.metadata.name = target.id.name
+    elif isinstance(target, str):
+        reference = made.workflow_node.launchplan_ref
+        _identify(reference, identifier_pb2.LAUNCH_PLAN, target)
+        made.metadata.name = target
     else:
         made.workflow_node.sub_workflow_ref.CopyFrom(target.template.id)
         made.metadata.name = target.template.id.name

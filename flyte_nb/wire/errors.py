@@ -60,3 +60,8 @@ def execution_error_to_idl(info: ErrorInfo, error_uri: str = "") -> execution_pb
         error_uri=error_uri,
         kind=_ORIGINS.get(info.origin, execution_pb2.ExecutionError.UNKNOWN),
     )
+
+
+def execution_error_from_idl(message: execution_pb2.ExecutionError) -> ErrorInfo:
+    """Return the failure in `core.ExecutionError`, which does not say whether it is recoverable."""
+    return ErrorInfo(message.code, message.message, _ORIGIN_NAMES.get(message.kind, UNKNOWN))

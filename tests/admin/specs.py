@@ -85,6 +85,26 @@ def workflow_request(name="flows.chain", version="v1", task="tasks.double", leng
     return request
 
 
+def parent_request(name="flows.parent", launch_plan="flows.chain", task="tasks.double"):
+    """A node that launches `launch_plan`, and one that runs the task with its result."""
+    request = workflow_pb2.WorkflowCreateRequest(id=id_of("WORKFLOW", name))
+    template = request.spec.template
+    template.id.CopyFrom(request.id)
+    template.interface.inputs.CopyFrom(variables(n=INTEGER))
+    template.interface.outputs.CopyFrom(variables(o0=INTEGER))
+    launch = template.nodes.add(id="launch")
+    launch.workflow_node.launchplan_ref.CopyFrom(id_of("LAUNCH_PLAN", launch_plan))
+    launch.inputs.add(var="n").binding.promise.var = "n"
+    after = template.nodes.add(id="after", upstream_node_ids=["launch"])
+    after.task_node.reference_id.CopyFrom(id_of("TASK", task))
+    for target, node_id, var in (
+        (after.inputs.add(var="n"), "launch", "o0"),
+        (template.outputs.add(var="o0"), "after", "o0"),
+    ):
+        target.binding.promise.node_id, target.binding.promise.var = node_id, var
+    return request
+
+
 def launch_plan_request(name="flows.chain", version="v1", workflow="flows.chain"):
     request = launch_plan_pb2.LaunchPlanCreateRequest(id=id_of("LAUNCH_PLAN", name, version))
     request.spec.workflow_id.CopyFrom(id_of("WORKFLOW", workflow))

@@ -317,7 +317,7 @@ def test_after_a_restart_unfinished_executions_are_resumed_and_aborting_ones_are
     hand_backend.stop(grace_s=0)
     with running_backend(hand_backend.home.folder, make_engine=make_engine):
         after = engines[-1]
-        assert after.resumed == [run_id(specs, "run-0"), run_id(specs, "run-2")]
+        assert after.resumed == [run_id(specs, "run-2"), run_id(specs, "run-0")]
         assert after.terminated == [(run_id(specs, "run-2"), "enough")]
         assert after.launches[run_id(specs, "run-0")] == engine.launches[run_id(specs, "run-0")]
         assert list(after.recorder.history(run_id(specs, "run-0"))) == records

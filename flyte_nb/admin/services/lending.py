@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
-from flyteidl.core import identifier_pb2, tasks_pb2
+from flyteidl.core import compiler_pb2, identifier_pb2, tasks_pb2
 from google.protobuf.wrappers_pb2 import StringValue
 
 from flyte_nb.admin.lent import Lent, Loan
@@ -22,6 +22,7 @@ from flyte_nb.admin.service_parts import Parts, Rpcs
 from flyte_nb.admin.services.installations import document_in, texts
 from flyte_nb.admin.store.runs import Runs
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, ExecutionId, Identifier
+from flyte_nb.compiler.requirements import launch_plans_of
 from flyte_nb.wire.identifiers import execution_id_to_idl, identifier_to_idl
 
 LEND = "/flyte_nb.Loans/Lend"
@@ -96,15 +97,35 @@ class Lending:
             if task is None:
                 return None
             return (task_pb2.Task.FromString(task).closure.compiled_task.template,)
-        launch_plan = self._parts.launch_plans.known(entity)
+        # The executions that nodes start get this loan too, so their tasks count.
+        found: list[tasks_pb2.TaskTemplate] = []
+        seen, waiting = set(), [entity]
+        while waiting:
+            plan_id = waiting.pop()
+            key = plan_id.SerializeToString(deterministic=True)
+            if key in seen:
+                continue
+            seen.add(key)
+            compiled = self._compiled(plan_id)
+            if compiled is None:
+                if plan_id is entity:
+                    return None
+                continue
+            found += [task.template for task in compiled.tasks]
+            waiting += launch_plans_of(compiled)
+        return found
+
+    def _compiled(
+        self, launch_plan_id: identifier_pb2.Identifier
+    ) -> "compiler_pb2.CompiledWorkflowClosure | None":
+        launch_plan = self._parts.launch_plans.known(launch_plan_id)
         if launch_plan is None:
             return None
         spec = launch_plan_pb2.LaunchPlan.FromString(launch_plan).spec
         workflow = self._parts.workflows.known(spec.workflow_id)
         if workflow is None:
             return None
-        compiled = workflow_pb2.Workflow.FromString(workflow).closure.compiled_workflow
-        return (task.template for task in compiled.tasks)
+        return workflow_pb2.Workflow.FromString(workflow).closure.compiled_workflow
 
 
 def _secrets(templates: "Iterable[tasks_pb2.TaskTemplate]") -> Wanted:

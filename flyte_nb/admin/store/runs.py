@@ -21,6 +21,7 @@ class StoredRun(NamedTuple):
     inputs_uri: str
     user_inputs_uri: str
     phase: str
+    installations: int
 
     def execution(self) -> execution_pb2.Execution:
         """Return the message, parsed."""
@@ -40,8 +41,8 @@ class Runs:
             Refused: `NOT_FOUND`.
         """
         row = self._database.one(
-            "SELECT id, message, workflow_id, inputs_uri, user_inputs_uri, phase FROM executions"
-            f" WHERE {OF_EXECUTION}",
+            "SELECT id, message, workflow_id, inputs_uri, user_inputs_uri, phase, installations"
+            f" FROM executions WHERE {OF_EXECUTION}",
             (id.project, id.domain, id.name),
         )
         if row is None:

@@ -1,0 +1,253 @@
+"""Launch plan nodes: their records, their executions over crashes, their timeouts and places."""
+
+import pytest
+
+from flyte_nb.api.errors import USER, ErrorInfo, StorageError, TaskFailed
+from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.api.nodes import child_execution_name
+from flyte_nb.propeller.data_layout import DataLayout
+from flyte_nb.propeller.driver import Driver
+from flyte_nb.propeller.launch import Launch
+from flyte_nb.propeller.literal_store import Values
+from flyte_nb.propeller.plan import plan_of
+from flyte_nb.propeller.ports import ChildState
+from flyte_nb.propeller.records import NodeRecord, WorkflowRecord
+from flyte_nb.storage.memory import MemoryStore
+from flyte_nb.testing.closures import closure, integers, node, workflow
+from flyte_nb.testing.recorders import MemoryRecorder
+
+ID = ExecutionId("p", "d", "parent")
+SECOND = 1_000_000
+
+
+class Executions:
+    """Keeps to the port `Children`: executions that stand as the test says."""
+
+    def __init__(self):
+        self.started = {}
+        self.asked = 0
+        self.states = {}
+        self.ended = []
+        self.refuses = None
+        self.store = MemoryStore()
+
+    def launch(self, child):
+        if self.refuses is not None:
+            raise self.refuses
+        if child.id.name not in self.started:
+            self.started[child.id.name] = child
+            self.states[child.id.name] = ChildState("RUNNING")
+
+    def state(self, id):
+        self.asked += 1
+        return self.states.get(id.name)
+
+    def terminate(self, id, cause):
+        if id.name in self.states:
+            self.ended.append((id.name, cause))
+            self.states[id.name] = ChildState("ABORTED")
+
+
+class NoTasks:
+    """An executor for workflows without tasks."""
+
+    in_memory, slots = False, 1
+
+    def kill(self, key):
+        raise AssertionError("no attempt runs")
+
+
+class Failing(MemoryRecorder):
+    """A recorder that takes so many calls and no more, as a process that is killed after them."""
+
+    def __init__(self, calls):
+        super().__init__()
+        self.calls = calls
+
+    def record(self, execution, records):
+        self.calls -= 1
+        if self.calls < 0:
+            raise StorageError("killed")
+        super().record(execution, records)
+
+
+class Play:
+    def __init__(self, made, *, executions=None, recorder=None, parallelism=0):
+        self.executions = executions or Executions()
+        self.recorder = recorder or MemoryRecorder()
+        self.now = SECOND
+        self.driver = Driver(
+            Launch(ID, made, integers(), max_parallelism=parallelism),
+            plan_of(made),
+            DataLayout("memory:/", ID),
+            Values(self.executions.store),
+            recorder=self.recorder,
+            executor=NoTasks(),
+            clock=lambda: self.now,
+            children=self.executions,
+        )
+
+    def step(self):
+        self.driver.expire()
+        self.driver.step(1)
+        return self
+
+    def end(self, name, phase, **how):
+        self.executions.states[name] = ChildState(phase, **how)
+        self.driver.children.ended(ExecutionId(ID.project, ID.domain, name))
+        return self.step()
+
+    def phases(self):
+        return [
+            f"{x.node_id} {x.phase}" if isinstance(x, NodeRecord) else x.phase
+            for x in self.recorder.history(ID)
+            if isinstance(x, WorkflowRecord) or x.spec_node_id not in ("start-node", "end-node")
+        ]
+
+
+def launching(*ids, retries=0, timeout_s=0):
+    """A workflow whose nodes start the launch plan `lp`, side by side."""
+    nodes = [node(id, "lp", {"x": 1}) for id in ids]
+    for each in nodes:
+        each.metadata.retries.retries = retries
+        each.metadata.timeout.FromSeconds(timeout_s)
+    return closure(workflow("w", nodes, {"o0": ids[0]}))
+
+
+def name(node_id, attempt=0):
+    return child_execution_name(ID.name, node_id, attempt)
+
+
+def test_the_records_are_propellers():
+    play = Play(launching("a")).step()
+    assert play.phases() == ["RUNNING", "a QUEUED", "a RUNNING"]
+    play.end(name("a"), "SUCCEEDED", outputs=integers(o0=5))
+    assert play.phases()[3:] == ["a SUCCEEDED", "SUCCEEDING", "SUCCEEDED"]
+    children = {
+        x.child_execution for x in play.recorder.history(ID) if getattr(x, "node_id", "") == "a"
+    }
+    assert children == {None, ExecutionId("p", "d", name("a"))}
+
+
+def test_a_name_that_is_too_long_is_hashed_as_propeller_does_it():
+    assert child_execution_name("a", "n0", 0) == "a-n0-0"
+    # `encoding.FixedLengthUniqueIDForParts` with fnv64a, worked out by hand.
+    assert child_execution_name("abcdefghijklmnopqrst", "n0", 0) == "fcowultc6k2jaw"
+
+
+@pytest.mark.parametrize("calls", range(4))
+def test_a_crash_at_any_record_starts_no_second_execution(calls):
+    executions = Executions()
+    before = Play(launching("a"), executions=executions, recorder=Failing(calls)).step()
+    history = before.recorder.history(ID)
+    after = Play(launching("a"), executions=executions)
+    after.recorder.record(ID, history)
+    after.driver.replay(history)
+    after.driver.adopt()
+    after.step()
+    assert list(executions.started) == [name("a")]
+    after.end(name("a"), "SUCCEEDED", outputs=integers(o0=5))
+    assert after.phases()[-1] == "SUCCEEDED"
+
+
+def test_an_execution_that_ended_while_nobody_watched_is_asked_about_after_a_restart():
+    executions = Executions()
+    before = Play(launching("a"), executions=executions).step()
+    executions.states[name("a")] = ChildState("SUCCEEDED", integers(o0=5))
+    after = Play(launching("a"), executions=executions)
+    after.driver.replay(before.recorder.history(ID))
+    after.driver.adopt()
+    after.step()
+    assert after.driver.done
+
+
+def test_waiting_asks_nobody():
+    play = Play(launching(*(f"n{i}" for i in range(20)))).step()
+    asked = play.executions.asked
+    for _ in range(10):
+        play.step()
+    assert play.executions.asked == asked == 20
+
+
+def test_launch_plan_nodes_count_for_the_parallelism_of_their_execution():
+    play = Play(launching("a", "b", "c"), parallelism=2).step()
+    assert list(play.executions.started) == [name("a"), name("b")]
+    play.end(name("a"), "SUCCEEDED", outputs=integers(o0=5))
+    assert list(play.executions.started) == [name("a"), name("b"), name("c")]
+
+
+def test_an_execution_that_takes_too_long_is_ended_and_started_again_while_there_are_retries():
+    play = Play(launching("a", retries=1, timeout_s=10)).step()
+    play.now += 10 * SECOND
+    play.step()
+    text = "task execution timeout [10s] expired"
+    assert play.executions.ended == [(name("a"), text)]
+    assert list(play.executions.started) == [name("a", 0), name("a", 1)]
+    play.end(name("a", 1), "SUCCEEDED", outputs=integers(o0=5))
+    assert play.phases()[-1] == "SUCCEEDED"
+
+
+def test_without_retries_an_execution_that_takes_too_long_fails_its_node():
+    play = Play(launching("a", timeout_s=10)).step()
+    play.now += 10 * SECOND
+    play.step()
+    error = play.driver.machine.nodes["a"].error
+    assert error.code == "RetriesExhausted|TimeoutExpired"
+    assert error.message == (
+        "[1/1] currentAttempt done. Last Error: USER::task execution timeout [10s] expired"
+    )
+    assert [ended for ended, _ in play.executions.ended] == [name("a")]
+    assert play.phases()[-1] == "FAILED"
+
+
+def test_a_failure_ends_the_executions_of_the_other_nodes_and_then_those_nodes():
+    play = Play(launching("a", "b")).step()
+    play.end(name("a"), "FAILED", error=ErrorInfo("USER:X", "no", USER))
+    reason = "Some node execution failed, auto-abort."
+    cause = f"cascading abort as parent execution id [parent] aborted, reason [{reason}]"
+    assert play.executions.ended == [(name("b"), cause)]
+    assert play.phases()[-4:] == ["a FAILED", "FAILING", "b ABORTED", "FAILED"]
+
+
+def test_an_abort_between_start_and_record_ends_the_execution_that_was_started():
+    executions = Executions()
+    before = Play(launching("a"), executions=executions, recorder=Failing(1)).step()
+    after = Play(launching("a"), executions=executions)
+    after.driver.replay(before.recorder.history(ID))
+    after.driver.terminate("stop")
+    after.step()
+    assert [ended for ended, _ in executions.ended] == [name("a")]
+    assert after.driver.machine.phase == "ABORTED"
+
+
+def test_a_refused_launch_fails_the_node_without_its_having_run():
+    executions = Executions()
+    executions.refuses = TaskFailed(ErrorInfo("RuntimeExecutionError", "no", USER))
+    play = Play(launching("a"), executions=executions).step()
+    assert play.phases() == ["RUNNING", "a QUEUED", "a FAILED", "FAILING", "FAILED"]
+
+
+def test_a_store_that_is_away_is_asked_again_and_then_fails_the_node():
+    executions = Executions()
+    executions.refuses = StorageError("away", transient=True)
+    play = Play(launching("a"), executions=executions).step()
+    assert play.phases() == ["RUNNING", "a QUEUED"]
+    executions.refuses = None
+    play.step()
+    assert play.phases()[-1] == "a RUNNING"
+
+
+def test_failed_without_an_error_and_a_child_that_is_gone_have_propellers_texts():
+    play = Play(launching("a")).step()
+    play.end(name("a"), "FAILED")
+    assert play.driver.machine.error == ErrorInfo(
+        "LaunchPlanExecutionFailed", "Unknown Error", USER
+    )
+    play = Play(launching("a")).step()
+    del play.executions.states[name("a")]
+    play.driver.children.ended(ExecutionId(ID.project, ID.domain, name("a")))
+    play.step()
+    assert play.driver.machine.error.message == (
+        "failed at Node[a]. : launch-plan not found, caused by: [NotFound] execID"
+        f" [{name('a')}] not found on remote"
+    )
