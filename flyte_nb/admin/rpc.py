@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, NoReturn
 
 import grpc
-from flyteidl.service import admin_pb2, auth_pb2, dataproxy_pb2, identity_pb2
+from flyteidl.service import admin_pb2, auth_pb2, dataproxy_pb2, identity_pb2, signal_pb2
 from google.protobuf import message_factory
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.wrappers_pb2 import StringValue
@@ -40,6 +40,7 @@ _SERVICES = (
     (dataproxy_pb2, "DataProxyService"),
     (identity_pb2, "IdentityService"),
     (auth_pb2, "AuthMetadataService"),
+    (signal_pb2, "SignalService"),
 )
 _TOKEN_KEYS = frozenset({"authorization", "flyte-authorization"})
 """Metadata that may hold the token: gRPC's usual name, and FlyteAdmin's default."""

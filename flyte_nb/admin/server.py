@@ -34,13 +34,16 @@ from flyte_nb.admin.services.lending import Lending
 from flyte_nb.admin.services.named_entities import NamedEntities
 from flyte_nb.admin.services.progress import Progress
 from flyte_nb.admin.services.projects import ProjectsService
+from flyte_nb.admin.services.signals import SignalsService
 from flyte_nb.admin.services.tasks import Tasks
 from flyte_nb.admin.services.upload_locations import UploadLocations
+from flyte_nb.admin.services.waits import Waits
 from flyte_nb.admin.services.workflows import Workflows
 from flyte_nb.admin.store.database import Database
 from flyte_nb.admin.store.entities import LAUNCH_PLANS, TASKS, WORKFLOWS, Entities
 from flyte_nb.admin.store.projects import Projects
 from flyte_nb.admin.store.runs import Runs
+from flyte_nb.admin.store.signals import Signals
 from flyte_nb.admin.surroundings import AttemptSurroundings
 from flyte_nb.admin.uploads import UploadServer
 from flyte_nb.admin.watch import MAX_WATCHERS, WATCH_EXECUTIONS, Feed, WatchService
@@ -115,6 +118,8 @@ class Backend:
         self._uploads = UploadServer(home.objects)
         self._executions: Executions | None = None
         self._rpcs: dict[str, Rpc] = {}
+        self.signals: Signals
+        """The signals of all executions, from `start` on."""
         self.port = 0
 
     @property
@@ -139,6 +144,7 @@ class Backend:
         self._database = Database(self.home.database)
         try:
             blobs = open_stores()
+            self.signals = Signals(self._database, self._clock)
             recorder = SqliteRecorder(self._database, self._feed, self._lent.remove)
             self._engine = self._started_engine(recorder, blobs)
             self._rpcs = self._assemble(blobs, recorder, self._engine)
@@ -180,7 +186,7 @@ class Backend:
         if self._make_engine is not None:
             return self._make_engine(recorder, blobs, self.home)
         surroundings = AttemptSurroundings(self._opened(), self._lent, self.home.secrets_file)
-        return process_engine(recorder, blobs, self.home, surroundings, self.children)
+        return process_engine(recorder, blobs, self.home, surroundings, self.children, self.signals)
 
     def _assemble(
         self, blobs: BlobStore, recorder: SqliteRecorder, engine: Propeller
@@ -211,6 +217,7 @@ class Backend:
             *(self._executions, Progress(parts), Data(parts, downloads), About(parts)),
             *(UploadLocations(parts, self._uploads, self.home.objects), downloads),
             *(InstallationsService(parts), Lending(parts, self._lent)),
+            *(SignalsService(parts, self.signals), Waits(engine)),
         )
         return {name: rpc for service in services for name, rpc in service.rpcs().items()}
 
@@ -267,6 +274,7 @@ def process_engine(
     home: Home,
     surroundings: AttemptSurroundings,
     children: Children,
+    signals: Signals,
 ) -> Engine:
     """Return propeller's engine with an attempt a process, forked from a warm one where possible."""
     return Engine(
@@ -276,6 +284,7 @@ def process_engine(
         home.storage_root,
         catalog=StoreCatalog(blobs, f"{home.storage_root}/catalog"),
         children=children,
+        signals=signals,
     )
 
 

@@ -32,9 +32,10 @@ _DATA_PROXY = frozenset(
     {"CreateUploadLocation", "CreateDownloadLocation", "CreateDownloadLink", "GetData"}
 )
 _AUTH_METADATA = frozenset({"GetOAuth2Metadata", "GetPublicClientConfig"})
+_SIGNAL = frozenset({"GetOrCreateSignal", "ListSignals", "SetSignal"})
 _IDEMPOTENT = (
     *("Get", "List", "CreateTask", "CreateWorkflow", "CreateLaunchPlan"),
-    *("CreateUpload", "CreateDownload"),
+    *("CreateUpload", "CreateDownload", "SetSignal"),
 )
 """Beginnings of the names of methods that may be sent twice. `CreateExecution` is not among them, because
 FlyteAdmin makes up a name when the request has none; `executions.launching` always sends a name."""
@@ -86,7 +87,7 @@ class AdminClient:
         """Call `method` (e.g. `GetTask`) and return its answer.
 
         Args:
-            method: Its name in AdminService, DataProxyService or AuthMetadataService. Or the path of one
+            method: Its name in AdminService or another of flyteidl's services. Or the path of one
                 of the local backend's own calls, which answers with a message of the request's class.
             request: The flyteidl request.
             doing: What an error says was being done; the method's name when empty.
@@ -169,6 +170,8 @@ class AdminClient:
             return getattr(stubs.data_proxy, method)
         if method in _AUTH_METADATA:
             return getattr(stubs.auth_metadata, method)
+        if method in _SIGNAL:
+            return getattr(stubs.signal, method)
         return getattr(stubs.admin, method)
 
     def _local(self, path: str) -> Any:

@@ -14,7 +14,12 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import grpc
-from flyteidl.service import admin_pb2_grpc, auth_pb2_grpc, dataproxy_pb2_grpc
+from flyteidl.service import (
+    admin_pb2_grpc,
+    auth_pb2_grpc,
+    dataproxy_pb2_grpc,
+    signal_pb2_grpc,
+)
 from flyteidl.service.auth_pb2 import OAuth2MetadataRequest
 
 from flyte_nb.api.errors import RemoteError, UsageError
@@ -31,6 +36,7 @@ _stubs: Any = SimpleNamespace(
     admin=admin_pb2_grpc.AdminServiceStub,
     data_proxy=dataproxy_pb2_grpc.DataProxyServiceStub,
     auth_metadata=auth_pb2_grpc.AuthMetadataServiceStub,
+    signal=signal_pb2_grpc.SignalServiceStub,
 )
 
 # gRPC accepts 4 MB by default, and the closure of a workflow of 10,000 nodes has 7 MB. FlyteAdmin has a
@@ -56,6 +62,7 @@ class Stubs(NamedTuple):
     admin: Any
     data_proxy: Any
     auth_metadata: Any
+    signal: Any
 
 
 def open_channel(config: Config) -> Channel:
@@ -182,6 +189,7 @@ class Link:
                 admin=_stubs.admin(channel),
                 data_proxy=_stubs.data_proxy(channel),
                 auth_metadata=_stubs.auth_metadata(channel),
+                signal=_stubs.signal(channel),
             )
             return self._stubs
 

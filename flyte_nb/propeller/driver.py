@@ -42,6 +42,7 @@ from flyte_nb.propeller.results import Results
 from flyte_nb.propeller.signals import MemorySignals
 from flyte_nb.propeller.state import NodeState
 from flyte_nb.propeller.timeouts import expired, limit_us
+from flyte_nb.propeller.waits import Limits, Wait, waits_of
 
 _UNEXPLAINED = ErrorInfo(
     "SYSTEM:Unknown", "The attempt ended without outputs and without an error.", SYSTEM, True
@@ -179,7 +180,7 @@ class Driver:
         if self.machine.phase == "" and not self._begin():
             return 0
         started = 0
-        self.turns.is_waiting = False
+        self.turns.blocked.clear()
         most = self._launch.max_parallelism or DEFAULT_PARALLELISM
         while True:
             self.turns.release_ended()
@@ -241,6 +242,17 @@ class Driver:
         if due is not None:
             limits.append(due)
         return min(limits, default=None)
+
+    def waits(self) -> dict[str, Wait]:
+        """Return what nodes that could go on wait for, by node id."""
+        limits = Limits(
+            max_parallelism=self._launch.max_parallelism or DEFAULT_PARALLELISM,
+            slots=self._executor.slots,
+            owners=self.turns.blocked,
+            announced={node.node_id for node in self._to_start},
+            is_store_away=bool(self.outbox.retry_at_us),
+        )
+        return waits_of(self.machine, limits)
 
     def expire(self) -> None:
         """Begin to end the attempts that are out of time; their reports follow. Likewise child executions."""

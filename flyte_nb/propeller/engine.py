@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 
 from flyte_nb.api.errors import SYSTEM, ErrorInfo, UsageError
@@ -21,6 +22,7 @@ from flyte_nb.propeller.plan import plan_of
 from flyte_nb.propeller.ports import Catalog, Children, Clock, Executor, Gone, Recorder, Signals
 from flyte_nb.propeller.reservations import Reservations
 from flyte_nb.propeller.signals import MemorySignals
+from flyte_nb.propeller.waits import Wait
 
 __all__ = ["Engine", "Launch"]
 
@@ -31,6 +33,9 @@ _MAX_CRASHES = 5
 
 _MAX_PAUSE_S = 3600.0
 """The longest wait. A task may have a timeout of a million years, and no thread can wait so long."""
+
+_ANSWER_S = 2.0
+"""How long a question to the driver thread waits for its answer."""
 
 _ASK_AGAIN_S = 1.0
 """How soon to look again for what nobody reports to this engine."""
@@ -140,6 +145,22 @@ class Engine:
             driver = self._drivers.get(id)
         if driver is not None:
             self._ask(lambda: driver.gates.signalled(signal_id))
+
+    def waits(self, id: ExecutionId) -> dict[str, Wait]:
+        """Return what the nodes of an execution wait for, by node id; nothing when it does not run here.
+
+        The driver thread answers, between two of its turns.
+        """
+        with self._ended:
+            driver = self._drivers.get(id)
+        if driver is None:
+            return {}
+        answer: Future[dict[str, Wait]] = Future()
+        self._ask(lambda: answer.set_result(driver.waits()))
+        try:
+            return answer.result(_ANSWER_S)
+        except TimeoutError:
+            return {}  # the engine is closing, or has a long turn
 
     def running(self) -> frozenset[ExecutionId]:
         """Return the executions that have not ended."""

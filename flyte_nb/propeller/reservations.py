@@ -27,6 +27,14 @@ class Reservations:
         """Reserve `key` if it is free; return whether that node has it now."""
         return self._owners.setdefault(key, (execution, node_id)) == (execution, node_id)
 
+    def owner(self, key: str) -> tuple[ExecutionId, str]:
+        """Return the execution and the node that have reserved `key`.
+
+        Raises:
+            KeyError: when it is free.
+        """
+        return self._owners[key]
+
     def release(self, key: str, execution: ExecutionId, node_id: str) -> None:
         """Free `key`. Nothing happens when another node has it."""
         if self._owners.get(key) == (execution, node_id):
@@ -52,8 +60,13 @@ class Turns:
         self._results = results
         self._values = values
         self._held: dict[str, tuple[str, NodeState]] = {}  # by node id
-        self.is_waiting = False
-        """Whether a node that asked in the present step waits for another one's result."""
+        self.blocked: dict[str, tuple[ExecutionId, str]] = {}
+        """By the id of a node that asked in the last step and has to wait: who computes its result."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Return whether a node that asked in the last step waits for another one's result."""
+        return bool(self.blocked)
 
     def ask(self, node: NodeState) -> Turn:
         """Return whether an attempt at the node may start. If it may not, it has to ask again later."""
@@ -68,7 +81,7 @@ class Turns:
         if not key:
             return Turn(may_start=True)
         if not self._reservations.take(key, self._execution, node.node_id):
-            self.is_waiting = True
+            self.blocked[node.node_id] = self._reservations.owner(key)
             return Turn(may_start=False)
         self._held[node.node_id] = (key, node)
         if node.attempts:

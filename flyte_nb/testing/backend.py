@@ -14,7 +14,7 @@ from typing import Any
 
 import grpc
 import pytest
-from flyteidl.service import admin_pb2, auth_pb2, dataproxy_pb2, identity_pb2
+from flyteidl.service import admin_pb2, auth_pb2, dataproxy_pb2, identity_pb2, signal_pb2
 from google.protobuf import message_factory
 
 from flyte_nb.admin.home import Home
@@ -27,6 +27,7 @@ _SERVICES = (
     (dataproxy_pb2, "DataProxyService"),
     (identity_pb2, "IdentityService"),
     (auth_pb2, "AuthMetadataService"),
+    (signal_pb2, "SignalService"),
 )
 
 Call = Callable[[Any], Any]

@@ -48,6 +48,9 @@ class HandEngine:
         self.terminated.append((id, cause))
         return id in self.launches
 
+    def waits(self, id):
+        return {}
+
     def close(self):
         pass
 

@@ -4,6 +4,7 @@ from flyteidl.core.literals_pb2 import Literal, LiteralMap
 
 from flyte_nb.api.errors import SYSTEM, UNKNOWN, USER, ErrorInfo, StorageError
 from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.propeller.cache import MemoryCatalog
 from flyte_nb.propeller.data_layout import DataLayout
 from flyte_nb.propeller.driver import Driver
 from flyte_nb.propeller.launch import Launch
@@ -80,9 +81,13 @@ class Answers:
 class Stage:
     """One execution with a clock of its own. `restart` loses everything that is not durable."""
 
-    def __init__(self, made, executor=None, **inputs) -> None:
+    def __init__(
+        self, made, executor=None, *, slots=10, max_parallelism=0, catalog=None, **inputs
+    ) -> None:
         self.now_us = 0
-        self.launch = Launch(ID, made, integers(**inputs))
+        self.slots = slots
+        self.catalog = catalog
+        self.launch = Launch(ID, made, integers(**inputs), max_parallelism=max_parallelism)
         self.recorder = MemoryRecorder()
         self.signals = MemorySignals()
         self.store = MemoryStore()
@@ -100,13 +105,14 @@ class Stage:
             executor=self.executor,
             clock=lambda: self.now_us,
             signals=self.signals,
+            catalog=self.catalog,
         )
         self.signals.listen(lambda execution, signal_id: driver.gates.signalled(signal_id))
         return driver
 
     def go(self):
         while True:
-            self.driver.step(10)
+            self.driver.step(self.slots - self.driver.attempts)
             reports = self.executor.poll()
             for report in reports:
                 self.driver.report(report)
@@ -451,3 +457,70 @@ def test_a_rejection_runs_the_failure_node():
     message = stage.executor.inputs["fn0"].literals["err"].scalar.union.value.scalar.error.message
     assert message == "received a reject signal to disapprove the node input values"
     assert stage.machine.error.code == "ReceivedRejectSignal"
+
+
+# What nodes wait for
+
+
+def waits(stage):
+    return {node_id: tuple(wait) for node_id, wait in stage.driver.waits().items()}
+
+
+def test_gates_say_what_they_wait_for():
+    nodes = [
+        node("n", PLAIN),
+        gate("a", "ok", approves="n"),
+        gate("b", "level"),
+        gate("c", sleep_s=90),
+    ]
+    stage = Stage(closure(workflow("w", nodes), [PLAIN]))
+    assert waits(stage) == {
+        "a": ("signal", "an approval (signal ok)"),
+        "b": ("signal", "a value (signal level)"),
+        "c": ("time", "the end of its sleep at 1970-01-01T00:01:30Z"),
+    }
+
+
+def test_tasks_say_that_they_wait_for_a_slot_or_for_others_of_their_execution():
+    nodes = [node(f"n{number}", PLAIN) for number in range(3)]
+    made = closure(workflow("w", nodes), [PLAIN])
+    stage = Stage(made, Answers(), slots=1)
+    slot = ("slot", "a free slot: 10 attempts run at a time on this machine")
+    assert waits(stage) == {"n1": slot, "n2": slot}
+    stage = Stage(made, Answers(), max_parallelism=2)
+    assert waits(stage) == {
+        "n2": (
+            "parallelism",
+            "one of the 2 tasks that this execution runs at a time to end (max_parallelism)",
+        )
+    }
+
+
+def test_equal_calls_say_who_computes_their_result():
+    same = task("same", [], cache_version="1", cache_serialize=True)
+    made = closure(workflow("w", [node("n0", same), node("n1", same)]), [same])
+    stage = Stage(made, Answers(), catalog=MemoryCatalog())
+    assert waits(stage) == {
+        "n1": (
+            "reservation",
+            "the result of an equal call, which node n0 of e computes (cache_serialize)",
+        )
+    }
+
+
+def test_a_store_that_is_away_is_named_as_the_reason():
+    made = closure(workflow("w", [gate("g", "level"), node("n", ONE, {"x": "g"})]), [ONE])
+    stage = Stage(made)
+    writes = []
+
+    def only_the_first(uri, data):
+        writes.append(uri)
+        if len(writes) > 1:
+            _away(uri, data)
+        MemoryStore.write(stage.store, uri, data)
+
+    stage.store.write = only_the_first
+    stage.answer("level", literal(3))
+    assert waits(stage) == {
+        "n": ("store", "the store, which cannot be reached now; it is tried again every second")
+    }

@@ -7,6 +7,7 @@ Source: flyteadmin/pkg/manager/impl/execution_manager.go at v1.16.8.
 
 import logging
 import os
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from flyteidl.admin import execution_pb2, launch_plan_pb2, matchable_resource_pb2, workflow_pb2
@@ -31,6 +32,7 @@ from flyte_nb.api.errors import CompileFailed
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, ExecutionId
 from flyte_nb.api.phases import UNDEFINED
 from flyte_nb.propeller.engine import Launch
+from flyte_nb.propeller.waits import Wait
 from flyte_nb.wire.identifiers import execution_id_from_idl, execution_id_to_idl
 
 _LOG = logging.getLogger(__name__)
@@ -52,6 +54,10 @@ class Propeller(Protocol):
 
     def terminate(self, id: ExecutionId, cause: str) -> bool:
         """Abort an execution; return whether it runs in this engine."""
+        ...
+
+    def waits(self, id: ExecutionId) -> "Mapping[str, Wait]":
+        """Return what the nodes of an execution wait for, by node id."""
         ...
 
     def close(self) -> None:

@@ -94,6 +94,7 @@ TASK_EXECUTION = Resource(
     times=_TIMES | {"task_execution_created_at", "task_execution_updated_at"},
     is_run=True,
 )
+SIGNAL = Resource("s", "signals", _ROW | _RUN | {"signal_id", "type", "value"}, is_run=True)
 PROJECT = Resource("p", "projects", _ROW | {"identifier", "name", "description", "labels", "state"})
 ENTITIES = Resource(
     "nen",
@@ -113,10 +114,11 @@ RESOURCES: Mapping[str, Resource] = {
     "entities": ENTITIES,
     "named_entity_metadata": ENTITIES,
     "project": PROJECT,
+    "signal": SIGNAL,
     "admin_tag": ADMIN_TAG,
     "execution_tag": EXECUTION_TAG,
 }
 """By the prefix that a field of a filter may have, e.g. `launch_plan.name`."""
 
-FOREIGN_CODES: Mapping[str, str] = {"signal": "s", "execution_admin_tag": "eat"}
+FOREIGN_CODES: Mapping[str, str] = {"execution_admin_tag": "eat"}
 """Prefixes that FlyteAdmin knows and allows nowhere, with its short words for them."""

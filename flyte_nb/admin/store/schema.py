@@ -85,5 +85,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             message BLOB NOT NULL, PRIMARY KEY (project, domain))""",
         "ALTER TABLE executions ADD COLUMN installations INTEGER NOT NULL DEFAULT 0",
     ),
+    (
+        f"""CREATE TABLE signals ({_BASE}, {_RUN}, signal_id TEXT NOT NULL, type BLOB NOT NULL,
+            value BLOB, message BLOB NOT NULL,
+            UNIQUE (execution_project, execution_domain, execution_name, signal_id))""",
+    ),
 )
 """`MIGRATIONS[n]` brings a database from schema n to n + 1. `PRAGMA user_version` holds the schema."""
