@@ -25,7 +25,7 @@ _SPEC.loader.exec_module(house)
 MOST_LINES = 400
 MOST_LINES_OF_A_FUNCTION = 60
 
-MOST_USES_OF_ANY = 1190
+MOST_USES_OF_ANY = 1152
 MOST_TYPE_IGNORES = 34
 """Budgets of the whole package. Lower them when the house has fewer; never raise them."""
 SLACK = 20
@@ -78,7 +78,6 @@ IMPORTED_IN_FUNCTIONS: dict[str, str] = {
     "flyte_nb/storage/routing.py": COLD,
     "flyte_nb/storage/work_folders.py": PLATFORM,
     "flyte_nb/testing/isolation.py": ISOLATED,
-    "flyte_nb/types/arrays.py": OPTIONAL,
     "flyte_nb/types/companions.py": START_UP,
     "flyte_nb/types/content.py": START_UP,
     "flyte_nb/types/data_classes.py": START_UP,

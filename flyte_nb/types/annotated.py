@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
-from flyte_nb.types.codec import Codec, spell
+from flyte_nb.types.codec import Annotation, Codec, spell
 from flyte_nb.types.frames import FrameCodec
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _CACHE_KEY = "cache-key-metadata"
 """flytekit's own key in a type's annotation: how values of a struct are serialized."""
 
 
-def annotated_codec(python_type: Any, registry: "CodecLookup") -> Codec:
+def annotated_codec(python_type: Annotation, registry: "CodecLookup") -> Codec:
     """Return the codec of `Annotated[T, …]`: that of `T`, changed by what stands beside it.
 
     Beside a table, a dict of columns or an Arrow schema limits which columns are read. A `HashMethod`
@@ -103,7 +103,7 @@ def _hashed(codec: Codec, method: Any) -> Codec:
             )
         return literal._replace(hash=digest)
 
-    def decode(self: Codec, literal: Literal, data: "DataAccess | None") -> Any:
+    def decode(self: Codec, literal: Literal, data: "DataAccess | None") -> object:
         return codec.decode(literal, data)
 
     made = _copy(codec, type(kind.__name__, (kind,), {"encode": encode, "decode": decode}))

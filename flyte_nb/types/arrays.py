@@ -1,83 +1,73 @@
-"""numpy arrays, stored as .npy files (flytekit's `NumpyArray` blob).
+"""numpy arrays, stored as .npy files (flytekit's `NumpyArray` blob)."""
 
-numpy is optional: it is imported inside the methods, which only run where the user's code uses it.
-"""
-
-# ruff: noqa: D102 - `Codec` documents these methods
+# ruff: noqa: D102 - `Codec` and `ObjectCodec` document these methods
+from importlib import import_module
 from typing import Any
 
-from flyte_nb.api import literal_types, literals
 from flyte_nb.api.errors import CodecError
-from flyte_nb.api.literal_types import BlobType, LiteralType
-from flyte_nb.api.literals import Literal
-from flyte_nb.api.ports import DataAccess
-from flyte_nb.types.codec import Codec, mismatch, no_data
-from flyte_nb.types.content import content_hash
-
-_BLOB = BlobType("NumpyArray")
-_NAME = "array.npy"
+from flyte_nb.types.codec import Annotation
+from flyte_nb.types.stored_objects import ObjectCodec
 
 
-class ArrayCodec(Codec):
+class ArrayCodec(ObjectCodec):
     """Codec of numpy.ndarray: any shape, any dtype but those that hold Python objects."""
 
     transformer = "Numpy Array"
+    format = "NumpyArray"
+    name = "array.npy"
 
-    def __init__(self, python_type: Any) -> None:
-        super().__init__(python_type, LiteralType(literal_types.BLOB, _BLOB))
+    def __init__(
+        self, python_type: Annotation, allow_pickle: bool = False, mmap_mode: "str | None" = None
+    ) -> None:
+        """Make the codec.
 
-    def encode(self, value: object, data: "DataAccess | None") -> Literal:
-        """Store the array as a .npy file and return its blob.
+        Args:
+            python_type: the array's class.
+            allow_pickle: whether arrays of Python objects are pickled in the file. Without it a reader of
+                the file never runs code that was stored in it.
+            mmap_mode: how numpy maps the file in place of reading it, e.g. `r`.
+        """
+        super().__init__(python_type)
+        self._allow_pickle = allow_pickle
+        self._mmap_mode = mmap_mode
+
+    def with_options(self, options: "dict[str, Any]") -> "ArrayCodec":
+        """Return the codec with numpy's options, as `Annotated[…, kwtypes(allow_pickle=True)]` has them.
 
         Raises:
-            CodecError: when the value is no array, or has Python objects or a mask, which .npy cannot hold.
+            CodecError: when there is another option.
         """
-        import numpy
+        unknown = sorted(set(options) - {"allow_pickle", "mmap_mode"})
+        if unknown:
+            raise CodecError(
+                f"Arrays have no option {', '.join(unknown)}.",
+                hint="Write kwtypes with allow_pickle or mmap_mode.",
+            )
+        return ArrayCodec(
+            self.python_type, bool(options.get("allow_pickle")), options.get("mmap_mode")
+        )
 
-        if not isinstance(value, numpy.ndarray):
-            raise mismatch(self, value)
-        if value.dtype.hasobject:
+    def check(self, value: Any) -> None:
+        """Raise unless a .npy file holds the array.
+
+        Raises:
+            CodecError: when it has Python objects or a mask, which .npy cannot hold.
+        """
+        if value.dtype.hasobject and not self._allow_pickle:
             raise CodecError(
                 f"The array has the dtype {value.dtype}, which holds Python objects.",
                 hint="Give it a number or text dtype, or declare the type as Any to pickle it.",
             )
-        if isinstance(value, numpy.ma.MaskedArray):
+        if isinstance(value, import_module("numpy").ma.MaskedArray):
             raise CodecError(
                 "The array is masked, and .npy files have no mask.",
                 hint="Fill it (array.filled(…)), or declare the type as Any to pickle it.",
             )
-        if data is None:
-            raise no_data(self)
-        # Without pickles a reader of the file never runs code that was stored in it.
-        path = data.scratch(".npy")
-        numpy.save(path, value, allow_pickle=False)
-        # The name is constant, so that equal arrays get equal URIs where the content decides them.
-        uri = data.upload(path, name=_NAME)
-        return Literal(literals.BLOB, (uri, _BLOB), content_hash(path, data))
 
-    def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
-        """Return the array in the literal's file.
+    def write(self, value: Any, path: str) -> None:
+        import_module("numpy").save(path, value, allow_pickle=self._allow_pickle)
 
-        Raises:
-            CodecError: when the literal is no blob, or its file is no .npy file.
-        """
-        if literal.kind != literals.BLOB:
-            return super().decode(literal, data)
-        if data is None:
-            raise no_data(self)
-        import numpy
-
-        try:
-            return numpy.load(data.download(literal.value[0]), allow_pickle=False)
-        except ValueError as error:
-            raise CodecError(
-                f"{literal.value[0]} cannot be read as a .npy file: {error}."
-            ) from error
-
-    def nearest(self, value: object) -> object:
-        return None
-
-    def accepts_exactly(self, value: object) -> bool:
-        import numpy
-
-        return isinstance(value, numpy.ndarray)
+    def read(self, path: str) -> object:
+        numpy = import_module("numpy")
+        array: object = numpy.load(path, allow_pickle=self._allow_pickle, mmap_mode=self._mmap_mode)
+        return array

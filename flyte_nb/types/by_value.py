@@ -63,7 +63,7 @@ class ByValue(Codec):
             return Literal(literals.MAP, self._entries(value, inner, data))
         return self._struct(value, data)
 
-    def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
+    def decode(self, literal: Literal, data: "DataAccess | None") -> object:
         return self._guessed.decode(literal, data)
 
     def nearest(self, value: object) -> object:

@@ -10,13 +10,19 @@ Values and annotations can be anything, so `python_type` and decoded values are 
 codec is given are `object`: nothing may be called on them before their type was checked.
 """
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from flyte_nb.api import literals
 from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literal_types import LiteralType, describe
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
+
+Annotation: TypeAlias = Any
+"""A type as its author wrote it: a class, or a construct of `typing`. No static type describes both."""
+
+JsonSchema: TypeAlias = dict[str, Any]
+"""A JSON schema, or a part of one."""
 
 _SHOWN = 60  # characters of a value that a message shows
 
@@ -55,8 +61,8 @@ class Codec:
     imports: "tuple[str, ...]" = ()
     """Modules that reading and writing import besides the type's own, e.g. `pyarrow` for data frames."""
 
-    def __init__(self, python_type: Any, literal_type: LiteralType) -> None:
-        self.python_type = python_type
+    def __init__(self, python_type: Annotation, literal_type: LiteralType) -> None:
+        self.python_type: Any = python_type
         self.literal_type = literal_type
 
     @property
@@ -119,7 +125,7 @@ class Codec:
             f"{spell(self.python_type)} cannot be read from a dataclass or an untyped dict."
         )
 
-    def schema(self) -> "dict[str, Any]":
+    def schema(self) -> JsonSchema:
         """Return the JSON schema that flytekit (through mashumaro) writes for a field of this type."""
         return {}
 

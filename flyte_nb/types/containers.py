@@ -8,7 +8,7 @@ from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literal_types import LiteralType
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
-from flyte_nb.types.codec import Codec, mismatch
+from flyte_nb.types.codec import Annotation, Codec, JsonSchema, mismatch
 from flyte_nb.types.scalars import ScalarCodec
 
 
@@ -40,7 +40,7 @@ class ListCodec(Codec):
 
     transformer = "Typed List"
 
-    def __init__(self, python_type: Any, item: Codec) -> None:
+    def __init__(self, python_type: Annotation, item: Codec) -> None:
         super().__init__(python_type, LiteralType(literal_types.COLLECTION, item.literal_type))
         self.item = item
         self.packs = item.packs
@@ -59,7 +59,7 @@ class ListCodec(Codec):
                 raise error.below(f"[{index}]") from None
         return Literal(literals.COLLECTION, encoded)
 
-    def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
+    def decode(self, literal: Literal, data: "DataAccess | None") -> object:
         item = self.item
         if literal.kind == literals.COLUMN:
             # Any host may write any list of scalars as a column, e.g. of ints for a list[float].
@@ -80,10 +80,10 @@ class ListCodec(Codec):
     def pack(self, value: object, data: "DataAccess | None") -> object:
         return _each(self.item.pack, self._list(value), data)
 
-    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> "list[object]":
         return _each(self.item.unpack, self._list(plain), data)
 
-    def schema(self) -> "dict[str, Any]":
+    def schema(self) -> JsonSchema:
         return {"type": "array", "items": self.item.schema()}
 
     def nearest(self, value: object) -> object:
@@ -103,7 +103,7 @@ class MapCodec(Codec):
 
     transformer = "Typed Dict"
 
-    def __init__(self, python_type: Any, item: Codec) -> None:
+    def __init__(self, python_type: Annotation, item: Codec) -> None:
         super().__init__(python_type, LiteralType(literal_types.MAP, item.literal_type))
         self.item = item
         self.packs = item.packs
@@ -114,7 +114,7 @@ class MapCodec(Codec):
             raise mismatch(self, value)
         return Literal(literals.MAP, _each_value(self.item.encode, value, data))
 
-    def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
+    def decode(self, literal: Literal, data: "DataAccess | None") -> object:
         if literal.kind == literals.GENERIC:
             return self.unpack(literal.value, data)
         if literal.kind != literals.MAP:
@@ -126,12 +126,12 @@ class MapCodec(Codec):
             raise mismatch(self, value)
         return _each_value(self.item.pack, value, data)
 
-    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> object:
         if not isinstance(plain, dict):
             raise mismatch(self, plain)
         return _each_value(self.item.unpack, plain, data)
 
-    def schema(self) -> "dict[str, Any]":
+    def schema(self) -> JsonSchema:
         return {
             "type": "object",
             "additionalProperties": self.item.schema(),

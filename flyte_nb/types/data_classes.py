@@ -12,7 +12,7 @@ from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literal_types import LiteralType
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
-from flyte_nb.types.codec import Codec, NeedsStore, mismatch, spell
+from flyte_nb.types.codec import Annotation, Codec, JsonSchema, NeedsStore, mismatch, spell
 from flyte_nb.types.containers import msgpack_struct
 from flyte_nb.types.plain_data import plain_struct, struct_literal
 from flyte_nb.types.structs import part_codec
@@ -39,7 +39,7 @@ class DataclassCodec(Codec):
     packs = True
 
     def __init__(
-        self, python_type: Any, fields: "list[_Field]", types: "dict[str, LiteralType]"
+        self, python_type: Annotation, fields: "list[_Field]", types: "dict[str, LiteralType]"
     ) -> None:
         # The type contains the JSON schema, which is made of the fields. So the type is set twice.
         self._fields = fields
@@ -49,7 +49,7 @@ class DataclassCodec(Codec):
     def encode(self, value: object, data: "DataAccess | None") -> Literal:
         return struct_literal(self.pack(value, data))
 
-    def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
+    def decode(self, literal: Literal, data: "DataAccess | None") -> object:
         plain = plain_struct(literal)
         return super().decode(literal, data) if plain is None else self.unpack(plain[0], data)
 
@@ -66,7 +66,7 @@ class DataclassCodec(Codec):
                 raise error.below(f".{field.name}") from None
         return done
 
-    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> object:
         """Return an object of the dataclass; unknown keys are ignored, as flytekit ignores them.
 
         Raises:
@@ -94,7 +94,7 @@ class DataclassCodec(Codec):
             object.__setattr__(made, name, value)
         return made
 
-    def schema(self) -> "dict[str, Any]":
+    def schema(self) -> JsonSchema:
         missing = sys.modules["dataclasses"].MISSING
         properties = {}
         wrong: list[tuple[_Field, CodecError]] = []
@@ -132,7 +132,7 @@ class DataclassCodec(Codec):
         return bool(value.__dataclass_fields__.keys() == names)
 
 
-def dataclass_codec(python_type: Any, registry: "CodecLookup") -> "Codec | None":
+def dataclass_codec(python_type: Annotation, registry: "CodecLookup") -> "Codec | None":
     """Return the codec of a dataclass, or `None` when its values have to be pickled.
 
     That is so when a field cannot be plain data; when the dataclass contains itself, for which Flyte has no
@@ -159,12 +159,12 @@ def dataclass_codec(python_type: Any, registry: "CodecLookup") -> "Codec | None"
     return DataclassCodec(python_type, fields, types)
 
 
-def _declared(python_type: Any) -> "list[Any]":
+def _declared(python_type: Annotation) -> "list[Any]":
     """Return every field, including the `InitVar`s and `ClassVar`s that `dataclasses.fields` leaves out."""
     return list(python_type.__dataclass_fields__.values())
 
 
-def _hints(python_type: Any) -> "dict[str, Any]":
+def _hints(python_type: Annotation) -> "dict[str, Any]":
     try:
         return typing.get_type_hints(python_type, include_extras=True)
     except NameError as error:
@@ -185,7 +185,9 @@ def _field_type(annotation: Any, registry: "CodecLookup") -> "LiteralType | None
         return None
 
 
-def _wrong_defaults(python_type: Any, wrong: "list[tuple[_Field, CodecError]]") -> CodecError:
+def _wrong_defaults(
+    python_type: Annotation, wrong: "list[tuple[_Field, CodecError]]"
+) -> CodecError:
     """Return one error for all fields whose defaults do not fit their types, with what to write."""
     names = [field.name for field, _ in wrong]
     listed = ", ".join(names[:-1]) + (" and " if names[1:] else "") + names[-1]

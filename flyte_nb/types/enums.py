@@ -9,7 +9,15 @@ from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literal_types import LiteralType
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
-from flyte_nb.types.codec import Codec, mismatch, redefined, show, spell
+from flyte_nb.types.codec import (
+    Annotation,
+    Codec,
+    JsonSchema,
+    mismatch,
+    redefined,
+    show,
+    spell,
+)
 from flyte_nb.types.scalars import ScalarCodec
 
 if TYPE_CHECKING:
@@ -22,14 +30,14 @@ class EnumCodec(Codec):
     transformer = "DefaultEnumTransformer"
     packs = True
 
-    def __init__(self, python_type: Any) -> None:
+    def __init__(self, python_type: Annotation) -> None:
         self._values = [member.value for member in python_type]
         super().__init__(python_type, LiteralType(literal_types.ENUM, tuple(self._values)))
 
     def encode(self, value: object, data: "DataAccess | None") -> Literal:
         return Literal(literals.STRING, self._member(value).value)
 
-    def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
+    def decode(self, literal: Literal, data: "DataAccess | None") -> object:
         if literal.kind == literals.STRING:
             return self._member(literal.value)
         return super().decode(literal, data)
@@ -37,10 +45,10 @@ class EnumCodec(Codec):
     def pack(self, value: object, data: "DataAccess | None") -> object:
         return self._member(value).value
 
-    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> object:
         return self._member(plain)
 
-    def schema(self) -> "dict[str, Any]":
+    def schema(self) -> JsonSchema:
         return {"enum": list(self._values)}
 
     def accepts_exactly(self, value: object) -> bool:
@@ -69,7 +77,9 @@ class ChoiceCodec(Codec):
     transformer = "LiteralTypeTransformer"
     packs = True
 
-    def __init__(self, python_type: Any, base: ScalarCodec, values: "tuple[Any, ...]") -> None:
+    def __init__(
+        self, python_type: Annotation, base: ScalarCodec, values: "tuple[Any, ...]"
+    ) -> None:
         simple = base.literal_type._replace(annotation={"literal_values": list(values)})
         super().__init__(python_type, simple)
         self._base = base
@@ -78,16 +88,16 @@ class ChoiceCodec(Codec):
     def encode(self, value: object, data: "DataAccess | None") -> Literal:
         return self._base.encode(self._known(value), data)
 
-    def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
+    def decode(self, literal: Literal, data: "DataAccess | None") -> object:
         return self._known(self._base.decode(literal, data))
 
     def pack(self, value: object, data: "DataAccess | None") -> object:
         return self._base.pack(self._known(value), data)
 
-    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> object:
         return self._known(self._base.unpack(plain, data))
 
-    def schema(self) -> "dict[str, Any]":
+    def schema(self) -> JsonSchema:
         return {"enum": list(self._values)}
 
     def accepts_exactly(self, value: object) -> bool:
@@ -101,7 +111,7 @@ class ChoiceCodec(Codec):
         raise CodecError(f"{show(value)} is not one of the values.", hint=f"Write {shown}.")
 
 
-def enum_codec(python_type: Any) -> Codec:
+def enum_codec(python_type: Annotation) -> Codec:
     """Return the codec of an Enum as an input or output.
 
     Raises:
@@ -119,7 +129,7 @@ def enum_codec(python_type: Any) -> Codec:
     return EnumCodec(python_type)
 
 
-def choice_codec(python_type: Any, registry: "CodecLookup") -> Codec:
+def choice_codec(python_type: Annotation, registry: "CodecLookup") -> Codec:
     """Return the codec of `typing.Literal[…]`.
 
     Raises:

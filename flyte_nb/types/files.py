@@ -15,7 +15,15 @@ from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literal_types import MULTIPART, SINGLE, BlobType, LiteralType
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
-from flyte_nb.types.codec import Codec, mismatch, no_data, spell, unexpected
+from flyte_nb.types.codec import (
+    Annotation,
+    Codec,
+    JsonSchema,
+    mismatch,
+    no_data,
+    spell,
+    unexpected,
+)
 
 
 class FileFormat:
@@ -148,7 +156,7 @@ class FileCodec(Codec):
 
     packs = True
 
-    def __init__(self, python_type: Any, made: "type[Stored]", blob: BlobType) -> None:
+    def __init__(self, python_type: Annotation, made: "type[Stored]", blob: BlobType) -> None:
         self._made = made
         self._blob = blob
         self._noun = "file" if blob.dimensionality == SINGLE else "folder"
@@ -158,7 +166,7 @@ class FileCodec(Codec):
     def encode(self, value: object, data: "DataAccess | None") -> Literal:
         return Literal(literals.BLOB, (self._uri(value, data), self._blob))
 
-    def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
+    def decode(self, literal: Literal, data: "DataAccess | None") -> object:
         if literal.kind != literals.BLOB:
             return super().decode(literal, data)
         uri, blob = literal.value
@@ -169,13 +177,13 @@ class FileCodec(Codec):
     def pack(self, value: object, data: "DataAccess | None") -> object:
         return {"path": self._uri(value, data)}
 
-    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> object:
         path = plain.get("path") if isinstance(plain, dict) else plain
         if not isinstance(path, str):
             raise mismatch(self, plain)
         return self._at(path, data)
 
-    def schema(self) -> "dict[str, Any]":
+    def schema(self) -> JsonSchema:
         path = [{"type": "string"}, {"type": "string", "format": "path"}]
         properties: dict[str, Any] = {"path": {"anyOf": path, "default": None}}
         if self._made is FlyteFile:
@@ -264,7 +272,7 @@ class _Download:
         return self._data.download(self._uri)
 
 
-def file_codec(python_type: Any) -> Codec:
+def file_codec(python_type: Annotation) -> Codec:
     """Return the codec of `FlyteFile`, `FlyteFile["csv"]`, `FlyteDirectory` or `os.PathLike`.
 
     Raises:

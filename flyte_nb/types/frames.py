@@ -6,7 +6,6 @@ uses them.
 
 # ruff: noqa: D102 - `Codec` documents these methods
 import os
-from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -15,7 +14,7 @@ from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literal_types import LiteralType, StructuredDatasetType
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
-from flyte_nb.types.codec import Codec, mismatch, no_data, spell
+from flyte_nb.types.codec import Annotation, Codec, mismatch, no_data, spell
 from flyte_nb.types.content import content_hash
 from flyte_nb.types.frame_checks import HINT, check, culprits
 
@@ -34,7 +33,7 @@ class FrameCodec(Codec):
 
     def __init__(
         self,
-        python_type: Any,
+        python_type: Annotation,
         columns: "tuple[tuple[str, LiteralType], ...]" = (),
         arrow_schema: str = "",
     ) -> None:
@@ -97,7 +96,7 @@ class FrameCodec(Codec):
         uri = data.upload(folder, name=_NAME)
         return Literal(literals.STRUCTURED_DATASET, (uri, self._stored), content_hash(path, data))
 
-    def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
+    def decode(self, literal: Literal, data: "DataAccess | None") -> object:
         """Return the table in the literal's dataset, with the declared columns only.
 
         Raises:
@@ -172,11 +171,6 @@ class ArrowCodec(FrameCodec):
         if columns is not None:  # pyarrow leaves out missing columns without an error
             self._check_columns(table.column_names)
         return table
-
-
-def codec_of(base: type) -> "Callable[[Any], Codec]":
-    """Return the codec class for the class `pandas.DataFrame` or `pyarrow.Table`."""
-    return PandasCodec if base.__name__ == "DataFrame" else ArrowCodec
 
 
 def _no_parquet(python_type: object) -> CodecError:

@@ -1,8 +1,8 @@
 """The port through which codecs of composite types find the codecs of their parts."""
 
-from typing import Any, Protocol
+from typing import Protocol
 
-from flyte_nb.types.codec import Codec
+from flyte_nb.types.codec import Annotation, Codec
 
 
 class CodecLookup(Protocol):
@@ -12,7 +12,7 @@ class CodecLookup(Protocol):
     port and not on the registry, because the registry imports them.
     """
 
-    def codec(self, python_type: Any) -> Codec:
+    def codec(self, python_type: Annotation) -> Codec:
         """Return the codec of a type.
 
         Raises:

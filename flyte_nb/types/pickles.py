@@ -7,10 +7,11 @@ from flyte_nb.api import literal_types, literals
 from flyte_nb.api.literal_types import BlobType, LiteralType
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
-from flyte_nb.types.codec import Codec, mismatch, no_data
+from flyte_nb.types.codec import Annotation, Codec, mismatch, no_data
 from flyte_nb.types.pickling import dump, load
 
-_FORMAT = "PythonPickle"
+PICKLED = "PythonPickle"
+"""`BlobType.format` of pickles."""
 
 
 class PickleCodec(Codec):
@@ -18,13 +19,10 @@ class PickleCodec(Codec):
 
     transformer = "FlytePickle"
 
-    def __init__(self, python_type: Any) -> None:
-        blob = LiteralType(
-            literal_types.BLOB,
-            BlobType(_FORMAT),
-            metadata={"python_class_name": str(python_type)},
-        )
-        super().__init__(python_type, blob)
+    def __init__(self, python_type: Annotation) -> None:
+        self.blob = BlobType(PICKLED)
+        metadata = {"python_class_name": str(python_type)}
+        super().__init__(python_type, LiteralType(literal_types.BLOB, self.blob, metadata=metadata))
         self._is_class = isinstance(python_type, type)
 
     def encode(self, value: object, data: "DataAccess | None") -> Literal:
@@ -35,9 +33,9 @@ class PickleCodec(Codec):
         path = data.scratch(".pkl")
         # flytekit names the stored file after its MD5 too.
         digest = dump(value, path, data)
-        return Literal(literals.BLOB, (data.upload(path, name=digest), BlobType(_FORMAT)))
+        return Literal(literals.BLOB, (data.upload(path, name=digest), self.blob))
 
-    def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
+    def decode(self, literal: Literal, data: "DataAccess | None") -> object:
         if literal.kind != literals.BLOB:
             return super().decode(literal, data)
         if data is None:

@@ -11,12 +11,12 @@ import os
 import pathlib
 import sys
 from importlib import import_module
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import CodecError, FlyteNbError
 from flyte_nb.api.ring import CLOUDPICKLE
-from flyte_nb.types.codec import spell
+from flyte_nb.types.codec import Annotation, spell
 from flyte_nb.types.companions import companions, meet_companions
 from flyte_nb.types.files import FlyteDirectory, Stored, local_copy
 
@@ -27,10 +27,17 @@ if TYPE_CHECKING:
     from flyte_nb.api.ports import DataAccess
 
 
+_JOBLIB = "joblib.numpy_pickle"
+"""The module that a pickle by joblib names before the bytes of an array."""
+
 _PATHS = (pathlib.PosixPath, pathlib.WindowsPath)
 # `_refuse_folders` searches this far. It is a help for authors, and must not cost large values much.
 _DEEPEST = 6  # containers inside each other
 _WIDEST = 10_000  # items of one container
+
+
+class ForeignPickle(CodecError):
+    """Raised for a file by joblib, which has arrays' bytes between the parts of the pickle."""
 
 
 def dump(value: object, path: str, data: "DataAccess") -> str:
@@ -63,11 +70,12 @@ def dump(value: object, path: str, data: "DataAccess") -> str:
     return written.hexdigest()
 
 
-def load(file: "BinaryIO", python_type: Any, data: "DataAccess") -> Any:
+def load(file: "BinaryIO", python_type: Annotation, data: "DataAccess") -> Any:
     """Return the value that is pickled in an open file.
 
     Raises:
         CodecError: when a module is missing, or the pickle cannot be read by this Python.
+        ForeignPickle: when joblib wrote the file; only joblib can read it.
     """
     try:
         meet_companions(file, data)
@@ -201,32 +209,52 @@ def _refuse_folders(value: Any, place: str, depth: int) -> None:
             _refuse_folders(item, f"{place}[{number}]", depth + 1)
 
 
-def _unpickled(file: "BinaryIO", data: "DataAccess") -> Any:
+def pickle_module() -> Any:
+    """Return what a library can use in place of the module `pickle`: it also pickles a notebook's classes."""
+    found = cloudpickle()
+    return SimpleNamespace(
+        __name__="pickle",
+        Pickler=found.Pickler,
+        Unpickler=_unpickler_class(found),
+        dump=found.dump,
+        load=found.load,
+    )
+
+
+@functools.cache
+def _unpickler_class(found: Any) -> Any:
+    """Return the unpickler that reads what either cloudpickle wrote.
+
+    The writer's cloudpickle is the installed one in a kernel and the ring's copy in a task. Pickles name its
+    functions by module, and the reader may only have the other.
+    """
     import pickle  # as late as cloudpickle
 
-    found = cloudpickle()
-
     class Unpickler(pickle.Unpickler):
-        """Reads what either cloudpickle wrote, and makes the files in the value downloadable.
-
-        The writer's cloudpickle is the installed one in a kernel and the ring's copy in a task. Pickles
-        name its functions by module, and the reader may only have the other.
-        """
+        """Notices files in the value, which are to be made downloadable."""
 
         holds_files = False
+        data: "DataAccess | None" = None
 
         def find_class(self, module: str, name: str) -> Any:
+            if module.startswith(_JOBLIB):
+                raise ForeignPickle("The file was written by joblib.")
             top, dot, rest = module.partition(".")
             if top in (CLOUDPICKLE, "cloudpickle"):
                 module = found.__name__ + dot + rest
             value = super().find_class(module, name)
             if value is local_copy:
-                return functools.partial(local_copy, data=data)
+                return functools.partial(local_copy, data=self.data)
             if isinstance(value, type) and issubclass(value, Stored):
                 self.holds_files = True
             return value
 
-    unpickler = Unpickler(file)
+    return Unpickler
+
+
+def _unpickled(file: "BinaryIO", data: "DataAccess") -> Any:
+    unpickler = _unpickler_class(cloudpickle())(file)
+    unpickler.data = data
     value = unpickler.load()
     if unpickler.holds_files:
         # `Stored` objects may be anywhere in the value, but pickle memoizes each of them.
@@ -241,7 +269,7 @@ def _remembered(unpickler: Any) -> "list[Any]":
     return list(unpickler.memo.copy().values())
 
 
-def _module_missing(name: str, python_type: Any) -> CodecError:
+def _module_missing(name: str, python_type: Annotation) -> CodecError:
     return CodecError(
         f"A pickled {spell(python_type)} needs the module {name!r}, which is not installed here and did"
         " not come with the value.",

@@ -6,6 +6,7 @@ their module and class, so that no library has to be imported to ask. Codecs' mo
 first type needs them: a task of ints and texts should not load the code for data frames.
 """
 
+import collections.abc
 import sys
 import types
 import typing
@@ -16,8 +17,9 @@ from typing import Any
 
 from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literal_types import LiteralType
-from flyte_nb.types.codec import Codec, PickledTypeWarning, spell
+from flyte_nb.types.codec import Annotation, Codec, PickledTypeWarning, spell
 from flyte_nb.types.containers import ListCodec, MapCodec
+from flyte_nb.types.homes import codec_of, plugin_codec
 from flyte_nb.types.scalars import BoolCodec, FloatCodec, IntCodec, NoneCodec, StrCodec
 
 _SIMPLE: "dict[Any, Callable[[], Codec]]" = {
@@ -50,7 +52,7 @@ class Registry:
         """Dataclasses whose codecs are being made, to notice one that contains itself."""
         self._lock = RLock()
 
-    def codec(self, python_type: Any) -> Codec:
+    def codec(self, python_type: Annotation) -> Codec:
         """Return the codec of a type, e.g. of `int`, `list[float]`, `pandas.DataFrame`.
 
         Raises:
@@ -85,7 +87,7 @@ class Registry:
 
         return guess(literal_type)
 
-    def pickled(self, python_type: Any) -> Codec:
+    def pickled(self, python_type: Annotation) -> Codec:
         """Return the codec that pickles values of the type, after a warning for each type's first time."""
         from flyte_nb.types.pickles import PickleCodec
 
@@ -112,7 +114,7 @@ class Registry:
             self._quiet._factories = self._factories  # shared: later registrations count too
         return self._quiet
 
-    def _make(self, python_type: Any) -> Codec:
+    def _make(self, python_type: Annotation) -> Codec:
         """Return a new codec: of a registered factory, a simple type, a class, or a construct of `typing`."""
         # Most annotations are simple types. They need no look at bases while nothing is registered.
         simple = _SIMPLE.get(python_type) if _hashable(python_type) else None
@@ -130,9 +132,9 @@ class Registry:
             return self._class(python_type)
         return self._construct(python_type)
 
-    def _construct(self, python_type: Any) -> Codec:
+    def _construct(self, python_type: Annotation) -> Codec:
         """Return the codec of what is no plain class: `list[int]`, `A | B`, `Literal[…]`, `Annotated[…]`."""
-        origin = typing.get_origin(python_type)
+        origin: Any = typing.get_origin(python_type)
         if origin is list or python_type is typing.List:  # noqa: UP006 - the bare alias itself
             return self._list(python_type)
         if origin is dict or python_type is typing.Dict:  # noqa: UP006
@@ -149,6 +151,8 @@ class Registry:
             from flyte_nb.types.files import file_codec
 
             return file_codec(python_type)
+        if origin is collections.abc.Iterator:
+            return self._iterator(python_type)
         if origin is typing.Annotated:
             from flyte_nb.types.annotated import annotated_codec
 
@@ -157,7 +161,7 @@ class Registry:
             return self.pickled(Any)
         return self._rare(python_type, origin)
 
-    def _rare(self, python_type: Any, origin: Any) -> Codec:
+    def _rare(self, python_type: Annotation, origin: Any) -> Codec:
         """Return the codec of aliases and new types; refuse what is no type; pickle everything else."""
         supertype = getattr(python_type, "__supertype__", None)  # typing.NewType
         if supertype is not None:
@@ -189,7 +193,7 @@ class Registry:
             raise CodecError(f"{python_type!r} is a value, not a type.", hint="Write its type.")
         return self.pickled(python_type)
 
-    def _list(self, python_type: Any) -> Codec:
+    def _list(self, python_type: Annotation) -> Codec:
         arguments = typing.get_args(python_type)
         if len(arguments) != 1 or isinstance(arguments[0], typing.TypeVar):
             raise CodecError(
@@ -197,7 +201,7 @@ class Registry:
             )
         return ListCodec(python_type, self.codec(arguments[0]))
 
-    def _dict(self, python_type: Any) -> Codec:
+    def _dict(self, python_type: Annotation) -> Codec:
         arguments = typing.get_args(python_type)
         if len(arguments) == 2 and arguments[0] is str:
             return MapCodec(python_type, self.codec(arguments[1]))
@@ -205,12 +209,19 @@ class Registry:
 
         return struct_codec(python_type, self)
 
+    def _iterator(self, python_type: Annotation) -> Codec:
+        from flyte_nb.types.iterators import iterator_codec
+
+        return iterator_codec(python_type, self)
+
     def _class(self, python_type: type) -> Codec:
         """Return the codec of a class; one that nothing else knows is pickled."""
         if python_type is list:
             return self._list(python_type)
         if python_type is dict:
             return self._dict(python_type)
+        if python_type is collections.abc.Iterator:
+            return self._iterator(python_type)
         if issubclass(python_type, tuple):
             raise _no_tuple(python_type)
         if python_type is object:
@@ -220,13 +231,13 @@ class Registry:
             from flyte_nb.types.enums import enum_codec
 
             return enum_codec(python_type)
-        library = self._of_library(python_type)
+        library = codec_of(python_type, self)
         if library is not None:
             return library
         # Libraries come first: a subclass of FlyteFile may be a dataclass too.
         if hasattr(python_type, "__dataclass_fields__"):
             return self._dataclass(python_type)
-        return self.pickled(python_type)
+        return plugin_codec(python_type, self) or self.pickled(python_type)
 
     def _dataclass(self, python_type: type) -> Codec:
         from flyte_nb.types.data_classes import dataclass_codec
@@ -239,17 +250,6 @@ class Registry:
         finally:
             self._open.pop()
         return self.pickled(python_type) if codec is None else codec
-
-    def _of_library(self, python_type: type) -> "Codec | None":
-        """Return the codec of a type of the standard library, pandas, numpy or pyarrow, or `None`.
-
-        A class derived from one, e.g. `pandas.Timestamp`, gets `None`, because it would come back as its
-        base. Only the subclasses of FlyteFile and FlyteDirectory get their base's codec.
-        """
-        make = _home(python_type)
-        if make is None and any(base.__module__ == _FILES for base in python_type.__mro__):
-            from flyte_nb.types.files import file_codec as make
-        return None if make is None else make(python_type)
 
 
 def default_registry(*, warn_pickled: bool = True) -> Registry:
@@ -268,30 +268,6 @@ def _steps_out_of_here() -> int:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("flyte_nb."):
         steps, frame = steps + 1, frame.f_back
     return steps
-
-
-def _home(base: type) -> "Callable[[Any], Codec] | None":
-    """Return what makes the codec of a library's class, by the names of its module and of itself."""
-    module, name = base.__module__, base.__name__
-    if module == "datetime":
-        from flyte_nb.types.times import codec_of
-
-        return codec_of(name)
-    if module == _FILES or (name == "PathLike" and module == "os"):
-        from flyte_nb.types.files import file_codec
-
-        return file_codec
-    if name == "ndarray" and module == "numpy":
-        from flyte_nb.types.arrays import ArrayCodec
-
-        return ArrayCodec
-    if (name == "DataFrame" and module.startswith("pandas")) or (
-        name == "Table" and module == "pyarrow.lib"
-    ):
-        from flyte_nb.types.frames import codec_of as frame_codec_of
-
-        return frame_codec_of(base)
-    return None
 
 
 def _order(python_type: object) -> Any:

@@ -11,7 +11,7 @@ from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literal_types import simple
 from flyte_nb.api.literals import NOTHING, Literal
 from flyte_nb.api.ports import DataAccess
-from flyte_nb.types.codec import Codec, mismatch, show
+from flyte_nb.types.codec import Codec, JsonSchema, mismatch, show
 
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1  # int64, as Primitive.integer in literals.proto
 
@@ -72,7 +72,7 @@ class ScalarCodec(Codec):
     def encode(self, value: object, data: "DataAccess | None") -> Literal:
         return Literal(self.column_kind, self.check(value))
 
-    def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
+    def decode(self, literal: Literal, data: "DataAccess | None") -> object:
         if literal.kind == self.column_kind:
             return self.read(literal.value)
         return super().decode(literal, data)
@@ -80,10 +80,10 @@ class ScalarCodec(Codec):
     def pack(self, value: object, data: "DataAccess | None") -> object:
         return self.check(value)
 
-    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> object:
         return self.read(self.check(plain))
 
-    def schema(self) -> "dict[str, Any]":
+    def schema(self) -> JsonSchema:
         return {"type": self.json_type}
 
 
@@ -120,12 +120,12 @@ class IntCodec(ScalarCodec):
             return values.copy()
         return self.each(self.check, values)
 
-    def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
+    def decode(self, literal: Literal, data: "DataAccess | None") -> object:
         if literal.kind == literals.FLOAT and literal.value.is_integer():
             return int(literal.value)  # Flyte's console sends every number as a float
         return super().decode(literal, data)
 
-    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> object:
         if type(plain) is float and plain.is_integer():
             return int(plain)  # google.protobuf.Struct has floats only
         return self.check(plain)
@@ -168,7 +168,7 @@ class FloatCodec(ScalarCodec):
             return float(value)
         raise mismatch(self, value)
 
-    def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
+    def decode(self, literal: Literal, data: "DataAccess | None") -> object:
         # Other clients send `1` for a float input as an integer.
         if literal.kind == literals.INTEGER:
             return float(literal.value)
@@ -242,7 +242,7 @@ class NoneCodec(Codec):
             return NOTHING
         raise mismatch(self, value)
 
-    def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
+    def decode(self, literal: Literal, data: "DataAccess | None") -> object:
         if literal.kind == literals.NONE:
             return None
         return super().decode(literal, data)
@@ -252,10 +252,10 @@ class NoneCodec(Codec):
             return None
         raise mismatch(self, value)
 
-    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> object:
         return self.pack(plain, data)
 
-    def schema(self) -> "dict[str, Any]":
+    def schema(self) -> JsonSchema:
         return {"type": "null"}
 
 

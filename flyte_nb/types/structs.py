@@ -16,7 +16,7 @@ from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literal_types import BLOB, BlobType, LiteralType
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
-from flyte_nb.types.codec import Codec, mismatch, spell
+from flyte_nb.types.codec import Annotation, Codec, JsonSchema, mismatch, spell
 from flyte_nb.types.containers import ListCodec, msgpack_struct
 from flyte_nb.types.plain_data import (
     plain_data,
@@ -37,7 +37,7 @@ class StructCodec(Codec):
     packs = True
 
     def __init__(
-        self, python_type: Any, key: "Codec | None" = None, item: "Codec | None" = None
+        self, python_type: Annotation, key: "Codec | None" = None, item: "Codec | None" = None
     ) -> None:
         super().__init__(python_type, msgpack_struct())
         self._key = key
@@ -46,7 +46,7 @@ class StructCodec(Codec):
     def encode(self, value: object, data: "DataAccess | None") -> Literal:
         return struct_literal(self.pack(value, data))
 
-    def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
+    def decode(self, literal: Literal, data: "DataAccess | None") -> object:
         if literal.kind == literals.MAP:  # the other task returned a dict[str, T]
             plain = {key: plain_of(item) for key, item in literal.value.items()}
             return self.unpack(plain, data)
@@ -66,7 +66,7 @@ class StructCodec(Codec):
                 raise error.below(f"[{name!r}]") from None
         return done
 
-    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> object:
         if not isinstance(plain, dict):
             raise mismatch(self, plain)
         key, item = self._key, self._item
@@ -82,7 +82,7 @@ class StructCodec(Codec):
                 raise error.below(f"[{name!r}]") from None
         return done
 
-    def schema(self) -> "dict[str, Any]":
+    def schema(self) -> JsonSchema:
         schema: dict[str, Any] = {"type": "object"}
         items = self._item.schema() if self._item is not None else {}
         keys = self._key.schema() if self._key is not None else {}
@@ -110,7 +110,7 @@ class AnyPart(Codec):
     def pack(self, value: object, data: "DataAccess | None") -> object:
         return plain_data(value)
 
-    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> object:
         return plain
 
     def accepts_exactly(self, value: object) -> bool:
@@ -127,10 +127,10 @@ class BytesPart(Codec):
             return value
         raise mismatch(self, value)
 
-    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> object:
         return self.pack(plain, data)
 
-    def schema(self) -> "dict[str, Any]":
+    def schema(self) -> JsonSchema:
         return {"type": "string", "format": "base64"}
 
 
@@ -139,9 +139,10 @@ class SetPart(Codec):
 
     packs = True
 
-    def __init__(self, python_type: Any, literal_type: LiteralType, item: Codec) -> None:
+    def __init__(self, python_type: Annotation, literal_type: LiteralType, item: Codec) -> None:
         super().__init__(python_type, literal_type)
-        self._class = frozenset if typing.get_origin(python_type) is frozenset else set
+        origin: Any = typing.get_origin(python_type)
+        self._class = frozenset if origin is frozenset else set
         self._list = ListCodec(list, item)
 
     def pack(self, value: object, data: "DataAccess | None") -> object:
@@ -150,10 +151,10 @@ class SetPart(Codec):
         # A set's own order depends on the process, and equal values need equal bytes for the cache.
         return self._list.pack(sorted(value, key=repr), data)
 
-    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> object:
         return self._class(self._list.unpack(plain, data))
 
-    def schema(self) -> "dict[str, Any]":
+    def schema(self) -> JsonSchema:
         return {**self._list.schema(), "uniqueItems": True}
 
 
@@ -162,7 +163,9 @@ class TuplePart(Codec):
 
     packs = True
 
-    def __init__(self, python_type: Any, literal_type: LiteralType, items: "list[Codec]") -> None:
+    def __init__(
+        self, python_type: Annotation, literal_type: LiteralType, items: "list[Codec]"
+    ) -> None:
         super().__init__(python_type, literal_type)
         self._items = items
 
@@ -171,12 +174,12 @@ class TuplePart(Codec):
             raise mismatch(self, value)
         return [item.pack(part, data) for item, part in zip(self._items, value, strict=True)]
 
-    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> object:
         if not isinstance(plain, list) or len(plain) != len(self._items):
             raise mismatch(self, plain)
         return tuple(item.unpack(part, data) for item, part in zip(self._items, plain, strict=True))
 
-    def schema(self) -> "dict[str, Any]":
+    def schema(self) -> JsonSchema:
         return {
             "type": "array",
             "prefixItems": [item.schema() for item in self._items],
@@ -195,16 +198,16 @@ class AnyList(Codec):
             raise mismatch(self, value)
         return plain_data(value)
 
-    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> object:
         if not isinstance(plain, list):
             raise mismatch(self, plain)
         return plain
 
-    def schema(self) -> "dict[str, Any]":
+    def schema(self) -> JsonSchema:
         return {"type": "array"}
 
 
-def struct_codec(python_type: Any, registry: "CodecLookup") -> Codec:
+def struct_codec(python_type: Annotation, registry: "CodecLookup") -> Codec:
     """Return the codec of `dict`, or of `dict[K, V]` whose keys are not text.
 
     Raises:
@@ -217,7 +220,7 @@ def struct_codec(python_type: Any, registry: "CodecLookup") -> Codec:
     return StructCodec(python_type, key, item)
 
 
-def part_codec(python_type: Any, registry: "CodecLookup") -> Codec:
+def part_codec(python_type: Annotation, registry: "CodecLookup") -> Codec:
     """Return the codec of a field of a dataclass, or of a key or value of a struct.
 
     It differs from `registry.codec` for the types that a struct can hold and an input cannot (bytes, tuple,
@@ -226,7 +229,8 @@ def part_codec(python_type: Any, registry: "CodecLookup") -> Codec:
     Raises:
         CodecError: when values of the type cannot be plain data.
     """
-    origin, arguments = typing.get_origin(python_type), typing.get_args(python_type)
+    origin: Any = typing.get_origin(python_type)
+    arguments = typing.get_args(python_type)
     if python_type is Any or python_type is object:
         return AnyPart()
     if python_type is bytes:

@@ -5,7 +5,6 @@ ISO text of a datetime or date, seconds of a timedelta.
 """
 
 # ruff: noqa: D102 - `Codec` documents these methods
-from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
@@ -13,7 +12,7 @@ from flyte_nb.api import literal_types, literals
 from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literal_types import simple
 from flyte_nb.api.ports import DataAccess
-from flyte_nb.types.codec import Codec, mismatch, show
+from flyte_nb.types.codec import Codec, JsonSchema, mismatch, show
 from flyte_nb.types.scalars import ScalarCodec
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -29,6 +28,11 @@ class DatetimeCodec(ScalarCodec):
 
     def __init__(self) -> None:
         super().__init__(datetime, simple(literal_types.DATETIME))
+
+    @classmethod
+    def of(cls, python_type: object) -> "DatetimeCodec":
+        """Return the codec; the type has no parameters."""
+        return cls()
 
     def check(self, value: object) -> Any:
         if type(value) is not datetime:
@@ -53,10 +57,10 @@ class DatetimeCodec(ScalarCodec):
         self.check(value)
         return value.isoformat()
 
-    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> object:
         return _from_iso(self, plain)
 
-    def schema(self) -> "dict[str, Any]":
+    def schema(self) -> JsonSchema:
         return {"type": "string", "format": "date-time"}
 
     def nearest(self, value: object) -> object:
@@ -73,6 +77,11 @@ class DateCodec(ScalarCodec):
 
     def __init__(self) -> None:
         super().__init__(date, simple(literal_types.DATETIME))
+
+    @classmethod
+    def of(cls, python_type: object) -> "DateCodec":
+        """Return the codec; the type has no parameters."""
+        return cls()
 
     def check(self, value: object) -> Any:
         # A datetime is a date in Python, and its time would be lost.
@@ -93,10 +102,10 @@ class DateCodec(ScalarCodec):
         self.check(value)
         return value.isoformat()
 
-    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> object:
         return _from_iso(self, plain).date()
 
-    def schema(self) -> "dict[str, Any]":
+    def schema(self) -> JsonSchema:
         return {"type": "string", "format": "date"}
 
     def nearest(self, value: object) -> object:
@@ -114,6 +123,11 @@ class TimedeltaCodec(ScalarCodec):
 
     def __init__(self) -> None:
         super().__init__(timedelta, simple(literal_types.DURATION))
+
+    @classmethod
+    def of(cls, python_type: object) -> "TimedeltaCodec":
+        """Return the codec; the type has no parameters."""
+        return cls()
 
     def check(self, value: object) -> Any:
         """Return the length in microseconds.
@@ -140,7 +154,7 @@ class TimedeltaCodec(ScalarCodec):
         self.check(value)
         return value.total_seconds()
 
-    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> object:
         if isinstance(
             plain, timedelta
         ):  # `unpack` of a dict that an author wrote, not of read data
@@ -149,7 +163,7 @@ class TimedeltaCodec(ScalarCodec):
             return _seconds(self, plain)
         raise mismatch(self, plain)
 
-    def schema(self) -> "dict[str, Any]":
+    def schema(self) -> JsonSchema:
         return {"type": "number", "format": "time-delta"}
 
     def nearest(self, value: object) -> object:
@@ -177,19 +191,6 @@ def _plain(value: datetime) -> datetime:
             hint="Round it first, e.g. value.floor('us').",
         )
     return datetime.combine(value.date(), value.timetz())
-
-
-def codec_of(name: str) -> "Callable[[Any], Codec] | None":
-    """Return what makes the codec of the class called `name` of the module datetime; `None` for others."""
-    return _BY_NAME.get(name)
-
-
-_BY_NAME: "dict[str, Callable[[Any], Codec]]" = {
-    # These codecs have no type parameter, but the registry calls every maker with the type.
-    "datetime": lambda python_type: DatetimeCodec(),
-    "date": lambda python_type: DateCodec(),
-    "timedelta": lambda python_type: TimedeltaCodec(),
-}
 
 
 def _from_iso(codec: Codec, text: object) -> datetime:

@@ -9,7 +9,14 @@ from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literal_types import LiteralType
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
-from flyte_nb.types.codec import Codec, NeedsStore, mismatch, unexpected
+from flyte_nb.types.codec import (
+    Annotation,
+    Codec,
+    JsonSchema,
+    NeedsStore,
+    mismatch,
+    unexpected,
+)
 
 if TYPE_CHECKING:
     from flyte_nb.types.lookup import CodecLookup
@@ -24,7 +31,7 @@ class UnionCodec(Codec):
 
     transformer = "Typed Union"
 
-    def __init__(self, python_type: Any, variants: "list[Codec]") -> None:
+    def __init__(self, python_type: Annotation, variants: "list[Codec]") -> None:
         self._types = [_tagged(variant) for variant in variants]
         union = LiteralType(literal_types.UNION, tuple(self._types))
         super().__init__(python_type, union)
@@ -41,7 +48,7 @@ class UnionCodec(Codec):
         # Cache keys use the hash of the union's literal, not that of the value inside.
         return Literal(literals.UNION, (encoded, self._types[index]), encoded.hash)
 
-    def decode(self, literal: Literal, data: "DataAccess | None") -> Any:
+    def decode(self, literal: Literal, data: "DataAccess | None") -> object:
         inner, order = literal, list(range(len(self._variants)))
         if literal.kind == literals.UNION:
             inner, stored = literal.value
@@ -58,7 +65,7 @@ class UnionCodec(Codec):
     def pack(self, value: object, data: "DataAccess | None") -> object:
         return self._first("pack", value, data)[1]
 
-    def unpack(self, plain: object, data: "DataAccess | None") -> Any:
+    def unpack(self, plain: object, data: "DataAccess | None") -> object:
         # As in `_first`, exact types come first: 1 is an int for `float | int`.
         exact = [variant for variant in self._variants if variant.accepts_exactly(plain)]
         for variant in [*exact, *self._variants]:
@@ -68,7 +75,7 @@ class UnionCodec(Codec):
                 continue
         raise mismatch(self, plain)
 
-    def schema(self) -> "dict[str, Any]":
+    def schema(self) -> JsonSchema:
         return {"anyOf": [variant.schema() for variant in self._variants]}
 
     def nearest(self, value: object) -> object:
@@ -113,7 +120,7 @@ class UnionCodec(Codec):
         return same + [index for index in tagged if index not in same]
 
 
-def union_codec(python_type: Any, registry: "CodecLookup") -> Codec:
+def union_codec(python_type: Annotation, registry: "CodecLookup") -> Codec:
     """Return the codec of `Union[…]`, `Optional[…]` or `A | B`.
 
     Raises:
