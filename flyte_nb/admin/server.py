@@ -51,6 +51,7 @@ from flyte_nb.api.errors import BackendError
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.propeller.cache import StoreCatalog
 from flyte_nb.propeller.engine import Engine
+from flyte_nb.propeller.executors.foreign import Access
 from flyte_nb.propeller.executors.warm import WarmExecutor
 from flyte_nb.propeller.ports import Children, Recorder
 from flyte_nb.storage import open_stores
@@ -279,13 +280,19 @@ def process_engine(
     """Return propeller's engine with an attempt a process, forked from a warm one where possible."""
     return Engine(
         recorder,
-        WarmExecutor(home.attempts, blobs, surroundings=surroundings),
+        WarmExecutor(home.attempts, blobs, surroundings=surroundings, access=access_to(home)),
         blobs,
         home.storage_root,
         catalog=StoreCatalog(blobs, f"{home.storage_root}/catalog"),
         children=children,
         signals=signals,
     )
+
+
+def access_to(home: Home) -> Access:
+    """Return how tasks of other SDKs reach the backend of this home, also from inside of an image."""
+    mounts = (home.objects, home.config_file, home.token_file)
+    return Access(str(home.config_file), tuple(map(str, mounts)))
 
 
 def _connection_limits(files: int) -> tuple[tuple[str, int], ...]:

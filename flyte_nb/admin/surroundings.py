@@ -7,6 +7,7 @@ from flyte_nb.admin.lent import Lent
 from flyte_nb.admin.store.database import Database
 from flyte_nb.admin.store.installations import Installations, TaskBundle, bundle_of
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, TaskFailed, UsageError
+from flyte_nb.propeller.foreign.containers import program_of
 from flyte_nb.propeller.ports import Attempt, Surroundings
 from flyte_nb.runtime.installations import Installation, loads
 from flyte_nb.sdk.secrets import PREFIX, name_of, read_file
@@ -34,7 +35,7 @@ class AttemptSurroundings:
             TaskFailed: when the loan or the file of secrets cannot be read.
         """
         execution = attempt.key.execution
-        task = TaskBundle(attempt.task_id, bundle_of(attempt.task.container.args))
+        task = TaskBundle(attempt.task_id, bundle_of(program_of(attempt.task).args))
         document = self._installations.of(execution, task)
         try:
             loan = self._lent.of(execution)

@@ -34,7 +34,7 @@ _SETTINGS = frozenset(
     {
         *("FLYTE_NB_HOME", "FLYTE_NB_WARM", "FLYTE_NB_TERMINATION_GRACE_S"),
         *("FLYTE_NB_WORKER_PYTHON", "FLYTE_NB_ENVIRONMENTS", "FLYTE_NB_ENVIRONMENT_TIMEOUT_S"),
-        *("FLYTE_NB_ENVIRONMENTS_DAYS", "FLYTE_NB_STAGING", "UV"),
+        *("FLYTE_NB_ENVIRONMENTS_DAYS", "FLYTE_NB_STAGING", "FLYTE_NB_CONTAINERS", "UV"),
     }
 )
 """Settings of the person who runs the backend: how attempts are run on this machine."""
@@ -56,6 +56,11 @@ _INDEXES = ("UV_", "PIP_")
 def is_of_a_run(name: str) -> bool:
     """Return whether the variable describes one attempt."""
     return name in _OF_A_RUN or name.startswith(_BEGIN_OF_A_RUN)
+
+
+def is_of_the_person(name: str) -> bool:
+    """Return whether the variable tells where things are on this machine. In an image it would be wrong."""
+    return name in _PERSON or name in _LIBRARIES or name in ("VIRTUAL_ENV", "CONDA_PREFIX")
 
 
 def base_of(environ: "Mapping[str, str]") -> "dict[str, str]":

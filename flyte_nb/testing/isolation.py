@@ -1,8 +1,8 @@
 """A pytest plugin that keeps a person's configuration away from tests.
 
 Use it with `pytest -p flyte_nb.testing.isolation`. No `FLYTE_*` variable and no `~/.flyte` of the person
-reaches a test, the local backend's folder is a new one, and a backend that was started in it is stopped at
-the end.
+reaches a test, no container engine is used, the local backend's folder is a new one, and a backend that was
+started in it is stopped at the end.
 """
 
 import os
@@ -25,6 +25,8 @@ def pytest_configure(config: pytest.Config) -> None:
             del os.environ[name]
     os.environ["FLYTE_NB_HOME"] = str(home / "flyte_nb")
     os.environ["HOME"] = str(home)
+    # Whether this machine has podman or docker must not change what a test of a task sees.
+    os.environ["FLYTE_NB_CONTAINERS"] = "off"
     os.environ["JUPYTER_PLATFORM_DIRS"] = "1"
 
 

@@ -25,7 +25,7 @@ from flyte_nb.api.errors import RemoteError, TaskFailed
 from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.compiler.quantities import amount
 from flyte_nb.propeller.durations import go_nanoseconds, rfc3339
-from flyte_nb.propeller.executors.templates import fill
+from flyte_nb.propeller.foreign.templates import fill
 from flyte_nb.propeller.ports import Attempt, AttemptKey
 
 FLYTES_PATTERN = re.compile(r"(.+)\((.+),\s?(.+)\)", re.ASCII)

@@ -12,8 +12,9 @@ import pytest
 
 from flyte_nb.api.errors import SYSTEM, USER, TaskFailed
 from flyte_nb.propeller.executors.attempt_folder import TAG, AttemptFolder, lives
-from flyte_nb.propeller.executors.process import ProcessExecutor
+from flyte_nb.propeller.executors.process import ProcessExecutor, own_words
 from flyte_nb.propeller.executors.reaper import Exit, wait_for
+from flyte_nb.propeller.foreign.containers import program_of
 from flyte_nb.propeller.ports import Attempt, AttemptKey
 from flyte_nb.storage import open_stores
 from flyte_nb.testing.closures import integers, task
@@ -265,7 +266,8 @@ def test_a_task_without_a_command_or_container_cannot_be_started(bench, tmp_path
 
 def test_our_own_command_is_run_by_this_interpreter(bench, tmp_path):
     attempt = an_attempt(tmp_path, task("t", command=["/usr/bin/flyte-nb"], args=["--version"]))
-    assert bench.executor._words(attempt) == [sys.executable, "-m", "flyte_nb", "--version"]
+    words = own_words(program_of(attempt.task), attempt)
+    assert words == [sys.executable, "-m", "flyte_nb", "--version"]
 
 
 def test_what_a_task_leaves_running_ends_with_it(bench, scripts, tmp_path):
@@ -297,7 +299,7 @@ def test_ending_an_attempt_ends_all_its_processes_also_those_that_refuse(bench, 
 _STARTER = """
 import sys, pickle, os, signal
 from pathlib import Path
-from flyte_nb.propeller.executors.process import ProcessExecutor
+from flyte_nb.propeller.executors.process import ProcessExecutor, own_words
 from flyte_nb.storage import open_stores
 from flyte_nb.propeller.ports import Attempt, AttemptKey
 from flyte_nb.api.identifiers import ExecutionId, Identifier

@@ -18,7 +18,7 @@ from google.protobuf.struct_pb2 import Struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyte_nb.api.errors import ErrorInfo, StorageError, TaskFailed
+from flyte_nb.api.errors import ErrorInfo, StorageError
 from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.api.nodes import fixed_length_id, unique_node_id
 from flyte_nb.propeller import records as r
@@ -26,16 +26,14 @@ from flyte_nb.propeller.cache import MemoryCatalog, StoreCatalog
 from flyte_nb.propeller.cache import key as cache_key
 from flyte_nb.propeller.conditions import choose, holds
 from flyte_nb.propeller.durations import go_duration, rfc3339
-from flyte_nb.propeller.executors.templates import fill, wants_task_template
 from flyte_nb.propeller.literal_store import Values
 from flyte_nb.propeller.machine import Machine
 from flyte_nb.propeller.names import raw_folder
 from flyte_nb.propeller.plan import BranchPlan, plan_of
-from flyte_nb.propeller.ports import Attempt, AttemptKey
 from flyte_nb.propeller.resolve import Unresolved, at_path, inputs_of, literal_of
 from flyte_nb.storage.memory import MemoryStore
 from flyte_nb.testing.closures import closure, integers, literal, node, task, workflow
-from flyte_nb.testing.propeller_conformance import CatalogConformance, key, some_records
+from flyte_nb.testing.propeller_conformance import CatalogConformance, some_records
 
 
 class TestMemoryCatalogConforms(CatalogConformance):
@@ -384,85 +382,6 @@ def test_every_vector_with_branches_can_be_planned():
     for path in sorted((VECTORS / "branch" / "compiled").glob("*.json")):
         made = json_format.Parse(path.read_text(), CompiledWorkflowClosure())
         assert Machine(plan_of(made)).begin(1)
-
-
-# Templates
-
-
-TASK_ID = Identifier("task", "flytesnacks", "development", "t", "v1")
-
-
-def attempt_with(**inputs) -> Attempt:
-    made = LiteralMap()
-    for name, value in inputs.items():
-        made.literals[name].CopyFrom(value)
-    return Attempt(
-        key("e"), TASK_ID, task("t"), made, "s3://b/in/inputs.pb", "s3://b/out/0", "s3://raw"
-    )
-
-
-def test_templates_are_filled_whatever_their_spelling():
-    attempt = attempt_with()
-    words = ["{{.input}}", "--o={{ $OUTPUTPREFIX }}/x", "{{.inputPrefix}}", "{{.nothing}}", "plain"]
-    assert fill(words, attempt) == [
-        "s3://b/in/inputs.pb",
-        "--o=s3://b/out/0/x",
-        "s3://b/in",
-        "{{.nothing}}",
-        "plain",
-    ]
-    assert fill(["{{.perRetryUniqueKey}}", "{{.namespace}}"], attempt) == [
-        "e_n0_0",
-        "flytesnacks-development",
-    ]
-    assert fill(["{{.taskTemplatePath}}"], attempt) == ["s3://b/out/0/task.pb"]
-    assert wants_task_template(["{{ .TaskTemplatePath }}"])
-    assert not wants_task_template(["{{.input}}"])
-    odd = attempt._replace(key=AttemptKey(ExecutionId("p", "d", "0e"), "n0", 1))
-    assert fill(["{{.perRetryUniqueKey}}"], odd) == ["a0e_n0_1"]
-
-
-def scalar(**primitive) -> Literal:
-    made = Literal()
-    for name, value in primitive.items():
-        setattr(made.scalar.primitive, name, value)
-    return made
-
-
-def test_inputs_can_stand_in_the_command():
-    listed = Literal()
-    listed.collection.literals.extend([literal(1), literal(2)])
-    moment, lapse = Literal(), Literal()
-    moment.scalar.primitive.datetime.FromSeconds(1)
-    lapse.scalar.primitive.duration.FromSeconds(90)
-    blob, schema = Literal(), Literal()
-    blob.scalar.blob.uri = "s3://blob"
-    schema.scalar.schema.uri = "s3://schema"
-    union = Literal()
-    union.scalar.union.value.CopyFrom(literal(3))
-    values = {
-        "i": (literal(7), "7"),
-        "f": (scalar(float_value=0.5), "0.5"),
-        "w": (scalar(float_value=2.0), "2"),
-        "t": (scalar(boolean=True), "true"),
-        "s": (scalar(string_value="a b"), "a b"),
-        "l": (listed, "[1,2]"),
-        "d": (moment, "1970-01-01T00:00:01Z"),
-        "p": (lapse, "1m30s"),
-        "b": (blob, "s3://blob"),
-        "c": (schema, "s3://schema"),
-        "u": (union, "3"),
-    }
-    attempt = attempt_with(**{name: value for name, (value, _) in values.items()})
-    for name, (_, text) in values.items():
-        assert fill([f"{{{{.Inputs.{name}}}}}"], attempt) == [text]
-
-
-def test_an_input_that_is_not_there_or_has_no_text_is_a_bad_specification():
-    for words in (["{{.inputs.x}}"], ["{{.inputs.s}}"]):
-        with pytest.raises(TaskFailed) as caught:
-            fill(words, attempt_with(s=packed({})))
-        assert caught.value.info.code == "BadTaskSpecification"
 
 
 # Cache keys

@@ -21,6 +21,8 @@ from flyteidl.core.security_pb2 import Secret
 
 from flyte_nb.api.errors import TaskFailed
 from flyte_nb.propeller.executors.attempt_folder import TAG, AttemptFolder
+from flyte_nb.propeller.foreign.containers import variables_of
+from flyte_nb.propeller.foreign.job import CONFIG_VARIABLE
 from flyte_nb.propeller.ports import Attempt, Surroundings
 from flyte_nb.runtime.installations import Installation
 from flyte_nb.runtime.spawn import FOLDERS_VARIABLE, PYTHON_VARIABLE
@@ -50,7 +52,14 @@ class Environ(NamedTuple):
 class AttemptEnvironment:
     """Makes the variables of attempts. This process's own variables are read once, at the start."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], config: str = "") -> None:
+        """Read this process's own variables.
+
+        Args:
+            environ: They.
+            config: The configuration by which clients in tasks of other SDKs reach the backend.
+        """
+        self._config = config
         self._base = base_of(environ)
         self._lent = lent_by(environ)
         self._settings = settings_of(environ)
@@ -74,7 +83,7 @@ class AttemptEnvironment:
             OSError: when a secret cannot be written.
         """
         installation = surroundings.installation
-        fixed = {pair.key: pair.value for pair in attempt.task.container.env}
+        fixed = variables_of(attempt.task)
         common = {
             "PYTHONUNBUFFERED": "1",  # so that the log can be followed
             "PATH": os.defpath,
@@ -82,6 +91,8 @@ class AttemptEnvironment:
             **(self._lent if surroundings.variables is None else surroundings.variables),
             **self._settings,
         }
+        if not runs_worker and self._config:
+            common[CONFIG_VARIABLE] = self._config
         if installation is not None and runs_worker:
             common.update(installation.of_worker())
         common.update(fixed)
@@ -103,7 +114,7 @@ def check_installation(installation: "Installation | None", attempt: Attempt) ->
     Raises:
         TaskFailed: when it is gone or was replaced, and neither the task nor the launch names another.
     """
-    named = {pair.key for pair in attempt.task.container.env} | set(attempt.envs)
+    named = {*variables_of(attempt.task), *attempt.envs}
     if installation is None or PYTHON_VARIABLE in named:
         return
     problem = installation.problem(attempt.task_id.name)

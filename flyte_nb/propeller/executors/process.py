@@ -1,8 +1,7 @@
 """Run each attempt as a process group of its own on this machine. It outlives the process that started it.
 
-The container's command is run without a container: `flyte-nb …` by this interpreter, anything else as
-it is. Values go through the store and the log through a file, so the attempt does not depend on us
-while it runs.
+A command `flyte-nb …` is run by this interpreter, and one of another SDK as `foreign` decides. Values go
+through the store and the log through a file, so the attempt does not depend on us while it runs.
 
 Two attempts at one node never live at the same time. `attempt_folder` explains how we know that after a
 restart.
@@ -16,7 +15,7 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, StorageError, TaskFailed
+from flyte_nb.api.errors import SYSTEM, ErrorInfo, StorageError, TaskFailed
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.propeller.data_layout import OUTPUTS
 from flyte_nb.propeller.executors.attempt_environment import (
@@ -26,9 +25,12 @@ from flyte_nb.propeller.executors.attempt_environment import (
     remove_secrets,
 )
 from flyte_nb.propeller.executors.attempt_folder import AttemptFolder, end_all
+from flyte_nb.propeller.executors.foreign import Access, foreign_words
 from flyte_nb.propeller.executors.outcome import ERROR, FUTURES, Ended, outcome
 from flyte_nb.propeller.executors.reaper import Exit, Reaper, Watched
-from flyte_nb.propeller.executors.templates import TASK_TEMPLATE, fill, wants_task_template
+from flyte_nb.propeller.foreign.containers import Program, program_of
+from flyte_nb.propeller.foreign.missing import command_missing
+from flyte_nb.propeller.foreign.templates import TASK_TEMPLATE, fill, wants_task_template
 from flyte_nb.propeller.ports import Attempt, AttemptKey, AttemptReport, Started, Surroundings
 
 __all__ = ["ProcessExecutor"]
@@ -50,6 +52,7 @@ class ProcessExecutor:
         environ: "Mapping[str, str] | None" = None,
         grace_s: float = 5.0,
         surroundings: "Callable[[Attempt], Surroundings] | None" = None,
+        access: "Access | None" = None,
     ) -> None:
         """Start the watching thread.
 
@@ -61,12 +64,16 @@ class ProcessExecutor:
             grace_s: Seconds between SIGTERM and SIGKILL.
             surroundings: Returns what an attempt gets from those who registered and launched it; `None` means
                 nothing. It raises `TaskFailed` when it cannot.
+            access: How tasks of other SDKs reach the backend; `None` means not at all.
         """
         self.slots = slots or max(2, os.cpu_count() or 1)
         self._home = home
         self._store = store
-        self._environment = AttemptEnvironment(os.environ if environ is None else environ)
+        self._environment = AttemptEnvironment(
+            os.environ if environ is None else environ, access.config if access else ""
+        )
         self._surroundings = surroundings or (lambda attempt: Surroundings())
+        self._access = access or Access()
         self._lock = threading.Lock()
         self._watched: dict[AttemptKey, Watched] = {}  # guarded by `_lock`
         self._reports: list[AttemptReport] = []  # guarded by `_lock`
@@ -83,9 +90,10 @@ class ProcessExecutor:
         Raises:
             TaskFailed: when it cannot be started.
         """
-        words = self._words(attempt)
+        program = program_of(attempt.task)
+        words = own_words(program, attempt)
         surroundings = self._surroundings(attempt)
-        if is_ours(words):
+        if words:
             check_installation(surroundings.installation, attempt)
         folder = AttemptFolder(self._home, attempt.key)
         try:
@@ -95,14 +103,17 @@ class ProcessExecutor:
                 # It lives: we started it, and were killed before we could record that.
                 return self._watch(Watched(attempt, folder))
             try:
-                self._clear(attempt, words)
-                environ = self._environment.of(attempt, surroundings, folder, is_ours(words))
+                self._clear(attempt, program)
+                environ = self._environment.of(attempt, surroundings, folder, bool(words))
+                if not words:
+                    variables = {**environ.common, **environ.own}
+                    words = foreign_words(program, attempt, folder, variables, self._access)
                 watched = self._launch(words, attempt, folder, lock, environ)
             finally:
                 # The process has a copy of the descriptor, and holds the lock by it.
                 os.close(lock)
         except (OSError, StorageError) as error:
-            raise TaskFailed(cannot_start(words, error)) from error
+            raise TaskFailed(cannot_start(words, program.image, error)) from error
         return self._watch(watched)
 
     def adopt(self, attempt: Attempt) -> "Started | None":
@@ -142,27 +153,7 @@ class ProcessExecutor:
         """Stop watching. The processes go on."""
         self._reaper.close()
 
-    def _words(self, attempt: Attempt) -> list[str]:
-        """Return the attempt's command, with its templates filled in."""
-        task = attempt.task
-        if not task.HasField("container"):
-            text = (
-                f"The task {task.id.name} has the type {task.type!r} and no container,"
-                " so this machine cannot run it. Run it on a Flyte cluster."
-            )
-            raise TaskFailed(ErrorInfo("BadTaskSpecification", text, USER))
-        words = fill([*task.container.command, *task.container.args], attempt)
-        if not words:
-            text = (
-                f"The container of {task.id.name} has no command. On a cluster its image may have one,"
-                " but this machine runs no images. Give the task a command."
-            )
-            raise TaskFailed(ErrorInfo("BadTaskSpecification", text, USER))
-        if os.path.basename(words[0]) == _COMMAND:
-            words[:1] = [sys.executable, "-m", "flyte_nb"]
-        return words
-
-    def _clear(self, attempt: Attempt, words: list[str]) -> None:
+    def _clear(self, attempt: Attempt, program: Program) -> None:
         """Remove results from the attempt's folder, and put `task.pb` there when the command wants it.
 
         Results can only be there when an earlier start of this very attempt was cut short. They would
@@ -170,8 +161,7 @@ class ProcessExecutor:
         """
         for name in (OUTPUTS, ERROR, FUTURES):
             self._store.delete(f"{attempt.output_prefix}/{name}")
-        container = attempt.task.container
-        if wants_task_template([*container.command, *container.args]):
+        if wants_task_template([*program.command, *program.args]):
             uri = f"{attempt.output_prefix}/{TASK_TEMPLATE}"
             self._store.write(uri, attempt.task.SerializeToString(deterministic=True))
 
@@ -252,6 +242,19 @@ class ProcessExecutor:
         self._wake()
 
 
+def own_words(program: Program, attempt: Attempt) -> list[str]:
+    """Return the command of a `flyte-nb` task, filled in and run by this interpreter; empty for others.
+
+    Raises:
+        TaskFailed: when it cannot be filled in.
+    """
+    first = next(iter((*program.command, *program.args)), "")
+    if os.path.basename(first) != _COMMAND:
+        return []
+    words = fill([*program.command, *program.args], attempt)
+    return [sys.executable, "-m", "flyte_nb", *words[1:]]
+
+
 def is_ours(words: list[str]) -> bool:
     """Return whether the command is `flyte-nb execute`, which runs a worker."""
     return words[1:4] == ["-m", "flyte_nb", "execute"]
@@ -261,13 +264,15 @@ def _nobody() -> None:
     """Do nothing: the `wake` before `listen` was called."""
 
 
-def cannot_start(words: list[str], error: "OSError | StorageError") -> ErrorInfo:
-    """Return the error of an attempt whose command could not be started."""
-    if isinstance(error, FileNotFoundError) and error.filename == words[0]:
-        text = (
-            f"The command {words[0]!r} is not on this machine, and this machine runs no images."
-            " Install the command, or run the task on a Flyte cluster."
-        )
-        return ErrorInfo("CommandNotFound", text, USER)
+def cannot_start(words: list[str], image: str, error: "OSError | StorageError") -> ErrorInfo:
+    """Return the error of an attempt whose command could not be started.
+
+    Args:
+        words: The command.
+        image: The task's image, which was not used.
+        error: Why it could not be started.
+    """
+    if isinstance(error, FileNotFoundError) and words and error.filename == words[0]:
+        return command_missing(words[0], image)
     text = f"The attempt's process cannot be started: {error}"
     return ErrorInfo("SYSTEM:CannotStart", text, SYSTEM, recoverable=True)

@@ -19,6 +19,7 @@ from flyte_nb.api.errors import UsageError
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.propeller.executors.attempt_environment import Environ
 from flyte_nb.propeller.executors.attempt_folder import AttemptFolder, signal_all
+from flyte_nb.propeller.executors.foreign import Access
 from flyte_nb.propeller.executors.process import ProcessExecutor, cannot_start, is_ours
 from flyte_nb.propeller.executors.reaper import RSS_UNIT, Exit, Watched
 from flyte_nb.propeller.ports import Attempt, Surroundings
@@ -58,6 +59,7 @@ class WarmExecutor(ProcessExecutor):
         environ: "Mapping[str, str] | None" = None,
         grace_s: float = 5.0,
         surroundings: "Callable[[Attempt], Surroundings] | None" = None,
+        access: "Access | None" = None,
         cold_first: int = 1,
     ) -> None:
         """Start the watching thread. The warm host is started when it is first needed.
@@ -69,6 +71,7 @@ class WarmExecutor(ProcessExecutor):
             environ: As for `ProcessExecutor`.
             grace_s: As for `ProcessExecutor`.
             surroundings: As for `ProcessExecutor`.
+            access: As for `ProcessExecutor`.
             cold_first: How many attempts at a task run cold before a process is kept for it.
         """
         super().__init__(
@@ -78,6 +81,7 @@ class WarmExecutor(ProcessExecutor):
             environ=environ,
             grace_s=grace_s,
             surroundings=surroundings,
+            access=access,
         )
         self._cold_first = cold_first
         self._counts: OrderedDict[tuple[str, str], int] = OrderedDict()  # by index and task
@@ -225,7 +229,7 @@ class WarmExecutor(ProcessExecutor):
         try:
             pid = self._spawn(words, watched.folder, handed.lock, handed.environ)
         except OSError as error:
-            watched.error = cannot_start(words, error)
+            watched.error = cannot_start(words, "", error)
             self._reaper.ended(watched, Exit())
         else:
             self._reaper.take_over(watched, pid)
