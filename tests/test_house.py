@@ -71,6 +71,8 @@ IMPORTED_IN_FUNCTIONS: dict[str, str] = {
     "flyte_nb/sdk/task.py": START_UP,
     "flyte_nb/sdk/workflow.py": START_UP,
     "flyte_nb/session/defaults.py": START_UP,
+    "flyte_nb/session/local_plans.py": START_UP,
+    "flyte_nb/session/offline.py": START_UP,
     "flyte_nb/session/session.py": START_UP,
     "flyte_nb/storage/__init__.py": COLD,
     "flyte_nb/storage/plugin_child.py": ISOLATED,

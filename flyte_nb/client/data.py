@@ -75,6 +75,12 @@ class KernelData:
         self._count = 0
 
     @property
+    def temporary_folder(self) -> str:
+        """Return the folder that is removed with the kernel; empty while nothing is in it."""
+        with self._lock:
+            return self._scratch.path if self._scratch is not None else ""
+
+    @property
     def hashes_content(self) -> bool:
         """Return whether frames and arrays get a hash of their content; see `types/content.py`."""
         return is_wanted()

@@ -45,6 +45,7 @@ def attempt_at(
             inputs=inputs,
             input_uri=node.input_uri,
             output_prefix=node.attempt_output_uri,
+            timeout_us=node.plan.timeout_us,
         )
     # Each attempt has a raw folder of its own, so a retry cannot mix its files with those of the
     # attempt before. It reads that one's checkpoint, and writes its own.
@@ -65,4 +66,5 @@ def attempt_at(
             # The attempt waits for the disk, so that the engine need not; see `StoreCatalog.put`.
             **({DURABLE_VARIABLE: "1"} if node.plan.discoverable else {}),
         },
+        timeout_us=node.plan.timeout_us,
     )

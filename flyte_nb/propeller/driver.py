@@ -71,8 +71,8 @@ class Driver:
         self.id = launch.id
         self.machine = Machine(plan, layout.input_uri)
         self.outbox = Outbox(launch.id, recorder, clock)
-        self.cause: BaseException | None = None
-        """The user's exception that the execution failed with, if the task ran in this process."""
+        self.causes: dict[str, BaseException] = {}
+        """The exception that the last failed attempt at a node raised, where tasks run in this process."""
         self.crashes = 0
         """How often the engine met an unexpected exception here. The engine counts."""
         self._launch = launch
@@ -222,7 +222,10 @@ class Driver:
             error = report.error or _UNEXPLAINED
             # The executor reports that the process was killed. Only we know that it was for its time.
             late = killed and 0 < limit_us(node) <= now
-            self.cause = report.cause
+            if report.cause is None:
+                self.causes.pop(node.node_id, None)
+            else:
+                self.causes[node.node_id] = report.cause
             made = self.machine.failed(
                 node,
                 now,

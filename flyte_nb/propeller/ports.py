@@ -73,6 +73,8 @@ class Attempt(NamedTuple):
     """The `checkpoint_uri` of the attempt before; empty for the first."""
     envs: Mapping[str, str] = {}
     """Variables for the task's process, beside the executor's own."""
+    timeout_us: int = 0
+    """The time that the attempt has; 0 means no limit. The engine keeps the time, and calls `kill`."""
 
 
 class Surroundings(NamedTuple):
@@ -114,7 +116,7 @@ class Executor(Protocol):
     """Runs attempts. Each attempt that was started or adopted gives exactly one report.
 
     The engine calls the methods from one thread, and they do not wait for a task. The one exception is
-    an executor that calls tasks in this thread: its `start` returns when the task has ended.
+    an executor that calls tasks in this thread: its `poll` returns when the task has ended.
     """
 
     @property

@@ -6,14 +6,15 @@ forgets. So caching, retries, conditions and errors mean the same in both.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 from flyteidl.core.literals_pb2 import LiteralMap
 
 from flyte_nb.api import phases
 from flyte_nb.api.errors import SYSTEM, ErrorInfo, ExecutionFailed
-from flyte_nb.api.identifiers import ExecutionId, Identifier
+from flyte_nb.api.identifiers import TASK, ExecutionId, Identifier
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.propeller.data_layout import DataLayout
 from flyte_nb.propeller.driver import Driver
@@ -23,11 +24,32 @@ from flyte_nb.propeller.literal_store import Values
 from flyte_nb.propeller.plan import ExecutionPlan, plan_of
 from flyte_nb.propeller.ports import Catalog
 from flyte_nb.propeller.records import Record
+from flyte_nb.propeller.reservations import Reservations
+from flyte_nb.propeller.state import NodeState
 from flyte_nb.sdk.task import AnyTask
 from flyte_nb.worker.failures import user_frames
 
 if TYPE_CHECKING:
     from flyte_nb.types.registry import Registry
+
+LOCAL = "local"
+"""The name of executions in this process, as `current_context()` shows it; flytekit's is the same."""
+
+_ASK_AGAIN_S = 0.02
+"""How soon to look again for a result that another run of this process computes."""
+
+
+class LocalSettings(NamedTuple):
+    """How a run in this process differs from the usual one."""
+
+    slots: int = 1
+    """How many tasks run side by side, in threads. With 1, all run in the calling thread."""
+    max_parallelism: int = 0
+    """How many task nodes may be active at a time; 0 means 25, FlyteAdmin's default."""
+    overwrite_cache: bool = False
+    """Whether tasks run although their results are known, and replace them."""
+    name: str = LOCAL
+    """The execution's name."""
 
 
 def run_local(
@@ -39,10 +61,12 @@ def run_local(
     data: "DataAccess | None" = None,
     catalog: "Catalog | None" = None,
     on_records: "Callable[[Sequence[Record]], None] | None" = None,
+    reservations: "Reservations | None" = None,
+    settings: "LocalSettings | None" = None,
 ) -> LiteralMap:
-    """Run the workflow in this thread and return its outputs.
+    """Run the workflow in this process and return its outputs.
 
-    Tasks run one after the other. Values stay in memory: only the tasks themselves write files.
+    Values stay in memory: only the tasks themselves write files.
 
     Args:
         closure: The compiled workflow, or its plan from an earlier run (`plan_of`).
@@ -52,18 +76,26 @@ def run_local(
         data: Moves values that are files; `None` when there are none.
         catalog: Keeps results of discoverable tasks; `None` means that nothing is cached.
         on_records: Is called with the records as they are made, for a live display.
+        reservations: Which results are being computed in this process; `None` means in this run only.
+        settings: How to run it; `None` means the defaults of `LocalSettings`.
 
     Raises:
         CompileFailed: when the closure has nodes that this engine cannot run.
-        ExecutionFailed: when the execution did not succeed. Its message shows the user's own error,
-            and its cause is the user's own exception.
-        KeyboardInterrupt: when the person interrupted, or user code raised it. Nothing is left running.
+        ExecutionFailed: when the execution did not succeed, and no task's function raised for it.
+        Exception: the exception of the task that the execution failed at, with a note that names the node.
+        KeyboardInterrupt: when the person interrupted, or user code raised it.
     """
     plan = plan_of(closure) if isinstance(closure, CompiledWorkflowClosure) else closure
-    name = plan.workflow_id.name
-    launch = Launch(ExecutionId("", "", name), CompiledWorkflowClosure(), inputs)
+    chosen = settings or LocalSettings()
+    launch = Launch(
+        ExecutionId(plan.workflow_id.project, plan.workflow_id.domain, chosen.name),
+        CompiledWorkflowClosure(),
+        inputs,
+        max_parallelism=chosen.max_parallelism,
+        overwrite_cache=chosen.overwrite_cache,
+    )
     values = Values(None)
-    executor = InProcess(tasks, registry, data)
+    executor = InProcess(tasks, registry, data, slots=chosen.slots, workflow_id=plan.workflow_id)
     driver = Driver(
         launch,
         plan,
@@ -73,23 +105,64 @@ def run_local(
         executor=executor,
         clock=_now_us,
         catalog=catalog,
+        reservations=reservations,
     )
-    try:
-        while not driver.done:
-            driver.step(1)
-            for report in executor.poll():
-                driver.report(report)
-    except KeyboardInterrupt as error:
-        driver.interrupt("Interrupted.")
-        # The traceback shows the person's own code only. Ours says nothing about where it was.
-        frames = user_frames(error.__traceback__)
-        text = f"{name} was interrupted. It ran in this process, and nothing of it goes on."
-        raise KeyboardInterrupt(str(error) or text).with_traceback(frames) from None
-    finally:
-        executor.close()
+    _run_to_end(driver, executor)
     if driver.machine.phase == phases.SUCCEEDED:
         return values.get(driver.machine.output_uri)
-    raise _failure(driver, name) from _without_our_frames(driver.cause)
+    raise _failure(driver)
+
+
+def _run_to_end(driver: Driver, executor: InProcess) -> None:
+    """Step the execution until it has ended, or until the person interrupts it."""
+    try:
+        _drive(driver, executor)
+    except KeyboardInterrupt as error:
+        _interrupted(driver, executor, error)
+    finally:
+        driver.turns.release_all()
+        executor.close()
+
+
+def _drive(driver: Driver, executor: InProcess) -> None:
+    """Step the execution until it has ended."""
+    while True:
+        driver.step(executor.slots - driver.attempts)
+        if driver.done:
+            return
+        reports = executor.poll()
+        if not reports:
+            _pause(driver, executor)
+            driver.expire()
+            continue
+        for report in reports:
+            driver.report(report)
+
+
+def _pause(driver: Driver, executor: InProcess) -> None:
+    """Wait until a thread reports, or until something has to be done because of the time."""
+    times = [limit for limit in (driver.deadline_us(), driver.outbox.retry_at_us) if limit]
+    pause_s = max(0.0, (min(times) - _now_us()) / 1e6) if times else None
+    if driver.turns.is_waiting:
+        pause_s = min(_ASK_AGAIN_S, pause_s or _ASK_AGAIN_S)
+    if executor.is_busy:
+        executor.wait(pause_s)
+    elif pause_s is not None:
+        time.sleep(pause_s)
+
+
+def _interrupted(driver: Driver, executor: InProcess, error: KeyboardInterrupt) -> NoReturn:
+    """Record the end of an execution that the person interrupted, and raise what the person sees."""
+    left = executor.interrupt()
+    driver.interrupt("Interrupted.")
+    name = driver.machine.plan.workflow_id.name
+    end = "It ran in this process, and nothing of it goes on."
+    if left:
+        end = f"Still in a thread, until what it waits for returns: {', '.join(left)}."
+    # The traceback shows the person's own code only. Ours says nothing about where it was.
+    frames = user_frames(error.__traceback__)
+    text = str(error) or f"{name} was interrupted. {end}"
+    raise KeyboardInterrupt(text).with_traceback(frames) from None
 
 
 class _Onlooker:
@@ -108,24 +181,62 @@ class _Onlooker:
         return ()
 
 
-def _failure(driver: Driver, name: str) -> ExecutionFailed:
-    machine = driver.machine
-    info = machine.error or ErrorInfo("SYSTEM:Unknown", "It failed without an error.", SYSTEM)
-    # A sub-workflow fails because a node in it failed. The person wants to see that one.
+def _failure(driver: Driver) -> Exception:
+    """Return the exception of the task that the execution failed at; without one, an `ExecutionFailed`."""
+    workflow, error = driver.machine.plan.workflow_id, driver.machine.error
+    info = error or ErrorInfo("SYSTEM:Unknown", "It failed without an error.", SYSTEM)
+    node = _failed_node(driver, info)
+    cause = driver.causes.get(node.node_id) if node is not None else None
+    if node is not None and isinstance(cause, Exception):
+        cause.__traceback__ = user_frames(cause.__traceback__)
+        _add_note(cause, _place(node, workflow))
+        return cause
+    name, node_id, place = workflow.name, "", ""
+    if node is not None:
+        node_id = node.node_id
+        place = "" if _is_alone(workflow) else f" at {node.plan.name} ({node_id})"
+    text = f"{name} failed{place}: {info.message}"
+    failed = ExecutionFailed(text, info=info, node_id=node_id, name=name)
+    # What is no `Exception`, such as SystemExit, would end the kernel or the script.
+    failed.__cause__ = cause
+    return failed
+
+
+def _failed_node(driver: Driver, info: ErrorInfo) -> "NodeState | None":
+    """Return the node that the execution failed at: a sub-workflow fails because a node in it failed."""
     failed = [
         node
-        for node in machine.nodes.values()
+        for node in driver.machine.nodes.values()
         if node.phase in (phases.FAILED, phases.TIMED_OUT) and node.child is None
     ]
-    if not failed:
-        return ExecutionFailed(f"{name} failed: {info.message}", info=info, name=name)
-    node = failed[-1]
-    text = f"{name} failed at {node.plan.name} ({node.node_id}): {info.message}"
-    return ExecutionFailed(text, info=info, node_id=node.node_id, name=name)
+    for node in failed:
+        if node.error == info:
+            return node
+    return failed[-1] if failed else None
 
 
-def _without_our_frames(cause: "BaseException | None") -> "BaseException | None":
-    return cause.with_traceback(user_frames(cause.__traceback__)) if cause else None
+def _place(node: NodeState, workflow: Identifier) -> str:
+    """Return the sentence that says where an exception was raised; empty when that is clear."""
+    times = f" in attempt {node.attempts}" if node.attempts > 1 else ""
+    if _is_alone(workflow):
+        return f"Raised{times} at {workflow.name}." if times else ""
+    task = node.plan.task_id.name if node.plan.task_id is not None else node.plan.name
+    return f"Raised{times} by the task {task} at node {node.node_id} of {workflow.name}."
+
+
+def _is_alone(workflow: Identifier) -> bool:
+    """Return whether a task was called by itself."""
+    return workflow.resource_type == TASK
+
+
+def _add_note(error: BaseException, note: str) -> None:
+    """Add the note to the exception, once: an author may raise one object in several runs."""
+    notes = getattr(error, "__notes__", ())
+    if not note or note in notes:
+        return
+    # `add_note` came with Python 3.11. Earlier, IPython and pytest show this attribute all the same.
+    with suppress(AttributeError, TypeError):
+        vars(error)["__notes__"] = [*notes, note]
 
 
 def _now_us() -> int:

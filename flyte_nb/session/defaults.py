@@ -8,6 +8,7 @@ from flyte_nb.api.identifiers import Scope
 from flyte_nb.types.registry import Registry, default_registry
 
 if TYPE_CHECKING:
+    from flyte_nb.discovery.here import Here
     from flyte_nb.session.offline import Offline
 
 S = TypeVar("S")
@@ -34,9 +35,15 @@ class Defaults(Generic[S]):
             return self.registry
 
 
-def new_offline(registry: Registry, scope: "Callable[[], Scope]") -> "Offline":
-    """Return a new compiler and runner for this process; for the arguments see `Offline`."""
+def new_offline(registry: Registry, scope: "Callable[[], Scope]", here: "Here") -> "Offline":
+    """Return a new compiler and runner for this process.
+
+    Args:
+        registry: The types.
+        scope: Returns where entities are named now.
+        here: The notebook or script of this process.
+    """
     # Loads flyteidl, the compiler and the engine: a session that only follows needs none of them.
     from flyte_nb.session.offline import Offline
 
-    return Offline(registry, scope)
+    return Offline(registry, scope, here.roots)

@@ -320,7 +320,7 @@ class Session:
         """Return what compiles and runs in this process."""
         with self._lock:
             if self._offline is None:
-                self._offline = new_offline(self.registry, lambda: self.scope)
+                self._offline = new_offline(self.registry, lambda: self.scope, self._here)
             return self._offline
 
 
@@ -390,7 +390,7 @@ def default_runner() -> "LocalRunner":
         if _default.offline is None:
             here = _here(None)
             _default.offline = new_offline(
-                _default.types(), lambda: Scope(_PROJECT, _DOMAIN, here.notebook.name)
+                _default.types(), lambda: Scope(_PROJECT, _DOMAIN, here.notebook.name), here
             )
         return _default.offline.runner
 

@@ -100,6 +100,27 @@ _HOUSEKEEPING: "tuple[Row, ...]" = (
             "flyte_nb.commands.backend.status",
         ),
     ),
+    Row(
+        "local-cache",
+        notebook=Side(
+            "Show how many results of local runs are kept and where, or forget them.",
+            "flyte_nb.notebook.commands.caching.local_cache",
+            ("%flyte local-cache clear",),
+        ),
+        terminal=Side(
+            "Show how many results of local runs are kept and where, or forget them.",
+            "flyte_nb.commands.caching.local_cache",
+            ("flyte-nb local-cache clear",),
+        ),
+        positionals=(
+            Positional(
+                "ACTION",
+                "show: how many results are kept, and where; clear: forget them all",
+                required=True,
+                choices=("show", "clear"),
+            ),
+        ),
+    ),
     Row("version", terminal=Side("Print the release.", "flyte_nb.commands.version.version")),
     Row(
         "execute",

@@ -1,5 +1,7 @@
 """Runs in place: the real SDK, types and wire below the same machine."""
 
+import contextvars
+import threading
 from pathlib import Path
 
 import pytest
@@ -7,17 +9,18 @@ from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 from flyteidl.core.literals_pb2 import LiteralMap
 from google.protobuf import json_format
 
-from flyte_nb import task, workflow  # noqa: F401 - `workflow` by the name authors know
+from flyte_nb import current_context, task, workflow  # noqa: F401 - `workflow` by the name authors know
 from flyte_nb.api import phases
 from flyte_nb.api.errors import ExecutionFailed, RecoverableError
 from flyte_nb.propeller.cache import MemoryCatalog
 from flyte_nb.propeller.executors.inprocess import InProcess
 from flyte_nb.propeller.ports import Attempt
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, WorkflowRecord
-from flyte_nb.propeller.run import run_local
+from flyte_nb.propeller.run import LocalSettings, run_local
 from flyte_nb.testing import closures
 from flyte_nb.testing.closures import chain, closure, integer, integers, node
 from flyte_nb.testing.propeller_conformance import ERROR, ExecutorConformance, key
+from flyte_nb.testing.waiting import PATIENCE_S
 from flyte_nb.types.registry import default_registry
 from flyte_nb.wire.identifiers import identifier_from_idl
 
@@ -59,8 +62,16 @@ class TestInProcessConforms(ExecutorConformance):
         )
 
 
-def run(made, inputs=None, tasks=TASKS, **options):
-    return run_local(made, inputs or integers(), tasks, default_registry(), **options)
+def run(made, inputs=None, tasks=TASKS, *, on_records=None, catalog=None, **settings):
+    return run_local(
+        made,
+        inputs or integers(),
+        tasks,
+        default_registry(),
+        on_records=on_records,
+        catalog=catalog,
+        settings=LocalSettings(**settings),
+    )
 
 
 def test_a_chain_runs_in_place():
@@ -81,18 +92,29 @@ def test_what_happens_can_be_watched():
     ]
 
 
-def test_the_users_own_exception_is_the_cause_and_in_the_message():
+def test_an_exception_of_a_task_leaves_the_run_as_itself_with_a_note_of_its_place():
+    made = closure(closures.workflow("w", [node("n0", FAIL, {"x": 7})]), [FAIL])
+    with pytest.raises(ValueError, match="seven is odd") as caught:
+        run(made)
+    assert caught.value.__notes__ == ["Raised by the task fail at node n0 of w."]
+    assert caught.value.__cause__ is None
+    last = caught.traceback[-1]
+    assert last.name == "fail"
+    with pytest.raises(ValueError, match="seven is odd"):
+        run(made)
+
+
+def test_what_would_end_the_kernel_becomes_the_cause_of_a_failure():
+    @task
+    def leave(x: int) -> int:
+        raise SystemExit(3)
+
     made = closure(closures.workflow("w", [node("n0", FAIL, {"x": 7})]), [FAIL])
     with pytest.raises(ExecutionFailed) as caught:
-        run(made)
-    error = caught.value
-    assert "seven is odd" in str(error)
-    assert error.node_id == "n0"
-    assert error.name == "w"
-    assert error.info.code == "USER:ValueError"
-    assert isinstance(error.__cause__, ValueError)
-    assert error.__cause__.__traceback__.tb_frame.f_code.co_name == "fail"
-    assert error.__cause__.__traceback__.tb_next is None
+        run(made, tasks={identifier_from_idl(FAIL.id): leave})
+    assert (caught.value.node_id, caught.value.name) == ("n0", "w")
+    assert caught.value.info.code == "USER:SystemExit"
+    assert isinstance(caught.value.__cause__, SystemExit)
 
 
 def test_a_recoverable_error_is_retried_and_told_when_it_was_the_last():
@@ -111,12 +133,11 @@ def test_a_recoverable_error_is_retried_and_told_when_it_was_the_last():
     tries.clear()
     once = closures.task("fail", ["x"])
     made = closure(closures.workflow("w", [node("n0", once, {"x": 7})]), [once])
-    with pytest.raises(
-        ExecutionFailed, match=r"\[1/1\] currentAttempt done. Last Error: USER::"
-    ) as caught:
-        run(made, tasks={identifier_from_idl(FAIL.id): flaky})
-    assert caught.value.info.code == "RetriesExhausted|USER:Recoverable"
-    assert isinstance(caught.value.__cause__, RecoverableError)
+    seen = []
+    with pytest.raises(RecoverableError, match="not yet"):
+        run(made, tasks={identifier_from_idl(FAIL.id): flaky}, on_records=seen.extend)
+    assert seen[-1].error.message.startswith("[1/1] currentAttempt done. Last Error: USER::")
+    assert seen[-1].error.code == "RetriesExhausted|USER:Recoverable"
 
 
 def test_an_interrupt_in_user_code_ends_the_run_and_is_recorded():
@@ -212,3 +233,190 @@ def test_a_discoverable_task_runs_once_for_equal_inputs():
     again = closures.task("add", ["x"], cache_version="2")
     run(chain(1, again), integers(x=1), tasks, catalog=catalog)
     assert calls == [1, 2, 1]
+
+
+def fan(width, template):
+    """Return a workflow of so many independent nodes; its output is that of the first."""
+    nodes = [node(f"n{number}", template, {"x": number}) for number in range(width)]
+    return closure(closures.workflow("fan", nodes, {"o0": "n0"}), [template])
+
+
+def test_independent_tasks_run_side_by_side():
+    together = threading.Barrier(3)
+
+    @task
+    def meet(x: int) -> int:
+        together.wait(PATIENCE_S)
+        return x
+
+    seen = run(fan(3, ADD), tasks={identifier_from_idl(ADD.id): meet}, slots=3)
+    assert integer(seen) == 0
+
+
+def test_with_one_slot_all_tasks_run_in_the_callers_thread_in_order():
+    seen = []
+
+    @task
+    def note(x: int) -> int:
+        seen.append((x, threading.current_thread()))
+        return x
+
+    run(fan(3, ADD), tasks={identifier_from_idl(ADD.id): note}, slots=1)
+    assert seen == [(number, threading.current_thread()) for number in range(3)]
+
+
+def test_a_lone_task_runs_in_the_callers_thread_whatever_the_slots():
+    seen = []
+
+    @task
+    def note(x: int) -> int:
+        seen.append(threading.current_thread())
+        return x
+
+    run(chain(3, ADD), integers(x=1), {identifier_from_idl(ADD.id): note}, slots=8)
+    assert seen == [threading.current_thread()] * 3
+
+
+def test_max_parallelism_limits_what_runs_side_by_side():
+    lock, running, most = threading.Lock(), set(), []
+
+    @task
+    def count(x: int) -> int:
+        with lock:
+            running.add(x)
+            most.append(len(running))
+        with lock:
+            running.discard(x)
+        return x
+
+    tasks = {identifier_from_idl(ADD.id): count}
+    run(fan(8, ADD), tasks=tasks, slots=8, max_parallelism=2)
+    assert max(most) <= 2
+
+
+def test_a_task_in_a_thread_sees_the_callers_context_variables():
+    variable = contextvars.ContextVar("variable", default="")
+    variable.set("callers")
+    seen = []
+
+    @task
+    def note(x: int) -> int:
+        seen.append(variable.get())
+        return x
+
+    run(fan(2, ADD), tasks={identifier_from_idl(ADD.id): note}, slots=2)
+    assert seen == ["callers"] * 2
+
+
+def test_a_task_that_takes_too_long_is_interrupted_and_tried_again():
+    template = closures.task("add", ["x"], retries=1, timeout_s=0.05)
+    ends = []
+
+    @task
+    def forever(x: int) -> int:
+        try:
+            while True:
+                threading.Event().wait(0.001)
+        finally:
+            ends.append(x)
+
+    tasks = {identifier_from_idl(template.id): forever}
+    with pytest.raises(ExecutionFailed, match=r"task execution timeout \[50ms\] expired") as caught:
+        run(fan(1, template), tasks=tasks)
+    assert caught.value.info.code == "RetriesExhausted|TimeoutExpired"
+    assert ends == [0, 0]
+
+
+def test_a_task_that_cannot_be_interrupted_is_given_up_and_its_result_is_not_used(caplog):
+    template = closures.task("add", ["x"], timeout_s=0.01)
+    gate = threading.Lock()
+    gate.acquire()
+
+    @task
+    def stuck(x: int) -> int:
+        gate.acquire()
+        return x
+
+    executor = InProcess(
+        {identifier_from_idl(template.id): stuck}, default_registry(), grace_s=0.01
+    )
+    attempt = Attempt(
+        key("e"), identifier_from_idl(template.id), template, integers(x=1), "", "", timeout_us=1
+    )
+    executor.start(attempt)
+    assert executor.poll() == []
+    executor.kill(attempt.key)
+    executor.wait()
+    (report,) = executor.poll()
+    assert report.error.code == "SYSTEM:Interrupted"
+    assert "does not react" in caplog.text
+    gate.release()
+    executor.wait()
+    assert executor.poll() == []
+    executor.close()
+
+
+def test_when_a_task_fails_those_beside_it_are_interrupted():
+    started, seen = threading.Event(), []
+
+    @task
+    def forever(x: int) -> int:
+        started.set()
+        while True:
+            threading.Event().wait(0.001)
+
+    @task
+    def fails(x: int) -> int:
+        assert started.wait(PATIENCE_S)
+        raise ValueError("no")
+
+    nodes = [node("n0", ADD, {"x": 1}), node("n1", FAIL, {"x": 1})]
+    made = closure(closures.workflow("w", nodes, {"o0": "n0"}), [ADD, FAIL])
+    tasks = {identifier_from_idl(ADD.id): forever, identifier_from_idl(FAIL.id): fails}
+    with pytest.raises(ValueError, match="no"):
+        run(made, tasks=tasks, slots=2, on_records=seen.extend)
+    ends = {x.node_id: x.phase for x in seen if isinstance(x, NodeRecord)}
+    assert (ends["n0"], ends["n1"]) == ("ABORTED", "FAILED")
+
+
+def test_an_interrupt_of_a_task_in_a_thread_ends_the_run():
+    started = threading.Event()
+
+    @task
+    def forever(x: int) -> int:
+        started.set()
+        while True:
+            threading.Event().wait(0.001)
+
+    @task
+    def interrupts(x: int) -> int:
+        assert started.wait(PATIENCE_S)
+        raise KeyboardInterrupt
+
+    nodes = [node("n0", ADD, {"x": 1}), node("n1", FAIL, {"x": 1})]
+    made = closure(closures.workflow("w", nodes, {"o0": "n0"}), [ADD, FAIL])
+    tasks = {identifier_from_idl(ADD.id): forever, identifier_from_idl(FAIL.id): interrupts}
+    seen = []
+    with pytest.raises(KeyboardInterrupt, match="nothing of it goes on"):
+        run(made, tasks=tasks, slots=2, on_records=seen.extend)
+    assert seen[-1].phase == "ABORTED"
+
+
+def test_the_context_says_which_attempt_runs_and_keeps_checkpoints_between_attempts():
+    seen = []
+
+    @task
+    def flaky(x: int) -> int:
+        context = current_context()
+        seen.append((context.attempt, context.checkpoint.read()))
+        context.checkpoint.write(b"%d" % context.attempt)
+        assert context.execution_id.name == "local"
+        assert context.task_id == identifier_from_idl(FAIL.id)
+        assert context.workflow_id.name == "w"
+        if context.attempt < 2:
+            raise RecoverableError("not yet")
+        return x
+
+    made = closure(closures.workflow("w", [node("n0", FAIL, {"x": 7})], {"o0": "n0"}), [FAIL])
+    assert integer(run(made, tasks={identifier_from_idl(FAIL.id): flaky})) == 7
+    assert seen == [(0, None), (1, b"0"), (2, b"1")]

@@ -268,7 +268,7 @@ def test_a_failing_coroutine_shows_the_authors_lines_and_none_of_the_loops(cells
 
 def test_a_long_message_is_shortened_in_the_cell(cells):
     cells.run(
-        "@task\ndef f() -> int:\n    raise ValueError('first ' + 'x' * 2_000_000 + ' last')\n"
+        "@task\ndef f() -> int:\n    raise SystemExit('first ' + 'x' * 2_000_000 + ' last')\n"
     )
     cells.run("@workflow\ndef w() -> int:\n    return f()\n")
     with pytest.raises(ExecutionFailed) as caught:
