@@ -5,7 +5,6 @@ from collections.abc import Callable
 from flyteidl.admin import launch_plan_pb2, workflow_pb2
 from flyteidl.core import compiler_pb2, identifier_pb2, literals_pb2, tasks_pb2, types_pb2
 
-from flyte_nb.admin.node_ids import check_node_ids
 from flyte_nb.admin.refused import invalid
 from flyte_nb.api.errors import CompileFailed
 from flyte_nb.compiler.casting import TooComplex, TypeTable
@@ -15,6 +14,7 @@ from flyte_nb.compiler.inference import type_of_literal
 from flyte_nb.compiler.program import LaunchPlanInterface, identifier_text
 from flyte_nb.compiler.tasks import compile_task
 from flyte_nb.compiler.workflows import compile_workflow, requirements
+from flyte_nb.propeller.node_ids import check_node_ids
 
 
 def compiled_task(template: tasks_pb2.TaskTemplate) -> compiler_pb2.CompiledTask:
@@ -57,13 +57,7 @@ def compiled_workflow(
             spec.template,
             spec.sub_workflows,
             [task for task in tasks if task is not None],
-            {
-                name: LaunchPlanInterface(
-                    plan.closure.expected_inputs, plan.closure.expected_outputs
-                )
-                for name, plan in plans.items()
-                if plan is not None
-            },
+            {name: launch_plan_interface(plan) for name, plan in plans.items() if plan is not None},
         )
         check_node_ids(closure)
         return closure
@@ -72,6 +66,12 @@ def compiled_workflow(
             f"failed to compile workflow for [{go_text(request.id)}] with err:"
             f" {flyte_error_text(failed.problems)}"
         ) from failed
+
+
+def launch_plan_interface(plan: launch_plan_pb2.LaunchPlan) -> LaunchPlanInterface:
+    """Return what the compiler has to know about a registered launch plan."""
+    closure = plan.closure
+    return LaunchPlanInterface(closure.expected_inputs, closure.expected_outputs)
 
 
 def castable(upstream: types_pb2.LiteralType, downstream: types_pb2.LiteralType) -> bool:

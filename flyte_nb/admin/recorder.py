@@ -199,6 +199,11 @@ class ExecutionRows:
             "duration": _nanoseconds(node.closure),
             "cache_status": record.cache_status or None,
             "message": message,
+            **(
+                {"dynamic_workflow_remote_closure_reference": record.workflow_uri}
+                if record.workflow_uri
+                else {}
+            ),
             **(_error_columns(node.closure.error) if record.error is not None else {}),
         }
         if found is not None:

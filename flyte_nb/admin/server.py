@@ -10,9 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
-from flyteidl.admin import execution_pb2, project_pb2
+from flyteidl.admin import execution_pb2, launch_plan_pb2, project_pb2
+from flyteidl.core import identifier_pb2
 
 from flyte_nb.admin import moments
+from flyte_nb.admin.compiling import launch_plan_interface
 from flyte_nb.admin.home import Home
 from flyte_nb.admin.lent import Lent
 from flyte_nb.admin.own_process import allow_open_files
@@ -49,10 +51,12 @@ from flyte_nb.admin.uploads import UploadServer
 from flyte_nb.admin.watch import MAX_WATCHERS, WATCH_EXECUTIONS, Feed, WatchService
 from flyte_nb.api.errors import BackendError
 from flyte_nb.api.ports import BlobStore
+from flyte_nb.compiler import LaunchPlanInterface
 from flyte_nb.propeller.cache import StoreCatalog
 from flyte_nb.propeller.engine import Engine
 from flyte_nb.propeller.executors.foreign import Access
 from flyte_nb.propeller.executors.warm import WarmExecutor
+from flyte_nb.propeller.growth import growth_limits
 from flyte_nb.propeller.ports import Children, Recorder
 from flyte_nb.storage import open_stores
 
@@ -187,7 +191,10 @@ class Backend:
         if self._make_engine is not None:
             return self._make_engine(recorder, blobs, self.home)
         surroundings = AttemptSurroundings(self._opened(), self._lent, self.home.secrets_file)
-        return process_engine(recorder, blobs, self.home, surroundings, self.children, self.signals)
+        known = Entities(self._opened(), LAUNCH_PLANS)
+        return process_engine(
+            recorder, blobs, self.home, surroundings, self.children, self.signals, known
+        )
 
     def _assemble(
         self, blobs: BlobStore, recorder: SqliteRecorder, engine: Propeller
@@ -276,8 +283,18 @@ def process_engine(
     surroundings: AttemptSurroundings,
     children: Children,
     signals: Signals,
+    launch_plans: Entities,
 ) -> Engine:
     """Return propeller's engine with an attempt a process, forked from a warm one where possible."""
+
+    def interface(id: identifier_pb2.Identifier) -> "LaunchPlanInterface | None":
+        message = launch_plans.known(id)
+        return (
+            None
+            if message is None
+            else launch_plan_interface(launch_plan_pb2.LaunchPlan.FromString(message))
+        )
+
     return Engine(
         recorder,
         WarmExecutor(home.attempts, blobs, surroundings=surroundings, access=access_to(home)),
@@ -286,6 +303,8 @@ def process_engine(
         catalog=StoreCatalog(blobs, f"{home.storage_root}/catalog"),
         children=children,
         signals=signals,
+        launch_plans=interface,
+        limits=growth_limits(),
     )
 
 

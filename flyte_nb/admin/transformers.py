@@ -70,10 +70,13 @@ def apply_node(
         node.id.execution_id.CopyFrom(execution_id_to_idl(execution))
         closure.created_at.CopyFrom(moments.stamp(record.at_us))
     node.metadata.spec_node_id = record.spec_node_id
-    node.metadata.is_parent_node = record.is_parent
-    # FlytePropeller numbers a parent's own retries; here a parent is not retried as a whole.
+    node.metadata.is_parent_node = node.metadata.is_parent_node or record.is_parent
     if record.parent_id:
-        node.metadata.retry_group = "0"
+        node.metadata.retry_group = str(record.parent_attempt)
+    if record.workflow_uri:
+        # Told once, and kept in later phases, as in FlyteAdmin.
+        node.metadata.is_dynamic = True
+        closure.dynamic_job_spec_uri = record.job_uri
     if record.input_uri:
         node.input_uri = record.input_uri
     closure.phase = NODE_PHASES.Value(record.phase)

@@ -9,7 +9,12 @@ Start reading at `workflows.py` (`compile_workflow`), then `nodes.py`, `bindings
 """
 
 from flyte_nb.compiler.collector import flyte_error_text
-from flyte_nb.compiler.dynamic import compile_dynamic, dynamic_identifier
+from flyte_nb.compiler.dynamic import (
+    compile_dynamic,
+    dynamic_identifier,
+    dynamic_tasks,
+    dynamic_template,
+)
 from flyte_nb.compiler.inputs import check_inputs
 from flyte_nb.compiler.launchable import check_launchable, check_options
 from flyte_nb.compiler.program import LaunchPlanInterface, identifier_text
@@ -27,6 +32,8 @@ __all__ = [
     "compile_task",
     "compile_workflow",
     "dynamic_identifier",
+    "dynamic_tasks",
+    "dynamic_template",
     "flyte_error_text",
     "identifier_text",
     "requirements",

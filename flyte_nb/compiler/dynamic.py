@@ -47,11 +47,19 @@ def dynamic_template(
     task: tasks_pb2.TaskTemplate,
     identifier: identifier_pb2.Identifier,
 ) -> workflow_pb2.WorkflowTemplate:
-    """Return the workflow that the spec describes: no inputs, and the outputs of the dynamic task."""
+    """Return the workflow that the spec describes: no inputs, and the outputs of the dynamic task.
+
+    Raises:
+        CompileFailed: when the spec is nested too deeply.
+    """
     template = workflow_pb2.WorkflowTemplate(id=identifier)
-    template.interface.outputs.CopyFrom(task.interface.outputs)
-    template.nodes.extend(spec.nodes)
-    template.outputs.extend(spec.outputs)
+    try:
+        template.interface.outputs.CopyFrom(task.interface.outputs)
+        template.nodes.extend(spec.nodes)
+        template.outputs.extend(spec.outputs)
+    except (DecodeError, EncodeError):
+        problem = shape_problems.too_deep("dynamic workflow")
+        raise CompileFailed(f"{identifier.name} does not compile.", [problem]) from None
     return template
 
 
@@ -73,10 +81,26 @@ def compile_dynamic(
     Raises:
         CompileFailed: with every problem of the tasks, or else every problem of the workflow.
     """
+    tasks = dynamic_tasks(spec, task)
+    template = dynamic_template(spec, task, identifier)
+    return compile_workflow(template, spec.subworkflows, tasks, launch_plans)
+
+
+def dynamic_tasks(
+    spec: dynamic_job_pb2.DynamicJobSpec, task: tasks_pb2.TaskTemplate
+) -> list[compiler_pb2.CompiledTask]:
+    """Return the compiled tasks of the spec, each once.
+
+    Args:
+        spec: what the dynamic task wrote.
+        task: the dynamic task.
+
+    Raises:
+        CompileFailed: with every problem of the tasks.
+    """
     problems: list[Problem] = []
     compiled: dict[bytes, compiler_pb2.CompiledTask] = {}
     try:
-        template = dynamic_template(spec, task, identifier)
         # A spec may have a task several times; the closure has it once.
         for inner in spec.tasks:
             reference = key(inner.id)
@@ -85,8 +109,8 @@ def compile_dynamic(
     except (DecodeError, EncodeError):
         problems.append(shape_problems.too_deep("dynamic workflow"))
     if problems:
-        raise CompileFailed(f"{identifier.name} does not compile.", problems)
-    return compile_workflow(template, spec.subworkflows, compiled.values(), launch_plans)
+        raise CompileFailed("Tasks of a dynamic workflow do not compile.", problems)
+    return list(compiled.values())
 
 
 def _compiled(

@@ -12,6 +12,10 @@ from flyte_nb.propeller.state import NodeState
 
 INPUTS = "inputs.pb"
 OUTPUTS = "outputs.pb"
+FUTURES = "futures.pb"
+"""The nodes that a dynamic task made (`core.DynamicJobSpec`), in its attempt's folder."""
+COMPILED = "dynamic_compiled.pb"
+"""The workflow that these were compiled to (`core.CompiledWorkflowClosure`), beside them."""
 
 
 class DataLayout:
@@ -38,9 +42,9 @@ class DataLayout:
         """The workflow's inputs, as the outputs of its start node."""
 
     def data(self, node: NodeState) -> str:
-        """Return the node's folder. Nodes of a sub-workflow are below their parent's attempt 0."""
+        """Return the node's folder. Nodes inside another one are below the attempt that made them."""
         parent = node.run.parent
-        above = f"{self.data(parent)}/0" if parent else self.root
+        above = f"{self.data(parent)}/{node.run.parent_attempt}" if parent else self.root
         return f"{above}/{node.plan.id}/data"
 
     def inputs(self, node: NodeState) -> str:

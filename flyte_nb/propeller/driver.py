@@ -18,7 +18,9 @@ from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, StorageError, TaskFaile
 from flyte_nb.propeller.attempts import attempt_at
 from flyte_nb.propeller.children import ChildRuns
 from flyte_nb.propeller.data_layout import OUTPUTS, DataLayout
+from flyte_nb.propeller.dynamics import Dynamics
 from flyte_nb.propeller.gates import Gates
+from flyte_nb.propeller.growth import GrowthLimits
 from flyte_nb.propeller.launch import DEFAULT_PARALLELISM, Launch
 from flyte_nb.propeller.literal_store import Values, unusable
 from flyte_nb.propeller.machine import Machine
@@ -32,11 +34,12 @@ from flyte_nb.propeller.ports import (
     Children,
     Clock,
     Executor,
+    LaunchPlans,
     Recorder,
     Signals,
 )
 from flyte_nb.propeller.preparing import Preparation
-from flyte_nb.propeller.records import Record
+from flyte_nb.propeller.records import NodeRecord, Record
 from flyte_nb.propeller.reservations import Reservations, Turns
 from flyte_nb.propeller.results import Results
 from flyte_nb.propeller.signals import MemorySignals
@@ -66,6 +69,8 @@ class Driver:
         reservations: "Reservations | None" = None,
         signals: "Signals | None" = None,
         children: "Children | None" = None,
+        launch_plans: "LaunchPlans | None" = None,
+        limits: "GrowthLimits | None" = None,
     ) -> None:
         """Make a driver, which does nothing before `step`. With a history, call `replay` first."""
         self.id = launch.id
@@ -88,8 +93,11 @@ class Driver:
             launch.id, self.machine, self.outbox, layout, values, signals or MemorySignals()
         )
         """The nodes that wait for a signal or a time."""
+        self._dynamics = Dynamics(
+            launch.id, self.machine, values.store, launch_plans=launch_plans, limits=limits
+        )
         self._preparation = Preparation(
-            self.machine, self.outbox, layout, values, self._results, self.gates
+            self.machine, self.outbox, layout, values, self._results, self.gates, self._dynamics
         )
         # Attempts that are recorded as QUEUED and were not handed to the executor yet.
         self._to_start: deque[NodeState] = deque()
@@ -112,8 +120,11 @@ class Driver:
 
         Raises:
             IllegalMove: when the records are not a history of this closure.
+            StorageError: when a workflow that came into being while it ran cannot be read.
         """
         for record in history:
+            if isinstance(record, NodeRecord) and record.workflow_uri:
+                self._dynamics.load(record.workflow_uri)
             self.machine.apply(record)
             self.outbox.has_seen(record.at_us)
 
@@ -207,8 +218,17 @@ class Driver:
         if killed:
             self._killed.discard(report.key)
         now = self._now_us()
-        if report.outputs is not None:
-            uri = f"{node.attempt_output_uri}/{OUTPUTS}"
+        uri = f"{node.attempt_output_uri}/{OUTPUTS}"
+        if report.job is not None:
+            made = self.machine.succeeded(
+                node,
+                now,
+                uri,
+                cpu_s=report.cpu_s,
+                max_rss_bytes=report.max_rss_bytes,
+                job_uri=self._dynamics.keep(node, report.job),
+            )
+        elif report.outputs is not None:
             self._values.keep(uri, report.outputs)
             made = self.machine.succeeded(
                 node,
@@ -239,7 +259,11 @@ class Driver:
 
     def deadline_us(self) -> "int | None":
         """Return when an attempt runs out of time or a gate has to be looked at; `None` when neither will."""
-        begun = (*self.machine.live.values(), *self.machine.launching.values())
+        begun = (
+            *self.machine.live.values(),
+            *self.machine.launching.values(),
+            *self.machine.expanded.values(),
+        )
         limits = [limit for node in begun if (limit := limit_us(node))]
         due = self.gates.due_us()
         if due is not None:
@@ -258,9 +282,16 @@ class Driver:
         return waits_of(self.machine, limits)
 
     def expire(self) -> None:
-        """Begin to end the attempts that are out of time; their reports follow. Likewise child executions."""
+        """Begin to end the attempts that are out of time; their reports follow. Likewise child executions.
+
+        The nodes that an attempt at a dynamic task made have to end within the same time.
+        """
         self.children.expire()
         now = self._now_us()
+        for node in list(self.machine.expanded.values()):
+            limit = limit_us(node)
+            if limit and now >= limit:
+                self._add(self.machine.give_up(node, now, expired(node)))
         for node in self.machine.live.values():
             limit = limit_us(node)
             if limit and now >= limit:

@@ -16,10 +16,20 @@ from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.propeller.data_layout import DataLayout
 from flyte_nb.propeller.driver import Driver
+from flyte_nb.propeller.growth import GrowthLimits
 from flyte_nb.propeller.launch import Launch
 from flyte_nb.propeller.literal_store import Values
 from flyte_nb.propeller.plan import plan_of
-from flyte_nb.propeller.ports import Catalog, Children, Clock, Executor, Gone, Recorder, Signals
+from flyte_nb.propeller.ports import (
+    Catalog,
+    Children,
+    Clock,
+    Executor,
+    Gone,
+    LaunchPlans,
+    Recorder,
+    Signals,
+)
 from flyte_nb.propeller.reservations import Reservations
 from flyte_nb.propeller.signals import MemorySignals
 from flyte_nb.propeller.waits import Wait
@@ -60,6 +70,8 @@ class Engine:
         signals: "Signals | None" = None,
         clock: "Clock | None" = None,
         children: "Children | None" = None,
+        launch_plans: "LaunchPlans | None" = None,
+        limits: "GrowthLimits | None" = None,
     ) -> None:
         """Start the driver thread.
 
@@ -72,7 +84,11 @@ class Engine:
             signals: Values for gates that wait; `None` keeps them in memory, where nobody sets any.
             clock: The time; `None` means the system's.
             children: Starts the executions of launch plan nodes, in this engine; `None` where nobody does.
+            launch_plans: Finds the registered launch plans that the nodes of dynamic tasks start.
+            limits: How deep and large executions may become; `None` means the usual limits.
         """
+        self._launch_plans = launch_plans
+        self._limits = limits
         self._recorder = recorder
         self._executor = executor
         self._store = store
@@ -112,6 +128,7 @@ class Engine:
             CompileFailed: as `launch`.
             UsageError: as `launch`.
             IllegalMove: when the history does not fit the closure.
+            StorageError: when a workflow that a dynamic task made cannot be read any more.
         """
         history = self._recorder.history(launch.id)
         layout = self._layout(launch)
@@ -195,6 +212,8 @@ class Engine:
             reservations=self._reservations,
             signals=self._signals,
             children=self._children,
+            launch_plans=self._launch_plans,
+            limits=self._limits,
         )
 
     def _take(self, driver: Driver, *, resumed: bool) -> None:

@@ -22,7 +22,8 @@ class Values:
         Args:
             store: Where maps are written and read; `None` keeps all of them in memory.
         """
-        self._store = store
+        self.store = store
+        """Where maps are written; `None` in memory."""
         self._kept: dict[str, LiteralMap] = {}
 
     def put(self, uri: str, values: LiteralMap) -> None:
@@ -31,10 +32,10 @@ class Values:
         Raises:
             StorageError: when it cannot be written.
         """
-        if self._store is None:
+        if self.store is None:
             self._kept[uri] = values
             return
-        self._store.write(uri, values.SerializeToString(deterministic=True))
+        self.store.write(uri, values.SerializeToString(deterministic=True))
         self.keep(uri, values)
 
     def try_put(self, uri: str, values: LiteralMap) -> bool:
@@ -47,7 +48,7 @@ class Values:
 
     def keep(self, uri: str, values: LiteralMap) -> None:
         """Remember a map that is stored at `uri` already, if it is small."""
-        if self._store is None or values.ByteSize() <= _KEPT_BYTES:
+        if self.store is None or values.ByteSize() <= _KEPT_BYTES:
             self._kept[uri] = values
 
     def get(self, uri: str) -> LiteralMap:
@@ -59,10 +60,10 @@ class Values:
         found = self._kept.get(uri)
         if found is not None:
             return found
-        if self._store is None:
+        if self.store is None:
             raise StorageError(f"There is no value at {uri}.", uri=uri)
         try:
-            values = LiteralMap.FromString(self._store.read(uri))
+            values = LiteralMap.FromString(self.store.read(uri))
         except DecodeError as error:
             raise StorageError(
                 f"The object at {uri} is not a LiteralMap: {error}.", uri=uri

@@ -8,28 +8,26 @@ and a test tries it with random records.
 """
 
 from collections import deque
-from collections.abc import Iterator
-from itertools import count
+from collections.abc import Iterator, Mapping
 
 from flyte_nb.api import nodes, phases
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo
-from flyte_nb.api.nodes import START_NODE, further_node_id, unique_node_id
-from flyte_nb.propeller.plan import ExecutionPlan, NodePlan, WorkflowPlan
+from flyte_nb.api.nodes import END_NODE, START_NODE
+from flyte_nb.propeller.checks import objection
+from flyte_nb.propeller.plan import ExecutionPlan, WorkflowPlan
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, Record, WorkflowRecord
-from flyte_nb.propeller.rules import (
-    IllegalMove,
-    failure_node,
-    gets_another_attempt,
-    has_arm,
-    illegal,
-)
+from flyte_nb.propeller.rules import IllegalMove, failure_node, gets_another_attempt, illegal
+from flyte_nb.propeller.runs import run_of
 from flyte_nb.propeller.state import OPEN, NodeState, WorkflowRun
 from flyte_nb.propeller.tables import ATTEMPT_MOVES, NODE_MOVES, WORKFLOW_MOVES
 
 # Flyte's own texts: clients show them as the reason of aborted attempts.
 AUTO_ABORT = "Some node execution failed, auto-abort."
-SUB_ABORT = "subworkflow failed"
 USER_ABORT = "Workflow aborted."
+_CHILD_ABORT = {
+    nodes.WORKFLOW_NODE: "subworkflow failed",
+    nodes.TASK_NODE: "Dynamic workflow failed",
+}
 
 
 class Moves:
@@ -51,7 +49,8 @@ class Moves:
         self.ready: dict[str, NodeState] = {}
         """Task and launch plan nodes whose inputs can be resolved. The driver does that and calls `queue`."""
         self.entering: dict[str, NodeState] = {}
-        """Nodes without a task that the driver moves on: to QUEUED (`queue`), then `enter` or `finish`."""
+        """Nodes that the driver moves on: without a task to QUEUED (`queue`), then `enter` or `finish`; of
+        a dynamic task to DYNAMIC_RUNNING (`expand`), then `finish`."""
         self.startable: dict[str, NodeState] = {}
         """Task nodes that need an attempt. The driver calls `attempt`."""
         self.live: dict[str, NodeState] = {}
@@ -60,13 +59,17 @@ class Moves:
         """Gate nodes that wait: for a signal, or for a time. The driver calls `finish` or `reject`."""
         self.launching: dict[str, NodeState] = {}
         """Launch plan nodes that have begun and have not ended: the driver looks after their executions."""
+        self.expanded: dict[str, NodeState] = {}
+        """Dynamic task nodes whose nodes run (DYNAMIC_RUNNING), by node id."""
+        self.made: dict[str, ExecutionPlan] = {}
+        """Plans of workflows that came into being while the execution ran, by the URI in their record."""
         self.has_doomed = False
         """Whether any run had to end early. Most executions never have one, and then `doomed` is empty."""
         self.active_tasks = 0
         """How many task and launch plan nodes are QUEUED or RUNNING; `max_parallelism` limits this."""
         # What changed since `settle` last looked: consequences can only follow from these.
         self._unsettled: deque[NodeState | WorkflowRun] = deque()
-        self.root = self._run_of(None, plan.workflows[""])
+        self.root = self._run_of(None, plan.workflows[""], plan.workflows)
 
     @property
     def is_terminal(self) -> bool:
@@ -119,7 +122,11 @@ class Moves:
         before, phase, kind = node.phase, record.phase, node.plan.kind
         if phase not in NODE_MOVES[kind][before]:
             raise illegal(f"node {node.node_id}", before, phase)
-        self._check_node(node, record)
+        why = objection(node, record, self.phase)
+        if not why and phase == phases.DYNAMIC_RUNNING and record.workflow_uri not in self.made:
+            why = f"the workflow {record.workflow_uri} was not loaded"
+        if why:
+            raise IllegalMove(f"Node {node.node_id} cannot become {phase}: {why}.")
         run = node.run
         node.phase = phase
         if phase == phases.SKIPPED:
@@ -130,6 +137,7 @@ class Moves:
             run.ready -= 1
             self.ready.pop(node.node_id, None)
         self.entering.pop(node.node_id, None)
+        self.expanded.pop(node.node_id, None)
         if phase in OPEN and before not in OPEN:
             run.open += 1
         elif before in OPEN and phase not in OPEN:
@@ -151,9 +159,20 @@ class Moves:
             node.first_started_us = node.first_started_us or record.at_us
         elif phase == phases.RUNNING and kind != nodes.TASK_NODE:
             self._enter(node, record.branch)
+        elif phase == phases.RUNNING and before == phases.FAILING:
+            # The nodes of a dynamic task's attempt have ended without outputs: another attempt follows.
+            node.child = node.error = None
+            self.active_tasks += 1
+            self.startable[node.node_id] = node
+        elif phase == phases.DYNAMIC_RUNNING:
+            # A limit on tasks counts the nodes inside, and not the one around them.
+            self.active_tasks -= 1
+            self.expanded[node.node_id] = node
+            made = self.made[record.workflow_uri].workflows
+            self._begin_run(node, made[""], made)
         elif phase == phases.FAILING:
             child = _child(node)
-            self._doom(child, SUB_ABORT if kind == nodes.WORKFLOW_NODE else AUTO_ABORT)
+            self._doom(child, _CHILD_ABORT.get(kind, AUTO_ABORT))
             self._prepare_handler(child)
         elif phase in phases.ENDED_NODE:
             self._ended(node, before, record)
@@ -163,42 +182,6 @@ class Moves:
         if kind == nodes.TASK_NODE:
             return self.startable
         return self.launching if kind == nodes.LAUNCH_PLAN_NODE else self.entering
-
-    def _check_node(self, node: NodeState, record: NodeRecord) -> None:
-        """Refuse what the table of phases alone would allow.
-
-        The table knows one node. Whether its turn has come depends on the nodes around it.
-        """
-        phase, plan = record.phase, node.plan
-        why = ""
-        if self.phase in _NOT_RUNNING:
-            why = "no execution is running"
-        elif node.phase == "":
-            if node.waiting:
-                why = "nodes before it have not ended"
-            elif node.run.doom or node.tainted != (phase == phases.SKIPPED):
-                # A node is skipped if and only if a node before it failed or was skipped.
-                why = "its run has to end, or the nodes before it decide otherwise"
-        elif phase == phases.RUNNING:
-            if node.run.doom:
-                why = "it has to end"
-            elif plan.kind != nodes.TASK_NODE and not has_arm(plan, record.branch):
-                why = f"it has no arm {record.branch}"
-            elif plan.kind == nodes.LAUNCH_PLAN_NODE and record.child_execution is None:
-                why = "the record names no execution"
-        elif node.child is not None and phase in phases.ENDED_NODE and node.child.is_busy:
-            why = "nodes inside it have not ended"
-        elif (
-            plan.kind == nodes.TASK_NODE
-            and node.phase == phases.RUNNING
-            and (
-                node.is_live
-                or (phase == phases.SUCCEEDED) != (node.attempt_phase == phases.SUCCEEDED)
-            )
-        ):
-            why = f"its attempt is {node.attempt_phase or 'not begun'}"
-        if why:
-            raise IllegalMove(f"Node {node.node_id} cannot become {phase}: {why}.")
 
     def _apply_attempt(self, record: AttemptRecord) -> None:
         node = self._known(record.node_id)
@@ -223,6 +206,7 @@ class Moves:
         if begins:
             node.attempts += 1
             node.attempt_started_us = 0
+            node.job_uri = ""
             del self.startable[node.node_id]
             self.live[node.node_id] = node
         if phase == phases.RUNNING:
@@ -232,6 +216,9 @@ class Moves:
             del self.live[node.node_id]
             if phase == phases.SUCCEEDED:
                 node.cache_status = record.cache_status or node.cache_status
+                node.job_uri = record.job_uri
+                if record.job_uri and not node.run.doom:
+                    self.entering[node.node_id] = node
             else:
                 self._attempt_failed(node, record)
             self._unsettled.append(node)
@@ -254,14 +241,22 @@ class Moves:
         """Give a node that runs other nodes its child run."""
         node.branch = branch
         if node.plan.branch is None:
-            node.child = self._run_of(node, self.plan.workflows[node.plan.workflow])
-            self._unsettled.append(node.child.nodes[START_NODE])
+            workflows = node.run.workflows
+            self._begin_run(node, workflows[node.plan.workflow], workflows)
         else:
             # An arm has no start node: its only node may begin at once, since the branch waited for its
             # inputs.
             arm = node.plan.branch.arms[branch][1]
-            node.child = self._run_of(node, WorkflowPlan({arm.id: arm}), node.run.scope)
+            plan, run = WorkflowPlan({arm.id: arm}), node.run
+            node.child = self._run_of(node, plan, run.workflows, run.scope)
             self._arrived(node.child.nodes[arm.id])
+
+    def _begin_run(
+        self, node: NodeState, plan: WorkflowPlan, workflows: "Mapping[str, WorkflowPlan]"
+    ) -> None:
+        """Give a node a run of a whole workflow, which may have come into being just now."""
+        node.child = self._run_of(node, plan, workflows)
+        self._unsettled.append(node.child.nodes[START_NODE])
 
     def _ended(self, node: NodeState, before: str, record: NodeRecord) -> None:
         """Let the nodes after `node` know that it has ended."""
@@ -272,15 +267,15 @@ class Moves:
             for other in run.nodes.values():
                 if other is not node and not other.waiting:
                     self._arrived(other)
-        elif node.plan.kind in _LIMITED and before:  # else it was never queued, so never active
+        elif node.plan.kind in _LIMITED and before in (phases.QUEUED, phases.RUNNING):
             self.active_tasks -= 1
             self._queue_of(node.plan.kind).pop(node.node_id, None)
         else:
             self.gates.pop(node.node_id, None)
         failed = record.phase in (phases.FAILED, phases.TIMED_OUT)
         if failed:
-            timed_out = record.phase == phases.TIMED_OUT
-            run.failed = _TIMEOUT if timed_out else record.error
+            run.timed_out = record.phase == phases.TIMED_OUT
+            run.failed = _TIMEOUT if run.timed_out else record.error
         for below in node.plan.downstream:
             other = run.nodes[below]
             other.waiting -= 1
@@ -290,6 +285,9 @@ class Moves:
         if run.handler is not None and not run.open:
             self._arrived(failure_node(run.handler))
         self._unsettled.append(run)
+        parent = run.parent
+        if parent is not None and parent.plan.kind == nodes.TASK_NODE and _has_outputs(run):
+            self.entering[parent.node_id] = parent
 
     def _arrived(self, node: NodeState) -> None:
         """Make a node ready: everything before it has ended."""
@@ -317,7 +315,7 @@ class Moves:
         if run.failure is None or start is None or start.phase != phases.SUCCEEDED:
             return
         plan = WorkflowPlan({run.failure.id: run.failure})
-        run.handler = self._run_of(run.parent, plan, scope=run)
+        run.handler = self._run_of(run.parent, plan, run.workflows, run)
         run.handler.handled = run
         if not run.open:
             self._arrived(failure_node(run.handler))
@@ -341,28 +339,16 @@ class Moves:
         self._unsettled.append(run)
 
     def _run_of(
-        self, parent: "NodeState | None", plan: WorkflowPlan, scope: "WorkflowRun | None" = None
+        self,
+        parent: "NodeState | None",
+        plan: WorkflowPlan,
+        workflows: "Mapping[str, WorkflowPlan]",
+        scope: "WorkflowRun | None" = None,
     ) -> WorkflowRun:
-        """Make a run with its nodes, each with an id of its own in the execution."""
-        run = WorkflowRun(parent, plan, scope)
+        run = run_of(self.nodes, parent, plan, workflows, scope)
         # Propeller asks the execution's own workflow what to do after a failure, also inside sub-workflows.
         run.fail_immediately = self.plan.workflows[""].fail_immediately
-        nodes = plan.nodes.values() if scope else (_START_PLAN, *plan.nodes.values())
-        parent_id = parent.node_id if parent else ""
-        for node_plan in nodes:
-            node_id = unique_node_id(parent_id, 0, node_plan.id)
-            # `n1-0-n0` is the id of `n0` inside `n1`, and an author may have called a node just that.
-            if node_id in self.nodes:
-                node_id = self._further_id(parent_id, node_plan.id)
-            node = NodeState(node_plan, run, node_id)
-            run.nodes[node_plan.id] = node
-            self.nodes[node.node_id] = node
         return run
-
-    def _further_id(self, parent_id: str, template_id: str) -> str:
-        """Return an id that no other node of this execution has, the same at every replay."""
-        further = (further_node_id(parent_id, 0, template_id, number) for number in count(1))
-        return next(node_id for node_id in further if node_id not in self.nodes)
 
     def _known(self, node_id: str) -> NodeState:
         node = self.nodes.get(node_id)
@@ -377,15 +363,20 @@ class Moves:
             tuple(node.view() for node in self.nodes.values()),
             tuple(node.child.view() for node in self.nodes.values() if node.child),
             tuple(map(tuple, (self.ready, self.entering, self.startable, self.live, self.gates))),
+            tuple(self.expanded),
         )
 
 
 _WITH_ERROR = frozenset({phases.FAILING, phases.FAILED, phases.TIMED_OUT, phases.ABORTING})
 _LIMITED = frozenset({nodes.TASK_NODE, nodes.LAUNCH_PLAN_NODE})
 """Kinds of nodes that `max_parallelism` counts (`IsMaxParallelismAchieved` in nodes/executor.go)."""
-_NOT_RUNNING = frozenset({"", phases.SUCCEEDED, phases.FAILED, phases.ABORTED})
-_START_PLAN = NodePlan(START_NODE, nodes.START_KIND, START_NODE)
 _TIMEOUT = ErrorInfo("Timeout", "Timeout in node", USER)
+
+
+def _has_outputs(run: WorkflowRun) -> bool:
+    """Return whether a run has come to its end node, and nothing in it goes on."""
+    end = run.nodes[END_NODE]
+    return not (run.open or run.ready or run.doom) and end.phase == phases.SUCCEEDED
 
 
 def _child(node: NodeState) -> WorkflowRun:

@@ -7,14 +7,20 @@ tests inherit.
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from flyteidl.core.dynamic_job_pb2 import DynamicJobSpec
+from flyteidl.core.identifier_pb2 import Identifier as IdentifierMessage
 from flyteidl.core.literals_pb2 import Literal, LiteralMap
 from flyteidl.core.tasks_pb2 import TaskTemplate
 from flyteidl.core.types_pb2 import LiteralType
 
 from flyte_nb.api.errors import ErrorInfo, FlyteNbError, UsageError
 from flyte_nb.api.identifiers import ExecutionId, Identifier
+from flyte_nb.compiler import LaunchPlanInterface
 from flyte_nb.propeller.records import Record
 from flyte_nb.runtime.installations import Installation
+
+LaunchPlans = Callable[[IdentifierMessage], "LaunchPlanInterface | None"]
+"""Returns the interface of a registered launch plan; `None` when there is none of that identifier."""
 
 
 class Gone(UsageError):
@@ -101,7 +107,7 @@ class Started(NamedTuple):
 
 
 class AttemptReport(NamedTuple):
-    """The end of an attempt: it has either `outputs` or `error`, and none of its processes lives."""
+    """The end of an attempt: it has `outputs`, `job` or `error`, and none of its processes lives."""
 
     key: AttemptKey
     outputs: "LiteralMap | None" = None
@@ -110,6 +116,8 @@ class AttemptReport(NamedTuple):
     max_rss_bytes: "int | None" = None
     cause: "BaseException | None" = None
     """The user's own exception, where the task ran in this process."""
+    job: "DynamicJobSpec | None" = None
+    """The nodes that a dynamic task made, as in its `futures.pb`. Their outputs become the task's."""
 
 
 class Executor(Protocol):

@@ -6,18 +6,20 @@ nodes are finished.
 
 from itertools import islice
 
-from flyte_nb.api import nodes
+from flyte_nb.api import nodes, phases
 from flyte_nb.api.errors import ErrorInfo, StorageError
+from flyte_nb.api.nodes import END_NODE
 from flyte_nb.propeller import records as r
 from flyte_nb.propeller.conditions import choose
 from flyte_nb.propeller.data_layout import DataLayout
+from flyte_nb.propeller.dynamics import Dynamics, Unbuildable
 from flyte_nb.propeller.gates import Gates
 from flyte_nb.propeller.literal_store import NodeOutputs, Values, unusable
 from flyte_nb.propeller.machine import Machine
 from flyte_nb.propeller.outbox import Outbox
 from flyte_nb.propeller.resolve import Unresolved, inputs_of, with_error
-from flyte_nb.propeller.results import Results
-from flyte_nb.propeller.state import NodeState
+from flyte_nb.propeller.results import Results, lacking, missing_outputs
+from flyte_nb.propeller.state import NodeState, WorkflowRun
 
 
 class Preparation:
@@ -31,6 +33,7 @@ class Preparation:
         values: Values,
         results: Results,
         gates: Gates,
+        dynamics: Dynamics,
     ) -> None:
         self._machine = machine
         self._outbox = outbox
@@ -38,6 +41,7 @@ class Preparation:
         self._values = values
         self._results = results
         self._gates = gates
+        self._dynamics = dynamics
 
     def prepare(self, max_parallelism: int) -> None:
         """Prepare every node that may begin, with at most so many active task nodes in the execution.
@@ -96,11 +100,16 @@ class Preparation:
             outbox.add(machine.queue(node, outbox.now_us(), uri, status))
 
     def _enter(self, node: NodeState) -> None:
-        """Move on a queued node that runs no task."""
+        """Move on a node of `entering` that is in a phase."""
         machine, outbox = self._machine, self._outbox
         now = outbox.now_us()
         if node.plan.kind == nodes.GATE_NODE:
             self._gates.enter(node)
+        elif node.plan.kind == nodes.TASK_NODE:
+            if node.child is None:
+                self._expand(node)
+            else:
+                self._collect(node, node.child)
         elif node.plan.kind == nodes.END_KIND:
             # What the end node collects as inputs is what the workflow returns.
             outbox.add(machine.finish(node, now, node.input_uri))
@@ -113,5 +122,34 @@ class Preparation:
             else:
                 outbox.add(machine.reject(node, now, arm))
 
+    def _expand(self, node: NodeState) -> None:
+        """Begin the nodes that a dynamic task's attempt has made."""
+        machine, outbox = self._machine, self._outbox
+        try:
+            uri = self._dynamics.build(node)
+        except Unbuildable as error:
+            outbox.add(machine.reject(node, outbox.now_us(), error.info))
+        else:
+            outbox.add(machine.expand(node, outbox.now_us(), uri))
+
+    def _collect(self, node: NodeState, run: WorkflowRun) -> None:
+        """Make what the nodes of a dynamic task return the outputs of its attempt, and finish it."""
+        machine, outbox, task = self._machine, self._outbox, node.plan.task
+        outputs = self._values.get(run.nodes[END_NODE].output_uri)
+        uri = node.attempt_output_uri
+        missing = missing_outputs(task, outputs) if task is not None else []
+        if missing:
+            outbox.add(machine.give_up(node, outbox.now_us(), lacking(uri, missing)))
+            return
+        self._values.put(uri, outputs)
+        status = ""
+        if node.plan.discoverable:
+            status = self._results.keep(node, self._values.get(node.input_uri), outputs)
+        outbox.add(machine.finish(node, outbox.now_us(), uri, status))
+
     def _reject(self, node: NodeState, error: ErrorInfo) -> None:
-        self._outbox.add(self._machine.reject(node, self._outbox.now_us(), error))
+        now = self._outbox.now_us()
+        if node.phase == phases.DYNAMIC_RUNNING:
+            self._outbox.add(self._machine.give_up(node, now, error))
+        else:
+            self._outbox.add(self._machine.reject(node, now, error))

@@ -26,6 +26,7 @@ def node_record(
     output_uri: str = "",
     error: "ErrorInfo | None" = None,
     cache_status: str = "",
+    workflow_uri: str = "",
 ) -> NodeRecord:
     """Return the record of a node that comes into `phase`; `input_uri` empty means the one it has."""
     plan, parent = node.plan, node.run.parent
@@ -46,6 +47,9 @@ def node_record(
             node.child is not None,
             node.child_execution,
             node.branch,
+            node.run.parent_attempt,
+            workflow_uri,
+            node.job_uri if workflow_uri else "",
         ),
     )
 
@@ -64,6 +68,7 @@ def attempt_record(
     max_rss_bytes: "int | None" = None,
     pid: "int | None" = None,
     cache_status: str = "",
+    job_uri: str = "",
 ) -> AttemptRecord:
     """Return the record of an attempt that comes into `phase`; `attempt` `None` means the node's last one.
 
@@ -92,6 +97,7 @@ def attempt_record(
             pid,
             plan.task.type,
             cache_status,
+            job_uri,
         ),
     )
 

@@ -63,6 +63,12 @@ class NodeRecord(NamedTuple):
     child_execution: "ExecutionId | None" = None
     branch: int = -1
     """Which arm a branch node took, counted from 0 (the last one may be `else`); -1 for other nodes."""
+    parent_attempt: int = 0
+    """The attempt at the parent that made this node (flyteidl's `retry_group`); 0 at the top."""
+    workflow_uri: str = ""
+    """URI of the compiled workflow that a dynamic task made, with DYNAMIC_RUNNING."""
+    job_uri: str = ""
+    """URI of the `futures.pb` that it was compiled from, with DYNAMIC_RUNNING."""
 
 
 class AttemptRecord(NamedTuple):
@@ -93,6 +99,8 @@ class AttemptRecord(NamedTuple):
     task_type: str = ""
     cache_status: str = ""
     """The `cache_status` that the node will have, with SUCCEEDED."""
+    job_uri: str = ""
+    """With SUCCEEDED: URI of the `futures.pb` that the attempt wrote. Its node goes on with those nodes."""
 
 
 Record = WorkflowRecord | NodeRecord | AttemptRecord

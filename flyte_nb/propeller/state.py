@@ -3,12 +3,14 @@
 The classes have slots and plain fields, because a replay of a long history changes them millions of times.
 """
 
+from collections.abc import Mapping
+
 from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.identifiers import ExecutionId
-from flyte_nb.api.phases import FAILING, QUEUED, RUNNING
+from flyte_nb.api.phases import DYNAMIC_RUNNING, FAILING, QUEUED, RUNNING
 from flyte_nb.propeller.plan import NodePlan, WorkflowPlan
 
-OPEN = frozenset({QUEUED, RUNNING, FAILING})
+OPEN = frozenset({QUEUED, RUNNING, DYNAMIC_RUNNING, FAILING})
 """Phases of what has begun and has not ended."""
 
 
@@ -28,6 +30,7 @@ class NodeState:
         "error",
         "first_started_us",
         "input_uri",
+        "job_uri",
         "node_id",
         "output_uri",
         "phase",
@@ -61,6 +64,7 @@ class NodeState:
         self.attempt_error: ErrorInfo | None = None
         self.attempt_output_uri = ""
         self.attempt_started_us = 0
+        self.job_uri = ""  # `futures.pb` of the last attempt: the node goes on with the nodes in it
         self.first_started_us = 0  # of the first attempt; of a gate, when it began to wait
         # Failures by the system have a budget of their own, so they are counted apart.
         self.system_failures = 0
@@ -89,10 +93,11 @@ class NodeState:
 
 
 class WorkflowRun:
-    """One run of a workflow plan: of the execution's own workflow, of a sub-workflow, or of a branch's arm.
+    """One run of a workflow plan.
 
-    Runs form a tree. A node that runs nodes of its own has a `child`, and that run has the node as its
-    `parent`.
+    It is that of the execution's own workflow, of a sub-workflow, of a branch's arm, or of the workflow
+    that a dynamic task made. Runs form a tree. A node that runs nodes of its own has a `child`, and that
+    run has the node as its `parent`.
     """
 
     __slots__ = (
@@ -105,16 +110,20 @@ class WorkflowRun:
         "nodes",
         "open",
         "parent",
+        "parent_attempt",
         "ready",
         "scope",
         "skippable",
         "skips",
+        "timed_out",
+        "workflows",
     )
 
     def __init__(
         self,
         parent: "NodeState | None",
         plan: WorkflowPlan,
+        workflows: "Mapping[str, WorkflowPlan]",
         scope: "WorkflowRun | None" = None,
     ) -> None:
         """Start a run without nodes.
@@ -122,11 +131,15 @@ class WorkflowRun:
         Args:
             parent: The node that this run belongs to; `None` for the execution's own workflow.
             plan: What is run.
+            workflows: The closure that the plan is from. Its sub-workflows are found there.
             scope: The run whose nodes the promises in here name; `None` means this run itself. The node of a
                 branch's arm refers to nodes around the branch, because Flyte gives an arm no names of
                 its own.
         """
         self.parent = parent
+        # The parent may get another attempt later. Ids and folders in here have the number of this one.
+        self.parent_attempt = max(parent.attempt, 0) if parent else 0
+        self.workflows = workflows
         self.scope = scope or self
         self.fail_immediately = plan.fail_immediately
         self.failure = plan.failure
@@ -139,6 +152,7 @@ class WorkflowRun:
         self.open = 0  # nodes that have begun and have not ended
         self.ready = 0  # nodes that may begin
         self.failed: ErrorInfo | None = None  # the error of the node that failed last
+        self.timed_out = False  # that node was out of time
         self.doom = ""  # why everything open in this run has to end; empty while it goes on
         self.skippable: dict[
             str, NodeState
@@ -152,6 +166,6 @@ class WorkflowRun:
 
     def view(self) -> tuple[object, ...]:
         """Return all that records decide about the run, for comparing two machines."""
-        plain = (self.open, self.ready, self.failed, self.doom, self.skips)
+        plain = (self.open, self.ready, self.failed, self.timed_out, self.doom, self.skips)
         handler = self.handler.view() if self.handler is not None else None
-        return (*plain, tuple(self.skippable), tuple(self.nodes), handler)
+        return (*plain, self.parent_attempt, tuple(self.skippable), tuple(self.nodes), handler)

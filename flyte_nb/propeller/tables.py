@@ -19,6 +19,7 @@ from flyte_nb.api.nodes import (
 from flyte_nb.api.phases import (
     ABORTED,
     ABORTING,
+    DYNAMIC_RUNNING,
     FAILED,
     FAILING,
     QUEUED,
@@ -51,7 +52,11 @@ _TASK: Moves = {
     "": frozenset({QUEUED, SKIPPED, SUCCEEDED, FAILED}),
     # A queued task that waited for another one's result (`cache_serialize`) finds it in the catalog.
     QUEUED: frozenset({RUNNING, SUCCEEDED, FAILED, ABORTED}),
-    RUNNING: frozenset({SUCCEEDED, FAILED, TIMED_OUT, ABORTED}),
+    RUNNING: frozenset({DYNAMIC_RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED}),
+    # A dynamic task's attempt has ended, and the nodes that it made run.
+    DYNAMIC_RUNNING: frozenset({SUCCEEDED, FAILING, ABORTED}),
+    # It is RUNNING again when another attempt follows.
+    FAILING: frozenset({RUNNING, FAILED, TIMED_OUT, ABORTED}),
     SUCCEEDED: _END,
     FAILED: _END,
     TIMED_OUT: _END,
@@ -60,10 +65,19 @@ _TASK: Moves = {
 }
 
 # A gate whose signal has a value when it is reached opens at once, so it succeeds without running.
-_GATE: Moves = _TASK
+_GATE: Moves = {
+    "": _TASK[""],
+    QUEUED: _TASK[QUEUED],
+    RUNNING: frozenset({SUCCEEDED, FAILED, TIMED_OUT, ABORTED}),
+    SUCCEEDED: _END,
+    FAILED: _END,
+    TIMED_OUT: _END,
+    ABORTED: _END,
+    SKIPPED: _END,
+}
 
 # A node that runs other nodes fails in two steps: FAILING while it ends what still runs in it, then
-# FAILED. A task has no FAILING, because its attempt has ended by the time it fails.
+# FAILED. A task that made no nodes has no FAILING, because its attempt has ended by the time it fails.
 _PARENT: Moves = {
     "": frozenset({QUEUED, SKIPPED, FAILED}),
     QUEUED: frozenset({RUNNING, FAILED, ABORTED}),
@@ -112,8 +126,9 @@ ATTEMPT_MOVES: Moves = {
     "": frozenset({QUEUED, RUNNING}),
     QUEUED: frozenset({RUNNING, SUCCEEDED, FAILED, ABORTED}),
     RUNNING: frozenset({SUCCEEDED, FAILED, ABORTED}),
-    SUCCEEDED: _END,
-    # A retry goes on from FAILED: the table is about a node's attempts, one after the other.
+    # A retry goes on from FAILED: the table is about a node's attempts, one after the other. It goes on
+    # from SUCCEEDED when the nodes that a dynamic task's attempt made were out of time.
+    SUCCEEDED: frozenset({QUEUED, RUNNING}),
     FAILED: frozenset({QUEUED, RUNNING}),
     # An attempt that ran out of time was ended by the engine, so it is ABORTED, and another may follow.
     ABORTED: frozenset({QUEUED, RUNNING}),

@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from flyteidl.core import identifier_pb2
 from flyteidl.core.compiler_pb2 import CompiledWorkflow, CompiledWorkflowClosure, ConnectionSet
+from flyteidl.core.dynamic_job_pb2 import DynamicJobSpec
 from flyteidl.core.literals_pb2 import BindingData, Literal, LiteralMap
 from flyteidl.core.tasks_pb2 import TaskTemplate
 from flyteidl.core.types_pb2 import INTEGER
 from flyteidl.core.workflow_pb2 import Node, WorkflowMetadata, WorkflowTemplate
+
+from flyte_nb.api.nodes import ADDED_NODES
 
 PROJECT, DOMAIN, VERSION = "flytesnacks", "development", "v1"
 
@@ -180,6 +183,33 @@ def closure(
     made = CompiledWorkflowClosure(primary=primary, sub_workflows=sub_workflows)
     for template in tasks:
         made.tasks.add(template=template)
+    return made
+
+
+def job(
+    nodes: Sequence[Node],
+    outputs: "Mapping[str, int | str | Sequence[int | str]] | None" = None,
+    tasks: Sequence[TaskTemplate] = (),
+    sub_workflows: Sequence[CompiledWorkflow] = (),
+) -> DynamicJobSpec:
+    """Return what a dynamic task writes as `futures.pb`.
+
+    Args:
+        nodes: The nodes that it made.
+        outputs: A binding for each of its outputs, written as `node` takes them.
+        tasks: What the nodes run.
+        sub_workflows: Likewise.
+    """
+    made = DynamicJobSpec(nodes=nodes, tasks=tasks, min_successes=len(nodes))
+    for sub in sub_workflows:
+        template = made.subworkflows.add()
+        template.CopyFrom(sub.template)
+        # An author's template has neither: the compiler adds them.
+        written = [node for node in template.nodes if node.id not in ADDED_NODES]
+        del template.nodes[:]
+        template.nodes.extend(written)
+    for variable, bound in (outputs or {}).items():
+        _bind(made.outputs.add(var=variable).binding, bound)
     return made
 
 

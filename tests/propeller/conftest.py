@@ -38,6 +38,10 @@ class Scripts:
     recoverable = f"leave('error.pb', '{_error(True)}')\n"
     hang = "print('hanging', flush=True)\nwhile True: signal.pause()\n"
 
+    @staticmethod
+    def futures(job) -> str:
+        return f"leave('futures.pb', '{job.SerializeToString().hex()}')\n"
+
     def task(self, name: str, body: str, *, inputs=(), args=(), **options):
         return task(
             name,

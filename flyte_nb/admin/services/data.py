@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError
 from flyte_nb.admin.refused import Refused, invalid
 from flyte_nb.admin.service_parts import Parts, Rpcs
 from flyte_nb.admin.services.download_locations import DownloadLocations
+from flyte_nb.admin.services.dynamic_closures import dynamic_closure
 from flyte_nb.admin.store.runs import Runs
 from flyte_nb.api.errors import StorageError
 
@@ -63,7 +64,7 @@ class Data:
     def _of_node(
         self, request: node_execution_pb2.NodeExecutionGetDataRequest
     ) -> node_execution_pb2.NodeExecutionGetDataResponse:
-        node = node_execution_pb2.NodeExecution.FromString(self._runs.node(request.id)[1])
+        node, workflow_uri = self._runs.dynamic_workflow(request.id)
         run = request.id.execution_id
         base = f"flyte://v1/{run.project}/{run.domain}/{run.name}/{request.id.node_id}"
         return node_execution_pb2.NodeExecutionGetDataResponse(
@@ -72,6 +73,21 @@ class Data:
             full_inputs=self._literals(node.input_uri),
             full_outputs=self._literals(node.closure.output_uri),
             flyte_urls=_urls(base, has_deck=bool(node.closure.deck_uri)),
+            dynamic_workflow=self._dynamic(workflow_uri, node.closure.dynamic_job_spec_uri),
+        )
+
+    def _dynamic(
+        self, uri: str, job_uri: str
+    ) -> "node_execution_pb2.DynamicWorkflowNodeMetadata | None":
+        """Return the workflow that a dynamic task made; `None` when there is none, or it was deleted."""
+        if not uri:
+            return None
+        try:
+            closure = dynamic_closure(self._parts.blobs, uri)
+        except Refused:
+            return None
+        return node_execution_pb2.DynamicWorkflowNodeMetadata(
+            id=closure.primary.template.id, compiled_workflow=closure, dynamic_job_spec_uri=job_uri
         )
 
     def _of_attempt(

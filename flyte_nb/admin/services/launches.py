@@ -14,7 +14,6 @@ from flyteidl.admin import execution_pb2, launch_plan_pb2, matchable_resource_pb
 from flyteidl.core import identifier_pb2, literals_pb2
 
 from flyte_nb.admin import moments
-from flyte_nb.admin.node_ids import check_node_ids
 from flyte_nb.admin.recorder import SqliteRecorder, failed
 from flyte_nb.admin.refused import invalid
 from flyte_nb.admin.service_parts import Parts
@@ -32,6 +31,7 @@ from flyte_nb.api.errors import CompileFailed
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, ExecutionId
 from flyte_nb.api.phases import UNDEFINED
 from flyte_nb.propeller.engine import Launch
+from flyte_nb.propeller.node_ids import check_node_ids
 from flyte_nb.propeller.waits import Wait
 from flyte_nb.wire.identifiers import execution_id_from_idl, execution_id_to_idl
 

@@ -8,6 +8,7 @@ from flyteidl.core import identifier_pb2
 
 from flyte_nb.admin.refused import Refused, missing
 from flyte_nb.admin.service_parts import Parts, Rpcs
+from flyte_nb.admin.services.dynamic_closures import dynamic_closure
 from flyte_nb.admin.services.rules import check_fields, check_limit
 from flyte_nb.admin.store.filters import Condition, order_by, parse_filters
 from flyte_nb.admin.store.listing import equals, message_list, offset_of, page
@@ -79,9 +80,15 @@ class Progress:
         self._runs.attempt(request.task_execution_id)
         return b""
 
-    def _dynamic_workflow(self, request: node_execution_pb2.GetDynamicNodeWorkflowRequest) -> bytes:
-        self._runs.node(request.id)
-        raise Refused("NOT_FOUND", "node does not contain dynamic workflow")
+    def _dynamic_workflow(
+        self, request: node_execution_pb2.GetDynamicNodeWorkflowRequest
+    ) -> node_execution_pb2.DynamicNodeWorkflowResponse:
+        uri = self._runs.dynamic_workflow(request.id)[1]
+        if not uri:
+            raise Refused("NOT_FOUND", "node does not contain dynamic workflow")
+        return node_execution_pb2.DynamicNodeWorkflowResponse(
+            compiled_workflow=dynamic_closure(self._parts.blobs, uri)
+        )
 
     def _get_attempt(self, request: task_execution_pb2.TaskExecutionGetRequest) -> bytes:
         if not request.HasField("id"):

@@ -69,7 +69,7 @@ NODE_EXECUTION = Resource(
     | _RUN
     | {"node_id", "phase", "input_uri", "started_at", "node_execution_created_at", "duration"}
     | {"node_execution_updated_at", "parent_id", "parent_task_execution_id", "error_kind"}
-    | {"error_code", "cache_status"},
+    | {"error_code", "cache_status", "dynamic_workflow_remote_closure_reference"},
     joins={"execution": _run_join("node_executions", "executions")},
     times=_TIMES | {"node_execution_created_at", "node_execution_updated_at"},
     is_run=True,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from flyteidl.admin import execution_pb2
+from flyteidl.admin import execution_pb2, node_execution_pb2
 from flyteidl.core import identifier_pb2
 
 from flyte_nb.admin.refused import Refused, exists, not_found
@@ -123,6 +123,21 @@ class Runs:
         if row is None:
             raise not_found("node execution", id)
         return row
+
+    def dynamic_workflow(
+        self, id: identifier_pb2.NodeExecutionIdentifier
+    ) -> "tuple[node_execution_pb2.NodeExecution, str]":
+        """Return a node, and the URI of the compiled workflow that its dynamic task made, or an empty one.
+
+        Raises:
+            Refused: `NOT_FOUND`.
+        """
+        row_id, message = self.node(id)
+        (uri,) = self._database.all(
+            "SELECT dynamic_workflow_remote_closure_reference FROM node_executions WHERE id = ?",
+            (row_id,),
+        )[0]
+        return node_execution_pb2.NodeExecution.FromString(message), uri
 
     def attempt(self, id: identifier_pb2.TaskExecutionIdentifier) -> bytes:
         """Return an attempt's message, serialized.

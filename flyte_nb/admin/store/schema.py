@@ -90,5 +90,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             value BLOB, message BLOB NOT NULL,
             UNIQUE (execution_project, execution_domain, execution_name, signal_id))""",
     ),
+    (
+        """ALTER TABLE node_executions ADD COLUMN dynamic_workflow_remote_closure_reference
+            TEXT NOT NULL DEFAULT ''""",
+    ),
 )
 """`MIGRATIONS[n]` brings a database from schema n to n + 1. `PRAGMA user_version` holds the schema."""

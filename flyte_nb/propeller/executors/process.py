@@ -17,7 +17,7 @@ from pathlib import Path
 
 from flyte_nb.api.errors import SYSTEM, ErrorInfo, StorageError, TaskFailed
 from flyte_nb.api.ports import BlobStore
-from flyte_nb.propeller.data_layout import OUTPUTS
+from flyte_nb.propeller.data_layout import FUTURES, OUTPUTS
 from flyte_nb.propeller.executors.attempt_environment import (
     AttemptEnvironment,
     Environ,
@@ -26,7 +26,7 @@ from flyte_nb.propeller.executors.attempt_environment import (
 )
 from flyte_nb.propeller.executors.attempt_folder import AttemptFolder, end_all
 from flyte_nb.propeller.executors.foreign import Access, foreign_words
-from flyte_nb.propeller.executors.outcome import ERROR, FUTURES, Ended, outcome
+from flyte_nb.propeller.executors.outcome import ERROR, Ended, Outcome, outcome
 from flyte_nb.propeller.executors.reaper import Exit, Reaper, Watched
 from flyte_nb.propeller.foreign.containers import Program, program_of
 from flyte_nb.propeller.foreign.missing import command_missing
@@ -212,7 +212,7 @@ class ProcessExecutor:
         """
         prefix = attempt.output_prefix
         try:
-            sizes = [self._store.size(f"{prefix}/{name}") for name in (OUTPUTS, ERROR)]
+            sizes = [self._store.size(f"{prefix}/{name}") for name in (OUTPUTS, ERROR, FUTURES)]
         except StorageError:
             return True
         return any(size is not None for size in sizes)
@@ -223,18 +223,19 @@ class ProcessExecutor:
         remove_secrets(watched.folder)
         ended = Ended(exit.exit_code, watched.folder.log_tail(), watched.memory)
         if watched.error is None:
-            outputs, error = outcome(attempt, ended, self._store)
+            found = outcome(attempt, ended, self._store)
         else:
-            outputs, error = None, watched.error
-        if error is None:
+            found = Outcome(error=watched.error)
+        if found.error is None:
             # The working folder of a failed attempt stays: a person may look there for the reason.
             shutil.rmtree(watched.folder.work, ignore_errors=True)
         report = AttemptReport(
             key=attempt.key,
-            outputs=outputs,
-            error=error,
+            outputs=found.outputs,
+            error=found.error,
             cpu_s=exit.cpu_s,
             max_rss_bytes=exit.max_rss_bytes,
+            job=found.job,
         )
         with self._lock:
             del self._watched[attempt.key]

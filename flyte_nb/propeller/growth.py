@@ -1,0 +1,45 @@
+"""How large an execution may become while it runs."""
+
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from flyte_nb.api.errors import UsageError
+
+DEPTH_VARIABLE = "FLYTE_NB_MAX_DYNAMIC_DEPTH"
+NODES_VARIABLE = "FLYTE_NB_MAX_NODES"
+
+
+class GrowthLimits(NamedTuple):
+    """What nodes that come into being while an execution runs may add to it.
+
+    A dynamic task may make nodes that run itself again. Without limits, one that never stops doing so
+    fills the disk.
+    """
+
+    depth: int = 50
+    """How many dynamic nodes may be inside each other."""
+    nodes: int = 50_000
+    """How many nodes an execution may have, all runs in it together."""
+
+
+def growth_limits(environ: "Mapping[str, str] | None" = None) -> GrowthLimits:
+    """Return the limits that the variables set; `None` means those of this process.
+
+    Raises:
+        UsageError: when a variable is not a whole number above 0.
+    """
+    environ = os.environ if environ is None else environ
+    usual = GrowthLimits()
+    return GrowthLimits(
+        _number(environ, DEPTH_VARIABLE, usual.depth), _number(environ, NODES_VARIABLE, usual.nodes)
+    )
+
+
+def _number(environ: Mapping[str, str], variable: str, usual: int) -> int:
+    text = environ.get(variable, "").strip()
+    if not text:
+        return usual
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"The variable {variable} is {text!r}. Set it to a whole number above 0.")
+    return int(text)
