@@ -10,7 +10,13 @@ from flyte_nb.api.nodes import END_NODE, START_NODE
 from flyte_nb.propeller.moves import Moves
 from flyte_nb.propeller.record_makers import end_of_attempts, node_record
 from flyte_nb.propeller.records import NodeRecord, Record, WorkflowRecord
-from flyte_nb.propeller.rules import failure_node, gets_another_attempt
+from flyte_nb.propeller.rules import (
+    TIMEOUT,
+    failure_node,
+    gets_another_attempt,
+    has_way_on,
+    reported_error,
+)
 from flyte_nb.propeller.state import OPEN, NodeState, WorkflowRun
 
 _STUCK = ErrorInfo(
@@ -98,11 +104,13 @@ class Consequences(Moves):
         idle = not run.open and not run.ready
         # With FAIL_AFTER_EXECUTABLE_NODES_COMPLETE, what does not depend on the failed node goes on first.
         if run.failed is not None:
-            if run.skippable and (not idle or run.skips or _has_way_on(run)):
+            if run.skippable and (not idle or run.skips or has_way_on(run)):
                 return node_record(next(iter(run.skippable.values())), at_us, phases.SKIPPED)
             if idle or run.fail_immediately:
                 dynamic = parent is not None and parent.plan.kind == nodes.TASK_NODE
-                error = _TIMED_OUT_INSIDE if dynamic and run.timed_out else run.failed
+                error = reported_error(run)
+                if dynamic and error == TIMEOUT:
+                    error = _TIMED_OUT_INSIDE
                 return self._becomes(run, at_us, phases.FAILING, error)
         start = run.nodes.get(START_NODE)
         if not idle or (start is not None and start.phase == ""):
@@ -155,22 +163,6 @@ class Consequences(Moves):
         if run.parent is None:
             return WorkflowRecord(at_us, phase, error)
         return node_record(run.parent, at_us, phase, error=error)
-
-
-def _has_way_on(run: WorkflowRun) -> bool:
-    """Return whether a node that did not fail has a node after it that has not begun.
-
-    Propeller walks the graph from the start node, and ends the workflow in the round in which every way
-    ends at a failed node. It looks behind a failed node only in a later round, and there is one only when
-    some way leads further. So a chain whose last node but one fails skips nothing.
-    """
-    passed = (phases.SUCCEEDED, phases.RECOVERED, phases.SKIPPED)
-    return any(
-        run.nodes[below].phase == ""
-        for node in run.nodes.values()
-        if node.phase in passed
-        for below in node.plan.downstream
-    )
 
 
 def _masking(node: NodeState, *, is_top: bool) -> "ErrorInfo | None":

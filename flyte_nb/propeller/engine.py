@@ -108,7 +108,7 @@ class Engine:
         self._signals = signals or MemorySignals()
         self._signals.listen(self.signalled)
         self._thread = threading.Thread(target=self._run, name="flyte-nb-propeller", daemon=True)
-        self._thread.start()
+        self._begin()
 
     def launch(self, launch: Launch) -> None:
         """Start a new execution, and return at once.
@@ -193,7 +193,8 @@ class Engine:
         """Stop the driver thread. Running attempts go on, and `resume` finds them. May be called twice."""
         self._closing = True
         self._wake.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         self._executor.close()
 
     def _layout(self, launch: Launch, *, former: bool = False) -> DataLayout:
@@ -234,6 +235,10 @@ class Engine:
         self._wake.set()
 
     # The driver thread
+
+    def _begin(self) -> None:
+        """Start the thread. `testing.stepped_engine` takes the turns in its caller's thread instead."""
+        self._thread.start()
 
     def _run(self) -> None:
         wait_s: float | None = None

@@ -11,12 +11,18 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 
 from flyte_nb.api import nodes, phases
-from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo
+from flyte_nb.api.errors import SYSTEM, ErrorInfo
 from flyte_nb.api.nodes import END_NODE, START_NODE
 from flyte_nb.propeller.checks import objection
 from flyte_nb.propeller.plan import ExecutionPlan, WorkflowPlan
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, Record, WorkflowRecord
-from flyte_nb.propeller.rules import IllegalMove, failure_node, gets_another_attempt, illegal
+from flyte_nb.propeller.rules import (
+    TIMEOUT,
+    IllegalMove,
+    failure_node,
+    gets_another_attempt,
+    illegal,
+)
 from flyte_nb.propeller.runs import run_of
 from flyte_nb.propeller.state import OPEN, NodeState, WorkflowRun
 from flyte_nb.propeller.tables import ATTEMPT_MOVES, NODE_MOVES, WORKFLOW_MOVES
@@ -274,8 +280,8 @@ class Moves:
             self.gates.pop(node.node_id, None)
         failed = record.phase in (phases.FAILED, phases.TIMED_OUT)
         if failed:
-            run.timed_out = record.phase == phases.TIMED_OUT
-            run.failed = _TIMEOUT if run.timed_out else record.error
+            timed_out = record.phase == phases.TIMED_OUT
+            run.failed = TIMEOUT if timed_out else record.error
         for below in node.plan.downstream:
             other = run.nodes[below]
             other.waiting -= 1
@@ -370,7 +376,6 @@ class Moves:
 _WITH_ERROR = frozenset({phases.FAILING, phases.FAILED, phases.TIMED_OUT, phases.ABORTING})
 _LIMITED = frozenset({nodes.TASK_NODE, nodes.LAUNCH_PLAN_NODE})
 """Kinds of nodes that `max_parallelism` counts (`IsMaxParallelismAchieved` in nodes/executor.go)."""
-_TIMEOUT = ErrorInfo("Timeout", "Timeout in node", USER)
 
 
 def _has_outputs(run: WorkflowRun) -> bool:

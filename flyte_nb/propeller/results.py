@@ -75,9 +75,11 @@ class Results:
 
     def keep(self, node: NodeState, inputs: LiteralMap, outputs: LiteralMap) -> str:
         """Put the outputs into the catalog, if there are any; return the `cache_status`."""
-        task, status = node.plan.task, node.cache_status
-        if self._catalog is None or task is None or not task.interface.outputs.variables:
-            return status
+        task = node.plan.task
+        if self._catalog is None or task is None:
+            return node.cache_status
+        if not task.interface.outputs.variables:
+            return r.CACHE_DISABLED
         try:
             data = outputs.SerializeToString(deterministic=True)
             self._catalog.put(key(task, node.plan.discovery_version, inputs), data)

@@ -1,6 +1,7 @@
 """Rules that several modules of the machine ask: what is refused, and how often a failure is retried."""
 
-from flyte_nb.api.errors import SYSTEM, ErrorInfo, FlyteNbError
+from flyte_nb.api import phases
+from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, FlyteNbError
 from flyte_nb.propeller.plan import NodePlan
 from flyte_nb.propeller.state import NodeState, WorkflowRun
 
@@ -53,3 +54,47 @@ def has_arm(plan: NodePlan, number: int) -> bool:
 def failure_node(handler: WorkflowRun) -> NodeState:
     """Return the node of a failing run's `handler`, its only one."""
     return next(iter(handler.nodes.values()))
+
+
+def has_way_on(run: WorkflowRun) -> bool:
+    """Return whether a node that did not fail has a node after it that has not begun.
+
+    Propeller walks the graph from the start node, and ends the workflow in the round in which every way
+    ends at a failed node. It looks behind a failed node only in a later round, and there is one only when
+    some way leads further. So a chain whose last node but one fails skips nothing.
+    """
+    return any(
+        run.nodes[below].phase == ""
+        for node in run.nodes.values()
+        if node.phase in _PASSED
+        for below in node.plan.downstream
+    )
+
+
+def reported_error(run: WorkflowRun) -> "ErrorInfo | None":
+    """Return the error of a failed run: when several nodes failed, that of the last on propeller's way.
+
+    Propeller walks the graph from the start node, each node's followers sorted by id, and keeps the last
+    failure that it meets. So the answer does not depend on which node failed first.
+    """
+    failed = [node for node in run.nodes.values() if node.phase in _FAILED]
+    if len(failed) < 2:
+        return run.failed
+    # The last one that a walk meets is the first one of the walk in the opposite order.
+    open = sorted(node.plan.id for node in run.nodes.values() if not node.plan.upstream)
+    seen: set[str] = set()
+    while open:
+        node = run.nodes[open.pop()]
+        if node.phase in _FAILED:
+            return TIMEOUT if node.phase == phases.TIMED_OUT else node.error
+        if node.phase in _PASSED and node.plan.id not in seen:
+            seen.add(node.plan.id)
+            open += sorted(node.plan.downstream)
+    return run.failed
+
+
+_PASSED = frozenset({phases.SUCCEEDED, phases.RECOVERED, phases.SKIPPED})
+_FAILED = frozenset({phases.FAILED, phases.TIMED_OUT})
+
+TIMEOUT = ErrorInfo("Timeout", "Timeout in node", USER)
+"""The error of a run in which a node timed out."""

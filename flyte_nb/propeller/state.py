@@ -115,7 +115,6 @@ class WorkflowRun:
         "scope",
         "skippable",
         "skips",
-        "timed_out",
         "workflows",
     )
 
@@ -152,7 +151,6 @@ class WorkflowRun:
         self.open = 0  # nodes that have begun and have not ended
         self.ready = 0  # nodes that may begin
         self.failed: ErrorInfo | None = None  # the error of the node that failed last
-        self.timed_out = False  # that node was out of time
         self.doom = ""  # why everything open in this run has to end; empty while it goes on
         self.skippable: dict[
             str, NodeState
@@ -166,6 +164,6 @@ class WorkflowRun:
 
     def view(self) -> tuple[object, ...]:
         """Return all that records decide about the run, for comparing two machines."""
-        plain = (self.open, self.ready, self.failed, self.timed_out, self.doom, self.skips)
+        plain = (self.open, self.ready, self.failed, self.doom, self.skips)
         handler = self.handler.view() if self.handler is not None else None
         return (*plain, self.parent_attempt, tuple(self.skippable), tuple(self.nodes), handler)

@@ -80,7 +80,7 @@ def node(
             a list of these.
         after: Nodes that have to end before it, besides those whose outputs it takes.
     """
-    made = Node(id=id, upstream_node_ids=sorted(after))
+    made = bare_node(id, bindings, after=after)
     if isinstance(target, TaskTemplate):
         made.task_node.reference_id.CopyFrom(target.id)
         made.metadata.name = target.id.name
@@ -91,6 +91,17 @@ def node(
     else:
         made.workflow_node.sub_workflow_ref.CopyFrom(target.template.id)
         made.metadata.name = target.template.id.name
+    return made
+
+
+def bare_node(
+    id: str,
+    bindings: "Mapping[str, int | str | Sequence[int | str]] | None" = None,
+    *,
+    after: Sequence[str] = (),
+) -> Node:
+    """Return a node without a target, with inputs as `node` takes them."""
+    made = Node(id=id, upstream_node_ids=sorted(after))
     for variable, bound in (bindings or {}).items():
         _bind(made.inputs.add(var=variable).binding, bound)
     return made

@@ -1,0 +1,133 @@
+"""Run a scenario and return its events: by the engine in one thread, or by one with real processes."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from flyteidl.core.literals_pb2 import Literal, LiteralMap
+
+from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.propeller.cache import MemoryCatalog
+from flyte_nb.propeller.events import events_of
+from flyte_nb.propeller.records import Record, WorkflowRecord
+from flyte_nb.propeller.signals import MemorySignals
+from flyte_nb.testing.event_lines import event_lines
+from flyte_nb.testing.memory_store import MemoryStore
+from flyte_nb.testing.recorders import MemoryRecorder
+from flyte_nb.testing.scenarios import Action, Scenario
+from flyte_nb.testing.scripted_executor import Outside, ScriptedExecutor
+from flyte_nb.testing.stepped_engine import SteppedEngine
+
+_START_US = 1_800_000_000_000_000
+_MOST_TURNS = 10_000
+
+
+class Ran(NamedTuple):
+    """A scenario's last execution after its end."""
+
+    execution: ExecutionId
+    records: Sequence[Record]
+    outputs: LiteralMap
+
+    @property
+    def lines(self) -> list[str]:
+        """Return the line of each event."""
+        return event_lines(events_of(self.execution, self.records))
+
+
+class Controls(Protocol):
+    """What a scenario does from outside."""
+
+    def terminate(self, id: ExecutionId, cause: str) -> bool:
+        """Abort the execution."""
+        ...
+
+
+class ActingRecorder(MemoryRecorder):
+    """Keeps records, and lets the scenario's actions happen once the event they wait for is recorded."""
+
+    def __init__(
+        self, actions: Sequence[Action], act: Callable[[ExecutionId, Action], None]
+    ) -> None:
+        super().__init__()
+        self._actions = list(actions)
+        self._act = act
+
+    def record(self, execution: ExecutionId, records: Sequence[Record]) -> None:
+        """Keep `records`, and act."""
+        super().record(execution, records)
+        lines = event_lines(events_of(execution, records))
+        for action in [action for action in self._actions if action.after in lines]:
+            self._actions.remove(action)
+            self._act(execution, action)
+
+
+def run_stepped(scenario: Scenario) -> Ran:
+    """Run the scenario with attempts that are no processes, in this thread, with a clock of its own.
+
+    When nothing is left to do, the clock goes on to the next moment at which something happens.
+
+    Raises:
+        AssertionError: when the execution does not end.
+    """
+    clock = [_START_US]
+    store, signals = MemoryStore(), MemorySignals()
+
+    def act(execution: ExecutionId, action: Action) -> None:
+        perform(action, execution, engine, signals)
+
+    recorder = ActingRecorder(scenario.actions, act)
+    executor = ScriptedExecutor(Outside(scenario.behaves), slots=scenario.slots, at_once=True)
+    engine = SteppedEngine(
+        recorder,
+        executor,
+        store,
+        "memory://data",
+        catalog=MemoryCatalog(),
+        signals=signals,
+        clock=lambda: clock[0],
+    )
+    for number in range(scenario.launches):
+        launch = scenario.launch(number)
+        engine.launch(launch)
+        _drive(engine, clock)
+    records = recorder.history(launch.id)
+    last = records[-1]
+    assert isinstance(last, WorkflowRecord)
+    outputs = (
+        LiteralMap.FromString(store.read(last.output_uri)) if last.output_uri else LiteralMap()
+    )
+    return Ran(launch.id, records, outputs)
+
+
+def _drive(engine: SteppedEngine, clock: list[int]) -> None:
+    for _ in range(_MOST_TURNS):
+        if not engine.running():
+            return
+        pause_s = engine.turn()
+        if engine.is_woken:
+            clock[0] += 1_000
+            continue
+        if not engine.running():
+            return
+        assert pause_s is not None, "nothing is left to do, and the execution has not ended"
+        clock[0] += int(pause_s * 1_000_000) + 1
+    raise AssertionError(f"the execution has not ended after {_MOST_TURNS} turns")
+
+
+def perform(
+    action: Action, execution: ExecutionId, engine: Controls, signals: MemorySignals
+) -> None:
+    """Do what the scenario says happens from outside.
+
+    Raises:
+        KeyError: when no gate waits for the signal.
+    """
+    if action.does == "abort":
+        engine.terminate(execution, str(action.value))
+        return
+    value = Literal()
+    if isinstance(action.value, bool):
+        value.scalar.primitive.boolean = action.value
+    else:
+        value.scalar.primitive.integer = int(action.value)
+    signals.set(execution, action.does.removeprefix("signal "), value)
