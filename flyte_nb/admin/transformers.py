@@ -4,11 +4,8 @@ Pure: no clock, no database. One function a noun, each the counterpart of FlyteA
 (flyteadmin/pkg/repositories/transformers at v1.16.8).
 """
 
-from typing import Any
-
 from flyteidl.admin import execution_pb2, node_execution_pb2, task_execution_pb2
-from flyteidl.core import catalog_pb2, identifier_pb2
-from flyteidl.core import execution_pb2 as core_execution_pb2
+from flyteidl.core import identifier_pb2
 
 from flyte_nb.admin import moments
 from flyte_nb.api.identifiers import ExecutionId
@@ -22,15 +19,11 @@ from flyte_nb.api.phases import (
     SUCCEEDED,
 )
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, WorkflowRecord
+from flyte_nb.wire import enums
 from flyte_nb.wire.errors import execution_error_to_idl
 from flyte_nb.wire.identifiers import execution_id_to_idl, identifier_to_idl
 
-# `Any`, because flyteidl's stubs contradict themselves: `Value` returns an int, and fields of the
-# enum's type accept none.
-EXECUTION_PHASES: Any = core_execution_pb2.WorkflowExecution.Phase
-NODE_PHASES: Any = core_execution_pb2.NodeExecution.Phase
-TASK_PHASES: Any = core_execution_pb2.TaskExecution.Phase
-_CACHE_STATUSES: Any = catalog_pb2.CatalogCacheStatus
+EXECUTION_PHASES = enums.EXECUTION_PHASES
 
 
 def apply_workflow(execution: execution_pb2.Execution, record: WorkflowRecord) -> None:
@@ -79,7 +72,7 @@ def apply_node(
         closure.dynamic_job_spec_uri = record.job_uri
     if record.input_uri:
         node.input_uri = record.input_uri
-    closure.phase = NODE_PHASES.Value(record.phase)
+    closure.phase = enums.NODE_PHASES.Value(record.phase)
     closure.updated_at.CopyFrom(moments.stamp(record.at_us))
     is_ended = record.phase in ENDED_NODE
     if record.phase == RUNNING and not closure.HasField("started_at"):
@@ -95,7 +88,7 @@ def apply_node(
             execution_id_to_idl(record.child_execution)
         )
     elif record.cache_status:
-        closure.task_node_metadata.cache_status = _CACHE_STATUSES.Value(record.cache_status)
+        closure.task_node_metadata.cache_status = enums.CACHE_STATUSES.Value(record.cache_status)
 
 
 def apply_attempt(
@@ -114,7 +107,7 @@ def apply_attempt(
         closure.task_type = record.task_type
     if record.input_uri:
         task.input_uri = record.input_uri
-    closure.phase = TASK_PHASES.Value(record.phase)
+    closure.phase = enums.TASK_PHASES.Value(record.phase)
     closure.updated_at.CopyFrom(moments.stamp(record.at_us))
     if record.phase == RUNNING and not closure.HasField("started_at"):
         closure.started_at.CopyFrom(moments.stamp(record.at_us))

@@ -10,9 +10,8 @@ workflow/executor.go at v1.16.8.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
-from flyteidl.core import catalog_pb2, execution_pb2, identifier_pb2
+from flyteidl.core import identifier_pb2
 from flyteidl.event import event_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -20,6 +19,7 @@ from flyte_nb.api import phases
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.nodes import WORKFLOW_NODE
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, Record, WorkflowRecord
+from flyte_nb.wire.enums import CACHE_STATUSES, EXECUTION_PHASES, NODE_PHASES, TASK_PHASES
 from flyte_nb.wire.errors import execution_error_to_idl
 from flyte_nb.wire.identifiers import execution_id_to_idl, identifier_to_idl
 
@@ -29,12 +29,6 @@ Event = (
 
 PRODUCER = "propeller"
 """Who sends the events. FlyteAdmin takes events of this producer for every execution."""
-
-# `Any`, because flyteidl's stubs say that a phase is no int, and `Value` returns one.
-_EXECUTION: Any = execution_pb2.WorkflowExecution.Phase
-_NODE: Any = execution_pb2.NodeExecution.Phase
-_TASK: Any = execution_pb2.TaskExecution.Phase
-_CACHE: Any = catalog_pb2.CatalogCacheStatus
 
 
 def events_of(execution: ExecutionId, records: Iterable[Record]) -> Iterator[Event]:
@@ -60,7 +54,7 @@ def _of_execution(
     event = event_pb2.WorkflowExecutionEvent(
         execution_id=execution_id_to_idl(execution),
         producer_id=PRODUCER,
-        phase=_EXECUTION.Value(record.phase),
+        phase=EXECUTION_PHASES.Value(record.phase),
         occurred_at=_stamp(record.at_us),
     )
     if record.output_uri:
@@ -74,7 +68,7 @@ def _of_node(execution: ExecutionId, record: NodeRecord) -> event_pb2.NodeExecut
     event = event_pb2.NodeExecutionEvent(
         id=_node_id(execution, record.node_id),
         producer_id=PRODUCER,
-        phase=_NODE.Value(record.phase),
+        phase=NODE_PHASES.Value(record.phase),
         occurred_at=_stamp(record.at_us),
         reported_at=_stamp(record.at_us),
         input_uri=record.input_uri,
@@ -95,7 +89,7 @@ def _of_node(execution: ExecutionId, record: NodeRecord) -> event_pb2.NodeExecut
         child = execution_id_to_idl(record.child_execution)
         event.workflow_node_metadata.execution_id.CopyFrom(child)
     elif record.cache_status and record.phase == phases.SUCCEEDED:
-        event.task_node_metadata.cache_status = _CACHE.Value(record.cache_status)
+        event.task_node_metadata.cache_status = CACHE_STATUSES.Value(record.cache_status)
     return event
 
 
@@ -104,7 +98,7 @@ def _of_attempt(execution: ExecutionId, record: AttemptRecord) -> event_pb2.Task
         task_id=identifier_to_idl(record.task_id),
         parent_node_execution_id=_node_id(execution, record.node_id),
         retry_attempt=record.attempt,
-        phase=_TASK.Value(record.phase),
+        phase=TASK_PHASES.Value(record.phase),
         phase_version=record.phase_version,
         producer_id=PRODUCER,
         occurred_at=_stamp(record.at_us),

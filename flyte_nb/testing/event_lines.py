@@ -9,20 +9,19 @@ FAILING: USER USER:ValueError: no                   the execution, with its erro
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-from flyteidl.core import catalog_pb2, execution_pb2
 from flyteidl.event import event_pb2
 
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.propeller.events import Event, events_of
 from flyte_nb.propeller.records import Record
-
-_EXECUTION: Any = execution_pb2.WorkflowExecution.Phase
-_NODE: Any = execution_pb2.NodeExecution.Phase
-_TASK: Any = execution_pb2.TaskExecution.Phase
-_KIND: Any = execution_pb2.ExecutionError.ErrorKind
-_CACHE: Any = catalog_pb2.CatalogCacheStatus
+from flyte_nb.wire.enums import (
+    CACHE_STATUSES,
+    ERROR_KINDS,
+    EXECUTION_PHASES,
+    NODE_PHASES,
+    TASK_PHASES,
+)
 
 
 def lines_of(execution: ExecutionId, records: Iterable[Record]) -> list[str]:
@@ -56,18 +55,18 @@ def by_subject(lines: Sequence[str]) -> dict[str, list[str]]:
 
 def _line(event: Event, seen: set[str]) -> str:
     if isinstance(event, event_pb2.WorkflowExecutionEvent):
-        return _EXECUTION.Name(event.phase) + _error(event)
+        return EXECUTION_PHASES.Name(event.phase) + _error(event)
     if isinstance(event, event_pb2.NodeExecutionEvent):
         return _node_line(event, seen)
     key = f"{event.parent_node_execution_id.node_id}[{event.retry_attempt}]"
-    return f"{key} {_TASK.Name(event.phase)}{_error(event)}"
+    return f"{key} {TASK_PHASES.Name(event.phase)}{_error(event)}"
 
 
 def _node_line(event: event_pb2.NodeExecutionEvent, seen: set[str]) -> str:
     node_id = event.id.node_id
-    words = [node_id, _NODE.Name(event.phase)]
+    words = [node_id, NODE_PHASES.Name(event.phase)]
     if event.HasField("task_node_metadata") and event.task_node_metadata.cache_status:
-        words.append(_CACHE.Name(event.task_node_metadata.cache_status))
+        words.append(CACHE_STATUSES.Name(event.task_node_metadata.cache_status))
     if event.HasField("workflow_node_metadata"):
         words += ["runs", event.workflow_node_metadata.execution_id.name]
     if event.HasField("parent_node_metadata") and node_id not in seen:
@@ -80,4 +79,4 @@ def _error(event: Event) -> str:
     if not event.HasField("error"):
         return ""
     error = event.error
-    return f": {_KIND.Name(error.kind)} {error.code}: {error.message}"
+    return f": {ERROR_KINDS.Name(error.kind)} {error.code}: {error.message}"

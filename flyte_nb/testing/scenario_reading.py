@@ -9,7 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from flyteidl.core.compiler_pb2 import CompiledWorkflow, CompiledWorkflowClosure
-from flyteidl.core.condition_pb2 import BooleanExpression, ComparisonExpression, Operand
+from flyteidl.core.condition_pb2 import (
+    BooleanExpression,
+    ComparisonExpression,
+    ConjunctionExpression,
+    Operand,
+)
 from flyteidl.core.tasks_pb2 import TaskTemplate
 from flyteidl.core.types_pb2 import INTEGER, LiteralType
 from flyteidl.core.workflow_pb2 import Node
@@ -205,7 +210,8 @@ def condition_of(text: str) -> BooleanExpression:
         left, made = made, BooleanExpression()
         made.conjunction.left_expression.CopyFrom(left)
         made.conjunction.right_expression.CopyFrom(_comparison(part))
-        made.conjunction.operator = 0 if word == "and" else 1  # type: ignore[assignment]  # its stubs
+        both, either = ConjunctionExpression.AND, ConjunctionExpression.OR
+        made.conjunction.operator = both if word == "and" else either
     return made
 
 

@@ -143,7 +143,7 @@ def ending(word: str, inputs: LiteralMap, outputs: Sequence[str]) -> Result:
     if first == "half":
         return integers(**{outputs[0]: 1})
     if first in _ERRORS:
-        return _ERRORS[first]._replace(**({"code": rest} if rest else {}))
+        return _ERRORS[first]._replace(code=rest or _ERRORS[first].code)
     if first == "hang":
         return None
     if first == "unstartable":
