@@ -28,6 +28,8 @@ from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.phases import ENDED_EXECUTION, FAILED
 from flyte_nb.propeller.ports import Gone
 from flyte_nb.propeller.records import (
+    CACHE_HIT,
+    CACHE_POPULATED,
     AttemptRecord,
     NodeRecord,
     Record,
@@ -187,6 +189,8 @@ class ExecutionRows:
             else node_execution_pb2.NodeExecution()
         )
         apply_node(node, self.id, record)
+        if record.cache_status == CACHE_HIT:
+            self._name_source(node, record.cache_key)
         # The same bytes go into the row and to the watchers.
         message = node.SerializeToString()
         columns = {
@@ -198,6 +202,7 @@ class ExecutionRows:
             "node_execution_updated_at": moments.text(record.at_us),
             "duration": _nanoseconds(node.closure),
             "cache_status": record.cache_status or None,
+            **({"cache_key": record.cache_key} if record.cache_key else {}),
             "message": message,
             **(
                 {"dynamic_workflow_remote_closure_reference": record.workflow_uri}
@@ -226,6 +231,19 @@ class ExecutionRows:
                 },
             )
         self._changes.append(Change(watch.NODE_EXECUTION, (record.node_id,), message))
+
+    def _name_source(self, node: node_execution_pb2.NodeExecution, key: str) -> None:
+        """Enter the attempt that computed a result that was found in the catalog, if it is known here."""
+        metadata = node.closure.task_node_metadata.catalog_key
+        row = self._transaction.one(
+            "SELECT task.message FROM node_executions AS node JOIN task_executions AS task USING"
+            " (execution_project, execution_domain, execution_name, node_id)"
+            " WHERE node.cache_key = ? AND node.cache_status = ? ORDER BY node.id DESC, task.id DESC",
+            (key, CACHE_POPULATED),
+        )
+        if row is not None:
+            source = task_execution_pb2.TaskExecution.FromString(row[0]).id
+            metadata.source_task_execution.CopyFrom(source)
 
     def _apply_attempt(self, record: AttemptRecord) -> None:
         task_id = record.task_id

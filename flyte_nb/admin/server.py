@@ -43,6 +43,7 @@ from flyte_nb.admin.services.waits import Waits
 from flyte_nb.admin.services.workflows import Workflows
 from flyte_nb.admin.store.database import Database
 from flyte_nb.admin.store.entities import LAUNCH_PLANS, TASKS, WORKFLOWS, Entities
+from flyte_nb.admin.store.former import FormerRuns
 from flyte_nb.admin.store.projects import Projects
 from flyte_nb.admin.store.runs import Runs
 from flyte_nb.admin.store.signals import Signals
@@ -57,7 +58,7 @@ from flyte_nb.propeller.engine import Engine
 from flyte_nb.propeller.executors.foreign import Access
 from flyte_nb.propeller.executors.warm import WarmExecutor
 from flyte_nb.propeller.growth import growth_limits
-from flyte_nb.propeller.ports import Children, Recorder
+from flyte_nb.propeller.ports import Children, FormerNodes, Recorder
 from flyte_nb.storage import open_stores
 
 _LOG = logging.getLogger(__name__)
@@ -192,8 +193,16 @@ class Backend:
             return self._make_engine(recorder, blobs, self.home)
         surroundings = AttemptSurroundings(self._opened(), self._lent, self.home.secrets_file)
         known = Entities(self._opened(), LAUNCH_PLANS)
+        former = FormerRuns(self._opened())
         return process_engine(
-            recorder, blobs, self.home, surroundings, self.children, self.signals, known
+            recorder,
+            blobs,
+            self.home,
+            surroundings,
+            self.children,
+            self.signals,
+            known,
+            former,
         )
 
     def _assemble(
@@ -284,6 +293,7 @@ def process_engine(
     children: Children,
     signals: Signals,
     launch_plans: Entities,
+    former: FormerNodes,
 ) -> Engine:
     """Return propeller's engine with an attempt a process, forked from a warm one where possible."""
 
@@ -305,6 +315,7 @@ def process_engine(
         signals=signals,
         launch_plans=interface,
         limits=growth_limits(),
+        former=former,
     )
 
 

@@ -5,7 +5,7 @@ Pure: no clock, no database. One function a noun, each the counterpart of FlyteA
 """
 
 from flyteidl.admin import execution_pb2, node_execution_pb2, task_execution_pb2
-from flyteidl.core import identifier_pb2
+from flyteidl.core import catalog_pb2, identifier_pb2
 
 from flyte_nb.admin import moments
 from flyte_nb.api.identifiers import ExecutionId
@@ -87,8 +87,26 @@ def apply_node(
         closure.workflow_node_metadata.executionId.CopyFrom(
             execution_id_to_idl(record.child_execution)
         )
-    elif record.cache_status:
+    if record.cache_status:
         closure.task_node_metadata.cache_status = enums.CACHE_STATUSES.Value(record.cache_status)
+    if record.cache_key:
+        closure.task_node_metadata.catalog_key.MergeFrom(catalog_key(record.cache_key))
+    if record.checkpoint_uri:
+        closure.task_node_metadata.checkpoint_uri = record.checkpoint_uri
+
+
+def catalog_key(key: str) -> catalog_pb2.CatalogMetadata:
+    """Return the dataset and the tag that a catalog key consists of (see `propeller.cache.key`)."""
+    dataset, _, tag = key.rpartition("/")
+    project, domain, rest = dataset.split("/", 2)
+    name, _, version = rest.partition("/")
+    metadata = catalog_pb2.CatalogMetadata()
+    dataset_id = metadata.dataset_id
+    dataset_id.resource_type = identifier_pb2.DATASET
+    dataset_id.project, dataset_id.domain = project, domain
+    dataset_id.name, dataset_id.version = name, version
+    metadata.artifact_tag.name = tag
+    return metadata
 
 
 def apply_attempt(

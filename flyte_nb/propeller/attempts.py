@@ -49,8 +49,7 @@ def attempt_at(
         )
     # Each attempt has a raw folder of its own, so a retry cannot mix its files with those of the
     # attempt before. It reads that one's checkpoint, and writes its own.
-    raw = layout.raw_folder(node, number)
-    before = layout.raw_folder(node, number - 1) if number else ""
+    before = layout.checkpoint(node, number - 1) if number else node.former_checkpoint_uri
     return Attempt(
         key=key,
         task_id=task_id,
@@ -58,9 +57,9 @@ def attempt_at(
         inputs=inputs,
         input_uri=node.input_uri,
         output_prefix=node.attempt_output_uri,
-        raw_output_prefix=raw,
-        checkpoint_uri=f"{raw}/_flytecheckpoints",
-        prev_checkpoint_uri=f"{before}/_flytecheckpoints" if before else "",
+        raw_output_prefix=layout.raw_folder(node, number),
+        checkpoint_uri=layout.checkpoint(node, number),
+        prev_checkpoint_uri=before,
         envs={
             **environment(launch, workflow_id, task, number),
             # The attempt waits for the disk, so that the engine need not; see `StoreCatalog.put`.

@@ -17,6 +17,7 @@ from flyte_nb.propeller.literal_store import Values, unusable
 from flyte_nb.propeller.machine import Machine
 from flyte_nb.propeller.outbox import Outbox
 from flyte_nb.propeller.ports import ChildLaunch, Children, ChildState
+from flyte_nb.propeller.recovering import Recovery
 from flyte_nb.propeller.rules import gets_another_attempt
 from flyte_nb.propeller.state import NodeState
 from flyte_nb.propeller.timeouts import expired, limit_us
@@ -33,6 +34,7 @@ class ChildRuns:
         layout: DataLayout,
         values: Values,
         children: "Children | None",
+        recovery: Recovery,
     ) -> None:
         """Look after nothing yet.
 
@@ -43,6 +45,7 @@ class ChildRuns:
             layout: Where its values are stored.
             values: Its values.
             children: Starts executions; `None` where there is nobody who could.
+            recovery: Knows the executions that are recovered.
         """
         self._id = id
         self._machine = machine
@@ -50,6 +53,7 @@ class ChildRuns:
         self._layout = layout
         self._values = values
         self._children = children
+        self._recovery = recovery
         # What this process did already. After a restart both are empty, and everything is done once more,
         # which changes nothing.
         self._waiting: dict[ExecutionId, NodeState] = {}
@@ -123,7 +127,10 @@ class ChildRuns:
         try:
             if self._children is None:
                 raise TaskFailed(_NOBODY)
-            self._children.launch(ChildLaunch(child, launch_plan, inputs, self._id, node.node_id))
+            recovers = self._recovery.child(node)
+            self._children.launch(
+                ChildLaunch(child, launch_plan, inputs, self._id, node.node_id, recovers)
+            )
         except TaskFailed as failure:
             self._outbox.add(self._machine.reject(node, self._outbox.now_us(), failure.info))
             return

@@ -17,7 +17,7 @@ from flyte_nb.propeller.rules import (
     has_way_on,
     reported_error,
 )
-from flyte_nb.propeller.state import OPEN, NodeState, WorkflowRun
+from flyte_nb.propeller.state import OPEN, PASSED, NodeState, WorkflowRun
 
 _STUCK = ErrorInfo(
     "SYSTEM:NothingToRun",
@@ -117,7 +117,7 @@ class Consequences(Moves):
             return None
         # The run of a branch's arm has one node, and neither a start nor an end node.
         last = run.nodes[END_NODE] if start else next(iter(run.nodes.values()))
-        if last.phase != phases.SUCCEEDED:
+        if last.phase not in PASSED:
             # Nothing runs, nothing may begin, and the end was not reached: the closure has a cycle.
             # Flyte's compiler refuses those, but a closure may come from elsewhere, and must not hang.
             return self._becomes(run, at_us, phases.FAILING, _STUCK)

@@ -68,3 +68,7 @@ class DataLayout:
     def raw_folder(self, node: NodeState, attempt: int) -> str:
         """Return the folder in which one attempt puts the files that its values refer to."""
         return raw_folder(self.raw, self.id, node.node_id, attempt)
+
+    def checkpoint(self, node: NodeState, attempt: int) -> str:
+        """Return the folder in which one attempt keeps its checkpoint, for the next one to read."""
+        return f"{self.raw_folder(node, attempt)}/_flytecheckpoints"

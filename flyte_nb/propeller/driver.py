@@ -34,12 +34,14 @@ from flyte_nb.propeller.ports import (
     Children,
     Clock,
     Executor,
+    FormerNodes,
     LaunchPlans,
     Recorder,
     Signals,
 )
 from flyte_nb.propeller.preparing import Preparation
 from flyte_nb.propeller.records import NodeRecord, Record
+from flyte_nb.propeller.recovering import Recovery
 from flyte_nb.propeller.reservations import Reservations, Turns
 from flyte_nb.propeller.results import Results
 from flyte_nb.propeller.signals import MemorySignals
@@ -71,6 +73,7 @@ class Driver:
         children: "Children | None" = None,
         launch_plans: "LaunchPlans | None" = None,
         limits: "GrowthLimits | None" = None,
+        former: "FormerNodes | None" = None,
     ) -> None:
         """Make a driver, which does nothing before `step`. With a history, call `replay` first."""
         self.id = launch.id
@@ -87,7 +90,10 @@ class Driver:
         self._results = Results(catalog, launch)
         self.turns = Turns(reservations or Reservations(), launch.id, self._results, values)
         """Which nodes of tasks with `cache_serialize` may start."""
-        self.children = ChildRuns(launch.id, self.machine, self.outbox, layout, values, children)
+        recovery = Recovery(launch.recovers, former, layout, values)
+        self.children = ChildRuns(
+            launch.id, self.machine, self.outbox, layout, values, children, recovery
+        )
         """The executions that launch plan nodes start."""
         self.gates = Gates(
             launch.id, self.machine, self.outbox, layout, values, signals or MemorySignals()
@@ -97,7 +103,14 @@ class Driver:
             launch.id, self.machine, values.store, launch_plans=launch_plans, limits=limits
         )
         self._preparation = Preparation(
-            self.machine, self.outbox, layout, values, self._results, self.gates, self._dynamics
+            self.machine,
+            self.outbox,
+            layout,
+            values,
+            self._results,
+            self.gates,
+            self._dynamics,
+            recovery,
         )
         # Attempts that are recorded as QUEUED and were not handed to the executor yet.
         self._to_start: deque[NodeState] = deque()
@@ -336,8 +349,12 @@ class Driver:
     def _announce(self, node: NodeState) -> None:
         """Record that the next attempt is about to be started."""
         folder = self._layout.folder(node, node.attempts)
-        phase = phases.RUNNING if self._executor.in_memory else phases.QUEUED
-        self._add(self.machine.attempt(node, self._now_us(), folder, phase))
+        if self._executor.in_memory:
+            made = self.machine.attempt(node, self._now_us(), folder, phases.RUNNING)
+        else:
+            checkpoint = self._layout.checkpoint(node, node.attempts)
+            made = self.machine.attempt(node, self._now_us(), folder, phases.QUEUED, checkpoint)
+        self._add(made)
         self._to_start.append(node)
 
     def _start(self, slots: int) -> int:

@@ -25,6 +25,7 @@ from flyte_nb.propeller.ports import (
     Children,
     Clock,
     Executor,
+    FormerNodes,
     Gone,
     LaunchPlans,
     Recorder,
@@ -72,6 +73,7 @@ class Engine:
         children: "Children | None" = None,
         launch_plans: "LaunchPlans | None" = None,
         limits: "GrowthLimits | None" = None,
+        former: "FormerNodes | None" = None,
     ) -> None:
         """Start the driver thread.
 
@@ -86,6 +88,7 @@ class Engine:
             children: Starts the executions of launch plan nodes, in this engine; `None` where nobody does.
             launch_plans: Finds the registered launch plans that the nodes of dynamic tasks start.
             limits: How deep and large executions may become; `None` means the usual limits.
+            former: Knows the nodes of executions that are recovered; `None` where none is.
         """
         self._launch_plans = launch_plans
         self._limits = limits
@@ -95,6 +98,7 @@ class Engine:
         self._data_root = data_root
         self._catalog = catalog
         self._children = children
+        self._former = former
         self._reservations = Reservations()  # used by the driver thread only
         self._clock = clock or system_clock
         self._requests: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -215,6 +219,7 @@ class Engine:
             children=self._children,
             launch_plans=self._launch_plans,
             limits=self._limits,
+            former=self._former,
         )
 
     def _take(self, driver: Driver, *, resumed: bool) -> None:

@@ -28,6 +28,8 @@ class Launch(NamedTuple):
     """How many task nodes of this execution may be active at a time; 0 means 25, FlyteAdmin's default."""
     overwrite_cache: bool = False
     """Whether tasks run although their results are known, and replace them."""
+    recovers: "ExecutionId | None" = None
+    """The execution whose results are taken over, where a node with the same id succeeded in it."""
 
 
 def environment(

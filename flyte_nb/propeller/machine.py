@@ -16,11 +16,12 @@ crash. What the driver has to do next is part of that state, and can be read at 
 Source: flytepropeller/pkg/controller/{workflow,nodes} at v1.16.8.
 """
 
-from flyte_nb.api import phases
+from flyte_nb.api import nodes, phases
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.propeller import records as r
 from flyte_nb.propeller.consequences import Consequences
+from flyte_nb.propeller.ports import FormerNode
 from flyte_nb.propeller.record_makers import attempt_record, end_of_attempts, node_record
 from flyte_nb.propeller.records import Record, WorkflowRecord
 from flyte_nb.propeller.rules import IllegalMove
@@ -41,15 +42,62 @@ class Machine(Consequences):
         return self._made(WorkflowRecord(at_us, phases.RUNNING))
 
     def queue(
-        self, node: NodeState, at_us: int, input_uri: str, cache_status: str = ""
+        self,
+        node: NodeState,
+        at_us: int,
+        input_uri: str,
+        cache_status: str = "",
+        *,
+        cache_key: str = "",
+        checkpoint_uri: str = "",
     ) -> list[Record]:
-        """Make the record that the inputs of a node of `ready` or `entering` are stored at `input_uri`."""
+        """Make the record that the inputs of a node of `ready` or `entering` are stored at `input_uri`.
+
+        Args:
+            node: The node.
+            at_us: The time.
+            input_uri: Where its inputs are.
+            cache_status: What the catalog answered.
+            cache_key: By which key it was asked.
+            checkpoint_uri: The checkpoint of a former execution, which the first attempt continues from.
+        """
+        record = node_record(
+            node,
+            at_us,
+            phases.QUEUED,
+            input_uri=input_uri,
+            cache_status=cache_status,
+            checkpoint_uri=checkpoint_uri,
+            cache_key=cache_key,
+        )
+        return self._made(record)
+
+    def recovered(
+        self, node: NodeState, at_us: int, former: FormerNode, input_uri: str, output_uri: str
+    ) -> list[Record]:
+        """Make the record that a node of `ready` or `entering` takes over the outputs of `former`."""
+        record = node_record(
+            node,
+            at_us,
+            phases.RECOVERED,
+            input_uri=input_uri,
+            output_uri=output_uri,
+            cache_status=former.cache_status,
+            cache_key=former.cache_key,
+        )
+        is_parent = node.plan.kind == nodes.WORKFLOW_NODE
         return self._made(
-            node_record(node, at_us, phases.QUEUED, input_uri=input_uri, cache_status=cache_status)
+            record._replace(child_execution=former.child_execution, is_parent=is_parent)
         )
 
     def hit(
-        self, node: NodeState, at_us: int, output_uri: str, input_uri: str = ""
+        self,
+        node: NodeState,
+        at_us: int,
+        output_uri: str,
+        input_uri: str = "",
+        *,
+        cache_key: str = "",
     ) -> list[Record]:
         """Make the record that the outputs of a task were found in the catalog.
 
@@ -58,6 +106,7 @@ class Machine(Consequences):
             at_us: The time.
             output_uri: Where the outputs are stored.
             input_uri: Where the inputs are stored, when the node was not queued.
+            cache_key: By which key they were found, when the node was not queued.
         """
         return self._made(
             node_record(
@@ -67,11 +116,17 @@ class Machine(Consequences):
                 input_uri=input_uri,
                 output_uri=output_uri,
                 cache_status=r.CACHE_HIT,
+                cache_key=cache_key,
             )
         )
 
     def attempt(
-        self, node: NodeState, at_us: int, folder: str, phase: str = phases.QUEUED
+        self,
+        node: NodeState,
+        at_us: int,
+        folder: str,
+        phase: str = phases.QUEUED,
+        checkpoint_uri: str = "",
     ) -> list[Record]:
         """Make the record that the next attempt at a node of `startable` is about to be started.
 
@@ -80,13 +135,21 @@ class Machine(Consequences):
             at_us: The time.
             folder: Where the attempt writes its outputs.
             phase: `RUNNING` where nothing can come between this record and the start of the attempt.
+            checkpoint_uri: Where the attempt keeps its checkpoint.
         """
         made: list[Record] = []
         if node.phase == phases.QUEUED:
-            running = node_record(node, at_us, phases.RUNNING)
+            running = node_record(node, at_us, phases.RUNNING, checkpoint_uri=checkpoint_uri)
             self.apply(running)
             made.append(running)
-        record = attempt_record(node, at_us, phase, attempt=node.attempts, output_uri=folder)
+        record = attempt_record(
+            node,
+            at_us,
+            phase,
+            attempt=node.attempts,
+            output_uri=folder,
+            checkpoint_uri=checkpoint_uri,
+        )
         made += self._made(record)
         return made
 

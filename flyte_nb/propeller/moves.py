@@ -153,6 +153,7 @@ class Moves:
         node.input_uri = record.input_uri or node.input_uri
         if phase == phases.QUEUED:
             node.queued_us = record.at_us
+            node.former_checkpoint_uri = record.checkpoint_uri
             self.active_tasks += kind in _LIMITED
             self._queue_of(kind)[node.node_id] = node
         elif phase == phases.RUNNING and kind == nodes.GATE_NODE:
@@ -211,6 +212,7 @@ class Moves:
         node.attempt_output_uri = record.output_uri or node.attempt_output_uri
         if begins:
             node.attempts += 1
+            node.checkpoint_uri = record.checkpoint_uri
             node.attempt_started_us = 0
             node.job_uri = ""
             del self.startable[node.node_id]

@@ -179,6 +179,28 @@ class Executor(Protocol):
         ...
 
 
+class FormerNode(NamedTuple):
+    """A node as it stands in an execution that is recovered."""
+
+    phase: str
+    input_uri: str = ""
+    output_uri: str = ""
+    cache_status: str = ""
+    cache_key: str = ""
+    checkpoint_uri: str = ""
+    """Where its last attempt kept its checkpoint."""
+    child_execution: "ExecutionId | None" = None
+    """What a launch plan node started."""
+
+
+class FormerNodes(Protocol):
+    """Knows the nodes of executions that ran before. The engine calls it from its driver thread."""
+
+    def node(self, execution: ExecutionId, node_id: str) -> "FormerNode | None":
+        """Return how that node stands; `None` when the execution has no such node."""
+        ...
+
+
 class ChildLaunch(NamedTuple):
     """The execution that a launch plan node starts."""
 
@@ -189,6 +211,8 @@ class ChildLaunch(NamedTuple):
     parent: ExecutionId
     node_id: str
     """The node that starts it."""
+    recovers: "ExecutionId | None" = None
+    """The execution that this node started before, whose results are taken over if its inputs are equal."""
 
 
 class ChildState(NamedTuple):

@@ -9,7 +9,6 @@ from itertools import islice
 from flyte_nb.api import nodes, phases
 from flyte_nb.api.errors import ErrorInfo, StorageError
 from flyte_nb.api.nodes import END_NODE
-from flyte_nb.propeller import records as r
 from flyte_nb.propeller.conditions import choose
 from flyte_nb.propeller.data_layout import DataLayout
 from flyte_nb.propeller.dynamics import Dynamics, Unbuildable
@@ -17,8 +16,9 @@ from flyte_nb.propeller.gates import Gates
 from flyte_nb.propeller.literal_store import NodeOutputs, Values, unusable
 from flyte_nb.propeller.machine import Machine
 from flyte_nb.propeller.outbox import Outbox
+from flyte_nb.propeller.recovering import Recovery
 from flyte_nb.propeller.resolve import Unresolved, inputs_of, with_error
-from flyte_nb.propeller.results import Results, lacking, missing_outputs
+from flyte_nb.propeller.results import NOT_CACHED, Results, lacking, missing_outputs
 from flyte_nb.propeller.state import NodeState, WorkflowRun
 
 
@@ -34,6 +34,7 @@ class Preparation:
         results: Results,
         gates: Gates,
         dynamics: Dynamics,
+        recovery: Recovery,
     ) -> None:
         self._machine = machine
         self._outbox = outbox
@@ -42,6 +43,7 @@ class Preparation:
         self._results = results
         self._gates = gates
         self._dynamics = dynamics
+        self._recovery = recovery
 
     def prepare(self, max_parallelism: int) -> None:
         """Prepare every node that may begin, with at most so many active task nodes in the execution.
@@ -70,8 +72,13 @@ class Preparation:
                     self._reject(node, unusable(f"The values of node {node.node_id}", error))
 
     def _queue(self, node: NodeState) -> None:
-        """Resolve the node's inputs, store them, and record it as queued."""
+        """Resolve the node's inputs, store them, and record it as queued; or take over what it had before."""
         machine, outbox = self._machine, self._outbox
+        former = self._recovery.former(node)
+        taken = self._recovery.taken_over(node, former) if former is not None else None
+        if former is not None and taken is not None:
+            outbox.add(machine.recovered(node, outbox.now_us(), former, *taken))
+            return
         try:
             inputs = inputs_of(node.plan, NodeOutputs(node, self._values))
         except Unresolved as error:
@@ -89,15 +96,24 @@ class Preparation:
             if node.plan.kind != nodes.LAUNCH_PLAN_NODE:
                 self._enter(node)
             return
-        status, outputs = r.CACHE_DISABLED, None
-        if node.plan.discoverable:
-            status, outputs = self._results.find(node, inputs)
-        if outputs is not None:
+        found = self._results.find(node, inputs) if node.plan.discoverable else NOT_CACHED
+        if found.outputs is not None:
             # Stored before it is recorded: a reader of the record finds the outputs there.
-            self._values.put(self._layout.outputs(node), outputs)
-            outbox.add(machine.hit(node, outbox.now_us(), self._layout.outputs(node), uri))
-        else:
-            outbox.add(machine.queue(node, outbox.now_us(), uri, status))
+            outputs_uri = self._layout.outputs(node)
+            self._values.put(outputs_uri, found.outputs)
+            now = outbox.now_us()
+            outbox.add(machine.hit(node, now, outputs_uri, input_uri=uri, cache_key=found.key))
+            return
+        checkpoint = former.checkpoint_uri if former is not None else ""
+        made = machine.queue(
+            node,
+            outbox.now_us(),
+            uri,
+            cache_status=found.status,
+            cache_key=found.key,
+            checkpoint_uri=checkpoint,
+        )
+        outbox.add(made)
 
     def _enter(self, node: NodeState) -> None:
         """Move on a node of `entering` that is in a phase."""

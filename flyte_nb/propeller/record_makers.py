@@ -27,8 +27,13 @@ def node_record(
     error: "ErrorInfo | None" = None,
     cache_status: str = "",
     workflow_uri: str = "",
+    checkpoint_uri: str = "",
+    cache_key: str = "",
 ) -> NodeRecord:
-    """Return the record of a node that comes into `phase`; `input_uri` empty means the one it has."""
+    """Return the record of a node that comes into `phase`.
+
+    `input_uri` and `checkpoint_uri` empty mean those that the node has.
+    """
     plan, parent = node.plan, node.run.parent
     return _new(
         NodeRecord,
@@ -50,6 +55,8 @@ def node_record(
             node.run.parent_attempt,
             workflow_uri,
             node.job_uri if workflow_uri else "",
+            checkpoint_uri or node.checkpoint_uri,
+            cache_key,
         ),
     )
 
@@ -69,6 +76,7 @@ def attempt_record(
     pid: "int | None" = None,
     cache_status: str = "",
     job_uri: str = "",
+    checkpoint_uri: str = "",
 ) -> AttemptRecord:
     """Return the record of an attempt that comes into `phase`; `attempt` `None` means the node's last one.
 
@@ -98,6 +106,7 @@ def attempt_record(
             plan.task.type,
             cache_status,
             job_uri,
+            checkpoint_uri,
         ),
     )
 

@@ -69,6 +69,11 @@ class NodeRecord(NamedTuple):
     """URI of the compiled workflow that a dynamic task made, with DYNAMIC_RUNNING."""
     job_uri: str = ""
     """URI of the `futures.pb` that it was compiled from, with DYNAMIC_RUNNING."""
+    checkpoint_uri: str = ""
+    """Where the last attempt keeps its checkpoint. With QUEUED, the one that the first attempt continues
+    from: that of the execution which is recovered."""
+    cache_key: str = ""
+    """The catalog key of a cached task's result (see `cache.key`), when it was looked for."""
 
 
 class AttemptRecord(NamedTuple):
@@ -101,6 +106,8 @@ class AttemptRecord(NamedTuple):
     """The `cache_status` that the node will have, with SUCCEEDED."""
     job_uri: str = ""
     """With SUCCEEDED: URI of the `futures.pb` that the attempt wrote. Its node goes on with those nodes."""
+    checkpoint_uri: str = ""
+    """Where the attempt keeps its checkpoint; with the attempt's first record."""
 
 
 Record = WorkflowRecord | NodeRecord | AttemptRecord

@@ -89,7 +89,7 @@ class Turns:
             return Turn(may_start=True)
         # The node looked into the catalog when it was queued. The former owner may have put a result
         # there since.
-        outputs = self._results.find(node, inputs)[1]
+        outputs = self._results.find(node, inputs).outputs
         return Turn(may_start=outputs is None, outputs=outputs)
 
     def next_ones(

@@ -1,6 +1,7 @@
 """Look up results of discoverable tasks and keep them. A catalog that fails never fails an execution."""
 
 import logging
+from typing import NamedTuple
 
 from flyteidl.core.literals_pb2 import LiteralMap
 from flyteidl.core.tasks_pb2 import TaskTemplate
@@ -28,6 +29,20 @@ def lacking(uri: str, missing: "list[str]") -> ErrorInfo:
     return ErrorInfo("OutputsNotFound", text, USER, recoverable=True)
 
 
+class Found(NamedTuple):
+    """What the catalog answered."""
+
+    status: str
+    """The node's `cache_status`."""
+    key: str = ""
+    """By which key it was asked; empty when it was not."""
+    outputs: "LiteralMap | None" = None
+
+
+NOT_CACHED = Found(r.CACHE_DISABLED)
+"""The answer for a task whose results are not kept."""
+
+
 class Results:
     """The catalog as one execution uses it. The answers have the node's `cache_status`."""
 
@@ -43,27 +58,29 @@ class Results:
             return ""
         return key(task, node.plan.discovery_version, inputs)
 
-    def find(self, node: NodeState, inputs: LiteralMap) -> tuple[str, "LiteralMap | None"]:
-        """Return the `cache_status`, and the outputs for these inputs if the catalog has them."""
+    def find(self, node: NodeState, inputs: LiteralMap) -> Found:
+        """Return what the catalog has for these inputs."""
         task = node.plan.task
         if self._catalog is None or task is None:
-            return r.CACHE_DISABLED, None
-        if self._overwrite:
-            return r.CACHE_SKIPPED, None
+            return NOT_CACHED
+        name = ""
         try:
-            found = self._catalog.get(key(task, node.plan.discovery_version, inputs))
+            name = key(task, node.plan.discovery_version, inputs)
+            if self._overwrite:
+                return Found(r.CACHE_SKIPPED, name)
+            found = self._catalog.get(name)
             if found is None:
-                return r.CACHE_MISS, None
+                return Found(r.CACHE_MISS, name)
             outputs = LiteralMap.FromString(found)
             lost = self._lost(task, outputs)
             if not lost:
-                return r.CACHE_MISS, outputs
+                return Found(r.CACHE_MISS, name, outputs)
             _log.warning("%s: %s ran before, and %s; it runs again", self._id, task.id.name, lost)
-            return r.CACHE_MISS, None
+            return Found(r.CACHE_MISS, name)
         except (StorageError, DecodeError, CodecError) as error:
             # CodecError: another client's inputs may have no key.
             _log.warning("%s: the catalog cannot be read: %s", self._id, error)
-            return r.CACHE_LOOKUP_FAILURE, None
+            return Found(r.CACHE_SKIPPED if self._overwrite else r.CACHE_LOOKUP_FAILURE, name)
 
     def _lost(self, task: TaskTemplate, outputs: LiteralMap) -> str:
         """Return why the outputs in the catalog cannot be used, as a text; empty when they can."""

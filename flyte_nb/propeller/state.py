@@ -7,11 +7,14 @@ from collections.abc import Mapping
 
 from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.identifiers import ExecutionId
-from flyte_nb.api.phases import DYNAMIC_RUNNING, FAILING, QUEUED, RUNNING
+from flyte_nb.api.phases import DYNAMIC_RUNNING, FAILING, QUEUED, RECOVERED, RUNNING, SUCCEEDED
 from flyte_nb.propeller.plan import NodePlan, WorkflowPlan
 
 OPEN = frozenset({QUEUED, RUNNING, DYNAMIC_RUNNING, FAILING})
 """Phases of what has begun and has not ended."""
+
+PASSED = frozenset({SUCCEEDED, RECOVERED})
+"""Phases of a node that gave its outputs."""
 
 
 class NodeState:
@@ -25,10 +28,12 @@ class NodeState:
         "attempts",
         "branch",
         "cache_status",
+        "checkpoint_uri",
         "child",
         "child_execution",
         "error",
         "first_started_us",
+        "former_checkpoint_uri",
         "input_uri",
         "job_uri",
         "node_id",
@@ -57,6 +62,8 @@ class NodeState:
         self.branch = -1
         self.child: WorkflowRun | None = None
         self.child_execution: ExecutionId | None = None
+        self.checkpoint_uri = ""  # of the last attempt
+        self.former_checkpoint_uri = ""  # of the execution that is recovered
         # The `attempt_` fields describe the last attempt. Earlier ones are in the records only. A launch plan
         # node counts the executions that it started as its attempts, and none of them has a phase here.
         self.attempts = 0

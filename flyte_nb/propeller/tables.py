@@ -23,6 +23,7 @@ from flyte_nb.api.phases import (
     FAILED,
     FAILING,
     QUEUED,
+    RECOVERED,
     RUNNING,
     SKIPPED,
     SUCCEEDED,
@@ -91,7 +92,7 @@ _PARENT: Moves = {
 
 # A node that launches an execution. RUNNING → RUNNING is a further execution, after one that took too long.
 _LAUNCH: Moves = {
-    "": frozenset({QUEUED, SKIPPED}),
+    "": frozenset({QUEUED, SKIPPED, FAILED}),
     QUEUED: frozenset({RUNNING, FAILED, ABORTED}),
     RUNNING: frozenset({RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED}),
     SUCCEEDED: _END,
@@ -101,22 +102,30 @@ _LAUNCH: Moves = {
     SKIPPED: _END,
 }
 
+
+def _recoverable(moves: Moves) -> Moves:
+    """Return the moves of a node that may also take over the outputs of the execution that is recovered."""
+    return {**moves, "": moves[""] | {RECOVERED}, RECOVERED: _END}
+
+
 # The start node only carries the run's inputs. The end node only collects outputs: it never runs.
 NODE_MOVES: Mapping[str, Moves] = {
     START_KIND: {"": frozenset({SUCCEEDED}), SUCCEEDED: _END},
-    END_KIND: {
-        "": frozenset({QUEUED, SKIPPED, FAILED}),
-        QUEUED: frozenset({SUCCEEDED, FAILED, ABORTED}),
-        SUCCEEDED: _END,
-        FAILED: _END,
-        ABORTED: _END,
-        SKIPPED: _END,
-    },
-    TASK_NODE: _TASK,
-    WORKFLOW_NODE: _PARENT,
-    LAUNCH_PLAN_NODE: _LAUNCH,
-    BRANCH_NODE: _PARENT,
-    GATE_NODE: _GATE,
+    END_KIND: _recoverable(
+        {
+            "": frozenset({QUEUED, SKIPPED, FAILED}),
+            QUEUED: frozenset({SUCCEEDED, FAILED, ABORTED}),
+            SUCCEEDED: _END,
+            FAILED: _END,
+            ABORTED: _END,
+            SKIPPED: _END,
+        }
+    ),
+    TASK_NODE: _recoverable(_TASK),
+    WORKFLOW_NODE: _recoverable(_PARENT),
+    LAUNCH_PLAN_NODE: _recoverable(_LAUNCH),
+    BRANCH_NODE: _recoverable(_PARENT),
+    GATE_NODE: _recoverable(_GATE),
 }
 """The moves of a node by its kind (`api/nodes.py`)."""
 

@@ -8,16 +8,16 @@ from flyte_nb.propeller.records import NodeRecord, WorkflowRecord
 from flyte_nb.testing.backend import grpc_calls, in_process_calls, running_backend
 
 
-def _load_specs():
+def _load(name):
     spec = importlib.util.spec_from_file_location(
-        "admin_specs", Path(__file__).with_name("specs.py")
+        f"admin_{name}", Path(__file__).with_name(f"{name}.py")
     )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-_SPECS = _load_specs()
+_SPECS = _load("specs")
 
 
 @pytest.fixture(scope="session")
@@ -117,3 +117,12 @@ def registered(admin, specs):
     admin.CreateWorkflow(specs.workflow_request())
     admin.CreateLaunchPlan(specs.launch_plan_request())
     return admin
+
+
+@pytest.fixture
+def place(tmp_path, specs):
+    """A backend whose attempts end as the test says, with a workflow that launches another one."""
+    made = _load("place").Place(tmp_path / "home", specs)
+    made.register()
+    yield made
+    made.backend.stop(grace_s=0)

@@ -1,141 +1,15 @@
 """Launch plan nodes on the backend: what a child is and inherits, and how its end ends its node."""
 
-import threading
-
 import pytest
-from flyteidl.admin import execution_pb2, node_execution_pb2, workflow_pb2
+from flyteidl.admin import execution_pb2, workflow_pb2
 from flyteidl.core import execution_pb2 as core
 
-from flyte_nb.admin.home import Home
 from flyte_nb.admin.lent import Loan
-from flyte_nb.admin.server import Backend
 from flyte_nb.admin.services.launches import NESTING_VARIABLE
 from flyte_nb.api.errors import USER, ErrorInfo, RemoteError
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.nodes import child_execution_name
-from flyte_nb.propeller.engine import Engine
-from flyte_nb.propeller.ports import AttemptReport, Started
-from flyte_nb.testing.backend import in_process_calls
 from flyte_nb.testing.closures import integers
-
-PATIENCE_S = 30
-
-
-class Answering:
-    """An executor whose attempts end at once with what `answer` gives for them, or stay until killed."""
-
-    in_memory = False
-    slots = 4
-
-    def __init__(self, answer):
-        self.answer = answer
-        self.attempts = []
-        self._lock = threading.Lock()
-        self._reports = []
-        self._wake = lambda: None
-
-    def listen(self, wake):
-        self._wake = wake
-
-    def start(self, attempt):
-        self.attempts.append(attempt)
-        answer = self.answer(attempt)
-        if isinstance(answer, ErrorInfo):
-            self._end(AttemptReport(attempt.key, error=answer))
-        elif answer is not None:
-            self._end(AttemptReport(attempt.key, outputs=answer))
-        return Started()
-
-    def adopt(self, attempt):
-        return None
-
-    def poll(self):
-        with self._lock:
-            reports, self._reports = self._reports, []
-        return reports
-
-    def kill(self, key):
-        self._end(AttemptReport(key, error=ErrorInfo("Killed", "killed", USER)))
-
-    def close(self):
-        pass
-
-    def _end(self, report):
-        with self._lock:
-            self._reports.append(report)
-        self._wake()
-
-
-def twice(attempt):
-    """The answer of a task that doubles its input."""
-    return integers(o0=2 * attempt.inputs.literals["n"].scalar.primitive.integer)
-
-
-class Place:
-    """A backend with an engine whose attempts end as the test says."""
-
-    def __init__(self, folder, specs):
-        self.home = Home(folder)
-        self.home.prepare()
-        self.specs = specs
-        self.answer = twice
-        self.engine = None
-        self.executor = None
-        self.start()
-
-    def start(self):
-        self.backend = Backend(self.home, make_engine=self._engine)
-        self.backend.start()
-        self.admin = in_process_calls(self.backend)
-
-    def _engine(self, recorder, blobs, home):
-        self.executor = Answering(lambda attempt: self.answer(attempt))
-        self.engine = Engine(
-            recorder, self.executor, blobs, home.storage_root, children=self.backend.children
-        )
-        return self.engine
-
-    def register(self):
-        """A task, a workflow of two such nodes, and one that launches that and then runs the task."""
-        specs, admin = self.specs, self.admin
-        admin.CreateTask(specs.task_request())
-        admin.CreateWorkflow(specs.workflow_request())
-        admin.CreateLaunchPlan(specs.launch_plan_request())
-        admin.CreateWorkflow(specs.parent_request())
-        admin.CreateLaunchPlan(specs.launch_plan_request("flows.parent", workflow="flows.parent"))
-
-    def run(self, name="parent", plan="flows.parent", n=1, **spec):
-        request = self.specs.execution_request(name, plan, n=n)
-        request.spec.MergeFrom(execution_pb2.ExecutionSpec(**spec))
-        self.admin.CreateExecution(request)
-        return self.end(name)
-
-    def end(self, name):
-        id = ExecutionId(self.specs.PROJECT, self.specs.DOMAIN, name)
-        assert self.engine.wait(id, PATIENCE_S)
-        return self.execution(name)
-
-    def execution(self, name):
-        return self.admin.GetExecution(self.specs.execution_get(name))
-
-    def node(self, name, node_id):
-        request = node_execution_pb2.NodeExecutionGetRequest()
-        request.id.execution_id.CopyFrom(self.specs.execution_get(name).id)
-        request.id.node_id = node_id
-        return self.admin.GetNodeExecution(request)
-
-    def names(self):
-        listed = self.admin.ListExecutions(self.specs.list_request())
-        return sorted(each.id.name for each in listed.executions)
-
-
-@pytest.fixture
-def place(tmp_path, specs):
-    made = Place(tmp_path / "home", specs)
-    made.register()
-    yield made
-    made.backend.stop(grace_s=0)
-
 
 CHILD = child_execution_name("parent", "launch", 0)
 """The name of the execution that the node `launch` of `parent` starts."""
@@ -149,21 +23,17 @@ def node_phase(node):
     return core.NodeExecution.Phase.Name(node.closure.phase)
 
 
+def double(attempt):
+    """The answer of a task that doubles its input."""
+    return integers(o0=2 * attempt.inputs.literals["n"].scalar.primitive.integer)
+
+
 def held(place, name="parent"):
     """Launch, and return once the child's first attempt runs and hangs."""
     place.answer = lambda attempt: None
     request = place.specs.execution_request(name, "flows.parent", n=1)
     place.admin.CreateExecution(request)
-    await_(lambda: place.executor.attempts)
-
-
-def await_(condition):
-    reached = threading.Event()
-    for _ in range(3000):
-        if condition():
-            return
-        reached.wait(0.005)
-    raise AssertionError("it did not come to pass")
+    place.await_(lambda: place.executor.attempts)
 
 
 def test_a_node_launches_an_execution_and_has_its_outputs(place):
@@ -210,7 +80,7 @@ def test_a_child_gets_what_the_launching_side_lent_to_its_parent(place):
     loans = []
     place.answer = lambda attempt: (
         loans.append(place.backend._lent.of(attempt.key.execution)),
-        twice(attempt),
+        double(attempt),
     )[1]
     place.backend._lent.put(parent, Loan({"A": "1"}, {"KEY": "secret"}))
     place.run()
@@ -304,7 +174,7 @@ def test_an_execution_of_that_name_that_the_node_did_not_start_is_not_taken_for_
 def test_after_a_restart_the_same_child_is_waited_for(place):
     held(place)
     place.backend.stop(grace_s=0)
-    place.answer = twice
+    place.answer = double
     place.start()
     assert phase(place.end("parent")) == "SUCCEEDED"
     assert place.names() == sorted([CHILD, "parent"])

@@ -129,7 +129,15 @@ class _Services:
         return bool(parent == _parent(child))
 
     def create(self, child: ChildLaunch) -> None:
-        """Create the execution, with what it inherits."""
+        """Create the execution, with what it inherits; or recover the one that the node started before."""
+        former = self.run(child.recovers) if child.recovers is not None else None
+        if former is not None and self._inputs(former) == child.inputs:
+            recover = execution_pb2.ExecutionRecoverRequest(
+                id=former.execution().id, name=child.id.name
+            )
+            recover.metadata.parent_node_execution.CopyFrom(_parent(child))
+            self.executions.recover(recover)
+            return
         parent = self._runs.get(execution_id_to_idl(child.parent)).execution()
         config = self._launches.config(parent)
         request = execution_pb2.ExecutionCreateRequest(
@@ -152,6 +160,9 @@ class _Services:
             if config.HasField(field):
                 getattr(spec, field).CopyFrom(getattr(config, field))
         self._launches.create(request)
+
+    def _inputs(self, stored: StoredRun) -> literals_pb2.LiteralMap:
+        return literals_pb2.LiteralMap.FromString(self.parts.blobs.read(stored.user_inputs_uri))
 
 
 def _parent(child: ChildLaunch) -> "identifier_pb2.NodeExecutionIdentifier":

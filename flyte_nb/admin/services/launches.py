@@ -146,6 +146,7 @@ class Launches:
             envs={pair.key: pair.value for pair in config.envs.values},
             max_parallelism=config.max_parallelism,
             overwrite_cache=config.overwrite_cache,
+            recovers=_recovered(execution),
         )
 
     def config(
@@ -262,6 +263,14 @@ class Launches:
             return launch_plan_pb2.LaunchPlanSpec()
         message = self._parts.launch_plans.message(reference)
         return launch_plan_pb2.LaunchPlan.FromString(message).spec
+
+
+def _recovered(execution: execution_pb2.Execution) -> "ExecutionId | None":
+    """Return the execution whose results this one takes over, if it was launched to recover one."""
+    metadata = execution.spec.metadata
+    if metadata.mode != execution_pb2.ExecutionMetadata.RECOVERED:
+        return None
+    return execution_id_from_idl(metadata.reference_execution)
 
 
 def max_nesting() -> int:

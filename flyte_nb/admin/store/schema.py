@@ -94,5 +94,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """ALTER TABLE node_executions ADD COLUMN dynamic_workflow_remote_closure_reference
             TEXT NOT NULL DEFAULT ''""",
     ),
+    (
+        # By which key a node looked for its result, and the newest node first of those that asked by one.
+        "ALTER TABLE node_executions ADD COLUMN cache_key TEXT NOT NULL DEFAULT ''",
+        "CREATE INDEX node_executions_by_key ON node_executions (cache_key, id) WHERE cache_key <> ''",
+    ),
 )
 """`MIGRATIONS[n]` brings a database from schema n to n + 1. `PRAGMA user_version` holds the schema."""
