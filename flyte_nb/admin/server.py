@@ -59,6 +59,7 @@ from flyte_nb.propeller.executors.foreign import Access
 from flyte_nb.propeller.executors.warm import WarmExecutor
 from flyte_nb.propeller.growth import growth_limits
 from flyte_nb.propeller.ports import Children, FormerNodes, Recorder
+from flyte_nb.propeller.services import Services
 from flyte_nb.storage import open_stores
 
 _LOG = logging.getLogger(__name__)
@@ -311,11 +312,7 @@ def process_engine(
         blobs,
         home.storage_root,
         catalog=StoreCatalog(blobs, f"{home.storage_root}/catalog"),
-        children=children,
-        signals=signals,
-        launch_plans=interface,
-        limits=growth_limits(),
-        former=former,
+        services=Services(signals, children, interface, growth_limits(), former),
     )
 
 

@@ -20,7 +20,6 @@ from flyte_nb.propeller.children import ChildRuns
 from flyte_nb.propeller.data_layout import OUTPUTS, DataLayout
 from flyte_nb.propeller.dynamics import Dynamics
 from flyte_nb.propeller.gates import Gates
-from flyte_nb.propeller.growth import GrowthLimits
 from flyte_nb.propeller.launch import DEFAULT_PARALLELISM, Launch
 from flyte_nb.propeller.literal_store import Values, unusable
 from flyte_nb.propeller.machine import Machine
@@ -31,19 +30,16 @@ from flyte_nb.propeller.ports import (
     AttemptKey,
     AttemptReport,
     Catalog,
-    Children,
     Clock,
     Executor,
-    FormerNodes,
-    LaunchPlans,
     Recorder,
-    Signals,
 )
 from flyte_nb.propeller.preparing import Preparation
 from flyte_nb.propeller.records import NodeRecord, Record
 from flyte_nb.propeller.recovering import Recovery
 from flyte_nb.propeller.reservations import Reservations, Turns
 from flyte_nb.propeller.results import Results
+from flyte_nb.propeller.services import Services
 from flyte_nb.propeller.signals import MemorySignals
 from flyte_nb.propeller.state import NodeState
 from flyte_nb.propeller.timeouts import expired, limit_us
@@ -69,11 +65,7 @@ class Driver:
         clock: Clock,
         catalog: "Catalog | None" = None,
         reservations: "Reservations | None" = None,
-        signals: "Signals | None" = None,
-        children: "Children | None" = None,
-        launch_plans: "LaunchPlans | None" = None,
-        limits: "GrowthLimits | None" = None,
-        former: "FormerNodes | None" = None,
+        services: Services = Services(),  # noqa: B008 - it never changes
     ) -> None:
         """Make a driver, which does nothing before `step`. With a history, call `replay` first."""
         self.id = launch.id
@@ -90,28 +82,20 @@ class Driver:
         self._results = Results(catalog, launch)
         self.turns = Turns(reservations or Reservations(), launch.id, self._results, values)
         """Which nodes of tasks with `cache_serialize` may start."""
-        recovery = Recovery(launch.recovers, former, layout, values)
-        self.children = ChildRuns(
-            launch.id, self.machine, self.outbox, layout, values, children, recovery
-        )
+        mine = (self.machine, self.outbox, layout, values)
+        recovery = Recovery(launch.recovers, services.former, layout, values)
+        self.children = ChildRuns(launch.id, *mine, services.children, recovery)
         """The executions that launch plan nodes start."""
-        self.gates = Gates(
-            launch.id, self.machine, self.outbox, layout, values, signals or MemorySignals()
-        )
+        self.gates = Gates(launch.id, *mine, services.signals or MemorySignals())
         """The nodes that wait for a signal or a time."""
         self._dynamics = Dynamics(
-            launch.id, self.machine, values.store, launch_plans=launch_plans, limits=limits
-        )
-        self._preparation = Preparation(
+            launch.id,
             self.machine,
-            self.outbox,
-            layout,
-            values,
-            self._results,
-            self.gates,
-            self._dynamics,
-            recovery,
+            values.store,
+            launch_plans=services.launch_plans,
+            limits=services.limits,
         )
+        self._preparation = Preparation(*mine, self._results, self.gates, self._dynamics, recovery)
         # Attempts that are recorded as QUEUED and were not handed to the executor yet.
         self._to_start: deque[NodeState] = deque()
         self._killed: set[AttemptKey] = set()

@@ -16,22 +16,12 @@ from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.propeller.data_layout import DataLayout
 from flyte_nb.propeller.driver import Driver
-from flyte_nb.propeller.growth import GrowthLimits
 from flyte_nb.propeller.launch import Launch
 from flyte_nb.propeller.literal_store import Values
 from flyte_nb.propeller.plan import plan_of
-from flyte_nb.propeller.ports import (
-    Catalog,
-    Children,
-    Clock,
-    Executor,
-    FormerNodes,
-    Gone,
-    LaunchPlans,
-    Recorder,
-    Signals,
-)
+from flyte_nb.propeller.ports import Catalog, Clock, Executor, Gone, Recorder
 from flyte_nb.propeller.reservations import Reservations
+from flyte_nb.propeller.services import Services
 from flyte_nb.propeller.signals import MemorySignals
 from flyte_nb.propeller.waits import Wait
 
@@ -68,12 +58,8 @@ class Engine:
         data_root: str,
         *,
         catalog: "Catalog | None" = None,
-        signals: "Signals | None" = None,
         clock: "Clock | None" = None,
-        children: "Children | None" = None,
-        launch_plans: "LaunchPlans | None" = None,
-        limits: "GrowthLimits | None" = None,
-        former: "FormerNodes | None" = None,
+        services: Services = Services(),  # noqa: B008 - it never changes
     ) -> None:
         """Start the driver thread.
 
@@ -83,22 +69,14 @@ class Engine:
             store: Where inputs and outputs are stored.
             data_root: URI below which `metadata/<project>/<domain>/<execution>/…` is written.
             catalog: Results of discoverable tasks; `None` means nothing is cached.
-            signals: Values for gates that wait; `None` keeps them in memory, where nobody sets any.
             clock: The time; `None` means the system's.
-            children: Starts the executions of launch plan nodes, in this engine; `None` where nobody does.
-            launch_plans: Finds the registered launch plans that the nodes of dynamic tasks start.
-            limits: How deep and large executions may become; `None` means the usual limits.
-            former: Knows the nodes of executions that are recovered; `None` where none is.
+            services: What executions use beside these.
         """
-        self._launch_plans = launch_plans
-        self._limits = limits
         self._recorder = recorder
         self._executor = executor
         self._store = store
         self._data_root = data_root
         self._catalog = catalog
-        self._children = children
-        self._former = former
         self._reservations = Reservations()  # used by the driver thread only
         self._clock = clock or system_clock
         self._requests: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -109,8 +87,9 @@ class Engine:
         self._turns = 0
         self._unadopted: list[Driver] = []  # used by the driver thread only
         executor.listen(self._wake.set)
-        self._signals = signals or MemorySignals()
-        self._signals.listen(self.signalled)
+        signals = services.signals or MemorySignals()
+        self._services = services._replace(signals=signals)
+        signals.listen(self.signalled)
         self._thread = threading.Thread(target=self._run, name="flyte-nb-propeller", daemon=True)
         self._begin()
 
@@ -215,11 +194,7 @@ class Engine:
             clock=self._clock,
             catalog=self._catalog,
             reservations=self._reservations,
-            signals=self._signals,
-            children=self._children,
-            launch_plans=self._launch_plans,
-            limits=self._limits,
-            former=self._former,
+            services=self._services,
         )
 
     def _take(self, driver: Driver, *, resumed: bool) -> None:

@@ -9,6 +9,7 @@ from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.propeller.cache import MemoryCatalog
 from flyte_nb.propeller.events import events_of
 from flyte_nb.propeller.records import Record, WorkflowRecord
+from flyte_nb.propeller.services import Services
 from flyte_nb.propeller.signals import MemorySignals
 from flyte_nb.testing.event_lines import event_lines
 from flyte_nb.testing.memory_store import MemoryStore
@@ -83,7 +84,7 @@ def run_stepped(scenario: Scenario) -> Ran:
         store,
         "memory://data",
         catalog=MemoryCatalog(),
-        signals=signals,
+        services=Services(signals=signals),
         clock=lambda: clock[0],
     )
     for number in range(scenario.launches):

@@ -13,6 +13,7 @@ from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.propeller.cache import StoreCatalog
 from flyte_nb.propeller.engine import Engine
 from flyte_nb.propeller.ports import AttemptReport, Started
+from flyte_nb.propeller.services import Services
 from flyte_nb.testing.backend import in_process_calls
 from flyte_nb.testing.closures import integers
 
@@ -96,8 +97,9 @@ class Place:
             blobs,
             home.storage_root,
             catalog=StoreCatalog(blobs, f"{home.storage_root}/catalog"),
-            children=self.backend.children,
-            former=FormerRuns(self.backend._database),
+            services=Services(
+                children=self.backend.children, former=FormerRuns(self.backend._database)
+            ),
         )
         return self.engine
 

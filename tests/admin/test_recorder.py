@@ -10,13 +10,14 @@ from flyte_nb.admin import moments
 from flyte_nb.admin.recorder import SqliteRecorder
 from flyte_nb.admin.store.database import Database
 from flyte_nb.admin.store.runs import Runs
-from flyte_nb.admin.transformers import EXECUTION_PHASES, NODE_PHASES, apply_node, apply_workflow
+from flyte_nb.admin.transformers import apply_node, apply_workflow
 from flyte_nb.admin.watch import Feed
 from flyte_nb.api.errors import ErrorInfo, UsageError
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.propeller.records import NodeRecord, WorkflowRecord
 from flyte_nb.testing import propeller_conformance
 from flyte_nb.testing.propeller_conformance import RecorderConformance
+from flyte_nb.wire.enums import EXECUTION_PHASES, NODE_PHASES
 
 ID = ExecutionId("flytesnacks", "development", "run-1")
 

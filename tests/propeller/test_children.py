@@ -12,6 +12,7 @@ from flyte_nb.propeller.literal_store import Values
 from flyte_nb.propeller.plan import plan_of
 from flyte_nb.propeller.ports import ChildState
 from flyte_nb.propeller.records import NodeRecord, WorkflowRecord
+from flyte_nb.propeller.services import Services
 from flyte_nb.storage.memory import MemoryStore
 from flyte_nb.testing.closures import closure, integers, node, workflow
 from flyte_nb.testing.recorders import MemoryRecorder
@@ -84,7 +85,7 @@ class Play:
             recorder=self.recorder,
             executor=NoTasks(),
             clock=lambda: self.now,
-            children=self.executions,
+            services=Services(children=self.executions),
         )
 
     def step(self):

@@ -15,6 +15,7 @@ from flyte_nb.propeller.engine import Engine, Launch
 from flyte_nb.propeller.executors.process import ProcessExecutor
 from flyte_nb.propeller.growth import GrowthLimits, growth_limits
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord
+from flyte_nb.propeller.services import Services
 from flyte_nb.storage import open_stores
 from flyte_nb.testing.closures import closure, integer, integers, job, node, workflow
 from flyte_nb.testing.recorders import MemoryRecorder
@@ -41,7 +42,7 @@ class Backend:
             self.store,
             self.path.as_uri(),
             catalog=StoreCatalog(self.store, f"{self.path.as_uri()}/cache"),
-            limits=self.limits,
+            services=Services(limits=self.limits),
         )
 
     def run(self, made, inputs=None, id=ID, **options):

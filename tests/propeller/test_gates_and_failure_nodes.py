@@ -12,6 +12,7 @@ from flyte_nb.propeller.literal_store import Values
 from flyte_nb.propeller.plan import plan_of
 from flyte_nb.propeller.ports import AttemptReport, Started
 from flyte_nb.propeller.records import NodeRecord, WorkflowRecord
+from flyte_nb.propeller.services import Services
 from flyte_nb.propeller.signals import MemorySignals
 from flyte_nb.storage.memory import MemoryStore
 from flyte_nb.testing.closures import (
@@ -104,7 +105,7 @@ class Stage:
             recorder=self.recorder,
             executor=self.executor,
             clock=lambda: self.now_us,
-            signals=self.signals,
+            services=Services(signals=self.signals),
             catalog=self.catalog,
         )
         self.signals.listen(lambda execution, signal_id: driver.gates.signalled(signal_id))
