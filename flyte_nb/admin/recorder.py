@@ -14,6 +14,7 @@ from flyteidl.admin import execution_pb2, node_execution_pb2, task_execution_pb2
 from flyteidl.core import execution_pb2 as core_execution_pb2
 
 from flyte_nb.admin import moments, watch
+from flyte_nb.admin.map_elements import MapElements
 from flyte_nb.admin.store.database import Database, Transaction
 from flyte_nb.admin.store.schema import OF_EXECUTION
 from flyte_nb.admin.transformers import (
@@ -25,12 +26,14 @@ from flyte_nb.admin.transformers import (
 from flyte_nb.admin.watch import Change, Feed
 from flyte_nb.api.errors import ErrorInfo, StorageError
 from flyte_nb.api.identifiers import ExecutionId
-from flyte_nb.api.phases import ENDED_EXECUTION, FAILED
+from flyte_nb.api.nodes import ARRAY_NODE
+from flyte_nb.api.phases import ENDED_EXECUTION, ENDED_NODE, FAILED
 from flyte_nb.propeller.ports import Gone
 from flyte_nb.propeller.records import (
     CACHE_HIT,
     CACHE_POPULATED,
     AttemptRecord,
+    ElementRecord,
     NodeRecord,
     Record,
     WorkflowRecord,
@@ -130,6 +133,7 @@ class ExecutionRows:
         self.execution = execution_pb2.Execution.FromString(row[2])
         self._columns: dict[str, Any] = {}
         self._changes: list[Change] = []
+        self._maps: dict[str, MapElements] = {}  # by node id, of the maps that have news
 
     def apply(self, record: Record) -> None:
         """Change the rows as `record` says. The row of the execution itself is written by `finish`."""
@@ -138,6 +142,10 @@ class ExecutionRows:
             self.touch(record.at_us)
         elif isinstance(record, NodeRecord):
             self._apply_node(record)
+            if record.kind == ARRAY_NODE and record.phase in ENDED_NODE:
+                self._end_map(record)
+        elif isinstance(record, ElementRecord):
+            self._apply_element(record)
         else:
             self._apply_attempt(record)
 
@@ -169,6 +177,8 @@ class ExecutionRows:
 
     def finish(self) -> "tuple[int, list[Change]]":
         """Write the execution's row; return this commit's serial and every message it changed."""
+        for elements in self._maps.values():
+            self._store_map(elements)
         # The serial grows with every commit, also when only nodes changed: watchers compare it with
         # that of their snapshot.
         if "message" in self._columns:
@@ -245,7 +255,39 @@ class ExecutionRows:
             source = task_execution_pb2.TaskExecution.FromString(row[0]).id
             metadata.source_task_execution.CopyFrom(source)
 
-    def _apply_attempt(self, record: AttemptRecord) -> None:
+    def _apply_element(self, record: ElementRecord) -> None:
+        """Change the rows of elements. Their map's own row is written once for all records of a commit."""
+        elements = self._maps.get(record.node_id)
+        if elements is None:
+            elements = MapElements(self._transaction, self.row_id, self.id, record.node_id)
+            self._maps[record.node_id] = elements
+        elements.apply(record)
+
+    def _store_map(self, elements: MapElements) -> None:
+        task = elements.message()
+        if task is not None:
+            self._apply_attempt(elements.attempt(), task, elements.news)
+
+    def _end_map(self, record: NodeRecord) -> None:
+        elements = self._maps.pop(record.node_id, None)
+        if elements is None:
+            elements = MapElements(self._transaction, self.row_id, self.id, record.node_id)
+        elements.end(record)
+        self._store_map(elements)
+
+    def _apply_attempt(
+        self,
+        record: AttemptRecord,
+        known: "task_execution_pb2.TaskExecution | None" = None,
+        news: bytes = b"",
+    ) -> None:
+        """Change the row of an attempt.
+
+        Args:
+            record: What happened.
+            known: The message as it is, if the caller has it.
+            news: For a map: bytes that watchers get with the message. The row has them in `elements`.
+        """
         task_id = record.task_id
         key = (
             *(*self.id, record.node_id, record.attempt),
@@ -256,13 +298,29 @@ class ExecutionRows:
             " retry_attempt = ? AND project = ? AND domain = ? AND name = ? AND version = ?",
             key,
         )
-        task = (
-            task_execution_pb2.TaskExecution.FromString(found[1])
-            if found is not None
-            else task_execution_pb2.TaskExecution()
-        )
+        task = known
+        if task is None:
+            task = task_execution_pb2.TaskExecution.FromString(found[1] if found else b"")
         apply_attempt(task, self.id, record)
         message = task.SerializeToString()
+        self._store_attempt(record, task, message, found[0] if found is not None else None)
+        self._changes.append(
+            Change(
+                watch.TASK_EXECUTION,
+                (record.node_id, record.attempt),
+                message + news,
+                is_part=known is not None,
+            )
+        )
+
+    def _store_attempt(
+        self,
+        record: AttemptRecord,
+        task: task_execution_pb2.TaskExecution,
+        message: bytes,
+        row_id: "int | None",
+    ) -> None:
+        task_id = record.task_id
         columns = {
             "updated_at": moments.text(record.at_us),
             "phase": record.phase,
@@ -274,8 +332,8 @@ class ExecutionRows:
             "duration": _nanoseconds(task.closure),
             "message": message,
         }
-        if found is not None:
-            self._transaction.update("task_executions", found[0], columns)
+        if row_id is not None:
+            self._transaction.update("task_executions", row_id, columns)
         else:
             self._transaction.insert(
                 "task_executions",
@@ -292,9 +350,6 @@ class ExecutionRows:
                     **columns,
                 },
             )
-        self._changes.append(
-            Change(watch.TASK_EXECUTION, (record.node_id, record.attempt), message)
-        )
 
     def _run_columns(self) -> dict[str, str]:
         return {

@@ -9,6 +9,7 @@ from flyteidl.core import catalog_pb2, identifier_pb2
 
 from flyte_nb.admin import moments
 from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.api.nodes import ARRAY_NODE
 from flyte_nb.api.phases import (
     ABORTED,
     ABORTING,
@@ -64,6 +65,7 @@ def apply_node(
         closure.created_at.CopyFrom(moments.stamp(record.at_us))
     node.metadata.spec_node_id = record.spec_node_id
     node.metadata.is_parent_node = node.metadata.is_parent_node or record.is_parent
+    node.metadata.is_array = record.kind == ARRAY_NODE
     if record.parent_id:
         node.metadata.retry_group = str(record.parent_attempt)
     if record.workflow_uri:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from flyteidl.admin import execution_pb2
 from google.protobuf import any_pb2
 
+from flyte_nb.admin.map_elements import whole
 from flyte_nb.admin.refused import Refused, not_found
 from flyte_nb.admin.store.database import Database
 from flyte_nb.admin.store.schema import OF_EXECUTION
@@ -37,6 +38,9 @@ class Change(NamedTuple):
     type_url: str
     key: tuple[Any, ...]
     message: bytes
+    is_part: bool = False
+    """Whether the message only adds to the one before: it has the elements of a map that changed, and not
+    all ten thousand. Protobuf messages are added by putting their bytes one after the other."""
 
 
 class Subscription:
@@ -56,7 +60,11 @@ class Subscription:
         with self._condition:
             # A change keeps the place of the first one that was not taken, so nothing starves.
             for change in changes:
-                self._pending[change.type_url, change.key] = (serial, change)
+                key = (change.type_url, change.key)
+                before = self._pending.get(key) if change.is_part else None
+                if before is not None:
+                    change = before[1]._replace(message=before[1].message + change.message)
+                self._pending[key] = (serial, change)
             self._condition.notify()
 
     def take(self) -> "list[tuple[int, Change]] | None":
@@ -190,6 +198,10 @@ class WatchService:
                 f" WHERE {where} ORDER BY id",
                 id,
             ).fetchall()
+            tasks = [
+                (node, attempt, whole(blob, lambda sql, values: connection.execute(sql, values)))
+                for node, attempt, blob in tasks
+            ]
         serial, message, phase = row
         execution = Change(EXECUTION, (), message)
         rest = [

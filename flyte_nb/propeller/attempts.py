@@ -7,6 +7,7 @@ from flyte_nb.propeller.data_layout import DataLayout
 from flyte_nb.propeller.launch import Launch, environment
 from flyte_nb.propeller.ports import Attempt, AttemptKey
 from flyte_nb.propeller.state import NodeState
+from flyte_nb.runtime.mapped import NAME_VARIABLE
 from flyte_nb.runtime.options import DURABLE_VARIABLE
 
 
@@ -37,33 +38,47 @@ def attempt_at(
     if task is None or task_id is None:
         raise ValueError(f"Node {node.node_id} runs no task, so it has no attempts.")
     key = AttemptKey(launch.id, node.node_id, number)
-    if in_memory:
-        return Attempt(
-            key=key,
-            task_id=task_id,
-            task=task,
-            inputs=inputs,
-            input_uri=node.input_uri,
-            output_prefix=node.attempt_output_uri,
-            timeout_us=node.plan.timeout_us,
-        )
-    # Each attempt has a raw folder of its own, so a retry cannot mix its files with those of the
-    # attempt before. It reads that one's checkpoint, and writes its own.
-    before = layout.checkpoint(node, number - 1) if number else node.former_checkpoint_uri
-    return Attempt(
+    input_uri, folder = _places(node, layout)
+    attempt = Attempt(
         key=key,
         task_id=task_id,
         task=task,
         inputs=inputs,
-        input_uri=node.input_uri,
-        output_prefix=node.attempt_output_uri,
+        input_uri=input_uri,
+        output_prefix=folder,
+        timeout_us=node.plan.timeout_us,
+        element=node.element,
+    )
+    if in_memory:
+        return attempt
+    # Each attempt has a raw folder of its own, so a retry cannot mix its files with those of the
+    # attempt before. It reads that one's checkpoint, and writes its own.
+    before = layout.checkpoint(node, number - 1) if number else node.former_checkpoint_uri
+    return attempt._replace(
         raw_output_prefix=layout.raw_folder(node, number),
         checkpoint_uri=layout.checkpoint(node, number),
         prev_checkpoint_uri=before,
         envs={
             **environment(launch, workflow_id, task, number),
+            **(_element_variables(node.element) if node.element >= 0 else {}),
             # The attempt waits for the disk, so that the engine need not; see `StoreCatalog.put`.
             **({DURABLE_VARIABLE: "1"} if node.plan.discoverable else {}),
         },
-        timeout_us=node.plan.timeout_us,
     )
+
+
+def _places(node: NodeState, layout: DataLayout) -> tuple[str, str]:
+    """Return the URI of the attempt's `inputs.pb`, and of the folder that it writes to."""
+    if node.element < 0 or node.run.parent is None:
+        return node.input_uri, node.attempt_output_uri
+    array = node.run.parent.plan.array
+    individual = array is not None and array.individual_inputs
+    return layout.inputs(node) if individual else node.input_uri, layout.folder(node, node.attempt)
+
+
+def _element_variables(element: int) -> dict[str, str]:
+    """Return the variables by which an attempt knows which element of a map it is.
+
+    Source: flytepropeller/pkg/controller/nodes/array/execution_context.go at v1.16.8.
+    """
+    return {NAME_VARIABLE: "FLYTE_K8S_ARRAY_INDEX", "FLYTE_K8S_ARRAY_INDEX": str(element)}

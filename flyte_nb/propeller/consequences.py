@@ -7,6 +7,7 @@ and has nothing open has failed. `machine.Machine` adds the events.
 from flyte_nb.api import nodes, phases
 from flyte_nb.api.errors import SYSTEM, UNKNOWN, USER, ErrorInfo
 from flyte_nb.api.nodes import END_NODE, START_NODE
+from flyte_nb.propeller.elements import ElementsRun
 from flyte_nb.propeller.moves import Moves
 from flyte_nb.propeller.record_makers import end_of_attempts, node_record
 from flyte_nb.propeller.records import NodeRecord, Record, WorkflowRecord
@@ -69,7 +70,7 @@ class Consequences(Moves):
                 uri = run.parent.input_uri if run.parent else self.input_uri
                 return node_record(node, at_us, phases.SUCCEEDED, output_uri=uri)
             return None
-        if node.phase not in OPEN or node.attempt_phase in OPEN:
+        if node.phase not in OPEN or node.attempt_phase in OPEN or node.element >= 0:
             return None
         if node.attempt_phase == phases.SUCCEEDED and not node.job_uri:
             return node_record(
@@ -101,6 +102,8 @@ class Consequences(Moves):
             return None  # the node has ended, or goes on with another attempt
         if run.doom:
             return None if run.is_busy else self._end_of_doomed(run, at_us)
+        if isinstance(run, ElementsRun):
+            return _end_of_elements(run, at_us)
         idle = not run.open and not run.ready
         # With FAIL_AFTER_EXECUTABLE_NODES_COMPLETE, what does not depend on the failed node goes on first.
         if run.failed is not None:
@@ -163,6 +166,15 @@ class Consequences(Moves):
         if run.parent is None:
             return WorkflowRecord(at_us, phase, error)
         return node_record(run.parent, at_us, phase, error=error)
+
+
+def _end_of_elements(run: ElementsRun, at_us: int) -> "NodeRecord | None":
+    """Return the record by which a map fails, if it can no longer succeed."""
+    if not run.is_lost or (run.array.run_all and not run.has_ended):
+        return None
+    phase = phases.FAILING if run.open else phases.FAILED
+    node = run.parent
+    return node_record(node, at_us, phase, error=run.error()) if node is not None else None
 
 
 def _masking(node: NodeState, *, is_top: bool) -> "ErrorInfo | None":

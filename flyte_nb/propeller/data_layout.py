@@ -44,6 +44,8 @@ class DataLayout:
     def data(self, node: NodeState) -> str:
         """Return the node's folder. Nodes inside another one are below the attempt that made them."""
         parent = node.run.parent
+        if node.element >= 0 and parent is not None:
+            return f"{self.data(parent)}/0/{node.element}"
         above = f"{self.data(parent)}/{node.run.parent_attempt}" if parent else self.root
         return f"{above}/{node.plan.id}/data"
 
@@ -55,11 +57,17 @@ class DataLayout:
         """
         if node.plan.id == END_NODE:
             return self.outputs(node)
+        if node.element >= 0:
+            return f"{self.folder(node, node.attempt)}/{INPUTS}"
         return f"{self.data(node)}/{INPUTS}"
 
     def folder(self, node: NodeState, attempt: int) -> str:
         """Return the folder in which one attempt writes `outputs.pb` or `error.pb`."""
         return f"{self.data(node)}/{attempt}"
+
+    def element_folder(self, node: NodeState, element: int, attempt: int) -> str:
+        """Return the folder of one attempt at an element of a map, as `folder` does."""
+        return f"{self.data(node)}/0/{element}/{attempt}"
 
     def outputs(self, node: NodeState) -> str:
         """Return the URI of `outputs.pb` of a node without attempts: an end node, or a cached result."""

@@ -20,9 +20,11 @@ from flyte_nb.propeller.children import ChildRuns
 from flyte_nb.propeller.data_layout import OUTPUTS, DataLayout
 from flyte_nb.propeller.dynamics import Dynamics
 from flyte_nb.propeller.gates import Gates
+from flyte_nb.propeller.kills import Kills
 from flyte_nb.propeller.launch import DEFAULT_PARALLELISM, Launch
-from flyte_nb.propeller.literal_store import Values, unusable
+from flyte_nb.propeller.literal_store import Values, inputs_at, unusable
 from flyte_nb.propeller.machine import Machine
+from flyte_nb.propeller.maps import Maps
 from flyte_nb.propeller.outbox import Outbox
 from flyte_nb.propeller.plan import ExecutionPlan
 from flyte_nb.propeller.ports import (
@@ -96,9 +98,10 @@ class Driver:
             limits=services.limits,
         )
         self._preparation = Preparation(*mine, self._results, self.gates, self._dynamics, recovery)
+        self.maps = Maps(*mine, self._results, self.turns)
         # Attempts that are recorded as QUEUED and were not handed to the executor yet.
         self._to_start: deque[NodeState] = deque()
-        self._killed: set[AttemptKey] = set()
+        self._kills = Kills(self.id, self.machine, executor)
 
     @property
     def done(self) -> bool:
@@ -193,14 +196,23 @@ class Driver:
         while True:
             self.turns.release_ended()
             self.gates.proceed(self._now_us())
+            self.maps.release_ended()
             self._preparation.prepare(most)
+            if self.machine.gathering and self.maps.gather():
+                continue
             room = slots - started - len(self._to_start)
             if room > 0 and self.machine.startable and self._announce_some(room):
                 continue  # results of others were found, and further nodes may begin now
+            room = slots - started - len(self._to_start)
+            if room > 0 and self.machine.arrays:
+                phase = phases.RUNNING if self._executor.in_memory else phases.QUEUED
+                self._to_start += self.maps.begin(room, phase)
+                if self.machine.gathering:
+                    continue
             # Nothing above had an effect outside. From here on it has, so all of it must be durable first.
             if not self.outbox.flush():
                 return started
-            self._kill_doomed()
+            self._kills.kill_doomed(self._to_start)
             self.children.step()
             started += self._start(slots - started)
             if self.outbox.is_empty:
@@ -211,9 +223,7 @@ class Driver:
         node = self.machine.live.get(report.key.node_id)
         if node is None or node.attempt != report.key.attempt:
             return
-        killed = bool(self._killed) and report.key in self._killed
-        if killed:
-            self._killed.discard(report.key)
+        killed = self._kills.take(report.key)
         now = self._now_us()
         uri = f"{node.attempt_output_uri}/{OUTPUTS}"
         if report.job is not None:
@@ -226,7 +236,10 @@ class Driver:
                 job_uri=self._dynamics.keep(node, report.job),
             )
         elif report.outputs is not None:
-            self._values.keep(uri, report.outputs)
+            if node.element >= 0:
+                self.maps.keep(node, report.outputs)
+            else:
+                self._values.keep(uri, report.outputs)
             made = self.machine.succeeded(
                 node,
                 now,
@@ -292,7 +305,7 @@ class Driver:
         for node in self.machine.live.values():
             limit = limit_us(node)
             if limit and now >= limit:
-                self._kill(node)
+                self._kills.kill(node)
 
     def _begin(self) -> bool:
         """Store the inputs and record the start; return whether the execution is under way."""
@@ -309,7 +322,7 @@ class Driver:
     def _remember(self, node: NodeState, outputs: LiteralMap) -> str:
         if not node.plan.discoverable:
             return ""
-        return self._results.keep(node, self._values.get(node.input_uri), outputs)
+        return self._results.keep(node, inputs_at(node, self._values), outputs)
 
     # Attempts
 
@@ -353,7 +366,8 @@ class Driver:
                 self._add(self.machine.failed(node, self._now_us(), _UNEXPLAINED))
                 continue
             try:
-                inputs = self._values.get(node.input_uri)
+                inputs = inputs_at(node, self._values)
+                self.maps.store_inputs(node, inputs)
                 found = self._executor.start(self._attempt(node, inputs))
             except TaskFailed as error:
                 self._add(self.machine.failed(node, self._now_us(), error.info))
@@ -368,21 +382,6 @@ class Driver:
     def _attempt(self, node: NodeState, inputs: LiteralMap) -> Attempt:
         workflow, in_memory = self.machine.plan.workflow_id, self._executor.in_memory
         return attempt_at(node, inputs, self._launch, self._layout, workflow, in_memory=in_memory)
-
-    def _kill_doomed(self) -> None:
-        if not self.machine.has_doomed:
-            return
-        # The executor does not know the announced ones: `_start` ends those.
-        waiting = {node.node_id for node in self._to_start}
-        for node in self.machine.doomed():
-            if node.node_id not in waiting:
-                self._kill(node)
-
-    def _kill(self, node: NodeState) -> None:
-        key = AttemptKey(self.id, node.node_id, node.attempt)
-        if key not in self._killed:
-            self._killed.add(key)
-            self._executor.kill(key)
 
     def _lost(self, node: NodeState, why: str) -> None:
         """Record an attempt that cannot be found or begun as failed by the system's fault."""

@@ -321,6 +321,8 @@ class Engine:
 
     def _pause_s(self, drivers: list[Driver]) -> "float | None":
         """Return how long nothing has to be done unless something wakes the thread; `None` means for ever."""
+        if any(driver.maps.wants_step for driver in drivers):
+            return 0.0
         times = [driver.outbox.retry_at_us for driver in drivers if driver.outbox.retry_at_us]
         times += [limit for driver in drivers if (limit := driver.deadline_us()) is not None]
         if self._unadopted or any(driver.turns.is_waiting for driver in drivers):

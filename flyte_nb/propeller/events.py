@@ -17,8 +17,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from flyte_nb.api import phases
 from flyte_nb.api.identifiers import ExecutionId
-from flyte_nb.api.nodes import WORKFLOW_NODE
-from flyte_nb.propeller.records import AttemptRecord, NodeRecord, Record, WorkflowRecord
+from flyte_nb.api.nodes import ARRAY_NODE, WORKFLOW_NODE
+from flyte_nb.propeller.records import (
+    AttemptRecord,
+    ElementRecord,
+    NodeRecord,
+    Record,
+    WorkflowRecord,
+)
 from flyte_nb.wire.enums import CACHE_STATUSES, EXECUTION_PHASES, NODE_PHASES, TASK_PHASES
 from flyte_nb.wire.errors import execution_error_to_idl
 from flyte_nb.wire.identifiers import execution_id_to_idl, identifier_to_idl
@@ -45,6 +51,8 @@ def event_of(execution: ExecutionId, record: Record) -> "Event | None":
         return _of_execution(execution, record) if record.phase != phases.ABORTING else None
     if isinstance(record, NodeRecord):
         return _of_node(execution, record) if record.phase != phases.FAILING else None
+    if isinstance(record, ElementRecord):
+        return None
     return _of_attempt(execution, record)
 
 
@@ -77,6 +85,7 @@ def _of_node(execution: ExecutionId, record: NodeRecord) -> event_pb2.NodeExecut
         event_version=1,
         # Propeller's event of a branch node does not say that it has nodes inside.
         is_parent=record.kind == WORKFLOW_NODE,
+        is_array=record.kind == ARRAY_NODE,
     )
     if record.parent_id:
         event.parent_node_metadata.node_id = record.parent_id

@@ -25,6 +25,7 @@ class Values:
         self.store = store
         """Where maps are written; `None` in memory."""
         self._kept: dict[str, LiteralMap] = {}
+        self._held: dict[str, LiteralMap] = {}
 
     def put(self, uri: str, values: LiteralMap) -> None:
         """Write the map to `uri`.
@@ -46,6 +47,23 @@ class Values:
             return False
         return True
 
+    def write(self, uri: str, values: LiteralMap) -> None:
+        """Write the map to `uri`, if there is a store, and do not remember it.
+
+        Raises:
+            StorageError: when it cannot be written.
+        """
+        if self.store is not None:
+            self.store.write(uri, values.SerializeToString(deterministic=True))
+
+    def hold(self, uri: str, values: LiteralMap) -> None:
+        """Remember a map of any size until `release`: every element of a map takes its inputs from it."""
+        self._held[uri] = values
+
+    def release(self, uri: str) -> None:
+        """Forget a map that was held. Nothing happens when it was not."""
+        self._held.pop(uri, None)
+
     def keep(self, uri: str, values: LiteralMap) -> None:
         """Remember a map that is stored at `uri` already, if it is small."""
         if self.store is None or values.ByteSize() <= _KEPT_BYTES:
@@ -57,19 +75,47 @@ class Values:
         Raises:
             StorageError: when it cannot be read, or is not a `LiteralMap`.
         """
-        found = self._kept.get(uri)
+        found = self._held.get(uri) or self._kept.get(uri)
         if found is not None:
             return found
+        values = self.read(uri)
+        self.keep(uri, values)
+        return values
+
+    def read(self, uri: str) -> LiteralMap:
+        """Return the map at `uri`, and do not remember it.
+
+        Raises:
+            StorageError: when it cannot be read, or is not a `LiteralMap`.
+        """
         if self.store is None:
             raise StorageError(f"There is no value at {uri}.", uri=uri)
         try:
-            values = LiteralMap.FromString(self.store.read(uri))
+            return LiteralMap.FromString(self.store.read(uri))
         except DecodeError as error:
             raise StorageError(
                 f"The object at {uri} is not a LiteralMap: {error}.", uri=uri
             ) from error
-        self.keep(uri, values)
-        return values
+
+
+def inputs_at(node: NodeState, values: Values) -> LiteralMap:
+    """Return the inputs of a node, or of an element of a map.
+
+    Raises:
+        StorageError: when they cannot be read.
+    """
+    if node.element < 0 or node.run.parent is None or node.run.parent.plan.array is None:
+        return values.get(node.input_uri)
+    uri = node.input_uri
+    whole = values.get(uri)
+    values.hold(uri, whole)  # after a restart nobody holds it, and the other elements need it too
+    bound = node.run.parent.plan.array.bound
+    made = LiteralMap()
+    for name, literal in whole.literals.items():
+        if name not in bound and literal.WhichOneof("value") == "collection":
+            literal = literal.collection.literals[node.element]
+        made.literals[name].CopyFrom(literal)
+    return made
 
 
 class NodeOutputs:

@@ -20,7 +20,7 @@ from flyte_nb.api import nodes, phases
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.propeller import records as r
-from flyte_nb.propeller.consequences import Consequences
+from flyte_nb.propeller.element_events import ElementEvents
 from flyte_nb.propeller.ports import FormerNode
 from flyte_nb.propeller.record_makers import attempt_record, end_of_attempts, node_record
 from flyte_nb.propeller.records import Record, WorkflowRecord
@@ -30,7 +30,7 @@ from flyte_nb.propeller.state import NodeState
 __all__ = ["IllegalMove", "Machine"]
 
 
-class Machine(Consequences):
+class Machine(ElementEvents):
     """The state machine of one execution.
 
     Every event applies its record and all consequences, and returns these records in order. An event

@@ -11,21 +11,23 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 
 from flyte_nb.api import nodes, phases
-from flyte_nb.api.errors import SYSTEM, ErrorInfo
+from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.nodes import END_NODE, START_NODE
+from flyte_nb.propeller.attempt_moves import AttemptMoves
 from flyte_nb.propeller.checks import objection
+from flyte_nb.propeller.elements import ELEMENT_ABORT, ElementsRun
 from flyte_nb.propeller.plan import ExecutionPlan, WorkflowPlan
-from flyte_nb.propeller.records import AttemptRecord, NodeRecord, Record, WorkflowRecord
-from flyte_nb.propeller.rules import (
-    TIMEOUT,
-    IllegalMove,
-    failure_node,
-    gets_another_attempt,
-    illegal,
+from flyte_nb.propeller.records import (
+    AttemptRecord,
+    ElementRecord,
+    NodeRecord,
+    Record,
+    WorkflowRecord,
 )
+from flyte_nb.propeller.rules import TIMEOUT, IllegalMove, failure_node, illegal
 from flyte_nb.propeller.runs import run_of
 from flyte_nb.propeller.state import OPEN, NodeState, WorkflowRun
-from flyte_nb.propeller.tables import ATTEMPT_MOVES, NODE_MOVES, WORKFLOW_MOVES
+from flyte_nb.propeller.tables import NODE_MOVES, WORKFLOW_MOVES
 
 # Flyte's own texts: clients show them as the reason of aborted attempts.
 AUTO_ABORT = "Some node execution failed, auto-abort."
@@ -33,10 +35,11 @@ USER_ABORT = "Workflow aborted."
 _CHILD_ABORT = {
     nodes.WORKFLOW_NODE: "subworkflow failed",
     nodes.TASK_NODE: "Dynamic workflow failed",
+    nodes.ARRAY_NODE: ELEMENT_ABORT,
 }
 
 
-class Moves:
+class Moves(AttemptMoves):
     """The state of one execution. Only records change it.
 
     `ready`, `entering`, `startable` and `live` say what the driver has to do next. They are
@@ -59,6 +62,8 @@ class Moves:
         a dynamic task to DYNAMIC_RUNNING (`expand`), then `finish`."""
         self.startable: dict[str, NodeState] = {}
         """Task nodes that need an attempt. The driver calls `attempt`."""
+        self.arrays: dict[str, NodeState] = {}
+        self.gathering: dict[str, NodeState] = {}
         self.live: dict[str, NodeState] = {}
         """Task nodes with an attempt that has not ended, by node id."""
         self.gates: dict[str, NodeState] = {}
@@ -98,6 +103,8 @@ class Moves:
             self._apply_node(record)
         elif isinstance(record, AttemptRecord):
             self._apply_attempt(record)
+        elif isinstance(record, ElementRecord):
+            self._apply_element(record)
         else:
             self._apply_workflow(record)
 
@@ -190,65 +197,12 @@ class Moves:
             return self.startable
         return self.launching if kind == nodes.LAUNCH_PLAN_NODE else self.entering
 
-    def _apply_attempt(self, record: AttemptRecord) -> None:
-        node = self._known(record.node_id)
-        phase = record.phase
-        if node.plan.kind != nodes.TASK_NODE or node.phase != phases.RUNNING:
-            raise IllegalMove(f"Node {node.node_id} is not a running task, so it has no attempts.")
-        if phase not in ATTEMPT_MOVES[node.attempt_phase]:
-            raise illegal(f"the attempt at node {node.node_id}", node.attempt_phase, phase)
-        begins = node.attempt_phase not in OPEN
-        if record.attempt != (node.attempts if begins else node.attempts - 1):
-            expected = node.attempts if begins else node.attempts - 1
-            raise IllegalMove(
-                f"Node {node.node_id} is at attempt {expected}, and the record is of attempt"
-                f" {record.attempt}."
-            )
-        if begins and (node.node_id not in self.startable or node.run.doom):
-            raise IllegalMove(f"Node {node.node_id} needs no further attempt.")
-        # From here on nothing is refused.
-        node.attempt_phase = phase
-        node.attempt_error = record.error
-        node.attempt_output_uri = record.output_uri or node.attempt_output_uri
-        if begins:
-            node.attempts += 1
-            node.checkpoint_uri = record.checkpoint_uri
-            node.attempt_started_us = 0
-            node.job_uri = ""
-            del self.startable[node.node_id]
-            self.live[node.node_id] = node
-        if phase == phases.RUNNING:
-            node.attempt_started_us = record.at_us
-            node.first_started_us = node.first_started_us or record.at_us
-        elif phase != phases.QUEUED:
-            del self.live[node.node_id]
-            if phase == phases.SUCCEEDED:
-                node.cache_status = record.cache_status or node.cache_status
-                node.job_uri = record.job_uri
-                if record.job_uri and not node.run.doom:
-                    self.entering[node.node_id] = node
-            else:
-                self._attempt_failed(node, record)
-            self._unsettled.append(node)
-
-    def _attempt_failed(self, node: NodeState, record: AttemptRecord) -> None:
-        """Put the node into `startable` when it gets another attempt.
-
-        When it does not, `record_makers.end_of_attempts` works out the reason from the same state. So a
-        replay decides as the first time did, without a record for the decision.
-        """
-        error = record.error
-        if error is None or node.run.doom:
-            return
-        if error.origin == SYSTEM:
-            node.system_failures += 1
-        if gets_another_attempt(node, error, record.at_us):
-            self.startable[node.node_id] = node
-
     def _enter(self, node: NodeState, branch: int) -> None:
         """Give a node that runs other nodes its child run."""
         node.branch = branch
-        if node.plan.branch is None:
+        if node.plan.array is not None:
+            node.child = ElementsRun(node, node.plan.array)
+        elif node.plan.branch is None:
             workflows = node.run.workflows
             self._begin_run(node, workflows[node.plan.workflow], workflows)
         else:
@@ -275,11 +229,12 @@ class Moves:
             for other in run.nodes.values():
                 if other is not node and not other.waiting:
                     self._arrived(other)
-        elif node.plan.kind in _LIMITED and before in (phases.QUEUED, phases.RUNNING):
-            self.active_tasks -= 1
-            self._queue_of(node.plan.kind).pop(node.node_id, None)
         else:
-            self.gates.pop(node.node_id, None)
+            # A failing map still counts: elements of it run.
+            counts = (phases.QUEUED, phases.RUNNING, *_FAILING_MAP.get(node.plan.kind, ()))
+            self.active_tasks -= node.plan.kind in _LIMITED and before in counts
+            for driven in (self._queue_of(node.plan.kind), self.gates, self.arrays, self.gathering):
+                driven.pop(node.node_id, None)
         failed = record.phase in (phases.FAILED, phases.TIMED_OUT)
         if failed:
             timed_out = record.phase == phases.TIMED_OUT
@@ -344,6 +299,8 @@ class Moves:
                     self._doom(node.child, reason)
         if run.handler is not None:
             self._doom(run.handler, reason)
+        if isinstance(run, ElementsRun):
+            self._doom_elements(run)
         self._unsettled.append(run)
 
     def _run_of(
@@ -371,13 +328,17 @@ class Moves:
             tuple(node.view() for node in self.nodes.values()),
             tuple(node.child.view() for node in self.nodes.values() if node.child),
             tuple(map(tuple, (self.ready, self.entering, self.startable, self.live, self.gates))),
-            tuple(self.expanded),
+            tuple(map(tuple, (self.expanded, self.arrays, self.gathering))),
         )
 
 
 _WITH_ERROR = frozenset({phases.FAILING, phases.FAILED, phases.TIMED_OUT, phases.ABORTING})
-_LIMITED = frozenset({nodes.TASK_NODE, nodes.LAUNCH_PLAN_NODE})
-"""Kinds of nodes that `max_parallelism` counts (`IsMaxParallelismAchieved` in nodes/executor.go)."""
+_LIMITED = frozenset({nodes.TASK_NODE, nodes.LAUNCH_PLAN_NODE, nodes.ARRAY_NODE})
+"""Kinds of nodes that `max_parallelism` counts (`IsMaxParallelismAchieved` in nodes/executor.go).
+
+A map counts once, and its elements have a limit of their own.
+"""
+_FAILING_MAP = {nodes.ARRAY_NODE: (phases.FAILING,)}
 
 
 def _has_outputs(run: WorkflowRun) -> bool:

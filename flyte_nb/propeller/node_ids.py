@@ -16,7 +16,7 @@ _MAX_PROBLEMS = 20
 
 
 def check_node_ids(closure: compiler_pb2.CompiledWorkflowClosure) -> None:
-    """Raise unless every node of the closure has an id that can name a folder, inside branches and maps too.
+    """Raise unless every node of the closure has an id that can name a folder, inside branches too.
 
     Raises:
         CompileFailed: with every id that cannot name a folder, and with ids that differ only in case,
@@ -41,7 +41,7 @@ def check_node_ids(closure: compiler_pb2.CompiledWorkflowClosure) -> None:
 
 
 def _ids(nodes: "Iterable[workflow_pb2.Node]") -> Iterator[str]:
-    """Yield the ids of the nodes, and of those inside of branches and maps."""
+    """Yield the ids of the nodes, and of those inside of branches."""
     # A list in place of recursion: branches may be nested deeper than Python's stack allows.
     pending = list(nodes)
     while pending:
@@ -53,8 +53,7 @@ def _ids(nodes: "Iterable[workflow_pb2.Node]") -> Iterator[str]:
             pending.extend(case.then_node for case in (block.case, *block.other))
             if block.WhichOneof("default") == "else_node":
                 pending.append(block.else_node)
-        elif kind == "array_node":
-            pending.append(node.array_node.node)
+        # The node that a map runs is not among them: its elements are called n0, n1, … at run time.
 
 
 def _impossible(entity: str, node_id: str) -> Problem:

@@ -7,22 +7,19 @@ counterpart.
 What this engine cannot run is refused here, before anything is recorded, with every reason at once.
 """
 
-from collections.abc import Iterator
+import math
 from typing import NamedTuple
 
 from flyteidl.core.compiler_pb2 import CompiledWorkflow, CompiledWorkflowClosure
 from flyteidl.core.condition_pb2 import BooleanExpression
-from flyteidl.core.identifier_pb2 import Identifier as IdentifierMessage
-from flyteidl.core.interface_pb2 import TypedInterface
 from flyteidl.core.literals_pb2 import Binding, Literal
 from flyteidl.core.tasks_pb2 import TaskTemplate
-from flyteidl.core.types_pb2 import NONE, LiteralType
-from flyteidl.core.workflow_pb2 import BranchNode, Node, WorkflowMetadata
-from google.protobuf.duration_pb2 import Duration
+from flyteidl.core.workflow_pb2 import ArrayNode, Node, WorkflowMetadata
 
 from flyte_nb.api.errors import CompileFailed
-from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier
+from flyte_nb.api.identifiers import LAUNCH_PLAN, WORKFLOW, Identifier
 from flyte_nb.api.nodes import (
+    ARRAY_NODE,
     BRANCH_NODE,
     END_KIND,
     END_NODE,
@@ -34,6 +31,16 @@ from flyte_nb.api.nodes import (
 )
 from flyte_nb.api.problems import Problem
 from flyte_nb.propeller.gate_plans import GatePlan, gate_of
+from flyte_nb.propeller.plan_facts import (
+    aliases_of,
+    arms_below,
+    element_template,
+    facts_of,
+    key_of,
+    optionals_of,
+    timeout_us_of,
+    unbound,
+)
 from flyte_nb.wire.identifiers import identifier_from_idl
 
 
@@ -71,6 +78,32 @@ class NodePlan(NamedTuple):
     discovery_version: str = ""
     serializable: bool = False
     """Whether equal calls wait for the one that computes the result (`cache_serialize`)."""
+    array: "ArrayPlan | None" = None
+
+
+class ArrayPlan(NamedTuple):
+    """What an array node (`map_task`) runs for every element of its input lists."""
+
+    element: NodePlan
+    """The node of one element; its id becomes `n0`, `n1`, …"""
+    bound: frozenset[str] = frozenset()
+    """Inputs that every element gets whole."""
+    parallelism: int = 0
+    """How many elements may run at a time; 0 means any number."""
+    min_successes: "int | None" = None
+    min_success_ratio: "float | None" = None
+    run_all: bool = False
+    """Whether the rest runs although too many have failed (`run_all_sub_nodes`)."""
+    individual_inputs: bool = False
+    """Whether each element gets an `inputs.pb` of its own; otherwise it finds its items in the lists."""
+
+    def needed(self, size: int) -> int:
+        """Return how many of `size` elements have to succeed."""
+        if self.min_successes is not None:
+            return self.min_successes
+        if self.min_success_ratio is not None:
+            return math.ceil(self.min_success_ratio * size)
+        return size
 
 
 class BranchPlan(NamedTuple):
@@ -108,7 +141,7 @@ def plan_of(closure: CompiledWorkflowClosure) -> ExecutionPlan:
     maker = _Maker(closure)
     workflows = {"": maker.workflow(closure.primary)}
     for compiled in closure.sub_workflows:
-        workflows[_key(compiled.template.id)] = maker.workflow(compiled)
+        workflows[key_of(compiled.template.id)] = maker.workflow(compiled)
     template_id = closure.primary.template.id
     if maker.problems:
         raise CompileFailed(
@@ -118,31 +151,20 @@ def plan_of(closure: CompiledWorkflowClosure) -> ExecutionPlan:
 
 
 _UNSUPPORTED = {
-    "array_node": "an array node (map_task)",
+    "array_node": "an array node inside of an array node",
+    "gate_node": "a gate node inside of an array node",
+    "branch_node": "a branch inside of an array node",
     None: "a node without a task, workflow or branch",
 }
-
-
-class _TaskFacts(NamedTuple):
-    """What every node takes over from its task. Reading it from the message once saves time per node."""
-
-    task: TaskTemplate
-    task_id: Identifier
-    retries: int
-    timeout_us: int
-    discoverable: bool
-    discovery_version: str
-    serializable: bool
-    optionals: tuple[tuple[str, Literal], ...]
 
 
 class _Maker:
     """Makes the workflow plans of one closure, and collects the problems."""
 
     def __init__(self, closure: CompiledWorkflowClosure) -> None:
-        self.tasks = {_key(task.template.id): _facts(task.template) for task in closure.tasks}
+        self.tasks = {key_of(task.template.id): facts_of(task.template) for task in closure.tasks}
         self.workflows = {
-            _key(sub.template.id): _optionals(sub.template.interface)
+            key_of(sub.template.id): optionals_of(sub.template.interface)
             for sub in closure.sub_workflows
         }
         self.problems: list[Problem] = []
@@ -173,7 +195,7 @@ class _Maker:
             if node.HasField("branch_node"):
                 # The node of an arm runs as soon as the arm is taken. So the branch waits for its
                 # inputs too, though the compiler lists them at the arm's node.
-                for arm in _arms_below(node.branch_node):
+                for arm in arms_below(node.branch_node):
                     self.before[node.id] |= upstream.get(arm.id, set()) & known
                 self.before[node.id].discard(node.id)
         self.after = {node_id: [] for node_id in known}
@@ -189,6 +211,8 @@ class _Maker:
             return self.branch_node(node)
         if target == "gate_node":
             return self.gate_node(node)
+        if target == "array_node":
+            return self.array_node(node)
         if target == "workflow_node" and node.workflow_node.HasField("sub_workflow_ref"):
             return self.workflow_node(node)
         if target == "workflow_node" and node.workflow_node.HasField("launchplan_ref"):
@@ -205,14 +229,14 @@ class _Maker:
             kind=kind,
             name=node.metadata.name or id,
             bindings=tuple(node.inputs),
-            aliases=_aliases(node),
+            aliases=aliases_of(node),
             upstream=tuple(self.before.get(id, ())),
             downstream=tuple(self.after.get(id, ())),
         )
 
     def task_node(self, node: Node) -> NodePlan:
         reference = node.task_node.reference_id
-        facts = self.tasks.get(_key(reference))
+        facts = self.tasks.get(key_of(reference))
         if facts is None:
             text = f"The task {reference.name} is not in the compiled workflow."
             self.problem("TaskReferenceNotFound", text, node.id)
@@ -225,7 +249,7 @@ class _Maker:
         if metadata.HasField("cache_serializable"):
             serializable = metadata.cache_serializable
         if metadata.HasField("timeout"):
-            timeout_us = _timeout_us(metadata.timeout)
+            timeout_us = timeout_us_of(metadata.timeout)
         if metadata.HasField("cacheable"):
             discoverable = metadata.cacheable
         return NodePlan(
@@ -233,8 +257,8 @@ class _Maker:
             kind=TASK_NODE,
             name=metadata.name or id,
             bindings=tuple(node.inputs),
-            optional=_unbound(node, facts.optionals),
-            aliases=_aliases(node),
+            optional=unbound(node, facts.optionals),
+            aliases=aliases_of(node),
             upstream=tuple(self.before.get(id, ())),
             downstream=tuple(self.after.get(id, ())),
             task=facts.task,
@@ -248,11 +272,11 @@ class _Maker:
 
     def workflow_node(self, node: Node) -> NodePlan:
         reference = node.workflow_node.sub_workflow_ref
-        key = _key(reference)
+        key = key_of(reference)
         if key not in self.workflows:
             text = f"The sub-workflow {reference.name} is not in the compiled workflow."
             self.problem("WorkflowReferenceNotFound", text, node.id)
-        optional = _unbound(node, self.workflows.get(key, ()))
+        optional = unbound(node, self.workflows.get(key, ()))
         return self.bare(node, WORKFLOW_NODE)._replace(workflow=key, optional=optional)
 
     def launch_plan_node(self, node: Node) -> NodePlan:
@@ -261,7 +285,7 @@ class _Maker:
         return self.bare(node, LAUNCH_PLAN_NODE)._replace(
             launch_plan=identifier_from_idl(reference, LAUNCH_PLAN),
             max_attempts=node.metadata.retries.retries + 1,
-            timeout_us=_timeout_us(node.metadata.timeout),
+            timeout_us=timeout_us_of(node.metadata.timeout),
         )
 
     def branch_node(self, node: Node) -> NodePlan:
@@ -282,8 +306,33 @@ class _Maker:
         return self.bare(node, GATE_NODE)._replace(
             gate=gate,
             max_attempts=node.metadata.retries.retries + 1,
-            timeout_us=_timeout_us(node.metadata.timeout),
+            timeout_us=timeout_us_of(node.metadata.timeout),
         )
+
+    def array_node(self, node: Node) -> NodePlan:
+        array = node.array_node
+        inner = Node()
+        inner.CopyFrom(array.node)
+        if inner.WhichOneof("target") != "task_node":
+            self.unsupported(inner.WhichOneof("target"), node.id)
+            return self.bare(node, ARRAY_NODE)
+        # The lists are resolved once, for the array node. An element takes its items from them.
+        inner.id = node.id
+        del inner.inputs[:]
+        element = self.task_node(inner)
+        if element.task is not None:
+            element = element._replace(task=element_template(element.task))
+        criteria = array.WhichOneof("success_criteria")
+        plan = ArrayPlan(
+            element._replace(bindings=(), optional=(), upstream=(), downstream=()),
+            frozenset(array.bound_inputs),
+            array.parallelism,
+            array.min_successes if criteria == "min_successes" else None,
+            array.min_success_ratio if criteria == "min_success_ratio" else None,
+            array.run_all_sub_nodes,
+            array.data_mode == ArrayNode.INDIVIDUAL_INPUT_FILES,
+        )
+        return self.bare(node, ARRAY_NODE)._replace(array=plan)
 
     def unsupported(self, what: "str | None", node_id: str) -> None:
         kind = _UNSUPPORTED.get(what, str(what))
@@ -297,68 +346,3 @@ class _Maker:
 
     def problem(self, code: str, message: str, node_id: str, hint: str = "") -> None:
         self.problems.append(Problem(code, message, node_id, hint=hint, entity=self.entity))
-
-
-def _arms_below(branch: BranchNode) -> Iterator[Node]:
-    """Yield the nodes of the arms, also of the branches inside them."""
-    block = branch.if_else
-    nodes = [block.case.then_node, *(case.then_node for case in block.other)]
-    if block.HasField("else_node"):
-        nodes.append(block.else_node)
-    for node in nodes:
-        yield node
-        if node.HasField("branch_node"):
-            yield from _arms_below(node.branch_node)
-
-
-def _facts(task: TaskTemplate) -> _TaskFacts:
-    metadata = task.metadata
-    return _TaskFacts(
-        task=task,
-        task_id=identifier_from_idl(task.id, TASK),
-        retries=metadata.retries.retries,
-        timeout_us=_timeout_us(metadata.timeout),
-        discoverable=metadata.discoverable,
-        discovery_version=metadata.discovery_version,
-        serializable=metadata.cache_serializable,
-        optionals=_optionals(task.interface),
-    )
-
-
-def _timeout_us(timeout: Duration) -> int:
-    """Return the timeout in microseconds. A negative one gives 0, which means no limit, as in Flyte."""
-    return max(0, int(timeout.seconds) * 1_000_000 + int(timeout.nanos) // 1000)
-
-
-def _optionals(interface: TypedInterface) -> tuple[tuple[str, Literal], ...]:
-    """Return the inputs whose type is a union with None, each with that None as a literal."""
-    nones = ((name, _none_of(var.type)) for name, var in interface.inputs.variables.items())
-    return tuple((name, none) for name, none in nones if none is not None)
-
-
-def _unbound(
-    node: Node, optionals: tuple[tuple[str, Literal], ...]
-) -> tuple[tuple[str, Literal], ...]:
-    """Return those inputs that the node does not bind. The compiler allows them to be left out."""
-    if not optionals:
-        return ()
-    bound = {binding.var for binding in node.inputs}
-    return tuple(item for item in optionals if item[0] not in bound)
-
-
-def _aliases(node: Node) -> tuple[tuple[str, str], ...]:
-    return tuple((alias.alias, alias.var) for alias in node.output_aliases)
-
-
-def _none_of(type: LiteralType) -> "Literal | None":
-    for variant in type.union_type.variants:
-        if variant.WhichOneof("type") == "simple" and variant.simple == NONE:
-            literal = Literal()
-            literal.scalar.union.value.scalar.none_type.SetInParent()
-            literal.scalar.union.type.CopyFrom(variant)
-            return literal
-    return None
-
-
-def _key(id: IdentifierMessage) -> str:
-    return f"{id.project}:{id.domain}:{id.name}:{id.version}"

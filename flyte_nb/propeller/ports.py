@@ -81,6 +81,8 @@ class Attempt(NamedTuple):
     """Variables for the task's process, beside the executor's own."""
     timeout_us: int = 0
     """The time that the attempt has; 0 means no limit. The engine keeps the time, and calls `kill`."""
+    element: int = -1
+    """The number of the element of a map that it is an attempt at; -1 for other nodes."""
 
 
 class Surroundings(NamedTuple):

@@ -15,6 +15,7 @@ from flyte_nb.propeller.dynamics import Dynamics, Unbuildable
 from flyte_nb.propeller.gates import Gates
 from flyte_nb.propeller.literal_store import NodeOutputs, Values, unusable
 from flyte_nb.propeller.machine import Machine
+from flyte_nb.propeller.maps import size_of
 from flyte_nb.propeller.outbox import Outbox
 from flyte_nb.propeller.recovering import Recovery
 from flyte_nb.propeller.resolve import Unresolved, inputs_of, with_error
@@ -129,6 +130,14 @@ class Preparation:
         elif node.plan.kind == nodes.END_KIND:
             # What the end node collects as inputs is what the workflow returns.
             outbox.add(machine.finish(node, now, node.input_uri))
+        elif node.plan.array is not None:
+            inputs = self._values.get(node.input_uri)
+            size = size_of(node.plan.array, inputs)
+            if isinstance(size, int):
+                self._values.hold(node.input_uri, inputs)
+                outbox.add(machine.unfold(node, now, size))
+            else:
+                outbox.add(machine.reject(node, now, size))
         elif node.plan.branch is None:
             outbox.add(machine.enter(node, now))
         else:

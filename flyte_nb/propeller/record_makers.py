@@ -6,7 +6,7 @@ Everything that a record has beside the news is taken from the plan and the stat
 from flyte_nb.api import phases
 from flyte_nb.api.errors import USER, ErrorInfo
 from flyte_nb.propeller.durations import go_duration
-from flyte_nb.propeller.records import AttemptRecord, NodeRecord
+from flyte_nb.propeller.records import AttemptRecord, ElementRecord, NodeRecord
 from flyte_nb.propeller.rules import IllegalMove, budget
 from flyte_nb.propeller.state import NodeState
 
@@ -49,7 +49,7 @@ def node_record(
             output_uri,
             error,
             cache_status,
-            node.child is not None,
+            node.child is not None and plan.array is None,
             node.child_execution,
             node.branch,
             node.run.parent_attempt,
@@ -77,8 +77,10 @@ def attempt_record(
     cache_status: str = "",
     job_uri: str = "",
     checkpoint_uri: str = "",
-) -> AttemptRecord:
+) -> "AttemptRecord | ElementRecord":
     """Return the record of an attempt that comes into `phase`; `attempt` `None` means the node's last one.
+
+    The attempt at an element of a map gives an `ElementRecord`.
 
     Raises:
         IllegalMove: when the node runs no task.
@@ -86,12 +88,18 @@ def attempt_record(
     plan = node.plan
     if plan.task_id is None or plan.task is None:
         raise IllegalMove(f"Node {node.node_id} runs no task, so it has no attempts.")
+    number = node.attempts - 1 if attempt is None else attempt
+    if node.element >= 0 and node.run.parent is not None:
+        map_id, end = node.run.parent.node_id, (pid, cpu_s, max_rss_bytes)
+        return ElementRecord(
+            at_us, map_id, phase, node.element, 1, number, error, cache_status, logs, *end
+        )
     return _new(
         AttemptRecord,
         (
             at_us,
             node.node_id,
-            node.attempts - 1 if attempt is None else attempt,
+            number,
             phase,
             plan.task_id,
             0,

@@ -110,7 +110,34 @@ class AttemptRecord(NamedTuple):
     """Where the attempt keeps its checkpoint; with the attempt's first record."""
 
 
-Record = WorkflowRecord | NodeRecord | AttemptRecord
+class ElementRecord(NamedTuple):
+    """Elements of an array node (`map_task`) came into a phase: one, or several that follow each other.
+
+    The first record of a map has the phase UNDEFINED and says how many elements there are. Then each
+    element has attempts, as a node that runs a task has: QUEUED → RUNNING → SUCCEEDED | FAILED | ABORTED. A
+    cached result is SUCCEEDED at once. Clients see all elements of a map as one flyteidl `TaskExecution`.
+    """
+
+    at_us: int
+    node_id: str
+    """The array node's."""
+    phase: str
+    first: int
+    """The first element, counted from 0."""
+    number: int = 1
+    """How many elements; one that FAILED has a record of its own."""
+    attempt: int = 0
+    error: "ErrorInfo | None" = None
+    cache_status: str = ""
+    logs: "tuple[tuple[str, str], ...]" = ()
+    pid: "int | None" = None
+    cpu_s: "float | None" = None
+    max_rss_bytes: "int | None" = None
+    task_id: "Identifier | None" = None
+    """The task that the elements run; with UNDEFINED only."""
+
+
+Record = WorkflowRecord | NodeRecord | AttemptRecord | ElementRecord
 
 
 def to_plain(record: Record) -> list[Any]:
@@ -119,6 +146,8 @@ def to_plain(record: Record) -> list[Any]:
         return ["workflow", *_plain_fields(record)]
     if isinstance(record, NodeRecord):
         return ["node", *_plain_fields(record)]
+    if isinstance(record, ElementRecord):
+        return ["element", *_short(_plain_fields(record))]
     return ["attempt", *_plain_fields(record)]
 
 
@@ -146,7 +175,21 @@ def from_plain(plain: list[Any]) -> Record:
             task_id=Identifier(*attempt.task_id),
             logs=tuple((name, uri) for name, uri in attempt.logs),
         )
+    if tag == "element":
+        element = ElementRecord(*fields)
+        return element._replace(
+            error=_error(element.error),
+            logs=tuple((name, uri) for name, uri in element.logs),
+            task_id=Identifier(*element.task_id) if element.task_id else None,
+        )
     raise ValueError(f"There is no record of kind {tag!r}.")
+
+
+def _short(fields: list[Any]) -> list[Any]:
+    """Leave out the last fields that have their defaults: a large map has tens of thousands of records."""
+    while fields and not fields[-1] and fields[-1] != 0:
+        fields.pop()
+    return fields
 
 
 def _plain_fields(record: Record) -> list[Any]:

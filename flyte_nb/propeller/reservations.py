@@ -12,7 +12,7 @@ from flyteidl.core.literals_pb2 import LiteralMap
 
 from flyte_nb.api.errors import StorageError
 from flyte_nb.api.identifiers import ExecutionId
-from flyte_nb.propeller.literal_store import Values
+from flyte_nb.propeller.literal_store import Values, inputs_at
 from flyte_nb.propeller.results import Results
 from flyte_nb.propeller.state import NodeState
 
@@ -73,7 +73,7 @@ class Turns:
         if not node.plan.serializable or node.node_id in self._held:
             return Turn(may_start=True)
         try:
-            inputs = self._values.get(node.input_uri)
+            inputs = inputs_at(node, self._values)
         except StorageError:
             # Starting the attempt reads the inputs again, and reports the failure.
             return Turn(may_start=True)

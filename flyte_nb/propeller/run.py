@@ -18,6 +18,7 @@ from flyte_nb.api.identifiers import TASK, ExecutionId, Identifier
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.propeller.data_layout import DataLayout
 from flyte_nb.propeller.driver import Driver
+from flyte_nb.propeller.elements import ElementsRun
 from flyte_nb.propeller.executors.inprocess import InProcess
 from flyte_nb.propeller.launch import Launch
 from flyte_nb.propeller.literal_store import Values
@@ -186,7 +187,7 @@ def _failure(driver: Driver) -> Exception:
     workflow, error = driver.machine.plan.workflow_id, driver.machine.error
     info = error or ErrorInfo("SYSTEM:Unknown", "It failed without an error.", SYSTEM)
     node = _failed_node(driver, info)
-    cause = driver.causes.get(node.node_id) if node is not None else None
+    cause = driver.causes.get(_raiser(node)) if node is not None else None
     if node is not None and isinstance(cause, Exception):
         cause.__traceback__ = user_frames(cause.__traceback__)
         _add_note(cause, _place(node, workflow))
@@ -207,7 +208,8 @@ def _failed_node(driver: Driver, info: ErrorInfo) -> "NodeState | None":
     failed = [
         node
         for node in driver.machine.nodes.values()
-        if node.phase in (phases.FAILED, phases.TIMED_OUT) and node.child is None
+        if node.phase in (phases.FAILED, phases.TIMED_OUT)
+        and (node.child is None or node.plan.array is not None)
     ]
     for node in failed:
         if node.error == info:
@@ -215,11 +217,22 @@ def _failed_node(driver: Driver, info: ErrorInfo) -> "NodeState | None":
     return failed[-1] if failed else None
 
 
+def _raiser(node: NodeState) -> str:
+    """Return the id of the node whose task raised: of a map, that of the element that failed last."""
+    if isinstance(node.child, ElementsRun) and node.child.errors:
+        return node.child.element(list(node.child.errors)[-1]).node_id
+    return node.node_id
+
+
 def _place(node: NodeState, workflow: Identifier) -> str:
     """Return the sentence that says where an exception was raised; empty when that is clear."""
     times = f" in attempt {node.attempts}" if node.attempts > 1 else ""
     if _is_alone(workflow):
         return f"Raised{times} at {workflow.name}." if times else ""
+    if isinstance(node.child, ElementsRun) and node.child.errors:
+        number, size = list(node.child.errors)[-1], node.child.size
+        place = f"element {number} of {size} of {node.plan.name}, at node {node.node_id}"
+        return f"Raised by {place} of {workflow.name}."
     task = node.plan.task_id.name if node.plan.task_id is not None else node.plan.name
     return f"Raised{times} by the task {task} at node {node.node_id} of {workflow.name}."
 

@@ -31,6 +31,7 @@ class NodeState:
         "checkpoint_uri",
         "child",
         "child_execution",
+        "element",
         "error",
         "first_started_us",
         "former_checkpoint_uri",
@@ -64,6 +65,7 @@ class NodeState:
         self.child_execution: ExecutionId | None = None
         self.checkpoint_uri = ""  # of the last attempt
         self.former_checkpoint_uri = ""  # of the execution that is recovered
+        self.element = -1  # the number of the element that this is of a map; other nodes have -1
         # The `attempt_` fields describe the last attempt. Earlier ones are in the records only. A launch plan
         # node counts the executions that it started as its attempts, and none of them has a phase here.
         self.attempts = 0

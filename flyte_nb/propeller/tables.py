@@ -8,6 +8,7 @@ holds them equal.
 from collections.abc import Mapping
 
 from flyte_nb.api.nodes import (
+    ARRAY_NODE,
     BRANCH_NODE,
     END_KIND,
     GATE_NODE,
@@ -101,6 +102,8 @@ _LAUNCH: Moves = {
     ABORTED: _END,
     SKIPPED: _END,
 }
+# A map fails in two steps too, unless nothing of it runs when it fails.
+_ARRAY: Moves = {**_PARENT, RUNNING: frozenset({SUCCEEDED, FAILING, FAILED, ABORTED})}
 
 
 def _recoverable(moves: Moves) -> Moves:
@@ -126,6 +129,7 @@ NODE_MOVES: Mapping[str, Moves] = {
     LAUNCH_PLAN_NODE: _recoverable(_LAUNCH),
     BRANCH_NODE: _recoverable(_PARENT),
     GATE_NODE: _recoverable(_GATE),
+    ARRAY_NODE: _recoverable(_ARRAY),
 }
 """The moves of a node by its kind (`api/nodes.py`)."""
 
@@ -142,6 +146,10 @@ ATTEMPT_MOVES: Moves = {
     # An attempt that ran out of time was ended by the engine, so it is ABORTED, and another may follow.
     ABORTED: frozenset({QUEUED, RUNNING}),
 }
+
+# An element of a map is a node without records of its own: the records are of its attempts. SUCCEEDED at once
+# is a cached result.
+ELEMENT_MOVES: Moves = {**ATTEMPT_MOVES, "": frozenset({QUEUED, RUNNING, SUCCEEDED})}
 
 
 def mermaid(moves: Moves) -> str:

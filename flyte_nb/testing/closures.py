@@ -145,6 +145,45 @@ def gate(
     return made
 
 
+def map_node(
+    id: str,
+    target: TaskTemplate,
+    bindings: "Mapping[str, int | str | Sequence[int | str]]",
+    *,
+    bound: Sequence[str] = (),
+    parallelism: "int | None" = None,
+    min_successes: "int | None" = None,
+    min_success_ratio: "float | None" = None,
+    run_all_sub_nodes: bool = False,
+) -> Node:
+    """Return an array node that runs a task for each element of its lists.
+
+    Args:
+        id: The node's id.
+        target: What each element runs.
+        bindings: As `node` takes them.
+        bound: Inputs that every element gets whole.
+        parallelism: How many elements may run at a time.
+        min_successes: How many elements have to succeed.
+        min_success_ratio: Which share of them has to succeed.
+        run_all_sub_nodes: Whether the rest still runs when too few can succeed.
+    """
+    made = Node(id=id)
+    for variable, value in bindings.items():
+        _bind(made.inputs.add(var=variable).binding, value)
+    array = made.array_node
+    array.node.CopyFrom(node(target.id.name, target, bindings))
+    array.bound_inputs.extend(bound)
+    array.run_all_sub_nodes = run_all_sub_nodes
+    if parallelism is not None:
+        array.parallelism = parallelism
+    if min_successes is not None:
+        array.min_successes = min_successes
+    elif min_success_ratio is not None:
+        array.min_success_ratio = min_success_ratio
+    return made
+
+
 def workflow(
     name: str,
     nodes: Sequence[Node],

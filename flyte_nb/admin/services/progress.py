@@ -6,6 +6,7 @@ Source: flyteadmin/pkg/manager/impl/{node,task}_execution_manager.go at v1.16.8.
 from flyteidl.admin import node_execution_pb2, task_execution_pb2
 from flyteidl.core import identifier_pb2
 
+from flyte_nb.admin.map_elements import whole
 from flyte_nb.admin.refused import Refused, missing
 from flyte_nb.admin.service_parts import Parts, Rpcs
 from flyte_nb.admin.services.dynamic_closures import dynamic_closure
@@ -115,7 +116,8 @@ class Progress:
             limit=request.limit,
             offset=offset_of(request.token, "ListTaskExecutions"),
         )
-        return message_list([row[0] for row in found.rows], found.token)
+        messages = [whole(row[0], self._parts.database.all) for row in found.rows]
+        return message_list(messages, found.token)
 
 
 def _of(run: identifier_pb2.WorkflowExecutionIdentifier, resource: Resource) -> list[Condition]:

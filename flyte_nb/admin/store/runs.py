@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from flyteidl.admin import execution_pb2, node_execution_pb2
 from flyteidl.core import identifier_pb2
 
+from flyte_nb.admin.map_elements import whole
 from flyte_nb.admin.refused import Refused, exists, not_found
 from flyte_nb.admin.store.database import Database, Row, Transaction
 from flyte_nb.admin.store.schema import OF_EXECUTION, UNFINISHED
@@ -157,8 +158,7 @@ class Runs:
         )
         if row is None:
             raise not_found("task execution", id)
-        message: bytes = row[0]
-        return message
+        return whole(row[0], self._database.all)
 
     def attempt_number(
         self, id: identifier_pb2.NodeExecutionIdentifier, retry_attempt: int
@@ -176,5 +176,4 @@ class Runs:
         )
         if row is None:
             raise Refused("NOT_FOUND", f"task execution {retry_attempt} of {id.node_id} not found")
-        message: bytes = row[0]
-        return message
+        return whole(row[0], self._database.all)

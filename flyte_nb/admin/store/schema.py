@@ -99,5 +99,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE node_executions ADD COLUMN cache_key TEXT NOT NULL DEFAULT ''",
         "CREATE INDEX node_executions_by_key ON node_executions (cache_key, id) WHERE cache_key <> ''",
     ),
+    (
+        """CREATE TABLE elements (execution_id INTEGER NOT NULL, node_id TEXT NOT NULL,
+            number INTEGER NOT NULL, attempt INTEGER NOT NULL, message BLOB NOT NULL,
+            PRIMARY KEY (execution_id, node_id, number, attempt)) WITHOUT ROWID""",
+    ),
 )
 """`MIGRATIONS[n]` brings a database from schema n to n + 1. `PRAGMA user_version` holds the schema."""

@@ -250,7 +250,9 @@ class InProcess:
         try:
             runner = InnerRunner(self._registry, self._data, lambda: self._context(attempt))
             inputs = _from_idl(attempt.inputs)
-            outputs = _to_idl(call(one.task, inputs, self._registry, self._data, runner=runner))
+            # A map comes here element by element, as calls of the task that it maps.
+            task = one.task.original if attempt.element >= 0 else one.task
+            outputs = _to_idl(call(task, inputs, self._registry, self._data, runner=runner))
         except TaskFailed as failure:
             return AttemptReport(attempt.key, error=failure.info, cause=_authors_own(failure))
         except CodecError as error:
