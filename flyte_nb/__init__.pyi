@@ -25,8 +25,10 @@ from flyte_nb.types.annotations import FlyteAnnotation as FlyteAnnotation
 from flyte_nb.types.annotations import HashMethod as HashMethod
 from flyte_nb.types.annotations import kwtypes as kwtypes
 from flyte_nb.types.codec import PickledTypeWarning as PickledTypeWarning
+from flyte_nb.types.datasets import StructuredDataset as StructuredDataset
 from flyte_nb.types.files import FlyteDirectory as FlyteDirectory
 from flyte_nb.types.files import FlyteFile as FlyteFile
+from flyte_nb.types.flyte_error import FlyteError as FlyteError
 
 FlyteRecoverableException = RecoverableError
 

@@ -25,7 +25,7 @@ _SPEC.loader.exec_module(house)
 MOST_LINES = 400
 MOST_LINES_OF_A_FUNCTION = 60
 
-MOST_USES_OF_ANY = 1152
+MOST_USES_OF_ANY = 1148
 MOST_TYPE_IGNORES = 34
 """Budgets of the whole package. Lower them when the house has fewer; never raise them."""
 SLACK = 20
@@ -85,7 +85,6 @@ IMPORTED_IN_FUNCTIONS: dict[str, str] = {
     "flyte_nb/types/content.py": START_UP,
     "flyte_nb/types/data_classes.py": START_UP,
     "flyte_nb/types/files.py": START_UP,
-    "flyte_nb/types/frames.py": OPTIONAL,
     "flyte_nb/types/guess.py": OPTIONAL,
     "flyte_nb/types/pickling.py": START_UP,
     "flyte_nb/types/registry.py": START_UP,

@@ -28,6 +28,20 @@ SINGLE = "single"
 MULTIPART = "multipart"
 
 
+OBJECT_FORMATS = frozenset(
+    {
+        "PIL.Image",
+        "PyTorchCheckpoint",
+        "PyTorchModule",
+        "PyTorchTensor",
+        "SklearnEstimator",
+        "TensorFlowModel",
+        "TensorFlowRecord",
+    }
+)
+"""Formats of blobs that Python has as objects of a library. A person cannot write such a value as text."""
+
+
 class BlobType(NamedTuple):
     """A file (`single`) or a folder (`multipart`) of one format; an empty format fits any."""
 

@@ -27,11 +27,24 @@ class DataAccess(Protocol):
         """
         ...
 
-    def upload(self, path: str, *, name: str = "") -> str:
-        """Store the file or folder at `path` and return its URI. `name` is a hint for the URI's last part.
+    def upload(self, path: str, *, name: str = "", uri: str = "") -> str:
+        """Store the file or folder at `path` and return its URI.
+
+        Args:
+            path: a local path.
+            name: a hint for the URI's last part.
+            uri: where to store it; the store chooses a place when it is empty.
 
         Raises:
             StorageError: when it cannot be stored.
+        """
+        ...
+
+    def uris_below(self, uri: str) -> "list[str]":
+        """Return the URIs of the objects below `uri`, sorted; nothing is downloaded.
+
+        Raises:
+            StorageError: when the store cannot list them.
         """
         ...
 

@@ -153,12 +153,22 @@ class KernelData:
             self._by_signed_url(uri, path, error, may_be_folder=True)
         return path
 
-    def upload(self, path: str, *, name: str = "") -> str:
+    def uris_below(self, uri: str) -> "list[str]":
+        """Return the URIs of the objects below `uri`, sorted.
+
+        Raises:
+            StorageError: this process has no credentials, or the store refused.
+        """
+        return self._retried(lambda: self._store.list(uri))
+
+    def upload(self, path: str, *, name: str = "", uri: str = "") -> str:
         """Store the file or folder at `path`; return its URI.
 
         Args:
             path: A local path.
             name: The last part of the URI; the path's own last part when empty.
+            uri: Where to store it, with this process's own credentials; a place that follows from its
+                content when empty.
 
         Raises:
             StorageError: there is no such file, the folder is empty, or the store refused.
@@ -169,6 +179,9 @@ class KernelData:
             raise StorageError(
                 f"There is no file or folder {path}.", uri=path, hint="Check the path."
             )
+        if uri:
+            self._retried(lambda: self._store.put(str(source), uri))
+            return uri
         last = name or source.name
         if source.is_dir():
             return self._upload_folder(source, last)

@@ -260,9 +260,19 @@ def _array(data: Any, codec: Codec, level: int) -> Any:
         raise Unreadable(f"is no array: {error}") from None
 
 
+def _object(data: Any, codec: Codec, level: int) -> Any:
+    """Refuse data for an object of a library, which has no notation.
+
+    Raises:
+        Unreadable: always.
+    """
+    raise Unreadable(f"is not a {spell(codec.python_type)}: give the name of a variable")
+
+
 FOREIGN: "Mapping[str, Callable[[Any, Codec, int], Any]]" = {
     "PythonPickle": _pickled,
     "NumpyArray": _array,
+    **dict.fromkeys(lt.OBJECT_FORMATS, _object),
 }
 """By the format of a blob type: what makes its values from data. Blobs of other formats are paths."""
 

@@ -44,6 +44,7 @@ class Services:
         self._known: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "download": self._download,
             "upload": self._upload,
+            "list": self._list_objects,
             "checkpoint": self._checkpoint,
             "restore": self._restore,
             "deck": self._deck,
@@ -83,7 +84,7 @@ class Services:
         name = _last_part(str(message.get("name") or path)) or "object"
         # Every upload gets a folder of its own, so that two outputs with the same name do not overwrite
         # each other.
-        uri = f"{prefix.rstrip('/')}/{os.urandom(8).hex()}/{name}"
+        uri = str(message.get("uri") or f"{prefix.rstrip('/')}/{os.urandom(8).hex()}/{name}")
         self._store.put(path, uri)
         if self._durable:
             # Start-up: only attempts whose results are cached need it.
@@ -93,6 +94,9 @@ class Services:
         if os.path.isdir(path) and not uri.startswith(("file://", "/")):
             self._list(path, uri)
         return {"uri": uri}
+
+    def _list_objects(self, message: "dict[str, Any]") -> "dict[str, Any]":
+        return {"uris": self._store.list(_text(message, "uri"))}
 
     def _list(self, path: str, uri: str) -> None:
         """Write the names of a folder's files, so that the outputs can be shown without credentials.

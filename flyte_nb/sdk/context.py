@@ -4,7 +4,7 @@ from contextvars import ContextVar
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from flyte_nb.api.ports import Runner
+from flyte_nb.api.ports import DataAccess, Runner
 
 if TYPE_CHECKING:
     from flyte_nb.sdk.entity import Definition
@@ -45,3 +45,12 @@ def graph(entity: "Definition", **options: Any) -> Any:
     """Return the graph of `entity`, drawn by the default session."""
     # By name, as above.
     return import_module("flyte_nb").default_session().graph(entity, **options)
+
+
+def data_access() -> "DataAccess | None":
+    """Return what moves files for the attempt that runs, or else for the default session.
+
+    It is `None` where a runner moves no files.
+    """
+    found: DataAccess | None = getattr(_chosen(), "data", None)
+    return found

@@ -10,7 +10,8 @@ from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.types.codec import Annotation, Codec, spell
-from flyte_nb.types.frames import FrameCodec
+from flyte_nb.types.frame_columns import shape_of
+from flyte_nb.types.frames import TableCodec
 
 if TYPE_CHECKING:
     from flyte_nb.types.lookup import CodecLookup
@@ -22,8 +23,9 @@ _CACHE_KEY = "cache-key-metadata"
 def annotated_codec(python_type: Annotation, registry: "CodecLookup") -> Codec:
     """Return the codec of `Annotated[T, …]`: that of `T`, changed by what stands beside it.
 
-    Beside a table, a dict of columns or an Arrow schema limits which columns are read. A `HashMethod`
-    computes the hash of each literal. A `FlyteAnnotation` becomes the type's annotation.
+    Beside a table, columns limit what is read, and a format says how it is stored. Beside an array or a dict,
+    `kwtypes` has the options of its codec. A `HashMethod` computes the hash of each literal. A
+    `FlyteAnnotation` becomes the type's annotation.
 
     Raises:
         CodecError: when there are several hash methods or annotations, when an annotation is not a dict,
@@ -31,8 +33,13 @@ def annotated_codec(python_type: Annotation, registry: "CodecLookup") -> Codec:
     """
     inner, *extras = typing.get_args(python_type)
     codec = registry.codec(inner)
-    if isinstance(codec, FrameCodec):
-        codec = _shaped(codec, extras, registry)
+    if isinstance(codec, TableCodec):
+        shape = shape_of(extras, registry)
+        codec = codec.with_shape(*shape) if any(shape) else codec
+    options = [extra for extra in extras if isinstance(extra, dict)]
+    with_options: Any = getattr(codec, "with_options", None)
+    if options and with_options is not None:
+        codec = with_options(options[0])
     annotations = [extra for extra in extras if _is(extra, "FlyteAnnotation", "data")]
     if annotations:
         codec = _with_annotation(codec, inner, annotations)
@@ -40,23 +47,6 @@ def annotated_codec(python_type: Annotation, registry: "CodecLookup") -> Codec:
     if len(methods) > 1:
         raise CodecError(f"{spell(inner)} has {len(methods)} hash methods.", hint="Keep one.")
     return _hashed(codec, methods[0]) if methods else codec
-
-
-def _shaped(codec: FrameCodec, extras: "list[Any]", registry: "CodecLookup") -> FrameCodec:
-    columns: tuple[tuple[str, Any], ...] = ()
-    schema = ""
-    for extra in extras:
-        if isinstance(extra, dict):
-            columns = tuple(
-                (name, registry.codec(column).literal_type) for name, column in extra.items()
-            )
-        elif type(extra).__name__ == "Schema" and type(extra).__module__.startswith("pyarrow"):
-            schema = extra.to_string()
-        elif isinstance(extra, str) and extra not in ("", "parquet"):
-            raise CodecError(
-                f"Tables are stored as parquet, not as {extra}.", hint="Remove the format."
-            )
-    return codec.with_shape(columns, schema) if columns or schema else codec
 
 
 def _is(extra: Any, name: str, attribute: str) -> bool:
@@ -89,7 +79,7 @@ def _hashed(codec: Codec, method: Any) -> Codec:
     """Return a copy of the codec whose literals carry the hash that `method` computes.
 
     The copy's class is derived from the codec's class and not from a wrapper, because other code asks
-    `isinstance(codec, FrameCodec)` and the like.
+    `isinstance(codec, TableCodec)` and the like.
     """
     kind = type(codec)
 

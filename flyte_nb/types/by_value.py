@@ -14,6 +14,7 @@ from flyte_nb.api.literal_types import LiteralType, describe
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.types.codec import Codec, NeedsStore, show, spell
+from flyte_nb.types.frames import TableCodec
 from flyte_nb.types.guess import guess
 from flyte_nb.types.plain_data import plain_data, struct_literal
 
@@ -33,12 +34,14 @@ def codec_for(type: LiteralType, registry: "Registry") -> Codec:
 
 
 def _is_open(type: LiteralType) -> bool:
-    """Return whether a user's own class may hold such values: enums, structs, and what contains them."""
+    """Return whether values of several classes fit: enums, structs, datasets, and what contains them."""
     if type.kind in (t.COLLECTION, t.MAP):
         return _is_open(type.value)
     if type.kind == t.UNION:
         return any(map(_is_open, type.value))
-    return type.kind == t.ENUM or (type.kind == t.SIMPLE and type.value == t.STRUCT)
+    if type.kind == t.SIMPLE:
+        return bool(type.value == t.STRUCT)
+    return type.kind in (t.ENUM, t.STRUCTURED_DATASET)
 
 
 class ByValue(Codec):
@@ -61,6 +64,8 @@ class ByValue(Codec):
             return Literal(literals.COLLECTION, self._items(value, inner, data))
         if kind == t.MAP:
             return Literal(literals.MAP, self._entries(value, inner, data))
+        if kind == t.STRUCTURED_DATASET:
+            return self._dataset(value, data)
         return self._struct(value, data)
 
     def decode(self, literal: Literal, data: "DataAccess | None") -> object:
@@ -97,6 +102,15 @@ class ByValue(Codec):
         # No variant fits. The one that got furthest into the value was most likely meant, so its error
         # helps most.
         raise max(failures, key=lambda error: len(error.path))
+
+    def _dataset(self, value: object, data: "DataAccess | None") -> Literal:
+        """Return the literal of a table of any library, or of a StructuredDataset."""
+        codec = self._registry.quiet.codec(value.__class__)
+        if not isinstance(codec, TableCodec):
+            raise _misfit(self.literal_type, value)
+        declared = self.literal_type.value
+        shape = (declared.columns, declared.external_schema, declared.format)
+        return codec.with_shape(*shape).encode(value, data)
 
     def _struct(self, value: object, data: "DataAccess | None") -> Literal:
         fields = self.literal_type.dataclass_type

@@ -21,6 +21,9 @@ from flyte_nb.api.ports import DataAccess
 Annotation: TypeAlias = Any
 """A type as its author wrote it: a class, or a construct of `typing`. No static type describes both."""
 
+Table: TypeAlias = Any
+"""A table of pandas, pyarrow or polars; they have no type in common."""
+
 JsonSchema: TypeAlias = dict[str, Any]
 """A JSON schema, or a part of one."""
 

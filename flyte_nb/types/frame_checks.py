@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from flyte_nb.api.errors import CodecError
-from flyte_nb.types.codec import spell
+from flyte_nb.types.codec import Table, spell
 
 HINT = (
     "Name columns with text and give each one type, or declare the frame as Any, which pickles it."
@@ -30,7 +30,7 @@ _FAMILIES = {
 _SHOWN = 3  # columns or keys that a message lists
 
 
-def check(frame: Any) -> None:
+def check(frame: Table) -> None:
     """Raise unless parquet holds every value of the frame unchanged.
 
     Raises:
@@ -58,12 +58,31 @@ def check(frame: Any) -> None:
         )
 
 
-def culprits(frame: Any) -> str:
+def check_for_csv(frame: Table) -> None:
+    """Raise where a csv would lose an index that means something.
+
+    flytekit leaves every index out. An index of plain numbers is what filtering leaves behind, so it is left
+    out here too. Types of columns are not in a csv: its reader infers them.
+
+    Raises:
+        CodecError: when the index has names, levels, or labels that are no whole numbers.
+    """
+    index = frame.index
+    if index.nlevels > 1 or index.name is not None or index.dtype.kind not in "iu":
+        raise CodecError(
+            f"The index of the {spell(type(frame))} is not part of a csv.",
+            hint="Make it a column, e.g. frame.reset_index().",
+        )
+
+
+def culprits(frame: Table) -> str:
     """Return which columns of a frame or table cannot be written as parquet, and what they hold.
 
     Call it only after writing failed: it writes each column by itself. It returns an empty text when each
     column alone can be written.
     """
+    if not hasattr(frame, "iloc") and not hasattr(frame, "field"):
+        return ""  # polars names the column itself
     arrow = import_module("pyarrow")
     found = []
     for number in range(frame.shape[1]):
@@ -81,13 +100,13 @@ def culprits(frame: Any) -> str:
     return "; ".join(found)
 
 
-def _written(table: Any) -> None:
+def _written(table: Table) -> None:
     """Write the table to memory, to see whether pyarrow can."""
     parquet = import_module("pyarrow.parquet")
     parquet.write_table(table, import_module("pyarrow").BufferOutputStream())
 
 
-def _labels(frame: Any) -> "list[str]":
+def _labels(frame: Table) -> "list[str]":
     """Return what parquet would change in the columns' names. Text stays, unless several names are equal."""
     labels = list(frame.columns)
     if all(type(label) is str for label in labels):
@@ -111,7 +130,7 @@ def _labels(frame: Any) -> "list[str]":
     return changed[:_SHOWN]
 
 
-def _object_columns(frame: Any) -> "Iterable[tuple[Any, Any]]":
+def _object_columns(frame: Table) -> "Iterable[tuple[Any, Any]]":
     for number, dtype in enumerate(frame.dtypes):
         if _holds_objects(dtype):
             yield frame.columns[number], frame.iloc[:, number]

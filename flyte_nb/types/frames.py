@@ -1,41 +1,33 @@
-"""Codecs of pandas DataFrames and pyarrow Tables, stored as parquet (flytekit's structured datasets).
-
-Both libraries are optional: they are imported inside the methods, which only run where the user's code
-uses them.
-"""
+"""Codec of tables of pandas, pyarrow and polars, stored as datasets (flytekit's structured datasets)."""
 
 # ruff: noqa: D102 - `Codec` documents these methods
 import os
-from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from flyte_nb.api import literal_types, literals
-from flyte_nb.api.errors import CodecError
+from flyte_nb.api.errors import CodecError, FlyteNbError
 from flyte_nb.api.literal_types import LiteralType, StructuredDatasetType
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.types.codec import Annotation, Codec, mismatch, no_data, spell
 from flyte_nb.types.content import content_hash
-from flyte_nb.types.frame_checks import HINT, check, culprits
+from flyte_nb.types.frame_checks import HINT, culprits
+from flyte_nb.types.frame_libraries import FILE_NAMES, PARQUET, FrameLibrary, library_of
 
-_PARQUET = "parquet"
-_ARROWS = (ValueError, TypeError, ArithmeticError, NotImplementedError, KeyError)
-"""The built-in classes that pyarrow's exceptions derive from; they can be named without importing it."""
 _NAME = "frame"  # the last part of a dataset's URI, where the store takes the hint
-_PART = "00000"  # A dataset is a folder with one file, which flytekit gives this name.
 
 
-class FrameCodec(Codec):
-    """Codec of a table. A subclass reads and writes the tables of one library."""
+class TableCodec(Codec):
+    """Codec of a dataset: what the codec of a table and that of `StructuredDataset` share."""
 
     transformer = "StructuredDataset Transformer"
-    imports = ("pyarrow",)
 
     def __init__(
         self,
         python_type: Annotation,
         columns: "tuple[tuple[str, LiteralType], ...]" = (),
         arrow_schema: str = "",
+        format: str = "",
     ) -> None:
         """Make the codec.
 
@@ -43,138 +35,209 @@ class FrameCodec(Codec):
             python_type: the table's class.
             columns: name and type of each column to read, in order; empty for all.
             arrow_schema: the declared Arrow schema as text; empty when none was declared.
+            format: how the table is stored; empty when the author left it open.
         """
         outside = ("arrow", arrow_schema) if arrow_schema else ("", "")
-        self._columns = [name for name, _ in columns]
+        self.columns = [name for name, _ in columns]
+        """The columns to read; empty for all."""
         # Literals name the format. Types leave it empty, so that they fit datasets of other tasks.
-        self._stored = StructuredDatasetType(columns, _PARQUET, *outside)
-        declared = StructuredDatasetType(columns, "", *outside)
-        super().__init__(python_type, LiteralType(literal_types.STRUCTURED_DATASET, declared))
+        self.declared = StructuredDatasetType(columns, format, *outside)
+        super().__init__(python_type, LiteralType(literal_types.STRUCTURED_DATASET, self.declared))
 
-    def write(self, value: Any, path: str) -> None:
-        """Write the table to a new file at `path`."""
-        raise NotImplementedError
+    def with_shape(
+        self,
+        columns: "tuple[tuple[str, LiteralType], ...]",
+        arrow_schema: str = "",
+        format: str = "",
+    ) -> "TableCodec":
+        """Return a codec of the same type with declared columns, a declared Arrow schema or a format."""
+        return type(self)(self.python_type, columns, arrow_schema, format)
 
-    def read(self, path: str, columns: "list[str] | None") -> Any:
-        """Return the table in the file, or in the files of the folder, at `path`.
 
-        Args:
-            path: a local path.
-            columns: the columns to read; `None` for all.
-        """
-        raise NotImplementedError
+class FrameCodec(TableCodec):
+    """Codec of one library's tables."""
 
-    def names(self, value: Any) -> "list[Any]":
-        """Return the names of the table's columns."""
-        raise NotImplementedError
-
-    def encode(self, value: object, data: "DataAccess | None") -> Literal:
-        """Store the table as a folder with one parquet file; return its dataset.
+    def __init__(
+        self,
+        python_type: Annotation,
+        columns: "tuple[tuple[str, LiteralType], ...]" = (),
+        arrow_schema: str = "",
+        format: str = "",
+    ) -> None:
+        """Make the codec; see `TableCodec`.
 
         Raises:
-            CodecError: when the value is no such table, lacks a declared column, or cannot be written as
-                parquet without a change.
+            CodecError: when tables cannot be stored in the declared format.
         """
+        if format and format not in FILE_NAMES:
+            raise CodecError(
+                f"Tables are stored as {' or '.join(FILE_NAMES)}, not as {format}.",
+                hint="Write one of these, or leave the format out.",
+            )
+        super().__init__(python_type, columns, arrow_schema, format)
+        self._library = known_library(python_type)
+        self.imports = self._library.imports
+
+    def encode(self, value: object, data: "DataAccess | None") -> Literal:
+        """Store the table as a folder with one file; return its dataset.
+
+        Raises:
+            CodecError: when the value is no such table, lacks a declared column, or cannot be written
+                without a change.
+        """
+        literal_by: Any = getattr(value, "literal_by", None)
+        if literal_by is not None:  # a StructuredDataset, which knows frames; frames do not know it
+            return cast(Literal, literal_by(self, data))
         if not isinstance(value, self.python_type):
             raise mismatch(self, value)
-        self._check_columns(self.names(value) if self._columns else [])
-        if data is None:
-            raise no_data(self)
-        folder = data.scratch()
-        os.makedirs(folder, exist_ok=True)
-        path = os.path.join(folder, _PART)
-        try:
-            self.write(value, path)
-        except ImportError as error:
-            raise _no_parquet(self.python_type) from error
-        except _ARROWS as error:
-            said = culprits(value) or str(error).rstrip(".")
-            raise CodecError(
-                f"The {spell(self.python_type)} cannot be written as parquet: {said}.", hint=HINT
-            ) from error
-        # The name is constant, so that equal frames get equal URIs where the content decides them.
-        uri = data.upload(folder, name=_NAME)
-        return Literal(literals.STRUCTURED_DATASET, (uri, self._stored), content_hash(path, data))
+        return stored(value, self, data)
 
     def decode(self, literal: Literal, data: "DataAccess | None") -> object:
         """Return the table in the literal's dataset, with the declared columns only.
 
         Raises:
-            CodecError: when the literal is no dataset, is not parquet, or cannot be read.
+            CodecError: when the literal is no dataset, has another format, or cannot be read.
         """
         if literal.kind != literals.STRUCTURED_DATASET:
             return super().decode(literal, data)
         if data is None:
             raise no_data(self)
         uri, dataset = literal.value
-        if dataset.format not in ("", _PARQUET):
-            raise CodecError(
-                f"The dataset at {uri} is stored as {dataset.format}, and only parquet can be read here.",
-                hint="Store it as parquet, or take it as a FlyteFile.",
-            )
-        path = data.download(uri)
-        try:
-            return self.read(path, self._columns or None)
-        except ImportError as error:
-            raise _no_parquet(self.python_type) from error
-        except (*_ARROWS, OSError) as error:
-            raise CodecError(f"The dataset at {uri} cannot be read as parquet: {error}.") from error
-
-    def with_shape(
-        self, columns: "tuple[tuple[str, LiteralType], ...]", arrow_schema: str = ""
-    ) -> "FrameCodec":
-        """Return a codec of the same type with declared columns or a declared Arrow schema."""
-        return type(self)(self.python_type, columns, arrow_schema)
-
-    def _check_columns(self, has: "list[Any]") -> None:
-        missing = [name for name in self._columns if name not in has]
-        if missing:
-            raise CodecError(
-                f"The {spell(self.python_type)} lacks the declared columns {', '.join(missing)};"
-                f" it has: {', '.join(map(str, has)) or 'none'}.",
-                hint="Add them, or take them out of the annotation.",
-            )
+        columns = self.columns or [name for name, _ in dataset.columns]
+        return opened(self.python_type, uri, dataset.format, columns, data)
 
     def accepts_exactly(self, value: object) -> bool:
         return isinstance(value, self.python_type)
 
 
-class PandasCodec(FrameCodec):
-    """Codec of pandas.DataFrame."""
+def stored(
+    table: object, codec: TableCodec, data: "DataAccess | None", *, format: str = "", uri: str = ""
+) -> Literal:
+    """Store a table of any known library; return its dataset.
 
-    def write(self, value: Any, path: str) -> None:
-        check(value)
-        value.to_parquet(path)
+    Args:
+        table: the table; it is not changed.
+        codec: has the declared columns, schema and format.
+        data: stores the file.
+        format: what the author of the value wants where nothing is declared.
+        uri: where to store it; the store chooses a place when it is empty.
 
-    def names(self, value: Any) -> "list[Any]":
-        return list(value.columns)
+    Raises:
+        CodecError: when the table lacks a declared column, or cannot be written without a change.
+        NeedsStore: when there is no store.
+    """
+    library = known_library(type(table))
+    _check_columns(table, library, codec.columns)
+    if data is None:
+        raise no_data(codec)
+    kind = codec.declared._replace(format=codec.declared.format or format or PARQUET)
+    if kind.format not in FILE_NAMES:
+        raise _unknown_format(kind.format, uri)
+    folder = data.scratch()
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, FILE_NAMES[kind.format])
+    try:
+        library.write(table, path, kind.format)
+    except FlyteNbError:
+        raise
+    except ImportError as error:
+        raise _no_library(type(table), kind.format) from error
+    except OSError as error:
+        if error.errno is not None:  # the disk is at fault, not the table
+            raise
+        raise _unwritable(table, kind.format, error) from error
+    except Exception as error:  # each library has its own errors
+        raise _unwritable(table, kind.format, error) from error
+    # The name is constant, so that equal frames get equal URIs where the content decides them.
+    place = data.upload(folder, name=_NAME, uri=uri) if uri else data.upload(folder, name=_NAME)
+    return Literal(literals.STRUCTURED_DATASET, (place, kind), content_hash(path, data))
 
-    def read(self, path: str, columns: "list[str] | None") -> Any:
-        import pandas
 
-        return pandas.read_parquet(path, columns=columns)
+def opened(
+    table_type: type, uri: str, format: str, columns: "list[str]", data: DataAccess
+) -> object:
+    """Return the dataset at `uri` as a table.
+
+    Args:
+        table_type: a class of tables of a known library.
+        uri: the dataset's place.
+        format: how it is stored; empty means parquet.
+        columns: the columns to read, in order; empty for all.
+        data: downloads the dataset.
+
+    Raises:
+        CodecError: when the format is unknown, or the dataset cannot be read or lacks a column.
+    """
+    library = known_library(table_type)
+    format = format or PARQUET
+    if format not in FILE_NAMES:
+        raise _unknown_format(format, uri)
+    path = data.download(uri)
+    try:
+        table: object = library.read(path, format, columns or None)
+        # pyarrow leaves out missing columns without an error.
+        _check_columns(table, library, columns)
+    except FlyteNbError:
+        raise
+    except ImportError as error:
+        raise _no_library(table_type, format) from error
+    except Exception as error:  # each library has its own errors
+        raise _unreadable(uri, format, error) from error
+    return table
 
 
-class ArrowCodec(FrameCodec):
-    """Codec of pyarrow.Table."""
+def known_library(table_type: Annotation) -> FrameLibrary:
+    """Return the library of a class of tables.
 
-    def write(self, value: Any, path: str) -> None:
-        parquet: Any = import_module("pyarrow.parquet")
-        parquet.write_table(value, path)
-
-    def names(self, value: Any) -> "list[Any]":
-        return list(value.column_names)
-
-    def read(self, path: str, columns: "list[str] | None") -> Any:
-        parquet: Any = import_module("pyarrow.parquet")
-        table = parquet.read_table(path, columns=columns)
-        if columns is not None:  # pyarrow leaves out missing columns without an error
-            self._check_columns(table.column_names)
-        return table
+    Raises:
+        CodecError: when it is of no known library.
+    """
+    library = library_of(table_type)
+    if library is None:
+        raise CodecError(
+            f"{spell(table_type)} is no table.",
+            hint="Write pandas.DataFrame, pyarrow.Table, polars.DataFrame or polars.LazyFrame.",
+        )
+    return library
 
 
-def _no_parquet(python_type: object) -> CodecError:
+def _check_columns(table: object, library: FrameLibrary, wanted: "list[str]") -> None:
+    if not wanted:
+        return
+    has = library.names(table)
+    # `a.b` is the field b of the column a.
+    missing = [name for name in wanted if name not in has and name.partition(".")[0] not in has]
+    if missing:
+        raise CodecError(
+            f"The {spell(type(table))} lacks the declared columns {', '.join(missing)};"
+            f" it has: {', '.join(map(str, has)) or 'none'}.",
+            hint="Add them, or take them out of the annotation.",
+        )
+
+
+def _unwritable(table: object, format: str, error: Exception) -> CodecError:
+    held = culprits(table) if format == PARQUET else ""
     return CodecError(
-        f"{spell(python_type)} travels as parquet, and no library here can write it.",
+        f"The {spell(type(table))} cannot be written as {format}: {held or str(error).rstrip('.')}.",
+        hint=HINT,
+    )
+
+
+def _unreadable(uri: str, format: str, error: Exception) -> CodecError:
+    return CodecError(f"The dataset at {uri} cannot be read as {format}: {error}.")
+
+
+def _unknown_format(format: str, uri: str) -> CodecError:
+    place = f" at {uri}" if uri else ""
+    return CodecError(
+        f"The dataset{place} has the format {format}; {' and '.join(FILE_NAMES)} can be read"
+        " and written here.",
+        hint="Store it in one of these formats, or take it as a FlyteFile.",
+    )
+
+
+def _no_library(python_type: object, format: str) -> CodecError:
+    return CodecError(
+        f"{spell(python_type)} travels as {format}, and no library here can read and write it.",
         hint="Install pyarrow.",
     )

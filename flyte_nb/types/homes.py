@@ -48,8 +48,10 @@ _HOMES: "Mapping[str, tuple[_Home, ...]]" = {
     "TextIO": (_Home(("typing",), "open_files.OpenFileCodec"),),
     "BinaryIO": (_Home(("typing",), "open_files.OpenFileCodec"),),
     "ndarray": (_Home(("numpy",), "arrays.ArrayCodec"),),
-    "DataFrame": (_Home(("pandas.",), "frames.PandasCodec"),),
-    "Table": (_Home(("pyarrow.lib",), "frames.ArrowCodec"),),
+    "DataFrame": (_Home(("pandas.", "polars."), "frames.FrameCodec"),),
+    "LazyFrame": (_Home(("polars.",), "frames.FrameCodec"),),
+    "Table": (_Home(("pyarrow.lib",), "frames.FrameCodec"),),
+    "StructuredDataset": (_Home(("flyte_nb.types.datasets",), "datasets.DatasetCodec"),),
     "Image": (_Home(("PIL.Image",), "images.ImageCodec", inherits=True),),
     "BaseEstimator": (_Home(("sklearn.base",), "estimators.EstimatorCodec", inherits=True),),
     "BaseModel": (

@@ -42,15 +42,30 @@ class HostData:
         Raises:
             StorageError: when the host cannot get it; `transient` when trying again may help.
         """
-        return self._ask({"kind": "download", "uri": uri}, "path")
+        return str(self._ask({"kind": "download", "uri": uri}, "path"))
 
-    def upload(self, path: str, *, name: str = "") -> str:
-        """Store the file or folder at `path` below the raw output prefix and return its URI.
+    def upload(self, path: str, *, name: str = "", uri: str = "") -> str:
+        """Store the file or folder at `path`, by default below the raw output prefix, and return its URI.
 
         Raises:
             StorageError: when the host cannot store it.
         """
-        return self._ask({"kind": "upload", "path": os.path.abspath(path), "name": name}, "uri")
+        message = {"kind": "upload", "path": os.path.abspath(path), "name": name}
+        stored = str(self._ask({**message, "uri": uri} if uri else message, "uri"))
+        if uri and stored != uri:  # a host of an older release, which does not know the field
+            raise StorageError(
+                f"The platform's flyte-nb cannot store a file at a place of your choice ({uri}).",
+                hint="Upgrade it, or leave the place to it.",
+            )
+        return stored
+
+    def uris_below(self, uri: str) -> "list[str]":
+        """Return the URIs of the objects below `uri`, sorted.
+
+        Raises:
+            StorageError: when the host cannot list them.
+        """
+        return [str(each) for each in self._ask({"kind": "list", "uri": uri}, "uris")]
 
     def save_checkpoint(self, path: str, name: str) -> None:
         """Keep the file at `path` as `name` for the next attempt; with an empty name, the folder's content.
@@ -66,7 +81,7 @@ class HostData:
         Raises:
             StorageError: when the host cannot get it.
         """
-        return self._ask({"kind": "restore"}, "path")
+        return str(self._ask({"kind": "restore"}, "path"))
 
     def publish_deck(self, html: str) -> None:
         """Store the attempt's report as it is now, so that people can see it.
@@ -96,7 +111,7 @@ class HostData:
         self._modules.append(folder)
         let_children_import(self._modules)
 
-    def _ask(self, message: "dict[str, Any]", field: str) -> str:
+    def _ask(self, message: "dict[str, Any]", field: str) -> Any:
         """Send a message, wait for the reply, and return its `field`.
 
         Raises:
@@ -115,4 +130,4 @@ class HostData:
             raise StorageError(
                 reply["error"], uri=reply.get("uri", ""), transient=bool(reply.get("transient"))
             )
-        return str(reply[field])
+        return reply[field]

@@ -19,15 +19,20 @@ class FolderData:
         self.downloads.append(uri)
         return self._path(uri)
 
-    def upload(self, path: str, *, name: str = "") -> str:
-        uri = f"store://{uuid.uuid4().hex}/{name or Path(path).name}"
+    def upload(self, path: str, *, name: str = "", uri: str = "") -> str:
+        uri = uri or f"store://{uuid.uuid4().hex}/{name or Path(path).name}"
         target = Path(self._path(uri))
-        target.parent.mkdir(parents=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         if Path(path).is_dir():
             shutil.copytree(path, target)
         else:
             shutil.copy(path, target)
         return uri
+
+    def uris_below(self, uri: str) -> list[str]:
+        root = Path(self._path(uri))
+        found = sorted(each for each in root.rglob("*") if each.is_file())
+        return [f"{uri}/{each.relative_to(root).as_posix()}" for each in found]
 
     def scratch(self, suffix: str = "") -> str:
         return str(self.root / f"{uuid.uuid4().hex}{suffix}")

@@ -166,7 +166,7 @@ def test_an_error_names_the_place_inside_a_value(registry, python_type, value, p
         (3, "Write its type."),
         (Level, "Write '1'"),
         (typing.Literal["a", 1], "Give all values one type"),
-        (typing.Annotated[pd.DataFrame, "csv"], "Remove the format."),
+        (typing.Annotated[pd.DataFrame, "avro"], "leave the format out"),
     ],
 )
 def test_a_type_without_a_codec_is_refused_with_what_to_write(registry, python_type, hint):
@@ -356,9 +356,9 @@ def test_a_table_that_parquet_cannot_hold_is_refused(registry, data):
         "cannot be written as parquet" in refusal(registry, pd.DataFrame, mixed, data).bare_message
     )
     assert "Expected pandas.DataFrame" in refusal(registry, pd.DataFrame, [1], data).bare_message
-    csv = Literal("structured_dataset", ("x", literal_types.StructuredDatasetType((), "csv")))
-    with pytest.raises(CodecError, match="stored as csv"):
-        registry.codec(pd.DataFrame).decode(csv, data)
+    avro = Literal("structured_dataset", ("x", literal_types.StructuredDatasetType((), "avro")))
+    with pytest.raises(CodecError, match="has the format avro"):
+        registry.codec(pd.DataFrame).decode(avro, data)
 
 
 def test_declared_columns_are_part_of_the_type(registry):

@@ -233,7 +233,7 @@ def _typeable(type: LiteralType) -> bool:
     if type.kind == lt.UNION:
         return all(_typeable(variant) for variant in type.value)
     if type.kind == lt.BLOB:
-        return type.value.format not in ("PythonPickle", "NumpyArray")
+        return type.value.format not in {"PythonPickle", "NumpyArray", *lt.OBJECT_FORMATS}
     if type.kind == lt.SIMPLE:
         return type.value not in (lt.BINARY, lt.ERROR)
     return type.kind == lt.ENUM
