@@ -57,9 +57,14 @@ class Outline:
         """Return how many nodes the template has, sub-workflows included, start and end nodes excluded."""
         return len(self._nodes)
 
+    def grow(self, path: "tuple[str, ...]", closure: CompiledWorkflowClosure) -> None:
+        """Add the nodes of a workflow that came into being below the node at `path`, while it ran."""
+        subs = {key(sub.template.id): sub.template for sub in closure.sub_workflows}
+        self._add(closure.primary.template, subs, path)
+
     def of(self, path: "tuple[str, ...]") -> NodeOutline:
         """Return the node at a path of ids in the templates, outermost first, e.g. `("n0", "n1")`."""
-        # Nodes that a dynamic task adds while it runs are not in the closure.
+        # Nodes that a dynamic task adds while it runs are not in the closure; see `grow`.
         known = self._nodes.get(path)
         return known if known is not None else NodeOutline(path[-1], TASK_NODE)
 

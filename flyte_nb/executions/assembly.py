@@ -11,6 +11,7 @@ from flyteidl.admin.execution_pb2 import Execution, ExecutionClosure
 from flyteidl.admin.node_execution_pb2 import NodeExecution, NodeExecutionClosure
 from flyteidl.admin.task_execution_pb2 import TaskExecution, TaskExecutionClosure
 from flyteidl.core.catalog_pb2 import CatalogCacheStatus
+from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 from flyteidl.core.execution_pb2 import ExecutionError
 from flyteidl.core.execution_pb2 import NodeExecution as NodePhases
 from flyteidl.core.execution_pb2 import TaskExecution as TaskPhases
@@ -21,7 +22,7 @@ from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.nodes import ADDED_NODES
 from flyte_nb.api.phases import ENDED, QUEUED, SKIPPED
 from flyte_nb.compiler.outline import Outline
-from flyte_nb.executions.node_ids import parent_of
+from flyte_nb.executions.node_ids import ParentFinder
 from flyte_nb.executions.views import AttemptView, ExecutionView, LogLink, NodeView
 from flyte_nb.wire.identifiers import execution_id_from_idl, identifier_from_idl
 
@@ -44,6 +45,10 @@ class Assembly:
         self._nodes: dict[str, NodeExecution] = {}
         self._tasks: dict[str, dict[tuple[int, str], TaskExecution]] = {}
         self._parents: dict[str, str] = {}
+        # In the order in which they became parents, which a dynamic node does late.
+        self._with_children: list[str] = []
+        self._finder = ParentFinder()
+        self._grown: dict[str, str] = {}  # what is in the outline, by dynamic node
         # Most messages change one node of many. The views of the others are kept.
         self._views: dict[str, NodeView] = {}
 
@@ -51,6 +56,7 @@ class Assembly:
         """Use this outline for the names and kinds of nodes from now on."""
         self._outline = outline
         self._views.clear()
+        self._grown.clear()
 
     def apply(self, message: "Execution | NodeExecution | TaskExecution") -> None:
         """Take one message, unless it is older than the known one about the same thing."""
@@ -104,6 +110,24 @@ class Assembly:
             serial=serial,
         )
 
+    def growing(self) -> "list[tuple[str, str]]":
+        """Return the dynamic nodes, each with its `job_uri`, whose nodes the outline does not have."""
+        uris = ((id, node.closure.dynamic_job_spec_uri) for id, node in self._nodes.items())
+        return [(id, uri) for id, uri in uris if uri and self._grown.get(id) != uri]
+
+    def grow(self, node_id: str, job_uri: str, closure: "CompiledWorkflowClosure | None") -> None:
+        """Use the names and kinds of nodes in `closure` for the nodes inside a dynamic node.
+
+        Args:
+            node_id: The dynamic node.
+            job_uri: What the closure was made from.
+            closure: What the node runs; `None` when it cannot be had.
+        """
+        self._grown[node_id] = job_uri
+        if closure is not None:
+            self._outline.grow(self._path(node_id), closure)
+            self._views = {id: view for id, view in self._views.items() if not view.parent_id}
+
     def attempts_wanted(self) -> "list[str]":
         """Return the ids of the nodes whose attempts a poller has to read, because they may have changed.
 
@@ -126,7 +150,7 @@ class Assembly:
 
     def parents(self) -> "list[str]":
         """Return the ids of the nodes that have children."""
-        return [name for name, node in self._nodes.items() if node.metadata.is_parent_node]
+        return list(self._with_children)
 
     def node(self, node_id: str) -> "NodeExecution | None":
         """Return the newest message about that node; `None` before one has come."""
@@ -140,6 +164,9 @@ class Assembly:
             return
         if _is_older(message, self._nodes.get(node_id)):
             return
+        known = self._nodes.get(node_id)
+        if message.metadata.is_parent_node and not (known and known.metadata.is_parent_node):
+            self._with_children.append(node_id)
         self._nodes[node_id] = message
         self._views.pop(node_id, None)
 
@@ -187,6 +214,7 @@ class Assembly:
             attempts=tuple(attempt_view(task) for _, task in attempts),
             parent_id=self._parent(node_id),
             child_execution=child,
+            job_uri=closure.dynamic_job_spec_uri,
         )
 
     def _parent(self, node_id: str) -> str:
@@ -194,7 +222,9 @@ class Assembly:
         known = self._parents.get(node_id)
         if known is None:
             spec_node_id = self._nodes[node_id].metadata.spec_node_id or node_id
-            known = self._parents[node_id] = parent_of(node_id, spec_node_id, self.parents())
+            group = self._nodes[node_id].metadata.retry_group
+            known = self._finder.parent_of(node_id, spec_node_id, self._with_children, group)
+            self._parents[node_id] = known
         return known
 
     def _path(self, node_id: str) -> "tuple[str, ...]":

@@ -5,6 +5,7 @@ waits in a thread.
 """
 
 import asyncio
+import contextlib
 import itertools
 import threading
 import time
@@ -13,18 +14,20 @@ from typing import Any
 
 from flyteidl.admin.execution_pb2 import ExecutionTerminateRequest
 from flyteidl.core import identifier_pb2
+from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 
 from flyte_nb.api.errors import RemoteError, StorageError, UsageError
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.phases import SUCCEEDED
 from flyte_nb.compiler.outline import Outline
 from flyte_nb.executions.assembly import Assembly
+from flyte_nb.executions.dynamics import DynamicWorkflows, grow
 from flyte_nb.executions.execution_values import ExecutionValues
 from flyte_nb.executions.failures import failure_of
 from flyte_nb.executions.following import Follower
 from flyte_nb.executions.polling import refresh
 from flyte_nb.executions.session_context import SessionContext
-from flyte_nb.executions.views import ExecutionView
+from flyte_nb.executions.views import ExecutionView, NodeView
 from flyte_nb.types.codec import Codec
 from flyte_nb.wire.identifiers import execution_id_to_idl
 
@@ -80,6 +83,7 @@ class Execution:
         self._values = ExecutionValues(
             id, context, input_codecs=input_codecs, output_codecs=output_codecs
         )
+        self._dynamics = DynamicWorkflows(context.client, id)
         self._serials = itertools.count(1)
         self._last: ExecutionView | None = None
 
@@ -104,6 +108,7 @@ class Execution:
         assembly = Assembly()
         own = refresh(self._context.client, self.id, assembly, threading.Lock())
         assembly.describe(self._outline(own.closure.workflow_id))
+        grow(assembly, contextlib.nullcontext(), self._dynamics)
         return self._remember(assembly.view(next(self._serials)))
 
     def watch(self) -> "Watching":
@@ -200,6 +205,14 @@ class Execution:
             return parts[0][1]
         return "\n".join(f"--- {title}\n{text}" for title, text in parts)
 
+    def dynamic_workflow(self, node: NodeView) -> "CompiledWorkflowClosure | None":
+        """Return what a dynamic node runs; `None` for other nodes, and when FlyteAdmin does not have it.
+
+        Raises:
+            RemoteError: FlyteAdmin cannot be reached.
+        """
+        return self._dynamics(node.node_id, node.job_uri) if node.job_uri else None
+
     def terminate(self, cause: str = "") -> None:
         """Ask FlyteAdmin to abort the execution. Nothing happens when it has ended already.
 
@@ -267,7 +280,7 @@ class Execution:
             yield self._last
             return
         # Each loop over views has a follower of its own, so that loops may start and stop independently.
-        follower = Follower(self._context.client, self.id, self._outline)
+        follower = Follower(self._context.client, self.id, self._outline, dynamic=self._dynamics)
         try:
             follower.start()
             for view in follower.views(self._serials, deadline, stop):

@@ -26,6 +26,7 @@ from flyte_nb.client.admin_client import AdminClient
 from flyte_nb.client.remote_errors import remote_error, status_of
 from flyte_nb.compiler.outline import Outline
 from flyte_nb.executions.assembly import Assembly
+from flyte_nb.executions.dynamics import DynamicWorkflow, grow
 from flyte_nb.executions.polling import refresh
 from flyte_nb.executions.views import ExecutionView
 from flyte_nb.wire.identifiers import execution_id_to_idl
@@ -62,6 +63,7 @@ class Follower:
         execution: ExecutionId,
         outline: "Callable[[identifier_pb2.Identifier], Outline]",
         *,
+        dynamic: "DynamicWorkflow | None" = None,
         patience_s: float = _GIVE_UP_AFTER_S,
     ) -> None:
         """Make a follower. Nothing is read yet.
@@ -71,6 +73,8 @@ class Follower:
             execution: The execution to follow.
             outline: Returns the names and kinds of the nodes of a workflow, by its flyteidl identifier.
                 It is called once, when the execution's workflow is known. It may call FlyteAdmin.
+            dynamic: Returns what a dynamic node runs. It may call FlyteAdmin. `None` names the nodes in
+                there by their ids.
             patience_s: How long a server may stay away, in seconds, before the reader gets the error.
         """
         self._client = client
@@ -78,6 +82,7 @@ class Follower:
         self._heard_at = time.monotonic()
         self._id = execution
         self._outline = outline
+        self._dynamic = dynamic
         self._assembly = Assembly()
         self._described = False
         # The condition guards the assembly and the four fields below. The thread notifies, readers wait.
@@ -235,6 +240,8 @@ class Follower:
                 self._describe(message)
             with self._condition:
                 self._assembly.apply(message)
+            self._grow()
+            with self._condition:
                 self._changes += 1
                 self._condition.notify_all()
 
@@ -252,6 +259,7 @@ class Follower:
             self._heard_at = time.monotonic()
             if not self._described:
                 self._describe(fresh)
+            self._grow()
             with self._condition:
                 # Reading gives messages whether or not they are new, so views are compared.
                 changed = self._assembly.view(0) != before
@@ -269,6 +277,11 @@ class Follower:
         self._described = True
         with self._condition:
             self._assembly.describe(outline)
+
+    def _grow(self) -> None:
+        """Fetch the names of the nodes that dynamic tasks made. The condition is not held meanwhile."""
+        if self._dynamic is not None and self._described:
+            grow(self._assembly, self._condition, self._dynamic)
 
     def _is_terminal(self) -> bool:
         with self._condition:

@@ -58,6 +58,9 @@ class NodeView(NamedTuple):
     """The `node_id` of the node around it; empty at the top."""
     child_execution: "ExecutionId | None" = None
     """The execution that a launch plan node started."""
+    job_uri: str = ""
+    """Where the nodes are stored that a dynamic task made; empty for other nodes. A further attempt makes
+    others."""
 
 
 class ExecutionView(NamedTuple):

@@ -14,7 +14,7 @@ from flyte_nb.api.nodes import unique_node_id
 from flyte_nb.compiler.outline import Outline
 from flyte_nb.executions.assembly import Assembly
 from flyte_nb.executions.failures import failure_of
-from flyte_nb.executions.node_ids import parent_of
+from flyte_nb.executions.node_ids import ParentFinder
 
 
 def execution(phase=core.WorkflowExecution.RUNNING, at=10):
@@ -175,6 +175,62 @@ def test_the_parent_is_found_from_the_id_also_where_it_is_hashed(path, number):
     last = ""
     for name in path:
         child = unique_node_id(last, number, name)
-        assert parent_of(child, name, parents) == last
+        assert ParentFinder().parent_of(child, name, parents) == last
         parents.append(child)
         last = child
+
+
+def closure_of(*nodes):
+    closure = CompiledWorkflowClosure()
+    for node_id, name in nodes:
+        made = closure.primary.template.nodes.add(id=node_id)
+        made.metadata.name = name
+        made.task_node.reference_id.name = name
+    return closure
+
+
+def dynamic(node_id, uri, **options):
+    message = node(node_id, core.NodeExecution.DYNAMIC_RUNNING, parent=True, **options)
+    message.metadata.is_dynamic = True
+    message.closure.dynamic_job_spec_uri = uri
+    return message
+
+
+def test_nodes_inside_a_dynamic_one_have_the_names_of_the_workflow_that_it_made():
+    assembly = Assembly(Outline(closure_of(("n0", "nb.spread"))))
+    for message in (execution(), dynamic("n0", "s://0/futures.pb"), node("n0-0-dn0", spec="dn0")):
+        assembly.apply(message)
+    assert assembly.growing() == [("n0", "s://0/futures.pb")]
+    assert [one.name for one in assembly.view(1).nodes] == ["nb.spread", "dn0"]
+    assembly.grow("n0", "s://0/futures.pb", closure_of(("dn0", "nb.double"), ("dn1", "nb.double")))
+    assert assembly.growing() == []
+    view = assembly.view(2)
+    assert [one.name for one in view.nodes] == ["nb.spread", "nb.double"]
+    assert view.nodes[0].job_uri == "s://0/futures.pb"
+    assert view.total_nodes == 3
+
+
+def test_what_cannot_be_had_is_not_asked_for_again_until_another_attempt_makes_another_one():
+    assembly = Assembly()
+    assembly.apply(dynamic("n0", "s://0/futures.pb"))
+    assembly.grow("n0", "s://0/futures.pb", None)
+    assert assembly.growing() == []
+    assembly.apply(dynamic("n0", "s://1/futures.pb", at=11))
+    assert assembly.growing() == [("n0", "s://1/futures.pb")]
+
+
+def test_a_node_that_becomes_a_parent_late_is_found_by_its_nodes():
+    hashed = unique_node_id("n0-0-dn0-0-dn0-0-dn0", 1, "dn0")
+    child = node(hashed, spec="dn0")
+    child.metadata.retry_group = "1"
+    late = node("n0-0-dn0-0-dn0-0-dn0", spec="dn0")
+    assembly = Assembly()
+    others = [node(f"n{number}", parent=True) for number in range(1, 5)]
+    for message in (execution(), late, *others, node(unique_node_id("n1", 0, "dn0"), spec="dn0")):
+        assembly.apply(message)
+    assembly.view(1)
+    late = node("n0-0-dn0-0-dn0-0-dn0", spec="dn0", parent=True, at=11)
+    for message in (late, child):
+        assembly.apply(message)
+    parents = {one.node_id: one.parent_id for one in assembly.view(2).nodes}
+    assert parents[hashed] == "n0-0-dn0-0-dn0-0-dn0"

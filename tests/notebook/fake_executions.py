@@ -172,6 +172,9 @@ class FakeExecution:
         self.node_data_calls.append(node_id)
         return {"seed": 7}, {"o0": 0.97}
 
+    def dynamic_workflow(self, node: NodeView) -> Any:
+        return None
+
     def logs(self, node_id: str | None = None, attempt: int | None = None) -> str:
         lines = []
         for node in self.view().nodes:

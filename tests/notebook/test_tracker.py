@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 from fake_executions import FakeExecution, Step, plan, succeeding
+from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 
 from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.identifiers import ExecutionId, Identifier
+from flyte_nb.executions.views import NodeView
 from flyte_nb.graph.elements import Graph, GraphEdge, GraphNode
 from flyte_nb.notebook.live import graph_widget
 from flyte_nb.notebook.live.question import Question
@@ -36,8 +38,10 @@ class Page:
         self.done.set()
 
 
-def _tracker(script: Any = None, **options: Any) -> "tuple[Tracker, FakeExecution, Page]":
-    execution = FakeExecution(
+def _tracker(
+    script: Any = None, kind: "type[FakeExecution]" = FakeExecution, **options: Any
+) -> "tuple[Tracker, Any, Page]":
+    execution = kind(
         ExecutionId("p", "d", "a1"),
         Identifier("workflow", "p", "d", "churn.pipeline", "v"),
         NAMES,
@@ -209,6 +213,52 @@ def test_without_anywidget_the_graph_is_a_picture_that_is_drawn_again(monkeypatc
     tracker.start()
     execution.advance(2)
     _until(lambda: 'id="node-n0" class="n" data-phase="SUCCEEDED"' in tracker._graph.widget.value)
+    tracker.close()
+
+
+class Spreading(FakeExecution):
+    """Its node `n0` is dynamic: while it runs, and afterwards, it has two nodes inside."""
+
+    asked = 0
+
+    def _view(self):
+        view = super()._view()
+        if not view.nodes or view.nodes[0].phase == "QUEUED":
+            return view
+        first = view.nodes[0]
+        running = first.phase == "RUNNING"
+        first = first._replace(
+            phase="DYNAMIC_RUNNING" if running else first.phase, job_uri="s://0/futures.pb"
+        )
+        inner = NodeView("n0-0-dn0", "dn0", "churn.double", "RUNNING", parent_id="n0")
+        return view._replace(nodes=(first, inner, *view.nodes[1:]))
+
+    def dynamic_workflow(self, node):
+        self.asked += 1
+        closure = CompiledWorkflowClosure()
+        for node_id in ("dn0", "dn1"):
+            made = closure.primary.template.nodes.add(id=node_id)
+            made.metadata.name = "double"
+            made.task_node.reference_id.name = "churn.double"
+        return closure
+
+
+def test_the_graph_of_a_dynamic_node_can_be_opened_while_it_runs():
+    tracker, execution, _ = _tracker(kind=Spreading)
+    tracker.start()
+    assert tracker._graph.picture.can["opens"] is False
+    execution.advance()
+    _until(lambda: tracker._graph.picture.can["opens"])
+    assert "0 of 2 done" in tracker._states["n0"].subtitle
+    tracker._ask({"toggle": "n0"})
+    _until(lambda: "n0/dn1" in {node.id for node in tracker._graph.picture.graph.nodes})
+    assert tracker._states["n0/dn0"].phase == "RUNNING"
+    assert 'data-phase="RUNNING"' in tracker._graph.widget.svg or tracker._graph.widget.states
+    tracker._graph.widget.selected = "n0/dn0"
+    _until(lambda: "churn.double" in tracker._pieces.side.value)
+    execution.advance()
+    _until(lambda: tracker._states["n0"].phase == "SUCCEEDED")
+    assert execution.asked == 1
     tracker.close()
 
 

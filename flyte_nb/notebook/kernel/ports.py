@@ -17,7 +17,7 @@ from flyte_nb.api.specs import TaskTemplate, TypedInterface, WorkflowTemplate
 from flyte_nb.bundle.stage import StagingProgress
 from flyte_nb.drafting.compile_report import CompileReport
 from flyte_nb.drafting.draft import Draft
-from flyte_nb.executions.views import ExecutionView
+from flyte_nb.executions.views import ExecutionView, NodeView
 from flyte_nb.registering.bundle_view import Bundle
 from flyte_nb.registering.views import RegisteredEntity, Registration
 from flyte_nb.types.registry import Registry
@@ -56,6 +56,10 @@ class ExecutionPort(Protocol):
             node_id: Of this node execution only; `None` for all.
             attempt: Of this attempt only, counted from 0 as in FlyteAdmin; `None` for all.
         """
+        ...
+
+    def dynamic_workflow(self, node: NodeView) -> "CompiledWorkflowClosure | None":
+        """Return the workflow that a dynamic node made; `None` for other nodes, and when it is gone."""
         ...
 
     def terminate(self, cause: str) -> None:

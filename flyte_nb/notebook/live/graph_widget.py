@@ -62,6 +62,10 @@ class GraphView(Protocol):
         """Show the new picture, in these states."""
         ...
 
+    def change(self, subject: Subject) -> None:
+        """Make the picture of what the workflow has become, with the same nodes open; then call `draw`."""
+        ...
+
 
 def can_be_live() -> bool:
     """Return whether anywidget is installed."""
@@ -119,6 +123,12 @@ class LiveGraph:
         self.picture = self._subject.picture(change.seen)
         return True
 
+    def change(self, subject: Subject) -> None:
+        """Make the picture of what the workflow has become, with the same nodes open."""
+        self._subject = subject
+        self._change = ViewChange(self._change.seen)
+        self.picture = subject.picture(self._change.seen)
+
     def draw(self, states: "Mapping[str, NodeDisplay]") -> None:
         """Send the drawing and the states of all its nodes in one message."""
         # One message: a drawing without its states would show every node grey for a moment.
@@ -149,6 +159,10 @@ class PictureGraph:
     def take_request(self, message: "Mapping[str, object]") -> bool:
         """Return `False`: a picture has no script that could ask for anything."""
         return False
+
+    def change(self, subject: Subject) -> None:
+        """Make the picture of what the workflow has become."""
+        self.picture = subject.picture(ViewState())
 
     def draw(self, states: "Mapping[str, NodeDisplay]") -> None:
         """Write the picture in these states."""

@@ -9,6 +9,7 @@ the widgets are closed: what is saved in the notebook needs no kernel to be read
 import html
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
@@ -26,15 +27,17 @@ from flyte_nb.notebook.live import fragments
 from flyte_nb.notebook.live.graph_widget import graph_view
 from flyte_nb.notebook.live.pump import Pump
 from flyte_nb.notebook.live.states import NodeDisplay, delta, most_telling, node_displays
-from flyte_nb.notebook.live.style import style_sheet
+from flyte_nb.notebook.live.tracker_card import TrackerCard
 from flyte_nb.notebook.looking.exploring import Subject
 from flyte_nb.notebook.paper.html import escaped
-from flyte_nb.notebook.toolkit import close_all, widgets
+from flyte_nb.notebook.toolkit import close_all
 
 _DETAILS_EVERY_S = 1.0
 """Seconds between two calls for logs. Views come by the stream, but logs have to be asked for."""
 _MAX_LOG_LINES = 500
 """Lines of a log that are shown, the last ones. The whole text travels to the page each time."""
+_MAX_GROWN = 200
+"""Dynamic nodes whose nodes are put into the graph."""
 _WIDE = 560
 """A graph that is wider (in px) gets the whole width of the output, with the side panel below it."""
 
@@ -76,8 +79,8 @@ class Tracker:
         self._around = around
         self._view = first
         self._states: dict[str, NodeDisplay] = {}
-        self._total, self._sizes = units.steps(subject.graph), subject.sizes
-        self._titles = subject.titles
+        self._subject = subject
+        self._grown: dict[str, str] = {}  # what is in the subject, by dynamic node
         self._chosen = ""  # path of the selected node; empty to follow what happens
         self._detailed_at: datetime | None = None
         self._values: dict[
@@ -86,7 +89,9 @@ class Tracker:
         self._closing = threading.Lock()
         self._graph = graph_view(subject, _label(first), self._choose, self._ask)
         self._waits = _waits(self._graph.picture.graph)
-        self._pieces = _Pieces(self._graph.widget, stacked=self._graph.picture.layout.width > _WIDE)
+        self._pieces = TrackerCard(
+            self._graph.widget, stacked=self._graph.picture.layout.width > _WIDE
+        )
         self.widget = self._pieces.card
         self._pump = Pump(execution, self)
         self._wire_terminate()
@@ -144,22 +149,47 @@ class Tracker:
     def _write(self, view: ExecutionView) -> None:
         self._view = view
         now = self._around.clock()
+        is_larger = self._grow(view)
         states = self._states_now(now)
         changed = delta(self._states, states)
         self._states = states
-        self._graph.update(states, changed)
-        total = self._total
+        if is_larger:
+            self._graph.draw(states)
+        else:
+            self._graph.update(states, changed)
+        total = units.steps(self._subject.graph)
         pieces = self._pieces
         pieces.head.value = fragments.head(view, now, total)
         pieces.bar.value = fragments.bar(view, total)
-        pieces.timeline.value = fragments.timeline(view, now, self._titles)
-        pieces.nodes.value = fragments.nodes_table(view, now, self._titles)
+        pieces.timeline.value = fragments.timeline(view, now, self._subject.titles)
+        pieces.nodes.value = fragments.nodes_table(view, now, self._subject.titles)
         pieces.errors.value = self._errors(view)
         self._write_side(now)
 
+    def _grow(self, view: ExecutionView) -> bool:
+        """Give the graph the nodes that dynamic tasks made; return whether there are new ones."""
+        fresh = [n for n in view.nodes if n.job_uri and self._grown.get(n.node_id) != n.job_uri]
+        if not fresh:
+            return False
+        paths = paths_of(view.nodes)
+        made = {}
+        # A graph of so many levels is not readable any more. The table has the nodes all the same.
+        for node in fresh[: max(0, _MAX_GROWN - len(self._grown))]:
+            with suppress(FlyteNbError):
+                closure = self._execution.dynamic_workflow(node)
+                self._grown[node.node_id] = node.job_uri
+                if closure is not None:
+                    made[paths[node.node_id]] = closure
+        if not made:
+            return False
+        self._subject = self._subject.grown(made)
+        self._graph.change(self._subject)
+        self._waits = _waits(self._graph.picture.graph)
+        return True
+
     def _states_now(self, now: datetime) -> "dict[str, NodeDisplay]":
         paths = paths_of(self._view.nodes)
-        states = node_displays(self._view, now, self._waits, paths, self._sizes)
+        states = node_displays(self._view, now, self._waits, paths, self._subject.sizes)
         _add_groups(states, self._graph.picture.graph)
         return states
 
@@ -170,11 +200,11 @@ class Tracker:
             self._pieces.side.value = self._unstarted() + defined
             return
         values = self._values.get(node.node_id, {})
-        self._pieces.side.value = fragments.facts(node, now, values, self._titles) + defined
+        self._pieces.side.value = fragments.facts(node, now, values, self._subject.titles) + defined
 
     def _unstarted(self) -> str:
         """Return the side panel for a selected node that has not started, or for a run without nodes."""
-        title = self._titles.get(self._chosen, "")
+        title = self._subject.titles.get(self._chosen, "")
         line = self._states[self._chosen].subtitle if self._chosen in self._states else ""
         name = f"<b>{html.escape(title)}</b> " if title else ""
         return (
@@ -196,7 +226,7 @@ class Tracker:
     def _errors(self, view: ExecutionView) -> str:
         boxes = [
             error_panel.panel(
-                fragments.title_of(node, self._titles),
+                fragments.title_of(node, self._subject.titles),
                 node.error,
                 advice=error_panel.advice(view, node, node.error),
                 humanize=self._around.humanize,
@@ -288,68 +318,6 @@ class Tracker:
             self._pieces.errors.value = (
                 f"<div class='fnb-pad'><div class='fnb-error'>{html.escape(str(error))}</div></div>"
             )
-
-
-class _Pieces:
-    """The tracker's widgets and how they are arranged. It knows nothing of executions."""
-
-    def __init__(self, graph: Any, *, stacked: bool) -> None:
-        self.head = widgets.HTML()
-        self.bar = widgets.HTML()
-        self.side = widgets.HTML()
-        self.side_log = widgets.HTML()
-        self.timeline = widgets.HTML()
-        self.nodes = widgets.HTML()
-        self.inputs = widgets.HTML()
-        self.log = widgets.HTML()
-        self.errors = widgets.HTML()
-        self.terminate = _button("Terminate", "End this run", "fnb-danger")
-        self.end = _button("End this run", "Terminate: running tasks are killed", "fnb-danger")
-        self.keep = _button("Keep it running", "Do not terminate")
-        self._confirm = _box(
-            widgets.HBox, "fnb-confirm", widgets.HTML("Terminate?"), self.end, self.keep
-        )
-        self._head_row = _box(widgets.HBox, "fnb-head", self.head, self.terminate)
-        side = _box(widgets.VBox, "fnb-side", self.side, _named(self.side_log, "fnb-log"))
-        first = _box(widgets.HBox, "fnb-split", graph, side)
-        if stacked:
-            first.add_class("fnb-stacked")
-        tabs = widgets.Tab(
-            [
-                first,
-                _box(widgets.VBox, "fnb-scroll", self.timeline),
-                _box(widgets.VBox, "fnb-scroll", self.nodes),
-                _box(widgets.VBox, "fnb-scroll", self.inputs),
-                _box(widgets.VBox, "fnb-scroll", _named(self.log, "fnb-log", "fnb-tall")),
-            ],
-            titles=["Graph", "Timeline", "Nodes", "Inputs and outputs", "Logs"],
-        )
-        self.card = widgets.VBox(
-            [widgets.HTML(style_sheet()), self._head_row, self.bar, tabs, self.errors]
-        )
-        self.card.add_class("fnb-card")
-
-    def ask(self) -> None:
-        """Ask for a confirmation in place of the button."""
-        self._head_row.children = (self.head, self._confirm)
-
-    def calm(self) -> None:
-        """Put the button back in place of the question."""
-        self._head_row.children = (self.head, self.terminate)
-
-
-def _button(text: str, tooltip: str, *classes: str) -> Any:
-    return _named(widgets.Button(description=text, tooltip=tooltip), *classes)
-
-
-def _box(kind: Any, name: str, *children: Any) -> Any:
-    return _named(kind(list(children)), name)
-
-
-def _named(widget: Any, *classes: str) -> Any:
-    for name in classes:
-        widget.add_class(name)
-    return widget
 
 
 def _waits(graph: Graph) -> "dict[str, frozenset[str]]":

@@ -6,6 +6,7 @@ places where things are called and defined.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from flyteidl.admin.task_pb2 import TaskSpec
@@ -19,6 +20,7 @@ from flyte_nb.api.specs import Location
 from flyte_nb.graph.compiled import cases_of
 from flyte_nb.graph.conditions import duration_text, scalar_text
 from flyte_nb.graph.elements import INPUTS, OUTPUTS, Graph, GraphNode
+from flyte_nb.graph.growing import grown
 from flyte_nb.graph.type_words import Interfaces, Words, key_of
 from flyte_nb.wire.specs import workflow_spec_to_idl
 
@@ -82,6 +84,7 @@ class Details:
         places: Places,
         *,
         compiles: bool = True,
+        inner: "Mapping[str, Details]" = MappingProxyType({}),
     ) -> None:
         """Remember where to read; nothing is read yet.
 
@@ -90,7 +93,9 @@ class Details:
             closure: The compiled closure, or one `as_written`; `None` when there is neither.
             places: Where things are in the notebook.
             compiles: Whether the workflow compiles.
+            inner: The details of the workflows that dynamic nodes made, by the node's path.
         """
+        self._inner = dict(inner)
         self._graph = graph
         self._places = places
         self.compiles = compiles and closure is not None
@@ -109,6 +114,11 @@ class Details:
         return facts
 
     def _gathered(self, node: GraphNode) -> Facts:
+        outer = self._made_around(node.id)
+        if outer:
+            here = len(outer) + 1
+            members = tuple(member[here:] for member in node.members)
+            return self._inner[outer].of(node._replace(id=node.id[here:], members=members))
         parent, _, inner = node.id.rpartition("/")
         level = self._level(parent)
         what = " ".join(filter(None, (_KINDS.get(node.kind, node.kind), node.name)))
@@ -135,6 +145,34 @@ class Details:
             ),
             outputs=_plain(gives),
         )
+
+    def grown(
+        self, graph: Graph, path: str, closure: compiler_pb2.CompiledWorkflowClosure, inner: Graph
+    ) -> "Details":
+        """Return the details that also have the nodes inside a dynamic node.
+
+        Args:
+            graph: The whole graph, grown too.
+            path: The dynamic node's.
+            closure: What it made.
+            inner: The graph of that.
+        """
+        # A workflow that is inside another one that came into being belongs to that one's closure.
+        outer = self._made_around(path)
+        known = dict(self._inner)
+        if outer:
+            rest = path.removeprefix(f"{outer}/")
+            around = known[outer]
+            known[outer] = around.grown(grown(around._graph, rest, inner), rest, closure, inner)
+        else:
+            known[path] = Details(inner, closure, self._places)
+        return Details(graph, self.closure, self._places, compiles=self.compiles, inner=known)
+
+    def _made_around(self, path: str) -> str:
+        """Return the path of the outermost dynamic node around the node at `path`; empty if there is none."""
+        steps = path.split("/")
+        prefixes = ("/".join(steps[:count]) for count in range(1, len(steps)))
+        return next((prefix for prefix in prefixes if prefix in self._inner), "")
 
     def words(self, node: GraphNode) -> str:
         """Return the words by which a search finds the node, in lower case: names, types, kind."""

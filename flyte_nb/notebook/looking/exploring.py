@@ -8,9 +8,12 @@ meanwhile. So the whole state of a view is one small value, and every picture ca
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
+
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import WorkflowTemplate
 from flyte_nb.graph.elements import INPUTS, OUTPUTS, Graph, GraphNode
+from flyte_nb.graph.growing import grown
 from flyte_nb.graph.layout import Layout, LayoutEngine, layered
 from flyte_nb.graph.model import graph_of, graph_of_template
 from flyte_nb.graph.opening import below, openable, opened
@@ -110,6 +113,27 @@ class Subject:
         self.sizes = {node.id: inner[node.opens] for node in self._all if node.opens in inner}
         """How many nodes each node that can be opened has inside, by path."""
         self._words: dict[str, str] = {}
+
+    def grown(self, made: "Mapping[str, CompiledWorkflowClosure]") -> "Subject":
+        """Return the subject in which nodes open to what they turned out to run.
+
+        Args:
+            made: What dynamic nodes made while the execution ran, by their paths, outer ones first.
+        """
+        graph, details = self.graph, self.details
+        for path, closure in made.items():
+            inner = graph_of(closure)
+            graph = grown(graph, path, inner)
+            details = details.grown(graph, path, closure, inner)
+        return Subject(
+            self.name,
+            graph,
+            details,
+            self.problems,
+            humanize=self.humanize,
+            engine=self.engine,
+            compared=self.compared,
+        )
 
     def drawn(self, seen: ViewState) -> Graph:
         """Return the graph with nodes opened, and types on its arrows if they are switched on."""
