@@ -1,5 +1,6 @@
 """flytekit's FlyteRemote, a client that is not ours, against a backend in a process of its own."""
 
+import linecache
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
 from flyteidl.core import identifier_pb2
 
+import flyte_nb
 from flyte_nb.admin import daemon
 from flyte_nb.testing.backend import grpc_calls
 
@@ -167,7 +169,7 @@ def test_flytekit_uploads_a_file_and_finds_it_where_it_was_told(remote, tmp_path
 
 MODULE = """
 from typing import List
-from flytekit import task, workflow
+from flytekit import dynamic, task, workflow
 
 @task
 def double(n: int) -> int:
@@ -177,10 +179,14 @@ def double(n: int) -> int:
 def names(n: int) -> List[str]:
     return [str(i) for i in range(n)]
 
+@dynamic
+def spread(n: int) -> List[int]:
+    return [double(n=i + 1) for i in range(n)]
+
 @workflow
-def flow(n: int = 3) -> (int, List[str]):
+def flow(n: int = 3) -> (int, List[str], List[int]):
     a = double(n=n)
-    return a, names(n=a)
+    return a, names(n=a), spread(n=1)
 """
 PROGRAM = """
 import sys
@@ -200,6 +206,10 @@ execution = remote.wait(
     remote.execute(flow, inputs={"n": 2}), poll_interval=timedelta(milliseconds=200)
 )
 print(execution.outputs)
+synced = remote.sync_execution(execution, sync_nodes=True)
+spread = synced.node_executions["n2"]
+print("dynamic", spread.metadata.is_dynamic, sorted(spread.subworkflow_node_executions))
+print("inside", spread.subworkflow_node_executions["n2-0-dn0"].outputs)
 """
 
 
@@ -216,6 +226,53 @@ def test_flytekits_own_workflow_registers_uploads_its_code_and_runs(backend, tmp
     assert done.returncode == 0, done.stderr
     assert "'o0': 4" in done.stdout
     assert "['0', '1', '2', '3']" in done.stdout
+    assert "'o2': [2]" in done.stdout
+    assert "dynamic True ['n2-0-dn0'" in done.stdout
+    assert "inside {'o0': 2}" in done.stdout
+
+
+def test_flytekit_follows_our_own_dynamic_task(backend, remote):
+    session = flyte_nb.connect(home=backend.config_file.parent, name="ours")
+    namespace = run_cell(OURS)
+    session.register(namespace["whole"])
+    session.close()
+    execution = remote.execute(remote.fetch_launch_plan(name="ours.whole"), inputs={"n": 3})
+    execution = remote.wait(execution, poll_interval=POLL)
+    assert execution.outputs["o0"] == [0, 1, 4]
+    synced = remote.sync_execution(execution, sync_nodes=True)
+    grown = synced.node_executions["n0"]
+    assert (grown.metadata.is_dynamic, grown.metadata.is_parent_node) == (True, True)
+    assert grown.outputs["o0"] == [0, 1, 4]
+    inside = grown.subworkflow_node_executions
+    assert {"n0-0-dn0", "n0-0-dn1", "n0-0-dn2"} <= set(inside)
+    assert inside["n0-0-dn2"].outputs["o0"] == 4
+    assert inside["n0-0-dn2"].id.node_id == "n0-0-dn2"
+    assert inside["n0-0-dn2"].metadata.retry_group == "0"
+
+
+OURS = """
+from flyte_nb import dynamic, task, workflow
+
+@task
+def square(n: int) -> int:
+    return n * n
+
+@dynamic
+def squares(n: int) -> list[int]:
+    return [square(n=i) for i in range(n)]
+
+@workflow
+def whole(n: int) -> list[int]:
+    return squares(n=n)
+"""
+
+
+def run_cell(source):
+    """Run the source as a kernel does: in `__main__`, with a line cache for tracebacks."""
+    linecache.cache["<cell>"] = (len(source), None, source.splitlines(keepends=True), "<cell>")
+    namespace = {"__name__": "__main__"}
+    exec(compile(source, "<cell>", "exec"), namespace)
+    return namespace
 
 
 VALUES_MODULE = """
