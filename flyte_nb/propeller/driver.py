@@ -77,7 +77,8 @@ class Driver:
         """The exception that the last failed attempt at a node raised, where tasks run in this process."""
         self.crashes = 0
         """How often the engine met an unexpected exception here. The engine counts."""
-        self._launch = launch
+        self.launch = launch
+        """What the execution was started with."""
         self._layout = layout
         self._values = values
         self._executor = executor
@@ -192,7 +193,7 @@ class Driver:
             return 0
         started = 0
         self.turns.blocked.clear()
-        most = self._launch.max_parallelism or DEFAULT_PARALLELISM
+        most = self.launch.max_parallelism or DEFAULT_PARALLELISM
         while True:
             self.turns.release_ended()
             self.gates.proceed(self._now_us())
@@ -283,7 +284,7 @@ class Driver:
     def waits(self) -> dict[str, Wait]:
         """Return what nodes that could go on wait for, by node id."""
         limits = Limits(
-            max_parallelism=self._launch.max_parallelism or DEFAULT_PARALLELISM,
+            max_parallelism=self.launch.max_parallelism or DEFAULT_PARALLELISM,
             slots=self._executor.slots,
             owners=self.turns.blocked,
             announced={node.node_id for node in self._to_start},
@@ -310,7 +311,7 @@ class Driver:
     def _begin(self) -> bool:
         """Store the inputs and record the start; return whether the execution is under way."""
         try:
-            self._values.put(self._layout.input_uri, self._launch.inputs)
+            self._values.put(self._layout.input_uri, self.launch.inputs)
         except StorageError as error:
             if self.outbox.gives_up_on(error):
                 self.fail(unusable("The execution's inputs", error))
@@ -381,7 +382,7 @@ class Driver:
 
     def _attempt(self, node: NodeState, inputs: LiteralMap) -> Attempt:
         workflow, in_memory = self.machine.plan.workflow_id, self._executor.in_memory
-        return attempt_at(node, inputs, self._launch, self._layout, workflow, in_memory=in_memory)
+        return attempt_at(node, inputs, self.launch, self._layout, workflow, in_memory=in_memory)
 
     def _lost(self, node: NodeState, why: str) -> None:
         """Record an attempt that cannot be found or begun as failed by the system's fault."""

@@ -8,6 +8,7 @@ from flyte_nb.api.errors import UsageError
 
 DEPTH_VARIABLE = "FLYTE_NB_MAX_DYNAMIC_DEPTH"
 NODES_VARIABLE = "FLYTE_NB_MAX_NODES"
+NESTING_VARIABLE = "FLYTE_NB_MAX_NESTING"
 
 
 class GrowthLimits(NamedTuple):
@@ -21,6 +22,8 @@ class GrowthLimits(NamedTuple):
     """How many dynamic nodes may be inside each other."""
     nodes: int = 50_000
     """How many nodes an execution may have, all runs in it together."""
+    nesting: int = 32
+    """How many executions may start each other, each by a launch plan node of the one before."""
 
 
 def growth_limits(environ: "Mapping[str, str] | None" = None) -> GrowthLimits:
@@ -32,7 +35,18 @@ def growth_limits(environ: "Mapping[str, str] | None" = None) -> GrowthLimits:
     environ = os.environ if environ is None else environ
     usual = GrowthLimits()
     return GrowthLimits(
-        _number(environ, DEPTH_VARIABLE, usual.depth), _number(environ, NODES_VARIABLE, usual.nodes)
+        _number(environ, DEPTH_VARIABLE, usual.depth),
+        _number(environ, NODES_VARIABLE, usual.nodes),
+        _number(environ, NESTING_VARIABLE, usual.nesting),
+    )
+
+
+def too_nested(launch_plan: str, most: int) -> str:
+    """Return the sentence that refuses one more execution in a row of `most` that started each other."""
+    return (
+        f"executions started each other {most} times, each a node of the one before: does"
+        f" {launch_plan} start itself without an end? {most} are allowed;"
+        f" set {NESTING_VARIABLE} to allow more"
     )
 
 

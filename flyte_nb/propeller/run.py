@@ -22,10 +22,12 @@ from flyte_nb.propeller.elements import ElementsRun
 from flyte_nb.propeller.executors.inprocess import InProcess
 from flyte_nb.propeller.launch import Launch
 from flyte_nb.propeller.literal_store import Values
+from flyte_nb.propeller.local_children import Find, LocalRuns
 from flyte_nb.propeller.plan import ExecutionPlan, plan_of
 from flyte_nb.propeller.ports import Catalog
 from flyte_nb.propeller.records import Record
 from flyte_nb.propeller.reservations import Reservations
+from flyte_nb.propeller.services import Services
 from flyte_nb.propeller.state import NodeState
 from flyte_nb.sdk.task import AnyTask
 from flyte_nb.worker.failures import user_frames
@@ -64,6 +66,7 @@ def run_local(
     on_records: "Callable[[Sequence[Record]], None] | None" = None,
     reservations: "Reservations | None" = None,
     settings: "LocalSettings | None" = None,
+    launch_plans: "Find | None" = None,
 ) -> LiteralMap:
     """Run the workflow in this process and return its outputs.
 
@@ -79,6 +82,7 @@ def run_local(
         on_records: Is called with the records as they are made, for a live display.
         reservations: Which results are being computed in this process; `None` means in this run only.
         settings: How to run it; `None` means the defaults of `LocalSettings`.
+        launch_plans: Finds the launch plans that nodes start; `None` where there are none.
 
     Raises:
         CompileFailed: when the closure has nodes that this engine cannot run.
@@ -95,56 +99,79 @@ def run_local(
         max_parallelism=chosen.max_parallelism,
         overwrite_cache=chosen.overwrite_cache,
     )
-    values = Values(None)
     executor = InProcess(tasks, registry, data, slots=chosen.slots, workflow_id=plan.workflow_id)
-    driver = Driver(
-        launch,
-        plan,
-        DataLayout("memory:/", launch.id),
-        values,
-        recorder=_Onlooker(on_records),
-        executor=executor,
-        clock=_now_us,
-        catalog=catalog,
-        reservations=reservations,
-    )
-    _run_to_end(driver, executor)
-    if driver.machine.phase == phases.SUCCEEDED:
-        return values.get(driver.machine.output_uri)
-    raise _failure(driver)
+    recorder, turns = _Onlooker(on_records), reservations or Reservations()
+
+    def make(launch: Launch, plan: ExecutionPlan, values: Values) -> Driver:
+        return Driver(
+            launch,
+            plan,
+            DataLayout("memory:/", launch.id),
+            values,
+            recorder=recorder,
+            executor=executor,
+            clock=_now_us,
+            catalog=catalog,
+            reservations=turns,
+            services=Services(children=runs),
+        )
+
+    runs = LocalRuns(launch_plans, make)
+    driver = runs.add(launch, plan)
+    _run_to_end(driver, runs, executor)
+    ended = runs.state(launch.id)
+    if ended is not None and ended.outputs is not None:
+        return ended.outputs
+    raise _failure(driver, runs)
 
 
-def _run_to_end(driver: Driver, executor: InProcess) -> None:
+def _run_to_end(driver: Driver, runs: LocalRuns, executor: InProcess) -> None:
     """Step the execution until it has ended, or until the person interrupts it."""
     try:
-        _drive(driver, executor)
+        _drive(runs, executor)
     except KeyboardInterrupt as error:
-        _interrupted(driver, executor, error)
+        _interrupted(driver, runs, executor, error)
     finally:
-        driver.turns.release_all()
+        for each in runs.open:
+            each.turns.release_all()
         executor.close()
 
 
-def _drive(driver: Driver, executor: InProcess) -> None:
-    """Step the execution until it has ended."""
+def _drive(runs: LocalRuns, executor: InProcess) -> None:
+    """Step the execution, and those that its nodes started, until they have ended."""
     while True:
-        driver.step(executor.slots - driver.attempts)
-        if driver.done:
-            return
+        free, is_over = executor.slots, False
+        for each in runs.open:
+            free -= each.attempts
+        for each in runs.open:
+            free -= each.step(max(0, free))
+            is_over = is_over or each.done
+        if is_over and runs.settle():
+            if not runs.open:
+                return
+            continue  # what waited for an execution can go on
         reports = executor.poll()
         if not reports:
-            _pause(driver, executor)
-            driver.expire()
+            _pause(runs, executor)
+            for each in runs.open:
+                each.expire()
             continue
         for report in reports:
-            driver.report(report)
+            owner = runs.driver(report.key.execution)
+            if owner is not None:
+                owner.report(report)
 
 
-def _pause(driver: Driver, executor: InProcess) -> None:
+def _pause(runs: LocalRuns, executor: InProcess) -> None:
     """Wait until a thread reports, or until something has to be done because of the time."""
-    times = [limit for limit in (driver.deadline_us(), driver.outbox.retry_at_us) if limit]
+    times = [
+        limit
+        for each in runs.open
+        for limit in (each.deadline_us(), each.outbox.retry_at_us)
+        if limit
+    ]
     pause_s = max(0.0, (min(times) - _now_us()) / 1e6) if times else None
-    if driver.turns.is_waiting:
+    if any(each.turns.is_waiting for each in runs.open):
         pause_s = min(_ASK_AGAIN_S, pause_s or _ASK_AGAIN_S)
     if executor.is_busy:
         executor.wait(pause_s)
@@ -152,10 +179,13 @@ def _pause(driver: Driver, executor: InProcess) -> None:
         time.sleep(pause_s)
 
 
-def _interrupted(driver: Driver, executor: InProcess, error: KeyboardInterrupt) -> NoReturn:
+def _interrupted(
+    driver: Driver, runs: LocalRuns, executor: InProcess, error: KeyboardInterrupt
+) -> NoReturn:
     """Record the end of an execution that the person interrupted, and raise what the person sees."""
     left = executor.interrupt()
-    driver.interrupt("Interrupted.")
+    for each in runs.open:
+        each.interrupt("Interrupted.")
     name = driver.machine.plan.workflow_id.name
     end = "It ran in this process, and nothing of it goes on."
     if left:
@@ -182,11 +212,14 @@ class _Onlooker:
         return ()
 
 
-def _failure(driver: Driver) -> Exception:
+def _failure(driver: Driver, runs: LocalRuns) -> Exception:
     """Return the exception of the task that the execution failed at; without one, an `ExecutionFailed`."""
     workflow, error = driver.machine.plan.workflow_id, driver.machine.error
     info = error or ErrorInfo("SYSTEM:Unknown", "It failed without an error.", SYSTEM)
     node = _failed_node(driver, info)
+    child = runs.driver(node.child_execution) if node is not None else None
+    if child is not None and child.machine.phase == phases.FAILED:
+        return _failure(child, runs)  # that is where it failed
     cause = driver.causes.get(_raiser(node)) if node is not None else None
     if node is not None and isinstance(cause, Exception):
         cause.__traceback__ = user_frames(cause.__traceback__)

@@ -22,16 +22,17 @@ from flyte_nb.client.data import KernelData
 from flyte_nb.drafting.compiling import compile_entity
 from flyte_nb.drafting.names_held import Names, held_names, same_names
 from flyte_nb.drafting.versions import UNVERSIONED
+from flyte_nb.propeller.local_children import LocalLaunchPlan
 from flyte_nb.propeller.lone_task import plan_of_task
 from flyte_nb.propeller.plan import ExecutionPlan, NodePlan, plan_of
 from flyte_nb.sdk.entity import Definition, entity_name, identify
 from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.signature import SignatureReading
 from flyte_nb.sdk.task import AnyTask
-from flyte_nb.sdk.templates import task_template
+from flyte_nb.sdk.templates import launch_plan_spec, task_template
 from flyte_nb.sdk.workflow import Workflow
 from flyte_nb.types.registry import Registry
-from flyte_nb.wire.specs import task_spec_to_idl
+from flyte_nb.wire.specs import launch_plan_to_idl, task_spec_to_idl
 
 Roots = Callable[[], "list[Path]"]
 """Returns the folders whose modules are the author's own."""
@@ -44,6 +45,13 @@ class LocalPlan(NamedTuple):
     tasks: "Mapping[Identifier, AnyTask]"
     caches: bool
     """Whether any of the tasks is cached."""
+    launch_plans: Mapping[Identifier, LaunchPlan] = {}
+    """What nodes start, also in what they start."""
+
+
+_Traced = tuple[
+    "tuple[WorkflowTemplate, ...]", "dict[Identifier, AnyTask]", "dict[Identifier, LaunchPlan]"
+]
 
 
 class _Known(NamedTuple):
@@ -57,6 +65,7 @@ class _Known(NamedTuple):
     versions: "dict[str, str]"
     """The fingerprints that are in `plan`, by the task's name."""
     plan: ExecutionPlan
+    launch_plans: "dict[Identifier, LaunchPlan]"
 
 
 class _KnownTask(NamedTuple):
@@ -135,7 +144,29 @@ class LocalPlans:
         versions = self._fingerprints(known.tasks.values(), scope)
         if versions != known.versions:
             known = self._replanned(entity_name(workflow, scope), known, versions)
-        return LocalPlan(known.plan, known.tasks, any(map(_caches, _nodes(known.plan))))
+        caches = any(map(_caches, _nodes(known.plan)))
+        # Their tasks are among these, and their nodes in plans of their own.
+        caches = caches or (
+            bool(known.launch_plans) and any(task.options.cache for task in known.tasks.values())
+        )
+        return LocalPlan(known.plan, known.tasks, caches, known.launch_plans)
+
+    def of_launch_plan(self, launch_plan: LaunchPlan) -> LocalLaunchPlan:
+        """Return what a node runs that starts this launch plan.
+
+        Raises:
+            CompileFailed: its workflow has problems, or a default or fixed input has.
+            BundleError: as `of_workflow`.
+        """
+        spec = launch_plan_to_idl(
+            launch_plan_spec(launch_plan, self._scope(), self._registry, data=self._data)
+        )
+        return LocalLaunchPlan(
+            self.of_workflow(launch_plan.workflow).plan,
+            spec.default_inputs,
+            spec.fixed_inputs,
+            launch_plan.max_parallelism,
+        )
 
     def _replanned(self, name: str, known: _Known, versions: "dict[str, str]") -> _Known:
         """Make the plan anew with these cache versions."""
@@ -185,7 +216,7 @@ class LocalPlans:
             if all(one is other for one, other in zip(known.readings, fresh, strict=True)):
                 return known
         # The slow way: trace, and reuse the closure when the trace is equal. Compiling takes far longer.
-        templates, tasks = self._trace(workflow, scope)
+        templates, tasks, launch_plans = self._trace(workflow, scope)
         readings = tuple(task.read(self._registry) for task in tasks.values())
         if (
             known is not None
@@ -193,7 +224,7 @@ class LocalPlans:
             and list(known.tasks.values()) == list(tasks.values())
             and all(one is other for one, other in zip(known.readings, readings, strict=True))
         ):
-            known = known._replace(names=names)
+            known = known._replace(names=names, launch_plans=launch_plans)
         else:
             compiled = compile_entity(workflow, scope, self._registry, data=self._data)
             if compiled.problems or compiled.closure is None:
@@ -206,17 +237,17 @@ class LocalPlans:
                 tasks=tasks,
                 versions={},
                 plan=plan_of(compiled.closure),
+                launch_plans=launch_plans,
             )
         with self._lock:
             self._known[name] = known
         return known
 
-    def _trace(
-        self, workflow: Workflow, scope: Scope
-    ) -> "tuple[tuple[WorkflowTemplate, ...], dict[Identifier, AnyTask]]":
-        """Return templates of the workflow and of those inside, and the tasks they run."""
+    def _trace(self, workflow: Workflow, scope: Scope) -> "_Traced":
+        """Return templates of the workflow and of those inside, and the tasks and launch plans they run."""
         templates = []
         tasks: dict[Identifier, AnyTask] = {}
+        launch_plans: dict[Identifier, LaunchPlan] = {}
         seen: set[int] = set()
         waiting: list[Definition] = [workflow]
         while waiting:
@@ -233,8 +264,9 @@ class LocalPlans:
                 templates.append(trace.template)
                 waiting.extend(trace.entities)
             elif isinstance(entity, LaunchPlan):
+                launch_plans[identify(entity, scope, UNVERSIONED)] = entity
                 waiting.append(entity.workflow)
-        return tuple(templates), tasks
+        return tuple(templates), tasks, launch_plans
 
 
 def _nodes(plan: ExecutionPlan) -> "Iterator[NodePlan]":

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import UsageError
-from flyte_nb.api.identifiers import Scope
+from flyte_nb.api.identifiers import Identifier, Scope
 from flyte_nb.api.ports import Entity
 from flyte_nb.client.data import KernelData
 from flyte_nb.executions.inputs import to_literals
@@ -22,6 +22,7 @@ from flyte_nb.types.registry import Registry
 from flyte_nb.wire.literals import literal_map_from_idl, literal_map_to_idl
 
 if TYPE_CHECKING:
+    from flyte_nb.propeller.local_children import LocalLaunchPlan
     from flyte_nb.propeller.ports import Catalog
 
 PARALLELISM = "FLYTE_NB_LOCAL_PARALLELISM"
@@ -96,6 +97,11 @@ class LocalRunner:
             if isinstance(entity, AnyTask)
             else self._plans.of_workflow(entity)
         )
+
+        def started(id: Identifier) -> "LocalLaunchPlan | None":
+            launch_plan = known.launch_plans.get(id)
+            return None if launch_plan is None else self._plans.of_launch_plan(launch_plan)
+
         message = run_local(
             known.plan,
             literal_map_to_idl(literals),
@@ -109,6 +115,7 @@ class LocalRunner:
                 max_parallelism=most,
                 overwrite_cache=self._is_on(CACHE_OVERWRITE, usually=False),
             ),
+            launch_plans=started if known.launch_plans else None,
         )
         outputs = literal_map_from_idl(message)
         values = {

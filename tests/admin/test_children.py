@@ -5,10 +5,10 @@ from flyteidl.admin import execution_pb2, workflow_pb2
 from flyteidl.core import execution_pb2 as core
 
 from flyte_nb.admin.lent import Loan
-from flyte_nb.admin.services.launches import NESTING_VARIABLE
 from flyte_nb.api.errors import USER, ErrorInfo, RemoteError
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.nodes import child_execution_name
+from flyte_nb.propeller.growth import NESTING_VARIABLE
 from flyte_nb.testing.closures import integers
 
 CHILD = child_execution_name("parent", "launch", 0)

@@ -152,3 +152,60 @@ def test_a_changed_inner_workflow_and_a_new_default_count_at_the_next_call(noteb
     assert notebook["outer"](n=1) == 42
     notebook["outer"].function.__defaults__ = (2,)
     assert notebook["outer"]() == 44
+
+
+STARTING = """
+from flyte_nb import current_context
+
+@task
+def fail(n: int) -> int:
+    raise ValueError(f"{n} is odd")
+
+@task
+def where(n: int) -> str:
+    return current_context().execution_id.name
+
+@workflow
+def placed(n: int, by: int = 2) -> str:
+    return where(n=add(a=n, b=by))
+
+@workflow
+def broken(n: int) -> int:
+    return fail(n=n)
+
+tripled = LaunchPlan(placed, name="tripled", default_inputs={"by": 3})
+fixed = LaunchPlan(inner, name="fixed", fixed_inputs={"n": 10})
+bad = LaunchPlan(broken, name="bad")
+
+@workflow
+def starts(n: int) -> tuple[int, str]:
+    return fixed(), tripled(n=n)
+
+@workflow
+def fails(n: int) -> int:
+    return add(a=bad(n=n), b=1)
+
+@workflow
+def forever(n: int) -> int:
+    return again(n=add(a=n, b=1))
+
+again = LaunchPlan(forever, name="again")
+"""
+
+
+def test_a_launch_plan_in_a_workflow_runs_here_with_its_defaults_and_fixed_inputs(notebook, runner):
+    run_cell(STARTING, notebook)
+    assert runner.run(notebook["starts"], {"n": 1}) == (20, "local-n1-0")
+
+
+def test_the_exception_of_a_task_in_a_started_run_leaves_the_call(notebook, runner):
+    run_cell(STARTING, notebook)
+    with pytest.raises(ValueError, match="3 is odd") as caught:
+        runner.run(notebook["fails"], {"n": 3})
+    assert "at node n0 of" in caught.value.__notes__[0]
+
+
+def test_a_workflow_that_starts_itself_is_refused(notebook, runner):
+    run_cell(STARTING, notebook)
+    with pytest.raises(CompileFailed, match="in a circle: forever → again → forever"):
+        runner.run(notebook["forever"], {"n": 3})

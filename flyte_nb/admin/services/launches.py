@@ -6,7 +6,6 @@ Source: flyteadmin/pkg/manager/impl/execution_manager.go at v1.16.8.
 """
 
 import logging
-import os
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
@@ -31,14 +30,12 @@ from flyte_nb.api.errors import CompileFailed
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, ExecutionId
 from flyte_nb.api.phases import UNDEFINED
 from flyte_nb.propeller.engine import Launch
+from flyte_nb.propeller.growth import growth_limits, too_nested
 from flyte_nb.propeller.node_ids import check_node_ids
 from flyte_nb.propeller.waits import Wait
 from flyte_nb.wire.identifiers import execution_id_from_idl, execution_id_to_idl
 
 _LOG = logging.getLogger(__name__)
-
-NESTING_VARIABLE = "FLYTE_NB_MAX_NESTING"
-_MAX_NESTING = 32
 
 
 class Propeller(Protocol):
@@ -197,13 +194,9 @@ class Launches:
         spec.metadata.nesting = source.spec.metadata.nesting + 1
         if source.spec.HasField("execution_cluster_label"):
             spec.execution_cluster_label.CopyFrom(source.spec.execution_cluster_label)
-        most = max_nesting()
+        most = growth_limits().nesting
         if spec.metadata.nesting > most:
-            raise invalid(
-                f"executions started each other {most} times, each a node of the one before: does"
-                f" {spec.launch_plan.name} start itself without an end? This backend allows {most};"
-                f" set {NESTING_VARIABLE} for it to allow more"
-            )
+            raise invalid(too_nested(spec.launch_plan.name, most))
         return _Origin(node_row, run)
 
     def _store(
@@ -271,12 +264,6 @@ def _recovered(execution: execution_pb2.Execution) -> "ExecutionId | None":
     if metadata.mode != execution_pb2.ExecutionMetadata.RECOVERED:
         return None
     return execution_id_from_idl(metadata.reference_execution)
-
-
-def max_nesting() -> int:
-    """Return how many executions may have started each other: the variable's number, else 32."""
-    text = os.environ.get(NESTING_VARIABLE, "")
-    return int(text) if text.isascii() and text.isdigit() else _MAX_NESTING
 
 
 def _new_execution(

@@ -17,7 +17,7 @@ from flyteidl.core.literals_pb2 import LiteralMap
 
 from flyte_nb.api import literals
 from flyte_nb.api.errors import SYSTEM, CodecError, CompileFailed, ErrorInfo, TaskFailed
-from flyte_nb.api.identifiers import Identifier
+from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.propeller.executors.threads import ThreadCall, Threads
@@ -64,7 +64,7 @@ class _Running:
 
 
 class InProcess:
-    """The executor of `wf(n=3)` in a notebook, for the one execution of `run_local`.
+    """The executor of `wf(n=3)` in a notebook, for the executions of one `run_local`.
 
     `start` only takes the attempt. `poll` calls the task if the attempt is the only one, and returns when
     it has ended; otherwise it hands the attempts to threads. A `KeyboardInterrupt` in a task leaves `poll`
@@ -110,7 +110,7 @@ class InProcess:
         """How attempts in threads ended: by a report, or by an interrupt that their code raised."""
         self._reports: list[AttemptReport] = []
         self._threads: Threads | None = None
-        self._files: dict[str, KeptFiles] = {}  # by node
+        self._files: dict[tuple[ExecutionId, str], KeptFiles] = {}  # by execution and node
         self._wake: Callable[[], None] = _nobody
 
     def listen(self, wake: Callable[[], None]) -> None:
@@ -263,7 +263,7 @@ class InProcess:
     def _context(self, attempt: Attempt) -> ExecutionContext:
         """Return what `current_context()` gives in an attempt. It is made only for tasks that ask for it."""
         key = attempt.key
-        files = self._files.setdefault(key.node_id, KeptFiles())
+        files = self._files.setdefault((key.execution, key.node_id), KeptFiles())
         folder = self._data.scratch() if self._data is not None else ""
         found = context_from(os.environ, working_directory=folder)
         return files.begin(

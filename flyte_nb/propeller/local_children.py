@@ -1,0 +1,149 @@
+"""The runs of one call in this process: the called one, and those that launch plan nodes start."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
+from flyteidl.core.interface_pb2 import ParameterMap
+from flyteidl.core.literals_pb2 import LiteralMap
+
+from flyte_nb.api import phases
+from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, TaskFailed
+from flyte_nb.api.identifiers import ExecutionId, Identifier
+from flyte_nb.propeller.driver import Driver
+from flyte_nb.propeller.growth import growth_limits, too_nested
+from flyte_nb.propeller.launch import Launch
+from flyte_nb.propeller.literal_store import Values
+from flyte_nb.propeller.plan import ExecutionPlan
+from flyte_nb.propeller.ports import ChildLaunch, ChildState
+
+
+class LocalLaunchPlan(NamedTuple):
+    """A launch plan that is defined in this process."""
+
+    plan: ExecutionPlan
+    """The plan of its workflow."""
+    defaults: ParameterMap
+    """Every input that a launch may give, with its default."""
+    fixed: LiteralMap
+    max_parallelism: int = 0
+
+
+Find = Callable[[Identifier], "LocalLaunchPlan | None"]
+"""Returns the launch plan of that id; `None` when it is not defined here."""
+
+Make = Callable[[Launch, ExecutionPlan, Values], Driver]
+"""Makes the driver of a run."""
+
+
+class _Run(NamedTuple):
+    driver: Driver
+    values: Values
+    nesting: int
+    """How many runs started each other before it."""
+
+
+class LocalRuns:
+    """Keeps to the port `Children`. For one thread."""
+
+    def __init__(self, find: "Find | None", make: Make) -> None:
+        """Have no run yet.
+
+        Args:
+            find: Finds launch plans; `None` where there are none.
+            make: Makes a driver that asks this object for children.
+        """
+        self._find = find
+        self._make = make
+        self._runs: dict[ExecutionId, _Run] = {}
+        self.open: list[Driver] = []
+        """The drivers of the runs that have not ended. Those that begin meanwhile are added at its end."""
+
+    def add(self, launch: Launch, plan: ExecutionPlan, nesting: int = 0) -> Driver:
+        """Begin a run."""
+        values = Values(None)
+        driver = self._make(launch, plan, values)
+        self._runs[launch.id] = _Run(driver, values, nesting)
+        self.open.append(driver)
+        return driver
+
+    def driver(self, id: "ExecutionId | None") -> "Driver | None":
+        """Return the driver of a run, also of one that has ended; `None` when there is no such run."""
+        run = self._runs.get(id) if id is not None else None
+        return run.driver if run is not None else None
+
+    def settle(self) -> bool:
+        """Let the runs that wait know which runs have ended; return whether any did."""
+        ended = [driver for driver in self.open if driver.done]
+        for driver in ended:
+            self.open.remove(driver)
+            for other in self.open:
+                other.children.ended(driver.id)
+        return bool(ended)
+
+    def launch(self, child: ChildLaunch) -> None:
+        """Begin a run of the launch plan.
+
+        Raises:
+            TaskFailed: when it is not defined here, or its inputs are not complete.
+        """
+        if child.id in self._runs:
+            return
+        found = self._find(child.launch_plan) if self._find is not None else None
+        if found is None:
+            name = child.launch_plan.name
+            text = f"The launch plan {name} is not defined here. Run the cell that defines it."
+            raise TaskFailed(ErrorInfo("SYSTEM:LaunchPlanNotDefined", text, SYSTEM))
+        nesting = self._runs[child.parent].nesting + 1
+        most = growth_limits().nesting
+        if nesting > most:
+            raise TaskFailed(_not_launched(too_nested(child.launch_plan.name, most)))
+        parent = self._runs[child.parent].driver.launch
+        launch = Launch(
+            child.id,
+            CompiledWorkflowClosure(),
+            _complete(child.inputs, found),
+            max_parallelism=parent.max_parallelism or found.max_parallelism,
+            overwrite_cache=parent.overwrite_cache,
+        )
+        self.add(launch, found.plan, nesting)
+
+    def state(self, id: ExecutionId) -> "ChildState | None":
+        """Return how the run stands."""
+        run = self._runs.get(id)
+        if run is None:
+            return None
+        machine = run.driver.machine
+        outputs = None
+        if machine.phase == phases.SUCCEEDED:
+            outputs = run.values.get(machine.output_uri)
+        return ChildState(machine.phase or phases.UNDEFINED, outputs, machine.error)
+
+    def terminate(self, id: ExecutionId, cause: str) -> None:
+        """Begin to abort the run."""
+        run = self._runs.get(id)
+        if run is not None:
+            run.driver.terminate(cause)
+
+
+def _complete(given: LiteralMap, plan: LocalLaunchPlan) -> LiteralMap:
+    """Return the workflow's inputs: the given ones, the launch plan's defaults, and what it fixes."""
+    complete = LiteralMap()
+    for name, parameter in plan.defaults.parameters.items():
+        if name in given.literals:
+            complete.literals[name].CopyFrom(given.literals[name])
+        elif parameter.HasField("default"):
+            complete.literals[name].CopyFrom(parameter.default)
+        else:
+            raise TaskFailed(_not_launched(f"expected_inputs {name} missing"))
+    complete.MergeFrom(plan.fixed)
+    return complete
+
+
+def _not_launched(why: str) -> ErrorInfo:
+    """Return the error of a node whose run cannot begin, with propeller's words around the reason."""
+    text = (
+        "[UserError] failed to launch workflow, caused by: rpc error: code = InvalidArgument"
+        f" desc = {why}"
+    )
+    return ErrorInfo("RuntimeExecutionError", text, USER)
