@@ -10,12 +10,15 @@ from flyteidl.core.literals_pb2 import LiteralMap
 from flyte_nb.api import phases
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, TaskFailed
 from flyte_nb.api.identifiers import ExecutionId, Identifier
+from flyte_nb.propeller.data_layout import DataLayout
 from flyte_nb.propeller.driver import Driver
 from flyte_nb.propeller.growth import growth_limits, too_nested
 from flyte_nb.propeller.launch import Launch
 from flyte_nb.propeller.literal_store import Values
 from flyte_nb.propeller.plan import ExecutionPlan
-from flyte_nb.propeller.ports import ChildLaunch, ChildState
+from flyte_nb.propeller.ports import Catalog, ChildLaunch, ChildState, Clock, Executor, Recorder
+from flyte_nb.propeller.reservations import Reservations
+from flyte_nb.propeller.services import Services
 
 
 class LocalLaunchPlan(NamedTuple):
@@ -32,9 +35,6 @@ class LocalLaunchPlan(NamedTuple):
 Find = Callable[[Identifier], "LocalLaunchPlan | None"]
 """Returns the launch plan of that id; `None` when it is not defined here."""
 
-Make = Callable[[Launch, ExecutionPlan, Values], Driver]
-"""Makes the driver of a run."""
-
 
 class _Run(NamedTuple):
     driver: Driver
@@ -46,15 +46,29 @@ class _Run(NamedTuple):
 class LocalRuns:
     """Keeps to the port `Children`. For one thread."""
 
-    def __init__(self, find: "Find | None", make: Make) -> None:
+    def __init__(
+        self,
+        find: "Find | None",
+        *,
+        recorder: Recorder,
+        executor: Executor,
+        clock: Clock,
+        catalog: "Catalog | None",
+        reservations: Reservations,
+    ) -> None:
         """Have no run yet.
 
         Args:
             find: Finds launch plans; `None` where there are none.
-            make: Makes a driver that asks this object for children.
+            recorder: Gets the records of every run.
+            executor: Runs the attempts of every run.
+            clock: The time.
+            catalog: Results of discoverable tasks.
+            reservations: Which results are being computed.
         """
         self._find = find
-        self._make = make
+        self._recorder, self._executor, self._clock = recorder, executor, clock
+        self._catalog, self._reservations = catalog, reservations
         self._runs: dict[ExecutionId, _Run] = {}
         self.open: list[Driver] = []
         """The drivers of the runs that have not ended. Those that begin meanwhile are added at its end."""
@@ -62,7 +76,18 @@ class LocalRuns:
     def add(self, launch: Launch, plan: ExecutionPlan, nesting: int = 0) -> Driver:
         """Begin a run."""
         values = Values(None)
-        driver = self._make(launch, plan, values)
+        driver = Driver(
+            launch,
+            plan,
+            DataLayout("memory:/", launch.id),
+            values,
+            recorder=self._recorder,
+            executor=self._executor,
+            clock=self._clock,
+            catalog=self._catalog,
+            reservations=self._reservations,
+            services=Services(children=self),
+        )
         self._runs[launch.id] = _Run(driver, values, nesting)
         self.open.append(driver)
         return driver

@@ -16,18 +16,15 @@ from flyte_nb.api import phases
 from flyte_nb.api.errors import SYSTEM, ErrorInfo, ExecutionFailed
 from flyte_nb.api.identifiers import TASK, ExecutionId, Identifier
 from flyte_nb.api.ports import DataAccess
-from flyte_nb.propeller.data_layout import DataLayout
 from flyte_nb.propeller.driver import Driver
 from flyte_nb.propeller.elements import ElementsRun
 from flyte_nb.propeller.executors.inprocess import InProcess
 from flyte_nb.propeller.launch import Launch
-from flyte_nb.propeller.literal_store import Values
 from flyte_nb.propeller.local_children import Find, LocalRuns
 from flyte_nb.propeller.plan import ExecutionPlan, plan_of
 from flyte_nb.propeller.ports import Catalog
 from flyte_nb.propeller.records import Record
 from flyte_nb.propeller.reservations import Reservations
-from flyte_nb.propeller.services import Services
 from flyte_nb.propeller.state import NodeState
 from flyte_nb.sdk.task import AnyTask
 from flyte_nb.worker.failures import user_frames
@@ -100,23 +97,14 @@ def run_local(
         overwrite_cache=chosen.overwrite_cache,
     )
     executor = InProcess(tasks, registry, data, slots=chosen.slots, workflow_id=plan.workflow_id)
-    recorder, turns = _Onlooker(on_records), reservations or Reservations()
-
-    def make(launch: Launch, plan: ExecutionPlan, values: Values) -> Driver:
-        return Driver(
-            launch,
-            plan,
-            DataLayout("memory:/", launch.id),
-            values,
-            recorder=recorder,
-            executor=executor,
-            clock=_now_us,
-            catalog=catalog,
-            reservations=turns,
-            services=Services(children=runs),
-        )
-
-    runs = LocalRuns(launch_plans, make)
+    runs = LocalRuns(
+        launch_plans,
+        recorder=_Onlooker(on_records),
+        executor=executor,
+        clock=_now_us,
+        catalog=catalog,
+        reservations=reservations or Reservations(),
+    )
     driver = runs.add(launch, plan)
     _run_to_end(driver, runs, executor)
     ended = runs.state(launch.id)
