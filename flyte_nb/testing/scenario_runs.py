@@ -6,13 +6,14 @@ from typing import NamedTuple, Protocol
 from flyteidl.core.literals_pb2 import Literal, LiteralMap
 
 from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.api.ports import BlobStore
 from flyte_nb.propeller.cache import MemoryCatalog
 from flyte_nb.propeller.events import events_of
 from flyte_nb.propeller.records import Record, WorkflowRecord
 from flyte_nb.propeller.services import Services
 from flyte_nb.propeller.signals import MemorySignals
+from flyte_nb.storage.memory import MemoryStore
 from flyte_nb.testing.event_lines import event_lines
-from flyte_nb.testing.memory_store import MemoryStore
 from flyte_nb.testing.recorders import MemoryRecorder
 from flyte_nb.testing.scenarios import Action, Scenario
 from flyte_nb.testing.scripted_executor import Outside, ScriptedExecutor
@@ -92,12 +93,18 @@ def run_stepped(scenario: Scenario) -> Ran:
         engine.launch(launch)
         _drive(engine, clock)
     records = recorder.history(launch.id)
+    return Ran(launch.id, records, last_outputs(records, store))
+
+
+def last_outputs(records: Sequence[Record], store: BlobStore) -> LiteralMap:
+    """Return the outputs of an execution that has ended; it has none when it failed.
+
+    Raises:
+        StorageError: when they cannot be read.
+    """
     last = records[-1]
-    assert isinstance(last, WorkflowRecord)
-    outputs = (
-        LiteralMap.FromString(store.read(last.output_uri)) if last.output_uri else LiteralMap()
-    )
-    return Ran(launch.id, records, outputs)
+    uri = last.output_uri if isinstance(last, WorkflowRecord) else ""
+    return LiteralMap.FromString(store.read(uri)) if uri else LiteralMap()
 
 
 def _drive(engine: SteppedEngine, clock: list[int]) -> None:

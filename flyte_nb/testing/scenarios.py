@@ -90,13 +90,10 @@ class Scenario(NamedTuple):
         return int(self.plain.get("slots", 4))
 
     @property
-    def needs(self) -> frozenset[str]:
-        """Return what an executor must be able to do: `end` attempts, let them run `beside` each other."""
-        attempts = str(self.plain.get("tasks", {}))
-        needs = {"end"} if "hang" in attempts else set()
-        if self.plain.get("then"):
-            needs.add("end")
-        return frozenset(needs)
+    def every_word(self) -> frozenset[str]:
+        """Return all words that say how attempts end, without what follows them."""
+        tasks = self.plain.get("tasks", {})
+        return frozenset(word.partition(" ")[0] for task in tasks for word in self.words(task))
 
     def closure(self) -> CompiledWorkflowClosure:
         """Return the compiled workflow."""
@@ -123,10 +120,14 @@ class Scenario(NamedTuple):
 
     def word(self, attempt: Attempt) -> str:
         """Return the word that says how the attempt ends."""
-        plain = self.plain["tasks"][attempt.task_id.name]
+        words = self.words(attempt.task_id.name)
+        return words[min(attempt.key.attempt, len(words) - 1)]
+
+    def words(self, task: str) -> list[str]:
+        """Return the words that say how the attempts at a task end; the last one holds for all after it."""
+        plain = self.plain["tasks"][task]
         written = plain["attempts"] if isinstance(plain, Mapping) else plain
-        words = written if isinstance(written, list) else [written]
-        return str(words[min(attempt.key.attempt, len(words) - 1)])
+        return [str(word) for word in (written if isinstance(written, list) else [written])]
 
 
 def ending(word: str, inputs: LiteralMap, outputs: Sequence[str]) -> Result:
