@@ -168,6 +168,21 @@ class ExecutionRows:
         if closure.HasField("abort_metadata"):
             self._columns["abort_cause"] = closure.abort_metadata.cause
 
+    def has_children(self, node_id: str) -> None:
+        """Note that there is a node inside of this one. Events of branch nodes do not say so themselves."""
+        found = self._transaction.one(
+            f"SELECT id, message FROM node_executions WHERE {OF_EXECUTION} AND node_id = ?",
+            (*self.id, node_id),
+        )
+        if found is None:
+            return
+        node = node_execution_pb2.NodeExecution.FromString(found[1])
+        if not node.metadata.is_parent_node:
+            node.metadata.is_parent_node = True
+            message = node.SerializeToString()
+            self._transaction.update("node_executions", found[0], {"message": message})
+            self._changes.append(Change(watch.NODE_EXECUTION, (node_id,), message))
+
     def keep(self, records: Sequence[Record]) -> None:
         """Store `records` themselves. After a restart the engine replays them."""
         self._transaction.execute_many(

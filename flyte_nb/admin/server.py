@@ -27,6 +27,7 @@ from flyte_nb.admin.services.children import ChildExecutions
 from flyte_nb.admin.services.data import Data
 from flyte_nb.admin.services.download_locations import DownloadLocations
 from flyte_nb.admin.services.entity_reads import EntityReads
+from flyte_nb.admin.services.events import Events
 from flyte_nb.admin.services.executions import Executions
 from flyte_nb.admin.services.installations import InstallationsService
 from flyte_nb.admin.services.launch_plans import LaunchPlans
@@ -236,6 +237,7 @@ class Backend:
             *(UploadLocations(parts, self._uploads, self.home.objects), downloads),
             *(InstallationsService(parts), Lending(parts, self._lent)),
             *(SignalsService(parts, self.signals), Waits(engine)),
+            Events(parts, self._feed, self._lent.remove),
         )
         return {name: rpc for service in services for name, rpc in service.rpcs().items()}
 

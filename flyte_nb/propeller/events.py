@@ -9,7 +9,7 @@ Source: flytepropeller/pkg/controller/nodes/{transformers,executor}.go, nodes/ta
 workflow/executor.go at v1.16.8.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from flyteidl.core import identifier_pb2
 from flyteidl.event import event_pb2
@@ -37,20 +37,33 @@ PRODUCER = "propeller"
 """Who sends the events. FlyteAdmin takes events of this producer for every execution."""
 
 
-def events_of(execution: ExecutionId, records: Iterable[Record]) -> Iterator[Event]:
-    """Yield the event of each record, in order, leaving out records that propeller has no event for."""
+Read = Callable[[str], bytes]
+"""Reads an object by its URI."""
+
+
+def events_of(
+    execution: ExecutionId, records: Iterable[Record], read: "Read | None" = None
+) -> Iterator[Event]:
+    """Yield the event of each record, in order, leaving out records that propeller has no event for.
+
+    Args:
+        execution: The execution.
+        records: Its records.
+        read: Reads the workflows that dynamic tasks made, which their nodes' events contain. Without it
+            the events leave them out.
+    """
     for record in records:
-        event = event_of(execution, record)
+        event = event_of(execution, record, read)
         if event is not None:
             yield event
 
 
-def event_of(execution: ExecutionId, record: Record) -> "Event | None":
+def event_of(execution: ExecutionId, record: Record, read: "Read | None" = None) -> "Event | None":
     """Return the event that propeller sends for such a change; `None` when it sends none."""
     if isinstance(record, WorkflowRecord):
         return _of_execution(execution, record) if record.phase != phases.ABORTING else None
     if isinstance(record, NodeRecord):
-        return _of_node(execution, record) if record.phase != phases.FAILING else None
+        return _of_node(execution, record, read) if record.phase != phases.FAILING else None
     if isinstance(record, ElementRecord):
         return None
     return _of_attempt(execution, record)
@@ -72,7 +85,9 @@ def _of_execution(
     return event
 
 
-def _of_node(execution: ExecutionId, record: NodeRecord) -> event_pb2.NodeExecutionEvent:
+def _of_node(
+    execution: ExecutionId, record: NodeRecord, read: "Read | None"
+) -> event_pb2.NodeExecutionEvent:
     event = event_pb2.NodeExecutionEvent(
         id=_node_id(execution, record.node_id),
         producer_id=PRODUCER,
@@ -89,7 +104,7 @@ def _of_node(execution: ExecutionId, record: NodeRecord) -> event_pb2.NodeExecut
     )
     if record.parent_id:
         event.parent_node_metadata.node_id = record.parent_id
-        event.retry_group = "0"
+        event.retry_group = str(record.parent_attempt)
     if record.output_uri:
         event.output_uri = record.output_uri
     elif record.error is not None and record.phase != phases.TIMED_OUT:
@@ -99,6 +114,13 @@ def _of_node(execution: ExecutionId, record: NodeRecord) -> event_pb2.NodeExecut
         event.workflow_node_metadata.execution_id.CopyFrom(child)
     elif record.cache_status and record.phase == phases.SUCCEEDED:
         event.task_node_metadata.cache_status = CACHE_STATUSES.Value(record.cache_status)
+    if record.workflow_uri:
+        event.is_dynamic = event.is_parent = True
+        dynamic = event.task_node_metadata.dynamic_workflow
+        dynamic.dynamic_job_spec_uri = record.job_uri
+        if read is not None:
+            dynamic.compiled_workflow.ParseFromString(read(record.workflow_uri))
+            dynamic.id.CopyFrom(dynamic.compiled_workflow.primary.template.id)
     return event
 
 

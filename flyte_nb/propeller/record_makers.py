@@ -5,6 +5,7 @@ Everything that a record has beside the news is taken from the plan and the stat
 
 from flyte_nb.api import phases
 from flyte_nb.api.errors import USER, ErrorInfo
+from flyte_nb.api.nodes import WORKFLOW_NODE
 from flyte_nb.propeller.durations import go_duration
 from flyte_nb.propeller.records import AttemptRecord, ElementRecord, NodeRecord
 from flyte_nb.propeller.rules import IllegalMove, budget
@@ -49,7 +50,7 @@ def node_record(
             output_uri,
             error,
             cache_status,
-            node.child is not None and plan.array is None,
+            (node.child is not None and plan.array is None) or plan.kind == WORKFLOW_NODE,
             node.child_execution,
             node.branch,
             node.run.parent_attempt,

@@ -264,6 +264,11 @@ def _function(scenario: Scenario, template: TaskTemplate) -> AnyTask:
         f"def {template.id.name}({parameters}) -> {returned}:\n"
         f"    return call(current_context().attempt, dict({', '.join(f'{n}={n}' for n in inputs)}))\n"
     )
-    names = {"call": _Call(words, outputs), "current_context": current_context}
+    names: dict[str, object] = {
+        "call": _Call(words, outputs),
+        "current_context": current_context,
+    }
     exec(source, names)
-    return make_task(names[template.id.name])
+    function = names[template.id.name]
+    assert callable(function)
+    return make_task(function)

@@ -17,7 +17,7 @@ from flyteidl.core.condition_pb2 import (
 )
 from flyteidl.core.tasks_pb2 import TaskTemplate
 from flyteidl.core.types_pb2 import INTEGER, LiteralType
-from flyteidl.core.workflow_pb2 import Node
+from flyteidl.core.workflow_pb2 import Node, WorkflowTemplate
 
 from flyte_nb.api.errors import UsageError
 from flyte_nb.compiler import compile_task, compile_workflow
@@ -49,13 +49,33 @@ class Call(NamedTuple):
     after: tuple[str, ...]
 
 
+class Templates(NamedTuple):
+    """What a scenario's workflow is made of, as an SDK would register it."""
+
+    workflow: WorkflowTemplate
+    sub_workflows: list[WorkflowTemplate]
+    tasks: list[TaskTemplate]
+
+
 def closure_of(scenario: Plain) -> CompiledWorkflowClosure:
     """Return the closure of a scenario's workflow.
 
     Raises:
         UsageError: when the scenario cannot be read; the message says where.
+        CompileFailed: when the workflow does not compile.
     """
-    return _Maker(scenario).closure()
+    made = templates_of(scenario)
+    tasks = [compile_task(task) for task in made.tasks]
+    return compile_workflow(made.workflow, made.sub_workflows, tasks)
+
+
+def templates_of(scenario: Plain) -> Templates:
+    """Return the templates of a scenario's workflow.
+
+    Raises:
+        UsageError: when the scenario cannot be read; the message says where.
+    """
+    return _Maker(scenario).templates()
 
 
 def call_of(text: str) -> Call:
@@ -91,15 +111,12 @@ class _Maker:
         self.workflows: dict[str, CompiledWorkflow] = {}
         self.tasks = {name: self.task(name, plain) for name, plain in self.task_plans()}
 
-    def closure(self) -> CompiledWorkflowClosure:
+    def templates(self) -> Templates:
         for name, plain in self.scenario.get("workflows", {}).items():
             self.workflows[name] = self.workflow(name, plain)
         primary = self.workflow("wf", self.scenario)
-        return compile_workflow(
-            primary.template,
-            [sub.template for sub in self.workflows.values()],
-            [compile_task(task) for task in self.tasks.values()],
-        )
+        subs = [sub.template for sub in self.workflows.values()]
+        return Templates(primary.template, subs, [*self.tasks.values()])
 
     def task_plans(self) -> Iterator[tuple[str, Plain]]:
         for name, plain in self.scenario.get("tasks", {}).items():

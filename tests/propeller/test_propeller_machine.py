@@ -240,7 +240,7 @@ def test_nodes_of_a_sub_workflow_have_ids_of_their_own_and_name_their_parent():
     inner = next(x for x in play.records if isinstance(x, NodeRecord) and x.node_id == "n0-0-n0")
     assert (inner.spec_node_id, inner.parent_id) == ("n0", "n0")
     parent = [x for x in play.records if isinstance(x, NodeRecord) and x.node_id == "n0"]
-    assert [x.is_parent for x in parent] == [False, True, True]
+    assert [x.is_parent for x in parent] == [True, True, True]
     assert parent[-1].output_uri == "s://outputs"
     assert play.machine.nodes["n0-0-start-node"].output_uri == "s://n0/inputs"
 
