@@ -18,6 +18,7 @@ from flyte_nb.propeller.engine import Engine
 from flyte_nb.propeller.ports import Executor
 from flyte_nb.propeller.records import AttemptRecord, Record
 from flyte_nb.propeller.run import LocalSettings, run_local
+from flyte_nb.propeller.services import Services
 from flyte_nb.propeller.signals import MemorySignals
 from flyte_nb.sdk.execution_context import current_context
 from flyte_nb.sdk.task import AnyTask
@@ -137,7 +138,7 @@ def run_processes(
         store,
         folder.as_uri(),
         catalog=StoreCatalog(store, f"{folder.as_uri()}/cache"),
-        signals=signals,
+        services=Services(signals=signals),
         clock=clock,
     )
     try:

@@ -11,10 +11,16 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from flyteidl.admin import event_pb2, node_execution_pb2, task_execution_pb2
-from flyteidl.core import identifier_pb2, literals_pb2
+from flyteidl.core import identifier_pb2
 from flyteidl.event import event_pb2 as events
 
-from flyte_nb.admin.event_records import attempt_id, attempt_record, node_record, workflow_record
+from flyte_nb.admin.event_records import (
+    Event,
+    attempt_id,
+    attempt_record,
+    node_record,
+    workflow_record,
+)
 from flyte_nb.admin.recorder import ExecutionRows
 from flyte_nb.admin.refused import Refused, exists, invalid, missing, precondition
 from flyte_nb.admin.service_parts import Parts, Rpcs
@@ -80,8 +86,8 @@ class Events:
             raise invalid(f"{text} - {go_text(event)}")
         id = event.execution_id
         check_fields(id, "project", "domain", "name")
-        uri = self._offloaded(event.output_data, id, "outputs")
-        self._record(id, event.producer_id, self._check_workflow, event, uri)
+        self._offload(event, id, "outputs")
+        self._record(id, event.producer_id, self._check_workflow, event)
         if EXECUTION_PHASES.Name(event.phase) in ENDED_EXECUTION:
             self._on_end(ExecutionId(id.project, id.domain, id.name))
         return event_pb2.WorkflowExecutionEventResponse()
@@ -92,8 +98,8 @@ class Events:
         event = request.event
         _check_node_id(request.HasField("event"), event.id)
         id = event.id.execution_id
-        uri = self._offloaded(event.output_data, id, f"{event.id.node_id}/outputs")
-        self._record(id, event.producer_id, self._check_node, event, uri)
+        self._offload(event, id, f"{event.id.node_id}/outputs")
+        self._record(id, event.producer_id, self._check_node, event)
         return event_pb2.NodeExecutionEventResponse()
 
     def _attempt(
@@ -112,9 +118,8 @@ class Events:
             raise missing("task_id")
         check_identifier(event.task_id, is_set, identifier_pb2.TASK)
         node = event.parent_node_execution_id
-        place = f"{node.node_id}/{event.retry_attempt}/outputs"
-        uri = self._offloaded(event.output_data, node.execution_id, place)
-        self._record(node.execution_id, event.producer_id, self._check_attempt, event, uri)
+        self._offload(event, node.execution_id, f"{node.node_id}/{event.retry_attempt}/outputs")
+        self._record(node.execution_id, event.producer_id, self._check_attempt, event)
         return event_pb2.TaskExecutionEventResponse()
 
     def _record(
@@ -123,7 +128,6 @@ class Events:
         producer: str,
         check: "Callable[[_Event, ExecutionRows], Record]",
         event: _Event,
-        output_uri: str,
     ) -> None:
         """Check the event against the rows and change them, in one transaction."""
         execution = ExecutionId(id.project, id.domain, id.name)
@@ -131,8 +135,7 @@ class Events:
             self._runs.get(id)
             run = ExecutionRows(transaction, execution)
             self._check_producer(transaction, run, producer)
-            record = check(event, run)
-            run.apply(record._replace(output_uri=output_uri or record.output_uri))
+            run.apply(check(event, run))
             serial, changes = run.finish()
             transaction.after_commit(lambda: self._feed.publish(execution, serial, changes))
 
@@ -234,25 +237,23 @@ class Events:
         )
         return int(row[0]) if row else 0
 
-    def _offloaded(
-        self,
-        data: literals_pb2.LiteralMap,
-        id: identifier_pb2.WorkflowExecutionIdentifier,
-        place: str,
-    ) -> str:
-        """Store outputs that came inside an event; return their URI, or an empty text when there are none."""
-        if not data.literals:
-            return ""
-        blob = data.SerializeToString(deterministic=True)
+    def _offload(
+        self, event: Event, id: identifier_pb2.WorkflowExecutionIdentifier, place: str
+    ) -> None:
+        """Store outputs that came inside an event, and put their URI in their place."""
+        if not event.HasField("output_data"):
+            return
+        blob = event.output_data.SerializeToString(deterministic=True)
         if len(blob) > _MAX_OUTPUT_BYTES:
             raise Refused(
                 "RESOURCE_EXHAUSTED",
-                f"Output data size exceeds platform configured threshold ({len(blob)} > {_MAX_OUTPUT_BYTES})",
+                "Output data size exceeds platform configured threshold"
+                f" ({len(blob)} > {_MAX_OUTPUT_BYTES})",
             )
         root = self._parts.storage_root.rstrip("/")
         uri = f"{root}/metadata/{id.project}/{id.domain}/{id.name}/{place}"
         self._parts.blobs.write(uri, blob)
-        return uri
+        event.output_uri = uri
 
 
 def _check_node_id(is_set: bool, id: identifier_pb2.NodeExecutionIdentifier) -> None:
