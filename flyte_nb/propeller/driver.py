@@ -208,7 +208,7 @@ class Driver:
             if room > 0 and self.machine.arrays:
                 phase = phases.RUNNING if self._executor.in_memory else phases.QUEUED
                 self._to_start += self.maps.begin(room, phase)
-                if self.machine.gathering:
+                if self.maps.found and not self.maps.wants_step:
                     continue
             # Nothing above had an effect outside. From here on it has, so all of it must be durable first.
             if not self.outbox.flush():

@@ -52,6 +52,8 @@ class Maps:
         self._kept_bytes = 0
         self.wants_step = False
         """Whether a step left elements that it could have begun, so that others get their turn."""
+        self.found = False
+        """Whether the last `begin` found results of elements. What waited for them may go on now."""
 
     def begin(self, room: int, phase: str) -> list[NodeState]:
         """Make the records that further elements begin, at most `room`; return these elements.
@@ -62,7 +64,7 @@ class Maps:
             room: How many attempts may be started.
             phase: QUEUED, or RUNNING where nothing can come between the record and the start.
         """
-        self.wants_step = False
+        self.wants_step = self.found = False
         begun: list[NodeState] = []
         # A copy: a map whose last element begins is taken out.
         for node in list(self._machine.arrays.values()):
@@ -91,6 +93,7 @@ class Maps:
                 if is_hit or not may_start:
                     continue
             starting.append(candidate)
+        self.found = self.found or bool(hits)
         now = self._outbox.now_us()
         for span, _ in _spans((index, "") for index in hits):
             made = self._machine.elements(node, now, phases.SUCCEEDED, span, r.CACHE_HIT)

@@ -132,13 +132,7 @@ class HostedAttempt:
         self._worker.send({"kind": "ring", "path": fetched.ring})
 
     def _call(self) -> None:
-        data = self._retry(self._read_inputs)
-        inputs = literal_map_from_bytes(data, self._store.read)
-        if self._options.mapped:
-            # Start-up: few attempts are elements of a map.
-            from flyte_nb.runtime.mapped import element_of
-
-            inputs = element_of(inputs, tuple(self._options.mapped.split(",")), self._environ)
+        inputs = self._element() if self._options.mapped else self._inputs()
         plain = {name: to_plain(literal) for name, literal in inputs.items()}
         execution = {
             "task": self._options.task,
@@ -154,6 +148,21 @@ class HostedAttempt:
             from flyte_nb.worker.failures import no_room
 
             raise TaskFailed(no_room("inputs", error)) from error
+
+    def _inputs(self) -> "dict[str, Literal]":
+        return literal_map_from_bytes(self._retry(self._read_inputs), self._store.read)
+
+    def _element(self) -> "dict[str, Literal]":
+        """Return the inputs of the element of a map that this attempt is at."""
+        # Start-up: few attempts are elements of a map.
+        from flyte_nb.runtime.mapped import element_bytes, element_of
+
+        mapped = tuple(self._options.mapped.split(","))
+        uri = self._options.inputs
+        data = element_bytes(uri, lambda: self._retry(self._read_inputs), mapped, self._environ)
+        if data is None:
+            return element_of(self._inputs(), mapped, self._environ)
+        return literal_map_from_bytes(data, self._store.read)
 
     def _read_inputs(self) -> bytes:
         uri = self._options.inputs
