@@ -30,6 +30,8 @@ _HOMES = {
     "TaskMetadata": "flyte_nb.sdk.options",
     "UsageError": "flyte_nb.api.errors",
     "WorkflowFailurePolicy": "flyte_nb.sdk.workflow",
+    "approve": "flyte_nb.sdk.gates",
+    "conditional": "flyte_nb.sdk.branches",
     "connect": "flyte_nb.session.session",
     "current_context": "flyte_nb.sdk.execution_context",
     "default_runner": "flyte_nb.session.session",
@@ -37,7 +39,9 @@ _HOMES = {
     "dynamic": "flyte_nb.sdk.kinds.dynamic",
     "kwtypes": "flyte_nb.types.annotations",
     "map_task": "flyte_nb.sdk.kinds.map_task",
+    "sleep": "flyte_nb.sdk.gates",
     "task": "flyte_nb.sdk.task",
+    "wait_for_input": "flyte_nb.sdk.gates",
     "workflow": "flyte_nb.sdk.workflow",
 }
 

@@ -4,9 +4,13 @@ from flyte_nb.api.errors import UsageError as UsageError
 from flyte_nb.api.identifiers import Identifier as Identifier
 from flyte_nb.api.version import __version__ as __version__
 from flyte_nb.discovery.specs.spec import Spec as Spec
+from flyte_nb.sdk.branches import conditional as conditional
 from flyte_nb.sdk.deck import Deck as Deck
 from flyte_nb.sdk.deck import DeckField as DeckField
 from flyte_nb.sdk.execution_context import current_context as current_context
+from flyte_nb.sdk.gates import approve as approve
+from flyte_nb.sdk.gates import sleep as sleep
+from flyte_nb.sdk.gates import wait_for_input as wait_for_input
 from flyte_nb.sdk.kinds.dynamic import dynamic as dynamic
 from flyte_nb.sdk.kinds.map_task import map_task as map_task
 from flyte_nb.sdk.launch_plan import LaunchPlan as LaunchPlan

@@ -34,7 +34,11 @@ def with_references(node: Node, replace: "Callable[[Identifier], Identifier]") -
     if direct is None:
         return node._replace(target=replaced(node.target, replace))
     found = replace(direct)
-    return node if found is direct else node._replace(target=node.target._replace(reference=found))
+    if found is direct:
+        return node
+    # A target with a reference is a NamedTuple, whichever it is.
+    target: Any = node.target
+    return node._replace(target=target._replace(reference=found))
 
 
 def _inside(value: object) -> "Iterator[Identifier]":

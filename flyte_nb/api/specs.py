@@ -179,7 +179,68 @@ class ArrayNode(NamedTuple):
     run_all_sub_nodes: bool = False
 
 
-Target = Union[TaskNode, WorkflowNode, LaunchPlanNode, ArrayNode]  # noqa: UP007 - cheaper at import
+class ApproveNode(NamedTuple):
+    """The node waits until a person approves its input, which it then has as output."""
+
+    signal_id: str
+
+
+class SignalNode(NamedTuple):
+    """The node waits until somebody gives it a value, which it then has as output."""
+
+    signal_id: str
+    type: LiteralType
+    output: str
+
+
+class SleepNode(NamedTuple):
+    """The node waits for a time."""
+
+    duration_s: float
+
+
+class Comparison(NamedTuple):
+    """Two operands that are compared (flyteidl/core/condition.proto `ComparisonExpression`)."""
+
+    operator: str
+    """`EQ`, `NEQ`, `GT`, `GTE`, `LT` or `LTE`."""
+    left: "str | Literal"
+    """The name of an input of the branch, or a constant."""
+    right: "str | Literal"
+
+
+class Conjunction(NamedTuple):
+    """Two conditions that are joined."""
+
+    operator: str
+    """`AND` or `OR`."""
+    left: "Comparison | Conjunction"
+    right: "Comparison | Conjunction"
+
+
+class BranchNode(NamedTuple):
+    """The node runs one of several nodes. Its inputs are what the conditions compare."""
+
+    arms: "tuple[tuple[Comparison | Conjunction, Node], ...]"
+    """Conditions and nodes, in the order in which they are tried."""
+    otherwise: "Node | None" = None
+    """The node that runs when no condition holds; `None` when the branch fails then."""
+    error: str = ""
+    """The message that it fails with."""
+    name: str = ""
+    """The author's name for it, which the error carries."""
+
+
+Target = Union[  # noqa: UP007 - cheaper at import
+    TaskNode,
+    WorkflowNode,
+    LaunchPlanNode,
+    ArrayNode,
+    ApproveNode,
+    SignalNode,
+    SleepNode,
+    BranchNode,
+]
 """What a node runs."""
 
 

@@ -10,7 +10,9 @@ from flyte_nb.api import literals as lit
 from flyte_nb.api import specs
 from flyte_nb.api.nodes import (
     ARRAY_NODE,
+    BRANCH_NODE,
     END_NODE,
+    GATE_NODE,
     LAUNCH_PLAN_NODE,
     START_NODE,
     TASK_NODE,
@@ -23,8 +25,22 @@ _KINDS: "dict[type, str]" = {
     specs.WorkflowNode: WORKFLOW_NODE,
     specs.LaunchPlanNode: LAUNCH_PLAN_NODE,
     specs.ArrayNode: ARRAY_NODE,
+    specs.BranchNode: BRANCH_NODE,
+    specs.ApproveNode: GATE_NODE,
+    specs.SignalNode: GATE_NODE,
+    specs.SleepNode: GATE_NODE,
 }
-_SUBTITLES = {TASK_NODE: "", WORKFLOW_NODE: "sub-workflow", LAUNCH_PLAN_NODE: "launch plan"}
+_SUBTITLES = {
+    TASK_NODE: "",
+    WORKFLOW_NODE: "sub-workflow",
+    LAUNCH_PLAN_NODE: "launch plan",
+    BRANCH_NODE: "",
+    GATE_NODE: "",
+}
+_GATES: "dict[type, str]" = {
+    specs.ApproveNode: "waits for approval",
+    specs.SignalNode: "waits for a value",
+}
 
 
 def graph_of_template(
@@ -81,7 +97,8 @@ def _add(
 ) -> None:
     """Add a node and the arrows of its bindings."""
     kind = _KINDS.get(type(node.target), TASK_NODE)
-    name = node.target.reference.name
+    reference = getattr(node.target, "reference", None)
+    name = reference.name if reference is not None else ""
     title = names.get(node.id) or short_name(node.metadata.name or name) or node.id
     subtitle = "runs on failure" if failure else _subtitle(node, kind)
     opens = name if kind == WORKFLOW_NODE and name in subs else ""
@@ -102,9 +119,11 @@ def _add(
 
 def _subtitle(node: specs.Node, kind: str) -> str:
     """Return the second line of a node."""
-    if not isinstance(node.target, specs.ArrayNode):
-        return _SUBTITLES[kind]
     target = node.target
+    if isinstance(target, specs.SleepNode):
+        return f"sleeps {target.duration_s:g} s"
+    if not isinstance(target, specs.ArrayNode):
+        return _GATES.get(type(target)) or _SUBTITLES[kind]
     lengths = {
         binding.var: length
         for binding in node.bindings

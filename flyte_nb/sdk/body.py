@@ -11,7 +11,8 @@ from flyte_nb.api.specs import Binding, Location, Node, OutputReference
 from flyte_nb.sdk import context
 from flyte_nb.sdk.callee import Callee
 from flyte_nb.sdk.entity import entity_name
-from flyte_nb.sdk.finishing import bind_outputs, check_ids
+from flyte_nb.sdk.failure_handler import traced_handler
+from flyte_nb.sdk.finishing import bind_outputs, check_ids, check_sections
 from flyte_nb.sdk.hints import parameters_of
 from flyte_nb.sdk.loops import run_to_end
 from flyte_nb.sdk.node_drafts import finished
@@ -37,6 +38,7 @@ class TracedBody(NamedTuple):
     """Tasks, workflows and launch plans that the nodes refer to, each once."""
     problems: "tuple[Problem, ...]"
     """Everything that is wrong with the signature and the body."""
+    failure_node: "Node | None" = None
 
 
 def trace_body(
@@ -45,6 +47,7 @@ def trace_body(
     scope: Scope,
     version_of: "Callable[[Definition], str]",
     data: "DataAccess | None",
+    on_failure: "Definition | None" = None,
 ) -> TracedBody:
     """Run the body of `workflow` once with promises, and return what it made.
 
@@ -56,19 +59,34 @@ def trace_body(
         scope: Project, domain and the notebook's name.
         version_of: Returns the version by which an entity is referred to.
         data: Stores constants that need a file; without it such constants are problems.
+        on_failure: What runs when the workflow has failed.
     """
     frame = TracingFrame(entity_name(workflow, scope), registry, scope, version_of, data)
     reading = workflow.read(registry)
     frame.problems.extend(reading.problems)
     value, ended = _run(workflow, frame, reading.signature)
     outputs = bind_outputs(frame, workflow, reading.signature, value) if ended else ()
+    if ended:  # otherwise an exception left them open, which is the problem
+        check_sections(frame)
     check_ids(frame)
+    handler = None if on_failure is None else traced_handler(frame, on_failure, workflow)
+    nodes = finished(frame.drafts)
     return TracedBody(
-        nodes=finished(frame.drafts),
+        nodes=nodes,
         outputs=outputs,
-        entities=frame.entities,
+        entities=_with(frame.entities, on_failure),
         problems=unique(frame.problems),
+        failure_node=handler,
     )
+
+
+def _with(
+    entities: "tuple[Definition, ...]", handler: "Definition | None"
+) -> "tuple[Definition, ...]":
+    """Return the entities and the failure handler, each once."""
+    if handler is None or any(entity is handler for entity in entities):
+        return entities
+    return (*entities, handler)
 
 
 def _run(workflow: Callee, frame: TracingFrame, signature: TaskSignature) -> "tuple[Any, bool]":

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import CodecError
 from flyte_nb.api.specs import Binding
-from flyte_nb.sdk.node_drafts import final_ids, with_ids
+from flyte_nb.sdk.node_drafts import CodeLines, final_ids, with_ids
 from flyte_nb.sdk.outputs import pack
 
 if TYPE_CHECKING:
@@ -48,6 +48,17 @@ def bind_outputs(
     return tuple(bindings)
 
 
+def check_sections(frame: "TracingFrame") -> None:
+    """Note conditionals that have no end."""
+    for section in frame.sections:
+        frame.problem(
+            "BranchNodeHasNoDefault",
+            f"{section!r} has no else_().",
+            hint="End it with .else_().then(…), or with .else_().fail('why').",
+            location=CodeLines().location(section.caller.f_code, section.instruction),
+        )
+
+
 def check_ids(frame: "TracingFrame") -> None:
     """Note nodes that share an id, or whose id is one that a dynamic task's nodes will get."""
     if not any(draft.fixed_id for draft in frame.drafts):
@@ -62,7 +73,11 @@ def check_ids(frame: "TracingFrame") -> None:
                 hint="Give node_name another value.",
             )
         seen.add(draft.id)
-    dynamic = [draft.id for draft in frame.drafts if draft.plan.entity.is_dynamic]
+    dynamic = [
+        draft.id
+        for draft in frame.drafts
+        if draft.plan.entity is not None and draft.plan.entity.is_dynamic
+    ]
     for draft in frame.drafts:
         # In a run, the nodes of a dynamic task n0 have the ids `n0-<attempt>-<id in its body>`.
         for outer in dynamic:

@@ -11,6 +11,9 @@ from flyte_nb.api.specs import (
     BindingCollection,
     BindingData,
     BindingMap,
+    BranchNode,
+    Comparison,
+    Conjunction,
     Location,
     Node,
     NodeMetadata,
@@ -28,7 +31,8 @@ if TYPE_CHECKING:
 class CallPlan(NamedTuple):
     """What all calls of one entity have in common."""
 
-    entity: "Definition"
+    entity: "Definition | None"
+    """`None` for a gate and a branch, which refer to nothing."""
     name: str
     target: Target
     metadata: NodeMetadata
@@ -43,6 +47,13 @@ class CallPlan(NamedTuple):
     default_literals: "dict[str, Literal]"
     unreadable: "frozenset[str]"
     """Inputs whose type is a problem already; values for them are not checked."""
+
+
+class Place(NamedTuple):
+    """Where a call is written, as a frame says it; for nodes that no line of a body calls."""
+
+    f_code: CodeType
+    f_lasti: int
 
 
 class NodeDraft:
@@ -93,6 +104,27 @@ class NodeDraft:
         self.overrides = {**(self.overrides or {}), **known}
 
 
+class BranchDraft(NodeDraft):
+    """A branch that can still change. The nodes of its arms are drafts among those of the body."""
+
+    __slots__ = ("arms",)
+
+    def __init__(
+        self, node_id: str, plan: CallPlan, code: CodeType, instruction: int, arms: "list[ArmDraft]"
+    ) -> None:
+        super().__init__(node_id, plan, code, instruction)
+        self.arms = arms
+
+
+class ArmDraft(NamedTuple):
+    """One arm of a branch."""
+
+    condition: "Comparison | Conjunction | None"
+    """With operands that name inputs by `n<number>` still; `None` for the last arm."""
+    draft: "NodeDraft | None"
+    error: str = ""
+
+
 class CodeLines:
     """The lines of instructions. Each code object's table is read once, not for every call."""
 
@@ -123,8 +155,33 @@ def _table(code: CodeType) -> "dict[int, int]":
 
 
 def final_ids(drafts: "list[NodeDraft]", prefix: str = "") -> "list[str]":
-    """Return the nodes' ids in the order of the calls: `<prefix>n<index>`, or the given `node_name`."""
-    return [draft.fixed_id or prefix + draft.node_id for draft in drafts]
+    """Return the nodes' ids in the order of the calls: `<prefix>n<index>`, or the given `node_name`.
+
+    The nodes of a branch's arms are counted from 0 in each branch, as flytekit counts them: Flyte puts the
+    id of the branch before theirs.
+    """
+    if not any(type(draft) is BranchDraft for draft in drafts):
+        return [draft.fixed_id or prefix + draft.node_id for draft in drafts]
+    branch_of = nodes_in_arms(drafts)
+    counted: dict[NodeDraft | None, int] = {}
+    ids = []
+    for draft in drafts:
+        branch = branch_of.get(draft.node_id)
+        number = counted.get(branch, 0)
+        counted[branch] = number + 1
+        ids.append(draft.fixed_id or f"{prefix}n{number}")
+    return ids
+
+
+def nodes_in_arms(drafts: "list[NodeDraft]") -> "dict[str, NodeDraft]":
+    """Return the branch of each node that is in an arm, by the node's `node_id`."""
+    return {
+        arm.draft.node_id: draft
+        for draft in drafts
+        if isinstance(draft, BranchDraft)
+        for arm in draft.arms
+        if arm.draft is not None
+    }
 
 
 def finished(drafts: "list[NodeDraft]", prefix: str = "") -> "tuple[Node, ...]":
@@ -132,6 +189,9 @@ def finished(drafts: "list[NodeDraft]", prefix: str = "") -> "tuple[Node, ...]":
     lines = CodeLines()
     ids = final_ids(drafts, prefix)
     renamed = bool(prefix) or any(draft.fixed_id for draft in drafts)
+    inner: dict[str, Node] = {}
+    in_arms = nodes_in_arms(drafts)
+    renamed = renamed or bool(in_arms)
     # `tuple.__new__`, because 10,000 nodes may be made here, and a NamedTuple's own takes half as long again.
     make = tuple.__new__
     nodes = []
@@ -148,9 +208,49 @@ def finished(drafts: "list[NodeDraft]", prefix: str = "") -> "tuple[Node, ...]":
         if renamed:
             bindings = tuple(each._replace(data=with_ids(each.data, ids)) for each in bindings)
             upstream = tuple([ids[_number(each)] for each in upstream])
+        if isinstance(draft, BranchDraft):
+            # An arm's node was called before its branch, so it is finished already.
+            target = _branch(draft, inner, ids)
+            bindings = tuple(each._replace(var=_named(each.var, ids)) for each in bindings)
         place = lines.location(draft.code, draft.instruction)
-        nodes.append(make(Node, (node_id, target, bindings, upstream, metadata, place)))
+        node = make(Node, (node_id, target, bindings, upstream, metadata, place))
+        if draft.node_id in in_arms:
+            inner[draft.node_id] = node
+        else:
+            nodes.append(node)
     return tuple(nodes)
+
+
+def _branch(draft: BranchDraft, inner: "dict[str, Node]", ids: "list[str]") -> BranchNode:
+    """Return what a branch runs, from the finished nodes of its arms."""
+    arms = [
+        (_with_names(arm.condition, ids), inner[arm.draft.node_id])
+        for arm in draft.arms
+        if arm.condition is not None and arm.draft is not None
+    ]
+    last = draft.arms[-1]
+    otherwise = None if last.draft is None else inner[last.draft.node_id]
+    return BranchNode(tuple(arms), otherwise, last.error, draft.plan.metadata.name)
+
+
+def _with_names(
+    condition: "Comparison | Conjunction", ids: "list[str]"
+) -> "Comparison | Conjunction":
+    """Return the condition with the nodes' final ids in the names of its operands."""
+    if isinstance(condition, Conjunction):
+        left, right = _with_names(condition.left, ids), _with_names(condition.right, ids)
+        return Conjunction(condition.operator, left, right)
+    sides = [
+        _named(side, ids) if isinstance(side, str) else side
+        for side in (condition.left, condition.right)
+    ]
+    return Comparison(condition.operator, *sides)
+
+
+def _named(operand: str, ids: "list[str]") -> str:
+    """Return the name of a branch's input with the node's final id: `n3.o0`; `.x` is a workflow's input."""
+    node_id, _, rest = operand.partition(".")
+    return f"{ids[_number(node_id)]}.{rest}" if node_id else operand
 
 
 def _number(node_id: str) -> int:
@@ -169,6 +269,24 @@ def with_ids(data: BindingData, ids: "list[str]") -> BindingData:
     if isinstance(data, BindingMap):
         return BindingMap({key: with_ids(item, ids) for key, item in data.items.items()})
     return data
+
+
+def bare_plan(name: str, target: Target, metadata: NodeMetadata) -> CallPlan:
+    """Return the plan of a node that calls no entity."""
+    return CallPlan(
+        entity=None,
+        name=name,
+        target=target,
+        metadata=metadata,
+        inputs=(),
+        positional=(),
+        required=frozenset(),
+        defaults={},
+        outputs=(),
+        single=False,
+        default_literals={},
+        unreadable=frozenset(),
+    )
 
 
 def plan_of(entity: "Definition", identifier: Identifier, reading: "SignatureReading") -> CallPlan:

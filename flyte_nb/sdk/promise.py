@@ -6,9 +6,10 @@ from flyte_nb.api import literal_types
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.literal_types import LiteralType, describe
 from flyte_nb.api.specs import OutputReference
+from flyte_nb.sdk.conditions import Comparison
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from flyte_nb.sdk.node_drafts import NodeDraft
 
@@ -67,7 +68,10 @@ class Sequenced:
 
 
 class Promise(Sequenced):
-    """One value that the run will make: an output of a node, or an input of the workflow."""
+    """One value that the run will make: an output of a node, or an input of the workflow.
+
+    Comparing it gives a condition for `conditional(…)`.
+    """
 
     __slots__ = ("_draft", "_label", "_reference", "_type")
 
@@ -92,6 +96,25 @@ class Promise(Sequenced):
         if not isinstance(key, (str, int)) or isinstance(key, bool):
             raise UsageError(f"{self._label}[{key!r}]: write an index or a text key.")
         return self._step(key)
+
+    def is_true(self) -> Comparison:
+        """Return the condition that this is True."""
+        return Comparison("EQ", self, True)
+
+    def is_false(self) -> Comparison:
+        """Return the condition that this is False."""
+        return Comparison("EQ", self, False)
+
+    def is_none(self) -> Comparison:
+        """Refuse: Flyte compares no None.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(
+            f"{self._label}.is_none(): Flyte compares numbers, text, booleans, dates and durations, and no"
+            " None. Let a task return whether it is None, and ask for that with is_true()."
+        )
 
     def _step(self, key: "str | int") -> "Promise":
         reference = self._reference
@@ -186,7 +209,6 @@ for _name, _operation in {
     "float": "float()",
     "index": "indexing with it",
     "setitem": "assigning to an item",
-    **dict.fromkeys(("eq", "ne", "lt", "le", "gt", "ge"), "a comparison"),
     **dict.fromkeys(
         (
             *(
@@ -209,6 +231,22 @@ for _name, _operation in {
     ),
 }.items():
     setattr(Promise, f"__{_name}__", _refuse(_operation))
+
+
+def _compare(operator: str) -> "Callable[[Promise, object], Comparison]":
+    return lambda self, other: Comparison(operator, self, other)
+
+
+# Python exchanges the sides itself where the promise is on the right: `1 < x` asks for `x > 1`.
+for _name, _operator in {
+    "eq": "EQ",
+    "ne": "NEQ",
+    "lt": "LT",
+    "le": "LTE",
+    "gt": "GT",
+    "ge": "GTE",
+}.items():
+    setattr(Promise, f"__{_name}__", _compare(_operator))
 
 
 def _step_type(type: "LiteralType | None", key: "str | int", label: str) -> "LiteralType | None":

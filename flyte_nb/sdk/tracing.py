@@ -19,16 +19,21 @@ from flyte_nb.api.specs import (
     BindingData,
     BindingMap,
     Location,
+    NodeMetadata,
     OutputReference,
+    Target,
 )
 from flyte_nb.sdk.binding import bind_arguments
+from flyte_nb.sdk.conditions import Condition
 from flyte_nb.sdk.entity import entity_name, identify
-from flyte_nb.sdk.node_drafts import CallPlan, CodeLines, NodeDraft, plan_of
+from flyte_nb.sdk.node_drafts import CallPlan, CodeLines, NodeDraft, Place, bare_plan, plan_of
 from flyte_nb.sdk.promise import Outputs, Promise
 from flyte_nb.types.codec import Codec, spell
 from flyte_nb.types.containers import ListCodec, MapCodec
 
 if TYPE_CHECKING:
+    from flyte_nb.api.literal_types import LiteralType
+    from flyte_nb.sdk.branches import ConditionalSection
     from flyte_nb.sdk.entity import Definition
     from flyte_nb.types.registry import Registry
 
@@ -53,6 +58,8 @@ class TracingFrame:
         self.data = data
         self.drafts: list[NodeDraft] = []
         self.problems: list[Problem] = []
+        self.sections: list[ConditionalSection] = []
+        """The conditionals that are being written, the innermost last."""
         self._plans: dict[int, CallPlan] = {}
         self._named: dict[tuple[str, str], CallPlan] = {}
         self._same: list[Definition] = []
@@ -62,20 +69,22 @@ class TracingFrame:
     def entities(self) -> "tuple[Definition, ...]":
         """What the workflow refers to, each once, in the order of first use."""
         plans = {id(plan): plan for plan in self._plans.values()}
-        return tuple(plan.entity for plan in plans.values())
+        return tuple(plan.entity for plan in plans.values() if plan.entity is not None)
 
     def call(
         self,
         entity: "Definition",
         args: "tuple[Any, ...]",
         kwargs: "dict[str, Any]",
-        caller: FrameType,
+        caller: "FrameType | Place",
     ) -> Any:
         """Make a node for a call of `entity`, and return promises of its outputs."""
         plan = self._plans.get(id(entity)) or self._plan(entity, caller)
         node_id = f"n{len(self.drafts)}"
         draft = NodeDraft(node_id, plan, caller.f_code, caller.f_lasti)
         self.drafts.append(draft)
+        if self.sections:
+            self.sections[-1].calls.append(draft)
         if args:
             kwargs = self._arguments(draft, args, kwargs)
         bindings: list[Binding] = []
@@ -117,6 +126,61 @@ class TracingFrame:
         )
         return Outputs(draft, promises, tuple(output[0] for output in plan.outputs), plan.name)
 
+    def gate(
+        self,
+        target: Target,
+        metadata: NodeMetadata,
+        caller: FrameType,
+        *,
+        label: str,
+        output: "tuple[str, LiteralType | None] | None" = None,
+        approved: "Promise | None" = None,
+    ) -> Any:
+        """Make a node that waits, and return a promise of its output.
+
+        Args:
+            target: what it waits for.
+            metadata: its name, and how long it waits at most.
+            caller: where it is written.
+            label: what messages call it.
+            output: name and type of its output; `None` when it has none.
+            approved: the promise that it passes on.
+        """
+        draft = NodeDraft(
+            f"n{len(self.drafts)}",
+            bare_plan(label, target, metadata),
+            caller.f_code,
+            caller.f_lasti,
+        )
+        self.add(draft)
+        if approved is not None:
+            reference = approved._reference
+            draft.bindings = (Binding(reference.var, reference),)
+            draft.upstream = (reference.node_id,)
+        if output is None:
+            return Outputs(draft, (), (), label)
+        name, type_ = output
+        return Promise(draft, OutputReference(draft.node_id, name), type_, label)
+
+    def branch(self, section: "ConditionalSection") -> Any:
+        """Make the node of a conditional that is complete, and return promises of its outputs."""
+        # Only a body with a conditional needs the module.
+        from flyte_nb.sdk.branch_nodes import branch_of
+
+        return branch_of(self, section)
+
+    def hoist(self, draft: NodeDraft) -> None:
+        """Take a call out of the conditional in which it is written: the conditional needs its output."""
+        if len(self.sections) > 1:
+            # The conditional around it reports the call: nothing else can run inside of an arm.
+            self.sections[-2].calls.append(draft)
+
+    def add(self, draft: NodeDraft) -> None:
+        """Append a node, to the conditional too in which it is written."""
+        self.drafts.append(draft)
+        if self.sections:
+            self.sections[-1].calls.append(draft)
+
     def bind(self, value: Any, codec: Codec, upstream: "list[str]") -> BindingData:
         """Return what fills an input or output: a reference, a constant, or a list or dict of both.
 
@@ -133,6 +197,11 @@ class TracingFrame:
             return reference
         if kind is Outputs:
             raise _not_one_value(value)
+        if issubclass(kind, Condition):
+            raise CodecError(
+                f"{value!r} is a condition, which only conditional(…).if_(…) takes.",
+                hint="Compare in a task to get a bool.",
+            )
         # A container without promises is a constant, which the codec encodes as a whole; a column of a
         # million numbers must not become a million bindings.
         if kind in (list, tuple, dict) and _has_promise(value):
@@ -238,12 +307,12 @@ class TracingFrame:
             plan.default_literals[name] = data
         return data
 
-    def _plan(self, entity: "Definition", caller: FrameType) -> CallPlan:
+    def _plan(self, entity: "Definition", caller: "FrameType | Place") -> CallPlan:
         # Maps and launch plans are often made anew at every call. Equal ones share the first one's plan, so
         # that the workflow refers to one entity.
         key = (entity.resource_type, entity_name(entity, self.scope))
         named = self._named.get(key)
-        if named is not None and named.entity.is_same(entity):
+        if named is not None and named.entity is not None and named.entity.is_same(entity):
             self._same.append(entity)
             self._plans[id(entity)] = named
             return named

@@ -7,14 +7,13 @@ from flyte_nb.api.errors import UsageError
 from flyte_nb.api.identifiers import WORKFLOW, Scope
 from flyte_nb.api.specs import WorkflowNode, WorkflowTemplate
 from flyte_nb.sdk.callee import Callee
-from flyte_nb.sdk.entity import identify
+from flyte_nb.sdk.entity import Definition, identify
 
 if TYPE_CHECKING:
     from flyte_nb.api.identifiers import Identifier
     from flyte_nb.api.ports import DataAccess
     from flyte_nb.api.problems import Problem
     from flyte_nb.api.specs import Target
-    from flyte_nb.sdk.entity import Definition
     from flyte_nb.types.registry import Registry
 
 
@@ -31,6 +30,8 @@ class WorkflowOptions(NamedTuple):
     failure_policy: str = WorkflowFailurePolicy.FAIL_IMMEDIATELY
     interruptible: bool = False
     docs: str = ""
+    on_failure: "Definition | None" = None
+    """What runs when the workflow has failed."""
 
 
 class Trace(NamedTuple):
@@ -77,7 +78,8 @@ class Workflow(Callee):
         from flyte_nb.sdk.body import trace_body
         from flyte_nb.sdk.docstrings import clean
 
-        traced = trace_body(self, registry, scope, version_of, data)
+        handler = self.options.on_failure
+        traced = trace_body(self, registry, scope, version_of, data, handler)
         template = WorkflowTemplate(
             id=identify(self, scope),
             interface=self.read(registry).signature.interface,
@@ -85,6 +87,7 @@ class Workflow(Callee):
             outputs=traced.outputs,
             on_failure=self.options.failure_policy,
             interruptible=self.options.interruptible,
+            failure_node=traced.failure_node,
             description=self.options.docs or clean(self.function.__doc__ or ""),
         )
         return Trace(template, traced.entities, traced.problems)
@@ -100,6 +103,7 @@ def workflow(
     *,
     failure_policy: str = WorkflowFailurePolicy.FAIL_IMMEDIATELY,
     interruptible: bool = False,
+    on_failure: "Definition | None" = None,
     docs: str = "",
 ) -> "Callable[[Callable[..., Any]], Workflow]": ...
 
@@ -109,6 +113,7 @@ def workflow(
     *,
     failure_policy: str = WorkflowFailurePolicy.FAIL_IMMEDIATELY,
     interruptible: bool = False,
+    on_failure: "Definition | None" = None,
     docs: str = "",
 ) -> Any:
     """Make a function a workflow: calls of tasks in its body become nodes.
@@ -117,11 +122,13 @@ def workflow(
         function: the function, when it is used without options.
         failure_policy: a constant of `WorkflowFailurePolicy`.
         interruptible: whether its tasks may run on machines that can be taken away.
+        on_failure: a task, workflow or launch plan that runs when the workflow has failed. It gets the
+            workflow's inputs that it names, and an input `err: FlyteError | None = None` gets the error.
         docs: the description, in place of the docstring.
 
     Raises:
-        UsageError: `failure_policy` is no constant of `WorkflowFailurePolicy`, or `function` is no
-            function that can be a workflow.
+        UsageError: `failure_policy` is no constant of `WorkflowFailurePolicy`, `on_failure` is no task,
+            workflow or launch plan, or `function` is no function that can be a workflow.
     """
     if failure_policy not in (
         WorkflowFailurePolicy.FAIL_IMMEDIATELY,
@@ -130,7 +137,16 @@ def workflow(
         raise UsageError(
             f"failure_policy={failure_policy!r}: take a constant of WorkflowFailurePolicy."
         )
-    options = WorkflowOptions(failure_policy=failure_policy, interruptible=interruptible, docs=docs)
+    if on_failure is not None and not isinstance(on_failure, Definition):
+        raise UsageError(
+            f"on_failure={on_failure!r}: give it a function with @task or @workflow, or a launch plan."
+        )
+    options = WorkflowOptions(
+        failure_policy=failure_policy,
+        interruptible=interruptible,
+        docs=docs,
+        on_failure=on_failure,
+    )
     if function is not None:
         return Workflow(function, options)
 

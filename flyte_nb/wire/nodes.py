@@ -14,25 +14,29 @@ from flyte_nb.api import literals as v
 from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.specs import (
+    ApproveNode,
     ArrayNode,
     Binding,
     BindingCollection,
     BindingData,
     BindingMap,
-    LaunchPlanNode,
+    BranchNode,
     Node,
     NodeMetadata,
     OutputReference,
     Resources,
+    SignalNode,
+    SleepNode,
+    Target,
     TaskNode,
     WorkflowNode,
 )
 from flyte_nb.wire.columns import primitive_to_bytes
+from flyte_nb.wire.conditions import condition_to_idl
 from flyte_nb.wire.encoding import field, signed, text, utf8
 from flyte_nb.wire.identifiers import identifier_to_idl
 from flyte_nb.wire.literals import literal_to_idl
-
-Target = TaskNode | WorkflowNode | LaunchPlanNode | ArrayNode
+from flyte_nb.wire.types import type_to_idl
 
 _QUANTITIES = {
     "cpu": tasks_pb2.Resources.CPU,
@@ -129,10 +133,30 @@ class NodeWriter:
     ) -> "tuple[NodeMetadata, Target, bytes, bytes]":
         """Write what all calls with this metadata and target have in common, and remember it."""
         message = _metadata_to_idl(metadata).SerializeToString(deterministic=True)
-        written = b"" if type(target) is ArrayNode else _target_bytes(target)
+        if type(target) is ArrayNode:
+            written = b""  # it repeats the node's bindings, so it is written with each node
+        elif type(target) is BranchNode:
+            written = self._branch(target)
+        else:
+            written = _target_bytes(target)
         shared = (metadata, target, field(b"\x12", message), written)
         self._shared[builtins.id(metadata), builtins.id(target)] = shared
         return shared
+
+    def _branch(self, branch: BranchNode) -> bytes:
+        """Return the bytes of a `Node` message that has a branch and nothing else."""
+        message = workflow_pb2.Node()
+        block = message.branch_node.if_else
+        for number, (condition, node) in enumerate(branch.arms):
+            case = block.other.add() if number else block.case
+            case.condition.CopyFrom(condition_to_idl(condition))
+            case.then_node.MergeFromString(self.node(node))
+        if branch.otherwise is not None:
+            block.else_node.MergeFromString(self.node(branch.otherwise))
+        else:
+            block.error.message = branch.error
+            block.error.failed_node_id = branch.name
+        return message.SerializeToString()
 
     def _name(self, name: str) -> "tuple[bytes, bytes]":
         names = self._names[name] = (text(b"\x0a", name), text(b"\x12", name))
@@ -239,6 +263,9 @@ def resources_to_idl(
 def _target_bytes(target: Target) -> bytes:
     """Return the bytes of a `Node` message that has a target and nothing else."""
     message = workflow_pb2.Node()
+    if isinstance(target, (ApproveNode, SignalNode, SleepNode, BranchNode)):
+        _gate(message.gate_node, target)
+        return message.SerializeToString()
     reference = identifier_to_idl(target.reference)
     if isinstance(target, TaskNode):
         message.task_node.reference_id.CopyFrom(reference)
@@ -250,6 +277,17 @@ def _target_bytes(target: Target) -> bytes:
     else:
         message.workflow_node.launchplan_ref.CopyFrom(reference)
     return message.SerializeToString()
+
+
+def _gate(message: workflow_pb2.GateNode, target: Target) -> None:
+    if isinstance(target, ApproveNode):
+        message.approve.signal_id = target.signal_id
+    elif isinstance(target, SignalNode):
+        message.signal.signal_id = target.signal_id
+        message.signal.type.CopyFrom(type_to_idl(target.type))
+        message.signal.output_variable_name = target.output
+    elif isinstance(target, SleepNode):
+        message.sleep.duration.CopyFrom(duration_to_idl(target.duration_s))
 
 
 def _array_to_bytes(array: ArrayNode, bindings: bytes) -> bytes:

@@ -7,15 +7,23 @@ outputs are kept as literals, and the body gets promises of them.
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from flyte_nb.api.errors import USER, CompileFailed, ErrorInfo, TaskFailed
+from flyte_nb.api.errors import USER, CompileFailed, ErrorInfo, TaskFailed, UsageError
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.literals import COLLECTION, MAP, Literal
 from flyte_nb.api.specs import BindingCollection, BindingData, BindingMap, OutputReference
 from flyte_nb.sdk import context
-from flyte_nb.sdk.finishing import bind_outputs, check_ids
+from flyte_nb.sdk.finishing import bind_outputs, check_ids, check_sections
 from flyte_nb.sdk.loops import run_to_end
+from flyte_nb.sdk.node_drafts import (
+    BranchDraft,
+    NodeDraft,
+    Place,
+    final_ids,
+    nodes_in_arms,
+)
 from flyte_nb.sdk.promise import Promise
 from flyte_nb.sdk.tracing import TracingFrame
+from flyte_nb.worker.deciding import taken_arm
 from flyte_nb.worker.paths import at_path, fresh
 from flyte_nb.worker.steps import FunctionFailed
 
@@ -23,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from flyte_nb.api.ports import DataAccess
+    from flyte_nb.sdk.branches import ConditionalSection
     from flyte_nb.sdk.callee import Callee
     from flyte_nb.sdk.signature import TaskSignature
     from flyte_nb.types.registry import Registry
@@ -73,9 +82,15 @@ class InnerFrame(TracingFrame):
             context.frame.reset(token)
 
     def call(
-        self, entity: Any, args: "tuple[Any, ...]", kwargs: "dict[str, Any]", caller: FrameType
+        self,
+        entity: Any,
+        args: "tuple[Any, ...]",
+        kwargs: "dict[str, Any]",
+        caller: "FrameType | Place",
     ) -> Any:
         """Create a node for a call of `entity`, run it, and return promises of its outputs.
+
+        A call inside a conditional runs when the conditional is complete, if its arm is taken.
 
         After the first problem of the body nothing runs any more: the rest is only checked, so that all
         problems are reported at once.
@@ -86,14 +101,58 @@ class InnerFrame(TracingFrame):
         """
         __tracebackhide__ = True
         value = super().call(entity, args, kwargs, caller)
-        if not self.problems:
-            draft = self.drafts[-1]
-            inputs = {binding.var: self._literal(binding.data) for binding in draft.bindings}
-            try:
-                self._known[draft.node_id] = self._carry_out(entity, inputs)
-            except FunctionFailed as failure:
-                raise failure.__cause__ or failure from None
+        if not self.problems and not self.sections:
+            self._run(self.drafts[-1])
         return value
+
+    def branch(self, section: "ConditionalSection") -> Any:
+        """Create the node of a conditional, run the arm that is taken, and return promises of its outputs.
+
+        Raises:
+            TaskFailed: when no arm is taken, or values cannot be compared.
+            Exception: whatever the function of the arm's entity raises.
+        """
+        __tracebackhide__ = True
+        value = super().branch(section)
+        if not self.problems and not self.sections:
+            self._run(self.drafts[-1])
+        return value
+
+    def hoist(self, draft: NodeDraft) -> None:
+        """Run a call whose output the conditional compares in which it is written.
+
+        Raises:
+            TaskFailed: when an output does not fit, or a file cannot be moved.
+            Exception: whatever the entity's own function raises.
+        """
+        super().hoist(draft)
+        if not self.problems and len(self.sections) == 1:
+            self._run(draft)
+
+    def gate(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuse: a body that runs inside one attempt cannot wait for a person.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(
+            f"{self.name} waits at a gate, and here it runs inside a task, which nobody can answer. Call it"
+            " from a workflow, or launch it."
+        )
+
+    def _run(self, draft: NodeDraft) -> None:
+        """Run a node, and keep its outputs."""
+        __tracebackhide__ = True
+        inputs = {binding.var: self._literal(binding.data) for binding in draft.bindings}
+        if isinstance(draft, BranchDraft):
+            taken = taken_arm(draft, inputs)
+            self._run(taken)
+            self._known[draft.node_id] = self._known[taken.node_id]
+            return
+        try:
+            self._known[draft.node_id] = self._carry_out(draft.plan.entity, inputs)
+        except FunctionFailed as failure:
+            raise failure.__cause__ or failure from None
 
     def bound_outputs(self, entity: "Callee", signature: "TaskSignature", value: Any) -> Literals:
         """Return the literals, by variable, of what the body returned.
@@ -102,16 +161,21 @@ class InnerFrame(TracingFrame):
             TaskFailed: when the body has problems; it names all of them.
         """
         bindings = bind_outputs(self, entity, signature, value)
+        check_sections(self)
         check_ids(self)
         if self.problems:
             failed = CompileFailed(
                 f"What {entity.short_name} puts together does not compile.", self.problems
             )
             raise TaskFailed(ErrorInfo("USER:DynamicCompileFailed", str(failed), USER)) from failed
-        # `bind_outputs` refers to nodes by their final ids, which an author may have set after the call.
-        self._known.update(
-            {draft.id: self._known[draft.node_id] for draft in self.drafts if draft.fixed_id}
-        )
+        # `bind_outputs` refers to nodes by their final ids, which an author may have set after the call, and
+        # which the nodes of arms have for themselves.
+        known = {"": self._known[""]}
+        in_arms = nodes_in_arms(self.drafts)
+        for final, draft in zip(final_ids(self.drafts), self.drafts, strict=True):
+            if draft.node_id not in in_arms:
+                known[final] = self._known[draft.node_id]
+        self._known = known
         return {binding.var: self._literal(binding.data) for binding in bindings}
 
     def _literal(self, data: BindingData) -> Literal:
