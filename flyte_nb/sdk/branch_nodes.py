@@ -1,6 +1,6 @@
 """Make the node of a conditional: bind what its conditions compare, and find the outputs of all its arms."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flyte_nb.api import literal_types, specs
 from flyte_nb.api.errors import CodecError
@@ -12,11 +12,10 @@ from flyte_nb.sdk.promise import Outputs, Promise
 
 if TYPE_CHECKING:
     from flyte_nb.api.literal_types import LiteralType
-    from flyte_nb.sdk.branches import ConditionalSection
-    from flyte_nb.sdk.tracing import TracingFrame
+    from flyte_nb.sdk.frames import Frame, Section
 
 
-def branch_of(frame: "TracingFrame", section: "ConditionalSection") -> Any:
+def branch_of(frame: "Frame", section: "Section") -> "Promise | Outputs":
     """Add the node of a conditional to the frame, and return promises of its outputs."""
     caller = section.caller
     draft = BranchDraft(
@@ -49,7 +48,7 @@ def branch_of(frame: "TracingFrame", section: "ConditionalSection") -> Any:
 class _Operands:
     """The inputs of one branch: each output that a condition names is one, under a name of its own."""
 
-    def __init__(self, frame: "TracingFrame", draft: BranchDraft) -> None:
+    def __init__(self, frame: "Frame", draft: BranchDraft) -> None:
         self._frame = frame
         self._draft = draft
         self.references: dict[str, OutputReference] = {}
@@ -62,6 +61,7 @@ class _Operands:
             )
         assert isinstance(condition, Comparison)
         left, right = condition.left, condition.right
+        assert isinstance(left, Promise)
         return specs.Comparison(
             condition.operator,
             self._promise(left),
@@ -77,12 +77,15 @@ class _Operands:
         self.references[name] = reference
         return name
 
-    def _constant(self, value: Any, type: "LiteralType | None", condition: Condition) -> Literal:
+    def _constant(
+        self, value: object, wanted: "LiteralType | None", condition: Condition
+    ) -> Literal:
         # Flyte compares values of equal types only, and people write 1 for 1.0.
-        if type == literal_types.simple(literal_types.FLOAT) and _is_int(value):
+        is_float = wanted == literal_types.simple(literal_types.FLOAT)
+        if is_float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         try:
-            literal = self._frame.registry.codec(_type_of(value)).encode(value, self._frame.data)
+            literal = self._frame.registry.codec(type(value)).encode(value, self._frame.data)
         except CodecError as error:
             return self._wrong(condition, error.bare_message)
         if literal.kind in SCALAR_KINDS:
@@ -101,15 +104,7 @@ class _Operands:
         return NOTHING
 
 
-def _type_of(value: object) -> Any:
-    return type(value)
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _note_strays(frame: "TracingFrame", section: "ConditionalSection") -> None:
+def _note_strays(frame: "Frame", section: "Section") -> None:
     """Note calls inside the conditional that are no arm: Flyte runs one node for an arm."""
     for call in section.calls:
         if not any(arm.draft is call for arm in section.arms):
@@ -123,7 +118,7 @@ def _note_strays(frame: "TracingFrame", section: "ConditionalSection") -> None:
 
 
 def _outputs(
-    section: "ConditionalSection",
+    section: "Section",
 ) -> "tuple[tuple[str, ...], dict[str, LiteralType | None]]":
     """Return the names of the outputs that every arm has, and their types, in the order of the first arm."""
     arms = [

@@ -6,33 +6,23 @@ which conditional they are written in, so that they become nodes of its arms and
 
 import sys
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import UsageError
 from flyte_nb.sdk import context
 from flyte_nb.sdk.conditions import Condition
+from flyte_nb.sdk.frames import Arm
 from flyte_nb.sdk.promise import Outputs, Promise
 
 if TYPE_CHECKING:
+    from flyte_nb.sdk.frames import Frame
     from flyte_nb.sdk.node_drafts import NodeDraft
-    from flyte_nb.sdk.tracing import TracingFrame
-
-
-class Arm(NamedTuple):
-    """One arm of a conditional, as it was written."""
-
-    condition: "Condition | None"
-    """`None` for `else_`."""
-    draft: "NodeDraft | None"
-    """The call that runs when the arm is taken; `None` when the arm fails, or is written wrongly."""
-    outputs: "tuple[Promise, ...]" = ()
-    error: str = ""
 
 
 class ConditionalSection:
     """A conditional that is being written: `conditional(…).if_(…).then(…).else_().then(…)`."""
 
-    def __init__(self, frame: "TracingFrame", name: str, caller: FrameType) -> None:
+    def __init__(self, frame: "Frame", name: str, caller: FrameType) -> None:
         self.name = name
         self.caller = caller
         self.instruction = caller.f_lasti
@@ -69,7 +59,7 @@ class ConditionalSection:
             raise UsageError(f"{self!r}.else_(): write if_(…).then(…) before it.")
         return Case(self, None)
 
-    def ended(self, arm: Arm) -> Any:
+    def ended(self, arm: Arm) -> "ConditionalSection | Promise | Outputs":
         """Take an arm that is complete; after `else_` return promises of what all arms return."""
         self.arms.append(arm)
         if arm.condition is not None:
@@ -77,7 +67,7 @@ class ConditionalSection:
         self._frame.sections.remove(self)
         return self._frame.branch(self)
 
-    def _case(self, condition: Any, method: str) -> "Case":
+    def _case(self, condition: object, method: str) -> "Case":
         if not isinstance(condition, Condition):
             shown = getattr(condition, "_label", None) or repr(condition)
             raise UsageError(
@@ -106,7 +96,7 @@ class Case:
         self._section = section
         self._condition = condition
 
-    def then(self, result: Any) -> Any:
+    def then(self, result: object) -> Any:
         """Run this call when the arm is taken: a task, workflow, launch plan or conditional.
 
         Raises:
@@ -114,16 +104,18 @@ class Case:
         """
         if isinstance(result, ConditionalSection):
             raise UsageError(f"{result!r} has no end. Write else_().then(…) or else_().fail(…).")
-        is_promise = isinstance(result, (Promise, Outputs))
-        draft = result._draft if is_promise else None
-        is_whole = isinstance(result, Outputs) or (is_promise and not result._reference.attr_path)
-        if draft is None or not is_whole or not any(draft is each for each in self._section.calls):
+        draft: NodeDraft | None = None
+        outputs: tuple[Promise, ...] = ()
+        if isinstance(result, Outputs):
+            draft, outputs = result._draft, tuple(result)
+        elif isinstance(result, Promise) and not result._reference.attr_path:
+            draft, outputs = result._draft, (result,)
+        if draft is None or not any(draft is each for each in self._section.calls):
             shown = getattr(result, "_label", None) or repr(result)
             raise UsageError(
                 f"{self._section!r}.then({shown}): write a call of a task or workflow here, as in"
                 " then(fit(x=x)). What was called before runs whichever arm is taken."
             )
-        outputs = tuple(result) if isinstance(result, Outputs) else (result,)
         return self._section.ended(Arm(self._condition, draft, outputs))
 
     def fail(self, message: str) -> Any:

@@ -1,12 +1,11 @@
 """Comparisons of promises, which decide in the run which arm of a `conditional` is taken."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flyte_nb.api.errors import UsageError
 
 if TYPE_CHECKING:
     from flyte_nb.sdk.node_drafts import NodeDraft
-    from flyte_nb.sdk.promise import Promise
 
 _SIGNS = {"EQ": "==", "NEQ": "!=", "GT": ">", "GTE": ">=", "LT": "<", "LTE": "<="}
 
@@ -16,7 +15,7 @@ class Condition:
 
     __slots__ = ()
 
-    def __and__(self, other: Any) -> "Conjunction":
+    def __and__(self, other: object) -> "Conjunction":
         """Return the condition that both hold.
 
         Raises:
@@ -24,7 +23,7 @@ class Condition:
         """
         return Conjunction("AND", self, _condition(other, "&"))
 
-    def __or__(self, other: Any) -> "Conjunction":
+    def __or__(self, other: object) -> "Conjunction":
         """Return the condition that at least one holds.
 
         Raises:
@@ -51,11 +50,13 @@ class Comparison(Condition):
 
     __slots__ = ("left", "operator", "right")
 
-    def __init__(self, operator: str, left: "Promise", right: object) -> None:
+    def __init__(self, operator: str, left: object, right: object) -> None:
         self.operator = operator
         """flyteidl's name of the operator: `EQ`, `NEQ`, `GT`, `GTE`, `LT` or `LTE`."""
         self.left = left
+        """A `Promise`, which makes comparisons and so cannot be named here."""
         self.right = right
+        """Another one, or a constant."""
 
     def drafts(self) -> "list[NodeDraft]":
         """Return the calls whose outputs are compared."""
@@ -87,7 +88,7 @@ class Conjunction(Condition):
         return f"({self.left!r}) {sign} ({self.right!r})"
 
 
-def _condition(value: Any, sign: str) -> Condition:
+def _condition(value: object, sign: str) -> Condition:
     if isinstance(value, Condition):
         return value
     raise UsageError(

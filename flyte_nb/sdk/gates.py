@@ -2,7 +2,6 @@
 
 import sys
 from datetime import timedelta
-from typing import Any
 
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.specs import ApproveNode, NodeMetadata, SignalNode, SleepNode
@@ -12,7 +11,7 @@ from flyte_nb.sdk.promise import Outputs, Promise
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from flyte_nb.sdk.tracing import TracingFrame
+    from flyte_nb.sdk.frames import Frame
 
 _HOUR = 3600.0
 """How long a gate waits when its author says nothing: flytekit's default."""
@@ -20,7 +19,9 @@ _HOUR = 3600.0
 _OUTPUT = "o0"
 
 
-def wait_for_input(name: str, timeout: "timedelta | float | None", expected_type: Any) -> Promise:
+def wait_for_input(
+    name: str, timeout: "timedelta | float | None", expected_type: object
+) -> "Promise | Outputs":
     """Wait until somebody gives a value, and return a promise of it.
 
     In the run, a person answers in the live card or with `%flyte signal RUN NAME VALUE`, and a program with
@@ -37,7 +38,7 @@ def wait_for_input(name: str, timeout: "timedelta | float | None", expected_type
     frame = _frame("wait_for_input")
     codec = frame.registry.codec(expected_type)
     target = SignalNode(_name(name), codec.literal_type, _OUTPUT)
-    made: Promise = frame.gate(
+    made = frame.gate(
         target,
         NodeMetadata(name, timeout_s=_patience(timeout)),
         sys._getframe(1),
@@ -47,7 +48,9 @@ def wait_for_input(name: str, timeout: "timedelta | float | None", expected_type
     return made
 
 
-def approve(upstream_item: Any, name: str, timeout: "timedelta | float | None" = None) -> Promise:
+def approve(
+    upstream_item: object, name: str, timeout: "timedelta | float | None" = None
+) -> "Promise | Outputs":
     """Wait until somebody approves a value, and return a promise of the value itself.
 
     What is rejected fails, and with it the workflow.
@@ -74,7 +77,7 @@ def approve(upstream_item: Any, name: str, timeout: "timedelta | float | None" =
             f"approve({upstream_item._label}, {name!r}): Flyte approves outputs of calls, and this is an"
             " input of the workflow. Pass it through a task."
         )
-    made: Promise = frame.gate(
+    made = frame.gate(
         ApproveNode(_name(name)),
         NodeMetadata(name, timeout_s=_patience(timeout)),
         sys._getframe(1),
@@ -85,7 +88,7 @@ def approve(upstream_item: Any, name: str, timeout: "timedelta | float | None" =
     return made
 
 
-def sleep(duration: "timedelta | float") -> Outputs:
+def sleep(duration: "timedelta | float") -> "Promise | Outputs":
     """Wait for a time. What comes after it is written with `>>`.
 
     Args:
@@ -98,12 +101,12 @@ def sleep(duration: "timedelta | float") -> Outputs:
     length = seconds(duration)
     # flytekit's gates wait for an hour at most. A sleep that is longer must not end by that.
     metadata = NodeMetadata("sleep-gate", timeout_s=_HOUR if length < _HOUR else None)
-    made: Outputs = frame.gate(SleepNode(length), metadata, sys._getframe(1), label="sleep()")
+    made = frame.gate(SleepNode(length), metadata, sys._getframe(1), label="sleep()")
     return made
 
 
-def _frame(function: str) -> "TracingFrame":
-    frame: TracingFrame | None = context.frame.get()
+def _frame(function: str) -> "Frame":
+    frame: Frame | None = context.frame.get()
     if frame is None:
         raise UsageError(
             f"{function}() is a step of a workflow: write it in a function with @workflow or @dynamic."

@@ -24,6 +24,7 @@ from flyte_nb.api.specs import (
     Target,
 )
 from flyte_nb.sdk.binding import bind_arguments
+from flyte_nb.sdk.branch_nodes import branch_of
 from flyte_nb.sdk.conditions import Condition
 from flyte_nb.sdk.entity import entity_name, identify
 from flyte_nb.sdk.node_drafts import CallPlan, CodeLines, NodeDraft, Place, bare_plan, plan_of
@@ -33,8 +34,8 @@ from flyte_nb.types.containers import ListCodec, MapCodec
 
 if TYPE_CHECKING:
     from flyte_nb.api.literal_types import LiteralType
-    from flyte_nb.sdk.branches import ConditionalSection
     from flyte_nb.sdk.entity import Definition
+    from flyte_nb.sdk.frames import Section
     from flyte_nb.types.registry import Registry
 
 _ABSENT = object()
@@ -58,7 +59,7 @@ class TracingFrame:
         self.data = data
         self.drafts: list[NodeDraft] = []
         self.problems: list[Problem] = []
-        self.sections: list[ConditionalSection] = []
+        self.sections: list[Section] = []
         """The conditionals that are being written, the innermost last."""
         self._plans: dict[int, CallPlan] = {}
         self._named: dict[tuple[str, str], CallPlan] = {}
@@ -135,7 +136,7 @@ class TracingFrame:
         label: str,
         output: "tuple[str, LiteralType | None] | None" = None,
         approved: "Promise | None" = None,
-    ) -> Any:
+    ) -> "Promise | Outputs":
         """Make a node that waits, and return a promise of its output.
 
         Args:
@@ -162,11 +163,8 @@ class TracingFrame:
         name, type_ = output
         return Promise(draft, OutputReference(draft.node_id, name), type_, label)
 
-    def branch(self, section: "ConditionalSection") -> Any:
+    def branch(self, section: "Section") -> "Promise | Outputs":
         """Make the node of a conditional that is complete, and return promises of its outputs."""
-        # Only a body with a conditional needs the module.
-        from flyte_nb.sdk.branch_nodes import branch_of
-
         return branch_of(self, section)
 
     def hoist(self, draft: NodeDraft) -> None:

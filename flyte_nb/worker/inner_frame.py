@@ -21,7 +21,7 @@ from flyte_nb.sdk.node_drafts import (
     final_ids,
     nodes_in_arms,
 )
-from flyte_nb.sdk.promise import Promise
+from flyte_nb.sdk.promise import Outputs, Promise
 from flyte_nb.sdk.tracing import TracingFrame
 from flyte_nb.worker.deciding import taken_arm
 from flyte_nb.worker.paths import at_path, fresh
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from flyte_nb.api.ports import DataAccess
-    from flyte_nb.sdk.branches import ConditionalSection
     from flyte_nb.sdk.callee import Callee
+    from flyte_nb.sdk.frames import Section
     from flyte_nb.sdk.signature import TaskSignature
     from flyte_nb.types.registry import Registry
 
@@ -105,7 +105,7 @@ class InnerFrame(TracingFrame):
             self._run(self.drafts[-1])
         return value
 
-    def branch(self, section: "ConditionalSection") -> Any:
+    def branch(self, section: "Section") -> "Promise | Outputs":
         """Create the node of a conditional, run the arm that is taken, and return promises of its outputs.
 
         Raises:
@@ -129,7 +129,7 @@ class InnerFrame(TracingFrame):
         if not self.problems and len(self.sections) == 1:
             self._run(draft)
 
-    def gate(self, *args: Any, **kwargs: Any) -> Any:
+    def gate(self, *args: object, **kwargs: object) -> "Promise | Outputs":
         """Refuse: a body that runs inside one attempt cannot wait for a person.
 
         Raises:
