@@ -38,14 +38,13 @@ def wait_for_input(
     frame = _frame("wait_for_input")
     codec = frame.registry.codec(expected_type)
     target = SignalNode(_name(name), codec.literal_type, _OUTPUT)
-    made = frame.gate(
+    return frame.gate(
         target,
         NodeMetadata(name, timeout_s=_patience(timeout)),
         sys._getframe(1),
         output=(_OUTPUT, codec.literal_type),
         label=f"wait_for_input({name!r})",
     )
-    return made
 
 
 def approve(
@@ -77,7 +76,7 @@ def approve(
             f"approve({upstream_item._label}, {name!r}): Flyte approves outputs of calls, and this is an"
             " input of the workflow. Pass it through a task."
         )
-    made = frame.gate(
+    return frame.gate(
         ApproveNode(_name(name)),
         NodeMetadata(name, timeout_s=_patience(timeout)),
         sys._getframe(1),
@@ -85,7 +84,6 @@ def approve(
         output=(reference.var, upstream_item._type),
         label=f"approve({name!r})",
     )
-    return made
 
 
 def sleep(duration: "timedelta | float") -> "Promise | Outputs":
@@ -101,8 +99,7 @@ def sleep(duration: "timedelta | float") -> "Promise | Outputs":
     length = seconds(duration)
     # flytekit's gates wait for an hour at most. A sleep that is longer must not end by that.
     metadata = NodeMetadata("sleep-gate", timeout_s=_HOUR if length < _HOUR else None)
-    made = frame.gate(SleepNode(length), metadata, sys._getframe(1), label="sleep()")
-    return made
+    return frame.gate(SleepNode(length), metadata, sys._getframe(1), label="sleep()")
 
 
 def _frame(function: str) -> "Frame":
