@@ -112,7 +112,8 @@ class Driver:
     @property
     def attempts(self) -> int:
         """Return how many attempts of the execution take up a slot of the executor."""
-        return len(self.machine.live) - len(self._to_start)
+        takers = sum(1 for node in self.machine.live.values() if _takes_slot(node))
+        return takers - sum(1 for node in self._to_start if _takes_slot(node))
 
     # Beginning and ending
 
@@ -375,7 +376,7 @@ class Driver:
             except StorageError as error:
                 self._lost(node, f"its inputs cannot be read: {error}")
             else:
-                started += 1
+                started += _takes_slot(node)
                 if node.attempt_phase == phases.QUEUED:
                     self._add(self.machine.started(node, self._now_us(), found.logs, found.pid))
         return started
@@ -395,3 +396,12 @@ class Driver:
 
     def _now_us(self) -> int:
         return self.outbox.now_us()
+
+
+def _takes_slot(node: NodeState) -> bool:
+    """Return whether an attempt at the node takes up a slot while it runs.
+
+    An eager task waits for executions that it launches. With a slot of its own it could keep theirs from
+    beginning, for ever when all slots have eager tasks.
+    """
+    return node.plan.task is None or not node.plan.task.metadata.is_eager
