@@ -81,6 +81,9 @@ def apply_node(
         closure.started_at.CopyFrom(moments.stamp(record.at_us))
     if is_ended and closure.HasField("started_at"):
         closure.duration.CopyFrom(moments.span(record.at_us - moments.stamp_us(closure.started_at)))
+    if record.phase == RUNNING or is_ended:
+        # Also when it is empty: a task that says it makes a deck may end without one.
+        closure.deck_uri = record.deck_uri
     if record.output_uri:
         closure.output_uri = record.output_uri
     elif record.error is not None:

@@ -31,6 +31,7 @@ class AttemptMoves(ElementMoves):
         # From here on nothing is refused.
         node.attempt_phase = phase
         node.attempt_error = record.error
+        node.deck_uri = record.deck_uri
         node.attempt_output_uri = record.output_uri or node.attempt_output_uri
         if begins:
             node.attempts += 1

@@ -82,3 +82,12 @@ def _element_variables(element: int) -> dict[str, str]:
     Source: flytepropeller/pkg/controller/nodes/array/execution_context.go at v1.16.8.
     """
     return {NAME_VARIABLE: "FLYTE_K8S_ARRAY_INDEX", "FLYTE_K8S_ARRAY_INDEX": str(element)}
+
+
+def takes_slot(node: NodeState) -> bool:
+    """Return whether an attempt at the node takes up a slot while it runs.
+
+    An eager task waits for executions that it launches. With a slot of its own it could keep theirs from
+    beginning, for ever when all slots have eager tasks.
+    """
+    return node.plan.task is None or not node.plan.task.metadata.is_eager

@@ -12,6 +12,8 @@ from flyte_nb.propeller.state import NodeState
 
 INPUTS = "inputs.pb"
 OUTPUTS = "outputs.pb"
+DECK = "deck.html"
+"""The pages that a task made for people, in its attempt's folder."""
 FUTURES = "futures.pb"
 """The nodes that a dynamic task made (`core.DynamicJobSpec`), in its attempt's folder."""
 COMPILED = "dynamic_compiled.pb"

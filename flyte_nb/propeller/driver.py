@@ -15,7 +15,7 @@ from flyteidl.core.literals_pb2 import LiteralMap
 
 from flyte_nb.api import phases
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, StorageError, TaskFailed
-from flyte_nb.propeller.attempts import attempt_at
+from flyte_nb.propeller.attempts import attempt_at, takes_slot
 from flyte_nb.propeller.children import ChildRuns
 from flyte_nb.propeller.data_layout import OUTPUTS, DataLayout
 from flyte_nb.propeller.dynamics import Dynamics
@@ -112,8 +112,8 @@ class Driver:
     @property
     def attempts(self) -> int:
         """Return how many attempts of the execution take up a slot of the executor."""
-        takers = sum(1 for node in self.machine.live.values() if _takes_slot(node))
-        return takers - sum(1 for node in self._to_start if _takes_slot(node))
+        live, announced = self.machine.live.values(), self._to_start
+        return sum(map(takes_slot, live)) - sum(map(takes_slot, announced))
 
     # Beginning and ending
 
@@ -227,28 +227,25 @@ class Driver:
             return
         killed = self._kills.take(report.key)
         now = self._now_us()
-        uri = f"{node.attempt_output_uri}/{OUTPUTS}"
+        uri, job_uri, cache_status = f"{node.attempt_output_uri}/{OUTPUTS}", "", ""
         if report.job is not None:
-            made = self.machine.succeeded(
-                node,
-                now,
-                uri,
-                cpu_s=report.cpu_s,
-                max_rss_bytes=report.max_rss_bytes,
-                job_uri=self._dynamics.keep(node, report.job),
-            )
+            job_uri = self._dynamics.keep(node, report.job)
         elif report.outputs is not None:
             if node.element >= 0:
                 self.maps.keep(node, report.outputs)
             else:
                 self._values.keep(uri, report.outputs)
+            cache_status = self._remember(node, report.outputs)
+        if report.job is not None or report.outputs is not None:
             made = self.machine.succeeded(
                 node,
                 now,
                 uri,
                 cpu_s=report.cpu_s,
                 max_rss_bytes=report.max_rss_bytes,
-                cache_status=self._remember(node, report.outputs),
+                cache_status=cache_status,
+                job_uri=job_uri,
+                deck_uri=report.deck_uri,
             )
         else:
             error = report.error or _UNEXPLAINED
@@ -265,6 +262,7 @@ class Driver:
                 cpu_s=report.cpu_s,
                 max_rss_bytes=report.max_rss_bytes,
                 timed_out=late,
+                deck_uri=report.deck_uri,
             )
         self._add(made)
         self.turns.release_ended()
@@ -376,7 +374,7 @@ class Driver:
             except StorageError as error:
                 self._lost(node, f"its inputs cannot be read: {error}")
             else:
-                started += _takes_slot(node)
+                started += takes_slot(node)
                 if node.attempt_phase == phases.QUEUED:
                     self._add(self.machine.started(node, self._now_us(), found.logs, found.pid))
         return started
@@ -396,12 +394,3 @@ class Driver:
 
     def _now_us(self) -> int:
         return self.outbox.now_us()
-
-
-def _takes_slot(node: NodeState) -> bool:
-    """Return whether an attempt at the node takes up a slot while it runs.
-
-    An eager task waits for executions that it launches. With a slot of its own it could keep theirs from
-    beginning, for ever when all slots have eager tasks.
-    """
-    return node.plan.task is None or not node.plan.task.metadata.is_eager

@@ -20,6 +20,7 @@ from flyte_nb.api import nodes, phases
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.propeller import records as r
+from flyte_nb.propeller.data_layout import DECK
 from flyte_nb.propeller.element_events import ElementEvents
 from flyte_nb.propeller.ports import FormerNode
 from flyte_nb.propeller.record_makers import attempt_record, end_of_attempts, node_record
@@ -138,8 +139,12 @@ class Machine(ElementEvents):
             checkpoint_uri: Where the attempt keeps its checkpoint.
         """
         made: list[Record] = []
+        task = node.plan.task
+        # It can be read while the task runs: the task writes it again and again.
+        deck = f"{folder}/{DECK}" if task and task.metadata.generates_deck.value else ""
         if node.phase == phases.QUEUED:
             running = node_record(node, at_us, phases.RUNNING, checkpoint_uri=checkpoint_uri)
+            running = running._replace(deck_uri=deck) if deck else running
             self.apply(running)
             made.append(running)
         record = attempt_record(
@@ -149,6 +154,7 @@ class Machine(ElementEvents):
             attempt=node.attempts,
             output_uri=folder,
             checkpoint_uri=checkpoint_uri,
+            deck_uri=deck,
         )
         made += self._made(record)
         return made
@@ -169,6 +175,7 @@ class Machine(ElementEvents):
                 output_uri=node.attempt_output_uri,
                 logs=logs,
                 pid=pid,
+                deck_uri=node.deck_uri,
             )
         )
 
@@ -182,6 +189,7 @@ class Machine(ElementEvents):
         max_rss_bytes: "int | None" = None,
         cache_status: str = "",
         job_uri: str = "",
+        deck_uri: str = "",
     ) -> list[Record]:
         """Make the record that the attempt ended with outputs, or with the nodes in `job_uri` that make them.
 
@@ -197,6 +205,7 @@ class Machine(ElementEvents):
                 max_rss_bytes=max_rss_bytes,
                 cache_status=cache_status,
                 job_uri=job_uri,
+                deck_uri=deck_uri,
             )
         )
 
@@ -209,6 +218,7 @@ class Machine(ElementEvents):
         cpu_s: "float | None" = None,
         max_rss_bytes: "int | None" = None,
         timed_out: bool = False,
+        deck_uri: str = "",
     ) -> list[Record]:
         """Make the record that the attempt ended without outputs.
 
@@ -225,6 +235,7 @@ class Machine(ElementEvents):
                 reason=doom,
                 cpu_s=cpu_s,
                 max_rss_bytes=max_rss_bytes,
+                deck_uri=deck_uri,
             )
         )
 

@@ -120,6 +120,8 @@ class AttemptReport(NamedTuple):
     """The user's own exception, where the task ran in this process."""
     job: "DynamicJobSpec | None" = None
     """The nodes that a dynamic task made, as in its `futures.pb`. Their outputs become the task's."""
+    deck_uri: str = ""
+    """Where the attempt left a deck; empty when it left none, or the task says that it makes none."""
 
 
 class Executor(Protocol):

@@ -58,6 +58,7 @@ def node_record(
             node.job_uri if workflow_uri else "",
             checkpoint_uri or node.checkpoint_uri,
             cache_key,
+            node.deck_uri,
         ),
     )
 
@@ -78,6 +79,7 @@ def attempt_record(
     cache_status: str = "",
     job_uri: str = "",
     checkpoint_uri: str = "",
+    deck_uri: str = "",
 ) -> "AttemptRecord | ElementRecord":
     """Return the record of an attempt that comes into `phase`; `attempt` `None` means the node's last one.
 
@@ -116,6 +118,7 @@ def attempt_record(
             cache_status,
             job_uri,
             checkpoint_uri,
+            deck_uri,
         ),
     )
 

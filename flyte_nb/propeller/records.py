@@ -74,6 +74,8 @@ class NodeRecord(NamedTuple):
     from: that of the execution which is recovered."""
     cache_key: str = ""
     """The catalog key of a cached task's result (see `cache.key`), when it was looked for."""
+    deck_uri: str = ""
+    """URI of the task's deck: from RUNNING on when the task says that it makes one; at the end, if it did."""
 
 
 class AttemptRecord(NamedTuple):
@@ -108,6 +110,8 @@ class AttemptRecord(NamedTuple):
     """With SUCCEEDED: URI of the `futures.pb` that the attempt wrote. Its node goes on with those nodes."""
     checkpoint_uri: str = ""
     """Where the attempt keeps its checkpoint; with the attempt's first record."""
+    deck_uri: str = ""
+    """The `deck_uri` that the node has with this attempt."""
 
 
 class ElementRecord(NamedTuple):

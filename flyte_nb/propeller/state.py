@@ -31,6 +31,7 @@ class NodeState:
         "checkpoint_uri",
         "child",
         "child_execution",
+        "deck_uri",
         "element",
         "error",
         "first_started_us",
@@ -57,6 +58,7 @@ class NodeState:
         self.tainted = False  # a node upstream failed or was skipped, so this one is skipped
         self.input_uri = ""
         self.output_uri = ""
+        self.deck_uri = ""
         self.queued_us = 0
         self.error: ErrorInfo | None = None
         self.cache_status = ""

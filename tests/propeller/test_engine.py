@@ -346,6 +346,23 @@ def test_many_executions_share_the_slots(tmp_path, scripts):
     backend.engine.close()
 
 
+def test_an_eager_task_leaves_its_slot_to_what_it_waits_for(tmp_path, scripts):
+    backend = Backend(tmp_path, slots=1)
+    found = tmp_path / "found"
+    waits = f"import time\nwhile not os.path.exists({str(found)!r}): time.sleep(0.01)\n"
+    eager = scripts.task("eager", waits + scripts.outputs)
+    eager.metadata.is_eager = True
+    other = scripts.task("other", f"open({str(found)!r}, 'w').close()\n" + scripts.outputs)
+    ids = [ExecutionId("p", "d", name) for name in ("eager", "other")]
+    for id, t in zip(ids, (eager, other), strict=True):
+        made = closure(workflow("w", [node("n0", t)]), [t])
+        backend.engine.launch(Launch(id, made, integers()))
+    for id in ids:
+        assert backend.engine.wait(id, PATIENCE_S)
+        assert backend.recorder.history(id)[-1].phase == "SUCCEEDED"
+    backend.engine.close()
+
+
 def test_a_closed_engine_leaves_no_thread_behind(tmp_path):
     before = {thread.name for thread in threading.enumerate()}
     backend = Backend(tmp_path)

@@ -545,6 +545,7 @@ def test_records_have_every_field_in_its_place():
         is_parent=False,
         child_execution=None,
         branch=-1,
+        deck_uri="",
     )
     made = attempt_record(
         state,

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from flyte_nb.api.errors import SYSTEM, USER, CodecError, ErrorInfo, StorageError
 from flyte_nb.api.ports import BlobStore
-from flyte_nb.propeller.data_layout import FUTURES, OUTPUTS
+from flyte_nb.propeller.data_layout import DECK, FUTURES, OUTPUTS
 from flyte_nb.propeller.ports import Attempt
 from flyte_nb.propeller.results import lacking, missing_outputs
 from flyte_nb.runtime.memory import MemoryWatch, killed
@@ -69,6 +69,22 @@ def outcome(attempt: Attempt, ended: Ended, store: BlobStore) -> Outcome:
     if ended.exit_code == 0 and not attempt.task.interface.outputs.variables:
         return Outcome(LiteralMap())
     return Outcome(error=_without_files(ended, prefix))
+
+
+def deck_of(attempt: Attempt, store: BlobStore, *, succeeded: bool) -> str:
+    """Return the URI of the deck that the attempt left; empty when there is none.
+
+    A task that says nothing of decks is asked about only after it succeeded, as propeller does it.
+    """
+    metadata = attempt.task.metadata
+    is_said = metadata.HasField("generates_deck")
+    if not metadata.generates_deck.value if is_said else not succeeded:
+        return ""
+    uri = f"{attempt.output_prefix}/{DECK}"
+    try:
+        return uri if store.size(uri) is not None else ""
+    except (StorageError, OSError):
+        return ""
 
 
 def _whole(outputs: LiteralMap, attempt: Attempt) -> Outcome:

@@ -26,7 +26,7 @@ from flyte_nb.propeller.executors.attempt_environment import (
 )
 from flyte_nb.propeller.executors.attempt_folder import AttemptFolder, end_all
 from flyte_nb.propeller.executors.foreign import Access, foreign_words
-from flyte_nb.propeller.executors.outcome import ERROR, Ended, Outcome, outcome
+from flyte_nb.propeller.executors.outcome import ERROR, Ended, Outcome, deck_of, outcome
 from flyte_nb.propeller.executors.reaper import Exit, Reaper, Watched
 from flyte_nb.propeller.foreign.containers import Program, program_of
 from flyte_nb.propeller.foreign.missing import command_missing
@@ -236,6 +236,7 @@ class ProcessExecutor:
             cpu_s=exit.cpu_s,
             max_rss_bytes=exit.max_rss_bytes,
             job=found.job,
+            deck_uri=deck_of(attempt, self._store, succeeded=found.error is None),
         )
         with self._lock:
             del self._watched[attempt.key]
