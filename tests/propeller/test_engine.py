@@ -348,11 +348,11 @@ def test_many_executions_share_the_slots(tmp_path, scripts):
 
 def test_an_eager_task_leaves_its_slot_to_what_it_waits_for(tmp_path, scripts):
     backend = Backend(tmp_path, slots=1)
-    found = tmp_path / "found"
-    waits = f"import time\nwhile not os.path.exists({str(found)!r}): time.sleep(0.01)\n"
-    eager = scripts.task("eager", waits + scripts.outputs)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    eager = scripts.task("eager", f"open({str(pipe)!r}).close()\n" + scripts.outputs)
     eager.metadata.is_eager = True
-    other = scripts.task("other", f"open({str(found)!r}, 'w').close()\n" + scripts.outputs)
+    other = scripts.task("other", f"open({str(pipe)!r}, 'w').close()\n" + scripts.outputs)
     ids = [ExecutionId("p", "d", name) for name in ("eager", "other")]
     for id, t in zip(ids, (eager, other), strict=True):
         made = closure(workflow("w", [node("n0", t)]), [t])
