@@ -358,7 +358,7 @@ def test_an_eager_task_leaves_its_slot_to_what_it_waits_for(tmp_path, scripts):
         made = closure(workflow("w", [node("n0", t)]), [t])
         backend.engine.launch(Launch(id, made, integers()))
         # The first one waits for the second one, and has begun.
-        wait_until(lambda id=id: len(backend.recorder.history(id)) >= 5, "the attempt")
+        wait_until(lambda of=id: len(backend.recorder.history(of)) >= 5, "the attempt")
     for id in ids:
         assert backend.engine.wait(id, PATIENCE_S)
         assert backend.recorder.history(id)[-1].phase == "SUCCEEDED"
