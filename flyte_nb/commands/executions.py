@@ -1,4 +1,4 @@
-"""`flyte-nb launch`, `watch`, `executions`, `terminate` and `logs`."""
+"""`flyte-nb launch`, `relaunch`, `recover`, `watch`, `executions`, `terminate` and `logs`."""
 
 import argparse
 import sys
@@ -32,6 +32,32 @@ def launch(options: argparse.Namespace) -> int:
     execution = session.launch(
         options.entity, inputs, version=options.version, execution_name=options.execution_name
     )
+    return _launched(options, execution)
+
+
+def relaunch(options: argparse.Namespace) -> int:
+    """Launch an execution again, with its inputs; return the exit code.
+
+    Raises:
+        ExecutionFailed: with `--wait`, the new execution failed.
+    """
+    former = session_of(options).execution(options.execution)
+    again = former.relaunch(options.execution_name, overwrite_cache=options.overwrite_cache)
+    return _launched(options, again)
+
+
+def recover(options: argparse.Namespace) -> int:
+    """Launch an execution again without what succeeded in it; return the exit code.
+
+    Raises:
+        ExecutionFailed: with `--wait`, the new execution failed.
+    """
+    former = session_of(options).execution(options.execution)
+    return _launched(options, former.recover(options.execution_name))
+
+
+def _launched(options: argparse.Namespace, execution: Execution) -> int:
+    """Print the name of a new execution; with `--wait`, follow it."""
     if not options.wait:
         show(options, {"execution": execution.name}, execution.name)
         return DONE

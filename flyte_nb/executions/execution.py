@@ -20,6 +20,7 @@ from flyte_nb.api.errors import RemoteError, StorageError, UsageError
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.phases import SUCCEEDED
 from flyte_nb.compiler.outline import Outline
+from flyte_nb.executions.again import recover, relaunch
 from flyte_nb.executions.assembly import Assembly
 from flyte_nb.executions.dynamics import DynamicWorkflows, grow
 from flyte_nb.executions.execution_values import ExecutionValues
@@ -80,6 +81,7 @@ class Execution:
         """
         self.id = id
         self._context = context
+        self._codecs = (input_codecs, output_codecs)
         self._values = ExecutionValues(
             id, context, input_codecs=input_codecs, output_codecs=output_codecs
         )
@@ -231,6 +233,37 @@ class Execution:
         except RemoteError as error:
             if error.code != "FAILED_PRECONDITION":
                 raise
+
+    def relaunch(self, name: "str | None" = None, *, overwrite_cache: bool = False) -> "Execution":
+        """Launch it again with the same inputs and settings; return the new execution.
+
+        Args:
+            name: The new execution's name; made up when `None`.
+            overwrite_cache: Whether cached tasks run although their results are known, and replace them.
+
+        Raises:
+            RemoteError: NOT_FOUND when there is no such execution, and other refusals.
+        """
+        again = relaunch(self._context, self.id, name=name, overwrite_cache=overwrite_cache)
+        return self._like(again)
+
+    def recover(self, name: "str | None" = None) -> "Execution":
+        """Launch it again without running what succeeded in it; return the new execution.
+
+        Nodes that succeeded are taken over with their outputs, also inside of sub-workflows and in the
+        executions that nodes started. Tasks that failed continue from their last checkpoint.
+
+        Args:
+            name: The new execution's name; made up when `None`.
+
+        Raises:
+            RemoteError: NOT_FOUND when there is no such execution, and other refusals.
+        """
+        return self._like(recover(self._context, self.id, name=name))
+
+    def _like(self, id: ExecutionId) -> "Execution":
+        inputs, outputs = self._codecs
+        return Execution(id, self._context, input_codecs=inputs, output_codecs=outputs)
 
     async def _wait_in_thread(self) -> ExecutionView:
         """Wait in a thread, so that the event loop goes on; see `wait`."""

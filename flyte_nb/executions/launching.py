@@ -3,7 +3,6 @@
 Both check the inputs first and end in `launch`, which creates the execution on FlyteAdmin.
 """
 
-import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from flyte_nb.api.errors import RemoteError, UsageError
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, ExecutionId, Identifier, Scope
 from flyte_nb.api.literals import Literal
 from flyte_nb.client.fetching import Registered, codecs_of
+from flyte_nb.executions.again import made_up_name
 from flyte_nb.executions.execution import Execution
 from flyte_nb.executions.inputs import to_literals
 from flyte_nb.executions.session_context import SessionContext
@@ -25,8 +25,6 @@ from flyte_nb.sdk.entity import Definition, entity_name
 from flyte_nb.types.codec import Codec
 from flyte_nb.wire.identifiers import execution_id_from_idl, identifier_to_idl
 from flyte_nb.wire.literals import literal_map_to_idl
-
-_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 def start_defined(
@@ -181,11 +179,6 @@ def launch(
             f" %flyte terminate {chosen} ends it."
         ) from None
     return Execution(id, context, input_codecs=input_codecs, output_codecs=output_codecs)
-
-
-def made_up_name() -> str:
-    """Return a random execution name: `f` and 19 letters or digits, as FlyteAdmin makes them."""
-    return "f" + "".join(secrets.choice(_ALPHABET) for _ in range(19))
 
 
 def _target(entity: Definition, registration: Registration, scope: Scope) -> Identifier:

@@ -14,6 +14,9 @@ from flyte_nb.surface.command import (
 
 _EXECUTION = Positional(EXECUTION, "an execution's name", required=True)
 
+_NAME = Option("--execution-name", "NAME", "the new execution's name; default: a generated one")
+_WAIT = Option("--wait", "", "follow it to its end; exit code 1 when it fails", only=TERMINAL)
+
 RUNNING: "tuple[Row, ...]" = (
     Row(
         "launch",
@@ -43,7 +46,7 @@ RUNNING: "tuple[Row, ...]" = (
                 "--version", "VERSION", "a registered version; default: the latest", only=TERMINAL
             ),
             Option("--execution-name", "NAME", "the execution's name; default: a generated one"),
-            Option("--wait", "", "follow it to its end; exit code 1 when it fails", only=TERMINAL),
+            _WAIT,
         ),
         takes_inputs=True,
     ),
@@ -118,6 +121,40 @@ RUNNING: "tuple[Row, ...]" = (
             Option("--yes", "", "do not ask", only=NOTEBOOK),
             Option("--cause", "TEXT", "the reason that FlyteAdmin records"),
         ),
+    ),
+    Row(
+        "relaunch",
+        notebook=Side(
+            "Launch an execution again, with its inputs; the last one when none is named.",
+            "flyte_nb.notebook.commands.again.relaunch",
+            ("%flyte relaunch f3a9c --overwrite-cache",),
+        ),
+        terminal=Side(
+            "Launch an execution again, with its inputs.",
+            "flyte_nb.commands.executions.relaunch",
+            ("flyte-nb relaunch f3a9c --wait",),
+        ),
+        positionals=(_EXECUTION,),
+        options=(
+            _NAME,
+            Option("--overwrite-cache", "", "run cached tasks too, and replace their results"),
+            _WAIT,
+        ),
+    ),
+    Row(
+        "recover",
+        notebook=Side(
+            "Launch an execution again without what succeeded in it; the last one when none is named.",
+            "flyte_nb.notebook.commands.again.recover",
+            ("%flyte recover f3a9c",),
+        ),
+        terminal=Side(
+            "Launch an execution again without what succeeded in it.",
+            "flyte_nb.commands.executions.recover",
+            ("flyte-nb recover f3a9c --wait",),
+        ),
+        positionals=(_EXECUTION,),
+        options=(_NAME, _WAIT),
     ),
     Row(
         "logs",

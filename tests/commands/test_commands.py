@@ -28,7 +28,7 @@ def {name}(n: int = 2) -> int:
 
 @workflow
 def {name}_fails(n: int = 2) -> int:
-    return fail(n=n)
+    return fail(n=double(n=n))
 """
 
 
@@ -96,6 +96,22 @@ def test_a_failed_run_ends_with_one_and_shows_the_tasks_error(command, pipeline)
     code, _, err = command("launch", "cli_pipeline.wf_fails", "--wait")
     assert code == 1
     assert "ValueError: no such n" in err
+
+
+def test_an_execution_is_launched_again_whole_or_without_what_succeeded(command, pipeline):
+    command("register", "cli_pipeline")
+    _, out, _ = command("launch", "cli_pipeline.wf_fails", "n=4", "--wait")
+    name = out.splitlines()[0]
+    code, out, err = command("recover", name, "--wait")
+    assert code == 1
+    assert "n0          RECOVERED   double" in out
+    assert "ValueError: no such n" in err
+    code, out, _ = command("relaunch", name, "--execution-name", "once-more", "--output", "json")
+    assert (code, json.loads(out)) == (0, {"execution": "once-more"})
+    code, out, _ = command("watch", "once-more")
+    assert code == 1
+    assert "n0          SUCCEEDED   double" in out
+    assert command("relaunch", "nobody")[0] == 3
 
 
 @pytest.mark.parametrize(

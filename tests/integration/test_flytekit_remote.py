@@ -146,6 +146,25 @@ def test_flytekit_launches_waits_lists_syncs_and_reads_the_outputs(remote):
     assert len(synced.node_executions["n0"].task_executions) == 1
 
 
+def test_pyflyte_recovers_and_relaunches(backend, remote):
+    launch_plan = remote.fetch_launch_plan(name="remote.flow")
+    first = remote.wait(remote.execute(launch_plan, inputs={"n": 5}), poll_interval=POLL)
+    pyflyte = [str(Path(sys.executable).with_name("pyflyte")), "-c", str(backend.config_file)]
+    where = ["-p", "flytesnacks", "-d", "development", "--execution-id", first.id.name]
+    for verb in ("recover", "relaunch"):
+        done = subprocess.run(
+            [*pyflyte, "execution", *where, verb], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    listed = remote.recent_executions(limit=10)
+    modes = {each.spec.metadata.mode: each for each in listed}
+    recovered = remote.wait(modes[5], poll_interval=POLL)
+    relaunched = remote.wait(modes[3], poll_interval=POLL)
+    assert recovered.outputs["o0"] == relaunched.outputs["o0"] == 20
+    for execution in (recovered, relaunched):
+        assert execution.spec.metadata.reference_execution.name == first.id.name
+
+
 def test_flytekit_runs_a_single_task(remote):
     execution = remote.execute(remote.fetch_task(name="remote.double"), {"n": 4})
     execution = remote.wait(execution, poll_interval=POLL)

@@ -66,6 +66,7 @@ class FakeExecution:
         self._aborted = ""
         self._changed = threading.Condition()
         self.node_data_calls: list[str] = []
+        self.again: list[tuple[Any, ...]] = []
 
     def __repr__(self) -> str:
         return f"Execution({self.id.name})"
@@ -185,6 +186,16 @@ class FakeExecution:
                     if attempt in (None, tried.attempt)
                 ]
         return "\n".join(lines) + ("\n" if lines else "")
+
+    def relaunch(
+        self, name: "str | None" = None, *, overwrite_cache: bool = False
+    ) -> "FakeExecution":
+        self.again.append(("relaunch", name, overwrite_cache))
+        return self
+
+    def recover(self, name: "str | None" = None) -> "FakeExecution":
+        self.again.append(("recover", name))
+        return self
 
     def terminate(self, cause: str) -> None:
         with self._changed:

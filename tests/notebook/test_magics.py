@@ -317,6 +317,14 @@ def test_terminating_asks_first_and_yes_does_not(pipeline):
     assert "has already ended" in pipeline.shown()
 
 
+def test_what_was_launched_is_launched_again(pipeline):
+    run = pipeline.run("run = %flyte launch pipeline n=3\nrun")
+    pipeline.run("again = %flyte relaunch --overwrite-cache --execution-name more\nagain")
+    pipeline.run(f"again = %flyte recover {run.id.name}\nagain")
+    assert run.again == [("relaunch", "more", True), ("recover", None)]
+    assert pipeline.kernel.last_execution == run.id.name
+
+
 def test_connecting_anew_replaces_the_session(pipeline):
     before = pipeline.session
     pipeline.run("%flyte connect --project mine --name other")

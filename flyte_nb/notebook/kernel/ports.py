@@ -66,6 +66,16 @@ class ExecutionPort(Protocol):
         """Ask the backend to abort the execution."""
         ...
 
+    def relaunch(
+        self, name: "str | None" = None, *, overwrite_cache: bool = False
+    ) -> "ExecutionPort":
+        """Launch it again with the same inputs; return the new execution."""
+        ...
+
+    def recover(self, name: "str | None" = None) -> "ExecutionPort":
+        """Launch it again without running what succeeded in it; return the new execution."""
+        ...
+
 
 class CompiledPort(Protocol):
     """A workflow that was compiled, or the problems that kept it from compiling."""
