@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 from flyteidl.admin import execution_pb2, launch_plan_pb2, project_pb2
 from flyteidl.core import identifier_pb2
+from flyteidl.core.tasks_pb2 import TaskTemplate
 
 from flyte_nb.admin import moments
 from flyte_nb.admin.compiling import launch_plan_interface
@@ -58,6 +59,7 @@ from flyte_nb.propeller.cache import StoreCatalog
 from flyte_nb.propeller.engine import Engine
 from flyte_nb.propeller.executors.foreign import Access
 from flyte_nb.propeller.executors.warm import WarmExecutor
+from flyte_nb.propeller.foreign.runnable import why_not_here
 from flyte_nb.propeller.growth import growth_limits
 from flyte_nb.propeller.ports import Children, FormerNodes, Recorder
 from flyte_nb.propeller.services import Services
@@ -221,6 +223,7 @@ class Backend:
             storage_root=self.home.storage_root,
             clock=self._clock,
             principal=_user(),
+            why_not=why_not_here if self._make_engine is None else _nothing_against,
         )
         workflows, launch_plans = Workflows(parts), LaunchPlans(parts)
         named_entities = NamedEntities(parts)
@@ -316,6 +319,11 @@ def process_engine(
         catalog=StoreCatalog(blobs, f"{home.storage_root}/catalog"),
         services=Services(signals, children, interface, growth_limits(), former),
     )
+
+
+def _nothing_against(task: TaskTemplate) -> str:
+    """Return no reason: an engine that somebody else made runs what it runs."""
+    return ""
 
 
 def access_to(home: Home) -> Access:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from flyteidl.core.tasks_pb2 import TaskTemplate
 from google.protobuf.message import Message
 
 from flyte_nb.admin.store.database import Database
@@ -49,3 +50,5 @@ class Parts(NamedTuple):
     """The time in microseconds since 1970."""
     principal: str
     """The name of the user. All calls are this one person's, whose backend it is."""
+    why_not: Callable[[TaskTemplate], str]
+    """Returns why the engine cannot run a task, as a sentence; empty when it can."""

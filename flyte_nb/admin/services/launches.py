@@ -14,7 +14,7 @@ from flyteidl.core import identifier_pb2, literals_pb2
 
 from flyte_nb.admin import moments
 from flyte_nb.admin.recorder import SqliteRecorder, failed
-from flyte_nb.admin.refused import invalid
+from flyte_nb.admin.refused import invalid, precondition
 from flyte_nb.admin.service_parts import Parts
 from flyte_nb.admin.services.attributes import Attributes
 from flyte_nb.admin.services.launch_targets import (
@@ -81,6 +81,8 @@ class Launches:
         self._engine = engine
         self._runs = Runs(parts.database)
         self._attributes = Attributes(parts)
+        self._runnable: set[int] = set()
+        """The rows of workflows whose tasks were found to run here; a registered workflow never changes."""
 
     def create(
         self,
@@ -106,6 +108,7 @@ class Launches:
             target.launch_plan.spec.fixed_inputs.literals,
             target.launch_plan.closure.expected_inputs.parameters,
         )
+        self._check_tasks(target)
         id = ExecutionId(request.project, request.domain, request.name or new_name())
         request.spec.metadata.principal = self._parts.principal
         origin = self._inherited(request.spec)
@@ -119,6 +122,24 @@ class Launches:
             if request.spec.launch_plan.resource_type == identifier_pb2.TASK:
                 raise invalid(str(error)) from error
         return execution_pb2.ExecutionCreateResponse(id=execution.id)
+
+    def _check_tasks(self, target: LaunchTarget) -> None:
+        """Raise when the workflow has tasks that can never run here.
+
+        On a cluster without the plugin such a task waits, or fails late. Here that is known at once.
+
+        Raises:
+            Refused: `FAILED_PRECONDITION`, with every reason.
+        """
+        if target.workflow_row in self._runnable:
+            return
+        message = self._parts.workflows.message(target.workflow_id)
+        workflow = workflow_pb2.Workflow.FromString(message)
+        tasks = workflow.closure.compiled_workflow.tasks
+        reasons = [why for task in tasks if (why := self._parts.why_not(task.template))]
+        if reasons:
+            raise precondition("\n".join(reasons))
+        self._runnable.add(target.workflow_row)
 
     def launch(self, execution: execution_pb2.Execution) -> Launch:
         """Return what the engine needs to run `execution`, read from the store alone.

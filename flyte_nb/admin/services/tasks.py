@@ -1,5 +1,6 @@
 """Register tasks. Source: flyteadmin/pkg/manager/impl/{task_manager,validation/task_validator}.go."""
 
+import logging
 from collections.abc import Iterable
 from decimal import Decimal
 
@@ -10,11 +11,13 @@ from flyte_nb.admin import moments
 from flyte_nb.admin.compiling import compiled_task
 from flyte_nb.admin.enums import enum_text
 from flyte_nb.admin.refused import invalid, missing
-from flyte_nb.admin.service_parts import Parts, Rpcs
+from flyte_nb.admin.service_parts import Noted, Parts, Rpcs
 from flyte_nb.admin.services.rules import check_identifier, check_project_and_domain
 from flyte_nb.admin.services.versions import content_digest, same_or_different
 from flyte_nb.compiler.flyte_text import go_text
 from flyte_nb.compiler.quantities import amount
+
+_LOG = logging.getLogger(__name__)
 
 
 class Tasks:
@@ -27,7 +30,7 @@ class Tasks:
         """Return the calls of this service by name."""
         return {"CreateTask": self._create}
 
-    def _create(self, request: task_pb2.TaskCreateRequest) -> task_pb2.TaskCreateResponse:
+    def _create(self, request: task_pb2.TaskCreateRequest) -> "task_pb2.TaskCreateResponse | Noted":
         self._check(request)
         template = request.spec.template
         template.id.CopyFrom(request.id)
@@ -53,7 +56,7 @@ class Tasks:
                         "short_description": task.short_description,
                     },
                 )
-                return task_pb2.TaskCreateResponse()
+                return self._noted(template)
         known = task_pb2.Task.FromString(stored.message).closure.compiled_task
         raise same_or_different(
             "task",
@@ -62,6 +65,14 @@ class Tasks:
             sent=compiled,
             is_same=content_digest(known) == content_digest(compiled),
         )
+
+    def _noted(self, template: tasks_pb2.TaskTemplate) -> "task_pb2.TaskCreateResponse | Noted":
+        """Return the answer, with a notice when the task cannot run here: another backend may run it."""
+        why = self._parts.why_not(template)
+        if not why:
+            return task_pb2.TaskCreateResponse()
+        _LOG.warning("registered, and cannot run here: %s", why)
+        return Noted(task_pb2.TaskCreateResponse(), why)
 
     def _check(self, request: task_pb2.TaskCreateRequest) -> None:
         check_identifier(request.id, request.HasField("id"), identifier_pb2.TASK)

@@ -15,9 +15,15 @@ from flyteidl.core.tasks_pb2 import DataLoadingConfig
 
 from flyte_nb.propeller.executors.attempt_folder import AttemptFolder
 from flyte_nb.propeller.foreign import __main__ as supervisor_script
-from flyte_nb.propeller.foreign.containers import Program, expanded, no_command
+from flyte_nb.propeller.foreign.containers import (
+    Program,
+    bad_specification,
+    expanded,
+    no_command,
+)
 from flyte_nb.propeller.foreign.engines import has_engine
 from flyte_nb.propeller.foreign.job import AUTO, CONTAINERS_VARIABLE, Job, dumps, is_off
+from flyte_nb.propeller.foreign.runnable import why_not_here
 from flyte_nb.propeller.foreign.supervisor import seen_paths
 from flyte_nb.propeller.foreign.templates import fill
 from flyte_nb.propeller.ports import Attempt
@@ -55,6 +61,10 @@ def foreign_words(
         TaskFailed: when the command cannot be filled in, or there is none.
         OSError: when the job cannot be written.
     """
+    why_not = why_not_here(attempt.task)
+    if why_not:
+        # A dynamic task made it, so nobody could refuse the launch.
+        raise bad_specification(why_not)
     own = {**attempt.envs, **dict(program.env)}
     setting = environ.get(CONTAINERS_VARIABLE, "").strip() or AUTO
     may_run_image = bool(program.image) and not is_off(setting)

@@ -11,6 +11,7 @@ from flyteidl.core.tasks_pb2 import Container, DataLoadingConfig, Resources, Tas
 from google.protobuf.json_format import MessageToDict
 
 from flyte_nb.api.errors import USER, ErrorInfo, TaskFailed
+from flyte_nb.propeller.foreign.runnable import why_not_here
 
 PRIMARY = "primary_container_name"
 """The key of a task's config that names the container of its pod which is the task."""
@@ -54,10 +55,8 @@ def program_of(task: TaskTemplate) -> Program:
         return _of_container(task.container)
     if target == "k8s_pod":
         return _of_pod(task)
-    raise bad_specification(
-        f"The task {task.id.name} has the type {task.type!r} and no container, so this machine cannot"
-        " run it. Run it on a Flyte cluster."
-    )
+    why_not = why_not_here(task) or f"The task {task.id.name} has no container."
+    raise bad_specification(why_not)
 
 
 def expanded(words: Iterable[str], variables: Mapping[str, str]) -> list[str]:

@@ -209,7 +209,7 @@ def test_the_primary_container_of_a_pod_is_the_task():
         (pod_task({"containers": []}, ""), "config missing [primary_container_name] key in [{}]"),
         (pod_task({"containers": [{"name": "x"}]}), "primary container [main] not defined"),
         (pod_task({"containers": "nonsense"}), "primary container [main] not defined"),
-        (TaskTemplate(type="sensor"), "has the type 'sensor' and no container"),
+        (TaskTemplate(type="sensor"), "is a sensor"),
     ],
 )
 def test_a_task_without_a_container_is_a_bad_specification(template, why):
