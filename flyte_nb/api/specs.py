@@ -299,6 +299,43 @@ class Parameter(NamedTuple):
     default: "Literal | None" = None
 
 
+class Schedule(NamedTuple):
+    """When a launch plan starts by itself (flyteidl/admin/schedule.proto `Schedule`)."""
+
+    cron: str = ""
+    """Five fields, or a word such as `@daily`; empty for a fixed rate."""
+    offset: str = ""
+    """An ISO 8601 duration by which starts are moved."""
+    rate_value: int = 0
+    rate_unit: str = ""
+    """`MINUTE`, `HOUR` or `DAY`."""
+    kickoff_time_input_arg: str = ""
+
+
+class Notification(NamedTuple):
+    """Who hears of the end of an execution (flyteidl/admin/common.proto `Notification`)."""
+
+    kind: str
+    """`email`, `pager_duty` or `slack`."""
+    phases: "tuple[str, ...]"
+    """Names of phases that are ends."""
+    recipients: "tuple[str, ...]"
+    """Addresses of mail."""
+
+
+class LaunchOptions(NamedTuple):
+    """Options of a launch plan beside its inputs, labels and annotations."""
+
+    schedule: "Schedule | None" = None
+    notifications: "tuple[Notification, ...]" = ()
+    raw_output_prefix: str = ""
+    iam_role: str = ""
+    k8s_service_account: str = ""
+    overwrite_cache: bool = False
+    max_concurrency: int = 0
+    """Executions that may run at once; 0 means no limit."""
+
+
 class LaunchPlanSpec(NamedTuple):
     """One launch plan (flyteidl/admin/launch_plan.proto `LaunchPlanSpec`)."""
 
@@ -309,3 +346,4 @@ class LaunchPlanSpec(NamedTuple):
     labels: "dict[str, str]" = {}  # noqa: RUF012
     annotations: "dict[str, str]" = {}  # noqa: RUF012
     max_parallelism: int = 0
+    options: LaunchOptions = LaunchOptions()

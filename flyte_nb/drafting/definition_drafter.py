@@ -288,6 +288,7 @@ class DefinitionDrafter:
             spec=spec,
             message=launch_plan_to_idl(spec),
             references=(spec.workflow_id,),
+            activates=launch_plan.auto_activate,
         )
 
 

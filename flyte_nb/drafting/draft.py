@@ -39,6 +39,9 @@ class Draft(NamedTuple):
     references: "tuple[Identifier, ...]" = ()
     """What has to be registered before it; for a workflow, also what the workflows inside it refer to."""
 
+    activates: bool = False
+    """Whether registering it also activates it; only for launch plans."""
+
     @property
     def key(self) -> "tuple[str, str]":
         """Resource type and full name."""

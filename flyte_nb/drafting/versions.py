@@ -7,11 +7,13 @@ import sys
 from collections.abc import Sequence
 
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier
-from flyte_nb.api.specs import LaunchPlanSpec, TaskTemplate, WorkflowTemplate
+from flyte_nb.api.specs import LaunchOptions, LaunchPlanSpec, TaskTemplate, WorkflowTemplate
 from flyte_nb.api.version import PROTOCOL, __version__
 
 CUSTOM_KEY = "flyte_nb"
 """The key in `TaskTemplate.custom` under which a task lists what its version was made of."""
+
+_FIELDS_BEFORE_OPTIONS = LaunchPlanSpec._fields.index("options")
 
 UNVERSIONED = "unregistered"
 """The version in closures that are only looked at or run here."""
@@ -49,7 +51,10 @@ def workflow_version(template: WorkflowTemplate) -> str:
 
 def launch_plan_version(spec: LaunchPlanSpec) -> str:
     """Return the version of a launch plan: its inputs, and its workflow's version."""
-    return digest([LAUNCH_PLAN, spec._replace(id=spec.id._replace(version=""))])
+    plain = spec._replace(id=spec.id._replace(version=""))
+    # Launch plans without these options keep the versions that they had before there were any.
+    fields = plain if plain.options != LaunchOptions() else plain[:_FIELDS_BEFORE_OPTIONS]
+    return digest([LAUNCH_PLAN, fields])
 
 
 def digest(value: object) -> str:

@@ -200,6 +200,19 @@ def _shape(template: WorkflowMessage) -> "list[tuple[str, tuple[str, ...]]]":
     ]
 
 
+_PLAN_PARTS = (
+    ("entity_metadata", "schedule or notifications"),
+    ("labels", "labels"),
+    ("annotations", "annotations"),
+    ("raw_output_data_config", "raw output location"),
+    ("security_context", "security context"),
+    ("max_parallelism", "max_parallelism"),
+    ("overwrite_cache", "overwrite_cache"),
+    ("concurrency_policy", "concurrency"),
+)
+"""Fields of `LaunchPlanSpec`, and what people call them."""
+
+
 def _launch_plan_changes(draft: Draft, before: LaunchPlan) -> "list[str]":
     changes = []
     if draft.message.workflow_id.name != before.spec.workflow_id.name:
@@ -212,6 +225,9 @@ def _launch_plan_changes(draft: Draft, before: LaunchPlan) -> "list[str]":
     mine, theirs = draft.message.default_inputs.parameters, before.spec.default_inputs.parameters
     if any(name in theirs and mine[name].default != theirs[name].default for name in mine):
         changes.append("defaults changed")
+    for name, words in _PLAN_PARTS:
+        if getattr(draft.message, name) != getattr(before.spec, name):
+            changes.append(f"{words} changed")
     return changes
 
 

@@ -19,6 +19,7 @@ from flyte_nb.bundle.stage import StagingProgress, planned_index, stage
 from flyte_nb.client.admin_client import AdminClient
 from flyte_nb.drafting.draft import Draft, all_problems, with_index
 from flyte_nb.registering import registered
+from flyte_nb.registering.activating import activate
 from flyte_nb.registering.creating import BLOCKED, EXISTED, create
 from flyte_nb.registering.lookup import by_place, lookup_in
 from flyte_nb.registering.place import Place, drafts_for
@@ -158,6 +159,9 @@ class _Run:
             lasting = [found.problem for found in outcomes.values() if found.problem is not None]
             if lasting:
                 raise _failed(lasting, "Some of the staged code is damaged.")
+            inactive = activate(self._client, drafts, there)
+            if inactive:
+                raise _failed(inactive, "Some launch plans are registered and not active.")
         return self._registration()
 
     def _draft(self, entities: "list[Entity]") -> "list[Draft]":

@@ -5,15 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import CodecError, UsageError
 from flyte_nb.api.identifiers import LAUNCH_PLAN
+from flyte_nb.api.literal_types import DATETIME, SIMPLE, LiteralType
 from flyte_nb.api.problems import Problem
-from flyte_nb.api.specs import LaunchPlanNode
+from flyte_nb.api.specs import LaunchOptions, LaunchPlanNode
 from flyte_nb.sdk import context
 from flyte_nb.sdk.entity import Definition
+
+_TIME = LiteralType(SIMPLE, DATETIME)
 
 if TYPE_CHECKING:
     from flyte_nb.api.identifiers import Identifier
     from flyte_nb.api.specs import Location, Target
-    from flyte_nb.sdk.signature import SignatureReading
+    from flyte_nb.sdk.signature import SignatureReading, TaskSignature
     from flyte_nb.sdk.workflow import Workflow
     from flyte_nb.types.codec import Codec
     from flyte_nb.types.registry import Registry
@@ -30,6 +33,10 @@ class LaunchPlan(Definition):
         labels: Kubernetes labels of its executions.
         annotations: Kubernetes annotations of its executions.
         max_parallelism: how many nodes run at a time; 0 leaves it to the platform.
+        auto_activate: whether registering it activates it, so that its schedule starts executions.
+        **options: `schedule` (a `CronSchedule` or `FixedRate`), `notifications` (`Email`, `Slack`,
+            `PagerDuty`), `raw_output_data_config` (a URI), `security_context`, `overwrite_cache`,
+            `concurrency` (a `ConcurrencyPolicy`).
 
     Raises:
         UsageError: an input is both a default and fixed, inputs are given without a name, or
@@ -38,6 +45,8 @@ class LaunchPlan(Definition):
 
     resource_type = LAUNCH_PLAN
     noun = "launch plan"
+    auto_activate: bool = False
+    options: LaunchOptions = LaunchOptions()
 
     def __init__(
         self,
@@ -48,10 +57,13 @@ class LaunchPlan(Definition):
         fixed_inputs: "dict[str, Any] | None" = None,
         labels: "dict[str, str] | None" = None,
         annotations: "dict[str, str] | None" = None,
-        max_parallelism: int = 0,
+        max_parallelism: "int | None" = None,
+        auto_activate: bool = False,
+        **options: Any,
     ) -> None:
         _check_dicts(default_inputs=default_inputs, fixed_inputs=fixed_inputs)
         _check_dicts(texts=True, labels=labels, annotations=annotations)
+        max_parallelism = 0 if max_parallelism is None else max_parallelism
         if type(max_parallelism) is not int or max_parallelism < 0:
             raise UsageError(f"max_parallelism={max_parallelism!r}: write a number of nodes, or 0.")
         self.workflow = workflow
@@ -60,6 +72,13 @@ class LaunchPlan(Definition):
         self.labels = dict(labels or {})
         self.annotations = dict(annotations or {})
         self.max_parallelism = max_parallelism
+        # Only what is given becomes an attribute: the fingerprint of a dynamic task that starts this launch
+        # plan counts its attributes.
+        if auto_activate:
+            self.auto_activate = True
+        recorded = _recorded(options)
+        if recorded != LaunchOptions():
+            self.options = recorded
         self.fixed_name = name or ""
         """A name that is not derived from a module and a function."""
         self.module = workflow.module
@@ -69,7 +88,13 @@ class LaunchPlan(Definition):
             raise UsageError(
                 f"The input {min(both)} of {self.short_name} is a default and fixed. Give it once."
             )
-        changed = bool(self.default_inputs or self.fixed_inputs or self.labels or self.annotations)
+        changed = bool(
+            self.default_inputs
+            or self.fixed_inputs
+            or self.labels
+            or self.annotations
+            or self.options != LaunchOptions()
+        )
         if name is None and changed:
             raise UsageError(
                 "A launch plan without a name is the workflow's default one, which changes nothing."
@@ -148,6 +173,8 @@ class LaunchPlan(Definition):
             self.labels,
             self.annotations,
             self.max_parallelism,
+            self.auto_activate,
+            self.options,
         )
 
     def read(self, registry: "Registry") -> "SignatureReading":
@@ -160,9 +187,53 @@ class LaunchPlan(Definition):
             problem = self._check(name, value, codec, registry)
             if problem is not None:
                 problems.append(problem)
+        problems.extend(self._schedule_problems(signature))
         defaults = {**signature.defaults, **self.default_inputs}
         return reading._replace(
             signature=signature._replace(defaults=defaults), problems=tuple(problems)
+        )
+
+    def _schedule_problems(self, signature: "TaskSignature") -> "list[Problem]":
+        """Return why no schedule could start the workflow.
+
+        Source: flyteadmin/pkg/manager/impl/validation/launch_plan_validator.go at v1.16.8.
+        """
+        schedule = self.options.schedule
+        if schedule is None:
+            return []
+        kickoff = schedule.kickoff_time_input_arg
+        inputs = signature.interface.inputs
+        given = {*signature.defaults, *self.default_inputs, *self.fixed_inputs, kickoff}
+        problems = [
+            self._problem(
+                "ScheduleInput",
+                f"The schedule starts executions by itself, and nothing gives the input {name}.",
+                name,
+                f"Write default_inputs={{{name!r}: …}} or fixed_inputs={{{name!r}: …}}.",
+            )
+            for name in inputs
+            if name not in given
+        ]
+        is_time = kickoff in inputs and inputs[kickoff].type == _TIME
+        if kickoff and not is_time:
+            problems.append(
+                self._problem(
+                    "ScheduleInput",
+                    f"kickoff_time_input_arg={kickoff!r} names no input of type datetime.",
+                    kickoff,
+                    f"Add {kickoff}: datetime to {self.workflow.short_name}, or name another input.",
+                )
+            )
+        return problems
+
+    def _problem(self, code: str, message: str, variable: str, hint: str) -> Problem:
+        return Problem(
+            code,
+            message,
+            variable=variable,
+            hint=hint,
+            location=self.workflow.location,
+            entity=self.short_name,
         )
 
     def _check(
@@ -170,16 +241,13 @@ class LaunchPlan(Definition):
     ) -> "Problem | None":
         from flyte_nb.types.codec import NeedsStore  # declaring loads no types; reading has
 
-        location = self.workflow.location
         if codec is None:
             inputs = ", ".join(self.workflow.read(registry).signature.interface.inputs) or "none"
-            return Problem(
+            return self._problem(
                 "VariableNameNotFound",
                 f"The workflow {self.workflow.short_name} has no input {name}.",
-                variable=name,
-                hint=f"It has: {inputs}.",
-                location=location,
-                entity=self.short_name,
+                name,
+                f"It has: {inputs}.",
             )
         try:
             codec.encode(value, None)
@@ -187,15 +255,38 @@ class LaunchPlan(Definition):
             return None
         except CodecError as error:
             near = codec.nearest(value)
-            return Problem(
+            return self._problem(
                 "ValueDoesNotFit",
                 f"The input {name} does not fit: {error.bare_message}",
-                variable=name,
-                hint=f"Write {name}={near!r}." if near is not None else error.hint,
-                location=location,
-                entity=self.short_name,
+                name,
+                f"Write {name}={near!r}." if near is not None else error.hint,
             )
         return None
+
+
+def _recorded(options: "dict[str, Any]") -> LaunchOptions:
+    """Return the options as plain values.
+
+    Raises:
+        UsageError: one is unknown or has a value that it cannot have.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if not given:
+        return LaunchOptions()
+    from flyte_nb.sdk.launch_options import KNOWN, launch_options  # few launch plans have any
+
+    for name in given:
+        if name == "trigger":
+            raise UsageError(
+                "LaunchPlan(trigger=…): write schedule=CronSchedule(…) or FixedRate(…)."
+            )
+        if name == "auth_role":
+            raise UsageError(
+                "LaunchPlan(auth_role=…): write security_context=SecurityContext(run_as=Identity(…))."
+            )
+        if name not in KNOWN:
+            raise UsageError(f"LaunchPlan has no option {name!r}. It has: {', '.join(KNOWN)}.")
+    return launch_options(**given)
 
 
 def _check_dicts(*, texts: bool = False, **given: Any) -> None:

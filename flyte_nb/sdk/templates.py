@@ -127,6 +127,7 @@ def launch_plan_spec(
         labels=launch_plan.labels,
         annotations=launch_plan.annotations,
         max_parallelism=launch_plan.max_parallelism,
+        options=launch_plan.options,
     )
 
 

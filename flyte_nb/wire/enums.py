@@ -6,6 +6,7 @@ are described here as they are used.
 
 from typing import Any, Protocol, cast
 
+from flyteidl.admin import schedule_pb2
 from flyteidl.core import catalog_pb2, execution_pb2
 
 
@@ -26,3 +27,4 @@ NODE_PHASES = cast("Enum", execution_pb2.NodeExecution.Phase)
 TASK_PHASES = cast("Enum", execution_pb2.TaskExecution.Phase)
 ERROR_KINDS = cast("Enum", execution_pb2.ExecutionError.ErrorKind)
 CACHE_STATUSES = cast("Enum", catalog_pb2.CatalogCacheStatus)
+RATE_UNITS = cast("Enum", schedule_pb2.FixedRateUnit)

@@ -31,6 +31,7 @@ from flyte_nb.wire.identifiers import (
     identifier_from_idl,
     identifier_to_idl,
 )
+from flyte_nb.wire.launch_options import fill_launch_options
 from flyte_nb.wire.literals import literal_to_idl
 from flyte_nb.wire.nodes import CONTAINER_ORDER, NodeWriter, duration_to_idl, resources_to_idl
 from flyte_nb.wire.structs import fill_struct
@@ -163,6 +164,7 @@ def launch_plan_to_idl(spec: LaunchPlanSpec) -> launch_plan_pb2.LaunchPlanSpec:
     message.annotations.SetInParent()
     _fill(message.labels.values, spec.labels)
     _fill(message.annotations.values, spec.annotations)
+    fill_launch_options(message, spec.options)
     return message
 
 
