@@ -1,9 +1,8 @@
 """Activate the launch plans whose author asked for it, so that their schedules start executions."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from flyteidl.admin.launch_plan_pb2 import ACTIVE, LaunchPlanUpdateRequest
+from flyteidl.admin.launch_plan_pb2 import ACTIVE, LaunchPlan, LaunchPlanUpdateRequest
 
 from flyte_nb.api.errors import RemoteError
 from flyte_nb.api.identifiers import Identifier
@@ -14,7 +13,7 @@ from flyte_nb.wire.identifiers import identifier_to_idl
 
 
 def activate(
-    client: AdminClient, drafts: "Sequence[Draft]", there: "Mapping[Identifier, Any]"
+    client: AdminClient, drafts: "Sequence[Draft]", there: "Mapping[Identifier, LaunchPlan]"
 ) -> "list[Problem]":
     """Activate those of the registered launch plans that ask for it and are not active; return what failed.
 
