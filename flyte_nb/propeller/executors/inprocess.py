@@ -300,7 +300,7 @@ def _from_idl(inputs: LiteralMap) -> dict[str, Literal]:
     for name, literal in inputs.literals.items():
         primitive = literal.scalar.primitive
         kind = primitive.WhichOneof("value")
-        if kind not in _PLAIN or literal.hash:
+        if kind not in _PLAIN or literal.hash or literal.metadata:
             return literal_map_from_idl(inputs)
         found[name] = Literal(kind, getattr(primitive, kind))
     return found
