@@ -356,9 +356,9 @@ class Driver:
     def _start(self, slots: int) -> int:
         """Hand announced attempts to the executor, at most `slots`; return how many started."""
         started, without_room = 0, deque[NodeState]()
-        self._lacking.clear()
         while self._to_start and started < slots:
             node = self._to_start.popleft()
+            self._lacking.pop(node.node_id, None)
             if not node.is_live:
                 continue
             if node.run.doom:

@@ -20,6 +20,8 @@ from flyte_nb.api.ports import BlobStore
 from flyte_nb.propeller.executors.attempt_environment import Environ
 from flyte_nb.propeller.executors.attempt_folder import AttemptFolder, signal_all
 from flyte_nb.propeller.executors.foreign import Access
+from flyte_nb.propeller.executors.gpus import ListGpus
+from flyte_nb.propeller.executors.limiter import Limiter
 from flyte_nb.propeller.executors.process import ProcessExecutor, Start, cannot_start, is_ours
 from flyte_nb.propeller.executors.reaper import RSS_UNIT, Exit, Watched
 from flyte_nb.propeller.ports import Attempt, Surroundings
@@ -60,6 +62,8 @@ class WarmExecutor(ProcessExecutor):
         grace_s: float = 5.0,
         surroundings: "Callable[[Attempt], Surroundings] | None" = None,
         access: "Access | None" = None,
+        gpus: "ListGpus | None" = None,
+        limiter: "Limiter | None" = None,
         cold_first: int = 1,
     ) -> None:
         """Start the watching thread. The warm host is started when it is first needed.
@@ -72,6 +76,8 @@ class WarmExecutor(ProcessExecutor):
             grace_s: As for `ProcessExecutor`.
             surroundings: As for `ProcessExecutor`.
             access: As for `ProcessExecutor`.
+            gpus: As for `ProcessExecutor`.
+            limiter: As for `ProcessExecutor`.
             cold_first: How many attempts at a task run cold before a process is kept for it.
         """
         super().__init__(
@@ -82,6 +88,8 @@ class WarmExecutor(ProcessExecutor):
             grace_s=grace_s,
             surroundings=surroundings,
             access=access,
+            gpus=gpus,
+            limiter=limiter,
         )
         self._cold_first = cold_first
         self._counts: OrderedDict[tuple[str, str], int] = OrderedDict()  # by index and task
