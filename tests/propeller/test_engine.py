@@ -697,7 +697,7 @@ def test_a_node_waits_for_a_gpu_that_another_has_says_so_and_keeps_nobody_from_t
         wait_until(lambda: {"n2", "n3"} <= ended(), "the tasks that need no GPU")
         assert backend.engine.waits(ID)["n1"] == Wait(RESOURCES, "1 GPU; 0 of 1 are free")
         gate.open()
-        assert backend.engine.wait(id, PATIENCE_S)
+        assert backend.engine.wait(ID, PATIENCE_S)
         assert {"n0", "n1"} <= ended()
     finally:
         gate.open()

@@ -153,6 +153,15 @@ def test_attempts_wait_for_processors_and_memory_that_others_have():
         has.take(key("c"), Needs(cpus=1, memory_bytes=2 * GIB), "t")
 
 
+def test_an_eager_task_that_only_waits_keeps_nobody_from_the_processors():
+    has = capacity(cpus=1)
+    eager = Needs(only_waits=True)
+    for name in "abc":
+        has.take(key(name), eager, "t")
+    has.take(key("d"), Needs(), "t")
+    has.take(key("e"), eager, "t")
+
+
 def test_what_asks_for_more_than_the_machine_runs_alone_and_is_told_once(caplog):
     has = capacity()
     large = Needs(cpus=64, memory_bytes=256 * GIB)
