@@ -92,6 +92,7 @@ class Driver:
             launch.id,
             self.machine,
             values.store,
+            self.causes,
             launch_plans=services.launch_plans,
             limits=services.limits,
         )
