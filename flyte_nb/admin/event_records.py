@@ -3,14 +3,24 @@
 It is the inverse of `propeller/events.py`, so rows are the same whoever runs an execution.
 """
 
+from collections.abc import Iterator
+
 from flyteidl.core import execution_pb2, identifier_pb2
 from flyteidl.event import event_pb2
 
 from flyte_nb.admin import moments
 from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.identifiers import TASK, ExecutionId
-from flyte_nb.api.nodes import TASK_NODE, WORKFLOW_NODE
-from flyte_nb.propeller.records import AttemptRecord, NodeRecord, WorkflowRecord
+from flyte_nb.api.nodes import ARRAY_NODE, TASK_NODE, WORKFLOW_NODE
+from flyte_nb.api.phases import QUEUED, UNDEFINED
+from flyte_nb.propeller.map_events import PLUGIN
+from flyte_nb.propeller.records import (
+    AttemptRecord,
+    ElementRecord,
+    NodeRecord,
+    Record,
+    WorkflowRecord,
+)
 from flyte_nb.wire.enums import CACHE_STATUSES, EXECUTION_PHASES, NODE_PHASES, TASK_PHASES
 from flyte_nb.wire.errors import execution_error_from_idl
 from flyte_nb.wire.identifiers import identifier_from_idl
@@ -40,7 +50,7 @@ def node_record(event: event_pb2.NodeExecutionEvent) -> NodeRecord:
         spec_node_id=event.spec_node_id,
         phase=NODE_PHASES.Name(event.phase),
         name=event.node_name,
-        kind=WORKFLOW_NODE if event.is_parent else TASK_NODE,
+        kind=ARRAY_NODE if event.is_array else WORKFLOW_NODE if event.is_parent else TASK_NODE,
         parent_id=event.parent_node_metadata.node_id,
         input_uri=event.input_uri,
         output_uri=event.output_uri,
@@ -55,8 +65,44 @@ def node_record(event: event_pb2.NodeExecutionEvent) -> NodeRecord:
     )
 
 
-def attempt_record(event: event_pb2.TaskExecutionEvent) -> AttemptRecord:
-    """Return the change of an attempt that the event states."""
+def attempt_records(event: event_pb2.TaskExecutionEvent, *, is_known: bool) -> "list[Record]":
+    """Return the changes of an attempt, or of the elements of a map, that the event states.
+
+    Args:
+        event: The event.
+        is_known: Whether there was an event of this attempt before.
+    """
+    if event.metadata.plugin_identifier == PLUGIN:
+        return list(_element_records(event, is_known=is_known))
+    return [_attempt_record(event)]
+
+
+def _element_records(event: event_pb2.TaskExecutionEvent, *, is_known: bool) -> Iterator[Record]:
+    """Yield the changes of a map's elements. The end of a map is that of its node."""
+    at_us = moments.stamp_us(event.occurred_at)
+    node_id = event.parent_node_execution_id.node_id
+    resources = event.metadata.external_resources
+    if not is_known:
+        task_id = identifier_from_idl(event.task_id, TASK)
+        yield ElementRecord(at_us, node_id, UNDEFINED, 0, len(resources), task_id=task_id)
+    if TASK_PHASES.Name(event.phase) == QUEUED:
+        return
+    for resource in resources:
+        cache = resource.cache_status
+        yield ElementRecord(
+            at_us,
+            node_id,
+            TASK_PHASES.Name(resource.phase),
+            resource.index,
+            attempt=resource.retry_attempt,
+            cache_status=CACHE_STATUSES.Name(cache) if cache else "",
+            logs=tuple(
+                (log.name.removesuffix(f"-{resource.index}"), log.uri) for log in resource.logs
+            ),
+        )
+
+
+def _attempt_record(event: event_pb2.TaskExecutionEvent) -> AttemptRecord:
     reasons = [reason.reason for reason in event.reasons] or [event.reason]
     known = event.custom_info.fields
     return AttemptRecord(

@@ -150,7 +150,7 @@ class MapElements:
         )
 
     def _as_attempt(self, at_us: int, phase: str) -> AttemptRecord:
-        if self._record is not None and self._record.phase == QUEUED:
+        if self._record is not None:  # the message has no id before it is stored
             task_id, input_uri = self._record.task_id, self._record.input_uri
         else:
             message = self._message or task_execution_pb2.TaskExecution()

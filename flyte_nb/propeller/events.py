@@ -18,6 +18,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from flyte_nb.api import phases
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.nodes import ARRAY_NODE, WORKFLOW_NODE
+from flyte_nb.propeller.map_events import MapEvents
 from flyte_nb.propeller.records import (
     AttemptRecord,
     ElementRecord,
@@ -52,14 +53,23 @@ def events_of(
         read: Reads the workflows that dynamic tasks made, which their nodes' events contain. Without it
             the events leave them out.
     """
+    maps = MapEvents(execution, PRODUCER)
     for record in records:
+        if isinstance(record, ElementRecord):
+            yield from maps.elements(record)
+            continue
+        if isinstance(record, NodeRecord):
+            yield from maps.end(record)
         event = event_of(execution, record, read)
         if event is not None:
             yield event
 
 
 def event_of(execution: ExecutionId, record: Record, read: "Read | None" = None) -> "Event | None":
-    """Return the event that propeller sends for such a change; `None` when it sends none."""
+    """Return the event that propeller sends for such a change; `None` when it sends none.
+
+    The elements of a map have no events of their own. `events_of` makes those of the whole map.
+    """
     if isinstance(record, WorkflowRecord):
         return _of_execution(execution, record) if record.phase != phases.ABORTING else None
     if isinstance(record, NodeRecord):
@@ -109,7 +119,7 @@ def _of_node(
         event.output_uri = record.output_uri
     elif record.error is not None and record.phase != phases.TIMED_OUT:
         event.error.CopyFrom(execution_error_to_idl(record.error))
-    if record.child_execution is not None:
+    if record.child_execution is not None and record.phase != phases.ABORTED:
         child = execution_id_to_idl(record.child_execution)
         event.workflow_node_metadata.execution_id.CopyFrom(child)
     elif record.cache_status and record.phase == phases.SUCCEEDED:

@@ -1,14 +1,17 @@
 """Events as lines of text that people can read, write and compare.
 
-RUNNING                                             the execution
-n0 QUEUED                                           a node
-n1-0-n0 QUEUED in n1                                a node inside another one; said once
-n0 SUCCEEDED CACHE_HIT                              with what the catalog said
-n0[1] FAILED: USER USER:ValueError: no              attempt 1 at a node, with kind, code and text
-FAILING: USER USER:ValueError: no                   the execution, with its error
+- `RUNNING`: the execution
+- `FAILING: USER USER:ValueError: no`: the execution, with kind, code and text of its error
+- `n0 QUEUED`: a node
+- `n1-0-n0 QUEUED in n1`: a node inside another one; only its first line says so
+- `n0 SUCCEEDED CACHE_HIT`: a node, with what the catalog said
+- `n0 RUNNING runs e0-n0-0`: a launch plan node, with the execution that it started
+- `n0[1] FAILED: USER USER:ValueError: no`: attempt 1 at a node
+- `n0[0].2 QUEUED`, `n0[0].2[1] QUEUED`: element 2 of a map, whose one attempt is n0[0], and the element's own
+  attempt 1
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from flyteidl.event import event_pb2
 
@@ -30,9 +33,9 @@ def lines_of(execution: ExecutionId, records: Iterable[Record]) -> list[str]:
 
 
 def event_lines(events: "Iterable[Event]") -> list[str]:
-    """Return one line for each event."""
+    """Return the lines of the events: one for each, but for maps, which have one for each element."""
     seen: set[str] = set()
-    return [_line(event, seen) for event in events]
+    return [line.replace("\n", "\\n") for event in events for line in _lines(event, seen)]
 
 
 def subject(line: str) -> str:
@@ -53,13 +56,29 @@ def by_subject(lines: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
-def _line(event: Event, seen: set[str]) -> str:
+def _lines(event: Event, seen: set[str]) -> Iterator[str]:
     if isinstance(event, event_pb2.WorkflowExecutionEvent):
-        return EXECUTION_PHASES.Name(event.phase) + _error(event)
-    if isinstance(event, event_pb2.NodeExecutionEvent):
-        return _node_line(event, seen)
+        yield EXECUTION_PHASES.Name(event.phase) + _error(event)
+    elif isinstance(event, event_pb2.NodeExecutionEvent):
+        yield _node_line(event, seen)
+    else:
+        yield from _attempt_lines(event, seen)
+
+
+def _attempt_lines(event: event_pb2.TaskExecutionEvent, seen: set[str]) -> Iterator[str]:
     key = f"{event.parent_node_execution_id.node_id}[{event.retry_attempt}]"
-    return f"{key} {TASK_PHASES.Name(event.phase)}{_error(event)}"
+    line = f"{key} {TASK_PHASES.Name(event.phase)}{_error(event)}"
+    resources = event.metadata.external_resources
+    # How many events tell of a map's elements depends on when somebody looks.
+    if not resources or line not in seen:
+        yield line
+    seen.add(line)
+    for resource in resources:
+        again = f"[{resource.retry_attempt}]" if resource.retry_attempt else ""
+        words = [f"{key}.{resource.index}{again}", TASK_PHASES.Name(resource.phase)]
+        if resource.cache_status:
+            words.append(CACHE_STATUSES.Name(resource.cache_status))
+        yield " ".join(words)
 
 
 def _node_line(event: event_pb2.NodeExecutionEvent, seen: set[str]) -> str:

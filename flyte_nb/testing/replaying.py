@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from flyte_nb.api.errors import RemoteError
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.propeller.events import Event, events_of
-from flyte_nb.propeller.records import AttemptRecord, Record
+from flyte_nb.propeller.records import AttemptRecord, ElementRecord, Record
 from flyte_nb.testing.closures import DOMAIN, PROJECT
 from flyte_nb.testing.scenario_reading import templates_of
 from flyte_nb.testing.scenarios import Scenario
@@ -102,7 +102,7 @@ def versioned(records: Iterable[Record], version: str) -> list[Record]:
     """Return the records with the version under which `create` registered the tasks."""
     return [
         record._replace(task_id=record.task_id._replace(version=version))
-        if isinstance(record, AttemptRecord)
+        if isinstance(record, (AttemptRecord, ElementRecord)) and record.task_id is not None
         else record
         for record in records
     ]

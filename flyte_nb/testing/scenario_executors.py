@@ -37,6 +37,7 @@ import json, os, signal, sys
 folder, words, names, *inputs = sys.argv[1:]
 folder = folder[len('file://'):] if folder.startswith('file://') else folder
 words, names = json.loads(words), json.loads(names)
+words = words.get(os.environ.get('FLYTE_K8S_ARRAY_INDEX', ''), words[''])
 def number(value):
     data = b''
     while value > 127:
@@ -95,7 +96,7 @@ class _Watching(ActingRecorder):
     def __init__(
         self,
         scenario: Scenario,
-        act: Callable[[ExecutionId, Action], None],
+        act: Callable[[Action], None],
         hangs: Callable[[AttemptRecord], None],
     ) -> None:
         super().__init__(scenario.actions, act)
@@ -128,8 +129,8 @@ def run_processes(
     closure = _with_commands(scenario)
     timeouts = _timeouts_us(closure)
 
-    def act(execution: ExecutionId, action: Action) -> None:
-        perform(action, execution, engine, signals)
+    def act(action: Action) -> None:
+        perform(action, launch.id, engine, signals)
 
     recorder = _Watching(scenario, act, lambda record: clock.add(timeouts.get(record.node_id, 0)))
     engine = Engine(
@@ -168,7 +169,7 @@ def _with_commands(scenario: Scenario) -> CompiledWorkflowClosure:
         template.container.args.extend(
             [
                 "{{.outputPrefix}}",
-                json.dumps(words),
+                json.dumps({"": words, **scenario.words_of_elements(template.id.name)}),
                 json.dumps(sorted(template.interface.outputs.variables)),
                 *(f"{{{{.inputs.{name}}}}}" for name in inputs),
             ]
@@ -223,9 +224,14 @@ def run_inline(scenario: Scenario, registry: Registry) -> Ran:
 def _functions(
     scenario: Scenario, closure: CompiledWorkflowClosure
 ) -> Iterator[tuple[Identifier, AnyTask]]:
+    mapped = {
+        node.array_node.node.task_node.reference_id.name
+        for workflow in (closure.primary, *closure.sub_workflows)
+        for node in workflow.template.nodes
+    }
     for compiled in closure.tasks:
         template = compiled.template
-        yield identifier_from_idl(template.id, TASK), _function(scenario, template)
+        yield identifier_from_idl(template.id, TASK), _function(scenario, template, mapped)
 
 
 class _Call(NamedTuple):
@@ -249,10 +255,11 @@ class _Call(NamedTuple):
         return (value,) * len(self.outputs)
 
 
-def _function(scenario: Scenario, template: TaskTemplate) -> AnyTask:
-    """Return a task of ours with the template's interface."""
+def _function(scenario: Scenario, template: TaskTemplate, mapped: "set[str]") -> AnyTask:
+    """Return a task of ours with the template's interface; that of an element, when a map runs it."""
+    is_mapped = template.id.name in mapped
     inputs = {
-        name: "list[int]" if variable.type.HasField("collection_type") else "int"
+        name: "list[int]" if variable.type.HasField("collection_type") and not is_mapped else "int"
         for name, variable in sorted(template.interface.inputs.variables.items())
     }
     outputs = sorted(template.interface.outputs.variables)

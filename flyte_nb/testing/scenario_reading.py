@@ -15,12 +15,15 @@ from flyteidl.core.condition_pb2 import (
     ConjunctionExpression,
     Operand,
 )
+from flyteidl.core.dynamic_job_pb2 import DynamicJobSpec
+from flyteidl.core.identifier_pb2 import Identifier
+from flyteidl.core.interface_pb2 import ParameterMap, TypedInterface
 from flyteidl.core.tasks_pb2 import TaskTemplate
 from flyteidl.core.types_pb2 import INTEGER, LiteralType
 from flyteidl.core.workflow_pb2 import Node, WorkflowTemplate
 
 from flyte_nb.api.errors import UsageError
-from flyte_nb.compiler import compile_task, compile_workflow
+from flyte_nb.compiler import LaunchPlanInterface, compile_task, compile_workflow, identifier_text
 from flyte_nb.testing import closures
 
 Plain = Mapping[str, Any]
@@ -47,6 +50,8 @@ class Call(NamedTuple):
     name: str
     arguments: dict[str, Bound]
     after: tuple[str, ...]
+    is_map: bool = False
+    """Whether its inputs are lists, whose elements the task gets."""
 
 
 class Templates(NamedTuple):
@@ -55,6 +60,13 @@ class Templates(NamedTuple):
     workflow: WorkflowTemplate
     sub_workflows: list[WorkflowTemplate]
     tasks: list[TaskTemplate]
+    launch_plans: dict[str, WorkflowTemplate]
+    """The workflow that each launch plan launches, by the launch plan's name."""
+
+    def launch_plan(self, name: str) -> Identifier:
+        """Return the id of a launch plan."""
+        node = closures.node("n0", name)
+        return node.workflow_node.launchplan_ref
 
 
 def closure_of(scenario: Plain) -> CompiledWorkflowClosure:
@@ -66,7 +78,42 @@ def closure_of(scenario: Plain) -> CompiledWorkflowClosure:
     """
     made = templates_of(scenario)
     tasks = [compile_task(task) for task in made.tasks]
-    return compile_workflow(made.workflow, made.sub_workflows, tasks)
+    launch_plans = {
+        identifier_text(made.launch_plan(name)): launch_plan_interface(template.interface)
+        for name, template in made.launch_plans.items()
+    }
+    return compile_workflow(made.workflow, made.sub_workflows, tasks, launch_plans)
+
+
+def launch_plan_interface(interface: TypedInterface) -> LaunchPlanInterface:
+    """Return the interface of a launch plan of a workflow with that interface, without defaults."""
+    expected = ParameterMap()
+    for name, variable in interface.inputs.variables.items():
+        expected.parameters[name].var.CopyFrom(variable)
+        expected.parameters[name].required = True
+    return LaunchPlanInterface(expected, interface.outputs)
+
+
+def child_closure(scenario: Plain, launch_plan: str) -> CompiledWorkflowClosure:
+    """Return the closure of the workflow that a launch plan of the scenario launches.
+
+    Raises:
+        UsageError: when the scenario has no such launch plan.
+        CompileFailed: when the workflow does not compile.
+    """
+    name = scenario.get("launch_plans", {}).get(launch_plan)
+    if name is None:
+        raise UsageError(f"The scenario has no launch plan {launch_plan}.")
+    return closure_of({**scenario, **scenario["workflows"][name]})
+
+
+def job_of(scenario: Plain, task: str) -> DynamicJobSpec:
+    """Return what a dynamic task of the scenario makes (`makes`).
+
+    Raises:
+        UsageError: when the scenario cannot be read.
+    """
+    return _Maker(scenario).job(task)
 
 
 def templates_of(scenario: Plain) -> Templates:
@@ -112,11 +159,41 @@ class _Maker:
         self.tasks = {name: self.task(name, plain) for name, plain in self.task_plans()}
 
     def templates(self) -> Templates:
+        self.read_workflows()
+        primary = self.workflow("wf", self.scenario)
+        plans = {
+            name: self.workflows[launched].template
+            for name, launched in self.scenario.get("launch_plans", {}).items()
+        }
+        # Only those that run inside the workflow: the others are launched, or made by dynamic tasks.
+        used = self.inside(self.scenario)
+        subs = [sub.template for name, sub in self.workflows.items() if name in used]
+        return Templates(primary.template, subs, [*self.tasks.values()], plans)
+
+    def inside(self, plain: Plain) -> set[str]:
+        """Return the names of the workflows that run inside of a workflow, at any depth."""
+        names = {call.name for call in _calls_in([*plain["nodes"].values(), *_failure(plain)])}
+        workflows = self.scenario.get("workflows", {})
+        found = names & set(workflows)
+        return found.union(*(self.inside(workflows[name]) for name in found))
+
+    def read_workflows(self) -> None:
         for name, plain in self.scenario.get("workflows", {}).items():
             self.workflows[name] = self.workflow(name, plain)
-        primary = self.workflow("wf", self.scenario)
-        subs = [sub.template for sub in self.workflows.values()]
-        return Templates(primary.template, subs, [*self.tasks.values()])
+
+    def job(self, task: str) -> DynamicJobSpec:
+        self.read_workflows()
+        plain = self.scenario["tasks"][task]["makes"]
+        inside = self.inside(plain)
+        workflows = [self.scenario["workflows"][name] for name in sorted(inside)]
+        written = [node for each in (plain, *workflows) for node in each["nodes"].values()]
+        names = {call.name for call in _calls_in(written)}
+        return closures.job(
+            list(self.nodes(plain["nodes"])),
+            {variable: _written(bound) for variable, bound in plain.get("outputs", {}).items()},
+            [template for name, template in self.tasks.items() if name in names],
+            [self.workflows[name] for name in sorted(inside)],
+        )
 
     def task_plans(self) -> Iterator[tuple[str, Plain]]:
         for name, plain in self.scenario.get("tasks", {}).items():
@@ -138,10 +215,16 @@ class _Maker:
         for call in called:
             for variable, bound in call.arguments.items():
                 _type(made.interface.inputs.variables[variable].type, bound)
+            if call.is_map:
+                # As SDKs register it: a mapped task takes lists, and gives lists.
+                for variable in made.interface.outputs.variables:
+                    _type(made.interface.outputs.variables[variable].type, [])
         return made
 
     def calls(self) -> Iterator[Call]:
-        for plain in (self.scenario, *self.scenario.get("workflows", {}).values()):
+        tasks = [task for _, task in self.task_plans()]
+        made = [task["makes"] for task in tasks if "makes" in task]
+        for plain in (self.scenario, *self.scenario.get("workflows", {}).values(), *made):
             yield from _calls_in([*plain["nodes"].values(), *_failure(plain)])
 
     def workflow(self, name: str, plain: Plain) -> CompiledWorkflow:
@@ -159,6 +242,8 @@ class _Maker:
         )
         for variable, bound in outputs.items():
             _type(made.template.interface.outputs.variables[variable].type, bound)
+        made.template.interface.inputs.SetInParent()
+        made.template.interface.outputs.SetInParent()
         # The compiler adds the start node and the end node itself.
         del made.template.nodes[:2]
         return made
@@ -174,12 +259,22 @@ class _Maker:
             return self.branch_node(node_id, written)
         if "gate" in written:
             return _gate(node_id, written)
+        if "map" in written:
+            return self.map_node(node_id, written)
         made = self.call_node(node_id, call_of(written["run"]))
         _override(made, written)
         return made
 
+    def map_node(self, node_id: str, written: Plain) -> Node:
+        call = call_of(written["map"])
+        options = {name: value for name, value in written.items() if name != "map"}
+        return closures.map_node(node_id, self.tasks[call.name], call.arguments, **options)
+
     def call_node(self, node_id: str, call: Call) -> Node:
+        target: TaskTemplate | CompiledWorkflow | str | None
         target = self.tasks.get(call.name) or self.workflows.get(call.name)
+        if call.name in self.scenario.get("launch_plans", {}):
+            target = call.name
         if target is None:
             raise UsageError(f"Node {node_id} runs {call.name}, which the scenario does not have.")
         return closures.node(node_id, target, call.arguments, after=call.after)
@@ -265,6 +360,8 @@ def _calls_in(written: "Any") -> Iterator[Call]:
             yield call_of(node)
         elif "run" in node:
             yield call_of(node["run"])
+        elif "map" in node:
+            yield call_of(node["map"])._replace(is_map=True)
         elif "if" in node:
             yield from _calls_in(arm[2] for arm in node["if"])
             if "else" in node:

@@ -5,16 +5,21 @@ from typing import NamedTuple, Protocol
 
 from flyteidl.core.literals_pb2 import Literal, LiteralMap
 
+from flyte_nb.api import phases
+from flyte_nb.api.errors import SYSTEM, ErrorInfo, TaskFailed
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.propeller.cache import MemoryCatalog
 from flyte_nb.propeller.events import events_of
+from flyte_nb.propeller.launch import Launch
+from flyte_nb.propeller.ports import ChildLaunch, ChildState, Recorder
 from flyte_nb.propeller.records import Record, WorkflowRecord
 from flyte_nb.propeller.services import Services
 from flyte_nb.propeller.signals import MemorySignals
 from flyte_nb.storage.memory import MemoryStore
 from flyte_nb.testing.event_lines import event_lines
 from flyte_nb.testing.recorders import MemoryRecorder
+from flyte_nb.testing.scenario_reading import child_closure
 from flyte_nb.testing.scenarios import Action, Scenario
 from flyte_nb.testing.scripted_executor import Outside, ScriptedExecutor
 from flyte_nb.testing.stepped_engine import SteppedEngine
@@ -29,11 +34,16 @@ class Ran(NamedTuple):
     execution: ExecutionId
     records: Sequence[Record]
     outputs: LiteralMap
+    children: Sequence[tuple[ExecutionId, Sequence[Record]]] = ()
+    """The executions that its launch plan nodes started, in order, and their records."""
 
     @property
     def lines(self) -> list[str]:
-        """Return the line of each event."""
-        return event_lines(events_of(self.execution, self.records))
+        """Return the line of each event; those of child executions follow, after a line with the name."""
+        lines = event_lines(events_of(self.execution, self.records))
+        for id, records in self.children:
+            lines += [f"{id.name}:", *event_lines(events_of(id, records))]
+        return lines
 
 
 class Controls(Protocol):
@@ -47,9 +57,7 @@ class Controls(Protocol):
 class ActingRecorder(MemoryRecorder):
     """Keeps records, and lets the scenario's actions happen once the event they wait for is recorded."""
 
-    def __init__(
-        self, actions: Sequence[Action], act: Callable[[ExecutionId, Action], None]
-    ) -> None:
+    def __init__(self, actions: Sequence[Action], act: Callable[[Action], None]) -> None:
         super().__init__()
         self._actions = list(actions)
         self._act = act
@@ -60,7 +68,7 @@ class ActingRecorder(MemoryRecorder):
         lines = event_lines(events_of(execution, records))
         for action in [action for action in self._actions if action.after in lines]:
             self._actions.remove(action)
-            self._act(execution, action)
+            self._act(action)
 
 
 def run_stepped(scenario: Scenario) -> Ran:
@@ -74,10 +82,11 @@ def run_stepped(scenario: Scenario) -> Ran:
     clock = [_START_US]
     store, signals = MemoryStore(), MemorySignals()
 
-    def act(execution: ExecutionId, action: Action) -> None:
-        perform(action, execution, engine, signals)
+    def act(action: Action) -> None:
+        perform(action, launch.id, engine, signals)
 
     recorder = ActingRecorder(scenario.actions, act)
+    children = SteppedChildren(scenario, recorder, store, lambda: engine)
     executor = ScriptedExecutor(Outside(scenario.behaves), slots=scenario.slots, at_once=True)
     engine = SteppedEngine(
         recorder,
@@ -85,7 +94,7 @@ def run_stepped(scenario: Scenario) -> Ran:
         store,
         "memory://data",
         catalog=MemoryCatalog(),
-        services=Services(signals=signals),
+        services=Services(signals=signals, children=children),
         clock=lambda: clock[0],
     )
     for number in range(scenario.launches):
@@ -93,7 +102,77 @@ def run_stepped(scenario: Scenario) -> Ran:
         engine.launch(launch)
         _drive(engine, clock)
     records = recorder.history(launch.id)
-    return Ran(launch.id, records, last_outputs(records, store))
+    below = [(id, recorder.history(id)) for id in children.of(launch.id)]
+    return Ran(launch.id, records, last_outputs(records, store), below)
+
+
+class SteppedChildren:
+    """Keeps to the port `Children`: the launch plans of a scenario, launched in the same engine."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        recorder: Recorder,
+        store: BlobStore,
+        engine: Callable[[], SteppedEngine],
+    ) -> None:
+        """Have no execution yet.
+
+        Args:
+            scenario: Has the launch plans.
+            recorder: Says how executions stand.
+            store: Has their outputs.
+            engine: Returns the engine that runs them.
+        """
+        self._scenario = scenario
+        self._recorder = recorder
+        self._store = store
+        self._engine = engine
+        self.launches: dict[ExecutionId, tuple[ChildLaunch, Launch]] = {}
+        """What was started, in order."""
+
+    def of(self, id: ExecutionId) -> list[ExecutionId]:
+        """Return the executions that nodes of that execution started, and those that theirs did."""
+        found = [child for child, (by, _) in self.launches.items() if by.parent == id]
+        return [each for child in found for each in (child, *self.of(child))]
+
+    def launch(self, child: ChildLaunch) -> None:
+        """Start the execution, unless it was started before.
+
+        Raises:
+            TaskFailed: when the scenario has no such launch plan.
+        """
+        if child.id in self.launches:
+            return
+        name = child.launch_plan.name
+        if name not in self._scenario.plain.get("launch_plans", {}):
+            text = f"launch plan [{name}] is not registered"
+            raise TaskFailed(ErrorInfo("RuntimeExecutionError", text, SYSTEM))
+        closure = child_closure(self._scenario.plain, name)
+        launch = Launch(child.id, closure, child.inputs)
+        self.launches[child.id] = (child, launch)
+        self._engine().launch(launch)
+
+    def state(self, id: ExecutionId) -> "ChildState | None":
+        """Return how the execution stands.
+
+        Raises:
+            StorageError: when its outputs cannot be read.
+        """
+        if id not in self.launches:
+            return None
+        records = self._recorder.history(id)
+        changes = [record for record in records if isinstance(record, WorkflowRecord)]
+        if not changes:
+            return ChildState(phases.UNDEFINED)
+        last = changes[-1]
+        if last.phase == phases.SUCCEEDED:
+            return ChildState(last.phase, last_outputs(records, self._store))
+        return ChildState(last.phase, error=last.error)
+
+    def terminate(self, id: ExecutionId, cause: str) -> None:
+        """Begin to abort the execution."""
+        self._engine().terminate(id, cause)
 
 
 def last_outputs(records: Sequence[Record], store: BlobStore) -> LiteralMap:

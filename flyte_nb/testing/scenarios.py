@@ -3,17 +3,17 @@
 A file has a title, a text and scenarios. Each scenario has a workflow (`scenario_reading`), says how every
 attempt at its tasks ends, what happens from outside, and the exact events (`event_lines`). Attempts:
 
-    ok              ends with output o0 = 1 + the sum of the inputs
-    ok 7            ends with o0 = 7
-    half            ends without its outputs but the first
-    fail            fails by the user's fault, and may be tried again
-    fail!           fails by the user's fault for good; `fail! CODE` with that code
-    system          fails by the system's fault, and may be tried again
-    system!         fails by the system's fault for good
-    hang            runs until it is ended
-    unstartable     cannot be started
+    - `ok`: ends with output o0 = 1 + the sum of the inputs; `ok 7` with o0 = 7
+- `half`: ends without its outputs but the first
+- `fail`: fails by the user's fault, and may be tried again; `fail CODE` with that code
+- `fail!`: fails by the user's fault for good
+- `system`, `system!`: likewise by the system's fault
+- `hang`: runs until it is ended
+- `unstartable`: cannot be started
+- `makes`: ends with the nodes in the task's `makes`: a dynamic task
 
-A list has one of these for each attempt, and the last one holds for all that follow.
+A list has one of these for each attempt, and the last one holds for all that follow. A mapping has them for
+elements of a map by number; an element that is not in it succeeds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.propeller.launch import Launch
 from flyte_nb.propeller.ports import Attempt
 from flyte_nb.testing.closures import DOMAIN, PROJECT, integers
-from flyte_nb.testing.scenario_reading import Plain, closure_of
+from flyte_nb.testing.scenario_reading import Plain, closure_of, job_of
 from flyte_nb.testing.scripted_executor import Result
 
 _ERRORS = {
@@ -92,8 +92,19 @@ class Scenario(NamedTuple):
     @property
     def every_word(self) -> frozenset[str]:
         """Return all words that say how attempts end, without what follows them."""
-        tasks = self.plain.get("tasks", {})
-        return frozenset(word.partition(" ")[0] for task in tasks for word in self.words(task))
+        found = set()
+        for task in self.plain.get("tasks", {}):
+            for words in (self.words(task), *self.words_of_elements(task).values()):
+                found |= {word.partition(" ")[0] for word in words}
+        return frozenset(found)
+
+    def words_of_elements(self, task: str) -> dict[str, list[str]]:
+        """Return the words of a mapped task's elements, by number, of those that have words of their own."""
+        plain = self.plain["tasks"][task]
+        written = plain["attempts"] if isinstance(plain, Mapping) else plain
+        if not isinstance(written, Mapping):
+            return {}
+        return {str(element): self.words(task, element) for element in written}
 
     def closure(self) -> CompiledWorkflowClosure:
         """Return the compiled workflow."""
@@ -115,18 +126,27 @@ class Scenario(NamedTuple):
         Raises:
             TaskFailed: when the scenario says that it cannot be started.
         """
-        plain = self.plain["tasks"][attempt.task_id.name]
-        return ending(self.word(attempt), attempt.inputs, _outputs(plain))
+        plain, word = self.plain["tasks"][attempt.task_id.name], self.word(attempt)
+        if word == "makes":
+            return job_of(self.plain, attempt.task_id.name)
+        return ending(word, attempt.inputs, _outputs(plain))
 
     def word(self, attempt: Attempt) -> str:
         """Return the word that says how the attempt ends."""
-        words = self.words(attempt.task_id.name)
+        words = self.words(attempt.task_id.name, attempt.element)
         return words[min(attempt.key.attempt, len(words) - 1)]
 
-    def words(self, task: str) -> list[str]:
-        """Return the words that say how the attempts at a task end; the last one holds for all after it."""
+    def words(self, task: str, element: int = -1) -> list[str]:
+        """Return the words that say how the attempts at a task end; the last one holds for all after it.
+
+        Args:
+            task: The task's name.
+            element: The element of a map that the attempts are at; -1 for other nodes.
+        """
         plain = self.plain["tasks"][task]
         written = plain["attempts"] if isinstance(plain, Mapping) else plain
+        if isinstance(written, Mapping):
+            written = written.get(element, "ok")
         return [str(word) for word in (written if isinstance(written, list) else [written])]
 
 

@@ -7,13 +7,14 @@ and give the same `Outside` to the executor of the next one, as the processes of
 from collections import deque
 from collections.abc import Callable, Iterator
 
+from flyteidl.core.dynamic_job_pb2 import DynamicJobSpec
 from flyteidl.core.literals_pb2 import LiteralMap
 
 from flyte_nb.api.errors import SYSTEM, ErrorInfo, TaskFailed
 from flyte_nb.propeller.ports import Attempt, AttemptKey, AttemptReport, Started
 
-Result = LiteralMap | ErrorInfo | None
-"""How an attempt ends: with outputs, with an error, or not before it is killed."""
+Result = LiteralMap | DynamicJobSpec | ErrorInfo | None
+"""How an attempt ends: with outputs, with nodes that it made, with an error, or not before it is killed."""
 
 Behaviour = Callable[[Attempt], Result]
 """Says how an attempt ends. It may raise `TaskFailed`: the attempt cannot be started then."""
@@ -76,6 +77,8 @@ class Outside:
         result = self._results.pop(key)
         if isinstance(result, LiteralMap):
             self._end(AttemptReport(key, outputs=result))
+        elif isinstance(result, DynamicJobSpec):
+            self._end(AttemptReport(key, job=result))
         else:
             self._end(AttemptReport(key, error=result or KILLED))
 

@@ -25,7 +25,12 @@ from flyte_nb.wire.identifiers import execution_id_to_idl
 ID = identifier_pb2.WorkflowExecutionIdentifier(
     project="flytesnacks", domain="development", name="run-1"
 )
-SCENARIOS = load_all(Path(__file__).parents[1] / "propeller" / "scenarios")
+SCENARIOS = [
+    scenario
+    for scenario in load_all(Path(__file__).parents[1] / "propeller" / "scenarios")
+    # An execution that a node starts is created by the engine, and a replay has none.
+    if scenario.file != "launch_plans"
+]
 
 
 def refusal(call, request):
@@ -204,6 +209,15 @@ def test_outputs_that_are_too_large_are_refused(launched):
     assert message.startswith("Output data size exceeds platform configured threshold")
 
 
+def test_all_records_of_a_map_may_come_in_one_commit(hand_backend, engines):
+    calls = in_process_calls(hand_backend)
+    scenario = next(x for x in SCENARIOS if x.name == "an element is retried")
+    execution = replaying.create(calls, scenario, "at-once")
+    records = replaying.versioned(run_stepped(scenario).records, "at-once")
+    engines[-1].record(execution, *records)
+    assert _rows(calls, execution)[0][0] == core.WorkflowExecution.SUCCEEDED
+
+
 # Replays
 
 
@@ -262,11 +276,12 @@ def _rows(calls, id):
 
 def test_replayed_events_leave_the_rows_that_the_own_engine_leaves(hand_backend, engines):
     calls = in_process_calls(hand_backend)
-    # One in four, because each of their events is a commit of its own.
-    for number, scenario in enumerate(SCENARIOS[::4]):
+    # Not all of them, because each of their events is a commit of its own.
+    for number, scenario in enumerate(SCENARIOS[::3]):
         ran = run_stepped(scenario)
         direct = replaying.create(calls, scenario, f"direct-{number}")
-        engines[-1].record(direct, *replaying.versioned(ran.records, "v"))
+        for record in replaying.versioned(ran.records, "v"):
+            engines[-1].record(direct, record)
         replayed = replaying.create(calls, scenario, f"events-{number}")
         replaying.send(calls, replayed, replaying.versioned(ran.records, "v"))
         assert _rows(calls, replayed) == _rows(calls, direct), scenario.name

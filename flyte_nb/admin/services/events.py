@@ -17,7 +17,7 @@ from flyteidl.event import event_pb2 as events
 from flyte_nb.admin.event_records import (
     Event,
     attempt_id,
-    attempt_record,
+    attempt_records,
     node_record,
     workflow_record,
 )
@@ -126,7 +126,7 @@ class Events:
         self,
         id: identifier_pb2.WorkflowExecutionIdentifier,
         producer: str,
-        check: "Callable[[_Event, ExecutionRows], Record]",
+        check: "Callable[[_Event, ExecutionRows], list[Record]]",
         event: _Event,
     ) -> None:
         """Check the event against the rows and change them, in one transaction."""
@@ -135,7 +135,8 @@ class Events:
             self._runs.get(id)
             run = ExecutionRows(transaction, execution)
             self._check_producer(transaction, run, producer)
-            run.apply(check(event, run))
+            for record in check(event, run):
+                run.apply(record)
             serial, changes = run.finish()
             transaction.after_commit(lambda: self._feed.publish(execution, serial, changes))
 
@@ -155,7 +156,9 @@ class Events:
             detail,
         )
 
-    def _check_workflow(self, event: events.WorkflowExecutionEvent, run: ExecutionRows) -> Record:
+    def _check_workflow(
+        self, event: events.WorkflowExecutionEvent, run: ExecutionRows
+    ) -> list[Record]:
         record = workflow_record(event)
         id, phase = go_text(event.execution_id), record.phase
         before = EXECUTION_PHASES.Name(run.execution.closure.phase)
@@ -169,9 +172,9 @@ class Events:
         if before == ABORTING and phase not in ENDED_EXECUTION:
             text = f"Invalid phase change from aborting to {phase} for workflow execution {id}"
             raise precondition(text)
-        return record
+        return [record]
 
-    def _check_node(self, event: events.NodeExecutionEvent, run: ExecutionRows) -> Record:
+    def _check_node(self, event: events.NodeExecutionEvent, run: ExecutionRows) -> list[Record]:
         record = node_record(event)
         try:
             row_id, message, *_ = self._runs.node(event.id)
@@ -181,7 +184,7 @@ class Events:
             if record.parent_id:
                 self._parent(event)
                 run.has_children(record.parent_id)
-            return record
+            return [record]
         before = NODE_PHASES.Name(
             node_execution_pb2.NodeExecution.FromString(message).closure.phase
         )
@@ -192,7 +195,7 @@ class Events:
             raise _ended(f"{text} for node execution {row_id}", record.phase)
         if record.child_execution is not None:
             self._runs.get(event.workflow_node_metadata.execution_id)
-        return record
+        return [record]
 
     def _parent(self, event: events.NodeExecutionEvent) -> None:
         """Raise unless the node's parent is there."""
@@ -202,27 +205,27 @@ class Events:
             )
         )
 
-    def _check_attempt(self, event: events.TaskExecutionEvent, run: ExecutionRows) -> Record:
-        record, id = attempt_record(event), attempt_id(event)
+    def _check_attempt(self, event: events.TaskExecutionEvent, run: ExecutionRows) -> list[Record]:
+        id, phase = attempt_id(event), TASK_PHASES.Name(event.phase)
         self._runs.node(event.parent_node_execution_id)
         try:
             message = self._runs.attempt(id)
         except Refused as error:
             if error.code != "NOT_FOUND":
                 raise
-            return record
+            return attempt_records(event, is_known=False)
         task = task_execution_pb2.TaskExecution.FromString(message)
         before = TASK_PHASES.Name(task.closure.phase)
         version = self._phase_version(id)
-        if before == record.phase and version >= record.phase_version:
+        if before == phase and version >= event.phase_version:
             raise exists(
                 f"have already recorded task execution phase {before}"
-                f" (version: {record.phase_version}) for {go_text(id)}"
+                f" (version: {event.phase_version}) for {go_text(id)}"
             )
         if before in ENDED_ATTEMPT:
-            text = f"invalid phase change from {before} to {record.phase}"
-            raise _ended(f"{text} for task execution {go_text(id)}", record.phase)
-        return record
+            text = f"invalid phase change from {before} to {phase}"
+            raise _ended(f"{text} for task execution {go_text(id)}", phase)
+        return attempt_records(event, is_known=True)
 
     def _phase_version(self, id: identifier_pb2.TaskExecutionIdentifier) -> int:
         run = id.node_execution_id.execution_id
