@@ -23,6 +23,7 @@ from flyte_nb.admin.recorder import SqliteRecorder
 from flyte_nb.admin.rpc import Handlers, Method, local_methods, unary_methods
 from flyte_nb.admin.service_parts import Parts, Rpc, Service
 from flyte_nb.admin.services.about import About
+from flyte_nb.admin.services.alike import Alike
 from flyte_nb.admin.services.attributes import Attributes
 from flyte_nb.admin.services.children import ChildExecutions
 from flyte_nb.admin.services.data import Data
@@ -239,7 +240,7 @@ class Backend:
             *(self._executions, Progress(parts), Data(parts, downloads), About(parts)),
             *(UploadLocations(parts, self._uploads, self.home.objects), downloads),
             *(InstallationsService(parts), Lending(parts, self._lent)),
-            *(SignalsService(parts, self.signals), Waits(engine)),
+            *(SignalsService(parts, self.signals), Waits(engine), Alike(parts)),
             Events(parts, self._feed, self._lent.remove),
         )
         return {name: rpc for service in services for name, rpc in service.rpcs().items()}

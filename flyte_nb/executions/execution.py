@@ -26,9 +26,12 @@ from flyte_nb.executions.dynamics import DynamicWorkflows, grow
 from flyte_nb.executions.execution_values import ExecutionValues
 from flyte_nb.executions.failures import failure_of
 from flyte_nb.executions.following import Follower
+from flyte_nb.executions.nodes import ExecutionNodes
 from flyte_nb.executions.polling import refresh
+from flyte_nb.executions.reasons import Reasons
 from flyte_nb.executions.session_context import SessionContext
 from flyte_nb.executions.views import ExecutionView, NodeView
+from flyte_nb.executions.why import Why
 from flyte_nb.types.codec import Codec
 from flyte_nb.wire.identifiers import execution_id_to_idl
 
@@ -166,6 +169,23 @@ class Execution:
         """
         # Inputs never change, so any view will do.
         return self._values.inputs(self._last if self._last is not None else self.view())
+
+    @property
+    def nodes(self) -> ExecutionNodes:
+        """The nodes as they stand now, by id or by name: `execution.nodes["n0"].why()`."""
+        return ExecutionNodes(self, self.view())
+
+    def why(self, node_id: str, name: str = "") -> Why:
+        """Return why a node ran, or did not: a cached result was found, or was not and because of what.
+
+        Args:
+            node_id: The node.
+            name: What the answer calls it.
+
+        Raises:
+            RemoteError: NOT_FOUND when there is no such node, and other refusals.
+        """
+        return Reasons(self._context).why(self.id, node_id, name or node_id)
 
     def node_data(self, node_id: str) -> "tuple[dict[str, Any], dict[str, Any]]":
         """Return inputs and outputs of one node, by name. Outputs are empty until the node has succeeded.

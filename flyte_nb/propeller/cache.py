@@ -11,6 +11,7 @@ import hashlib
 from base64 import urlsafe_b64encode
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
+from typing import NamedTuple
 
 from flyteidl.core.interface_pb2 import VariableMap
 from flyteidl.core.literals_pb2 import Literal, LiteralMap
@@ -32,6 +33,37 @@ def key(task: TaskTemplate, cache_version: str, inputs: LiteralMap) -> str:
     version = "-".join((cache_version, _short(interface.inputs), _short(interface.outputs)))
     tag = f"flyte_cached-{_hash(_hashed(inputs, task.metadata.cache_ignore_input_vars))}"
     return f"{id.project}/{id.domain}/flyte_task-{id.name}/{version}/{tag}"
+
+
+_SHORT = 8
+
+
+class Dataset(NamedTuple):
+    """What a dataset's version consists of: all of a key but the task's name and the inputs."""
+
+    cache_version: str
+    inputs: str
+    """A hash of the inputs' names and types."""
+    outputs: str
+    """A hash of the outputs' names and types."""
+
+
+def dataset_of(version: str) -> Dataset:
+    """Return the parts of a dataset's version, as `key` made it."""
+    # From the end: the author's version, and a hash too, may have a `-`.
+    return Dataset(
+        version[: -2 * (_SHORT + 1)], version[-2 * _SHORT - 1 : -_SHORT - 1], version[-_SHORT:]
+    )
+
+
+def input_hashes(inputs: LiteralMap, ignored: Collection[str] = ()) -> dict[str, str]:
+    """Return a hash of each input that counts for a key, by its name.
+
+    Raises:
+        CodecError: when an input has no key.
+    """
+    counted = _hashed(inputs, ignored).literals
+    return {name: _hash(counted[name]) for name in sorted(counted)}
 
 
 class MemoryCatalog:
@@ -136,7 +168,7 @@ def _by_hash(literal: Literal) -> Literal:
 
 
 def _short(variables: VariableMap) -> str:
-    return _hash(variables)[:8]
+    return _hash(variables)[:_SHORT]
 
 
 def _hash(message: Message) -> str:

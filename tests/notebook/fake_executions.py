@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from flyte_nb.api.errors import ErrorInfo, ExecutionFailed
 from flyte_nb.api.identifiers import LAUNCH_PLAN, ExecutionId, Identifier
 from flyte_nb.executions.views import AttemptView, ExecutionView, NodeView
+from flyte_nb.executions.why import Why
 
 
 class Step(NamedTuple):
@@ -196,6 +197,9 @@ class FakeExecution:
     def recover(self, name: "str | None" = None) -> "FakeExecution":
         self.again.append(("recover", name))
         return self
+
+    def why(self, node_id: str, name: str = "") -> Why:
+        return Why(node_id, name, "hit", "f1 (n0) computed the result.")
 
     def terminate(self, cause: str) -> None:
         with self._changed:

@@ -159,6 +159,17 @@ def test_choosing_a_node_loads_its_values_once_and_shows_its_log():
     tracker.close()
 
 
+def test_a_cached_node_says_why_it_ran_or_did_not():
+    hit = Step(0, "n0", "SUCCEEDED", cache_status="CACHE_HIT")
+    tracker, execution, _ = _tracker(plan(hit, Step(9, "n1", "RUNNING")))
+    tracker.start()
+    execution.advance(1)
+    _until(lambda: tracker._states.get("n0") and tracker._states["n0"].phase == "CACHED")
+    tracker._graph.widget.selected = "n0"
+    _until(lambda: "hit: f1 (n0) computed the result." in tracker._pieces.side.value)
+    tracker.close()
+
+
 def test_a_selected_node_that_has_not_started_shows_for_how_many_it_waits():
     tracker, execution, _ = _tracker()
     tracker.start()

@@ -18,6 +18,7 @@ from flyte_nb.bundle.stage import StagingProgress
 from flyte_nb.drafting.compile_report import CompileReport
 from flyte_nb.drafting.draft import Draft
 from flyte_nb.executions.views import ExecutionView, NodeView
+from flyte_nb.executions.why import Why
 from flyte_nb.registering.bundle_view import Bundle
 from flyte_nb.registering.views import RegisteredEntity, Registration
 from flyte_nb.types.registry import Registry
@@ -60,6 +61,10 @@ class ExecutionPort(Protocol):
 
     def dynamic_workflow(self, node: NodeView) -> "CompiledWorkflowClosure | None":
         """Return the workflow that a dynamic node made; `None` for other nodes, and when it is gone."""
+        ...
+
+    def why(self, node_id: str, name: str = "") -> Why:
+        """Return why a node ran, or did not: a cached result was found, or was not and because of what."""
         ...
 
     def terminate(self, cause: str) -> None:

@@ -281,8 +281,18 @@ class Tracker:
         else:
             shown = {name: html.escape(plain(value)) for name, value in inputs.items()}
             shown |= {f"→ {name}": html.escape(plain(value)) for name, value in outputs.items()}
-            self._values[node.node_id] = shown
+            self._values[node.node_id] = {**self._reason(node), **shown}
         self._write_side(self._around.clock())
+
+    def _reason(self, node: NodeView) -> "dict[str, str]":
+        """Return why a cached or recovered node ran, or did not, as a line of the side panel."""
+        if not node.cache_status and node.phase != RECOVERED:
+            return {}
+        try:
+            why = self._execution.why(node.node_id, node.name)
+        except FlyteNbError:
+            return {}  # the values are worth showing without it
+        return {"why": html.escape(f"{why.outcome}: {why.reason}")}
 
     def _load_inputs(self) -> None:
         try:
