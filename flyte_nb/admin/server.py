@@ -58,6 +58,7 @@ from flyte_nb.api.ports import BlobStore
 from flyte_nb.compiler import LaunchPlanInterface
 from flyte_nb.propeller.cache import StoreCatalog
 from flyte_nb.propeller.engine import Engine
+from flyte_nb.propeller.executors.echo import WithEchoes
 from flyte_nb.propeller.executors.foreign import Access
 from flyte_nb.propeller.executors.warm import WarmExecutor
 from flyte_nb.propeller.foreign.runnable import why_not_here
@@ -312,9 +313,10 @@ def process_engine(
             else launch_plan_interface(launch_plan_pb2.LaunchPlan.FromString(message))
         )
 
+    executor = WarmExecutor(home.attempts, blobs, surroundings=surroundings, access=access_to(home))
     return Engine(
         recorder,
-        WarmExecutor(home.attempts, blobs, surroundings=surroundings, access=access_to(home)),
+        WithEchoes(executor, blobs),
         blobs,
         home.storage_root,
         catalog=StoreCatalog(blobs, f"{home.storage_root}/catalog"),

@@ -16,7 +16,7 @@ from flyteidl.admin.execution_pb2 import ExecutionTerminateRequest
 from flyteidl.core import identifier_pb2
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 
-from flyte_nb.api.errors import RemoteError, StorageError, UsageError
+from flyte_nb.api.errors import RemoteError, UsageError
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.phases import SUCCEEDED
 from flyte_nb.compiler.outline import Outline
@@ -26,14 +26,16 @@ from flyte_nb.executions.dynamics import DynamicWorkflows, grow
 from flyte_nb.executions.execution_values import ExecutionValues
 from flyte_nb.executions.failures import failure_of
 from flyte_nb.executions.following import Follower
+from flyte_nb.executions.logs import logs_of
 from flyte_nb.executions.nodes import ExecutionNodes
 from flyte_nb.executions.polling import refresh
 from flyte_nb.executions.reasons import Reasons
 from flyte_nb.executions.session_context import SessionContext
+from flyte_nb.executions.signals import ExecutionSignals, SignalView
 from flyte_nb.executions.views import ExecutionView, NodeView
 from flyte_nb.executions.why import Why
 from flyte_nb.types.codec import Codec
-from flyte_nb.wire.identifiers import execution_id_to_idl
+from flyte_nb.wire.identifiers import execution_id_to_idl, identifier_to_idl
 
 
 class Watching:
@@ -89,6 +91,7 @@ class Execution:
             id, context, input_codecs=input_codecs, output_codecs=output_codecs
         )
         self._dynamics = DynamicWorkflows(context.client, id)
+        self._signals = ExecutionSignals(id, context)
         self._serials = itertools.count(1)
         self._last: ExecutionView | None = None
 
@@ -198,7 +201,7 @@ class Execution:
         return self._values.of_node(node_id)
 
     def logs(self, node_id: "str | None" = None, attempt: "int | None" = None) -> str:
-        """Return what the attempts printed.
+        """Return what the attempts printed, and what nodes that do not go on wait for.
 
         A log that is on a web page, as on most clusters, is given by its address. A log that cannot be read
         is named, with the reason.
@@ -210,22 +213,9 @@ class Execution:
         Raises:
             RemoteError: NOT_FOUND when there is no such execution, and other refusals.
         """
-        parts = []
-        for node in self.view().nodes:
-            if node_id is not None and node_id not in (node.node_id, node.name):
-                continue
-            for one in node.attempts:
-                if attempt is not None and one.attempt != attempt:
-                    continue
-                for link in one.logs:
-                    # People count attempts from 1.
-                    title = f"{node.node_id} {node.name}, attempt {one.attempt + 1}"
-                    if len(one.logs) > 1:
-                        title += f", {link.name}"
-                    parts.append((title, self._log(link.uri)))
-        if len(parts) == 1:
-            return parts[0][1]
-        return "\n".join(f"--- {title}\n{text}" for title, text in parts)
+        view = self.view()
+        waits = {} if view.is_terminal else self.waits()
+        return logs_of(view, waits, self._context.data.read, node_id, attempt)
 
     def dynamic_workflow(self, node: NodeView) -> "CompiledWorkflowClosure | None":
         """Return what a dynamic node runs; `None` for other nodes, and when FlyteAdmin does not have it.
@@ -234,6 +224,56 @@ class Execution:
             RemoteError: FlyteAdmin cannot be reached.
         """
         return self._dynamics(node.node_id, node.job_uri) if node.job_uri else None
+
+    def signals(self) -> "tuple[SignalView, ...]":
+        """Return the signals of the gates that the run has reached, and the values that were given.
+
+        Raises:
+            CodecError: a value cannot be read.
+            RemoteError: FlyteAdmin refused, or cannot be reached.
+        """
+        return self._signals.reached(self._closure())
+
+    def set_signal(self, name: str, value: object) -> None:
+        """Give a gate of `wait_for_input` its value, also before the run reaches it.
+
+        Args:
+            name: The gate's name.
+            value: A value of the type that it waits for.
+
+        Raises:
+            RemoteError: FlyteAdmin refused, or cannot be reached.
+            UsageError: There is no such gate, or the value does not fit.
+        """
+        self._signals.answer(name, value, self._closure())
+
+    def approve(self, name: str) -> None:
+        """Approve what waits at a gate of `approve`.
+
+        Raises:
+            RemoteError: FlyteAdmin refused, or cannot be reached.
+            UsageError: There is no such gate.
+        """
+        self.set_signal(name, True)
+
+    def reject(self, name: str) -> None:
+        """Reject what waits at a gate of `approve`: its node fails.
+
+        Raises:
+            RemoteError: FlyteAdmin refused, or cannot be reached.
+            UsageError: There is no such gate.
+        """
+        self.set_signal(name, False)
+
+    def waits(self) -> "dict[str, str]":
+        """Return what nodes that could go on wait for, by node id: a signal, a time, a slot, another task.
+
+        A FlyteAdmin of a cluster does not say it; then nothing is returned.
+
+        Raises:
+            RemoteError: FlyteAdmin refused, or cannot be reached.
+        """
+        return self._signals.waits()
 
     def terminate(self, cause: str = "") -> None:
         """Ask FlyteAdmin to abort the execution. Nothing happens when it has ended already.
@@ -353,14 +393,10 @@ class Execution:
         self._last = view
         return view
 
+    def _closure(self) -> "CompiledWorkflowClosure | None":
+        """Return the closure of the execution's workflow; `None` when there is none."""
+        view = self._last if self._last is not None else self.view()
+        return self._values.compiled(identifier_to_idl(view.workflow))
+
     def _outline(self, workflow: identifier_pb2.Identifier) -> Outline:
         return Outline(self._values.compiled(workflow))
-
-    def _log(self, uri: str) -> str:
-        """Return the text of a log; the address of a web page; or why the log cannot be read."""
-        if uri.startswith(("http://", "https://")):
-            return uri
-        try:
-            return self._context.data.read(uri).decode("utf-8", "replace")
-        except StorageError as error:
-            return f"(the log at {uri} cannot be read: {error})"

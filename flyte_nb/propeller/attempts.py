@@ -2,19 +2,14 @@
 
 from flyteidl.core.literals_pb2 import LiteralMap
 
-from flyte_nb.api.errors import SYSTEM, ErrorInfo
 from flyte_nb.api.identifiers import Identifier
 from flyte_nb.propeller.data_layout import DataLayout
+from flyte_nb.propeller.foreign.runnable import ECHO
 from flyte_nb.propeller.launch import Launch, environment
 from flyte_nb.propeller.ports import Attempt, AttemptKey
 from flyte_nb.propeller.state import NodeState
 from flyte_nb.runtime.mapped import NAME_VARIABLE
 from flyte_nb.runtime.options import DURABLE_VARIABLE
-
-UNEXPLAINED = ErrorInfo(
-    "SYSTEM:Unknown", "The attempt ended without outputs and without an error.", SYSTEM, True
-)
-"""The error of an attempt that nothing is known of."""
 
 
 def attempt_at(
@@ -94,12 +89,7 @@ def takes_slot(node: NodeState) -> bool:
     """Return whether an attempt at the node takes up a slot while it runs.
 
     An eager task waits for executions that it launches. With a slot of its own it could keep theirs from
-    beginning, for ever when all slots have eager tasks.
+    beginning, for ever when all slots have eager tasks. An echo has no process.
     """
-    return node.plan.task is None or not node.plan.task.metadata.is_eager
-
-
-def lost(node: NodeState, why: str) -> ErrorInfo:
-    """Return the error of the node's present attempt, which cannot be found or begun."""
-    text = f"Attempt {node.attempt} at node {node.node_id} was lost: {why}."
-    return ErrorInfo("SYSTEM:AttemptLost", text, SYSTEM, recoverable=True)
+    task = node.plan.task
+    return task is None or not (task.metadata.is_eager or task.type == ECHO)

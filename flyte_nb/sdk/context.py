@@ -1,5 +1,6 @@
-"""The one place with ambient state: the body that is being traced, and what runs a call."""
+"""The one place with ambient state: the body that is being traced, what runs a call, and answers to gates."""
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ frame: "ContextVar[TracingFrame | None]" = ContextVar("flyte_nb.frame", default=
 
 runner: "ContextVar[Runner | None]" = ContextVar("flyte_nb.runner", default=None)
 """What carries out a call; `None` means the default session."""
+
+answers: "ContextVar[Mapping[str, object]]" = ContextVar("flyte_nb.answers", default={})  # noqa: B039 - it is never changed
+"""Answers to the gates of local runs, by the names of the gates; see `sdk/answers.py`."""
 
 
 def run(entity: "Definition", inputs: "dict[str, Any]") -> Any:

@@ -11,7 +11,6 @@ from typing import Any
 from flyte_nb.api import literal_types, literals
 from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literal_types import simple
-from flyte_nb.api.literals import Plain
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.types.codec import Codec, JsonSchema, mismatch, show
 from flyte_nb.types.scalars import ScalarCodec
@@ -35,7 +34,7 @@ class DatetimeCodec(ScalarCodec):
         """Return the codec; the type has no parameters."""
         return cls()
 
-    def check(self, value: object) -> Plain:
+    def check(self, value: object) -> Any:
         if type(value) is not datetime:
             if not isinstance(value, datetime):
                 raise mismatch(self, value)
@@ -45,13 +44,13 @@ class DatetimeCodec(ScalarCodec):
         # Integers throughout: `timestamp()` is a float, which cannot hold microseconds of far years.
         return (value - _EPOCH) // _MICROSECOND
 
-    def read(self, plain: Plain) -> Any:
+    def read(self, plain: Any) -> Any:
         return _EPOCH + timedelta(microseconds=plain)
 
-    def column(self, values: "list[Any]") -> "list[Plain]":
+    def column(self, values: "list[Any]") -> "list[Any]":
         return self.each(self.check, values)
 
-    def uncolumn(self, plain: "list[Plain]") -> "list[Any]":
+    def uncolumn(self, plain: "list[Any]") -> "list[Any]":
         return list(map(self.read, plain))
 
     def pack(self, value: Any, data: "DataAccess | None") -> object:
@@ -84,19 +83,19 @@ class DateCodec(ScalarCodec):
         """Return the codec; the type has no parameters."""
         return cls()
 
-    def check(self, value: object) -> Plain:
+    def check(self, value: object) -> Any:
         # A datetime is a date in Python, and its time would be lost.
         if not isinstance(value, date) or isinstance(value, datetime):
             raise mismatch(self, value)
         return timedelta(days=value.toordinal() - _EPOCH.toordinal()) // _MICROSECOND
 
-    def read(self, plain: Plain) -> Any:
+    def read(self, plain: Any) -> Any:
         return (_EPOCH + timedelta(microseconds=plain)).date()
 
-    def column(self, values: "list[Any]") -> "list[Plain]":
+    def column(self, values: "list[Any]") -> "list[Any]":
         return self.each(self.check, values)
 
-    def uncolumn(self, plain: "list[Plain]") -> "list[Any]":
+    def uncolumn(self, plain: "list[Any]") -> "list[Any]":
         return list(map(self.read, plain))
 
     def pack(self, value: Any, data: "DataAccess | None") -> object:
@@ -130,7 +129,7 @@ class TimedeltaCodec(ScalarCodec):
         """Return the codec; the type has no parameters."""
         return cls()
 
-    def check(self, value: object) -> Plain:
+    def check(self, value: object) -> Any:
         """Return the length in microseconds.
 
         Raises:
@@ -142,13 +141,13 @@ class TimedeltaCodec(ScalarCodec):
             raise CodecError(f"{show(value)} exceeds the 10,000 years that Flyte can hold.")
         return value // _MICROSECOND
 
-    def read(self, plain: Plain) -> Any:
+    def read(self, plain: Any) -> Any:
         return timedelta(microseconds=plain)
 
-    def column(self, values: "list[Any]") -> "list[Plain]":
+    def column(self, values: "list[Any]") -> "list[Any]":
         return self.each(self.check, values)
 
-    def uncolumn(self, plain: "list[Plain]") -> "list[Any]":
+    def uncolumn(self, plain: "list[Any]") -> "list[Any]":
         return list(map(self.read, plain))
 
     def pack(self, value: Any, data: "DataAccess | None") -> object:

@@ -8,7 +8,8 @@ much. Everything else goes through flyteidl's own classes.
 - a literal that is stored elsewhere (`offloaded_metadata`) is read through the caller's `fetch`, or refused;
 - a legacy schema becomes a structured dataset;
 - nanoseconds are cut to microseconds;
-- msgpack that is not plain data stays `BINARY`.
+- msgpack that is not plain data stays `BINARY`;
+- `Literal.metadata` is dropped.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +23,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from flyte_nb.api import literals as v
 from flyte_nb.api.errors import CodecError
-from flyte_nb.api.literals import Literal, marked
+from flyte_nb.api.literals import Literal
 from flyte_nb.wire.columns import MICROS, column_from_bytes, column_to_bytes, primitive_to_bytes
 from flyte_nb.wire.encoding import Unsendable, utf8
 from flyte_nb.wire.structs import fill_struct, struct_from_idl
@@ -154,10 +155,6 @@ def _fill(message: literals_pb2.Literal, literal: Literal) -> None:
     if digest:
         utf8(digest)  # protobuf's own error for a lone surrogate names no place
         message.hash = digest
-    for name, text in (literal.metadata or {}).items():
-        utf8(name)
-        utf8(text)
-        message.metadata[name] = text
 
 
 def _fill_scalar(scalar: literals_pb2.Scalar, literal: Literal) -> None:
@@ -205,13 +202,10 @@ def _read(message: literals_pb2.Literal, fetch: "Fetch | None") -> Literal:
         name, value = v.MAP, _map(message.map, fetch)
     elif kind == "offloaded_metadata":
         inner = _offloaded(message.offloaded_metadata.uri, fetch)
-        if inner.hash or not message.hash:
-            return inner
-        return marked(inner._replace(hash=message.hash), inner.metadata)
+        return inner if inner.hash or not message.hash else inner._replace(hash=message.hash)
     else:
         raise CodecError("The literal has no value.")
-    read = Literal(name, value, message.hash)
-    return marked(read, dict(message.metadata)) if message.metadata else read
+    return Literal(name, value, message.hash)
 
 
 def _map(message: literals_pb2.LiteralMap, fetch: "Fetch | None") -> "dict[str, Literal]":
@@ -239,13 +233,9 @@ def _collection(
             items.append(_read(item, fetch))
         except CodecError as error:
             raise error.below(f"[{len(items)}]") from None
-    # A column has no room for hashes and metadata of its items.
+    # A column has no room for hashes of its items.
     kinds = {item.kind for item in items}
-    if (
-        len(kinds) == 1
-        and kinds <= v.SCALAR_KINDS
-        and not any(item.hash or item.metadata for item in items)
-    ):
+    if len(kinds) == 1 and kinds <= v.SCALAR_KINDS and not any(item.hash for item in items):
         return v.COLUMN, (items[0].kind, [item.value for item in items])
     return v.COLLECTION, items
 

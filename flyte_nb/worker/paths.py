@@ -36,15 +36,15 @@ def at_path(literal: Literal, path: "Sequence[str | int]") -> Literal:
 
 def fresh(literal: Literal) -> Literal:
     """Return the literal with a copy of its plain data, which its reader may change."""
-    kind, value = literal.kind, literal.value
+    kind, value, digest = literal
     if kind in (literals.STRUCT, literals.GENERIC):
-        return literals.marked(literal._replace(value=_copy(value)), literal.metadata)
+        return Literal(kind, _copy(value), digest)
     if kind == literals.COLLECTION:
-        return literal._replace(value=[fresh(item) for item in value])
+        return Literal(kind, [fresh(item) for item in value], digest)
     if kind == literals.MAP:
-        return literal._replace(value={key: fresh(item) for key, item in value.items()})
+        return Literal(kind, {key: fresh(item) for key, item in value.items()}, digest)
     if kind == literals.UNION:
-        return literal._replace(value=(fresh(value[0]), value[1]))
+        return Literal(kind, (fresh(value[0]), value[1]), digest)
     return literal
 
 

@@ -27,9 +27,7 @@ from flyte_nb.testing.cells import Cells
 from flyte_nb.testing.closures import integer, integers, task
 from flyte_nb.testing.propeller_conformance import (
     ERROR,
-    GPUS,
     HANG,
-    HUNGRY,
     OK,
     ExecutorConformance,
     key,
@@ -46,8 +44,6 @@ BEHAVIOURS = {
     ERROR: HEAD + "@task\ndef f() -> int:\n    raise ValueError('no')\n",
     HANG: HEAD + "import signal\n@task\ndef f() -> int:\n    print('hanging', flush=True)\n"
     "    while True:\n        signal.pause()\n",
-    HUNGRY: HEAD + "import signal\n@task\ndef f() -> int:\n    kept = bytearray(300 << 20)\n"
-    "    while kept:\n        signal.pause()\n",
 }  # fmt: skip
 
 
@@ -90,9 +86,7 @@ class TestWarmExecutorConforms(ExecutorConformance):
 
     def make(self):
         home = self.shop.path / "attempts"
-        return WarmExecutor(
-            home, open_stores(), slots=4, grace_s=0.2, cold_first=0, gpus=lambda: list(GPUS)
-        )
+        return WarmExecutor(home, open_stores(), grace_s=0.2, cold_first=0)
 
     def attempt(self, behaviour, number=0):
         return self.shop.attempt(BEHAVIOURS[behaviour], number)
