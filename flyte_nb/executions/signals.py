@@ -19,6 +19,7 @@ from flyteidl.core.identifier_pb2 import SignalIdentifier
 from flyteidl.core.types_pb2 import BOOLEAN
 from flyteidl.core.types_pb2 import LiteralType as TypeMessage
 from flyteidl.core.workflow_pb2 import GateNode, Node
+from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import StringValue
 
 from flyte_nb.api.errors import CodecError, RemoteError, UsageError
@@ -156,7 +157,7 @@ class ExecutionSignals:
     def _signal_id(self, name: str) -> SignalIdentifier:
         return SignalIdentifier(signal_id=name, execution_id=execution_id_to_idl(self._id))
 
-    def _call(self, method: str, request: Any, doing: str) -> Any:
+    def _call(self, method: str, request: Message, doing: str) -> Any:
         return self._context.client.call(method, request, doing=doing, idempotent=True)
 
 

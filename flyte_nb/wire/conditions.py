@@ -1,17 +1,11 @@
 """Translate the conditions of branches: `api.specs` -> flyteidl/core/condition.proto."""
 
-from typing import Any
-
 from flyteidl.core import condition_pb2
 
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.specs import Comparison, Conjunction
+from flyte_nb.wire.enums import COMPARISONS, JOINS
 from flyte_nb.wire.literals import literal_to_idl
-
-# `Any`, because flyteidl's stubs contradict themselves: `Value` returns an int, and fields of the enum's
-# type accept none.
-_OPERATORS: Any = condition_pb2.ComparisonExpression.Operator
-_JOINS: Any = condition_pb2.ConjunctionExpression.LogicalOperator
 
 
 def condition_to_idl(condition: "Comparison | Conjunction") -> condition_pb2.BooleanExpression:
@@ -23,12 +17,12 @@ def condition_to_idl(condition: "Comparison | Conjunction") -> condition_pb2.Boo
     message = condition_pb2.BooleanExpression()
     if isinstance(condition, Conjunction):
         both = message.conjunction
-        both.operator = _JOINS.Value(condition.operator)
+        both.operator = JOINS.Value(condition.operator)
         both.left_expression.CopyFrom(condition_to_idl(condition.left))
         both.right_expression.CopyFrom(condition_to_idl(condition.right))
         return message
     comparison = message.comparison
-    comparison.operator = _OPERATORS.Value(condition.operator)
+    comparison.operator = COMPARISONS.Value(condition.operator)
     _operand(comparison.left_value, condition.left)
     _operand(comparison.right_value, condition.right)
     return message

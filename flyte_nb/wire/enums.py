@@ -7,7 +7,7 @@ are described here as they are used.
 from typing import Any, Protocol, cast
 
 from flyteidl.admin import schedule_pb2
-from flyteidl.core import catalog_pb2, execution_pb2
+from flyteidl.core import catalog_pb2, condition_pb2, execution_pb2
 
 
 class Enum(Protocol):
@@ -27,4 +27,6 @@ NODE_PHASES = cast("Enum", execution_pb2.NodeExecution.Phase)
 TASK_PHASES = cast("Enum", execution_pb2.TaskExecution.Phase)
 ERROR_KINDS = cast("Enum", execution_pb2.ExecutionError.ErrorKind)
 CACHE_STATUSES = cast("Enum", catalog_pb2.CatalogCacheStatus)
+COMPARISONS = cast("Enum", condition_pb2.ComparisonExpression.Operator)
+JOINS = cast("Enum", condition_pb2.ConjunctionExpression.LogicalOperator)
 RATE_UNITS = cast("Enum", schedule_pb2.FixedRateUnit)
