@@ -31,7 +31,7 @@ from flyte_nb.executions.nodes import ExecutionNodes
 from flyte_nb.executions.polling import refresh
 from flyte_nb.executions.reasons import Reasons
 from flyte_nb.executions.session_context import SessionContext
-from flyte_nb.executions.signals import ExecutionSignals, SignalView
+from flyte_nb.executions.signals import ExecutionSignals, WithSignals
 from flyte_nb.executions.views import ExecutionView, NodeView
 from flyte_nb.executions.why import Why
 from flyte_nb.types.codec import Codec
@@ -64,7 +64,7 @@ class Watching:
         self._views.close()
 
 
-class Execution:
+class Execution(WithSignals):
     """An execution on FlyteAdmin. All methods are synchronous; `await execution` waits too."""
 
     def __init__(
@@ -224,56 +224,6 @@ class Execution:
             RemoteError: FlyteAdmin cannot be reached.
         """
         return self._dynamics(node.node_id, node.job_uri) if node.job_uri else None
-
-    def signals(self) -> "tuple[SignalView, ...]":
-        """Return the signals of the gates that the run has reached, and the values that were given.
-
-        Raises:
-            CodecError: a value cannot be read.
-            RemoteError: FlyteAdmin refused, or cannot be reached.
-        """
-        return self._signals.reached(self._closure())
-
-    def set_signal(self, name: str, value: object) -> None:
-        """Give a gate of `wait_for_input` its value, also before the run reaches it.
-
-        Args:
-            name: The gate's name.
-            value: A value of the type that it waits for.
-
-        Raises:
-            RemoteError: FlyteAdmin refused, or cannot be reached.
-            UsageError: There is no such gate, or the value does not fit.
-        """
-        self._signals.answer(name, value, self._closure())
-
-    def approve(self, name: str) -> None:
-        """Approve what waits at a gate of `approve`.
-
-        Raises:
-            RemoteError: FlyteAdmin refused, or cannot be reached.
-            UsageError: There is no such gate.
-        """
-        self.set_signal(name, True)
-
-    def reject(self, name: str) -> None:
-        """Reject what waits at a gate of `approve`: its node fails.
-
-        Raises:
-            RemoteError: FlyteAdmin refused, or cannot be reached.
-            UsageError: There is no such gate.
-        """
-        self.set_signal(name, False)
-
-    def waits(self) -> "dict[str, str]":
-        """Return what nodes that could go on wait for, by node id: a signal, a time, a slot, another task.
-
-        A FlyteAdmin of a cluster does not say it; then nothing is returned.
-
-        Raises:
-            RemoteError: FlyteAdmin refused, or cannot be reached.
-        """
-        return self._signals.waits()
 
     def terminate(self, cause: str = "") -> None:
         """Ask FlyteAdmin to abort the execution. Nothing happens when it has ended already.

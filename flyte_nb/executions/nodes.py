@@ -27,6 +27,10 @@ class Asked(Protocol):
         """Return why a node ran, or did not."""
         ...
 
+    def waits(self) -> Mapping[str, str]:
+        """Return what nodes wait for, by node id."""
+        ...
+
 
 class ExecutionNode:
     """One node of an execution, as it stood when it was asked for."""
@@ -50,6 +54,11 @@ class ExecutionNode:
     def phase(self) -> str:
         """Its phase, as in flyteidl."""
         return self.view.phase
+
+    @property
+    def waits_for(self) -> str:
+        """What it waits for now, e.g. a signal, a time or a slot; empty when it goes on or has ended."""
+        return self._execution.waits().get(self.node_id, "")
 
     def inputs(self) -> Mapping[str, object]:
         """Return its inputs by name, as Python values; for errors see `Execution.node_data`."""

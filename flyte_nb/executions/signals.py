@@ -161,6 +161,66 @@ class ExecutionSignals:
         return self._context.client.call(method, request, doing=doing, idempotent=True)
 
 
+class WithSignals:
+    """The part of an execution's handle that answers its gates."""
+
+    _signals: ExecutionSignals
+
+    def _closure(self) -> "CompiledWorkflowClosure | None":
+        """Return the closure of the execution's workflow; `None` when there is none."""
+        raise NotImplementedError
+
+    def signals(self) -> "tuple[SignalView, ...]":
+        """Return the signals of the gates that the run has reached, and the values that were given.
+
+        Raises:
+            CodecError: a value cannot be read.
+            RemoteError: FlyteAdmin refused, or cannot be reached.
+        """
+        return self._signals.reached(self._closure())
+
+    def set_signal(self, name: str, value: object) -> None:
+        """Give a gate of `wait_for_input` its value, also before the run reaches it.
+
+        Args:
+            name: The gate's name.
+            value: A value of the type that it waits for.
+
+        Raises:
+            RemoteError: FlyteAdmin refused, or cannot be reached.
+            UsageError: There is no such gate, or the value does not fit.
+        """
+        self._signals.answer(name, value, self._closure())
+
+    def approve(self, name: str) -> None:
+        """Approve what waits at a gate of `approve`.
+
+        Raises:
+            RemoteError: FlyteAdmin refused, or cannot be reached.
+            UsageError: There is no such gate.
+        """
+        self.set_signal(name, True)
+
+    def reject(self, name: str) -> None:
+        """Reject what waits at a gate of `approve`: its node fails.
+
+        Raises:
+            RemoteError: FlyteAdmin refused, or cannot be reached.
+            UsageError: There is no such gate.
+        """
+        self.set_signal(name, False)
+
+    def waits(self) -> "dict[str, str]":
+        """Return what nodes that could go on wait for, by node id: a signal, a time, a slot, another task.
+
+        A FlyteAdmin of a cluster does not say it; then nothing is returned.
+
+        Raises:
+            RemoteError: FlyteAdmin refused, or cannot be reached.
+        """
+        return self._signals.waits()
+
+
 def as_literal(value: object, type: LiteralType, context: SessionContext, what: str) -> Literal:
     """Return a Python value as a literal of a type that Flyte names.
 

@@ -92,6 +92,7 @@ def test_values_of_any_type_are_encoded_as_the_gate_expects_them(session):
 
 def test_nodes_say_what_they_wait_for(session, running):
     assert running.waits() == {"n0": "a value (signal level)"}
+    assert running.nodes["level"].waits_for == "a value (signal level)"
     assert running.logs("n0") == "It waits for a value (signal level).\n"
     execution = session.launch(resting, {})
     wait_until(lambda: execution.waits(), "the sleep begins")
