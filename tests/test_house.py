@@ -88,6 +88,7 @@ IMPORTED_IN_FUNCTIONS: dict[str, str] = {
     "flyte_nb/types/guess.py": OPTIONAL,
     "flyte_nb/types/pickling.py": START_UP,
     "flyte_nb/types/registry.py": START_UP,
+    "flyte_nb/types/stored.py": START_UP,
     "flyte_nb/types/structs.py": START_UP,
     "flyte_nb/wire/columns.py": COLD,
     "flyte_nb/wire/literal_bytes.py": COLD,

@@ -6,7 +6,7 @@ the host's room `wire` translates it to flyteidl's messages and back.
 """
 
 import base64
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from flyte_nb.api import literal_types
 from flyte_nb.api.literal_types import BlobType, LiteralType, StructuredDatasetType
@@ -33,20 +33,52 @@ SCALAR_KINDS = frozenset({INTEGER, FLOAT, STRING, BOOLEAN, DATETIME, DURATION})
 """Kinds whose values can be in a `COLUMN`."""
 
 
+Plain: TypeAlias = Any
+"""Plain data: what a literal holds, by its kind, or a part of a struct."""
+
+
 class Literal(NamedTuple):
     """One value. The comments beside the module's constants define what `value` holds for each `kind`."""
 
     kind: str
-    value: Any
+    value: Plain
     hash: str = ""
     """Replaces the value in cache keys, unless empty (`Literal.hash` of flyteidl)."""
+
+    @property
+    def metadata(self) -> "dict[str, str] | None":
+        """Free text by name (`Literal.metadata` of flyteidl); `None` where there is none. See `marked`."""
+        return None
+
+
+class MarkedLiteral(Literal):
+    """A literal with metadata, e.g. of a `FlyteFile`.
+
+    A class of its own and no field: almost no literal has any, and versions of entities contain the fields.
+    """
+
+    texts: "dict[str, str] | None" = None
+
+    @property
+    def metadata(self) -> "dict[str, str] | None":
+        """The free text by name."""
+        return self.texts
+
+
+def marked(literal: Literal, metadata: "dict[str, str] | None") -> Literal:
+    """Return the literal with metadata; the same literal when there is none."""
+    if not metadata:
+        return literal
+    made = MarkedLiteral(*literal)
+    made.texts = metadata
+    return made
 
 
 NOTHING = Literal(NONE, None)
 
 
 def to_plain(literal: Literal) -> "list[Any]":
-    """Return the literal as JSON data: `[kind, value]`, or `[kind, value, hash]`.
+    """Return the literal as JSON data: `[kind, value]`, `[kind, value, hash]`, or these and the metadata.
 
     It is the inverse of `from_plain`. Scalars, columns and structs are JSON already and are not copied.
     """
@@ -61,6 +93,8 @@ def to_plain(literal: Literal) -> "list[Any]":
         value = [to_plain(value[0]), type_to_plain(value[1])]
     elif kind == STRUCTURED_DATASET:
         value = [value[0], _dataset_to_plain(value[1])]
+    if literal.metadata:
+        return [kind, value, digest, literal.metadata]
     return [kind, value, digest] if digest else [kind, value]
 
 
@@ -81,7 +115,8 @@ def from_plain(plain: "list[Any]") -> Literal:
         value = (value[0], _dataset_from_plain(value[1]))
     elif kind in (COLUMN, ERROR):
         value = tuple(value)
-    return Literal(kind, value, plain[2] if len(plain) > 2 else "")
+    made = Literal(kind, value, plain[2] if len(plain) > 2 else "")
+    return marked(made, plain[3]) if len(plain) > 3 else made
 
 
 def type_to_plain(type: LiteralType) -> "list[Any]":

@@ -18,7 +18,7 @@ from flyte_nb.bundle.module_state import ModuleState
 from flyte_nb.bundle.secret_signs import named_like_a_secret, secrets_in
 from flyte_nb.bundle.source_names import spoken_place
 from flyte_nb.bundle.units import Unit
-from flyte_nb.types.files import Stored
+from flyte_nb.types.stored import Stored
 
 LARGE_BYTES = 1 << 20
 """A captured value over this size is warned about."""

@@ -24,7 +24,9 @@ def fitted(literal: Literal, wanted: LiteralType) -> Literal:
         return literal
     kind, value, digest = literal
     if wanted.kind == types.SIMPLE and wanted.value == types.STRUCT:
-        plain = None if _has_msgpack(wanted) else plain_struct(literal)
+        # A dict that is marked as pickled is no struct, and is in the form that all tasks read already.
+        is_plain = not _has_msgpack(wanted) and not literal.metadata
+        plain = plain_struct(literal) if is_plain else None
         return literal if plain is None else generic_literal(plain[0])._replace(hash=digest)
     if wanted.kind == types.COLLECTION and kind == kinds.COLLECTION:
         return literal._replace(value=[fitted(item, wanted.value) for item in value])

@@ -2,6 +2,7 @@
 
 from flyteidl.core.literals_pb2 import LiteralMap
 
+from flyte_nb.api.errors import SYSTEM, ErrorInfo
 from flyte_nb.api.identifiers import Identifier
 from flyte_nb.propeller.data_layout import DataLayout
 from flyte_nb.propeller.foreign.runnable import ECHO
@@ -10,6 +11,11 @@ from flyte_nb.propeller.ports import Attempt, AttemptKey
 from flyte_nb.propeller.state import NodeState
 from flyte_nb.runtime.mapped import NAME_VARIABLE
 from flyte_nb.runtime.options import DURABLE_VARIABLE
+
+UNEXPLAINED = ErrorInfo(
+    "SYSTEM:Unknown", "The attempt ended without outputs and without an error.", SYSTEM, True
+)
+"""The error of an attempt that nothing is known of."""
 
 
 def attempt_at(
@@ -93,3 +99,9 @@ def takes_slot(node: NodeState) -> bool:
     """
     task = node.plan.task
     return task is None or not (task.metadata.is_eager or task.type == ECHO)
+
+
+def lost(node: NodeState, why: str) -> ErrorInfo:
+    """Return the error of the node's present attempt, which cannot be found or begun."""
+    text = f"Attempt {node.attempt} at node {node.node_id} was lost: {why}."
+    return ErrorInfo("SYSTEM:AttemptLost", text, SYSTEM, recoverable=True)

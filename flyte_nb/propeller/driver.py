@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from flyteidl.core.literals_pb2 import LiteralMap
 
 from flyte_nb.api import phases
-from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, StorageError, TaskFailed
-from flyte_nb.propeller.attempts import attempt_at, takes_slot
+from flyte_nb.api.errors import USER, ErrorInfo, StorageError, TaskFailed
+from flyte_nb.propeller.attempts import UNEXPLAINED, attempt_at, lost, takes_slot
 from flyte_nb.propeller.children import ChildRuns
 from flyte_nb.propeller.data_layout import OUTPUTS, DataLayout
 from flyte_nb.propeller.dynamics import Dynamics
@@ -34,6 +34,7 @@ from flyte_nb.propeller.ports import (
     Catalog,
     Clock,
     Executor,
+    NoRoom,
     Recorder,
 )
 from flyte_nb.propeller.preparing import Preparation
@@ -46,10 +47,6 @@ from flyte_nb.propeller.signals import MemorySignals
 from flyte_nb.propeller.state import NodeState
 from flyte_nb.propeller.timeouts import expired, limit_us
 from flyte_nb.propeller.waits import Limits, Wait, waits_of
-
-_UNEXPLAINED = ErrorInfo(
-    "SYSTEM:Unknown", "The attempt ended without outputs and without an error.", SYSTEM, True
-)
 
 
 class Driver:
@@ -95,6 +92,7 @@ class Driver:
             launch.id,
             self.machine,
             values.store,
+            self.causes,
             launch_plans=services.launch_plans,
             limits=services.limits,
         )
@@ -102,6 +100,7 @@ class Driver:
         self.maps = Maps(*mine, self._results, self.turns)
         # Attempts that are recorded as QUEUED and were not handed to the executor yet.
         self._to_start: deque[NodeState] = deque()
+        self._lacking: dict[str, str] = {}  # by node id: what those lack that there was no room for
         self._kills = Kills(self.id, self.machine, executor)
 
     @property
@@ -202,10 +201,10 @@ class Driver:
             self._preparation.prepare(most)
             if self.machine.gathering and self.maps.gather():
                 continue
-            room = slots - started - len(self._to_start)
+            room = slots - started - len(self._to_start) + len(self._lacking)
             if room > 0 and self.machine.startable and self._announce_some(room):
                 continue  # results of others were found, and further nodes may begin now
-            room = slots - started - len(self._to_start)
+            room = slots - started - len(self._to_start) + len(self._lacking)
             if room > 0 and self.machine.arrays:
                 phase = phases.RUNNING if self._executor.in_memory else phases.QUEUED
                 self._to_start += self.maps.begin(room, phase)
@@ -248,7 +247,7 @@ class Driver:
                 deck_uri=report.deck_uri,
             )
         else:
-            error = report.error or _UNEXPLAINED
+            error = report.error or UNEXPLAINED
             # The executor reports that the process was killed. Only we know that it was for its time.
             late = killed and 0 < limit_us(node) <= now
             if report.cause is None:
@@ -287,6 +286,7 @@ class Driver:
             slots=self._executor.slots,
             owners=self.turns.blocked,
             announced={node.node_id for node in self._to_start},
+            lacking=self._lacking,
             is_store_away=bool(self.outbox.retry_at_us),
         )
         return waits_of(self.machine, limits)
@@ -356,19 +356,23 @@ class Driver:
 
     def _start(self, slots: int) -> int:
         """Hand announced attempts to the executor, at most `slots`; return how many started."""
-        started = 0
+        started, without_room = 0, deque[NodeState]()
         while self._to_start and started < slots:
             node = self._to_start.popleft()
+            self._lacking.pop(node.node_id, None)
             if not node.is_live:
                 continue
             if node.run.doom:
                 # It was announced, and then something else failed: it ends without having run.
-                self._add(self.machine.failed(node, self._now_us(), _UNEXPLAINED))
+                self._add(self.machine.failed(node, self._now_us(), UNEXPLAINED))
                 continue
             try:
                 inputs = inputs_at(node, self._values)
                 self.maps.store_inputs(node, inputs)
                 found = self._executor.start(self._attempt(node, inputs))
+            except NoRoom as error:
+                self._lacking[node.node_id] = error.message
+                without_room.append(node)
             except TaskFailed as error:
                 self._add(self.machine.failed(node, self._now_us(), error.info))
             except StorageError as error:
@@ -377,6 +381,7 @@ class Driver:
                 started += takes_slot(node)
                 if node.attempt_phase == phases.QUEUED:
                     self._add(self.machine.started(node, self._now_us(), found.logs, found.pid))
+        self._to_start = without_room + self._to_start
         return started
 
     def _attempt(self, node: NodeState, inputs: LiteralMap) -> Attempt:
@@ -385,9 +390,7 @@ class Driver:
 
     def _lost(self, node: NodeState, why: str) -> None:
         """Record an attempt that cannot be found or begun as failed by the system's fault."""
-        text = f"Attempt {node.attempt} at node {node.node_id} was lost: {why}."
-        error = ErrorInfo("SYSTEM:AttemptLost", text, SYSTEM, recoverable=True)
-        self._add(self.machine.failed(node, self._now_us(), error))
+        self._add(self.machine.failed(node, self._now_us(), lost(node, why)))
 
     def _add(self, made: list[Record]) -> None:
         self.outbox.add(made)

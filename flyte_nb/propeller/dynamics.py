@@ -57,6 +57,7 @@ class Dynamics:
         id: ExecutionId,
         machine: Machine,
         store: "BlobStore | None",
+        causes: "dict[str, BaseException]",
         *,
         launch_plans: "LaunchPlans | None" = None,
         limits: "GrowthLimits | None" = None,
@@ -67,12 +68,14 @@ class Dynamics:
             id: The execution.
             machine: Gets the plans.
             store: Where the specs are read and the workflows are stored; `None` keeps both in memory.
+            causes: Gets, by node id, what does not compile, for the people in whose process this runs.
             launch_plans: Finds the launch plans that nodes start; `None` when there are none.
             limits: How deep and how large the execution may become.
         """
         self._id = id
         self._machine = machine
         self._store = store
+        self._causes = causes
         self._launch_plans = launch_plans or (lambda identifier: None)
         self._limits = limits or GrowthLimits()
         self._jobs: dict[str, DynamicJobSpec] = {}
@@ -150,6 +153,8 @@ class Dynamics:
             stage = "malformed dynamic workflow"
             return compile_workflow(template, job.subworkflows, tasks, plans)
         except CompileFailed as failed:
+            text = f"What {node.plan.name} puts together does not compile."
+            self._causes[node.node_id] = CompileFailed(text, failed.problems)
             raise _misbuilt(f"{stage}, caused by: {flyte_error_text(failed.problems)}") from failed
 
     def _identifier(self, node: NodeState) -> IdentifierMessage:

@@ -16,7 +16,15 @@ from flyte_nb.propeller.growth import growth_limits, too_nested
 from flyte_nb.propeller.launch import Launch
 from flyte_nb.propeller.literal_store import Values
 from flyte_nb.propeller.plan import ExecutionPlan
-from flyte_nb.propeller.ports import Catalog, ChildLaunch, ChildState, Clock, Executor, Recorder
+from flyte_nb.propeller.ports import (
+    Catalog,
+    ChildLaunch,
+    ChildState,
+    Clock,
+    Executor,
+    LaunchPlans,
+    Recorder,
+)
 from flyte_nb.propeller.reservations import Reservations
 from flyte_nb.propeller.services import Services
 
@@ -55,6 +63,7 @@ class LocalRuns:
         clock: Clock,
         catalog: "Catalog | None",
         reservations: Reservations,
+        interfaces: "LaunchPlans | None" = None,
     ) -> None:
         """Have no run yet.
 
@@ -65,8 +74,10 @@ class LocalRuns:
             clock: The time.
             catalog: Results of discoverable tasks.
             reservations: Which results are being computed.
+            interfaces: Finds the interfaces of launch plans that the nodes of dynamic tasks start.
         """
         self._find = find
+        self._services = Services(children=self, launch_plans=interfaces, limits=growth_limits())
         self._recorder, self._executor, self._clock = recorder, executor, clock
         self._catalog, self._reservations = catalog, reservations
         self._runs: dict[ExecutionId, _Run] = {}
@@ -86,7 +97,7 @@ class LocalRuns:
             clock=self._clock,
             catalog=self._catalog,
             reservations=self._reservations,
-            services=Services(children=self),
+            services=self._services,
         )
         self._runs[launch.id] = _Run(driver, values, nesting)
         self.open.append(driver)

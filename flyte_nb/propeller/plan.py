@@ -31,6 +31,7 @@ from flyte_nb.api.nodes import (
 )
 from flyte_nb.api.problems import Problem
 from flyte_nb.propeller.gate_plans import GatePlan, gate_of
+from flyte_nb.propeller.overrides import overridden
 from flyte_nb.propeller.plan_facts import (
     aliases_of,
     arms_below,
@@ -261,7 +262,7 @@ class _Maker:
             aliases=aliases_of(node),
             upstream=tuple(self.before.get(id, ())),
             downstream=tuple(self.after.get(id, ())),
-            task=facts.task,
+            task=overridden(facts.task, node.task_node.overrides),
             task_id=facts.task_id,
             max_attempts=(metadata.retries.retries or facts.retries) + 1,
             timeout_us=timeout_us,

@@ -27,6 +27,10 @@ class Gone(UsageError):
     """The recorder has no such execution (any more), so no change of it can be kept."""
 
 
+class NoRoom(FlyteNbError):
+    """The executor cannot start the attempt now. The message says why: `2 GPUs; 1 of 2 are free`."""
+
+
 Clock = Callable[[], int]
 """The time now, in microseconds since 1970-01-01T00:00Z."""
 
@@ -150,6 +154,7 @@ class Executor(Protocol):
 
         Raises:
             TaskFailed: when it cannot be started; no report follows then.
+            NoRoom: when others have what it needs. The engine starts it again after one of them has ended.
         """
         ...
 

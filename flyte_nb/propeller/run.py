@@ -21,6 +21,7 @@ from flyte_nb.propeller.elements import ElementsRun
 from flyte_nb.propeller.executors.inprocess import InProcess
 from flyte_nb.propeller.launch import Launch
 from flyte_nb.propeller.local_children import Find, LocalRuns
+from flyte_nb.propeller.local_entities import LocalEntities
 from flyte_nb.propeller.plan import ExecutionPlan, plan_of
 from flyte_nb.propeller.ports import Catalog
 from flyte_nb.propeller.records import Record
@@ -55,7 +56,7 @@ class LocalSettings(NamedTuple):
 def run_local(
     closure: "CompiledWorkflowClosure | ExecutionPlan",
     inputs: LiteralMap,
-    tasks: Mapping[Identifier, AnyTask],
+    tasks: "LocalEntities | Mapping[Identifier, AnyTask]",
     registry: "Registry",
     *,
     data: "DataAccess | None" = None,
@@ -79,31 +80,28 @@ def run_local(
         on_records: Is called with the records as they are made, for a live display.
         reservations: Which results are being computed in this process; `None` means in this run only.
         settings: How to run it; `None` means the defaults of `LocalSettings`.
-        launch_plans: Finds the launch plans that nodes start; `None` where there are none.
+        launch_plans: Finds the launch plans that nodes start; `None` asks `tasks`, if these are entities.
 
     Raises:
         CompileFailed: when the closure has nodes that this engine cannot run.
         ExecutionFailed: when the execution did not succeed, and no task's function raised for it.
         Exception: the exception of the task that the execution failed at, with a note that names the node.
         KeyboardInterrupt: when the person interrupted, or user code raised it.
+        UsageError: when a variable that limits what dynamic tasks make is no number.
     """
     plan = plan_of(closure) if isinstance(closure, CompiledWorkflowClosure) else closure
     chosen = settings or LocalSettings()
-    launch = Launch(
-        ExecutionId(plan.workflow_id.project, plan.workflow_id.domain, chosen.name),
-        CompiledWorkflowClosure(),
-        inputs,
-        max_parallelism=chosen.max_parallelism,
-        overwrite_cache=chosen.overwrite_cache,
-    )
-    executor = InProcess(tasks, registry, data, slots=chosen.slots, workflow_id=plan.workflow_id)
+    launch = _launch(plan.workflow_id, inputs, chosen)
+    entities = tasks if isinstance(tasks, LocalEntities) else LocalEntities(tasks)
+    executor = InProcess(entities, registry, data, slots=chosen.slots, workflow_id=plan.workflow_id)
     runs = LocalRuns(
-        launch_plans,
+        launch_plans or entities.launch_plan,
         recorder=_Onlooker(on_records),
         executor=executor,
         clock=_now_us,
         catalog=catalog,
         reservations=reservations or Reservations(),
+        interfaces=entities.interface,
     )
     driver = runs.add(launch, plan)
     _run_to_end(driver, runs, executor)
@@ -111,6 +109,16 @@ def run_local(
     if ended is not None and ended.outputs is not None:
         return ended.outputs
     raise _failure(driver, runs)
+
+
+def _launch(workflow: Identifier, inputs: LiteralMap, chosen: LocalSettings) -> Launch:
+    return Launch(
+        ExecutionId(workflow.project, workflow.domain, chosen.name),
+        CompiledWorkflowClosure(),
+        inputs,
+        max_parallelism=chosen.max_parallelism,
+        overwrite_cache=chosen.overwrite_cache,
+    )
 
 
 def _run_to_end(driver: Driver, runs: LocalRuns, executor: InProcess) -> None:
@@ -248,7 +256,7 @@ def _raiser(node: NodeState) -> str:
 def _place(node: NodeState, workflow: Identifier) -> str:
     """Return the sentence that says where an exception was raised; empty when that is clear."""
     times = f" in attempt {node.attempts}" if node.attempts > 1 else ""
-    if _is_alone(workflow):
+    if _is_alone(workflow) and node.run.parent is None:
         return f"Raised{times} at {workflow.name}." if times else ""
     if isinstance(node.child, ElementsRun) and node.child.errors:
         number, size = list(node.child.errors)[-1], node.child.size

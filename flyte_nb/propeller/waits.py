@@ -17,6 +17,7 @@ TIME = "time"
 SLOT = "slot"
 RESERVATION = "reservation"
 PARALLELISM = "parallelism"
+RESOURCES = "resources"
 STORE = "store"
 
 
@@ -39,6 +40,8 @@ class Limits(NamedTuple):
     """By the id of a node that waits for the result of an equal call: who computes it."""
     announced: Container[str]
     """Ids of nodes whose attempt is recorded and was not handed to the executor yet."""
+    lacking: Mapping[str, str]
+    """By the id of such a node: what it needs of the machine and others have."""
     is_store_away: bool
     """Whether a step is repeated later because the store or the recorder failed."""
 
@@ -70,7 +73,9 @@ def waits_of(machine: Machine, limits: Limits) -> dict[str, Wait]:
         else:
             found[node.node_id] = _slot(limits)
     for node in machine.live.values():
-        if node.node_id in limits.announced:
+        if node.node_id in limits.lacking:
+            found[node.node_id] = Wait(RESOURCES, limits.lacking[node.node_id])
+        elif node.node_id in limits.announced:
             found[node.node_id] = _slot(limits)
     found |= {node.node_id: _gate(node) for node in machine.gates.values()}
     return found

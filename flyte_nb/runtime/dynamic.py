@@ -127,10 +127,11 @@ def _pinned(
         for workflow in job.sub_workflows
     )
     job = job._replace(nodes=replaced(job.nodes, registered), sub_workflows=workflows)
-    return job, {str(known[plan.name]): _interface(plan) for plan in started}
+    return job, {str(known[plan.name]): launch_plan_interface(plan) for plan in started}
 
 
-def _interface(plan: StartedLaunchPlan) -> LaunchPlanInterface:
+def launch_plan_interface(plan: StartedLaunchPlan) -> LaunchPlanInterface:
+    """Return what the compiler has to know about a launch plan that a dynamic task starts."""
     inputs, outputs = interface_pb2.ParameterMap(), interface_pb2.VariableMap()
     for name, variable in plan.interface.inputs.items():
         inputs.parameters[name].var.CopyFrom(variable_to_idl(variable))

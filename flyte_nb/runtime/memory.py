@@ -81,6 +81,20 @@ def killed(what: str, number: int, name: str, watch: "MemoryWatch | None") -> Er
     return ErrorInfo("KilledBySignal", text, origin, recoverable=True)
 
 
+def over_limit(task: str, used: str, limit: str) -> ErrorInfo:
+    """Return the failure of an attempt that was killed because it used more memory than its task may.
+
+    The code, the budget and the first line are those of a pod whose container the kernel killed.
+
+    Source: as for `killed`.
+    """
+    text = (
+        f"[{task}] terminated with exit code (137). Reason [OOMKilled]. Message: \n"
+        f"It used {used} of memory, and its limit is {limit}. {_ADVICE}"
+    )
+    return ErrorInfo("OOMKilled", text, USER, recoverable=True)
+
+
 @cache
 def _paths(root: str) -> "list[str]":
     """Return the files that may have a count, the nearest control group's first."""

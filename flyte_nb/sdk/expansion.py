@@ -25,6 +25,8 @@ from flyte_nb.sdk.tracing import TracingFrame
 from flyte_nb.sdk.workflow import Trace, Workflow
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flyte_nb.api.ports import DataAccess
     from flyte_nb.sdk.entity import Definition
     from flyte_nb.sdk.task import Task
@@ -44,6 +46,8 @@ class Expansion(NamedTuple):
     value: Any
     launch_plans: "tuple[StartedLaunchPlan, ...]" = ()
     """Every launch plan that a node starts, each once. The job does not contain them."""
+    entities: "tuple[AnyTask | LaunchPlan, ...]" = ()
+    """The tasks that the job has the templates of, and the launch plans, as they are defined here."""
 
 
 def expand(
@@ -52,7 +56,7 @@ def expand(
     registry: "Registry",
     scope: Scope,
     *,
-    version: str,
+    version_of: "Callable[[Definition], str]",
     data: "DataAccess | None" = None,
 ) -> Expansion:
     """Run the body once, and return the nodes that calls in it made.
@@ -62,14 +66,14 @@ def expand(
         arguments: its inputs, real values.
         registry: the types.
         scope: the names of what it calls.
-        version: the version of everything that it calls.
+        version_of: returns the version of what it calls.
         data: stores constants that need a file.
 
     Raises:
         CompileFailed: what the body put together has problems; it names every one.
         BaseException: whatever the body raises.
     """
-    frame = TracingFrame(entity_name(task, scope), registry, scope, lambda entity: version, data)
+    frame = TracingFrame(entity_name(task, scope), registry, scope, version_of, data)
     token = context.frame.set(frame)
     try:
         value = run_to_end(task.function(**arguments))
@@ -80,7 +84,7 @@ def expand(
     outputs = bind_outputs(frame, task, task.signature(registry), value, PREFIX)
     check_ids(frame)
     # Problems of the body and of what it calls are raised together: a failed attempt is expensive.
-    below = _Below(registry, scope, version, data)
+    below = _Below(registry, scope, version_of, data)
     try:
         below.collect(frame.entities)
     except CompileFailed as error:
@@ -95,22 +99,27 @@ def expand(
         sub_workflows=tuple(below.workflows),
         mapped=below.mapped,
     )
-    return Expansion(job, value, tuple(below.launch_plans))
+    return Expansion(job, value, tuple(below.launch_plans), tuple(below.entities))
 
 
 class _Below:
     """The templates of everything that nodes refer to, at any depth."""
 
     def __init__(
-        self, registry: "Registry", scope: Scope, version: str, data: "DataAccess | None"
+        self,
+        registry: "Registry",
+        scope: Scope,
+        version_of: "Callable[[Definition], str]",
+        data: "DataAccess | None",
     ) -> None:
         self._registry = registry
         self._scope = scope
-        self._version = version
+        self._version_of = version_of
         self._data = data
         self.tasks: list[TaskTemplate] = []
         self.workflows: list[WorkflowTemplate] = []
         self.launch_plans: list[StartedLaunchPlan] = []
+        self.entities: list[AnyTask | LaunchPlan] = []
         self.mapped: dict[str, tuple[str, tuple[str, ...]]] = {}
         self.problems: list[Problem] = []
 
@@ -119,9 +128,7 @@ class _Below:
         traces: dict[int, Trace] = {}
 
         def trace(workflow: Workflow) -> Trace:
-            found = workflow.trace(
-                self._registry, self._scope, lambda entity: self._version, data=self._data
-            )
+            found = workflow.trace(self._registry, self._scope, self._version_of, data=self._data)
             traces[id(workflow)] = found
             return found
 
@@ -132,7 +139,7 @@ class _Below:
             elif isinstance(entity, Workflow):
                 made = traces[id(entity)]
                 self.problems.extend(made.problems)
-                id_ = made.template.id._replace(version=self._version)
+                id_ = made.template.id._replace(version=self._version_of(entity))
                 self.workflows.append(made.template._replace(id=id_))
             elif isinstance(entity, LaunchPlan):
                 self._launch_plan(entity)
@@ -146,15 +153,17 @@ class _Below:
             task,
             self._scope,
             self._registry,
-            version=self._version,
+            version=self._version_of(task),
             container=Container(NO_IMAGE),
         )
         self.tasks.append(template)
+        self.entities.append(task)
         if task.original is not task:
             original = entity_name(task.original, self._scope)
             self.mapped[template.id.name] = (original, task.list_inputs(self._registry))
 
     def _launch_plan(self, launch_plan: LaunchPlan) -> None:
+        self.entities.append(launch_plan)
         signature = launch_plan.signature(self._registry)
         interface = signature.interface
         inputs = {

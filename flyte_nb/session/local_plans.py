@@ -127,7 +127,7 @@ class LocalPlans:
         message = task_spec_to_idl(template).template
         if version:
             message.metadata.discovery_version = version
-        made = LocalPlan(plan_of_task(message), {id: task}, task.options.cache)
+        made = LocalPlan(plan_of_task(message), {id: task}, task.options.cache or task.is_dynamic)
         with self._lock:
             self._tasks[id.name] = _KnownTask(task, reading, version, made)
         return made
@@ -145,11 +145,21 @@ class LocalPlans:
         if versions != known.versions:
             known = self._replanned(entity_name(workflow, scope), known, versions)
         caches = any(map(_caches, _nodes(known.plan)))
-        # Their tasks are among these, and their nodes in plans of their own.
+        # What a dynamic task calls is known when it runs. The tasks of launch plans are among these, and
+        # their nodes in plans of their own.
+        caches = caches or any(task.is_dynamic for task in known.tasks.values())
         caches = caches or (
             bool(known.launch_plans) and any(task.options.cache for task in known.tasks.values())
         )
         return LocalPlan(known.plan, known.tasks, caches, known.launch_plans)
+
+    def fingerprints(self, tasks: "Iterable[AnyTask]") -> "dict[str, str]":
+        """Return the cache versions, by name, of the tasks that are cached and have none of their own.
+
+        Raises:
+            BundleError: the code of such a task cannot be read.
+        """
+        return self._fingerprints(tasks, self._scope())
 
     def of_launch_plan(self, launch_plan: LaunchPlan) -> LocalLaunchPlan:
         """Return what a node runs that starts this launch plan.

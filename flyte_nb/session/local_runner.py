@@ -11,6 +11,7 @@ from flyte_nb.api.ports import Entity
 from flyte_nb.client.data import KernelData
 from flyte_nb.executions.inputs import to_literals
 from flyte_nb.propeller.executors.inprocess import usual_slots
+from flyte_nb.propeller.local_entities import LocalEntities
 from flyte_nb.propeller.reservations import Reservations
 from flyte_nb.propeller.run import LocalSettings, run_local
 from flyte_nb.sdk.launch_plan import LaunchPlan
@@ -97,25 +98,25 @@ class LocalRunner:
             if isinstance(entity, AnyTask)
             else self._plans.of_workflow(entity)
         )
-
-        def started(id: Identifier) -> "LocalLaunchPlan | None":
-            launch_plan = known.launch_plans.get(id)
-            return None if launch_plan is None else self._plans.of_launch_plan(launch_plan)
-
+        entities = LocalEntities(
+            known.tasks,
+            known.launch_plans,
+            started=self._started,
+            fingerprints=self._plans.fingerprints,
+        )
         message = run_local(
             known.plan,
             literal_map_to_idl(literals),
-            known.tasks,
+            entities,
             self._registry,
             data=self.data,
             catalog=self._chosen_catalog() if known.caches else None,
             reservations=self._reservations,
             settings=LocalSettings(
-                slots=1 if alone else self._slots(),
+                slots=1 if alone and not entity.is_dynamic else self._slots(),
                 max_parallelism=most,
                 overwrite_cache=self._is_on(CACHE_OVERWRITE, usually=False),
             ),
-            launch_plans=started if known.launch_plans else None,
         )
         outputs = literal_map_from_idl(message)
         values = {
@@ -123,6 +124,13 @@ class LocalRunner:
             for name, codec in signature.output_codecs.items()
         }
         return unpack(values, signature)
+
+    def _started(
+        self, launch_plan: LaunchPlan
+    ) -> "tuple[LocalLaunchPlan, Mapping[Identifier, AnyTask]]":
+        """Return what a launch plan runs, and the tasks in there."""
+        tasks = self._plans.of_workflow(launch_plan.workflow).tasks
+        return self._plans.of_launch_plan(launch_plan), tasks
 
     def _chosen_catalog(self) -> "Catalog | None":
         if self._catalog is None or not self._is_on(CACHE_ENABLED, usually=True):

@@ -6,16 +6,25 @@ def attempt(self, behaviour, number=0): ...
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 
 import pytest
+from flyteidl.core.tasks_pb2 import Resources, TaskTemplate
 
 from flyte_nb.api import phases
-from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo
+from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, TaskFailed
 from flyte_nb.api.identifiers import TASK, ExecutionId, Identifier
 from flyte_nb.propeller import records as r
-from flyte_nb.propeller.ports import Attempt, AttemptKey, AttemptReport, Catalog, Executor, Recorder
+from flyte_nb.propeller.ports import (
+    Attempt,
+    AttemptKey,
+    AttemptReport,
+    Catalog,
+    Executor,
+    NoRoom,
+    Recorder,
+)
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, Record, WorkflowRecord
 from flyte_nb.testing.closures import integer
 from flyte_nb.testing.waiting import PATIENCE_S, wait_until
@@ -23,6 +32,11 @@ from flyte_nb.testing.waiting import PATIENCE_S, wait_until
 OK = "ok"  # ends with the outputs {o0: 42}
 ERROR = "error"  # ends with an error of code "USER:ValueError"
 HANG = "hang"  # runs until it is ended
+HUNGRY = "hungry"  # takes more memory than `HUNGRY_LIMIT`, and then runs until it is ended
+
+HUNGRY_LIMIT = "200Mi"
+GPUS = ("gpu-0", "gpu-1")
+"""What the GPUs of an executor in the suite are called, where it has any."""
 
 
 class RecorderConformance:
@@ -78,6 +92,12 @@ class ExecutorConformance:
     """Whether its attempts can be ended from outside."""
     survives = True
     """Whether its attempts go on when it is closed, and can be adopted by the next one."""
+    measures = True
+    """Whether its reports have the CPU seconds and the memory that attempts used."""
+    keeps_limits = True
+    """Whether it ends attempts that use more memory than they may. Its attempts have `HUNGRY` then."""
+    has_gpus = True
+    """Whether it assigns GPUs. `make` gives it `GPUS` then."""
 
     def make(self) -> Executor:
         """Return an executor. In one test, every call returns one on the same state."""
@@ -187,6 +207,86 @@ class ExecutorConformance:
         assert report.outputs is not None
         assert integer(report.outputs) == 42
 
+    def test_attempts_run_side_by_side(self, stack: ExitStack) -> None:
+        """Each can be ended while the other goes on."""
+        if not self.can_hang:
+            pytest.skip("attempts of this executor cannot be ended")
+        executor = self.opened(stack)
+        first, second = self.attempt(HANG, 0), self.attempt(HANG, 1)
+        executor.start(first)
+        executor.start(second)
+        executor.kill(second.key)
+        assert self.report_of(executor, second).error is not None
+        executor.kill(first.key)
+        assert self.report_of(executor, first).error is not None
+
+    def test_what_an_attempt_used_is_measured(self, stack: ExitStack) -> None:
+        """CPU seconds, and the most memory."""
+        if not self.measures:
+            pytest.skip("this executor does not measure")
+        executor = self.opened(stack)
+        attempt = self.attempt(OK)
+        executor.start(attempt)
+        report = self.report_of(executor, attempt)
+        assert report.cpu_s is not None
+        assert report.cpu_s > 0
+        assert report.max_rss_bytes is not None
+        assert report.max_rss_bytes > 1 << 20
+
+    def test_an_attempt_over_its_memory_limit_is_killed_as_a_pod_is(self, stack: ExitStack) -> None:
+        """With Kubernetes' code, on the user's budget; another attempt may help."""
+        if not self.keeps_limits:
+            pytest.skip("this executor keeps no limits")
+        executor = self.opened(stack)
+        attempt = asking(self.attempt(HUNGRY), {Resources.MEMORY: HUNGRY_LIMIT})
+        executor.start(attempt)
+        error = self.report_of(executor, attempt).error
+        assert error is not None
+        assert (error.code, error.origin, error.recoverable) == ("OOMKilled", USER, True)
+        assert "its limit is 200Mi" in error.message
+
+    def test_a_gpu_belongs_to_one_attempt_at_a_time(self, stack: ExitStack) -> None:
+        """The next one gets it when that one has ended."""
+        if not self.has_gpus:
+            pytest.skip("this executor assigns no GPUs")
+        executor = self.opened(stack)
+        first, *others = (asking(self.attempt(HANG, n), {Resources.GPU: "1"}) for n in range(3))
+        executor.start(first)
+        executor.start(others[0])
+        with pytest.raises(NoRoom, match="0 of 2 are free"):
+            executor.start(others[1])
+        executor.kill(first.key)
+        self.report_of(executor, first)
+        executor.start(others[1])
+        for one in others:
+            executor.kill(one.key)
+            self.report_of(executor, one)
+
+    def test_gpus_of_adopted_attempts_stay_with_them(self, stack: ExitStack) -> None:
+        """Over a restart."""
+        if not self.has_gpus or not self.survives:
+            pytest.skip("this executor assigns no GPUs, or its attempts end with it")
+        running = asking(self.attempt(HANG), {Resources.GPU: "2"})
+        first = self.make()
+        first.start(running)
+        first.close()
+        second = self.opened(stack)
+        assert second.adopt(running) is not None
+        with pytest.raises(NoRoom):
+            second.start(asking(self.attempt(HANG, 1), {Resources.GPU: "1"}))
+        second.kill(running.key)
+        self.report_of(second, running)
+
+    def test_more_gpus_than_there_are_fail_at_once(self, stack: ExitStack) -> None:
+        """No wait would help."""
+        if not self.has_gpus:
+            pytest.skip("this executor assigns no GPUs")
+        executor = self.opened(stack)
+        with pytest.raises(TaskFailed) as caught:
+            executor.start(asking(self.attempt(HANG), {Resources.GPU: "3"}))
+        assert caught.value.info.code == "ResourcesUnavailable"
+        assert executor.poll() == []
+
     def test_it_can_be_closed_twice(self) -> None:
         """The second time nothing happens."""
         executor = self.make()
@@ -210,6 +310,15 @@ class ExecutorConformance:
         wait_until(came, f"the report of {attempt.key}")
         assert [report.key for report in found] == [attempt.key]
         return found[0]
+
+
+def asking(attempt: Attempt, requests: "Mapping[Resources.ResourceName, str]") -> Attempt:
+    """Return the attempt with these requests of its task."""
+    task = TaskTemplate()
+    task.CopyFrom(attempt.task)
+    for name, value in requests.items():
+        task.container.resources.requests.add(name=name, value=value)
+    return attempt._replace(task=task)
 
 
 _ONE = ExecutionId("flytesnacks", "development", "one")

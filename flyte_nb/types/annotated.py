@@ -7,7 +7,7 @@ import typing
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.errors import CodecError
-from flyte_nb.api.literals import Literal
+from flyte_nb.api.literals import Literal, marked
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.types.codec import Annotation, Codec, spell
 from flyte_nb.types.frame_columns import shape_of
@@ -91,7 +91,7 @@ def _hashed(codec: Codec, method: Any) -> Codec:
                 f"The hash method of {spell(codec.python_type)} returned {spell(type(digest))}.",
                 hint="Return text, e.g. a hex digest.",
             )
-        return literal._replace(hash=digest)
+        return marked(literal._replace(hash=digest), literal.metadata)
 
     def decode(self: Codec, literal: Literal, data: "DataAccess | None") -> object:
         return codec.decode(literal, data)

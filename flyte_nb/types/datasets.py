@@ -3,6 +3,7 @@
 # ruff: noqa: D102 - `Codec` documents these methods
 import os
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 from flyte_nb.api import literals
@@ -182,6 +183,11 @@ class StructuredDataset:
 
     def __hash__(self) -> int:
         return hash((id(self._dataframe), self.uri, self.file_format))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:
+        """Return how pydantic checks and writes a field of this type; see `file_fields.py`."""
+        return import_module("flyte_nb.types.file_fields").field_schema(cls)
 
     def __getstate__(self) -> "dict[str, Any]":
         # Another process has no connection to the store.

@@ -1,131 +1,18 @@
-"""FlyteFile and FlyteDirectory, and their codec.
+"""FlyteFile and FlyteDirectory: files and folders as values.
 
 They travel by URI. The content is downloaded when its path is asked for, so passing a file on costs nothing.
 """
 
-# ruff: noqa: D102 - `Codec` documents these methods
 import os
-import typing
-from collections.abc import Callable
-from types import GenericAlias
-from typing import IO, Any
+from collections.abc import Callable, Iterator
+from typing import IO, Any, cast
 
-from flyte_nb.api import literal_types, literals
-from flyte_nb.api.errors import CodecError
-from flyte_nb.api.literal_types import MULTIPART, SINGLE, BlobType, LiteralType
-from flyte_nb.api.literals import Literal
+from flyte_nb.api.errors import UsageError
 from flyte_nb.api.ports import DataAccess
-from flyte_nb.types.codec import (
-    Annotation,
-    Codec,
-    JsonSchema,
-    mismatch,
-    no_data,
-    spell,
-    unexpected,
-)
-
-
-class FileFormat:
-    """The format in `FlyteFile["csv"]`.
-
-    It is an object, because `typing.get_type_hints` takes text in that place for a forward reference.
-    """
-
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, FileFormat) and other.name == self.name
-
-    def __hash__(self) -> int:
-        return hash((FileFormat, self.name))
-
-    def __repr__(self) -> str:
-        return repr(self.name)
-
-    def __reduce__(self) -> Any:
-        return FileFormat, (self.name,)
-
-
-class Stored(os.PathLike):  # type: ignore[type-arg]  # os.PathLike[str] cannot be subclassed in 3.10
-    """A file or folder at a URI or a local path. It is downloaded when its path is asked for."""
-
-    def __init__(self, path: "str | os.PathLike[str]") -> None:
-        text = os.fspath(path)
-        self.uri = text if "://" in text else ""
-        """Where it is stored; empty while it exists on this machine only."""
-        self._path = "" if self.uri else text
-        self._download: Callable[[], str] | None = None
-
-    def __class_getitem__(cls, format: Any) -> Any:
-        # typing passes a tuple when it builds the type again from resolved parts.
-        if isinstance(format, tuple) and len(format) == 1:
-            format = format[0]
-        if isinstance(format, FileFormat):
-            return GenericAlias(cls, (format,))
-        if not isinstance(format, str):
-            raise TypeError(f"{cls.__name__}[{format!r}]: write the format as text, e.g. 'csv'.")
-        return GenericAlias(cls, (FileFormat(format.lstrip(".")),))
-
-    @property
-    def path(self) -> str:
-        """A local path of the content, which is downloaded at the first use."""
-        if not self._path:
-            self._path = self.download()
-        return self._path
-
-    @property
-    def remote_source(self) -> str:
-        """The same as `uri`, by flytekit's name."""
-        return self.uri
-
-    def download(self) -> str:
-        """Download the content now and return its local path.
-
-        Raises:
-            CodecError: when it is in a store that cannot be read from here, i.e. outside of a task.
-        """
-        if self._path:
-            return self._path
-        if self._download is not None:
-            return self._download()
-        if self.uri.startswith("file://"):
-            from urllib.parse import unquote, urlsplit  # only `file://` URIs need it
-
-            return unquote(urlsplit(self.uri).path)
-        if self.uri.startswith("/"):  # the local backend's store is a folder of this machine
-            return self.uri
-        raise CodecError(
-            f"{self.uri} can only be read inside a task.",
-            hint="Pass it to a task, which downloads it when it opens it.",
-        )
-
-    def reach_by(self, data: DataAccess) -> None:
-        """Download through `data` once the path is asked for; do nothing when the content is here."""
-        if self.uri and not self._path:
-            self._download = _Download(data, self.uri)
-
-    def __fspath__(self) -> str:
-        return self.path
-
-    def __str__(self) -> str:
-        return self.uri or self._path
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(self)!r})"
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and str(self) == str(other)
-
-    def __hash__(self) -> int:
-        return hash(str(self))
-
-    def __getstate__(self) -> "dict[str, Any]":
-        # Another process has neither the downloaded copy nor the connection to a store.
-        return {"uri": self.uri, "_path": "" if self.uri else self._path, "_download": None}
+from flyte_nb.types import ambient
+from flyte_nb.types.file_formats import FileFormat as FileFormat
+from flyte_nb.types.stored import Download, Stored, local_path
+from flyte_nb.types.writing import Written, is_writing
 
 
 class FlyteFile(Stored):
@@ -133,116 +20,193 @@ class FlyteFile(Stored):
 
     It is an `os.PathLike`: `open(file)`, `pandas.read_csv(file)` download it when needed.
     `FlyteFile["csv"]` states the format in a signature.
+
+    Args:
+        path: a local path or a URI.
+        downloader: writes the content to a local `path` when it is first needed.
+        remote_path: the URI to store a local path at; `False` leaves the file where it is.
+        metadata: free text by name that travels with the file.
     """
 
-    def open(self, mode: str = "r", **options: Any) -> "IO[Any]":
-        """Open the file as the built-in `open` does, and download it at the first use."""
+    def __init__(
+        self,
+        path: "str | os.PathLike[str]",
+        downloader: "Callable[[], Any] | None" = None,
+        remote_path: "str | os.PathLike[str] | bool | None" = None,
+        metadata: "dict[str, str] | None" = None,
+    ) -> None:
+        super().__init__(path, downloader, remote_path)
+        if metadata:
+            self.metadata = metadata
+
+    @property
+    def remote_path(self) -> "str | bool | None":
+        """Where the author wants the file to be stored."""
+        return self.wanted_place
+
+    @classmethod
+    def new(cls, filename: "str | os.PathLike[str]") -> "FlyteFile":
+        """Return a file of that name in the running task's own folder, for the task to write.
+
+        Raises:
+            UsageError: when the name is an absolute path.
+        """
+        return cls(_below(ambient.current_context().working_directory, filename))
+
+    @classmethod
+    def new_remote_file(cls, name: "str | None" = None, alt: "str | None" = None) -> "FlyteFile":
+        """Return a new file in the store, for the task to write: `with file.open("w") as out`.
+
+        Args:
+            name: its name; a random one when it is missing.
+            alt: the URI of a folder to put it in, in place of the task's own.
+        """
+        return cls(_new_place(name, alt))
+
+    def open(
+        self,
+        mode: str = "r",
+        cache_type: "str | None" = None,
+        cache_options: "dict[str, Any] | None" = None,
+        **options: Any,
+    ) -> "IO[Any]":
+        """Open the file as the built-in `open` does.
+
+        A stored file is downloaded at the first use. One that is opened to be written is uploaded to its URI
+        when it is closed.
+
+        Args:
+            mode: as of the built-in `open`.
+            cache_type: unused: what is read lies on this machine's disk.
+            cache_options: unused.
+            **options: as of the built-in `open`, e.g. `encoding`.
+
+        Raises:
+            CodecError: when the file is in a store that cannot be read or written from here.
+        """
+        if self.uri and is_writing(mode):
+            local = local_path(self.uri)
+            if not local:
+                return cast("IO[Any]", Written(self.uri, self._data(), mode, options))
+            os.makedirs(os.path.dirname(local), exist_ok=True)
+            return open(local, mode, **options)
         return open(self.path, mode, **options)
 
 
 class FlyteDirectory(Stored):
     """A folder. A local path is uploaded when the value is passed on; a URI refers to what is stored there.
 
-    It is an `os.PathLike`: `os.listdir(folder)` downloads it when needed.
+    It is an `os.PathLike`: `os.listdir(folder)` downloads it when needed; `folder.listdir()` does not.
+
+    Args:
+        path: a local path or a URI.
+        downloader: writes the content to a local `path` when it is first needed.
+        remote_directory: the URI to store a local path at; `False` leaves the folder where it is.
     """
 
-    def listdir(self) -> "list[str]":
-        """Return the names in the folder, sorted; download it at the first use."""
-        return sorted(os.listdir(self.path))
+    def __init__(
+        self,
+        path: "str | os.PathLike[str]",
+        downloader: "Callable[[], Any] | None" = None,
+        remote_directory: "str | os.PathLike[str] | bool | None" = None,
+    ) -> None:
+        super().__init__(path, downloader, remote_directory)
 
+    @property
+    def remote_directory(self) -> "str | bool | None":
+        """Where the author wants the folder to be stored."""
+        return self.wanted_place
 
-class FileCodec(Codec):
-    """Codec of FlyteFile and FlyteDirectory, of one format or of any."""
+    @property
+    def sep(self) -> str:
+        """What separates the parts of its path."""
+        return "/" if self.uri else os.sep
 
-    packs = True
-
-    def __init__(self, python_type: Annotation, made: "type[Stored]", blob: BlobType) -> None:
-        self._made = made
-        self._blob = blob
-        self._noun = "file" if blob.dimensionality == SINGLE else "folder"
-        self.transformer = "FlyteFilePath" if blob.dimensionality == SINGLE else "FlyteDirectory"
-        super().__init__(python_type, LiteralType(literal_types.BLOB, blob))
-
-    def encode(self, value: object, data: "DataAccess | None") -> Literal:
-        return Literal(literals.BLOB, (self._uri(value, data), self._blob))
-
-    def decode(self, literal: Literal, data: "DataAccess | None") -> object:
-        if literal.kind != literals.BLOB:
-            return super().decode(literal, data)
-        uri, blob = literal.value
-        if blob.dimensionality != self._blob.dimensionality:
-            raise unexpected(self, literal)
-        return self._at(uri, data)
-
-    def pack(self, value: object, data: "DataAccess | None") -> object:
-        return {"path": self._uri(value, data)}
-
-    def unpack(self, plain: object, data: "DataAccess | None") -> object:
-        path = plain.get("path") if isinstance(plain, dict) else plain
-        if not isinstance(path, str):
-            raise mismatch(self, plain)
-        return self._at(path, data)
-
-    def schema(self) -> JsonSchema:
-        path = [{"type": "string"}, {"type": "string", "format": "path"}]
-        properties: dict[str, Any] = {"path": {"anyOf": path, "default": None}}
-        if self._made is FlyteFile:
-            texts = {
-                "type": "object",
-                "additionalProperties": {"type": "string"},
-                "propertyNames": {"type": "string"},
-            }
-            properties["metadata"] = {"anyOf": [texts, {"type": "null"}], "default": None}
-        return {
-            "type": "object",
-            "title": self._made.__name__,
-            "properties": properties,
-            "additionalProperties": False,
-        }
-
-    def accepts_exactly(self, value: object) -> bool:
-        return type(value) is self._made
-
-    def _at(self, uri: str, data: "DataAccess | None") -> Stored:
-        """Return the file at `uri`, which downloads through `data` when it is used."""
-        found = self._made(uri)
-        if data is not None:
-            # A plain path in a literal is in the local backend's store. As a URI it is copied when it is
-            # used, and the task cannot change the stored file.
-            found._path = ""
-            found.uri = uri
-            found.reach_by(data)
-        return found
-
-    def _uri(self, value: object, data: "DataAccess | None") -> str:
-        """Return where the value is stored, after uploading it when it is a local path.
+    @classmethod
+    def new(cls, dirname: "str | os.PathLike[str]") -> "FlyteDirectory":
+        """Make a folder of that name in the running task's own folder, and return it.
 
         Raises:
-            CodecError: when the value is no path, or nothing is there.
-            NeedsStore: when it has to be uploaded and `data` is `None`.
+            UsageError: when the name is an absolute path, or the folder exists.
         """
-        # An object that came from a store is passed on by its URI, without a download and an upload.
-        if isinstance(value, Stored):
-            if type(value) is not self._made:
-                raise mismatch(self, value)
-            if value.uri:
-                return value.uri
-        elif not isinstance(value, (str, os.PathLike)):
-            raise mismatch(self, value)
-        path: str = os.fspath(value)
-        if "://" in path:
-            return path
-        there = os.path.isfile(path) if self._noun == "file" else os.path.isdir(path)
-        if not there:
-            raise CodecError(
-                f"There is no {self._noun} at {path!r}.",
-                hint=f"Write the path of a {self._noun} that exists, or a URI with its scheme.",
-            )
-        if data is None:
-            raise no_data(self)
-        # Tasks see the file under its own name, because many programs look at the extension.
-        name = os.path.basename(os.path.normpath(path))
-        return data.upload(os.path.abspath(path), name=name)
+        path = _below(ambient.current_context().working_directory, dirname)
+        try:
+            os.makedirs(path)
+        except FileExistsError:
+            raise UsageError(f"The folder {path} exists already; choose another name.") from None
+        return cls(path)
+
+    @classmethod
+    def new_remote(cls, stem: "str | None" = None, alt: "str | None" = None) -> "FlyteDirectory":
+        """Return a new folder in the store, for the task to put files in with `new_file`.
+
+        Args:
+            stem: its name; a random one when it is missing.
+            alt: the URI of a folder to put it in, in place of the task's own.
+        """
+        return cls(_new_place(stem, alt))
+
+    def new_file(self, name: "str | None" = None) -> FlyteFile:
+        """Return a file in this folder, for the task to write; its name is random when it is missing."""
+        return FlyteFile(self._child(name))
+
+    def new_dir(self, name: "str | None" = None) -> "FlyteDirectory":
+        """Return a folder in this folder; its name is random when it is missing."""
+        return FlyteDirectory(self._child(name))
+
+    def listdir(self) -> "list[FlyteFile | FlyteDirectory]":
+        """Return the files and folders in the folder, sorted by name; their contents are not downloaded."""
+        found: dict[str, bool] = {}
+        for path in self._paths():
+            name, is_folder, _ = path.partition("/")
+            found[name] = bool(is_folder)
+        return [self._part(name, found[name]) for name in sorted(found)]
+
+    def crawl(
+        self, maxdepth: "int | None" = None, topdown: bool = True, **details: Any
+    ) -> "Iterator[tuple[str, Any]]":
+        """Yield the folder's place and the path of each file in it, also in folders inside.
+
+        Args:
+            maxdepth: how many folders deep; `None` for all.
+            topdown: whether files come before those of the folders beside them.
+            **details: `detail=True` yields a dict from the path to the file's name and type.
+        """
+        place = str(self)
+        paths = [path for path in self._paths() if maxdepth is None or path.count("/") < maxdepth]
+        paths.sort(key=lambda path: (path.count("/") * (1 if topdown else -1), path))
+        for path in paths:
+            name = f"{place.rstrip(self.sep)}/{path}"
+            yield place, {path: {"name": name, "type": "file"}} if details.get("detail") else path
+
+    def __truediv__(self, other: "str | os.PathLike[str]") -> Any:
+        from pathlib import Path  # few tasks join paths like this
+
+        return Path(self.path) / other
+
+    def _paths(self) -> "list[str]":
+        """Return the paths of the files in it, relative and with `/`; a stored folder is not downloaded."""
+        local = self._path or local_path(self.uri)
+        data = None if local else self._data()
+        if data is not None:
+            root = self.uri.rstrip("/") + "/"
+            return [uri.removeprefix(root) for uri in data.uris_below(self.uri)]
+        local = local or self.path
+        return [
+            os.path.relpath(os.path.join(folder, name), local).replace(os.sep, "/")
+            for folder, _, names in os.walk(local)
+            for name in names
+        ]
+
+    def _part(self, name: str, is_folder: bool) -> "FlyteFile | FlyteDirectory":
+        made = (FlyteDirectory if is_folder else FlyteFile)(self._child(name))
+        if self.uri and isinstance(self._download, Download):
+            made.uri, made._path = made.uri or made._path, ""
+            made.reach_by(self._download.data)
+        return made
+
+    def _child(self, name: "str | None") -> str:
+        return self.sep.join([str(self).rstrip(self.sep), name or os.urandom(16).hex()])
 
 
 def local_copy(uri: str, data: "DataAccess | None" = None) -> Any:
@@ -256,33 +220,16 @@ def local_copy(uri: str, data: "DataAccess | None" = None) -> Any:
     return Path(FlyteFile(uri).path if data is None else data.download(uri))
 
 
-class _Download:
-    """Downloads one URI when called.
-
-    A class and not a closure, so that code that packs values can see what it holds.
-    """
-
-    __slots__ = ("_data", "_uri")
-
-    def __init__(self, data: DataAccess, uri: str) -> None:
-        self._data = data
-        self._uri = uri
-
-    def __call__(self) -> str:
-        return self._data.download(self._uri)
+def _below(folder: str, name: "str | os.PathLike[str]") -> str:
+    if os.path.isabs(name):
+        raise UsageError(f"{os.fspath(name)!r} is an absolute path; write a name.")
+    return os.path.join(folder, name)
 
 
-def file_codec(python_type: Annotation) -> Codec:
-    """Return the codec of `FlyteFile`, `FlyteFile["csv"]`, `FlyteDirectory` or `os.PathLike`.
-
-    Raises:
-        CodecError: when `python_type` is another class.
-    """
-    made = typing.get_origin(python_type) or python_type
-    arguments = typing.get_args(python_type)
-    format = arguments[0].name if arguments else ""
-    if isinstance(made, type) and issubclass(made, FlyteDirectory):
-        return FileCodec(python_type, FlyteDirectory, BlobType(format, MULTIPART))
-    if isinstance(made, type) and (issubclass(made, FlyteFile) or made is os.PathLike):
-        return FileCodec(python_type, FlyteFile, BlobType(format))
-    raise CodecError(f"{spell(python_type)} is not a type of file.", hint="Write FlyteFile.")
+def _new_place(name: "str | None", folder: "str | None") -> str:
+    """Return the URI of a new object below `folder`, or below where the running task's files are stored."""
+    context = ambient.current_context()
+    # A notebook's own calls have no such place. Their values are uploaded when they are passed on.
+    place = folder or context.raw_output_prefix or context.working_directory
+    random = os.urandom(16).hex()
+    return f"{place.rstrip('/')}/{random}/{name}" if name else f"{place.rstrip('/')}/{random}"

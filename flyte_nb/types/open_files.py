@@ -10,7 +10,8 @@ from flyte_nb.api.literal_types import BlobType, LiteralType
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.types.codec import Annotation, Codec, mismatch, no_data
-from flyte_nb.types.files import FileCodec, FlyteFile
+from flyte_nb.types.file_codecs import FileCodec
+from flyte_nb.types.files import FlyteFile
 
 _FORMATS = {
     typing.TextIO: ("TextIO", "text/plain", "r"),

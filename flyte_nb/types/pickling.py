@@ -18,7 +18,8 @@ from flyte_nb.api.errors import CodecError, FlyteNbError
 from flyte_nb.api.ring import CLOUDPICKLE
 from flyte_nb.types.codec import Annotation, spell
 from flyte_nb.types.companions import companions, meet_companions
-from flyte_nb.types.files import FlyteDirectory, Stored, local_copy
+from flyte_nb.types.files import FlyteDirectory, local_copy
+from flyte_nb.types.stored import Stored
 
 if TYPE_CHECKING:
     from pickle import PickleBuffer

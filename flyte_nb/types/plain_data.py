@@ -9,7 +9,7 @@ from typing import Any
 
 from flyte_nb.api import literals
 from flyte_nb.api.errors import CodecError
-from flyte_nb.api.literals import Literal
+from flyte_nb.api.literals import Literal, Plain
 from flyte_nb.types import msgpack
 from flyte_nb.types.codec import show, spell
 from flyte_nb.types.scalars import item_of
@@ -41,7 +41,7 @@ def struct_literal(plain: object) -> Literal:
     return Literal(literals.BINARY, (msgpack.packb(plain), _MSGPACK))
 
 
-def generic_literal(plain: Any) -> Literal:
+def generic_literal(plain: Plain) -> Literal:
     """Return the struct as a `google.protobuf.Struct`, which clients without msgpack can read.
 
     Raises:
@@ -50,7 +50,7 @@ def generic_literal(plain: Any) -> Literal:
     return Literal(literals.GENERIC, _json(plain))
 
 
-def _json(plain: Any) -> Any:
+def _json(plain: Plain) -> Plain:
     """Return a copy as JSON that a Struct holds unchanged; raise `CodecError` where it would change."""
     if isinstance(plain, dict):
         done = {}
@@ -92,7 +92,7 @@ def _json_key(key: object) -> str:
     )
 
 
-def plain_struct(literal: Literal) -> "tuple[Any] | None":
+def plain_struct(literal: Literal) -> "tuple[Plain] | None":
     """Return the plain data of a struct's literal in a tuple of one, or `None` when the literal is no struct.
 
     A struct can be `None` itself, so the tuple tells the two apart.
@@ -104,7 +104,7 @@ def plain_struct(literal: Literal) -> "tuple[Any] | None":
     return None
 
 
-def plain_of(literal: Literal) -> Any:
+def plain_of(literal: Literal) -> Plain:
     """Return a literal's value as plain data; the value of a blob or dataset is returned as it is."""
     kind, value, _ = literal
     if kind == literals.COLLECTION:
@@ -119,7 +119,7 @@ def plain_of(literal: Literal) -> Any:
     return value if struct is None else struct[0]
 
 
-def plain_data(value: Any, depth: int = 0) -> Any:
+def plain_data(value: Any, depth: int = 0) -> Plain:
     """Return a copy of the value as plain data: tuples become lists, numpy's scalars become Python's.
 
     Args:
@@ -172,7 +172,7 @@ def _plain_dict(value: "dict[Any, Any]", depth: int) -> "dict[Any, Any]":
     return done
 
 
-def plain_key(key: object) -> Any:
+def plain_key(key: object) -> Plain:
     """Return a dict's key as plain data.
 
     Raises:

@@ -148,7 +148,7 @@ class Registry:
 
             return choice_codec(python_type, self)
         if isinstance(origin, type) and origin.__module__ == _FILES:  # FlyteFile["csv"]
-            from flyte_nb.types.files import file_codec
+            from flyte_nb.types.file_codecs import file_codec
 
             return file_codec(python_type)
         if origin is collections.abc.Iterator:

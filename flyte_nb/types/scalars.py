@@ -9,7 +9,7 @@ from typing import Any
 from flyte_nb.api import literal_types, literals
 from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literal_types import simple
-from flyte_nb.api.literals import NOTHING, Literal
+from flyte_nb.api.literals import NOTHING, Literal, Plain
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.types.codec import Codec, JsonSchema, mismatch, show
 
@@ -27,7 +27,7 @@ class ScalarCodec(Codec):
     """The type's name in a JSON schema."""
     packs = True
 
-    def check(self, value: object) -> Any:
+    def check(self, value: object) -> Plain:
         """Return the plain value to store.
 
         Raises:
@@ -35,11 +35,11 @@ class ScalarCodec(Codec):
         """
         raise NotImplementedError
 
-    def read(self, plain: Any) -> Any:
+    def read(self, plain: Plain) -> Any:
         """Return the Python value of a stored plain value."""
         return plain
 
-    def column(self, values: "list[Any]") -> "list[Any]":
+    def column(self, values: "list[Any]") -> "list[Plain]":
         """Return the plain values to store for a list.
 
         Raises:
@@ -50,7 +50,7 @@ class ScalarCodec(Codec):
             return values.copy()
         return self.each(self.check, values)
 
-    def uncolumn(self, plain: "list[Any]") -> "list[Any]":
+    def uncolumn(self, plain: "list[Plain]") -> "list[Any]":
         """Return the Python values of a stored column, in a list of their own."""
         return plain.copy()
 
@@ -97,7 +97,7 @@ class IntCodec(ScalarCodec):
     def __init__(self) -> None:
         super().__init__(int, simple(literal_types.INTEGER))
 
-    def check(self, value: object) -> Any:
+    def check(self, value: object) -> Plain:
         """Return the value as a plain int.
 
         Raises:
@@ -112,7 +112,7 @@ class IntCodec(ScalarCodec):
             hint="Pass it as str or float.",
         )
 
-    def column(self, values: "list[Any]") -> "list[Any]":
+    def column(self, values: "list[Any]") -> "list[Plain]":
         if not values:
             return []
         # As in the base class, but all values are also compared with the limits, by two passes in C.
@@ -157,7 +157,7 @@ class FloatCodec(ScalarCodec):
     def __init__(self) -> None:
         super().__init__(float, simple(literal_types.FLOAT))
 
-    def check(self, value: object) -> Any:
+    def check(self, value: object) -> Plain:
         if type(value) is float:
             return value
         value = item_of(value)
@@ -193,7 +193,7 @@ class StrCodec(ScalarCodec):
     def __init__(self) -> None:
         super().__init__(str, simple(literal_types.STRING))
 
-    def check(self, value: object) -> Any:
+    def check(self, value: object) -> Plain:
         if type(value) is str:
             return value
         if isinstance(value, str):
@@ -214,7 +214,7 @@ class BoolCodec(ScalarCodec):
     def __init__(self) -> None:
         super().__init__(bool, simple(literal_types.BOOLEAN))
 
-    def check(self, value: object) -> Any:
+    def check(self, value: object) -> Plain:
         if type(value) is bool:
             return value
         value = item_of(value)

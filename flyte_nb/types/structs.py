@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from flyte_nb.api import literals
 from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literal_types import BLOB, BlobType, LiteralType
-from flyte_nb.api.literals import Literal
+from flyte_nb.api.literals import Literal, marked
 from flyte_nb.api.ports import DataAccess
-from flyte_nb.types.codec import Annotation, Codec, JsonSchema, mismatch, spell
+from flyte_nb.types.codec import Annotation, Codec, JsonSchema, NeedsStore, mismatch, spell
 from flyte_nb.types.containers import ListCodec, msgpack_struct
 from flyte_nb.types.plain_data import (
     plain_data,
@@ -28,6 +28,10 @@ from flyte_nb.types.plain_data import (
 
 if TYPE_CHECKING:
     from flyte_nb.types.lookup import CodecLookup
+
+
+_PICKLE_FILE, _FORMAT, _PICKLE = "pickle_file", "format", "pickle"
+"""How flytekit writes a dict that it pickled: `{"pickle_file": uri}`, with `format=pickle` as metadata."""
 
 
 class StructCodec(Codec):
@@ -50,8 +54,16 @@ class StructCodec(Codec):
         if literal.kind == literals.MAP:  # the other task returned a dict[str, T]
             plain = {key: plain_of(item) for key, item in literal.value.items()}
             return self.unpack(plain, data)
+        if (literal.metadata or {}).get(_FORMAT) == _PICKLE:
+            return _unpickled(literal, data)
         struct = plain_struct(literal)
         return super().decode(literal, data) if struct is None else self.unpack(struct[0], data)
+
+    def with_options(self, options: "dict[str, bool]") -> Codec:
+        """Return the codec with the option of `Annotated[dict, kwtypes(allow_pickle=True)]`."""
+        if not options.get("allow_pickle"):
+            return self
+        return PickledStructCodec(self.python_type, self._key, self._item)
 
     def pack(self, value: object, data: "DataAccess | None") -> object:
         if not isinstance(value, dict):
@@ -94,6 +106,22 @@ class StructCodec(Codec):
 
     def accepts_exactly(self, value: object) -> bool:
         return type(value) is dict
+
+
+class PickledStructCodec(StructCodec):
+    """Codec of a dict that is pickled where it is no plain data (flytekit's `allow_pickle`)."""
+
+    def encode(self, value: object, data: "DataAccess | None") -> Literal:
+        try:
+            return super().encode(value, data)
+        except NeedsStore:
+            raise
+        except CodecError:
+            if not isinstance(value, dict):
+                raise
+            stored = _pickles().encode(value, data)
+        named = Literal(literals.GENERIC, {_PICKLE_FILE: stored.value[0]})
+        return marked(named, {_FORMAT: _PICKLE})
 
 
 class AnyPart(Codec):
@@ -261,6 +289,20 @@ def part_codec(python_type: Annotation, registry: "CodecLookup") -> Codec:
     if not codec.packs:
         raise CodecError(f"{spell(python_type)} cannot be part of a struct.")
     return codec
+
+
+def _pickles() -> Codec:
+    from flyte_nb.types.pickles import PickleCodec  # few dicts are pickled
+
+    return PickleCodec(dict)
+
+
+def _unpickled(literal: Literal, data: "DataAccess | None") -> object:
+    """Return the dict in the pickle that the literal names."""
+    uri = literal.value.get(_PICKLE_FILE) if isinstance(literal.value, dict) else None
+    if not isinstance(uri, str):
+        raise CodecError("The dict is marked as a pickle and names no file.")
+    return _pickles().decode(Literal(literals.BLOB, (uri, BlobType("PythonPickle"))), data)
 
 
 def _read_key(codec: Codec, key: object, data: "DataAccess | None") -> Any:

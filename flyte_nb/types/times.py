@@ -11,6 +11,7 @@ from typing import Any
 from flyte_nb.api import literal_types, literals
 from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literal_types import simple
+from flyte_nb.api.literals import Plain
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.types.codec import Codec, JsonSchema, mismatch, show
 from flyte_nb.types.scalars import ScalarCodec
@@ -34,7 +35,7 @@ class DatetimeCodec(ScalarCodec):
         """Return the codec; the type has no parameters."""
         return cls()
 
-    def check(self, value: object) -> Any:
+    def check(self, value: object) -> Plain:
         if type(value) is not datetime:
             if not isinstance(value, datetime):
                 raise mismatch(self, value)
@@ -44,13 +45,13 @@ class DatetimeCodec(ScalarCodec):
         # Integers throughout: `timestamp()` is a float, which cannot hold microseconds of far years.
         return (value - _EPOCH) // _MICROSECOND
 
-    def read(self, plain: Any) -> Any:
+    def read(self, plain: Plain) -> Any:
         return _EPOCH + timedelta(microseconds=plain)
 
-    def column(self, values: "list[Any]") -> "list[Any]":
+    def column(self, values: "list[Any]") -> "list[Plain]":
         return self.each(self.check, values)
 
-    def uncolumn(self, plain: "list[Any]") -> "list[Any]":
+    def uncolumn(self, plain: "list[Plain]") -> "list[Any]":
         return list(map(self.read, plain))
 
     def pack(self, value: Any, data: "DataAccess | None") -> object:
@@ -83,19 +84,19 @@ class DateCodec(ScalarCodec):
         """Return the codec; the type has no parameters."""
         return cls()
 
-    def check(self, value: object) -> Any:
+    def check(self, value: object) -> Plain:
         # A datetime is a date in Python, and its time would be lost.
         if not isinstance(value, date) or isinstance(value, datetime):
             raise mismatch(self, value)
         return timedelta(days=value.toordinal() - _EPOCH.toordinal()) // _MICROSECOND
 
-    def read(self, plain: Any) -> Any:
+    def read(self, plain: Plain) -> Any:
         return (_EPOCH + timedelta(microseconds=plain)).date()
 
-    def column(self, values: "list[Any]") -> "list[Any]":
+    def column(self, values: "list[Any]") -> "list[Plain]":
         return self.each(self.check, values)
 
-    def uncolumn(self, plain: "list[Any]") -> "list[Any]":
+    def uncolumn(self, plain: "list[Plain]") -> "list[Any]":
         return list(map(self.read, plain))
 
     def pack(self, value: Any, data: "DataAccess | None") -> object:
@@ -129,7 +130,7 @@ class TimedeltaCodec(ScalarCodec):
         """Return the codec; the type has no parameters."""
         return cls()
 
-    def check(self, value: object) -> Any:
+    def check(self, value: object) -> Plain:
         """Return the length in microseconds.
 
         Raises:
@@ -141,13 +142,13 @@ class TimedeltaCodec(ScalarCodec):
             raise CodecError(f"{show(value)} exceeds the 10,000 years that Flyte can hold.")
         return value // _MICROSECOND
 
-    def read(self, plain: Any) -> Any:
+    def read(self, plain: Plain) -> Any:
         return timedelta(microseconds=plain)
 
-    def column(self, values: "list[Any]") -> "list[Any]":
+    def column(self, values: "list[Any]") -> "list[Plain]":
         return self.each(self.check, values)
 
-    def uncolumn(self, plain: "list[Any]") -> "list[Any]":
+    def uncolumn(self, plain: "list[Plain]") -> "list[Any]":
         return list(map(self.read, plain))
 
     def pack(self, value: Any, data: "DataAccess | None") -> object:

@@ -8,8 +8,7 @@ much. Everything else goes through flyteidl's own classes.
 - a literal that is stored elsewhere (`offloaded_metadata`) is read through the caller's `fetch`, or refused;
 - a legacy schema becomes a structured dataset;
 - nanoseconds are cut to microseconds;
-- msgpack that is not plain data stays `BINARY`;
-- `Literal.metadata` is dropped.
+- msgpack that is not plain data stays `BINARY`.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +22,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from flyte_nb.api import literals as v
 from flyte_nb.api.errors import CodecError
-from flyte_nb.api.literals import Literal
+from flyte_nb.api.literals import Literal, marked
 from flyte_nb.wire.columns import MICROS, column_from_bytes, column_to_bytes, primitive_to_bytes
 from flyte_nb.wire.encoding import Unsendable, utf8
 from flyte_nb.wire.structs import fill_struct, struct_from_idl
@@ -155,6 +154,10 @@ def _fill(message: literals_pb2.Literal, literal: Literal) -> None:
     if digest:
         utf8(digest)  # protobuf's own error for a lone surrogate names no place
         message.hash = digest
+    for name, text in (literal.metadata or {}).items():
+        utf8(name)
+        utf8(text)
+        message.metadata[name] = text
 
 
 def _fill_scalar(scalar: literals_pb2.Scalar, literal: Literal) -> None:
@@ -202,10 +205,13 @@ def _read(message: literals_pb2.Literal, fetch: "Fetch | None") -> Literal:
         name, value = v.MAP, _map(message.map, fetch)
     elif kind == "offloaded_metadata":
         inner = _offloaded(message.offloaded_metadata.uri, fetch)
-        return inner if inner.hash or not message.hash else inner._replace(hash=message.hash)
+        if inner.hash or not message.hash:
+            return inner
+        return marked(inner._replace(hash=message.hash), inner.metadata)
     else:
         raise CodecError("The literal has no value.")
-    return Literal(name, value, message.hash)
+    read = Literal(name, value, message.hash)
+    return marked(read, dict(message.metadata)) if message.metadata else read
 
 
 def _map(message: literals_pb2.LiteralMap, fetch: "Fetch | None") -> "dict[str, Literal]":
@@ -233,9 +239,13 @@ def _collection(
             items.append(_read(item, fetch))
         except CodecError as error:
             raise error.below(f"[{len(items)}]") from None
-    # A column has no room for hashes of its items.
+    # A column has no room for hashes and metadata of its items.
     kinds = {item.kind for item in items}
-    if len(kinds) == 1 and kinds <= v.SCALAR_KINDS and not any(item.hash for item in items):
+    if (
+        len(kinds) == 1
+        and kinds <= v.SCALAR_KINDS
+        and not any(item.hash or item.metadata for item in items)
+    ):
         return v.COLUMN, (items[0].kind, [item.value for item in items])
     return v.COLLECTION, items
 

@@ -1,4 +1,4 @@
-"""Run a body whose calls run at once: that of a dynamic task in this process, or of a workflow in a task.
+"""Run a body whose calls run at once: that of a dynamic task that a task calls, or of a workflow in a task.
 
 A call creates a node exactly as while a workflow is traced, with the same checks. Then the node runs. Its
 outputs are kept as literals, and the body gets promises of them.

@@ -36,15 +36,15 @@ def at_path(literal: Literal, path: "Sequence[str | int]") -> Literal:
 
 def fresh(literal: Literal) -> Literal:
     """Return the literal with a copy of its plain data, which its reader may change."""
-    kind, value, digest = literal
+    kind, value = literal.kind, literal.value
     if kind in (literals.STRUCT, literals.GENERIC):
-        return Literal(kind, _copy(value), digest)
+        return literals.marked(literal._replace(value=_copy(value)), literal.metadata)
     if kind == literals.COLLECTION:
-        return Literal(kind, [fresh(item) for item in value], digest)
+        return literal._replace(value=[fresh(item) for item in value])
     if kind == literals.MAP:
-        return Literal(kind, {key: fresh(item) for key, item in value.items()}, digest)
+        return literal._replace(value={key: fresh(item) for key, item in value.items()})
     if kind == literals.UNION:
-        return Literal(kind, (fresh(value[0]), value[1]), digest)
+        return literal._replace(value=(fresh(value[0]), value[1]))
     return literal
 
 

@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from flyteidl.core.tasks_pb2 import Resources
 
 from flyte_nb.api import phases
 from flyte_nb.api.errors import CompileFailed, StorageError, UsageError
@@ -22,6 +23,7 @@ from flyte_nb.propeller.machine import Machine
 from flyte_nb.propeller.plan import plan_of
 from flyte_nb.propeller.ports import Attempt, AttemptKey
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, WorkflowRecord
+from flyte_nb.propeller.waits import RESOURCES, Wait
 from flyte_nb.storage import open_stores
 from flyte_nb.testing.closures import closure, integer, integers, node, task, workflow
 from flyte_nb.testing.propeller_conformance import RecorderConformance
@@ -59,12 +61,14 @@ class Backend:
     """An engine over processes and a folder."""
 
     def __init__(
-        self, path: Path, *, slots: int = 4, recorder=None, store=None, clock=None
+        self, path: Path, *, slots: int = 4, recorder=None, store=None, clock=None, **options
     ) -> None:
         self.path = path
         self.recorder = recorder or MemoryRecorder()
         self.store = store or open_stores()
-        self.executor = ProcessExecutor(path / "attempts", open_stores(), slots=slots, grace_s=0.2)
+        self.executor = ProcessExecutor(
+            path / "attempts", open_stores(), slots=slots, grace_s=0.2, **options
+        )
         self.engine = Engine(
             self.recorder,
             self.executor,
@@ -670,4 +674,31 @@ def test_two_equal_nodes_of_one_execution_compute_once_also_with_one_slot(
         assert backend.last().phase == "SUCCEEDED"
         assert len(os.listdir(counted)) == 1
     finally:
+        backend.engine.close()
+
+
+def test_a_node_waits_for_a_gpu_that_another_has_says_so_and_keeps_nobody_from_the_slots(
+    tmp_path, scripts, gate
+):
+    waits = f"open({str(gate.path)!r}).close()\n" + scripts.outputs
+    asks, other = scripts.task("asks", waits), scripts.task("other", scripts.outputs)
+    asks.container.resources.requests.add(name=Resources.GPU, value="1")
+    nodes = [node("n0", asks), node("n1", asks), node("n2", other), node("n3", other)]
+    backend = Backend(tmp_path, slots=2, gpus=lambda: ["gpu-0"])
+    try:
+        backend.engine.launch(Launch(ID, closure(workflow("w", nodes), [asks, other]), integers()))
+
+        def ended():
+            history = backend.recorder.history(ID)
+            return {
+                r.node_id for r in history if isinstance(r, NodeRecord) and r.phase == "SUCCEEDED"
+            }
+
+        wait_until(lambda: {"n2", "n3"} <= ended(), "the tasks that need no GPU")
+        assert backend.engine.waits(ID)["n1"] == Wait(RESOURCES, "1 GPU; 0 of 1 are free")
+        gate.open()
+        assert backend.engine.wait(ID, PATIENCE_S)
+        assert {"n0", "n1"} <= ended()
+    finally:
+        gate.open()
         backend.engine.close()

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from flyteidl.core.tasks_pb2 import Resources
 
 from flyte_nb.api.errors import SYSTEM, USER, TaskFailed
 from flyte_nb.propeller.executors.attempt_folder import TAG, AttemptFolder, lives
+from flyte_nb.propeller.executors.limiter import Limiter
 from flyte_nb.propeller.executors.process import ProcessExecutor, own_words
 from flyte_nb.propeller.executors.reaper import Exit, wait_for
 from flyte_nb.propeller.foreign.containers import program_of
@@ -20,7 +22,9 @@ from flyte_nb.storage import open_stores
 from flyte_nb.testing.closures import integers, task
 from flyte_nb.testing.propeller_conformance import (
     ERROR,
+    GPUS,
     HANG,
+    HUNGRY,
     OK,
     ExecutorConformance,
     key,
@@ -36,10 +40,16 @@ class TestProcessExecutorConforms(ExecutorConformance):
         self.scripts = scripts
 
     def make(self):
-        return ProcessExecutor(self.path / "attempts", open_stores(), grace_s=0.2)
+        home = self.path / "attempts"
+        return ProcessExecutor(home, open_stores(), slots=4, grace_s=0.2, gpus=lambda: list(GPUS))
 
     def attempt(self, behaviour, number=0):
-        body = {OK: self.scripts.outputs, ERROR: self.scripts.error, HANG: self.scripts.hang}
+        body = {
+            OK: self.scripts.outputs,
+            ERROR: self.scripts.error,
+            HANG: self.scripts.hang,
+            HUNGRY: "kept = bytearray(300 << 20)\n" + self.scripts.hang,
+        }
         return an_attempt(self.path, self.scripts.task("t", body[behaviour]), number)
 
 
@@ -410,3 +420,39 @@ def test_keys_of_other_executions_have_other_folders(tmp_path):
     assert one.path != AttemptFolder(tmp_path, key("b")).path
     assert one.path != AttemptFolder(tmp_path, key("a", 1)).path
     assert isinstance(key("a"), AttemptKey)
+
+
+def test_an_attempt_sees_the_gpus_that_it_asked_for_and_no_others(tmp_path, scripts):
+    body = "print(os.environ.get('CUDA_VISIBLE_DEVICES'))\n" + scripts.outputs
+    asks = scripts.task("t", body)
+    asks.container.resources.requests.add(name=Resources.GPU, value="1")
+    chooses = scripts.task("t", body, env={"CUDA_VISIBLE_DEVICES": "mine"})
+    with opened(tmp_path, gpus=lambda: list(GPUS)) as bench:
+        seen = []
+        for number, template in enumerate((asks, scripts.task("t", body), chooses)):
+            attempt = an_attempt(tmp_path, template, number)
+            bench.executor.start(attempt)
+            assert bench.end(attempt).error is None
+            seen.append(bench.log(attempt).strip())
+    assert seen == [GPUS[0], "", "mine"]
+
+
+def test_on_a_machine_without_gpus_nothing_is_hidden(tmp_path, scripts):
+    body = "print(os.environ.get('CUDA_VISIBLE_DEVICES'))\n" + scripts.outputs
+    with opened(tmp_path, gpus=list) as bench:
+        attempt = an_attempt(tmp_path, scripts.task("t", body))
+        bench.executor.start(attempt)
+        bench.end(attempt)
+        assert bench.log(attempt).strip() == "None"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="only Linux binds processes")
+def test_an_attempt_runs_on_as_many_processors_as_its_limit_says(tmp_path, scripts):
+    template = scripts.task("t", "print(len(os.sched_getaffinity(0)))\n" + scripts.outputs)
+    template.container.resources.limits.add(name=Resources.CPU, value="500m")
+    limiter = Limiter(lambda: "there are none here")
+    with opened(tmp_path, limiter=limiter) as bench:
+        attempt = an_attempt(tmp_path, template)
+        bench.executor.start(attempt)
+        assert bench.end(attempt).error is None
+        assert bench.log(attempt).strip() == "1"

@@ -48,6 +48,9 @@ TASKS = {identifier_from_idl(ADD.id): add, identifier_from_idl(FAIL.id): fail}
 class TestInProcessConforms(ExecutorConformance):
     can_hang = False
     survives = False
+    measures = False
+    keeps_limits = False
+    has_gpus = False
 
     def make(self):
         tasks = {identifier_from_idl(ADD.id): forty_two, identifier_from_idl(FAIL.id): fail}

@@ -27,7 +27,9 @@ from flyte_nb.testing.cells import Cells
 from flyte_nb.testing.closures import integer, integers, task
 from flyte_nb.testing.propeller_conformance import (
     ERROR,
+    GPUS,
     HANG,
+    HUNGRY,
     OK,
     ExecutorConformance,
     key,
@@ -44,6 +46,8 @@ BEHAVIOURS = {
     ERROR: HEAD + "@task\ndef f() -> int:\n    raise ValueError('no')\n",
     HANG: HEAD + "import signal\n@task\ndef f() -> int:\n    print('hanging', flush=True)\n"
     "    while True:\n        signal.pause()\n",
+    HUNGRY: HEAD + "import signal\n@task\ndef f() -> int:\n    kept = bytearray(300 << 20)\n"
+    "    while kept:\n        signal.pause()\n",
 }  # fmt: skip
 
 
@@ -86,7 +90,9 @@ class TestWarmExecutorConforms(ExecutorConformance):
 
     def make(self):
         home = self.shop.path / "attempts"
-        return WarmExecutor(home, open_stores(), grace_s=0.2, cold_first=0)
+        return WarmExecutor(
+            home, open_stores(), slots=4, grace_s=0.2, cold_first=0, gpus=lambda: list(GPUS)
+        )
 
     def attempt(self, behaviour, number=0):
         return self.shop.attempt(BEHAVIOURS[behaviour], number)

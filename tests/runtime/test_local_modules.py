@@ -191,9 +191,9 @@ def test_files_in_a_pickled_value_arrive(bench, book):
         "    for name in ('a.txt', 'b.txt', 'c.txt', 'out/d.txt'): Path(name).write_text(name)\n"
         "    return {'f': FlyteFile('a.txt'), 'h': Holder(FlyteFile('b.txt')), 'p': [Path('c.txt')],\n"
         "        'd': FlyteDirectory('out'), 'not': Path('nowhere.txt')}\n"
-        "@task\ndef f(v: Any) -> list[str]:\n"
+        "@task\ndef f(v: Any) -> list[str]:\n    import os\n"
         "    return [open(v['f']).read(), v['h'].file.open().read(), v['p'][0].read_text(),\n"
-        "        v['p'][0].name, *v['d'].listdir(), str(v['not'])]\n"
+        "        v['p'][0].name, *os.listdir(v['d']), str(v['not'])]\n"
     )
     made = run(bench, book, source, name="make").outputs["o0"]
     for name in ("a.txt", "b.txt", "c.txt"):

@@ -67,6 +67,7 @@ class AttemptFolder:
         self.log = self.path / "log.txt"
         self.work = self.path / "work"
         self.note = self.path / "process.json"
+        self.gpu_note = self.path / "gpus.txt"
         self.secrets = self.path / "secrets"
 
     @property
@@ -106,6 +107,22 @@ class AttemptFolder:
             fresh = self.note.with_suffix(".new")
             fresh.write_text(json.dumps(identity))
             fresh.replace(self.note)
+
+    def write_gpus(self, gpus: "tuple[str, ...]") -> None:
+        """Note which GPUs the attempt has, for a backend that takes it over. Most have none, and no file.
+
+        Raises:
+            OSError: when it cannot be written.
+        """
+        if gpus:
+            self.gpu_note.write_text("\n".join(gpus))
+
+    def gpus(self) -> "tuple[str, ...]":
+        """Return the GPUs that the attempt has."""
+        try:
+            return tuple(self.gpu_note.read_text().split())
+        except OSError:
+            return ()
 
     def process(self) -> "ProcessId | None":
         """Return the process that was started, or `None` when no readable note exists."""

@@ -20,10 +20,12 @@ from flyte_nb.api.errors import SYSTEM, CodecError, CompileFailed, ErrorInfo, Ta
 from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
+from flyte_nb.propeller.executors.expanding import expand_here
 from flyte_nb.propeller.executors.threads import ThreadCall, Threads
+from flyte_nb.propeller.local_entities import LocalEntities
 from flyte_nb.propeller.ports import Attempt, AttemptKey, AttemptReport, Started
 from flyte_nb.sdk.execution_context import ExecutionContext, context_from
-from flyte_nb.sdk.task import AnyTask
+from flyte_nb.sdk.task import AnyTask, Task
 from flyte_nb.wire.literals import literal_map_from_idl, literal_map_to_idl
 from flyte_nb.worker.call import call
 from flyte_nb.worker.inner import InnerRunner
@@ -77,7 +79,7 @@ class InProcess:
 
     def __init__(
         self,
-        tasks: Mapping[Identifier, AnyTask],
+        tasks: "LocalEntities | Mapping[Identifier, AnyTask]",
         registry: "Registry",
         data: "DataAccess | None" = None,
         *,
@@ -88,7 +90,7 @@ class InProcess:
         """Make an executor.
 
         Args:
-            tasks: The SDK's tasks by the identifiers of their templates.
+            tasks: The SDK's tasks by the identifiers of their templates. Bodies of dynamic tasks add to them.
             registry: Encodes and decodes their values.
             data: Moves values that are files; `None` when there are none.
             slots: How many attempts may run at a time.
@@ -96,7 +98,7 @@ class InProcess:
             grace_s: Seconds that an interrupted thread is waited for.
         """
         self.slots = slots
-        self._tasks = tasks
+        self._entities = tasks if isinstance(tasks, LocalEntities) else LocalEntities(tasks)
         self._registry = registry
         self._data = data
         self._workflow_id = workflow_id
@@ -123,7 +125,7 @@ class InProcess:
         Raises:
             TaskFailed: when this process does not have the task.
         """
-        task = self._tasks.get(attempt.task_id)
+        task = self._entities.task(attempt.task_id)
         if task is None:
             text = f"The task {attempt.task_id.name} is not defined here. Run the cell that defines it."
             raise TaskFailed(ErrorInfo("SYSTEM:TaskNotDefined", text, SYSTEM))
@@ -252,6 +254,8 @@ class InProcess:
             inputs = _from_idl(attempt.inputs)
             # A map comes here element by element, as calls of the task that it maps.
             task = one.task.original if attempt.element >= 0 else one.task
+            if isinstance(task, Task) and task.is_dynamic:
+                return self._expanded(task, attempt, inputs, runner)
             outputs = _to_idl(call(task, inputs, self._registry, self._data, runner=runner))
         except TaskFailed as failure:
             return AttemptReport(attempt.key, error=failure.info, cause=_authors_own(failure))
@@ -259,6 +263,16 @@ class InProcess:
             info = ErrorInfo("SYSTEM:LiteralNotReadable", str(error), SYSTEM)
             return AttemptReport(attempt.key, error=info)
         return AttemptReport(attempt.key, outputs)
+
+    def _expanded(
+        self, task: Task, attempt: Attempt, inputs: dict[str, Literal], runner: InnerRunner
+    ) -> AttemptReport:
+        """Run the body of a dynamic task; its calls become nodes of the same run."""
+        id = attempt.task_id
+        made = expand_here(task, id, inputs, self._registry, self._data, runner, self._entities)
+        if isinstance(made, dict):
+            return AttemptReport(attempt.key, _to_idl(made))
+        return AttemptReport(attempt.key, job=made)
 
     def _context(self, attempt: Attempt) -> ExecutionContext:
         """Return what `current_context()` gives in an attempt. It is made only for tasks that ask for it."""
@@ -282,10 +296,11 @@ def _nobody() -> None:
 
 def _authors_own(failure: TaskFailed) -> "BaseException | None":
     """Return the exception that the author knows better than ours; `None` when ours says more."""
+    known = isinstance(failure, FunctionFailed)
     cause = failure.__cause__
-    return (
-        cause if isinstance(failure, FunctionFailed) or isinstance(cause, CompileFailed) else None
-    )
+    if isinstance(cause, TaskFailed) and isinstance(cause.__cause__, CompileFailed):
+        cause = cause.__cause__  # what a dynamic task's body puts together does not compile
+    return cause if known or isinstance(cause, CompileFailed) else None
 
 
 def _interrupted(key: AttemptKey) -> AttemptReport:
@@ -300,7 +315,7 @@ def _from_idl(inputs: LiteralMap) -> dict[str, Literal]:
     for name, literal in inputs.literals.items():
         primitive = literal.scalar.primitive
         kind = primitive.WhichOneof("value")
-        if kind not in _PLAIN or literal.hash:
+        if kind not in _PLAIN or literal.hash or literal.metadata:
             return literal_map_from_idl(inputs)
         found[name] = Literal(kind, getattr(primitive, kind))
     return found

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from flyte_nb.api.errors import SYSTEM, ErrorInfo, StorageError, TaskFailed
 from flyte_nb.api.ports import BlobStore
@@ -25,17 +26,29 @@ from flyte_nb.propeller.executors.attempt_environment import (
     remove_secrets,
 )
 from flyte_nb.propeller.executors.attempt_folder import AttemptFolder, end_all
+from flyte_nb.propeller.executors.capacity import Capacity, Share
 from flyte_nb.propeller.executors.foreign import Access, foreign_words
+from flyte_nb.propeller.executors.gpus import VARIABLE, ListGpus, nvidia_gpus
+from flyte_nb.propeller.executors.limiter import Limiter
+from flyte_nb.propeller.executors.needs import NOTHING, Needs, needs_of
 from flyte_nb.propeller.executors.outcome import ERROR, Ended, Outcome, deck_of, outcome
 from flyte_nb.propeller.executors.reaper import Exit, Reaper, Watched
 from flyte_nb.propeller.foreign.containers import Program, program_of
 from flyte_nb.propeller.foreign.missing import command_missing
 from flyte_nb.propeller.foreign.templates import TASK_TEMPLATE, fill, wants_task_template
 from flyte_nb.propeller.ports import Attempt, AttemptKey, AttemptReport, Started, Surroundings
+from flyte_nb.runtime.limits import ProcessLimits
 
 __all__ = ["ProcessExecutor"]
 
 _COMMAND = "flyte-nb"
+
+
+class Start(NamedTuple):
+    """How an attempt's process is started."""
+
+    environ: Environ
+    limits: ProcessLimits
 
 
 class ProcessExecutor:
@@ -53,6 +66,8 @@ class ProcessExecutor:
         grace_s: float = 5.0,
         surroundings: "Callable[[Attempt], Surroundings] | None" = None,
         access: "Access | None" = None,
+        gpus: "ListGpus | None" = None,
+        limiter: "Limiter | None" = None,
     ) -> None:
         """Start the watching thread.
 
@@ -65,13 +80,16 @@ class ProcessExecutor:
             surroundings: Returns what an attempt gets from those who registered and launched it; `None` means
                 nothing. It raises `TaskFailed` when it cannot.
             access: How tasks of other SDKs reach the backend; `None` means not at all.
+            gpus: Lists the GPUs of this machine; `None` asks `nvidia-smi`.
+            limiter: Keeps attempts within their limits; `None` means a new one.
         """
         self.slots = slots or max(2, os.cpu_count() or 1)
+        own = os.environ if environ is None else environ
+        self._capacity = Capacity(cpus=self.slots, gpus=gpus or (lambda: nvidia_gpus(own)))
+        self._limiter = limiter or Limiter()
         self._home = home
         self._store = store
-        self._environment = AttemptEnvironment(
-            os.environ if environ is None else environ, access.config if access else ""
-        )
+        self._environment = AttemptEnvironment(own, access.config if access else "")
         self._surroundings = surroundings or (lambda attempt: Surroundings())
         self._access = access or Access()
         self._lock = threading.Lock()
@@ -89,9 +107,20 @@ class ProcessExecutor:
 
         Raises:
             TaskFailed: when it cannot be started.
+            NoRoom: when other attempts have what it needs.
         """
         program = program_of(attempt.task)
         words = own_words(program, attempt)
+        share = self._capacity.take(attempt.key, _needs(attempt), attempt.task_id.name)
+        try:
+            return self._started(attempt, program, words, share)
+        except BaseException:
+            self._capacity.release(attempt.key)
+            raise
+
+    def _started(
+        self, attempt: Attempt, program: Program, words: list[str], share: Share
+    ) -> Started:
         surroundings = self._surroundings(attempt)
         if words:
             check_installation(surroundings.installation, attempt)
@@ -105,10 +134,12 @@ class ProcessExecutor:
             try:
                 self._clear(attempt, program)
                 environ = self._environment.of(attempt, surroundings, folder, bool(words))
+                self._show_gpus(environ, share, folder)
                 if not words:
                     variables = {**environ.common, **environ.own}
                     words = foreign_words(program, attempt, folder, variables, self._access)
-                watched = self._launch(words, attempt, folder, lock, environ)
+                limits = self._limiter.limits_of(share, folder.tag)
+                watched = self._launch(words, attempt, folder, lock, Start(environ, limits))
             finally:
                 # The process has a copy of the descriptor, and holds the lock by it.
                 os.close(lock)
@@ -126,6 +157,7 @@ class ProcessExecutor:
             former = AttemptFolder(self._home, attempt.key, former=True)
             folder = former if former.is_locked() else folder
         if folder.is_locked():
+            self._capacity.hold(attempt.key, _needs(attempt), folder.gpus())
             return self._watch(Watched(attempt, folder))
         if not folder.path.exists():
             return None
@@ -140,6 +172,8 @@ class ProcessExecutor:
         """Return the reports since the last call."""
         with self._lock:
             reports, self._reports = self._reports, []
+        for report in reports:
+            self._capacity.release(report.key)
         return reports
 
     def kill(self, key: AttemptKey) -> None:
@@ -151,6 +185,7 @@ class ProcessExecutor:
 
     def close(self) -> None:
         """Stop watching. The processes go on."""
+        self._limiter.close()
         self._reaper.close()
 
     def _clear(self, attempt: Attempt, program: Program) -> None:
@@ -171,12 +206,12 @@ class ProcessExecutor:
         attempt: Attempt,
         folder: AttemptFolder,
         lock: int,
-        environ: Environ,
+        how: Start,
     ) -> Watched:
         """Start the attempt's process. The process gets the lock."""
-        return Watched(attempt, folder, self._spawn(words, folder, lock, environ))
+        return Watched(attempt, folder, self._spawn(words, folder, lock, how))
 
-    def _spawn(self, words: list[str], folder: AttemptFolder, lock: int, environ: Environ) -> int:
+    def _spawn(self, words: list[str], folder: AttemptFolder, lock: int, how: Start) -> int:
         with folder.log.open("ab") as log:
             process = subprocess.Popen(
                 words,
@@ -184,26 +219,37 @@ class ProcessExecutor:
                 stdout=log,
                 stderr=log,
                 cwd=folder.work,
-                env={**environ.common, **environ.own},
+                env={**how.environ.common, **how.environ.own},
                 start_new_session=True,
                 pass_fds=(lock,),
             )
         # The reaper waits for the process by wait4, which also gives CPU time and memory. A return code
         # keeps Popen from waiting first.
         process.returncode = 0
+        # An interpreter needs ten milliseconds before it runs any code, so this comes early enough.
+        how.limits.apply(process.pid)
         folder.write_process(process.pid)
         return process.pid
 
     def _watch(self, watched: Watched) -> Started:
         folder, key = watched.folder, watched.attempt.key
+        watched.memory_limit = _needs(watched.attempt).memory_limit
         with self._lock:
             is_new = key not in self._watched
             watched = self._watched.setdefault(key, watched)
         if is_new:
             self._reaper.watch(watched)
+            self._limiter.watch(watched)
         known = folder.process()
         pid = watched.pid or (known.pid if known else None)
         return Started((("log", folder.log.as_uri()),), pid)
+
+    def _show_gpus(self, environ: Environ, share: Share, folder: AttemptFolder) -> None:
+        """Let the attempt see the GPUs that it has, and no others."""
+        folder.write_gpus(share.gpus)
+        named = VARIABLE in environ.common or VARIABLE in environ.own
+        if self._capacity.gpus and not named:
+            environ.own[VARIABLE] = ",".join(share.gpus)
 
     def _has_results(self, attempt: Attempt) -> bool:
         """Return whether the attempt left results; `True` when the store cannot be read.
@@ -226,6 +272,10 @@ class ProcessExecutor:
             found = outcome(attempt, ended, self._store)
         else:
             found = Outcome(error=watched.error)
+        peak, over_memory = self._limiter.ended(watched)
+        if found.error is not None and over_memory is not None:
+            # What its own processes say of a SIGKILL is a guess.
+            found = Outcome(error=over_memory)
         if found.error is None:
             # The working folder of a failed attempt stays: a person may look there for the reason.
             shutil.rmtree(watched.folder.work, ignore_errors=True)
@@ -234,7 +284,7 @@ class ProcessExecutor:
             outputs=found.outputs,
             error=found.error,
             cpu_s=exit.cpu_s,
-            max_rss_bytes=exit.max_rss_bytes,
+            max_rss_bytes=max(peak, exit.max_rss_bytes or 0) or None,
             job=found.job,
             deck_uri=deck_of(attempt, self._store, succeeded=found.error is None),
         )
@@ -242,6 +292,14 @@ class ProcessExecutor:
             del self._watched[attempt.key]
             self._reports.append(report)
         self._wake()
+
+
+def _needs(attempt: Attempt) -> Needs:
+    try:
+        needs = needs_of(program_of(attempt.task))
+    except TaskFailed:
+        return NOTHING
+    return needs._replace(only_waits=True) if attempt.task.metadata.is_eager else needs
 
 
 def own_words(program: Program, attempt: Attempt) -> list[str]:

@@ -73,6 +73,10 @@ class Watched:
         self.memory = MemoryWatch()
         self.error: ErrorInfo | None = None
         """Why the attempt could not be started, if that was found out after `start` had returned."""
+        self.memory_limit = 0
+        """How many bytes of memory it may use; 0 means no limit."""
+        self.over_memory: ErrorInfo | None = None
+        """The error of an attempt that was killed because it used more memory than it may."""
         self.kill_at: float | None = None
         """The `time.monotonic()` at which SIGTERM was long enough ago; `None` before SIGTERM."""
         self.killed = False

@@ -20,7 +20,9 @@ from flyte_nb.api.ports import BlobStore
 from flyte_nb.propeller.executors.attempt_environment import Environ
 from flyte_nb.propeller.executors.attempt_folder import AttemptFolder, signal_all
 from flyte_nb.propeller.executors.foreign import Access
-from flyte_nb.propeller.executors.process import ProcessExecutor, cannot_start, is_ours
+from flyte_nb.propeller.executors.gpus import ListGpus
+from flyte_nb.propeller.executors.limiter import Limiter
+from flyte_nb.propeller.executors.process import ProcessExecutor, Start, cannot_start, is_ours
 from flyte_nb.propeller.executors.reaper import RSS_UNIT, Exit, Watched
 from flyte_nb.propeller.ports import Attempt, Surroundings
 from flyte_nb.runtime.options import parse
@@ -39,10 +41,10 @@ _REMEMBERED = 1000
 class _Handed:
     """An attempt that was handed to the warm host, with what is needed to run it cold."""
 
-    def __init__(self, watched: Watched, words: list[str], lock: int, environ: Environ) -> None:
+    def __init__(self, watched: Watched, words: list[str], lock: int, how: Start) -> None:
         self.watched = watched
         self.words = words
-        self.environ = environ
+        self.how = how
         self.lock = lock
         """Our own descriptor of the lock, which we hold while the attempt is between two processes."""
 
@@ -60,6 +62,8 @@ class WarmExecutor(ProcessExecutor):
         grace_s: float = 5.0,
         surroundings: "Callable[[Attempt], Surroundings] | None" = None,
         access: "Access | None" = None,
+        gpus: "ListGpus | None" = None,
+        limiter: "Limiter | None" = None,
         cold_first: int = 1,
     ) -> None:
         """Start the watching thread. The warm host is started when it is first needed.
@@ -72,6 +76,8 @@ class WarmExecutor(ProcessExecutor):
             grace_s: As for `ProcessExecutor`.
             surroundings: As for `ProcessExecutor`.
             access: As for `ProcessExecutor`.
+            gpus: As for `ProcessExecutor`.
+            limiter: As for `ProcessExecutor`.
             cold_first: How many attempts at a task run cold before a process is kept for it.
         """
         super().__init__(
@@ -82,6 +88,8 @@ class WarmExecutor(ProcessExecutor):
             grace_s=grace_s,
             surroundings=surroundings,
             access=access,
+            gpus=gpus,
+            limiter=limiter,
         )
         self._cold_first = cold_first
         self._counts: OrderedDict[tuple[str, str], int] = OrderedDict()  # by index and task
@@ -107,15 +115,15 @@ class WarmExecutor(ProcessExecutor):
         attempt: Attempt,
         folder: AttemptFolder,
         lock: int,
-        environ: Environ,
+        how: Start,
     ) -> Watched:
-        if not self._is_warm(words, environ):
-            return super()._launch(words, attempt, folder, lock, environ)
+        if not self._is_warm(words, how.environ):
+            return super()._launch(words, attempt, folder, lock, how)
         try:
-            return self._hand_over(words, attempt, folder, lock, environ)
+            return self._hand_over(words, attempt, folder, lock, how)
         except OSError:
             # The warm host is dead or cannot be started. The attempt need not suffer from that.
-            return super()._launch(words, attempt, folder, lock, environ)
+            return super()._launch(words, attempt, folder, lock, how)
 
     def _is_warm(self, words: list[str], environ: Environ) -> bool:
         """Return whether to try the attempt warm; counts it as an attempt at its task."""
@@ -143,16 +151,17 @@ class WarmExecutor(ProcessExecutor):
         attempt: Attempt,
         folder: AttemptFolder,
         lock: int,
-        environ: Environ,
+        how: Start,
     ) -> Watched:
         id = folder.tag
         message = WarmAttempt(
             id=id,
             arguments=words[4:],
-            base=environ.common,
-            own=environ.own,
+            base=how.environ.common,
+            own=how.environ.own,
             cwd=str(folder.work),
             note=str(folder.note),
+            limits=how.limits if any(how.limits) else None,
         )
         link = self._linked()
         watched = Watched(
@@ -160,7 +169,7 @@ class WarmExecutor(ProcessExecutor):
         )
         # Before it is sent: the answer may arrive before `start` returns.
         with self._warm_lock:
-            self._handed[id] = _Handed(watched, words, os.dup(lock), environ)
+            self._handed[id] = _Handed(watched, words, os.dup(lock), how)
         try:
             with folder.log.open("ab") as log:
                 link.start(message, log.fileno(), log.fileno(), lock)
@@ -227,7 +236,7 @@ class WarmExecutor(ProcessExecutor):
     def _run_cold(self, handed: _Handed) -> None:
         watched, words = handed.watched, handed.words
         try:
-            pid = self._spawn(words, watched.folder, handed.lock, handed.environ)
+            pid = self._spawn(words, watched.folder, handed.lock, handed.how)
         except OSError as error:
             watched.error = cannot_start(words, "", error)
             self._reaper.ended(watched, Exit())

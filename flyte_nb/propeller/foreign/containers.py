@@ -38,6 +38,8 @@ class Program(NamedTuple):
     """The working folder inside of the image; empty for the image's own."""
     limits: "tuple[tuple[str, str], ...]" = ()
     """What it may use, by Kubernetes' names: `(("memory", "1Gi"),)`."""
+    requests: "tuple[tuple[str, str], ...]" = ()
+    """What it needs, likewise."""
     data: "DataLoadingConfig | None" = None
     """How inputs and outputs are passed as files; `None` when the command does that itself."""
     left_out: "tuple[str, ...]" = ()
@@ -99,11 +101,8 @@ def _of_container(container: Container) -> Program:
         command=tuple(container.command),
         args=tuple(container.args),
         env=tuple((pair.key, pair.value) for pair in container.env),
-        limits=tuple(
-            (_RESOURCE_NAMES[entry.name], entry.value)
-            for entry in container.resources.limits
-            if entry.name in _RESOURCE_NAMES
-        ),
+        limits=_named(container.resources.limits),
+        requests=_named(container.resources.requests),
         data=_enabled(container.data_config),
     )
 
@@ -123,7 +122,7 @@ def _of_pod(task: TaskTemplate) -> Program:
             f"invalid TaskSpecification, primary container [{primary}] not defined"
         )
     resources = found.get("resources")
-    limits = resources.get("limits") if isinstance(resources, Mapping) else None
+    resources = resources if isinstance(resources, Mapping) else {}
     variables = [each for each in _list(found, "env") if isinstance(each, Mapping)]
     return Program(
         image=str(found.get("image", "")),
@@ -135,9 +134,8 @@ def _of_pod(task: TaskTemplate) -> Program:
             if "valueFrom" not in each
         ),
         folder=str(found.get("workingDir", "")),
-        limits=tuple((str(name), _quantity(value)) for name, value in limits.items())
-        if isinstance(limits, Mapping)
-        else (),
+        limits=_quantities(resources.get("limits")),
+        requests=_quantities(resources.get("requests")),
         data=_enabled(pod.data_config),
         left_out=_left_out(spec, found, containers, variables),
     )
@@ -174,6 +172,20 @@ def _list(holder: "Mapping[str, object]", name: str) -> "list[object]":
     """Return the list of that name. The spec is any JSON, so what is not a list counts as none."""
     found = holder.get(name) if isinstance(holder, Mapping) else None
     return found if isinstance(found, list) else []
+
+
+def _named(entries: "Iterable[Resources.ResourceEntry]") -> "tuple[tuple[str, str], ...]":
+    return tuple(
+        (_RESOURCE_NAMES[entry.name], entry.value)
+        for entry in entries
+        if entry.name in _RESOURCE_NAMES
+    )
+
+
+def _quantities(amounts: object) -> "tuple[tuple[str, str], ...]":
+    if not isinstance(amounts, Mapping):
+        return ()
+    return tuple((str(name), _quantity(value)) for name, value in amounts.items())
 
 
 def _quantity(value: object) -> str:

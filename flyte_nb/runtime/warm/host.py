@@ -30,6 +30,7 @@ from flyte_nb.pipe.sockets import receive, send
 from flyte_nb.runtime import signals
 from flyte_nb.runtime.attempt import HostedAttempt
 from flyte_nb.runtime.host import carry_out, conclude, unforeseen
+from flyte_nb.runtime.limits import ProcessLimits
 from flyte_nb.runtime.options import Options, parse
 from flyte_nb.runtime.process import Worker
 from flyte_nb.runtime.warm.crew import Crew
@@ -230,7 +231,7 @@ class _Running:
         }
         try:
             # Written before any code of the task runs, so that a backend that restarts can end the process.
-            note = partial(_note, self._message["note"])
+            note = partial(_note, self._message["note"], self._message.get("limits"))
             self._child = zygote.fork(message, (child_read, child_write, *self._fds), note)
         except (Unfit, OSError):
             os.close(own_read)
@@ -297,8 +298,10 @@ class _LoadedAttempt(HostedAttempt):
         return self._fetched
 
 
-def _note(path: str, child: ForkedChild) -> None:
-    """Write which process has the attempt, in the form that `AttemptFolder.process` reads."""
+def _note(path: str, limits: "list[Any] | None", child: ForkedChild) -> None:
+    """Apply the attempt's limits, and write which process has it, as `AttemptFolder.process` reads it."""
+    if limits:
+        ProcessLimits(*limits).apply(child.pid)
     if path:
         # One write without a buffer: a reader finds the whole note, or an empty file.
         with open(path, "wb", buffering=0) as file:

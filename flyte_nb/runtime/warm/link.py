@@ -40,6 +40,8 @@ class WarmAttempt(NamedTuple):
     cwd: str
     note: str = ""
     """The path of a file for the process's number and start; empty for none."""
+    limits: "Sequence[object] | None" = None
+    """The fields of a `ProcessLimits`; `None` when there are none."""
 
 
 class AttemptEnd(NamedTuple):

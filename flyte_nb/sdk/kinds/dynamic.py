@@ -36,7 +36,7 @@ def dynamic(function: "Callable[..., Any] | None" = None, **options: Any) -> Any
     Its inputs are real values where it runs, so it may loop over them and branch on them. Calls of
     tasks, workflows and launch plans in it do not run at once: they become nodes of a workflow that
     runs in its place, and what it returns may be made of their outputs. Called here, outside of a
-    run, it is a plain function whose calls run at once.
+    run, its calls become nodes too, and run in this process when the body has ended.
 
     Args:
         function: the function, when it is used without options.

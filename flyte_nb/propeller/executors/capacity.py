@@ -1,0 +1,155 @@
+"""What this machine has for attempts, and which attempt has what of it. For one thread.
+
+Requests for processors and memory are for sharing the machine: an attempt waits while those that run have
+what it asks for. One that asks for more than the whole machine runs alone, because a workflow that was
+written for a cluster shall run here as well. A GPU cannot be stretched: a request for more GPUs than there
+are fails at once, since no wait would help.
+"""
+
+import logging
+import os
+from collections import Counter
+from typing import NamedTuple
+
+import psutil
+
+from flyte_nb.api.errors import USER, ErrorInfo, TaskFailed
+from flyte_nb.propeller.executors.gpus import ListGpus
+from flyte_nb.propeller.executors.needs import Needs, bytes_text
+from flyte_nb.propeller.ports import AttemptKey, NoRoom
+
+_log = logging.getLogger(__name__)
+
+
+class Share(NamedTuple):
+    """What one attempt has of the machine."""
+
+    needs: Needs = Needs()
+    gpus: "tuple[str, ...]" = ()
+    processors: "tuple[int, ...]" = ()
+    """The processors that it may run on; empty for all."""
+
+
+class Capacity:
+    """The machine's resources and their owners."""
+
+    def __init__(
+        self,
+        *,
+        cpus: int,
+        gpus: ListGpus,
+        memory_bytes: int = 0,
+        processors: "tuple[int, ...] | None" = None,
+    ) -> None:
+        """Set what there is.
+
+        Args:
+            cpus: How many processors attempts may ask for together.
+            gpus: Lists the GPUs; asked when it is first needed.
+            memory_bytes: How much memory attempts may ask for together; 0 means the machine's.
+            processors: The processors that attempts can be bound to; `None` means those of this process.
+        """
+        self._cpus = cpus
+        self._memory = memory_bytes or psutil.virtual_memory().total
+        self._list = gpus
+        self._gpus: list[str] | None = None
+        self._processors = _own_processors() if processors is None else processors
+        self._shares: dict[AttemptKey, Share] = {}
+        self._told: set[str] = set()
+
+    @property
+    def gpus(self) -> "list[str]":
+        """Return the GPUs that the machine has."""
+        if self._gpus is None:
+            self._gpus = self._list()
+        return self._gpus
+
+    def take(self, key: AttemptKey, needs: Needs, task: str) -> Share:
+        """Give the attempt what it needs.
+
+        Args:
+            key: The attempt.
+            needs: What it needs.
+            task: The task's name, for messages.
+
+        Raises:
+            NoRoom: when others have it now.
+            TaskFailed: when the machine does not have so many GPUs.
+        """
+        if key in self._shares:
+            return self._shares[key]
+        if needs.gpus > len(self.gpus if needs.gpus else ()):
+            raise TaskFailed(ErrorInfo("ResourcesUnavailable", self._too_many(needs, task), USER))
+        if self._shares:
+            self._check_room(needs)
+        self._tell_what_is_too_large(needs, task)
+        free = self._free_gpus() if needs.gpus else []
+        share = Share(needs, tuple(free[: needs.gpus]), self._bound(needs.cpu_limit))
+        self._shares[key] = share
+        return share
+
+    def hold(self, key: AttemptKey, needs: Needs, gpus: "tuple[str, ...]") -> None:
+        """Note what an attempt has that runs already."""
+        self._shares[key] = Share(needs, gpus)
+
+    def release(self, key: AttemptKey) -> None:
+        """Take back what the attempt had."""
+        self._shares.pop(key, None)
+
+    def _check_room(self, needs: Needs) -> None:
+        shares = self._shares.values()
+        if needs.gpus > len(self._free_gpus() if needs.gpus else ()):
+            raise NoRoom(_of(needs.gpus, "GPU", len(self._free_gpus()), len(self.gpus)))
+        used, wanted = sum(share.needs.processors for share in shares), needs.processors
+        if used + wanted > self._cpus and wanted:
+            raise NoRoom(_of(wanted, "CPU", max(0.0, self._cpus - used), self._cpus))
+        taken = sum(share.needs.memory_bytes for share in shares)
+        if needs.memory_bytes and taken + needs.memory_bytes > self._memory:
+            free = bytes_text(max(0, self._memory - taken))
+            raise NoRoom(
+                f"{bytes_text(needs.memory_bytes)} of memory; {free} of {bytes_text(self._memory)} are free"
+            )
+
+    def _free_gpus(self) -> "list[str]":
+        taken = {gpu for share in self._shares.values() for gpu in share.gpus}
+        return [gpu for gpu in self.gpus if gpu not in taken]
+
+    def _bound(self, limit: float) -> "tuple[int, ...]":
+        """Return the processors for a limit: those that the fewest attempts are bound to."""
+        count = max(1, int(-(-limit // 1)))
+        if not limit or count >= len(self._processors):
+            return ()
+        users = Counter(each for share in self._shares.values() for each in share.processors)
+        return tuple(sorted(sorted(self._processors, key=lambda each: users[each])[:count]))
+
+    def _too_many(self, needs: Needs, task: str) -> str:
+        has = f"{len(self.gpus)} GPU{'s' * (len(self.gpus) != 1)}" if self.gpus else "no GPU"
+        return (
+            f"{task} asks for {needs.gpus} GPU{'s' * (needs.gpus != 1)}, and this machine has {has}"
+            " (nvidia-smi -L). Ask for fewer with requests=Resources(gpu=…), at the call by"
+            " .with_overrides(…), or run the workflow on a Flyte cluster."
+        )
+
+    def _tell_what_is_too_large(self, needs: Needs, task: str) -> None:
+        """Log, once for each task, that it asks for more than the machine has."""
+        much = []
+        if needs.cpus > self._cpus:
+            much.append(f"{needs.cpus:g} CPUs of {self._cpus}")
+        if needs.memory_bytes > self._memory:
+            much.append(f"{bytes_text(needs.memory_bytes)} of {bytes_text(self._memory)} memory")
+        if much and task not in self._told:
+            self._told.add(task)
+            _log.warning(
+                "%s asks for %s; it runs alone with what there is.", task, " and ".join(much)
+            )
+
+
+def _of(wanted: float, unit: str, free: float, most: float) -> str:
+    many = "s" if wanted != 1 else ""
+    return f"{wanted:g} {unit}{many}; {free:g} of {most:g} are free"
+
+
+def _own_processors() -> "tuple[int, ...]":
+    """Return the processors of this process; none where the system cannot bind a process to some."""
+    ask = getattr(os, "sched_getaffinity", None)
+    return tuple(sorted(ask(0))) if ask is not None else ()
