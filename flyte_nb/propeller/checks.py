@@ -7,7 +7,7 @@ from flyte_nb.api import nodes, phases
 from flyte_nb.api.nodes import END_NODE
 from flyte_nb.propeller.records import NodeRecord
 from flyte_nb.propeller.rules import has_arm
-from flyte_nb.propeller.state import NodeState
+from flyte_nb.propeller.state import PASSED, NodeState
 
 _NOT_RUNNING = frozenset({"", phases.SUCCEEDED, phases.FAILED, phases.ABORTED})
 
@@ -18,7 +18,7 @@ def objection(node: NodeState, record: NodeRecord, execution_phase: str) -> str:
     if execution_phase in _NOT_RUNNING:
         return "no execution is running"
     if node.phase == "":
-        return _against_beginning(node, phase)
+        return _against_beginning(node, record)
     if phase in (phases.RUNNING, phases.DYNAMIC_RUNNING) and node.run.doom:
         return "it has to end"
     inside = node.child is not None and node.child.is_busy
@@ -37,7 +37,10 @@ def objection(node: NodeState, record: NodeRecord, execution_phase: str) -> str:
     return ""
 
 
-def _against_beginning(node: NodeState, phase: str) -> str:
+def _against_beginning(node: NodeState, record: NodeRecord) -> str:
+    phase = record.phase
+    if phase == phases.RUNNING and not record.job_uri:
+        return "it was not queued"
     if node.waiting:
         return "nodes before it have not ended"
     if node.run.doom or node.tainted != (phase == phases.SKIPPED):
@@ -61,11 +64,7 @@ def _against_task(node: NodeState, phase: str) -> str:
         return "" if fits else f"its attempt is {node.attempt_phase or 'not begun'}"
     if node.phase == phases.DYNAMIC_RUNNING and phase == phases.SUCCEEDED:
         end = node.child.nodes.get(END_NODE) if node.child else None
-        return (
-            ""
-            if end and end.phase == phases.SUCCEEDED
-            else "the nodes that it made have no outputs"
-        )
+        return "" if end and end.phase in PASSED else "the nodes that it made have no outputs"
     if phase == phases.RUNNING and node.phase == phases.FAILING:
         again = node.error is not None and node.error.recoverable
         return "" if again else "its error is not one to try again after"

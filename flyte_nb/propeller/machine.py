@@ -88,8 +88,21 @@ class Machine(ElementEvents):
         )
         is_parent = node.plan.kind == nodes.WORKFLOW_NODE
         return self._made(
-            record._replace(child_execution=former.child_execution, is_parent=is_parent)
+            record._replace(
+                child_execution=former.child_execution,
+                is_parent=is_parent,
+                deck_uri=former.deck_uri,
+            )
         )
+
+    def go_on(
+        self, node: NodeState, at_us: int, input_uri: str, job_uri: str, cache_status: str
+    ) -> list[Record]:
+        """Make the record that a dynamic node goes on with the nodes that it had made, at `job_uri`."""
+        record = node_record(
+            node, at_us, phases.RUNNING, input_uri=input_uri, cache_status=cache_status
+        )
+        return self._made(record._replace(job_uri=job_uri))
 
     def hit(
         self,

@@ -15,6 +15,7 @@ from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.nodes import END_NODE, START_NODE
 from flyte_nb.propeller.attempt_moves import AttemptMoves
 from flyte_nb.propeller.checks import objection
+from flyte_nb.propeller.data_layout import OUTPUTS
 from flyte_nb.propeller.elements import ELEMENT_ABORT, ElementsRun
 from flyte_nb.propeller.plan import ExecutionPlan, WorkflowPlan
 from flyte_nb.propeller.records import (
@@ -26,7 +27,7 @@ from flyte_nb.propeller.records import (
 )
 from flyte_nb.propeller.rules import TIMEOUT, IllegalMove, failure_node, illegal
 from flyte_nb.propeller.runs import run_of
-from flyte_nb.propeller.state import OPEN, NodeState, WorkflowRun
+from flyte_nb.propeller.state import OPEN, PASSED, NodeState, WorkflowRun
 from flyte_nb.propeller.tables import NODE_MOVES, WORKFLOW_MOVES
 
 # Flyte's own texts: clients show them as the reason of aborted attempts.
@@ -173,6 +174,13 @@ class Moves(AttemptMoves):
             node.first_started_us = node.first_started_us or record.at_us
         elif phase == phases.RUNNING and kind != nodes.TASK_NODE:
             self._enter(node, record.branch)
+        elif phase == phases.RUNNING and before == "":
+            # A dynamic task that is recovered: what its attempt made is taken over, and no attempt runs.
+            node.attempts, node.attempt_phase = 1, phases.SUCCEEDED
+            node.job_uri = record.job_uri
+            node.attempt_output_uri = f"{record.job_uri.rpartition('/')[0]}/{OUTPUTS}"
+            self.active_tasks += 1
+            self.entering[node.node_id] = node
         elif phase == phases.RUNNING and before == phases.FAILING:
             # The nodes of a dynamic task's attempt have ended without outputs: another attempt follows.
             node.child = node.error = None
@@ -344,7 +352,7 @@ _FAILING_MAP = {nodes.ARRAY_NODE: (phases.FAILING,)}
 def _has_outputs(run: WorkflowRun) -> bool:
     """Return whether a run has come to its end node, and nothing in it goes on."""
     end = run.nodes[END_NODE]
-    return not (run.open or run.ready or run.doom) and end.phase == phases.SUCCEEDED
+    return not (run.open or run.ready or run.doom) and end.phase in PASSED
 
 
 def _child(node: NodeState) -> WorkflowRun:

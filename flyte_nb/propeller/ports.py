@@ -200,6 +200,9 @@ class FormerNode(NamedTuple):
     """Where its last attempt kept its checkpoint."""
     child_execution: "ExecutionId | None" = None
     """What a launch plan node started."""
+    deck_uri: str = ""
+    job_uri: str = ""
+    """`futures.pb` of a dynamic task."""
 
 
 class FormerNodes(Protocol):

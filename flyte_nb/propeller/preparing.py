@@ -98,6 +98,10 @@ class Preparation:
                 self._enter(node)
             return
         found = self._results.find(node, inputs) if node.plan.discoverable else NOT_CACHED
+        job_uri = self._recovery.job(node, former) if former is not None else ""
+        if job_uri and found.outputs is None:
+            outbox.add(machine.go_on(node, outbox.now_us(), uri, job_uri, found.status))
+            return
         if found.outputs is not None:
             # Stored before it is recorded: a reader of the record finds the outputs there.
             outputs_uri = self._layout.outputs(node)

@@ -2,7 +2,7 @@
 
 A node is found again by its id. A sub-workflow or a branch that did not succeed is entered, and its nodes are
 asked about one by one. A task continues from the checkpoint of its last attempt. An execution that a node
-started is recovered too.
+started is recovered too. A dynamic task does not run again once it has made its nodes.
 
 Source: flytepropeller/pkg/controller/nodes/executor.go (`attemptRecovery`) at v1.16.8.
 """
@@ -12,7 +12,7 @@ import logging
 from flyte_nb.api.errors import StorageError
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.nodes import END_KIND
-from flyte_nb.propeller.data_layout import DataLayout
+from flyte_nb.propeller.data_layout import FUTURES, DataLayout
 from flyte_nb.propeller.literal_store import Values
 from flyte_nb.propeller.ports import FormerNode, FormerNodes
 from flyte_nb.propeller.state import PASSED, NodeState
@@ -82,6 +82,27 @@ class Recovery:
             if node.plan.kind != END_KIND:
                 self._values.put(input_uri, inputs)
         return input_uri, output_uri
+
+    def job(self, node: NodeState, former: FormerNode) -> str:
+        """Copy the nodes that a dynamic task had made, and return where they are now; empty without any.
+
+        The task does not run again: it might make other nodes, and then those that succeeded would be lost.
+
+        Raises:
+            StorageError: when they cannot be read or written now.
+        """
+        store = self._values.store
+        if not former.job_uri or store is None:
+            return ""
+        uri = f"{self._layout.folder(node, 0)}/{FUTURES}"
+        try:
+            store.write(uri, store.read(former.job_uri))
+        except StorageError as error:
+            if error.transient:
+                raise
+            _log.warning("What %s had made cannot be recovered: %s", node.node_id, error)
+            return ""
+        return uri
 
     def child(self, node: NodeState) -> "ExecutionId | None":
         """Return the execution that the former node started and that did not give it its outputs."""

@@ -50,8 +50,9 @@ WORKFLOW_MOVES: Moves = {
 
 _TASK: Moves = {
     # A task succeeds without being queued when its result comes from the catalog. A node whose inputs
-    # cannot be resolved fails before it is queued.
-    "": frozenset({QUEUED, SKIPPED, SUCCEEDED, FAILED}),
+    # cannot be resolved fails before it is queued. It is RUNNING at once when it is recovered with the
+    # nodes that its dynamic task made before.
+    "": frozenset({QUEUED, RUNNING, SKIPPED, SUCCEEDED, FAILED}),
     # A queued task that waited for another one's result (`cache_serialize`) finds it in the catalog.
     QUEUED: frozenset({RUNNING, SUCCEEDED, FAILED, ABORTED}),
     RUNNING: frozenset({DYNAMIC_RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED}),
@@ -68,7 +69,7 @@ _TASK: Moves = {
 
 # A gate whose signal has a value when it is reached opens at once, so it succeeds without running.
 _GATE: Moves = {
-    "": _TASK[""],
+    "": frozenset({QUEUED, SKIPPED, SUCCEEDED, FAILED}),
     QUEUED: _TASK[QUEUED],
     RUNNING: frozenset({SUCCEEDED, FAILED, TIMED_OUT, ABORTED}),
     SUCCEEDED: _END,

@@ -4,6 +4,7 @@ import threading
 
 from flyteidl.admin import execution_pb2, node_execution_pb2
 from flyteidl.core import execution_pb2 as core
+from flyteidl.core.dynamic_job_pb2 import DynamicJobSpec
 
 from flyte_nb.admin.home import Home
 from flyte_nb.admin.server import Backend
@@ -42,6 +43,9 @@ class Answering:
         answer = self.answer(attempt)
         if isinstance(answer, ErrorInfo):
             self._end(AttemptReport(attempt.key, error=answer))
+        elif isinstance(answer, DynamicJobSpec):
+            self.blobs.write(f"{attempt.output_prefix}/futures.pb", answer.SerializeToString())
+            self._end(AttemptReport(attempt.key, job=answer))
         elif answer is not None:
             self.blobs.write(f"{attempt.output_prefix}/outputs.pb", answer.SerializeToString())
             self._end(AttemptReport(attempt.key, outputs=answer))
@@ -112,8 +116,8 @@ class Place:
         admin.CreateWorkflow(specs.parent_request())
         admin.CreateLaunchPlan(specs.launch_plan_request("flows.parent", workflow="flows.parent"))
 
-    def run(self, name="parent", plan="flows.parent", n=1, **spec):
-        request = self.specs.execution_request(name, plan, n=n)
+    def run(self, name="parent", plan="flows.parent", n=1, kind="LAUNCH_PLAN", **spec):
+        request = self.specs.execution_request(name, plan, kind, n=n)
         request.spec.MergeFrom(execution_pb2.ExecutionSpec(**spec))
         self.admin.CreateExecution(request)
         return self.end(name)

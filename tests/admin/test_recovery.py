@@ -6,7 +6,7 @@ from flyteidl.core import execution_pb2 as core
 
 from flyte_nb.api.errors import USER, ErrorInfo, RemoteError
 from flyte_nb.api.nodes import child_execution_name
-from flyte_nb.testing.closures import integers
+from flyte_nb.testing.closures import integers, job, node
 
 BROKEN = ErrorInfo("USER:ValueError", "broken", USER)
 
@@ -108,6 +108,40 @@ def test_a_sub_workflow_that_failed_is_entered_and_its_nodes_are_taken_over(plac
         "SUCCEEDED",
     )
     assert ran(place, "second") == ["b-0-n1"]
+
+
+def test_what_a_dynamic_task_had_made_is_recovered_and_it_does_not_run_again(place):
+    # Its own node is named like the task, and the nodes that it makes run another task.
+    task = place.specs.task_request("dyn")
+    place.admin.CreateTask(task)
+    inner = place.admin.GetTask(place.specs.get_request("TASK", "tasks.double"))
+    double_task = inner.closure.compiled_task.template
+    nodes = [
+        node("dn0", double_task, {"n": 4}),
+        node("dn1", double_task, {"n": "dn0"}),
+        node("dn2", double_task, {"n": "dn1"}),
+    ]
+
+    def answering(*broken):
+        def answer(attempt):
+            if attempt.task_id.name == "dyn":
+                return job(nodes, {"o0": "dn2"}, [double_task])
+            return BROKEN if attempt.key.node_id in broken else double(attempt)
+
+        return answer
+
+    place.answer = answering("dyn-0-dn1")
+    assert phase(place.run("first", "dyn", kind="TASK")) == "FAILED"
+    place.answer = answering()
+    assert phase(place.recover("first", "second")) == "SUCCEEDED"
+    found = place.phases("second")
+    assert [found[f"dyn-0-dn{number}"] for number in range(3)] == [
+        "RECOVERED",
+        "SUCCEEDED",
+        "SUCCEEDED",
+    ]
+    assert ran(place, "second") == ["dyn-0-dn1", "dyn-0-dn2"]
+    assert found["dyn"] == "SUCCEEDED"
 
 
 def test_an_execution_that_a_node_started_is_recovered_too(place):

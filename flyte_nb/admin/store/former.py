@@ -40,4 +40,6 @@ class FormerRuns:
             cache_key=row[1],
             checkpoint_uri=task.checkpoint_uri if has_task else "",
             child_execution=child,
+            deck_uri=closure.deck_uri,
+            job_uri=closure.dynamic_job_spec_uri,
         )
