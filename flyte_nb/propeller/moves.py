@@ -159,6 +159,11 @@ class Moves(AttemptMoves):
         node.error = record.error or node.error
         node.cache_status = record.cache_status or node.cache_status
         node.input_uri = record.input_uri or node.input_uri
+        self._follow(node, before, record)
+
+    def _follow(self, node: NodeState, before: str, record: NodeRecord) -> None:
+        """Do for a node that has come into a phase what its kind needs there."""
+        phase, kind = record.phase, node.plan.kind
         if phase == phases.QUEUED:
             node.queued_us = record.at_us
             node.former_checkpoint_uri = record.checkpoint_uri
