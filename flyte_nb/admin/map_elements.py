@@ -9,12 +9,11 @@ flyteadmin/pkg/repositories/transformers/task_execution.go, at v1.16.8.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from flyteidl.admin import task_execution_pb2
 from flyteidl.event import event_pb2
 
-from flyte_nb.admin.store.database import Transaction
+from flyte_nb.admin.store.database import Row, Transaction
 from flyte_nb.admin.store.schema import OF_EXECUTION
 from flyte_nb.api.errors import ErrorInfo, shortened
 from flyte_nb.api.identifiers import ExecutionId
@@ -48,7 +47,7 @@ _MOST_BYTES = 3_000_000
 _ID_LENGTH = 50
 _OF_ELEMENT = "execution_id = ? AND node_id = ? AND number = ?"
 
-Query = Callable[[str, "tuple[Any, ...]"], "Iterable[Any]"]
+Query = Callable[[str, "tuple[object, ...]"], "Iterable[Row]"]
 
 
 class MapElements:
@@ -216,7 +215,8 @@ def whole(message: bytes, query: Query) -> bytes:
     )
     counts = task.closure.custom_info.fields[COUNTS].struct_value.fields.values()
     size = sum(int(count.number_value) for count in counts)
-    return message + _resources(_all(list(rows), size, _prefix(execution, node.node_id)))
+    known = [(number, data) for number, data in rows]
+    return message + _resources(_all(known, size, _prefix(execution, node.node_id)))
 
 
 def _all(rows: "list[tuple[int, bytes]]", size: int, prefix: str) -> "list[bytes]":

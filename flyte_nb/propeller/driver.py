@@ -18,6 +18,7 @@ from flyte_nb.api.errors import USER, ErrorInfo, StorageError, TaskFailed
 from flyte_nb.propeller.attempts import UNEXPLAINED, attempt_at, lost, takes_slot
 from flyte_nb.propeller.children import ChildRuns
 from flyte_nb.propeller.data_layout import OUTPUTS, DataLayout
+from flyte_nb.propeller.deadlines import Deadlines
 from flyte_nb.propeller.dynamics import Dynamics
 from flyte_nb.propeller.gates import Gates
 from flyte_nb.propeller.kills import Kills
@@ -31,6 +32,7 @@ from flyte_nb.propeller.ports import (
     Attempt,
     AttemptKey,
     AttemptReport,
+    BatchExecutor,
     Catalog,
     Clock,
     Executor,
@@ -97,11 +99,14 @@ class Driver:
             limits=services.limits,
         )
         self._preparation = Preparation(*mine, self._results, self.gates, self._dynamics, recovery)
-        self.maps = Maps(*mine, self._results, self.turns)
+        self._batches = executor if isinstance(executor, BatchExecutor) else None
+        self.maps = Maps(*mine, self._results, self.turns, self._batches)
         # Attempts that are recorded as QUEUED and were not handed to the executor yet.
         self._to_start: deque[NodeState] = deque()
         self._lacking: dict[str, str] = {}  # by node id: what those lack that there was no room for
         self._kills = Kills(self.id, self.machine, executor)
+        watched = (self.children, self.gates, self._kills)
+        self._deadlines = Deadlines(self.machine, self.outbox, *watched)
 
     @property
     def done(self) -> bool:
@@ -204,6 +209,12 @@ class Driver:
             room = slots - started - len(self._to_start) + len(self._lacking)
             if room > 0 and self.machine.startable and self._announce_some(room):
                 continue  # results of others were found, and further nodes may begin now
+            if self._batches is not None and self.machine.arrays and not self.attempts:
+                failure = self.maps.run_batch(self.id)
+                if failure is not None:
+                    self.report(failure)
+                if self.maps.ran and self.outbox.flush():
+                    continue
             room = slots - started - len(self._to_start) + len(self._lacking)
             if room > 0 and self.machine.arrays:
                 phase = phases.RUNNING if self._executor.in_memory else phases.QUEUED
@@ -268,16 +279,7 @@ class Driver:
 
     def deadline_us(self) -> "int | None":
         """Return when an attempt runs out of time or a gate has to be looked at; `None` when neither will."""
-        begun = (
-            *self.machine.live.values(),
-            *self.machine.launching.values(),
-            *self.machine.expanded.values(),
-        )
-        limits = [limit for node in begun if (limit := limit_us(node))]
-        due = self.gates.due_us()
-        if due is not None:
-            limits.append(due)
-        return min(limits, default=None)
+        return self._deadlines.next_us()
 
     def waits(self) -> dict[str, Wait]:
         """Return what nodes that could go on wait for, by node id."""
@@ -292,20 +294,8 @@ class Driver:
         return waits_of(self.machine, limits)
 
     def expire(self) -> None:
-        """Begin to end the attempts that are out of time; their reports follow. Likewise child executions.
-
-        The nodes that an attempt at a dynamic task made have to end within the same time.
-        """
-        self.children.expire()
-        now = self._now_us()
-        for node in list(self.machine.expanded.values()):
-            limit = limit_us(node)
-            if limit and now >= limit:
-                self._add(self.machine.give_up(node, now, expired(node)))
-        for node in self.machine.live.values():
-            limit = limit_us(node)
-            if limit and now >= limit:
-                self._kills.kill(node)
+        """Begin to end what is out of time; reports about attempts follow."""
+        self._deadlines.expire()
 
     def _begin(self) -> bool:
         """Store the inputs and record the start; return whether the execution is under way."""

@@ -1,6 +1,7 @@
 """The events of maps, and what follows from them. A part of `machine.Machine`, which is the only user."""
 
 from flyte_nb.api import phases
+from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.propeller.consequences import Consequences
 from flyte_nb.propeller.record_makers import node_record
 from flyte_nb.propeller.records import ElementRecord, Record
@@ -42,6 +43,11 @@ class ElementEvents(Consequences):
             cache_status=cache_status,
         )
         return self._made(record)
+
+    def map_failed(self, node: NodeState, at_us: int, error: ErrorInfo) -> list[Record]:
+        """Make the record that a map is out of time. The elements that run are ended first."""
+        phase = phases.FAILING if node.child is not None and node.child.open else phases.FAILED
+        return self._made(node_record(node, at_us, phase, error=error))
 
     def gathered(self, node: NodeState, at_us: int, output_uri: str) -> list[Record]:
         """Make the record that the outputs of a map's elements are stored as lists at `output_uri`."""

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from flyte_nb.propeller.state import WorkflowRun
 
 
+_TOGETHER = frozenset({phases.RUNNING, phases.SUCCEEDED})
+
+
 class ElementMoves:
     """Applies the records of elements. `Moves` declares the state that this changes."""
 
@@ -29,6 +32,8 @@ class ElementMoves:
     """Array nodes that have elements which have not begun. The driver calls `begin_elements`."""
     gathering: "dict[str, NodeState]"
     """Array nodes whose elements have all ended. The driver stores their outputs and calls `gathered`."""
+    maps: "dict[str, NodeState]"
+    """Array nodes that run, and neither fail nor have to end."""
     _unsettled: "deque[NodeState | WorkflowRun]"
 
     def _known(self, node_id: str) -> "NodeState":
@@ -49,11 +54,12 @@ class ElementMoves:
             )
         if record.number > 1 and record.phase == phases.FAILED:
             raise IllegalMove("Each element fails by a record of its own, which has its error.")
-        for index in span:
-            self._check_element(run, index, record)
-        # From here on nothing is refused.
-        for index in span:
-            self._move_element(node, run, index, record)
+        if not self._move_span(run, span, record):
+            for index in span:
+                self._check_element(run, index, record)
+            # From here on nothing is refused.
+            for index in span:
+                self._move_element(node, run, index, record)
         if not run.has_fresh():
             self.arrays.pop(node.node_id, None)
         if run.has_ended and not run.doom and not run.is_lost:
@@ -69,6 +75,29 @@ class ElementMoves:
         elif not run.is_lost:
             self.gathering[node.node_id] = node
         self._unsettled.append(run)
+
+    def _move_span(self, run: ElementsRun, span: range, record: ElementRecord) -> bool:
+        """Move many elements at once, if none of them has a state of its own; return whether that was done.
+
+        They run together in this process, or have cached results.
+        """
+        phase, many = record.phase, len(span)
+        if many == 1 or record.attempt or run.doom or phase not in _TOGETHER:
+            return False
+        fresh = run.states.count(e.FRESH, span.start, span.stop) == many
+        begun = not fresh and run.states.count(e.OPEN, span.start, span.stop) == many
+        if not fresh and (not begun or phase == phases.RUNNING):
+            return False
+        if begun and any(f"n{index}" in run.nodes for index in span):
+            return False
+        ends = phase == phases.SUCCEEDED
+        run.states[span.start : span.stop] = bytes([e.SUCCEEDED if ends else e.OPEN]) * many
+        run.open += many * (fresh - ends)
+        run.successes += many * ends
+        if run.candidates:
+            for index in span:
+                run.candidates.pop(index, None)
+        return True
 
     def _check_element(self, run: ElementsRun, index: int, record: ElementRecord) -> None:
         phase = record.phase
@@ -102,8 +131,8 @@ class ElementMoves:
         if state == e.FRESH:
             run.open += 1
             run.states[index] = e.OPEN
-        if record.number > 1 and phase != phases.QUEUED:
-            # Elements that run together in this process, or that have cached results: none needs a state.
+        if record.number > 1 and phase != phases.QUEUED and f"n{index}" not in run.nodes:
+            # As in `_move_span`, beside elements that have a state.
             run.candidates.pop(index, None)
             if phase != phases.RUNNING:
                 self._end_element(run, index, phase, record.error)
@@ -175,6 +204,7 @@ class ElementMoves:
         if parent is not None:
             self.arrays.pop(parent.node_id, None)
             self.gathering.pop(parent.node_id, None)
+            self.maps.pop(parent.node_id, None)
         for candidate in run.candidates.values():
             candidate.phase = phases.ABORTED  # so that it gives up its reservation
         run.candidates.clear()

@@ -88,6 +88,13 @@ class ElementsRun(WorkflowRun):
         states = self.states
         return (index for index in range(self.first, self.size) if states[index] == FRESH)
 
+    def stretch(self, first: int) -> int:
+        """Return where the fresh elements end that follow `first` without another between them."""
+        states, end = self.states, first
+        while end < self.size and states[end] == FRESH:
+            end += 1
+        return end
+
     def has_fresh(self) -> bool:
         """Return whether an element has not begun."""
         return next(self.fresh(), None) is not None

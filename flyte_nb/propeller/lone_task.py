@@ -5,6 +5,7 @@ from flyteidl.core.interface_pb2 import VariableMap
 from flyteidl.core.literals_pb2 import Binding, BindingData
 from flyteidl.core.tasks_pb2 import TaskTemplate
 from flyteidl.core.types_pb2 import OutputReference
+from flyteidl.core.workflow_pb2 import ArrayNode
 
 from flyte_nb.api.identifiers import TASK
 from flyte_nb.api.nodes import END_NODE
@@ -14,15 +15,25 @@ from flyte_nb.wire.identifiers import identifier_from_idl
 _NODE = "n0"
 
 
-def plan_of_task(task: TaskTemplate) -> ExecutionPlan:
-    """Return the plan of one node that runs the task. Its `workflow_id` is the task's identifier."""
+def plan_of_task(task: TaskTemplate, array: "ArrayNode | None" = None) -> ExecutionPlan:
+    """Return the plan of one node that runs the task. Its `workflow_id` is the task's identifier.
+
+    Args:
+        task: The task.
+        array: How its elements run, when it is a map.
+    """
     closure = CompiledWorkflowClosure()
     closure.tasks.add().template.CopyFrom(task)
     template = closure.primary.template
     template.id.CopyFrom(task.id)
     node = template.nodes.add(id=_NODE)
     node.metadata.name = task.id.name
-    node.task_node.reference_id.CopyFrom(task.id)
+    if array is None:
+        node.task_node.reference_id.CopyFrom(task.id)
+    else:
+        node.array_node.CopyFrom(array)
+        node.metadata.name = array.node.metadata.name
+        node.array_node.node.task_node.reference_id.CopyFrom(task.id)
     node.inputs.extend(_bindings("", task.interface.inputs))
     end = template.nodes.add(id=END_NODE)
     end.inputs.extend(_bindings(_NODE, task.interface.outputs))

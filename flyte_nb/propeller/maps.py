@@ -11,6 +11,7 @@ from flyteidl.core.literals_pb2 import Literal, LiteralMap
 
 from flyte_nb.api import phases
 from flyte_nb.api.errors import USER, ErrorInfo, StorageError
+from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.propeller import records as r
 from flyte_nb.propeller.data_layout import OUTPUTS, DataLayout
 from flyte_nb.propeller.elements import SUCCEEDED, ElementsRun
@@ -18,6 +19,7 @@ from flyte_nb.propeller.literal_store import Values, inputs_at, unusable
 from flyte_nb.propeller.machine import Machine
 from flyte_nb.propeller.outbox import Outbox
 from flyte_nb.propeller.plan import ArrayPlan
+from flyte_nb.propeller.ports import AttemptKey, AttemptReport, BatchExecutor, ElementBatch
 from flyte_nb.propeller.reservations import Turns
 from flyte_nb.propeller.results import Results
 from flyte_nb.propeller.state import NodeState
@@ -40,6 +42,7 @@ class Maps:
         values: Values,
         results: Results,
         turns: Turns,
+        batches: "BatchExecutor | None" = None,
     ) -> None:
         self._machine = machine
         self._outbox = outbox
@@ -47,11 +50,15 @@ class Maps:
         self._values = values
         self._results = results
         self._turns = turns
+        self._executor = batches
         # Outputs of elements by map and number, until their map has collected them.
         self._kept: dict[str, dict[int, bytes]] = {}
         self._kept_bytes = 0
+        self._lists: dict[str, list[tuple[range, LiteralMap]]] = {}  # outputs of batches, by map
         self.wants_step = False
         """Whether a step left elements that it could have begun, so that others get their turn."""
+        self.ran = False
+        """Whether the last `run_batch` ran any."""
         self.found = False
         """Whether the last `begin` found results of elements. What waited for them may go on now."""
 
@@ -68,7 +75,10 @@ class Maps:
         begun: list[NodeState] = []
         # A copy: a map whose last element begins is taken out.
         for node in list(self._machine.arrays.values()):
-            if isinstance(node.child, ElementsRun):
+            # Small elements wait for `run_batch`, which begins when nothing else runs in this process.
+            if isinstance(node.child, ElementsRun) and not (
+                node.child.open and self._batches(node)
+            ):
                 begun += self._begin(node, node.child, room - len(begun), phase)
         return begun
 
@@ -129,6 +139,70 @@ class Maps:
         self.keep(element, outputs)
         return False, True
 
+    def _batches(self, node: NodeState) -> bool:
+        """Return whether the elements of the map are to run in batches."""
+        element = node.plan.array.element if node.plan.array is not None else None
+        if self._executor is None or element is None or element.task_id is None:
+            return False
+        if element.discoverable or element.timeout_us:
+            return False  # each is looked up, or watched, by itself
+        return self._executor.prefers_batches(element.task_id)
+
+    def run_batch(self, execution: ExecutionId) -> "AttemptReport | None":
+        """Run elements in this process without attempts of their own, if the executor thinks that fits.
+
+        Returns:
+            The report of an element that failed, which is recorded as running; `None` otherwise.
+        """
+        self.ran = False
+        for node in list(self._machine.arrays.values()):
+            run = node.child
+            if not isinstance(run, ElementsRun) or run.open:
+                continue
+            batch = self._batch(node, run, execution)
+            began_us = self._outbox.now_us()
+            if batch is None or self._executor is None:
+                continue
+            end = self._executor.run_batch(batch)
+            if end is None:
+                continue
+            self.ran = True
+            first = batch.elements.start
+            done = range(first, first + end.done)
+            if done:
+                self._lists.setdefault(node.node_id, []).append((done, end.outputs))
+                self._add_elements(node, began_us, phases.RUNNING, done)
+                self._add_elements(node, self._outbox.now_us(), phases.SUCCEEDED, done)
+            if end.failure is not None:
+                failed = range(done.stop, done.stop + 1)
+                self._add_elements(node, self._outbox.now_us(), phases.RUNNING, failed)
+                return end.failure
+        return None
+
+    def _batch(
+        self, node: NodeState, run: ElementsRun, execution: ExecutionId
+    ) -> "ElementBatch | None":
+        element = run.array.element
+        if not self._batches(node) or element.task is None or element.task_id is None:
+            return None
+        try:
+            inputs = self._values.get(node.input_uri)
+        except StorageError:
+            return None
+        first = next(run.fresh())
+        return ElementBatch(
+            execution,
+            element.task_id,
+            element.task,
+            inputs,
+            run.array.bound,
+            range(first, run.stretch(first)),
+            lambda index: AttemptKey(execution, f"{node.node_id}-n{index}", 0),
+        )
+
+    def _add_elements(self, node: NodeState, at_us: int, phase: str, elements: range) -> None:
+        self._outbox.add(self._machine.elements(node, at_us, phase, elements))
+
     def store_inputs(self, element: NodeState, inputs: LiteralMap) -> None:
         """Write the inputs of one element, where its map gives each a file of its own.
 
@@ -185,7 +259,17 @@ class Maps:
         none = Literal()
         none.scalar.none_type.SetInParent()
         kept = self._kept.get(node.node_id, {})
+        batches = {span.start: (span, part) for span, part in self._lists.get(node.node_id, ())}
+        following = 0
         for index in range(run.size):
+            if index < following:
+                continue
+            if index in batches:
+                span, part = batches[index]
+                following = span.stop
+                for name in names:
+                    lists[name].extend(part.literals[name].collection.literals)
+                continue
             if run.states[index] != SUCCEEDED:
                 for name in names:
                     lists[name].append(none)
@@ -212,6 +296,7 @@ class Maps:
                 self._kept_bytes -= sum(map(len, self._kept.pop(node_id).values()))
 
     def _forget(self, node: NodeState) -> None:
+        self._lists.pop(node.node_id, None)
         kept = self._kept.pop(node.node_id, {})
         self._kept_bytes -= sum(map(len, kept.values()))
         self._values.release(node.input_uri)

@@ -65,6 +65,7 @@ class Moves(AttemptMoves):
         """Task nodes that need an attempt. The driver calls `attempt`."""
         self.arrays: dict[str, NodeState] = {}
         self.gathering: dict[str, NodeState] = {}
+        self.maps: dict[str, NodeState] = {}
         self.live: dict[str, NodeState] = {}
         """Task nodes with an attempt that has not ended, by node id."""
         self.gates: dict[str, NodeState] = {}
@@ -178,7 +179,7 @@ class Moves(AttemptMoves):
             node.attempt_started_us = record.at_us
             node.first_started_us = node.first_started_us or record.at_us
         elif phase == phases.RUNNING and kind != nodes.TASK_NODE:
-            self._enter(node, record.branch)
+            self._enter(node, record)
         elif phase == phases.RUNNING and before == "":
             # A dynamic task that is recovered: what its attempt made is taken over, and no attempt runs.
             node.attempts, node.attempt_phase = 1, phases.SUCCEEDED
@@ -210,11 +211,13 @@ class Moves(AttemptMoves):
             return self.startable
         return self.launching if kind == nodes.LAUNCH_PLAN_NODE else self.entering
 
-    def _enter(self, node: NodeState, branch: int) -> None:
+    def _enter(self, node: NodeState, record: NodeRecord) -> None:
         """Give a node that runs other nodes its child run."""
-        node.branch = branch
+        branch = node.branch = record.branch
+        node.first_started_us = record.at_us
         if node.plan.array is not None:
             node.child = ElementsRun(node, node.plan.array)
+            self.maps[node.node_id] = node
         elif node.plan.branch is None:
             workflows = node.run.workflows
             self._begin_run(node, workflows[node.plan.workflow], workflows)
@@ -246,7 +249,8 @@ class Moves(AttemptMoves):
             # A failing map still counts: elements of it run.
             counts = (phases.QUEUED, phases.RUNNING, *_FAILING_MAP.get(node.plan.kind, ()))
             self.active_tasks -= node.plan.kind in _LIMITED and before in counts
-            for driven in (self._queue_of(node.plan.kind), self.gates, self.arrays, self.gathering):
+            driven_ones = (self._queue_of(node.plan.kind), self.gates, self.maps)
+            for driven in (*driven_ones, self.arrays, self.gathering):
                 driven.pop(node.node_id, None)
         failed = record.phase in (phases.FAILED, phases.TIMED_OUT)
         if failed:

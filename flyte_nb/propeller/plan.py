@@ -333,7 +333,8 @@ class _Maker:
             array.run_all_sub_nodes,
             array.data_mode == ArrayNode.INDIVIDUAL_INPUT_FILES,
         )
-        return self.bare(node, ARRAY_NODE)._replace(array=plan)
+        timeout_us = timeout_us_of(node.metadata.timeout)
+        return self.bare(node, ARRAY_NODE)._replace(array=plan, timeout_us=timeout_us)
 
     def unsupported(self, what: "str | None", node_id: str) -> None:
         kind = _UNSUPPORTED.get(what, str(what))

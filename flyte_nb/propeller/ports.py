@@ -5,7 +5,7 @@ tests inherit.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from flyteidl.core.dynamic_job_pb2 import DynamicJobSpec
 from flyteidl.core.identifier_pb2 import Identifier as IdentifierMessage
@@ -259,6 +259,45 @@ class Children(Protocol):
 
     def terminate(self, id: ExecutionId, cause: str) -> None:
         """Begin to abort the execution; nothing happens when it has ended, or there is none."""
+        ...
+
+
+class ElementBatch(NamedTuple):
+    """Elements of a map that follow each other and have not begun."""
+
+    execution: ExecutionId
+    task_id: Identifier
+    task: TaskTemplate
+    inputs: LiteralMap
+    """The inputs of the whole map."""
+    bound: frozenset[str]
+    """Inputs that every element gets whole."""
+    elements: range
+    key_of: "Callable[[int], AttemptKey]"
+    """Returns the key of the first attempt at an element."""
+
+
+class BatchEnd(NamedTuple):
+    """How a batch of elements ended."""
+
+    outputs: LiteralMap
+    """By output the list of what the first elements returned, as many as `done`."""
+    done: int
+    """How many elements succeeded, from the first one on."""
+    failure: "AttemptReport | None" = None
+    """The failure of the element after them; `None` when those that follow were not begun."""
+
+
+@runtime_checkable
+class BatchExecutor(Protocol):
+    """An executor in this process that can run small elements without the engine between two of them."""
+
+    def prefers_batches(self, task_id: Identifier) -> bool:
+        """Return whether elements that run this task are known to be small."""
+        ...
+
+    def run_batch(self, batch: ElementBatch) -> "BatchEnd | None":
+        """Run elements until one fails or the time is up; `None` when each needs an attempt of its own."""
         ...
 
 

@@ -255,13 +255,19 @@ def _raiser(node: NodeState) -> str:
 
 def _place(node: NodeState, workflow: Identifier) -> str:
     """Return the sentence that says where an exception was raised; empty when that is clear."""
+    run = node.child
+    if isinstance(run, ElementsRun) and run.errors:
+        number = list(run.errors)[-1]
+        times = f" in attempt {run.attempts[number] + 1}" if run.attempts[number] else ""
+        place = f"Raised{times} by element {number} of {run.size} of {node.plan.name}"
+        return (
+            f"{place}."
+            if _is_alone(workflow)
+            else f"{place}, node {node.node_id} of {workflow.name}."
+        )
     times = f" in attempt {node.attempts}" if node.attempts > 1 else ""
     if _is_alone(workflow) and node.run.parent is None:
         return f"Raised{times} at {workflow.name}." if times else ""
-    if isinstance(node.child, ElementsRun) and node.child.errors:
-        number, size = list(node.child.errors)[-1], node.child.size
-        place = f"element {number} of {size} of {node.plan.name}, at node {node.node_id}"
-        return f"Raised by {place} of {workflow.name}."
     task = node.plan.task_id.name if node.plan.task_id is not None else node.plan.name
     return f"Raised{times} by the task {task} at node {node.node_id} of {workflow.name}."
 

@@ -23,3 +23,18 @@ def expired(node: NodeState) -> ErrorInfo:
     """Return the error of an attempt that was ended because it was out of time. The text is Flyte's."""
     text = f"task execution timeout [{go_duration(node.plan.timeout_us)}] expired"
     return ErrorInfo("TimeoutExpired", text, USER, recoverable=True)
+
+
+def map_limit_us(node: NodeState) -> int:
+    """Return when a map is out of time whose node has a timeout of its own; 0 means never.
+
+    Its elements have the timeout of their task besides.
+    """
+    timeout = node.plan.timeout_us
+    return node.first_started_us + timeout if timeout and node.first_started_us else 0
+
+
+def map_expired(node: NodeState) -> ErrorInfo:
+    """Return the error of a map that was ended because it was out of time. A map has one attempt."""
+    text = f"[1/1] currentAttempt done. Last Error: USER::{expired(node).message}"
+    return ErrorInfo("RetriesExhausted|TimeoutExpired", text, USER)

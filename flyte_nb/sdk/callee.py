@@ -66,6 +66,10 @@ class Callee(Definition):
             return context.run_async(self, inputs)
         return context.run(self, inputs)
 
+    def call_function(self, inputs: "dict[str, object]") -> object:
+        """Return what the author's function returns, as it is."""
+        return self.function(**inputs)
+
     @property
     def is_async(self) -> bool:
         """Whether the author wrote `async def`."""

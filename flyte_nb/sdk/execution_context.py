@@ -158,7 +158,7 @@ class DirectRunner:
 
     def run(self, entity: Any, inputs: "dict[str, Any]") -> Any:
         """Return what the entity's function returns; a coroutine is run to its end."""
-        return run_to_end(entity.function(**inputs))
+        return run_to_end(entity.call_function(inputs))
 
     def _made(self) -> ExecutionContext:
         return context_from(os.environ)

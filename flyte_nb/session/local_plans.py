@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
+from flyteidl.core.workflow_pb2 import Node as NodeMessage
 
 from flyte_nb.api.errors import BundleError, CompileFailed
 from flyte_nb.api.identifiers import Identifier, Scope
-from flyte_nb.api.specs import WorkflowTemplate
+from flyte_nb.api.specs import Node, NodeMetadata, WorkflowTemplate
 from flyte_nb.client.data import KernelData
 from flyte_nb.drafting.compiling import compile_entity
 from flyte_nb.drafting.names_held import Names, held_names, same_names
@@ -26,12 +27,14 @@ from flyte_nb.propeller.local_children import LocalLaunchPlan
 from flyte_nb.propeller.lone_task import plan_of_task
 from flyte_nb.propeller.plan import ExecutionPlan, NodePlan, plan_of
 from flyte_nb.sdk.entity import Definition, entity_name, identify
+from flyte_nb.sdk.kinds.map_task import MapTask
 from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.signature import SignatureReading
 from flyte_nb.sdk.task import AnyTask
 from flyte_nb.sdk.templates import launch_plan_spec, task_template
 from flyte_nb.sdk.workflow import Workflow
 from flyte_nb.types.registry import Registry
+from flyte_nb.wire.nodes import NodeWriter
 from flyte_nb.wire.specs import launch_plan_to_idl, task_spec_to_idl
 
 Roots = Callable[[], "list[Path]"]
@@ -127,7 +130,12 @@ class LocalPlans:
         message = task_spec_to_idl(template).template
         if version:
             message.metadata.discovery_version = version
-        made = LocalPlan(plan_of_task(message), {id: task}, task.options.cache or task.is_dynamic)
+        array = None
+        if isinstance(task, MapTask):
+            node = Node(task.shown_name, task.target(id), (), (), NodeMetadata())
+            array = NodeMessage.FromString(NodeWriter().node(node)).array_node
+        caches = task.options.cache or task.is_dynamic
+        made = LocalPlan(plan_of_task(message, array), {id: task}, caches)
         with self._lock:
             self._tasks[id.name] = _KnownTask(task, reading, version, made)
         return made

@@ -14,6 +14,7 @@ from flyte_nb.propeller.executors.inprocess import usual_slots
 from flyte_nb.propeller.local_entities import LocalEntities
 from flyte_nb.propeller.reservations import Reservations
 from flyte_nb.propeller.run import LocalSettings, run_local
+from flyte_nb.sdk.kinds.map_task import MapTask
 from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.outputs import unpack
 from flyte_nb.sdk.task import AnyTask
@@ -84,6 +85,7 @@ class LocalRunner:
             entity, inputs = entity.workflow, {**inputs, **entity.fixed_inputs}
         assert isinstance(entity, (AnyTask, Workflow))
         alone = isinstance(entity, AnyTask)
+        is_many = isinstance(entity, MapTask) or entity.is_dynamic  # it has nodes or elements
         signature = entity.signature(self._registry)
         literals = to_literals(
             inputs,
@@ -113,7 +115,7 @@ class LocalRunner:
             catalog=self._chosen_catalog() if known.caches else None,
             reservations=self._reservations,
             settings=LocalSettings(
-                slots=1 if alone and not entity.is_dynamic else self._slots(),
+                slots=1 if alone and not is_many else self._slots(),
                 max_parallelism=most,
                 overwrite_cache=self._is_on(CACHE_OVERWRITE, usually=False),
             ),

@@ -20,10 +20,18 @@ from flyte_nb.api.errors import SYSTEM, CodecError, CompileFailed, ErrorInfo, Ta
 from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
+from flyte_nb.propeller.executors.batches import Durations, Lists, carry_out
 from flyte_nb.propeller.executors.expanding import expand_here
 from flyte_nb.propeller.executors.threads import ThreadCall, Threads
 from flyte_nb.propeller.local_entities import LocalEntities
-from flyte_nb.propeller.ports import Attempt, AttemptKey, AttemptReport, Started
+from flyte_nb.propeller.ports import (
+    Attempt,
+    AttemptKey,
+    AttemptReport,
+    BatchEnd,
+    ElementBatch,
+    Started,
+)
 from flyte_nb.sdk.execution_context import ExecutionContext, context_from
 from flyte_nb.sdk.task import AnyTask, Task
 from flyte_nb.wire.literals import literal_map_from_idl, literal_map_to_idl
@@ -113,6 +121,8 @@ class InProcess:
         self._reports: list[AttemptReport] = []
         self._threads: Threads | None = None
         self._files: dict[tuple[ExecutionId, str], KeptFiles] = {}  # by execution and node
+        self._durations = Durations()
+        self._lists = Lists()
         self._wake: Callable[[], None] = _nobody
 
     def listen(self, wake: Callable[[], None]) -> None:
@@ -249,6 +259,7 @@ class InProcess:
 
     def _carried_out(self, one: _Running) -> AttemptReport:
         attempt = one.attempt
+        began = time.perf_counter()
         try:
             runner = InnerRunner(self._registry, self._data, lambda: self._context(attempt))
             inputs = _from_idl(attempt.inputs)
@@ -262,6 +273,8 @@ class InProcess:
         except CodecError as error:
             info = ErrorInfo("SYSTEM:LiteralNotReadable", str(error), SYSTEM)
             return AttemptReport(attempt.key, error=info)
+        if attempt.element >= 0:
+            self._durations.note(attempt.task_id, time.perf_counter() - began)
         return AttemptReport(attempt.key, outputs)
 
     def _expanded(
@@ -273,6 +286,46 @@ class InProcess:
         if isinstance(made, dict):
             return AttemptReport(attempt.key, _to_idl(made))
         return AttemptReport(attempt.key, job=made)
+
+    def prefers_batches(self, task_id: Identifier) -> bool:
+        """Return whether elements that run this task are known to be small."""
+        return self._durations.are_small(task_id)
+
+    def run_batch(self, batch: ElementBatch) -> "BatchEnd | None":
+        """Run small elements of a map in the caller's thread, until one fails or some time has passed.
+
+        Returns:
+            How it ended; `None` when something else runs, or elements of the task are not known to be small.
+        """
+        task = self._entities.task(batch.task_id)
+        if task is None or self._running or self._queued:
+            return None
+        if not self.prefers_batches(batch.task_id):
+            return None
+
+        def runner_of(element: int) -> InnerRunner:
+            return InnerRunner(
+                self._registry, self._data, lambda: self._context(attempt_of(element))
+            )
+
+        def attempt_of(element: int) -> Attempt:
+            nothing = LiteralMap()
+            return Attempt(batch.key_of(element), batch.task_id, batch.task, nothing, "", "")
+
+        try:
+            lists = self._lists.of(batch.inputs)
+            carried = carry_out(batch, task.original, lists, runner_of)
+            outputs = carried.as_lists()
+        except CodecError:
+            return None  # the attempt at the element says what is wrong
+        done = len(carried.outputs)
+        if carried.failure is None:
+            self._durations.note(batch.task_id, carried.last_s)
+            return BatchEnd(outputs, done)
+        failure = carried.failure
+        key = batch.key_of(batch.elements[done])
+        report = AttemptReport(key, error=failure.info, cause=_authors_own(failure))
+        return BatchEnd(outputs, done, report)
 
     def _context(self, attempt: Attempt) -> ExecutionContext:
         """Return what `current_context()` gives in an attempt. It is made only for tasks that ask for it."""

@@ -96,9 +96,17 @@ class MapTask(AnyTask):
         frame = context.frame.get()
         if frame is not None:
             return frame.call(self, args, given, sys._getframe(1))
-        from flyte_nb.sdk.kinds.mapping import run_elements  # loads the types, as a run does
+        from flyte_nb.sdk.kinds.mapping import check_lists  # loads the types, as a run does
 
-        return run_elements(self, self.complete(args, given))
+        inputs = self.complete(args, given)
+        check_lists(self, inputs)
+        return context.run(self, inputs)
+
+    def call_function(self, inputs: "dict[str, object]") -> object:
+        """Return the list of what the function returns for each element, run one after the other."""
+        from flyte_nb.sdk.kinds.mapping import run_elements  # as above
+
+        return run_elements(self, inputs)
 
     def is_same(self, other: Definition) -> bool:
         """Return whether `other` maps the same task in the same way, whatever its bound inputs hold.

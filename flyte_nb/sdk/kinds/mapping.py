@@ -138,7 +138,16 @@ def run_elements(mapped: Mapped, given: "dict[str, Any]") -> "list[Any] | None":
     return outputs if _returns(mapped) else None
 
 
-def _count(mapped: Mapped, lists: "dict[str, Any]") -> int:
+def check_lists(mapped: Mapped, given: "dict[str, object]") -> None:
+    """Check that the inputs that are not bound are lists of one length.
+
+    Raises:
+        UsageError: an input is no list, or lists differ in length.
+    """
+    _count(mapped, {name: value for name, value in given.items() if name not in mapped.bound})
+
+
+def _count(mapped: Mapped, lists: "dict[str, object]") -> int:
     lengths: dict[str, int] = {}
     for name, value in lists.items():
         if not isinstance(value, (list, tuple)):
