@@ -31,6 +31,10 @@ from flyte_nb.sdk.options import Cache as Cache
 from flyte_nb.sdk.options import Resources as Resources
 from flyte_nb.sdk.options import Secret as Secret
 from flyte_nb.sdk.options import TaskMetadata as TaskMetadata
+from flyte_nb.sdk.references import get_reference_entity as get_reference_entity
+from flyte_nb.sdk.references import reference_launch_plan as reference_launch_plan
+from flyte_nb.sdk.references import reference_task as reference_task
+from flyte_nb.sdk.references import reference_workflow as reference_workflow
 from flyte_nb.sdk.schedules import CronSchedule as CronSchedule
 from flyte_nb.sdk.schedules import FixedRate as FixedRate
 from flyte_nb.sdk.task import task as task

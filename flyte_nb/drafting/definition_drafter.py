@@ -13,10 +13,11 @@ from flyte_nb.api.version import __version__
 from flyte_nb.bundle.command import task_args
 from flyte_nb.bundle.pack import PackedTask
 from flyte_nb.bundle.reach import called_inside
-from flyte_nb.drafting.draft import Draft
+from flyte_nb.drafting.draft import Draft, Lookup
 from flyte_nb.drafting.draft_set import DraftSet
 from flyte_nb.drafting.inferred import untyped_values
 from flyte_nb.drafting.joined_problems import join
+from flyte_nb.drafting.references import ReferenceChecker
 from flyte_nb.drafting.versions import (
     CUSTOM_KEY,
     UNVERSIONED,
@@ -54,12 +55,15 @@ class DraftSettings(NamedTuple):
 class DefinitionDrafter:
     """Makes drafts of entities of the SDK, each after what it refers to."""
 
-    def __init__(self, settings: DraftSettings, made: DraftSet) -> None:
+    def __init__(
+        self, settings: DraftSettings, made: DraftSet, lookup: "Lookup | None" = None
+    ) -> None:
         self._settings = settings
         self._scope = settings.scope
         self._registry = settings.registry
         self._made = made
         self._traces: dict[int, Trace] = {}
+        self._references = ReferenceChecker(settings.registry, made, lookup)
 
     def make(self, entities: "Iterable[Definition]", *, launch_plans: bool) -> None:
         """Add drafts of the entities and of all they refer to.
@@ -72,6 +76,9 @@ class DefinitionDrafter:
         )
         if launch_plans:
             found = list(self._with_defaults(found))
+        self._references.look_up(
+            entity for trace in self._traces.values() for entity in trace.entities
+        )
         for entity in found:
             self._made.add(self._draft(entity))
         if self._settings.pack is not None:
@@ -191,8 +198,13 @@ class DefinitionDrafter:
         template = self._with_versions(trace.template)
         version = workflow_version(template) if self._settings.pack is not None else UNVERSIONED
         template = template._replace(id=template.id._replace(version=version))
-        below = [self._of(self._id(item)) for item in trace.entities]
-        draft = Draft(workflow, template.id, trace.problems, template)
+        below = [self._of(self._id(item)) for item in trace.entities if item.registered_as is None]
+        lost = self._references.problems(template)
+        draft = Draft(
+            workflow, template.id, _named((*trace.problems, *lost), template.id.name), template
+        )
+        if lost:
+            return draft
         if not all(used.is_whole for used in below):
             return draft  # something that it uses has the problem, and reports it
         subs = self._sub_workflows(below)

@@ -1,12 +1,13 @@
 """`DraftSet`: the drafts made so far, and what is registered. References are looked up in it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from flyteidl.admin.task_pb2 import TaskSpec
 from flyteidl.admin.workflow_pb2 import WorkflowSpec
 from flyteidl.core import interface_pb2
 from flyteidl.core.compiler_pb2 import CompiledTask, CompiledWorkflowClosure
+from flyteidl.core.tasks_pb2 import TaskTemplate
 
 from flyte_nb.api.errors import CompileFailed
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, Identifier
@@ -20,7 +21,7 @@ from flyte_nb.compiler import (
 )
 from flyte_nb.drafting.draft import Draft, Name
 from flyte_nb.drafting.specs.spec_problems import expected_inputs
-from flyte_nb.wire.identifiers import identifier_from_idl
+from flyte_nb.wire.identifiers import identifier_from_idl, identifier_to_idl
 
 
 class DraftSet:
@@ -66,6 +67,28 @@ class DraftSet:
             return self.registered[id]
         newest = self.registered.get(id._replace(version=""))
         return newest if newest is not None and newest.id.version == id.version else None
+
+    def declare(
+        self, id: Identifier, interface: interface_pb2.TypedInterface, inputs: "Collection[str]"
+    ) -> None:
+        """Take what is registered under `id` to have this interface, as far as that is not known here.
+
+        Args:
+            id: a task's or a launch plan's.
+            interface: its inputs and outputs.
+            inputs: the inputs that have to be given.
+        """
+        if self.known(id) is not None:
+            return
+        if id.resource_type == TASK:
+            template = TaskTemplate(id=identifier_to_idl(id), interface=interface)
+            self._tasks[id] = CompiledTask(template=template)
+            return
+        parameters = interface_pb2.ParameterMap()
+        for name, variable in interface.inputs.variables.items():
+            parameters.parameters[name].var.CopyFrom(variable)
+            parameters.parameters[name].required = name in inputs
+        self._launch_plans[id] = LaunchPlanInterface(parameters, interface.outputs)
 
     def check_task(self, id: Identifier, message: TaskSpec) -> "tuple[Problem, ...]":
         """Compile a task, keep the result for the workflows that run it, and return its problems."""

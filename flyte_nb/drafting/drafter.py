@@ -42,8 +42,8 @@ class Drafter:
             image: The image of tasks that name none; only what is sent needs it.
             data: Stores constants that need a file.
             pack: Packs a task. Without it, code is not read, and versions mean nothing.
-            lookup: Finds registered entities that specs refer to; without it such a reference is a
-                problem.
+            lookup: Finds registered entities that specs and references refer to. Without it such a
+                reference of a spec is a problem, and one of the SDK is taken at its word.
             unread: Names of specs that exist but could not be read. A reference to one is no problem of
                 its own, but what has it is not whole.
         """
@@ -65,7 +65,7 @@ class Drafter:
             CompileFailed: workflows use each other in a circle, or two entities share a name.
         """
         given = list(entities)
-        DefinitionDrafter(self._settings, self._made).make(
+        DefinitionDrafter(self._settings, self._made, self._lookup).make(
             _defined(given), launch_plans=launch_plans
         )
         return self._with_specs(given)
@@ -84,7 +84,9 @@ class Drafter:
         for entity in _defined(given):
             alone = DraftSet()
             try:
-                DefinitionDrafter(self._settings, alone).make([entity], launch_plans=True)
+                DefinitionDrafter(self._settings, alone, self._lookup).make(
+                    [entity], launch_plans=True
+                )
             except CompileFailed:
                 continue
             self._made.take(alone)

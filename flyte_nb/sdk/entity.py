@@ -37,6 +37,8 @@ class Definition:
     """A full name that does not follow from module and short name; empty when it has none."""
     fixed_inputs: "Mapping[str, Any]" = MappingProxyType({})
     """Inputs that no call can give, with their values."""
+    registered_as: "Identifier | None" = None
+    """The identifier of an entity that somebody else has registered; `None` for one that is defined here."""
     is_dynamic: bool = False
     """Whether calls in its body become nodes where it runs. Then what it can call travels with it."""
     node_dependency_hints: "tuple[Definition, ...]" = ()
@@ -92,7 +94,12 @@ def entity_name(entity: "Entity", scope: Scope) -> str:
 
 
 def identify(entity: "Entity", scope: Scope, version: str = "") -> Identifier:
-    """Return the entity's identifier in `scope`; without `version`, one that names no version."""
+    """Return the entity's identifier in `scope`; without `version`, one that names no version.
+
+    A reference has the identifier that it was given.
+    """
+    if isinstance(entity, Definition) and entity.registered_as is not None:
+        return entity.registered_as
     return Identifier(
         resource_type=entity.resource_type,
         project=scope.project,

@@ -83,6 +83,14 @@ def expand(
         return Expansion(None, value)
     outputs = bind_outputs(frame, task, task.signature(registry), value, PREFIX)
     check_ids(frame)
+    for entity in frame.entities:
+        if entity.registered_as is not None:
+            frame.problem(
+                "ReferenceInDynamic",
+                f"{task.short_name} calls the reference {entity.short_name}, which a dynamic task cannot.",
+                hint="Call it in a workflow.",
+                location=entity.location,
+            )
     # Problems of the body and of what it calls are raised together: a failed attempt is expensive.
     below = _Below(registry, scope, version_of, data)
     try:

@@ -84,6 +84,8 @@ class _Walk:
             self.visit(self._later.pop(0))
 
     def visit(self, entity: "Definition") -> None:
+        if entity.registered_as is not None:
+            return  # somebody else has registered it
         name = entity_name(entity, self._scope)
         known = self._named.get((entity.resource_type, name))
         if known is entity:

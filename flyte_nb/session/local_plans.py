@@ -29,6 +29,7 @@ from flyte_nb.propeller.plan import ExecutionPlan, NodePlan, plan_of
 from flyte_nb.sdk.entity import Definition, entity_name, identify
 from flyte_nb.sdk.kinds.map_task import MapTask
 from flyte_nb.sdk.launch_plan import LaunchPlan
+from flyte_nb.sdk.references import Reference
 from flyte_nb.sdk.signature import SignatureReading
 from flyte_nb.sdk.task import AnyTask
 from flyte_nb.sdk.templates import launch_plan_spec, task_template
@@ -273,6 +274,8 @@ class LocalPlans:
             if id(entity) in seen:
                 continue
             seen.add(id(entity))
+            if isinstance(entity, Reference):
+                raise entity.not_here()
             if isinstance(entity, AnyTask):
                 tasks[identify(entity, scope, UNVERSIONED)] = entity
             elif isinstance(entity, Workflow):

@@ -64,7 +64,8 @@ class SpecDrafter:
                 for reference in entry.references
                 if not self._is_local(entry, reference)
             }
-            self._made.registered = self._lookup(list(wanted)) if wanted else {}
+            found = self._lookup(list(wanted)) if wanted else {}
+            self._made.registered = {**self._made.registered, **found}
         for entry in in_order(self._entries, self._problems):
             problems = self._problems.setdefault(entry.name, [])
             is_resolved = self._resolve(entry, problems)
