@@ -68,9 +68,9 @@ def apply_node(
     node.metadata.is_array = record.kind == ARRAY_NODE
     if record.parent_id:
         node.metadata.retry_group = str(record.parent_attempt)
-    if record.workflow_uri:
-        # Told once, and kept in later phases, as in FlyteAdmin.
-        node.metadata.is_dynamic = True
+    # Both are kept in later phases, as in FlyteAdmin.
+    node.metadata.is_dynamic = node.metadata.is_dynamic or record.job_uri != ""
+    if record.workflow_uri and record.job_uri:
         closure.dynamic_job_spec_uri = record.job_uri
     if record.input_uri:
         node.input_uri = record.input_uri

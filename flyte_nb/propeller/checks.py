@@ -52,7 +52,7 @@ def _against_beginning(node: NodeState, record: NodeRecord) -> str:
 def _against_task(node: NodeState, phase: str) -> str:
     """Return why a task cannot come into `phase`, because of its attempt or of the nodes that it made."""
     if node.phase == phases.RUNNING:
-        made = node.attempt_phase == phases.SUCCEEDED and node.job_uri != ""
+        made = node.job_uri != ""  # a further attempt begins without
         if node.is_live:
             fits = False
         elif phase == phases.DYNAMIC_RUNNING:

@@ -19,7 +19,7 @@ from flyte_nb.propeller.attempts import UNEXPLAINED, attempt_at, lost, takes_slo
 from flyte_nb.propeller.children import ChildRuns
 from flyte_nb.propeller.data_layout import OUTPUTS, DataLayout
 from flyte_nb.propeller.deadlines import Deadlines
-from flyte_nb.propeller.dynamics import Dynamics
+from flyte_nb.propeller.dynamics import NO_DYNAMIC_ELEMENTS, Dynamics
 from flyte_nb.propeller.gates import Gates
 from flyte_nb.propeller.kills import Kills
 from flyte_nb.propeller.launch import DEFAULT_PARALLELISM, Launch
@@ -129,7 +129,7 @@ class Driver:
             StorageError: when a workflow that came into being while it ran cannot be read.
         """
         for record in history:
-            if isinstance(record, NodeRecord) and record.workflow_uri:
+            if isinstance(record, NodeRecord) and record.phase == phases.DYNAMIC_RUNNING:
                 self._dynamics.load(record.workflow_uri)
             self.machine.apply(record)
             self.outbox.has_seen(record.at_us)
@@ -238,6 +238,8 @@ class Driver:
         killed = self._kills.take(report.key)
         now = self._now_us()
         uri, job_uri, cache_status = f"{node.attempt_output_uri}/{OUTPUTS}", "", ""
+        if report.job is not None and node.element >= 0:
+            report = report._replace(job=None, error=NO_DYNAMIC_ELEMENTS)
         if report.job is not None:
             job_uri = self._dynamics.keep(node, report.job)
         elif report.outputs is not None:

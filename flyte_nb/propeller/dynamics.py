@@ -41,6 +41,14 @@ _FAILED = "DynamicWorkflowBuildFailed"
 """Propeller's code for what a dynamic task made and what cannot run."""
 
 
+NO_DYNAMIC_ELEMENTS = ErrorInfo(
+    "UnsupportedNode",
+    "An element of a map made nodes: a map cannot run a dynamic task. Call the task in a loop in another"
+    " dynamic task, which makes a node of each call.",
+    USER,
+)
+
+
 class Unbuildable(FlyteNbError):
     """What a dynamic task made cannot run. `info` is the error that its node fails with."""
 
@@ -107,7 +115,9 @@ class Dynamics:
             text = f"{failed.message}\n{as_text(failed.problems)}"
             raise Unbuildable(ErrorInfo(_FAILED, text, USER)) from failed
         if self._store is not None:
-            self._store.write(uri, closure.SerializeToString(deterministic=True))
+            # On the disk before a record names it. Otherwise, after a power cut, nobody could go on.
+            write = getattr(self._store, "write_durably", self._store.write)
+            write(uri, closure.SerializeToString(deterministic=True))
         self._machine.made[uri] = plan
         self._jobs.pop(node.job_uri, None)
         return uri

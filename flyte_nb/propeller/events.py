@@ -124,8 +124,9 @@ def _of_node(
         event.workflow_node_metadata.execution_id.CopyFrom(child)
     elif record.cache_status and record.phase == phases.SUCCEEDED:
         event.task_node_metadata.cache_status = CACHE_STATUSES.Value(record.cache_status)
+    event.is_dynamic = record.job_uri != ""
     if record.workflow_uri:
-        event.is_dynamic = event.is_parent = True
+        event.is_parent = record.phase == phases.DYNAMIC_RUNNING
         dynamic = event.task_node_metadata.dynamic_workflow
         dynamic.dynamic_job_spec_uri = record.job_uri
         if read is not None:

@@ -85,6 +85,7 @@ class Machine(ElementEvents):
             output_uri=output_uri,
             cache_status=former.cache_status,
             cache_key=former.cache_key,
+            workflow_uri=former.workflow_uri,
         )
         is_parent = node.plan.kind == nodes.WORKFLOW_NODE
         return self._made(

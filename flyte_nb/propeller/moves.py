@@ -183,6 +183,7 @@ class Moves(AttemptMoves):
         elif phase == phases.RUNNING and before == "":
             # A dynamic task that is recovered: what its attempt made is taken over, and no attempt runs.
             node.attempts, node.attempt_phase = 1, phases.SUCCEEDED
+            node.attempt_started_us = node.first_started_us = record.at_us
             node.job_uri = record.job_uri
             node.attempt_output_uri = f"{record.job_uri.rpartition('/')[0]}/{OUTPUTS}"
             self.active_tasks += 1

@@ -203,6 +203,8 @@ class FormerNode(NamedTuple):
     deck_uri: str = ""
     job_uri: str = ""
     """`futures.pb` of a dynamic task."""
+    workflow_uri: str = ""
+    """What that was compiled to."""
 
 
 class FormerNodes(Protocol):

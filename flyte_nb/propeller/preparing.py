@@ -110,7 +110,7 @@ class Preparation:
             outbox.add(machine.hit(node, now, outputs_uri, input_uri=uri, cache_key=found.key))
             return
         checkpoint = former.checkpoint_uri if former is not None else ""
-        made = machine.queue(
+        queued = machine.queue(
             node,
             outbox.now_us(),
             uri,
@@ -118,7 +118,7 @@ class Preparation:
             cache_key=found.key,
             checkpoint_uri=checkpoint,
         )
-        outbox.add(made)
+        outbox.add(queued)
 
     def _enter(self, node: NodeState) -> None:
         """Move on a node of `entering` that is in a phase."""

@@ -55,7 +55,7 @@ def node_record(
             node.branch,
             node.run.parent_attempt,
             workflow_uri,
-            node.job_uri if workflow_uri else "",
+            node.job_uri,
             checkpoint_uri or node.checkpoint_uri,
             cache_key,
             node.deck_uri,

@@ -66,9 +66,10 @@ class NodeRecord(NamedTuple):
     parent_attempt: int = 0
     """The attempt at the parent that made this node (flyteidl's `retry_group`); 0 at the top."""
     workflow_uri: str = ""
-    """URI of the compiled workflow that a dynamic task made, with DYNAMIC_RUNNING."""
+    """URI of the compiled workflow that a dynamic task made, with DYNAMIC_RUNNING. With RECOVERED, that of
+    the node that was taken over."""
     job_uri: str = ""
-    """URI of the `futures.pb` that it was compiled from, with DYNAMIC_RUNNING."""
+    """URI of the `futures.pb` that it is compiled from, as soon as there is one."""
     checkpoint_uri: str = ""
     """Where the last attempt keeps its checkpoint. With QUEUED, the one that the first attempt continues
     from: that of the execution which is recovered."""

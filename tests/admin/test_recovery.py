@@ -1,12 +1,12 @@
 """Recover an execution on the backend: what succeeded is taken over, the rest runs."""
 
 import pytest
-from flyteidl.admin import execution_pb2, workflow_pb2
+from flyteidl.admin import execution_pb2, node_execution_pb2, workflow_pb2
 from flyteidl.core import execution_pb2 as core
 
 from flyte_nb.api.errors import USER, ErrorInfo, RemoteError
 from flyte_nb.api.nodes import child_execution_name
-from flyte_nb.testing.closures import integers, job, node
+from flyte_nb.testing.closures import integers, job, node, task
 
 BROKEN = ErrorInfo("USER:ValueError", "broken", USER)
 
@@ -214,3 +214,56 @@ def test_recovering_what_is_not_there_is_refused(place):
     assert caught.value.code == "NOT_FOUND"
     with pytest.raises(RemoteError, match="missing id"):
         place.admin.RecoverExecution(execution_pb2.ExecutionRecoverRequest())
+
+
+def spreading(*broken):
+    """Answer at `n0` with two nodes that run the task, else as `breaking`."""
+
+    def answer(attempt):
+        if attempt.key.node_id != "n0":
+            return breaking(*broken)(attempt)
+        inner = task("inner", ["n"], args=["run"])
+        return job(
+            [node("dn0", inner, {"n": 5}), node("dn1", inner, {"n": "dn0"})], {"o0": "dn1"}, [inner]
+        )
+
+    return answer
+
+
+def test_a_dynamic_node_that_succeeded_is_taken_over_with_its_workflow(place):
+    place.answer = spreading("n1")
+    assert phase(place.run("first", "flows.chain", n=3)) == "FAILED"
+    place.answer = spreading()
+    assert phase(place.recover("first", "second")) == "SUCCEEDED"
+    assert place.phases("second")["n0"] == "RECOVERED"
+    assert ran(place, "second") == ["n1"]
+    request = node_execution_pb2.GetDynamicNodeWorkflowRequest(id=place.node("second", "n0").id)
+    compiled = place.admin.GetDynamicNodeWorkflow(request).compiled_workflow
+    assert [one.id for one in compiled.primary.template.nodes] == [
+        "start-node",
+        "end-node",
+        "dn0",
+        "dn1",
+    ]
+
+
+def test_a_dynamic_node_whose_nodes_are_gone_runs_again(place):
+    place.answer = spreading("n0-0-dn1")
+    place.run("first", "flows.chain", n=3)
+    place.executor.blobs.delete(place.node("first", "n0").closure.dynamic_job_spec_uri)
+    place.answer = spreading()
+    assert phase(place.recover("first", "second")) == "SUCCEEDED"
+    assert ran(place, "second") == ["n0", "n0-0-dn1", "n1"]
+
+
+def test_a_recovered_dynamic_node_goes_on_over_a_restart(place):
+    place.answer = spreading("n0-0-dn1")
+    place.run("first", "flows.chain", n=3)
+    place.answer = lambda attempt: None  # it hangs
+    id = place.specs.execution_get("first").id
+    place.admin.RecoverExecution(execution_pb2.ExecutionRecoverRequest(id=id, name="second"))
+    place.await_(lambda: ran(place, "second") == ["n0-0-dn1"])
+    place.backend.stop(grace_s=0)
+    place.answer = spreading()
+    place.start()
+    assert phase(place.end("second")) == "SUCCEEDED"

@@ -17,7 +17,7 @@ from flyte_nb.propeller.growth import GrowthLimits, growth_limits
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord
 from flyte_nb.propeller.services import Services
 from flyte_nb.storage import open_stores
-from flyte_nb.testing.closures import closure, integer, integers, job, node, workflow
+from flyte_nb.testing.closures import closure, integer, integers, job, map_node, node, workflow
 from flyte_nb.testing.recorders import MemoryRecorder
 from flyte_nb.testing.waiting import wait_until
 
@@ -396,3 +396,11 @@ def test_after_any_record_a_restart_goes_on_to_the_same_end(backend, two, tmp_pa
         assert again[-1].phase == "SUCCEEDED", (cut, again[-1].error)
         assert nodes_of(again) == nodes_of(history), cut
         backend.engine.close()
+
+
+def test_an_element_of_a_map_that_makes_nodes_fails_with_a_sentence(backend, scripts):
+    t = scripts.task("t", scripts.outputs)
+    d = scripts.task("d", scripts.futures(job([node("dn0", t)], {"o0": "dn0"}, [t])), inputs=["x"])
+    made = closure(workflow("w", [map_node("n0", d, {"x": [1, 2]})], {}), [d])
+    history = backend.run(made)
+    assert "a map cannot run a dynamic task" in history[-1].error.message

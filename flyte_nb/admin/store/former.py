@@ -20,7 +20,8 @@ class FormerRuns:
     def node(self, execution: ExecutionId, node_id: str) -> "FormerNode | None":
         """Return how that node stands; `None` when the execution has no such node."""
         row = self._database.one(
-            f"SELECT message, cache_key FROM node_executions WHERE {OF_EXECUTION} AND node_id = ?",
+            "SELECT message, cache_key, dynamic_workflow_remote_closure_reference FROM node_executions"
+            f" WHERE {OF_EXECUTION} AND node_id = ?",
             (*execution, node_id),
         )
         if row is None:
@@ -42,4 +43,5 @@ class FormerRuns:
             child_execution=child,
             deck_uri=closure.deck_uri,
             job_uri=closure.dynamic_job_spec_uri,
+            workflow_uri=row[2],
         )
