@@ -194,7 +194,7 @@ class Driver:
     def step(self, slots: int) -> int:
         """Do everything that can be done now, starting at most `slots` attempts; return how many started."""
         self.outbox.retry_at_us = 0
-        if self.machine.phase == "" and not self._begin():
+        if self.machine.phase == "" and not self.begin():
             return 0
         started = 0
         self.turns.blocked.clear()
@@ -299,7 +299,7 @@ class Driver:
         """Begin to end what is out of time; reports about attempts follow."""
         self._deadlines.expire()
 
-    def _begin(self) -> bool:
+    def begin(self) -> bool:
         """Store the inputs and record the start; return whether the execution is under way."""
         try:
             self._values.put(self._layout.input_uri, self.launch.inputs)

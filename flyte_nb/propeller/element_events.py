@@ -2,13 +2,13 @@
 
 from flyte_nb.api import phases
 from flyte_nb.api.errors import ErrorInfo
-from flyte_nb.propeller.consequences import Consequences
+from flyte_nb.propeller.in_place_moves import InPlaceMoves
 from flyte_nb.propeller.record_makers import node_record
 from flyte_nb.propeller.records import ElementRecord, Record
 from flyte_nb.propeller.state import NodeState
 
 
-class ElementEvents(Consequences):
+class ElementEvents(InPlaceMoves):
     """Makes the records of maps and their elements. Each event also applies its records."""
 
     def unfold(self, node: NodeState, at_us: int, size: int) -> list[Record]:

@@ -1,27 +1,27 @@
 """The runs of one call in this process: the called one, and those that launch plan nodes start."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
-from flyteidl.core.interface_pb2 import ParameterMap
 from flyteidl.core.literals_pb2 import LiteralMap
 
 from flyte_nb.api import phases
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, TaskFailed
-from flyte_nb.api.identifiers import ExecutionId, Identifier
+from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.propeller.data_layout import DataLayout
 from flyte_nb.propeller.driver import Driver
+from flyte_nb.propeller.executors.inprocess import InProcess
 from flyte_nb.propeller.growth import growth_limits, too_nested
+from flyte_nb.propeller.in_place import InPlace, LocalValues
 from flyte_nb.propeller.launch import Launch
 from flyte_nb.propeller.literal_store import Values
+from flyte_nb.propeller.local_launch_plans import Find, LocalLaunchPlan
 from flyte_nb.propeller.plan import ExecutionPlan
 from flyte_nb.propeller.ports import (
     Catalog,
     ChildLaunch,
     ChildState,
     Clock,
-    Executor,
     LaunchPlans,
     Recorder,
 )
@@ -29,26 +29,13 @@ from flyte_nb.propeller.reservations import Reservations
 from flyte_nb.propeller.services import Services
 
 
-class LocalLaunchPlan(NamedTuple):
-    """A launch plan that is defined in this process."""
-
-    plan: ExecutionPlan
-    """The plan of its workflow."""
-    defaults: ParameterMap
-    """Every input that a launch may give, with its default."""
-    fixed: LiteralMap
-    max_parallelism: int = 0
-
-
-Find = Callable[[Identifier], "LocalLaunchPlan | None"]
-"""Returns the launch plan of that id; `None` when it is not defined here."""
-
-
 class _Run(NamedTuple):
     driver: Driver
     values: Values
     nesting: int
     """How many runs started each other before it."""
+    quick: "InPlace | None" = None
+    """Calls its tasks without making records; `None` when somebody looks at the records."""
 
 
 class LocalRuns:
@@ -59,11 +46,12 @@ class LocalRuns:
         find: "Find | None",
         *,
         recorder: Recorder,
-        executor: Executor,
+        executor: InProcess,
         clock: Clock,
         catalog: "Catalog | None",
         reservations: Reservations,
         interfaces: "LaunchPlans | None" = None,
+        is_watched: bool = True,
     ) -> None:
         """Have no run yet.
 
@@ -75,22 +63,24 @@ class LocalRuns:
             catalog: Results of discoverable tasks.
             reservations: Which results are being computed.
             interfaces: Finds the interfaces of launch plans that the nodes of dynamic tasks start.
+            is_watched: Whether anybody looks at the records. If not, tasks may be called without making them.
         """
         self._find = find
         self._services = Services(children=self, launch_plans=interfaces, limits=growth_limits())
         self._recorder, self._executor, self._clock = recorder, executor, clock
         self._catalog, self._reservations = catalog, reservations
+        self._is_watched = is_watched
         self._runs: dict[ExecutionId, _Run] = {}
         self.open: list[Driver] = []
         """The drivers of the runs that have not ended. Those that begin meanwhile are added at its end."""
 
     def add(self, launch: Launch, plan: ExecutionPlan, nesting: int = 0) -> Driver:
         """Begin a run."""
-        values = Values(None)
+        values, layout = LocalValues(), DataLayout("memory:/", launch.id)
         driver = Driver(
             launch,
             plan,
-            DataLayout("memory:/", launch.id),
+            layout,
             values,
             recorder=self._recorder,
             executor=self._executor,
@@ -99,9 +89,20 @@ class LocalRuns:
             reservations=self._reservations,
             services=self._services,
         )
-        self._runs[launch.id] = _Run(driver, values, nesting)
+        quick = None
+        if not self._is_watched:
+            is_caching = self._catalog is not None
+            quick = InPlace(driver, values, layout, self._executor, is_caching=is_caching)
+        self._runs[launch.id] = _Run(driver, values, nesting, quick)
         self.open.append(driver)
         return driver
+
+    def call_in_place(self) -> None:
+        """Call tasks as long as only one can begin, and nothing else goes on in any run."""
+        if len(self.open) == 1:
+            quick = self._runs[self.open[0].id].quick
+            while quick is not None and quick.step():
+                continue
 
     def driver(self, id: "ExecutionId | None") -> "Driver | None":
         """Return the driver of a run, also of one that has ended; `None` when there is no such run."""

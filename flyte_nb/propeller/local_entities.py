@@ -17,7 +17,7 @@ from flyte_nb.sdk.workflow import Workflow
 from flyte_nb.wire.identifiers import identifier_from_idl
 
 if TYPE_CHECKING:
-    from flyte_nb.propeller.local_children import LocalLaunchPlan
+    from flyte_nb.propeller.local_launch_plans import LocalLaunchPlan
 
 Fingerprints = Callable[["Sequence[AnyTask]"], Mapping[str, str]]
 """Returns the cache versions, by name, of those tasks that are cached and were given no version."""

@@ -39,6 +39,7 @@ from flyte_nb.propeller.plan_facts import (
     facts_of,
     key_of,
     optionals_of,
+    promises_of,
     timeout_us_of,
     unbound,
 )
@@ -54,6 +55,8 @@ class NodePlan(NamedTuple):
     name: str
     """`Node.metadata.name`, or the id when the author gave none."""
     bindings: tuple[Binding, ...] = ()
+    promises: tuple[tuple[str, str, str], ...] = ()
+    """Those of `bindings` that are a whole output: `(input, node, output)`, the node empty for the start."""
     optional: tuple[tuple[str, Literal], ...] = ()
     """Inputs that are not bound and may be None, each with the None that it gets."""
     aliases: tuple[tuple[str, str], ...] = ()
@@ -258,6 +261,7 @@ class _Maker:
             kind=TASK_NODE,
             name=metadata.name or id,
             bindings=tuple(node.inputs),
+            promises=promises_of(node),
             optional=unbound(node, facts.optionals),
             aliases=aliases_of(node),
             upstream=tuple(self.before.get(id, ())),

@@ -111,3 +111,12 @@ def _none_of(type: LiteralType) -> "Literal | None":
 def key_of(id: IdentifierMessage) -> str:
     """Return the text by which plans find a task or a workflow."""
     return f"{id.project}:{id.domain}:{id.name}:{id.version}"
+
+
+def promises_of(node: Node) -> tuple[tuple[str, str, str], ...]:
+    """Return the inputs of the node that are a whole output of another one: `(input, node, output)`."""
+    return tuple(
+        (binding.var, binding.binding.promise.node_id, binding.binding.promise.var)
+        for binding in node.inputs
+        if binding.binding.HasField("promise") and not binding.binding.promise.attr_path
+    )

@@ -20,8 +20,9 @@ from flyte_nb.propeller.driver import Driver
 from flyte_nb.propeller.elements import ElementsRun
 from flyte_nb.propeller.executors.inprocess import InProcess
 from flyte_nb.propeller.launch import Launch
-from flyte_nb.propeller.local_children import Find, LocalRuns
+from flyte_nb.propeller.local_children import LocalRuns
 from flyte_nb.propeller.local_entities import LocalEntities
+from flyte_nb.propeller.local_launch_plans import Find
 from flyte_nb.propeller.plan import ExecutionPlan, plan_of
 from flyte_nb.propeller.ports import Catalog
 from flyte_nb.propeller.records import Record
@@ -102,6 +103,7 @@ def run_local(
         catalog=catalog,
         reservations=reservations or Reservations(),
         interfaces=entities.interface,
+        is_watched=on_records is not None,
     )
     driver = runs.add(launch, plan)
     _run_to_end(driver, runs, executor)
@@ -136,6 +138,7 @@ def _run_to_end(driver: Driver, runs: LocalRuns, executor: InProcess) -> None:
 def _drive(runs: LocalRuns, executor: InProcess) -> None:
     """Step the execution, and those that its nodes started, until they have ended."""
     while True:
+        runs.call_in_place()
         free, is_over = executor.slots, False
         for each in runs.open:
             free -= each.attempts

@@ -23,7 +23,7 @@ from flyte_nb.client.data import KernelData
 from flyte_nb.drafting.compiling import compile_entity
 from flyte_nb.drafting.names_held import Names, held_names, same_names
 from flyte_nb.drafting.versions import UNVERSIONED
-from flyte_nb.propeller.local_children import LocalLaunchPlan
+from flyte_nb.propeller.local_launch_plans import LocalLaunchPlan
 from flyte_nb.propeller.lone_task import plan_of_task
 from flyte_nb.propeller.plan import ExecutionPlan, NodePlan, plan_of
 from flyte_nb.sdk.entity import Definition, entity_name, identify

@@ -24,7 +24,7 @@ from flyte_nb.types.registry import Registry
 from flyte_nb.wire.literals import literal_map_from_idl, literal_map_to_idl
 
 if TYPE_CHECKING:
-    from flyte_nb.propeller.local_children import LocalLaunchPlan
+    from flyte_nb.propeller.local_launch_plans import LocalLaunchPlan
     from flyte_nb.propeller.ports import Catalog
 
 PARALLELISM = "FLYTE_NB_LOCAL_PARALLELISM"

@@ -6,7 +6,7 @@ from flyteidl.core.interface_pb2 import ParameterMap
 from flyte_nb import task
 from flyte_nb.api.errors import ExecutionFailed
 from flyte_nb.propeller.growth import NESTING_VARIABLE
-from flyte_nb.propeller.local_children import LocalLaunchPlan
+from flyte_nb.propeller.local_launch_plans import LocalLaunchPlan
 from flyte_nb.propeller.plan import plan_of
 from flyte_nb.propeller.run import run_local
 from flyte_nb.testing import closures

@@ -13,9 +13,6 @@ from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from flyteidl.core.literals_pb2 import LiteralMap
-
-from flyte_nb.api import literals
 from flyte_nb.api.errors import SYSTEM, CodecError, CompileFailed, ErrorInfo, TaskFailed
 from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.api.literals import Literal
@@ -24,6 +21,7 @@ from flyte_nb.propeller.executors.batches import Durations, Lists, carry_out
 from flyte_nb.propeller.executors.expanding import expand_here
 from flyte_nb.propeller.executors.threads import ThreadCall, Threads
 from flyte_nb.propeller.local_entities import LocalEntities
+from flyte_nb.propeller.plain_values import from_idl, to_idl
 from flyte_nb.propeller.ports import (
     Attempt,
     AttemptKey,
@@ -34,7 +32,6 @@ from flyte_nb.propeller.ports import (
 )
 from flyte_nb.sdk.execution_context import ExecutionContext, context_from
 from flyte_nb.sdk.task import AnyTask, Task
-from flyte_nb.wire.literals import literal_map_from_idl, literal_map_to_idl
 from flyte_nb.worker.call import call
 from flyte_nb.worker.inner import InnerRunner
 from flyte_nb.worker.interrupts import TaskInterrupted
@@ -261,13 +258,15 @@ class InProcess:
         attempt = one.attempt
         began = time.perf_counter()
         try:
-            runner = InnerRunner(self._registry, self._data, lambda: self._context(attempt))
-            inputs = _from_idl(attempt.inputs)
+            inputs = from_idl(attempt.inputs)
             # A map comes here element by element, as calls of the task that it maps.
             task = one.task.original if attempt.element >= 0 else one.task
             if isinstance(task, Task) and task.is_dynamic:
-                return self._expanded(task, attempt, inputs, runner)
-            outputs = _to_idl(call(task, inputs, self._registry, self._data, runner=runner))
+                return self._expanded(task, attempt, inputs)
+            end = self.call(attempt.key, task, attempt.task_id, inputs)
+            if isinstance(end, AttemptReport):
+                return end
+            outputs = to_idl(end)
         except TaskFailed as failure:
             return AttemptReport(attempt.key, error=failure.info, cause=_authors_own(failure))
         except CodecError as error:
@@ -277,14 +276,27 @@ class InProcess:
             self._durations.note(attempt.task_id, time.perf_counter() - began)
         return AttemptReport(attempt.key, outputs)
 
-    def _expanded(
-        self, task: Task, attempt: Attempt, inputs: dict[str, Literal], runner: InnerRunner
-    ) -> AttemptReport:
+    def call(
+        self, key: AttemptKey, task: AnyTask, task_id: Identifier, inputs: dict[str, Literal]
+    ) -> "dict[str, Literal] | AttemptReport":
+        """Call a task in this thread; return its outputs, or the report of an attempt that failed."""
+        runner = InnerRunner(self._registry, self._data, lambda: self._context(key, task_id))
+        try:
+            return call(task, inputs, self._registry, self._data, runner=runner)
+        except TaskFailed as failure:
+            return AttemptReport(key, error=failure.info, cause=_authors_own(failure))
+
+    def task_of(self, id: "Identifier | None") -> "AnyTask | None":
+        """Return the task of that identifier, if this process has it."""
+        return self._entities.task(id) if id is not None else None
+
+    def _expanded(self, task: Task, attempt: Attempt, inputs: dict[str, Literal]) -> AttemptReport:
         """Run the body of a dynamic task; its calls become nodes of the same run."""
         id = attempt.task_id
+        runner = InnerRunner(self._registry, self._data, lambda: self._context(attempt.key, id))
         made = expand_here(task, id, inputs, self._registry, self._data, runner, self._entities)
         if isinstance(made, dict):
-            return AttemptReport(attempt.key, _to_idl(made))
+            return AttemptReport(attempt.key, to_idl(made))
         return AttemptReport(attempt.key, job=made)
 
     def prefers_batches(self, task_id: Identifier) -> bool:
@@ -305,12 +317,10 @@ class InProcess:
 
         def runner_of(element: int) -> InnerRunner:
             return InnerRunner(
-                self._registry, self._data, lambda: self._context(attempt_of(element))
+                self._registry,
+                self._data,
+                lambda: self._context(batch.key_of(element), batch.task_id),
             )
-
-        def attempt_of(element: int) -> Attempt:
-            nothing = LiteralMap()
-            return Attempt(batch.key_of(element), batch.task_id, batch.task, nothing, "", "")
 
         try:
             lists = self._lists.of(batch.inputs)
@@ -327,9 +337,8 @@ class InProcess:
         report = AttemptReport(key, error=failure.info, cause=_authors_own(failure))
         return BatchEnd(outputs, done, report)
 
-    def _context(self, attempt: Attempt) -> ExecutionContext:
+    def _context(self, key: AttemptKey, task_id: Identifier) -> ExecutionContext:
         """Return what `current_context()` gives in an attempt. It is made only for tasks that ask for it."""
-        key = attempt.key
         files = self._files.setdefault((key.execution, key.node_id), KeptFiles())
         folder = self._data.scratch() if self._data is not None else ""
         found = context_from(os.environ, working_directory=folder)
@@ -337,7 +346,7 @@ class InProcess:
             key.attempt,
             found._replace(
                 execution_id=key.execution,
-                task_id=attempt.task_id,
+                task_id=task_id,
                 workflow_id=self._workflow_id,
             ),
         )
@@ -362,30 +371,4 @@ def _interrupted(key: AttemptKey) -> AttemptReport:
     )
 
 
-def _from_idl(inputs: LiteralMap) -> dict[str, Literal]:
-    """Do what `literal_map_from_idl` does, ten times faster when there are only plain scalars."""
-    found = {}
-    for name, literal in inputs.literals.items():
-        primitive = literal.scalar.primitive
-        kind = primitive.WhichOneof("value")
-        if kind not in _PLAIN or literal.hash or literal.metadata:
-            return literal_map_from_idl(inputs)
-        found[name] = Literal(kind, getattr(primitive, kind))
-    return found
-
-
-def _to_idl(outputs: dict[str, Literal]) -> LiteralMap:
-    """Do what `literal_map_to_idl` does, ten times faster when there are only plain scalars."""
-    made = LiteralMap()
-    try:
-        for name, (kind, value, digest) in outputs.items():
-            if kind not in _PLAIN or digest:
-                return literal_map_to_idl(outputs)
-            setattr(made.literals[name].scalar.primitive, kind, value)
-    except (TypeError, ValueError):
-        return literal_map_to_idl(outputs)  # its error says what is wrong, and where
-    return made
-
-
 _STARTED = Started()
-_PLAIN = frozenset({literals.INTEGER, literals.FLOAT, literals.STRING, literals.BOOLEAN})
