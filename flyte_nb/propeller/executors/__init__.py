@@ -1,4 +1,4 @@
-"""Run attempts: by a call (`inprocess`), as processes (`process`), as forks (`warm`), by Dask (`dask_cluster`).
+"""Run attempts: by calls (`inprocess`), as processes (`process`), as forks (`warm`), by Dask (`dask_…`).
 
 All are `ports.Executor`s and share one conformance suite. Those with processes keep an attempt's
 lock, log and process number in a folder (`attempt_folder`), watch it until it ends (`reaper`), and read
