@@ -58,6 +58,9 @@ def an_attempt(path, template, number=0, *, inputs=None):
 
 
 class TestDaskExecutorConforms(ExecutorConformance):
+    keeps_limits = False  # the workers have limits of their own
+    has_gpus = False
+
     @pytest.fixture(autouse=True)
     def _places(self, tmp_path, scripts, cluster):
         self.path, self.scripts, self.cluster = tmp_path, scripts, cluster

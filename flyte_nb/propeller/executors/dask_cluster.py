@@ -41,7 +41,9 @@ _ASK_S = 1.0
 class _Submitted:
     """An attempt on the cluster."""
 
-    def __init__(self, attempt: Attempt, name: str, future: Any = None) -> None:
+    def __init__(
+        self, attempt: Attempt, name: str, future: "distributed.Future[DaskEnd] | None" = None
+    ) -> None:
         self.attempt = attempt
         self.name = name
         self.future = future
@@ -228,16 +230,17 @@ class DaskExecutor:
                         if submitted.name not in alive:
                             self._end(submitted, DaskEnd())
 
-    def _done(self, submitted: _Submitted, future: Any) -> None:
+    def _done(self, submitted: _Submitted, future: "distributed.Future[DaskEnd]") -> None:
         """Take the end of a task of Dask. A thread of Dask's client calls this."""
         if self._closing.is_set():
             return  # the client gives up its tasks when it closes; they go on
-        if future.status == "finished":
-            self._end(submitted, future.result())
-        elif future.status == "error":
-            self._end(submitted, DaskEnd(error=_of_exception(future.exception())))
-        else:
-            self._end(submitted, DaskEnd(is_repeated=True))
+        end = DaskEnd(is_repeated=True)
+        if future.status in ("finished", "error"):
+            try:
+                end = future.result()
+            except Exception as error:  # noqa: BLE001 - whatever was raised on the worker
+                end = DaskEnd(error=_of_exception(error))
+        self._end(submitted, end)
 
     def _end(self, submitted: _Submitted, end: DaskEnd) -> None:
         """Make the report of an attempt that has ended, unless it was made."""
