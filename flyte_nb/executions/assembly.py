@@ -144,7 +144,9 @@ class Assembly:
             tasks = self._tasks.get(node_id, {})
             phase = NodePhases.Phase.Name(node.closure.phase)
             cached = self._node_view(node_id).cache_status == _CACHE_HIT
-            if node.metadata.is_parent_node or cached or phase in (QUEUED, SKIPPED):
+            # A dynamic node is a parent too, and its task has attempts.
+            only_parent = node.metadata.is_parent_node and not node.metadata.is_dynamic
+            if only_parent or cached or phase in (QUEUED, SKIPPED):
                 continue
             settled = phase in ENDED and all(
                 TaskPhases.Phase.Name(task.closure.phase) in ENDED for task in tasks.values()

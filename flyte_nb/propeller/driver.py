@@ -130,7 +130,9 @@ class Driver:
         """
         for record in history:
             if isinstance(record, NodeRecord) and record.phase == phases.DYNAMIC_RUNNING:
-                self._dynamics.load(record.workflow_uri)
+                node = self.machine.nodes.get(record.node_id)
+                if node is not None:  # else `apply` refuses the record
+                    self._dynamics.load(node, record.workflow_uri)
             self.machine.apply(record)
             self.outbox.has_seen(record.at_us)
 

@@ -122,20 +122,31 @@ class Dynamics:
         self._jobs.pop(node.job_uri, None)
         return uri
 
-    def load(self, uri: str) -> None:
+    def load(self, node: NodeState, uri: str) -> None:
         """Give the machine the plan of a workflow that was stored before a restart.
 
+        One that is gone or damaged is compiled again from what the attempt wrote.
+
+        Args:
+            node: The dynamic node, before it comes into DYNAMIC_RUNNING.
+            uri: Where the workflow was stored.
+
         Raises:
-            StorageError: when it cannot be read.
+            StorageError: when neither can be read.
         """
         if uri in self._machine.made or self._store is None:
             return
         try:
             closure = CompiledWorkflowClosure.FromString(self._store.read(uri))
             self._machine.made[uri] = plan_of(closure)
-        except (DecodeError, CompileFailed) as error:
-            text = f"The object at {uri} is not the workflow of a dynamic task: {error}."
-            raise StorageError(text, uri=uri) from error
+        except (StorageError, DecodeError, CompileFailed) as error:
+            if isinstance(error, StorageError) and error.transient:
+                raise
+            try:
+                self.build(node)
+            except (StorageError, Unbuildable) as worse:
+                text = f"The workflow that {node.plan.name} made cannot be read from {uri}: {error}"
+                raise StorageError(text, uri=uri) from worse
 
     def _job(self, uri: str) -> DynamicJobSpec:
         known = self._jobs.get(uri)

@@ -234,3 +234,11 @@ def test_a_node_that_becomes_a_parent_late_is_found_by_its_nodes():
         assembly.apply(message)
     parents = {one.node_id: one.parent_id for one in assembly.view(2).nodes}
     assert parents[hashed] == "n0-0-dn0-0-dn0-0-dn0"
+
+
+def test_a_dynamic_node_is_a_parent_and_has_attempts():
+    assembly = Assembly()
+    for message in (execution(), node("n1", parent=True), dynamic("n0", "s://0/futures.pb")):
+        assembly.apply(message)
+    assert assembly.parents() == ["n1", "n0"]
+    assert assembly.attempts_wanted() == ["n0"]

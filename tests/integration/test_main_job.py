@@ -504,3 +504,59 @@ def test_equal_frames_change_no_version_and_hit_the_cache(session):
 
     session.launch(notebook["with_constant"], {"n": 1}).wait(timeout=240)
     assert _cached(session.launch(notebook["with_constant"], {"n": 2})) == {"total": True}
+
+
+GROWING = """
+from flyte_nb import LaunchPlan, dynamic, map_task, task, workflow
+
+@task
+def square(n: int) -> int:
+    return n * n
+
+@task
+def add(a: int, b: int) -> int:
+    return a + b
+
+@workflow
+def twice(n: int = 2) -> int:
+    return square(n=square(n=n))
+
+started = LaunchPlan(twice, name="started")
+
+@dynamic
+def mapped(n: int) -> list[int]:
+    return map_task(square)(n=list(range(n)))
+
+@dynamic
+def grown(n: int) -> list[list[int]]:
+    return [mapped(n=n), map_task(add)(a=[started(n=n), twice()], b=[1, 1])]
+
+@workflow
+def whole(n: int = 3) -> list[list[int]]:
+    return grown(n=n)
+"""
+
+
+def test_a_dynamic_task_runs_everything_inside_and_a_view_names_it(session):
+    notebook = cells(GROWING)
+    session.register(notebook["whole"])
+    execution = session.launch(notebook["whole"], {"n": 3})
+    views = list(execution.watch())
+    assert execution.outputs() == {"o0": [[0, 1, 4], [82, 17]]}
+    named = {node.node_id: (node.name, node.kind, node.parent_id) for node in views[-1].nodes}
+    assert named == {
+        "n0": ("grown", "task", ""),
+        "n0-0-dn0": ("mapped", "task", "n0"),
+        "n0-0-dn0-0-dn0": ("map_square", "array", "n0-0-dn0"),
+        "n0-0-dn1": ("started", "launch_plan", "n0"),
+        "n0-0-dn2": ("twice", "workflow", "n0"),
+        "n0-0-dn2-0-n0": ("square", "task", "n0-0-dn2"),
+        "n0-0-dn2-0-n1": ("square", "task", "n0-0-dn2"),
+        "n0-0-dn3": ("map_add", "array", "n0"),
+    }
+    assert "DYNAMIC_RUNNING" in {node.phase for view in views for node in view.nodes}
+    [outer] = [node for node in views[-1].nodes if node.node_id == "n0"]
+    compiled = execution.dynamic_workflow(outer)
+    assert compiled.primary.template.id.name == "dynamic_n0"
+    polled = session.execution(execution.name).view().nodes
+    assert sorted(polled) == sorted(views[-1].nodes)

@@ -382,6 +382,27 @@ def test_a_restart_finds_the_workflow_that_runs_again(backend, scripts, tmp_path
     assert nodes_of(history).count("n0 DYNAMIC_RUNNING") == 1
 
 
+@pytest.mark.parametrize("damage", ["gone", "damaged"])
+def test_a_compiled_workflow_that_is_lost_is_compiled_again(backend, scripts, tmp_path, damage):
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    t = scripts.task("t", f"open({str(gate)!r}).read()\n{scripts.outputs}")
+    made = made_by(scripts.task("d", scripts.futures(job([node("dn0", t)], {"o0": "dn0"}, [t]))))
+    backend.launch(made)
+    backend.wait_for(("n0-0-dn0", 0, "RUNNING"))
+    backend.engine.close()
+    (record,) = (x for x in backend.recorder.history(ID) if x.phase == "DYNAMIC_RUNNING")
+    if damage == "gone":
+        backend.store.delete(record.workflow_uri)
+    else:
+        backend.store.write(record.workflow_uri, b"\xff")
+    backend.begin()
+    backend.engine.resume(Launch(ID, made, integers()))
+    gate.write_text("")
+    assert backend.engine.wait(ID, PATIENCE_S)
+    assert backend.recorder.history(ID)[-1].phase == "SUCCEEDED"
+
+
 def test_after_any_record_a_restart_goes_on_to_the_same_end(backend, two, tmp_path):
     made = made_by(two)
     history = list(backend.run(made))
