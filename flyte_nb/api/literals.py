@@ -23,6 +23,7 @@ GENERIC = "generic"  # JSON dict; on the wire google.protobuf.Struct
 BINARY = "binary"  # (bytes, tag)
 BLOB = "blob"  # (uri, BlobType)
 STRUCTURED_DATASET = "structured_dataset"  # (uri, StructuredDatasetType)
+SCHEMA = "schema"  # (uri, StructuredDatasetType): written only, and read as a structured dataset
 UNION = "union"  # (Literal, LiteralType with its tag)
 COLLECTION = "collection"  # list[Literal]
 COLUMN = "column"  # (kind, list of plain values): a collection of scalars of one kind
@@ -91,7 +92,7 @@ def to_plain(literal: Literal) -> "list[Any]":
         value = [base64.b64encode(value[0]).decode("ascii"), value[1]]
     elif kind == UNION:
         value = [to_plain(value[0]), type_to_plain(value[1])]
-    elif kind == STRUCTURED_DATASET:
+    elif kind in (STRUCTURED_DATASET, SCHEMA):
         value = [value[0], _dataset_to_plain(value[1])]
     if literal.metadata:
         return [kind, value, digest, literal.metadata]
@@ -111,7 +112,7 @@ def from_plain(plain: "list[Any]") -> Literal:
         value = (from_plain(value[0]), type_from_plain(value[1]))
     elif kind == BLOB:
         value = (value[0], BlobType(*value[1]))
-    elif kind == STRUCTURED_DATASET:
+    elif kind in (STRUCTURED_DATASET, SCHEMA):
         value = (value[0], _dataset_from_plain(value[1]))
     elif kind in (COLUMN, ERROR):
         value = tuple(value)

@@ -55,7 +55,9 @@ def python_values(
         StorageError: a file or a frame cannot be downloaded.
     """
     values = {}
-    for name, literal in literal_map_from_idl(message).items():
+    # A large value may be in an object of its own, and the message names it.
+    read = getattr(data, "read", None)
+    for name, literal in literal_map_from_idl(message, read).items():
         codec = (codecs or {}).get(name)
         if codec is None:
             literal_type = (interface or {}).get(name) or type_of(literal)
@@ -72,7 +74,8 @@ def type_of(literal: Literal) -> LiteralType:
     if kind == kinds.COLUMN:
         return LiteralType(types.COLLECTION, types.simple(_SIMPLE[value[0]]))
     if kind == kinds.COLLECTION:
-        return LiteralType(types.COLLECTION, _type_of_items(value))
+        element = type_of(value[0]) if value else types.simple(types.NONE)
+        return LiteralType(types.COLLECTION, element)
     if kind == kinds.MAP:
         element = type_of(next(iter(value.values()))) if value else types.simple(types.NONE)
         return LiteralType(types.MAP, element)
@@ -83,15 +86,3 @@ def type_of(literal: Literal) -> LiteralType:
     if kind == kinds.UNION:
         return type_of(value[0])
     return types.simple(types.STRUCT)
-
-
-def _type_of_items(items: "list[Literal]") -> LiteralType:
-    """Return the type of a list's items. A map has None where an element failed that was allowed to fail."""
-    nothing = types.simple(types.NONE)
-    some = next((item for item in items if item.kind != kinds.NONE), None)
-    if some is None:
-        return nothing
-    element = type_of(some)
-    if all(item.kind != kinds.NONE for item in items):
-        return element
-    return LiteralType(types.UNION, (element, nothing))

@@ -18,6 +18,7 @@ from flyte_nb.executions.field_text import Unreadable, is_simple, quoted, read
 from flyte_nb.executions.notation import Evaluate, NoNotation, is_quoted, parsed
 from flyte_nb.executions.values_from_data import FOREIGN, FRAMES, decoded, fits, made_of
 from flyte_nb.types.codec import Codec
+from flyte_nb.types.datasets import StructuredDataset
 from flyte_nb.types.unions import UnionCodec
 
 
@@ -51,7 +52,7 @@ def value_of(text: str, codec: Codec, names: Names = Names()) -> Any:  # noqa: B
     if is_simple(codec.literal_type, lt.STRING):
         return decoded(Literal(li.STRING, _text(text, names)), codec)
     if codec.literal_type.kind in FRAMES:
-        return _frame(_text(text, names), names)
+        return _fitting(_frame(_text(text, names), names), codec)
     try:
         data = parsed(text, _known(names))
     except NoNotation:
@@ -153,6 +154,11 @@ def _member(text: str, kind: Any) -> Any:
     return (
         members[name] if name in members and owner.rpartition(".")[2] == kind.__name__ else _NOTHING
     )
+
+
+def _fitting(table: Any, codec: Codec) -> Any:
+    """Return the table, in a StructuredDataset where the codec does not take it as it is."""
+    return table if fits(table, codec) else StructuredDataset(table)
 
 
 def _frame(text: str, names: Names) -> Any:

@@ -73,7 +73,7 @@ class SignatureReader:
         parameters = parameters_of(self._outer)
         hints = hints_of(self._outer)
         described = variable_descriptions(self._function.__doc__ or "")
-        self._refuse_kinds(parameters)
+        self._refuse_kinds(parameters, self._returns_iterator(hints))
         self._refuse_names("input", parameters.names)
         inputs, input_codecs = {}, {}
         for name in parameters.names:
@@ -114,7 +114,14 @@ class SignatureReader:
             )
         )
 
-    def _refuse_kinds(self, parameters: Parameters) -> None:
+    def _returns_iterator(self, hints: Hints) -> bool:
+        """Return whether the function's result may come from a generator."""
+        try:
+            return self._registry.quiet.codec(hints.types["return"]).takes_generators
+        except (KeyError, CodecError):
+            return False
+
+    def _refuse_kinds(self, parameters: Parameters, yields: bool) -> None:
         name, noun, flags = self._entity, self._noun, self._function.__code__.co_flags
         if not name.isidentifier():
             self._problem(
@@ -122,11 +129,15 @@ class SignatureReader:
                 f"{name} is not a name that a {noun} can be found by.",
                 hint="Define it with def.",
             )
-        if flags & (GENERATOR | ASYNC_GENERATOR):
+        if flags & ASYNC_GENERATOR or (flags & GENERATOR and not yields):
             self._problem(
                 "GeneratorFunction",
                 f"{name} has a yield, so calling it makes a generator and runs nothing.",
-                hint="Return a list.",
+                hint=(
+                    "Return a list."
+                    if flags & ASYNC_GENERATOR
+                    else "Return a list, or annotate Iterator[…]."
+                ),
             )
         for variadic in parameters.variadic:
             self._problem(

@@ -25,14 +25,15 @@ def annotated_codec(python_type: Annotation, registry: "CodecLookup") -> Codec:
 
     Beside a table, columns limit what is read, and a format says how it is stored. Beside an array or a dict,
     `kwtypes` has the options of its codec. A `HashMethod` computes the hash of each literal. A
-    `FlyteAnnotation` becomes the type's annotation.
+    `FlyteAnnotation` becomes the type's annotation. A codec of the author's own replaces that of `T`.
 
     Raises:
         CodecError: when there are several hash methods or annotations, when an annotation is not a dict,
             or when a table has a format other than parquet.
     """
     inner, *extras = typing.get_args(python_type)
-    codec = registry.codec(inner)
+    chosen = [extra for extra in extras if isinstance(extra, Codec)]
+    codec = chosen[0] if chosen else registry.codec(inner)
     if isinstance(codec, TableCodec):
         shape = shape_of(extras, registry)
         codec = codec.with_shape(*shape) if any(shape) else codec

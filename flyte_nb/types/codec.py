@@ -61,6 +61,9 @@ class Codec:
     packs = False
     """Whether values can be part of a struct, i.e. whether `pack` works."""
 
+    takes_generators = False
+    """Whether a function with `yield` may return values of this type."""
+
     imports: "tuple[str, ...]" = ()
     """Modules that reading and writing import besides the type's own, e.g. `pyarrow` for data frames."""
 

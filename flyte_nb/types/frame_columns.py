@@ -1,11 +1,12 @@
 """Read what stands beside the type of a table: columns, an Arrow schema, a storage format."""
 
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from flyte_nb.api import literal_types
 from flyte_nb.api.errors import CodecError
 from flyte_nb.api.literal_types import LiteralType, simple
+from flyte_nb.types.codec import Annotation
 
 if TYPE_CHECKING:
     from flyte_nb.types.lookup import CodecLookup
@@ -34,7 +35,7 @@ class Shape(NamedTuple):
     format: str = ""
 
 
-def shape_of(extras: "list[Any]", registry: "CodecLookup") -> Shape:
+def shape_of(extras: "list[object]", registry: "CodecLookup") -> Shape:
     """Return what the annotations beside a table's type declare.
 
     Args:
@@ -55,7 +56,8 @@ def shape_of(extras: "list[Any]", registry: "CodecLookup") -> Shape:
         elif hasattr(extra, "__dataclass_fields__"):
             columns.append(_columns(_fields(extra), registry))
         elif type(extra).__name__ == "Schema" and type(extra).__module__.startswith("pyarrow"):
-            schemas.append(extra.to_string())
+            schema: Annotation = extra
+            schemas.append(schema.to_string())
     for noun, found in (("columns", columns), ("Arrow schema", schemas), ("format", formats)):
         if len(found) > 1:
             raise CodecError(
@@ -64,7 +66,7 @@ def shape_of(extras: "list[Any]", registry: "CodecLookup") -> Shape:
     return Shape((columns or [()])[0], (schemas or [""])[0], (formats or [""])[0])
 
 
-def _columns(types: "dict[str, Any]", registry: "CodecLookup", above: str = "") -> Columns:
+def _columns(types: "dict[str, Annotation]", registry: "CodecLookup", above: str = "") -> Columns:
     """Return the columns by name; those of a dict or dataclass inside are called `outer.inner`."""
     found: Columns = ()
     for name, python_type in types.items():
@@ -81,12 +83,12 @@ def _columns(types: "dict[str, Any]", registry: "CodecLookup", above: str = "") 
     return found
 
 
-def _fields(declared: Any) -> "dict[str, Any]":
+def _fields(declared: Annotation) -> "dict[str, Annotation]":
     hints = sys.modules["typing"].get_type_hints(declared)
     return {name: hints[name] for name in declared.__dataclass_fields__}
 
 
-def _column_type(python_type: Any, registry: "CodecLookup") -> LiteralType:
+def _column_type(python_type: Annotation, registry: "CodecLookup") -> LiteralType:
     """Return Flyte's type of a column; numpy's scalar types stand for those that their values have."""
     if isinstance(python_type, type) and python_type.__module__ == "numpy":
         kind = sys.modules["numpy"].dtype(python_type).kind

@@ -2,7 +2,7 @@
 
 # ruff: noqa: D102 - `Codec` documents these methods
 import os
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from flyte_nb.api import literal_types, literals
 from flyte_nb.api.errors import CodecError, FlyteNbError
@@ -15,6 +15,14 @@ from flyte_nb.types.frame_checks import HINT, culprits
 from flyte_nb.types.frame_libraries import FILE_NAMES, PARQUET, FrameLibrary, library_of
 
 _NAME = "frame"  # the last part of a dataset's URI, where the store takes the hint
+
+
+class Downloads(Protocol):
+    """The part of a `DataAccess` that reading needs."""
+
+    def download(self, uri: str) -> str:
+        """Return a local path with the content of `uri`."""
+        ...
 
 
 class TableCodec(Codec):
@@ -154,7 +162,7 @@ def stored(
 
 
 def opened(
-    table_type: type, uri: str, format: str, columns: "list[str]", data: DataAccess
+    table_type: type, uri: str, format: str, columns: "list[str]", data: Downloads
 ) -> object:
     """Return the dataset at `uri` as a table.
 

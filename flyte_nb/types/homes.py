@@ -51,6 +51,9 @@ _HOMES: "Mapping[str, tuple[_Home, ...]]" = {
     "DataFrame": (_Home(("pandas.", "polars."), "frames.FrameCodec"),),
     "LazyFrame": (_Home(("polars.",), "frames.FrameCodec"),),
     "Table": (_Home(("pyarrow.lib",), "frames.FrameCodec"),),
+    "FlyteSchema": (
+        _Home(("flyte_nb.types.schemas",), "schemas.schema_codec", wants_registry=True),
+    ),
     "StructuredDataset": (_Home(("flyte_nb.types.datasets",), "datasets.DatasetCodec"),),
     "Image": (_Home(("PIL.Image",), "images.ImageCodec", inherits=True),),
     "BaseEstimator": (_Home(("sklearn.base",), "estimators.EstimatorCodec", inherits=True),),

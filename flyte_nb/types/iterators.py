@@ -92,6 +92,7 @@ class IteratorCodec(ListCodec):
     """Codec of Iterator[T]. What is returned is iterated once; what is read is decoded step by step."""
 
     transformer = "Typed Iterator"
+    takes_generators = True
 
     def __init__(self, python_type: Annotation, item: Codec) -> None:
         super().__init__(python_type, item)
@@ -121,6 +122,7 @@ class JSONLinesCodec(Codec):
     """Codec of Iterator[JSON]."""
 
     transformer = "JSON Iterator"
+    takes_generators = True
 
     def __init__(self, python_type: Annotation) -> None:
         self._blob = BlobType(_JSON_LINES)

@@ -32,6 +32,7 @@ _SIMPLE: "dict[Any, Callable[[], Codec]]" = {
 }
 
 _FILES = "flyte_nb.types.files"
+_SCHEMAS = "flyte_nb.types.schemas"
 
 Factory = typing.Callable[[Any, "Registry"], Codec]
 """Makes the codec of a type from the type as the author wrote it and the registry."""
@@ -151,6 +152,10 @@ class Registry:
             from flyte_nb.types.file_codecs import file_codec
 
             return file_codec(python_type)
+        if isinstance(origin, type) and origin.__module__ == _SCHEMAS:  # FlyteSchema[kwtypes(…)]
+            from flyte_nb.types.schemas import schema_codec
+
+            return schema_codec(python_type, self)
         if origin is collections.abc.Iterator:
             return self._iterator(python_type)
         if origin is typing.Annotated:

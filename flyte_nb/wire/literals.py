@@ -31,6 +31,7 @@ from flyte_nb.wire.types import (
     dataset_type_from_idl,
     fill_blob_type,
     fill_dataset_type,
+    fill_schema_type,
     fill_type,
     schema_type_from_idl,
     type_from_idl,
@@ -183,6 +184,11 @@ def _fill_scalar(scalar: literals_pb2.Scalar, literal: Literal) -> None:
         utf8(uri)
         scalar.structured_dataset.uri = uri
         fill_dataset_type(scalar.structured_dataset.metadata.structured_dataset_type, dataset)
+    elif kind == v.SCHEMA:
+        uri, dataset = value
+        utf8(uri)
+        scalar.schema.uri = uri
+        fill_schema_type(scalar.schema.type, dataset)
     elif kind == v.GENERIC:
         fill_struct(scalar.generic, value)
     elif kind == v.BINARY:

@@ -209,7 +209,7 @@ def _fill(message: types_pb2.LiteralType, type: LiteralType) -> None:
         for variant in value:
             _fill(message.union_type.variants.add(), variant)
     elif kind == t.SCHEMA:
-        _fill_schema(message.schema, value)
+        fill_schema_type(message.schema, value)
     else:
         raise CodecError(f"Flyte has no type of the kind {kind!r} with the value {value!r}.")
     if metadata is not None:
@@ -224,7 +224,12 @@ def _fill(message: types_pb2.LiteralType, type: LiteralType) -> None:
             _fill(message.structure.dataclass_type[name], member)
 
 
-def _fill_schema(message: types_pb2.SchemaType, type: StructuredDatasetType) -> None:
+def fill_schema_type(message: types_pb2.SchemaType, type: StructuredDatasetType) -> None:
+    """Set an empty `message` to the columns of a (legacy) schema.
+
+    Raises:
+        CodecError: when a column's type is not simple.
+    """
     message.SetInParent()
     for name, column in type.columns:
         if column.kind != t.SIMPLE or column.value not in _COLUMN_TYPES:

@@ -15,7 +15,14 @@ from flyte_nb.api.literals import Literal
 from flyte_nb.sdk.execution_context import DirectRunner
 from flyte_nb.sdk.outputs import unpack
 from flyte_nb.worker import failures
-from flyte_nb.worker.steps import FunctionFailed, carried_out, decode, encode, signature_of
+from flyte_nb.worker.steps import (
+    FunctionFailed,
+    Stepwise,
+    carried_out,
+    decode,
+    encode,
+    signature_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
     from flyte_nb.sdk.execution_context import ExecutionContext
     from flyte_nb.sdk.kinds.map_task import MapTask
     from flyte_nb.sdk.launch_plan import LaunchPlan
+    from flyte_nb.sdk.signature import TaskSignature
     from flyte_nb.sdk.task import AnyTask
     from flyte_nb.sdk.workflow import Workflow
     from flyte_nb.types.codec import Codec
@@ -199,12 +207,18 @@ def task_outputs(
             if unset is None:
                 raise
             raise TaskFailed(unset) from failed.__cause__
+        if type(returned).__name__ == "generator" and _takes_generator(signature):
+            returned = Stepwise(returned, runner)
         return encode(task, signature, returned, runner.data)
     frame = _frame(task, runner, {})
     returned = carried_out(lambda **given: frame.run_body(body, given), arguments, runner)
     if not frame.drafts:
         return encode(task, signature, returned, runner.data)
     return frame.bound_outputs(task, signature, returned)
+
+
+def _takes_generator(signature: "TaskSignature") -> bool:
+    return any(codec.takes_generators for codec in signature.output_codecs.values())
 
 
 def _frame(entity: "Callee", runner: InnerRunner, inputs: Literals) -> "InnerFrame":

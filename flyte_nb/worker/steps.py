@@ -11,7 +11,7 @@ from flyte_nb.sdk.loops import NoLoop, run_to_end
 from flyte_nb.worker import failures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from flyte_nb.api.literals import Literal
     from flyte_nb.api.ports import DataAccess, Runner
@@ -22,6 +22,29 @@ if TYPE_CHECKING:
 
 class FunctionFailed(TaskFailed):
     """The author's own function raised; its exception is `__cause__`."""
+
+
+class Stepwise:
+    """The generator that a task returned. Its code runs while the output is written, a step at a time."""
+
+    def __init__(self, generator: "Iterator[Any]", runner: "Runner") -> None:
+        self._generator = generator
+        self._runner = runner
+
+    def __iter__(self) -> "Stepwise":
+        return self
+
+    def __next__(self) -> Any:
+        __tracebackhide__ = True
+        token = context.runner.set(self._runner)
+        try:
+            return next(self._generator)
+        except (KeyboardInterrupt, StopIteration):
+            raise
+        except BaseException as error:
+            raise FunctionFailed(failures.classify(error)) from error
+        finally:
+            context.runner.reset(token)
 
 
 def signature_of(task: "AnyTask", registry: "Registry") -> "TaskSignature":
@@ -111,6 +134,8 @@ def encode(
     for name, codec in signature.output_codecs.items():
         try:
             literals[name] = codec.encode(values[name], data)
+        except TaskFailed:  # of the code in a generator
+            raise
         except CodecError as error:
             raise TaskFailed(failures.output_mismatch(_name(task), name, error)) from error
         # The disk of this machine, and not the value, is at fault.

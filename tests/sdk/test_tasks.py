@@ -213,7 +213,10 @@ def test_the_signature_has_types_descriptions_and_defaults():
             "@task\ndef f(a: int, /): pass",
             ("PositionalOnlyParameter", "a", "Remove the / from the signature."),
         ),
-        ("@task\ndef f():\n    yield 1", ("GeneratorFunction", "", "Return a list.")),
+        (
+            "@task\ndef f():\n    yield 1",
+            ("GeneratorFunction", "", "Return a list, or annotate Iterator[…]."),
+        ),
         ("@task\nasync def f():\n    yield 1", ("GeneratorFunction", "", "Return a list.")),
         ("f = task(lambda: 1)", ("NamelessFunction", "", "Define it with def.")),
         (
