@@ -7,6 +7,7 @@ Source: flyteplugins/go/tasks/pluginmachinery/catalog/hashing.go and
 flytepropeller/pkg/controller/nodes/task/catalog/datacatalog/{transformer,tag}.go at v1.16.8.
 """
 
+import functools
 import hashlib
 from base64 import urlsafe_b64encode
 from collections.abc import Collection, Iterable, Iterator
@@ -140,11 +141,18 @@ def uris_in(literals: "Iterable[Literal]") -> "Iterator[str]":
 
 
 def _hashed(inputs: LiteralMap, ignored: Collection[str]) -> LiteralMap:
+    if not ignored and all(map(_is_whole, inputs.literals.values())):
+        return inputs  # nothing of it is replaced, as in most calls of small tasks
     counted = LiteralMap()
     for name, literal in inputs.literals.items():
         if name not in ignored:
             counted.literals[name].CopyFrom(_by_hash(literal))
     return counted
+
+
+def _is_whole(literal: Literal) -> bool:
+    """Return whether the literal counts as it is: a scalar without a hash."""
+    return literal.HasField("scalar") and not literal.hash
 
 
 def _by_hash(literal: Literal) -> Literal:
@@ -168,7 +176,13 @@ def _by_hash(literal: Literal) -> Literal:
 
 
 def _short(variables: VariableMap) -> str:
-    return _hash(variables)[:_SHORT]
+    return _short_of(variables.SerializeToString(deterministic=True))
+
+
+@functools.lru_cache(maxsize=1024)
+def _short_of(variables: bytes) -> str:
+    """Return the hash of an interface's half. It is the same at every call of a task, so it is remembered."""
+    return _hash(VariableMap.FromString(variables))[:_SHORT]
 
 
 def _hash(message: Message) -> str:

@@ -81,8 +81,9 @@ class Driver:
         self._layout = layout
         self._values = values
         self._executor = executor
-        self._results = Results(catalog, launch)
-        self.turns = Turns(reservations or Reservations(), launch.id, self._results, values)
+        self.results = Results(catalog, launch)
+        """What the catalog has for this execution."""
+        self.turns = Turns(reservations or Reservations(), launch.id, self.results, values)
         """Which nodes of tasks with `cache_serialize` may start."""
         mine = (self.machine, self.outbox, layout, values)
         recovery = Recovery(launch.recovers, services.former, layout, values)
@@ -98,9 +99,9 @@ class Driver:
             launch_plans=services.launch_plans,
             limits=services.limits,
         )
-        self._preparation = Preparation(*mine, self._results, self.gates, self._dynamics, recovery)
+        self._preparation = Preparation(*mine, self.results, self.gates, self._dynamics, recovery)
         self._batches = executor if isinstance(executor, BatchExecutor) else None
-        self.maps = Maps(*mine, self._results, self.turns, self._batches)
+        self.maps = Maps(*mine, self.results, self.turns, self._batches)
         # Attempts that are recorded as QUEUED and were not handed to the executor yet.
         self._to_start: deque[NodeState] = deque()
         self._lacking: dict[str, str] = {}  # by node id: what those lack that there was no room for
@@ -316,7 +317,7 @@ class Driver:
     def _remember(self, node: NodeState, outputs: LiteralMap) -> str:
         if not node.plan.discoverable:
             return ""
-        return self._results.keep(node, inputs_at(node, self._values), outputs)
+        return self.results.keep(node, inputs_at(node, self._values), outputs)
 
     # Attempts
 

@@ -85,6 +85,8 @@ class InPlace:
             inputs = self._inputs(node)
         except (Unresolved, StorageError):
             return False  # the way of all executions says what is wrong
+        if plan.discoverable and self._is_caching:
+            return self._takes_hit(node, inputs)
         key = AttemptKey(self._driver.id, node.node_id, 0)
         end = self._executor.call(key, task, plan.task_id, inputs)
         if isinstance(end, AttemptReport):
@@ -104,9 +106,19 @@ class InPlace:
         return (
             plan.kind == nodes.TASK_NODE
             and not plan.timeout_us
-            and not (plan.discoverable and self._is_caching)
+            and not plan.serializable
             and node.run.handled is None
         )
+
+    def _takes_hit(self, node: NodeState, inputs: dict[str, Literal]) -> bool:
+        """Take the result that the catalog has for the node; return whether it has one."""
+        found = self._driver.results.find(node, to_idl(inputs))
+        if found.outputs is None:
+            return False
+        uri = self._layout.outputs(node)
+        self._values.put(uri, found.outputs)
+        self._machine.hits_in_place(node, self._layout.inputs(node), uri)
+        return True
 
     def _inputs(self, node: NodeState) -> dict[str, Literal]:
         """Return the inputs of the node.

@@ -7,7 +7,7 @@ than a small task. The state after the move is that after the five records, and 
 
 from flyte_nb.api import nodes, phases
 from flyte_nb.propeller.consequences import Consequences
-from flyte_nb.propeller.records import CACHE_DISABLED
+from flyte_nb.propeller.records import CACHE_DISABLED, CACHE_HIT
 from flyte_nb.propeller.rules import IllegalMove
 from flyte_nb.propeller.state import NodeState
 
@@ -41,6 +41,23 @@ class InPlaceMoves(Consequences):
         Raises:
             IllegalMove: when the node is not at its beginning; nothing has changed then.
         """
+        self._pass(node, input_uri, output_uri)
+        node.attempt_phase = phases.SUCCEEDED
+        node.cache_status = CACHE_DISABLED
+        node.queued_us = node.attempt_started_us = node.first_started_us = at_us
+        node.attempts = 1
+        node.attempt_output_uri = output_uri
+
+    def hits_in_place(self, node: NodeState, input_uri: str, output_uri: str) -> None:
+        """Make the move of a ready task whose result the catalog has; `settle` makes what follows.
+
+        Raises:
+            IllegalMove: as `passes_in_place`.
+        """
+        self._pass(node, input_uri, output_uri)
+        node.cache_status = CACHE_HIT
+
+    def _pass(self, node: NodeState, input_uri: str, output_uri: str) -> None:
         run = node.run
         if (
             node.node_id not in self.ready
@@ -55,13 +72,9 @@ class InPlaceMoves(Consequences):
             )
         del self.ready[node.node_id]
         run.ready -= 1
-        node.phase = node.attempt_phase = phases.SUCCEEDED
+        node.phase = phases.SUCCEEDED
         node.input_uri = input_uri
         node.output_uri = output_uri
-        node.cache_status = CACHE_DISABLED
-        node.queued_us = node.attempt_started_us = node.first_started_us = at_us
-        node.attempts = 1
-        node.attempt_output_uri = output_uri
         for below in node.plan.downstream:
             other = run.nodes[below]
             other.waiting -= 1

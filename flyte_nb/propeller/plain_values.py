@@ -42,3 +42,8 @@ def is_plain(values: dict[str, Literal]) -> bool:
 def is_scalar(literal: Literal) -> bool:
     """Return whether the literal is a plain scalar: nothing of it can be shared, and nothing is marked."""
     return literal.kind in _PLAIN and type(literal) is Literal and not literal.hash
+
+
+def is_plain_message(values: LiteralMap) -> bool:
+    """Return whether all values of a message are plain scalars."""
+    return all(literal.scalar.HasField("primitive") for literal in values.literals.values())

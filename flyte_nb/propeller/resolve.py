@@ -43,6 +43,13 @@ def inputs_of(plan: NodePlan, outputs: Outputs) -> LiteralMap:
     """
     resolved = LiteralMap()
     literals = resolved.literals
+    if len(plan.promises) == len(plan.bindings) and not plan.optional:
+        try:
+            for name, node, output in plan.promises:
+                literals[name].CopyFrom(outputs(node, output))
+            return resolved
+        except Unresolved:
+            literals.clear()  # the long way says which binding it is
     for binding in plan.bindings:
         try:
             literals[binding.var].CopyFrom(literal_of(binding.binding, outputs))

@@ -11,6 +11,7 @@ from flyte_nb.api.errors import USER, CodecError, ErrorInfo, StorageError
 from flyte_nb.propeller import records as r
 from flyte_nb.propeller.cache import key, uris_in
 from flyte_nb.propeller.launch import Launch
+from flyte_nb.propeller.plain_values import is_plain_message
 from flyte_nb.propeller.ports import Catalog
 from flyte_nb.propeller.state import NodeState
 from flyte_nb.storage.durable import is_gone
@@ -20,7 +21,10 @@ _log = logging.getLogger(__name__)
 
 def missing_outputs(task: TaskTemplate, outputs: LiteralMap) -> "list[str]":
     """Return the outputs that the task's interface names and that `outputs` does not have, sorted."""
-    return sorted(set(task.interface.outputs.variables) - set(outputs.literals))
+    named, known = task.interface.outputs.variables, outputs.literals
+    if all(name in known for name in named):
+        return []
+    return sorted(set(named) - set(known))
 
 
 def lacking(uri: str, missing: "list[str]") -> ErrorInfo:
@@ -87,6 +91,8 @@ class Results:
         missing = missing_outputs(task, outputs)
         if missing:
             return f"what is remembered lacks {', '.join(missing)}"
+        if is_plain_message(outputs):
+            return ""  # it refers to no files
         gone = [uri for uri in uris_in(outputs.literals.values()) if is_gone(uri)]
         return f"what it returned is gone from {', '.join(gone)}" if gone else ""
 

@@ -41,6 +41,15 @@ def test_the_state_after_the_move_is_that_after_the_records():
         assert one.view() == other.view()
 
 
+def test_the_state_after_a_hit_is_that_after_the_record():
+    one, other = begun(chain(2, ADD)), begun(chain(2, ADD))
+    for name in ("n0", "n1"):
+        one.hits_in_place(one.nodes[name], f"{name}/in", f"{name}/out")
+        one.settle(NOW)
+        other.hit(other.nodes[name], NOW, f"{name}/out", input_uri=f"{name}/in", cache_key="k")
+        assert one.view() == other.view()
+
+
 def test_only_a_ready_task_can_pass_and_a_refusal_changes_nothing():
     machine = begun(chain(2, ADD))
     before = machine.view()
