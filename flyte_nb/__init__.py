@@ -26,6 +26,7 @@ _HOMES = {
     "Identifier": "flyte_nb.api.identifiers",
     "Identity": "flyte_nb.sdk.launch_options",
     "IgnoreOutputs": "flyte_nb.api.errors",
+    "ImperativeWorkflow": "flyte_nb.sdk.imperative",
     "Labels": "flyte_nb.sdk.launch_options",
     "LaunchPlan": "flyte_nb.sdk.launch_plan",
     "Notification": "flyte_nb.sdk.notifications",
@@ -48,6 +49,7 @@ _HOMES = {
     "approve": "flyte_nb.sdk.gates",
     "conditional": "flyte_nb.sdk.branches",
     "connect": "flyte_nb.session.session",
+    "create_node": "flyte_nb.sdk.node_creation",
     "current_context": "flyte_nb.sdk.execution_context",
     "default_runner": "flyte_nb.session.session",
     "default_session": "flyte_nb.session.session",
@@ -64,7 +66,10 @@ _HOMES = {
     "workflow": "flyte_nb.sdk.workflow",
 }
 
-_ALIASES = {"FlyteRecoverableException": "RecoverableError"}
+_ALIASES = {
+    "FlyteRecoverableException": "RecoverableError",
+    "Workflow": "ImperativeWorkflow",
+}
 """Names of flytekit's for what is called otherwise here."""
 
 __all__ = [*_HOMES, *_ALIASES, "__version__", "load_ipython_extension"]

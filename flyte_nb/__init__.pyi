@@ -11,6 +11,7 @@ from flyte_nb.sdk.execution_context import current_context as current_context
 from flyte_nb.sdk.gates import approve as approve
 from flyte_nb.sdk.gates import sleep as sleep
 from flyte_nb.sdk.gates import wait_for_input as wait_for_input
+from flyte_nb.sdk.imperative import ImperativeWorkflow as ImperativeWorkflow
 from flyte_nb.sdk.kinds.dynamic import dynamic as dynamic
 from flyte_nb.sdk.kinds.map_task import map_task as map_task
 from flyte_nb.sdk.launch_options import Annotations as Annotations
@@ -22,6 +23,7 @@ from flyte_nb.sdk.launch_options import Options as Options
 from flyte_nb.sdk.launch_options import RawOutputDataConfig as RawOutputDataConfig
 from flyte_nb.sdk.launch_options import SecurityContext as SecurityContext
 from flyte_nb.sdk.launch_plan import LaunchPlan as LaunchPlan
+from flyte_nb.sdk.node_creation import create_node as create_node
 from flyte_nb.sdk.notifications import Email as Email
 from flyte_nb.sdk.notifications import Notification as Notification
 from flyte_nb.sdk.notifications import PagerDuty as PagerDuty
@@ -54,5 +56,6 @@ from flyte_nb.types.files import FlyteFile as FlyteFile
 from flyte_nb.types.flyte_error import FlyteError as FlyteError
 
 FlyteRecoverableException = RecoverableError
+Workflow = ImperativeWorkflow
 
 def load_ipython_extension(ip: object) -> None: ...

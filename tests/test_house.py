@@ -57,6 +57,7 @@ IMPORTED_IN_FUNCTIONS: dict[str, str] = {
     "flyte_nb/runtime/attempt.py": COLD,
     "flyte_nb/runtime/environments.py": COLD,
     "flyte_nb/runtime/execute.py": COLD,
+    "flyte_nb/propeller/executors/chosen.py": OPTIONAL,
     "flyte_nb/propeller/foreign/__main__.py": ISOLATED,
     "flyte_nb/runtime/host.py": COLD,
     "flyte_nb/runtime/process.py": COLD,

@@ -22,6 +22,7 @@ from flyte_nb.api.version import __version__
 from flyte_nb.propeller.executors.processes import started_s
 from flyte_nb.runtime import signals
 from flyte_nb.runtime.machine import this_machine
+from flyte_nb.runtime.variables import DASK_VARIABLE
 
 _LOG = logging.getLogger("flyte_nb.admin")
 _LOG_BYTES = 5_000_000
@@ -102,6 +103,7 @@ def _this_process(port: int) -> Serving:
         boot=machine.boot,
         began_s=started_s(os.getpid()),
         python=sys.executable,
+        dask=os.environ.get(DASK_VARIABLE, "").strip(),
     )
 
 

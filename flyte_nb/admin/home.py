@@ -50,6 +50,8 @@ class Serving(NamedTuple):
     """When that process started, by a clock that nobody sets. It tells a reused process id apart."""
     python: str = ""
     """The interpreter that runs it."""
+    dask: str = ""
+    """The address of the Dask cluster that runs its attempts; empty when this machine does."""
 
     @property
     def machine(self) -> HostMachine:
@@ -161,6 +163,7 @@ class Home:
                 boot=str(document.get("boot", "")),
                 began_s=float(document.get("began_s", 0.0)),
                 python=str(document.get("python", "")),
+                dask=str(document.get("dask", "")),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             # It may be half edited or of another release; the lock decides, not this file.

@@ -14,6 +14,7 @@ from pathlib import Path
 from flyte_nb.admin.home import Home, Serving
 from flyte_nb.admin.store.schema import UNFINISHED
 from flyte_nb.api.version import __version__
+from flyte_nb.runtime.variables import DASK_VARIABLE
 
 _NUMBERS = re.compile(r"\d+")
 
@@ -27,6 +28,23 @@ def is_to_be_replaced(place: Home, serving: Serving) -> bool:
 
 
 def notice(place: Home, serving: Serving) -> str:
+    """Return what a person should know about a backend that differs from one that would start now."""
+    return " ".join(filter(None, (_of_release(place, serving), _of_dask(serving))))
+
+
+def _of_dask(serving: Serving) -> str:
+    """Return that attempts run elsewhere than the variable asks for; empty when it asks for nothing else."""
+    wanted = os.environ.get(DASK_VARIABLE, "").strip()
+    if not wanted or wanted == serving.dask:
+        return ""
+    where = f"on the Dask cluster at {serving.dask}" if serving.dask else "on this machine"
+    return (
+        f"{DASK_VARIABLE} is {wanted}, and the running local backend runs tasks {where}."
+        " `flyte-nb down` ends it; the next use starts one with the cluster."
+    )
+
+
+def _of_release(place: Home, serving: Serving) -> str:
     """Return what a person should know about a backend of another release; empty for this release."""
     if serving.version == __version__:
         return ""

@@ -5,6 +5,7 @@
 
 import getpass
 import logging
+import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -58,9 +59,9 @@ from flyte_nb.api.ports import BlobStore
 from flyte_nb.compiler import LaunchPlanInterface
 from flyte_nb.propeller.cache import StoreCatalog
 from flyte_nb.propeller.engine import Engine
+from flyte_nb.propeller.executors.chosen import chosen_executor
 from flyte_nb.propeller.executors.echo import WithEchoes
 from flyte_nb.propeller.executors.foreign import Access
-from flyte_nb.propeller.executors.warm import WarmExecutor
 from flyte_nb.propeller.foreign.runnable import why_not_here
 from flyte_nb.propeller.growth import growth_limits
 from flyte_nb.propeller.ports import Children, FormerNodes, Recorder
@@ -303,7 +304,11 @@ def process_engine(
     launch_plans: Entities,
     former: FormerNodes,
 ) -> Engine:
-    """Return propeller's engine with an attempt a process, forked from a warm one where possible."""
+    """Return propeller's engine, with attempts on this machine or on a Dask cluster.
+
+    Raises:
+        BackendError: when the Dask cluster that is asked for does not answer.
+    """
 
     def interface(id: identifier_pb2.Identifier) -> "LaunchPlanInterface | None":
         message = launch_plans.known(id)
@@ -313,7 +318,7 @@ def process_engine(
             else launch_plan_interface(launch_plan_pb2.LaunchPlan.FromString(message))
         )
 
-    executor = WarmExecutor(home.attempts, blobs, surroundings=surroundings, access=access_to(home))
+    executor = chosen_executor(os.environ, home.attempts, blobs, surroundings, access_to(home))
     return Engine(
         recorder,
         WithEchoes(executor, blobs),

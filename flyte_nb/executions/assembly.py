@@ -22,11 +22,15 @@ from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.nodes import ADDED_NODES
 from flyte_nb.api.phases import ENDED, QUEUED, SKIPPED
 from flyte_nb.compiler.outline import Outline
+from flyte_nb.executions.elements import Elements
 from flyte_nb.executions.node_ids import ParentFinder
 from flyte_nb.executions.views import AttemptView, ExecutionView, LogLink, NodeView
 from flyte_nb.wire.identifiers import execution_id_from_idl, identifier_from_idl
 
 _Closure = ExecutionClosure | NodeExecutionClosure | TaskExecutionClosure
+
+ARRAY_PLUGIN = "k8s-array"
+"""What propeller calls the plugin of every map."""
 
 _CACHE_HIT = "CACHE_HIT"
 _CACHE_DISABLED = "CACHE_DISABLED"
@@ -44,6 +48,7 @@ class Assembly:
         self._execution: Execution | None = None
         self._nodes: dict[str, NodeExecution] = {}
         self._tasks: dict[str, dict[tuple[int, str], TaskExecution]] = {}
+        self._elements: dict[str, Elements] = {}  # of maps, by node
         self._parents: dict[str, str] = {}
         # In the order in which they became parents, which a dynamic node does late.
         self._with_children: list[str] = []
@@ -179,6 +184,8 @@ class Assembly:
         # equal numbers, and other tasks.
         key = (message.id.retry_attempt, message.id.task_id.name)
         if not _is_older(message, attempts.get(key)):
+            if message.closure.metadata.plugin_identifier == ARRAY_PLUGIN:
+                self._elements.setdefault(node_id, Elements()).take(message.closure)
             attempts[key] = message
             self._views.pop(node_id, None)
 
@@ -217,6 +224,7 @@ class Assembly:
             parent_id=self._parent(node_id),
             child_execution=child,
             job_uri=closure.dynamic_job_spec_uri,
+            elements=self._elements[node_id].view() if node_id in self._elements else (),
         )
 
     def _parent(self, node_id: str) -> str:

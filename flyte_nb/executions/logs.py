@@ -47,6 +47,10 @@ def _printed(
             if len(one.logs) > 1:
                 title += f", {link.name}"
             parts.append((title, _text(link.uri, read)))
+    for element in node.elements:
+        if attempt is None or element.attempt == attempt:
+            title = f"{_title(node)}, element {element.number}, attempt {element.attempt + 1}"
+            parts += [(title, _text(link.uri, read)) for link in element.logs]
     return parts
 
 

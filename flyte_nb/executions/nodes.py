@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from flyte_nb.executions.views import ExecutionView, NodeView
+from flyte_nb.executions.elements import counts_line
+from flyte_nb.executions.views import ElementView, ExecutionView, NodeView
 from flyte_nb.executions.why import Why
 
 
@@ -56,6 +57,11 @@ class ExecutionNode:
         return self.view.phase
 
     @property
+    def elements(self) -> "tuple[ElementView, ...]":
+        """The elements of a map with their phases, attempts, errors and logs; empty for other nodes."""
+        return self.view.elements
+
+    @property
     def waits_for(self) -> str:
         """What it waits for now, e.g. a signal, a time or a slot; empty when it goes on or has ended."""
         return self._execution.waits().get(self.node_id, "")
@@ -81,7 +87,10 @@ class ExecutionNode:
         return self._execution.why(self.node_id, self.name)
 
     def __repr__(self) -> str:
-        return f"<node {self.node_id} ({self.name}) of {self._execution.name}, {self.phase}>"
+        counts = f" {counts_line(self.elements)}" if self.elements else ""
+        return (
+            f"<node {self.node_id} ({self.name}){counts} of {self._execution.name}, {self.phase}>"
+        )
 
 
 class ExecutionNodes(Mapping[str, ExecutionNode]):

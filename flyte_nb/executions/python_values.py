@@ -74,8 +74,7 @@ def type_of(literal: Literal) -> LiteralType:
     if kind == kinds.COLUMN:
         return LiteralType(types.COLLECTION, types.simple(_SIMPLE[value[0]]))
     if kind == kinds.COLLECTION:
-        element = type_of(value[0]) if value else types.simple(types.NONE)
-        return LiteralType(types.COLLECTION, element)
+        return LiteralType(types.COLLECTION, _type_of_items(value))
     if kind == kinds.MAP:
         element = type_of(next(iter(value.values()))) if value else types.simple(types.NONE)
         return LiteralType(types.MAP, element)
@@ -86,3 +85,15 @@ def type_of(literal: Literal) -> LiteralType:
     if kind == kinds.UNION:
         return type_of(value[0])
     return types.simple(types.STRUCT)
+
+
+def _type_of_items(items: "list[Literal]") -> LiteralType:
+    """Return the type of a list's items. A map has None where an element failed that was allowed to fail."""
+    nothing = types.simple(types.NONE)
+    some = next((item for item in items if item.kind != kinds.NONE), None)
+    if some is None:
+        return nothing
+    element = type_of(some)
+    if all(item.kind != kinds.NONE for item in items):
+        return element
+    return LiteralType(types.UNION, (element, nothing))

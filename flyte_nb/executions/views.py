@@ -6,7 +6,7 @@ from typing import NamedTuple
 from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.api.nodes import TASK_NODE
-from flyte_nb.api.phases import ENDED
+from flyte_nb.api.phases import ENDED, UNDEFINED
 
 
 class LogLink(NamedTuple):
@@ -36,6 +36,22 @@ class AttemptView(NamedTuple):
     """Why the attempt is in its phase, in the backend's words."""
 
 
+class ElementView(NamedTuple):
+    """One element of a map (flyteidl `ExternalResourceInfo`)."""
+
+    number: int
+    """Its place in the map's lists, counted from 0."""
+    attempt: int = 0
+    """The number of its last attempt, counted from 0."""
+    phase: str = UNDEFINED
+    """The phase of that attempt; UNDEFINED before the first one."""
+    cache_status: str = ""
+    """Empty, or flyteidl's `CACHE_HIT`, `CACHE_POPULATED`, …"""
+    error: "ErrorInfo | None" = None
+    """Why the attempt failed, where the backend reports it for each element; the node's error names all."""
+    logs: "tuple[LogLink, ...]" = ()
+
+
 class NodeView(NamedTuple):
     """One node of a run (flyteidl `NodeExecution`). Times are UTC."""
 
@@ -61,6 +77,8 @@ class NodeView(NamedTuple):
     job_uri: str = ""
     """Where the nodes are stored that a dynamic task made; empty for other nodes. A further attempt makes
     others."""
+    elements: "tuple[ElementView, ...]" = ()
+    """The elements of a map, in the order of its lists; empty for other nodes."""
 
 
 class ExecutionView(NamedTuple):

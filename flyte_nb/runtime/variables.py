@@ -53,6 +53,10 @@ Source: flyteplugins/go/tasks/pluginmachinery/flytek8s/k8s_resource_adds.go at v
 _INDEXES = ("UV_", "PIP_")
 
 
+DASK_VARIABLE = "FLYTE_NB_DASK"
+"""The address of the Dask scheduler that runs attempts: `tcp://10.0.0.5:8786`. Unset: this machine does."""
+
+
 def is_of_a_run(name: str) -> bool:
     """Return whether the variable describes one attempt."""
     return name in _OF_A_RUN or name.startswith(_BEGIN_OF_A_RUN)

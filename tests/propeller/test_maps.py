@@ -8,6 +8,7 @@ from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo
 from flyte_nb.propeller.elements import summary
 from flyte_nb.propeller.machine import IllegalMove, Machine
 from flyte_nb.propeller.maps import size_of
+from flyte_nb.propeller.node_ids import check_node_ids
 from flyte_nb.propeller.plan import ArrayPlan, plan_of
 from flyte_nb.propeller.records import ElementRecord, NodeRecord, from_plain, to_plain
 from flyte_nb.testing.closures import closure, map_node, task, workflow
@@ -301,3 +302,11 @@ def lists():
         return made
 
     return make
+
+
+def test_the_node_that_a_map_runs_may_have_any_id():
+    one = task("one", ["x"])
+    map_of_one = map_node("n0", one, {"x": [1]})
+    # SDKs give it the name of the task. Its elements are called n0, n1, … at run time.
+    map_of_one.array_node.node.id = "nb.map_one_d41d8cd9-arraynode"
+    check_node_ids(closure(workflow("w", [map_of_one]), [one]))

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from flyte_nb.api.phases import ENDED, FAILED, TIMED_OUT
+from flyte_nb.executions.elements import counts_line
 from flyte_nb.executions.views import AttemptView, ExecutionView, NodeView
 from flyte_nb.graph.palette import CACHED, display_phase
 from flyte_nb.notebook.cards import pieces, units
@@ -48,7 +49,7 @@ def status_line(node: NodeView, now: "datetime | None" = None) -> str:
     """Return one short line for the graph: the kind of error, the time, the attempts."""
     if display_phase(node.phase, node.cache_status) == CACHED:
         return "from cache"
-    shown = []
+    shown = [counts_line(node.elements)] if node.elements else []
     if node.error is not None and node.phase in (FAILED, TIMED_OUT):
         shown.append(node.error.code.rpartition(":")[2])
     seconds = took(node, now)

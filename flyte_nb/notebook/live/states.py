@@ -21,6 +21,7 @@ from flyte_nb.api.phases import (
     UNDEFINED,
     WAITING_FOR_RESOURCES,
 )
+from flyte_nb.executions.elements import counts_line
 from flyte_nb.executions.views import ExecutionView, NodeView
 from flyte_nb.graph.palette import CACHED, display_phase
 
@@ -129,6 +130,8 @@ def status_line(node: NodeView, now: datetime) -> str:
     parts = []
     if display_phase(node.phase, node.cache_status) == CACHED:
         return "from cache"
+    if node.elements:
+        parts.append(counts_line(node.elements))
     if node.started_at is not None:
         running = node.phase in _STARTED
         end = now if running else node.ended_at or node.started_at

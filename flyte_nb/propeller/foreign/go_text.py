@@ -67,7 +67,7 @@ def _plain(sign: str, digits: str, exponent: int) -> str:
     return f"{sign}{whole}.{fraction}" if fraction else f"{sign}{whole}"
 
 
-def _printed(value: Any) -> str:
+def _printed(value: object) -> str:
     if value is None:
         return "<nil>"
     if isinstance(value, bool):
