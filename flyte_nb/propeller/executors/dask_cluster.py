@@ -263,8 +263,8 @@ class DaskExecutor:
             self._reports.append(report)
         self._wake()
         if not end.is_repeated:
-            # It has run, so nothing asks for the event any more, and the scheduler would keep it. One that was
-            # kept from beginning may still be on its way to a worker.
+            # It has run, so nothing asks for the event any more, and the scheduler would keep it. One
+            # that was kept from beginning may still be on its way to a worker.
             with suppress(Exception):
                 _distributed.Event(submitted.name, client=self._client).clear()
 
