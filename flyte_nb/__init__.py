@@ -52,6 +52,7 @@ _HOMES = {
     "create_node": "flyte_nb.sdk.node_creation",
     "current_context": "flyte_nb.sdk.execution_context",
     "default_runner": "flyte_nb.session.session",
+    "last_run": "flyte_nb.session.last_run",
     "default_session": "flyte_nb.session.session",
     "dynamic": "flyte_nb.sdk.kinds.dynamic",
     "get_reference_entity": "flyte_nb.sdk.references",

@@ -42,6 +42,7 @@ from flyte_nb.sdk.schedules import FixedRate as FixedRate
 from flyte_nb.sdk.task import task as task
 from flyte_nb.sdk.workflow import WorkflowFailurePolicy as WorkflowFailurePolicy
 from flyte_nb.sdk.workflow import workflow as workflow
+from flyte_nb.session.last_run import last_run as last_run
 from flyte_nb.session.session import Session as Session
 from flyte_nb.session.session import connect as connect
 from flyte_nb.session.session import default_runner as default_runner

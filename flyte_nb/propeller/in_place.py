@@ -32,6 +32,12 @@ class LocalValues(Values):
         self.plain: dict[str, dict[str, Literal]] = {}
         """By URI: the plain scalars of a map. All of it, unless the map is kept as a message too."""
 
+    def take_over(self, other: Values) -> None:
+        """Remember what another value of this kind remembers."""
+        super().take_over(other)
+        if isinstance(other, LocalValues):
+            self.plain.update(other.plain)
+
     def read(self, uri: str) -> LiteralMap:
         """Return the map at `uri`; see `Values.read`."""
         found = self.plain.get(uri)

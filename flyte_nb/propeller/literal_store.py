@@ -82,6 +82,10 @@ class Values:
         self.keep(uri, values)
         return values
 
+    def take_over(self, other: "Values") -> None:
+        """Remember what another value of this kind remembers."""
+        self._kept.update(other._kept)
+
     def read(self, uri: str) -> LiteralMap:
         """Return the map at `uri`, and do not remember it.
 

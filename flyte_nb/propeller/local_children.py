@@ -1,6 +1,7 @@
 """The runs of one call in this process: the called one, and those that launch plan nodes start."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
 
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 from flyteidl.core.literals_pb2 import LiteralMap
@@ -22,11 +23,24 @@ from flyte_nb.propeller.ports import (
     ChildLaunch,
     ChildState,
     Clock,
+    FormerNodes,
     LaunchPlans,
     Recorder,
 )
 from flyte_nb.propeller.reservations import Reservations
 from flyte_nb.propeller.services import Services
+from flyte_nb.worker.kept_files import KeptFiles
+
+
+class FormerRuns(FormerNodes, Protocol):
+    """The runs of a former call, for one that recovers it."""
+
+    files: Mapping[tuple[ExecutionId, str], KeptFiles]
+    """What tasks that failed had saved as checkpoints, by run and node."""
+
+    def fill(self, id: ExecutionId, values: Values) -> None:
+        """Put the values of a former run where the new one of the same id finds them."""
+        ...
 
 
 class _Run(NamedTuple):
@@ -52,6 +66,7 @@ class LocalRuns:
         reservations: Reservations,
         interfaces: "LaunchPlans | None" = None,
         is_watched: bool = True,
+        former: "FormerRuns | None" = None,
     ) -> None:
         """Have no run yet.
 
@@ -64,9 +79,15 @@ class LocalRuns:
             reservations: Which results are being computed.
             interfaces: Finds the interfaces of launch plans that the nodes of dynamic tasks start.
             is_watched: Whether anybody looks at the records. If not, tasks may be called without making them.
+            former: What is recovered; `None` when nothing is.
         """
         self._find = find
-        self._services = Services(children=self, launch_plans=interfaces, limits=growth_limits())
+        self._former = former
+        self.files: Mapping[tuple[ExecutionId, str], KeptFiles] = {}
+        """What tasks that failed saved as checkpoints, when the call is over."""
+        self._services = Services(
+            children=self, launch_plans=interfaces, limits=growth_limits(), former=former
+        )
         self._recorder, self._executor, self._clock = recorder, executor, clock
         self._catalog, self._reservations = catalog, reservations
         self._is_watched = is_watched
@@ -77,6 +98,10 @@ class LocalRuns:
     def add(self, launch: Launch, plan: ExecutionPlan, nesting: int = 0) -> Driver:
         """Begin a run."""
         values, layout = LocalValues(), DataLayout("memory:/", launch.id)
+        if self._former is not None:
+            self._former.fill(launch.id, values)
+            # A run has the id that it had in the former call.
+            launch = launch._replace(recovers=launch.id)
         driver = Driver(
             launch,
             plan,
@@ -90,7 +115,7 @@ class LocalRuns:
             services=self._services,
         )
         quick = None
-        if not self._is_watched:
+        if not self._is_watched and self._former is None:
             is_caching = self._catalog is not None
             quick = InPlace(driver, values, layout, self._executor, is_caching=is_caching)
         self._runs[launch.id] = _Run(driver, values, nesting, quick)
@@ -103,6 +128,16 @@ class LocalRuns:
             quick = self._runs[self.open[0].id].quick
             while quick is not None and quick.step():
                 continue
+
+    @property
+    def ids(self) -> list[ExecutionId]:
+        """The ids of all runs, the called one first."""
+        return list(self._runs)
+
+    def values(self, id: ExecutionId) -> "Values | None":
+        """Return the values of a run."""
+        run = self._runs.get(id)
+        return run.values if run is not None else None
 
     def driver(self, id: "ExecutionId | None") -> "Driver | None":
         """Return the driver of a run, also of one that has ended; `None` when there is no such run."""

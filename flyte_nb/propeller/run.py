@@ -20,7 +20,7 @@ from flyte_nb.propeller.driver import Driver
 from flyte_nb.propeller.elements import ElementsRun
 from flyte_nb.propeller.executors.inprocess import InProcess
 from flyte_nb.propeller.launch import Launch
-from flyte_nb.propeller.local_children import LocalRuns
+from flyte_nb.propeller.local_children import FormerRuns, LocalRuns
 from flyte_nb.propeller.local_entities import LocalEntities
 from flyte_nb.propeller.local_launch_plans import Find
 from flyte_nb.propeller.plan import ExecutionPlan, plan_of
@@ -52,6 +52,10 @@ class LocalSettings(NamedTuple):
     """Whether tasks run although their results are known, and replace them."""
     name: str = LOCAL
     """The execution's name."""
+    former: "FormerRuns | None" = None
+    """What is recovered: nodes that succeeded there are taken over."""
+    on_end: "Callable[[LocalRuns], None] | None" = None
+    """Gets the runs when they have ended, also after a failure."""
 
 
 def run_local(
@@ -94,7 +98,14 @@ def run_local(
     chosen = settings or LocalSettings()
     launch = _launch(plan.workflow_id, inputs, chosen)
     entities = tasks if isinstance(tasks, LocalEntities) else LocalEntities(tasks)
-    executor = InProcess(entities, registry, data, slots=chosen.slots, workflow_id=plan.workflow_id)
+    executor = InProcess(
+        entities,
+        registry,
+        data,
+        slots=chosen.slots,
+        workflow_id=plan.workflow_id,
+        former=chosen.former.files if chosen.former is not None else None,
+    )
     runs = LocalRuns(
         launch_plans or entities.launch_plan,
         recorder=_Onlooker(on_records),
@@ -104,9 +115,16 @@ def run_local(
         reservations=reservations or Reservations(),
         interfaces=entities.interface,
         is_watched=on_records is not None,
+        former=chosen.former,
     )
     driver = runs.add(launch, plan)
-    _run_to_end(driver, runs, executor)
+    try:
+        _run_to_end(driver, runs, executor)
+    finally:
+        if chosen.on_end is not None:
+            runs.files = executor.release_files()
+            chosen.on_end(runs)
+        executor.close()
     ended = runs.state(launch.id)
     if ended is not None and ended.outputs is not None:
         return ended.outputs
@@ -132,7 +150,6 @@ def _run_to_end(driver: Driver, runs: LocalRuns, executor: InProcess) -> None:
     finally:
         for each in runs.open:
             each.turns.release_all()
-        executor.close()
 
 
 def _drive(runs: LocalRuns, executor: InProcess) -> None:

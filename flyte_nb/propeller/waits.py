@@ -19,6 +19,7 @@ RESERVATION = "reservation"
 PARALLELISM = "parallelism"
 RESOURCES = "resources"
 STORE = "store"
+EXECUTION = "execution"
 
 
 class Wait(NamedTuple):
@@ -78,6 +79,10 @@ def waits_of(machine: Machine, limits: Limits) -> dict[str, Wait]:
         elif node.node_id in limits.announced:
             found[node.node_id] = _slot(limits)
     found |= {node.node_id: _gate(node) for node in machine.gates.values()}
+    for node in machine.launching.values():
+        if node.child_execution is not None:
+            text = f"the execution {node.child_execution.name}, which it started"
+            found[node.node_id] = Wait(EXECUTION, text)
     return found
 
 

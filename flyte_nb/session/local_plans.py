@@ -170,6 +170,22 @@ class LocalPlans:
         """
         return self._fingerprints(tasks, self._scope())
 
+    def is_same(self, one: "AnyTask | None", other: "AnyTask | None") -> bool:
+        """Return whether two tasks run the same code, though their cells may have been run again."""
+        if one is other:
+            return True
+        if one is None or other is None:
+            return False
+        # Loads the code that packs tasks, which most local runs do not need.
+        from flyte_nb.bundle.pack import Packer
+
+        roots = self._roots() if self._roots is not None else []
+        packer = Packer(scope=self._scope(), registry=self._registry, local_roots=roots)
+        try:
+            return packer.pack(one.original).fingerprint == packer.pack(other.original).fingerprint
+        except BundleError:
+            return False  # its code cannot be read, so it is run again
+
     def of_launch_plan(self, launch_plan: LaunchPlan) -> LocalLaunchPlan:
         """Return what a node runs that starts this launch plan.
 

@@ -14,17 +14,21 @@ from flyte_nb.propeller.executors.inprocess import usual_slots
 from flyte_nb.propeller.local_entities import LocalEntities
 from flyte_nb.propeller.reservations import Reservations
 from flyte_nb.propeller.run import LocalSettings, run_local
+from flyte_nb.sdk.entity import Definition
 from flyte_nb.sdk.kinds.map_task import MapTask
 from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.outputs import unpack
 from flyte_nb.sdk.task import AnyTask
 from flyte_nb.sdk.workflow import Workflow
-from flyte_nb.session.local_plans import LocalPlans
+from flyte_nb.session.local_plans import LocalPlan, LocalPlans
+from flyte_nb.session.local_run import LocalRun
 from flyte_nb.types.registry import Registry
 from flyte_nb.wire.literals import literal_map_from_idl, literal_map_to_idl
 
 if TYPE_CHECKING:
+    from flyte_nb.propeller.local_children import LocalRuns
     from flyte_nb.propeller.local_launch_plans import LocalLaunchPlan
+    from flyte_nb.propeller.local_recovery import LocalRecovery
     from flyte_nb.propeller.ports import Catalog
 
 PARALLELISM = "FLYTE_NB_LOCAL_PARALLELISM"
@@ -68,6 +72,8 @@ class LocalRunner:
         self._catalog = catalog
         self._reservations = Reservations()
         self._environ = os.environ if environ is None else environ
+        self.last: LocalRun | None = None
+        """The last call that has ended."""
 
     def run(self, entity: Entity, inputs: "dict[str, Any]") -> Any:
         """Run a task or a workflow with Python inputs; return what its function would return.
@@ -78,6 +84,15 @@ class LocalRunner:
             UsageError: a setting has a value that it cannot have.
             Exception: the exception of the task that failed, with a note that names the node.
         """
+        __tracebackhide__ = True
+        return self._run(entity, inputs, None)
+
+    def _again(self, former: LocalRun, recover: bool) -> Any:
+        """Run a former call again; with `recover`, what succeeded in it is taken over."""
+        __tracebackhide__ = True
+        return self._run(_as_now(former.entity), former.inputs, former if recover else None)
+
+    def _run(self, entity: Entity, inputs: "dict[str, Any]", former: "LocalRun | None") -> Any:
         __tracebackhide__ = True
         most = 0
         if isinstance(entity, LaunchPlan):
@@ -106,6 +121,16 @@ class LocalRunner:
             started=self._started,
             fingerprints=self._plans.fingerprints,
         )
+        given = inputs
+
+        def ended(runs: "LocalRuns") -> None:
+            last, self.last = (
+                self.last,
+                LocalRun(entity, given, known.plan, entities, runs, self._again),
+            )
+            if last is not None:
+                last.close()
+
         message = run_local(
             known.plan,
             literal_map_to_idl(literals),
@@ -118,6 +143,8 @@ class LocalRunner:
                 slots=1 if alone and not is_many else self._slots(),
                 max_parallelism=most,
                 overwrite_cache=self._is_on(CACHE_OVERWRITE, usually=False),
+                former=None if former is None else self._recovered(former, known, entities),
+                on_end=ended,
             ),
         )
         outputs = literal_map_from_idl(message)
@@ -126,6 +153,25 @@ class LocalRunner:
             for name, codec in signature.output_codecs.items()
         }
         return unpack(values, signature)
+
+    def _recovered(
+        self, former: LocalRun, known: LocalPlan, entities: LocalEntities
+    ) -> "LocalRecovery":
+        """Return what is still good of a former call."""
+        # Most calls recover nothing.
+        from flyte_nb.propeller.local_recovery import LocalRecovery, same_shape
+
+        if former.runs is None or not same_shape(former.plan, known.plan):
+            raise UsageError(
+                f"{former.entity.short_name} has other nodes than when it failed, so nothing can be taken"
+                " over. Call it again."
+            )
+        before = former.entities
+
+        def changed(id: Identifier) -> bool:
+            return not self._plans.is_same(before.task(id), entities.task(id))
+
+        return LocalRecovery(former.runs, changed)
 
     def _started(
         self, launch_plan: LaunchPlan
@@ -152,3 +198,11 @@ class LocalRunner:
     def _is_on(self, name: str, *, usually: bool) -> bool:
         given = self._environ.get(name, "")
         return given.lower() not in _NO if given else usually
+
+
+def _as_now(entity: Definition) -> Definition:
+    """Return what the name of a workflow or a task means now: its cell may have been run again."""
+    body = entity.workflow if isinstance(entity, LaunchPlan) else entity
+    function = getattr(body, "function", None)
+    found = getattr(function, "__globals__", {}).get(entity.short_name)
+    return found if isinstance(found, type(entity)) else entity

@@ -13,9 +13,16 @@ class KeptFiles:
     As on Flyte, an attempt finds what the attempt right before it saved, and nothing older.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, former: "KeptFiles | None" = None) -> None:
+        """Keep nothing yet.
+
+        Args:
+            former: What was kept for the node before, in a run that is recovered: the first attempt finds
+                what the last one there saved.
+        """
         self._root = ""
         self._attempt = 0
+        self._former = former
 
     def begin(self, attempt: int, context: ExecutionContext) -> ExecutionContext:
         """Begin the attempt with this number, counted from 0, and return its context."""
@@ -34,10 +41,22 @@ class KeptFiles:
 
     def restore_checkpoint(self) -> str:
         """Return the folder with what the attempt before saved; an empty text when it saved nothing."""
+        if not self._attempt and self._former is not None:
+            return self._former.last()
         if not self._attempt or not self._root:
             return ""
         folder = self._folder(self._attempt - 1)
         return folder if os.path.isdir(folder) and os.listdir(folder) else ""
+
+    def last(self) -> str:
+        """Return the folder with what the last attempt saved; an empty text when it saved nothing.
+
+        An attempt that did not get that far leaves what it would have found.
+        """
+        folder = self._folder(self._attempt) if self._root else ""
+        if folder and os.path.isdir(folder) and os.listdir(folder):
+            return folder
+        return self.restore_checkpoint()
 
     def publish_deck(self, html: str) -> None:
         """Do nothing: a task that runs in this process has no place where a report is shown."""

@@ -170,6 +170,11 @@ def test_waiting_asks_nobody():
     assert play.executions.asked == asked == 20
 
 
+def test_a_node_says_for_which_execution_it_waits():
+    play = Play(launching("a")).step()
+    assert play.driver.waits()["a"] == ("execution", f"the execution {name('a')}, which it started")
+
+
 def test_launch_plan_nodes_count_for_the_parallelism_of_their_execution():
     play = Play(launching("a", "b", "c"), parallelism=2).step()
     assert list(play.executions.started) == [name("a"), name("b")]

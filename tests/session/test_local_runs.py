@@ -5,7 +5,7 @@ import linecache
 
 import pytest
 
-from flyte_nb.api.errors import CompileFailed
+from flyte_nb.api.errors import CompileFailed, UsageError
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.client.data import SCRATCH, KernelData
 from flyte_nb.sdk import context
@@ -209,3 +209,113 @@ def test_a_workflow_that_starts_itself_is_refused(notebook, runner):
     run_cell(STARTING, notebook)
     with pytest.raises(CompileFailed, match="in a circle: forever → again → forever"):
         runner.run(notebook["forever"], {"n": 3})
+
+
+STAGED = """
+from flyte_nb import current_context
+
+ran = []
+
+@task
+def load(n: int) -> int:
+    ran.append("load")
+    return n
+
+@task
+def shape(n: int) -> int:
+    ran.append("shape")
+    return n + 1
+
+@workflow
+def prepare(n: int) -> int:
+    return shape(n=load(n=n))
+"""
+FITTING = """
+@task
+def fit(n: int) -> int:
+    ran.append("fit")
+    checkpoint = current_context().checkpoint
+    found = checkpoint.read()
+    if found is not None:
+        ran.append(found.decode())
+    checkpoint.write(b"half way")
+    raise ValueError("no luck")
+"""
+PUT_RIGHT = FITTING.replace('raise ValueError("no luck")', "return 10 * n")
+PIPED = """
+@workflow
+def piped(n: int) -> int:
+    return fit(n=prepare(n=n))
+"""
+
+
+@pytest.fixture
+def failed(notebook, runner):
+    """A notebook whose workflow `piped` was called and failed at its last task."""
+    for cell in (STAGED, FITTING, PIPED):
+        run_cell(cell, notebook)
+    with pytest.raises(ValueError, match="no luck"):
+        runner.run(notebook["piped"], {"n": 3})
+    assert notebook["ran"] == ["load", "shape", "fit"]
+    notebook["ran"].clear()
+    return notebook
+
+
+def test_a_call_that_failed_is_recovered_after_its_cell_was_put_right(failed, runner):
+    assert runner.last.nodes["n1"].phase == "FAILED"
+    run_cell(PUT_RIGHT, failed)
+    assert runner.last.recover() == 40
+    assert failed["ran"] == ["fit", "half way"]
+    assert runner.last.phase == "SUCCEEDED"
+    assert runner.last.nodes["n0"].phase == "RECOVERED"
+    with pytest.raises(UsageError, match="There is nothing to recover"):
+        runner.last.recover()
+
+
+def test_a_call_that_failed_can_be_made_again_whole(failed, runner):
+    run_cell(PUT_RIGHT, failed)
+    assert runner.last.relaunch() == 40
+    assert failed["ran"] == ["load", "shape", "fit"]
+
+
+def test_what_follows_a_task_that_changed_runs_again_too(failed, runner):
+    run_cell(PUT_RIGHT, failed)
+    run_cell(STAGED.replace("return n + 1", "return n + 2").replace("ran = []", ""), failed)
+    assert runner.last.recover() == 50
+    assert failed["ran"] == ["shape", "fit", "half way"]
+
+
+def test_a_cell_that_was_run_again_without_a_change_changes_nothing(failed, runner):
+    run_cell(PUT_RIGHT, failed)
+    run_cell(STAGED.replace("ran = []", ""), failed)
+    assert runner.last.recover() == 40
+    assert failed["ran"] == ["fit", "half way"]
+
+
+def test_a_workflow_with_other_nodes_is_not_recovered(failed, runner):
+    run_cell(PIPED.replace("fit(n=prepare(n=n))", "fit(n=load(n=prepare(n=n)))"), failed)
+    with pytest.raises(UsageError, match="has other nodes than when it failed"):
+        runner.last.recover()
+
+
+def test_only_the_last_call_can_be_recovered(failed, runner):
+    former = runner.last
+    runner.run(failed["prepare"], {"n": 1})
+    with pytest.raises(UsageError, match="Another call came after"):
+        former.recover()
+
+
+def test_a_run_that_a_node_started_is_recovered_too(notebook, runner):
+    for cell in (STAGED, FITTING, PIPED):
+        run_cell(cell, notebook)
+    run_cell(
+        "plan = LaunchPlan(piped, name='plan')\n\n"
+        "@workflow\ndef above(n: int) -> int:\n    return add(a=plan(n=n), b=1)\n",
+        notebook,
+    )
+    with pytest.raises(ValueError, match="no luck"):
+        runner.run(notebook["above"], {"n": 3})
+    notebook["ran"].clear()
+    run_cell(PUT_RIGHT, notebook)
+    assert runner.last.recover() == 41
+    assert notebook["ran"] == ["fit", "half way"]

@@ -91,6 +91,7 @@ class InProcess:
         slots: int = 1,
         workflow_id: "Identifier | None" = None,
         grace_s: float = _GRACE_S,
+        former: "Mapping[tuple[ExecutionId, str], KeptFiles] | None" = None,
     ) -> None:
         """Make an executor.
 
@@ -101,6 +102,7 @@ class InProcess:
             slots: How many attempts may run at a time.
             workflow_id: The workflow that is executed, for `current_context()`.
             grace_s: Seconds that an interrupted thread is waited for.
+            former: The checkpoints of a run that is recovered, by run and node.
         """
         self.slots = slots
         self._entities = tasks if isinstance(tasks, LocalEntities) else LocalEntities(tasks)
@@ -120,6 +122,7 @@ class InProcess:
         self._files: dict[tuple[ExecutionId, str], KeptFiles] = {}  # by execution and node
         self._durations = Durations()
         self._lists = Lists()
+        self._former = former or {}
         self._wake: Callable[[], None] = _nobody
 
     def listen(self, wake: Callable[[], None]) -> None:
@@ -195,6 +198,11 @@ class InProcess:
                 break
             self._running.pop(key, None)
         return sorted(one.task.short_name for one in self._running.values())
+
+    def release_files(self) -> "dict[tuple[ExecutionId, str], KeptFiles]":
+        """Return what attempts saved for later ones. `close` does not remove it then."""
+        files, self._files = self._files, {}
+        return files
 
     def close(self) -> None:
         """Remove the checkpoints that attempts saved for later ones, and let the threads end."""
@@ -337,9 +345,15 @@ class InProcess:
         report = AttemptReport(key, error=failure.info, cause=_authors_own(failure))
         return BatchEnd(outputs, done, report)
 
+    def _kept_files(self, place: "tuple[ExecutionId, str]") -> KeptFiles:
+        files = self._files.get(place)
+        if files is None:
+            files = self._files[place] = KeptFiles(self._former.get(place))
+        return files
+
     def _context(self, key: AttemptKey, task_id: Identifier) -> ExecutionContext:
         """Return what `current_context()` gives in an attempt. It is made only for tasks that ask for it."""
-        files = self._files.setdefault((key.execution, key.node_id), KeptFiles())
+        files = self._kept_files((key.execution, key.node_id))
         folder = self._data.scratch() if self._data is not None else ""
         found = context_from(os.environ, working_directory=folder)
         return files.begin(

@@ -1,0 +1,128 @@
+"""`flyte_nb.last_run()`: the last call of a workflow or a task in this kernel, to look at or run again."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from flyte_nb.api import phases
+from flyte_nb.api.errors import ErrorInfo, UsageError
+from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.api.nodes import END_KIND, START_KIND
+
+if TYPE_CHECKING:
+    from flyte_nb.propeller.local_children import LocalRuns
+    from flyte_nb.propeller.local_entities import LocalEntities
+    from flyte_nb.propeller.plan import ExecutionPlan
+    from flyte_nb.propeller.state import NodeState
+    from flyte_nb.sdk.entity import Definition
+
+
+class LocalNode(NamedTuple):
+    """One node of a local run."""
+
+    node_id: str
+    name: str
+    phase: str
+    """As in flyteidl; empty for a node that did not begin."""
+    attempts: int
+    cache_status: str = ""
+    error: "ErrorInfo | None" = None
+
+
+class LocalRun:
+    """A call that has ended. It keeps what a recovery needs, and only when it failed."""
+
+    def __init__(
+        self,
+        entity: "Definition",
+        inputs: "dict[str, Any]",
+        plan: "ExecutionPlan",
+        entities: "LocalEntities",
+        runs: "LocalRuns",
+        again: "Callable[[LocalRun, bool], Any]",
+    ) -> None:
+        """Take over what the call left.
+
+        Args:
+            entity: What was called.
+            inputs: With what.
+            plan: What was run.
+            entities: The tasks that were run.
+            runs: The run, with those that its nodes started.
+            again: Runs it again; with `True`, what succeeded is taken over.
+        """
+        self.entity = entity
+        self.plan = plan
+        self.entities = entities
+        self._again = again
+        id = runs.ids[0]
+        driver = runs.driver(id)
+        assert driver is not None  # the called run is always there
+        self.id: ExecutionId = id
+        self.phase = driver.machine.phase
+        """As in flyteidl: `SUCCEEDED`, `FAILED`, `ABORTED`."""
+        self.error = driver.machine.error
+        self.nodes: Mapping[str, LocalNode] = {
+            node.node_id: _node(node)
+            for node in driver.machine.nodes.values()
+            if node.plan.kind not in (START_KIND, END_KIND)
+        }
+        """The nodes by id, in the order in which they came into being."""
+        self.runs = runs if self.phase != phases.SUCCEEDED else None
+        """What a recovery takes over; `None` after a success, so that its values can be freed."""
+        self.inputs = inputs if self.runs is not None else {}
+        """With what it was called. After a success they are not kept either: they may be large."""
+        if self.runs is None:
+            _remove(runs)
+
+    def relaunch(self) -> Any:
+        """Call it again with the same inputs; return what it returns, and raise what it raises.
+
+        Raises:
+            UsageError: it succeeded, so its inputs were not kept.
+        """
+        self._check_failed("Its inputs are not kept: call it again.")
+        return self._again(self, False)
+
+    def recover(self) -> Any:
+        """Call it again without running what succeeded; return what it returns, and raise what it raises.
+
+        A node is taken over when neither its tasks nor anything before it changed since: so a cell that
+        failed can be put right and run again first.
+
+        Raises:
+            UsageError: it succeeded, or the workflow has other nodes by now.
+        """
+        self._check_failed("There is nothing to recover.")
+        return self._again(self, True)
+
+    def _check_failed(self, otherwise: str) -> None:
+        if self.phase == phases.SUCCEEDED:
+            raise UsageError(f"{self.entity.short_name} succeeded. {otherwise}")
+        if self.runs is None:
+            raise UsageError(
+                f"Another call came after this one of {self.entity.short_name}, and only the last one can"
+                " be run again. Call it again."
+            )
+
+    def close(self) -> None:
+        """Free the values and checkpoints that a recovery would take over."""
+        if self.runs is not None:
+            _remove(self.runs)
+            self.runs, self.inputs = None, {}
+
+    def __repr__(self) -> str:
+        lines = [f"<local run of {self.entity.short_name}, {self.phase}>"]
+        lines += [
+            f"  {one.node_id:<12}{one.phase or '–':<12}{one.name}" for one in self.nodes.values()
+        ]
+        return "\n".join(lines)
+
+
+def _node(node: "NodeState") -> LocalNode:
+    status = "" if node.cache_status == "CACHE_DISABLED" else node.cache_status
+    return LocalNode(node.node_id, node.plan.name, node.phase, node.attempts, status, node.error)
+
+
+def _remove(runs: "LocalRuns") -> None:
+    for files in runs.files.values():
+        files.close()
