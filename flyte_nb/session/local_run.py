@@ -61,18 +61,22 @@ class LocalRun:
         self.phase = driver.machine.phase
         """As in flyteidl: `SUCCEEDED`, `FAILED`, `ABORTED`."""
         self.error = driver.machine.error
-        self.nodes: Mapping[str, LocalNode] = {
-            node.node_id: _node(node)
-            for node in driver.machine.nodes.values()
-            if node.plan.kind not in (START_KIND, END_KIND)
-        }
-        """The nodes by id, in the order in which they came into being."""
+        self._states: Mapping[str, NodeState] = driver.machine.nodes
         self.runs = runs if self.phase != phases.SUCCEEDED else None
         """What a recovery takes over; `None` after a success, so that its values can be freed."""
         self.inputs = inputs if self.runs is not None else {}
         """With what it was called. After a success they are not kept either: they may be large."""
         if self.runs is None:
             _remove(runs)
+
+    @property
+    def nodes(self) -> "Mapping[str, LocalNode]":
+        """The nodes by id, in the order in which they came into being."""
+        return {
+            node.node_id: _node(node)
+            for node in self._states.values()
+            if node.plan.kind not in (START_KIND, END_KIND)
+        }
 
     def relaunch(self) -> Any:
         """Call it again with the same inputs; return what it returns, and raise what it raises.
