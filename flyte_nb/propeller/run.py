@@ -71,9 +71,7 @@ def run_local(
     settings: "LocalSettings | None" = None,
     launch_plans: "Find | None" = None,
 ) -> LiteralMap:
-    """Run the workflow in this process and return its outputs.
-
-    Values stay in memory: only the tasks themselves write files.
+    """Run the workflow in this process, with all values in memory, and return its outputs.
 
     Args:
         closure: The compiled workflow, or its plan from an earlier run (`plan_of`).
@@ -98,14 +96,7 @@ def run_local(
     chosen = settings or LocalSettings()
     launch = _launch(plan.workflow_id, inputs, chosen)
     entities = tasks if isinstance(tasks, LocalEntities) else LocalEntities(tasks)
-    executor = InProcess(
-        entities,
-        registry,
-        data,
-        slots=chosen.slots,
-        workflow_id=plan.workflow_id,
-        former=chosen.former.files if chosen.former is not None else None,
-    )
+    executor = _executor(entities, registry, data, chosen, plan.workflow_id)
     runs = LocalRuns(
         launch_plans or entities.launch_plan,
         recorder=_Onlooker(on_records),
@@ -118,17 +109,28 @@ def run_local(
         former=chosen.former,
     )
     driver = runs.add(launch, plan)
-    try:
-        _run_to_end(driver, runs, executor)
-    finally:
-        if chosen.on_end is not None:
-            runs.files = executor.release_files()
-            chosen.on_end(runs)
-        executor.close()
+    _run_to_end(driver, runs, executor, chosen.on_end)
     ended = runs.state(launch.id)
     if ended is not None and ended.outputs is not None:
         return ended.outputs
     raise _failure(driver, runs)
+
+
+def _executor(
+    entities: LocalEntities,
+    registry: "Registry",
+    data: "DataAccess | None",
+    chosen: LocalSettings,
+    workflow_id: Identifier,
+) -> InProcess:
+    return InProcess(
+        entities,
+        registry,
+        data,
+        slots=chosen.slots,
+        workflow_id=workflow_id,
+        former=chosen.former.files if chosen.former is not None else None,
+    )
 
 
 def _launch(workflow: Identifier, inputs: LiteralMap, chosen: LocalSettings) -> Launch:
@@ -141,7 +143,12 @@ def _launch(workflow: Identifier, inputs: LiteralMap, chosen: LocalSettings) -> 
     )
 
 
-def _run_to_end(driver: Driver, runs: LocalRuns, executor: InProcess) -> None:
+def _run_to_end(
+    driver: Driver,
+    runs: LocalRuns,
+    executor: InProcess,
+    on_end: "Callable[[LocalRuns], None] | None",
+) -> None:
     """Step the execution until it has ended, or until the person interrupts it."""
     try:
         _drive(runs, executor)
@@ -150,6 +157,10 @@ def _run_to_end(driver: Driver, runs: LocalRuns, executor: InProcess) -> None:
     finally:
         for each in runs.open:
             each.turns.release_all()
+        if on_end is not None:
+            runs.files = executor.release_files()
+            on_end(runs)
+        executor.close()
 
 
 def _drive(runs: LocalRuns, executor: InProcess) -> None:

@@ -28,31 +28,30 @@ class LocalNode(NamedTuple):
     error: "ErrorInfo | None" = None
 
 
+class Called(NamedTuple):
+    """A call of a workflow or a task."""
+
+    entity: "Definition"
+    inputs: Mapping[str, object]
+    plan: "ExecutionPlan"
+    entities: "LocalEntities"
+    """The tasks that were run."""
+
+
 class LocalRun:
     """A call that has ended. It keeps what a recovery needs, and only when it failed."""
 
     def __init__(
-        self,
-        entity: "Definition",
-        inputs: "dict[str, Any]",
-        plan: "ExecutionPlan",
-        entities: "LocalEntities",
-        runs: "LocalRuns",
-        again: "Callable[[LocalRun, bool], Any]",
+        self, called: Called, runs: "LocalRuns", again: "Callable[[LocalRun, bool], object]"
     ) -> None:
         """Take over what the call left.
 
         Args:
-            entity: What was called.
-            inputs: With what.
-            plan: What was run.
-            entities: The tasks that were run.
+            called: What was called, and with what.
             runs: The run, with those that its nodes started.
             again: Runs it again; with `True`, what succeeded is taken over.
         """
-        self.entity = entity
-        self.plan = plan
-        self.entities = entities
+        self.entity, self.plan, self.entities = called.entity, called.plan, called.entities
         self._again = again
         id = runs.ids[0]
         driver = runs.driver(id)
@@ -64,7 +63,7 @@ class LocalRun:
         self._states: Mapping[str, NodeState] = driver.machine.nodes
         self.runs = runs if self.phase != phases.SUCCEEDED else None
         """What a recovery takes over; `None` after a success, so that its values can be freed."""
-        self.inputs = inputs if self.runs is not None else {}
+        self.inputs: Mapping[str, object] = called.inputs if self.runs is not None else {}
         """With what it was called. After a success they are not kept either: they may be large."""
         if self.runs is None:
             _remove(runs)
@@ -78,7 +77,7 @@ class LocalRun:
             if node.plan.kind not in (START_KIND, END_KIND)
         }
 
-    def relaunch(self) -> Any:
+    def relaunch(self) -> object:
         """Call it again with the same inputs; return what it returns, and raise what it raises.
 
         Raises:

@@ -12,6 +12,7 @@ from flyte_nb.client.data import KernelData
 from flyte_nb.executions.inputs import to_literals
 from flyte_nb.propeller.executors.inprocess import usual_slots
 from flyte_nb.propeller.local_entities import LocalEntities
+from flyte_nb.propeller.local_recovery import LocalRecovery, same_shape
 from flyte_nb.propeller.reservations import Reservations
 from flyte_nb.propeller.run import LocalSettings, run_local
 from flyte_nb.sdk.entity import Definition
@@ -21,14 +22,13 @@ from flyte_nb.sdk.outputs import unpack
 from flyte_nb.sdk.task import AnyTask
 from flyte_nb.sdk.workflow import Workflow
 from flyte_nb.session.local_plans import LocalPlan, LocalPlans
-from flyte_nb.session.local_run import LocalRun
+from flyte_nb.session.local_run import Called, LocalRun
 from flyte_nb.types.registry import Registry
 from flyte_nb.wire.literals import literal_map_from_idl, literal_map_to_idl
 
 if TYPE_CHECKING:
     from flyte_nb.propeller.local_children import LocalRuns
     from flyte_nb.propeller.local_launch_plans import LocalLaunchPlan
-    from flyte_nb.propeller.local_recovery import LocalRecovery
     from flyte_nb.propeller.ports import Catalog
 
 PARALLELISM = "FLYTE_NB_LOCAL_PARALLELISM"
@@ -87,12 +87,14 @@ class LocalRunner:
         __tracebackhide__ = True
         return self._run(entity, inputs, None)
 
-    def _again(self, former: LocalRun, recover: bool) -> Any:
+    def _again(self, former: LocalRun, recover: bool) -> object:
         """Run a former call again; with `recover`, what succeeded in it is taken over."""
         __tracebackhide__ = True
         return self._run(_as_now(former.entity), former.inputs, former if recover else None)
 
-    def _run(self, entity: Entity, inputs: "dict[str, Any]", former: "LocalRun | None") -> Any:
+    def _run(
+        self, entity: Entity, inputs: "Mapping[str, object]", former: "LocalRun | None"
+    ) -> object:
         __tracebackhide__ = True
         most = 0
         if isinstance(entity, LaunchPlan):
@@ -121,16 +123,7 @@ class LocalRunner:
             started=self._started,
             fingerprints=self._plans.fingerprints,
         )
-        given = inputs
-
-        def ended(runs: "LocalRuns") -> None:
-            last, self.last = (
-                self.last,
-                LocalRun(entity, given, known.plan, entities, runs, self._again),
-            )
-            if last is not None:
-                last.close()
-
+        called = Called(entity, inputs, known.plan, entities)
         message = run_local(
             known.plan,
             literal_map_to_idl(literals),
@@ -144,7 +137,7 @@ class LocalRunner:
                 max_parallelism=most,
                 overwrite_cache=self._is_on(CACHE_OVERWRITE, usually=False),
                 former=None if former is None else self._recovered(former, known, entities),
-                on_end=ended,
+                on_end=lambda runs: self._ended(called, runs),
             ),
         )
         outputs = literal_map_from_idl(message)
@@ -154,13 +147,15 @@ class LocalRunner:
         }
         return unpack(values, signature)
 
+    def _ended(self, called: Called, runs: "LocalRuns") -> None:
+        last, self.last = self.last, LocalRun(called, runs, self._again)
+        if last is not None:
+            last.close()
+
     def _recovered(
         self, former: LocalRun, known: LocalPlan, entities: LocalEntities
-    ) -> "LocalRecovery":
+    ) -> LocalRecovery:
         """Return what is still good of a former call."""
-        # Most calls recover nothing.
-        from flyte_nb.propeller.local_recovery import LocalRecovery, same_shape
-
         if former.runs is None or not same_shape(former.plan, known.plan):
             raise UsageError(
                 f"{former.entity.short_name} has other nodes than when it failed, so nothing can be taken"
