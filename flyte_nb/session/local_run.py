@@ -1,7 +1,7 @@
 """`flyte_nb.last_run()`: the last call of a workflow or a task in this kernel, to look at or run again."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from flyte_nb.api import phases
 from flyte_nb.api.errors import ErrorInfo, UsageError
@@ -86,7 +86,7 @@ class LocalRun:
         self._check_failed("Its inputs are not kept: call it again.")
         return self._again(self, False)
 
-    def recover(self) -> Any:
+    def recover(self) -> object:
         """Call it again without running what succeeded; return what it returns, and raise what it raises.
 
         A node is taken over when neither its tasks nor anything before it changed since: so a cell that
