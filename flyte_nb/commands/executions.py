@@ -12,6 +12,7 @@ from flyte_nb.commands.terminal import DONE, out, show
 from flyte_nb.executions.execution import Execution
 from flyte_nb.executions.field_text import Unreadable
 from flyte_nb.executions.inputs import wrong_names
+from flyte_nb.executions.nodes import node_line
 from flyte_nb.executions.views import ExecutionView
 from flyte_nb.executions.written import value_of
 from flyte_nb.session.session import Session
@@ -147,7 +148,7 @@ def _follow(options: argparse.Namespace, execution: Execution) -> int:
             for node in view.nodes:
                 if phase_of.get(node.node_id) != node.phase:
                     phase_of[node.node_id] = node.phase
-                    out(f"{node.node_id:<12}{node.phase:<12}{node.name}")
+                    out(node_line(node))
     final = execution.wait()  # raises the task's own error
     outputs = execution.outputs()
     shown = {name: _plain(value) for name, value in outputs.items()}

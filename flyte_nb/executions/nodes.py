@@ -7,6 +7,9 @@ from flyte_nb.executions.elements import counts_line
 from flyte_nb.executions.views import ElementView, ExecutionView, NodeView
 from flyte_nb.executions.why import Why
 
+_ID_WIDTH = 20
+"""Ids of nodes in an execution have at most so many characters (`api.nodes.unique_node_id`)."""
+
 
 class Asked(Protocol):
     """The execution, as its nodes ask it."""
@@ -123,5 +126,21 @@ class ExecutionNodes(Mapping[str, ExecutionNode]):
         return len(self._views)
 
     def __repr__(self) -> str:
-        lines = [f"{each.node_id:<12}{each.phase:<12}{each.name}" for each in self._views.values()]
+        inside: dict[str, list[NodeView]] = {}
+        for view in self._views.values():
+            inside.setdefault(view.parent_id if view.parent_id in self._views else "", []).append(
+                view
+            )
+        lines: list[str] = []
+        # A list of what is left, and not recursion: dynamic nodes may be deep inside each other.
+        left = [(view, 0) for view in reversed(inside.get("", ()))]
+        while left:
+            view, level = left.pop()
+            lines.append(node_line(view, level))
+            left += [(below, level + 1) for below in reversed(inside.get(view.node_id, ()))]
         return "\n".join(lines) or "no nodes yet"
+
+
+def node_line(node: NodeView, level: int = 0) -> str:
+    """Return a node as one line of text: its id, its phase, and what it runs, indented by its level."""
+    return f"{node.node_id:<{_ID_WIDTH}}  {node.phase:<15}  {'  ' * level}{node.name}"
