@@ -262,11 +262,9 @@ class DaskExecutor:
         with self._lock:
             self._reports.append(report)
         self._wake()
-        if not end.is_repeated:
-            # It has run, so nothing asks for the event any more, and the scheduler would keep it. One
-            # that was kept from beginning may still be on its way to a worker.
-            with suppress(Exception):
-                _distributed.Event(submitted.name, client=self._client).clear()
+        with suppress(Exception):
+            # Nobody asks for it any more. The scheduler keeps an event until it is cleared.
+            _distributed.Event(submitted.name, client=self._client).clear()
 
     def _outcome(self, attempt: Attempt, end: DaskEnd) -> Outcome:
         if end.error is not None:
