@@ -46,6 +46,7 @@ _HOMES = {
     "UsageError": "flyte_nb.api.errors",
     "WorkflowExecutionPhase": "flyte_nb.sdk.notifications",
     "WorkflowFailurePolicy": "flyte_nb.sdk.workflow",
+    "answers": "flyte_nb.sdk.answers",
     "approve": "flyte_nb.sdk.gates",
     "conditional": "flyte_nb.sdk.branches",
     "connect": "flyte_nb.session.session",

@@ -4,6 +4,7 @@ from flyte_nb.api.errors import UsageError as UsageError
 from flyte_nb.api.identifiers import Identifier as Identifier
 from flyte_nb.api.version import __version__ as __version__
 from flyte_nb.discovery.specs.spec import Spec as Spec
+from flyte_nb.sdk.answers import answers as answers
 from flyte_nb.sdk.branches import conditional as conditional
 from flyte_nb.sdk.deck import Deck as Deck
 from flyte_nb.sdk.deck import DeckField as DeckField

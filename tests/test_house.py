@@ -54,6 +54,7 @@ IMPORTED_IN_FUNCTIONS: dict[str, str] = {
     "flyte_nb/notebook/commands/launching.py": OPTIONAL,
     "flyte_nb/notebook/commands/watching.py": OPTIONAL,
     "flyte_nb/notebook/live/graph_widget.py": OPTIONAL,
+    "flyte_nb/notebook/shell/extension.py": OPTIONAL,
     "flyte_nb/runtime/attempt.py": COLD,
     "flyte_nb/runtime/environments.py": COLD,
     "flyte_nb/runtime/execute.py": COLD,

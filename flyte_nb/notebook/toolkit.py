@@ -23,6 +23,14 @@ def _loaded() -> Any:
 widgets: Any = _loaded()
 
 
+def button(text: str, tooltip: str, *classes: str) -> Any:
+    """Return a button with these CSS classes."""
+    made = widgets.Button(description=text, tooltip=tooltip)
+    for name in classes:
+        made.add_class(name)
+    return made
+
+
 def close_all(widget: Any) -> None:
     """Close a widget and everything inside it, innermost first.
 

@@ -170,6 +170,18 @@ class Gates:
             if time_us is not None:
                 heapq.heappush(self._times, (time_us, node.node_id))
 
+    def inputs_of(self, node: NodeState) -> LiteralMap:
+        """Return what waits at a gate to be approved.
+
+        Raises:
+            StorageError: when it cannot be read now.
+        """
+        return self._values.get(node.input_uri)
+
+    def refuse(self, node: NodeState, error: ErrorInfo) -> None:
+        """Let a waiting node fail: nobody can open it."""
+        self._outbox.add(self._machine.reject(node, self._outbox.now_us(), error))
+
     def waiting(self) -> "Iterable[NodeState]":
         """Return the nodes that wait, in the order in which they began to."""
         return self._machine.gates.values()

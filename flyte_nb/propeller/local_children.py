@@ -26,6 +26,7 @@ from flyte_nb.propeller.ports import (
     FormerNodes,
     LaunchPlans,
     Recorder,
+    Signals,
 )
 from flyte_nb.propeller.reservations import Reservations
 from flyte_nb.propeller.services import Services
@@ -67,6 +68,7 @@ class LocalRuns:
         interfaces: "LaunchPlans | None" = None,
         is_watched: bool = True,
         former: "FormerRuns | None" = None,
+        signals: "Signals | None" = None,
     ) -> None:
         """Have no run yet.
 
@@ -80,13 +82,18 @@ class LocalRuns:
             interfaces: Finds the interfaces of launch plans that the nodes of dynamic tasks start.
             is_watched: Whether anybody looks at the records. If not, tasks may be called without making them.
             former: What is recovered; `None` when nothing is.
+            signals: Values for gates that wait.
         """
         self._find = find
         self._former = former
         self.files: Mapping[tuple[ExecutionId, str], KeptFiles] = {}
         """What tasks that failed saved as checkpoints, when the call is over."""
         self._services = Services(
-            children=self, launch_plans=interfaces, limits=growth_limits(), former=former
+            signals=signals,
+            children=self,
+            launch_plans=interfaces,
+            limits=growth_limits(),
+            former=former,
         )
         self._recorder, self._executor, self._clock = recorder, executor, clock
         self._catalog, self._reservations = catalog, reservations

@@ -22,6 +22,7 @@ from flyte_nb.propeller.executors.inprocess import InProcess
 from flyte_nb.propeller.launch import Launch
 from flyte_nb.propeller.local_children import FormerRuns, LocalRuns
 from flyte_nb.propeller.local_entities import LocalEntities
+from flyte_nb.propeller.local_gates import Answerer, LocalGates
 from flyte_nb.propeller.local_launch_plans import Find
 from flyte_nb.propeller.plan import ExecutionPlan, plan_of
 from flyte_nb.propeller.ports import Catalog
@@ -56,6 +57,8 @@ class LocalSettings(NamedTuple):
     """What is recovered: nodes that succeeded there are taken over."""
     on_end: "Callable[[LocalRuns], None] | None" = None
     """Gets the runs when they have ended, also after a failure."""
+    answerer: "Answerer | None" = None
+    """Who answers gates; `None` lets them fail."""
 
 
 def run_local(
@@ -97,6 +100,7 @@ def run_local(
     launch = _launch(plan.workflow_id, inputs, chosen)
     entities = tasks if isinstance(tasks, LocalEntities) else LocalEntities(tasks)
     executor = _executor(entities, registry, data, chosen, plan.workflow_id)
+    gates = LocalGates(chosen.answerer or Answerer())
     runs = LocalRuns(
         launch_plans or entities.launch_plan,
         recorder=_Onlooker(on_records),
@@ -107,9 +111,10 @@ def run_local(
         interfaces=entities.interface,
         is_watched=on_records is not None,
         former=chosen.former,
+        signals=gates.signals,
     )
     driver = runs.add(launch, plan)
-    _run_to_end(driver, runs, executor, chosen.on_end)
+    _run_to_end(driver, runs, executor, gates, chosen.on_end)
     ended = runs.state(launch.id)
     if ended is not None and ended.outputs is not None:
         return ended.outputs
@@ -147,23 +152,25 @@ def _run_to_end(
     driver: Driver,
     runs: LocalRuns,
     executor: InProcess,
+    gates: LocalGates,
     on_end: "Callable[[LocalRuns], None] | None",
 ) -> None:
     """Step the execution until it has ended, or until the person interrupts it."""
     try:
-        _drive(runs, executor)
+        _drive(runs, executor, gates)
     except KeyboardInterrupt as error:
         _interrupted(driver, runs, executor, error)
     finally:
         for each in runs.open:
             each.turns.release_all()
+        gates.close()
         if on_end is not None:
             runs.files = executor.release_files()
             on_end(runs)
         executor.close()
 
 
-def _drive(runs: LocalRuns, executor: InProcess) -> None:
+def _drive(runs: LocalRuns, executor: InProcess, gates: LocalGates) -> None:
     """Step the execution, and those that its nodes started, until they have ended."""
     while True:
         runs.call_in_place()
@@ -177,9 +184,11 @@ def _drive(runs: LocalRuns, executor: InProcess) -> None:
             if not runs.open:
                 return
             continue  # what waited for an execution can go on
+        if gates.attend(runs.open):
+            continue
         reports = executor.poll()
         if not reports:
-            _pause(runs, executor)
+            _pause(runs, executor, gates)
             for each in runs.open:
                 each.expire()
             continue
@@ -189,8 +198,8 @@ def _drive(runs: LocalRuns, executor: InProcess) -> None:
                 owner.report(report)
 
 
-def _pause(runs: LocalRuns, executor: InProcess) -> None:
-    """Wait until a thread reports, or until something has to be done because of the time."""
+def _pause(runs: LocalRuns, executor: InProcess, gates: LocalGates) -> None:
+    """Wait until a thread reports, a person answers, or something has to be done because of the time."""
     times = [
         limit
         for each in runs.open
@@ -198,10 +207,13 @@ def _pause(runs: LocalRuns, executor: InProcess) -> None:
         if limit
     ]
     pause_s = max(0.0, (min(times) - _now_us()) / 1e6) if times else None
-    if any(each.turns.is_waiting for each in runs.open):
+    is_answerable = gates.is_asking and executor.is_busy
+    if is_answerable or any(each.turns.is_waiting for each in runs.open):
         pause_s = min(_ASK_AGAIN_S, pause_s or _ASK_AGAIN_S)
     if executor.is_busy:
         executor.wait(pause_s)
+    elif gates.is_asking:
+        gates.wait(pause_s)
     elif pause_s is not None:
         time.sleep(pause_s)
 

@@ -21,6 +21,7 @@ from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.outputs import unpack
 from flyte_nb.sdk.task import AnyTask
 from flyte_nb.sdk.workflow import Workflow
+from flyte_nb.session.gate_answers import GateAnswers
 from flyte_nb.session.local_plans import LocalPlan, LocalPlans
 from flyte_nb.session.local_run import Called, LocalRun
 from flyte_nb.types.registry import Registry
@@ -138,6 +139,7 @@ class LocalRunner:
                 overwrite_cache=self._is_on(CACHE_OVERWRITE, usually=False),
                 former=None if former is None else self._recovered(former, known, entities),
                 on_end=lambda runs: self._ended(called, runs),
+                answerer=GateAnswers(self._registry, self.data),
             ),
         )
         outputs = literal_map_from_idl(message)

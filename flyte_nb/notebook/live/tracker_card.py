@@ -3,7 +3,7 @@
 from typing import Any
 
 from flyte_nb.notebook.live.style import style_sheet
-from flyte_nb.notebook.toolkit import widgets
+from flyte_nb.notebook.toolkit import button, widgets
 
 
 class TrackerCard:
@@ -25,9 +25,9 @@ class TrackerCard:
         self.inputs = widgets.HTML()
         self.log = widgets.HTML()
         self.errors = widgets.HTML()
-        self.terminate = _button("Terminate", "End this run", "fnb-danger")
-        self.end = _button("End this run", "Terminate: running tasks are killed", "fnb-danger")
-        self.keep = _button("Keep it running", "Do not terminate")
+        self.terminate = button("Terminate", "End this run", "fnb-danger")
+        self.end = button("End this run", "Terminate: running tasks are killed", "fnb-danger")
+        self.keep = button("Keep it running", "Do not terminate")
         self._confirm = _box(
             widgets.HBox, "fnb-confirm", widgets.HTML("Terminate?"), self.end, self.keep
         )
@@ -58,10 +58,6 @@ class TrackerCard:
     def calm(self) -> None:
         """Put the button back in place of the question."""
         self._head_row.children = (self.head, self.terminate)
-
-
-def _button(text: str, tooltip: str, *classes: str) -> Any:
-    return _named(widgets.Button(description=text, tooltip=tooltip), *classes)
 
 
 def _box(kind: Any, name: str, *children: Any) -> Any:

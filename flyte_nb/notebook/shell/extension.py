@@ -1,12 +1,16 @@
 """`%load_ext flyte_nb`: install magics, formatters, completion and error display in a shell."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from flyte_nb.api.errors import UsageError
 from flyte_nb.notebook.kernel import failures
 from flyte_nb.notebook.kernel.kernel import Kernel
 from flyte_nb.notebook.kernel.ports import SessionPort
 from flyte_nb.notebook.shell import completer, displayhook, formatters, magics
+
+if TYPE_CHECKING:
+    from flyte_nb.types.codec import Codec
 
 _KEY = "_flyte_nb"
 """The attribute of the shell that holds the extension, so that loading twice replaces it."""
@@ -37,6 +41,40 @@ class Extension:
         for undo in reversed(self._undo):
             undo()
         self.kernel.close()
+
+    def ask_at_gate(
+        self,
+        *,
+        name: str,
+        workflow: str,
+        approved: object,
+        codec: "Codec | None",
+        send: "Callable[[object], None]",
+        call: str,
+    ) -> "Callable[[], None] | None":
+        """Ask for the answer to a gate of a local run; see `live.gate_forms.ask_here`.
+
+        Returns:
+            What takes the question away; `None` when nobody can be asked.
+        """
+        # A runner of notebooks (nbclient, papermill, nbval) allows no questions on stdin, and front ends do.
+        # So this flag tells them apart, though nothing is ever asked there.
+        if not getattr(getattr(self._shell, "kernel", None), "_allow_stdin", False):
+            return None
+        try:
+            # ipywidgets is optional: where it is missing nobody can be asked.
+            from flyte_nb.notebook.live.gate_forms import ask_here
+        except UsageError:
+            return None
+        return ask_here(
+            self._shell,
+            name=name,
+            workflow=workflow,
+            approved=approved,
+            codec=codec,
+            send=send,
+            call=call,
+        )
 
     def _cell_begins(self, info: Any) -> None:
         """Remember the cell that IPython is about to run."""
