@@ -17,7 +17,16 @@ from flyte_nb.propeller.growth import GrowthLimits, growth_limits
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord
 from flyte_nb.propeller.services import Services
 from flyte_nb.storage import open_stores
-from flyte_nb.testing.closures import closure, integer, integers, job, map_node, node, workflow
+from flyte_nb.testing.closures import (
+    closure,
+    gate,
+    integer,
+    integers,
+    job,
+    map_node,
+    node,
+    workflow,
+)
 from flyte_nb.testing.recorders import MemoryRecorder
 from flyte_nb.testing.waiting import wait_until
 
@@ -425,3 +434,16 @@ def test_an_element_of_a_map_that_makes_nodes_fails_with_a_sentence(backend, scr
     made = closure(workflow("w", [map_node("n0", d, {"x": [1, 2]})], {}), [d])
     history = backend.run(made)
     assert "a map cannot run a dynamic task" in history[-1].error.message
+
+
+def test_a_gate_may_be_among_the_nodes_that_a_dynamic_task_made(backend, scripts):
+    t = scripts.task("t", scripts.outputs, inputs=["x"])
+    nodes = [
+        gate("dn0", sleep_s=0.01),
+        node("dn1", t, {"x": 3}, after=["dn0"]),
+    ]
+    d = scripts.task("d", scripts.futures(job(nodes, {"o0": "dn1"}, [t])))
+    history = backend.run(made_by(d))
+    assert history[-1].phase == "SUCCEEDED", history[-1].error
+    ended = [x for x in nodes_of(history) if x.endswith("SUCCEEDED")]
+    assert {"n0-0-dn0 SUCCEEDED", "n0-0-dn1 SUCCEEDED"} <= set(ended)

@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 from flyteidl.core.tasks_pb2 import Resources
 
 from flyte_nb.api import phases
@@ -25,7 +26,7 @@ from flyte_nb.propeller.ports import Attempt, AttemptKey
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord, WorkflowRecord
 from flyte_nb.propeller.waits import RESOURCES, Wait
 from flyte_nb.storage import open_stores
-from flyte_nb.testing.closures import closure, integer, integers, node, task, workflow
+from flyte_nb.testing.closures import closure, integer, integers, job, node, task, workflow
 from flyte_nb.testing.propeller_conformance import RecorderConformance
 from flyte_nb.testing.recorders import JournalRecorder, MemoryRecorder
 from flyte_nb.testing.waiting import Gate, wait_until
@@ -464,14 +465,17 @@ def test_a_backend_killed_at_any_moment_loses_nothing_and_never_runs_two_attempt
     good = scripts.task("good", body + scripts.outputs, inputs=["x"])
     bad = scripts.task("bad", body + flaky + scripts.outputs, inputs=["x"], retries=1)
     inner = workflow("inner", [node("m0", good, {"x": ".x"})], {"o0": "m0"}, inputs=["x"])
+    grown = [node("dn0", good, {"x": 1}), node("dn1", good, {"x": "dn0"})]
+    spread = scripts.task("spread", body + scripts.futures(job(grown, {"o0": "dn1"}, [good])))
     nodes = [
         node("n0", good, {"x": 1}),
         node("n1", bad, {"x": 1}),
         node("n2", good, {"x": "n0"}),
         node("n3", inner, {"x": "n1"}),
         node("n4", good, {"x": "n3"}),
+        node("n5", spread),
     ]
-    made = closure(workflow("w", nodes, {"o0": "n4"}), [good, bad], [inner])
+    made = closure(workflow("w", nodes, {"o0": "n4"}), [good, bad, spread], [inner])
     (tmp_path / "closure").write_bytes(made.SerializeToString())
     kills = killed_again_and_again(tmp_path, seed)
     recorder = JournalRecorder(tmp_path / "journal")
@@ -479,9 +483,15 @@ def test_a_backend_killed_at_any_moment_loses_nothing_and_never_runs_two_attempt
     recorder.close()
     machine = Machine(plan_of(made))
     for record in history:
+        if record.phase == phases.DYNAMIC_RUNNING:
+            compiled = open_stores().read(record.workflow_uri)
+            machine.made[record.workflow_uri] = plan_of(
+                CompiledWorkflowClosure.FromString(compiled)
+            )
         machine.apply(record)
     assert machine.phase == "SUCCEEDED"
     assert kills > 0
+    assert machine.nodes["n5-0-dn1"].phase == "SUCCEEDED"
     assert not list(tmp_path.glob("TWO-LIVE-*"))
     begun = (tmp_path / "begun").read_text().split()
     recorded = {
