@@ -30,7 +30,7 @@ from flyte_nb.api.phases import (
 from flyte_nb.propeller.records import AttemptRecord, ElementRecord, NodeRecord
 from flyte_nb.wire.encoding import varint
 from flyte_nb.wire.enums import CACHE_STATUSES, TASK_PHASES
-from flyte_nb.wire.identifiers import identifier_from_idl
+from flyte_nb.wire.identifiers import execution_id_to_idl, identifier_from_idl
 
 PLUGIN = "k8s-array"
 TASK_TYPE = "container_array"
@@ -174,6 +174,9 @@ class MapElements:
             info.external_id = f"{self._prefix}-n{number}-{record.attempt}"
             info.index, info.retry_attempt = number, record.attempt
         info.phase = TASK_PHASES.Value(record.phase)
+        if record.child_execution is not None:
+            child = execution_id_to_idl(record.child_execution)
+            info.workflow_node_metadata.execution_id.CopyFrom(child)
         if record.cache_status:
             info.cache_status = CACHE_STATUSES.Value(record.cache_status)
         if record.logs and not info.logs:

@@ -13,7 +13,7 @@ from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, StorageError, TaskFaile
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.nodes import child_execution_name
 from flyte_nb.propeller.data_layout import OUTPUTS, DataLayout
-from flyte_nb.propeller.literal_store import Values, unusable
+from flyte_nb.propeller.literal_store import Values, inputs_at, unusable
 from flyte_nb.propeller.machine import Machine
 from flyte_nb.propeller.outbox import Outbox
 from flyte_nb.propeller.ports import ChildLaunch, Children, ChildState
@@ -112,7 +112,7 @@ class ChildRuns:
         return node.child_execution or self._named(node, 0)
 
     def _named(self, node: NodeState, attempt: int) -> ExecutionId:
-        name = child_execution_name(self._id.name, node.node_id, attempt)
+        name = child_execution_name(self._id.name, _naming(node), attempt)
         return ExecutionId(self._id.project, self._id.domain, name)
 
     def _launch(self, node: NodeState) -> None:
@@ -123,13 +123,15 @@ class ChildRuns:
             former = self._named(node, node.attempts - 2)
             self._terminate(former, expired(node).message)
             self._forget(former)
-        inputs = self._values.get(node.input_uri)
+        inputs = inputs_at(node, self._values)
+        # An element of a map is no node for FlyteAdmin. Its map is.
+        place = node.run.parent.node_id if node.element >= 0 and node.run.parent else node.node_id
         try:
             if self._children is None:
                 raise TaskFailed(_NOBODY)
             recovers = self._recovery.child(node)
             self._children.launch(
-                ChildLaunch(child, launch_plan, inputs, self._id, node.node_id, recovers)
+                ChildLaunch(child, launch_plan, inputs, self._id, place, recovers)
             )
         except TaskFailed as failure:
             self._outbox.add(self._machine.reject(node, self._outbox.now_us(), failure.info))
@@ -183,6 +185,13 @@ class ChildRuns:
             self._forget(self._present(node))
             info = unusable(f"The values of node {node.node_id}", error)
             self._outbox.add(self._machine.reject(node, self._outbox.now_us(), info))
+
+
+def _naming(node: NodeState) -> str:
+    """Return the id by which a node's executions are named; of an element as propeller composes it."""
+    if node.element < 0 or node.run.parent is None:
+        return node.node_id
+    return f"{node.run.parent.node_id}-0-{node.plan.id}"
 
 
 def outcome(node: NodeState, child: ExecutionId, state: "ChildState | None") -> ErrorInfo:

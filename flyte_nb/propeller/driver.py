@@ -219,9 +219,9 @@ class Driver:
                 if self.maps.ran and self.outbox.flush():
                     continue
             room = slots - started - len(self._to_start) + len(self._lacking)
-            if room > 0 and self.machine.arrays:
+            if self.machine.arrays:
                 phase = phases.RUNNING if self._executor.in_memory else phases.QUEUED
-                self._to_start += self.maps.begin(room, phase)
+                self._to_start += self.maps.begin(max(0, room), phase)
                 if self.maps.found and not self.maps.wants_step:
                     continue
             # Nothing above had an effect outside. From here on it has, so all of it must be durable first.

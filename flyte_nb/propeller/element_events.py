@@ -15,7 +15,8 @@ class ElementEvents(InPlaceMoves):
         """Make the records that a queued array node begins, and has `size` elements."""
         running = node_record(node, at_us, phases.RUNNING)
         self.apply(running)
-        task_id = node.plan.array.element.task_id if node.plan.array else None
+        element = node.plan.array.element if node.plan.array else node.plan
+        task_id = element.task_id or element.launch_plan
         unfolded = ElementRecord(
             at_us, node.node_id, phases.UNDEFINED, 0, number=size, task_id=task_id
         )

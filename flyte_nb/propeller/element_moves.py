@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from flyte_nb.api import phases
 from flyte_nb.api.errors import SYSTEM, ErrorInfo
+from flyte_nb.api.nodes import LAUNCH_PLAN_NODE
 from flyte_nb.propeller import elements as e
 from flyte_nb.propeller.elements import ElementsRun
 from flyte_nb.propeller.record_makers import end_of_attempts
@@ -28,6 +29,7 @@ class ElementMoves:
     entering: "dict[str, NodeState]"
     startable: "dict[str, NodeState]"
     live: "dict[str, NodeState]"
+    launching: "dict[str, NodeState]"
     arrays: "dict[str, NodeState]"
     """Array nodes that have elements which have not begun. The driver calls `begin_elements`."""
     gathering: "dict[str, NodeState]"
@@ -114,10 +116,14 @@ class ElementMoves:
         if phase not in ELEMENT_MOVES[before]:
             raise illegal(f"the {what}", before, phase)
         begins = before not in OPEN
+        # A further execution of a launch plan: the one before took too long, and is ended.
+        again = before == phase == phases.RUNNING
+        if again and (element is None or element.plan.kind != LAUNCH_PLAN_NODE):
+            raise illegal(f"the {what}", before, phase)
         if begins and run.doom:
             raise IllegalMove(f"The {what} cannot begin: it has to end.")
         last = run.attempts[index]
-        expected = last + 1 if before and begins else last
+        expected = last + 1 if again or (before and begins) else last
         if record.attempt != expected:
             raise IllegalMove(
                 f"The {what} is at attempt {expected}, and the record is of attempt {record.attempt}."
@@ -161,6 +167,10 @@ class ElementMoves:
     def _move_attempt(self, element: "NodeState", record: ElementRecord) -> None:
         """Bring the element's attempt into the phase of the record."""
         phase, id = record.phase, element.node_id
+        is_launch = element.plan.kind == LAUNCH_PLAN_NODE
+        if record.attempt >= element.attempts > 0 and element.attempt_phase == phases.RUNNING:
+            element.attempts += 1  # a further execution
+        element.child_execution = record.child_execution or element.child_execution
         begins = element.attempt_phase not in OPEN
         element.attempt_phase = phase
         element.attempt_error = record.error
@@ -169,12 +179,13 @@ class ElementMoves:
             element.attempts += 1
             element.attempt_started_us = 0
             self.startable.pop(id, None)
-            self.live[id] = element
+            (self.launching if is_launch else self.live)[id] = element
         if phase == phases.RUNNING:
             element.attempt_started_us = record.at_us
             element.first_started_us = element.first_started_us or record.at_us
         elif phase != phases.QUEUED:
             self.live.pop(id, None)
+            self.launching.pop(id, None)
             if phase != phases.SUCCEEDED:
                 self._element_failed(element, record)
 

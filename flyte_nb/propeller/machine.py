@@ -23,7 +23,12 @@ from flyte_nb.propeller import records as r
 from flyte_nb.propeller.data_layout import DECK
 from flyte_nb.propeller.element_events import ElementEvents
 from flyte_nb.propeller.ports import FormerNode
-from flyte_nb.propeller.record_makers import attempt_record, end_of_attempts, node_record
+from flyte_nb.propeller.record_makers import (
+    attempt_record,
+    element_record,
+    end_of_attempts,
+    node_record,
+)
 from flyte_nb.propeller.records import Record, WorkflowRecord
 from flyte_nb.propeller.rules import IllegalMove
 from flyte_nb.propeller.state import NodeState
@@ -258,6 +263,8 @@ class Machine(ElementEvents):
 
         Its inputs, its condition or its signal cannot be resolved, or what a dynamic task made cannot run.
         """
+        if node.element >= 0:
+            return self._made(element_record(node, at_us, phases.FAILED, error=error))
         return self._made(node_record(node, at_us, phases.FAILED, error=error))
 
     def enter(self, node: NodeState, at_us: int, branch: int = -1) -> list[Record]:
@@ -275,16 +282,27 @@ class Machine(ElementEvents):
 
     def launched(self, node: NodeState, at_us: int, child: ExecutionId) -> list[Record]:
         """Make the record that a launch plan node has, or is about to have, the execution `child`."""
+        if node.element >= 0:
+            # Its first attempt began when it was queued, and each further execution is a further attempt.
+            attempt = node.attempt if node.child_execution is None else node.attempts
+            return self._made(
+                element_record(node, at_us, phases.RUNNING, attempt=attempt, child=child)
+            )
         record = node_record(node, at_us, phases.RUNNING)
         return self._made(record._replace(child_execution=child))
 
     def exhausted(self, node: NodeState, at_us: int, error: ErrorInfo) -> list[Record]:
         """Make the record that ends a launch plan node whose last execution took too long."""
-        return self._made(end_of_attempts(node, error, at_us))
+        ended = end_of_attempts(node, error, at_us)
+        if node.element >= 0:
+            return self._made(element_record(node, at_us, phases.FAILED, error=ended.error))
+        return self._made(ended)
 
     def aborted(self, node: NodeState, at_us: int) -> list[Record]:
         """Make the record that a node of a run that has to end is ABORTED: its execution is being ended."""
         error = ErrorInfo("NodeAborted", node.run.doom)
+        if node.element >= 0:
+            return self._made(element_record(node, at_us, phases.ABORTED, error=error))
         return self._made(node_record(node, at_us, phases.ABORTED, error=error))
 
     def expand(self, node: NodeState, at_us: int, workflow_uri: str) -> list[Record]:
@@ -309,6 +327,8 @@ class Machine(ElementEvents):
 
         Also those of a dynamic task whose nodes have come to their end.
         """
+        if node.element >= 0:
+            return self._made(element_record(node, at_us, phases.SUCCEEDED))
         record = node_record(node, at_us, phases.SUCCEEDED, output_uri=output_uri)
         return self._made(record._replace(cache_status=cache_status or node.cache_status))
 

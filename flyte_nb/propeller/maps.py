@@ -12,6 +12,7 @@ from flyteidl.core.literals_pb2 import Literal, LiteralMap
 from flyte_nb.api import phases
 from flyte_nb.api.errors import USER, ErrorInfo, StorageError
 from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.api.nodes import LAUNCH_PLAN_NODE
 from flyte_nb.propeller import records as r
 from flyte_nb.propeller.data_layout import OUTPUTS, DataLayout
 from flyte_nb.propeller.elements import SUCCEEDED, ElementsRun
@@ -83,6 +84,10 @@ class Maps:
         return begun
 
     def _begin(self, node: NodeState, run: ElementsRun, room: int, phase: str) -> list[NodeState]:
+        is_launch = run.array.element.kind == LAUNCH_PLAN_NODE
+        if is_launch:
+            # Executions that are waited for take up no slot, and `ChildRuns` starts them.
+            room, phase = run.room, phases.QUEUED
         room = min(room, run.room)
         starting: list[NodeState] = []
         hits: list[int] = []
@@ -113,7 +118,7 @@ class Maps:
         spans = _spans(statuses, together=phase == phases.QUEUED)
         for span, status in spans:
             self._outbox.add(self._machine.elements(node, now, phase, span, status))
-        return starting
+        return [] if is_launch else starting
 
     def _prepare(self, element: NodeState) -> tuple[bool, bool]:
         """Look for the element's result; return whether it may start, and whether it has its result."""
@@ -248,7 +253,13 @@ class Maps:
     def _outputs(self, node: NodeState, run: ElementsRun, plan: ArrayPlan) -> LiteralMap:
         """Return the outputs of all elements as lists, with None for each that failed."""
         task = plan.element.task
-        names = sorted(task.interface.outputs.variables) if task is not None else []
+        if task is not None:
+            names = sorted(task.interface.outputs.variables)
+        else:
+            # A launch plan's interface is not in the closure. What an element returned says it.
+            first = run.states.find(SUCCEEDED)
+            found = self._outputs_of(node, run, first, None) if first >= 0 else LiteralMap()
+            names = sorted(found.literals)
         made = LiteralMap()
         lists = {}
         for name in names:
@@ -286,7 +297,10 @@ class Maps:
         if kept is not None:
             return LiteralMap.FromString(kept)
         folder = self._layout.element_folder(node, index, run.attempts[index])
-        return self._values.read(f"{folder}/{OUTPUTS}")
+        uri = f"{folder}/{OUTPUTS}"
+        if self._values.store is None:
+            return self._values.get(uri)
+        return self._values.read(uri)
 
     def release_ended(self) -> None:
         """Forget the values of maps that have ended."""

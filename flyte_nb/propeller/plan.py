@@ -156,6 +156,7 @@ def plan_of(closure: CompiledWorkflowClosure) -> ExecutionPlan:
 
 _UNSUPPORTED = {
     "array_node": "an array node inside of an array node",
+    "sub_workflow": "a sub-workflow inside of an array node",
     "gate_node": "a gate node inside of an array node",
     "branch_node": "a branch inside of an array node",
     None: "a node without a task, workflow or branch",
@@ -318,13 +319,17 @@ class _Maker:
         array = node.array_node
         inner = Node()
         inner.CopyFrom(array.node)
-        if inner.WhichOneof("target") != "task_node":
-            self.unsupported(inner.WhichOneof("target"), node.id)
-            return self.bare(node, ARRAY_NODE)
         # The lists are resolved once, for the array node. An element takes its items from them.
         inner.id = node.id
         del inner.inputs[:]
-        element = self.task_node(inner)
+        if inner.WhichOneof("target") == "task_node":
+            element = self.task_node(inner)
+        elif inner.workflow_node.HasField("launchplan_ref"):
+            element = self.launch_plan_node(inner)
+        else:
+            what = inner.WhichOneof("target")
+            self.unsupported("sub_workflow" if what == "workflow_node" else what, node.id)
+            return self.bare(node, ARRAY_NODE)
         if element.task is not None:
             element = element._replace(task=element_template(element.task))
         criteria = array.WhichOneof("success_criteria")

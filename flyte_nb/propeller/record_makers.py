@@ -5,6 +5,7 @@ Everything that a record has beside the news is taken from the plan and the stat
 
 from flyte_nb.api import phases
 from flyte_nb.api.errors import USER, ErrorInfo
+from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.nodes import WORKFLOW_NODE
 from flyte_nb.propeller.durations import go_duration
 from flyte_nb.propeller.records import AttemptRecord, ElementRecord, NodeRecord
@@ -120,6 +121,33 @@ def attempt_record(
             checkpoint_uri,
             deck_uri,
         ),
+    )
+
+
+def element_record(
+    node: NodeState,
+    at_us: int,
+    phase: str,
+    *,
+    error: "ErrorInfo | None" = None,
+    attempt: "int | None" = None,
+    child: "ExecutionId | None" = None,
+) -> ElementRecord:
+    """Return the record of an element over a launch plan that comes into `phase`.
+
+    Raises:
+        IllegalMove: when the node is no element of a map.
+    """
+    if node.element < 0 or node.run.parent is None:
+        raise IllegalMove(f"Node {node.node_id} is no element of a map.")
+    return ElementRecord(
+        at_us,
+        node.run.parent.node_id,
+        phase,
+        node.element,
+        attempt=node.attempt if attempt is None else attempt,
+        error=error,
+        child_execution=child,
     )
 
 

@@ -139,7 +139,9 @@ class ElementRecord(NamedTuple):
     cpu_s: "float | None" = None
     max_rss_bytes: "int | None" = None
     task_id: "Identifier | None" = None
-    """The task that the elements run; with UNDEFINED only."""
+    """The task, or the launch plan, that the elements run; with UNDEFINED only."""
+    child_execution: "ExecutionId | None" = None
+    """The execution that an element over a launch plan started; with RUNNING."""
 
 
 Record = WorkflowRecord | NodeRecord | AttemptRecord | ElementRecord
@@ -186,6 +188,9 @@ def from_plain(plain: list[Any]) -> Record:
             error=_error(element.error),
             logs=tuple((name, uri) for name, uri in element.logs),
             task_id=Identifier(*element.task_id) if element.task_id else None,
+            child_execution=ExecutionId(*element.child_execution)
+            if element.child_execution
+            else None,
         )
     raise ValueError(f"There is no record of kind {tag!r}.")
 

@@ -150,7 +150,12 @@ ATTEMPT_MOVES: Moves = {
 
 # An element of a map is a node without records of its own: the records are of its attempts. SUCCEEDED at once
 # is a cached result.
-ELEMENT_MOVES: Moves = {**ATTEMPT_MOVES, "": frozenset({QUEUED, RUNNING, SUCCEEDED})}
+# RUNNING → RUNNING is a further execution of a launch plan, after one that took too long.
+ELEMENT_MOVES: Moves = {
+    **ATTEMPT_MOVES,
+    "": frozenset({QUEUED, RUNNING, SUCCEEDED}),
+    RUNNING: ATTEMPT_MOVES[RUNNING] | {RUNNING},
+}
 
 
 def mermaid(moves: Moves) -> str:

@@ -147,7 +147,7 @@ def gate(
 
 def map_node(
     id: str,
-    target: TaskTemplate,
+    target: "TaskTemplate | str",
     bindings: "Mapping[str, int | str | Sequence[int | str]]",
     *,
     bound: Sequence[str] = (),
@@ -156,11 +156,11 @@ def map_node(
     min_success_ratio: "float | None" = None,
     run_all_sub_nodes: bool = False,
 ) -> Node:
-    """Return an array node that runs a task for each element of its lists.
+    """Return an array node that runs a task, or starts a launch plan, for each element of its lists.
 
     Args:
         id: The node's id.
-        target: What each element runs.
+        target: What each element runs; the name of a launch plan.
         bindings: As `node` takes them.
         bound: Inputs that every element gets whole.
         parallelism: How many elements may run at a time.
@@ -172,7 +172,9 @@ def map_node(
     for variable, value in bindings.items():
         _bind(made.inputs.add(var=variable).binding, value)
     array = made.array_node
-    array.node.CopyFrom(node(target.id.name, target, bindings))
+    array.node.CopyFrom(
+        node(target if isinstance(target, str) else target.id.name, target, bindings)
+    )
     array.bound_inputs.extend(bound)
     array.run_all_sub_nodes = run_all_sub_nodes
     if parallelism is not None:

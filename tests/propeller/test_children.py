@@ -1,6 +1,7 @@
 """Launch plan nodes: their records, their executions over crashes, their timeouts and places."""
 
 import pytest
+from flyteidl.core.literals_pb2 import LiteralMap
 
 from flyte_nb.api.errors import USER, ErrorInfo, StorageError, TaskFailed
 from flyte_nb.api.identifiers import ExecutionId
@@ -11,10 +12,10 @@ from flyte_nb.propeller.launch import Launch
 from flyte_nb.propeller.literal_store import Values
 from flyte_nb.propeller.plan import plan_of
 from flyte_nb.propeller.ports import ChildState
-from flyte_nb.propeller.records import NodeRecord, WorkflowRecord
+from flyte_nb.propeller.records import ElementRecord, NodeRecord, WorkflowRecord
 from flyte_nb.propeller.services import Services
 from flyte_nb.storage.memory import MemoryStore
-from flyte_nb.testing.closures import closure, integers, node, workflow
+from flyte_nb.testing.closures import closure, integers, map_node, node, workflow
 from flyte_nb.testing.recorders import MemoryRecorder
 
 ID = ExecutionId("p", "d", "parent")
@@ -102,7 +103,8 @@ class Play:
         return [
             f"{x.node_id} {x.phase}" if isinstance(x, NodeRecord) else x.phase
             for x in self.recorder.history(ID)
-            if isinstance(x, WorkflowRecord) or x.spec_node_id not in ("start-node", "end-node")
+            if isinstance(x, WorkflowRecord)
+            or (isinstance(x, NodeRecord) and x.spec_node_id not in ("start-node", "end-node"))
         ]
 
 
@@ -257,3 +259,100 @@ def test_failed_without_an_error_and_a_child_that_is_gone_have_propellers_texts(
         "failed at Node[a]. : launch-plan not found, caused by: [NotFound] execID"
         f" [{name('a')}] not found on remote"
     )
+
+
+# Maps over launch plans
+
+
+def mapping(size, *, retries=0, timeout_s=0, **options):
+    """A workflow with one map that starts the launch plan `lp` for each of so many elements."""
+    made = map_node("a", "lp", {"x": list(range(size))}, **options)
+    made.array_node.node.metadata.retries.retries = retries
+    made.array_node.node.metadata.timeout.FromSeconds(timeout_s)
+    return closure(workflow("w", [made], {"o0": "a"}))
+
+
+def element(index, attempt=0):
+    return name(f"a-0-n{index}", attempt)
+
+
+def elements(play):
+    return [
+        (number, record.attempt, record.phase)
+        for record in play.recorder.history(ID)
+        if isinstance(record, ElementRecord) and record.phase != "UNDEFINED"
+        for number in range(record.first, record.first + record.number)
+    ]
+
+
+def numbers(play):
+    found = LiteralMap.FromString(
+        play.executions.store.read(play.recorder.history(ID)[-1].output_uri)
+    )
+    return [
+        item.scalar.primitive.integer if item.scalar.HasField("primitive") else None
+        for item in found.literals["o0"].collection.literals
+    ]
+
+
+def test_a_map_over_a_launch_plan_starts_an_execution_for_each_element():
+    play = Play(mapping(2)).step()
+    started = play.executions.started
+    assert sorted(started) == sorted([element(0), element(1)])
+    child = started[element(1)]
+    assert (child.inputs.literals["x"].scalar.primitive.integer, child.node_id) == (1, "a")
+    play.end(element(1), "SUCCEEDED", outputs=integers(o0=11))
+    play.end(element(0), "SUCCEEDED", outputs=integers(o0=10))
+    assert numbers(play) == [10, 11]
+    assert sorted(elements(play)) == [
+        (number, 0, phase) for number in range(2) for phase in ("QUEUED", "RUNNING", "SUCCEEDED")
+    ]
+
+
+def test_no_more_executions_run_than_the_author_allows():
+    play = Play(mapping(3, parallelism=1)).step()
+    assert list(play.executions.started) == [element(0)]
+    play.end(element(0), "SUCCEEDED", outputs=integers(o0=1))
+    assert list(play.executions.started) == [element(0), element(1)]
+
+
+def test_an_execution_of_an_element_that_fails_fails_the_map_and_ends_the_others():
+    play = Play(mapping(2)).step()
+    play.end(element(0), "FAILED", error=ErrorInfo("USER:ValueError", "no", USER))
+    assert [ended for ended, _ in play.executions.ended] == [element(1)]
+    assert play.phases()[-2:] == ["FAILING", "FAILED"] or play.phases()[-1] == "FAILED"
+    assert play.recorder.history(ID)[-1].error.message == "[0]: no\n"
+
+
+def test_an_element_may_fail_as_far_as_the_author_allows():
+    play = Play(mapping(2, min_successes=1)).step()
+    play.end(element(0), "FAILED", error=ErrorInfo("USER:ValueError", "no", USER))
+    play.end(element(1), "SUCCEEDED", outputs=integers(o0=5))
+    assert numbers(play) == [None, 5]
+
+
+def test_an_execution_of_an_element_that_takes_too_long_is_followed_by_another():
+    play = Play(mapping(1, retries=1, timeout_s=10)).step()
+    play.now += 11 * SECOND
+    play.step()
+    assert list(play.executions.started) == [element(0), element(0, 1)]
+    assert [ended for ended, _ in play.executions.ended] == [element(0)]
+    play.end(element(0, 1), "SUCCEEDED", outputs=integers(o0=5))
+    assert numbers(play) == [5]
+
+
+@pytest.mark.parametrize("calls", range(5))
+def test_a_crash_starts_no_second_execution_of_an_element(calls):
+    executions = Executions()
+    failing = Failing(calls)
+    Play(mapping(2), executions=executions, recorder=failing).step()
+    again = MemoryRecorder()
+    again.record(ID, failing.history(ID))
+    play = Play(mapping(2), executions=executions, recorder=again)
+    play.driver.replay(again.history(ID))
+    play.driver.adopt()
+    play.step()
+    assert sorted(executions.started) == sorted([element(0), element(1)])
+    for index in range(2):
+        play.end(element(index), "SUCCEEDED", outputs=integers(o0=index))
+    assert numbers(play) == [0, 1]
