@@ -4,7 +4,9 @@ Imports inside the functions are of optional libraries, or of codecs' modules th
 """
 
 import datetime
+import sys
 import typing
+from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
@@ -31,6 +33,13 @@ def guess(literal_type: LiteralType) -> Any:
         CodecError: when there is none, e.g. for a table where neither pandas nor pyarrow is installed.
     """
     kind, value = literal_type.kind, literal_type.value
+    if kind == literal_types.SIMPLE and value == literal_types.ERROR:
+        from flyte_nb.types.flyte_error import FlyteError
+
+        return FlyteError
+    message = _loaded(str((literal_type.metadata or {}).get("pb_type", "")))
+    if message is not None:
+        return message
     if kind == literal_types.SIMPLE and value in _SIMPLE:
         choices = (literal_type.annotation or {}).get("literal_values")
         return typing.Literal[tuple(_whole(choices))] if choices else _SIMPLE[value]
@@ -61,8 +70,33 @@ def _blob(literal_type: LiteralType) -> Any:
         import numpy
 
         return numpy.ndarray
+    if (literal_type.metadata or {}).get("format") == "json iterator":
+        from flyte_nb.types.iterators import JSON
+
+        return Iterator[JSON]
+    found = _loaded(_OBJECTS.get(format, ""))
+    if found is not None:
+        return found
     made: Any = FlyteDirectory if dimensionality == MULTIPART else FlyteFile
     return made[format] if format else made
+
+
+_OBJECTS = {
+    "PIL.Image": "PIL.Image.Image",
+    "PyTorchModule": "torch.nn.modules.module.Module",
+    "PyTorchTensor": "torch.Tensor",
+    "SklearnEstimator": "sklearn.base.BaseEstimator",
+}
+"""The class of a library's objects, by the format of their blobs."""
+
+
+def _loaded(path: str) -> Any:
+    """Return the class `module.Name`, or `None` where that module was not imported yet.
+
+    These libraries take long to import. Without them such a value is a file.
+    """
+    module, _, name = path.rpartition(".")
+    return getattr(sys.modules.get(module), name, None)
 
 
 def _table() -> Any:

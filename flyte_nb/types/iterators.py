@@ -37,7 +37,7 @@ _JSON_LINES = "jsonl"
 _NAME = "lines.jsonl"
 
 
-class FlyteIterator(Iterator[Any]):
+class FlyteIterator(Iterator[object]):
     """The items of a collection, each decoded when its turn comes. It can be iterated again."""
 
     def __init__(self, items: "list[Literal]", item: Codec, data: "DataAccess | None") -> None:
@@ -54,7 +54,7 @@ class FlyteIterator(Iterator[Any]):
         self._next = 0
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> object:
         if self._next == len(self._items):
             raise StopIteration
         self._next += 1
@@ -64,7 +64,7 @@ class FlyteIterator(Iterator[Any]):
             raise error.below(f"[{self._next - 1}]") from None
 
 
-class JSONIterator(Iterator[Any]):
+class JSONIterator(Iterator[object]):
     """The values in a file of JSON lines. The file is downloaded when the first one is asked for."""
 
     def __init__(self, uri: str, data: "DataAccess") -> None:
@@ -72,7 +72,7 @@ class JSONIterator(Iterator[Any]):
         self._uri = uri
         self._lines = self._read(data)
 
-    def __next__(self) -> Any:
+    def __next__(self) -> object:
         return next(self._lines)
 
     def _read(self, data: "DataAccess") -> "Iterator[object]":
