@@ -11,7 +11,10 @@ from xml.sax.saxutils import escape
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 
-RING = ("api", "types", "sdk", "pipe", "worker")
+RING = (
+    *("api", "types", "sdk", "pipe", "worker"),
+    *("core", "deck", "exceptions", "experimental", "models"),
+)
 
 SAYS = {
     "commands": "what flyte-nb does",
@@ -34,6 +37,11 @@ SAYS = {
     "surface": "every command, once",
     "worker": "the process with user code",
     "wire": "api values and flyteidl",
+    "core": "flytekit's paths: core.task",
+    "deck": "flytekit's path: deck",
+    "exceptions": "flytekit's path: exceptions",
+    "experimental": "flytekit's path",
+    "models": "flytekit's paths: models.common",
     "sdk": "task, workflow, launch plan",
     "pipe": "messages between processes",
     "types": "Python types and literals",

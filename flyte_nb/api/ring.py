@@ -1,6 +1,9 @@
 """Names of the travelling ring: the rooms that every bundle carries, and their names inside it."""
 
-RING_ROOMS = ("api", "types", "sdk", "pipe", "worker")
+PATH_ROOMS = ("core", "deck", "exceptions", "experimental", "models")
+"""Rooms with flytekit's module paths, by which the modules of an author may import the SDK."""
+
+RING_ROOMS = ("api", "types", "sdk", "pipe", "worker", *PATH_ROOMS)
 """Rooms of flyte_nb in the ring; they use the standard library only."""
 
 CLOUDPICKLE = "_flyte_nb_cloudpickle"

@@ -1,0 +1,3 @@
+"""flytekit's path of `FlyteAnnotation`."""
+
+from flyte_nb.types.annotations import FlyteAnnotation as FlyteAnnotation

@@ -1,0 +1,3 @@
+"""flytekit's path of `HashMethod`."""
+
+from flyte_nb.types.annotations import HashMethod as HashMethod

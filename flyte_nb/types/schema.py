@@ -1,0 +1,3 @@
+"""flytekit's path of `FlyteSchema`."""
+
+from flyte_nb.types.schemas import FlyteSchema as FlyteSchema

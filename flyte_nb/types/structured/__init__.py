@@ -1,0 +1,3 @@
+"""flytekit's path of `StructuredDataset`."""
+
+from flyte_nb.types.datasets import StructuredDataset as StructuredDataset
