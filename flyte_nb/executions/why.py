@@ -83,11 +83,10 @@ class Why(NamedTuple):
         )
 
     def _rest(self) -> "list[str]":
-        lines = [f"  {change.text}" for change in self.changes]
+        lines = []
         if self.key is not None:
-            lines.append(
-                f"  key: cache version {self.key.dataset.cache_version!r}, inputs and outputs"
-            )
+            version = _cut(self.key.dataset.cache_version)
+            lines.append(f"  key: cache version {version!r}, names and types, and these inputs")
             lines += [f"    {name}: {digest[:12]}" for name, digest in self.key.inputs.items()]
             lines += [f"    {name}: ignored" for name in self.key.ignored]
         if self.ran is not None:
