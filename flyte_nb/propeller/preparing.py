@@ -62,6 +62,8 @@ class Preparation:
             if not found:
                 return
             for node in found:
+                if node.node_id not in machine.ready and node.node_id not in machine.entering:
+                    continue  # one before it failed, and this one may not begin any more
                 try:
                     if node.phase == "":
                         self._queue(node)

@@ -104,7 +104,8 @@ def child_closure(scenario: Plain, launch_plan: str) -> CompiledWorkflowClosure:
     name = scenario.get("launch_plans", {}).get(launch_plan)
     if name is None:
         raise UsageError(f"The scenario has no launch plan {launch_plan}.")
-    return closure_of({**scenario, **scenario["workflows"][name]})
+    shared = {key: scenario[key] for key in ("tasks", "workflows", "launch_plans")}
+    return closure_of({**shared, **scenario["workflows"][name]})
 
 
 def job_of(scenario: Plain, task: str) -> DynamicJobSpec:

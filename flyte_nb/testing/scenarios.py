@@ -71,6 +71,11 @@ class Scenario(NamedTuple):
         return found
 
     @property
+    def races(self) -> str:
+        """Return what depends on how fast attempts are; empty when nothing does."""
+        return str(self.plain.get("races", ""))
+
+    @property
     def actions(self) -> list[Action]:
         """Return what happens from outside."""
         found = []

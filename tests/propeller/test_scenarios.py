@@ -40,7 +40,7 @@ def test_names_of_scenarios_are_unique():
 def _for_processes(scenario):
     # Gates run no process, and the time that most of them wait is not that of a test. Our processes are
     # asked for every output, so one that left some out fails itself.
-    if scenario.file in ("gates", "launch_plans"):
+    if scenario.file in ("gates", "launch_plans") or scenario.races:
         return False
     return scenario.every_word.isdisjoint({"unstartable", "half", "makes"})
 
@@ -56,7 +56,7 @@ def test_processes_give_the_same_events(scenario, tmp_path):
 
 
 def _for_functions(scenario):
-    if scenario.actions or scenario.file in ("gates", "launch_plans"):
+    if scenario.actions or scenario.races or scenario.file in ("gates", "launch_plans"):
         return False
     # A function does not know which element of a map it is called for.
     if any(map(scenario.words_of_elements, scenario.plain["tasks"])):

@@ -1,0 +1,362 @@
+"""The whole engine in one thread, in a world that a seed decides: a failing seed fails again in the same way.
+
+The world has a clock that only it moves, a store, a recorder, a catalog, signals, and attempts that end
+when the seed says. At every call of a port a fault may come: the backend's process dies before or after the
+call, a store or a recorder fails, an attempt dies, its report comes twice. After a crash a new engine resumes
+what the recorder has. `Simulation.run` ends when every execution has ended, and checks what must hold.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from flyteidl.core.literals_pb2 import Literal, LiteralMap
+from flyteidl.core.types_pb2 import INTEGER, LiteralType
+
+from flyte_nb.api import phases
+from flyte_nb.api.errors import StorageError
+from flyte_nb.api.identifiers import ExecutionId
+from flyte_nb.propeller.cache import MemoryCatalog
+from flyte_nb.propeller.launch import Launch
+from flyte_nb.propeller.ports import Attempt, AttemptKey, AttemptReport, Started
+from flyte_nb.propeller.records import Record, WorkflowRecord
+from flyte_nb.propeller.services import Services
+from flyte_nb.propeller.signals import MemorySignals
+from flyte_nb.storage.memory import MemoryStore
+from flyte_nb.testing import invariants
+from flyte_nb.testing.recorders import MemoryRecorder
+from flyte_nb.testing.scenario_runs import SteppedChildren, last_outputs
+from flyte_nb.testing.scenarios import Scenario
+from flyte_nb.testing.scripted_executor import VANISHED, Outside, ScriptedExecutor
+from flyte_nb.testing.stepped_engine import SteppedEngine
+
+_START_US = 1_800_000_000_000_000
+_MOST_STEPS = 4_000
+
+
+class Crash(BaseException):
+    """The backend's process dies here. No code of the engine may catch it."""
+
+
+class Faults(NamedTuple):
+    """How often faults come, as shares of the calls at which they can come, and how many come at most."""
+
+    crash: float = 0.02
+    """The process dies before or after a call of a port."""
+    fail: float = 0.03
+    """A store, a recorder, a catalog or an executor fails now, and works again later."""
+    die: float = 0.02
+    """An attempt that runs dies by itself."""
+    double: float = 0.05
+    """A report comes a second time."""
+    abort: float = 0.002
+    """A person asks to abort the execution."""
+    most: int = 12
+    """After so many, no further ones come: every execution has to end then."""
+
+
+NONE = Faults(0.0, 0.0, 0.0, 0.0, 0.0, 0)
+CRASHES = Faults(crash=0.08, fail=0.0, die=0.0, double=0.1, abort=0.0, most=8)
+"""Faults that may not change how an execution ends."""
+
+
+class World:
+    """Everything around the engine, and the faults in it."""
+
+    def __init__(self, scenario: Scenario, rng: random.Random, faults: Faults) -> None:
+        self.scenario = scenario
+        self.rng = rng
+        self.faults = faults
+        self.came = 0
+        """How many faults came."""
+        self.crashes = 0
+        self.now_us = _START_US
+        self.store = _Store(self)
+        self.recorder = _Recorder(self)
+        self.catalog = _Catalog(self)
+        self.signals = MemorySignals()
+        self.outside = Outside(scenario.behaves)
+        self.trace: list[str] = []
+        """What happened, for a person who looks at a failing seed."""
+
+    def comes(self, share: float, what: str) -> bool:
+        """Return whether a fault comes now."""
+        if self.came >= self.faults.most or self.rng.random() >= share:
+            return False
+        self.came += 1
+        self.trace.append(what)
+        return True
+
+    @contextmanager
+    def call(self, what: str, *, may_fail: bool = True) -> Iterator[None]:
+        """Let faults come before and after a call of a port.
+
+        Raises:
+            Crash: when the process dies.
+            StorageError: when the call fails; it can be repeated.
+        """
+        if self.comes(self.faults.crash, f"crash before {what}"):
+            raise Crash
+        if may_fail and self.comes(self.faults.fail, f"{what} fails"):
+            raise StorageError(f"{what} fails", transient=True)
+        yield
+        if self.comes(self.faults.crash, f"crash after {what}"):
+            raise Crash
+
+
+class _Store(MemoryStore):
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    def read(self, uri: str) -> bytes:
+        with self._world.call("a read"):
+            return super().read(uri)
+
+    def write(self, uri: str, data: "bytes | memoryview") -> None:
+        with self._world.call("a write"):
+            super().write(uri, data)
+
+
+class _Recorder(MemoryRecorder):
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    def record(self, execution: ExecutionId, records: Sequence[Record]) -> None:
+        with self._world.call("a record"):
+            super().record(execution, records)
+
+
+class _Catalog(MemoryCatalog):
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    def get(self, key: str) -> "bytes | None":
+        with self._world.call("a look into the catalog"):
+            return super().get(key)
+
+    def put(self, key: str, outputs: bytes) -> None:
+        with self._world.call("a put into the catalog"):
+            super().put(key, outputs)
+
+
+class _Executor(ScriptedExecutor):
+    """An executor that fails, and whose reports may come twice."""
+
+    def __init__(self, world: World, slots: int) -> None:
+        super().__init__(world.outside, slots=slots)
+        self._world = world
+
+    def start(self, attempt: Attempt) -> Started:
+        recorded = self._world.recorder.history(attempt.key.execution)
+        invariants.check_start(attempt, recorded)
+        with self._world.call("a start", may_fail=False):
+            return super().start(attempt)
+
+    def adopt(self, attempt: Attempt) -> "Started | None":
+        with self._world.call("a look for an attempt", may_fail=False):
+            if self._world.comes(self._world.faults.fail, "an attempt cannot be asked about"):
+                raise OSError("cannot be found out now")
+            return super().adopt(attempt)
+
+    def poll(self) -> list[AttemptReport]:
+        found = super().poll()
+        with self._world.call("a poll", may_fail=False):
+            twice = [x for x in found if self._world.comes(self._world.faults.double, "twice")]
+            return found + twice
+
+
+class Ended(NamedTuple):
+    """How an execution ended."""
+
+    phase: str
+    outputs: LiteralMap
+
+
+class Simulation:
+    """One run of a scenario in a world of its own."""
+
+    def __init__(self, scenario: Scenario, seed: int, faults: "Faults | None" = None) -> None:
+        """Prepare the run.
+
+        Args:
+            scenario: What is run.
+            seed: Decides everything that is left open.
+            faults: How often faults come; `None` means the usual shares.
+        """
+        self.world = World(scenario, random.Random(seed), faults or Faults())
+        self._rng = self.world.rng
+        self._scenario = scenario
+        self._launch = scenario.launch()
+        self._pause_s: float | None = 0.0
+        self._asked = False
+        self._aborted = False
+        self.children = SteppedChildren(
+            scenario, self.world.recorder, self.world.store, lambda: self._engine
+        )
+        self._engine = self._started()
+
+    def run(self) -> Ended:
+        """Run to the end, and return how the execution ended.
+
+        Raises:
+            AssertionError: when something does not hold. Its notes say what happened.
+        """
+        try:
+            self._survive(lambda: self._engine.launch(self._launch))
+            self._run_to_end()
+            with self._no_faults():
+                self._check()
+                records = self.world.recorder.history(self._launch.id)
+                last = records[-1]
+                assert isinstance(last, WorkflowRecord)
+                return Ended(last.phase, last_outputs(records, self.world.store))
+        except AssertionError as error:
+            error.add_note("\n".join(self.world.trace[-60:]))
+            raise
+
+    def _run_to_end(self) -> None:
+        for _ in range(_MOST_STEPS):
+            if self._is_done():
+                return
+            self._survive(self._step)
+        raise AssertionError(f"It has not ended after {_MOST_STEPS} steps.")
+
+    def _is_done(self) -> bool:
+        if self._engine.running():
+            return False
+        history = self.world.recorder.history(self._launch.id)
+        return bool(history) and history[-1].phase in phases.ENDED_EXECUTION
+
+    def _step(self) -> None:
+        """Do one of the things that can happen now."""
+        world = self.world
+        if world.comes(world.faults.crash / 4, "crash between two turns"):
+            raise Crash
+        running = world.outside.finishing()
+        if running and world.comes(world.faults.die, "an attempt dies"):
+            world.outside.kill(self._rng.choice(world.outside.running()), VANISHED)
+            return
+        if not self._aborted and world.comes(world.faults.abort, "a person aborts"):
+            self._aborted = True
+            self._engine.terminate(self._launch.id, "enough")
+            return
+        choices: list[Callable[[], None]] = [self._turn]
+        if running:
+            choices += [self._finish] * 2
+        if self._signals():
+            choices.append(self._signal)
+        if self._pause_s is not None and not self._engine.is_woken:
+            choices.append(self._pass_time)
+        self._rng.choice(choices)()
+
+    def _turn(self) -> None:
+        woken = self._engine.is_woken
+        self._pause_s = self._engine.turn()
+        if woken or self._engine.is_woken or not self._engine.running():
+            return
+        open = self.world.outside.finishing() or self._signals()
+        assert open or self._pause_s is not None, "nothing is left to do, and it has not ended"
+
+    def _finish(self) -> None:
+        key: AttemptKey = self._rng.choice(self.world.outside.finishing())
+        self.world.trace.append(f"{key.node_id}[{key.attempt}] ends")
+        self.world.outside.finish(key)
+
+    def _pass_time(self) -> None:
+        pause_s = self._pause_s or 0.0
+        self.world.now_us += int(pause_s * 1_000_000) + 1
+        self.world.trace.append(f"{pause_s:g} s pass")
+        self._turn()
+
+    def _signals(self) -> list[str]:
+        """Return the signals that gates wait for."""
+        waiting = []
+        for signal in self._scenario.plain.get("signals", ()):
+            for id in (self._launch.id, *self.children.launches):
+                try:
+                    known = self.world.signals.get_or_create(id, signal, _INTEGER)
+                except KeyError:
+                    continue
+                if known is None and self._waits(id):
+                    waiting.append(signal)
+        return waiting
+
+    def _waits(self, id: ExecutionId) -> bool:
+        return id in self._engine.running()
+
+    def _signal(self) -> None:
+        """Give every signal that nobody gave yet a value."""
+        value = Literal()
+        value.scalar.primitive.integer = 7
+        for signal in self._scenario.plain.get("signals", ()):
+            for id in (self._launch.id, *self.children.launches):
+                if self.world.signals.get_or_create(id, signal, _INTEGER) is None:
+                    self.world.signals.set(id, signal, value)
+        self.world.trace.append("signals are set")
+        self._turn()
+
+    # Crashes
+
+    def _started(self) -> SteppedEngine:
+        world = self.world
+        return SteppedEngine(
+            world.recorder,
+            _Executor(world, self._scenario.slots),
+            world.store,
+            "memory://data",
+            catalog=world.catalog,
+            services=Services(signals=world.signals, children=self.children),
+            clock=lambda: world.now_us,
+        )
+
+    def _survive(self, act: Callable[[], None]) -> None:
+        """Act, and start again as often as the process dies meanwhile."""
+        while True:
+            try:
+                act()
+                return
+            except Crash:
+                self.world.crashes += 1
+                act = self._restart
+
+    def _restart(self) -> None:
+        """Make a new engine that goes on with everything that has not ended."""
+        world = self.world
+        world.now_us += self._rng.choice([0, 1_000_000, 60_000_000])
+        for key in world.outside.running():
+            if world.comes(world.faults.die, f"{key.node_id} is lost with its machine"):
+                world.outside.lose(key)
+        self._engine = self._started()
+        self._pause_s = 0.0
+        launches = [self._launch, *(launch for _, launch in self.children.launches.values())]
+        for launch in launches:
+            self._resume(launch)
+        if self._aborted:
+            self._engine.terminate(self._launch.id, "enough")
+
+    def _resume(self, launch: Launch) -> None:
+        while True:
+            try:
+                self._engine.resume(launch)
+                return
+            except StorageError:
+                continue  # a store that is away for a moment: whoever starts the engine tries again
+
+    @contextmanager
+    def _no_faults(self) -> Iterator[None]:
+        kept, self.world.faults = self.world.faults, NONE
+        yield
+        self.world.faults = kept
+
+    def _check(self) -> None:
+        assert not self.world.outside.running(), "an attempt outlives its execution"
+        for launch in [self._launch, *(launch for _, launch in self.children.launches.values())]:
+            records = self.world.recorder.history(launch.id)
+            invariants.check_history(launch, records, self.world.store)
+
+
+_INTEGER = LiteralType(simple=INTEGER)
