@@ -41,11 +41,11 @@ class Deadlines:
         machine, now = self._machine, self._outbox.now_us()
         for node in list(machine.expanded.values()):
             limit = limit_us(node)
-            if limit and now >= limit:
+            if limit and now >= limit and not node.run.doom:
                 self._outbox.add(machine.give_up(node, now, expired(node)))
         for node in list(machine.maps.values()):
             limit = map_limit_us(node)
-            if limit and now >= limit:
+            if limit and now >= limit and not node.run.doom:
                 self._outbox.add(machine.map_failed(node, now, map_expired(node)))
         for node in machine.live.values():
             limit = limit_us(node)

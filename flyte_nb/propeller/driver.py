@@ -40,10 +40,11 @@ from flyte_nb.propeller.ports import (
     Recorder,
 )
 from flyte_nb.propeller.preparing import Preparation
-from flyte_nb.propeller.records import NodeRecord, Record
+from flyte_nb.propeller.records import CACHE_PUT_FAILURE, NodeRecord, Record
 from flyte_nb.propeller.recovering import Recovery
 from flyte_nb.propeller.reservations import Reservations, Turns
 from flyte_nb.propeller.results import Results
+from flyte_nb.propeller.rules import within
 from flyte_nb.propeller.services import Services
 from flyte_nb.propeller.signals import MemorySignals
 from flyte_nb.propeller.state import NodeState
@@ -317,14 +318,20 @@ class Driver:
     def _remember(self, node: NodeState, outputs: LiteralMap) -> str:
         if not node.plan.discoverable:
             return ""
-        return self.results.keep(node, inputs_at(node, self._values), outputs)
+        try:
+            inputs = inputs_at(node, self._values)
+        except StorageError:
+            return CACHE_PUT_FAILURE  # as other failures of the cache, it fails no node
+        return self.results.keep(node, inputs, outputs)
 
     # Attempts
 
     def _announce_some(self, room: int) -> bool:
         """Announce attempts at no more than `room` nodes; return whether any node turned out to need none."""
         hits = 0
-        for node, outputs in self.turns.next_ones(self.machine.startable.values(), room):
+        most = self.launch.max_parallelism or DEFAULT_PARALLELISM
+        startable = within(most, self.machine.startable, self.machine.active_tasks)
+        for node, outputs in self.turns.next_ones(startable, room):
             if outputs is None:
                 self._announce(node)
                 continue

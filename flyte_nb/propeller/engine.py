@@ -19,7 +19,7 @@ from flyte_nb.propeller.driver import Driver
 from flyte_nb.propeller.launch import Launch
 from flyte_nb.propeller.literal_store import Values
 from flyte_nb.propeller.plan import plan_of
-from flyte_nb.propeller.ports import Catalog, Clock, Executor, Gone, Recorder
+from flyte_nb.propeller.ports import AttemptReport, Catalog, Clock, Executor, Gone, Recorder
 from flyte_nb.propeller.reservations import Reservations
 from flyte_nb.propeller.services import Services
 from flyte_nb.propeller.signals import MemorySignals
@@ -257,7 +257,7 @@ class Engine:
         drivers = drivers[first:] + drivers[:first]
         for report in self._executor.poll():
             if report.key.execution in by_id:
-                by_id[report.key.execution].report(report)
+                self._report(by_id[report.key.execution], report)
         free = self._executor.slots - sum(driver.attempts for driver in drivers)
         for driver in drivers:
             free -= self._step(driver, max(0, free))
@@ -283,15 +283,22 @@ class Engine:
             self._remove([driver])
             return 0
         except Exception as error:  # noqa: BLE001 - one execution must not stop the others
-            _log.exception("%s: the engine cannot go on with this execution.", driver.id)
-            text = (
-                "The engine met an error of its own and cannot go on with this execution:"
-                f" {type(error).__name__}: {error}. Please report it, with the backend's log."
-            )
-            self._crashed(driver, ErrorInfo("SYSTEM:EngineError", text, SYSTEM))
+            self._crashed(driver, error)
             return 0
 
-    def _crashed(self, driver: Driver, error: ErrorInfo) -> None:
+    def _report(self, driver: Driver, report: AttemptReport) -> None:
+        try:
+            driver.report(report)
+        except Exception as error:  # noqa: BLE001 - it must not keep the other reports from their drivers
+            self._crashed(driver, error)
+
+    def _crashed(self, driver: Driver, met: Exception) -> None:
+        _log.error("%s: the engine cannot go on with this execution.", driver.id, exc_info=met)
+        text = (
+            "The engine met an error of its own and cannot go on with this execution:"
+            f" {type(met).__name__}: {met}. Please report it, with the backend's log."
+        )
+        error = ErrorInfo("SYSTEM:EngineError", text, SYSTEM)
         driver.crashes += 1
         if driver.crashes < _MAX_CRASHES:
             driver.fail(error)

@@ -236,6 +236,8 @@ class Maps:
         for node in list(self._machine.gathering.values()):
             if not isinstance(node.child, ElementsRun) or node.plan.array is None:
                 continue
+            if node.node_id not in self._machine.gathering:
+                continue  # one before it failed, and this one is ended
             uri = self._layout.outputs(node)
             try:
                 self._values.put(uri, self._outputs(node, node.child, node.plan.array))

@@ -1,5 +1,7 @@
 """Rules that several modules of the machine ask: what is refused, and how often a failure is retried."""
 
+from collections.abc import Iterable, Mapping
+
 from flyte_nb.api import phases
 from flyte_nb.api.errors import SYSTEM, USER, ErrorInfo, FlyteNbError
 from flyte_nb.propeller.plan import NodePlan
@@ -42,6 +44,19 @@ def gets_another_attempt(node: NodeState, error: ErrorInfo, at_us: int) -> bool:
     limit_us = node.first_started_us + 2 * node.plan.timeout_us
     in_time = not (node.plan.timeout_us and node.first_started_us) or at_us < limit_us
     return error.recoverable and current < most and in_time
+
+
+def within(most: int, startable: "Mapping[str, NodeState]", active: int) -> "Iterable[NodeState]":
+    """Return the nodes of `startable` that may get an attempt with at most so many active task nodes.
+
+    A task node is active from QUEUED on, so those in `startable` have their place. The exception is a dynamic
+    task that is tried again after it made nodes: meanwhile another node took its place.
+    """
+    if active <= most:
+        return startable.values()
+    again = [node for node in startable.values() if node.attempt_phase == phases.SUCCEEDED]
+    waiting = again[max(0, most - (active - len(again))) :]
+    return [node for node in startable.values() if node not in waiting]
 
 
 def has_arm(plan: NodePlan, number: int) -> bool:

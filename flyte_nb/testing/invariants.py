@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from flyte_nb.api import phases
-from flyte_nb.api.nodes import ARRAY_NODE, LAUNCH_PLAN_NODE, TASK_NODE
+from flyte_nb.api.nodes import LAUNCH_PLAN_NODE
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.propeller.launch import DEFAULT_PARALLELISM, Launch
 from flyte_nb.propeller.ports import Attempt
@@ -14,9 +14,6 @@ from flyte_nb.propeller.records import (
     Record,
     WorkflowRecord,
 )
-
-_OPEN = frozenset({phases.QUEUED, phases.RUNNING})
-_LIMITED = frozenset({TASK_NODE, LAUNCH_PLAN_NODE, ARRAY_NODE})
 
 
 def check_start(attempt: Attempt, recorded: Sequence[Record]) -> None:
@@ -96,12 +93,15 @@ def _check_attempts(records: Sequence[Record]) -> None:
 
 
 def _check_parallelism(launch: Launch, records: Sequence[Record]) -> None:
+    """Check that never more task nodes had an attempt, or a child execution, than may be active."""
     most = launch.max_parallelism or DEFAULT_PARALLELISM
     active: set[str] = set()
     for record in records:
-        if isinstance(record, NodeRecord) and record.kind in (TASK_NODE, LAUNCH_PLAN_NODE):
-            if record.phase in _OPEN:
-                active.add(record.node_id)
-            else:
-                active.discard(record.node_id)
-            assert len(active) <= most, f"{len(active)} nodes are active, and {most} may be"
+        if isinstance(record, NodeRecord) and record.kind == LAUNCH_PLAN_NODE:
+            is_active = record.phase == phases.RUNNING
+        elif isinstance(record, AttemptRecord):
+            is_active = record.phase not in phases.ENDED_ATTEMPT
+        else:
+            continue
+        (active.add if is_active else active.discard)(record.node_id)
+        assert len(active) <= most, f"{len(active)} nodes are active, and {most} may be"

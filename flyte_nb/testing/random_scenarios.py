@@ -14,17 +14,23 @@ _MOST_DEPTH = 2
 _POLICY = "fail after executable nodes complete"
 
 
-def random_scenario(seed: int) -> Scenario:
-    """Return the scenario of that seed; it is the same in every process."""
-    maker = _Maker(random.Random(seed))
+def random_scenario(seed: int, *, timeless: bool = False) -> Scenario:
+    """Return the scenario of that seed; it is the same in every process.
+
+    Args:
+        seed: Decides everything.
+        timeless: Whether nothing in it depends on how long things take, or on what ends first.
+    """
+    maker = _Maker(random.Random(seed), timeless=timeless)
     return Scenario(f"seed {seed}", "", "random", maker.scenario())
 
 
 class _Maker:
     """Makes one scenario."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, *, timeless: bool) -> None:
         self.rng = rng
+        self.timeless = timeless
         self.tasks: dict[str, Any] = {}
         self.workflows: dict[str, Any] = {}
         self.launch_plans: dict[str, str] = {}
@@ -32,7 +38,7 @@ class _Maker:
 
     def scenario(self) -> dict[str, Any]:
         made = self.workflow(depth=0, takes=False)
-        if self.chance(0.3):
+        if self.timeless or self.chance(0.3):
             made["policy"] = _POLICY
         if self.chance(0.2):
             made["on_failure"] = f"{self.task(outputs=[])}(x=1)"
@@ -54,7 +60,7 @@ class _Maker:
         name = f"t{len(self.tasks)}"
         plain: dict[str, Any] = {"attempts": words or self.words()}
         plain["retries"] = self.rng.choice([0, 0, 1, 2])
-        if "hang" in str(plain["attempts"]) or self.chance(0.1):
+        if "hang" in str(plain["attempts"]) or (self.chance(0.1) and not self.timeless):
             plain["timeout_s"] = self.rng.choice([1, 60])
         if self.chance(0.25):
             plain["cache"] = "v1"
@@ -64,18 +70,17 @@ class _Maker:
         self.tasks[name] = plain
         return name
 
-    def words(self) -> "list[str] | str":
+    def words(self) -> Any:
         return self.rng.choice(
             [
-                *["ok"] * 16,
+                *["ok"] * 24,
                 ["fail", "ok"],
                 ["system", "ok"],
                 ["system", "fail", "ok"],
-                ["hang", "ok"],
                 "fail!",
                 "fail",
-                "hang",
                 "unstartable",
+                *([] if self.timeless else [["hang", "ok"], "hang"]),
             ]
         )
 
@@ -108,13 +113,17 @@ class _Maker:
             return self.map(sources), False
         if kind == "branch":
             return self.branch(depth, value), True
-        name = {
-            "task": self.task,
-            "sub": lambda: self.sub(depth),
-            "dynamic": lambda: self.dynamic(depth),
-            "launch_plan": lambda: self.launch_plan(depth),
-        }[kind]()
-        return f"{name}(x={value}){after}", True
+        if kind == "task":
+            name = self.task()
+        else:
+            makers = {"sub": self.sub, "dynamic": self.dynamic, "launch_plan": self.launch_plan}
+            name = makers[kind](depth)
+        call = f"{name}(x={value}){after}"
+        if kind in ("task", "dynamic", "launch_plan") and self.chance(0.2):
+            limited = self.chance(0.5) and not self.timeless
+            timeout = {"timeout_s": self.rng.choice([1, 60])} if limited else {}
+            return {"run": call, "retries": self.rng.randint(0, 2), **timeout}, True
+        return call, True
 
     def gate(self) -> tuple[Any, bool]:
         if self.chance(0.5):
@@ -134,6 +143,8 @@ class _Maker:
             node["parallelism"] = self.rng.randint(1, 2)
         if self.chance(0.3):
             node["min_success_ratio"] = 0.5
+        if self.chance(0.2) and not self.timeless:
+            node["timeout_s"] = self.rng.choice([1, 60])
         return node
 
     def branch(self, depth: int, value: str) -> Any:

@@ -268,8 +268,11 @@ class _Maker:
 
     def map_node(self, node_id: str, written: Plain) -> Node:
         call = call_of(written["map"])
-        options = {name: value for name, value in written.items() if name != "map"}
-        return closures.map_node(node_id, self.tasks[call.name], call.arguments, **options)
+        own = {key: value for key, value in written.items() if key in ("retries", "timeout_s")}
+        options = {key: value for key, value in written.items() if key not in ("map", *own)}
+        made = closures.map_node(node_id, self.tasks[call.name], call.arguments, **options)
+        _override(made, own)
+        return made
 
     def call_node(self, node_id: str, call: Call) -> Node:
         target: TaskTemplate | CompiledWorkflow | str | None

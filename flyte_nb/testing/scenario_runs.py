@@ -130,6 +130,8 @@ class SteppedChildren:
         self._engine = engine
         self.launches: dict[ExecutionId, tuple[ChildLaunch, Launch]] = {}
         """What was started, in order."""
+        self.terminated: dict[ExecutionId, str] = {}
+        """What is to be aborted, and why."""
 
     def of(self, id: ExecutionId) -> list[ExecutionId]:
         """Return the executions that nodes of that execution started, and those that theirs did."""
@@ -171,7 +173,8 @@ class SteppedChildren:
         return ChildState(last.phase, error=last.error)
 
     def terminate(self, id: ExecutionId, cause: str) -> None:
-        """Begin to abort the execution."""
+        """Begin to abort the execution. The request outlives the engine, as in an admin's tables."""
+        self.terminated[id] = cause
         self._engine().terminate(id, cause)
 
 

@@ -26,14 +26,22 @@ VANISHED = ErrorInfo("KilledBySignal", "The attempt was ended by signal 9.", SYS
 class Outside:
     """The attempts that were started, with or without somebody who watches them. For one thread."""
 
-    def __init__(self, behave: Behaviour) -> None:
+    def __init__(
+        self,
+        behave: Behaviour,
+        write: Callable[[str, bytes], None] = lambda uri, data: None,
+    ) -> None:
         """Start without attempts.
 
         Args:
             behave: Says how each attempt ends, when it is started.
+            write: Stores what an attempt leaves in its folder (`outputs.pb`, `futures.pb`), as its process
+                does. By default nothing is stored, and only the report has it.
         """
         self._behave = behave
+        self._write = write
         self._results: dict[AttemptKey, Result] = {}  # of the attempts that run, oldest first
+        self._folders: dict[AttemptKey, str] = {}
         self._reports: dict[AttemptKey, AttemptReport] = {}  # of the attempts that ended
         self.started: list[Attempt] = []
         """Every attempt that was started, in order."""
@@ -54,6 +62,7 @@ class Outside:
         ]
         assert not same, f"two attempts run at one node: {key} and {same}"
         self._results[key] = self._behave(attempt)
+        self._folders[key] = attempt.output_prefix
         self.started.append(attempt)
 
     def running(self) -> list[AttemptKey]:
@@ -75,6 +84,10 @@ class Outside:
     def finish(self, key: AttemptKey) -> None:
         """Let an attempt that runs end as `behave` said."""
         result = self._results.pop(key)
+        if isinstance(result, (LiteralMap, DynamicJobSpec)):
+            name = "outputs.pb" if isinstance(result, LiteralMap) else "futures.pb"
+            data = result.SerializeToString(deterministic=True)
+            self._write(f"{self._folders[key]}/{name}", data)
         if isinstance(result, LiteralMap):
             self._end(AttemptReport(key, outputs=result))
         elif isinstance(result, DynamicJobSpec):

@@ -18,6 +18,7 @@ from flyte_nb.api import phases
 from flyte_nb.api.errors import StorageError
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.propeller.cache import MemoryCatalog
+from flyte_nb.propeller.driver import Driver
 from flyte_nb.propeller.launch import Launch
 from flyte_nb.propeller.ports import Attempt, AttemptKey, AttemptReport, Started
 from flyte_nb.propeller.records import Record, WorkflowRecord
@@ -52,12 +53,14 @@ class Faults(NamedTuple):
     """A report comes a second time."""
     abort: float = 0.002
     """A person asks to abort the execution."""
+    downtimes_us: tuple[int, ...] = (1_000_000, 60_000_000)
+    """How long it takes until the backend is back after a crash."""
     most: int = 12
     """After so many, no further ones come: every execution has to end then."""
 
 
-NONE = Faults(0.0, 0.0, 0.0, 0.0, 0.0, 0)
-CRASHES = Faults(crash=0.08, fail=0.0, die=0.0, double=0.1, abort=0.0, most=8)
+NONE = Faults(crash=0.0, fail=0.0, die=0.0, double=0.0, abort=0.0, most=0)
+CRASHES = Faults(crash=0.08, fail=0.0, die=0.0, double=0.1, abort=0.0, downtimes_us=(), most=8)
 """Faults that may not change how an execution ends."""
 
 
@@ -70,13 +73,20 @@ class World:
         self.faults = faults
         self.came = 0
         """How many faults came."""
+        self.calls = 0
+        """How many calls of ports were made."""
+        self.crash_at = 0
+        """The call, counted from 1, around which the process dies: negative before it, positive after it."""
         self.crashes = 0
         self.now_us = _START_US
         self.store = _Store(self)
         self.recorder = _Recorder(self)
         self.catalog = _Catalog(self)
         self.signals = MemorySignals()
-        self.outside = Outside(scenario.behaves)
+        # Attempts are processes of their own: the faults of the backend's process are not theirs.
+        self.outside = Outside(
+            scenario.behaves, lambda uri, data: MemoryStore.write(self.store, uri, data)
+        )
         self.trace: list[str] = []
         """What happened, for a person who looks at a failing seed."""
 
@@ -96,12 +106,14 @@ class World:
             Crash: when the process dies.
             StorageError: when the call fails; it can be repeated.
         """
-        if self.comes(self.faults.crash, f"crash before {what}"):
+        self.calls += 1
+        number = self.calls
+        if self.crash_at == -number or self.comes(self.faults.crash, f"crash before {what}"):
             raise Crash
         if may_fail and self.comes(self.faults.fail, f"{what} fails"):
             raise StorageError(f"{what} fails", transient=True)
         yield
-        if self.comes(self.faults.crash, f"crash after {what}"):
+        if self.crash_at == number or self.comes(self.faults.crash, f"crash after {what}"):
             raise Crash
 
 
@@ -169,6 +181,13 @@ class _Executor(ScriptedExecutor):
             return found + twice
 
 
+class _Engine(SteppedEngine):
+    """An engine that may not meet an error of its own."""
+
+    def _crashed(self, driver: Driver, met: Exception) -> None:
+        raise AssertionError(f"the engine met an error of its own: {met!r}") from met
+
+
 class Ended(NamedTuple):
     """How an execution ended."""
 
@@ -179,15 +198,28 @@ class Ended(NamedTuple):
 class Simulation:
     """One run of a scenario in a world of its own."""
 
-    def __init__(self, scenario: Scenario, seed: int, faults: "Faults | None" = None) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int,
+        faults: "Faults | None" = None,
+        *,
+        crash_at: "int | None" = None,
+    ) -> None:
         """Prepare the run.
 
         Args:
             scenario: What is run.
             seed: Decides everything that is left open.
             faults: How often faults come; `None` means the usual shares.
+            crash_at: The call of a port around which the process dies once: negative before it, positive
+                after it. Everything else happens in one order then: no fault comes, and attempts end in the
+                order in which they began. 0 means that it does not die.
         """
-        self.world = World(scenario, random.Random(seed), faults or Faults())
+        chosen = NONE if crash_at is not None else faults or Faults()
+        self.world = World(scenario, random.Random(seed), chosen)
+        self.world.crash_at = crash_at or 0
+        self._in_order = crash_at is not None
         self._rng = self.world.rng
         self._scenario = scenario
         self._launch = scenario.launch()
@@ -215,8 +247,8 @@ class Simulation:
                 assert isinstance(last, WorkflowRecord)
                 return Ended(last.phase, last_outputs(records, self.world.store))
         except AssertionError as error:
-            error.add_note("\n".join(self.world.trace[-60:]))
-            raise
+            happened = "\n".join(self.world.trace[-60:])
+            raise AssertionError(f"{error}\nWhat happened before:\n{happened}") from error
 
     def _run_to_end(self) -> None:
         for _ in range(_MOST_STEPS):
@@ -237,6 +269,9 @@ class Simulation:
         if world.comes(world.faults.crash / 4, "crash between two turns"):
             raise Crash
         running = world.outside.finishing()
+        if self._in_order:
+            self._step_in_order()
+            return
         if running and world.comes(world.faults.die, "an attempt dies"):
             world.outside.kill(self._rng.choice(world.outside.running()), VANISHED)
             return
@@ -252,6 +287,16 @@ class Simulation:
         if self._pause_s is not None and not self._engine.is_woken:
             choices.append(self._pass_time)
         self._rng.choice(choices)()
+
+    def _step_in_order(self) -> None:
+        if self._engine.is_woken or self._pause_s == 0.0:
+            self._turn()
+        elif self.world.outside.finishing():
+            self.world.outside.finish(self.world.outside.finishing()[0])
+        elif self._signals():
+            self._signal()
+        else:
+            self._pass_time()
 
     def _turn(self) -> None:
         woken = self._engine.is_woken
@@ -301,9 +346,9 @@ class Simulation:
 
     # Crashes
 
-    def _started(self) -> SteppedEngine:
+    def _started(self) -> _Engine:
         world = self.world
-        return SteppedEngine(
+        return _Engine(
             world.recorder,
             _Executor(world, self._scenario.slots),
             world.store,
@@ -326,7 +371,8 @@ class Simulation:
     def _restart(self) -> None:
         """Make a new engine that goes on with everything that has not ended."""
         world = self.world
-        world.now_us += self._rng.choice([0, 1_000_000, 60_000_000])
+        if not self._in_order:
+            world.now_us += self._rng.choice([0, 0, *self.world.faults.downtimes_us])
         for key in world.outside.running():
             if world.comes(world.faults.die, f"{key.node_id} is lost with its machine"):
                 world.outside.lose(key)
@@ -337,6 +383,8 @@ class Simulation:
             self._resume(launch)
         if self._aborted:
             self._engine.terminate(self._launch.id, "enough")
+        for id, cause in self.children.terminated.items():
+            self._engine.terminate(id, cause)
 
     def _resume(self, launch: Launch) -> None:
         while True:
@@ -348,9 +396,10 @@ class Simulation:
 
     @contextmanager
     def _no_faults(self) -> Iterator[None]:
-        kept, self.world.faults = self.world.faults, NONE
+        kept = (self.world.faults, self.world.crash_at)
+        self.world.faults, self.world.crash_at = NONE, 0
         yield
-        self.world.faults = kept
+        self.world.faults, self.world.crash_at = kept
 
     def _check(self) -> None:
         assert not self.world.outside.running(), "an attempt outlives its execution"
