@@ -40,7 +40,7 @@ from flyte_nb.propeller.ports import (
     Recorder,
 )
 from flyte_nb.propeller.preparing import Preparation
-from flyte_nb.propeller.records import CACHE_PUT_FAILURE, NodeRecord, Record
+from flyte_nb.propeller.records import NodeRecord, Record
 from flyte_nb.propeller.recovering import Recovery
 from flyte_nb.propeller.reservations import Reservations, Turns
 from flyte_nb.propeller.results import Results
@@ -251,7 +251,7 @@ class Driver:
                 self.maps.keep(node, report.outputs)
             else:
                 self._values.keep(uri, report.outputs)
-            cache_status = self._remember(node, report.outputs)
+            cache_status = self.results.remember(node, self._values, report.outputs)
         if report.job is not None or report.outputs is not None:
             made = self.machine.succeeded(
                 node,
@@ -314,15 +314,6 @@ class Driver:
             return False
         self._add(self.machine.begin(self._now_us()))
         return True
-
-    def _remember(self, node: NodeState, outputs: LiteralMap) -> str:
-        if not node.plan.discoverable:
-            return ""
-        try:
-            inputs = inputs_at(node, self._values)
-        except StorageError:
-            return CACHE_PUT_FAILURE  # as other failures of the cache, it fails no node
-        return self.results.keep(node, inputs, outputs)
 
     # Attempts
 

@@ -11,6 +11,7 @@ from flyte_nb.api.errors import USER, CodecError, ErrorInfo, StorageError
 from flyte_nb.propeller import records as r
 from flyte_nb.propeller.cache import key, uris_in
 from flyte_nb.propeller.launch import Launch
+from flyte_nb.propeller.literal_store import Values, inputs_at
 from flyte_nb.propeller.plain_values import is_plain_message
 from flyte_nb.propeller.ports import Catalog
 from flyte_nb.propeller.state import NodeState
@@ -95,6 +96,19 @@ class Results:
             return ""  # it refers to no files
         gone = [uri for uri in uris_in(outputs.literals.values()) if is_gone(uri)]
         return f"what it returned is gone from {', '.join(gone)}" if gone else ""
+
+    def remember(self, node: NodeState, values: Values, outputs: LiteralMap) -> str:
+        """Put the outputs of a discoverable task into the catalog; return the `cache_status`.
+
+        Inputs that cannot be read now fail no node, as other failures of the cache.
+        """
+        if not node.plan.discoverable:
+            return ""
+        try:
+            inputs = inputs_at(node, values)
+        except StorageError:
+            return r.CACHE_PUT_FAILURE
+        return self.keep(node, inputs, outputs)
 
     def keep(self, node: NodeState, inputs: LiteralMap, outputs: LiteralMap) -> str:
         """Put the outputs into the catalog, if there are any; return the `cache_status`."""

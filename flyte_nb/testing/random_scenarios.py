@@ -4,7 +4,6 @@ A scenario is plain data, so one that shows a fault can be written to a file, cu
 """
 
 import random
-from typing import Any
 
 from flyte_nb.testing.scenarios import Scenario
 
@@ -31,12 +30,12 @@ class _Maker:
     def __init__(self, rng: random.Random, *, timeless: bool) -> None:
         self.rng = rng
         self.timeless = timeless
-        self.tasks: dict[str, Any] = {}
-        self.workflows: dict[str, Any] = {}
+        self.tasks: dict[str, dict[str, object]] = {}
+        self.workflows: dict[str, object] = {}
         self.launch_plans: dict[str, str] = {}
         self.signals: list[str] = []
 
-    def scenario(self) -> dict[str, Any]:
+    def scenario(self) -> dict[str, object]:
         made = self.workflow(depth=0, takes=False)
         if self.timeless or self.chance(0.3):
             made["policy"] = _POLICY
@@ -55,10 +54,10 @@ class _Maker:
     def chance(self, share: float) -> bool:
         return self.rng.random() < share
 
-    def task(self, *, words: "Any" = None, outputs: "list[str] | None" = None) -> str:
+    def task(self, *, words: "object" = None, outputs: "list[str] | None" = None) -> str:
         """Add a task and return its name."""
         name = f"t{len(self.tasks)}"
-        plain: dict[str, Any] = {"attempts": words or self.words()}
+        plain: dict[str, object] = {"attempts": words or self.words()}
         plain["retries"] = self.rng.choice([0, 0, 1, 2])
         if "hang" in str(plain["attempts"]) or (self.chance(0.1) and not self.timeless):
             plain["timeout_s"] = self.rng.choice([1, 60])
@@ -70,7 +69,7 @@ class _Maker:
         self.tasks[name] = plain
         return name
 
-    def words(self) -> Any:
+    def words(self) -> object:
         return self.rng.choice(
             [
                 *["ok"] * 24,
@@ -84,22 +83,22 @@ class _Maker:
             ]
         )
 
-    def workflow(self, *, depth: int, takes: bool) -> dict[str, Any]:
-        nodes: dict[str, Any] = {}
+    def workflow(self, *, depth: int, takes: bool) -> dict[str, object]:
+        nodes: dict[str, object] = {}
         sources = [".x"] if takes else []
         for number in range(self.rng.randint(1, _MOST_NODES - depth)):
             node_id = f"n{number}"
             nodes[node_id], gives = self.node(depth, sources, [*nodes])
             if gives:
                 sources.append(node_id)
-        made: dict[str, Any] = {"nodes": nodes}
+        made: dict[str, object] = {"nodes": nodes}
         if takes:
             made["takes"] = ["x"]
         if sources:
             made["outputs"] = {"o0": self.rng.choice(sources)}
         return made
 
-    def node(self, depth: int, sources: list[str], before: list[str]) -> tuple[Any, bool]:
+    def node(self, depth: int, sources: list[str], before: list[str]) -> tuple[object, bool]:
         """Return a node, and whether it has output o0."""
         value = self.rng.choice([*sources, "1", "2"])
         kinds = ["task"] * 5 + ["gate", "map"]
@@ -125,20 +124,20 @@ class _Maker:
             return {"run": call, "retries": self.rng.randint(0, 2), **timeout}, True
         return call, True
 
-    def gate(self) -> tuple[Any, bool]:
+    def gate(self) -> tuple[object, bool]:
         if self.chance(0.5):
             return {"gate": "sleep", "sleep_s": self.rng.choice([0, 5, 600])}, False
         signal = f"s{len(self.signals)}"
         self.signals.append(signal)
         return {"gate": signal}, True
 
-    def map(self, sources: list[str]) -> Any:
+    def map(self, sources: list[str]) -> object:
         size = self.rng.randint(0, 4)
         values = [self.rng.choice([*sources, "1", "2"]) for _ in range(size)]
-        words: Any = self.words()
+        words: object = self.words()
         if self.chance(0.5) and size:
             words = {self.rng.randrange(size): self.words()}
-        node: dict[str, Any] = {"map": f"{self.task(words=words)}(x=[{', '.join(values)}])"}
+        node: dict[str, object] = {"map": f"{self.task(words=words)}(x=[{', '.join(values)}])"}
         if self.chance(0.3):
             node["parallelism"] = self.rng.randint(1, 2)
         if self.chance(0.3):
@@ -147,7 +146,7 @@ class _Maker:
             node["timeout_s"] = self.rng.choice([1, 60])
         return node
 
-    def branch(self, depth: int, value: str) -> Any:
+    def branch(self, depth: int, value: str) -> object:
         if not value.startswith((".", "n")):
             value = "1"
         arms = [
@@ -155,7 +154,7 @@ class _Maker:
             for number in range(self.rng.randint(1, 2))
         ]
         bound: int | str = int(value) if value.isdigit() else value
-        made: dict[str, Any] = {
+        made: dict[str, object] = {
             "inputs": {"x": bound},
             "if": [[*arm, self.arm(depth, value)] for arm in arms],
         }
