@@ -111,7 +111,8 @@ class ProcessExecutor:
         """
         program = program_of(attempt.task)
         words = own_words(program, attempt)
-        share = self._capacity.take(attempt.key, _needs(attempt), attempt.task_id.name)
+        needs = _needs(program, attempt)
+        share = self._capacity.take(attempt.key, needs, attempt.task_id.name)
         try:
             return self._started(attempt, program, words, share)
         except BaseException:
@@ -130,7 +131,7 @@ class ProcessExecutor:
             lock = folder.take_lock()
             if lock is None:
                 # It lives: we started it, and were killed before we could record that.
-                return self._watch(Watched(attempt, folder))
+                return self._watch(Watched(attempt, folder), share.needs)
             try:
                 self._clear(attempt, program)
                 environ = self._environment.of(attempt, surroundings, folder, bool(words))
@@ -145,7 +146,7 @@ class ProcessExecutor:
                 os.close(lock)
         except (OSError, StorageError) as error:
             raise TaskFailed(cannot_start(words, program.image, error)) from error
-        return self._watch(watched)
+        return self._watch(watched, share.needs)
 
     def adopt(self, attempt: Attempt) -> "Started | None":
         """Take over an attempt that an earlier process of this backend may have started.
@@ -156,9 +157,10 @@ class ProcessExecutor:
         if not folder.path.exists():
             former = AttemptFolder(self._home, attempt.key, former=True)
             folder = former if former.is_locked() else folder
+        needs = _known_needs(attempt)
         if folder.is_locked():
-            self._capacity.hold(attempt.key, _needs(attempt), folder.gpus())
-            return self._watch(Watched(attempt, folder))
+            self._capacity.hold(attempt.key, needs, folder.gpus())
+            return self._watch(Watched(attempt, folder), needs)
         if not folder.path.exists():
             return None
         # Its own process is dead. What that left running without the lock must not go on beside the
@@ -166,7 +168,7 @@ class ProcessExecutor:
         end_all(folder)
         if folder.process() is None and not self._has_results(attempt):
             return None  # we were killed between taking the lock and starting the process
-        return self._watch(Watched(attempt, folder))
+        return self._watch(Watched(attempt, folder), needs)
 
     def poll(self) -> list[AttemptReport]:
         """Return the reports since the last call."""
@@ -231,17 +233,19 @@ class ProcessExecutor:
         folder.write_process(process.pid)
         return process.pid
 
-    def _watch(self, watched: Watched) -> Started:
+    def _watch(self, watched: Watched, needs: Needs) -> Started:
         folder, key = watched.folder, watched.attempt.key
-        watched.memory_limit = _needs(watched.attempt).memory_limit
+        watched.memory_limit = needs.memory_limit
         with self._lock:
             is_new = key not in self._watched
             watched = self._watched.setdefault(key, watched)
         if is_new:
             self._reaper.watch(watched)
             self._limiter.watch(watched)
-        known = folder.process()
-        pid = watched.pid or (known.pid if known else None)
+        pid = watched.pid
+        if pid is None and watched.send_signal is None:  # a warm host notes the process later
+            known = folder.process()
+            pid = known.pid if known else None
         return Started((("log", folder.log.as_uri()),), pid)
 
     def _show_gpus(self, environ: Environ, share: Share, folder: AttemptFolder) -> None:
@@ -294,11 +298,16 @@ class ProcessExecutor:
         self._wake()
 
 
-def _needs(attempt: Attempt) -> Needs:
+def _known_needs(attempt: Attempt) -> Needs:
+    """Return what an attempt needs that was started: nothing, if its task cannot be understood any more."""
     try:
-        needs = needs_of(program_of(attempt.task))
+        return _needs(program_of(attempt.task), attempt)
     except TaskFailed:
         return NOTHING
+
+
+def _needs(program: Program, attempt: Attempt) -> Needs:
+    needs = needs_of(program)
     return needs._replace(only_waits=True) if attempt.task.metadata.is_eager else needs
 
 

@@ -115,8 +115,13 @@ class Reaper:
         """Watch the process from now on."""
         with self._lock:
             self._watched[id(watched)] = watched
-            self._new.append(watched)
-        self._nudge()
+            # The end of a remote one will be reported: nothing has to be registered, and the thread need not
+            # wake. It may also have been reported already, before anybody looked for it.
+            will_be_reported = watched.send_signal is not None and watched.reported is None
+            if watched.send_signal is None:
+                self._new.append(watched)
+        if not will_be_reported:
+            self._nudge()
 
     def kill(self, watched: Watched) -> None:
         """End all processes of the attempt: SIGTERM now, SIGKILL after the grace. May be called twice."""
