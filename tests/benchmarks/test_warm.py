@@ -192,7 +192,7 @@ def test_no_process_needs_more_than_25_mb(link, begin):
 def test_from_ready_to_the_recorded_end_through_the_engine(compare, folder):
     """A chain, so that every task is ready when the one before is recorded.
 
-    In memory: the backend's own recorder does not wait for the disk (SQLite's WAL), and the journal here does.
+    In memory: the backend's own recorder does not wait for the disk (SQLite's WAL); the journal here does.
     """
     length = 50 if compare.enabled else 2
     template = task("f", ["x"], args=staged(folder, PLAIN))
