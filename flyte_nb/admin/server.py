@@ -66,6 +66,7 @@ from flyte_nb.propeller.foreign.runnable import why_not_here
 from flyte_nb.propeller.growth import growth_limits
 from flyte_nb.propeller.ports import Children, FormerNodes, Recorder
 from flyte_nb.propeller.services import Services
+from flyte_nb.runtime.offloading import offloading_of_backend
 from flyte_nb.storage import open_stores
 
 _LOG = logging.getLogger(__name__)
@@ -319,13 +320,14 @@ def process_engine(
         )
 
     executor = chosen_executor(os.environ, home.attempts, blobs, surroundings, access_to(home))
+    offloading = offloading_of_backend(os.environ)
     return Engine(
         recorder,
         WithEchoes(executor, blobs),
         blobs,
         home.storage_root,
         catalog=StoreCatalog(blobs, f"{home.storage_root}/catalog"),
-        services=Services(signals, children, interface, growth_limits(), former),
+        services=Services(signals, children, interface, growth_limits(), former, offloading),
     )
 
 

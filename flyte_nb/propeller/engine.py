@@ -188,7 +188,7 @@ class Engine:
             launch,
             plan_of(launch.closure),
             layout,
-            Values(self._store),
+            Values(self._store, self._services.offloading),
             recorder=self._recorder,
             executor=self._executor,
             clock=self._clock,

@@ -8,6 +8,7 @@ from flyte_nb.api.nodes import START_NODE
 from flyte_nb.api.ports import BlobStore
 from flyte_nb.propeller.resolve import Unresolved, node_error
 from flyte_nb.propeller.state import NodeState
+from flyte_nb.runtime.offloading import Offloading, offloaded
 
 _KEPT_BYTES = 64 * 1024
 """A larger map is read from the store each time: a backend has many executions, and little memory."""
@@ -16,12 +17,14 @@ _KEPT_BYTES = 64 * 1024
 class Values:
     """`inputs.pb` and `outputs.pb` by URI. For one thread at a time."""
 
-    def __init__(self, store: "BlobStore | None") -> None:
+    def __init__(self, store: "BlobStore | None", offloading: "Offloading | None" = None) -> None:
         """Start without values.
 
         Args:
             store: Where maps are written and read; `None` keeps all of them in memory.
+            offloading: Which literals are stored as files of their own; `None` means none.
         """
+        self._offloading = offloading
         self.store = store
         """Where maps are written; `None` in memory."""
         self._kept: dict[str, LiteralMap] = {}
@@ -38,6 +41,33 @@ class Values:
             return
         self.store.write(uri, values.SerializeToString(deterministic=True))
         self.keep(uri, values)
+
+    def offloaded(self, uri: str, values: LiteralMap) -> LiteralMap:
+        """Return the map that is to be put at `uri`, with large literals stored beside it.
+
+        Raises:
+            StorageError: when a literal cannot be stored.
+            TaskFailed: when a literal is too large even for that.
+        """
+        if self.store is None or self._offloading is None:
+            return values
+        return offloaded(values, uri.rpartition("/")[0], self.store, self._offloading)
+
+    def whole(self, literal: Literal) -> Literal:
+        """Return the literal that a reference stands for; any other one as it is.
+
+        Raises:
+            StorageError: when it cannot be read.
+        """
+        if literal.WhichOneof("value") != "offloaded_metadata" or self.store is None:
+            return literal
+        uri = literal.offloaded_metadata.uri
+        try:
+            return Literal.FromString(self.store.read(uri))
+        except DecodeError as error:
+            raise StorageError(
+                f"The object at {uri} is not a Literal: {error}.", uri=uri
+            ) from error
 
     def try_put(self, uri: str, values: LiteralMap) -> bool:
         """Write the map to `uri`; return whether that worked."""

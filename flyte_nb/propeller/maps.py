@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from flyteidl.core.literals_pb2 import Literal, LiteralMap
 
 from flyte_nb.api import phases
-from flyte_nb.api.errors import USER, ErrorInfo, StorageError
+from flyte_nb.api.errors import USER, ErrorInfo, StorageError, TaskFailed
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.nodes import LAUNCH_PLAN_NODE
 from flyte_nb.propeller import records as r
@@ -240,7 +240,10 @@ class Maps:
                 continue  # one before it failed, and this one is ended
             uri = self._layout.outputs(node)
             try:
-                self._values.put(uri, self._outputs(node, node.child, node.plan.array))
+                outputs = self._outputs(node, node.child, node.plan.array)
+                self._values.put(uri, self._values.offloaded(uri, outputs))
+            except TaskFailed as error:
+                self._outbox.add(self._machine.reject(node, self._outbox.now_us(), error.info))
             except StorageError as error:
                 if not self._outbox.gives_up_on(error):
                     break

@@ -83,10 +83,14 @@ class Preparation:
             outbox.add(machine.recovered(node, outbox.now_us(), former, *taken))
             return
         try:
-            inputs = inputs_of(node.plan, NodeOutputs(node, self._values))
+            inputs = inputs_of(node.plan, NodeOutputs(node, self._values), self._values.whole)
         except Unresolved as error:
             self._reject(node, error.info)
             return
+        if node.plan.array is not None:
+            # Its elements take items of the lists, so the lists themselves are needed.
+            for literal in inputs.literals.values():
+                literal.CopyFrom(self._values.whole(literal))
         failed = node.run.handled
         if failed is not None:
             # A failure node may ask for the error that it handles.

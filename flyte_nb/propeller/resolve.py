@@ -24,6 +24,10 @@ The outputs of the start node are the workflow's inputs. It raises `Unresolved` 
 """
 
 
+Whole = Callable[[Literal], Literal]
+"""Returns what a reference to a literal stands for, and any other literal as it is."""
+
+
 class Unresolved(FlyteNbError):
     """A binding has no value. `info` is the error that the node fails with."""
 
@@ -35,8 +39,14 @@ class Unresolved(FlyteNbError):
         self.info = ErrorInfo(code, message, origin)
 
 
-def inputs_of(plan: NodePlan, outputs: Outputs) -> LiteralMap:
+def inputs_of(plan: NodePlan, outputs: Outputs, whole: "Whole | None" = None) -> LiteralMap:
     """Return the node's inputs by variable.
+
+    Args:
+        plan: The node.
+        outputs: Looks up outputs of other nodes.
+        whole: Reads a literal that is stored elsewhere, when a part of it is asked for, or it is a list whose
+            elements are run; `None` where none is.
 
     Raises:
         Unresolved: when a promise names an output, or a place in an output, that does not exist.
@@ -52,7 +62,7 @@ def inputs_of(plan: NodePlan, outputs: Outputs) -> LiteralMap:
             literals.clear()  # the long way says which binding it is
     for binding in plan.bindings:
         try:
-            literals[binding.var].CopyFrom(literal_of(binding.binding, outputs))
+            literals[binding.var].CopyFrom(literal_of(binding.binding, outputs, whole))
         except Unresolved as error:
             text = f"Error binding Var [wf].[{binding.var}], caused by: {error.message}"
             raise Unresolved(node_error(plan.id, "BindingResolutionError", text)) from error
@@ -81,7 +91,7 @@ def with_error(inputs: LiteralMap, node_id: str, error: "ErrorInfo | None") -> L
     return made
 
 
-def literal_of(data: BindingData, outputs: Outputs) -> Literal:
+def literal_of(data: BindingData, outputs: Outputs, whole: "Whole | None" = None) -> Literal:
     """Return the value of one binding.
 
     Raises:
@@ -94,7 +104,7 @@ def literal_of(data: BindingData, outputs: Outputs) -> Literal:
         if not promise.attr_path:
             return found
         try:
-            return at_path(found, _steps(promise))
+            return at_path(found if whole is None else whole(found), _steps(promise))
         except Unresolved as error:
             code = "PromiseAttributeResolveError"
             raise Unresolved(node_error(promise.node_id, code, error.message)) from error
@@ -104,11 +114,11 @@ def literal_of(data: BindingData, outputs: Outputs) -> Literal:
     elif kind == "collection":
         literal.collection.SetInParent()
         for item in data.collection.bindings:
-            literal.collection.literals.append(literal_of(item, outputs))
+            literal.collection.literals.append(literal_of(item, outputs, whole))
     elif kind == "map":
         literal.map.SetInParent()
         for key, item in data.map.bindings.items():
-            literal.map.literals[key].CopyFrom(literal_of(item, outputs))
+            literal.map.literals[key].CopyFrom(literal_of(item, outputs, whole))
     elif kind == "offloaded_metadata":
         literal.offloaded_metadata.CopyFrom(data.offloaded_metadata)
     else:

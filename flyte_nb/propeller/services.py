@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from flyte_nb.propeller.growth import GrowthLimits
 from flyte_nb.propeller.ports import Children, FormerNodes, LaunchPlans, Signals
+from flyte_nb.runtime.offloading import Offloading
 
 
 class Services(NamedTuple):
@@ -19,3 +20,5 @@ class Services(NamedTuple):
     """How deep and large executions may become; `None` means the usual limits."""
     former: "FormerNodes | None" = None
     """Knows the nodes of executions that are recovered; `None` where none is."""
+    offloading: "Offloading | None" = None
+    """From which size on outputs are stored as files of their own; `None` means never."""

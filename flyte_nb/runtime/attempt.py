@@ -28,6 +28,7 @@ from flyte_nb.runtime.options import DURABLE_VARIABLE, Options
 from flyte_nb.runtime.process import Worker, failure_in
 from flyte_nb.runtime.results import write_deck, write_futures, write_outputs
 from flyte_nb.runtime.services import Services
+from flyte_nb.runtime.variables import MIN_OFFLOADED
 from flyte_nb.wire.encoding import Unsendable
 from flyte_nb.wire.literal_bytes import literal_map_from_bytes
 
@@ -196,8 +197,9 @@ class HostedAttempt:
             return failure_in(message)
         if kind == "outputs":
             outputs = _literals(message.get("outputs"))
+            write = self._write_offloaded if MIN_OFFLOADED in self._environ else write_outputs
             try:
-                self._retry(lambda: write_outputs(self._store, prefix, outputs))
+                self._retry(lambda: write(self._store, prefix, outputs))
             except Unsendable as error:
                 # A value has something in it, deep inside, that no message can hold: the task's fault.
                 # Other codec errors are ours, and `run` reports them so.
@@ -213,6 +215,14 @@ class HostedAttempt:
                 code="SYSTEM:WorkerProtocol",
             )
         return None
+
+    def _write_offloaded(
+        self, store: BlobStore, prefix: str, outputs: "Mapping[str, Literal]"
+    ) -> None:
+        # Start-up: only attempts of backends that offload large values need it.
+        from flyte_nb.runtime.offloading import write_offloaded
+
+        write_offloaded(store, prefix, outputs, self._environ)
 
     def _show(self, deck: str) -> None:
         """Write the deck. A deck that cannot be written must not make the attempt lose its outputs."""

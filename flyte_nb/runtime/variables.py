@@ -53,6 +53,9 @@ Source: flyteplugins/go/tasks/pluginmachinery/flytek8s/k8s_resource_adds.go at v
 _INDEXES = ("UV_", "PIP_")
 
 
+MIN_OFFLOADED, MAX_OFFLOADED = "_F_L_MIN_SIZE_MB", "_F_L_MAX_SIZE_MB"
+"""From which size on an attempt stores an output as a file of its own, and which size is too large."""
+
 DASK_VARIABLE = "FLYTE_NB_DASK"
 """The address of the Dask scheduler that runs attempts: `tcp://10.0.0.5:8786`. Unset: this machine does."""
 

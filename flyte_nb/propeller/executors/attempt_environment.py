@@ -25,6 +25,7 @@ from flyte_nb.propeller.foreign.containers import variables_of
 from flyte_nb.propeller.foreign.job import CONFIG_VARIABLE
 from flyte_nb.propeller.ports import Attempt, Surroundings
 from flyte_nb.runtime.installations import Installation
+from flyte_nb.runtime.offloading import offloading_of_backend
 from flyte_nb.runtime.spawn import FOLDERS_VARIABLE, PYTHON_VARIABLE
 from flyte_nb.runtime.variables import base_of, lent_by, settings_of
 from flyte_nb.sdk.secrets import (
@@ -63,6 +64,8 @@ class AttemptEnvironment:
         self._base = base_of(environ)
         self._lent = lent_by(environ)
         self._settings = settings_of(environ)
+        limits = offloading_of_backend(environ)
+        self._offloading = {} if limits is None else limits.variables()
 
     def of_host(self) -> dict[str, str]:
         """Return the variables of the warm host, which serves the attempts of everybody."""
@@ -90,6 +93,7 @@ class AttemptEnvironment:
             **(self._base if installation is None else installation.base()),
             **(self._lent if surroundings.variables is None else surroundings.variables),
             **self._settings,
+            **self._offloading,
         }
         if not runs_worker and self._config:
             common[CONFIG_VARIABLE] = self._config
