@@ -53,7 +53,9 @@ class Assembly:
         # In the order in which they became parents, which a dynamic node does late.
         self._with_children: list[str] = []
         self._finder = ParentFinder()
-        self._grown: dict[str, str] = {}  # what is in the outline, by dynamic node
+        # What is in the outline and what is not yet, by dynamic node. Both are asked for at every message.
+        self._grown: dict[str, str] = {}
+        self._growing: dict[str, str] = {}
         # Most messages change one node of many. The views of the others are kept.
         self._views: dict[str, NodeView] = {}
 
@@ -61,6 +63,7 @@ class Assembly:
         """Use this outline for the names and kinds of nodes from now on."""
         self._outline = outline
         self._views.clear()
+        self._growing = {**self._grown, **self._growing}
         self._grown.clear()
 
     def apply(self, message: "Execution | NodeExecution | TaskExecution") -> None:
@@ -117,8 +120,7 @@ class Assembly:
 
     def growing(self) -> "list[tuple[str, str]]":
         """Return the dynamic nodes, each with its `job_uri`, whose nodes the outline does not have."""
-        uris = ((id, node.closure.dynamic_job_spec_uri) for id, node in self._nodes.items())
-        return [(id, uri) for id, uri in uris if uri and self._grown.get(id) != uri]
+        return list(self._growing.items())
 
     def grow(self, node_id: str, job_uri: str, closure: "CompiledWorkflowClosure | None") -> None:
         """Use the names and kinds of nodes in `closure` for the nodes inside a dynamic node.
@@ -128,6 +130,7 @@ class Assembly:
             job_uri: What the closure was made from.
             closure: What the node runs; `None` when it cannot be had.
         """
+        self._growing.pop(node_id, None)
         self._grown[node_id] = job_uri
         if closure is not None:
             self._outline.grow(self._path(node_id), closure)
@@ -174,6 +177,9 @@ class Assembly:
         known = self._nodes.get(node_id)
         if message.metadata.is_parent_node and not (known and known.metadata.is_parent_node):
             self._with_children.append(node_id)
+        made = message.closure.dynamic_job_spec_uri
+        if made and self._grown.get(node_id) != made:
+            self._growing[node_id] = made
         self._nodes[node_id] = message
         self._views.pop(node_id, None)
 

@@ -54,6 +54,7 @@ def events_of(
             the events leave them out.
     """
     maps = MapEvents(execution, PRODUCER)
+    dynamic: set[str] = set()  # dynamic nodes, and all nodes inside them that have been met
     for record in records:
         if isinstance(record, ElementRecord):
             yield from maps.elements(record)
@@ -61,6 +62,12 @@ def events_of(
         if isinstance(record, NodeRecord):
             yield from maps.end(record)
         event = event_of(execution, record, read)
+        if isinstance(record, NodeRecord):
+            inside = record.parent_id in dynamic
+            if inside or record.phase == phases.DYNAMIC_RUNNING:
+                dynamic.add(record.node_id)
+            if inside and isinstance(event, event_pb2.NodeExecutionEvent):
+                event.is_in_dynamic_chain = True
         if event is not None:
             yield event
 

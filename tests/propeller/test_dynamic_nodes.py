@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 from flyteidl.core.literals_pb2 import LiteralMap
+from flyteidl.event.event_pb2 import NodeExecutionEvent
 
 from flyte_nb.api import phases
 from flyte_nb.api.errors import UNKNOWN, USER, ErrorInfo, UsageError
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.propeller.cache import StoreCatalog
 from flyte_nb.propeller.engine import Engine, Launch
+from flyte_nb.propeller.events import events_of
 from flyte_nb.propeller.executors.process import ProcessExecutor
 from flyte_nb.propeller.growth import GrowthLimits, growth_limits
 from flyte_nb.propeller.records import AttemptRecord, NodeRecord
@@ -447,3 +449,22 @@ def test_a_gate_may_be_among_the_nodes_that_a_dynamic_task_made(backend, scripts
     assert history[-1].phase == "SUCCEEDED", history[-1].error
     ended = [x for x in nodes_of(history) if x.endswith("SUCCEEDED")]
     assert {"n0-0-dn0 SUCCEEDED", "n0-0-dn1 SUCCEEDED"} <= set(ended)
+
+
+def test_events_say_what_is_dynamic_and_what_is_inside_of_that(backend, scripts):
+    t = scripts.task("t", scripts.outputs)
+    sub = workflow("sub", [node("n0", t)], {"o0": "n0"})
+    d = scripts.task("d", scripts.futures(job([node("dn0", sub)], {"o0": "dn0"}, [t], [sub])))
+    events = events_of(ID, backend.run(made_by(d)), backend.store.read)
+    found = [x for x in events if isinstance(x, NodeExecutionEvent)]
+    chained = {x.id.node_id for x in found if x.is_in_dynamic_chain}
+    assert {"n0-0-dn0", "n0-0-dn0-0-n0"} <= chained
+    assert not {"n0", "start-node", "end-node"} & chained
+    own = [x for x in found if x.id.node_id == "n0"]
+    # Before the task has made anything, nobody knows that it will.
+    assert [x.is_dynamic for x in own] == [False, False, True, True]
+    assert [x.is_parent for x in own] == [False, False, True, False]
+    made = own[2].task_node_metadata.dynamic_workflow
+    assert made.id.name == "dynamic_n0"
+    assert made.dynamic_job_spec_uri.endswith("n0/data/0/futures.pb")
+    assert [x.id for x in made.compiled_workflow.primary.template.nodes][-1] == "dn0"
