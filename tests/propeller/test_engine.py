@@ -23,10 +23,19 @@ from flyte_nb.propeller.executors.process import ProcessExecutor
 from flyte_nb.propeller.machine import Machine
 from flyte_nb.propeller.plan import plan_of
 from flyte_nb.propeller.ports import Attempt, AttemptKey
-from flyte_nb.propeller.records import AttemptRecord, NodeRecord, WorkflowRecord
+from flyte_nb.propeller.records import AttemptRecord, ElementRecord, NodeRecord, WorkflowRecord
 from flyte_nb.propeller.waits import RESOURCES, Wait
 from flyte_nb.storage import open_stores
-from flyte_nb.testing.closures import closure, integer, integers, job, node, task, workflow
+from flyte_nb.testing.closures import (
+    closure,
+    integer,
+    integers,
+    job,
+    map_node,
+    node,
+    task,
+    workflow,
+)
 from flyte_nb.testing.propeller_conformance import RecorderConformance
 from flyte_nb.testing.recorders import JournalRecorder, MemoryRecorder
 from flyte_nb.testing.waiting import Gate, wait_until
@@ -417,7 +426,7 @@ print("done", flush=True)
 # mark of life is the process itself: one that was killed is told apart from one that goes on.
 _WITNESS = """
 import fcntl
-node = os.path.basename(os.path.dirname(os.path.dirname(folder)))
+node = os.path.dirname(folder).replace('/', '-')[-120:]
 guard = os.open(os.path.join(%r, 'alive-' + node), os.O_RDWR | os.O_CREAT)
 try:
     fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -474,6 +483,7 @@ def test_a_backend_killed_at_any_moment_loses_nothing_and_never_runs_two_attempt
         node("n3", inner, {"x": "n1"}),
         node("n4", good, {"x": "n3"}),
         node("n5", spread),
+        map_node("n6", bad, {"x": [1, 2, 3]}),
     ]
     made = closure(workflow("w", nodes, {"o0": "n4"}), [good, bad, spread], [inner])
     (tmp_path / "closure").write_bytes(made.SerializeToString())
@@ -498,6 +508,16 @@ def test_a_backend_killed_at_any_moment_loses_nothing_and_never_runs_two_attempt
         x.output_uri.removeprefix("file://")
         for x in history
         if isinstance(x, AttemptRecord) and x.phase == phases.QUEUED
+    }
+    root = tmp_path / "metadata" / "flytesnacks" / "development" / "e" / "propeller"
+    recorded |= {
+        str(root / "n6" / "data" / "0" / str(number) / str(x.attempt))
+        for x in history
+        if isinstance(x, ElementRecord) and x.phase == phases.QUEUED
+        for number in range(x.first, x.first + x.number)
+    }
+    assert {"SUCCEEDED"} == {x.phase for x in history if isinstance(x, ElementRecord)} - {
+        *("UNDEFINED", "QUEUED", "RUNNING", "FAILED")
     }
     assert set(begun) <= recorded, "an attempt ran that was never recorded"
     assert len(begun) == len(set(begun)), "an attempt was run twice"
