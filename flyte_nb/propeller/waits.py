@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.propeller.durations import rfc3339
+from flyte_nb.propeller.elements import FRESH, ElementsRun
 from flyte_nb.propeller.gate_plans import APPROVE, SLEEP
 from flyte_nb.propeller.machine import Machine
 from flyte_nb.propeller.state import NodeState
@@ -83,10 +84,28 @@ def waits_of(machine: Machine, limits: Limits) -> dict[str, Wait]:
         if node.child_execution is not None:
             text = f"the execution {node.child_execution.name}, which it started"
             found[node.node_id] = Wait(EXECUTION, text)
-    return found
+    inside = {node.node_id for node in machine.nodes.values() if node.element >= 0}
+    found = {node_id: wait for node_id, wait in found.items() if node_id not in inside}
+    return found | {node.node_id: _elements(node, limits) for node in machine.arrays.values()}
 
 
 _STORE_AWAY = Wait(STORE, "the store, which cannot be reached now; it is tried again every second")
+
+
+def _elements(node: NodeState, limits: Limits) -> Wait:
+    """Return why a map does not begin the elements that are left."""
+    run = node.child
+    if not isinstance(run, ElementsRun):
+        raise ValueError(f"Node {node.node_id} is no map.")
+    left = f"{run.states.count(FRESH)} of its {run.size} elements have not begun"
+    if run.room <= 0:
+        most = run.array.parallelism
+        return Wait(PARALLELISM, f"one of {most} elements to end (concurrency); {left}")
+    if any(candidate.node_id in limits.owners for candidate in run.candidates.values()):
+        text = f"the results of equal calls (cache_serialize); {left}"
+        return Wait(RESERVATION, text)
+    wait = _slot(limits)
+    return Wait(wait.kind, f"{wait.text}; {left}")
 
 
 def _slot(limits: Limits) -> Wait:

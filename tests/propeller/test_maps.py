@@ -11,6 +11,7 @@ from flyte_nb.propeller.maps import size_of
 from flyte_nb.propeller.node_ids import check_node_ids
 from flyte_nb.propeller.plan import ArrayPlan, plan_of
 from flyte_nb.propeller.records import ElementRecord, NodeRecord, from_plain, to_plain
+from flyte_nb.propeller.waits import Limits, waits_of
 from flyte_nb.testing.closures import closure, map_node, task, workflow
 
 USER_ERROR = ErrorInfo("USER:ValueError", "no", USER)
@@ -310,3 +311,42 @@ def test_the_node_that_a_map_runs_may_have_any_id():
     # SDKs give it the name of the task. Its elements are called n0, n1, … at run time.
     map_of_one.array_node.node.id = "nb.map_one_d41d8cd9-arraynode"
     check_node_ids(closure(workflow("w", [map_of_one]), [one]))
+
+
+def limits(**changed):
+    usual = Limits(25, slots=2, owners={}, announced=(), lacking={}, is_store_away=False)
+    return usual._replace(**changed)
+
+
+def test_a_map_says_what_its_elements_wait_for():
+    play = Play(5, parallelism=2)
+    play.begin(range(1))
+    [(node_id, wait)] = waits_of(play.machine, limits()).items()
+    assert (node_id, wait.kind) == ("n0", "slot")
+    assert wait.text.endswith("; 4 of its 5 elements have not begun")
+    play.begin(range(1, 2))
+    wait = waits_of(play.machine, limits())["n0"]
+    assert wait.kind == "parallelism"
+    assert wait.text == "one of 2 elements to end (concurrency); 3 of its 5 elements have not begun"
+    play.end(0)
+    play.elements.candidate(2)
+    wait = waits_of(play.machine, limits(owners={"n0-n2": None}))["n0"]
+    assert wait.kind == "reservation"
+
+
+def test_a_map_whose_elements_have_all_begun_waits_for_nothing():
+    play = Play(2)
+    play.begin(range(2))
+    assert waits_of(play.machine, limits()) == {}
+
+
+def test_a_map_whose_node_has_a_timeout_ends_what_runs_of_it():
+    play = Play(3)
+    play.begin(range(2))
+    error = ErrorInfo("RetriesExhausted|TimeoutExpired", "late", USER)
+    play.do("map_failed", play.node, play.at(), error)
+    assert play.phases()[-1] == "FAILING"
+    play.end(0, LOST)
+    play.end(1, LOST)
+    assert play.phases()[-1] == "FAILED"
+    assert play.node.error == error

@@ -170,7 +170,7 @@ def map_task(
 
     Args:
         target: a task with at most one output, or a `functools.partial` of one.
-        concurrency: how many elements may run at a time; 0 is no limit, `None` shares the workflow's.
+        concurrency: how many elements may run at a time; 0 and `None` are no limit.
         min_successes: how many elements have to succeed.
         min_success_ratio: which share of them has to succeed, from 0 to 1. Below 1 the output of an
             element that failed is `None`.
