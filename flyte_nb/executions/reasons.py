@@ -22,7 +22,7 @@ from flyte_nb.drafting.versions import CUSTOM_KEY
 from flyte_nb.executions import why
 from flyte_nb.executions.session_context import SessionContext
 from flyte_nb.executions.stored_values import StoredValues
-from flyte_nb.executions.why import Key, Known, Ran, Why
+from flyte_nb.executions.why import Key, Known, Ran, Why, short_text
 from flyte_nb.propeller.cache import dataset_of, input_hashes
 from flyte_nb.wire.identifiers import (
     execution_id_from_idl,
@@ -34,7 +34,6 @@ _ALIKE = "/flyte_nb.Cache/Alike"
 _LATEST = 10
 _COMPARED = 8
 _DATASET = "flyte_task-"
-_SHORT = 32
 
 
 class Reasons:
@@ -161,7 +160,7 @@ class Reasons:
                 key = Key(dataset, input_hashes(inputs, ignored), ignored)
             except CodecError:  # another client's inputs may have no key
                 key = Key(dataset, {}, ignored)
-            shown = {name: _short(inputs, name) for name in inputs.literals}
+            shown = {name: short_text(inputs, name) for name in inputs.literals}
         status = catalog_pb2.CatalogCacheStatus.Name(task.cache_status) if is_task else ""
         return Known(
             execution,
@@ -252,16 +251,3 @@ def ran(template: TaskTemplate) -> Ran:
         sdk=custom["sdk"].string_value if "sdk" in custom else "",
         image=image,
     )
-
-
-def _short(inputs: LiteralMap, name: str) -> str:
-    """Return an input as a short text; empty when it has none."""
-    literal = inputs.literals[name]
-    if literal.WhichOneof("value") != "scalar" or literal.scalar.WhichOneof("value") != "primitive":
-        return ""
-    primitive = literal.scalar.primitive
-    kind = primitive.WhichOneof("value")
-    if kind in (None, "datetime", "duration"):
-        return ""
-    text = repr(getattr(primitive, kind))
-    return text if len(text) <= _SHORT else f"{text[: _SHORT - 1]}…"

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from flyteidl.core.literals_pb2 import LiteralMap
+
 from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.propeller.cache import Dataset
 
@@ -12,6 +14,8 @@ SKIPPED = "overwritten"
 NOT_CACHED = "not cached"
 RECOVERED = "recovered"
 UNKNOWN = "unknown"
+
+_SHORT = 32
 
 
 class Change(NamedTuple):
@@ -189,3 +193,16 @@ def _moved(name: str, now: Known, then: Known) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= 16 else f"{text[:15]}…"
+
+
+def short_text(inputs: LiteralMap, name: str) -> str:
+    """Return an input as a short text; empty when it has none."""
+    literal = inputs.literals[name]
+    if literal.WhichOneof("value") != "scalar" or literal.scalar.WhichOneof("value") != "primitive":
+        return ""
+    primitive = literal.scalar.primitive
+    kind = primitive.WhichOneof("value")
+    if kind in (None, "datetime", "duration"):
+        return ""
+    text = repr(getattr(primitive, kind))
+    return text if len(text) <= _SHORT else f"{text[: _SHORT - 1]}…"

@@ -23,6 +23,8 @@ _WAIT_S = 10.0
 """How long another process may keep the database before a call fails. Results are small rows."""
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, outputs BLOB) WITHOUT ROWID"
+_NOTES = "CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, key TEXT UNIQUE, note TEXT)"
+_MOST_NOTES = 20
 
 
 class LocalCatalog:
@@ -85,6 +87,48 @@ class LocalCatalog:
             except (sqlite3.Error, OSError) as error:
                 raise self._unusable(error) from error
 
+    def note(self, key: str, note: str) -> None:
+        """Keep a text beside the result of that key, from which is said later why another call missed it.
+
+        Raises:
+            StorageError: when it cannot be kept.
+        """
+        with self._lock:
+            try:
+                self._opened().execute(
+                    "INSERT OR REPLACE INTO notes (key, note) VALUES (?, ?)", (key, note)
+                )
+            except (sqlite3.Error, OSError) as error:
+                raise self._unusable(error) from error
+
+    def notes(self, dataset: str, *, before: str = "") -> "list[tuple[str, str]]":
+        """Return keys below `dataset` with their notes, the newest first.
+
+        Args:
+            dataset: What the keys begin with; it ends with a `/`.
+            before: Only notes that are older than that of this key, if it has one.
+
+        Raises:
+            StorageError: when the database cannot be read.
+        """
+        with self._lock:
+            try:
+                if not (self._folder / _DATABASE).exists():
+                    return []
+                # `0` comes after `/`, with which a dataset ends.
+                return (
+                    self._opened()
+                    .execute(
+                        "SELECT key, note FROM notes WHERE key >= ? AND key < ? AND id <"
+                        " COALESCE((SELECT id FROM notes WHERE key = ?), 9e18)"
+                        " ORDER BY id DESC LIMIT ?",
+                        (dataset, f"{dataset[:-1]}0", before, _MOST_NOTES),
+                    )
+                    .fetchall()
+                )
+            except (sqlite3.Error, OSError) as error:
+                raise self._unusable(error) from error
+
     def count(self) -> int:
         """Return how many results are kept.
 
@@ -125,6 +169,7 @@ class LocalCatalog:
 
     def _forget(self) -> int:
         try:
+            self._opened().execute("DELETE FROM notes")
             return int(self._opened().execute("DELETE FROM results").rowcount)
         except sqlite3.Error:
             # It is damaged. Clearing is what a person is advised to do then.
@@ -146,6 +191,7 @@ class LocalCatalog:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
             database.execute(_SCHEMA)
+            database.execute(_NOTES)
             self._database, self._owner = database, os.getpid()
         return self._database
 

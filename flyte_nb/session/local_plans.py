@@ -106,6 +106,8 @@ class LocalPlans:
         self._known: dict[str, _Known] = {}
         self._tasks: dict[str, _KnownTask] = {}
         self._lock = threading.Lock()
+        self.parts: dict[str, Mapping[str, str]] = {}
+        """Digests of the parts of the code, by the names of the tasks whose cache version follows it."""
 
     def of_task(self, task: AnyTask) -> LocalPlan:
         """Return the plan of one node that runs the task.
@@ -229,14 +231,15 @@ class LocalPlans:
         found = {}
         for task in chosen:
             try:
-                fingerprint = packer.pack(task.original).fingerprint
+                packed = packer.pack(task.original)
             except BundleError as error:
                 raise BundleError(
                     f"{task.short_name} is cached by its code, which cannot be read: {error}",
                     code=error.code,
                     hint="Give it a version: @task(cache=True, cache_version='1').",
                 ) from error
-            found[identify(task, scope, UNVERSIONED).name] = fingerprint
+            name = identify(task, scope, UNVERSIONED).name
+            found[name], self.parts[name] = packed.fingerprint, packed.parts
         return found
 
     def _compiled(self, workflow: Workflow, scope: Scope) -> _Known:

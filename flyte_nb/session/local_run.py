@@ -7,6 +7,7 @@ from flyte_nb.api import phases
 from flyte_nb.api.errors import ErrorInfo, UsageError
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.nodes import END_KIND, START_KIND
+from flyte_nb.executions.why import NOT_CACHED, RECOVERED, Why
 
 if TYPE_CHECKING:
     from flyte_nb.propeller.local_children import LocalRuns
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from flyte_nb.propeller.plan import ExecutionPlan
     from flyte_nb.propeller.state import NodeState
     from flyte_nb.sdk.entity import Definition
+
+
+Explain = Callable[[str], Why]
+"""Returns why a node of a cached task ran, or did not, by its id."""
 
 
 class LocalNode(NamedTuple):
@@ -26,6 +31,21 @@ class LocalNode(NamedTuple):
     attempts: int
     cache_status: str = ""
     error: "ErrorInfo | None" = None
+    explain: "Explain | None" = None
+
+    def why(self) -> Why:
+        """Return why it ran, or did not: a cached result was found, or was not and because of what.
+
+        Raises:
+            StorageError: the local cache cannot be read.
+        """
+        if self.phase == phases.RECOVERED:
+            text = "It succeeded in the call before, and its outputs were taken over."
+            return Why(self.node_id, self.name, RECOVERED, text)
+        if self.explain is None:
+            text = "Results are not kept for it, so it runs each time."
+            return Why(self.node_id, self.name, NOT_CACHED, text)
+        return self.explain(self.node_id)
 
 
 class Called(NamedTuple):
@@ -42,7 +62,11 @@ class LocalRun:
     """A call that has ended. It keeps what a recovery needs, and only when it failed."""
 
     def __init__(
-        self, called: Called, runs: "LocalRuns", again: "Callable[[LocalRun, bool], object]"
+        self,
+        called: Called,
+        runs: "LocalRuns",
+        again: "Callable[[LocalRun, bool], object]",
+        reasons: "Mapping[str, Explain]",
     ) -> None:
         """Take over what the call left.
 
@@ -50,9 +74,11 @@ class LocalRun:
             called: What was called, and with what.
             runs: The run, with those that its nodes started.
             again: Runs it again; with `True`, what succeeded is taken over.
+            reasons: Explain the nodes of cached tasks, by their ids.
         """
         self.entity, self.plan, self.entities = called.entity, called.plan, called.entities
         self._again = again
+        self._reasons = reasons
         id = runs.ids[0]
         driver = runs.driver(id)
         assert driver is not None  # the called run is always there
@@ -72,7 +98,7 @@ class LocalRun:
     def nodes(self) -> "Mapping[str, LocalNode]":
         """The nodes by id, in the order in which they came into being."""
         return {
-            node.node_id: _node(node)
+            node.node_id: _node(node, self._reasons.get(node.node_id))
             for node in self._states.values()
             if node.plan.kind not in (START_KIND, END_KIND)
         }
@@ -121,9 +147,10 @@ class LocalRun:
         return "\n".join(lines)
 
 
-def _node(node: "NodeState") -> LocalNode:
+def _node(node: "NodeState", explain: "Explain | None") -> LocalNode:
     status = "" if node.cache_status == "CACHE_DISABLED" else node.cache_status
-    return LocalNode(node.node_id, node.plan.name, node.phase, node.attempts, status, node.error)
+    name, error = node.plan.name, node.error
+    return LocalNode(node.node_id, name, node.phase, node.attempts, status, error, explain)
 
 
 def _remove(runs: "LocalRuns") -> None:

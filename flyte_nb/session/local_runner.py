@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,9 @@ from flyte_nb.api.identifiers import Identifier, Scope
 from flyte_nb.api.ports import Entity
 from flyte_nb.client.data import KernelData
 from flyte_nb.executions.inputs import to_literals
+from flyte_nb.executions.why import Why
 from flyte_nb.propeller.executors.inprocess import usual_slots
+from flyte_nb.propeller.local_catalog import LocalCatalog
 from flyte_nb.propeller.local_entities import LocalEntities
 from flyte_nb.propeller.local_recovery import LocalRecovery, same_shape
 from flyte_nb.propeller.reservations import Reservations
@@ -23,7 +26,8 @@ from flyte_nb.sdk.task import AnyTask
 from flyte_nb.sdk.workflow import Workflow
 from flyte_nb.session.gate_answers import GateAnswers
 from flyte_nb.session.local_plans import LocalPlan, LocalPlans
-from flyte_nb.session.local_run import Called, LocalRun
+from flyte_nb.session.local_reasons import CachedNode, cached, explain, note
+from flyte_nb.session.local_run import Called, Explain, LocalRun
 from flyte_nb.types.registry import Registry
 from flyte_nb.wire.literals import literal_map_from_idl, literal_map_to_idl
 
@@ -138,7 +142,7 @@ class LocalRunner:
                 max_parallelism=most,
                 overwrite_cache=self._is_on(CACHE_OVERWRITE, usually=False),
                 former=None if former is None else self._recovered(former, known, entities),
-                on_end=lambda runs: self._ended(called, runs),
+                on_end=lambda runs: self._ended(called, runs, caches=known.caches),
                 answerer=GateAnswers(self._registry, self.data),
             ),
         )
@@ -149,10 +153,25 @@ class LocalRunner:
         }
         return unpack(values, signature)
 
-    def _ended(self, called: Called, runs: "LocalRuns") -> None:
-        last, self.last = self.last, LocalRun(called, runs, self._again)
+    def _ended(self, called: Called, runs: "LocalRuns", *, caches: bool) -> None:
+        reasons = self._reasons(called.entity.short_name, runs) if caches else {}
+        last, self.last = self.last, LocalRun(called, runs, self._again, reasons)
         if last is not None:
             last.close()
+
+    def _reasons(self, name: str, runs: "LocalRuns") -> "dict[str, Explain]":
+        """Note what the new results of a call are made of, and return what explains its cached nodes."""
+        driver, values = runs.driver(runs.ids[0]), runs.values(runs.ids[0])
+        catalog = self._chosen_catalog()
+        if driver is None or values is None or not isinstance(catalog, LocalCatalog):
+            return {}
+        found: dict[str, Explain] = {}
+        for node in driver.machine.nodes.values():
+            one = cached(node, values, self._plans.parts)
+            if one is not None:
+                note(catalog, one, name)
+                found[one.node_id] = partial(_explained, catalog, one)
+        return found
 
     def _recovered(
         self, former: LocalRun, known: LocalPlan, entities: LocalEntities
@@ -203,3 +222,7 @@ def _as_now(entity: Definition) -> Definition:
     function = getattr(body, "function", None)
     found = getattr(function, "__globals__", {}).get(entity.short_name)
     return found if isinstance(found, type(entity)) else entity
+
+
+def _explained(catalog: LocalCatalog, node: CachedNode, node_id: str) -> Why:
+    return explain(catalog, node)

@@ -186,3 +186,50 @@ def test_how_many_tasks_run_side_by_side_can_be_set_and_a_wrong_number_is_refuse
     one.environ["FLYTE_NB_LOCAL_PARALLELISM"] = "many"
     with pytest.raises(UsageError, match="at least 1"):
         one.run("two")
+
+
+def why(one, node="n0"):
+    return one.runner.last.nodes[node].why()
+
+
+def test_a_local_run_says_why_its_cached_nodes_ran_or_did_not(kernel):
+    one = kernel(VERSIONED)
+    one.run("twice", n=1)
+    assert why(one).outcome == "miss"
+    assert why(one).reason == "No earlier result of this task is known here."
+    assert why(one, "n1").reason.endswith("n is 2 and was 1.")
+    one.run("twice", n=1)
+    assert why(one).outcome == "hit"
+    assert why(one).reason.startswith("The call of twice at ")
+    assert why(one).reason.endswith(" (n0) computed the result.")
+
+
+def test_the_next_kernel_knows_what_changed_in_the_code(kernel):
+    kernel().run("twice", n=1)
+    other = kernel()
+    other.cell("FACTOR = 3")
+    other.run("twice", n=1)
+    found = why(other)
+    assert found.outcome == "miss"
+    assert [change.part for change in found.changes] == ["code"]
+    assert "global FACTOR changed" in found.reason
+    assert "global FACTOR" in found.ran.parts
+
+
+def test_what_is_not_cached_or_is_ignored_says_so(kernel):
+    one = kernel(', cache_version="1", cache_ignore_input_vars=("note",)')
+    one.run("double", n=1, note="a")
+    node = next(iter(one.runner.last.nodes))
+    one.run("double", n=1, note="b")
+    assert (why(one, node).outcome, why(one, node).key.ignored) == ("hit", ("note",))
+    plain = kernel(FLYTE_LOCAL_CACHE_ENABLED="0")
+    plain.run("twice", n=1)
+    assert why(plain).outcome == "not cached"
+
+
+def test_clearing_forgets_the_notes_too(kernel):
+    one = kernel(VERSIONED)
+    one.run("twice", n=1)
+    one.runner._catalog().clear()
+    one.run("twice", n=5)
+    assert why(one).reason == "No earlier result of this task is known here."
