@@ -9,6 +9,7 @@ make several files, or one without a folder, and all are read.
 import os
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
+from types import ModuleType
 
 from flyte_nb.api.errors import CodecError
 from flyte_nb.types import frame_checks
@@ -20,6 +21,8 @@ FILE_NAMES: "Mapping[str, str]" = {PARQUET: "00000", CSV: ".csv"}
 """The name of a dataset's only file, by format."""
 ROWS = 1 << 16
 """Rows that `batches` reads at a time."""
+LARGE = 64 << 20
+"""Bytes of files from which on memory counts more than the speed of a frame."""
 
 
 class FrameLibrary:
@@ -70,7 +73,7 @@ class Pandas(FrameLibrary):
     def read(self, path: str, format: str, columns: "list[str] | None") -> Table:
         pandas = import_module("pandas")
         if format == PARQUET:
-            return pandas.read_parquet(path, columns=columns)
+            return _read_parquet(pandas, path, columns)
         parts = [pandas.read_csv(file, usecols=columns) for file in files_of(path)]
         table = parts[0] if len(parts) == 1 else pandas.concat(parts, ignore_index=True)
         return table if columns is None else table[columns]
@@ -100,7 +103,10 @@ class Arrow(FrameLibrary):
 
     def read(self, path: str, format: str, columns: "list[str] | None") -> Table:
         if format == PARQUET:
-            return import_module("pyarrow.parquet").read_table(path, columns=columns)
+            # Buffering ahead is for stores, and holds the whole file in memory beside the table.
+            return import_module("pyarrow.parquet").read_table(
+                path, columns=columns, pre_buffer=False
+            )
         csv = import_module("pyarrow.csv")
         parts = [csv.read_csv(file) for file in files_of(path)]
         table = parts[0] if len(parts) == 1 else import_module("pyarrow").concat_tables(parts)
@@ -182,6 +188,33 @@ def library_of(table_type: type) -> "FrameLibrary | None":
         if made is not None:
             return made()
     return None
+
+
+def _read_parquet(pandas: ModuleType, path: str, columns: "list[str] | None") -> Table:
+    """Return a frame; a large one is never in memory twice.
+
+    By default pandas has the file, the Arrow table and the frame in memory at once. Here Arrow gives each
+    column away while it becomes one of the frame's. That makes many blocks of columns, which only large
+    frames are worth.
+    """
+    if sum(map(os.path.getsize, files_of(path))) < LARGE:
+        return pandas.read_parquet(path, columns=columns)
+    if int(pandas.__version__.partition(".")[0]) < 3:  # it cannot be told how to make the frame
+        return pandas.read_parquet(path, columns=columns, pre_buffer=False)
+    table = pandas.read_parquet(
+        path,
+        columns=columns,
+        pre_buffer=False,
+        to_pandas_kwargs={"self_destruct": True, "split_blocks": True},
+    )
+    for number in range(table.shape[1]):
+        column = table.iloc[:, number]
+        held = getattr(column, "_values", None)
+        held = getattr(held, "_ndarray", held)  # of times and categories
+        # A column in one piece is still Arrow's own memory, which is read-only.
+        if not getattr(getattr(held, "flags", None), "writeable", True):
+            table.isetitem(number, column.copy())
+    return table
 
 
 def files_of(path: str) -> "list[str]":
