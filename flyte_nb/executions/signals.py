@@ -61,6 +61,7 @@ class ExecutionSignals:
         self._id = id
         self._context = context
         self._has_waits = True
+        self._reached: frozenset[str] = frozenset()
 
     def reached(self, closure: "CompiledWorkflowClosure | None") -> "tuple[SignalView, ...]":
         """Return the signals that the run has reached, in that order.
@@ -89,10 +90,22 @@ class ExecutionSignals:
             UsageError: there is no such signal, or the value does not fit its type.
             RemoteError: FlyteAdmin refused, or cannot be reached.
         """
-        type = self._type_of(name, closure)
+        type = self._found(name, closure)
+        if name not in self._reached:
+            request = SignalGetOrCreateRequest(id=self._signal_id(name), type=type)
+            self._call("GetOrCreateSignal", request, f"Answering {name} of {self._id.name}")
         literal = as_literal(value, type_from_idl(type), self._context, f"The signal {name}")
-        request = SignalSetRequest(id=self._signal_id(name), value=literal_to_idl(literal))
-        self._call("SetSignal", request, f"Answering {name} of {self._id.name}")
+        setting = SignalSetRequest(id=self._signal_id(name), value=literal_to_idl(literal))
+        self._call("SetSignal", setting, f"Answering {name} of {self._id.name}")
+
+    def type_of(self, name: str, closure: "CompiledWorkflowClosure | None") -> LiteralType:
+        """Return the type of a signal's value.
+
+        Raises:
+            UsageError: there is no such signal.
+            RemoteError: FlyteAdmin refused, or cannot be reached.
+        """
+        return type_from_idl(self._found(name, closure))
 
     def waits(self) -> "dict[str, str]":
         """Return what nodes wait for, by node id; nothing where FlyteAdmin does not say it.
@@ -113,21 +126,18 @@ class ExecutionSignals:
         found: dict[str, list[str]] = json.loads(answer.value)["waits"]
         return {node_id: text for node_id, (_, text) in found.items()}
 
-    def _type_of(self, name: str, closure: "CompiledWorkflowClosure | None") -> TypeMessage:
-        listed = self._listed()
-        for signal in listed:
-            if signal.id.signal_id == name:
-                return signal.type
-        known = dict.fromkeys(signal.id.signal_id for signal in listed)
+    def _found(self, name: str, closure: "CompiledWorkflowClosure | None") -> TypeMessage:
+        """Return the type of a signal, and note which signals exist already."""
+        listed = {signal.id.signal_id: signal.type for signal in self._listed()}
+        self._reached = frozenset(listed)
+        if name in listed:
+            return listed[name]
+        known = dict.fromkeys(listed)
         for gate_name, gate in _gates(closure):
             known[gate_name] = None
             if gate_name == name:
-                type = TypeMessage(simple=BOOLEAN)
-                if gate.HasField("signal"):
-                    type = gate.signal.type
-                request = SignalGetOrCreateRequest(id=self._signal_id(name), type=type)
-                self._call("GetOrCreateSignal", request, f"Answering {name} of {self._id.name}")
-                return type
+                is_approval = gate.HasField("approve")
+                return TypeMessage(simple=BOOLEAN) if is_approval else gate.signal.type
         has = f"It has: {', '.join(known)}." if known else "It has none."
         raise UsageError(f"{self._id.name} has no signal {name!r}. {has}")
 
@@ -191,6 +201,15 @@ class WithSignals:
             UsageError: There is no such gate, or the value does not fit.
         """
         self._signals.answer(name, value, self._closure())
+
+    def signal_type(self, name: str) -> LiteralType:
+        """Return the type of the value that a gate waits for.
+
+        Raises:
+            RemoteError: FlyteAdmin refused, or cannot be reached.
+            UsageError: There is no such gate.
+        """
+        return self._signals.type_of(name, self._closure())
 
     def approve(self, name: str) -> None:
         """Approve what waits at a gate of `approve`.

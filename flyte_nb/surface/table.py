@@ -7,6 +7,7 @@ a row say so.
 
 from pathlib import Path
 
+from flyte_nb.surface.answering import ANSWERING
 from flyte_nb.surface.command import COMMAND, Option, Positional, Row, Side
 from flyte_nb.surface.defining import DEFINING
 from flyte_nb.surface.running import RUNNING
@@ -138,5 +139,5 @@ _HOUSEKEEPING: "tuple[Row, ...]" = (
     ),
 )
 
-ROWS: "tuple[Row, ...]" = (*_STARTING, *DEFINING, *RUNNING, *_HOUSEKEEPING)
+ROWS: "tuple[Row, ...]" = (*_STARTING, *DEFINING, *RUNNING, *ANSWERING, *_HOUSEKEEPING)
 """Every command, once, in the order in which help lists them."""

@@ -9,6 +9,7 @@ import pytest
 from flyte_nb.__main__ import main
 from flyte_nb.admin import daemon
 from flyte_nb.commands.parsing import parser
+from flyte_nb.testing.waiting import wait_until
 
 PIPELINE = """
 from flyte_nb import task, workflow
@@ -29,6 +30,15 @@ def {name}(n: int = 2) -> int:
 @workflow
 def {name}_fails(n: int = 2) -> int:
     return fail(n=double(n=n))
+"""
+
+
+GATES = """
+from flyte_nb import approve, wait_for_input, workflow
+
+@workflow
+def gated() -> int:
+    return approve(wait_for_input("depth", 3600, int), "review", 3600)
 """
 
 
@@ -112,6 +122,28 @@ def test_an_execution_is_launched_again_whole_or_without_what_succeeded(command,
     assert code == 1
     assert ["n0", "SUCCEEDED", "double"] in [line.split() for line in out.splitlines()]
     assert command("relaunch", "nobody")[0] == 3
+
+
+def test_gates_are_answered_from_a_terminal(command, tmp_path):
+    (tmp_path / "cli_gates.py").write_text(GATES)
+    command("register", "cli_gates")
+    _, out, _ = command("launch", "cli_gates.gated")
+    name = out.splitlines()[0]
+    wait_until(lambda: "depth" in command("signals", name)[1], "the run reaches its first gate")
+    assert "waits for a value (signal depth)" in command("signals", name)[1]
+    code, _, err = command("signal", name, "depth=deep")
+    assert code == 2
+    assert "depth" in err
+    assert command("signal", name, "depth=3")[:2] == (0, "depth is set.\n")
+    assert command("reject", name, "review")[:2] == (0, "review is rejected.\n")
+    code, _, err = command("watch", name)
+    assert code == 1
+    assert "received a reject signal" in err
+    listed = json.loads(command("signals", name, "--output", "json")[1])["signals"]
+    assert [(each["name"], each["value"]) for each in listed] == [
+        ("depth", "3"),
+        ("review", "False"),
+    ]
 
 
 @pytest.mark.parametrize(

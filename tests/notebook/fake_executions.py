@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import ErrorInfo, ExecutionFailed
 from flyte_nb.api.identifiers import LAUNCH_PLAN, ExecutionId, Identifier
+from flyte_nb.api.literal_types import LiteralType
+from flyte_nb.executions.signals import SignalView
 from flyte_nb.executions.views import AttemptView, ExecutionView, NodeView
 from flyte_nb.executions.why import Why
 
@@ -68,6 +70,28 @@ class FakeExecution:
         self._changed = threading.Condition()
         self.node_data_calls: list[str] = []
         self.again: list[tuple[Any, ...]] = []
+
+        self.gates: dict[str, SignalView] = {}
+        self.waiting: dict[str, str] = {}
+
+    def signals(self) -> Sequence[SignalView]:
+        return tuple(self.gates.values())
+
+    def signal_type(self, name: str) -> LiteralType:
+        return self.gates[name].type
+
+    def set_signal(self, name: str, value: object) -> None:
+        self.gates[name] = self.gates[name]._replace(is_set=True, value=value)
+        self.waiting.clear()
+
+    def approve(self, name: str) -> None:
+        self.set_signal(name, True)
+
+    def reject(self, name: str) -> None:
+        self.set_signal(name, False)
+
+    def waits(self) -> Mapping[str, str]:
+        return dict(self.waiting)
 
     def __repr__(self) -> str:
         return f"Execution({self.id.name})"

@@ -9,6 +9,8 @@ from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 
 from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.identifiers import ExecutionId, Identifier
+from flyte_nb.api.nodes import GATE_NODE
+from flyte_nb.executions.signals import APPROVAL, VALUE, SignalView
 from flyte_nb.executions.views import NodeView
 from flyte_nb.graph.elements import Graph, GraphEdge, GraphNode
 from flyte_nb.notebook.live import graph_widget
@@ -16,8 +18,10 @@ from flyte_nb.notebook.live.question import Question
 from flyte_nb.notebook.live.tracker import Tracker, TrackerContext
 from flyte_nb.notebook.looking.details import Details, Places
 from flyte_nb.notebook.looking.exploring import Subject
+from flyte_nb.types.registry import default_registry
 
 PATIENCE_S = 60
+REGISTRY = default_registry()
 NAMES = {"n0": "churn.load", "n1": "churn.fit"}
 GRAPH = Graph(
     "pipeline",
@@ -56,6 +60,7 @@ def _tracker(
         replace=page.replace,
         humanize=lambda text: text.replace("/tmp/k.py", "cell [7]"),
         show_value=lambda value: f"<code>{value!r}</code>".replace("<b>", "&lt;b&gt;"),
+        codec=lambda declared: REGISTRY.codec(REGISTRY.guess(declared)),
     )
     subject = Subject("churn.pipeline", GRAPH, Details(GRAPH, None, Places({}, {}, str)))
     _made.append(Tracker(execution, execution.view(), subject, around))
@@ -179,6 +184,61 @@ def test_a_selected_node_that_has_not_started_shows_for_how_many_it_waits():
     assert "waits for 1" in tracker._pieces.side.value
     _until(lambda: tracker._pieces.side_log.value == "")
     tracker.close()
+
+
+class Gated(FakeExecution):
+    """Its nodes are gates, named like their signals."""
+
+    def _after(self, before: Any, step: Step) -> NodeView:
+        node = super()._after(before, step)
+        return node._replace(kind=GATE_NODE, name={"n0": "level", "n1": "review"}[node.node_id])
+
+
+def test_a_gate_that_waits_is_answered_in_the_card():
+    script = plan(Step(0, "n0", "RUNNING"), Step(0, "n1", "RUNNING"), Step(9, "n1", "SUCCEEDED"))
+    tracker, execution, _ = _tracker(script, Gated)
+    codecs = (REGISTRY.codec(int).literal_type, REGISTRY.codec(bool).literal_type)
+    execution.gates = {
+        "level": SignalView("level", VALUE, codecs[0]),
+        "review": SignalView("review", APPROVAL, codecs[1]),
+    }
+    tracker.start()
+    execution.advance()
+    _until(lambda: set(tracker._gates._forms) == {"level", "review"})
+    level, review = tracker._gates._forms["level"], tracker._gates._forms["review"]
+    assert tracker._gates.widget in tracker.widget.children
+    level._text.value = "much"
+    _button(level.widget, "Send").click()
+    assert "level" in level._said.value  # it says what is wrong, and stays open
+    level._text.value = "3"
+    _button(level.widget, "Send").click()
+    _button(review.widget, "Reject").click()
+    _button(review.widget, "Approve").click()  # too late
+    assert [(each.name, each.value) for each in execution.signals()] == [
+        ("level", 3),
+        ("review", False),
+    ]
+    _until(lambda: not tracker._gates._forms)
+    tracker.close()
+
+
+def test_the_card_says_what_nodes_wait_for():
+    tracker, execution, _ = _tracker()
+    execution.waiting = {"n0": "a <slot>"}
+    tracker.start()
+    execution.advance()
+    _until(lambda: "waits for a &lt;slot&gt;" in tracker._gates._lines.value)
+    execution.waiting = {}
+    _until(lambda: not tracker._gates._lines.value)
+    tracker.close()
+
+
+def _button(widget: Any, text: str) -> Any:
+    """The button with this text in a widget."""
+    found = [widget, *getattr(widget, "children", ())]
+    for child in found[1:]:
+        found.extend(getattr(child, "children", ()))
+    return next(each for each in found if getattr(each, "description", "") == text)
 
 
 def test_inputs_are_shown_escaped():

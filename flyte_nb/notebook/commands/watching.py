@@ -88,8 +88,13 @@ def show(
     # ipywidgets is optional; what has ended is shown without it.
     from flyte_nb.notebook.live.tracker import Tracker, TrackerContext
 
+    registry = kernel.session.registry
     around = TrackerContext(
-        at_rest=static, replace=replace, humanize=kernel.cells.humanize, show_value=at_rest.value
+        at_rest=static,
+        replace=replace,
+        humanize=kernel.cells.humanize,
+        show_value=at_rest.value,
+        codec=lambda declared: registry.codec(registry.guess(declared)),
     )
     tracker = Tracker(execution, first, subject, around)
     if frame is None:

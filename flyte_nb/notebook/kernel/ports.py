@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 
 from flyte_nb.api.identifiers import Scope
+from flyte_nb.api.literal_types import LiteralType
 from flyte_nb.api.ports import Entity
 from flyte_nb.api.problems import Problem
 from flyte_nb.api.specs import TaskTemplate, TypedInterface, WorkflowTemplate
 from flyte_nb.bundle.stage import StagingProgress
 from flyte_nb.drafting.compile_report import CompileReport
 from flyte_nb.drafting.draft import Draft
+from flyte_nb.executions.signals import SignalView
 from flyte_nb.executions.views import ExecutionView, NodeView
 from flyte_nb.executions.why import Why
 from flyte_nb.registering.bundle_view import Bundle
@@ -65,6 +67,30 @@ class ExecutionPort(Protocol):
 
     def why(self, node_id: str, name: str = "") -> Why:
         """Return why a node ran, or did not: a cached result was found, or was not and because of what."""
+        ...
+
+    def signals(self) -> "Sequence[SignalView]":
+        """Return the signals of the gates that the run has reached."""
+        ...
+
+    def signal_type(self, name: str) -> LiteralType:
+        """Return the type of the value that a gate waits for."""
+        ...
+
+    def set_signal(self, name: str, value: object) -> None:
+        """Give a gate the value that it waits for."""
+        ...
+
+    def approve(self, name: str) -> None:
+        """Approve what waits at a gate."""
+        ...
+
+    def reject(self, name: str) -> None:
+        """Reject what waits at a gate."""
+        ...
+
+    def waits(self) -> Mapping[str, str]:
+        """Return what nodes that could go on wait for, by node id."""
         ...
 
     def terminate(self, cause: str) -> None:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flyte_nb.api.errors import FlyteNbError
 from flyte_nb.api.phases import FAILED, FAILING, RECOVERED, SUCCEEDED, TIMED_OUT
@@ -24,6 +24,7 @@ from flyte_nb.notebook.cards import error_panel, units
 from flyte_nb.notebook.cards.value_html import plain
 from flyte_nb.notebook.kernel.ports import ExecutionPort
 from flyte_nb.notebook.live import fragments
+from flyte_nb.notebook.live.gate_panel import GatePanel
 from flyte_nb.notebook.live.graph_widget import graph_view
 from flyte_nb.notebook.live.pump import Pump
 from flyte_nb.notebook.live.states import NodeDisplay, delta, most_telling, node_displays
@@ -31,6 +32,10 @@ from flyte_nb.notebook.live.tracker_card import TrackerCard
 from flyte_nb.notebook.looking.exploring import Subject
 from flyte_nb.notebook.paper.html import escaped
 from flyte_nb.notebook.toolkit import close_all
+
+if TYPE_CHECKING:
+    from flyte_nb.api.literal_types import LiteralType
+    from flyte_nb.types.codec import Codec
 
 _DETAILS_EVERY_S = 1.0
 """Seconds between two calls for logs. Views come by the stream, but logs have to be asked for."""
@@ -53,6 +58,8 @@ class TrackerContext(NamedTuple):
     """Replaces the file names of cells in a text by `cell [7]`."""
     show_value: "Callable[[Any], str]"
     """Returns a Python value as a short piece of HTML."""
+    codec: "Callable[[LiteralType], Codec]"
+    """Returns the codec of a type, for a value that a gate waits for."""
     clock: "Callable[[], datetime]" = lambda: datetime.now(timezone.utc)
     """Returns the time for elapsed times, UTC."""
 
@@ -89,8 +96,11 @@ class Tracker:
         self._closing = threading.Lock()
         self._graph = graph_view(subject, _label(first), self._choose, self._ask)
         self._waits = _waits(self._graph.picture.graph)
+        self._gates = GatePanel(execution, around.codec, around.show_value)
         self._pieces = TrackerCard(
-            self._graph.widget, stacked=self._graph.picture.layout.width > _WIDE
+            self._graph.widget,
+            self._gates.widget,
+            stacked=self._graph.picture.layout.width > _WIDE,
         )
         self.widget = self._pieces.card
         self._pump = Pump(execution, self)
@@ -214,6 +224,9 @@ class Tracker:
     def _write_details(self) -> None:
         node = self._followed()
         try:
+            self._gates.refresh(
+                self._view, lambda node: fragments.title_of(node, self._subject.titles)
+            )
             if node is not None and node.attempts:
                 printed = self._execution.logs(node.node_id)
                 self._pieces.side_log.value = _log(printed, "Nothing was printed yet.")

@@ -9,11 +9,12 @@ from flyte_nb.notebook.toolkit import button, widgets
 class TrackerCard:
     """The tracker's widgets and how they are arranged."""
 
-    def __init__(self, graph: Any, *, stacked: bool) -> None:
+    def __init__(self, graph: Any, gates: object, *, stacked: bool) -> None:
         """Make the widgets.
 
         Args:
             graph: The widget of the graph.
+            gates: The widget of the gates that wait.
             stacked: Whether the graph gets the whole width, with the side panel below it.
         """
         self.head = widgets.HTML()
@@ -47,7 +48,7 @@ class TrackerCard:
             titles=["Graph", "Timeline", "Nodes", "Inputs and outputs", "Logs"],
         )
         self.card = widgets.VBox(
-            [widgets.HTML(style_sheet()), self._head_row, self.bar, tabs, self.errors]
+            [widgets.HTML(style_sheet()), self._head_row, self.bar, gates, tabs, self.errors]
         )
         self.card.add_class("fnb-card")
 
