@@ -19,6 +19,7 @@ from flyteidl.core.execution_pb2 import WorkflowExecution as WorkflowPhases
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from flyte_nb.api.errors import ErrorInfo
+from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.nodes import ADDED_NODES
 from flyte_nb.api.phases import ENDED, QUEUED, SKIPPED
 from flyte_nb.compiler.outline import Outline
@@ -116,6 +117,7 @@ class Assembly:
             nodes=nodes,
             total_nodes=max(self._outline.total, len(nodes)),
             serial=serial,
+            parent=_parent_of(execution),
         )
 
     def growing(self) -> "list[tuple[str, str]]":
@@ -283,6 +285,13 @@ def attempt_view(task: TaskExecution) -> AttemptView:
 def error_info(error: ExecutionError) -> ErrorInfo:
     """Return the value for flyteidl's `ExecutionError`."""
     return ErrorInfo(error.code, error.message, type(error).ErrorKind.Name(error.kind))
+
+
+def _parent_of(execution: Execution) -> "ExecutionId | None":
+    metadata = execution.spec.metadata
+    if not metadata.HasField("parent_node_execution"):
+        return None
+    return execution_id_from_idl(metadata.parent_node_execution.execution_id)
 
 
 def _abort_cause(closure: ExecutionClosure) -> str:

@@ -99,6 +99,8 @@ class ExecutionView(NamedTuple):
     total_nodes: int = 0
     """How many nodes the run will have, as far as the workflow says it. A dynamic task may add more."""
     serial: int = 0
+    parent: "ExecutionId | None" = None
+    """The execution whose launch plan node started this one."""
 
     @property
     def is_terminal(self) -> bool:

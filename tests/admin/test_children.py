@@ -206,3 +206,15 @@ def test_a_child_execution_of_a_node_that_does_not_exist_is_refused(place):
     with pytest.raises(RemoteError) as caught:
         place.admin.CreateExecution(request)
     assert caught.value.code == "NOT_FOUND"
+
+
+def test_executions_that_start_each_other_need_no_slots_to_wait(place):
+    place.executor.slots = 1
+    specs = place.specs
+    for number in range(3):
+        below = f"deep{number - 1}" if number else "flows.parent"
+        place.admin.CreateWorkflow(specs.parent_request(f"deep{number}", below))
+        plan = specs.launch_plan_request(f"deep{number}", workflow=f"deep{number}")
+        place.admin.CreateLaunchPlan(plan)
+    ended = place.run("top", "deep2", max_parallelism=1)
+    assert phase(ended) == "SUCCEEDED"

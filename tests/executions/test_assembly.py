@@ -242,3 +242,13 @@ def test_a_dynamic_node_is_a_parent_and_has_attempts():
         assembly.apply(message)
     assert assembly.parents() == ["n1", "n0"]
     assert assembly.attempts_wanted() == ["n0"]
+
+
+def test_an_execution_that_a_node_started_names_the_execution_around_it():
+    assembly = Assembly()
+    message = execution()
+    parent = message.spec.metadata.parent_node_execution
+    parent.execution_id.project, parent.execution_id.domain = "p", "d"
+    parent.execution_id.name, parent.node_id = "e0", "n1"
+    assembly.apply(message)
+    assert assembly.view(1).parent == ("p", "d", "e0")

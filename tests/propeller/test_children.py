@@ -2,6 +2,7 @@
 
 import pytest
 from flyteidl.core.literals_pb2 import LiteralMap
+from flyteidl.core.workflow_pb2 import Node
 
 from flyte_nb.api.errors import USER, ErrorInfo, StorageError, TaskFailed
 from flyte_nb.api.identifiers import ExecutionId
@@ -356,3 +357,24 @@ def test_a_crash_starts_no_second_execution_of_an_element(calls):
     for index in range(2):
         play.end(element(index), "SUCCEEDED", outputs=integers(o0=index))
     assert numbers(play) == [0, 1]
+
+
+def test_a_launch_plan_in_a_sub_workflow_and_in_an_arm_has_a_name_of_its_place():
+    inner = workflow("inner", [node("n0", "lp", {"x": ".x"})], {"o0": "n0"}, inputs=["x"])
+    choice = node("b", "lp", {"x": 1})
+    arm = Node(id="arm")
+    arm.CopyFrom(choice)
+    choice.ClearField("target")
+    block = choice.branch_node.if_else
+    block.case.condition.comparison.left_value.var = "x"
+    block.case.condition.comparison.right_value.primitive.integer = 1
+    arm.id = "b-n0"
+    block.case.then_node.CopyFrom(arm)
+    nodes = [node("s", inner, {"x": 1}), choice]
+    made = closure(workflow("w", nodes, {"o0": "s"}), [], [inner])
+    play = Play(made).step()
+    names = [child_execution_name(ID.name, place, 0) for place in ("s-0-n0", "b-0-b-n0")]
+    assert sorted(play.executions.started) == sorted(names)
+    for each in names:
+        play.end(each, "SUCCEEDED", outputs=integers(o0=5))
+    assert play.phases()[-1] == "SUCCEEDED"

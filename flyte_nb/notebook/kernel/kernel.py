@@ -184,7 +184,8 @@ class Kernel:
 
         A restarted kernel has forgotten what it launched, but the backend has not.
         """
-        views = self.session.executions()
+        # What a node of an execution started is a part of that one.
+        views = [view for view in self.session.executions() if view.parent is None]
         own = f"{self.session.scope.main_module}."
         for view in views:
             if view.entity.name.startswith(own) or view.workflow.name.startswith(own):
