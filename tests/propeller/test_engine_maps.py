@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from flyteidl.core.literals_pb2 import LiteralMap
+from flyteidl.core.literals_pb2 import Literal, LiteralMap
 
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.propeller.cache import StoreCatalog
@@ -279,3 +279,26 @@ def test_another_execution_gets_a_slot_while_a_large_map_runs(tmp_path, returns,
     assert len(ended) < 30
     assert backend.engine.wait(ID, PATIENCE_S)
     backend.engine.close()
+
+
+def test_a_list_that_is_stored_elsewhere_is_read_for_the_map(backend, scripts):
+    t = scripts.task(
+        "t",
+        "assert sys.argv[2] == ['7', '8'][int(os.environ['FLYTE_K8S_ARRAY_INDEX'])]\n"
+        + scripts.outputs,
+        inputs=["x"],
+        args=["{{.inputs.x}}"],
+    )
+    large = Literal()
+    for number in (7, 8):
+        large.collection.literals.add().scalar.primitive.integer = number
+    uri = f"{backend.path.as_uri()}/large.pb"
+    backend.store.write(uri, large.SerializeToString())
+    inputs = LiteralMap()
+    inputs.literals["xs"].offloaded_metadata.uri = uri
+    made = closure(
+        workflow("w", [map_node("n0", t, {"x": ".xs"})], {"o0": "n0"}, inputs=["xs"]), [t]
+    )
+    backend.engine.launch(Launch(ID, made, inputs))
+    assert backend.engine.wait(ID, PATIENCE_S)
+    assert backend.numbers() == [42, 42]
