@@ -10,32 +10,14 @@ from typing import Any
 from flyte_nb.api import identifiers, literal_types, specs
 from flyte_nb.api.literals import Literal, from_plain, to_plain, type_from_plain, type_to_plain
 
+# Every class of `specs`: a dynamic task may make nodes of any kind.
 _CLASSES: "dict[str, Any]" = {
-    kind.__name__: kind
-    for kind in (
-        identifiers.Identifier,
-        specs.ArrayNode,
-        specs.Binding,
-        specs.BindingCollection,
-        specs.BindingMap,
-        specs.Container,
-        specs.DynamicJob,
-        specs.LaunchPlanNode,
-        specs.Location,
-        specs.Node,
-        specs.NodeMetadata,
-        specs.OutputReference,
-        specs.Resources,
-        specs.SecretRequest,
-        specs.StartedLaunchPlan,
-        specs.TaskMetadata,
-        specs.TaskNode,
-        specs.TaskTemplate,
-        specs.TypedInterface,
-        specs.Variable,
-        specs.WorkflowNode,
-        specs.WorkflowTemplate,
-    )
+    "Identifier": identifiers.Identifier,
+    **{
+        name: kind
+        for name, kind in vars(specs).items()
+        if isinstance(kind, type) and issubclass(kind, tuple) and kind.__module__ == specs.__name__
+    },
 }
 _LITERAL, _TYPE, _DICT, _LIST = "literal", "type", "dict", "list"
 

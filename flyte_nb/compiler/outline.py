@@ -80,12 +80,22 @@ class Outline:
             if node.id in ADDED_NODES:
                 continue
             path = (*above, node.id)
-            self._nodes[path] = NodeOutline(node.metadata.name or node.id, kind_of(node))
+            self._nodes[path] = NodeOutline(_name_of(node), kind_of(node))
             if node.workflow_node.HasField("sub_workflow_ref"):
                 sub = subs.get(key(node.workflow_node.sub_workflow_ref))
                 # Another client's closure may contain itself, so the depth is limited.
                 if sub is not None and len(path) < _MAX_DEPTH:
                     self._add(sub, subs, path)
+
+
+def _name_of(node: Node) -> str:
+    """Return what the author calls the node. One that a branch runs has no name, so it has its task's."""
+    if node.metadata.name:
+        return node.metadata.name
+    workflow = node.workflow_node
+    references = (node.task_node.reference_id, workflow.sub_workflow_ref, workflow.launchplan_ref)
+    named = (reference.name.rpartition(".")[2] for reference in references)
+    return next(filter(None, named), node.id)
 
 
 def kind_of(node: Node) -> str:

@@ -184,6 +184,23 @@ def test_a_job_comes_back_from_json(job):
     assert spec_from_plain(json.loads(json.dumps(spec_to_plain(job)))) == job
 
 
+def test_nodes_of_every_kind_come_back_from_json():
+    # A dynamic task may make any of them. A kind that comes later is found by its class.
+    one = specs.Node("n1", specs.TaskNode(Identifier("task", "p", "d", "nb.f", "v")))
+    arm = specs.Conjunction(
+        "AND",
+        specs.Comparison("EQ", "n", Literal(literals.INTEGER, 3)),
+        specs.Comparison("LT", "m", "n"),
+    )
+    targets = [
+        specs.BranchNode(((arm, one),), one, "", "size"),
+        specs.ApproveNode("ok"),
+        specs.SleepNode(1.5),
+    ]
+    nodes = tuple(specs.Node(f"n{number}", target) for number, target in enumerate(targets))
+    assert spec_from_plain(json.loads(json.dumps(spec_to_plain(nodes)))) == nodes
+
+
 def test_a_value_that_is_not_a_spec_is_refused():
     with pytest.raises(TypeError, match="Scope is not a spec"):
         spec_to_plain((Scope(),))

@@ -346,3 +346,19 @@ def normal(spec):
                 each.metadata.name = ""
             if node.HasField("array_node"):
                 node.array_node.node.id = ""
+
+
+def test_conditions_and_gates_become_nodes_too(run):
+    body = (
+        "from datetime import timedelta\n"
+        "from flyte_nb import conditional, sleep\n"
+        "@dynamic\n"
+        "def d(n: int) -> int:\n"
+        "    sleep(timedelta(seconds=1))\n"
+        "    m = scale(n=n)\n"
+        "    return conditional('c').if_(m > 3).then(scale(n=m)).else_().then(both(n=m))\n"
+    )
+    spec = run(body, {"n": 2}, name="d").spec
+    kinds = [node.WhichOneof("target") for node in spec.nodes]
+    assert kinds == ["gate_node", "task_node", "branch_node"]
+    assert [sub.id.name.rpartition(".")[2] for sub in spec.subworkflows] == ["both"]
