@@ -16,6 +16,7 @@ from flyte_nb.api.specs import Location
 from flyte_nb.executions.views import AttemptView, ExecutionView, NodeView
 from flyte_nb.graph.elements import Graph, GraphEdge, GraphNode
 from flyte_nb.notebook.cards import error_panel, execution, executions, registration
+from flyte_nb.notebook.cards.error_panel import error_parts
 from flyte_nb.notebook.cards.nodes import status_line
 from flyte_nb.notebook.looking import card as compiled
 from flyte_nb.notebook.paper.html import ATTRIBUTES, STYLES, TAGS, Safe, text
@@ -444,3 +445,12 @@ def test_no_name_breaks_out_of_a_card(first: str, second: str, third: str, fourt
     survives(execution.card(view, drawn, inputs=values, logs=third))
     survives(executions.card([view], where=fourth))
     survives(compiled.card(first, drawn, (problem,)))
+
+
+def test_the_error_of_a_map_names_the_elements_and_shows_the_first_error():
+    trace = 'Trace:\n\n    Traceback (most recent call last):\n      File "a.py", line 7, in fit\n'
+    first = f"[0-1][3]: [2/2] currentAttempt done. Last Error: USER::{trace}Message:\n\n    ValueError: no\n"
+    parts = error_parts(f"{first}[2]: lost\n")
+    assert parts.message == "elements 0-1, 3: ValueError: no\n1 other error of elements"
+    assert parts.place == 'File "a.py", line 7, in fit'
+    assert error_parts("[5]: lost\n").message == "element 5: lost"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from flyte_nb.api.errors import ErrorInfo
 from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.executions.paths import paths_of
-from flyte_nb.executions.views import AttemptView, ExecutionView, NodeView
+from flyte_nb.executions.views import AttemptView, ElementView, ExecutionView, NodeView
 from flyte_nb.notebook.live import fragments
 from flyte_nb.notebook.live.states import (
     NodeDisplay,
@@ -185,3 +185,15 @@ def test_a_sub_workflow_shows_how_much_is_done_and_its_nodes_wait_with_it():
     assert states["n1/n2"] == NodeDisplay("UNDEFINED", "waits for 1")
     assert states["n3"].subtitle == "waits for 1"
     assert "n3/n0" not in states
+
+
+def test_a_map_counts_its_elements():
+    phases = ["SUCCEEDED", "SUCCEEDED", "RUNNING", "FAILED", "UNDEFINED"]
+    elements = tuple(ElementView(number, phase=phase) for number, phase in enumerate(phases))
+    node = _node(
+        "n0", "RUNNING", started_at=NOW - timedelta(seconds=29), kind="array", elements=elements
+    )
+    shown = {"n0": NodeDisplay("RUNNING", "× 5: 2 ✓ 1 ◐ 1 ✕ · 0:29")}
+    assert node_displays(_view(node), NOW) == shown
+    ended = node._replace(phase="FAILED", ended_at=NOW, error=ErrorInfo("", "[3]: no\n"))
+    assert node_displays(_view(ended), NOW)["n0"].subtitle == "× 5: 2 ✓ 1 ◐ 1 ✕ · 29.0 s"

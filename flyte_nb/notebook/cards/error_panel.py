@@ -15,6 +15,8 @@ from flyte_nb.notebook.paper.html import Safe, element, with_code
 _MAX_MESSAGE = 1200  # characters that are shown; the whole message is folded below
 _RETRIED = re.compile(r"^\[\d+/\d+\] currentAttempt done\. Last Error: [A-Z]+::")
 """What FlytePropeller puts before the last attempt's own message. Other columns count the attempts."""
+_ELEMENTS = re.compile(r"^((?:\[\d+(?:-\d+)?\])+): ", re.MULTILINE)
+"""How FlytePropeller begins the error of elements of a map: `[0-1][3]: `."""
 _MAX_FRAMES = 12  # lines of a trace, the innermost ones
 
 
@@ -34,6 +36,9 @@ def error_parts(message: str) -> ErrorParts:
 
     A worker writes `Trace:`, the frames and `Message:`. Any other text is the `message` as it is.
     """
+    elements = _of_elements(message)
+    if elements is not None:
+        return elements
     message = _RETRIED.sub("", message)
     before, found, after = message.partition("Message:")
     if not found or "Trace:" not in before:
@@ -49,6 +54,20 @@ def error_parts(message: str) -> ErrorParts:
     frames = [line for line in lines if _is_frame(line)]
     place = frames[-1].strip() if frames else ""
     return ErrorParts(shortened(what), place, shortened("\n".join(lines)))
+
+
+def _of_elements(message: str) -> "ErrorParts | None":
+    """Take the error of a map apart: that of the first elements, and how many others there are."""
+    found = list(_ELEMENTS.finditer(message))
+    if not found or found[0].start() > 0:
+        return None
+    end = found[1].start() if len(found) > 1 else len(message)
+    parts = error_parts(message[found[0].end() : end])
+    numbers = found[0].group(1)[1:-1].replace("][", ", ")
+    where = f"elements {numbers}" if set(numbers) & set(",-") else f"element {numbers}"
+    others = len(found) - 1
+    more = f"\n{others} other {'error' if others == 1 else 'errors'} of elements" if others else ""
+    return parts._replace(message=f"{where}: {parts.message}{more}")
 
 
 def _is_frame(line: str) -> bool:

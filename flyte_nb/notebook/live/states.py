@@ -141,7 +141,7 @@ def status_line(node: NodeView, now: datetime) -> str:
         parts.append(f"attempt {len(node.attempts)}")
     if node.error is not None and node.phase in (FAILED, TIMED_OUT):
         parts.append(node.error.code.rpartition(":")[2])
-    return " · ".join(parts)
+    return " · ".join(part for part in parts if part)  # the error of a map has no code
 
 
 def clock(seconds: float) -> str:
