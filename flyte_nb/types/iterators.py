@@ -50,6 +50,9 @@ class FlyteIterator(Iterator[object]):
     def __len__(self) -> int:
         return len(self._items)
 
+    def __repr__(self) -> str:
+        return f"<iterator over {len(self._items)} items>"
+
     def __iter__(self) -> "FlyteIterator":
         self._next = 0
         return self
@@ -71,6 +74,9 @@ class JSONIterator(Iterator[object]):
         """Take the file's place; nothing is read yet."""
         self._uri = uri
         self._lines = self._read(data)
+
+    def __repr__(self) -> str:
+        return f"<iterator over the lines of {self._uri}>"
 
     def __next__(self) -> object:
         return next(self._lines)

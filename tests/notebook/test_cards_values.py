@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta, timezone
 from enum import Enum
 from typing import Any
 
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,6 +68,17 @@ class File:
 )
 def test_a_value_is_shown(value: Any, shown: str) -> None:
     assert shown in formatted(value)
+
+
+def test_a_pydantic_model_is_two_columns() -> None:
+    class Model(pydantic.BaseModel):
+        depth: int = 3
+        tags: "list[str]" = []
+
+    html = str(formatted(Model(tags=["<a>"])))
+    assert "Model" in html
+    assert "depth" in html
+    assert "&lt;a&gt;" in html
 
 
 def test_dicts_and_dataclasses_are_two_columns() -> None:

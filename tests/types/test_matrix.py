@@ -246,6 +246,23 @@ def test_only_what_has_no_codec_is_pickled_with_a_warning():
     assert issubclass(PickledTypeWarning, UserWarning)
 
 
+class Word(str):
+    """A text of a class of its own."""
+
+
+@pytest.mark.parametrize(
+    "value", [np.float64(1.5), pd.Timestamp("2024-01-01"), Word("x")], ids=lambda value: repr(value)
+)
+def test_a_value_of_a_derived_class_comes_back_as_what_it_was(value, registry, data):
+    codec = registry.codec(type(value))
+    back = codec.decode(codec.encode(value, data), data)
+    assert (back, type(back)) == (value, type(value))
+    context = FlyteContextManager.current_context()
+    expected = TypeEngine.to_literal_type(type(value))
+    with pytest.raises(Exception, match="Expected value of type"):
+        TypeEngine.to_literal(context, value, type(value), expected)
+
+
 def page() -> str:
     """The page of the user guide that this table makes."""
     heads = "| Python | Flyte | write it in `%flyte launch` as | variant's name | to know |"
@@ -278,6 +295,11 @@ has more about tables; `notebooks/types.ipynb` shows the types at work.
 ENDING = """\
 Refused as one value are a tuple and a NamedTuple (as a task's return annotation they mean several outputs), a
 list without the type of its items, and an Enum of numbers; the error says what to write.
+
+A class that is derived from one of these, e.g. `numpy.float64`, `pandas.Timestamp` or a class of your own
+that is a `str`, is pickled, so that its values come back as what they were; flytekit has the base's type for
+it, and then refuses its values. Estimators, images, models, messages, tensors and modules are the exception:
+their derived classes have the row of the base.
 
 ## What a task gets
 

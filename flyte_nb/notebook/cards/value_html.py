@@ -66,6 +66,10 @@ def _formatted(value: Any, depth: int) -> Safe:
     if is_dataclass(value) and not isinstance(value, type):
         items = {field.name: getattr(value, field.name, None) for field in fields(value)}
         return join((_soft(type(value).__name__), _items(items, depth)))
+    names = getattr(type(value), "model_fields", None)  # of a pydantic model
+    if isinstance(names, dict) and names:
+        items = {name: getattr(value, name, None) for name in names}
+        return join((_soft(type(value).__name__), _items(items, depth)))
     if isinstance(value, Mapping):
         return _items(value, depth) if value else _code("{}")
     if isinstance(value, (list, tuple, set, frozenset)):
