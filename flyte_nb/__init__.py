@@ -10,6 +10,7 @@ from flyte_nb.api.version import __version__ as __version__
 
 _HOMES = {
     "Annotations": "flyte_nb.sdk.launch_options",
+    "AuthRole": "flyte_nb.sdk.launch_options",
     "Cache": "flyte_nb.sdk.options",
     "ConcurrencyLimitBehavior": "flyte_nb.sdk.launch_options",
     "ConcurrencyPolicy": "flyte_nb.sdk.launch_options",

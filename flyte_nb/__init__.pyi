@@ -16,6 +16,7 @@ from flyte_nb.sdk.imperative import ImperativeWorkflow as ImperativeWorkflow
 from flyte_nb.sdk.kinds.dynamic import dynamic as dynamic
 from flyte_nb.sdk.kinds.map_task import map_task as map_task
 from flyte_nb.sdk.launch_options import Annotations as Annotations
+from flyte_nb.sdk.launch_options import AuthRole as AuthRole
 from flyte_nb.sdk.launch_options import ConcurrencyLimitBehavior as ConcurrencyLimitBehavior
 from flyte_nb.sdk.launch_options import ConcurrencyPolicy as ConcurrencyPolicy
 from flyte_nb.sdk.launch_options import Identity as Identity

@@ -75,6 +75,9 @@ class TaskMetadata(NamedTuple):
     deprecated_error_message: str = ""
     generates_deck: bool = False
     pod_template_name: str = ""
+    labels: "tuple[tuple[str, str], ...]" = ()
+    """Kubernetes labels of its pods."""
+    annotations: "tuple[tuple[str, str], ...]" = ()
 
 
 class TaskTemplate(NamedTuple):
@@ -144,6 +147,14 @@ class TaskNode(NamedTuple):
     reference: Identifier
     resources: "tuple[Resources, Resources] | None" = None
     """Requests and limits that replace the task's own."""
+
+
+class OverriddenTaskNode(NamedTuple):
+    """The node runs a task with more options of its own than `TaskNode` has."""
+
+    reference: Identifier
+    resources: "tuple[Resources, Resources] | None" = None
+    container_image: str = ""
 
 
 class WorkflowNode(NamedTuple):
@@ -233,6 +244,7 @@ class BranchNode(NamedTuple):
 
 Target = Union[  # noqa: UP007 - cheaper at import
     TaskNode,
+    OverriddenTaskNode,
     WorkflowNode,
     LaunchPlanNode,
     ArrayNode,

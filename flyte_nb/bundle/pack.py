@@ -28,8 +28,8 @@ from flyte_nb.bundle.units import Unit
 from flyte_nb.bundle.unpicklable import explain
 from flyte_nb.sdk.callee import Callee
 from flyte_nb.sdk.entity import Definition
-from flyte_nb.sdk.task import Task, TaskOptions
-from flyte_nb.sdk.workflow import Workflow, WorkflowOptions
+from flyte_nb.sdk.task import Task
+from flyte_nb.sdk.workflow import Workflow
 from flyte_nb.types.registry import Registry
 
 LIMIT_BYTES = 1 << 30
@@ -196,7 +196,9 @@ class Packer:
             # node come from this payload, so they count for this task's version.
             for item in called:
                 if isinstance(item, Callee):
-                    fingerprinter.note("options of", f"{item.short_name}()", _counted(item.options))
+                    fingerprinter.note(
+                        "options of", f"{item.short_name}()", list(item.options.counted())
+                    )
             pickled = dump(task, references, fingerprinter, with_options=task.is_dynamic)
         # These say already what is wrong and where. Anything else is an exception of a class that refuses to
         # be pickled.
@@ -264,24 +266,6 @@ class Packer:
         except Exception as error:  # noqa: BLE001 - a class may raise anything when it is pickled
             return error
         return None
-
-
-_FIELDS_OF_0_3 = {TaskOptions: 19, WorkflowOptions: 3}
-"""How many options there were when versions were first made of them. Later ones are appended."""
-
-
-def _counted(options: "tuple[object, ...]") -> "list[object]":
-    """Return the options that a version is made of.
-
-    A later option counts only when it is set. So a release with more options gives nothing a new version.
-    """
-    kind = type(options)
-    counted = list(options)
-    if kind in _FIELDS_OF_0_3:
-        defaults = list(kind())
-        while len(counted) > _FIELDS_OF_0_3[kind] and counted[-1] == defaults[len(counted) - 1]:
-            counted.pop()
-    return counted
 
 
 class _BufferDigests:

@@ -7,12 +7,20 @@ import sys
 from collections.abc import Sequence
 
 from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier
-from flyte_nb.api.specs import LaunchOptions, LaunchPlanSpec, TaskTemplate, WorkflowTemplate
+from flyte_nb.api.specs import (
+    LaunchOptions,
+    LaunchPlanSpec,
+    TaskMetadata,
+    TaskTemplate,
+    WorkflowTemplate,
+)
 from flyte_nb.api.version import PROTOCOL, __version__
 
 CUSTOM_KEY = "flyte_nb"
 """The key in `TaskTemplate.custom` under which a task lists what its version was made of."""
 
+_METADATA = TaskTemplate._fields.index("metadata")
+_FIELDS_BEFORE_LABELS = TaskMetadata._fields.index("labels")
 _FIELDS_BEFORE_OPTIONS = LaunchPlanSpec._fields.index("options")
 
 UNVERSIONED = "unregistered"
@@ -38,7 +46,11 @@ def task_version(
         container=container._replace(args=()) if container is not None else None,
         custom={},
     )
-    parts = [TASK, plain, fingerprint, python_minor(), PROTOCOL, __version__]
+    fields: list[object] = list(plain)
+    # Tasks without labels and annotations keep the versions that they had before there were any.
+    if not (plain.metadata.labels or plain.metadata.annotations):
+        fields[_METADATA] = plain.metadata[:_FIELDS_BEFORE_LABELS]
+    parts = [TASK, fields, fingerprint, python_minor(), PROTOCOL, __version__]
     return digest([*parts, launch_plans] if launch_plans else parts)
 
 

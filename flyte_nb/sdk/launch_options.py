@@ -33,6 +33,13 @@ class Identity(NamedTuple):
     k8s_service_account: str = ""
 
 
+class AuthRole(NamedTuple):
+    """As whom tasks run: flytekit's older name for `SecurityContext(run_as=Identity(…))`."""
+
+    assumable_iam_role: "str | None" = None
+    kubernetes_service_account: "str | None" = None
+
+
 class SecurityContext(NamedTuple):
     """As whom tasks run, and with which secrets (flyteidl/core/security.proto `SecurityContext`)."""
 
@@ -72,6 +79,7 @@ KNOWN = (
     "notifications",
     "raw_output_data_config",
     "security_context",
+    "auth_role",
     "overwrite_cache",
     "concurrency",
 )
@@ -83,6 +91,7 @@ def launch_options(
     notifications: "Iterable[Notification] | None" = None,
     raw_output_data_config: "RawOutputDataConfig | str | None" = None,
     security_context: "SecurityContext | None" = None,
+    auth_role: "AuthRole | None" = None,
     overwrite_cache: "bool | None" = None,
     concurrency: "ConcurrencyPolicy | None" = None,
 ) -> specs.LaunchOptions:
@@ -97,6 +106,17 @@ def launch_options(
     for each in told:
         if not isinstance(each, Notification):
             raise UsageError(f"notifications={each!r}: write Email(…), Slack(…) or PagerDuty(…).")
+    if auth_role is not None:
+        if security_context is not None or not isinstance(auth_role, AuthRole):
+            raise UsageError(
+                "auth_role: write security_context=SecurityContext(run_as=Identity(…))."
+            )
+        security_context = SecurityContext(
+            Identity(
+                iam_role=auth_role.assumable_iam_role or "",
+                k8s_service_account=auth_role.kubernetes_service_account or "",
+            )
+        )
     if security_context is not None and not isinstance(security_context, SecurityContext):
         raise UsageError(
             f"security_context={security_context!r}: write SecurityContext(run_as=Identity(…))."

@@ -280,10 +280,6 @@ def _recorded(options: "dict[str, Any]") -> LaunchOptions:
             raise UsageError(
                 "LaunchPlan(trigger=…): write schedule=CronSchedule(…) or FixedRate(…)."
             )
-        if name == "auth_role":
-            raise UsageError(
-                "LaunchPlan(auth_role=…): write security_context=SecurityContext(run_as=Identity(…))."
-            )
         if name not in KNOWN:
             raise UsageError(f"LaunchPlan has no option {name!r}. It has: {', '.join(KNOWN)}.")
     return launch_options(**given)

@@ -82,6 +82,9 @@ def plain_options(given: "dict[str, Any]") -> "dict[str, Any]":
         known["timeout_s"] = seconds(known.pop("timeout"))
     known["environment"] = _environment(known.get("environment"))
     known["secret_requests"] = _secrets(known.get("secret_requests"))
+    for name in ("labels", "annotations"):
+        if name in known:
+            known[name] = _texts(name, known[name])
     _apply_cache(known)
     if not isinstance(known.get("requirements", ""), str):
         raise UsageError(
@@ -128,6 +131,18 @@ def _environment(environment: object) -> "tuple[tuple[str, str], ...]":
                 " digits, '_', '-' and '.', not beginning with a digit, and no NUL in its value."
             )
     return tuple(environment.items())
+
+
+def _texts(option: str, given: object) -> "tuple[tuple[str, str], ...]":
+    """Return labels or annotations as pairs, sorted, because their order means nothing."""
+    if given is None:
+        return ()
+    texts = isinstance(given, dict) and all(
+        isinstance(part, str) for item in given.items() for part in item
+    )
+    if not isinstance(given, dict) or not texts:
+        raise UsageError(f"{option}={given!r}: write a dict of texts, e.g. {{'team': 'models'}}.")
+    return tuple(sorted(given.items()))
 
 
 def _is_variable(name: str) -> bool:

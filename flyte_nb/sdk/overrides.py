@@ -5,7 +5,14 @@ from typing import Any
 
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.nodes import ADDED_NODES, MAX_NODE_ID
-from flyte_nb.api.specs import ArrayNode, NodeMetadata, Resources, Target, TaskNode
+from flyte_nb.api.specs import (
+    ArrayNode,
+    NodeMetadata,
+    OverriddenTaskNode,
+    Resources,
+    Target,
+    TaskNode,
+)
 from flyte_nb.sdk.option_values import check, seconds
 from flyte_nb.sdk.options import requests_and_limits
 
@@ -13,6 +20,7 @@ _KNOWN = (
     "cache",
     "cache_serialize",
     "cache_version",
+    "container_image",
     "interruptible",
     "limits",
     "name",
@@ -46,6 +54,11 @@ def checked(options: "dict[str, Any]", entity: str, target: Target) -> "dict[str
                 f"{entity}(…).with_overrides({of_tasks[0]}=…): that is an option of tasks, and"
                 f" {entity} is none. Write it at the tasks inside."
             )
+    if "container_image" in options and isinstance(target, ArrayNode):
+        raise UsageError(
+            f"{entity}(…).with_overrides(container_image=…): a map has the image of the task that it runs."
+            " Write it in @task(container_image=…)."
+        )
     ignored = getattr(options.get("cache"), "ignored_inputs", ())
     if ignored:
         raise UsageError(
@@ -112,6 +125,8 @@ def apply(
         ("requests", "limits", "resources")
     ):
         target = target._replace(resources=_resources(options))
+    if isinstance(target, TaskNode) and options.get("container_image"):
+        target = OverriddenTaskNode(*target, options["container_image"])
     if isinstance(target, ArrayNode):
         # A map is one node, which has the name, over a node for each element, which has the rest.
         named = {name: changed[name] for name in ("name",) if name in changed}

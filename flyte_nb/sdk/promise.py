@@ -53,7 +53,8 @@ class Sequenced:
 
         Args:
             **options: `node_name`, `name`, `retries`, `timeout`, `interruptible`, `cache`,
-                `cache_version`, `cache_serialize`, `requests`, `limits` or `resources`.
+                `cache_version`, `cache_serialize`, `requests`, `limits`, `resources` or
+                `container_image`.
                 A later call adds to an earlier one.
 
         Raises:

@@ -40,6 +40,10 @@ class ReferenceOptions(NamedTuple):
     name: str
     version: str
 
+    def counted(self) -> "tuple[object, ...]":
+        """Return the options that a version is made of: all."""
+        return self
+
 
 class Reference(Callee):
     """A registered entity. Its function is never run: it says what the inputs and outputs are."""

@@ -3,6 +3,7 @@
 import typing
 from collections import namedtuple
 from collections.abc import Iterable
+from types import GenericAlias
 from typing import Any, NamedTuple
 
 from flyte_nb.api.errors import CodecError
@@ -223,6 +224,8 @@ class SignatureReader:
         annotation = hints.types.get("return")
         if annotation is None or annotation is type(None):
             return NONE, [], None
+        if isinstance(annotation, tuple):  # `-> (int, str)` is flytekit's other spelling of a tuple
+            annotation = GenericAlias(tuple, annotation)
         # One name means one output, also when its type is a tuple.
         if len(self._output_names) == 1:
             return SINGLE, [(self._output_names[0], annotation)], None

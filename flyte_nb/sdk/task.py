@@ -1,7 +1,8 @@
 """`@task`: make a function a step that runs in a process of its own."""
 
+import copyreg
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, overload
 
 from flyte_nb.api import specs
 from flyte_nb.api.errors import UsageError
@@ -42,6 +43,27 @@ class TaskOptions(NamedTuple):
     """Path of a lock of requirements, from which the task's own environment is made where it runs."""
     deck_fields: "tuple[str, ...]" = ("Source Code", "Dependencies", "Timeline", "Input", "Output")
     """Pages that are added to the report without code in the task (`DeckField`)."""
+    labels: "tuple[tuple[str, str], ...]" = ()
+    """Kubernetes labels of its pods."""
+    annotations: "tuple[tuple[str, str], ...]" = ()
+
+    def counted(self) -> "tuple[object, ...]":
+        """Return the options that a version is made of.
+
+        Options that came later count only when they are set. So a release with more options gives nothing a
+        new version.
+        """
+        end = len(self)
+        while end > _FIRST_OPTIONS and self[end - 1] == _PLAIN[end - 1]:
+            end -= 1
+        return self[:end]
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> "tuple[object, ...]":
+        # What is pickled is part of the fingerprint of code that holds a task, e.g. of a map over one.
+        return vars(copyreg)["__newobj__"], (TaskOptions, *self.counted())
+
+
+_FIRST_OPTIONS = TaskOptions._fields.index("labels")
 
 
 class AnyTask(Callee):
@@ -118,6 +140,8 @@ def task(
     output_names: "tuple[str, ...]" = (),
     requirements: str = "",
     deck_fields: "tuple[str, ...]" = ...,
+    labels: "dict[str, str] | None" = None,
+    annotations: "dict[str, str] | None" = None,
 ) -> "Callable[[Callable[..., Any]], Task]": ...
 
 
@@ -132,7 +156,8 @@ def task(function: "Callable[..., Any] | None" = None, **options: Any) -> Any:
             `retries`, `timeout` (seconds or a timedelta, for one attempt), `environment`,
             `requests`, `limits` or `resources`, `container_image`, `secret_requests`,
             `interruptible`, `deprecated` (a message), `enable_deck` and `deck_fields`, `docs`,
-            `pod_template_name`, `requirements` (the path of a lock that
+            `pod_template_name`, `labels` and `annotations` of its pods, `requirements` (the path of a
+            lock that
             `uv pip compile --generate-hashes` wrote; the task then runs in an environment of just
             these packages, made where it runs).
 

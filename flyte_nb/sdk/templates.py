@@ -60,6 +60,8 @@ def task_template(
         deprecated_error_message=options.deprecated,
         generates_deck=options.enable_deck,
         pod_template_name=options.pod_template_name,
+        labels=options.labels,
+        annotations=options.annotations,
     )
     return TaskTemplate(
         id=identify(task, scope, version),

@@ -33,6 +33,13 @@ class WorkflowOptions(NamedTuple):
     on_failure: "Definition | None" = None
     """What runs when the workflow has failed."""
 
+    def counted(self) -> "tuple[object, ...]":
+        """Return the options that a version is made of: those that came later only when they are set."""
+        return self if self.on_failure is not None else self[:_FIRST_OPTIONS]
+
+
+_FIRST_OPTIONS = WorkflowOptions._fields.index("on_failure")
+
 
 class Trace(NamedTuple):
     """A traced workflow: its template, what it refers to, and everything that is wrong."""

@@ -24,6 +24,7 @@ from flyte_nb.api.specs import (
     Node,
     NodeMetadata,
     OutputReference,
+    OverriddenTaskNode,
     Resources,
     SignalNode,
     SleepNode,
@@ -267,11 +268,13 @@ def _target_bytes(target: Target) -> bytes:
         _gate(message.gate_node, target)
         return message.SerializeToString()
     reference = identifier_to_idl(target.reference)
-    if isinstance(target, TaskNode):
+    if isinstance(target, (TaskNode, OverriddenTaskNode)):
         message.task_node.reference_id.CopyFrom(reference)
         message.task_node.overrides.SetInParent()
         if target.resources is not None:
             message.task_node.overrides.resources.CopyFrom(resources_to_idl(*target.resources))
+        if isinstance(target, OverriddenTaskNode):
+            message.task_node.overrides.container_image = target.container_image
     elif isinstance(target, WorkflowNode):
         message.workflow_node.sub_workflow_ref.CopyFrom(reference)
     else:

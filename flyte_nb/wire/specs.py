@@ -224,6 +224,8 @@ def _metadata(message: tasks_pb2.TaskMetadata, metadata: TaskMetadata) -> None:
     message.generates_deck.value = metadata.generates_deck
     message.generates_deck.SetInParent()
     message.metadata.SetInParent()
+    _fill(message.metadata.labels, dict(metadata.labels))
+    _fill(message.metadata.annotations, dict(metadata.annotations))
     message.pod_template_name = metadata.pod_template_name
 
 
