@@ -165,6 +165,30 @@ def test_pyflyte_recovers_and_relaunches(backend, remote):
         assert execution.spec.metadata.reference_execution.name == first.id.name
 
 
+def test_flytekit_follows_into_the_execution_that_a_launch_plan_node_started(backend, remote):
+    request = workflow_pb2.WorkflowCreateRequest(id=id_of("WORKFLOW", "remote.outer"))
+    template = request.spec.template
+    template.CopyFrom(_workflow().spec.template)
+    template.id.CopyFrom(request.id)
+    del template.nodes[1:]
+    node = template.nodes[0]
+    node.ClearField("target")
+    node.workflow_node.launchplan_ref.CopyFrom(id_of("LAUNCH_PLAN", "remote.flow"))
+    template.outputs[0].binding.promise.node_id = "n0"
+    plan = launch_plan_pb2.LaunchPlanCreateRequest(id=id_of("LAUNCH_PLAN", "remote.outer"))
+    plan.spec.workflow_id.CopyFrom(request.id)
+    with grpc_calls(backend.endpoint, backend.token) as admin:
+        admin.CreateWorkflow(request)
+        admin.CreateLaunchPlan(plan)
+    launch_plan = remote.fetch_launch_plan(name="remote.outer")
+    execution = remote.wait(remote.execute(launch_plan, inputs={"n": 5}), poll_interval=POLL)
+    synced = remote.sync_execution(execution, sync_nodes=True)
+    assert synced.outputs["o0"] == 20
+    launched = synced.node_executions["n0"].workflow_executions
+    assert [each.outputs["o0"] for each in launched] == [20]
+    assert launched[0].spec.metadata.parent_node_execution.node_id == "n0"
+
+
 def test_flytekit_runs_a_single_task(remote):
     execution = remote.execute(remote.fetch_task(name="remote.double"), {"n": 4})
     execution = remote.wait(execution, poll_interval=POLL)
