@@ -64,7 +64,9 @@ def test_how_to_sign_in_is_answered_without_a_token(channel):
 def test_calls_that_are_not_served_are_unimplemented(channel, bearer):
     stub = admin_pb2_grpc.AdminServiceStub(channel)
     with pytest.raises(grpc.RpcError) as caught:
-        stub.RecoverExecution(execution_pb2.ExecutionRecoverRequest(), metadata=bearer)
+        stub.GetExecutionMetrics(
+            execution_pb2.WorkflowExecutionGetMetricsRequest(), metadata=bearer
+        )
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
