@@ -6,6 +6,7 @@ from flyteidl.core.literals_pb2 import LiteralMap
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.propeller.engine import Engine, Launch
 from flyte_nb.propeller.executors.process import ProcessExecutor
+from flyte_nb.propeller.foreign.runnable import why_not_here
 from flyte_nb.storage import open_stores
 from flyte_nb.testing.closures import closure, integer, integers, node, task, workflow
 from flyte_nb.testing.recorders import MemoryRecorder
@@ -62,3 +63,9 @@ def test_tasks_of_flytekit_run_and_fail_as_on_a_cluster(tmp_path):
     assert error.code == "RetriesExhausted|USER:Recoverable"
     assert error.message.startswith("[2/2] currentAttempt done. Last Error: USER::")
     assert "please again" in error.message
+
+
+def test_a_map_of_the_older_kind_is_refused_with_what_to_do():
+    old = task("old", ["x"], command=["pyflyte-map-execute"])
+    old.type = "container_array"
+    assert "map_task of a newer flytekit" in why_not_here(old)

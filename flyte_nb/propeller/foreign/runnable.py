@@ -5,6 +5,9 @@ from flyteidl.core.tasks_pb2 import TaskTemplate
 ECHO = "echo"
 """A task that returns its inputs. The engine runs it, without a process."""
 
+OLD_MAP = "container_array"
+"""A map as one task. The maps of today are array nodes, which the engine runs."""
+
 _CLUSTERS = {
     "spark": "a Spark cluster, which Flyte's Spark plugin makes of pods",
     "mpi": "an MPI job, which Flyte's MPI plugin makes of pods",
@@ -30,6 +33,12 @@ def why_not_here(task: TaskTemplate) -> str:
         return (
             f"The task {name} needs {_CLUSTERS[kind]}; the local backend has none."
             " Launch it on a Flyte cluster with that plugin."
+        )
+    if kind == OLD_MAP:
+        return (
+            f"The task {name} is a map of the kind that flytekit made before array nodes (container_array):"
+            " its elements are started by a plugin of Flyte, which the local backend has not. Register it"
+            " with the map_task of a newer flytekit, or launch it on a Flyte cluster."
         )
     if task.WhichOneof("target") in ("container", "k8s_pod") or kind == ECHO:
         return ""
