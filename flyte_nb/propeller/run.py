@@ -186,6 +186,10 @@ def _drive(runs: LocalRuns, executor: InProcess, gates: LocalGates) -> None:
             continue  # what waited for an execution can go on
         if gates.attend(runs.open):
             continue
+        # With one slot the person wants everything in the calling thread.
+        executor.may_not_block = executor.slots > 1 and any(
+            each.machine.gates for each in runs.open
+        )
         reports = executor.poll()
         if not reports:
             _pause(runs, executor, gates)

@@ -423,3 +423,26 @@ def test_the_context_says_which_attempt_runs_and_keeps_checkpoints_between_attem
     made = closure(closures.workflow("w", [node("n0", FAIL, {"x": 7})], {"o0": "n0"}), [FAIL])
     assert integer(run(made, tasks={identifier_from_idl(FAIL.id): flaky})) == 7
     assert seen == [(0, None), (1, b"0"), (2, b"1")]
+
+
+def test_a_lone_task_keeps_no_gate_from_its_time():
+    passed = threading.Event()
+
+    @task
+    def waits(x: int) -> int:
+        assert passed.wait(PATIENCE_S)
+        return x
+
+    @task
+    def passes(x: int) -> int:
+        passed.set()
+        return x
+
+    nodes = [
+        node("n0", ADD, {"x": 1}),
+        closures.gate("n1", sleep_s=0.01),
+        node("n2", FAIL, {"x": 1}, after=["n1"]),
+    ]
+    made = closure(closures.workflow("w", nodes, {"o0": "n0"}), [ADD, FAIL])
+    tasks = {identifier_from_idl(ADD.id): waits, identifier_from_idl(FAIL.id): passes}
+    assert integer(run(made, tasks=tasks, slots=2)) == 1

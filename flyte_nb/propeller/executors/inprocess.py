@@ -105,6 +105,8 @@ class InProcess:
             former: The checkpoints of a run that is recovered, by run and node.
         """
         self.slots = slots
+        self.may_not_block = False
+        """Whether a gate waits for its time or for a person, so that even a lone attempt gets a thread."""
         self._entities = tasks if isinstance(tasks, LocalEntities) else LocalEntities(tasks)
         self._registry = registry
         self._data = data
@@ -151,7 +153,8 @@ class InProcess:
         queued = self._queued
         if queued:
             self._queued = []
-            if len(queued) == 1 and not self._running and not queued[0].attempt.timeout_us:
+            is_alone = len(queued) == 1 and not self._running and not self.may_not_block
+            if is_alone and not queued[0].attempt.timeout_us:
                 return [self._carried_out(queued[0])]
             for one in queued:
                 self._in_thread(one)
