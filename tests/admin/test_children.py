@@ -141,7 +141,10 @@ def test_a_child_whose_inputs_do_not_fit_is_refused_and_the_node_says_why(place)
         )
     place.backend.stop(grace_s=0)
     place.start()
+    specs = place.specs
+    place.backend._lent.put(ExecutionId(specs.PROJECT, specs.DOMAIN, "parent"), Loan({}, {}))
     ended = place.run()
+    assert not [*place.home.lent.iterdir()]
     assert ended.closure.error.code == "RuntimeExecutionError"
     assert ended.closure.error.kind == core.ExecutionError.USER
     assert ended.closure.error.message == (

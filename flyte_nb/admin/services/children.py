@@ -67,6 +67,8 @@ class ChildExecutions:
             services.create(child)
         except Refused as refused:
             if refused.code != "ALREADY_EXISTS" or not services.is_child(child):
+                if services.run(child.id) is None:
+                    self._lent.remove(child.id)
                 raise TaskFailed(_not_launched(refused)) from refused
         except (OSError, sqlite3.OperationalError) as error:
             raise StorageError(
