@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from flyte_nb.api.errors import StorageError
+from flyte_nb.api.phases import FAILED, RUNNING
 from flyte_nb.executions.views import ExecutionView, NodeView
 
 
@@ -47,11 +48,33 @@ def _printed(
             if len(one.logs) > 1:
                 title += f", {link.name}"
             parts.append((title, _text(link.uri, read)))
-    for element in node.elements:
-        if attempt is None or element.attempt == attempt:
-            title = f"{_title(node)}, element {element.number}, attempt {element.attempt + 1}"
-            parts += [(title, _text(link.uri, read)) for link in element.logs]
+    return parts + _of_elements(node, read, attempt)
+
+
+def _of_elements(
+    node: NodeView, read: "Callable[[str], bytes]", attempt: "int | None"
+) -> "list[tuple[str, str]]":
+    """Return what some elements of a map printed: first those that failed, then those that run."""
+    wanted = [
+        element
+        for element in node.elements
+        if element.logs and (attempt is None or element.attempt == attempt)
+    ]
+    wanted.sort(key=lambda element: _ORDER.get(element.phase, 1))
+    parts = []
+    for element in wanted[:_MOST_ELEMENTS]:
+        title = f"{_title(node)}, element {element.number}, attempt {element.attempt + 1}"
+        parts += [(title, _text(link.uri, read)) for link in element.logs]
+    left = len(wanted) - _MOST_ELEMENTS
+    if left > 0:
+        text = f'{left} further elements have logs: execution.nodes["{node.node_id}"].elements\n'
+        parts.append((_title(node), text))
     return parts
+
+
+_ORDER = {FAILED: -1, RUNNING: 0}
+_MOST_ELEMENTS = 20
+"""Logs of so many elements are read. A map may have ten thousand, and each log is a file."""
 
 
 def _title(node: NodeView) -> str:

@@ -1,13 +1,17 @@
 """What is shown of a map's elements, whatever parts of them a backend sends."""
 
+from datetime import datetime, timezone
+
 from flyteidl.admin.task_execution_pb2 import TaskExecutionClosure
 from flyteidl.event.event_pb2 import ExternalResourceInfo
 
 from flyte_nb.api.errors import ErrorInfo
+from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.api.literals import COLLECTION, INTEGER, NOTHING, Literal
 from flyte_nb.executions.elements import Elements, counts_line
+from flyte_nb.executions.logs import logs_of
 from flyte_nb.executions.python_values import type_of
-from flyte_nb.executions.views import ElementView, LogLink
+from flyte_nb.executions.views import ElementView, ExecutionView, LogLink, NodeView
 from flyte_nb.types.registry import default_registry
 from flyte_nb.wire.enums import CACHE_STATUSES, TASK_PHASES
 
@@ -80,3 +84,29 @@ def test_a_list_with_none_in_it_is_read_without_its_type():
     assert codec.decode(literal, None) == [None, 3, None]
     nothing = Literal(COLLECTION, [NOTHING])
     assert registry.codec(registry.guess(type_of(nothing))).decode(nothing, None) == [None]
+
+
+def test_logs_of_a_large_map_show_what_failed_first_and_say_what_is_left_out():
+    elements = tuple(
+        ElementView(
+            number,
+            phase="FAILED" if number == 70 else "SUCCEEDED",
+            logs=(LogLink("log", f"file:///{number}"),),
+        )
+        for number in range(100)
+    )
+    node = NodeView("n0", "n0", "fit", "RUNNING", elements=elements)
+    read = []
+
+    def bytes_at(uri):
+        read.append(uri)
+        return b"printed\n"
+
+    id = Identifier("workflow", "p", "d", "w", "v1")
+    view = ExecutionView(
+        ExecutionId("p", "d", "e"), id, id, "RUNNING", datetime.now(timezone.utc), nodes=(node,)
+    )
+    parts = logs_of(view, {}, bytes_at, "n0", None)
+    assert read[0] == "file:///70"
+    assert len(read) == 20
+    assert "80 further elements have logs" in parts
