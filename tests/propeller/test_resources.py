@@ -153,6 +153,39 @@ def test_attempts_wait_for_processors_and_memory_that_others_have():
         has.take(key("c"), Needs(cpus=1, memory_bytes=2 * GIB), "t")
 
 
+def test_a_large_attempt_is_not_overtaken_for_ever():
+    now = [0.0]
+    has = Capacity(cpus=2, gpus=list, processors=(), clock=lambda: now[0])
+    small, large = Needs(cpus=1), Needs(cpus=2)
+    has.take(key("a"), small, "t")
+    with pytest.raises(NoRoom, match="2 CPUs; 1 of 2 are free"):
+        has.take(key("large"), large, "t")
+    now[0] = 20.0
+    with pytest.raises(NoRoom):
+        has.take(key("large"), large, "t")
+    has.take(key("b"), small, "t")  # there is room, and nobody has waited for long
+    has.release(key("a"))
+    now[0] = 31.0
+    with pytest.raises(NoRoom):
+        has.take(key("large"), large, "t")
+    with pytest.raises(NoRoom, match="its turn; node n0 of large"):
+        has.take(key("c"), small, "t")
+    has.release(key("b"))
+    has.take(key("large"), large, "t")
+    has.release(key("large"))
+    has.take(key("c"), small, "t")
+
+
+def test_an_attempt_that_is_not_asked_for_any_more_keeps_nobody_waiting():
+    now = [0.0]
+    has = Capacity(cpus=2, gpus=list, processors=(), clock=lambda: now[0])
+    has.take(key("a"), Needs(cpus=1), "t")
+    with pytest.raises(NoRoom):
+        has.take(key("gone"), Needs(cpus=2), "t")
+    now[0] = 60.0
+    has.take(key("b"), Needs(cpus=1), "t")
+
+
 def test_an_eager_task_that_only_waits_keeps_nobody_from_the_processors():
     has = capacity(cpus=1)
     eager = Needs(only_waits=True)

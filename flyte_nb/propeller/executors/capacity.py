@@ -8,7 +8,9 @@ are fails at once, since no wait would help.
 
 import logging
 import os
+import time
 from collections import Counter
+from collections.abc import Callable
 from typing import NamedTuple
 
 import psutil
@@ -19,6 +21,20 @@ from flyte_nb.propeller.executors.needs import Needs, bytes_text
 from flyte_nb.propeller.ports import AttemptKey, NoRoom
 
 _log = logging.getLogger(__name__)
+
+
+_PATIENCE_S = 30.0
+"""After so long the attempt that waits for processors or memory goes before all others."""
+_FORGOTTEN_S = 5.0
+"""An attempt that was not asked for again for so long does not wait any more: its execution has ended."""
+
+
+class _Waiting(NamedTuple):
+    """The attempt that waits longest for processors or memory."""
+
+    key: AttemptKey
+    since_s: float
+    asked_s: float
 
 
 class Share(NamedTuple):
@@ -40,6 +56,7 @@ class Capacity:
         gpus: ListGpus,
         memory_bytes: int = 0,
         processors: "tuple[int, ...] | None" = None,
+        clock: "Callable[[], float]" = time.monotonic,
     ) -> None:
         """Set what there is.
 
@@ -48,6 +65,7 @@ class Capacity:
             gpus: Lists the GPUs; asked when it is first needed.
             memory_bytes: How much memory attempts may ask for together; 0 means the machine's.
             processors: The processors that attempts can be bound to; `None` means those of this process.
+            clock: Seconds, from any beginning.
         """
         self._cpus = cpus
         self._memory = memory_bytes or psutil.virtual_memory().total
@@ -56,6 +74,8 @@ class Capacity:
         self._processors = _own_processors() if processors is None else processors
         self._shares: dict[AttemptKey, Share] = {}
         self._told: set[str] = set()
+        self._clock = clock
+        self._waiting: _Waiting | None = None
 
     @property
     def gpus(self) -> "list[str]":
@@ -81,7 +101,15 @@ class Capacity:
         if needs.gpus > len(self.gpus if needs.gpus else ()):
             raise TaskFailed(ErrorInfo("ResourcesUnavailable", self._too_many(needs, task), USER))
         if self._shares:
-            self._check_room(needs)
+            self._check_gpus(needs)
+            self._check_turn(key)
+            try:
+                self._check_room(needs)
+            except NoRoom:
+                self._waits(key)
+                raise
+        if self._waiting is not None and self._waiting.key == key:
+            self._waiting = None
         self._tell_what_is_too_large(needs, task)
         free = self._free_gpus() if needs.gpus else []
         share = Share(needs, tuple(free[: needs.gpus]), self._bound(needs.cpu_limit))
@@ -96,10 +124,35 @@ class Capacity:
         """Take back what the attempt had."""
         self._shares.pop(key, None)
 
-    def _check_room(self, needs: Needs) -> None:
-        shares = self._shares.values()
+    def _check_turn(self, key: AttemptKey) -> None:
+        """Refuse all but the attempt that has waited too long: smaller ones would take what gets free."""
+        waiting, now = self._waiting, self._clock()
+        if waiting is None or waiting.key == key or now - waiting.since_s < _PATIENCE_S:
+            return
+        # An eager task that has processors may wait for the very attempt that would be refused here.
+        if any(
+            share.needs.only_waits and share.needs.processors for share in self._shares.values()
+        ):
+            return
+        if now - waiting.asked_s <= _FORGOTTEN_S:
+            raise NoRoom(
+                f"its turn; node {waiting.key.node_id} of {waiting.key.execution.name} needs much and comes"
+                " first"
+            )
+
+    def _waits(self, key: AttemptKey) -> None:
+        waiting, now = self._waiting, self._clock()
+        if waiting is not None and waiting.key == key:
+            self._waiting = waiting._replace(asked_s=now)
+        elif waiting is None or now - waiting.asked_s > _FORGOTTEN_S:
+            self._waiting = _Waiting(key, now, now)
+
+    def _check_gpus(self, needs: Needs) -> None:
         if needs.gpus > len(self._free_gpus() if needs.gpus else ()):
             raise NoRoom(_of(needs.gpus, "GPU", len(self._free_gpus()), len(self.gpus)))
+
+    def _check_room(self, needs: Needs) -> None:
+        shares = self._shares.values()
         used, wanted = sum(share.needs.processors for share in shares), needs.processors
         if used + wanted > self._cpus and wanted:
             raise NoRoom(_of(wanted, "CPU", max(0.0, self._cpus - used), self._cpus))
