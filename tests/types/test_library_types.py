@@ -6,6 +6,7 @@ import enum
 import importlib.metadata
 import io
 import json
+import sys
 import typing
 from collections.abc import Iterator
 from typing import Any, Optional
@@ -305,6 +306,29 @@ def test_a_plugin_brings_the_codec_of_a_library(registry, monkeypatch):
     )
     monkeypatch.setattr(homes, "_plugins", lambda: {entry.name: _Loaded(lambda *_: made)})
     assert registry.codec(Foreign) is made
+
+
+def test_an_installed_package_brings_its_type_by_an_entry_point(tmp_path, monkeypatch, registry):
+    (tmp_path / "shapes_lib.py").write_text(
+        "from flyte_nb.types.scalars import StrCodec\n"
+        "class Square:\n    pass\n"
+        "def square_codec(python_type, registry):\n    return StrCodec()\n"
+    )
+    installed = tmp_path / "shapes_lib-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: shapes-lib\nVersion: 1.0\n")
+    (installed / "entry_points.txt").write_text(
+        "[flyte_nb.types]\nshapes_lib.Square = shapes_lib:square_codec\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    homes._plugins.cache_clear()
+    try:
+        shapes = importlib.import_module("shapes_lib")
+        assert registry.codec(shapes.Square).transformer == "str"
+        assert registry.codec(list[shapes.Square]).literal_type.value.value == "string"
+    finally:
+        homes._plugins.cache_clear()
+        sys.modules.pop("shapes_lib", None)
 
 
 def test_a_plugin_that_cannot_be_loaded_is_named(registry, monkeypatch):
