@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from types import GenericAlias
-from typing import Any
+from typing import Any, TypeVar
 
 
 class FileFormat:
@@ -82,6 +82,8 @@ def named_format(format: Any) -> str:
     """
     beside = getattr(format, "__metadata__", ())
     format = str(beside[0]) if beside else format
+    if isinstance(format, TypeVar):  # TypeVar("csv"), as older programs write it
+        format = format.__name__
     if not isinstance(format, str):
         raise TypeError(f"[{format!r}]: write the format as text, e.g. 'csv'.")
     return format.strip().lstrip("~").lstrip(".")

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import pickle
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Optional, TypeVar
 
 import pydantic
 import pytest
@@ -58,6 +58,7 @@ def test_a_format_is_what_a_file_type_answers():
     assert FlyteFile[Annotated[str, FileExt("tar.gz")]].extension() == "tar.gz"
     assert FlyteFile[Annotated[str, FileExt("tar.gz")]] == FlyteFile["tar.gz"]
     assert FlyteFile[""] is FlyteFile
+    assert FlyteFile[TypeVar("csv")] == FlyteFile["csv"]
     assert FlyteFile["csv"]("x.csv").extension() == "csv"
     assert FlyteFile("x.csv").extension() == ""
     read = default_registry().codec(FlyteFile["csv"]).unpack({"path": "s3://b/x"}, None)
