@@ -3,4 +3,4 @@
 from flyte_nb.types.files import FlyteDirectory as FlyteDirectory
 from flyte_nb.types.tensorflow_objects import TFRecordsDirectory as TFRecordsDirectory
 
-TensorboardLogs = FlyteDirectory["tensorboard"]
+TensorboardLogs = FlyteDirectory.__class_getitem__("tensorboard")

@@ -4,15 +4,18 @@ from flyte_nb.types.file_formats import FileExt as FileExt
 from flyte_nb.types.files import FlyteFile as FlyteFile
 from flyte_nb.types.tensorflow_objects import TFRecordFile as TFRecordFile
 
-CSVFile = FlyteFile["csv"]
-HDF5EncodedFile = FlyteFile["hdf5"]
-HTMLPage = FlyteFile["html"]
-JoblibSerializedFile = FlyteFile["joblib"]
-JPEGImageFile = FlyteFile["jpeg"]
-JSONLFile = FlyteFile["jsonl"]
-ONNXFile = FlyteFile["onnx"]
-PDFFile = FlyteFile["pdf"]
-PNGImageFile = FlyteFile["png"]
-PythonNotebook = FlyteFile["ipynb"]
-PythonPickledFile = FlyteFile["python_pickle"]
-SVGImageFile = FlyteFile["svg"]
+# The call, because a type checker takes the text in FlyteFile["csv"] for the name of a type.
+_of = FlyteFile.__class_getitem__
+
+CSVFile = _of("csv")
+HDF5EncodedFile = _of("hdf5")
+HTMLPage = _of("html")
+JoblibSerializedFile = _of("joblib")
+JPEGImageFile = _of("jpeg")
+JSONLFile = _of("jsonl")
+ONNXFile = _of("onnx")
+PDFFile = _of("pdf")
+PNGImageFile = _of("png")
+PythonNotebook = _of("ipynb")
+PythonPickledFile = _of("python_pickle")
+SVGImageFile = _of("svg")
