@@ -200,3 +200,15 @@ def test_a_wrong_address_is_one_sentence_with_a_remedy(address):
         DaskExecutor(address, open_stores(), timeout_s=0.5)
     assert str(caught.value).startswith(f"No Dask scheduler answers at {address}")
     assert "FLYTE_NB_DASK" in caught.value.hint
+
+
+def test_what_was_ended_before_it_began_takes_no_thread_later(executor, scripts, tmp_path):
+    for number in range(6):
+        attempt = an_attempt(tmp_path, scripts.task("t", scripts.hang), number)
+        executor.start(attempt)
+        executor.kill(attempt.key)
+        assert report_of(executor).error is not None
+    for number in range(6, 10):
+        executor.start(an_attempt(tmp_path, scripts.task("t", scripts.outputs), number))
+    for _ in range(6, 10):
+        assert report_of(executor).error is None

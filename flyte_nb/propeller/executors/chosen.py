@@ -8,6 +8,7 @@ from flyte_nb.api.ports import BlobStore
 from flyte_nb.propeller.executors.foreign import Access
 from flyte_nb.propeller.executors.warm import WarmExecutor
 from flyte_nb.propeller.ports import Attempt, Executor, Surroundings
+from flyte_nb.runtime.offloading import offloading_of_backend
 from flyte_nb.runtime.variables import DASK_VARIABLE
 
 
@@ -41,4 +42,6 @@ def chosen_executor(
             f"{DASK_VARIABLE}={address} asks for a Dask cluster, and Dask is not installed: {error}.",
             hint="pip install 'flyte-nb[dask]', or unset the variable.",
         ) from error
-    return DaskExecutor(address, store, surroundings=surroundings)
+    limits = offloading_of_backend(environ)
+    variables = limits.variables() if limits is not None else None
+    return DaskExecutor(address, store, surroundings=surroundings, variables=variables)

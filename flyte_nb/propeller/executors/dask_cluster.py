@@ -12,7 +12,7 @@ it, or keep it from beginning.
 import json
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -62,6 +62,7 @@ class DaskExecutor:
         *,
         grace_s: float = 5.0,
         surroundings: "Callable[[Attempt], Surroundings] | None" = None,
+        variables: "Mapping[str, str] | None" = None,
         timeout_s: float = _CONNECT_S,
     ) -> None:
         """Connect to the cluster's scheduler.
@@ -72,6 +73,7 @@ class DaskExecutor:
             grace_s: Seconds between SIGTERM and SIGKILL.
             surroundings: As for `ProcessExecutor`. Workers have a Python of their own, and do not use the
                 one that registered the task.
+            variables: The backend's settings for all attempts; `None` means none.
             timeout_s: How long the scheduler may take to answer.
 
         Raises:
@@ -81,6 +83,7 @@ class DaskExecutor:
         self._store = store
         self._grace_s = grace_s
         self._surroundings = surroundings or (lambda attempt: Surroundings())
+        self._variables = dict(variables or {})
         self._lock = threading.Lock()
         self._submitted: dict[AttemptKey, _Submitted] = {}  # guarded by `_lock`
         self._reports: list[AttemptReport] = []  # guarded by `_lock`
@@ -123,7 +126,10 @@ class DaskExecutor:
             raise TaskFailed(_lost(f"The attempt cannot be noted: {error}")) from error
         try:
             future = self._client.submit(
-                dask_worker.run_attempt, _job(attempt, name, surroundings), key=name, pure=False
+                dask_worker.run_attempt,
+                self._job(attempt, name, surroundings),
+                key=name,
+                pure=False,
             )
             # The cluster keeps the task when this backend ends.
             _distributed.fire_and_forget(future)
@@ -262,9 +268,11 @@ class DaskExecutor:
         with self._lock:
             self._reports.append(report)
         self._wake()
-        with suppress(Exception):
-            # Nobody asks for it any more. The scheduler keeps an event until it is cleared.
-            _distributed.Event(submitted.name, client=self._client).clear()
+        if not end.is_repeated:
+            # It has run, so nothing asks for the event any more, and the scheduler would keep it. One
+            # that was kept from beginning may still be on its way to a worker.
+            with suppress(Exception):
+                _distributed.Event(submitted.name, client=self._client).clear()
 
     def _outcome(self, attempt: Attempt, end: DaskEnd) -> Outcome:
         if end.error is not None:
@@ -275,6 +283,24 @@ class DaskExecutor:
             text = "The Dask worker that ran the attempt was lost, or the attempt was ended before it began."
             return Outcome(error=_lost(text))
         return outcome(attempt, Ended(end.exit.exit_code, end.log_tail), self._store)
+
+    def _job(self, attempt: Attempt, name: str, surroundings: Surroundings) -> DaskJob:
+        key = attempt.key
+        return DaskJob(
+            name=name,
+            execution=(key.execution.project, key.execution.domain, key.execution.name),
+            node_id=key.node_id,
+            attempt=key.attempt,
+            task=attempt.task.SerializeToString(),
+            input_uri=attempt.input_uri,
+            output_prefix=attempt.output_prefix,
+            raw_output_prefix=attempt.raw_output_prefix,
+            checkpoint_uri=attempt.checkpoint_uri,
+            prev_checkpoint_uri=attempt.prev_checkpoint_uri,
+            envs={**self._variables, **attempt.envs},
+            variables=dict(surroundings.variables or {}),
+            secrets=dict(surroundings.secrets),
+        )
 
     def _noted(self, attempt: Attempt) -> "str | None":
         uri = f"{attempt.output_prefix}/{NOTE}"
@@ -293,25 +319,6 @@ class DaskExecutor:
             )
         except StorageError:
             return True
-
-
-def _job(attempt: Attempt, name: str, surroundings: Surroundings) -> DaskJob:
-    key = attempt.key
-    return DaskJob(
-        name=name,
-        execution=(key.execution.project, key.execution.domain, key.execution.name),
-        node_id=key.node_id,
-        attempt=key.attempt,
-        task=attempt.task.SerializeToString(),
-        input_uri=attempt.input_uri,
-        output_prefix=attempt.output_prefix,
-        raw_output_prefix=attempt.raw_output_prefix,
-        checkpoint_uri=attempt.checkpoint_uri,
-        prev_checkpoint_uri=attempt.prev_checkpoint_uri,
-        envs=dict(attempt.envs),
-        variables=dict(surroundings.variables or {}),
-        secrets=dict(surroundings.secrets),
-    )
 
 
 def _started(attempt: Attempt) -> Started:

@@ -65,6 +65,9 @@ def foreign_words(
     if why_not:
         # A dynamic task made it, so nobody could refuse the launch.
         raise bad_specification(why_not)
+    if program.left_out:
+        with folder.log.open("a", encoding="utf-8") as log:
+            log.write(f"This machine does not run or mount: {'; '.join(program.left_out)}.\n")
     own = {**attempt.envs, **dict(program.env)}
     setting = environ.get(CONTAINERS_VARIABLE, "").strip() or AUTO
     may_run_image = bool(program.image) and not is_off(setting)
@@ -91,7 +94,6 @@ def foreign_words(
         scratch=str(folder.work),
         mounts=[*access.mounts, *([str(folder.secrets)] if folder.secrets.exists() else [])],
         variables=_variables_of_image(environ, own),
-        left_out=list(program.left_out),
         path=[os.path.abspath(part) for part in sys.path],
     )
     if program.data is not None:

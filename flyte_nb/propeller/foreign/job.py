@@ -44,8 +44,6 @@ class Job(NamedTuple):
     """The names of the variables that the image gets."""
     env: "dict[str, str]" = {}  # noqa: RUF012 - likewise
     """Variables that a process of this machine gets in place of the image's, because they name paths."""
-    left_out: "list[str]" = []  # noqa: RUF012 - likewise
-    """What the task's pod has and this machine does not run."""
     path: "list[str]" = []  # noqa: RUF012 - likewise
     """Where the supervisor finds its own packages: it starts isolated from the task's variables."""
 

@@ -77,8 +77,6 @@ def supervise(job: Job) -> int:
 
 
 def _run(job: Job, store: BlobStore) -> int:
-    if job.left_out:
-        say(f"This machine does not run or mount: {'; '.join(job.left_out)}.")
     engine = _engine(job)
     has_engine = isinstance(engine, Engine)
     config = DataLoadingConfig.FromString(bytes.fromhex(job.data)) if job.data else None

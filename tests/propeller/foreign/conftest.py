@@ -138,6 +138,10 @@ class Bench:
     def log(self) -> str:
         return AttemptFolder(self.path / "attempts", key("e")).log.read_text()
 
+    def forget(self) -> None:
+        """Use another executor from now on, on the same folders."""
+        self._executor = None
+
     def close(self) -> None:
         if self._executor is not None:
             self._executor.close()

@@ -9,6 +9,7 @@ import yaml
 from flyteidl.core.literals_pb2 import LiteralMap
 from flyteidl.core.tasks_pb2 import DataLoadingConfig, Resources
 from flyteidl.core.types_pb2 import BlobType, SimpleType
+from google.protobuf.json_format import ParseDict
 
 from flyte_nb.api.errors import SYSTEM, UNKNOWN, USER, TaskFailed
 from flyte_nb.propeller.executors.attempt_folder import AttemptFolder, lives
@@ -376,3 +377,35 @@ def test_a_task_that_runs_by_itself_needs_no_supervisor_afterwards(bench, engine
     engine.install(version=(1, ""))
     report = bench.run(task("t", command=shell("exit 4"), outputs=()))
     assert "exit code 4" in report.error.message
+
+
+def test_the_primary_container_of_a_pod_runs_and_the_log_names_the_rest(bench):
+    template = task("t", outputs=())
+    template.ClearField("container")
+    template.config["primary_container_name"] = "main"
+    container = {
+        "name": "main",
+        "image": "i",
+        "command": ["sh", "-c", 'echo "$FROM_POD and $FLYTE_ATTEMPT_NUMBER"'],
+        "env": [{"name": "FROM_POD", "value": "pod"}],
+    }
+    ParseDict({"containers": [container, {"name": "side"}]}, template.k8s_pod.pod_spec)
+    report = bench.run(template, envs={"FLYTE_ATTEMPT_NUMBER": "2"})
+    assert report.error is None, report.error
+    assert bench.log().splitlines() == [
+        "This machine does not run or mount: the container side.",
+        "pod and 2",
+    ]
+
+
+def test_a_supervisor_goes_on_when_the_backend_ends_and_is_adopted_by_the_next(bench, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    attempt = bench.attempt(raw_task(shell(f"read x < {pipe}; echo $x > /var/outputs/o0")))
+    bench.executor.start(attempt)
+    bench.close()
+    bench.forget()
+    assert bench.executor.adopt(attempt) is not None
+    with open(pipe, "w") as file:
+        file.write("8\n")
+    assert integer(bench.end().outputs) == 8
