@@ -25,7 +25,7 @@ from flyte_nb.propeller.local_entities import LocalEntities
 from flyte_nb.propeller.local_gates import Answerer, LocalGates
 from flyte_nb.propeller.local_launch_plans import Find
 from flyte_nb.propeller.plan import ExecutionPlan, plan_of
-from flyte_nb.propeller.ports import Catalog
+from flyte_nb.propeller.ports import Catalog, Clock
 from flyte_nb.propeller.records import Record
 from flyte_nb.propeller.reservations import Reservations
 from flyte_nb.propeller.state import NodeState
@@ -59,6 +59,12 @@ class LocalSettings(NamedTuple):
     """Gets the runs when they have ended, also after a failure."""
     answerer: "Answerer | None" = None
     """Who answers gates; `None` lets them fail."""
+    watch: "Callable[[ExecutionId, Sequence[Record]], None] | None" = None
+    """Is called with the records of every execution as they are made."""
+    clock: "Clock | None" = None
+    """Tells the time in a test; `None` means the real time."""
+    sleep: Callable[[float], None] = time.sleep
+    """Passes the time while nothing runs."""
 
 
 def run_local(
@@ -103,18 +109,18 @@ def run_local(
     gates = LocalGates(chosen.answerer or Answerer())
     runs = LocalRuns(
         launch_plans or entities.launch_plan,
-        recorder=_Onlooker(on_records),
+        recorder=_Onlooker(on_records, chosen.watch),
         executor=executor,
-        clock=_now_us,
+        clock=chosen.clock or _now_us,
         catalog=catalog,
         reservations=reservations or Reservations(),
         interfaces=entities.interface,
-        is_watched=on_records is not None,
+        is_watched=on_records is not None or chosen.watch is not None,
         former=chosen.former,
         signals=gates.signals,
     )
     driver = runs.add(launch, plan)
-    _run_to_end(driver, runs, executor, gates, chosen.on_end)
+    _run_to_end(driver, runs, executor, gates, chosen)
     ended = runs.state(launch.id)
     if ended is not None and ended.outputs is not None:
         return ended.outputs
@@ -153,24 +159,24 @@ def _run_to_end(
     runs: LocalRuns,
     executor: InProcess,
     gates: LocalGates,
-    on_end: "Callable[[LocalRuns], None] | None",
+    chosen: LocalSettings,
 ) -> None:
     """Step the execution until it has ended, or until the person interrupts it."""
     try:
-        _drive(runs, executor, gates)
+        _drive(runs, executor, gates, chosen)
     except KeyboardInterrupt as error:
         _interrupted(driver, runs, executor, error)
     finally:
         for each in runs.open:
             each.turns.release_all()
         gates.close()
-        if on_end is not None:
+        if chosen.on_end is not None:
             runs.files = executor.release_files()
-            on_end(runs)
+            chosen.on_end(runs)
         executor.close()
 
 
-def _drive(runs: LocalRuns, executor: InProcess, gates: LocalGates) -> None:
+def _drive(runs: LocalRuns, executor: InProcess, gates: LocalGates, chosen: LocalSettings) -> None:
     """Step the execution, and those that its nodes started, until they have ended."""
     while True:
         runs.call_in_place()
@@ -192,7 +198,7 @@ def _drive(runs: LocalRuns, executor: InProcess, gates: LocalGates) -> None:
         )
         reports = executor.poll()
         if not reports:
-            _pause(runs, executor, gates)
+            _pause(runs, executor, gates, chosen)
             for each in runs.open:
                 each.expire()
             continue
@@ -202,7 +208,7 @@ def _drive(runs: LocalRuns, executor: InProcess, gates: LocalGates) -> None:
                 owner.report(report)
 
 
-def _pause(runs: LocalRuns, executor: InProcess, gates: LocalGates) -> None:
+def _pause(runs: LocalRuns, executor: InProcess, gates: LocalGates, chosen: LocalSettings) -> None:
     """Wait until a thread reports, a person answers, or something has to be done because of the time."""
     times = [
         limit
@@ -210,7 +216,10 @@ def _pause(runs: LocalRuns, executor: InProcess, gates: LocalGates) -> None:
         for limit in (each.deadline_us(), each.outbox.retry_at_us)
         if limit
     ]
-    pause_s = max(0.0, (min(times) - _now_us()) / 1e6) if times else None
+    now = (chosen.clock or _now_us)()
+    pause_s = max(0.0, (min(times) - now) / 1e6) if times else None
+    if pause_s is not None and chosen.clock is not None and executor.is_busy:
+        pause_s = min(_ASK_AGAIN_S, pause_s)  # that clock may be set forward meanwhile
     is_answerable = gates.is_asking and executor.is_busy
     if is_answerable or any(each.turns.is_waiting for each in runs.open):
         pause_s = min(_ASK_AGAIN_S, pause_s or _ASK_AGAIN_S)
@@ -219,7 +228,7 @@ def _pause(runs: LocalRuns, executor: InProcess, gates: LocalGates) -> None:
     elif gates.is_asking:
         gates.wait(pause_s)
     elif pause_s is not None:
-        time.sleep(pause_s)
+        chosen.sleep(pause_s)
 
 
 def _interrupted(
@@ -242,13 +251,19 @@ def _interrupted(
 class _Onlooker:
     """A recorder that shows records and keeps none: an execution in this process ends with it."""
 
-    def __init__(self, on_records: "Callable[[Sequence[Record]], None] | None") -> None:
-        self._on_records = on_records
+    def __init__(
+        self,
+        on_records: "Callable[[Sequence[Record]], None] | None",
+        watch: "Callable[[ExecutionId, Sequence[Record]], None] | None",
+    ) -> None:
+        self._on_records, self._watch = on_records, watch
 
     def record(self, execution: ExecutionId, records: Sequence[Record]) -> None:
         """Show the records."""
         if self._on_records is not None:
             self._on_records(records)
+        if self._watch is not None:
+            self._watch(execution, records)
 
     def history(self, execution: ExecutionId) -> Sequence[Record]:
         """Return no records."""

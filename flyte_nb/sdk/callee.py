@@ -58,13 +58,13 @@ class Callee(Definition):
             UsageError: arguments are unknown, missing, or too many, outside of a workflow.
         """
         __tracebackhide__ = True  # an author's own error is read without our frames
-        frame = context.frame.get()
+        entity, frame = context.stand_in(self), context.frame.get()
         if frame is not None:
-            return frame.call(self, args, kwargs, sys._getframe(1))
+            return frame.call(entity, args, kwargs, sys._getframe(1))
         inputs = self.complete(args, kwargs)
         if self.is_async and _expects_awaitable(sys._getframe(1)):
-            return context.run_async(self, inputs)
-        return context.run(self, inputs)
+            return context.run_async(entity, inputs)
+        return context.run(entity, inputs)
 
     def call_function(self, inputs: "dict[str, object]") -> object:
         """Return what the author's function returns, as it is."""

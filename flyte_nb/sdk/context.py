@@ -1,6 +1,6 @@
 """The one place with ambient state: the body that is being traced, what runs a call, and answers to gates."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,17 @@ runner: "ContextVar[Runner | None]" = ContextVar("flyte_nb.runner", default=None
 
 answers: "ContextVar[Mapping[str, object]]" = ContextVar("flyte_nb.answers", default={})  # noqa: B039 - it is never changed
 """Answers to the gates of local runs, by the names of the gates; see `sdk/answers.py`."""
+
+stand_ins: "ContextVar[Callable[[Definition], Definition] | None]" = ContextVar(
+    "flyte_nb.stand_ins", default=None
+)
+"""What is called in place of an entity, in a test that replaces some; see `flyte_nb/testing/trial.py`."""
+
+
+def stand_in(entity: "Definition") -> "Definition":
+    """Return what a call of `entity` calls: the entity itself, outside of tests."""
+    chosen = stand_ins.get()
+    return entity if chosen is None else chosen(entity)
 
 
 def run(entity: "Definition", inputs: "dict[str, Any]") -> Any:

@@ -133,9 +133,9 @@ class LaunchPlan(Definition):
         Raises:
             UsageError: a fixed input is given, or arguments are unknown, missing, or too many.
         """
-        frame = context.frame.get()
+        entity, frame = context.stand_in(self), context.frame.get()
         if frame is not None:
-            return frame.call(self, args, kwargs, sys._getframe(1))
+            return frame.call(entity, args, kwargs, sys._getframe(1))
         clash = kwargs.keys() & self.fixed_inputs.keys()
         if clash:
             raise UsageError(f"{self.short_name} fixes the input {min(clash)}. Leave it out.")
@@ -146,6 +146,10 @@ class LaunchPlan(Definition):
             defaults=self.default_inputs,
             fixed=self.fixed_inputs,
         )
+        if entity is not self:
+            return context.run(
+                entity, {name: given[name] for name in given if name not in self.fixed_inputs}
+            )
         return self.workflow(**{**self.default_inputs, **self.fixed_inputs, **given})
 
     def graph(self, **options: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from flyte_nb.api.errors import CompileFailed
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.problems import Problem
+from flyte_nb.sdk import context
 from flyte_nb.sdk.entity import entity_name
 from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.task import AnyTask
@@ -86,6 +87,7 @@ class _Walk:
     def visit(self, entity: "Definition") -> None:
         if entity.registered_as is not None:
             return  # somebody else has registered it
+        entity = context.stand_in(entity)  # names in a body mean what is replaced, too
         name = entity_name(entity, self._scope)
         known = self._named.get((entity.resource_type, name))
         if known is entity:

@@ -78,10 +78,12 @@ class Reference(Callee):
         Raises:
             UsageError: it is called elsewhere, where its code is not known.
         """
-        frame = context.frame.get()
-        if frame is None:
+        entity, frame = context.stand_in(self), context.frame.get()
+        if frame is not None:
+            return frame.call(entity, args, kwargs, sys._getframe(1))
+        if entity is self:
             raise self.not_here()
-        return frame.call(self, args, kwargs, sys._getframe(1))
+        return context.run(entity, self.complete(args, kwargs))
 
     def not_here(self) -> UsageError:
         """Return the error of running it where its code is not known."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.identifiers import WORKFLOW, Scope
 from flyte_nb.api.specs import WorkflowNode, WorkflowTemplate
+from flyte_nb.sdk import context
 from flyte_nb.sdk.callee import Callee
 from flyte_nb.sdk.entity import Definition, identify
 
@@ -86,6 +87,8 @@ class Workflow(Callee):
         from flyte_nb.sdk.docstrings import clean
 
         handler = self.options.on_failure
+        if handler is not None:
+            handler = context.stand_in(handler)
         traced = trace_body(self, registry, scope, version_of, data, handler)
         template = WorkflowTemplate(
             id=identify(self, scope),

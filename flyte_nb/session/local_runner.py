@@ -58,6 +58,7 @@ class LocalRunner:
         catalog: "Callable[[], Catalog | None] | None" = None,
         roots: "Callable[[], list[Path]] | None" = None,
         environ: "Mapping[str, str] | None" = None,
+        adjusted: "Callable[[LocalSettings], LocalSettings] | None" = None,
     ) -> None:
         """Set what runs share.
 
@@ -69,16 +70,24 @@ class LocalRunner:
                 `None` caches nothing.
             roots: Returns the folders whose modules are the author's own; `None` means none.
             environ: The variables that settings are read from, at every run; `None` means `os.environ`.
+            adjusted: Changes the settings of every run, in a test.
         """
         self.data = data
         """Stores values that are files until the kernel ends."""
-        self._registry = registry
+        self._registry, self._scope = registry, scope
         self._plans = LocalPlans(registry, scope, data, roots)
         self._catalog = catalog
         self._reservations = Reservations()
         self._environ = os.environ if environ is None else environ
+        self._adjusted = adjusted
         self.last: LocalRun | None = None
         """The last call that has ended."""
+
+    def for_test(self, adjusted: "Callable[[LocalSettings], LocalSettings]") -> "LocalRunner":
+        """Return a runner that keeps no result and knows no plan, over the same types and files."""
+        return LocalRunner(
+            self._registry, self._scope, self.data, environ=self._environ, adjusted=adjusted
+        )
 
     def run(self, entity: Entity, inputs: "dict[str, Any]") -> Any:
         """Run a task or a workflow with Python inputs; return what its function would return.
@@ -129,6 +138,14 @@ class LocalRunner:
             fingerprints=self._plans.fingerprints,
         )
         called = Called(entity, inputs, known.plan, entities)
+        settings = LocalSettings(
+            slots=1 if alone and not is_many else self._slots(),
+            max_parallelism=most,
+            overwrite_cache=self._is_on(CACHE_OVERWRITE, usually=False),
+            former=None if former is None else self._recovered(former, known, entities),
+            on_end=lambda runs: self._ended(called, runs, caches=known.caches),
+            answerer=GateAnswers(self._registry, self.data),
+        )
         message = run_local(
             known.plan,
             literal_map_to_idl(literals),
@@ -137,14 +154,7 @@ class LocalRunner:
             data=self.data,
             catalog=self._chosen_catalog() if known.caches else None,
             reservations=self._reservations,
-            settings=LocalSettings(
-                slots=1 if alone and not is_many else self._slots(),
-                max_parallelism=most,
-                overwrite_cache=self._is_on(CACHE_OVERWRITE, usually=False),
-                former=None if former is None else self._recovered(former, known, entities),
-                on_end=lambda runs: self._ended(called, runs, caches=known.caches),
-                answerer=GateAnswers(self._registry, self.data),
-            ),
+            settings=self._adjusted(settings) if self._adjusted is not None else settings,
         )
         outputs = literal_map_from_idl(message)
         values = {

@@ -93,14 +93,14 @@ class MapTask(AnyTask):
         """
         __tracebackhide__ = True
         given = {**self.bound, **kwargs}
-        frame = context.frame.get()
+        entity, frame = context.stand_in(self), context.frame.get()
         if frame is not None:
-            return frame.call(self, args, given, sys._getframe(1))
+            return frame.call(entity, args, given, sys._getframe(1))
         from flyte_nb.sdk.kinds.mapping import check_lists  # loads the types, as a run does
 
         inputs = self.complete(args, given)
         check_lists(self, inputs)
-        return context.run(self, inputs)
+        return context.run(entity, inputs)
 
     def call_function(self, inputs: "dict[str, object]") -> object:
         """Return the list of what the function returns for each element, run one after the other."""
