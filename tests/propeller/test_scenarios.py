@@ -1,6 +1,7 @@
 """Every scenario gives the events that FlytePropeller gives for it, whatever runs its attempts."""
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,12 @@ def test_the_engine_gives_the_events_of_the_scenario(scenario):
 def test_names_of_scenarios_are_unique():
     names = [scenario.name for scenario in SCENARIOS]
     assert len(names) == len(set(names))
+
+
+def test_the_page_of_scenarios_is_up_to_date():
+    # If this fails: python tests/propeller/scenario_table.py page
+    command = runpy.run_path(str(Path(__file__).with_name("scenario_table.py")))
+    assert command["PAGE"].read_text(encoding="utf-8") == command["page"]()
 
 
 def _for_processes(scenario):
