@@ -65,9 +65,9 @@ attempts end, and the exact events that FlytePropeller v1.16.8 sends for it, as 
 (`flyte_nb/testing/event_lines.py`). They follow from Flyte's rules and Go source.
 
 `tests/propeller/test_scenarios.py` runs each stepped, most in process and over real processes too, with equal
-events. `tests/admin/test_events.py` sends them to FlyteAdmin's event RPCs, where the same rows come out. Nodes
-that do not depend on each other may run in any order, so where attempts really run, the lines of each node and
-of each attempt are compared apart.
+events. `tests/admin/test_events.py` sends them to FlyteAdmin's event RPCs, where the same rows come out.
+Nodes that do not depend on each other may run in any order, so where attempts really run, the lines of each
+node and of each attempt are compared apart.
 
 Where this engine differs from propeller on purpose:
 
