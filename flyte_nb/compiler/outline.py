@@ -60,13 +60,22 @@ class Outline:
     def grow(self, path: "tuple[str, ...]", closure: CompiledWorkflowClosure) -> None:
         """Add the nodes of a workflow that came into being below the node at `path`, while it ran."""
         subs = {key(sub.template.id): sub.template for sub in closure.sub_workflows}
-        self._add(closure.primary.template, subs, path)
+        self._add(closure.primary.template, subs, self._beside_branches(path))
 
     def of(self, path: "tuple[str, ...]") -> NodeOutline:
         """Return the node at a path of ids in the templates, outermost first, e.g. `("n0", "n1")`."""
         # Nodes that a dynamic task adds while it runs are not in the closure; see `grow`.
-        known = self._nodes.get(path)
+        known = self._nodes.get(self._beside_branches(path))
         return known if known is not None else NodeOutline(path[-1], TASK_NODE)
+
+    def _beside_branches(self, path: "tuple[str, ...]") -> "tuple[str, ...]":
+        """Return the path without branches on the way: FlyteAdmin has a node that a branch took below it."""
+        kept: tuple[str, ...] = ()
+        for node_id in path[:-1]:
+            known = self._nodes.get((*kept, node_id))
+            if known is None or known.kind != BRANCH_NODE:
+                kept = (*kept, node_id)
+        return (*kept, *path[-1:])
 
     def _add(
         self,
