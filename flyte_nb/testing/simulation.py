@@ -59,6 +59,7 @@ class Simulation:
         faults: "Faults | None" = None,
         *,
         crash_at: "int | None" = None,
+        abort_at: int = 0,
     ) -> None:
         """Prepare the run.
 
@@ -69,6 +70,7 @@ class Simulation:
             crash_at: The call of a port around which the process dies once: negative before it, positive
                 after it. Everything else happens in one order then: no fault comes, and attempts end in the
                 order in which they began. 0 means that it does not die.
+            abort_at: The step, counted from 1, at which a person asks to abort the execution; 0 means never.
         """
         chosen = NONE if crash_at is not None else faults or Faults()
         self.world = World(scenario, random.Random(seed), chosen)
@@ -80,6 +82,7 @@ class Simulation:
         self._pause_s: float | None = 0.0
         self._asked = False
         self._aborted = False
+        self._abort_at, self._steps = abort_at, 0
         self.children = SteppedChildren(
             scenario, self.world.recorder, self.world.store, lambda: self._engine
         )
@@ -122,6 +125,10 @@ class Simulation:
         world = self.world
         if world.comes(world.faults.crash / 4, "crash between two turns"):
             raise Crash
+        self._steps += 1
+        if self._steps == self._abort_at:
+            self._abort()
+            return
         running = world.outside.finishing()
         if self._in_order:
             self._step_in_order()
@@ -130,8 +137,7 @@ class Simulation:
             world.outside.kill(self._rng.choice(world.outside.running()), VANISHED)
             return
         if not self._aborted and world.comes(world.faults.abort, "a person aborts"):
-            self._aborted = True
-            self._engine.terminate(self._launch.id, "enough")
+            self._abort()
             return
         choices: list[Callable[[], None]] = [self._turn]
         if running:
@@ -141,6 +147,10 @@ class Simulation:
         if self._pause_s is not None and not self._engine.is_woken:
             choices.append(self._pass_time)
         self._rng.choice(choices)()
+
+    def _abort(self) -> None:
+        self._aborted = True
+        self._engine.terminate(self._launch.id, "enough")
 
     def _step_in_order(self) -> None:
         if self._engine.is_woken or self._pause_s == 0.0:
@@ -157,7 +167,7 @@ class Simulation:
         self._pause_s = self._engine.turn()
         if woken or self._engine.is_woken or not self._engine.running():
             return
-        open = self.world.outside.finishing() or self._signals()
+        open = self.world.outside.finishing() or self._signals() or self._steps < self._abort_at
         assert open or self._pause_s is not None, "nothing is left to do, and it has not ended"
 
     def _finish(self) -> None:
