@@ -1,7 +1,7 @@
 """What holds for every workflow and every order of events; hypothesis looks for one for which it does not.
 
-`Simulation.run` checks that an execution ends once, that no node runs before its inputs or ends twice, and that parallelism
-stays below its limit.
+`Simulation.run` checks that an execution ends once, that no node runs before its inputs or ends twice, and
+that parallelism stays below its limit.
 """
 
 from hypothesis import HealthCheck, given, settings
