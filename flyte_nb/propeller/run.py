@@ -101,6 +101,7 @@ def run_local(
         KeyboardInterrupt: when the person interrupted, or user code raised it.
         UsageError: when a variable that limits what dynamic tasks make is no number.
     """
+    __tracebackhide__ = True  # the exception of a task is read without our frames
     plan = plan_of(closure) if isinstance(closure, CompiledWorkflowClosure) else closure
     chosen = settings or LocalSettings()
     launch = _launch(plan.workflow_id, inputs, chosen)

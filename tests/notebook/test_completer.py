@@ -12,7 +12,7 @@ from flyte_nb.notebook.shell.completer import candidates
 @pytest.mark.parametrize(
     ("line", "fragment", "offered"),
     [
-        ("%flyte re", "re", ["register"]),
+        ("%flyte reg", "reg", ["register"]),
         ("run = %flyte la", "la", ["launch"]),
         ("%flyte launch pi", "pi", ["pipeline"]),
         ("%flyte register load f", "f", ["fit"]),
