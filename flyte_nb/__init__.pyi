@@ -13,8 +13,15 @@ from flyte_nb.sdk.gates import approve as approve
 from flyte_nb.sdk.gates import sleep as sleep
 from flyte_nb.sdk.gates import wait_for_input as wait_for_input
 from flyte_nb.sdk.imperative import ImperativeWorkflow as ImperativeWorkflow
+from flyte_nb.sdk.kinds.container import ContainerTask as ContainerTask
 from flyte_nb.sdk.kinds.dynamic import dynamic as dynamic
+from flyte_nb.sdk.kinds.echo import Echo as Echo
 from flyte_nb.sdk.kinds.map_task import map_task as map_task
+from flyte_nb.sdk.kinds.shell import OutputLocation as OutputLocation
+from flyte_nb.sdk.kinds.shell import ShellTask as ShellTask
+from flyte_nb.sdk.kinds.sql import SQLite3Config as SQLite3Config
+from flyte_nb.sdk.kinds.sql import SQLite3Task as SQLite3Task
+from flyte_nb.sdk.kinds.sql import SQLTask as SQLTask
 from flyte_nb.sdk.launch_options import Annotations as Annotations
 from flyte_nb.sdk.launch_options import AuthRole as AuthRole
 from flyte_nb.sdk.launch_options import ConcurrencyLimitBehavior as ConcurrencyLimitBehavior

@@ -13,7 +13,7 @@ ROOT = HERE.parent.parent
 
 RING = (
     *("api", "types", "sdk", "pipe", "worker"),
-    *("core", "deck", "exceptions", "experimental", "models"),
+    *("core", "deck", "exceptions", "experimental", "extras", "models"),
 )
 
 SAYS = {
@@ -41,6 +41,7 @@ SAYS = {
     "deck": "flytekit's path: deck",
     "exceptions": "flytekit's path: exceptions",
     "experimental": "flytekit's path",
+    "extras": "flytekit's path: extras.tasks",
     "models": "flytekit's paths: models.common",
     "sdk": "task, workflow, launch plan",
     "pipe": "messages between processes",

@@ -1,6 +1,6 @@
 """Names of the travelling ring: the rooms that every bundle carries, and their names inside it."""
 
-PATH_ROOMS = ("core", "deck", "exceptions", "experimental", "models")
+PATH_ROOMS = ("core", "deck", "exceptions", "experimental", "extras", "models")
 """Rooms with flytekit's module paths, by which the modules of an author may import the SDK."""
 
 RING_ROOMS = ("api", "types", "sdk", "pipe", "worker", *PATH_ROOMS)

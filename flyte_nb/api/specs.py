@@ -50,6 +50,18 @@ class SecretRequest(NamedTuple):
     """`any`, `env_var` or `file`."""
 
 
+class DataLoading(NamedTuple):
+    """How a container gets its inputs and leaves its outputs as files (`DataLoadingConfig`)."""
+
+    input_path: str = ""
+    output_path: str = ""
+    format: str = "json"
+    """How the file with all inputs is written: `json`, `yaml` or `proto`."""
+    io_strategy: str = ""
+    """`download_eager`, `download_stream`, `do_not_download`, `upload_eager`, `upload_on_exit` or
+    `do_not_upload`; empty for the usual one."""
+
+
 class Container(NamedTuple):
     """How the task runs in a pod (flyteidl/core/tasks.proto `Container`)."""
 
@@ -59,6 +71,8 @@ class Container(NamedTuple):
     env: "tuple[tuple[str, str], ...]" = ()
     requests: Resources = Resources()
     limits: Resources = Resources()
+    data: "DataLoading | None" = None
+    """Given when inputs and outputs are files (`ContainerTask`)."""
 
 
 class TaskMetadata(NamedTuple):
@@ -94,6 +108,11 @@ class TaskTemplate(NamedTuple):
     description: str = ""
     """The function's docstring; it becomes the task's `DescriptionEntity`."""
     task_type_version: int = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it says all of what runs it, and no bundle does: a raw container, or a plugin of Flyte."""
+        return self.container is None or self.container.data is not None
 
 
 class OutputReference(NamedTuple):

@@ -27,7 +27,8 @@ from flyte_nb.bundle.source_names import spoken_place
 from flyte_nb.bundle.units import Unit
 from flyte_nb.bundle.unpicklable import explain
 from flyte_nb.sdk.callee import Callee
-from flyte_nb.sdk.entity import Definition
+from flyte_nb.sdk.declared import TemplateTask
+from flyte_nb.sdk.entity import Definition, entity_name
 from flyte_nb.sdk.task import Task
 from flyte_nb.sdk.workflow import Workflow
 from flyte_nb.types.registry import Registry
@@ -163,7 +164,9 @@ class Packer:
         if not task.is_dynamic:
             return self._pack(task, ())
         called = reach(task, self._traced)
-        tasks = [item for item in called if isinstance(item, Task)]
+        tasks = [
+            item for item in called if isinstance(item, Task) and not isinstance(item, TemplateTask)
+        ]
         # What an inner task itself calls counts for its version, as when it is packed alone.
         inner = [self._pack(item, called_inside(item, self._traced)) for item in tasks]
         return self._pack(task, called)._replace(inner=tuple(inner))
@@ -226,7 +229,7 @@ class Packer:
         imported -= {unit.name for unit in units}
         needed = requirements(references.modules | imported | self._imported_by_types(task))
         return PackedTask(
-            name=self._scope.full_name(task.module, task.short_name),
+            name=entity_name(task, self._scope),
             fingerprint=fingerprinter.fingerprint(),
             payload=pickled.payload,
             payload_sha256=hashlib.sha256(pickled.payload).hexdigest(),

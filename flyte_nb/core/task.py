@@ -1,3 +1,4 @@
-"""flytekit's path of `task`."""
+"""flytekit's path of `task`, `Echo`."""
 
+from flyte_nb.sdk.kinds.echo import Echo as Echo
 from flyte_nb.sdk.task import task as task

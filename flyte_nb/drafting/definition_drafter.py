@@ -24,8 +24,10 @@ from flyte_nb.drafting.versions import (
     launch_plan_version,
     python_minor,
     task_version,
+    template_fingerprint,
     workflow_version,
 )
+from flyte_nb.sdk.declared import TemplateTask
 from flyte_nb.sdk.entity import Definition, identify
 from flyte_nb.sdk.launch_plan import LaunchPlan
 from flyte_nb.sdk.reachable import reachable
@@ -155,7 +157,8 @@ class DefinitionDrafter:
         id = self._id(task)
         problems = task.problems(self._registry)
         pack, packed = self._settings.pack, None
-        if pack is not None:
+        is_template = isinstance(task, TemplateTask)
+        if pack is not None and not is_template:
             try:
                 packed = pack(task.original)
             except BundleError as error:
@@ -163,6 +166,8 @@ class DefinitionDrafter:
         if problems:
             return Draft(task, id, _named(problems, id.name))
         fingerprint = packed.fingerprint if packed is not None else ""
+        if isinstance(task, TemplateTask):
+            fingerprint = template_fingerprint(task, self._scope, self._registry)
         # The index URI stays open: the bundle is staged only when this version is not registered yet.
         name = self._id(task.original).name
         args = task_args(name, "", task.list_inputs(self._registry))
@@ -174,7 +179,11 @@ class DefinitionDrafter:
             custom=_custom(packed) if packed is not None else None,
             cache_version=fingerprint,
         )
-        version = task_version(template, fingerprint) if packed is not None else UNVERSIONED
+        version = UNVERSIONED
+        if packed is not None:
+            version = task_version(template, fingerprint)
+        elif pack is not None:
+            version = fingerprint
         template = template._replace(id=template.id._replace(version=version))
         try:
             message = task_spec_to_idl(template)

@@ -6,8 +6,9 @@ import json
 import sys
 from collections.abc import Sequence
 
-from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier
+from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier, Scope
 from flyte_nb.api.specs import (
+    Container,
     LaunchOptions,
     LaunchPlanSpec,
     TaskMetadata,
@@ -15,10 +16,15 @@ from flyte_nb.api.specs import (
     WorkflowTemplate,
 )
 from flyte_nb.api.version import PROTOCOL, __version__
+from flyte_nb.sdk.declared import TemplateTask
+from flyte_nb.sdk.templates import task_template
+from flyte_nb.types.registry import Registry
 
 CUSTOM_KEY = "flyte_nb"
 """The key in `TaskTemplate.custom` under which a task lists what its version was made of."""
 
+_CONTAINER = TaskTemplate._fields.index("container")
+_FIELDS_BEFORE_DATA = Container._fields.index("data")
 _METADATA = TaskTemplate._fields.index("metadata")
 _FIELDS_BEFORE_LABELS = TaskMetadata._fields.index("labels")
 _FIELDS_BEFORE_OPTIONS = LaunchPlanSpec._fields.index("options")
@@ -50,8 +56,19 @@ def task_version(
     # Tasks without labels and annotations keep the versions that they had before there were any.
     if not (plain.metadata.labels or plain.metadata.annotations):
         fields[_METADATA] = plain.metadata[:_FIELDS_BEFORE_LABELS]
+    if plain.container is not None and plain.container.data is None:
+        fields[_CONTAINER] = plain.container[:_FIELDS_BEFORE_DATA]
     parts = [TASK, fields, fingerprint, python_minor(), PROTOCOL, __version__]
     return digest([*parts, launch_plans] if launch_plans else parts)
+
+
+def template_fingerprint(task: TemplateTask, scope: Scope, registry: Registry) -> str:
+    """Return the version of a task that is its template: all of it, because no code travels.
+
+    Raises:
+        CompileFailed: the task's signature has problems.
+    """
+    return digest([TASK, task_template(task, scope, registry)])
 
 
 def workflow_version(template: WorkflowTemplate) -> str:

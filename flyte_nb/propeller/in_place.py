@@ -21,6 +21,7 @@ from flyte_nb.propeller.ports import AttemptKey, AttemptReport
 from flyte_nb.propeller.records import CACHE_DISABLED
 from flyte_nb.propeller.resolve import Unresolved, inputs_of
 from flyte_nb.propeller.state import NodeState
+from flyte_nb.sdk.kinds.container import ContainerTask
 from flyte_nb.wire.literals import literal_map_to_idl
 
 
@@ -85,8 +86,10 @@ class InPlace:
         node = next(iter(machine.ready.values()))
         plan = node.plan
         task = self._executor.task_of(plan.task_id)
-        if task is None or plan.task_id is None or task.is_dynamic or not self._is_simple(node):
+        if task is None or plan.task_id is None or not self._is_simple(node):
             return False
+        if task.is_dynamic or isinstance(task, ContainerTask):
+            return False  # more than a call of a function
         try:
             inputs = self._inputs(node)
         except (Unresolved, StorageError):

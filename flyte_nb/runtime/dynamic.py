@@ -49,7 +49,7 @@ def futures(
         PipeGarbage: when the worker's message cannot be read.
     """
     job, own, started = _read(message)
-    names = [_entry(job, template)[0] for template in job.tasks]
+    names = [_entry(job, template)[0] for template in job.tasks if not template.is_complete]
     missing = [name for name in names if name not in tasks]
     if missing:
         raise TaskFailed(_missing(own, missing, tasks))
@@ -152,6 +152,8 @@ def _whole(
 
     The worker does not know them: it has the ring only, and not the index.
     """
+    if template.is_complete:
+        return template
     name, mapped = _entry(job, template)
     container = template.container or Container("")
     chosen = container.image or image

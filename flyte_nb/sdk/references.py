@@ -6,10 +6,8 @@ def fit(rows: int) -> float: ...
 ```
 """
 
-import keyword
 import sys
 from collections.abc import Callable, Mapping
-from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flyte_nb.api.errors import UsageError
@@ -17,6 +15,7 @@ from flyte_nb.api.identifiers import LAUNCH_PLAN, TASK, WORKFLOW, Identifier
 from flyte_nb.api.specs import LaunchPlanNode, TaskNode
 from flyte_nb.sdk import context
 from flyte_nb.sdk.callee import Callee
+from flyte_nb.sdk.declared import check_names, declared_function
 from flyte_nb.sdk.entity import Definition
 
 if TYPE_CHECKING:
@@ -166,9 +165,7 @@ def get_reference_entity(
     kind = kinds.get(resource_type, str(resource_type))
     if kind not in _NOUNS:
         raise UsageError(f"resource_type={resource_type!r}: write one of {', '.join(_NOUNS)}.")
-    for each in (*inputs, *outputs):
-        if not each.isidentifier() or keyword.iskeyword(each):
-            raise UsageError(f"{each!r} is no name that an input or output can have.")
+    check_names({**inputs, **outputs})
     return _decorator(kind, project, domain, name, version)(_declared(name, inputs, outputs))
 
 
@@ -188,18 +185,11 @@ def _decorator(kind: str, *place: str) -> ReferenceMaker:
 
 def _declared(name: str, inputs: Types, outputs: Types) -> Function:
     """Return a function that has this interface and does nothing."""
-    short = name.rpartition(".")[2]
-    short = short if short.isidentifier() and not keyword.iskeyword(short) else "entity"
-    namespace: dict[str, object] = {"__name__": __name__, "fields": list(outputs.items())}
-    # A function's parameters are in its code object, and only compiling makes one. The names are checked.
-    exec(f"def {short}({', '.join(inputs)}): ...", namespace)
-    function = namespace[short]
-    assert isinstance(function, FunctionType)
     gives: object = None
     if list(outputs) == ["o0"]:
         gives = outputs["o0"]
     elif outputs:
+        namespace: dict[str, object] = {"fields": list(outputs.items())}
         exec("from typing import NamedTuple\ngives = NamedTuple('Outputs', fields)", namespace)
         gives = namespace["gives"]
-    function.__annotations__ = {**inputs, "return": gives}
-    return function
+    return declared_function(name, inputs, gives, __name__)

@@ -70,6 +70,8 @@ class AnyTask(Callee):
     """What a node can run as one task: a function, or a map over one."""
 
     resource_type = TASK
+    task_type = "python-task"
+    """What Flyte runs it as (`TaskTemplate.type`)."""
     options: TaskOptions
 
     @property

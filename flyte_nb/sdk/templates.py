@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from flyte_nb.api.identifiers import Scope
 from flyte_nb.api.specs import Container, LaunchPlanSpec, Parameter, TaskMetadata, TaskTemplate
+from flyte_nb.sdk.declared import TemplateTask
 from flyte_nb.sdk.docstrings import clean
 from flyte_nb.sdk.entity import identify
 from flyte_nb.sdk.launch_plan import LaunchPlan
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from flyte_nb.sdk.workflow import Trace, Workflow
     from flyte_nb.types.registry import Registry
 
-TASK_TYPE = "python-task"
 IMAGE_VARIABLE = "FLYTE_INTERNAL_IMAGE"
 """The variable that names a dynamic task's image to it, because the tasks that it calls run in it too."""
 MAP_TYPE_VERSION = 1
@@ -65,10 +65,10 @@ def task_template(
     )
     return TaskTemplate(
         id=identify(task, scope, version),
-        type=TASK_TYPE,
+        type=task.task_type,
         interface=task.signature(registry).interface,
         metadata=metadata,
-        container=_container(task, container) if container is not None else None,
+        container=_container(task, container),
         custom=custom or {},
         secrets=options.secret_requests,
         description=options.docs or clean(task.function.__doc__ or ""),
@@ -133,7 +133,11 @@ def launch_plan_spec(
     )
 
 
-def _container(task: "AnyTask", container: Container) -> Container:
+def _container(task: "AnyTask", container: "Container | None") -> "Container | None":
+    if isinstance(task, TemplateTask):
+        return task.container()
+    if container is None:
+        return None
     options = task.options
     image = options.container_image or container.image
     named = dict(container.env)

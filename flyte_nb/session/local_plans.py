@@ -22,10 +22,11 @@ from flyte_nb.api.specs import Node, NodeMetadata, WorkflowTemplate
 from flyte_nb.client.data import KernelData
 from flyte_nb.drafting.compiling import compile_entity
 from flyte_nb.drafting.names_held import Names, held_names, same_names
-from flyte_nb.drafting.versions import UNVERSIONED
+from flyte_nb.drafting.versions import UNVERSIONED, template_fingerprint
 from flyte_nb.propeller.local_launch_plans import LocalLaunchPlan
 from flyte_nb.propeller.lone_task import plan_of_task
 from flyte_nb.propeller.plan import ExecutionPlan, NodePlan, plan_of
+from flyte_nb.sdk.declared import TemplateTask
 from flyte_nb.sdk.entity import Definition, entity_name, identify
 from flyte_nb.sdk.kinds.map_task import MapTask
 from flyte_nb.sdk.launch_plan import LaunchPlan
@@ -181,6 +182,11 @@ class LocalPlans:
         # Loads the code that packs tasks, which most local runs do not need.
         from flyte_nb.bundle.pack import Packer
 
+        templates = [each for each in (one, other) if isinstance(each, TemplateTask)]
+        if templates:
+            scope = self._scope()
+            found = {template_fingerprint(each, scope, self._registry) for each in templates}
+            return len(templates) == 2 and len(found) == 1
         roots = self._roots() if self._roots is not None else []
         packer = Packer(scope=self._scope(), registry=self._registry, local_roots=roots)
         try:
@@ -230,6 +236,10 @@ class LocalPlans:
         packer = Packer(scope=scope, registry=self._registry, local_roots=roots)
         found = {}
         for task in chosen:
+            if isinstance(task, TemplateTask):
+                name = identify(task, scope, UNVERSIONED).name
+                found[name] = template_fingerprint(task, scope, self._registry)
+                continue
             try:
                 packed = packer.pack(task.original)
             except BundleError as error:

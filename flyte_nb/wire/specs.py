@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 from flyte_nb.api.errors import CodecError
 from flyte_nb.api.specs import (
     Container,
+    DataLoading,
     LaunchPlanSpec,
     TaskMetadata,
     TaskTemplate,
@@ -55,6 +56,21 @@ _MOUNTS = {
     "any": security_pb2.Secret.ANY,
     "env_var": security_pb2.Secret.ENV_VAR,
     "file": security_pb2.Secret.FILE,
+}
+_FORMATS = {
+    "json": tasks_pb2.DataLoadingConfig.JSON,
+    "yaml": tasks_pb2.DataLoadingConfig.YAML,
+    "proto": tasks_pb2.DataLoadingConfig.PROTO,
+}
+_DOWNLOADS = {
+    "download_eager": tasks_pb2.IOStrategy.DOWNLOAD_EAGER,
+    "download_stream": tasks_pb2.IOStrategy.DOWNLOAD_STREAM,
+    "do_not_download": tasks_pb2.IOStrategy.DO_NOT_DOWNLOAD,
+}
+_UPLOADS = {
+    "upload_eager": tasks_pb2.IOStrategy.UPLOAD_EAGER,
+    "upload_on_exit": tasks_pb2.IOStrategy.UPLOAD_ON_EXIT,
+    "do_not_upload": tasks_pb2.IOStrategy.DO_NOT_UPLOAD,
 }
 _ON_FAILURE = {
     "fail_immediately": core_workflow_pb2.WorkflowMetadata.FAIL_IMMEDIATELY,
@@ -238,6 +254,21 @@ def _container(message: tasks_pb2.Container, container: Container) -> None:
     )
     for key, value in container.env:
         message.env.append(literals_pb2.KeyValuePair(key=key, value=value))
+    if container.data is not None:
+        _data_loading(message.data_config, container.data)
+
+
+def _data_loading(message: tasks_pb2.DataLoadingConfig, data: DataLoading) -> None:
+    message.enabled = True
+    message.input_path = data.input_path
+    message.output_path = data.output_path
+    message.format = _FORMATS[data.format]
+    if data.io_strategy in _DOWNLOADS:
+        message.io_strategy.download_mode = _DOWNLOADS[data.io_strategy]
+    elif data.io_strategy:
+        message.io_strategy.upload_mode = _UPLOADS[data.io_strategy]
+    if data.io_strategy:
+        message.io_strategy.SetInParent()  # the usual modes are 0, and would leave no message
 
 
 def _description(docstring: str) -> description_entity_pb2.DescriptionEntity:

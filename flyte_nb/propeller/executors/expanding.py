@@ -7,7 +7,7 @@ from flyteidl.core.dynamic_job_pb2 import DynamicJobSpec
 from flyte_nb.api.identifiers import Identifier
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
-from flyte_nb.api.specs import Container, TaskTemplate
+from flyte_nb.api.specs import TaskTemplate
 from flyte_nb.propeller.local_entities import LocalEntities
 from flyte_nb.sdk.expansion import Expansion
 from flyte_nb.sdk.task import AnyTask, Task
@@ -66,14 +66,12 @@ def _whole(
     versions = entities.fingerprints(tasks)
     whole = []
     for template in templates:
-        container, metadata = template.container or Container(""), template.metadata
+        metadata = template.metadata
         if metadata.discoverable and not metadata.discovery_version:
             version = versions.get(template.id.name, "")
             metadata = metadata._replace(discoverable=bool(version), discovery_version=version)
-        whole.append(
-            template._replace(
-                metadata=metadata,
-                container=container._replace(image=container.image or _NONE, args=(_NONE,)),
-            )
-        )
+        container = template.container
+        if container is not None and not template.is_complete:
+            container = container._replace(image=container.image or _NONE, args=(_NONE,))
+        whole.append(template._replace(metadata=metadata, container=container))
     return tuple(whole)

@@ -18,6 +18,7 @@ from flyte_nb.api.identifiers import ExecutionId, Identifier
 from flyte_nb.api.literals import Literal
 from flyte_nb.api.ports import DataAccess
 from flyte_nb.propeller.executors.batches import Durations, Lists, carry_out
+from flyte_nb.propeller.executors.container_here import run_here
 from flyte_nb.propeller.executors.expanding import expand_here
 from flyte_nb.propeller.executors.threads import ThreadCall, Threads
 from flyte_nb.propeller.local_entities import LocalEntities
@@ -31,6 +32,7 @@ from flyte_nb.propeller.ports import (
     Started,
 )
 from flyte_nb.sdk.execution_context import ExecutionContext, context_from
+from flyte_nb.sdk.kinds.container import ContainerTask
 from flyte_nb.sdk.task import AnyTask, Task
 from flyte_nb.worker.call import call
 from flyte_nb.worker.inner import InnerRunner
@@ -269,6 +271,8 @@ class InProcess:
         attempt = one.attempt
         began = time.perf_counter()
         try:
+            if isinstance(one.task, ContainerTask):
+                return run_here(one.task, attempt, self._data)
             inputs = from_idl(attempt.inputs)
             # A map comes here element by element, as calls of the task that it maps.
             task = one.task.original if attempt.element >= 0 else one.task

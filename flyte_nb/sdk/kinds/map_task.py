@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flyte_nb.api.errors import UsageError
 from flyte_nb.api.specs import ArrayNode, NodeMetadata
 from flyte_nb.sdk import context
+from flyte_nb.sdk.declared import DeclaredTask, TemplateTask
 from flyte_nb.sdk.entity import Definition
 from flyte_nb.sdk.task import AnyTask, Task, TaskOptions, with_metadata
 
@@ -185,7 +186,8 @@ def map_task(
         if target.args:
             raise UsageError("map_task: bind inputs by name, e.g. partial(fit, depth=3).")
         target, bound = target.func, dict(target.keywords)
-    if type(target) is not Task:
+    is_code = isinstance(target, DeclaredTask) and not isinstance(target, TemplateTask)
+    if type(target) is not Task and not is_code:
         raise UsageError(
             f"map_task runs a task for every element, and {target!r} is {_what(target)}."
             f" {_instead(target)}"

@@ -1,0 +1,1 @@
+"""flytekit's path of tasks that are no Python function: `extras.tasks.shell`, `extras.sqlite3.task`."""

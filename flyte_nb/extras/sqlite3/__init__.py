@@ -1,0 +1,1 @@
+"""flytekit's path of SQLite tasks."""
