@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from flyte_nb.api.errors import UsageError
@@ -168,14 +169,14 @@ class SQLite3Query(Declared):
 
     def run(self, inputs: "dict[str, object]") -> object:
         """Return the rows as a pandas DataFrame."""
-        # Only the code of the author's environment has pandas; the SDK does without.
-        import pandas as pd  # type: ignore[import-untyped,unused-ignore]
-
+        # Tables are pandas frames, as flytekit's are. The SDK itself does without pandas.
+        pandas = import_module("pandas")
         query = interpolate_query(self.query_template, inputs)
         with tempfile.TemporaryDirectory() as folder:
             path = _database(self.config, folder)
             with contextlib.closing(sqlite3.connect(path)) as connection:
-                return pd.read_sql_query(query, connection)
+                frame: object = pandas.read_sql_query(query, connection)
+                return frame
 
 
 class SQLite3Task(Query, DeclaredTask):
