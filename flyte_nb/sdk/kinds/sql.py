@@ -233,11 +233,11 @@ class SQLite3Task(Query, DeclaredTask):
         query = _on_one_line(_text(name, query_template))
         result = FlyteSchema if output_schema_type is None else output_schema_type
         super().__init__(SQLite3Query(name, inputs, result, query, task_config), recorded)
+        self.query_template = query
 
-    @property
-    def query_template(self) -> str:  # type: ignore[override]  # the function has it
-        """The query, on one line."""
-        return self.function.query_template
+    def __setstate__(self, state: "dict[str, object]") -> None:
+        super().__setstate__(state)
+        self.query_template = self.function.query_template
 
     @property
     def task_config(self) -> SQLite3Config:
