@@ -1,4 +1,4 @@
-"""Files over HTTP on loopback, at signed URLs. UploadServer are checked, and appear whole or not at all.
+"""Files over HTTP on loopback, at signed URLs. Uploads are checked, and appear whole or not at all.
 
 The server starts with the first URL that is asked for, and takes no processor time while idle.
 """

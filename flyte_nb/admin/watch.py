@@ -1,9 +1,9 @@
-"""WatchService executions: a commit publishes its changes and wakes the watchers. Nobody polls.
+"""Watch executions: a commit publishes its changes and wakes the watchers. Nobody polls.
 
 `/flyte_nb.Watch/Executions` takes flyteidl's `WorkflowExecutionGetRequest`. It streams
-`google.protobuf.Any`, each with a whole `Execution`, `NodeExecution` or `TaskExecution`: first
-everything as it is now, then each message that changes. The stream ends after the message of the
-execution that has ended. docs/watching.md is about the whole way to the kernel.
+`google.protobuf.Any`, each with an `Execution`, `NodeExecution` or `TaskExecution`: first everything as it
+is now, then each message that changes (of a map, only the elements that changed). The stream ends after the
+message of the execution that has ended. docs/watching.md is about the whole way to the kernel.
 """
 
 import threading
@@ -33,7 +33,7 @@ TASK_EXECUTION = _TYPE + "TaskExecution"
 
 
 class Change(NamedTuple):
-    """One message that changed: its type, what identifies it, and its whole content."""
+    """One message that changed: its type, what identifies it, and its content."""
 
     type_url: str
     key: tuple[Any, ...]
@@ -46,8 +46,8 @@ class Change(NamedTuple):
 class Subscription:
     """The changes that one watcher has not taken yet, in order of first change.
 
-    Of each message only the latest is kept, so a slow watcher takes no more memory than the execution
-    has messages.
+    Of each message only the latest is kept, and parts of a message (`Change.is_part`) are joined. So memory
+    is bounded by the execution, however slow the watcher is.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,10 @@ class Subscription:
         self._closed = False
 
     def put(self, serial: int, changes: Sequence[Change]) -> None:
-        """Add the changes of commit number `serial`. They replace older ones of the same messages."""
+        """Add the changes of commit number `serial`.
+
+        They replace older ones of the same messages; parts (`Change.is_part`) join them.
+        """
         with self._condition:
             # A change keeps the place of the first one that was not taken, so nothing starves.
             for change in changes:
@@ -227,6 +230,4 @@ def _packed(change: Change) -> bytes:
 
 
 def _stopping() -> Refused:
-    return Refused(
-        "UNAVAILABLE", "The local backend is stopping. WatchService again when it has started."
-    )
+    return Refused("UNAVAILABLE", "The local backend is stopping. Watch again when it has started.")

@@ -1,8 +1,10 @@
 """Put flyteidl's `Execution`, `NodeExecution` and `TaskExecution` messages together to one view.
 
 `Assembly` takes messages in any order, each as often as it comes, and gives the view as it stands. It needs
-no more than that, because every message is complete: it replaces the one before it about the same thing. A
-message that is older than the known one, for example from a list that was answered late, changes nothing.
+no more than that, because a message is complete and replaces the one before it about the same thing. The one
+exception is a map's task execution, which may have only the elements that changed: `Elements` keeps the
+newest state of each. A message that is older than the known one, for example from a list that was answered
+late, changes nothing.
 """
 
 from datetime import datetime, timedelta, timezone
@@ -77,7 +79,7 @@ class Assembly:
         else:
             self._apply_task(message)
 
-    def place(self, node_id: str, parent_id: str) -> None:
+    def set_parent(self, node_id: str, parent_id: str) -> None:
         """Record a node's parent, which a poller knows for certain: it lists the nodes of one parent.
 
         Args:

@@ -65,7 +65,7 @@ def refresh(
             with lock:
                 for node in nodes:
                     assembly.apply(node)
-                    assembly.place(node.id.node_id, parent)
+                    assembly.set_parent(node.id.node_id, parent)
         listed.update(wave)
         with lock:
             wave = [parent for parent in assembly.parents() if parent not in listed]

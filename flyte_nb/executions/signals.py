@@ -190,11 +190,11 @@ class WithSignals:
         return self._signals.reached(self._closure())
 
     def set_signal(self, name: str, value: object) -> None:
-        """Give a gate of `wait_for_input` its value, also before the run reaches it.
+        """Give a gate its value, also before the run reaches it.
 
         Args:
             name: The gate's name.
-            value: A value of the type that it waits for.
+            value: For `wait_for_input` a value of its type, for `approve` True or False.
 
         Raises:
             RemoteError: FlyteAdmin refused, or cannot be reached.

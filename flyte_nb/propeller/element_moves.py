@@ -31,7 +31,7 @@ class ElementMoves:
     live: "dict[str, NodeState]"
     launching: "dict[str, NodeState]"
     arrays: "dict[str, NodeState]"
-    """Array nodes that have elements which have not begun. The driver calls `begin_elements`."""
+    """Array nodes that have elements which have not begun. The driver calls `Maps.begin`."""
     gathering: "dict[str, NodeState]"
     """Array nodes whose elements have all ended. The driver stores their outputs and calls `gathered`."""
     maps: "dict[str, NodeState]"

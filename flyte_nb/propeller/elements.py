@@ -126,10 +126,10 @@ class ElementsRun(WorkflowRun):
         messages = {index: error.message for index, error in self.errors.items()}
         return ErrorInfo("", summary(messages), UNKNOWN)
 
-    def view(self) -> tuple[object, ...]:
+    def compared(self) -> tuple[object, ...]:
         """Return all that records decide about the elements, for comparing two machines."""
         return (
-            *super().view(),
+            *super().compared(),
             (self.size, self.successes, self.failures, dict(self.errors)),
             (bytes(self.states), self.attempts.tobytes()),
         )

@@ -153,7 +153,7 @@ def inputs_at(node: NodeState, values: Values) -> LiteralMap:
 
 
 class NodeOutputs:
-    """The outputs that the promises of one node may name (a `resolve.Outputs`)."""
+    """The outputs that the promises of one node may name (a `resolve.OutputOf`)."""
 
     def __init__(self, node: NodeState, values: Values) -> None:
         self._nodes = node.run.scope.nodes

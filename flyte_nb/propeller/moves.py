@@ -339,12 +339,12 @@ class Moves(AttemptMoves):
             raise IllegalMove(f"The execution has no node {node_id!r} at this point.")
         return node
 
-    def view(self) -> tuple[object, ...]:
+    def compared(self) -> tuple[object, ...]:
         """Return all that records decide about the execution, for comparing two machines."""
         return (
-            (self.phase, self.error, self.output_uri, self.active_tasks, self.root.view()),
-            tuple(node.view() for node in self.nodes.values()),
-            tuple(node.child.view() for node in self.nodes.values() if node.child),
+            (self.phase, self.error, self.output_uri, self.active_tasks, self.root.compared()),
+            tuple(node.compared() for node in self.nodes.values()),
+            tuple(node.child.compared() for node in self.nodes.values() if node.child),
             tuple(map(tuple, (self.ready, self.entering, self.startable, self.live, self.gates))),
             tuple(map(tuple, (self.expanded, self.arrays, self.gathering))),
         )

@@ -17,7 +17,7 @@ from flyte_nb.propeller.plan import NodePlan
 MSGPACK = "msgpack"
 """The `Binary.tag` of msgpack data, which SDKs write for dataclasses, dicts and pydantic models."""
 
-Outputs = Callable[[str, str], Literal]
+OutputOf = Callable[[str, str], Literal]
 """Looks up an output: `(node id in the template, variable)` → its value.
 
 The outputs of the start node are the workflow's inputs. It raises `Unresolved` when there is no such output.
@@ -39,7 +39,7 @@ class Unresolved(FlyteNbError):
         self.info = ErrorInfo(code, message, origin)
 
 
-def inputs_of(plan: NodePlan, outputs: Outputs, whole: "Whole | None" = None) -> LiteralMap:
+def inputs_of(plan: NodePlan, outputs: OutputOf, whole: "Whole | None" = None) -> LiteralMap:
     """Return the node's inputs by variable.
 
     Args:
@@ -91,7 +91,7 @@ def with_error(inputs: LiteralMap, node_id: str, error: "ErrorInfo | None") -> L
     return made
 
 
-def literal_of(data: BindingData, outputs: Outputs, whole: "Whole | None" = None) -> Literal:
+def literal_of(data: BindingData, outputs: OutputOf, whole: "Whole | None" = None) -> Literal:
     """Return the value of one binding.
 
     Raises:

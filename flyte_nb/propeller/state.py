@@ -95,7 +95,7 @@ class NodeState:
         """Return the number of the last attempt, counted from 0; -1 before the first."""
         return self.attempts - 1
 
-    def view(self) -> tuple[object, ...]:
+    def compared(self) -> tuple[object, ...]:
         """Return all that records decide about the node, for comparing two machines."""
         plain = (
             getattr(self, name) for name in self.__slots__ if name not in ("plan", "run", "child")
@@ -173,8 +173,8 @@ class WorkflowRun:
         """Return whether anything has begun and has not ended in this run or at its failure node."""
         return bool(self.open or (self.handler is not None and self.handler.open))
 
-    def view(self) -> tuple[object, ...]:
+    def compared(self) -> tuple[object, ...]:
         """Return all that records decide about the run, for comparing two machines."""
         plain = (self.open, self.ready, self.failed, self.doom, self.skips)
-        handler = self.handler.view() if self.handler is not None else None
+        handler = self.handler.compared() if self.handler is not None else None
         return (*plain, self.parent_attempt, tuple(self.skippable), tuple(self.nodes), handler)

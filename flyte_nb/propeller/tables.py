@@ -32,12 +32,12 @@ from flyte_nb.api.phases import (
     TIMED_OUT,
 )
 
-Moves = Mapping[str, frozenset[str]]
+MoveTable = Mapping[str, frozenset[str]]
 
 _END: frozenset[str] = frozenset()
 """No phase follows."""
 
-WORKFLOW_MOVES: Moves = {
+WORKFLOW_MOVES: MoveTable = {
     "": frozenset({RUNNING, FAILING, ABORTING}),
     RUNNING: frozenset({SUCCEEDING, FAILING, ABORTING}),
     SUCCEEDING: frozenset({SUCCEEDED}),
@@ -48,7 +48,7 @@ WORKFLOW_MOVES: Moves = {
     ABORTED: _END,
 }
 
-_TASK: Moves = {
+_TASK: MoveTable = {
     # A task succeeds without being queued when its result comes from the catalog. A node whose inputs
     # cannot be resolved fails before it is queued. It is RUNNING at once when it is recovered with the
     # nodes that its dynamic task made before.
@@ -68,7 +68,7 @@ _TASK: Moves = {
 }
 
 # A gate whose signal has a value when it is reached opens at once, so it succeeds without running.
-_GATE: Moves = {
+_GATE: MoveTable = {
     "": frozenset({QUEUED, SKIPPED, SUCCEEDED, FAILED}),
     QUEUED: _TASK[QUEUED],
     RUNNING: frozenset({SUCCEEDED, FAILED, TIMED_OUT, ABORTED}),
@@ -81,7 +81,7 @@ _GATE: Moves = {
 
 # A node that runs other nodes fails in two steps: FAILING while it ends what still runs in it, then
 # FAILED. A task that made no nodes has no FAILING, because its attempt has ended by the time it fails.
-_PARENT: Moves = {
+_PARENT: MoveTable = {
     "": frozenset({QUEUED, SKIPPED, FAILED}),
     QUEUED: frozenset({RUNNING, FAILED, ABORTED}),
     RUNNING: frozenset({SUCCEEDED, FAILING, ABORTED}),
@@ -93,7 +93,7 @@ _PARENT: Moves = {
 }
 
 # A node that launches an execution. RUNNING → RUNNING is a further execution, after one that took too long.
-_LAUNCH: Moves = {
+_LAUNCH: MoveTable = {
     "": frozenset({QUEUED, SKIPPED, FAILED}),
     QUEUED: frozenset({RUNNING, FAILED, ABORTED}),
     RUNNING: frozenset({RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED}),
@@ -104,16 +104,16 @@ _LAUNCH: Moves = {
     SKIPPED: _END,
 }
 # A map fails in two steps too, unless nothing of it runs when it fails.
-_ARRAY: Moves = {**_PARENT, RUNNING: frozenset({SUCCEEDED, FAILING, FAILED, ABORTED})}
+_ARRAY: MoveTable = {**_PARENT, RUNNING: frozenset({SUCCEEDED, FAILING, FAILED, ABORTED})}
 
 
-def _recoverable(moves: Moves) -> Moves:
+def _recoverable(moves: MoveTable) -> MoveTable:
     """Return the moves of a node that may also take over the outputs of the execution that is recovered."""
     return {**moves, "": moves[""] | {RECOVERED}, RECOVERED: _END}
 
 
 # The start node only carries the run's inputs. The end node only collects outputs: it never runs.
-NODE_MOVES: Mapping[str, Moves] = {
+NODE_MOVES: Mapping[str, MoveTable] = {
     START_KIND: {"": frozenset({SUCCEEDED}), SUCCEEDED: _END},
     END_KIND: _recoverable(
         {
@@ -136,7 +136,7 @@ NODE_MOVES: Mapping[str, Moves] = {
 
 # QUEUED is recorded before a process is started. An executor that calls the task in place has no such
 # moment, and begins with RUNNING, which saves one record an attempt.
-ATTEMPT_MOVES: Moves = {
+ATTEMPT_MOVES: MoveTable = {
     "": frozenset({QUEUED, RUNNING}),
     QUEUED: frozenset({RUNNING, SUCCEEDED, FAILED, ABORTED}),
     RUNNING: frozenset({SUCCEEDED, FAILED, ABORTED}),
@@ -151,14 +151,14 @@ ATTEMPT_MOVES: Moves = {
 # An element of a map is a node without records of its own: the records are of its attempts. SUCCEEDED at once
 # is a cached result.
 # RUNNING → RUNNING is a further execution of a launch plan, after one that took too long.
-ELEMENT_MOVES: Moves = {
+ELEMENT_MOVES: MoveTable = {
     **ATTEMPT_MOVES,
     "": frozenset({QUEUED, RUNNING, SUCCEEDED}),
     RUNNING: ATTEMPT_MOVES[RUNNING] | {RUNNING},
 }
 
 
-def mermaid(moves: Moves) -> str:
+def mermaid(moves: MoveTable) -> str:
     """Return the table as a Mermaid state diagram; phases are sorted, so equal tables give equal text."""
     lines = ["stateDiagram-v2"]
     for before, after in moves.items():

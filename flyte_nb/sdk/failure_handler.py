@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from flyte_nb.api.literal_types import NONE, SIMPLE, UNION
 from flyte_nb.api.specs import Node, OutputReference
-from flyte_nb.sdk.node_drafts import Place, finished
+from flyte_nb.sdk.node_drafts import CodePosition, finished
 from flyte_nb.sdk.promise import Promise
 from flyte_nb.sdk.tracing import TracingFrame
 
@@ -51,7 +51,7 @@ def traced_handler(frame: TracingFrame, handler: "Definition", workflow: "Callee
         )
         return None
     nested = TracingFrame(frame.name, frame.registry, frame.scope, frame.version_of, frame.data)
-    nested.call(handler, (), given, Place(workflow.code, 0))
+    nested.call(handler, (), given, CodePosition(workflow.code, 0))
     frame.problems.extend(
         each._replace(node_id="fn0" if each.node_id else "") for each in nested.problems
     )

@@ -14,7 +14,7 @@ from flyte_nb.api.specs import Location
 from flyte_nb.sdk import context
 from flyte_nb.sdk.entity import Definition
 from flyte_nb.sdk.node_creation import Node, node_of
-from flyte_nb.sdk.node_drafts import Place
+from flyte_nb.sdk.node_drafts import CodePosition
 from flyte_nb.sdk.promise import Promise
 from flyte_nb.sdk.workflow import Workflow, WorkflowFailurePolicy, WorkflowOptions
 
@@ -265,7 +265,7 @@ class ImperativeWorkflow(Workflow):
         for node in self.nodes:
             given = {name: _made(value, inputs, made) for name, value in node.inputs.items()}
             made[node] = node_of(
-                frame.call(node.entity, (), given, Place(node.code, node.instruction))
+                frame.call(node.entity, (), given, CodePosition(node.code, node.instruction))
             )
             for options in node.overrides:
                 made[node].with_overrides(**options)

@@ -49,7 +49,7 @@ class CallPlan(NamedTuple):
     """Inputs whose type is a problem already; values for them are not checked."""
 
 
-class Place(NamedTuple):
+class CodePosition(NamedTuple):
     """Where a call is written, as a frame says it; for nodes that no line of a body calls."""
 
     f_code: CodeType

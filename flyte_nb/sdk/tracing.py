@@ -27,7 +27,14 @@ from flyte_nb.sdk.binding import bind_arguments
 from flyte_nb.sdk.branch_nodes import branch_of
 from flyte_nb.sdk.conditions import Condition
 from flyte_nb.sdk.entity import entity_name, identify
-from flyte_nb.sdk.node_drafts import CallPlan, CodeLines, NodeDraft, Place, bare_plan, plan_of
+from flyte_nb.sdk.node_drafts import (
+    CallPlan,
+    CodeLines,
+    CodePosition,
+    NodeDraft,
+    bare_plan,
+    plan_of,
+)
 from flyte_nb.sdk.promise import Outputs, Promise
 from flyte_nb.types.codec import Codec, spell
 from flyte_nb.types.containers import ListCodec, MapCodec
@@ -77,7 +84,7 @@ class TracingFrame:
         entity: "Definition",
         args: "tuple[Any, ...]",
         kwargs: "dict[str, Any]",
-        caller: "FrameType | Place",
+        caller: "FrameType | CodePosition",
     ) -> Any:
         """Make a node for a call of `entity`, and return promises of its outputs."""
         plan = self._plans.get(id(entity)) or self._plan(entity, caller)
@@ -305,7 +312,7 @@ class TracingFrame:
             plan.default_literals[name] = data
         return data
 
-    def _plan(self, entity: "Definition", caller: "FrameType | Place") -> CallPlan:
+    def _plan(self, entity: "Definition", caller: "FrameType | CodePosition") -> CallPlan:
         # Maps and launch plans are often made anew at every call. Equal ones share the first one's plan, so
         # that the workflow refers to one entity.
         key = (entity.resource_type, entity_name(entity, self.scope))

@@ -16,8 +16,8 @@ from flyte_nb.sdk.finishing import bind_outputs, check_ids, check_sections
 from flyte_nb.sdk.loops import run_to_end
 from flyte_nb.sdk.node_drafts import (
     BranchDraft,
+    CodePosition,
     NodeDraft,
-    Place,
     final_ids,
     nodes_in_arms,
 )
@@ -86,7 +86,7 @@ class InnerFrame(TracingFrame):
         entity: Any,
         args: "tuple[Any, ...]",
         kwargs: "dict[str, Any]",
-        caller: "FrameType | Place",
+        caller: "FrameType | CodePosition",
     ) -> Any:
         """Create a node for a call of `entity`, run it, and return promises of its outputs.
 

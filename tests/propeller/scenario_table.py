@@ -69,13 +69,13 @@ events. `tests/admin/test_events.py` sends them to FlyteAdmin's event RPCs, wher
 Nodes that do not depend on each other may run in any order, so where attempts really run, the lines of each
 node and of each attempt are compared apart.
 
-Where this engine differs from propeller on purpose:
+Where this engine differs from FlytePropeller on purpose:
 
-- A catalog that cannot be asked counts as one without the result. Propeller tries again until the node fails.
+- A catalog that cannot be asked has no result. FlytePropeller tries again until the node fails.
 - A node's time is counted from its first start, and not from when it was queued.
 - A node that timed out keeps its error's text.
-- A task that does not write an output fails itself, where propeller notices it later.
-- A branch whose node timed out keeps `Timeout`, where propeller says `Unknown error message`.
+- A task that does not write an output fails itself, where FlytePropeller notices it later.
+- A branch whose node timed out keeps `Timeout`, where FlytePropeller says `Unknown error message`.
 - An attempt that was never started is not reported as ABORTED.
 """
 

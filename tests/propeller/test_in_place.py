@@ -38,7 +38,7 @@ def test_the_state_after_the_move_is_that_after_the_records():
         other.queue(same, NOW, f"{name}/in", cache_status="CACHE_DISABLED")
         other.attempt(same, NOW, f"{name}/0", phases.RUNNING)
         other.succeeded(same, NOW, f"{name}/0/out")
-        assert one.view() == other.view()
+        assert one.compared() == other.compared()
 
 
 def test_the_state_after_a_hit_is_that_after_the_record():
@@ -47,16 +47,16 @@ def test_the_state_after_a_hit_is_that_after_the_record():
         one.hits_in_place(one.nodes[name], f"{name}/in", f"{name}/out")
         one.settle(NOW)
         other.hit(other.nodes[name], NOW, f"{name}/out", input_uri=f"{name}/in", cache_key="k")
-        assert one.view() == other.view()
+        assert one.compared() == other.compared()
 
 
 def test_only_a_ready_task_can_pass_and_a_refusal_changes_nothing():
     machine = begun(chain(2, ADD))
-    before = machine.view()
+    before = machine.compared()
     for name in ("n1", "start-node", "end-node"):
         with pytest.raises(IllegalMove):
             machine.passes_in_place(machine.nodes[name], NOW, "in", "out")
-        assert machine.view() == before
+        assert machine.compared() == before
 
 
 def counted(monkeypatch):
