@@ -18,6 +18,7 @@ _HOMES = {
     "CronSchedule": "flyte_nb.sdk.schedules",
     "Deck": "flyte_nb.sdk.deck",
     "DeckField": "flyte_nb.sdk.deck",
+    "DuckDBQuery": "flyte_nb.sdk.kinds.duckdb_query",
     "Echo": "flyte_nb.sdk.kinds.echo",
     "Email": "flyte_nb.sdk.notifications",
     "FixedRate": "flyte_nb.sdk.schedules",

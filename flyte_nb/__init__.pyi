@@ -14,6 +14,7 @@ from flyte_nb.sdk.gates import sleep as sleep
 from flyte_nb.sdk.gates import wait_for_input as wait_for_input
 from flyte_nb.sdk.imperative import ImperativeWorkflow as ImperativeWorkflow
 from flyte_nb.sdk.kinds.container import ContainerTask as ContainerTask
+from flyte_nb.sdk.kinds.duckdb_query import DuckDBQuery as DuckDBQuery
 from flyte_nb.sdk.kinds.dynamic import dynamic as dynamic
 from flyte_nb.sdk.kinds.echo import Echo as Echo
 from flyte_nb.sdk.kinds.map_task import map_task as map_task

@@ -1,7 +1,8 @@
 """`@task`: make a function a step that runs in a process of its own."""
 
 import copyreg
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, overload
 
 from flyte_nb.api import specs
@@ -72,6 +73,8 @@ class AnyTask(Callee):
     resource_type = TASK
     task_type = "python-task"
     """What Flyte runs it as (`TaskTemplate.type`)."""
+    custom: "Mapping[str, object]" = MappingProxyType({})
+    """What its kind adds to `TaskTemplate.custom`, for people and plugins that look there."""
     options: TaskOptions
 
     @property

@@ -69,7 +69,7 @@ def task_template(
         interface=task.signature(registry).interface,
         metadata=metadata,
         container=_container(task, container),
-        custom=custom or {},
+        custom={**task.custom, **(custom or {})},
         secrets=options.secret_requests,
         description=options.docs or clean(task.function.__doc__ or ""),
         task_type_version=0 if task.original is task else MAP_TYPE_VERSION,

@@ -12,6 +12,7 @@ import pytest
 
 from flyte_nb import (
     ContainerTask,
+    DuckDBQuery,
     Echo,
     FlyteDirectory,
     FlyteFile,
@@ -207,6 +208,14 @@ def test_shell_and_sqlite_tasks_have_flytekits_interface(tmp_path):
         assert facts(ours) == facts_of_flytekit(theirs)
 
 
+def test_the_custom_part_of_an_sqlite_task_is_flytekits():
+    made = SQLite3Task(
+        name="q", query_template="select 1", task_config=SQLite3Config("x.zip", compressed=True)
+    )
+    custom = dict(template_of(made).custom.items())
+    assert custom == {"query_template": "select 1", "uri": "x.zip", "compressed": True}
+
+
 # Local runs
 
 
@@ -390,6 +399,40 @@ def test_an_sqlite_task_returns_the_rows_also_of_an_archive(database, tmp_path):
         task_config=SQLite3Config(uri=archive, compressed=True),
     )
     assert packed()["n"].to_list() == [3]
+
+
+def test_a_duckdb_query_reads_frames_and_takes_parameters():
+    pytest.importorskip("duckdb")
+    frame = pd.DataFrame({"a": [1, 2, 3]})
+    above = DuckDBQuery(
+        name="above",
+        query="select sum(a) as s from rows where a > ?",
+        inputs=kwtypes(rows=pd.DataFrame, least=list[int]),
+    )
+
+    @task
+    def value(found: pd.DataFrame) -> int:
+        return int(found["s"][0])
+
+    @workflow
+    def wf(rows: pd.DataFrame, least: list[int]) -> int:
+        return value(found=above(rows=rows, least=least))
+
+    assert wf(rows=frame, least=[1]) == 5
+    several = DuckDBQuery(
+        name="several",
+        query=[
+            "create table t (a int, b int)",
+            "insert into t values (?, ?)",
+            "select b from t where a = ?",
+        ],
+        inputs=kwtypes(given=str),
+    )
+    rows = several(given="[[[1, 10], [2, 20]], [2]]").open(pd.DataFrame).all()
+    assert rows["b"].to_list() == [20]
+    assert template_of(several).type == "duckdb"
+    with pytest.raises(ValueError, match="has no parameters"):
+        several(given="[]")
 
 
 def test_the_inputs_of_a_query_are_those_that_it_names():

@@ -233,11 +233,20 @@ class SQLite3Task(Query, DeclaredTask):
         query = _on_one_line(_text(name, query_template))
         result = FlyteSchema if output_schema_type is None else output_schema_type
         super().__init__(SQLite3Query(name, inputs, result, query, task_config), recorded)
-        self.query_template = query
+        self._describe()
 
     def __setstate__(self, state: "dict[str, object]") -> None:
         super().__setstate__(state)
+        self._describe()
+
+    def _describe(self) -> None:
         self.query_template = self.function.query_template
+        config = self.function.config
+        self.custom = {
+            "query_template": self.query_template,
+            "uri": config.uri,
+            "compressed": config.compressed,
+        }
 
     @property
     def task_config(self) -> SQLite3Config:
