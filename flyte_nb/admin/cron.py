@@ -53,6 +53,7 @@ def _part_problem(part: str, low: int, high: int, words: "dict[str, int]") -> st
     range_text, slash, step = part.partition("/")
     if slash and not (_is_number(step) and int(step) > 0):
         return "step should be a positive number"
+    # robfig/cron takes `?` for `*` in every field.
     if range_text in ("*", "?"):
         return ""
     ends = []

@@ -72,6 +72,7 @@ def ensure(home: "Path | None" = None, *, timeout_s: float = _START_TIMEOUT_S) -
         if found is not None:
             if not is_to_be_replaced(place, found):
                 return _info(place, found)
+            # Attempts go on, and the backend that is started below adopts them.
             stop(place.folder)
         return _start(place, timeout_s)
 
@@ -126,6 +127,7 @@ def _serving(place: Home) -> "Serving | None":
     while lock.is_held_by_somebody():
         serving = place.serving()
         if serving is not None and serving.pid:
+            # A process id means nothing on another machine, so nothing can be asked or signalled there.
             if serving.machine.is_another(this_machine()):
                 raise _elsewhere(place, serving)
             if is_process(serving.pid, serving.began_s):
@@ -233,6 +235,7 @@ def _read_answer(descriptor: int, timeout_s: float) -> "dict[str, str] | None":
         if left <= 0 or not select.select([descriptor], [], [], left)[0]:
             return None
         chunk = os.read(descriptor, 65536)
+        # Every copy of the other end is closed, so the process has ended.
         if not chunk:
             return {}
         data += chunk

@@ -60,6 +60,7 @@ def node_record(event: event_pb2.NodeExecutionEvent) -> NodeRecord:
         child_execution=ExecutionId(child.project, child.domain, child.name)
         if event.HasField("workflow_node_metadata")
         else None,
+        # The text is the sender's, so it may be no number.
         parent_attempt=int(event.retry_group) if event.retry_group.isdigit() else 0,
         job_uri=event.task_node_metadata.dynamic_workflow.dynamic_job_spec_uri,
     )
@@ -117,6 +118,7 @@ def _attempt_record(event: event_pb2.TaskExecutionEvent) -> AttemptRecord:
         error=_error(event),
         logs=tuple((log.name, log.uri) for log in event.logs),
         reason=reasons[-1],
+        # Reading a key that a map of messages lacks would add it, so it is looked for first.
         cpu_s=known["cpu_s"].number_value if "cpu_s" in known else None,
         max_rss_bytes=int(known["max_rss_bytes"].number_value)
         if "max_rss_bytes" in known

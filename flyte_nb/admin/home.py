@@ -102,6 +102,7 @@ class Home:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # Before anything in it is changed: another user's folder is not ours to change.
             self._check_owner()
             self._keep_private()
             with FileLock(self.token_lock) as lock:
@@ -207,6 +208,7 @@ class Home:
     def _check_owner(self) -> None:
         if not hasattr(os, "getuid"):
             return
+        # The files too: in a folder that others could write to, somebody else may have made the token.
         for path in (self.folder, self.token_file, self.database):
             owner = _owner(path)
             if owner is not None and owner != os.getuid():
@@ -225,6 +227,7 @@ class Home:
             pass
         partial = self.token_file.with_name(f".token.{os.getpid()}.partial")
         partial.unlink(missing_ok=True)
+        # The mode is set when the file is made. With a later chmod others could read the token for a moment.
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(_TOKEN_BYTES))

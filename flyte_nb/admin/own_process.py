@@ -37,6 +37,7 @@ def log_standard_streams() -> None:
     reading, writing = os.pipe()
     for standard in (1, 2):
         os.dup2(writing, standard)
+    # The two streams have copies, and the thread sees the end of the pipe when both are closed.
     os.close(writing)
     thread = threading.Thread(
         target=_log_lines, args=(reading,), name="flyte-nb-stderr", daemon=True
@@ -49,6 +50,7 @@ def _log_lines(descriptor: int) -> None:
         rest = b""
         while chunk := stream.read(_LINE_BYTES):
             *lines, rest = (rest + chunk).split(b"\n")
+            # A line without an end must not fill the memory.
             if len(rest) > _LINE_BYTES:
                 lines, rest = [*lines, rest], b""
             for line in lines:

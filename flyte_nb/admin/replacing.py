@@ -65,6 +65,7 @@ def _of_release(place: Home, serving: Serving) -> str:
 def unfinished(database: Path) -> "int | None":
     """Return how many executions have not ended; `None` when the database cannot be read."""
     try:
+        # Read only, and not by `Database`, which would migrate the tables of an older release.
         uri = f"{database.as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True, timeout=2)) as connection:
             (count,) = connection.execute(
@@ -76,6 +77,7 @@ def unfinished(database: Path) -> "int | None":
 
 
 def _has_lost_python(serving: Serving) -> bool:
+    # A `backend.json` of an earlier release does not say which Python runs the backend.
     return bool(serving.python) and not os.path.exists(serving.python)
 
 
@@ -84,4 +86,5 @@ def _is_older(one: str, other: str) -> bool:
 
 
 def _numbers(version: str) -> "list[int]":
+    # `1.10` comes after `1.9`, so the parts are compared as numbers.
     return [int(number) for number in _NUMBERS.findall(version)]

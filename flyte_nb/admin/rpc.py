@@ -231,6 +231,7 @@ def _carried_out(method: Method, request: "Message | _Undecodable", context: Con
     except Exception as error:  # noqa: BLE001 - the outermost frame of a call
         refused = failure(error)
         if refused.code == "INTERNAL":
+            # The client gets one sentence. The traceback is for whoever reads the log.
             _LOG.exception("%s failed", method.path)
     return _abort(context, refused)
 
@@ -271,6 +272,7 @@ def _abort(context: Context, refused: Refused) -> NoReturn:
     # The client gets a part of the text, so the whole has to be somewhere.
     if len(sent.text) < len(refused.message):
         _LOG.info("a call was refused, %s: %s", code.name, refused.message[:_MAX_LOGGED])
+    # Before the abort, which ends the call.
     context.set_trailing_metadata(sent.metadata)
     context.abort(code, sent.text)
     # grpcio's `abort` always raises, but it has no types that say so.
@@ -278,4 +280,5 @@ def _abort(context: Context, refused: Refused) -> NoReturn:
 
 
 def _serialized(answer: "Message | bytes") -> bytes:
+    # Stored messages are sent as they are, because parsing them only to write them again would be wasted.
     return answer if isinstance(answer, bytes) else answer.SerializeToString()

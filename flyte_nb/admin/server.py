@@ -159,6 +159,7 @@ class Backend:
         try:
             blobs = open_stores()
             self.signals = Signals(self._database, self._clock)
+            # A loan ends with its execution, once that end is durable.
             recorder = SqliteRecorder(self._database, self._feed, self._lent.remove)
             self._engine = self._started_engine(recorder, blobs)
             self._rpcs = self._assemble(blobs, recorder, self._engine)
@@ -186,6 +187,7 @@ class Backend:
             self._server.stop(grace_s).wait()
             self._server = None
         for pool in self._pools:
+            # Calls use the engine and the database, so both are closed after the last call.
             pool.shutdown()
         self._pools = ()
         self._uploads.close()
@@ -251,6 +253,7 @@ class Backend:
     def _add_first_project(self) -> None:
         database = self._opened()
         projects = Projects(database)
+        # flytekit uses this project when a person names none.
         if database.one("SELECT 1 FROM projects") is None:
             project = project_pb2.Project(
                 id=_FIRST_PROJECT,
@@ -347,6 +350,7 @@ def _connection_limits(files: int) -> tuple[tuple[str, int], ...]:
 
     An idle channel is closed after a while, and its client opens it again with the next call.
     """
+    # Every connection is an open file. Where those are few, idle ones are closed sooner.
     is_scarce = files < _SCARCE_FILES
     return (
         ("grpc.max_allowed_incoming_connections", max(files // 2, files - _SPARE_FILES)),

@@ -63,6 +63,7 @@ class AttemptSurroundings:
         if missing and self._secrets_file.exists():
             lines = read_file(str(self._secrets_file))
             for name in missing:
+                # A person may write the name with the prefix that variables have, or without it.
                 value = lines.get(PREFIX + name, lines.get(name))
                 if value is not None:
                     found[name] = value

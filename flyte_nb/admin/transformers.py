@@ -66,6 +66,7 @@ def apply_node(
     node.metadata.spec_node_id = record.spec_node_id
     node.metadata.is_parent_node = node.metadata.is_parent_node or record.is_parent
     node.metadata.is_array = record.kind == ARRAY_NODE
+    # Clients group the nodes inside of a node by the attempt that they belong to.
     if record.parent_id:
         node.metadata.retry_group = str(record.parent_attempt)
     # Both are kept in later phases, as in FlyteAdmin.
@@ -147,9 +148,11 @@ def apply_attempt(
             closure.logs.add(name=name, uri=uri)
     if record.reason:
         closure.reason = record.reason
+        # `reason` is the last one. `reasons` keeps all of them with their times.
         closure.reasons.add(occurred_at=moments.stamp(record.at_us), message=record.reason)
     for key in ("cpu_s", "max_rss_bytes", "pid"):
         value = getattr(record, key)
+        # Zero is a value: an attempt may use no measurable processor time.
         if value is not None:
             closure.custom_info.update({key: value})
 

@@ -80,6 +80,7 @@ class _Server:
 
     def __init__(self, folder: Path, key: bytes) -> None:
         handler = type("_BoundHandler", (_Handler,), {"folder": folder, "key": key})
+        # Any free port will do, because each URL names it.
         self._http = BoundedHttpServer(("127.0.0.1", 0), handler)
         self.port: int = self._http.server_address[1]
         self._closing = threading.Event()
@@ -133,6 +134,7 @@ class _Handler(BoundedHandler):
 
     def _give(self, file: BinaryIO) -> None:
         """Send the file, or the part of it that the request's `Range` asks for."""
+        # Of the open file: an upload may replace the one at this path meanwhile.
         size = os.fstat(file.fileno()).st_size
         part = _part(self.headers.get("Range", ""), size)
         self.close_connection = True
@@ -157,6 +159,7 @@ class _Handler(BoundedHandler):
         self.send_header("Content-Length", str(last - first + 1))
         self.send_header("Connection", "close")
         self.end_headers()
+        # Computing the digest may have read to the end.
         file.seek(first)
         left = last - first + 1
         while left and (chunk := file.read(min(left, _CHUNK_BYTES))):
@@ -190,6 +193,7 @@ class _Handler(BoundedHandler):
         if not hmac.compare_digest(signature.encode(), given.encode("utf-8", "replace")):
             text = "The URL's signature is wrong. Ask for a new location."
             return path, md5, (HTTPStatus.FORBIDDEN, text)
+        # The signature covers this time, so nobody can prolong a URL.
         if time.time() > int(expires):
             text = "The URL has expired. Ask for a new location."
             return path, md5, (HTTPStatus.FORBIDDEN, text)
@@ -216,6 +220,7 @@ class _Handler(BoundedHandler):
     def _write(self, target: Path, length: int, md5: str) -> tuple[HTTPStatus, str]:
         """Receive into a file beside `target`, check it, then move it into place in one step."""
         target.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the target, because a rename is one step only within a file system.
         partial = target.with_name(f".{secrets.token_hex(8)}.partial")
         try:
             digest = hashlib.md5(usedforsecurity=False)

@@ -66,6 +66,7 @@ class Subscription:
                 key = (change.type_url, change.key)
                 before = self._pending.get(key) if change.is_part else None
                 if before is not None:
+                    # The watcher has taken neither of the two parts, so it needs both.
                     change = before[1]._replace(message=before[1].message + change.message)
                 self._pending[key] = (serial, change)
             self._condition.notify()

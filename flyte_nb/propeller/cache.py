@@ -163,6 +163,7 @@ def _by_hash(literal: Literal) -> Literal:
     kind = literal.WhichOneof("value")
     if kind == "collection":
         items = Literal()
+        # Otherwise an empty list would become a literal without a value, and get another key.
         items.collection.SetInParent()
         items.collection.literals.extend(_by_hash(item) for item in literal.collection.literals)
         return items
@@ -172,6 +173,7 @@ def _by_hash(literal: Literal) -> Literal:
         for name, item in literal.map.literals.items():
             entries.map.literals[name].CopyFrom(_by_hash(item))
         return entries
+    # The value itself does not count then: files with one hash are one input, wherever they are stored.
     return Literal(hash=literal.hash) if literal.hash else literal
 
 
@@ -186,4 +188,5 @@ def _short_of(variables: bytes) -> str:
 
 
 def _hash(message: Message) -> str:
+    # Go's `RawURLEncoding`, which has no padding.
     return urlsafe_b64encode(digest(message)).decode("ascii").rstrip("=")

@@ -72,6 +72,7 @@ class Consequences(Moves):
             return None
         if node.phase not in OPEN or node.attempt_phase in OPEN or node.element >= 0:
             return None
+        # Asked before `doom`: work that is done and stored counts, also in a run that has to end.
         if node.attempt_phase == phases.SUCCEEDED and not node.job_uri:
             return node_record(
                 node,

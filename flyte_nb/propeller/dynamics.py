@@ -105,10 +105,12 @@ class Dynamics:
         assert task is not None, "only tasks have jobs"
         folder = node.job_uri.rpartition("/")[0]
         uri = f"{folder}/{COMPILED}"
+        # The depth is known without reading what the attempt wrote, so it is checked before the costly part.
         self._check_depth(node)
         closure = self._compiled(node, task, self._job(node.job_uri))
         self._check_size(node, closure)
         try:
+            # Ids become names of folders, and no registration has checked the ids of these nodes.
             check_node_ids(closure)
             plan = plan_of(closure)
         except CompileFailed as failed:
@@ -119,6 +121,7 @@ class Dynamics:
             write = getattr(self._store, "write_durably", self._store.write)
             write(uri, closure.SerializeToString(deterministic=True))
         self._machine.made[uri] = plan
+        # Only now: a build that failed may be repeated, and needs the job again.
         self._jobs.pop(node.job_uri, None)
         return uri
 
@@ -140,6 +143,7 @@ class Dynamics:
             closure = CompiledWorkflowClosure.FromString(self._store.read(uri))
             self._machine.made[uri] = plan_of(closure)
         except (StorageError, DecodeError, CompileFailed) as error:
+            # A store that is away now has the workflow later, so nothing is compiled in its place.
             if isinstance(error, StorageError) and error.transient:
                 raise
             try:
@@ -162,6 +166,7 @@ class Dynamics:
     def _compiled(
         self, node: NodeState, task: TaskTemplate, job: DynamicJobSpec
     ) -> CompiledWorkflowClosure:
+        # Propeller's texts name the stage that failed, so each stage sets its name before it begins.
         stage = "failed to compile dynamic tasks"
         try:
             tasks = dynamic_tasks(job, task)
@@ -175,6 +180,8 @@ class Dynamics:
             return compile_workflow(template, job.subworkflows, tasks, plans)
         except CompileFailed as failed:
             text = f"What {node.plan.name} puts together does not compile."
+            # The record has propeller's text. A person in whose process this runs gets the problems
+            # themselves.
             self._causes[node.node_id] = CompileFailed(text, failed.problems)
             raise _misbuilt(f"{stage}, caused by: {flyte_error_text(failed.problems)}") from failed
 
@@ -200,6 +207,7 @@ class Dynamics:
     def _check_depth(self, node: NodeState) -> None:
         depth, above = 1, node.run.parent
         while above is not None:
+            # Only a dynamic task has a job. Sub-workflows and branches in between do not count.
             depth += above.job_uri != ""
             above = above.run.parent
         if depth > self._limits.depth:

@@ -64,11 +64,13 @@ class ElementMoves:
                 self._move_element(node, run, index, record)
         if not run.has_fresh():
             self.arrays.pop(node.node_id, None)
+        # A map that is lost fails by `settle`. Outputs are collected only of one that can succeed.
         if run.has_ended and not run.doom and not run.is_lost:
             self.gathering[node.node_id] = node
         self._unsettled.append(run)
 
     def _expand(self, node: "NodeState", run: ElementsRun, record: ElementRecord) -> None:
+        # Expanding a map again would forget what its elements have done.
         if run.size >= 0 or record.first or record.number < 0 or run.doom:
             raise IllegalMove(f"The map {node.node_id} cannot get elements now.")
         run.expand(record.number)
@@ -94,6 +96,7 @@ class ElementMoves:
             return False
         ends = phase == phases.SUCCEEDED
         run.states[span.start : span.stop] = bytes([e.SUCCEEDED if ends else e.OPEN]) * many
+        # Fresh elements that end at once were never open. Open ones that end no longer are.
         run.open += many * (fresh - ends)
         run.successes += many * ends
         if run.candidates:
@@ -123,6 +126,7 @@ class ElementMoves:
         if begins and run.doom:
             raise IllegalMove(f"The {what} cannot begin: it has to end.")
         last = run.attempts[index]
+        # The first attempt has the number 0, which the array has from the start. Only later ones count up.
         expected = last + 1 if again or (before and begins) else last
         if record.attempt != expected:
             raise IllegalMove(
@@ -148,10 +152,12 @@ class ElementMoves:
             element = run.candidates.pop(index, None) or run.element(index)
             element.phase = phases.RUNNING
             element.attempt_phase = phases.RUNNING if state == e.OPEN else ""
+            # An element that ran in this process without a state of its own is at its first attempt.
             element.attempts = 1 if state == e.OPEN else 0
             run.nodes[element.plan.id] = element
             self.nodes[element.node_id] = element
         self._move_attempt(element, record)
+        # Kept outside of the element's state, which is dropped when the element ends.
         run.attempts[index] = record.attempt
         if phase in (phases.QUEUED, phases.RUNNING) or element.node_id in self.startable:
             return
@@ -191,6 +197,7 @@ class ElementMoves:
 
     def _element_failed(self, element: "NodeState", record: ElementRecord) -> None:
         error = record.error
+        # In a map that has to end nothing is tried again.
         if error is None or element.run.doom:
             return
         if error.origin == SYSTEM:

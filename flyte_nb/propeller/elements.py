@@ -59,6 +59,7 @@ class ElementsRun(WorkflowRun):
         """Make room for the elements, once it is known how many there are."""
         self.size = size
         self.states = bytearray(size)
+        # A zero for each element. How many bytes an `L` takes differs between platforms.
         self.attempts = array("L", bytes(size * array("L").itemsize))
 
     @property
@@ -83,6 +84,7 @@ class ElementsRun(WorkflowRun):
 
     def fresh(self) -> Iterator[int]:
         """Yield the elements that have not begun, in their order."""
+        # `first` only grows, so this loop passes each element once in all calls together.
         while self.first < self.size and self.states[self.first] != FRESH:
             self.first += 1
         states = self.states
@@ -113,8 +115,10 @@ class ElementsRun(WorkflowRun):
         plan = self.array.element._replace(id=f"n{index}")
         made = NodeState(plan, self, f"{parent.node_id}-n{index}")
         made.element = index
+        # An element has no records of a node, so its state never comes through the phases before this one.
         made.phase = phases.RUNNING
         made.input_uri = parent.input_uri
+        # Nothing is upstream inside of a map: the array node waited for all inputs.
         made.waiting = 0
         return made
 

@@ -94,6 +94,7 @@ class InPlace:
             inputs = self._inputs(node)
         except (Unresolved, StorageError):
             return False  # the way of all executions says what is wrong
+        # Only a hit is taken here. The way of all executions computes a missing result and keeps it.
         if plan.discoverable and self._is_caching:
             return self._takes_hit(node, inputs)
         key = AttemptKey(self._driver.id, node.node_id, 0)
@@ -102,6 +103,7 @@ class InPlace:
             self._take(node, inputs, end)
             return True
         uri = self._layout.outputs(node)
+        # Plain scalars need no message: the next call in this process takes them as they are.
         if is_plain(end):
             self._values.plain[uri] = end
         else:
@@ -145,6 +147,7 @@ class InPlace:
                 break
             found[name] = literal
         else:
+            # Every input is a whole output of another node. Constants and parts of outputs take the long way.
             if len(found) == len(node.plan.bindings) and not node.plan.optional:
                 return found
         return from_idl(inputs_of(node.plan, NodeOutputs(node, self._values)))
@@ -163,6 +166,7 @@ class InPlace:
         """Record an attempt that failed, as if it had gone the way of all executions up to its end."""
         driver, machine = self._driver, self._machine
         uri, now = self._layout.inputs(node), driver.outbox.now_us()
+        # A further attempt goes the way of all executions, which reads the inputs from there.
         self._values.put(uri, literal_map_to_idl(inputs))
         driver.outbox.add(machine.queue(node, now, uri, cache_status=CACHE_DISABLED))
         folder = self._layout.folder(node, 0)

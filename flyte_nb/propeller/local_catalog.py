@@ -56,6 +56,7 @@ class LocalCatalog:
         """
         with self._lock:
             try:
+                # Reading must not make the folder.
                 if self._database is None and not (self._folder / _DATABASE).exists():
                     return None
                 found = self._opened().execute("SELECT outputs FROM results WHERE key = ?", (key,))
@@ -163,6 +164,7 @@ class LocalCatalog:
     def close(self) -> None:
         """Close the database. The next call opens it again."""
         with self._lock:
+            # The connection of a parent process is only let go: see `_opened`.
             if self._database is not None and self._owner == os.getpid():
                 self._database.close()
             self._database = None
@@ -189,6 +191,7 @@ class LocalCatalog:
                 check_same_thread=False,
             )
             database.execute("PRAGMA journal_mode = WAL")
+            # A power cut may lose the last results. Then they are computed again.
             database.execute("PRAGMA synchronous = NORMAL")
             database.execute(_SCHEMA)
             database.execute(_NOTES)

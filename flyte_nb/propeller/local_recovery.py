@@ -61,6 +61,7 @@ class LocalRecovery:
         before: set[str] = set()
         waiting = list(stale)
         while waiting:
+            # What comes after a node that changed may get other inputs, so it is stale too.
             for below in run.nodes[waiting.pop()].plan.downstream:
                 before.add(below)
                 if below not in stale:

@@ -161,15 +161,18 @@ class Machine(ElementEvents):
         task = node.plan.task
         # It can be read while the task runs: the task writes it again and again.
         deck = f"{folder}/{DECK}" if task and task.metadata.generates_deck.value else ""
+        # Only the first attempt moves the node on: between its attempts a node stays RUNNING.
         if node.phase == phases.QUEUED:
             running = node_record(node, at_us, phases.RUNNING, checkpoint_uri=checkpoint_uri)
             running = running._replace(deck_uri=deck) if deck else running
+            # The node's record comes first: no reader sees an attempt at a node that does not run.
             self.apply(running)
             made.append(running)
         record = attempt_record(
             node,
             at_us,
             phase,
+            # Attempts are numbered from 0, so their count is the number of the next one.
             attempt=node.attempts,
             output_uri=folder,
             checkpoint_uri=checkpoint_uri,
@@ -251,6 +254,7 @@ class Machine(ElementEvents):
                 at_us,
                 phases.ABORTED if doom or timed_out else phases.FAILED,
                 error=ErrorInfo("TaskAborted", "Task Aborted", SYSTEM) if doom else error,
+                # All attempts of doomed runs have the same error. The reason tells clients why they ended.
                 reason=doom,
                 cpu_s=cpu_s,
                 max_rss_bytes=max_rss_bytes,
@@ -270,6 +274,7 @@ class Machine(ElementEvents):
     def enter(self, node: NodeState, at_us: int, branch: int = -1) -> list[Record]:
         """Make the record that a queued sub-workflow node begins, or a branch node takes `branch`."""
         record = node_record(node, at_us, phases.RUNNING)
+        # The child run is made when the record is applied, so `node_record` cannot see it yet.
         return self._made(record._replace(branch=branch, is_parent=True))
 
     def wait(self, node: NodeState, at_us: int) -> list[Record]:
@@ -311,6 +316,7 @@ class Machine(ElementEvents):
         Their plan is in `made` under `workflow_uri`, where the compiled workflow is stored.
         """
         record = node_record(node, at_us, phases.DYNAMIC_RUNNING, workflow_uri=workflow_uri)
+        # As in `enter`: the run of the made nodes exists only once this is applied.
         return self._made(record._replace(is_parent=True))
 
     def give_up(self, node: NodeState, at_us: int, error: ErrorInfo) -> list[Record]:

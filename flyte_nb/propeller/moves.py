@@ -113,6 +113,7 @@ class Moves(AttemptMoves):
     def _apply_workflow(self, record: WorkflowRecord) -> None:
         if record.phase not in WORKFLOW_MOVES[self.phase]:
             raise illegal("the execution", self.phase, record.phase)
+        # Clients stop watching when an execution has ended, so nothing in it may go on after that.
         if record.phase in phases.ENDED_NODE and self.root.is_busy:
             raise IllegalMove(
                 f"The execution cannot become {record.phase}: some nodes have not ended."
@@ -128,6 +129,7 @@ class Moves(AttemptMoves):
             if record.phase == phases.FAILING:
                 self._prepare_handler(self.root)
         elif record.phase == phases.RUNNING:
+            # `settle` ends the start node, and that lets the first nodes begin.
             self._unsettled.append(self.root.nodes[START_NODE])
         if not self.is_terminal:
             self._unsettled.append(self.root)
@@ -153,10 +155,12 @@ class Moves(AttemptMoves):
             self.ready.pop(node.node_id, None)
         self.entering.pop(node.node_id, None)
         self.expanded.pop(node.node_id, None)
+        # Counted by the change of phase: a record that keeps a node open must not count it twice.
         if phase in OPEN and before not in OPEN:
             run.open += 1
         elif before in OPEN and phase not in OPEN:
             run.open -= 1
+        # An empty field of a record means no news, so what an earlier record said stays.
         node.error = record.error or node.error
         node.cache_status = record.cache_status or node.cache_status
         node.input_uri = record.input_uri or node.input_uri
@@ -260,13 +264,16 @@ class Moves(AttemptMoves):
         for below in node.plan.downstream:
             other = run.nodes[below]
             other.waiting -= 1
+            # A node behind a skipped one lacks its outputs too, so skipping goes on downstream.
             other.tainted = other.tainted or failed or record.phase == phases.SKIPPED
             if not other.waiting:
                 self._arrived(other)
+        # This was the last open node of a failing run, so the failure node may begin now.
         if run.handler is not None and not run.open:
             self._arrived(failure_node(run.handler))
         self._unsettled.append(run)
         parent = run.parent
+        # `settle` does not end a dynamic task: the driver has to store its outputs first.
         if parent is not None and parent.plan.kind == nodes.TASK_NODE and _has_outputs(run):
             self.entering[parent.node_id] = parent
 

@@ -45,11 +45,14 @@ class Outbox:
         if not self._pending:
             return True
         try:
+            # All in one call, so that the recorder can make them durable together or not at all.
             self._recorder.record(self._id, self._pending)
         except (StorageError, OSError) as error:
+            # The records stay pending in their order, and the same ones are offered again.
             _log.warning("%s: cannot record, trying again: %s", self._id, error)
             self.retry_later()
             return False
+        # A new list, because the recorder may still hold the one that it was given.
         self._pending = []
         return True
 
@@ -66,6 +69,7 @@ class Outbox:
 
     def has_seen(self, at_us: int) -> None:
         """Take note of the time of a record from before a restart."""
+        # The system's clock may have been set back while nothing ran.
         self._now_us = at_us
 
     def retry_later(self) -> None:

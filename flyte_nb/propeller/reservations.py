@@ -25,6 +25,7 @@ class Reservations:
 
     def take(self, key: str, execution: ExecutionId, node_id: str) -> bool:
         """Reserve `key` if it is free; return whether that node has it now."""
+        # Asking and taking are one step, and an owner that asks again keeps its key.
         return self._owners.setdefault(key, (execution, node_id)) == (execution, node_id)
 
     def owner(self, key: str) -> tuple[ExecutionId, str]:
@@ -83,6 +84,7 @@ class Turns:
         if not self._reservations.take(key, self._execution, node.node_id):
             self.blocked[node.node_id] = self._reservations.owner(key)
             return Turn(may_start=False)
+        # The key is kept, so that releasing it needs neither the inputs nor the store.
         self._held[node.node_id] = (key, node)
         if node.attempts:
             # The engine restarted while the node's attempt was running: the node goes on computing.
@@ -114,6 +116,7 @@ class Turns:
         if not self._held:  # the usual case, and every step asks
             return
         for node_id, (key, node) in list(self._held.items()):
+            # A node is open between its attempts too, so it keeps the key until its last one has ended.
             if not node.is_open:
                 self._reservations.release(key, self._execution, node_id)
                 del self._held[node_id]

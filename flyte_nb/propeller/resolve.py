@@ -53,6 +53,7 @@ def inputs_of(plan: NodePlan, outputs: OutputOf, whole: "Whole | None" = None) -
     """
     resolved = LiteralMap()
     literals = resolved.literals
+    # Most nodes take only whole outputs of other nodes, and then no binding has to be walked through.
     if len(plan.promises) == len(plan.bindings) and not plan.optional:
         try:
             for name, node, output in plan.promises:
@@ -163,6 +164,7 @@ def at_path(literal: Literal, path: Iterable["str | int"]) -> Literal:
                 raise _no_place(steps, done, f"the map has {sorted(literal.map.literals)}")
             literal = literal.map.literals[step]
         elif literal.scalar.WhichOneof("value") == "generic":
+            # The parts of a struct are no literals, so the rest of the path is walked there.
             return _from_struct(literal.scalar.generic, steps, done)
         elif literal.scalar.binary.tag == MSGPACK:
             return _from_msgpack(literal.scalar.binary.value, steps, done)
@@ -207,6 +209,7 @@ def _literal_of_value(value: Value) -> Literal:
     if kind == "string_value":
         scalar.primitive.string_value = value.string_value
     elif kind == "number_value":
+        # A protobuf struct has no integers: every number in it is a double.
         scalar.primitive.float_value = value.number_value
     elif kind == "bool_value":
         scalar.primitive.boolean = value.bool_value

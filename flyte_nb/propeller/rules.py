@@ -102,6 +102,7 @@ def reported_error(run: WorkflowRun) -> "ErrorInfo | None":
         node = run.nodes[open.pop()]
         if node.phase in _FAILED:
             return TIMEOUT if node.phase == phases.TIMED_OUT else node.error
+        # Propeller does not walk on behind a node that failed.
         if node.phase in _PASSED and node.plan.id not in seen:
             seen.add(node.plan.id)
             open += sorted(node.plan.downstream)

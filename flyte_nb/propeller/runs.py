@@ -29,6 +29,7 @@ def run_of(
             its own has a start node.
     """
     run = WorkflowRun(parent, plan, workflows, scope)
+    # An arm and a failure node take their inputs from the run around them, so they have no start node.
     plans = plan.nodes.values() if scope else (_START_PLAN, *plan.nodes.values())
     parent_id = parent.node_id if parent else ""
     for node_plan in plans:

@@ -62,11 +62,14 @@ class ChildExecutions:
         try:
             # Before the execution is there: its first attempt may start at once.
             loan = self._lent.of(child.parent)
+            # An execution that exists keeps the loan that it has.
             if loan is not None and services.run(child.id) is None:
                 self._lent.put(child.id, loan)
             services.create(child)
         except Refused as refused:
+            # After a crash the node starts its execution again, and then it is there already.
             if refused.code != "ALREADY_EXISTS" or not services.is_child(child):
+                # No execution came of it, so nothing else would remove the loan before the next start.
                 if services.run(child.id) is None:
                     self._lent.remove(child.id)
                 raise TaskFailed(_not_launched(refused)) from refused
@@ -133,6 +136,7 @@ class _Services:
     def create(self, child: ChildLaunch) -> None:
         """Create the execution, with what it inherits; or recover the one that the node started before."""
         former = self.run(child.recovers) if child.recovers is not None else None
+        # With other inputs the results of the former execution would be wrong.
         if former is not None and self._inputs(former) == child.inputs:
             recover = execution_pb2.ExecutionRecoverRequest(
                 id=former.execution().id, name=child.id.name

@@ -148,6 +148,7 @@ class Data:
         """Return the literals at `uri`; an empty map when they are large or cannot be read."""
         try:
             size = self._parts.blobs.size(uri) if uri else None
+            # The size is asked first, so that a large value is not read in vain.
             if size is None or size >= _MAX_WHOLE_BYTES:
                 return literals_pb2.LiteralMap()
             return literals_pb2.LiteralMap.FromString(self._parts.blobs.read(uri))

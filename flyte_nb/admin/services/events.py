@@ -86,8 +86,10 @@ class Events:
             raise invalid(f"{text} - {go_text(event)}")
         id = event.execution_id
         check_fields(id, "project", "domain", "name")
+        # Before the transaction: a row must not name outputs that are not stored yet.
         self._offload(event, id, "outputs")
         self._record(id, event.producer_id, self._check_workflow, event)
+        # After the commit, as in the recorder: a loan goes only when the end is durable.
         if EXECUTION_PHASES.Name(event.phase) in ENDED_EXECUTION:
             self._on_end(ExecutionId(id.project, id.domain, id.name))
         return event_pb2.WorkflowExecutionEventResponse()
@@ -132,6 +134,7 @@ class Events:
         """Check the event against the rows and change them, in one transaction."""
         execution = ExecutionId(id.project, id.domain, id.name)
         with self._parts.database.write() as transaction:
+            # This refuses with NOT_FOUND, where `ExecutionRows` would raise the engine's error.
             self._runs.get(id)
             run = ExecutionRows(transaction, execution)
             self._check_producer(transaction, run, producer)
@@ -217,6 +220,7 @@ class Events:
         task = task_execution_pb2.TaskExecution.FromString(message)
         before = TASK_PHASES.Name(task.closure.phase)
         version = self._phase_version(id)
+        # A plugin may report news within a phase, and then with a larger version.
         if before == phase and version >= event.phase_version:
             raise exists(
                 f"have already recorded task execution phase {before}"

@@ -120,6 +120,7 @@ class Executions:
             domain=former.id.domain,
             name=name,
             spec=former.spec,
+            # Not the merged ones: fixed and default inputs come from the launch plan again.
             inputs=literals_pb2.LiteralMap.FromString(
                 self._parts.blobs.read(stored.user_inputs_uri)
             ),
@@ -139,6 +140,7 @@ class Executions:
         check_fields(request.id, "project", "domain")
         check_limit(request.limit)
         conditions = parse_filters(request.filters, EXECUTION)
+        # Archived executions are hidden unless the filter asks for a state, as in FlyteAdmin.
         if not any(condition.field == "state" for condition in conditions):
             active = execution_pb2.EXECUTION_ACTIVE
             conditions.append(Condition("executions.state = ?", (active,)))
@@ -223,6 +225,7 @@ def _listed(message: bytes, error_code: "str | None") -> bytes:
     execution = execution_pb2.Execution.FromString(message)
     text = execution.closure.error.message.encode()
     if len(text) > _MAX_LISTED_ERROR:
+        # The cut may fall inside of a character.
         cut = text[:_MAX_LISTED_ERROR].decode(errors="ignore")
         execution.closure.error.message = cut
     return execution.SerializeToString()

@@ -305,6 +305,7 @@ def _new_execution(
     execution.spec.ClearField("inputs")
     for field in ("labels", "annotations"):
         for key, value in getattr(target.launch_plan.spec, field).values.items():
+            # What the launch itself gives wins over its launch plan.
             if key not in getattr(execution.spec, field).values:
                 getattr(execution.spec, field).values[key] = value
     details = execution.closure.state_change_details

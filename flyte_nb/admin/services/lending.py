@@ -103,11 +103,13 @@ class Lending:
         while waiting:
             plan_id = waiting.pop()
             key = plan_id.SerializeToString(deterministic=True)
+            # Two workflows may name the same launch plan.
             if key in seen:
                 continue
             seen.add(key)
             compiled = self._compiled(plan_id)
             if compiled is None:
+                # Only what is launched has to be registered now. A plan that a node names may come later.
                 if plan_id is entity:
                     return None
                 continue

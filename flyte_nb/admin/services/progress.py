@@ -136,5 +136,6 @@ def _listed(message: bytes, error_code: "str | None") -> bytes:
     node = node_execution_pb2.NodeExecution.FromString(message)
     text = node.closure.error.message.encode()
     if len(text) > _MAX_LISTED_ERROR:
+        # The cut may fall inside of a character.
         node.closure.error.message = text[:_MAX_LISTED_ERROR].decode(errors="ignore")
     return node.SerializeToString()

@@ -18,6 +18,7 @@ class BytesCache:
 
     def get(self, key: Hashable) -> "bytes | None":
         """Return the message, or `None`."""
+        # Without the lock: one look-up in a dict is atomic, and readers need not wait for writers.
         return self._messages.get(key)
 
     def put(self, key: Hashable, message: bytes) -> None:

@@ -96,6 +96,7 @@ class Entities:
         self, transaction: Transaction, identifier: identifier_pb2.Identifier
     ) -> "StoredEntity | None":
         """Return the stored version as this transaction sees it, or `None`."""
+        # A reader's connection would not see what this transaction has written.
         row = transaction.one(self._find, key_of(identifier))
         return StoredEntity(*row) if row is not None else None
 
@@ -155,6 +156,7 @@ class Entities:
         rows = self._database.all(
             f"SELECT project, domain, name, MIN({table}.id) AS first FROM {table} WHERE {where}"
             f" GROUP BY project, domain, name ORDER BY {order} LIMIT ? OFFSET ?",
+            # SQLite takes a negative limit for no limit.
             (*values, limit or -1, offset),
         )
         return [(project, domain, name) for project, domain, name, _ in rows]

@@ -55,6 +55,7 @@ def parse_filters(text: str, resource: Resource) -> list[Condition]:
     """
     if not text:
         return []
+    # Counted before anything is parsed, so that a huge text costs little.
     expressions = text.count("+") + 1
     if expressions > MAX_EXPRESSIONS:
         raise invalid(
@@ -76,9 +77,11 @@ def order_by(sort: common_pb2.Sort, resource: Resource, default: str = "id ASC")
     """
     if not sort.key:
         return ", ".join(f"{resource.table}.{part}" for part in default.split(", "))
+    # The key becomes a part of the SQL as it is, so only known columns may pass.
     if sort.key not in resource.columns:
         raise invalid(f"invalid sort key '{sort.key}'")
     direction = "ASC" if sort.direction == common_pb2.Sort.ASCENDING else "DESC"
+    # By the id too: rows with equal keys must not change places between two pages.
     return f"{resource.table}.{sort.key} {direction}, {resource.table}.id {direction}"
 
 

@@ -30,6 +30,7 @@ class FormerRuns:
         closure, child, task = node.closure, None, node.closure.task_node_metadata
         if closure.HasField("workflow_node_metadata"):
             child = execution_id_from_idl(closure.workflow_node_metadata.executionId)
+        # An enum that is not set reads as its first value, which would say that the cache was disabled.
         has_task = closure.HasField("task_node_metadata")
         return FormerNode(
             phase=core_execution_pb2.NodeExecution.Phase.Name(closure.phase),

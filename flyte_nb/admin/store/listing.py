@@ -75,6 +75,7 @@ def page(
     values = [value for condition in conditions for value in condition.values]
     rows = database.all(
         f"SELECT {select} FROM {tables} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?",
+        # SQLite takes a negative limit for no limit.
         (*values, limit or -1, offset),
     )
     return RowPage(rows, next_token(offset, len(rows), limit))

@@ -64,6 +64,7 @@ class Runs:
         Raises:
             Refused: `ALREADY_EXISTS`, when the project and domain have an execution of that name.
         """
+        # Asked inside the transaction. There is one writer, so nobody takes the name in between.
         if transaction.one(f"SELECT 1 FROM executions WHERE {OF_EXECUTION}", id) is not None:
             raise exists(
                 f"An execution named {id.name} already exists in {id.project}/{id.domain}."

@@ -64,6 +64,7 @@ class Signals:
         Raises:
             SignalTypeDiffers: when there is a signal of this id with another type.
         """
+        # Looked up without a transaction first, because reading does not wait for the writer.
         signal = self.get(execution, signal_id)
         if signal is None:
             signal = self._add(execution, signal_id, type)
@@ -94,6 +95,7 @@ class Signals:
                 "message": signal.SerializeToString(),
             }
             transaction.update("signals", row[0], columns)
+            # The value is durable before the engine hears of it. After a kill the engine asks for it again.
             transaction.after_commit(lambda: self._wake(execution, signal_id))
         return True
 

@@ -104,6 +104,7 @@ class AttemptEnvironment:
             # The task names its interpreter. The folders are another interpreter's, and its packages
             # may not even be importable here.
             common.pop(FOLDERS_VARIABLE, None)
+        # What the task itself sets wins over what the launch sets.
         own = {name: value for name, value in attempt.envs.items() if name not in fixed}
         for environ in (common, own):
             if "PATH" in environ:

@@ -81,6 +81,7 @@ class Capacity:
     def gpus(self) -> "list[str]":
         """Return the GPUs that the machine has."""
         if self._gpus is None:
+            # Asked once, because `nvidia-smi` may take seconds.
             self._gpus = self._list()
         return self._gpus
 
@@ -96,10 +97,12 @@ class Capacity:
             NoRoom: when others have it now.
             TaskFailed: when the machine does not have so many GPUs.
         """
+        # An attempt that asks again keeps what it has.
         if key in self._shares:
             return self._shares[key]
         if needs.gpus > len(self.gpus if needs.gpus else ()):
             raise TaskFailed(ErrorInfo("ResourcesUnavailable", self._too_many(needs, task), USER))
+        # An attempt that would run alone is not refused: it gets what there is.
         if self._shares:
             self._check_gpus(needs)
             self._check_turn(key)
@@ -145,6 +148,7 @@ class Capacity:
         if waiting is not None and waiting.key == key:
             self._waiting = waiting._replace(asked_s=now)
         elif waiting is None or now - waiting.asked_s > _FORGOTTEN_S:
+            # Nobody waits, or the one who waited does not ask any more. One attempt has this place at a time.
             self._waiting = _Waiting(key, now, now)
 
     def _check_gpus(self, needs: Needs) -> None:
@@ -154,6 +158,7 @@ class Capacity:
     def _check_room(self, needs: Needs) -> None:
         shares = self._shares.values()
         used, wanted = sum(share.needs.processors for share in shares), needs.processors
+        # An attempt that asks for no processors fits on a full machine too.
         if used + wanted > self._cpus and wanted:
             raise NoRoom(_of(wanted, "CPU", max(0.0, self._cpus - used), self._cpus))
         taken = sum(share.needs.memory_bytes for share in shares)
@@ -169,6 +174,7 @@ class Capacity:
 
     def _bound(self, limit: float) -> "tuple[int, ...]":
         """Return the processors for a limit: those that the fewest attempts are bound to."""
+        # A process cannot be bound to half a processor, so a limit is rounded up.
         count = max(1, int(-(-limit // 1)))
         if not limit or count >= len(self._processors):
             return ()

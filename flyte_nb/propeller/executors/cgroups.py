@@ -55,6 +55,7 @@ class Groups:
             leaf = own / _OWN
             leaf.mkdir(exist_ok=True)
             (leaf / "cgroup.procs").write_text(str(pid))
+            # After the move: the kernel refuses this while a process is in the group itself.
             enable = " ".join(f"+{each}" for each in _CONTROLLERS)
             (own / "cgroup.subtree_control").write_text(enable)
         except OSError as error:
@@ -78,6 +79,7 @@ class Groups:
                 with suppress(OSError):
                     (folder / name).write_text(value)
         if needs.cpu_limit:
+            # The kernel refuses a quota below one millisecond.
             quota = max(1000, int(needs.cpu_limit * _PERIOD_US))
             (folder / "cpu.max").write_text(f"{quota} {_PERIOD_US}")
         return str(folder)
@@ -85,6 +87,7 @@ class Groups:
     def peak(self, tag: str) -> int:
         """Return the most memory that the attempt had; 0 where the kernel does not say."""
         try:
+            # Kernels before 5.19 have no such file.
             return int((self._of(tag) / "memory.peak").read_text())
         except (OSError, ValueError):
             return 0
@@ -100,6 +103,7 @@ class Groups:
     def remove(self, tag: str) -> None:
         """Remove the group of an attempt that has ended."""
         with suppress(OSError):
+            # The kernel refuses while a process is left in the group. A group that stays does no harm.
             self._of(tag).rmdir()
 
     def _of(self, tag: str) -> Path:
@@ -118,5 +122,6 @@ def _own_group(root: Path) -> "Path | None":
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
         return None
+    # Version 2 has the line `0::<path>`. Lines of version 1 begin with another number.
     path = next((line[len("0::") :] for line in lines if line.startswith("0::")), None)
     return None if path is None else tree / path.lstrip("/")

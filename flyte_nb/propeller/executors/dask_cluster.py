@@ -121,6 +121,7 @@ class DaskExecutor:
             # Results of an earlier start of this very attempt would be taken for those of this one.
             for each in (OUTPUTS, ERROR, FUTURES):
                 self._store.delete(f"{prefix}/{each}")
+            # Before the task is submitted: after a crash the next backend must find every task that may run.
             self._store.write(f"{prefix}/{NOTE}", json.dumps({"name": name}).encode())
         except StorageError as error:
             raise TaskFailed(_lost(f"The attempt cannot be noted: {error}")) from error
@@ -138,6 +139,7 @@ class DaskExecutor:
         submitted = _Submitted(attempt, name, future)
         with self._lock:
             self._submitted[attempt.key] = submitted
+        # After it is in the table: the callback may come at once, and looks there.
         future.add_done_callback(lambda done: self._done(submitted, done))
         return _started(attempt)
 
@@ -181,6 +183,8 @@ class DaskExecutor:
         with self._lock:
             submitted = self._submitted.get(key)
         if submitted is not None:
+            # Asking the workers takes as long as the network does, and the engine's thread must not wait for
+            # it.
             self._asking.submit(self._kill, submitted)
 
     def close(self) -> None:
@@ -225,10 +229,12 @@ class DaskExecutor:
         while not self._closing.wait(_ASK_S):
             with suppress(Exception):  # asked again soon
                 slots = self._threads()
+                # Workers come and go while the cluster runs.
                 grew, self.slots = slots > self.slots, slots
                 if grew:
                     self._wake()
                 with self._lock:
+                    # A former backend submitted these, so no future of this process tells of their end.
                     adopted = [each for each in self._submitted.values() if each.future is None]
                 if adopted:
                     alive = self._alive()
@@ -252,9 +258,11 @@ class DaskExecutor:
         """Make the report of an attempt that has ended, unless it was made."""
         attempt = submitted.attempt
         with self._lock:
+            # A kill and the cluster may both report the end. Only the first report counts.
             if self._submitted.get(attempt.key) is not submitted:
                 return
             del self._submitted[attempt.key]
+        # Outside of the lock, because it reads the store.
         found = self._outcome(attempt, end)
         report = AttemptReport(
             key=attempt.key,
@@ -318,6 +326,7 @@ class DaskExecutor:
                 self._store.size(f"{attempt.output_prefix}/{name}") is not None for name in names
             )
         except StorageError:
+            # Then the attempt counts as begun: a failure that is reported is better than running it twice.
             return True
 
 

@@ -118,15 +118,18 @@ def end_attempt(name: str, grace_s: float) -> bool:
         running = _running.get(name)
         if running is None:
             return False
+        # The process may not exist yet. Then it is never started.
         running.is_ended = True
         _signal(running, signal.SIGTERM)
 
     def force() -> None:
         with _lock:
+            # Its process may have ended meanwhile, and the number may belong to another one.
             if _running.get(name) is running:
                 _signal(running, signal.SIGKILL)
 
     timer = threading.Timer(grace_s, force)
+    # A worker that ends must not wait for it.
     timer.daemon = True
     timer.start()
     return True
@@ -184,6 +187,7 @@ def _wait(
     words: "list[str]", folder: AttemptFolder, variables: "dict[str, str]", running: _Running
 ) -> Exit:
     with _lock, folder.log.open("ab") as log:
+        # It was asked to end before it had a process.
         if running.is_ended:
             return Exit(-signal.SIGTERM)
         process = subprocess.Popen(
@@ -193,6 +197,7 @@ def _wait(
             stderr=log,
             cwd=folder.work,
             env=variables,
+            # A group of its own, so that one signal reaches everything that the task starts.
             start_new_session=True,
         )
         running.pid = process.pid
@@ -203,6 +208,7 @@ def _wait(
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     finally:
         with _lock:
+            # While the group's number is still taken: later the guard could kill a stranger.
             guard.kill()
             guard.wait()
             os.close(held)
@@ -221,6 +227,7 @@ def _guarded(pid: int) -> "tuple[subprocess.Popen[bytes], int]":
     guard = subprocess.Popen(
         ["/bin/sh", "-c", _GUARD, "sh", str(pid)], stdin=reading, start_new_session=True
     )
+    # The guard has its own copy. It reads the end of the pipe when this worker closes the other end or dies.
     os.close(reading)
     return guard, writing
 

@@ -27,6 +27,7 @@ def nvidia_gpus(environ: "Mapping[str, str]") -> "list[str]":
         )
     except (OSError, subprocess.SubprocessError):
         return []
+    # What is hidden from the backend stays hidden from its attempts.
     return _visible(gpus_in(listed.stdout), environ.get(VARIABLE))
 
 
@@ -38,12 +39,14 @@ def gpus_in(text: str) -> "list[tuple[str, str, list[str]]]":
         if gpu is not None:
             found.append((gpu[1], gpu[2], []))
         elif part is not None and found:
+            # The parts of a divided GPU (MIG) are listed below it.
             found[-1][2].append(part[1])
     return found
 
 
 def _visible(gpus: "list[tuple[str, str, list[str]]]", allowed: "str | None") -> "list[str]":
     """Return the ids of what the variable allows. CUDA ignores what follows on a name that is none."""
+    # Of a GPU that is divided, programs can use only the parts.
     every = [each for _, id, parts in gpus for each in (parts or [id])]
     if allowed is None:
         return every
@@ -55,4 +58,5 @@ def _visible(gpus: "list[tuple[str, str, list[str]]]", allowed: "str | None") ->
         if name not in by_name:
             break
         found += by_name[name]
+    # The variable may name a GPU twice, by its index and by its id.
     return list(dict.fromkeys(found))

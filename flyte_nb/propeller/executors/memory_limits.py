@@ -74,6 +74,7 @@ class MemoryGuard:
         while not self._stop.wait(self._look_s):
             with self._lock:
                 if not self._guarded:
+                    # Under the lock: `guard` either finds this thread at work or starts another.
                     self._thread = None
                     return
                 guarded = list(self._guarded.items())
@@ -84,12 +85,16 @@ class MemoryGuard:
         pid = one.pid()
         used = self._measure(pid) if pid is not None else 0
         with self._lock:
+            # The attempt has ended while it was measured, so the number may belong to another process by now.
             if key not in self._guarded:
                 return
             self._peaks[key] = max(used, self._peaks.get(key, 0))
             if used <= one.limit:
                 return
+            # It is killed once. Its peak stays until `release` asks for it.
             del self._guarded[key]
+        # Outside of the lock: killing an attempt may search all processes, and `guard` must not wait for
+        # that.
         one.over(used)
 
 
@@ -100,6 +105,7 @@ def resident_bytes(pid: int) -> int:
         process = psutil.Process(pid)
         for each in (process, *process.children(recursive=True)):
             with suppress(psutil.Error):
+                # The process may have ended since it was listed.
                 total += _share(each)
     return total
 

@@ -64,8 +64,10 @@ def outcome(attempt: Attempt, ended: Ended, store: BlobStore) -> Outcome:
     except _TooLarge as error_:
         return Outcome(error=error_.info)
     except (StorageError, DecodeError, OSError) as error_:
+        # The task may have done its work. So the fault is the system's, and another attempt may follow.
         text = f"The attempt's results at {prefix} cannot be read: {error_}"
         return Outcome(error=ErrorInfo("SYSTEM:ResultsNotReadable", text, SYSTEM, recoverable=True))
+    # A task without outputs need not write a file.
     if ended.exit_code == 0 and not attempt.task.interface.outputs.variables:
         return Outcome(LiteralMap())
     return Outcome(error=_without_files(ended, prefix))

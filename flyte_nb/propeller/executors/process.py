@@ -112,10 +112,12 @@ class ProcessExecutor:
         program = program_of(attempt.task)
         words = own_words(program, attempt)
         needs = _needs(program, attempt)
+        # Before anything is made: an attempt that gets no room leaves no folder behind.
         share = self._capacity.take(attempt.key, needs, attempt.task_id.name)
         try:
             return self._started(attempt, program, words, share)
         except BaseException:
+            # Whatever went wrong, the attempt did not start, so others may have its share.
             self._capacity.release(attempt.key)
             raise
 
@@ -123,6 +125,7 @@ class ProcessExecutor:
         self, attempt: Attempt, program: Program, words: list[str], share: Share
     ) -> Started:
         surroundings = self._surroundings(attempt)
+        # Only our own worker needs the Python that registered the task.
         if words:
             check_installation(surroundings.installation, attempt)
         folder = AttemptFolder(self._home, attempt.key)
@@ -133,6 +136,7 @@ class ProcessExecutor:
                 # It lives: we started it, and were killed before we could record that.
                 return self._watch(Watched(attempt, folder), share.needs)
             try:
+                # Under the lock: no process of this attempt can be writing results now.
                 self._clear(attempt, program)
                 environ = self._environment.of(attempt, surroundings, folder, bool(words))
                 self._show_gpus(environ, share, folder)
@@ -155,10 +159,12 @@ class ProcessExecutor:
         """
         folder = AttemptFolder(self._home, attempt.key)
         if not folder.path.exists():
+            # An earlier release named folders in another way, and an attempt of its may still live.
             former = AttemptFolder(self._home, attempt.key, former=True)
             folder = former if former.is_locked() else folder
         needs = _known_needs(attempt)
         if folder.is_locked():
+            # It runs already, whether it fits or not, so its share is only noted.
             self._capacity.hold(attempt.key, needs, folder.gpus())
             return self._watch(Watched(attempt, folder), needs)
         if not folder.path.exists():
@@ -174,6 +180,7 @@ class ProcessExecutor:
         """Return the reports since the last call."""
         with self._lock:
             reports, self._reports = self._reports, []
+        # Here, and not when the process ended: `Capacity` is for the engine's thread alone.
         for report in reports:
             self._capacity.release(report.key)
         return reports
@@ -217,11 +224,14 @@ class ProcessExecutor:
         with folder.log.open("ab") as log:
             process = subprocess.Popen(
                 words,
+                # A task that asks for input must not wait for a person.
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=folder.work,
                 env={**how.environ.common, **how.environ.own},
+                # A group of its own: one signal reaches all of it, and Ctrl-C at the backend's terminal does
+                # not.
                 start_new_session=True,
                 pass_fds=(lock,),
             )
@@ -237,6 +247,7 @@ class ProcessExecutor:
         folder, key = watched.folder, watched.attempt.key
         watched.memory_limit = needs.memory_limit
         with self._lock:
+            # An attempt that is started and adopted again is watched once, and gives one report.
             is_new = key not in self._watched
             watched = self._watched.setdefault(key, watched)
         if is_new:
@@ -250,8 +261,10 @@ class ProcessExecutor:
 
     def _show_gpus(self, environ: Environ, share: Share, folder: AttemptFolder) -> None:
         """Let the attempt see the GPUs that it has, and no others."""
+        # Before the process exists, so that a backend after a crash counts these GPUs as taken.
         folder.write_gpus(share.gpus)
         named = VARIABLE in environ.common or VARIABLE in environ.own
+        # Where the task's own variables choose GPUs, that choice stays.
         if self._capacity.gpus and not named:
             environ.own[VARIABLE] = ",".join(share.gpus)
 
@@ -270,6 +283,7 @@ class ProcessExecutor:
     def _exited(self, watched: Watched, exit: Exit) -> None:
         """Make the report of an attempt that has ended. The reaper's thread calls this."""
         attempt = watched.attempt
+        # First, so that no failure below leaves secrets on the disk.
         remove_secrets(watched.folder)
         ended = Ended(exit.exit_code, watched.folder.log_tail(), watched.memory)
         if watched.error is None:
@@ -293,6 +307,7 @@ class ProcessExecutor:
             deck_uri=deck_of(attempt, self._store, succeeded=found.error is None),
         )
         with self._lock:
+            # Both changes under one lock: an attempt is either watched or reported.
             del self._watched[attempt.key]
             self._reports.append(report)
         self._wake()

@@ -140,6 +140,7 @@ class WarmExecutor(ProcessExecutor):
         except UsageError:
             return False  # the cold attempt reports the wrong option
         task = (options.index_file_location, options.task)
+        # Taken out and put back at the end: the task that was not used for longest is forgotten first.
         count = self._counts[task] = self._counts.pop(task, 0) + 1
         if len(self._counts) > _REMEMBERED:
             self._counts.popitem(last=False)
@@ -187,6 +188,7 @@ class WarmExecutor(ProcessExecutor):
         """Return the link to the warm host; start the host when none runs."""
         with self._warm_lock:
             if self._link is None:
+                # The host starts in this folder, perhaps before an attempt has made it.
                 self._home.mkdir(parents=True, exist_ok=True)
                 link = self._link = WarmLink(
                     self._environment.of_host(), cwd=self._home, log=self._home / LOG
@@ -215,6 +217,7 @@ class WarmExecutor(ProcessExecutor):
         with self._warm_lock:
             is_closing = self._link is not link
             if not is_closing:
+                # The next warm attempt starts a new host.
                 self._link = None
             left, self._handed = list(self._handed.values()), {}
         for handed in left:
@@ -238,6 +241,7 @@ class WarmExecutor(ProcessExecutor):
         try:
             pid = self._spawn(words, watched.folder, handed.lock, handed.how)
         except OSError as error:
+            # `start` has returned already, so the failure can only be reported.
             watched.error = cannot_start(words, "", error)
             self._reaper.ended(watched, Exit())
         else:

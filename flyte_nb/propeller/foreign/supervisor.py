@@ -132,6 +132,7 @@ def _files(job: Job, config: DataLoadingConfig, *, in_image: bool) -> Files:
     inputs, outputs = f"{job.scratch}/inputs", f"{job.scratch}/outputs"
     for folder in (inputs, outputs):
         os.makedirs(folder, exist_ok=True)
+    # A process of this machine sees the files where they are.
     if not in_image:
         return Files(inputs, outputs, inputs, outputs)
     return Files(inputs, outputs, *seen_paths(config))
@@ -231,6 +232,7 @@ def end_as(code: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     if code < 0:
+        # This process may handle or ignore the signal. Only the default action ends it by the signal.
         signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     os._exit(code if code >= 0 else 128 - code)
