@@ -42,12 +42,14 @@ class AttemptMoves(ElementMoves):
             self.live[node.node_id] = node
         if phase == phases.RUNNING:
             node.attempt_started_us = record.at_us
+            # Of the first attempt only, because all attempts together have a limit.
             node.first_started_us = node.first_started_us or record.at_us
         elif phase != phases.QUEUED:
             del self.live[node.node_id]
             if phase == phases.SUCCEEDED:
                 node.cache_status = record.cache_status or node.cache_status
                 node.job_uri = record.job_uri
+                # In a run that has to end, nothing that the attempt made begins.
                 if record.job_uri and not node.run.doom:
                     self.entering[node.node_id] = node
             else:

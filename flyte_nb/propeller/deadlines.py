@@ -39,6 +39,7 @@ class Deadlines:
         """
         self._children.expire()
         machine, now = self._machine, self._outbox.now_us()
+        # A copy, because each record takes its node out of the table.
         for node in list(machine.expanded.values()):
             limit = limit_us(node)
             if limit and now >= limit and not node.run.doom:

@@ -76,6 +76,7 @@ class LocalGates:
 
     def attend(self, drivers: "Iterable[Driver]") -> bool:
         """Answer, or ask for, every gate that waits; return whether any can go on now."""
+        # Cleared before the answers are read. So one that comes meanwhile ends the next `wait`.
         self._changed.clear()
         moved = False
         while self._answers:
@@ -126,6 +127,7 @@ class LocalGates:
 
     def _answered(self, driver: Driver, name: str, value: Literal) -> None:
         """Take a person's answer, in whichever thread it comes."""
+        # Only noted here, because the run belongs to the thread that called it.
         self._answers.append((driver, name, value))
         self._changed.set()
 

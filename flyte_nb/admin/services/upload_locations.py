@@ -69,6 +69,7 @@ class UploadLocations:
         )
 
     def _path(self, request: dataproxy_pb2.CreateUploadLocationRequest) -> str:
+        # As in FlyteAdmin, the content names the folder when the client does not.
         root = request.filename_root or base64.b32encode(request.content_md5).decode()
         filename = request.filename or "".join(
             secrets.choice(_NAME_LETTERS) for _ in range(_NAME_LENGTH)

@@ -175,6 +175,7 @@ class Database:
         try:
             yield connection
         finally:
+            # A read that was under way when the database was closed must not leave a connection open.
             if self._closed:
                 connection.close()
             else:

@@ -120,6 +120,7 @@ def carry_out(
             return carried
         before, now = now, time.perf_counter()
         carried.last_s = now - before
+        # After one that took long the others may too, and those run side by side.
         if now > end or carried.last_s > SMALL_S:
             return carried
     return carried

@@ -168,6 +168,7 @@ class DaskExecutor:
         submitted = _Submitted(attempt, name)
         with self._lock:
             self._submitted[attempt.key] = submitted
+        # It ended while no backend listened. What it left is in the store.
         if not runs:
             self._end(submitted, DaskEnd())
         return _started(attempt)

@@ -47,6 +47,7 @@ class Limiter:
         if not needs.cpu_limit and not needs.memory_limit:
             return ProcessLimits()
         if not self._prepared:
+            # Once, because preparing moves this process into another group.
             self._prepared = True
             found = self._prepare()
             if isinstance(found, Groups):
@@ -76,6 +77,7 @@ class Limiter:
             watched.over_memory = over_limit(
                 watched.attempt.task.id.name, bytes_text(used), bytes_text(limit)
             )
+            # Without SIGTERM, as the kernel ends a container that uses too much memory.
             signal_all(folder, SIGKILL)
 
         self._guard.guard(folder.tag, Guarded(pid, limit, over))
@@ -88,6 +90,7 @@ class Limiter:
         if self._groups is None:
             return self._guard.release(tag), watched.over_memory
         peak, killed = self._groups.peak(tag), self._groups.was_killed(tag)
+        # After the reading, because the counts go with the group.
         self._groups.remove(tag)
         if not killed:
             return peak, None

@@ -131,6 +131,7 @@ def _of_pod(task: TaskTemplate) -> Program:
         env=tuple(
             (str(each.get("name", "")), str(each.get("value", "")))
             for each in variables
+            # Such a value is in a secret or in a field of the pod, which only a cluster has.
             if "valueFrom" not in each
         ),
         folder=str(found.get("workingDir", "")),
