@@ -23,6 +23,7 @@ from flyte_nb.registering import registered
 from flyte_nb.registering.place import Place
 from flyte_nb.registering.reasons import registered_parts, registered_python
 from flyte_nb.registering.views import CHANGED, FAILED, NEW, UNCHANGED
+from flyte_nb.sdk.declared import TemplateTask
 from flyte_nb.sdk.entity import Definition, entity_name
 from flyte_nb.sdk.reachable import reachable
 from flyte_nb.sdk.task import AnyTask, Task
@@ -137,7 +138,7 @@ def bundle_view(
     names: dict[str, list[str]] = {}
     packed: dict[str, PackedTask | BundleError] = {}
     for task in found:
-        if isinstance(task, AnyTask):
+        if isinstance(task, AnyTask) and not isinstance(task, TemplateTask):
             own = entity_name(task.original, place.scope)
             if own not in packed:
                 packed[own] = _packed(packer, task.original)

@@ -97,6 +97,20 @@ class DeclaredTask(Task):
 class TemplateTask(DeclaredTask):
     """A task that is its template: no code of the author travels, and what runs it is named there."""
 
+    def __init__(self, function: Declared, options: TaskOptions) -> None:
+        """Record the task.
+
+        Raises:
+            UsageError: an option is given that only a task with code can have.
+        """
+        for option in ("container_image", "requirements", "enable_deck"):
+            if getattr(options, option):
+                raise UsageError(
+                    f"{function.name}: a {function.noun} has no option {option}, because no Python code"
+                    " of this SDK runs in it. Leave it out."
+                )
+        super().__init__(function, options)
+
     def container(self) -> "Container | None":
         """Return the container that runs it; `None` when a plugin of Flyte does."""
         return None

@@ -453,6 +453,12 @@ def test_the_inputs_of_a_query_are_those_that_it_names():
         (lambda: ContainerTask(name="c", image="i", command=[], inputs=[1]), "kwtypes"),
         (lambda: ContainerTask(name="c", image="i", command=[], inputs={"a b": int}), "'a b'"),
         (lambda: ContainerTask(name="c", image="i", command=[], colour=1), "no option 'colour'"),
+        (
+            lambda: ContainerTask(name="c", image="i", command=[], container_image="x"),
+            "has no option container_image",
+        ),
+        (lambda: Echo(name="e", enable_deck=True), "echo task has no option enable_deck"),
+        (lambda: SQLTask("q", "select 1")(), "a plugin of a Flyte cluster"),
         (lambda: ShellTask(name="s"), "s has no script"),
         (lambda: ShellTask(name="s", script="a", script_file="b"), "Give one of them"),
         (lambda: ShellTask(name="s", script_file="/no/such"), "/no/such cannot be read"),

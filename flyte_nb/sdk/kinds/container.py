@@ -61,6 +61,7 @@ class ContainerTask(TemplateTask):
         metadata: "TaskMetadata | None" = None,
         arguments: "Sequence[str] | None" = None,
         outputs: "Types | None" = None,
+        *,
         input_data_dir: "str | None" = None,
         output_data_dir: "str | None" = None,
         metadata_format: MetadataFormat = MetadataFormat.JSON,

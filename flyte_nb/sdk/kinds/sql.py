@@ -80,6 +80,17 @@ class Query:
 class _Elsewhere(NotHere):
     noun = "SQL task"
 
+    def run(self, inputs: "dict[str, object]") -> object:
+        """Refuse: only a plugin of a cluster asks the engine.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(
+            f"{self.name} is a query that a plugin of a Flyte cluster runs; nothing here can."
+            " Launch it there. In a test, replace it by a function."
+        )
+
 
 class SQLTask(Query, TemplateTask):
     """A query for an engine that a plugin of a Flyte cluster asks. Kinds for one engine derive from it.
