@@ -44,6 +44,7 @@ class AttemptMoves(ElementMoves):
             node.attempt_started_us = record.at_us
             # Of the first attempt only, because all attempts together have a limit.
             node.first_started_us = node.first_started_us or record.at_us
+            self._time(node)
         elif phase != phases.QUEUED:
             del self.live[node.node_id]
             if phase == phases.SUCCEEDED:

@@ -20,7 +20,7 @@ from flyte_nb.propeller.ports import ChildLaunch, Children, ChildState
 from flyte_nb.propeller.recovering import Recovery
 from flyte_nb.propeller.rules import gets_another_attempt
 from flyte_nb.propeller.state import NodeState
-from flyte_nb.propeller.timeouts import expired, limit_us
+from flyte_nb.propeller.timeouts import expired
 
 
 class ChildRuns:
@@ -69,11 +69,12 @@ class ChildRuns:
     def step(self) -> None:
         """Start, ask about and end executions. Called when every record so far is durable."""
         machine = self._machine
-        if not machine.launching and not self._to_ask:
-            return
-        for node in [*machine.launching.values()]:
+        for node_id, node in [*machine.calling.items()]:
             if self._outbox.retry_at_us:
                 return
+            machine.calling.pop(node_id, None)
+            if machine.launching.get(node_id) is not node:
+                continue  # it has ended
             try:
                 if node.run.doom:
                     self._end(node)
@@ -81,6 +82,7 @@ class ChildRuns:
                     self._launch(node)
             except StorageError as error:
                 self._put_off(node, error)
+                machine.calling[node_id] = node
         while self._to_ask and not self._outbox.retry_at_us:
             child, node = next(iter(self._to_ask.items()))
             try:
@@ -89,24 +91,22 @@ class ChildRuns:
             except StorageError as error:
                 self._put_off(node, error)
 
-    def expire(self) -> None:
-        """End executions that take too long, and start others in their place while the node has attempts."""
-        for node in [*self._machine.launching.values()]:
-            limit, now = limit_us(node), self._outbox.now_us()
-            child = node.child_execution
-            if child is None or not limit or now < limit or node.run.doom:
-                continue
-            error = expired(node)
-            if gets_another_attempt(node, error, now):
-                # Recorded before the next one is started, so that a restart does not mistake the end of the
-                # former one for its outcome.
-                following = self._named(node, node.attempts)
-                self._outbox.add(self._machine.launched(node, now, following))
-            else:
-                # The execution that runs is ended first: after the record nobody would look after it.
-                self._terminate(child, error.message)
-                self._forget(child)
-                self._outbox.add(self._machine.exhausted(node, now, error))
+    def expire(self, node: NodeState, now_us: int) -> None:
+        """End an execution that takes too long; start another in its place while the node has attempts."""
+        child = node.child_execution
+        if child is None or node.run.doom:
+            return
+        error = expired(node)
+        if gets_another_attempt(node, error, now_us):
+            # Recorded before the next one is started, so that a restart does not mistake the end of the
+            # former one for its outcome.
+            following = self._named(node, node.attempts)
+            self._outbox.add(self._machine.launched(node, now_us, following))
+        else:
+            # The execution that runs is ended first: after the record nobody would look after it.
+            self._terminate(child, error.message)
+            self._forget(child)
+            self._outbox.add(self._machine.exhausted(node, now_us, error))
 
     def _present(self, node: NodeState) -> ExecutionId:
         return node.child_execution or self._named(node, 0)

@@ -121,6 +121,13 @@ class Driver:
         live, announced = self.machine.live.values(), self._to_start
         return sum(map(takes_slot, live)) - sum(map(takes_slot, announced))
 
+    @property
+    def lacks_slot(self) -> bool:
+        """Return whether a free slot, or what an attempt that ends has beside it, could let a node begin."""
+        machine, blocked = self.machine, self.turns.blocked
+        waits = any(node_id not in blocked for node_id in machine.startable)
+        return waits or bool(self._to_start) or self.maps.has_room
+
     # Beginning and ending
 
     def replay(self, history: Iterable[Record]) -> None:
@@ -228,6 +235,7 @@ class Driver:
             # Nothing above had an effect outside. From here on it has, so all of it must be durable first.
             if not self.outbox.flush():
                 return started
+            self.turns.release_ended()  # others wait for what ended in this step
             self._kills.kill_doomed(self._to_start)
             self.children.step()
             started += self._start(slots - started)

@@ -30,6 +30,8 @@ class ElementMoves:
     startable: "dict[str, NodeState]"
     live: "dict[str, NodeState]"
     launching: "dict[str, NodeState]"
+    calling: "dict[str, NodeState]"
+    timed: "list[NodeState]"
     arrays: "dict[str, NodeState]"
     """Array nodes that have elements which have not begun. The driver calls `Maps.begin`."""
     gathering: "dict[str, NodeState]"
@@ -37,6 +39,16 @@ class ElementMoves:
     maps: "dict[str, NodeState]"
     """Array nodes that run, and neither fail nor have to end."""
     _unsettled: "deque[NodeState | WorkflowRun]"
+
+    def _call(self, node: "NodeState") -> None:
+        """Have the driver look at a launch plan node: an execution of it has to be started or ended."""
+        if node.plan.kind == LAUNCH_PLAN_NODE:
+            self.calling[node.node_id] = node
+
+    def _time(self, node: "NodeState") -> None:
+        """Have the driver watch the time of a node that began."""
+        if node.plan.timeout_us:
+            self.timed.append(node)
 
     def _known(self, node_id: str) -> "NodeState":
         raise NotImplementedError
@@ -181,6 +193,7 @@ class ElementMoves:
         element.attempt_phase = phase
         element.attempt_error = record.error
         element.cache_status = record.cache_status or element.cache_status
+        self._call(element)
         if begins and phase != phases.SUCCEEDED:
             element.attempts += 1
             element.attempt_started_us = 0
@@ -189,6 +202,7 @@ class ElementMoves:
         if phase == phases.RUNNING:
             element.attempt_started_us = record.at_us
             element.first_started_us = element.first_started_us or record.at_us
+            self._time(element)
         elif phase != phases.QUEUED:
             self.live.pop(id, None)
             self.launching.pop(id, None)
@@ -227,6 +241,7 @@ class ElementMoves:
             candidate.phase = phases.ABORTED  # so that it gives up its reservation
         run.candidates.clear()
         for element in list(run.nodes.values()):
+            self._call(element)
             if not element.is_live:  # it waits for another attempt, which it does not get
                 element.phase = phases.ABORTED
                 del run.nodes[element.plan.id]

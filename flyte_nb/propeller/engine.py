@@ -14,8 +14,10 @@ from queue import Empty, SimpleQueue
 from flyte_nb.api.errors import SYSTEM, ErrorInfo, UsageError
 from flyte_nb.api.identifiers import ExecutionId
 from flyte_nb.api.ports import BlobStore
+from flyte_nb.propeller.agenda import Agenda
 from flyte_nb.propeller.data_layout import DataLayout
 from flyte_nb.propeller.driver import Driver
+from flyte_nb.propeller.families import Families
 from flyte_nb.propeller.launch import Launch
 from flyte_nb.propeller.literal_store import Values
 from flyte_nb.propeller.plan import plan_of
@@ -82,13 +84,16 @@ class Engine:
         self._requests: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._wake = threading.Event()
         self._ended = threading.Condition()
-        self._drivers: dict[ExecutionId, Driver] = {}  # guarded by `_ended`
+        self._drivers: dict[ExecutionId, Driver] = {}
+        """Changed under `_ended`. Only the driver thread takes any out, so it reads without the lock."""
         self._closing = False
-        self._turns = 0
-        self._unadopted: list[Driver] = []  # used by the driver thread only
+        # The following are used by the driver thread only.
+        self._agenda = Agenda()
+        self._unadopted: dict[ExecutionId, Driver] = {}
         executor.listen(self._wake.set)
         signals = services.signals or MemorySignals()
-        self._services = services._replace(signals=signals)
+        self._families = Families(services.children) if services.children is not None else None
+        self._services = services._replace(signals=signals, children=self._families)
         signals.listen(self.signalled)
         self._thread = threading.Thread(target=self._run, name="flyte-nb-propeller", daemon=True)
         self._begin()
@@ -136,7 +141,7 @@ class Engine:
             driver = self._drivers.get(id)
         if driver is None:
             return False
-        self._ask(lambda: driver.terminate(cause))
+        self._ask(lambda: self._woken(driver).terminate(cause))
         return True
 
     def signalled(self, id: ExecutionId, signal_id: str) -> None:
@@ -144,7 +149,7 @@ class Engine:
         with self._ended:
             driver = self._drivers.get(id)
         if driver is not None:
-            self._ask(lambda: driver.gates.signalled(signal_id))
+            self._ask(lambda: self._woken(driver).gates.signalled(signal_id))
 
     def waits(self, id: ExecutionId) -> dict[str, Wait]:
         """Return what the nodes of an execution wait for, by node id; nothing when it does not run here.
@@ -204,17 +209,19 @@ class Engine:
             if driver.id in self._drivers:
                 raise UsageError(f"The execution {driver.id} is running here already.")
             self._drivers[driver.id] = driver
-        # A new execution needs no request of its own: the next turn steps every driver.
-        if resumed:
-            self._ask(lambda: self._adopt(driver))
-        else:
-            self._wake.set()
+            # Within the lock, so that this is the first request about the execution.
+            self._ask(lambda: self._adopt(driver) if resumed else self._agenda.wake(driver))
 
     def _ask(self, request: Callable[[], None]) -> None:
         self._requests.put(request)
         self._wake.set()
 
     # The driver thread
+
+    def _woken(self, driver: Driver) -> Driver:
+        """Have the driver stepped in this turn; return it."""
+        self._agenda.wake(driver)
+        return driver
 
     def _begin(self) -> None:
         """Start the thread. `testing.stepped_engine` takes the turns in its caller's thread instead."""
@@ -236,8 +243,8 @@ class Engine:
 
     def _turn(self) -> "float | None":
         """Do everything that can be done now; return how long to wait at most for the next turn."""
-        unadopted, self._unadopted = self._unadopted, []
-        for driver in unadopted:
+        unadopted, self._unadopted = self._unadopted, {}
+        for driver in unadopted.values():
             self._adopt(driver)
         while True:
             try:
@@ -245,24 +252,45 @@ class Engine:
             except Empty:
                 break
             request()
-        # A driver whose attempts were not all adopted is not stepped: it could start a second attempt
-        # of a node whose first one still lives.
-        with self._ended:
-            drivers = [d for d in self._drivers.values() if d not in self._unadopted]
-        by_id = {driver.id: driver for driver in drivers}
-        self._turns += 1
-        # Another driver is the first of each turn, so that a large execution cannot take every slot
-        # that gets free.
-        first = self._turns % len(drivers) if drivers else 0
-        drivers = drivers[first:] + drivers[:first]
-        for report in self._executor.poll():
-            if report.key.execution in by_id:
-                self._report(by_id[report.key.execution], report)
-        free = self._executor.slots - sum(driver.attempts for driver in drivers)
-        for driver in drivers:
-            free -= self._step(driver, max(0, free))
-        self._remove([driver for driver in drivers if driver.done])
-        return self._pause_s([driver for driver in drivers if not driver.done])
+        has_ended = self._take_reports()
+        done = []
+        now_us = self._clock()
+        for driver, free in self._agenda.turn(self._executor.slots, now_us, has_ended=has_ended):
+            # A driver whose attempts were not all adopted is not stepped: it could start a second attempt
+            # of a node whose first one still lives. `_adopt` wakes it again.
+            if driver.id in self._unadopted or self._drivers.get(driver.id) is not driver:
+                self._agenda.forget(driver)
+                continue
+            self._step(driver, free)
+            if driver.done:
+                self._agenda.forget(driver)
+                done.append(driver)
+            elif self._drivers.get(driver.id) is driver:
+                self._agenda.stepped(driver, free, now_us)
+        self._remove(done)
+        self._wake_those_without_result()
+        return self._pause_s()
+
+    def _take_reports(self) -> bool:
+        """Let the drivers know which attempts have ended; return whether any has."""
+        reports = self._executor.poll()
+        for report in reports:
+            driver = self._drivers.get(report.key.execution)
+            if driver is not None and driver.id not in self._unadopted:
+                self._agenda.wake(driver)
+                self._report(driver, report)
+                if (
+                    driver.id in self._drivers
+                ):  # else the report was the last thing that it could not take
+                    self._agenda.count(driver)
+        return bool(reports)
+
+    def _wake_those_without_result(self) -> None:
+        """Wake the executions that waited for a reservation which is free now."""
+        for id in self._reservations.take_freed():
+            driver = self._drivers.get(id)
+            if driver is not None:
+                self._agenda.wake(driver)
 
     def _adopt(self, driver: Driver) -> None:
         try:
@@ -270,21 +298,22 @@ class Engine:
         except OSError as error:
             # An attempt of it may live. So neither giving up nor starting is safe, only asking again.
             _log.warning("%s: cannot take over its attempts, trying again: %s", driver.id, error)
-            self._unadopted.append(driver)
+            self._unadopted[driver.id] = driver
+        else:
+            self._agenda.wake(driver)
+            self._agenda.count(driver)
 
-    def _step(self, driver: Driver, free: int) -> int:
+    def _step(self, driver: Driver, free: int) -> None:
         try:
             driver.expire()
-            return driver.step(free)
+            driver.step(free)
         except Gone as error:
             # Somebody deleted the execution. Nothing of it can be recorded, and so nothing may run.
             _log.warning("%s: %s", driver.id, error)
             driver.abandon()
             self._remove([driver])
-            return 0
         except Exception as error:  # noqa: BLE001 - one execution must not stop the others
             self._crashed(driver, error)
-            return 0
 
     def _report(self, driver: Driver, report: AttemptReport) -> None:
         try:
@@ -313,32 +342,31 @@ class Engine:
         self._remove([driver])
 
     def _remove(self, done: list[Driver]) -> None:
-        if done:
-            with self._ended:
-                for driver in done:
-                    driver.turns.release_all()
-                    self._drivers.pop(driver.id, None)
-                rest = [*self._drivers.values()]
-                self._ended.notify_all()
-            # An execution may be the child of another one, which waits for its end.
-            for gone in done:
-                for driver in rest:
-                    if driver.children.ended(gone.id):
-                        self._wake.set()
+        if not done:
+            return
+        with self._ended:
+            for driver in done:
+                driver.turns.release_all()
+                self._agenda.forget(driver)
+                self._drivers.pop(driver.id, None)
+            self._ended.notify_all()
+        # An execution may be the child of another one, which waits for its end.
+        for gone in done:
+            parent_id = self._families.ended(gone.id) if self._families is not None else None
+            parent = self._drivers.get(parent_id) if parent_id is not None else None
+            if parent is not None and parent.children.ended(gone.id):
+                self._agenda.wake(parent)
+                self._wake.set()
 
-    def _pause_s(self, drivers: list[Driver]) -> "float | None":
+    def _pause_s(self) -> "float | None":
         """Return how long nothing has to be done unless something wakes the thread; `None` means for ever."""
-        if any(driver.maps.wants_step for driver in drivers):
+        at_us = self._agenda.next_us()
+        if at_us == 0:
             return 0.0
-        times = [driver.outbox.retry_at_us for driver in drivers if driver.outbox.retry_at_us]
-        times += [limit for driver in drivers if (limit := driver.deadline_us()) is not None]
-        if self._unadopted or any(driver.turns.is_waiting for driver in drivers):
-            # An execution that waits for another one's result is not woken when that one gives up its
-            # reservation.
-            return _ASK_AGAIN_S
-        if not times:
-            return None
-        return min(_MAX_PAUSE_S, max(0.001, (min(times) - self._clock()) / 1e6))
+        longest_s = _ASK_AGAIN_S if self._unadopted else _MAX_PAUSE_S
+        if at_us is None:
+            return _ASK_AGAIN_S if self._unadopted else None
+        return min(longest_s, max(0.001, (at_us - self._clock()) / 1e6))
 
 
 def system_clock() -> int:

@@ -63,6 +63,12 @@ class Maps:
         self.found = False
         """Whether the last `begin` found results of elements. What waited for them may go on now."""
 
+    @property
+    def has_room(self) -> bool:
+        """Return whether a map has elements that may begin by its author's `concurrency`."""
+        runs = (node.child for node in self._machine.arrays.values())
+        return any(isinstance(run, ElementsRun) and run.room > 0 for run in runs)
+
     def begin(self, room: int, phase: str) -> list[NodeState]:
         """Make the records that further elements begin, at most `room`; return these elements.
 

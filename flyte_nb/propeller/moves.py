@@ -72,6 +72,10 @@ class Moves(AttemptMoves):
         """Gate nodes that wait: for a signal, or for a time. The driver calls `finish` or `reject`."""
         self.launching: dict[str, NodeState] = {}
         """Launch plan nodes that have begun and have not ended: the driver looks after their executions."""
+        self.calling: dict[str, NodeState] = {}
+        """Those of `launching` that changed since the driver looked at them last. It takes them out."""
+        self.timed: list[NodeState] = []
+        """Nodes with a timeout that began since the driver looked last. It takes them out."""
         self.expanded: dict[str, NodeState] = {}
         """Dynamic task nodes whose nodes run (DYNAMIC_RUNNING), by node id."""
         self.made: dict[str, ExecutionPlan] = {}
@@ -174,6 +178,7 @@ class Moves(AttemptMoves):
             node.former_checkpoint_uri = record.checkpoint_uri
             self.active_tasks += kind in _LIMITED
             self._queue_of(kind)[node.node_id] = node
+            self._call(node)
         elif phase == phases.RUNNING and kind == nodes.GATE_NODE:
             node.first_started_us = record.at_us
             self.gates[node.node_id] = node
@@ -182,6 +187,8 @@ class Moves(AttemptMoves):
             node.attempts += 1
             node.attempt_started_us = record.at_us
             node.first_started_us = node.first_started_us or record.at_us
+            self._call(node)
+            self._time(node)
         elif phase == phases.RUNNING and kind != nodes.TASK_NODE:
             self._enter(node, record)
         elif phase == phases.RUNNING and before == "":
@@ -201,6 +208,7 @@ class Moves(AttemptMoves):
             # A limit on tasks counts the nodes inside, and not the one around them.
             self.active_tasks -= 1
             self.expanded[node.node_id] = node
+            self._time(node)
             made = self.made[record.workflow_uri].workflows
             self._begin_run(node, made[""], made)
         elif phase == phases.FAILING:
@@ -223,6 +231,7 @@ class Moves(AttemptMoves):
         if node.plan.array is not None:
             node.child = ElementsRun(node, node.plan.array)
             self.maps[node.node_id] = node
+            self._time(node)
         elif node.plan.branch is None:
             workflows = node.run.workflows
             self._begin_run(node, workflows[node.plan.workflow], workflows)
@@ -320,6 +329,7 @@ class Moves(AttemptMoves):
             self.startable.pop(node.node_id, None)
             if node.is_open:
                 self._unsettled.append(node)
+                self._call(node)
                 if node.child is not None:
                     self._doom(node.child, reason)
         if run.handler is not None:

@@ -22,11 +22,21 @@ class Reservations:
 
     def __init__(self) -> None:
         self._owners: dict[str, tuple[ExecutionId, str]] = {}
+        self._waiting: dict[str, set[ExecutionId]] = {}  # by key: who asked for it in vain
+        self._freed: dict[ExecutionId, None] = {}
+
+    def take_freed(self) -> list[ExecutionId]:
+        """Return the executions that may ask again since the last call: what they asked for is free."""
+        freed, self._freed = list(self._freed), {}
+        return freed
 
     def take(self, key: str, execution: ExecutionId, node_id: str) -> bool:
         """Reserve `key` if it is free; return whether that node has it now."""
         # Asking and taking are one step, and an owner that asks again keeps its key.
-        return self._owners.setdefault(key, (execution, node_id)) == (execution, node_id)
+        has = self._owners.setdefault(key, (execution, node_id)) == (execution, node_id)
+        if not has:
+            self._waiting.setdefault(key, set()).add(execution)
+        return has
 
     def owner(self, key: str) -> tuple[ExecutionId, str]:
         """Return the execution and the node that have reserved `key`.
@@ -40,6 +50,8 @@ class Reservations:
         """Free `key`. Nothing happens when another node has it."""
         if self._owners.get(key) == (execution, node_id):
             del self._owners[key]
+            # Sorted: a simulation that is repeated has to go the same way.
+            self._freed |= dict.fromkeys(sorted(self._waiting.pop(key, ())))
 
 
 class Turn(NamedTuple):
