@@ -42,6 +42,7 @@ def branch_of(frame: "Frame", section: "Section") -> "Promise | Outputs":
         Promise(draft, OutputReference(draft.node_id, name), types[name], f"{section!r}.{name}")
         for name in names
     )
+    # One output comes back as a value, as from a task with one output.
     return promises[0] if len(promises) == 1 else Outputs(draft, promises, names, repr(section))
 
 
@@ -82,6 +83,7 @@ class _Operands:
     ) -> Literal:
         # Flyte compares values of equal types only, and people write 1 for 1.0.
         is_float = wanted == literal_types.simple(literal_types.FLOAT)
+        # To Python `True` is an int, and nobody means it for 1.0.
         if is_float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         try:
@@ -129,5 +131,6 @@ def _outputs(
     if not arms:
         return (), {}
     first = arms[0]
+    # An output that one arm lacks would have no value when that arm is taken. Arms that fail give none.
     names = tuple(name for name in first if all(name in arm for arm in arms))
     return names, {name: first[name] for name in names}

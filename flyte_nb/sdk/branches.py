@@ -64,6 +64,7 @@ class ConditionalSection:
         self.arms.append(arm)
         if arm.condition is not None:
             return self
+        # Before the node is made: it belongs to the conditional around this one, if there is one.
         self._frame.sections.remove(self)
         return self._frame.branch(self)
 
@@ -108,6 +109,7 @@ class Case:
         outputs: tuple[Promise, ...] = ()
         if isinstance(result, Outputs):
             draft, outputs = result._draft, tuple(result)
+        # With a path the promise is a part of an output, and an arm runs a whole node.
         elif isinstance(result, Promise) and not result._reference.attr_path:
             draft, outputs = result._draft, (result,)
         if draft is None or not any(draft is each for each in self._section.calls):

@@ -30,6 +30,7 @@ class Callee(Definition):
                 f"{function.short_name} is a {function.noun} already; remove @{self.noun} before it."
             )
         is_method = isinstance(function, MethodType)
+        # `functools.lru_cache` gives an object without `__code__`, whose `__wrapped__` is the function.
         is_wrapper = hasattr(function, "__wrapped__") and callable(function)
         if is_method or not (hasattr(function, "__code__") or is_wrapper):
             what = f"the method {function.__qualname__}" if is_method else repr(function)
@@ -122,6 +123,7 @@ class Callee(Definition):
         return f"<{self.noun} {self.module}.{self.short_name}>"
 
     def __getstate__(self) -> "dict[str, Any]":
+        # A kept signature holds the session's registry, which must not travel with the task.
         return {"function": self.function, "options": self.options}
 
     def __setstate__(self, state: "dict[str, Any]") -> None:
@@ -224,7 +226,9 @@ class Callee(Definition):
         )
         if problems:
             raise UsageError(f"{name or self.short_name} was called wrongly.\n{as_text(problems)}")
+        # What is fixed comes last, so that no default of the function can replace it.
         every = {**known, **given, **fixed}
+        # In the order of the signature, so that equal calls have equal inputs however they were written.
         return {each: every[each] for each in parameters.names}
 
 

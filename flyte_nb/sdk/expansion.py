@@ -78,9 +78,11 @@ def expand(
     try:
         value = run_to_end(task.function(**arguments))
     finally:
+        # Also when the body raises: later calls would otherwise become nodes of this frame.
         context.frame.reset(token)
     if not frame.drafts:
         return Expansion(None, value)
+    # Only now, because a body that made no node returns real values, which need no bindings.
     outputs = bind_outputs(frame, task, task.signature(registry), value, PREFIX)
     check_ids(frame)
     for entity in frame.entities:

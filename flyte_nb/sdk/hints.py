@@ -79,6 +79,7 @@ def _declared_parameters(signature: Any) -> Parameters:
     names, positional, defaults = [], 0, {}
     only, variadic = [], []
     for name, parameter in signature.parameters.items():
+        # By the kind's name: `inspect`, which has the constants, is not imported here.
         kind = parameter.kind.name
         if kind == "VAR_POSITIONAL":
             variadic.append("*" + name)
@@ -105,6 +106,7 @@ def _declared_parameters(signature: Any) -> Parameters:
 def _parameters_of_code(function: Any) -> Parameters:
     code = function.__code__
     positional, keyword_only = code.co_argcount, code.co_kwonlyargcount
+    # `co_varnames` has the parameters first, then the names with stars, then the local variables.
     names = code.co_varnames[: positional + keyword_only]
     variadic = []
     following = positional + keyword_only

@@ -164,6 +164,7 @@ class ImperativeWorkflow(Workflow):
         if not isinstance(entity, Definition):
             raise UsageError(f"add_entity({entity!r}): write a task, a workflow or a launch plan.")
         caller = sys._getframe(1)
+        # `add_task` and its like call this method, and the author's own line is the one to report.
         while caller.f_code.co_filename == __file__ and caller.f_back is not None:
             caller = caller.f_back
         node = PlannedNode(entity, inputs, caller.f_code, caller.f_lasti)
@@ -227,6 +228,7 @@ class ImperativeWorkflow(Workflow):
 
     def read(self, registry: "Registry") -> "SignatureReading":
         """Return the signature: the inputs and outputs that were added."""
+        # The types of outputs may need a registry, so they are not known when an output is added.
         if "return" not in self.function.__annotations__:
             gives = [
                 python_type if python_type is not None else self._type_of(value, registry)
@@ -255,6 +257,7 @@ class ImperativeWorkflow(Workflow):
     def _changed(self) -> None:
         """Take inputs and outputs as they are now."""
         self.function = _function(self.fixed_name, tuple(self._types), self._body)
+        # The kept signature is of the function before, which lacked this input or output.
         self._reading = None
 
     def _body(self, inputs: "dict[str, Promise]") -> object:
@@ -270,6 +273,7 @@ class ImperativeWorkflow(Workflow):
             for options in node.overrides:
                 made[node].with_overrides(**options)
         for node in self.nodes:
+            # After all calls were made: a follower may have been added later than the node itself.
             for follower in node.followers:
                 made[node].runs_before(made[follower])
         values = tuple(_made(value, inputs, made) for value, _ in self._outputs.values())
@@ -292,6 +296,7 @@ def _made(value: object, inputs: "dict[str, Promise]", made: "dict[PlannedNode, 
 
 def _output(made: "dict[PlannedNode, Node]", value: Planned) -> Promise:
     assert value.source is not None
+    # Calls are made in the order in which they were added, so an output of a later one is not there yet.
     node = made.get(value.source)
     if node is None:
         raise UsageError(

@@ -90,6 +90,7 @@ class NodeDraft:
 
     def follow(self, other: "NodeDraft") -> None:
         """Start after `other` has ended."""
+        # Repeats are harmless, because `finished` removes them.
         self.upstream = (*self.upstream, other.node_id)
 
     def override(self, options: "dict[str, Any]") -> None:
@@ -160,6 +161,7 @@ def final_ids(drafts: "list[NodeDraft]", prefix: str = "") -> "list[str]":
     The nodes of a branch's arms are counted from 0 in each branch, as flytekit counts them: Flyte puts the
     id of the branch before theirs.
     """
+    # Without a branch every node's number is its place, and most workflows have none.
     if not any(type(draft) is BranchDraft for draft in drafts):
         return [draft.fixed_id or prefix + draft.node_id for draft in drafts]
     branch_of = nodes_in_arms(drafts)
@@ -255,6 +257,7 @@ def _named(operand: str, ids: "list[str]") -> str:
 
 def _number(node_id: str) -> int:
     """Return the place of a node among the calls, which its id has until it is finished."""
+    # As numbers, `n10` comes after `n9`; as text it would come before `n2`.
     return int(node_id[1:])
 
 

@@ -100,6 +100,7 @@ class SignatureReader:
             output_class=output_class,
             positional=parameters.names[: parameters.positional],
         )
+        # Calls must know these names still, or each of them would be called an unknown input.
         unreadable = frozenset(parameters.names) - input_codecs.keys()
         return SignatureReading(signature, tuple(self._problems), hints.watched, unreadable)
 
@@ -124,6 +125,7 @@ class SignatureReader:
 
     def _refuse_kinds(self, parameters: Parameters, yields: bool) -> None:
         name, noun, flags = self._entity, self._noun, self._function.__code__.co_flags
+        # A lambda's `__name__` is `<lambda>`, which no worker could import.
         if not name.isidentifier():
             self._problem(
                 "NamelessFunction",
@@ -157,6 +159,8 @@ class SignatureReader:
 
     def _refuse_names(self, noun: str, names: "Iterable[str]") -> None:
         for name in names:
+            # Python allows any letters in names, and Flyte's compiler reads a variable's name with an ASCII
+            # pattern.
             if not name.isascii():
                 self._problem(
                     "UnreadableName",
@@ -240,6 +244,7 @@ class SignatureReader:
         return SINGLE, [("o0", annotation)], None
 
     def _fields(self, named: type, fields: "tuple[str, ...]") -> "list[tuple[str, Any]]":
+        # A class by `collections.namedtuple` has fields and no annotations.
         annotations = getattr(named, "__annotations__", {})
         outputs = []
         for field in fields:
@@ -260,6 +265,7 @@ class SignatureReader:
         return outputs
 
     def _tuple(self, annotation: Any) -> "tuple[str, list[tuple[str, Any]], type | None]":
+        # In Python 3.10 the arguments of `typing.Tuple[()]` are a tuple with an empty tuple in it.
         members = [member for member in typing.get_args(annotation) if member != ()]
         if Ellipsis in members:
             self._problem(

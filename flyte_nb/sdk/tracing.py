@@ -264,6 +264,7 @@ class TracingFrame:
     ) -> "dict[str, Any]":
         """Return the arguments by name; note what is wrong with them, once for a call."""
         plan = draft.plan
+        # A bad type was reported with the signature. Its value must not become an unknown input as well.
         kwargs = {name: value for name, value in kwargs.items() if name not in plan.unreadable}
         given, problems = bind_arguments(
             plan.name,
@@ -286,6 +287,7 @@ class TracingFrame:
             return self.bind(value, codec, upstream)
         except CodecError as error:
             where, near = "", None
+            # A suggestion stands for the whole value, so it helps only where the whole value does not fit.
             if error.path == "$":
                 near = codec.nearest(value)
             else:
@@ -307,6 +309,7 @@ class TracingFrame:
         literal = plan.default_literals.get(name)
         if literal is not None:
             return literal
+        # A default holds no promise, so its upstream nodes are not needed.
         data = self._constant(draft, name, plan.defaults[name], codec, [])
         if isinstance(data, Literal):  # else it did not fit, and every call reports that
             plan.default_literals[name] = data
@@ -332,6 +335,7 @@ class TracingFrame:
             )
         identifier = identify(entity, self.scope, self.version_of(entity))
         plan = self._plans[id(entity)] = plan_of(entity, identifier, reading)
+        # The first definition keeps the name, so each later one is compared with that and reported.
         self._named.setdefault(key, plan)
         return plan
 

@@ -56,11 +56,13 @@ class DataclassCodec(Codec):
     def pack(self, value: object, data: "DataAccess | None") -> object:
         if isinstance(value, dict):  # flytekit takes a dict of the fields too
             value = self.unpack(value, data)
+        # `mismatch` also explains an object of an older definition of the class, which a notebook often has.
         elif not self._is_whole(value):
             raise mismatch(self, value)
         done = {}
         for field in self._fields:
             try:
+                # Not `dataclasses.asdict`: it copies every value deeply, and knows no files.
                 done[field.name] = field.codec.pack(getattr(value, field.name), data)
             except CodecError as error:
                 raise error.below(f".{field.name}") from None
@@ -78,6 +80,8 @@ class DataclassCodec(Codec):
         later: dict[str, Any] = {}
         for field in self._fields:
             if field.name not in plain:
+                # A missing field with a default is left to the constructor, which also calls default
+                # factories.
                 if field.required:
                     raise CodecError(
                         f"{spell(self.python_type)} has no value for its field {field.name}."
@@ -102,6 +106,7 @@ class DataclassCodec(Codec):
             described = field.codec.schema()
             if field.default is not missing:
                 try:
+                    # A default factory is never called here: its value may differ from call to call.
                     described["default"] = _plain_default(field)
                 except NeedsStore:
                     pass  # a local file, which is uploaded when the default is used
@@ -128,6 +133,7 @@ class DataclassCodec(Codec):
             return True
         if not isinstance(value, self.python_type):
             return False
+        # A subclass without new fields, e.g. one with more methods, loses only its class.
         names = self.python_type.__dataclass_fields__.keys()
         return bool(value.__dataclass_fields__.keys() == names)
 
@@ -166,6 +172,7 @@ def _declared(python_type: Annotation) -> "list[Any]":
 
 def _hints(python_type: Annotation) -> "dict[str, Any]":
     try:
+        # With the extras, because `Annotated` can carry a format or columns.
         return typing.get_type_hints(python_type, include_extras=True)
     except NameError as error:
         raise CodecError(

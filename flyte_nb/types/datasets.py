@@ -103,6 +103,7 @@ class StructuredDataset:
             yield self._given(chosen)
             return
         uri, format, data = self._place()
+        # Only memory is saved: the whole dataset is on this machine's disk before the first part is read.
         parts = known_library(chosen).batches(data.download(uri), format, self._columns or None)
         try:
             yield from parts
@@ -124,6 +125,7 @@ class StructuredDataset:
             CodecError: when it is empty, or cannot be stored.
             NeedsStore: when it has to be stored, and there is no store.
         """
+        # Passing a dataset on must not copy it, and the literal keeps its columns and format.
         if self._stored is not None:
             return self._stored
         if self._dataframe is not None:
@@ -136,6 +138,7 @@ class StructuredDataset:
                 raise CodecError(f"There is no dataset at {uri!r}.", hint="Write a URI or a path.")
             if data is None:
                 raise no_data(codec)
+            # `normpath` drops a slash at the end, behind which `basename` would find no name.
             uri = data.upload(os.path.abspath(uri), name=os.path.basename(os.path.normpath(uri)))
         format = codec.declared.format or self.file_format
         return Literal(literals.STRUCTURED_DATASET, (uri, codec.declared._replace(format=format)))
@@ -182,6 +185,7 @@ class StructuredDataset:
         )
 
     def __hash__(self) -> int:
+        # A pandas table has no hash, so its identity takes part, as in `__eq__`.
         return hash((id(self._dataframe), self.uri, self.file_format))
 
     @classmethod
@@ -220,6 +224,7 @@ class DatasetCodec(TableCodec):
             return super().decode(literal, data)
         uri, dataset = literal.value
         made = StructuredDataset(uri=uri, file_format=dataset.format)
+        # The literal is kept, so that a task which only passes the dataset on never reads it.
         made._stored = literal
         made._columns = self.columns or [name for name, _ in dataset.columns]
         made._data = data

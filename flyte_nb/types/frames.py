@@ -111,6 +111,7 @@ class FrameCodec(TableCodec):
         if data is None:
             raise no_data(self)
         uri, dataset = literal.value
+        # The columns of this task's annotation come first; without any, those that the writer declared count.
         columns = self.columns or [name for name, _ in dataset.columns]
         return opened(self.python_type, uri, dataset.format, columns, data)
 
@@ -135,12 +136,15 @@ def stored(
         NeedsStore: when there is no store.
     """
     library = known_library(type(table))
+    # Checked before the table is written, because writing a large one takes long.
     _check_columns(table, library, codec.columns)
     if data is None:
         raise no_data(codec)
+    # The annotation comes before the value, as a reader of the type relies on what it says.
     kind = codec.declared._replace(format=codec.declared.format or format or PARQUET)
     if kind.format not in FILE_NAMES:
         raise _unknown_format(kind.format, uri)
+    # As in flytekit, a dataset is a folder, even when it has one file only.
     folder = data.scratch()
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, FILE_NAMES[kind.format])

@@ -49,6 +49,7 @@ class MessageCodec(Codec):
                 " structs are objects.",
                 hint="Put it into a field of another message.",
             )
+        # JSON silently drops unknown fields, so the message is read back and compared.
         self._check_nothing_lost(value, plain)
         return Literal(literals.GENERIC, plain)
 
@@ -80,6 +81,7 @@ class MessageCodec(Codec):
     def _check_nothing_lost(self, value: Any, plain: object) -> None:
         """Raise where the JSON form lacks something, e.g. fields that the class does not know."""
         again: Any = self._parsed(plain)
+        # Deterministic, because the bytes of a map field otherwise have no fixed order.
         if again.SerializeToString(deterministic=True) != value.SerializeToString(
             deterministic=True
         ):
@@ -120,4 +122,5 @@ def _plain(literal: Literal) -> object:
     kind, value = literal.kind, literal.value
     if kind == literals.COLLECTION:
         return [_plain(item) for item in value]
+    # A list of scalars arrives as a column, which holds its values without a literal for each.
     return list(value[1]) if kind == literals.COLUMN else value

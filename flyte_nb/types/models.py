@@ -61,15 +61,18 @@ class ModelCodec(Codec):
             value = self.unpack(value, data)
         elif not self._is_whole(value):
             raise mismatch(self, value)
+        # By name, because pydantic is not imported and so its types are unknown here.
         dump: Any = getattr(value, "model_dump", None)
         context = {DATA: data}
         try:
             plain = dump(mode="json", context=context)
             if self._has_sets:
+                # Only Python's own objects tell a set from a list; in JSON both are lists.
                 plain = _ordered(plain, dump(context=context))
         except FlyteNbError:
             raise
         except Exception as error:
+            # pydantic wraps what serializers raise. Our own error says which file or store is at fault.
             caused = _ours(error)
             if caused is not None:
                 raise caused from None
@@ -106,6 +109,7 @@ class ModelCodec(Codec):
             return True
         if not isinstance(value, self.python_type):
             return False
+        # From the class: pydantic deprecates `model_fields` of an object.
         fields: Any = type(value)
         return bool(fields.model_fields.keys() == self.python_type.model_fields.keys())
 

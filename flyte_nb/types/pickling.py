@@ -51,6 +51,7 @@ def dump(value: object, path: str, data: "DataAccess") -> str:
         CodecError: when the value cannot be pickled, or refers to a folder or to a file that is not there.
         OSError: when the file cannot be written.
     """
+    # Before the file is opened, so that a refused value uploads nothing and leaves no file.
     _refuse_folders(value, "", 0)
     with open(path, "wb") as file:
         written = _Digesting(file)
@@ -79,10 +80,12 @@ def load(file: "BinaryIO", python_type: Annotation, data: "DataAccess") -> Any:
         ForeignPickle: when joblib wrote the file; only joblib can read it.
     """
     try:
+        # First, because unpickling imports the classes by name and would fail without their modules.
         meet_companions(file, data)
         return _unpickled(file, data)
     except FlyteNbError:
         raise
+    # Its own case, because the author can mend it: the error names the module that is missing.
     except ModuleNotFoundError as error:
         raise _module_missing(str(error.name), python_type) from error
     except Exception as error:  # unpickling runs code of any class
@@ -146,6 +149,7 @@ def _pickler_class(cloudpickle: Any) -> Any:
                     self._named.update(_names(value.__code__))
             elif kind in _PATHS:
                 # Other paths stay paths: they may name files that the task is going to write.
+                # The reader gets a path again, of its own copy of the file.
                 if value.is_file():
                     return local_copy, (_uploaded(str(value), value, self._data),)
             elif isinstance(value, Stored):
@@ -242,8 +246,10 @@ def _unpickler_class(found: Any) -> Any:
                 raise ForeignPickle("The file was written by joblib.")
             top, dot, rest = module.partition(".")
             if top in (CLOUDPICKLE, "cloudpickle"):
+                # Both copies have the same functions, so the one that is here can stand in.
                 module = found.__name__ + dot + rest
             value = super().find_class(module, name)
+            # The pickle holds the URI alone. Only the reader knows through what it downloads.
             if value is local_copy:
                 return functools.partial(local_copy, data=self.data)
             if isinstance(value, type) and issubclass(value, Stored):
@@ -267,6 +273,7 @@ def _unpickled(file: "BinaryIO", data: "DataAccess") -> Any:
 
 def _remembered(unpickler: Any) -> "list[Any]":
     """Return the objects in the unpickler's memo, i.e. every object that was read."""
+    # The C unpickler's memo is a proxy, which has `copy` but cannot be iterated itself.
     return list(unpickler.memo.copy().values())
 
 

@@ -63,6 +63,7 @@ class Registry:
             known = self._codecs.get(python_type)
         except TypeError:  # unhashable, e.g. Annotated[..., {}]
             return self._make(python_type)
+        # An order of `None` means that the type has no union, so equal types are the same type to Flyte too.
         if known is not None and (known[1] is None or known[1] == _order(python_type)):
             return known[0]
         # Another thread's half-made dataclass in `_open` must not look like one that contains itself.
@@ -125,6 +126,8 @@ class Registry:
             # In the order of inheritance, so that the factory of the nearest base wins.
             for base in getattr(python_type, "__mro__", ()):
                 if base in self._factories:
+                    # The factory gets the class itself and not its base, so that values come back as that
+                    # class.
                     return self._factories[base](python_type, self)
             if simple is not None:
                 return simple()
@@ -140,6 +143,7 @@ class Registry:
             return self._list(python_type)
         if origin is dict or python_type is typing.Dict:  # noqa: UP006
             return self._dict(python_type)
+        # Until Python 3.14, `A | B` and `Union[A, B]` are of different classes.
         if origin is typing.Union or origin is types.UnionType:
             from flyte_nb.types.unions import union_codec
 
@@ -227,6 +231,8 @@ class Registry:
             return self._dict(python_type)
         if python_type is collections.abc.Iterator:
             return self._iterator(python_type)
+        # A NamedTuple is a tuple too. flytekit reads both as several outputs, which is why neither is one
+        # value.
         if issubclass(python_type, tuple):
             raise _no_tuple(python_type)
         if python_type is object:
@@ -242,6 +248,7 @@ class Registry:
         # Libraries come first: a subclass of FlyteFile may be a dataclass too.
         if hasattr(python_type, "__dataclass_fields__"):
             return self._dataclass(python_type)
+        # Pickling accepts nearly every class, so it is the last resort, after plugins.
         return plugin_codec(python_type, self) or self.pickled(python_type)
 
     def _dataclass(self, python_type: type) -> Codec:

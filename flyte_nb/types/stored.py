@@ -38,6 +38,8 @@ class Stored(os.PathLike):  # type: ignore[type-arg]  # os.PathLike[str] cannot 
         """Where it is stored; empty while it exists on this machine only."""
         self._path = "" if self.uri else text
         self._download: Callable[[], str] | None = None
+        # The path is kept empty until the author's function has written it, as a set path means that it is
+        # there.
         if downloader is not None and not self.uri:
             self._download, self._path = Given(downloader, text), ""
         if wanted_place is not None and wanted_place is not True:
@@ -90,6 +92,8 @@ class Stored(os.PathLike):  # type: ignore[type-arg]  # os.PathLike[str] cannot 
             self._path = self._download()
             return self._path
         local = local_path(self.uri)
+        # A local store's own file is used in place. `_path` stays empty, because the value still lives at its
+        # URI.
         if local:
             return local
         data = ambient.data_access()
@@ -116,6 +120,7 @@ class Stored(os.PathLike):  # type: ignore[type-arg]  # os.PathLike[str] cannot 
         return f"{type(self).__name__}({str(self)!r})"
 
     def __eq__(self, other: object) -> bool:
+        # By place and not by content: comparing must never download anything.
         return type(other) is type(self) and str(self) == str(other)
 
     def __hash__(self) -> int:

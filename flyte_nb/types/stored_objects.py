@@ -48,9 +48,11 @@ class ObjectCodec(Codec):
         """
         if not isinstance(value, self.python_type):
             raise mismatch(self, value)
+        # Before the store is asked for, so that a launch form finds such a value without any store.
         self.check(value)
         if data is None:
             raise no_data(self)
+        # Some libraries choose the format by the file's ending, so the path ends as the name does.
         path = data.scratch(f"-{self.name}")
         try:
             self.write(value, path)

@@ -52,11 +52,13 @@ class StructCodec(Codec):
 
     def decode(self, literal: Literal, data: "DataAccess | None") -> object:
         if literal.kind == literals.MAP:  # the other task returned a dict[str, T]
+            # Each value of a map is a literal of its own, while a struct has plain data.
             plain = {key: plain_of(item) for key, item in literal.value.items()}
             return self.unpack(plain, data)
         if (literal.metadata or {}).get(_FORMAT) == _PICKLE:
             return _unpickled(literal, data)
         struct = plain_struct(literal)
+        # `plain_struct` answers with a tuple, because `None` itself can be a struct's data.
         return super().decode(literal, data) if struct is None else self.unpack(struct[0], data)
 
     def with_options(self, options: "dict[str, bool]") -> Codec:
@@ -114,12 +116,14 @@ class PickledStructCodec(StructCodec):
     def encode(self, value: object, data: "DataAccess | None") -> Literal:
         try:
             return super().encode(value, data)
+        # The dict itself fits, and only a file in it has no store. To pickle it would need the store as well.
         except NeedsStore:
             raise
         except CodecError:
             if not isinstance(value, dict):
                 raise
             stored = _pickles().encode(value, data)
+        # flytekit reads the place of the pickle from a `google.protobuf.Struct`, not from msgpack.
         named = Literal(literals.GENERIC, {_PICKLE_FILE: stored.value[0]})
         return marked(named, {_FORMAT: _PICKLE})
 
@@ -180,6 +184,7 @@ class SetPart(Codec):
         return self._list.pack(sorted(value, key=repr), data)
 
     def unpack(self, plain: object, data: "DataAccess | None") -> object:
+        # Plain data has no sets, so the declared type decides between set and frozenset.
         return self._class(self._list.unpack(plain, data))
 
     def schema(self) -> JsonSchema:
@@ -261,6 +266,7 @@ def part_codec(python_type: Annotation, registry: "CodecLookup") -> Codec:
     arguments = typing.get_args(python_type)
     if python_type is Any or python_type is object:
         return AnyPart()
+    # As an input of their own bytes are pickled, so the quiet registry is asked: here nothing is pickled.
     if python_type is bytes:
         return BytesPart(bytes, registry.quiet.codec(bytes).literal_type)
     if origin is list and arguments:
@@ -271,6 +277,7 @@ def part_codec(python_type: Annotation, registry: "CodecLookup") -> Codec:
         return struct_codec(python_type, registry)
     if origin in (set, frozenset) and arguments:
         return SetPart(python_type, msgpack_struct(), part_codec(arguments[0], registry))
+    # `tuple[int, ...]` has no fixed length, so it goes on to the registry, which refuses tuples.
     if origin is tuple and arguments and Ellipsis not in arguments:
         items = [part_codec(part, registry) for part in arguments]
         return TuplePart(python_type, msgpack_struct(), items)

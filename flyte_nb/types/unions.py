@@ -53,10 +53,12 @@ class UnionCodec(Codec):
         if literal.kind == literals.UNION:
             inner, stored = literal.value
             # The literal says which variant it has. Trying all of them could take `1` for a float.
+            # A literal without a tag tells nothing about its variant. Then all are tried in their order.
             if stored.tag:
                 order = self._candidates(stored)
         for index in order:
             try:
+                # A variant that cannot read the literal raises, which only means that it is another one's.
                 return self._variants[index].decode(inner, data)
             except CodecError:
                 continue
@@ -97,6 +99,7 @@ class UnionCodec(Codec):
         """
         order = [i for i, variant in enumerate(self._variants) if variant.accepts_exactly(value)]
         rest = [i for i in range(len(self._variants)) if i not in order]
+        # The sort is stable: all others keep the order in which the author wrote them.
         rest.sort(key=lambda index: self._variants[index].transformer == "FlytePickle")
         unstored: NeedsStore | None = None
         for index in order + rest:
