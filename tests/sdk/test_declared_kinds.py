@@ -1,5 +1,6 @@
 """Tasks that are no Python function of the author: templates equal to flytekit's, equal local results."""
 
+import datetime
 import os
 import shutil
 import sqlite3
@@ -10,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import flyte_nb
 from flyte_nb import (
     ContainerTask,
     DuckDBQuery,
@@ -317,6 +319,66 @@ def test_a_shell_task_fills_in_inputs_and_returns_its_files(tmp_path, capsys):
     assert wf(f=FlyteFile(str(tmp_path / "in.txt")), x="q") == "a\nb\nq"
     assert "mkdir -p" in capsys.readouterr().out
     assert sh.result.returncode == 0
+
+
+SCRIPT = """
+echo {inputs.when} {inputs.x} {inputs.f} > {outputs.o}
+cat {inputs.f} >> {outputs.o}
+"""
+
+
+def test_a_script_gives_what_it_gives_in_flytekit(tmp_path):
+    import flytekit
+    from flytekit.extras.tasks import shell as theirs
+
+    from flyte_nb.extras.tasks import shell as ours
+
+    (tmp_path / "in").write_text("text")
+    found = []
+    for kinds, package in ((ours, flyte_nb), (theirs, flytekit)):
+        made = kinds.ShellTask(
+            name="sh",
+            script=SCRIPT,
+            inputs=package.kwtypes(x=float, when=datetime.datetime, f=package.FlyteFile),
+            output_locs=[
+                kinds.OutputLocation("o", package.FlyteFile, f"{tmp_path}/{{inputs.x}}.o")
+            ],
+        )
+        when = datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc)
+        given = made(x=1.5, when=when, f=package.FlyteFile(str(tmp_path / "in")))
+        found.append(Path(given).read_text().replace("+00:00", ""))
+    shown = [each.split() for each in found]
+    assert shown[0][:2] == shown[1][:2] == ["2026-01-02T00:00:00", "1.5"]
+    assert shown[0][-1] == shown[1][-1] == "text"
+
+
+def test_an_sqlite_task_without_a_type_gives_a_schema_as_in_flytekit(database):
+    from flytekit.extras.sqlite3 import task as theirs
+
+    from flyte_nb.extras.sqlite3 import task as ours
+
+    found = []
+    for kinds in (ours, theirs):
+        made = kinds.SQLite3Task(
+            name="all",
+            query_template="select * from t order by a desc",
+            task_config=kinds.SQLite3Config(str(database)),
+        )
+        found.append(made().open().all().to_dict("list"))
+    assert found[0] == found[1] == {"a": [3, 2, 1], "b": ["z", "y", "x"]}
+
+
+def test_an_input_may_be_a_pair_of_a_type_and_a_default():
+    made = ShellTask(name="d", script="exit {inputs.code}", inputs={"code": (int, 0)})
+    assert made() is None
+    with pytest.raises(Exception, match="exit code 3"):
+        made(code=3)
+
+    @workflow
+    def wf():
+        made()
+
+    assert wf() is None
 
 
 def test_a_script_that_fails_and_a_name_that_is_not_there_are_explained():
