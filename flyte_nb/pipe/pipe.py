@@ -97,6 +97,7 @@ class Pipe:
         if header[:4] != MAGIC:
             raise _garbage(header)
         size = int.from_bytes(header[4:], "big")
+        # A larger body would have been spilled. Waiting for bytes that nobody sends would take for ever.
         if size > SPILL_BYTES + 4096:
             raise _garbage(header)
         message = _parse(self._read(size))
@@ -128,6 +129,7 @@ class Pipe:
             raise _garbage(path.encode())
         try:
             with open(path, "rb") as file:
+                # Of the open file, because user code could replace the path after a look at it.
                 if os.fstat(file.fileno()).st_size > MOST_BYTES:
                     raise _garbage(path.encode())
                 body = file.read()

@@ -35,6 +35,7 @@ def send(control: socket.socket, message: "dict[str, Any]", fds: "Sequence[int]"
     """
     body = _ENCODER.encode(message).encode()
     data = memoryview(_MAGIC + len(body).to_bytes(4, "big") + body)
+    # Descriptors travel with the first bytes. What the kernel did not take follows without them.
     sent = socket.send_fds(control, [data], fds) if fds else control.send(data)
     if sent < len(data):
         control.sendall(data[sent:])
@@ -52,6 +53,7 @@ def receive(control: socket.socket) -> "tuple[dict[str, Any], list[int]] | None"
         body = _read(control, size)
     except ConnectionResetError:  # the other side ended before it had read everything
         return None
+    # A program that starts before this line still inherits them; such a system has no better way.
     if not _CLOEXEC:
         for descriptor in fds:
             os.set_inheritable(descriptor, False)
@@ -65,9 +67,11 @@ def _arrived(control: socket.socket) -> "tuple[bytes, list[int]]":
     # `socket.recv_fds` ignores its flags. Without MSG_CMSG_CLOEXEC, a program that another thread starts
     # right now would inherit an attempt's lock and hold it for as long as it runs.
     fds = array("i")
+    # Linux closes descriptors for which the receiver has no room.
     room = socket.CMSG_LEN(_MOST_DESCRIPTORS * fds.itemsize)
     header, extras, *_ = control.recvmsg(_HEADER, room, _CLOEXEC)
     for *_, content in extras:
+        # Content that was cut off may end inside of a number.
         fds.frombytes(content[: len(content) // fds.itemsize * fds.itemsize])
     return header, fds.tolist()
 

@@ -107,6 +107,7 @@ class HostedAttempt:
             self._options.task,
             self._store,
             self._folder,
+            # The worker imports the ring while the rest of the bundle is still being fetched.
             on_ring=lambda path: self._worker.send({"kind": "ring", "path": path}),
             sleep=self._sleep,
         )
@@ -130,6 +131,7 @@ class HostedAttempt:
         watch = InstallationWatch(self._say, lambda: self._worker.interrupted)
         self._interpreter = interpreter_for(fetched.lock, fetched.python, self._environ, watch)
         self._worker.move(self._interpreter.path)
+        # The first worker was told of the ring, and it has been ended.
         self._worker.send({"kind": "ring", "path": fetched.ring})
 
     def _call(self) -> None:

@@ -45,6 +45,7 @@ class SpawnedChild:
     def poll(self) -> "int | None":
         """See `Child`."""
         if self._status is None:
+            # With WNOHANG the result is 0 while the process lives.
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 self._ended_with(status)
@@ -60,6 +61,7 @@ class SpawnedChild:
         """See `Child`."""
         if self._status is None:
             try:
+                # The process was not waited for yet, so no other process can have its number.
                 os.kill(self.pid, number)
             except ProcessLookupError:
                 return
@@ -67,6 +69,7 @@ class SpawnedChild:
     def close(self) -> None:
         """See `Child`."""
         if self.end_fd is not None:
+            # Only once: the next file that is opened may get the same number.
             os.close(self.end_fd)
             self.end_fd = None
 
@@ -78,6 +81,7 @@ class SpawnedChild:
 
 
 def _end_descriptor(pid: int) -> "int | None":
+    # Only Linux has it. Elsewhere callers have to ask again and again.
     if not hasattr(os, "pidfd_open"):
         return None
     try:

@@ -54,6 +54,7 @@ class _Kept:
         with self._lock:
             found = self._lists.get((uri, mapped))
         if found is None:
+            # Outside of the lock: reading takes long, and two threads that read the same do no harm.
             found = _lists_in(read(), mapped)
             if len(found.data) <= _KEPT_BYTES:
                 with self._lock:
@@ -90,6 +91,7 @@ def element_bytes(
             value = b"\x12" + varint(len(item)) + item
             entry = b"\x0a" + varint(len(name)) + name + value
             parts.append(b"\x0a" + varint(len(entry)) + entry)
+    # `element_of` decodes everything. It is slow, and its errors name the input.
     except (IndexError, ValueError):
         return None
     return b"".join(parts) if index >= 0 else None
@@ -166,6 +168,7 @@ def _lists_in(data: bytes, mapped: "tuple[str, ...]") -> _Lists:
         start, end = _field(data, place, 0x0A)
         name_start, name_end = _field(data, start, 0x0A)
         name = data[name_start:name_end]
+        # Only the mapped lists are looked into. All else is copied without being decoded.
         if name in names:
             literal_start, literal_end = _field(data, name_end, 0x12)
             list_start, list_end = _field(data, literal_start, 0x12)
@@ -181,6 +184,7 @@ def _lists_in(data: bytes, mapped: "tuple[str, ...]") -> _Lists:
 
 
 def _bounds(data: bytes, place: int, end: int) -> "array[int]":
+    # A list of Python's ints would take several times the memory for the same numbers.
     bounds = array("Q")
     add = bounds.append
     while place < end:

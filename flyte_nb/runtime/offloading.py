@@ -79,6 +79,7 @@ def offloaded(
                 f" offloading: {name}. Return it as a file or a dataset."
             )
             raise TaskFailed(ErrorInfo("OutputSizeExceeded", text, USER))
+        # A reference that was passed on is small, and must not be offloaded once more.
         if size < limits.least_mb or literal.WhichOneof("value") == "offloaded_metadata":
             made.literals[name].CopyFrom(literal)
         else:

@@ -92,6 +92,7 @@ class Worker:
                     return message
                 except PipeClosed:
                     raise TaskFailed(self.wait()) from None
+            # Asked only when the pipe had nothing to read, so that a message from before the end is not lost.
             if self._child.poll() is not None:
                 raise TaskFailed(self.wait())
 
@@ -104,6 +105,7 @@ class Worker:
             ValueError: when this worker was made without `start`.
         """
         self.kill()
+        # The signal went to the old process. A new one would not know that it should end.
         if self.interrupted:
             raise TaskFailed(self._killed(SIGTERM))
         if self._start is None:
@@ -120,6 +122,7 @@ class Worker:
         if not self.interrupted:
             self.interrupted = True
             self._grace = threading.Timer(grace_s(self._environ), self._child.signal, (SIGKILL,))
+            # Python waits for other threads at its exit, and this one may sleep for the whole grace.
             self._grace.daemon = True
             self._grace.start()
 
@@ -136,6 +139,7 @@ class Worker:
 
     def close(self) -> None:
         """Close the pipe, after the worker has ended."""
+        # Without this the timer's thread would live until its time is over.
         if self._grace is not None:
             self._grace.cancel()
         self.pipe.close()
@@ -164,6 +168,7 @@ class Worker:
             late = ", and killed because it did not end in time" if number == SIGKILL else ""
             message = f"The attempt was interrupted by SIGTERM{late}."
             return ErrorInfo("SYSTEM:Interrupted", message, SYSTEM, recoverable=True)
+        # Nobody here asked for this end. The kernel kills by SIGKILL when memory runs out.
         return killed("The task's process", number, name, self._memory)
 
     def _last_words(self) -> ErrorInfo:
@@ -194,6 +199,7 @@ def failure_in(message: "dict[str, Any]") -> ErrorInfo:
     Raises:
         PipeGarbage: when the message does not have a failure.
     """
+    # User code can write frames too, so no field is trusted to have its type.
     match message.get("error"):
         case [str(code), str(text), str(origin), bool(recoverable)]:
             return ErrorInfo(code, text, origin, recoverable)

@@ -74,6 +74,7 @@ class Services:
 
     def _download(self, message: "dict[str, Any]") -> "dict[str, Any]":
         uri = _text(message, "uri")
+        # The file keeps its name, because readers choose a format by the suffix.
         path = os.path.join(self._fresh_folder(), _last_part(uri) or "object")
         self._store.get(uri, path)
         return {"path": path}
@@ -91,6 +92,7 @@ class Services:
             from flyte_nb.storage.durable import make_durable
 
             make_durable(uri)
+        # A local folder can be listed without credentials anyway.
         if os.path.isdir(path) and not uri.startswith(("file://", "/")):
             self._list(path, uri)
         return {"uri": uri}
@@ -116,6 +118,7 @@ class Services:
             raise StorageError(
                 "The platform gave this attempt no place for checkpoints (--checkpoint-path)."
             )
+        # The name comes from user code. Its last part cannot lead out of the checkpoint's place.
         name = _last_part(str(message.get("name", "")))
         self._store.put(path, f"{uri}/{name}" if name else uri)
         return {"uri": uri}
@@ -154,4 +157,5 @@ def _text(message: "dict[str, Any]", field: str) -> str:
 
 def _last_part(uri: str) -> str:
     name = uri.rstrip("/").rpartition("/")[2]
+    # Most file systems allow 255 bytes. The end is kept, because it has the suffix.
     return "" if name in ("", ".", "..") else name[-200:]

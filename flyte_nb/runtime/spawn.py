@@ -7,6 +7,7 @@ imports the rest.
 import os
 import sys
 
+# Importing `typing` takes time. Type checkers take this name for true.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,6 +48,7 @@ def spawn(folder: str, python: str = "") -> Spawned:
     """
     child_read, own_write = os.pipe()
     own_read, child_write = os.pipe()
+    # Python's descriptors are not inherited (PEP 446), so the child's two ends are marked.
     os.set_inheritable(child_read, True)
     os.set_inheritable(child_write, True)
     environ = with_python(os.environ, python) if python else os.environ
@@ -57,6 +59,7 @@ def spawn(folder: str, python: str = "") -> Spawned:
         os.close(own_write)
         raise
     finally:
+        # With copies of the child's ends here, the pipe would stay open after the child's end.
         os.close(child_read)
         os.close(child_write)
     return Spawned(pid, own_read, own_write, folder)
@@ -101,5 +104,6 @@ def end(spawned: Spawned) -> None:
     """Kill the interpreter if it still runs, for the ways out on which nobody else has."""
     if spawned.pid:
         os.kill(spawned.pid, 9)
+        # Otherwise the process would stay a zombie as long as this one lives.
         os.waitpid(spawned.pid, 0)
         spawned.pid = 0

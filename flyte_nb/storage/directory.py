@@ -93,6 +93,7 @@ class DirectoryStaging:
 
     def _renew(self, uri: str, data: "bytes | memoryview") -> "tuple[int, Stat | None]":
         """Renew the object; return how many bytes were written, and its new `Stat`."""
+        # Also when the touch succeeds: a cleanup may have seen the old time just before.
         self._renewed[uri] = data
         if self._store.touch(uri):
             found = self._store.stat(uri)
@@ -122,9 +123,11 @@ class DirectoryStaging:
         digest = hashlib.sha256()
         try:
             for offset in range(0, size, _PART_BYTES):
+                # In parts, so that a large object need not fit into memory.
                 digest.update(self._store.read_part(uri, offset, _PART_BYTES))
         except StorageError as error:
             if error.transient:
                 raise
+            # An object that cannot be read is not whole, and is written again.
             return ""
         return digest.hexdigest()

@@ -64,6 +64,7 @@ def _sync_tree(path: str) -> None:
         return
     for file in files:
         _sync_file(file)
+    # Inner folders first, so that no folder is on the disk before what is in it.
     for folder in reversed(folders):
         sync_folder(folder)
 

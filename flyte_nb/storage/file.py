@@ -62,6 +62,7 @@ class FileStore:
         path = local_path(uri)
         try:
             _write_beside(path, data, durable=True)
+            # The new name is in the folder, and the disk may get that later than the file.
             sync_folder(os.path.dirname(path))
         except OSError as error:
             raise explain(error, "write", uri) from error
@@ -103,6 +104,7 @@ class FileStore:
             raise explain(error, "look at", uri) from error
         if not stat.S_ISREG(found.st_mode):
             return None
+        # Each write here makes a new file, so the inode tells apart what has the same time and size.
         stamp = f"{found.st_dev}-{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
         return Stat(found.st_size, stamp=stamp, modified_s=found.st_mtime)
 
@@ -169,6 +171,7 @@ def local_path(uri: str) -> str:
     if not uri.startswith("file://"):
         return uri
     path = uri[len("file://") :]
+    # RFC 8089 allows `file://localhost/…` for this machine.
     if path.startswith("localhost/"):
         path = path[len("localhost") :]
     if not path.startswith("/"):
@@ -183,6 +186,7 @@ def is_full(uri: str) -> bool:
     if not uri.startswith(("file://", "/")):
         return False
     folder = local_path(uri)
+    # The place may still have to be made. `statvfs` needs one that exists.
     while not os.path.isdir(folder):
         folder = os.path.dirname(folder)
     disk = os.statvfs(folder)  # not shutil: it costs 5 ms to import
@@ -246,6 +250,7 @@ def _write_beside(path: str, data: "bytes | memoryview", *, durable: bool = Fals
         try:
             view = memoryview(data)
             while view:
+                # One call may write a part only: Linux stops at 2 GB.
                 view = view[os.write(descriptor, view) :]
             if durable:  # the bytes have to reach the disk before the name (`storage/durable.py`)
                 os.fsync(descriptor)
@@ -281,6 +286,7 @@ def _copy(source: str, target: str) -> None:
 def _beside(path: str) -> str:
     """Return a new path in the same folder: a rename is atomic only inside of one file system."""
     folder, name = os.path.split(path)
+    # Two writers of one path must not share the file. The name is cut to fit into 255 bytes.
     return os.path.join(folder, f".{name[:100]}.{os.getpid()}.{os.urandom(4).hex()}.part")
 
 

@@ -36,6 +36,7 @@ def prepare(plugin_folder: str) -> None:
     assert spec is not None
     assert spec.loader is not None
     package = importlib.util.module_from_spec(spec)
+    # Before its code runs, as Python's own import does it.
     sys.modules["flyte_nb"] = package
     spec.loader.exec_module(package)
 
@@ -62,6 +63,8 @@ class Server:
                 call = self._pipe.receive()
             except PipeClosed:
                 return
+            # Here and not in the thread: what a busy plugin does not read waits in the pipe and not in its
+            # memory.
             self._free.acquire()
             threading.Thread(target=self._serve, args=(call,), daemon=True).start()
 
@@ -75,6 +78,7 @@ class Server:
             self._free.release()
 
     def _send(self, call: "dict[str, Any]", answer: "dict[str, Any]") -> None:
+        # Answers of several threads must not mix on the pipe.
         with self._sending:
             self._pipe.send({**answer, "id": call["id"]})
 
@@ -102,6 +106,7 @@ class Server:
         from flyte_nb.storage.plugins import load_store
 
         scheme = uri.partition("://")[0]
+        # Two calls at once must not both open the store.
         with self._making:
             if scheme not in self._stores:
                 self._stores[scheme] = load_store(self._plugin.schemes[scheme], scheme)
@@ -116,6 +121,7 @@ class Server:
         if isinstance(error, OSError) and error.errno is not None:
             error = explain(error, call["method"], uri)
         if not isinstance(error, StorageError):
+            # The host's error is one line. The plugin's author needs the whole traceback.
             traceback.print_exception(error)
             reason = f"{type(error).__name__}: {_text(error)}"
             if isinstance(error, TooLarge):
@@ -154,6 +160,7 @@ def main(plugin_folder: str, folder: str, read_fd: int, write_fd: int) -> None:
     from flyte_nb.storage.plugins import plugins
 
     for descriptor in (read_fd, write_fd):
+        # A program that the plugin starts must not hold the pipe open after the plugin's end.
         os.set_inheritable(descriptor, False)
     name = os.path.basename(plugin_folder)
     [plugin] = [item for item in plugins(os.path.dirname(plugin_folder)) if item.name == name]

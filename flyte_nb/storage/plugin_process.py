@@ -46,6 +46,7 @@ class PluginStore:
         self._stalled_s = stalled_s
         self._lock = threading.Lock()
         self._running: list[_Process] = []  # one, or none yet
+        # It holds the list and not this object, which it would keep alive. It also runs at exit.
         self._finalizer = weakref.finalize(self, _end, self._running)
 
     def read(self, uri: str) -> bytes:
@@ -166,6 +167,7 @@ class _Process:
             self._work.remove()
             raise
         for act in (self._receive, self._watch):
+            # Daemons, so that a host that ends does not wait for its plugins.
             threading.Thread(target=act, name="flyte-nb-plugin", daemon=True).start()
 
     def call(
@@ -228,11 +230,14 @@ class _Process:
         self._popen.kill()  # the frames cannot be found again in a stream that lost one
         self._set_ended(f"exit status {self._popen.wait()}")
         with self._lock:
+            # Under the lock, because a closed descriptor's number may belong to another file when a caller
+            # sends.
             self._pipe.close()
 
     def _set_ended(self, how: str) -> None:
         """Note how the process ended, and wake all callers that wait for an answer."""
         with self._arrived:
+            # The first reason counts. Those that come later follow from it.
             self._ended = self._ended or how
             self._arrived.notify_all()
 
@@ -261,6 +266,7 @@ def _start(plugin: Plugin, folder: str) -> "tuple[Pipe, subprocess.Popen[bytes]]
     child_read, own_write = os.pipe()
     own_read, child_write = os.pipe()
     child = Path(__file__).with_name("plugin_child.py")
+    # -I and -S keep the packages of the interpreter and of the user away from the plugin's.
     command = [plugin.python or sys.executable, "-I", "-S", str(child), plugin.folder, folder]
     command += [str(child_read), str(child_write)]
     try:
@@ -279,6 +285,7 @@ def _start(plugin: Plugin, folder: str) -> "tuple[Pipe, subprocess.Popen[bytes]]
             hint="Correct `python` in the plugin's plugin.json; without it the host's interpreter is used.",
         ) from error
     finally:
+        # With copies of the plugin's ends here, the pipe would stay open after the plugin's end.
         os.close(child_read)
         os.close(child_write)
     return Pipe(own_read, own_write, folder), process

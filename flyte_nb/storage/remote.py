@@ -115,8 +115,10 @@ class FsspecStore:
             if error.missing:
                 return None
             raise
+        # fsspec answers for folders too, and a folder is no object.
         if info.get("type") != "file":
             return None
+        # S3 puts its ETags in quotes.
         tag = str(info.get("ETag") or info.get("etag") or "").strip('"')
         return Stat(
             size=int(info["size"]), md5=_md5(info, tag), stamp=tag, modified_s=_modified_s(info)
@@ -167,9 +169,11 @@ class FsspecStore:
             StorageError: when the store cannot be asked.
         """
         try:
+            # Object stores compare beginnings of names. The slash keeps `a/b` from finding `a/bc`.
             found = self._call("list", uri, "find", uri.rstrip("/") + "/")
         except StorageError as error:
             if error.missing:
+                # To an object store, a folder without objects does not exist.
                 return []
             raise
         return sorted(f"{self._scheme}://{self._bare(name)}" for name in found)
@@ -271,6 +275,7 @@ class FsspecStore:
         bucket, key, _ = self._fs.split_path(uri)
         try:
             for upload in self._fs.list_multipart_uploads(bucket):
+                # Other uploads to the bucket may still be running.
                 if upload["Key"] == key:
                     self._fs.abort_mpu(bucket, key, upload["UploadId"])
         except Exception:  # noqa: BLE001 - the caller raises the upload's own error
@@ -284,6 +289,7 @@ def _modified_s(info: "Mapping[str, Any]") -> "float | None":
     """
     found = next((info[name] for name in _MODIFIED if info.get(name)), None)
     if isinstance(found, str):
+        # Python before 3.11 does not read the Z.
         found = datetime.fromisoformat(found.replace("Z", "+00:00"))
     if isinstance(found, datetime):
         return found.timestamp()
@@ -293,6 +299,7 @@ def _modified_s(info: "Mapping[str, Any]") -> "float | None":
 def _md5(info: "dict[str, Any]", tag: str) -> str:
     """Return the MD5 that the store knows, or `""`: S3's ETag, Google's `md5Hash`, Azure's `content_md5`."""
     known = info.get("md5Hash") or (info.get("content_settings") or {}).get("content_md5")
+    # Google writes it as base64, and Azure's library gives bytes.
     if isinstance(known, str):
         return base64.b64decode(known).hex()
     if known:
@@ -306,6 +313,7 @@ def _foreign(error: Exception, verb: str, uri: str) -> StorageError:
     """Return a cloud library's error as a `StorageError`, classified by its HTTP status or its names."""
     names = _names(error)
     status = getattr(error, "code", None) or getattr(error, "status_code", None)
+    # 408 is a timeout and 429 too many requests. From 500 on the fault is the server's, and may pass.
     busy = isinstance(status, int) and (status in (408, 429) or status >= 500)
     return StorageError(
         f"Cannot {verb} {uri}: {type(error).__name__}: {error}.",

@@ -93,6 +93,7 @@ class Stores:
         if not separator:
             scheme = "file"
         store = self._stores.get(scheme)
+        # Looking into a dict needs no lock, so only the first call for a scheme waits for one.
         if store is None:
             with self._opening:
                 # Another thread may have opened it while this one waited.
@@ -116,6 +117,7 @@ class Stores:
             from flyte_nb.storage.memory import MemoryStore
 
             return MemoryStore()
+        # An installed package cannot take over a scheme that this release serves; only a plugin can.
         if scheme not in _IN_TREE:
             from importlib.metadata import entry_points
 

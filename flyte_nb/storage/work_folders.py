@@ -64,6 +64,7 @@ def _remove(path: str) -> None:
     except OSError:
         found = []
     for entry in found:  # an entry that cannot be removed does not keep the others
+        # A link to a folder is removed, and what it leads to stays.
         drop = _remove if entry.is_dir(follow_symlinks=False) else os.unlink
         try:
             try:
@@ -97,6 +98,7 @@ def _sweep(path: str) -> None:
     """Remove the folder unless a process holds its lock. Raises `OSError` when one does."""
     import fcntl  # here, as in `hold`
 
+    # O_NOFOLLOW: in a folder that all users share, another user could put a link there.
     held = os.open(path, _FOLDER)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

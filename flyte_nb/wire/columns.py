@@ -66,6 +66,7 @@ def primitive_to_bytes(kind: str, value: Any) -> bytes:
     if kind == v.BOOLEAN and type(value) is bool:
         return b"\x20\x01" if value else b"\x20\x00"
     if kind == v.DATETIME and type(value) is int:
+        # A Timestamp's nanos are never negative. `divmod` rounds down, which is right before 1970 too.
         seconds, micros = divmod(value, MICROS)
         return field(b"\x2a", _time_to_bytes(seconds, micros * 1000))
     if kind == v.DURATION and type(value) is int:
@@ -103,6 +104,7 @@ def column_from_bytes(data: bytes) -> "tuple[str, list[Any]] | None":
     `None` does not mean that the message is wrong: its elements may be of several kinds, nested, hashed, or
     written in another way that protobuf allows.
     """
+    # No element has fewer than 8 bytes.
     if len(data) < 8 or data[0] != 0x0A:
         return None
     # Byte 6 is the tag of the first element's primitive. It decides which reader can be right.
@@ -149,6 +151,7 @@ def _write_ints(values: "Sequence[object]") -> "bytes | None":
     out: list[bytes] = []
     append = out.append
     for value in values:
+        # For `isinstance` a bool is an int. It must not become a number.
         if type(value) is not int:
             return None
         if 0 <= value < 128:
@@ -160,6 +163,7 @@ def _write_ints(values: "Sequence[object]") -> "bytes | None":
                 b"\x0a\x08\x0a\x06\x0a\x04\x08%c%c%c"
                 % (value & 127 | 128, value >> 7 & 127 | 128, value >> 14)
             )
+        # Flyte's integers have 64 bits.
         elif -(1 << 63) <= value < 1 << 63:
             body = signed(value)
             append(headers[len(body) + 1] + b"\x08" + body)
@@ -233,6 +237,7 @@ def _read_ints(data: bytes) -> "list[Any] | None":
             continue
         number, stop = read_varint(data, at)
         append(to_signed(number))
+        # Before the next number are six bytes of headers and one of its tag.
         at = stop + 7
     return out
 
@@ -254,6 +259,7 @@ def _read_floats(data: bytes) -> "list[Any] | None":
     if rest:
         return None
     for place, byte in enumerate(_HEADERS[9] + b"\x11"):
+        # The slice and `count` run in C, for all elements at once.
         if data[place::_FLOAT_SIZE].count(byte) != count:
             return None
     # The reverse of `_write_floats`.
@@ -293,6 +299,7 @@ def _read_booleans(data: bytes) -> "list[Any] | None":
     if rest or any(data[place::8].count(byte) != count for place, byte in enumerate(header)):
         return None
     bits = data[7::8]
+    # To protobuf every number but 0 is true. The general code reads such booleans.
     return [bit == 1 for bit in bits] if max(bits) < 2 else None
 
 

@@ -211,6 +211,7 @@ def _read(message: literals_pb2.Literal, fetch: "Fetch | None") -> Literal:
         name, value = v.MAP, _map(message.map, fetch)
     elif kind == "offloaded_metadata":
         inner = _offloaded(message.offloaded_metadata.uri, fetch)
+        # The writer may have put the hash at the reference only, and cache keys need it.
         if inner.hash or not message.hash:
             return inner
         return marked(inner._replace(hash=message.hash), inner.metadata)
@@ -222,6 +223,7 @@ def _read(message: literals_pb2.Literal, fetch: "Fetch | None") -> Literal:
 
 def _map(message: literals_pb2.LiteralMap, fetch: "Fetch | None") -> "dict[str, Literal]":
     found = {}
+    # protobuf's maps have no order, and equal values should look alike.
     for key in sorted(message.literals):
         try:
             found[key] = _read(message.literals[key], fetch)
@@ -303,6 +305,7 @@ def _binary(binary: literals_pb2.Binary) -> "tuple[str, Any]":
     if binary.tag == MSGPACK:
         try:
             value = msgpack.unpackb(binary.value, strict_map_key=False)  # type: ignore[attr-defined,no-untyped-call]  # msgpack has no types
+        # The tag is only what the writer claims. Other bytes are passed on as they are.
         except (ValueError, TypeError, msgpack.UnpackException):
             return v.BINARY, (binary.value, binary.tag)
         # Other data stays bytes, so that nothing of another client's value is lost.
@@ -332,6 +335,7 @@ def _is_plain(value: object) -> bool:
         item = stack.pop()
         if isinstance(item, dict):
             stack.extend(item.values())
+            # msgpack allows any kind of key.
             stack.extend(key for key in item if not isinstance(key, str))
         elif isinstance(item, list):
             stack.extend(item)

@@ -76,6 +76,7 @@ class NodeWriter:
         shared = self._shared.get((builtins.id(metadata), builtins.id(target)))
         if shared is None:
             shared = self._share(metadata, target)
+        # Keyword arguments come in any order, and equal nodes need equal bytes.
         if len(bindings) > 1:
             bindings = tuple(sorted(bindings, key=_var))
         out = [field(b"\x0a", utf8(id)), shared[2]]
@@ -116,6 +117,7 @@ class NodeWriter:
         Most bindings are such promises, and this path calls no other method for them.
         """
         data = binding.data
+        # ASCII can always be encoded. A lone surrogate cannot, and `binding` reports it.
         if type(data) is not OutputReference or data.attr_path or not data.node_id.isascii():
             return b""
         try:
@@ -226,6 +228,7 @@ def _metadata_to_idl(metadata: NodeMetadata) -> workflow_pb2.NodeMetadata:
     message.retries.SetInParent()
     if metadata.interruptible is not None:
         message.interruptible = metadata.interruptible
+    # Unset means that the task's own options count.
     if metadata.cacheable is not None:
         message.cacheable = metadata.cacheable
     if metadata.cache_version is not None:
@@ -238,6 +241,7 @@ def _metadata_to_idl(metadata: NodeMetadata) -> workflow_pb2.NodeMetadata:
 def duration_to_idl(seconds: float) -> duration_pb2.Duration:
     """Return `seconds` as flyteidl's message, rounded to the nanosecond."""
     sign = -1 if seconds < 0 else 1
+    # Rounded as a whole, so that the nanos never reach a full second.
     whole, nanos = divmod(round(abs(seconds) * 1_000_000_000), 1_000_000_000)
     return duration_pb2.Duration(seconds=sign * whole, nanos=sign * nanos)
 
@@ -309,10 +313,12 @@ def _array_to_bytes(array: ArrayNode, bindings: bytes) -> bytes:
     message.is_original_sub_node_interface.SetInParent()
     if array.parallelism is not None:
         message.parallelism = array.parallelism
+    # Flyte's message has room for one of the two.
     if array.min_successes is not None:
         message.min_successes = array.min_successes
     else:
         message.min_success_ratio = array.min_success_ratio
+    # 52 is `Node.array_node`, and 0a in it is the sub-node.
     return field(b"\x52", field(b"\x0a", element) + message.SerializeToString())
 
 

@@ -160,6 +160,7 @@ def launch_plan_to_idl(spec: LaunchPlanSpec) -> launch_plan_pb2.LaunchPlanSpec:
         workflow_id=identifier_to_idl(spec.workflow_id),
         max_parallelism=spec.max_parallelism,
     )
+    # flytekit sends these messages also when they are empty.
     message.entity_metadata.SetInParent()
     message.raw_output_data_config.SetInParent()
     message.default_inputs.SetInParent()
@@ -170,6 +171,7 @@ def launch_plan_to_idl(spec: LaunchPlanSpec) -> launch_plan_pb2.LaunchPlanSpec:
             continue
         entry = message.default_inputs.parameters[name]
         entry.var.CopyFrom(variable_to_idl(parameter.variable))
+        # Flyte's parameter has one of the two.
         if parameter.default is None:
             entry.required = True
         else:
@@ -233,6 +235,7 @@ def _metadata(message: tasks_pb2.TaskMetadata, metadata: TaskMetadata) -> None:
     message.retries.SetInParent()
     message.discovery_version = metadata.discovery_version
     message.deprecated_error_message = metadata.deprecated_error_message
+    # Unset leaves the choice to the workflow or the platform, and `false` does not.
     if metadata.interruptible is not None:
         message.interruptible = metadata.interruptible
     message.cache_serializable = metadata.cache_serializable
@@ -253,6 +256,7 @@ def _container(message: tasks_pb2.Container, container: Container) -> None:
         resources_to_idl(container.requests, container.limits, CONTAINER_ORDER)
     )
     for key, value in container.env:
+        # Flyte has a list here and no map, so the author's order stays.
         message.env.append(literals_pb2.KeyValuePair(key=key, value=value))
     if container.data is not None:
         _data_loading(message.data_config, container.data)

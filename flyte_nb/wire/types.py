@@ -263,6 +263,7 @@ def _read(message: types_pb2.LiteralType) -> LiteralType:
 def _kind_and_value(message: types_pb2.LiteralType) -> "tuple[str, object]":
     kind = message.WhichOneof("type")
     if kind == "simple":
+        # proto3 keeps numbers of an enum that it does not know, and a newer Flyte may send one.
         if not 0 <= message.simple < len(_SIMPLE):
             raise _unknown(f"simple type number {message.simple}")
         return t.SIMPLE, _SIMPLE[message.simple]
@@ -280,6 +281,7 @@ def _kind_and_value(message: types_pb2.LiteralType) -> "tuple[str, object]":
         return t.UNION, tuple(_read(variant) for variant in message.union_type.variants)
     if kind == "schema":
         return t.SCHEMA, schema_type_from_idl(message.schema)
+    # A kind that a newer flyteidl added reads as not set, too.
     raise _unknown("a type that is not set")
 
 
@@ -295,6 +297,7 @@ def _fill_variables(message: interface_pb2.VariableMap, variables: "dict[str, Va
 
 def _variables(message: interface_pb2.VariableMap) -> "dict[str, Variable]":
     found = {}
+    # Sorted, so that equal interfaces have their variables in the same order.
     for name in sorted(message.variables):
         try:
             found[name] = variable_from_idl(message.variables[name])

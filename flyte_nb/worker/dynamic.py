@@ -61,6 +61,7 @@ def answer(
     if found.job is None:
         outputs = encode(task, signature_of(task, registry), found.value, data)
         return {"kind": "outputs", "outputs": {var: to_plain(it) for var, it in outputs.items()}}
+    # The compiler has to know this task's outputs, which the new nodes must produce.
     own = task_template(task, scope, registry, version=version)
     message = {"kind": "dynamic", "job": spec_to_plain(found.job), "task": spec_to_plain(own)}
     if found.launch_plans:

@@ -176,6 +176,7 @@ def no_room(what: str, error: OSError) -> ErrorInfo:
 def _is_full(error: OSError) -> bool:
     import errno
 
+    # A quota and a limit on the size of files have the same remedy as a full disk.
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -197,6 +198,7 @@ def whole_text(error: "BaseException | None") -> str:
     """Return the full texts of the exceptions in the chain that `describe` cuts; empty when it cuts none."""
     texts = []
     seen: set[int] = set()
+    # `raise … from` can link exceptions into a cycle.
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         try:

@@ -27,6 +27,7 @@ class HostData:
         self._pipe = pipe
         self._modules = [path for path in modules if os.path.isdir(path)]
         self._interrupts = interrupts
+        # Not `threading`: it takes 2 ms to import.
         self._lock = _thread.allocate_lock()
         self._count = 0
         self._process = os.getpid()
@@ -50,6 +51,7 @@ class HostData:
         Raises:
             StorageError: when the host cannot store it.
         """
+        # The host may have another working folder than the task.
         message = {"kind": "upload", "path": os.path.abspath(path), "name": name}
         stored = str(self._ask({**message, "uri": uri} if uri else message, "uri"))
         if uri and stored != uri:  # a host of an older release, which does not know the field
@@ -95,6 +97,7 @@ class HostData:
         """Return a new path in the attempt's folder."""
         with self._lock:
             self._count += 1
+            # Forks of the task share the folder, and each counts by itself.
             return os.path.join(self._pipe.folder, f"scratch-{os.getpid()}-{self._count}{suffix}")
 
     def own_modules(self, tops: "Iterable[str]") -> "dict[str, bytes]":
@@ -107,6 +110,7 @@ class HostData:
 
     def adopt_modules(self, folder: str) -> None:
         """Make the modules in the folder importable, here and in programs that the task starts."""
+        # At the end, so that these modules replace nothing that the task has already.
         sys.path.append(folder)
         self._modules.append(folder)
         let_children_import(self._modules)
@@ -123,9 +127,11 @@ class HostData:
                 "A forked process cannot move files, because the pipe belongs to the task's own process.",
                 hint="Return the path to the parent process, and store the file there.",
             )
+        # A reply that nobody read would be taken for the answer to the next question.
         with self._interrupts, self._lock:
             self._pipe.send(message)
             reply = self._pipe.receive()
+        # The store's failure is raised in the user's code, which may catch it and go on.
         if "error" in reply:
             raise StorageError(
                 reply["error"], uri=reply.get("uri", ""), transient=bool(reply.get("transient"))

@@ -92,6 +92,7 @@ class InnerRunner(DirectRunner):
             TaskFailed: when an output does not fit, or a file cannot be moved.
             Exception: whatever the task's own function raises.
         """
+        # A frame runs the bodies of these to their end. It does not use the caller's event loop.
         if entity.resource_type in (LAUNCH_PLAN, WORKFLOW) or entity.is_dynamic:
             return self.run(entity, inputs)
         # Awaiting is all that differs from `steps.carried_out`: the caller's loop runs the body.
@@ -123,6 +124,7 @@ class InnerRunner(DirectRunner):
             TaskFailed: for every failure of the last attempt except an interrupt of the process.
         """
         __tracebackhide__ = True
+        # Of what a node can run, only tasks have retries among their options.
         retries = entity.options.retries if entity.resource_type == TASK else 0
         return (_NodeRunner(self, retries) if retries else self).outputs(entity, inputs)
 
@@ -134,6 +136,7 @@ class InnerRunner(DirectRunner):
 
     def _workflow_outputs(self, workflow: "Workflow", inputs: Literals) -> Literals:
         signature = workflow.signature(self.registry)
+        # On a cluster a workflow's defaults are in its launch plan. Here nobody else fills them in.
         missing = {name: value for name, value in signature.defaults.items() if name not in inputs}
         inputs = {**inputs, **self._encoded(workflow, missing)}
         frame = _frame(workflow, self, inputs)
@@ -157,6 +160,7 @@ class InnerRunner(DirectRunner):
         """
         codecs = entity.signature(self.registry).input_codecs
         literals: Literals = {}
+        # Every input is tried before the call is refused, so that the author sees all misfits at once.
         problems: list[Problem] = []
         for name, value in inputs.items():
             try:
@@ -207,11 +211,14 @@ def task_outputs(
             if unset is None:
                 raise
             raise TaskFailed(unset) from failed.__cause__
+        # Nothing of a generator's body has run yet. It runs while the output is written, when the runner of
+        # this body is not set any more.
         if type(returned).__name__ == "generator" and _takes_generator(signature):
             returned = Stepwise(returned, runner)
         return encode(task, signature, returned, runner.data)
     frame = _frame(task, runner, {})
     returned = carried_out(lambda **given: frame.run_body(body, given), arguments, runner)
+    # A body that called nothing has no promises, so its values are those of a plain task.
     if not frame.drafts:
         return encode(task, signature, returned, runner.data)
     return frame.bound_outputs(task, signature, returned)
@@ -237,6 +244,7 @@ def _frame(entity: "Callee", runner: InnerRunner, inputs: Literals) -> "InnerFra
 def _misfit(entity: str, name: str, value: object, codec: "Codec", error: CodecError) -> "Problem":
     from flyte_nb.api.problems import Problem  # only a wrong call needs it
 
+    # The hint proposes a value for the whole input. That does not help when only a part of it is wrong.
     near = codec.nearest(value) if error.path == "$" else None
     where = "" if error.path == "$" else f" (at {error.path})"
     return Problem(
@@ -287,4 +295,5 @@ class _NodeRunner(InnerRunner):
         def make_context() -> "ExecutionContext":
             return files.begin(number, outer.context)
 
+        # A plain runner: a `_NodeRunner` would begin the task's retries again inside of each attempt.
         return InnerRunner(outer.registry, outer.data, make_context)

@@ -60,6 +60,7 @@ class InnerFrame(TracingFrame):
             carry_out: runs a node's entity on literals, and returns its outputs.
             inputs: the literals of a workflow's inputs; empty for a dynamic task, whose body gets values.
         """
+        # Nothing of this body is registered, so the usual project and domain do.
         super().__init__(entity.short_name, registry, Scope(), lambda below: "", data)
         self._carry_out = carry_out
         self._known: dict[str, Literals] = {"": inputs}
@@ -75,6 +76,7 @@ class InnerFrame(TracingFrame):
     def run_body(self, function: "Callable[..., Any]", arguments: "Mapping[str, Any]") -> Any:
         """Return what `function` returns, while its calls become nodes of this frame."""
         __tracebackhide__ = True
+        # Bodies can be nested. After this one the calls belong to the frame around it again.
         token = context.frame.set(self)
         try:
             return run_to_end(function(**arguments))
@@ -126,6 +128,7 @@ class InnerFrame(TracingFrame):
             Exception: whatever the entity's own function raises.
         """
         super().hoist(draft)
+        # In a nested conditional the call has to wait: nobody knows yet whether the outer arm is taken.
         if not self.problems and len(self.sections) == 1:
             self._run(draft)
 
@@ -145,13 +148,16 @@ class InnerFrame(TracingFrame):
         __tracebackhide__ = True
         inputs = {binding.var: self._literal(binding.data) for binding in draft.bindings}
         if isinstance(draft, BranchDraft):
+            # The other arms never run, as in a launched workflow.
             taken = taken_arm(draft, inputs)
             self._run(taken)
+            # Promises of a conditional name the branch's node, whose outputs are those of the arm.
             self._known[draft.node_id] = self._known[taken.node_id]
             return
         try:
             self._known[draft.node_id] = self._carry_out(draft.plan.entity, inputs)
         except FunctionFailed as failure:
+            # The body sees the exception of its callee, so that its `except` clauses work as in plain Python.
             raise failure.__cause__ or failure from None
 
     def bound_outputs(self, entity: "Callee", signature: "TaskSignature", value: Any) -> Literals:
@@ -161,6 +167,7 @@ class InnerFrame(TracingFrame):
             TaskFailed: when the body has problems; it names all of them.
         """
         bindings = bind_outputs(self, entity, signature, value)
+        # The checks only collect problems, so that one error names all of them.
         check_sections(self)
         check_ids(self)
         if self.problems:

@@ -38,6 +38,7 @@ def load(
         TaskFailed: when another Python wrote it, a module is missing, or it cannot be unpickled.
     """
     here = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    # Pickled functions hold bytecode, and each minor version has its own. Other bytecode could crash Python.
     if python and python != here:
         raise TaskFailed(_other_python(python, here))
     # Cells call `display`, which IPython puts among the built-in names.
@@ -61,6 +62,8 @@ def loads(payload: bytes, buffers: "Sequence[Any]" = ()) -> "Task":
         TaskFailed: when a module is missing, or the pickle cannot be read.
     """
     try:
+        # Unpickling runs whatever code the payload names. It is safe only because the host verified the
+        # digest.
         task, sources = pickle.loads(payload, buffers=buffers)
     except FlyteNbError as error:
         raise TaskFailed(failures.classify(error)) from error
@@ -83,6 +86,7 @@ def remember_sources(sources: "Mapping[str, tuple[tuple[int, str], ...]]") -> No
             lines.extend(["\n"] * (first - 1 - len(lines)))  # text that was not packed is blank
             lines[first - 1 :] = text.splitlines(keepends=True)
         size = sum(map(len, lines))
+        # An entry without a time of change is kept by `linecache.checkcache`, although no such file exists.
         linecache.cache[filename] = (size, None, lines, filename)
 
 
@@ -97,6 +101,7 @@ def let_children_import(modules: "Sequence[str]") -> None:
     """Let Python programs that the task starts import its local modules, through `PYTHONPATH`."""
     folders = os.pathsep.join(path for path in modules if os.path.isdir(path))
     others = os.environ.get("PYTHONPATH", "")
+    # A process may come here again, and must not put the same folders there twice.
     if folders and not f"{others}{os.pathsep}".startswith(f"{folders}{os.pathsep}"):
         os.environ["PYTHONPATH"] = f"{folders}{os.pathsep}{others}" if others else folders
 
@@ -108,6 +113,7 @@ def _importable(modules: "Sequence[str]") -> "list[str]":
         TaskFailed: when a united package cannot be written.
     """
     zips = [path for path in modules if not os.path.isdir(path)]
+    # Python takes a package from the first entry of the path that has it, and never sees its parts in others.
     if len(zips) < 2:
         return list(modules)
     from flyte_nb.worker.package_parts import united  # only for zips of older hosts
@@ -122,6 +128,7 @@ def _map(path: str) -> Any:
     if os.path.getsize(path) == 0:
         return bytearray()  # an empty file cannot be mapped
     with open(path, "rb") as file:
+        # Pages are read when they are touched, and a zygote's forks share those that nobody changes.
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
 
 

@@ -130,6 +130,7 @@ def _call(
     folder: str,
     registry: "Registry",
 ) -> "dict[str, Any]":
+    # JSON has no literals, so they cross the pipe as plain data.
     inputs = {name: from_plain(value) for name, value in message["inputs"].items()}
     execution = message.get("execution", {})
     runner = _AttemptRunner(execution, folder, data, registry)
@@ -179,6 +180,7 @@ class _AttemptRunner(InnerRunner):
         """Only for a task with `enable_deck=True`."""
 
     def _made(self) -> ExecutionContext:
+        # Made at the first use of the context: most tasks never ask for a folder.
         working = os.path.join(self._folder, "work")
         os.makedirs(working, exist_ok=True)
         return context_from(

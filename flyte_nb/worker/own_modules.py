@@ -17,6 +17,7 @@ def files_of(tops: "Iterable[str]", folders: "Sequence[str]") -> "dict[str, byte
     seen: set[str] = set()
     waiting = sorted(tops)
     while waiting:
+        # Modules import each other, also in a circle: `seen` ends it.
         top = waiting.pop()
         home = next((folder for folder in folders if _is_in(top, folder)), None)
         if top in seen or home is None:
@@ -60,6 +61,7 @@ def _data_files(folder: str) -> "Iterator[tuple[str, bytes]]":
 
 def _files_below(path: str, folder: str) -> "Iterator[tuple[str, bytes]]":
     for parent, below, names in os.walk(path):
+        # `os.walk` goes only into the folders that are left in the list.
         below[:] = sorted(name for name in below if name != "__pycache__")
         for name in sorted(names):
             file = os.path.join(parent, name)

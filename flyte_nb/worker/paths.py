@@ -16,6 +16,7 @@ def at_path(literal: Literal, path: "Sequence[str | int]") -> Literal:
         UsageError: when the value has no such part.
     """
     for done in range(len(path)):
+        # A promise's path does not name the variant of a union, which is only known now.
         while literal.kind == literals.UNION:
             literal = literal.value[0]
         struct = plain_struct(literal)

@@ -27,6 +27,7 @@ def function(code: CodeType, namespace: "dict[str, Any]", cells: int) -> Functio
         namespace: its globals, shared by the functions of one module.
         cells: the number of cells in its closure.
     """
+    # Every module's globals have this entry. It belongs to the interpreter, so a bundle cannot carry it.
     namespace["__builtins__"] = sys.modules["builtins"]
     closure = tuple(CellType() for _ in range(cells)) if cells else None
     return FunctionType(code, namespace, code.co_name, None, closure)
@@ -114,6 +115,7 @@ def from_typing(kind: str, name: str, *given: Any) -> Any:
         constraints = options.pop("constraints", ())
         made = make(name, *constraints, **options)
     try:
+        # `typing` notes the module of its caller, which is this file.
         made.__module__ = module_name
     except AttributeError:  # the module of an alias cannot be set
         pass
@@ -134,12 +136,14 @@ def fill_dispatcher(made: Any, state: "tuple[list[tuple[type, Any]], dict[str, A
     choices, attributes = state
     for cls, chosen in choices:
         made.register(cls, chosen)
+    # singledispatch took the name and the docstring of the placeholder that `dispatcher` gave it.
     update_wrapper(made, dict(choices)[object])
     made.__dict__.update(attributes)
 
 
 def descriptor(cls: Any, base: Any, arguments: "tuple[Any, ...]") -> Any:
     """Return an object of `cls`, a subclass of `base`, which is `property`, `staticmethod` or the like."""
+    # Past the subclass's own constructor, whose parameters are unknown here.
     made = base.__new__(cls)
     base.__init__(made, *arguments)
     return made
@@ -149,6 +153,7 @@ def fill_descriptor(made: Any, attributes: "dict[str, Any]") -> None:
     """Give `made` the attributes that it has beyond those of its built-in base."""
     for name, value in attributes.items():
         try:
+            # Past the subclass's own `__setattr__`, which may expect a complete object.
             object.__setattr__(made, name, value)
         except AttributeError:  # an attribute that the built-in base sets itself
             continue

@@ -30,6 +30,7 @@ class Seeds:
         if "random" in sys.modules:
             self._observe(sys.modules["random"])
         else:
+            # Before the others: the first finder that knows a module ends the search.
             sys.meta_path.insert(0, self)
 
     def stop_watching(self) -> None:
@@ -37,6 +38,7 @@ class Seeds:
         if self in sys.meta_path:
             sys.meta_path.remove(self)
         if self._random is not None:
+            # The task must see the real function, and after loading nobody needs to know.
             self._random.seed = self._seed
             if self._seeded:
                 self._state = self._random.getstate()
@@ -44,6 +46,8 @@ class Seeds:
     def apply(self) -> None:
         """Give this fork its random numbers. Python itself has seeded `random` anew after the fork."""
         if self._seeded:
+            # `random` seeds itself in every fork. A fresh process would keep the state that the user's code
+            # set.
             self._random.setstate(self._state)
         numpy = sys.modules.get("numpy.random.mtrand")
         generator = getattr(getattr(numpy, "_rand", None), "_bit_generator", None)
@@ -59,12 +63,16 @@ class Seeds:
         if name != "random":
             return None
         sys.meta_path.remove(self)
+        # This finder has just left the path. Otherwise the search would come back here without end.
         spec = importlib.util.find_spec(name)
         loader: Any = None if spec is None else spec.loader
+        # The loader of built-in and frozen modules is a class, which all of them share. It must not be
+        # changed.
         if loader is not None and not isinstance(loader, type):
             execute = loader.exec_module
 
             def executed(module: ModuleType) -> None:
+                # The attribute hid the loader's own method.
                 del loader.exec_module
                 execute(module)
                 self._observe(module)

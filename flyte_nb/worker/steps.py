@@ -36,6 +36,7 @@ class Stepwise:
 
     def __next__(self) -> Any:
         __tracebackhide__ = True
+        # The body of a generator runs in pieces, and only during them its calls belong to this runner.
         token = context.runner.set(self._runner)
         try:
             return next(self._generator)

@@ -128,6 +128,7 @@ class Zygote:
 
     def _load(self, message: "dict[str, Any]") -> str:
         """Load the task; return why it cannot be loaded, or an empty text."""
+        # First on the path, so that nothing installed here replaces the release that pickled the task.
         sys.path.insert(0, message["ring"])
         try:
             # Not at the top: the ring was not on the path there.
@@ -225,6 +226,7 @@ class Zygote:
             # The attempt lives as long as any process that it started: see `attempt_folder` in propeller.
             os.set_inheritable(descriptor, True)
         for descriptor, target in ((stdout, 1), (stderr, 2)):
+            # C libraries and programs that the task starts write to these numbers, past `sys.stdout`.
             os.dup2(descriptor, target)
             os.close(descriptor)
         for target, printed in self._printed.items():
@@ -298,6 +300,7 @@ def _write(target: int, data: bytes) -> None:
 def _now_s() -> float:
     """Return the time by the clock of `propeller.executors.processes.started_s`."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
+    # Linux notes by this clock when a process began. Other systems do not have it.
     return time.time() if clock is None else time.clock_gettime(clock)
 
 
@@ -309,6 +312,7 @@ def _end_descriptor(pid: int) -> int:
 
 
 def _has_ended(pid: int) -> bool:
+    # WNOWAIT leaves the zombie to `_bury`: its number stays taken until its group is killed.
     options = os.WEXITED | os.WNOWAIT | os.WNOHANG
     return os.waitid(os.P_PID, pid, options) is not None
 
@@ -329,9 +333,11 @@ def _end_group(pid: int) -> None:
 def main() -> None:
     """Be the zygote of the host that has the other end of the socket."""
     control, folder, found_in = socket.socket(fileno=int(sys.argv[1])), *sys.argv[2:4]
+    # The descriptor was inherited. A program that the task starts must not hold the host's socket open.
     control.set_inheritable(False)
     sys.argv[:] = ["flyte-nb-worker"]
     for stream in (sys.stdout, sys.stderr):
+        # Into a file Python writes by blocks. Forks would copy a block that is not full, and write it late.
         getattr(stream, "reconfigure", lambda **_: None)(line_buffering=True)
     if found_in:
         packages.find_in(found_in)

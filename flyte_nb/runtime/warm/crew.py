@@ -23,6 +23,8 @@ class Crew:
         with self._lock:
             is_short = self._free == 0
             if not is_short:
+                # The thread counts as taken from here on, and not only when it wakes. Else two calls could
+                # count on one thread.
                 self._free -= 1
         self._work.put(act)
         if is_short:

@@ -78,6 +78,7 @@ class ForkedChild:
                 # The zygote was killed. Nobody watches the fork any more, so it must not go on.
                 self.orphaned = True
                 self._end_orphan()
+                # In a wait status the low seven bits are the signal that ended the process.
                 self._status = SIGKILL
         return self._status
 
@@ -97,6 +98,7 @@ class ForkedChild:
 
     def _has_report(self) -> bool:
         waiting = select.poll()
+        # A pipe that hung up is reported too, whether it was asked for or not.
         waiting.register(self._descriptor(), select.POLLIN)
         return bool(waiting.poll(0))
 
@@ -105,6 +107,7 @@ class ForkedChild:
         report = b""
         while not report.endswith(b"\n"):
             chunk = os.read(self._descriptor(), 4096)
+            # The pipe closed before a whole line: the zygote was killed.
             if not chunk:
                 return b""
             report += chunk
@@ -117,6 +120,7 @@ class ForkedChild:
 
     def _end_orphan(self) -> None:
         try:
+            # The whole group, so that programs that the task started end too.
             os.killpg(self.pid, SIGKILL)
         except (ProcessLookupError, PermissionError):
             return

@@ -51,9 +51,11 @@ in the middle, and all threads would finish later."""
 
 def main(descriptor: int) -> None:
     """Serve the socket until its other end is closed and the last attempt has ended."""
+    # Zygotes and their forks inherit which signals this process ignores, and tasks would not see those.
     signals.reset()
     sys.setswitchinterval(_SWITCH_S)
     control = socket.socket(fileno=descriptor)
+    # The descriptor was inherited. Programs that this process starts must not hold the socket open.
     control.set_inheritable(False)
     sweep()
     host = WarmHost(control)
@@ -92,6 +94,7 @@ class WarmHost:
                 continue
             with self._lock:
                 running = self._running.get(message["id"])
+            # The attempt may have ended meanwhile.
             if running is not None:
                 running.signal(message["number"])
 
@@ -120,6 +123,7 @@ class WarmHost:
             del self._running[id]
         # Before the answer: who hears that the attempt has ended finds its lock free.
         running.close()
+        # When the backend is dead nobody listens. The attempt has written its results to the store itself.
         with suppress(OSError), self._sending:
             send(self._control, {"id": id, **answer})
 
@@ -207,6 +211,7 @@ class _Running:
     def given_up(self, error: Exception) -> "dict[str, Any]":
         """Return the answer after an unexpected exception: `cold` if the attempt has not begun."""
         info = unforeseen(error)
+        # With a child, code of the task may have run, and it must not run a second time.
         if self._child is None:
             return {"kind": "cold", "why": info.message}
         self._say(f"{info.code}: {info.message}\n")
@@ -268,9 +273,11 @@ class _Running:
 
     def _say(self, text: str) -> None:
         with suppress(OSError):
+            # The attempt's own standard error: what this process prints goes into the host's log.
             os.write(self._fds[1], text.encode("utf-8", "backslashreplace"))
 
     def _pass_on(self, worker: Worker, number: int) -> None:
+        # After SIGTERM a worker gets time to save its state, and is killed when that is over.
         if number == SIGTERM:
             worker.forward_sigterm()
         elif self._child is not None:
@@ -301,6 +308,7 @@ class _LoadedAttempt(HostedAttempt):
 def _note(path: str, limits: "list[Any] | None", child: ForkedChild) -> None:
     """Apply the attempt's limits, and write which process has it, as `AttemptFolder.process` reads it."""
     if limits:
+        # Before any code of the task runs, so that nothing can exceed them first.
         ProcessLimits(*limits).apply(child.pid)
     if path:
         # One write without a buffer: a reader finds the whole note, or an empty file.

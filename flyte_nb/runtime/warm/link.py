@@ -82,6 +82,7 @@ class WarmLink:
         self._sending = threading.Lock()
         self._base: dict[str, str] | None = None  # guarded by `_sending`: what the host has
         self._closing = False
+        # Closed here after the start. With a copy of the host's end, this process would never see its death.
         with theirs, open(log, "ab") as printed:
             process = subprocess.Popen(
                 [sys.executable, "-m", "flyte_nb.runtime.warm", str(theirs.fileno())],
@@ -90,6 +91,7 @@ class WarmLink:
                 stderr=printed,
                 env=None if environ is None else dict(environ),
                 cwd=cwd,
+                # Ctrl-C at the backend's terminal must not end the attempts.
                 start_new_session=True,
                 pass_fds=(theirs.fileno(),),
             )
@@ -109,6 +111,7 @@ class WarmLink:
             if attempt.base == self._base:
                 del message["base"]
             self._send(message, fds)
+            # Only after it was sent: otherwise the host would be taken to have variables that it never got.
             if "base" in message:
                 self._base = dict(attempt.base)
 
@@ -136,6 +139,7 @@ class WarmLink:
         """Hand over no further attempts. The host ends when its last attempt has ended."""
         self._closing = True
         with suppress(OSError):
+            # `close` alone does not wake a thread that waits in `receive`.
             self._control.shutdown(socket.SHUT_RDWR)
 
     def release(self) -> None:

@@ -22,6 +22,7 @@ class LoadedFiles:
         self._clock = clock
         self._known = {path: found for path in paths if (found := _signature(path)) is not None}
         self._changed = False
+        # The files were read a moment ago, so the first look can wait.
         self._looked = clock()
 
     @property

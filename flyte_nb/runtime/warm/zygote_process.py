@@ -85,6 +85,7 @@ class ZygoteProcess:
             fetched = fetch(key.index_uri, key.task, store, self._folder)
             self.fetched = unpacked(fetched, self._folder)
             self._start(dict(key.environ), self.fetched, load_s)
+        # Also after an interrupt, no process and no folder is left behind.
         except BaseException:
             self.close()
             raise
@@ -147,6 +148,7 @@ class ZygoteProcess:
             OSError: when the folder cannot be made.
         """
         try:
+            # A list's `pop` is one step. Asking for its length first would be a race between threads.
             return self._folders.pop()
         except IndexError:
             path = os.path.join(self._folder, f"attempt-{next(self._lent)}")
@@ -173,6 +175,7 @@ class ZygoteProcess:
             self._control.close()
         if self._pid:
             with suppress(ProcessLookupError):
+                # A zygote runs no task itself, so it has nothing to save.
                 os.kill(self._pid, 9)
             with suppress(ChildProcessError):
                 os.waitpid(self._pid, 0)
@@ -260,5 +263,6 @@ class ZygoteProcess:
     def _send(self, message: "dict[str, Any]", fds: "tuple[int, ...]" = ()) -> None:
         if self._control is None:
             raise BrokenPipeError("closed")
+        # Several threads send signals and ask for forks. Their frames must not mix.
         with self._lock:
             send(self._control, message, fds)
