@@ -119,6 +119,27 @@ def test_the_attempt_runs_in_a_process_of_a_worker_with_its_variables(executor, 
     assert open_stores().size(uri) is not None
 
 
+def test_an_attempt_that_waits_for_a_worker_can_be_ended(executor, scripts, tmp_path):
+    """All threads are taken; the one that waits never begins."""
+    # Before the tests that kill workers: on a busy machine a killed one takes long to come back.
+    wait_until(lambda: executor.slots == 4, "both workers")
+    taken = []
+    for number in range(executor.slots):
+        taken.append(an_attempt(tmp_path, scripts.task("t", scripts.hang), number))
+        executor.start(taken[-1])
+    ran = tmp_path / "ran"
+    body = f"open({str(ran)!r}, 'w').close()\n" + scripts.outputs
+    waiting = an_attempt(tmp_path, scripts.task("t", body), 99)
+    executor.start(waiting)
+    executor.kill(waiting.key)
+    assert report_of(executor).error.code == "SYSTEM:AttemptLost"
+    for attempt in taken:
+        executor.kill(attempt.key)
+    for _ in taken:
+        assert report_of(executor).error is not None
+    assert not ran.exists()
+
+
 def test_a_lost_worker_is_the_systems_fault_and_its_attempt_ends_with_it(
     executor, scripts, tmp_path
 ):
@@ -157,27 +178,6 @@ def test_a_lost_worker_is_a_retry_of_the_workflow(cluster, scripts, tmp_path):
         "FAILED",
         "SUCCEEDED",
     ]
-
-
-def test_an_attempt_that_waits_for_a_worker_can_be_ended(executor, scripts, tmp_path):
-    """All threads are taken; the one that waits never begins."""
-    # A worker that another test killed comes back first.
-    wait_until(lambda: executor.slots == 4, "both workers")
-    taken = []
-    for number in range(executor.slots):
-        taken.append(an_attempt(tmp_path, scripts.task("t", scripts.hang), number))
-        executor.start(taken[-1])
-    ran = tmp_path / "ran"
-    body = f"open({str(ran)!r}, 'w').close()\n" + scripts.outputs
-    waiting = an_attempt(tmp_path, scripts.task("t", body), 99)
-    executor.start(waiting)
-    executor.kill(waiting.key)
-    assert report_of(executor).error.code == "SYSTEM:AttemptLost"
-    for attempt in taken:
-        executor.kill(attempt.key)
-    for _ in taken:
-        assert report_of(executor).error is not None
-    assert not ran.exists()
 
 
 def test_objects_that_workers_do_not_see_are_named_with_the_remedy(executor, scripts, tmp_path):
