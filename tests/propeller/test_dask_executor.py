@@ -81,14 +81,20 @@ def executor(cluster):
 
 
 def report_of(executor):
+    [report] = reports_of(executor, 1)
+    return report
+
+
+def reports_of(executor, count):
+    """Return so many reports. Several may come at once, and each is given once."""
     found = []
 
     def came():
         found.extend(executor.poll())
-        return bool(found)
+        return len(found) >= count
 
-    wait_until(came, "a report")
-    return found[0]
+    wait_until(came, f"{count} reports")
+    return found
 
 
 def pid_in(path):
@@ -119,9 +125,6 @@ def test_the_attempt_runs_in_a_process_of_a_worker_with_its_variables(executor, 
     assert open_stores().size(uri) is not None
 
 
-# Seen to fail or to wait for ever on a busy machine, once in some runs; why is not known yet.
-@pytest.mark.timeout(60)
-@pytest.mark.xfail(strict=False, reason="an end that Dask does not report on a busy machine")
 def test_an_attempt_that_waits_for_a_worker_can_be_ended(executor, scripts, tmp_path):
     """All threads are taken; the one that waits never begins."""
     # Before the tests that kill workers: on a busy machine a killed one takes long to come back.
@@ -138,8 +141,7 @@ def test_an_attempt_that_waits_for_a_worker_can_be_ended(executor, scripts, tmp_
     assert report_of(executor).error.code == "SYSTEM:AttemptLost"
     for attempt in taken:
         executor.kill(attempt.key)
-    for _ in taken:
-        assert report_of(executor).error is not None
+    assert all(report.error is not None for report in reports_of(executor, len(taken)))
     assert not ran.exists()
 
 
@@ -205,8 +207,6 @@ def test_a_wrong_address_is_one_sentence_with_a_remedy(address):
     assert "FLYTE_NB_DASK" in caught.value.hint
 
 
-@pytest.mark.timeout(60)
-@pytest.mark.xfail(strict=False, reason="an end that Dask does not report on a busy machine")
 def test_what_was_ended_before_it_began_takes_no_thread_later(executor, scripts, tmp_path):
     for number in range(6):
         attempt = an_attempt(tmp_path, scripts.task("t", scripts.hang), number)
@@ -215,5 +215,4 @@ def test_what_was_ended_before_it_began_takes_no_thread_later(executor, scripts,
         assert report_of(executor).error is not None
     for number in range(6, 10):
         executor.start(an_attempt(tmp_path, scripts.task("t", scripts.outputs), number))
-    for _ in range(6, 10):
-        assert report_of(executor).error is None
+    assert [report.error for report in reports_of(executor, 4)] == [None] * 4
